@@ -1,0 +1,38 @@
+"""The contracts: what travels between the parts, and the one strict parser. See ``records`` for the nouns."""
+
+from moderation.contracts.parse import dead_letter, parse_action, parse_record, to_json
+from moderation.contracts.records import (
+    MAX_BODY_CHARACTERS,
+    MAX_FUTURE_US,
+    MAX_RECORD_BYTES,
+    SCHEMA_VERSION,
+    Action,
+    ActionKind,
+    Cause,
+    Comment,
+    DeadLetter,
+    DeadLetterReason,
+    Decision,
+    Fate,
+    Verdict,
+)
+
+__all__ = [
+    "MAX_BODY_CHARACTERS",
+    "MAX_FUTURE_US",
+    "MAX_RECORD_BYTES",
+    "SCHEMA_VERSION",
+    "Action",
+    "ActionKind",
+    "Cause",
+    "Comment",
+    "DeadLetter",
+    "DeadLetterReason",
+    "Decision",
+    "Fate",
+    "Verdict",
+    "dead_letter",
+    "parse_action",
+    "parse_record",
+    "to_json",
+]

@@ -1,0 +1,53 @@
+"""JSON Schemas of the contracts, generated from the classes: ``python -m moderation.contracts.json_schemas``.
+
+The committed files under ``contracts/schemas`` are for producers and consumers in other languages; a test fails
+when they differ from what this module generates.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from moderation.contracts.records import Action, Comment, DeadLetter, Decision
+
+SCHEMAS_DIR = Path(__file__).parent / "schemas"
+CONTRACTS: dict[str, type] = {"comment": Comment, "action": Action, "decision": Decision, "dead_letter": DeadLetter}
+
+
+def json_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of one contract: closed objects, ``schema_version`` required.
+
+    Args:
+        name: ``comment``, ``action``, ``decision`` or ``dead_letter``.
+
+    Raises:
+        KeyError: there is no such contract.
+    """
+    schema = TypeAdapter(CONTRACTS[name]).json_schema(mode="validation")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["additionalProperties"] = False
+    schema["required"] = [*schema["required"], "schema_version"]
+    schema["properties"]["schema_version"].pop("default")
+    if name == "dead_letter":
+        schema["properties"]["raw"] = {"type": "string", "contentEncoding": "base64", "title": "Raw"}
+    return schema
+
+
+def rendered(name: str) -> str:
+    """The text of the committed schema file of one contract."""
+    return json.dumps(json_schema(name), indent=2, sort_keys=True) + "\n"
+
+
+def write_all() -> None:
+    """Write every contract's schema to ``contracts/schemas``."""
+    SCHEMAS_DIR.mkdir(exist_ok=True)
+    for name in CONTRACTS:
+        (SCHEMAS_DIR / f"{name}.json").write_text(rendered(name))
+
+
+if __name__ == "__main__":
+    write_all()

@@ -1,0 +1,160 @@
+"""The nouns that travel: comment, decision, action, dead letter, and the words their fields may hold.
+
+Units: ``*_us`` are integer microseconds since the epoch, UTC; ``score_ppm`` is an integer in parts per million.
+The JSON Schemas in ``contracts/schemas`` are generated from these classes; ``parse.py`` enforces the same limits
+on the hot path without a validation library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+SCHEMA_VERSION: Literal[1] = 1
+MAX_BODY_CHARACTERS = 40_000
+MAX_RECORD_BYTES = 1024 * 1024
+MAX_ID_CHARACTERS = 256
+MAX_REASON_CHARACTERS = 1_000
+MAX_TIME_US = 253_402_300_799_999_999  # the last microsecond of the year 9999
+MAX_FUTURE_US = 5 * 60 * 1_000_000
+RAW_KEPT_BYTES = 64 * 1024
+
+# Text that PostgreSQL can hold and people can type: no NUL character.
+_NO_NUL = r"^[^\u0000]*$"
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_NO_NUL)]
+Body = Annotated[str, Field(max_length=MAX_BODY_CHARACTERS, pattern=_NO_NUL)]
+Reason = Annotated[str, Field(max_length=MAX_REASON_CHARACTERS, pattern=_NO_NUL)]
+TimeUs = Annotated[int, Field(ge=0, le=MAX_TIME_US)]
+ScorePpm = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
+class Verdict(StrEnum):
+    """What the policy makes of a score."""
+
+    ALLOW = "allow"
+    REVIEW = "review"
+    REMOVE = "remove"
+
+
+class Fate(StrEnum):
+    """How a decision entered the panes."""
+
+    COUNTED = "counted"
+    LATE = "late"
+    DUPLICATE = "duplicate"
+
+
+class Cause(StrEnum):
+    """Why one row contributes differently to batch and speed, in order of precedence."""
+
+    UNARCHIVED = "unarchived"
+    UNPROCESSED = "unprocessed"
+    LOST = "lost"
+    PHANTOM = "phantom"
+    RECOVERED = "recovered"
+    LATE = "late"
+    DUPLICATE = "duplicate"
+    POLICY = "policy"
+    RESCORED = "rescored"
+    UNEXPLAINED = "unexplained"
+
+    @property
+    def is_defect(self) -> bool:
+        """True when a row of this cause means that a guarantee is broken."""
+        return self in (Cause.LOST, Cause.PHANTOM, Cause.UNEXPLAINED)
+
+
+class ActionKind(StrEnum):
+    """What a human did with a comment."""
+
+    REMOVE = "remove"
+    APPROVE = "approve"
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record cannot be a comment (or an action). Stable: dashboards and replays select by it."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    SCHEMA_VERSION = "schema_version"
+    MISSING_FIELD = "missing_field"
+    UNKNOWN_FIELD = "unknown_field"
+    WRONG_TYPE = "wrong_type"
+    OUT_OF_RANGE = "out_of_range"
+    NUL_CHARACTER = "nul_character"
+    FUTURE_DATED = "future_dated"
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment record as it arrives on topic ``comments``. Another text or time is an edit: another record."""
+
+    comment_id: Id
+    community: Id
+    body: Body
+    event_time_us: TimeUs
+    author_key: Id | None = None
+    parent_id: Id | None = None
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+    def record_id(self) -> bytes:
+        """SHA-256 (32 bytes) over comment_id, event_time_us and body; NUL, which no id may hold, keeps them apart."""
+        parts = f"{self.comment_id}\0{self.event_time_us}\0{self.body}"
+        return hashlib.sha256(parts.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What a human did with a comment: who, why, when, and how likely the comment was to be looked at.
+
+    ``inclusion_probability`` lies in (0, 1] and is never defaulted: training weighs by its inverse.
+    """
+
+    comment_id: Id
+    kind: ActionKind
+    moderator_key: Id
+    reason: Reason
+    action_time_us: TimeUs
+    inclusion_probability: Annotated[float, Field(gt=0, le=1)]
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict on one comment record, keyed by (topic, topic_id, partition, offset)."""
+
+    topic: Id
+    topic_id: Id
+    partition: Annotated[int, Field(ge=0)]
+    offset: Annotated[int, Field(ge=0)]
+    comment_id: Id
+    community: Id
+    event_time_us: TimeUs
+    score_ppm: ScorePpm
+    verdict: Verdict
+    model_version: Id
+    policy_version: Id
+    fate: Fate
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that cannot be a comment: why, and enough of it to find and replay it.
+
+    ``raw`` holds the first 64 KiB (base64 in JSON); length and SHA-256 are of the whole record.
+    """
+
+    reason: DeadLetterReason
+    detail: str
+    raw: Annotated[bytes, Field(max_length=RAW_KEPT_BYTES)]
+    raw_length: Annotated[int, Field(ge=0)]
+    raw_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    append_us: TimeUs
+    schema_version: Literal[1] = SCHEMA_VERSION

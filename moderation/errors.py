@@ -1,0 +1,73 @@
+"""Every error this project raises on purpose, as one tree.
+
+    ModerationError                what went wrong with which thing, and what to do next
+    ├── InvalidRecord              poison: the record becomes a dead letter, never retried
+    ├── ConfigurationError         stop: a setting is unknown, malformed or contradictory
+    ├── SourceError                stop: a file of comments cannot be read at all
+    ├── TrainingError              stop: the examples cannot carry a model
+    ├── GoalUnmet                  stop: a policy goal cannot be met; carries the best that can
+    └── ModelRefused               stop, or keep serving the old model: an artifact failed verification
+
+None of these may be retried unchanged: each needs another input. Anything outside the tree is a defect of ours
+and ends the process.
+"""
+
+from __future__ import annotations
+
+
+class ModerationError(Exception):
+    """Base of the tree.
+
+    Attributes:
+        thing: what is affected, named so that a reader can find it (a file, a setting, a record).
+        cause: what is wrong with it.
+        remedy: what to do next; empty when the caller knows nothing better than the cause.
+    """
+
+    def __init__(self, thing: str, cause: str, remedy: str = "") -> None:
+        self.thing = thing
+        self.cause = cause
+        self.remedy = remedy
+        super().__init__(thing, cause, remedy)
+
+    def __str__(self) -> str:
+        message = f"{self.thing}: {self.cause}."
+        return f"{message} {self.remedy}" if self.remedy else message
+
+
+class InvalidRecord(ModerationError):
+    """A record that cannot be a comment or an action. ``reason`` is the stable code kept in the dead letter."""
+
+    def __init__(self, reason: str, cause: str) -> None:
+        self.reason = reason
+        super().__init__("record", cause, "It is kept as a dead letter; mend the producer and replay it.")
+
+
+class ConfigurationError(ModerationError):
+    """A setting or an option is unknown, malformed or contradicts another one."""
+
+
+class SourceError(ModerationError):
+    """A file of comments cannot be read: absent, not a known schema, or without a usable row."""
+
+
+class TrainingError(ModerationError):
+    """The labelled examples cannot carry a model: too few, or all of one class."""
+
+
+class GoalUnmet(ModerationError):
+    """No threshold reaches a policy goal.
+
+    Attributes:
+        goal: the goal as stated, e.g. ``precision>=0.9``.
+        best: the best value any threshold reaches, in the goal's own unit.
+    """
+
+    def __init__(self, goal: str, best: float, cause: str, remedy: str) -> None:
+        self.goal = goal
+        self.best = best
+        super().__init__(f"goal {goal}", cause, remedy)
+
+
+class ModelRefused(ModerationError):
+    """A model artifact is missing, damaged, altered, of another kernel, or holds a type that is not trusted."""

@@ -1,0 +1,122 @@
+"""The kernel: the one function that turns text into a score, for worker, batch and serving alike.
+
+``score_many`` is the implementation; ``score_one(x)`` is ``score_many([x])[0]``. For a model of weights w and bias b
+over the blocks of ``text.blocks``, logit = b + w·x and score_ppm = round(1,000,000 / (1 + e^-logit)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from moderation.text.blocks import (
+    Encoded,
+    Floats,
+    Ints,
+    gram_vectors,
+    surface_values,
+    token_weights,
+    word_entries,
+    word_values,
+)
+from moderation.text.features import slices
+from moderation.text.growing import GrowingArray
+from moderation.text.lexicon import Lexicon
+from moderation.text.vocabulary import Vocabulary
+
+PPM = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LinearWeights:
+    """A fitted model, block by block; coefficients already hold their block's factor.
+
+    Attributes:
+        intercept: the bias b.
+        word_idf, word_coef: shape (WORD_BUCKETS,).
+        gram_idf, gram_coef: shape (GRAM_BUCKETS,).
+        surface_mean, surface_scale, surface_coef: shape (len(FEATURES),).
+    """
+
+    intercept: float
+    word_idf: Floats
+    word_coef: Floats
+    gram_idf: Floats
+    gram_coef: Floats
+    surface_mean: Floats
+    surface_scale: Floats
+    surface_coef: Floats
+
+
+class Kernel:
+    """Scores texts with one model. Safe for threads.
+
+    Args:
+        weights: the fitted model.
+        lexicon: may be shared between the kernels of a process, so that a new model starts with warm tokens.
+    """
+
+    def __init__(self, weights: LinearWeights, lexicon: Lexicon) -> None:
+        self.weights = weights
+        self.lexicon = lexicon
+        self._vocabulary: Vocabulary | None = None
+        self._token_gram = GrowingArray(np.float64)
+
+    def score_one(self, text: str) -> int:
+        """Score one text, in parts per million."""
+        return int(self.score_many([text])[0])
+
+    def score_many(self, texts: Sequence[str]) -> Ints:
+        """Score texts.
+
+        Args:
+            texts: any strings, cleaned or not.
+
+        Returns:
+            Integer scores in parts per million, shape (texts,). A text's score does not depend on its neighbours,
+            on the order, on what was scored before, or on the process.
+        """
+        return np.rint(PPM * self.probabilities(texts)).astype(np.int64)
+
+    def probabilities(self, texts: Sequence[str]) -> Floats:
+        """Probability of removal of each text, in [0, 1], shape (texts,)."""
+        # scipy's expit evaluates element by element; numpy's exp may differ between body and tail of an array.
+        return np.asarray(expit(self.logits(texts)))
+
+    def logits(self, texts: Sequence[str]) -> Floats:
+        """Log-odds of removal of each text, shape (texts,)."""
+        parts = []
+        for part in slices(texts):
+            with self.lexicon.lock:
+                parts.append(self._logits(self.lexicon.encode(part)))
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def _logits(self, encoded: Encoded) -> Floats:
+        weights = self.weights
+        entries = word_entries(encoded)
+        words = word_values(entries, weights.word_idf, encoded.texts) * weights.word_coef[entries.bucket]
+        grams = token_weights(encoded, weights.word_idf) * self.token_gram(encoded.vocabulary)[encoded.token]
+        logit = np.full(encoded.texts, weights.intercept)
+        logit += np.bincount(entries.text, words, encoded.texts)
+        logit += np.bincount(encoded.text, grams, encoded.texts)
+        surface = surface_values(encoded, weights.surface_mean, weights.surface_scale) * weights.surface_coef
+        for column in surface.T:  # not a matrix product: BLAS may sum in another order for another batch size
+            logit += column
+        return logit
+
+    def token_gram(self, vocabulary: Vocabulary) -> Floats:
+        """What one token's character n-grams add to the logit at weight 1, by token number, shape (tokens,).
+
+        Worked out once per token. The caller holds the lexicon's lock.
+        """
+        if vocabulary is not self._vocabulary:
+            self._vocabulary = vocabulary
+            self._token_gram = GrowingArray(np.float64)
+        known = len(self._token_gram)
+        if len(vocabulary) > known:
+            vectors = gram_vectors(vocabulary, known, self.weights.gram_idf)
+            self._token_gram.extend(vectors @ self.weights.gram_coef)
+        return self._token_gram.view

@@ -1,0 +1,87 @@
+"""The scikit-learn face of the kernel: a Pipeline whose predictions are the kernel's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+
+from moderation.scoring.kernel import Kernel, LinearWeights
+from moderation.text.blocks import Floats
+from moderation.text.features import CommentFeatures
+from moderation.text.law import GRAM_BUCKETS, WORD_BUCKETS
+from moderation.text.lexicon import Lexicon
+
+
+class ModerationPipeline(Pipeline):  # type: ignore[misc]
+    """``CommentFeatures`` then ``LogisticRegression``; classes are 0 (kept) and 1 (removed).
+
+    ``decision_function``, ``predict_proba`` and ``predict`` go through :class:`Kernel`, the function that worker
+    and batch call. Build one with :func:`new_pipeline`.
+    """
+
+    def fit(self, texts: Sequence[str], y: Any = None, **params: Any) -> Self:
+        """Fit on comments' bodies and labels (1 = removed)."""
+        self._kernel = None
+        super().fit(texts, y, **params)
+        return self
+
+    def kernel(self, lexicon: Lexicon | None = None) -> Kernel:
+        """The kernel of the fitted model, made once.
+
+        Args:
+            lexicon: the process's lexicon to share; the transformer's own if None.
+        """
+        if lexicon is not None:
+            self.named_steps["features"].use(lexicon)
+        if getattr(self, "_kernel", None) is None or lexicon is not None:
+            self._kernel = Kernel(_weights(self), self.named_steps["features"].lexicon)
+        return self._kernel
+
+    def decision_function(self, texts: Sequence[str], **params: Any) -> Floats:
+        """Log-odds of removal, shape (texts,)."""
+        return self.kernel().logits(texts)
+
+    def predict_proba(self, texts: Sequence[str], **params: Any) -> Floats:
+        """Probabilities of kept and removed, shape (texts, 2)."""
+        removed = self.kernel().probabilities(texts)
+        return np.stack((1 - removed, removed), axis=1)
+
+    def predict(self, texts: Sequence[str], **params: Any) -> Any:
+        """1 where removal is more likely than not, shape (texts,)."""
+        return (self.decision_function(texts) > 0).astype(np.int64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        state.pop("_kernel", None)
+        return state
+
+
+def new_pipeline(lexicon: Lexicon, inverse_regularisation: float = 1.0) -> ModerationPipeline:
+    """An unfitted model.
+
+    Args:
+        lexicon: shared with everything else that scores in this process.
+        inverse_regularisation: scikit-learn's ``C``; smaller is smoother.
+    """
+    classifier = LogisticRegression(C=inverse_regularisation, max_iter=500, tol=1e-5)
+    return ModerationPipeline([("features", CommentFeatures().use(lexicon)), ("classifier", classifier)])
+
+
+def _weights(pipeline: ModerationPipeline) -> LinearWeights:
+    features: CommentFeatures = pipeline.named_steps["features"]
+    classifier: LogisticRegression = pipeline.named_steps["classifier"]
+    words, grams, surface = np.split(classifier.coef_[0], (WORD_BUCKETS, WORD_BUCKETS + GRAM_BUCKETS))
+    return LinearWeights(
+        intercept=float(classifier.intercept_[0]),
+        word_idf=features.word_idf_,
+        word_coef=features.word_weight * words,
+        gram_idf=features.gram_idf_,
+        gram_coef=features.gram_weight * grams,
+        surface_mean=features.surface_mean_,
+        surface_scale=features.surface_scale_,
+        surface_coef=features.surface_weight * surface,
+    )

@@ -1,0 +1,1 @@
+"""Where comments come from when no community is at hand: public r/science exports and a seeded generator."""

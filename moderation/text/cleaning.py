@@ -1,0 +1,50 @@
+"""Cleaning, after the talk: entities, markup links, escapes and dashes. Linear in the length of the text."""
+
+from __future__ import annotations
+
+import html
+import re
+
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9a-fA-F]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};?)")
+_CODE_POINT = re.compile(r"<[uU]\+([0-9a-fA-F]{4,6})>")
+_LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
+# Bytes 0x80-0x9f of an ISO-8859-1 export are cp1252 characters (curly quotes, dashes) in disguise.
+_C1 = {code: char for code in range(0x80, 0xA0) if (char := bytes([code]).decode("cp1252", "ignore"))}
+
+
+def clean(text: str) -> str:
+    """Make a comment's body plain text.
+
+    HTML entities and ``<U+2019>`` escapes become their characters, cp1252 bytes read as ISO-8859-1 become what was
+    typed, ``[text](url)`` becomes both parts, ``--`` a dash between spaces, and backslashes go.
+
+    Args:
+        text: any string, also empty or with lone surrogates.
+
+    Returns:
+        The cleaned text; unchanged when there is nothing to clean.
+    """
+    # Each test costs a fraction of the substitution it saves; most comments need none.
+    if not text.isascii():
+        text = text.translate(_C1)
+    if "&" in text:
+        text = _ENTITY.sub(_entity, text)
+    if "<" in text:
+        text = _CODE_POINT.sub(_character, text)
+    if "](" in text:
+        text = _LINK.sub(r" \1 \2 ", text)
+    if "--" in text:
+        text = text.replace("--", " - ")
+    if "\\" in text:
+        text = text.replace("\\", "")
+    return text
+
+
+def _entity(match: re.Match[str]) -> str:
+    return html.unescape(match.group())
+
+
+def _character(match: re.Match[str]) -> str:
+    code = int(match.group(1), 16)
+    is_scalar = code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF
+    return chr(code) if is_scalar else match.group()
