@@ -72,7 +72,7 @@ def parse_action(raw: bytes) -> Action:
     """
     fields = _object(raw, _ACTION_REQUIRED, _ACTION_FIELDS)
     kind = _text(fields, "kind", 1, MAX_ID_CHARACTERS)
-    if kind not in ActionKind:
+    if kind not in list(ActionKind):
         _refuse(DeadLetterReason.OUT_OF_RANGE, f"kind must be one of {', '.join(ActionKind)}")
     probability = fields["inclusion_probability"]
     if type(probability) not in (int, float):

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.special import expit
 
 from moderation.text.blocks import (
-    Encoded,
     Floats,
     Ints,
     gram_vectors,
@@ -24,7 +23,7 @@ from moderation.text.blocks import (
 )
 from moderation.text.features import slices
 from moderation.text.growing import GrowingArray
-from moderation.text.lexicon import Lexicon
+from moderation.text.lexicon import Encoded, Lexicon
 from moderation.text.vocabulary import Vocabulary
 
 PPM = 1_000_000

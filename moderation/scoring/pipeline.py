@@ -23,6 +23,8 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
     and batch call. Build one with :func:`new_pipeline`.
     """
 
+    _kernel: Kernel | None
+
     def fit(self, texts: Sequence[str], y: Any = None, **params: Any) -> Self:
         """Fit on comments' bodies and labels (1 = removed)."""
         self._kernel = None
@@ -37,9 +39,19 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
         """
         if lexicon is not None:
             self.named_steps["features"].use(lexicon)
-        if getattr(self, "_kernel", None) is None or lexicon is not None:
-            self._kernel = Kernel(_weights(self), self.named_steps["features"].lexicon)
-        return self._kernel
+            self._kernel = None
+        kernel: Kernel | None = getattr(self, "_kernel", None)
+        if kernel is None:
+            kernel = self._kernel = Kernel(_weights(self), self.named_steps["features"].lexicon)
+        return kernel
+
+    def calibrate(self, slope: float, offset: float) -> Self:
+        """Replace the logit by slope·logit + offset, folded into the classifier's coefficients."""
+        classifier: LogisticRegression = self.named_steps["classifier"]
+        classifier.coef_ = slope * classifier.coef_
+        classifier.intercept_ = slope * classifier.intercept_ + offset
+        self._kernel = None
+        return self
 
     def decision_function(self, texts: Sequence[str], **params: Any) -> Floats:
         """Log-odds of removal, shape (texts,)."""

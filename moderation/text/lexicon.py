@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 
 from moderation.text.cleaning import clean
 from moderation.text.growing import GrowingArray
+from moderation.text.law import SHORT_CHUNK
 from moderation.text.surface import COUNTS, chunk_counts, surface_features
 from moderation.text.tokens import ChunkTokenizer
 from moderation.text.vocabulary import Vocabulary
@@ -52,7 +53,8 @@ class Lexicon:
     Safe for threads only under ``lock``, which must be held from ``encode`` until the vocabulary was last read.
 
     Args:
-        max_chunks: when more chunks than this are remembered, the half not used for longest is forgotten.
+        max_chunks: when more chunks than this are remembered, the half not used for longest is forgotten. A chunk
+            of more than 64 characters counts as several, so that the bound is one on memory.
     """
 
     def __init__(self, max_chunks: int = DEFAULT_MAX_CHUNKS) -> None:
@@ -60,7 +62,9 @@ class Lexicon:
         self._max_chunks = max_chunks
         self._tokenizer = ChunkTokenizer()
         self._clock = 0
-        self._empty()
+        self._last_used: NDArray[np.int64]
+        self.vocabulary: Vocabulary
+        self._start_empty()
 
     def __len__(self) -> int:
         """How many chunks are remembered."""
@@ -75,7 +79,7 @@ class Lexicon:
         Returns:
             Tokens and surface features, text by text.
         """
-        if len(self._ids) > self._max_chunks:
+        if self._weight > self._max_chunks:
             self._forget()
         cleaned = [clean(text) for text in texts]
         chunks: list[str] = []
@@ -128,12 +132,14 @@ class Lexicon:
         for chunk, tokens in zip(new, tokenized, strict=True):
             sums += chunk_counts(chunk, tokens)
         self._counts.extend(np.array(sums, np.int64).reshape(len(new), len(COUNTS)))
+        self._weight += sum(map(_weight, new))
         self._ids.update(zip(new, range(len(self._ids), len(self._ids) + len(new)), strict=True))
         if len(self._ids) > len(self._last_used):
             self._last_used = np.append(self._last_used, np.zeros(len(self._ids), np.int64))
 
-    def _empty(self) -> None:
+    def _start_empty(self) -> None:
         self._ids: dict[str, int] = {}
+        self._weight = 0
         self._tokens = GrowingArray(np.int64)
         self._token_start = GrowingArray(np.int64)
         self._token_count = GrowingArray(np.int64)
@@ -145,10 +151,16 @@ class Lexicon:
         """Start again with the half of the chunks used last, so that memory stays within its bound."""
         used = self._last_used[: len(self._ids)]
         newest_first = np.argsort(-used, kind="stable")
-        kept = set(newest_first[: self._max_chunks // 2].tolist())
-        chunks = [chunk for chunk, number in self._ids.items() if number in kept]
-        self._empty()
+        weights = np.fromiter(map(_weight, self._ids), np.int64, len(self._ids))[newest_first]
+        kept = np.zeros(len(self._ids), bool)
+        kept[newest_first[np.cumsum(weights) <= self._max_chunks // 2]] = True
+        chunks = [chunk for chunk, is_kept in zip(self._ids, kept.tolist(), strict=True) if is_kept]
+        self._start_empty()
         self._learn(chunks)
+
+
+def _weight(chunk: str) -> int:
+    return 1 + len(chunk) // SHORT_CHUNK
 
 
 def _encodable(chunk: str) -> str:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any, cast
 
 import spacy
 from spacy.attrs import IDX, LENGTH
+from spacy.tokenizer import Tokenizer
 
 from moderation.text.law import LONG_PIECE, PUNCTUATED_PIECE, PUNCTUATED_SHARE, SHORT_CHUNK
 
@@ -29,9 +31,10 @@ class ChunkTokenizer:
 
     def __init__(self) -> None:
         self._nlp = spacy.blank("en")
-        self._exceptions = frozenset(self._nlp.tokenizer.rules)
+        self._tokenizer = cast(Tokenizer, self._nlp.tokenizer)
+        self._exceptions = frozenset(self._tokenizer.rules or ())
         # Only boundaries are asked for: working out shape, case and a dozen more attributes per new word is waste.
-        self._nlp.vocab.lex_attr_getters.clear()
+        cast(Any, self._nlp.vocab).lex_attr_getters.clear()
 
     def tokenize(self, chunks: Sequence[str]) -> list[list[str]]:
         """Tokenize chunks.
@@ -61,28 +64,26 @@ class ChunkTokenizer:
 
     def _plain(self, chunk: str) -> list[str] | None:
         """The tokens of a plain word, alone or before one closing mark; None where spaCy must decide."""
-        if not chunk.isascii() or chunk in self._exceptions:
+        if len(chunk) > SHORT_CHUNK or not chunk.isascii() or chunk in self._exceptions:
             return None
         if chunk.isalpha():
             return [chunk]
         word, mark = chunk[:-1], chunk[-1]
-        if word.isalpha() and word not in self._exceptions:
-            if mark in _CLOSING or (mark == "." and word[-1].islower()):
-                return [word, mark]
-        return None
+        is_closed = mark in _CLOSING or (mark == "." and word[-1:].islower())
+        return [word, mark] if is_closed and word.isalpha() and word not in self._exceptions else None
 
     def _spacy_tokens(self, chunks: list[str]) -> list[list[str]]:
         # A line break is a token of its own that no exception rule spans, so neighbours cannot affect each other.
         joined = "\n".join(chunks)
         with self._nlp.memory_zone():
-            spans = self._nlp.tokenizer(joined).to_array([IDX, LENGTH])
+            spans = self._tokenizer(joined).to_array([IDX, LENGTH])
         lines: list[list[str]] = [[]]
         for start, length in zip(spans[:, 0].tolist(), spans[:, 1].tolist(), strict=True):
-            token = joined[start : start + length]
-            if token == "\n":
+            text = joined[start : start + length]
+            if text == "\n":
                 lines.append([])
             else:
-                lines[-1].append(token)
+                lines[-1].append(text)
         return lines
 
 

@@ -45,7 +45,7 @@ def normal_form(token: str) -> str:
         return PRONOUN
     if is_url(token):
         return URL
-    if like_num(token):
+    if like_num(token):  # type: ignore[no-untyped-call]
         return NUMBER
     return str(_lemmas().get(lower, lower))
 

@@ -1,0 +1,58 @@
+# Everything a newcomer types. Each target sets up what it needs; nothing needs root, Docker or a system service.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+# uv from the PATH, or else one of our own in .tools.
+UV     := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup lock check test test-long bench evidence demo down clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## Make .venv from requirements.lock; installs uv into .tools if it is missing
+
+.tools/bin/uv:
+	@echo "uv is not on the PATH: installing it into .tools"
+	@$(PYTHON) -m venv .tools || { echo "$(PYTHON) cannot make a virtual environment: install its venv module (on Debian: python3-venv) or put uv on the PATH"; exit 1; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(STAMP): $(if $(filter .tools/%,$(UV)),.tools/bin/uv) requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; ok = (3, 11) <= sys.version_info < (3, 14); sys.exit(None if ok else f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}. Set PYTHON=/path/to/python3.11")'
+	$(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV)
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+lock: ## Resolve requirements.lock again from pyproject.toml, with hashes and without addresses
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-header --all-extras pyproject.toml --output-file requirements.lock
+
+check: setup ## Lint, types, import layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup ## The tests, at most 10 minutes
+	$(BIN)/pytest -m "not long"
+
+test-long: setup ## The tests that take minutes: clean installs
+	$(BIN)/pytest -m long
+
+bench: setup ## The kernel beside its own tokenizer and the usual pipelines
+	$(BIN)/moderation bench kernel
+
+evidence: setup ## Run the proofs that README and docs quote, and write docs/evidence/*.json
+	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA))
+
+demo: setup ## From generated traffic to decisions, without servers; DATA=export.csv takes a real export instead
+	$(BIN)/moderation demo $(if $(DATA),--csv $(DATA))
+
+down: ## Stop what `make demo` started: nothing, as long as the demo starts no servers
+	@echo "nothing to stop: this version starts no servers"
+
+clean: ## Remove what setup and the tests made
+	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,37 @@
+"""Assembles the ``moderation`` command.
+
+Exit codes: 0 done, 1 refused with a reason, 2 wrong usage, 3 a defect found.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from cli.output import progress
+from cli.score import explain_text, score
+from cli.train import train
+from moderation.errors import ModerationError
+
+app = typer.Typer(
+    help="Real-time comment moderation: train, score, explain.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("train")(train)
+app.command("score")(score)
+app.command("explain")(explain_text)
+
+
+def main() -> None:
+    """Run the command; an error of the project's own becomes one line and exit code 1."""
+    try:
+        app()
+    except ModerationError as error:
+        progress.print(f"[red]error[/red] [bold]{type(error).__name__}[/bold]", end=" ")
+        progress.print(str(error), markup=False, highlight=False)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""``moderation score`` and ``moderation explain``: a model folder at work, without servers."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+from rich.table import Table
+
+from cli.lines import batches, read_lines
+from cli.output import console, print_json, progress
+from moderation.errors import InvalidRecord, SourceError
+
+if TYPE_CHECKING:
+    from moderation.adapters.model_store import OpenModel
+    from moderation.contracts import Comment
+
+ModelOption = Annotated[Path, typer.Option("--model", help="Model folder written by `moderation train`.")]
+
+
+def score(
+    model: ModelOption,
+    file: Annotated[Path | None, typer.Option("--in", help="JSON lines to score; standard input if absent.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Lines scored together; 1 answers line by line.")] = 1_000,
+    json_lines: Annotated[bool, typer.Option("--json", help="JSON lines, which is all this command prints.")] = True,
+) -> None:
+    """Score comments: JSON lines in, one JSON line out for each, in order.
+
+    A line that cannot be a comment becomes {"dead_letter": {"line": …, "reason": …}}; the others go on. The exit code
+    is 0 when every line has its answer.
+    """
+    from moderation.bootstrap import load
+    from moderation.settings import load_settings
+
+    opened = load(model, load_settings())
+    gc.freeze()  # the model and the tokenizer stay: the collector need not walk them again
+    try:
+        stream = sys.stdin.buffer if file is None else file.open("rb")
+    except OSError as error:
+        raise SourceError(str(file), error.strerror or str(error), "Name a readable file.") from error
+    scored = dead = 0
+    with stream:
+        for batch in batches(read_lines(stream), batch_size):
+            for answer in _answers(opened, batch, first_line=scored + dead + 1):
+                sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+                scored += "comment" in answer
+                dead += "dead_letter" in answer
+            sys.stdout.buffer.flush()
+    progress.print(f"{scored:,} comments scored, {dead:,} dead letters")
+
+
+def explain_text(
+    model: ModelOption,
+    text: Annotated[str, typer.Argument(help="The comment's body.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Explain a score: what every token adds to the log-odds. The parts sum to the logit."""
+    from moderation.bootstrap import load
+    from moderation.scoring import explain
+    from moderation.settings import load_settings
+
+    opened = load(model, load_settings())
+    explanation = explain(opened.kernel, text)
+    verdict = opened.policy.verdict(explanation.score_ppm)
+    if as_json:
+        print_json(
+            {
+                "score_ppm": explanation.score_ppm,
+                "verdict": verdict,
+                "policy_version": opened.policy.policy_version,
+                "logit": explanation.logit,
+                "intercept": explanation.intercept,
+                "tokens": [{"token": part.name, "logit": part.logit} for part in explanation.tokens],
+                "surface": [{"feature": part.name, "logit": part.logit} for part in explanation.surface],
+            }
+        )
+        return
+    console.print(
+        f"score {explanation.score_ppm:,} ppm, verdict [bold]{verdict}[/bold], logit {explanation.logit:+.4f}"
+    )
+    table = Table("part", "adds to the logit", title="Strongest first; positive speaks for removal")
+    parts = [("(intercept)", explanation.intercept)]
+    parts += [(part.name, part.logit) for part in explanation.tokens]
+    parts += [(f"({part.name})", part.logit) for part in explanation.surface]
+    for name, logit in sorted(parts, key=lambda part: -abs(part[1])):
+        table.add_row(name, f"{logit:+.4f}", style="red" if logit > 0 else "green")
+    console.print(table)
+
+
+def _answers(opened: OpenModel, batch: list[bytes], first_line: int) -> Iterator[dict[str, Any]]:
+    from moderation.contracts import parse_record
+
+    def parse(raw: bytes) -> Comment | InvalidRecord:
+        try:
+            return parse_record(raw, now_us)
+        except InvalidRecord as error:
+            return error
+
+    now_us = time.time_ns() // 1_000
+    parsed = [parse(raw) for raw in batch]
+    scores = iter(
+        opened.kernel.score_many([record.body for record in parsed if not isinstance(record, InvalidRecord)]).tolist()
+    )
+    for line, record in enumerate(parsed, start=first_line):
+        if isinstance(record, InvalidRecord):
+            yield {"dead_letter": {"line": line, "reason": record.reason}}
+        else:
+            score_ppm = next(scores)
+            yield {
+                "comment": record,
+                "score_ppm": score_ppm,
+                "verdict": opened.policy.verdict(score_ppm),
+                "model_version": None,
+                "policy_version": opened.policy.policy_version,
+            }

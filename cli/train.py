@@ -1,0 +1,100 @@
+"""``moderation train``: a labelled export becomes a model folder."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from cli.output import console, percent, policy_fields, print_json, progress, threshold
+
+if TYPE_CHECKING:
+    from moderation.bootstrap import TrainReport
+
+# Without a precision goal nothing is removed without a person: the safe choice until somebody states one.
+DEFAULT_GOALS = ("review_share<=0.2",)
+_SHOWN_BAD_ROWS = 10
+
+
+def train(
+    csv: Annotated[Path, typer.Option(help="Labelled comments: an r/science export, either schema.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    goal: Annotated[
+        list[str] | None,
+        typer.Option(help="What the policy must reach, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200."),
+    ] = None,
+    comments_per_day: Annotated[float | None, typer.Option(min=0, help="Volume, for reviews_per_day.")] = None,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train a model: cross-validate, calibrate, resolve the goals to thresholds, write the model folder.
+
+    The same file, goals, folds and seed give the same model digest.
+    """
+    # Imported here, as in every command: scikit-learn and spaCy take seconds that `--help` need not spend.
+    from moderation.bootstrap import train_to_folder
+    from moderation.policy import parse_goal
+    from moderation.settings import load_settings
+    from moderation.sources.rscience import BadRow, read_rscience
+
+    settings = load_settings()
+    goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
+    bad_rows: list[BadRow] = []
+    started = time.monotonic()
+    with progress.status("starting") as status:
+        report = train_to_folder(
+            ((row.comment, row.removed) for row in read_rscience(csv, bad_rows.append)),
+            out,
+            goals,
+            settings,
+            folds=folds,
+            seed=seed,
+            comments_per_day=comments_per_day,
+            on_progress=status.update,
+        )
+    seconds = time.monotonic() - started
+    for bad in bad_rows[:_SHOWN_BAD_ROWS]:
+        progress.print(f"line {bad.line} left out: {bad.cause}", markup=False)
+    if len(bad_rows) > _SHOWN_BAD_ROWS:
+        progress.print(f"… and {len(bad_rows) - _SHOWN_BAD_ROWS:,} more rows left out")
+    if as_json:
+        print_json(
+            {
+                "model_digest": report.model_digest,
+                "data_digest": report.data_digest,
+                "metrics": asdict(report.metrics),
+                "policy": policy_fields(report.policy),
+                "bad_rows": len(bad_rows),
+                "seconds": round(seconds, 1),
+            }
+        )
+    else:
+        _print_report(report, out, seconds)
+
+
+def _print_report(report: TrainReport, out: Path, seconds: float) -> None:
+    metrics, policy = report.metrics, report.policy
+    table = Table(show_header=False, title=f"{metrics.comments:,} comments, {metrics.removed:,} removed by people")
+    spread = f"{min(metrics.auc_folds):.3f} to {max(metrics.auc_folds):.3f}"
+    table.add_row("ROC AUC, mean of folds", f"{metrics.auc_mean:.4f} ({spread})")
+    table.add_row("average precision", f"{metrics.average_precision:.4f}")
+    table.add_row("calibration error", f"{metrics.calibration_error:.4f}")
+    table.add_row("best F1", f"{metrics.best_f1:.4f}")
+    table.add_row("remove at", threshold(policy.remove_ppm))
+    table.add_row("review at", threshold(policy.review_ppm))
+    if policy.expected is not None:
+        table.add_row("expected precision of removals", percent(policy.expected.precision))
+        table.add_row("expected recall, removed or reviewed", percent(policy.expected.recall))
+        table.add_row("expected share removed", percent(policy.expected.remove_share))
+        table.add_row("expected share reviewed", percent(policy.expected.review_share))
+        if (daily := policy.expected.reviews_per_day) is not None:
+            table.add_row("expected reviews a day", f"{daily.value:.0f} ({daily.low:.0f}–{daily.high:.0f})")
+    table.add_row("policy version", policy.policy_version)
+    console.print(table)
+    console.print(f"model digest {report.model_digest}", soft_wrap=True, highlight=False)
+    console.print(f"{out} written in {seconds:.1f} s", markup=False)

@@ -1,0 +1,1 @@
+"""The stack without Docker: real Kafka, PostgreSQL and MLflow on this machine, under one supervisor."""

@@ -1,0 +1,72 @@
+"""Generated passwords of one stack, in one file that only its owner can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from moderation.errors import ConfigurationError
+
+_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Passwords, one per account. Never shown by ``repr``.
+
+    Attributes:
+        supervisor: opens the supervisor's port.
+        databases: password of each database role, by role.
+    """
+
+    supervisor: str = field(repr=False)
+    databases: dict[str, str] = field(repr=False)
+
+
+def load_or_create(path: Path, roles: tuple[str, ...]) -> Credentials:
+    """Read the passwords, or make them the first time; a role that has none yet gets one.
+
+    Raises:
+        ConfigurationError: the file is damaged, or other accounts may read it.
+    """
+    if path.exists():
+        known = _load(path)
+        missing = {role: secrets.token_urlsafe(_BYTES) for role in roles if role not in known.databases}
+        if not missing:
+            return known
+        made = Credentials(known.supervisor, known.databases | missing)
+    else:
+        made = Credentials(secrets.token_urlsafe(_BYTES), {role: secrets.token_urlsafe(_BYTES) for role in roles})
+    write_private(path, json.dumps(asdict(made), indent=1))
+    return made
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner only from the first byte on."""
+    scratch = path.with_name(path.name + ".new")
+    scratch.unlink(missing_ok=True)
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def _load(path: Path) -> Credentials:
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(
+            f"credentials {path}", "other accounts may read this file", f"chmod 600 {path}, or purge the stack."
+        )
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return Credentials(str(held["supervisor"]), {str(k): str(v) for k, v in held["databases"].items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"credentials {path}",
+            "the file is damaged",
+            "Without it the database cannot be opened; purge the stack (this deletes its data) and start anew.",
+        ) from error

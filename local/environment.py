@@ -1,0 +1,33 @@
+"""The environment that programs of the stack inherit: the caller's, without what would bend a server.
+
+This is the only module of the folder that looks at the environment, and it reads no setting from it.
+"""
+
+from __future__ import annotations
+
+import os
+
+MARKER = "COMMENT_MODERATION_STACK"
+"""Carried by every process of a stack; its value is the data folder."""
+
+_BENDING_PREFIXES = ("AIRFLOW_", "FLASK_", "GUNICORN_", "JAVA_", "KAFKA_", "MLFLOW_", "_MLFLOW_", "PG", "UVICORN_")
+_BENDING = frozenset(
+    {
+        "CLASSPATH",
+        "FORWARDED_ALLOW_IPS",
+        "JDK_JAVA_OPTIONS",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "WEB_CONCURRENCY",
+        "_JAVA_OPTIONS",
+        MARKER,
+    }
+)
+
+
+def inherited_environment() -> dict[str, str]:
+    """A copy of the caller's environment without variables that change how the stack's servers behave."""
+    return {
+        key: value for key, value in os.environ.items() if key not in _BENDING and not key.startswith(_BENDING_PREFIXES)
+    }

@@ -1,0 +1,112 @@
+"""Where everything of a local stack lives: one data folder and nothing outside it.
+
+    <root>/run/       supervisord.conf, process ids, stack.json, credentials.json (mode 0600), one folder per program
+    <root>/log/       one rotated log per program, and the supervisor's own
+    <root>/kafka/     broker configuration and topic data
+    <root>/postgres/  the database cluster
+    <root>/mlflow/    artifacts of models and runs
+    <root>/jars/      the verified jars of the broker (links into the cache of the account)
+
+The supervisor is spoken to over a loopback port with a generated password, not over a UNIX socket: socket paths end
+at about 108 bytes, and a data folder may lie deeper than that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from moderation.errors import ConfigurationError
+
+_REFUSED = frozenset(",:;%\"'\\\n")
+
+
+@dataclass(frozen=True, slots=True)
+class StackLayout:
+    """The folders of one stack.
+
+    Attributes:
+        root: the data folder, absolute. Two stacks need two roots.
+
+    Raises:
+        ConfigurationError: ``root`` holds a character that Java's or Kafka's lists of paths cannot carry.
+    """
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        root = self.root.expanduser().resolve()
+        if refused := sorted(_REFUSED & set(str(root))):
+            raise ConfigurationError(
+                f"data folder {root}",
+                f"its path holds {' '.join(map(repr, refused))}, which lists of paths cannot carry",
+                "Choose another folder.",
+            )
+        object.__setattr__(self, "root", root)
+
+    @classmethod
+    def default(cls) -> StackLayout:
+        """The layout under ``var`` in the current folder."""
+        return cls(Path.cwd() / "var")
+
+    @property
+    def run(self) -> Path:
+        """Configuration, process ids, addresses and credentials; closed to other accounts."""
+        return self.root / "run"
+
+    @property
+    def log(self) -> Path:
+        """One log per program."""
+        return self.root / "log"
+
+    @property
+    def kafka(self) -> Path:
+        """The broker's configuration and data."""
+        return self.root / "kafka"
+
+    @property
+    def postgres(self) -> Path:
+        """The database cluster."""
+        return self.root / "postgres"
+
+    @property
+    def mlflow(self) -> Path:
+        """Artifacts, and the working folder of the MLflow server."""
+        return self.root / "mlflow"
+
+    @property
+    def jars(self) -> Path:
+        """The broker's verified jars."""
+        return self.root / "jars"
+
+    @property
+    def programs(self) -> Path:
+        """What is supervised: a section, a specification and a state per program."""
+        return self.run / "programs"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while a command starts or stops the stack."""
+        return self.run / "lock"
+
+    @property
+    def record_file(self) -> Path:
+        """Ports and parts of the running stack."""
+        return self.run / "stack.json"
+
+    @property
+    def credentials_file(self) -> Path:
+        """Generated passwords; kept as long as the data they open."""
+        return self.run / "credentials.json"
+
+    def log_file(self, program: str) -> Path:
+        """The log of one program."""
+        return self.log / f"{program}.log"
+
+    def make_folders(self) -> None:
+        """Create every folder. ``run`` is closed to other accounts; the rest is readable."""
+        for folder in (self.root, self.log, self.kafka, self.postgres, self.mlflow, self.jars):
+            folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.run, self.programs):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)

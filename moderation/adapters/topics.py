@@ -1,0 +1,204 @@
+"""Kafka's topics: their names, their settings, and how they come to be.
+
+A topic that exists with other settings is refused, never altered: a smaller size limit or another timestamp type
+would change what the guarantees rest on, silently.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from moderation.errors import ConfigurationError
+
+RETENTION_MS = 7 * 24 * 3600 * 1000
+RECORD_MAX_BYTES = 1024 * 1024
+"""Largest value of a record of ``comments``."""
+RECORD_BATCH_MAX_BYTES = RECORD_MAX_BYTES + 64 * 1024
+"""What the broker must accept for it: the limit counts key, headers and the batch's own bytes too."""
+
+_REQUEST_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """What a topic must be like.
+
+    Attributes:
+        name: the topic's name, without a prefix.
+        partitions: how many partitions it has.
+        timestamp_type: ``LogAppendTime`` (the broker's clock) or ``CreateTime`` (the producer's).
+        max_message_bytes: largest batch of records the broker accepts, in bytes.
+        retention_ms: how long records are kept, in milliseconds.
+    """
+
+    name: str
+    partitions: int = 4
+    timestamp_type: str = "CreateTime"
+    max_message_bytes: int = RECORD_BATCH_MAX_BYTES
+    retention_ms: int = RETENTION_MS
+
+    def configuration(self) -> dict[str, str]:
+        """The settings as Kafka names them."""
+        return {
+            "cleanup.policy": "delete",
+            "max.message.bytes": str(self.max_message_bytes),
+            "message.timestamp.type": self.timestamp_type,
+            "retention.ms": str(self.retention_ms),
+        }
+
+
+COMMENTS = TopicSettings("comments", timestamp_type="LogAppendTime")
+ACTIONS = TopicSettings("actions", timestamp_type="LogAppendTime")
+DECISIONS = TopicSettings("decisions")
+ALERTS = TopicSettings("alerts")
+PANES = TopicSettings("panes")
+RETRAIN_REQUESTS = TopicSettings("retrain-requests", partitions=1)
+
+TOPICS = (COMMENTS, ACTIONS, DECISIONS, ALERTS, PANES, RETRAIN_REQUESTS)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTopic:
+    """What a topic is like on the broker.
+
+    Attributes:
+        partitions: how many partitions it has.
+        replication: copies of its first partition.
+        configuration: its settings, as Kafka names them.
+    """
+
+    partitions: int
+    replication: int
+    configuration: Mapping[str, str]
+
+
+def refuse_difference(name: str, wanted: TopicSettings, replication: int, found: FoundTopic) -> None:
+    """Compare a topic with what it must be like.
+
+    Raises:
+        ConfigurationError: naming the topic and the first setting that differs.
+    """
+    expected = {"partitions": str(wanted.partitions), "replication factor": str(replication)}
+    actual = {"partitions": str(found.partitions), "replication factor": str(found.replication)}
+    for setting, value in (expected | wanted.configuration()).items():
+        if (has := (actual | dict(found.configuration)).get(setting, "absent")) != value:
+            raise ConfigurationError(
+                f"topic {name}",
+                f"{setting} is {has}, not {value}",
+                "Alter the topic to match, or delete it if its records are not needed, and try again.",
+            )
+
+
+def ensure_topics(
+    bootstrap: str,
+    topics: Iterable[TopicSettings] = TOPICS,
+    *,
+    prefix: str = "",
+    replication: int = 1,
+    configuration: Mapping[str, str] | None = None,
+) -> tuple[str, ...]:
+    """Create the topics that do not exist and check those that do. Safe to repeat, and to run twice at once.
+
+    Args:
+        bootstrap: addresses of brokers, ``host:port`` separated by commas.
+        topics: what is wanted.
+        prefix: put before every name, e.g. for tests.
+        replication: copies of each partition.
+        configuration: further settings of the client, e.g. for authentication.
+
+    Returns:
+        The names created by this call. Every partition of every topic has a leader when it returns.
+
+    Raises:
+        ConfigurationError: a topic exists with other settings; topic and setting are named.
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    client = _client(bootstrap, configuration)
+    wanted = {prefix + topic.name: topic for topic in topics}
+    existing = client.list_topics(timeout=_REQUEST_SECONDS).topics
+    requests = [
+        NewTopic(name, topic.partitions, replication, config=topic.configuration())
+        for name, topic in wanted.items()
+        if name not in existing
+    ]
+    created = []
+    for name, future in (
+        client.create_topics(requests, operation_timeout=_REQUEST_SECONDS) if requests else {}
+    ).items():
+        try:
+            future.result()
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    found = _describe(client, list(wanted))
+    for name, topic in wanted.items():
+        refuse_difference(name, topic, replication, found[name])
+    return tuple(created)
+
+
+def describe_topic_ids(
+    bootstrap: str, names: Iterable[str], *, configuration: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The id Kafka gave each topic when it was made; a topic made anew has another one.
+
+    Args:
+        bootstrap: addresses of brokers.
+        names: full topic names.
+        configuration: further settings of the client.
+
+    Returns:
+        The id of each name, as Kafka writes it (22 characters of URL-safe base64).
+
+    Raises:
+        ConfigurationError: a topic does not exist.
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    futures = _client(bootstrap, configuration).describe_topics(
+        TopicCollection(list(names)), request_timeout=_REQUEST_SECONDS
+    )
+    ids = {}
+    for name, future in futures.items():
+        try:
+            ids[name] = str(future.result().topic_id)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            raise ConfigurationError(f"topic {name}", "it does not exist", "Create the topics first.") from error
+    return ids
+
+
+def _client(bootstrap: str, configuration: Mapping[str, str] | None) -> AdminClient:
+    return AdminClient({"bootstrap.servers": bootstrap, **(configuration or {})})
+
+
+def _describe(client: AdminClient, names: list[str]) -> dict[str, FoundTopic]:
+    """Describe topics that exist, once the broker knows a leader for every partition."""
+    deadline = time.monotonic() + _REQUEST_SECONDS
+    while True:
+        known = client.list_topics(timeout=_REQUEST_SECONDS).topics
+        leaderless = [
+            name
+            for name in names
+            if name not in known or any(part.leader < 0 for part in known[name].partitions.values())
+        ]
+        if not leaderless:
+            break
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, f"no leader for {leaderless[0]}"))
+        time.sleep(_POLL_SECONDS)
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+    settings = {
+        resource.name: {key: entry.value for key, entry in future.result().items()}
+        for resource, future in client.describe_configs(resources, request_timeout=_REQUEST_SECONDS).items()
+    }
+    return {
+        name: FoundTopic(len(known[name].partitions), len(known[name].partitions[0].replicas), settings[name])
+        for name in names
+    }

@@ -1,0 +1,101 @@
+"""The composition root: the only place where parts that must not know each other are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from moderation.adapters.model_store import OpenModel, open_model, save_model
+from moderation.contracts import Comment
+from moderation.policy import Goal, Policy
+from moderation.scoring import ModerationPipeline, new_pipeline
+from moderation.settings import Settings
+from moderation.text import Lexicon
+from moderation.training import collect_examples, train
+from moderation.training.metrics import Metrics
+from moderation.training.plots import draw_plots
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What a training run made.
+
+    Attributes:
+        model_digest: SHA-256 of the model file, hexadecimal; equal for equal data, goals, folds and seed.
+        data_digest: SHA-256 over the examples, hexadecimal.
+        metrics: out-of-fold measurements.
+        policy: the thresholds.
+    """
+
+    model_digest: str
+    data_digest: str
+    metrics: Metrics
+    policy: Policy
+
+
+def new_lexicon(settings: Settings) -> Lexicon:
+    """The lexicon of this process, to be shared by every kernel in it."""
+    return Lexicon(settings.lexicon_max_chunks)
+
+
+def load(folder: Path, settings: Settings) -> OpenModel:
+    """Verify and open a model folder with a lexicon of its own.
+
+    Raises:
+        ModelRefused: see :func:`moderation.adapters.model_store.open_model`.
+    """
+    return open_model(folder, new_lexicon(settings), settings.model_max_bytes)
+
+
+def train_to_folder(
+    labelled: Iterable[tuple[Comment, bool]],
+    out: Path,
+    goals: Sequence[Goal],
+    settings: Settings,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    comments_per_day: float | None = None,
+    on_progress: Callable[[str], None] = lambda step: None,
+) -> TrainReport:
+    """Train a model on labelled comments and write its folder.
+
+    Args:
+        labelled: comments, and whether a person removed them.
+        out: the model folder, see ``adapters.model_store``.
+        goals: what the policy must reach.
+        settings: bounds of memory.
+        folds: of the cross-validation.
+        seed: of the folds.
+        comments_per_day: volume, for goals on reviews per day.
+        on_progress: told what begins.
+
+    Raises:
+        TrainingError: too few examples of a class.
+        GoalUnmet: no thresholds reach the goals.
+        ConfigurationError: the goals contradict each other.
+    """
+    on_progress("reading comments")
+    examples = collect_examples(labelled)
+    lexicon = new_lexicon(settings)
+
+    def new_estimator() -> ModerationPipeline:
+        return new_pipeline(lexicon)
+
+    trained = train(
+        examples,
+        new_estimator,
+        goals,
+        folds=folds,
+        seed=seed,
+        comments_per_day=comments_per_day,
+        on_progress=on_progress,
+    )
+    on_progress("writing the model")
+    training = {"data_digest": examples.data_digest, "seed": seed, "folds": folds}
+    digest = save_model(out, trained.estimator, trained.policy, trained.metrics, training)
+    plots = out / "plots"
+    plots.mkdir(exist_ok=True)
+    draw_plots(plots, trained.probability, examples.removed, trained.policy, trained.metrics)
+    return TrainReport(digest, examples.data_digest, trained.metrics, trained.policy)

@@ -1,0 +1,7 @@
+"""Policy: goals a community states, resolved to the two thresholds that turn a score into a verdict."""
+
+from moderation.policy.goals import Goal, Measure, parse_goal
+from moderation.policy.policy import Estimate, OperatingPoint, Policy
+from moderation.policy.resolve import resolve_policy
+
+__all__ = ["Estimate", "Goal", "Measure", "OperatingPoint", "Policy", "parse_goal", "resolve_policy"]

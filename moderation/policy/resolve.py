@@ -1,0 +1,161 @@
+"""From goals to thresholds, on scores of comments the scoring model had not seen (out-of-fold)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderation.errors import ConfigurationError, GoalUnmet
+from moderation.policy.goals import Goal, Measure
+from moderation.policy.policy import NEVER_PPM, Estimate, OperatingPoint, Policy
+
+# Precision of fewer removals than this is luck: with 30 of 30 right, the 95 % interval still begins at 0.89.
+LEAST_REMOVALS = 30
+_Z = 1.959963984540054  # standard normal quantile of 0.975
+
+Ints = NDArray[np.int64]
+
+
+def resolve_policy(
+    scores_ppm: Ints, removed: NDArray[np.bool_], goals: Sequence[Goal], comments_per_day: float | None = None
+) -> Policy:
+    """Find the two thresholds that meet the goals.
+
+    The remove threshold is the lowest whose removals meet the precision goal; without one nothing is removed without
+    a person. The review threshold is the highest that meets the recall goal, else the lowest that keeps the review
+    goals; without any of them nothing is reviewed. The least score seen is always allowed.
+
+    Args:
+        scores_ppm: out-of-fold scores in parts per million, shape (comments,).
+        removed: True where a person removed the comment, shape (comments,).
+        goals: at most one of each measure.
+        comments_per_day: volume, needed for ``reviews_per_day``.
+
+    Raises:
+        GoalUnmet: no threshold meets a goal; says the best that can be met.
+        ConfigurationError: a measure is stated twice, or ``reviews_per_day`` without a volume.
+    """
+    stated = {goal.measure: goal for goal in goals}
+    if len(stated) < len(goals):
+        raise ConfigurationError(", ".join(map(str, goals)), "a measure is stated twice", "Keep one goal of each.")
+    if Measure.REVIEWS_PER_DAY in stated and not comments_per_day:
+        raise ConfigurationError(
+            str(stated[Measure.REVIEWS_PER_DAY]), "the volume is unknown", "State the comments per day."
+        )
+    curve = _Curve(scores_ppm, removed)
+    remove_ppm = _remove_threshold(curve, stated.get(Measure.PRECISION))
+    review_ppm = _review_threshold(curve, remove_ppm, stated, comments_per_day)
+    return Policy(
+        review_ppm=review_ppm,
+        remove_ppm=remove_ppm,
+        goals=tuple(str(goal) for goal in goals),
+        expected=operating_point(scores_ppm, removed, review_ppm, remove_ppm, comments_per_day),
+    )
+
+
+def operating_point(
+    scores_ppm: Ints, removed: NDArray[np.bool_], review_ppm: int, remove_ppm: int, comments_per_day: float | None
+) -> OperatingPoint:
+    """What two thresholds do to labelled scores, each share with its Wilson interval."""
+    total = len(scores_ppm)
+    taken = scores_ppm >= remove_ppm
+    caught = scores_ppm >= review_ppm
+    reviews = wilson(int((caught & ~taken).sum()), total)
+    daily = None
+    if comments_per_day:
+        daily = Estimate(*(comments_per_day * share for share in (reviews.value, reviews.low, reviews.high)))
+    return OperatingPoint(
+        precision=wilson(int((taken & removed).sum()), int(taken.sum())) if taken.any() else None,
+        recall=wilson(int((caught & removed).sum()), int(removed.sum())),
+        remove_share=wilson(int(taken.sum()), total),
+        review_share=reviews,
+        reviews_per_day=daily,
+        comments=total,
+    )
+
+
+def wilson(successes: int, trials: int) -> Estimate:
+    """A share with its 95 % score interval (Wilson, JASA 22, 1927); no trials give 0 with the interval [0, 1]."""
+    if trials == 0:
+        return Estimate(0.0, 0.0, 1.0)
+    share = successes / trials
+    spread = _Z * _Z / trials
+    centre = (share + spread / 2) / (1 + spread)
+    half = _Z * math.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
+    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
+
+
+class _Curve:
+    """Counts at or above every distinct score, from the highest score down."""
+
+    def __init__(self, scores_ppm: Ints, removed: NDArray[np.bool_]) -> None:
+        order = np.argsort(-scores_ppm, kind="stable")
+        scores = scores_ppm[order]
+        last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+        self.threshold: Ints = scores[last]
+        self.above: Ints = last + 1
+        self.removed_above: Ints = np.cumsum(removed[order].astype(np.int64))[last]
+        self.total = len(scores)
+        self.removed = int(removed.sum())
+        # A threshold at the least score seen (or at 0) would leave nothing to allow.
+        self.leaves_some = (self.threshold > self.threshold[-1]) & (self.threshold > 0)
+
+
+def _remove_threshold(curve: _Curve, goal: Goal | None) -> int:
+    if goal is None:
+        return NEVER_PPM
+    precision = curve.removed_above / curve.above
+    enough = curve.leaves_some & (curve.above >= LEAST_REMOVALS)
+    if not enough.any():
+        raise GoalUnmet(
+            str(goal),
+            0.0,
+            f"{curve.total} comments are too few to judge it",
+            f"Give more than {LEAST_REMOVALS} comments.",
+        )
+    met = np.flatnonzero(enough & (precision >= goal.bound))
+    if not len(met):
+        best = float(precision[enough].max())
+        raise GoalUnmet(
+            str(goal),
+            best,
+            f"the best precision of {LEAST_REMOVALS} or more removals is {best:.3f}",
+            "Lower the goal, or drop it and let people review instead.",
+        )
+    return int(curve.threshold[met[-1]])
+
+
+def _review_threshold(
+    curve: _Curve, remove_ppm: int, stated: dict[Measure, Goal], comments_per_day: float | None
+) -> int:
+    removals = int(curve.above[curve.threshold >= remove_ppm].max(initial=0))
+    most = _most_reviews(curve, stated, comments_per_day)
+    recall = curve.removed_above / max(curve.removed, 1)
+    within: NDArray[np.bool_] = curve.leaves_some & (curve.threshold <= remove_ppm) & (curve.above - removals <= most)
+    goal = stated.get(Measure.RECALL)
+    if goal is not None:
+        met = np.flatnonzero(within & (recall >= goal.bound))
+        if len(met):
+            return int(curve.threshold[met[0]])
+        best = float(recall[within].max(initial=0.0))
+        raise GoalUnmet(
+            str(goal),
+            best,
+            f"the best recall within the other goals is {best:.3f}",
+            "Lower it, or allow more reviews.",
+        )
+    is_capped = Measure.REVIEW_SHARE in stated or Measure.REVIEWS_PER_DAY in stated
+    candidates = np.flatnonzero(within)
+    return int(curve.threshold[candidates[-1]]) if is_capped and len(candidates) else remove_ppm
+
+
+def _most_reviews(curve: _Curve, stated: dict[Measure, Goal], comments_per_day: float | None) -> float:
+    most = math.inf
+    if (share := stated.get(Measure.REVIEW_SHARE)) is not None:
+        most = min(most, share.bound * curve.total)
+    if (daily := stated.get(Measure.REVIEWS_PER_DAY)) is not None and comments_per_day:
+        most = min(most, daily.bound / comments_per_day * curve.total)
+    return most

@@ -1,0 +1,65 @@
+"""The examples a model is fitted on, with a digest that names exactly this data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from moderation.contracts import Comment
+from moderation.errors import TrainingError
+
+LEAST_OF_A_CLASS = 20
+_DAY_US = 86_400 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Labelled bodies in the order given.
+
+    Attributes:
+        texts: comments' bodies.
+        removed: True where a person removed the comment, shape (texts,).
+        data_digest: SHA-256, hexadecimal, over record ids and labels in order.
+        days: time from the first to the last comment, in days.
+    """
+
+    texts: list[str]
+    removed: NDArray[np.bool_]
+    data_digest: str
+    days: float
+
+
+def collect_examples(labelled: Iterable[tuple[Comment, bool]]) -> Examples:
+    """Gather examples.
+
+    Args:
+        labelled: comments, and whether a person removed them.
+
+    Raises:
+        TrainingError: fewer than 20 distinct texts of either class.
+    """
+    digest = hashlib.sha256()
+    texts: list[str] = []
+    labels: list[bool] = []
+    first = last = None
+    for comment, removed in labelled:
+        digest.update(comment.record_id() + (b"\1" if removed else b"\0"))
+        texts.append(comment.body)
+        labels.append(removed)
+        time_us = comment.event_time_us
+        first = time_us if first is None else min(first, time_us)
+        last = time_us if last is None else max(last, time_us)
+    for name, wanted in (("removed", True), ("kept", False)):
+        distinct = len({text for text, label in zip(texts, labels, strict=True) if label is wanted})
+        if distinct < LEAST_OF_A_CLASS:
+            raise TrainingError(
+                "examples",
+                f"{distinct} distinct {name} comments; at least {LEAST_OF_A_CLASS} are needed",
+                "Give more labelled comments, of both kinds.",
+            )
+    days = ((last or 0) - (first or 0)) / _DAY_US
+    return Examples(texts, np.array(labels, bool), digest.hexdigest(), days)

@@ -1,0 +1,115 @@
+"""Cross-validate, calibrate, resolve the policy, fit on everything: one deterministic run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from moderation.policy import Goal, Policy, resolve_policy
+from moderation.training.examples import Examples
+from moderation.training.folds import assign_folds
+from moderation.training.metrics import Bools, Floats, Metrics, measure
+
+
+class Estimator(Protocol):
+    """What training asks of a model; ``scoring.ModerationPipeline`` is one."""
+
+    def fit(self, texts: Sequence[str], y: NDArray[np.int64]) -> Any:
+        """Fit on bodies and labels (1 = removed)."""
+
+    def decision_function(self, texts: Sequence[str]) -> Floats:
+        """Log-odds of removal, shape (texts,)."""
+
+    def calibrate(self, slope: float, offset: float) -> Self:
+        """Replace the logit by slope·logit + offset."""
+
+
+E = TypeVar("E", bound=Estimator)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained(Generic[E]):
+    """A fitted model with its measurements.
+
+    Attributes:
+        estimator: fitted on all examples, calibrated.
+        metrics: measured out of fold.
+        policy: thresholds resolved on ``probability``.
+        probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
+    """
+
+    estimator: E
+    metrics: Metrics
+    policy: Policy
+    probability: Floats
+
+
+def train(
+    examples: Examples,
+    new_estimator: Callable[[], E],
+    goals: Sequence[Goal],
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    comments_per_day: float | None = None,
+    on_progress: Callable[[str], None] = lambda step: None,
+) -> Trained[E]:
+    """Train a model.
+
+    The same examples, goals, folds and seed give the same model: numerical libraries run on one thread meanwhile,
+    since their sums depend on how many there are.
+
+    Args:
+        examples: from :func:`collect_examples`.
+        new_estimator: makes an unfitted model.
+        goals: what the policy must reach.
+        folds: of the cross-validation, at least 2.
+        seed: of the folds' shuffle.
+        comments_per_day: volume, for goals on reviews per day.
+        on_progress: told before each step what begins.
+
+    Raises:
+        GoalUnmet: no thresholds reach the goals on the out-of-fold scores.
+        ConfigurationError: the goals contradict each other.
+    """
+    labels = examples.removed.astype(np.int64)
+    fold = assign_folds(examples, folds, seed)
+    logits = np.zeros(len(labels))
+    with threadpool_limits(limits=1):
+        for k in range(folds):
+            on_progress(f"fold {k + 1} of {folds}")
+            held_out = fold == k
+            estimator = new_estimator()
+            estimator.fit(_where(examples.texts, ~held_out), labels[~held_out])
+            logits[held_out] = estimator.decision_function(_where(examples.texts, held_out))
+        slope, offset = platt(logits, labels)
+        probability = expit(slope * logits + offset)
+        scores_ppm = np.rint(1_000_000 * probability).astype(np.int64)
+        policy = resolve_policy(scores_ppm, examples.removed, goals, comments_per_day)
+        on_progress("the model on all comments")
+        final = new_estimator()
+        final.fit(examples.texts, labels)
+        final.calibrate(slope, offset)
+    return Trained(final, measure(probability, examples.removed, fold), policy, probability)
+
+
+def platt(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Slope and offset that calibrate logits: logistic regression on one variable.
+
+    Platt, Probabilistic Outputs for Support Vector Machines, 1999. A model that ranks worse than chance keeps
+    slope 1 and offset 0: turning its scores around would hide that it is broken.
+    """
+    fitted = LogisticRegression(C=1e9, tol=1e-8).fit(logits[:, None], labels)
+    slope = float(fitted.coef_[0, 0])
+    return (slope, float(fitted.intercept_[0])) if slope > 0 else (1.0, 0.0)
+
+
+def _where(texts: Sequence[str], mask: Bools) -> list[str]:
+    return [texts[index] for index in np.flatnonzero(mask).tolist()]

@@ -1,0 +1,67 @@
+"""What all tests share. Tests that need ../shared skip, and say so, where it is absent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from moderation.contracts import Comment
+from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
+from moderation.sources.history import LabelledComment
+from moderation.sources.rscience import read_rscience
+from moderation.text import Lexicon
+
+hypothesis_settings.register_profile("project", deadline=None, derandomize=True, print_blob=True)
+hypothesis_settings.load_profile("project")
+
+ROOT = Path(__file__).parent.parent
+SHARED_CSV = ROOT.parent / "shared" / "data" / "rscience_comments.csv"
+
+
+def refuse_bad_row(row: object) -> None:
+    raise AssertionError(f"unexpected bad row {row}")
+
+
+@pytest.fixture(scope="session")
+def rscience() -> list[LabelledComment]:
+    if not SHARED_CSV.exists():
+        pytest.skip("../shared/data/rscience_comments.csv is absent")
+    return list(read_rscience(SHARED_CSV, refuse_bad_row))
+
+
+@pytest.fixture(scope="session")
+def small_corpus() -> tuple[list[str], list[int]]:
+    """Texts and labels a model learns something from, without any file."""
+    kept = ["Nice study, thanks.", "The sample was small (n = 24).", "I don't agree with the conclusion.", "Source?"]
+    gone = ["you idiot!!!", "FREE money at http://spam.example/x", "my doctor said it cures all", "lol what a clown"]
+    texts = [f"{text} {word} {number}" for number in range(20) for text in kept + gone for word in ("so", "well")]
+    labels = [int(any(text.startswith(start) for start in gone)) for text in texts]
+    return texts, labels
+
+
+@pytest.fixture(scope="session")
+def pipeline(small_corpus: tuple[list[str], list[int]]) -> ModerationPipeline:
+    texts, labels = small_corpus
+    return new_pipeline(Lexicon()).fit(texts, labels)
+
+
+@pytest.fixture(scope="session")
+def kernel(pipeline: ModerationPipeline) -> Kernel:
+    return pipeline.kernel()
+
+
+@pytest.fixture
+def comment() -> Callable[..., Comment]:
+    def make(**changes: object) -> Comment:
+        fields: dict[str, object] = {
+            "comment_id": "c1",
+            "community": "science",
+            "body": "Nice study, thanks.",
+            "event_time_us": 1_700_000_000_000_000,
+        }
+        return Comment(**{**fields, **changes})  # type: ignore[arg-type]
+
+    return make

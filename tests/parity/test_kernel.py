@@ -1,0 +1,204 @@
+"""G3, one kernel: a text's score depends on the text and the model, on nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
+from moderation.scoring.golden import GOLDEN_TEXTS
+from moderation.sources.history import LabelledComment
+from moderation.text import KERNEL_VERSION, Lexicon
+from moderation.text.blocks import token_buckets, word_entries, word_values
+from moderation.text.law import WORD_BUCKETS
+from tests.naughty import NAUGHTY_TEXTS
+
+GOLDEN_FILE = Path(__file__).parent / "golden_kernel.json"
+texts_strategy = st.lists(
+    st.one_of(st.text(max_size=60), st.sampled_from(GOLDEN_TEXTS), st.sampled_from(NAUGHTY_TEXTS[:80])), max_size=30
+)
+
+
+@given(texts_strategy, st.randoms(use_true_random=False))
+def test_one_equals_many_in_any_order_and_any_split(kernel: Kernel, texts: list[str], order: random.Random) -> None:
+    many = kernel.logits(texts)
+    assert [float(kernel.logits([text])[0]) for text in texts] == many.tolist()
+    assert [kernel.score_one(text) for text in texts] == kernel.score_many(texts).tolist()
+    shuffled = order.sample(range(len(texts)), len(texts))
+    assert kernel.logits([texts[i] for i in shuffled]).tolist() == many[shuffled].tolist()
+    cut = order.randint(0, len(texts))
+    parts = np.concatenate((kernel.logits(texts[:cut]), kernel.logits(texts[cut:])))
+    assert parts.tolist() == many.tolist()
+
+
+@hypothesis_settings(max_examples=20)
+@given(texts_strategy)
+def test_scores_do_not_depend_on_what_was_scored_before(pipeline: ModerationPipeline, texts: list[str]) -> None:
+    fresh = Kernel(pipeline.kernel().weights, Lexicon(max_chunks=1_000))
+    assert fresh.logits(texts).tolist() == pipeline.kernel().logits(texts).tolist()
+
+
+def test_forgetting_changes_no_score(pipeline: ModerationPipeline) -> None:
+    small = Kernel(pipeline.kernel().weights, Lexicon(max_chunks=1_000))
+    expected = pipeline.kernel().logits(GOLDEN_TEXTS).tolist()
+    vocabularies = set()
+    for batch in range(40):
+        small.score_many([" ".join(f"w{batch}x{n}" for n in range(120))])
+        assert small.logits(GOLDEN_TEXTS).tolist() == expected
+        vocabularies.add(id(small.lexicon.vocabulary))
+    assert len(vocabularies) > 1
+
+
+def test_kernels_of_two_models_share_a_lexicon_across_threads(
+    small_corpus: tuple[list[str], list[int]],
+) -> None:
+    texts, labels = small_corpus
+    lexicon = Lexicon(max_chunks=1_000)
+    kernels = [new_pipeline(lexicon, c).fit(texts, labels).kernel(lexicon) for c in (1.0, 0.1)]
+    expected = [Kernel(kernel.weights, Lexicon()).logits(texts).tolist() for kernel in kernels]
+    failures: list[str] = []
+
+    def work(number: int) -> None:
+        for turn in range(15):
+            noise = [" ".join(f"n{number}t{turn}x{n}" for n in range(90))]
+            if kernels[number].logits(texts + noise)[: len(texts)].tolist() != expected[number]:
+                failures.append(f"kernel {number}, turn {turn}")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_processes_with_different_hash_seeds_agree_to_the_last_bit(
+    kernel: Kernel, small_corpus: tuple[list[str], list[int]]
+) -> None:
+    program = (
+        "import json, sys; from moderation.scoring import new_pipeline; from moderation.text import Lexicon\n"
+        "texts, labels, asked = json.load(sys.stdin)\n"
+        "logits = new_pipeline(Lexicon()).fit(texts, labels).kernel().logits(asked)\n"
+        "print(json.dumps([value.hex() for value in logits.tolist()]))\n"
+    )
+    asked = [*GOLDEN_TEXTS, *small_corpus[0][:20]]
+    expected = [value.hex() for value in kernel.logits(asked).tolist()]
+    for seed in ("1", "4242"):
+        answer = subprocess.run(
+            [sys.executable, "-c", program],
+            input=json.dumps([*small_corpus, asked]),
+            env={**os.environ, "PYTHONHASHSEED": seed},  # noqa: TID251 - a child process needs the parent's
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert json.loads(answer.stdout) == expected
+
+
+def test_the_kernel_is_the_pipeline_computed_as_textbooks_do(
+    pipeline: ModerationPipeline, small_corpus: tuple[list[str], list[int]]
+) -> None:
+    texts = [*small_corpus[0], *GOLDEN_TEXTS, *NAUGHTY_TEXTS[:100]]
+    matrix = pipeline.named_steps["features"].transform(texts)
+    textbook = pipeline.named_steps["classifier"].decision_function(matrix)
+    np.testing.assert_allclose(pipeline.kernel().logits(texts), textbook, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(pipeline.predict_proba(texts)[:, 1], pipeline.kernel().probabilities(texts))
+    np.testing.assert_array_equal(
+        np.rint(1_000_000 * pipeline.predict_proba(texts)[:, 1]), pipeline.kernel().score_many(texts)
+    )
+
+
+def test_the_word_block_is_scikit_learns_tfidf(small_corpus: tuple[list[str], list[int]]) -> None:
+    from scipy.sparse import csr_array
+
+    encoded = Lexicon().encode([*small_corpus[0], "again again again", ""])
+    entries = word_entries(encoded)
+    shape = (encoded.texts, WORD_BUCKETS)
+    counts = csr_array((entries.count.astype(float), (entries.text, entries.bucket)), shape=shape)
+    tfidf = TfidfTransformer(sublinear_tf=True).fit(counts)
+    ours = csr_array((word_values(entries, tfidf.idf_, encoded.texts), (entries.text, entries.bucket)), shape=shape)
+    assert abs(ours - tfidf.transform(counts)).max() < 1e-12
+
+
+def test_golden_file() -> None:
+    """Fixed weights and texts give the committed scores: a change here is a new KERNEL_VERSION, with a changelog line."""
+    golden = json.loads(GOLDEN_FILE.read_text())
+    assert golden["kernel_version"] == KERNEL_VERSION
+    assert golden["rows"] == golden_rows()
+
+
+def golden_rows() -> list[dict[str, object]]:
+    """What the kernel makes of the golden texts with weights that need no training."""
+    from moderation.scoring import LinearWeights
+    from moderation.text.law import GRAM_BUCKETS
+    from moderation.text.surface import FEATURES
+
+    def spread(size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return ((np.arange(size, dtype=np.int64) * 7_919) % 2_003 - 1_001) / 1_001
+
+    weights = LinearWeights(
+        intercept=-0.25,
+        word_idf=1 + abs(spread(WORD_BUCKETS)),
+        word_coef=3 * spread(WORD_BUCKETS),
+        gram_idf=1 + abs(spread(GRAM_BUCKETS)),
+        gram_coef=2 * spread(GRAM_BUCKETS),
+        surface_mean=spread(len(FEATURES)),
+        surface_scale=1 + abs(spread(len(FEATURES))),
+        surface_coef=0.1 * spread(len(FEATURES)),
+    )
+    lexicon = Lexicon()
+    kernel = Kernel(weights, lexicon)
+    rows: list[dict[str, object]] = []
+    for text in GOLDEN_TEXTS:
+        encoded = lexicon.encode([text])
+        rows.append(
+            {
+                "text": text,
+                "tokens": [encoded.vocabulary.tokens()[number] for number in encoded.token],
+                "word_buckets": token_buckets(encoded).tolist(),
+                "logit": float(kernel.logits([text])[0]).hex(),
+                "score_ppm": kernel.score_one(text),
+            }
+        )
+    return rows
+
+
+def test_tokens_are_spacys_on_all_real_rows(rscience: list[LabelledComment]) -> None:
+    import spacy
+
+    from moderation.text.cleaning import clean
+
+    reference = spacy.blank("en").tokenizer
+    lexicon = Lexicon()
+    differing = []
+    for row in rscience:
+        spacys = [token.text for token in reference(clean(row.comment.body)) if not token.is_space]
+        if lexicon.tokens_of(row.comment.body) != spacys:
+            differing.append(row.comment.comment_id)
+    assert len(rscience) == 5_000
+    assert differing == []
+
+
+def test_real_rows_score_alike_one_by_one_and_together(kernel: Kernel, rscience: list[LabelledComment]) -> None:
+    texts = [row.comment.body for row in rscience]
+    together = kernel.score_many(texts)
+    assert [kernel.score_one(text) for text in texts[:1_000]] == together[:1_000].tolist()
+
+
+@pytest.mark.parametrize("size", [1, 7, 499, 500, 501, 1_200])
+def test_slices_leave_no_seam(kernel: Kernel, size: int) -> None:
+    texts = [f"text number {n} " + GOLDEN_TEXTS[n % len(GOLDEN_TEXTS)] for n in range(size)]
+    expected = [kernel.logits([text])[0] for text in texts]
+    assert kernel.logits(texts).tolist() == expected

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moderation.contracts import (
+    MAX_BODY_CHARACTERS,
+    MAX_FUTURE_US,
+    MAX_RECORD_BYTES,
+    Action,
+    ActionKind,
+    Comment,
+    DeadLetterReason,
+    dead_letter,
+    parse_action,
+    parse_record,
+    to_json,
+)
+from moderation.contracts.records import MAX_ID_CHARACTERS, MAX_TIME_US, RAW_KEPT_BYTES
+from moderation.errors import InvalidRecord
+
+NOW_US = 1_700_000_000_000_000
+R = DeadLetterReason
+
+no_nul = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+ids = st.text(no_nul, min_size=1, max_size=MAX_ID_CHARACTERS)
+comments = st.builds(
+    Comment,
+    comment_id=ids,
+    community=ids,
+    body=st.text(no_nul, max_size=300),
+    event_time_us=st.integers(0, NOW_US + MAX_FUTURE_US),
+    author_key=st.none() | ids,
+    parent_id=st.none() | ids,
+)
+
+
+def record(**changes: object) -> bytes:
+    fields = {
+        "schema_version": 1,
+        "comment_id": "c1",
+        "community": "science",
+        "body": "Nice study.",
+        "event_time_us": NOW_US,
+    }
+    return orjson.dumps({name: value for name, value in {**fields, **changes}.items() if value != "absent"})
+
+
+def reason_of(raw: bytes, append_us: int = NOW_US) -> str:
+    with pytest.raises(InvalidRecord) as refused:
+        parse_record(raw, append_us)
+    return refused.value.reason
+
+
+@given(comments)
+def test_a_written_comment_parses_back_to_an_equal_one(comment: Comment) -> None:
+    assert parse_record(to_json(comment), NOW_US) == comment
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", R.EMPTY),
+        (b" \t\r\n ", R.EMPTY),
+        (b"x" * (MAX_RECORD_BYTES + 1), R.TOO_LARGE),
+        (b"not json", R.NOT_JSON),
+        (record()[:-1], R.NOT_JSON),
+        (b"\x00\x00", R.NOT_JSON),
+        (b"\xff\xfe{}", R.NOT_JSON),
+        (b"[" * 100_000, R.NOT_JSON),
+        (b'{"body": "\\ud800"}', R.NOT_JSON),
+        (b'{"event_time_us": 1e999}', R.NOT_JSON),
+        (b"[]", R.NOT_AN_OBJECT),
+        (b"null", R.NOT_AN_OBJECT),
+        (b"7", R.NOT_AN_OBJECT),
+        (record(schema_version="absent"), R.SCHEMA_VERSION),
+        (record(schema_version=2), R.SCHEMA_VERSION),
+        (record(schema_version="1"), R.SCHEMA_VERSION),
+        (record(schema_version=True), R.SCHEMA_VERSION),
+        (record(schema_version=1.0), R.SCHEMA_VERSION),
+        (record(comment_id="absent"), R.MISSING_FIELD),
+        (record(community="absent"), R.MISSING_FIELD),
+        (record(body="absent"), R.MISSING_FIELD),
+        (record(event_time_us="absent"), R.MISSING_FIELD),
+        (record(score=3), R.UNKNOWN_FIELD),
+        (record(comment_id=7), R.WRONG_TYPE),
+        (record(body=None), R.WRONG_TYPE),
+        (record(body=["a"]), R.WRONG_TYPE),
+        (record(event_time_us="1700000000000000"), R.WRONG_TYPE),
+        (record(event_time_us=1.5), R.WRONG_TYPE),
+        (record(event_time_us=True), R.WRONG_TYPE),
+        (record().replace(str(NOW_US).encode(), b"9" * 30), R.WRONG_TYPE),
+        (record(author_key=5), R.WRONG_TYPE),
+        (record(comment_id=""), R.OUT_OF_RANGE),
+        (record(community="x" * (MAX_ID_CHARACTERS + 1)), R.OUT_OF_RANGE),
+        (record(parent_id=""), R.OUT_OF_RANGE),
+        (record(body="x" * (MAX_BODY_CHARACTERS + 1)), R.OUT_OF_RANGE),
+        (record(event_time_us=-1), R.OUT_OF_RANGE),
+        (record(event_time_us=MAX_TIME_US + 1), R.OUT_OF_RANGE),
+        (record(comment_id="a\0b"), R.NUL_CHARACTER),
+        (record(body="a\0b"), R.NUL_CHARACTER),
+        (record(event_time_us=NOW_US + MAX_FUTURE_US + 1), R.FUTURE_DATED),
+    ],
+)
+def test_what_cannot_be_a_comment_is_refused_with_its_reason(raw: bytes, reason: DeadLetterReason) -> None:
+    assert reason_of(raw) == reason
+
+
+def test_limits_themselves_are_accepted(comment: Callable[..., Comment]) -> None:
+    at_limit = comment(
+        comment_id="x" * MAX_ID_CHARACTERS, body="é" * MAX_BODY_CHARACTERS, event_time_us=NOW_US + MAX_FUTURE_US
+    )
+    assert parse_record(to_json(at_limit), NOW_US) == at_limit
+    assert parse_record(record(body=""), NOW_US).body == ""
+
+
+@given(st.binary(max_size=200) | st.text().map(str.encode))
+def test_any_bytes_are_a_comment_or_a_refusal(raw: bytes) -> None:
+    try:
+        parse_record(raw, NOW_US)
+    except InvalidRecord as refused:
+        assert refused.reason in list(DeadLetterReason)
+
+
+def test_a_dead_letter_keeps_the_head_the_length_and_the_digest_of_the_whole() -> None:
+    raw = b"y" * (MAX_RECORD_BYTES + 5)
+    letter = dead_letter(raw, NOW_US, InvalidRecord(R.TOO_LARGE, "big"))
+    assert letter.raw == raw[:RAW_KEPT_BYTES]
+    assert letter.raw_length == len(raw)
+    assert letter.raw_sha256 == hashlib.sha256(raw).hexdigest()
+    assert (letter.reason, letter.detail, letter.append_us) == (R.TOO_LARGE, "big", NOW_US)
+
+
+def test_record_ids_tell_apart_what_differs_in_id_time_or_body(comment: Callable[..., Comment]) -> None:
+    variants = [comment(), comment(comment_id="c2"), comment(event_time_us=1), comment(body="other")]
+    assert len({variant.record_id() for variant in variants}) == 4
+    assert comment(comment_id="c1", community="a").record_id() == comment(community="b").record_id()
+    known = hashlib.sha256(b"c1\x001700000000000000\x00Nice study, thanks.").digest()
+    assert comment().record_id() == known
+
+
+def action(**changes: object) -> bytes:
+    fields = {
+        "schema_version": 1,
+        "comment_id": "c1",
+        "kind": "remove",
+        "moderator_key": "m1",
+        "reason": "spam",
+        "action_time_us": NOW_US,
+        "inclusion_probability": 0.5,
+    }
+    return orjson.dumps({name: value for name, value in {**fields, **changes}.items() if value != "absent"})
+
+
+def test_an_action_parses_and_round_trips() -> None:
+    parsed = parse_action(action())
+    assert parsed == Action("c1", ActionKind.REMOVE, "m1", "spam", NOW_US, 0.5)
+    assert parse_action(to_json(parsed)) == parsed
+    assert parse_action(action(inclusion_probability=1)).inclusion_probability == 1.0
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (action(inclusion_probability="absent"), R.MISSING_FIELD),
+        (action(inclusion_probability=0), R.OUT_OF_RANGE),
+        (action(inclusion_probability=1.01), R.OUT_OF_RANGE),
+        (action(inclusion_probability="1"), R.WRONG_TYPE),
+        (action(inclusion_probability=True), R.WRONG_TYPE),
+        (action(kind="ban"), R.OUT_OF_RANGE),
+        (action(reason="x" * 1_001), R.OUT_OF_RANGE),
+        (action(action_time_us=None), R.WRONG_TYPE),
+        (action(moderator_key=""), R.OUT_OF_RANGE),
+    ],
+)
+def test_what_cannot_be_an_action_is_refused_with_its_reason(raw: bytes, reason: DeadLetterReason) -> None:
+    with pytest.raises(InvalidRecord) as refused:
+        parse_action(raw)
+    assert refused.value.reason == reason
