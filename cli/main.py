@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import typer
 
+from cli.bench import bench
+from cli.generate import generate
 from cli.output import progress
 from cli.score import explain_text, score
 from cli.train import train
 from moderation.errors import ModerationError
 
 app = typer.Typer(
-    help="Real-time comment moderation: train, score, explain.",
+    help="Real-time comment moderation: generate, train, score, explain.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(bench, name="bench")
+app.command("generate")(generate)
 app.command("train")(train)
 app.command("score")(score)
 app.command("explain")(explain_text)

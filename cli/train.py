@@ -21,8 +21,9 @@ _SHOWN_BAD_ROWS = 10
 
 
 def train(
-    csv: Annotated[Path, typer.Option(help="Labelled comments: an r/science export, either schema.")],
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    csv: Annotated[Path | None, typer.Option(help="Labelled comments: an r/science export, either schema.")] = None,
+    history: Annotated[Path | None, typer.Option(help="Labelled comments: a folder of `moderation generate`.")] = None,
     goal: Annotated[
         list[str] | None,
         typer.Option(help="What the policy must reach, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200."),
@@ -40,15 +41,23 @@ def train(
     from moderation.bootstrap import train_to_folder
     from moderation.policy import parse_goal
     from moderation.settings import load_settings
-    from moderation.sources.rscience import BadRow, read_rscience
+    from moderation.sources.history import BadRow
+    from moderation.sources.recorded import read_history
+    from moderation.sources.rscience import read_rscience
 
     settings = load_settings()
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
     bad_rows: list[BadRow] = []
+    if csv is not None and history is None:
+        labelled = read_rscience(csv, bad_rows.append)
+    elif history is not None and csv is None:
+        labelled = read_history(history, bad_rows.append)
+    else:
+        raise typer.BadParameter("give either --csv FILE or --history FOLDER")
     started = time.monotonic()
     with progress.status("starting") as status:
         report = train_to_folder(
-            ((row.comment, row.removed) for row in read_rscience(csv, bad_rows.append)),
+            ((row.comment, row.removed) for row in labelled),
             out,
             goals,
             settings,

@@ -32,8 +32,7 @@ def load_or_create(path: Path, roles: tuple[str, ...]) -> Credentials:
     Raises:
         ConfigurationError: the file is damaged, or other accounts may read it.
     """
-    if path.exists():
-        known = _load(path)
+    if known := load(path):
         missing = {role: secrets.token_urlsafe(_BYTES) for role in roles if role not in known.databases}
         if not missing:
             return known
@@ -56,7 +55,14 @@ def write_private(path: Path, text: str) -> None:
     scratch.replace(path)
 
 
-def _load(path: Path) -> Credentials:
+def load(path: Path) -> Credentials | None:
+    """Read the passwords; None if none were made yet.
+
+    Raises:
+        ConfigurationError: the file is damaged, or other accounts may read it.
+    """
+    if not path.exists():
+        return None
     if path.stat().st_mode & 0o077:
         raise ConfigurationError(
             f"credentials {path}", "other accounts may read this file", f"chmod 600 {path}, or purge the stack."

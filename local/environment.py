@@ -28,6 +28,9 @@ _BENDING = frozenset(
 
 def inherited_environment() -> dict[str, str]:
     """A copy of the caller's environment without variables that change how the stack's servers behave."""
+    environment = os.environ  # noqa: TID251 - copied for child processes, not read
     return {
-        key: value for key, value in os.environ.items() if key not in _BENDING and not key.startswith(_BENDING_PREFIXES)
+        key: value
+        for key, value in environment.items()
+        if key not in _BENDING and not key.startswith(_BENDING_PREFIXES)
     }

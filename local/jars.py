@@ -223,19 +223,23 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _say(message: str) -> None:
+    sys.stdout.write(message + "\n")
+
+
 def main(arguments: list[str]) -> int:
     """``lock`` rewrites the lock; ``fetch`` fills the cache from it."""
     match arguments:
         case ["lock"]:
             jars = resolve()
             write_lock(jars)
-            print(f"{LOCK_FILE}: {len(jars)} jars, {sum(jar.size_bytes for jar in jars) / 1e6:.1f} MB")
+            _say(f"{LOCK_FILE}: {len(jars)} jars, {sum(jar.size_bytes for jar in jars) / 1e6:.1f} MB")
         case ["fetch"]:
             with tempfile.TemporaryDirectory() as folder:
-                provide(Path(folder), progress=print)
-            print(f"{default_cache()}: {len(read_lock())} jars, verified")
+                provide(Path(folder), progress=_say)
+            _say(f"{default_cache()}: {len(read_lock())} jars, verified")
         case _:
-            print("usage: python -m local.jars lock|fetch", file=sys.stderr)
+            sys.stderr.write("usage: python -m local.jars lock|fetch\n")
             return 2
     return 0
 

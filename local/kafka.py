@@ -49,6 +49,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
+# A killed broker may come back only when the controller has given up its former self; 9 s by default.
+broker.session.timeout.ms=5000
+broker.heartbeat.interval.ms=1000
 log.retention.ms={retention_ms}
 message.max.bytes={message_max_bytes}
 replica.fetch.max.bytes={message_max_bytes}

@@ -35,6 +35,7 @@ class StackLayout:
     root: Path
 
     def __post_init__(self) -> None:
+        """Make the root absolute and refuse what cannot be carried."""
         root = self.root.expanduser().resolve()
         if refused := sorted(_REFUSED & set(str(root))):
             raise ConfigurationError(

@@ -95,15 +95,16 @@ def account(layout: StackLayout) -> Account | None:
     )
 
 
-def check_runnable(layout: StackLayout) -> None:
-    """Run ``postgres --version`` as the account that will run the server.
+def check_runnable(layout: StackLayout, say: Callable[[str], None] = lambda _: None) -> None:
+    """Run ``postgres --version`` as the account that will run the server, and open its way to its folders.
 
     Raises:
         ConfigurationError: it cannot be run.
     """
     runner, folder = account(layout), binaries()
     if runner:
-        open_way_to(folder)
+        for place in (folder, layout.postgres):
+            open_way_to(place, say)
     try:
         _run([str(folder / "postgres"), "--version"], runner, cwd=Path("/"), seconds=30)
     except (OSError, subprocess.SubprocessError) as error:
@@ -154,7 +155,6 @@ def prepare(layout: StackLayout, password: str, runner: Account | None) -> None:
     cluster = _cluster(layout)
     if runner:
         os.chown(layout.postgres, runner.user_id, runner.group_id)
-        open_way_to(layout.postgres)
     if (cluster / "PG_VERSION").exists():
         return
     scratch, secret = layout.postgres / "cluster.new", layout.postgres / "password.new"

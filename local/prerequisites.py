@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,7 @@ _PACKAGES = ("confluent_kafka", "jgo", "mlflow", "psycopg", "supervisor")
 def check(
     layout: StackLayout,
     *,
+    say: Callable[[str], None] = lambda _: None,
     disk_min_bytes: int = DISK_MIN_BYTES,
     memory_min_bytes: int = MEMORY_MIN_BYTES,
     open_files_min: int = OPEN_FILES_MIN,
@@ -34,6 +36,7 @@ def check(
 
     Args:
         layout: the stack; its folder need not exist yet.
+        say: told what had to be changed on the machine.
         disk_min_bytes: free space wanted where the data folder lies.
         memory_min_bytes: memory wanted that can be had without swapping.
         open_files_min: open files wanted per process.
@@ -50,7 +53,7 @@ def check(
     check_disk(layout.root, disk_min_bytes)
     check_memory(memory_min_bytes)
     check_open_files(open_files_min)
-    postgres.check_runnable(layout)
+    postgres.check_runnable(layout, say)
 
 
 def check_java() -> None:

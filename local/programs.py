@@ -12,10 +12,6 @@ from moderation.errors import ConfigurationError
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
-def _at_once() -> bool:
-    return True
-
-
 def _nothing() -> None:
     return None
 
@@ -42,7 +38,7 @@ class Program:
         address: where people find it, e.g. ``127.0.0.1:9092``.
         depends_on: names of programs that must be ready before it is started.
         prepare: called before it is started, and not when it is running already.
-        ready: whether it answers; asked until it is true.
+        ready: whether it answers; asked until it is true. None: it is ready when it has run for a second.
         ready_seconds: how long that may take.
         after_ready: called each time it is found ready, before those that depend on it start.
         stop_signal: name of the signal that stops it, sent to its process group.
@@ -61,7 +57,7 @@ class Program:
     address: str = ""
     depends_on: tuple[str, ...] = ()
     prepare: Callable[[], None] = _nothing
-    ready: Callable[[], bool] = _at_once
+    ready: Callable[[], bool] | None = None
     ready_seconds: float = 60.0
     after_ready: Callable[[], None] = _nothing
     stop_signal: str = "TERM"
@@ -72,8 +68,17 @@ class Program:
     healthy_seconds: float = 60.0
 
     def __post_init__(self) -> None:
+        """Refuse a name that cannot be a file's and a section's."""
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(f"program {self.name!r}", "a name is lower-case letters, digits and hyphens")
+
+
+def levels(programs: Iterable[Program]) -> dict[str, int]:
+    """How deep each program stands on others: 0 if it depends on none. Programs must be in start order."""
+    depth: dict[str, int] = {}
+    for program in programs:
+        depth[program.name] = 1 + max((depth[name] for name in program.depends_on), default=-1)
+    return depth
 
 
 def in_start_order(programs: Iterable[Program]) -> list[Program]:

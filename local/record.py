@@ -1,4 +1,7 @@
-"""What a running stack is: its ports and its parts, kept so that every command sees the same ones."""
+"""What a stack is: its ports and its parts, kept so that every command sees the same ones.
+
+The ports outlive ``down``: a stack that comes up again has its old addresses if they are free still.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,29 @@ class Record:
     Attributes:
         ports: the port of each name.
         addresses: where people find each program, by program, in start order.
+        levels: how deep each program stands on others; the deepest is stopped first.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the stack was brought up and not taken down since."""
+        return bool(self.addresses)
 
 
 def load_record(path: Path) -> Record | None:
-    """The record of a stack that is up; None if there is none.
+    """The record of a stack; None if there is none.
 
     Raises:
         ConfigurationError: the file is damaged.
     """
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        return Record({str(k): int(v) for k, v in held["ports"].items()}, dict(held["addresses"]))
+        ports, steps = ({str(k): int(v) for k, v in held[key].items()} for key in ("ports", "levels"))
+        return Record(ports, dict(held["addresses"]), steps)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

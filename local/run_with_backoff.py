@@ -104,6 +104,7 @@ class Guardian:
     """Runs one program until it is told to stop or the program ends for good."""
 
     def __init__(self, specification: Specification) -> None:
+        """Take over this process's signals."""
         self.specification = specification
         self.state = State()
         self.backoff = Backoff(specification.first_seconds, specification.cap_seconds, specification.healthy_seconds)
@@ -152,7 +153,7 @@ class Guardian:
             child = subprocess.Popen(
                 specification.argv,
                 cwd=specification.cwd,
-                env=dict(os.environ) | specification.env,
+                env=os.environ | specification.env,  # noqa: TID251 - passed on to the program, not read
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 user=specification.user_id,
@@ -194,14 +195,15 @@ class Guardian:
         return False
 
     def _enter(self, state: str, **changes: object) -> None:
-        self.state = State(**(asdict(self.state) | changes | {"state": state}))  # type: ignore[arg-type]
+        self.state = State(**(asdict(self.state) | changes | {"state": state}))
         path = Path(self.specification.state_file)
         scratch = path.with_name(path.name + ".new")
         scratch.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
         scratch.replace(path)
 
     def _say(self, message: str) -> None:
-        print(f"[{self.specification.name}] {message}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"[{self.specification.name}] {message}\n")
+        sys.stderr.flush()
 
 
 def _now_us() -> int:
@@ -235,7 +237,7 @@ def main(arguments: list[str]) -> int:
     try:
         specification = Specification(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
     except (IndexError, OSError, ValueError, TypeError) as error:
-        print(f"no program to run: {error}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"no program to run: {error}\n")
         return UNREADABLE_SPECIFICATION
     guardian = Guardian(specification)
     if ask := _die_with_parent(signal.SIGTERM):

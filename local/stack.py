@@ -10,16 +10,16 @@ import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from local import kafka, mlflow_server, postgres, prerequisites, processes
-from local.credentials import Credentials, load_or_create
+from local.credentials import Credentials, load, load_or_create
 from local.errors import StackError
 from local.jars import provide
 from local.layout import StackLayout
 from local.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
-from local.programs import Program, in_start_order
+from local.programs import Program, in_start_order, levels
 from local.record import Record, load_record, save_record
 from local.starting import Progress, bring_up, silent
 from local.supervisor import ENDED, Supervisor, read_state
@@ -115,17 +115,20 @@ def up(
         credentials = load_or_create(layout.credentials_file, postgres.ROLES)
         supervisor = _known_supervisor(layout, record, credentials)
         if supervisor is None:
-            prerequisites.check(layout)
+            prerequisites.check(layout, say=lambda message: progress("stack", message))
             _end_leftovers(layout, progress)
         jars = provide(layout.jars, progress=lambda message: progress("jars", message))
-        record = Record(_ports(record, extra_ports or {}, keep=supervisor is not None), record.addresses)
+        ports = _ports(record, extra_ports or {}, keep=supervisor is not None)
+        record = replace(record, ports=ports)
         info = _info(layout, record, credentials)
         extras = extra_programs(info) if callable(extra_programs) else extra_programs
         programs = in_start_order([*_core_programs(layout, info, credentials, jars), *extras])
-        addresses = {**record.addresses, **{program.name: program.address for program in programs}}
-        save_record(layout.record_file, Record(record.ports, addresses))
+        addresses = {program.name: program.address for program in programs}
+        save_record(
+            layout.record_file, Record(ports, {**record.addresses, **addresses}, {**record.levels, **levels(programs)})
+        )
         if supervisor is None:
-            supervisor = Supervisor(layout, port=record.ports["supervisor"], password=credentials.supervisor)
+            supervisor = Supervisor(layout, port=ports["supervisor"], password=credentials.supervisor)
             supervisor.start()
         bring_up(programs, supervisor, layout, progress)
         return info
@@ -137,10 +140,10 @@ def info(layout: StackLayout) -> StackInfo:
     Raises:
         ConfigurationError: no stack is up in this folder.
     """
-    record = load_record(layout.record_file)
-    if record is None:
+    record, credentials = load_record(layout.record_file), load(layout.credentials_file)
+    if record is None or not record.is_up or credentials is None:
         raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
-    return _info(layout, record, load_or_create(layout.credentials_file, postgres.ROLES))
+    return _info(layout, record, credentials)
 
 
 def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silent) -> None:
@@ -158,8 +161,10 @@ def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silen
         return
     with _alone(layout):
         _stop_everything(layout, progress)
-        for path in (layout.record_file, layout.run / "supervisord.conf", layout.run / "supervisord.pid"):
-            path.unlink(missing_ok=True)
+        for name in ("supervisord.conf", "supervisord.pid"):
+            (layout.run / name).unlink(missing_ok=True)
+        if record := load_record(layout.record_file):
+            save_record(layout.record_file, Record(record.ports))
         shutil.rmtree(layout.programs, ignore_errors=True)
         if purge:
             progress("stack", "deleting its data")
@@ -177,10 +182,9 @@ def status(layout: StackLayout) -> list[PartStatus]:
         ConfigurationError: the record of the stack is damaged.
     """
     record = load_record(layout.record_file)
-    if record is None:
+    if record is None or not record.is_up:
         return []
-    credentials = load_or_create(layout.credentials_file, postgres.ROLES)
-    supervisor = _known_supervisor(layout, record, credentials)
+    supervisor = _known_supervisor(layout, record, load(layout.credentials_file))
     living = {process.pid: process for process in processes.stack_processes(layout.root)}
     guardians = supervisor.states() if supervisor else {}
     daemon = _read_pid(layout.run / "supervisord.pid")
@@ -263,26 +267,27 @@ def _ports(record: Record, extra: Mapping[str, int], *, keep: bool) -> dict[str,
     return {**kept, **chosen}
 
 
-def _known_supervisor(layout: StackLayout, record: Record, credentials: Credentials) -> Supervisor | None:
+def _known_supervisor(layout: StackLayout, record: Record, credentials: Credentials | None) -> Supervisor | None:
     """The supervisor of a stack that is up; None when none answers."""
-    if "supervisor" not in record.ports:
+    if credentials is None or "supervisor" not in record.ports:
         return None
     supervisor = Supervisor(layout, port=record.ports["supervisor"], password=credentials.supervisor)
     return supervisor if supervisor.is_running() else None
 
 
 def _stop_everything(layout: StackLayout, progress: Progress) -> None:
+    """Stop programs, those that stand on others first, then the supervisor, then what is left."""
     record = load_record(layout.record_file)
-    if record and (
-        supervisor := _known_supervisor(layout, record, load_or_create(layout.credentials_file, postgres.ROLES))
-    ):
+    if record and (supervisor := _known_supervisor(layout, record, load(layout.credentials_file))):
+        for level in sorted(set(record.levels.values()), reverse=True):
+            names = [name for name, depth in record.levels.items() if depth == level]
+            progress("stack", f"stopping {', '.join(names)}")
+            with contextlib.suppress(StackError):
+                supervisor.stop(names)
         running = processes.stack_processes(layout.root)
-        progress("stack", f"stopping {len(running)} processes")
         supervisor.shut_down()
         with contextlib.suppress(StackError):
-            wait_until(
-                lambda: not processes.still_alive(running), seconds=_STOP_SECONDS, description="the end of the stack"
-            )
+            wait_until(lambda: not processes.still_alive(running), seconds=_STOP_SECONDS, description="supervisord")
     _end_leftovers(layout, progress)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 from local.errors import StackError
 from local.layout import StackLayout
 from local.programs import Program
+from local.run_with_backoff import State
 from local.supervisor import ENDED, RUNNING, Supervisor, read_state
 from local.waiting import wait_until
 
 Progress = Callable[[str, str], None]
 """Told a part's name and what happens to it."""
 
+_A_WHILE_US = 1_000_000
 _TAIL_LINES = 5
 _TAIL_BYTES = 4096
 
@@ -43,11 +46,11 @@ def bring_up(programs: list[Program], supervisor: Supervisor, layout: StackLayou
             awaited = [(name, begun[name]) for name in program.depends_on]
             begun[program.name] = pool.submit(_bring_up_one, program, awaited, supervisor, layout, progress)
     failures = [error for future in begun.values() if (error := future.exception())]
-    for failure in sorted(failures, key=lambda error: isinstance(error, DependencyFailed)):
+    for failure in sorted(failures, key=lambda error: isinstance(error, DependencyError)):
         raise failure
 
 
-class DependencyFailed(StackError):
+class DependencyError(StackError):
     """A program was not started because one it depends on failed."""
 
 
@@ -60,7 +63,7 @@ def _bring_up_one(
 ) -> None:
     for name, future in awaited:
         if future.exception():
-            raise DependencyFailed(f"program {program.name}", f"it needs {name}, which failed")
+            raise DependencyError(f"program {program.name}", f"it needs {name}, which failed")
     if supervisor.states().get(program.name) not in RUNNING:
         progress(program.name, "preparing")
         program.prepare()
@@ -72,12 +75,16 @@ def _bring_up_one(
         if (state := supervisor.states().get(program.name)) in ENDED:
             exit_seen = read_state(layout, program.name).last_exit or str(state).lower()
             raise StackError(f"program {program.name}", f"it ended: {exit_seen}{_tail(log)}", f"See {log}.")
-        return program.ready()
+        return program.ready() if program.ready else _has_run_a_while(read_state(layout, program.name))
 
     where = f"{program.name} on {program.address}" if program.address else program.name
     seconds = wait_until(ready, seconds=program.ready_seconds, description=where, remedy=f"See {log}.{_tail(log)}")
     program.after_ready()
     progress(program.name, f"ready after {seconds:.1f} s")
+
+
+def _has_run_a_while(state: State) -> bool:
+    return state.state == "running" and time.time_ns() // 1000 - state.started_us >= _A_WHILE_US
 
 
 def _tail(log: Path) -> str:

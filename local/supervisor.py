@@ -14,9 +14,10 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Fault, ServerProxy, Transport
 
 from local import run_with_backoff
 from local.credentials import write_private
@@ -29,6 +30,7 @@ from local.run_with_backoff import UNREADABLE_SPECIFICATION, Specification, Stat
 from local.waiting import wait_until
 
 RUNNING = ("STARTING", "RUNNING")
+UNDER_WAY = (*RUNNING, "BACKOFF", "STOPPING")
 ENDED = ("EXITED", "FATAL", "UNKNOWN")
 USER = "stack"
 
@@ -37,6 +39,8 @@ _ALREADY_STARTED = 60
 _BAD_NAME = 10
 _SHUTTING_DOWN = 6
 _START_SECONDS = 20.0
+_STOP_SECONDS = 60.0
+_ANSWER_SECONDS = 10.0
 _STOP_MARGIN_SECONDS = 5
 _OPEN_FILES = 4096
 
@@ -84,15 +88,10 @@ stdout_logfile_backups=2
 
 
 class Supervisor:
-    """The supervisord of one stack.
-
-    Args:
-        layout: the stack.
-        port: where it is spoken to.
-        password: opens that port.
-    """
+    """The supervisord of one stack."""
 
     def __init__(self, layout: StackLayout, *, port: int, password: str) -> None:
+        """Name the supervisor of ``layout``, spoken to on ``port`` with ``password``; starts and asks nothing."""
         self._layout = layout
         self._port = port
         self._password = password
@@ -151,7 +150,7 @@ class Supervisor:
         write_private(path, section)
         self._call("reloadConfig")
         if known:
-            self.stop(program.name)
+            self.stop([program.name])
             self._call("removeProcessGroup", program.name)
         self._call("addProcessGroup", program.name)
 
@@ -165,13 +164,24 @@ class Supervisor:
             return False
         return True
 
-    def stop(self, name: str) -> None:
-        """Stop a program and wait until it has stopped; one that is not running or unknown is left alone."""
-        try:
-            self._call("stopProcess", name)
-        except Fault as fault:
-            if fault.faultCode not in (_NOT_RUNNING, _BAD_NAME):
-                raise StackError(f"program {name}", str(fault.faultString)) from fault
+    def stop(self, names: Iterable[str], *, seconds: float = _STOP_SECONDS) -> None:
+        """Stop programs side by side and wait until they have stopped; what does not run or is unknown is left alone.
+
+        Raises:
+            StackError: one of them still runs after ``seconds``.
+        """
+        stopping = set(names)
+        for name in stopping:
+            try:
+                self._call("stopProcess", name, False)
+            except Fault as fault:
+                if fault.faultCode not in (_NOT_RUNNING, _BAD_NAME):
+                    raise StackError(f"program {name}", str(fault.faultString)) from fault
+
+        def stopped() -> bool:
+            return not any(state in UNDER_WAY for name, state in self.states().items() if name in stopping)
+
+        wait_until(stopped, seconds=seconds, description=f"the end of {', '.join(sorted(stopping))}")
 
     def states(self) -> dict[str, str]:
         """The state supervisord gives each program's guardian, by program."""
@@ -189,7 +199,7 @@ class Supervisor:
     def _call(self, method: str, *arguments: object) -> object:
         """One request on a connection of its own, so that threads may ask side by side."""
         address = f"http://{USER}:{self._password}@{HOST}:{self._port}/RPC2"
-        with ServerProxy(address, allow_none=True) as server:
+        with ServerProxy(address, allow_none=True, transport=_PatientTransport()) as server:
             try:
                 return getattr(server.supervisor, method)(*arguments)
             except Fault:
@@ -198,6 +208,15 @@ class Supervisor:
                 if isinstance(error, OSError | http.client.HTTPException):
                     raise
                 raise StackError("supervisord", f"it does not answer {method}: {type(error).__name__}") from error
+
+
+class _PatientTransport(Transport):
+    """A connection on which a silent server is given up: the port may be another program's by now."""
+
+    def make_connection(self, host: tuple[str, dict[str, str]] | str) -> http.client.HTTPConnection:
+        connection = super().make_connection(host)
+        connection.timeout = _ANSWER_SECONDS
+        return connection
 
 
 def read_state(layout: StackLayout, name: str) -> State:

@@ -134,7 +134,10 @@ def _read_card(folder: Path, max_bytes: int) -> dict[str, Any]:
 
 
 def _check_golden(folder: Path, kernel: Kernel, data: bytes, card: Mapping[str, Any]) -> None:
-    rows = [GoldenRow(**row) for row in json.loads(data)]
+    try:
+        rows = [GoldenRow(str(row["text"]), int(row["score_ppm"])) for row in json.loads(data)]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelRefused(str(folder / GOLDEN), f"not golden rows ({error})", _REMEDY) from error
     difference = first_difference(kernel, rows)
     if difference is not None:
         row, score = difference

@@ -23,6 +23,7 @@ RECORD_BATCH_MAX_BYTES = RECORD_MAX_BYTES + 64 * 1024
 
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.05
+_LOG_WARNINGS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +161,8 @@ def describe_topic_ids(
         ConfigurationError: a topic does not exist.
         KafkaException: the broker cannot be reached or refuses.
     """
-    futures = _client(bootstrap, configuration).describe_topics(
-        TopicCollection(list(names)), request_timeout=_REQUEST_SECONDS
-    )
+    client = _client(bootstrap, configuration)  # must outlive its futures
+    futures = client.describe_topics(TopicCollection(list(names)), request_timeout=_REQUEST_SECONDS)
     ids = {}
     for name, future in futures.items():
         try:
@@ -175,7 +175,7 @@ def describe_topic_ids(
 
 
 def _client(bootstrap: str, configuration: Mapping[str, str] | None) -> AdminClient:
-    return AdminClient({"bootstrap.servers": bootstrap, **(configuration or {})})
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": _LOG_WARNINGS, **(configuration or {})})
 
 
 def _describe(client: AdminClient, names: list[str]) -> dict[str, FoundTopic]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from moderation.errors import ModelRefused
 from moderation.text.blocks import (
     Floats,
     Ints,
@@ -23,7 +24,9 @@ from moderation.text.blocks import (
 )
 from moderation.text.features import slices
 from moderation.text.growing import GrowingArray
+from moderation.text.law import GRAM_BUCKETS, WORD_BUCKETS
 from moderation.text.lexicon import Encoded, Lexicon
+from moderation.text.surface import FEATURES
 from moderation.text.vocabulary import Vocabulary
 
 PPM = 1_000_000
@@ -32,6 +35,8 @@ PPM = 1_000_000
 @dataclass(frozen=True, slots=True)
 class LinearWeights:
     """A fitted model, block by block; coefficients already hold their block's factor.
+
+    Making one raises ``ModelRefused`` when a part has another shape or holds a value that is not finite.
 
     Attributes:
         intercept: the bias b.
@@ -48,6 +53,14 @@ class LinearWeights:
     surface_mean: Floats
     surface_scale: Floats
     surface_coef: Floats
+
+    def __post_init__(self) -> None:
+        sizes = {"word": WORD_BUCKETS, "gram": GRAM_BUCKETS, "surface": len(FEATURES), "intercept": 1}
+        for name in self.__slots__:
+            values = np.atleast_1d(getattr(self, name))
+            size = sizes[name.split("_")[0]]
+            if values.shape != (size,) or values.dtype != np.float64 or not np.isfinite(values).all():
+                raise ModelRefused("model", f"{name} is not {size} finite numbers", "Train the model again.")
 
 
 class Kernel:

@@ -18,3 +18,11 @@ class LabelledComment:
     def removed(self) -> bool:
         """The label: True when the last action removed the comment."""
         return self.action is not None and self.action.kind is ActionKind.REMOVE
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that is no comment: the file's line it ends on (from 1), and why."""
+
+    line: int
+    cause: str

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,21 +19,13 @@ from typing import Any
 from moderation.contracts import Action, ActionKind, Comment, parse_record, to_json
 from moderation.contracts.records import MAX_RECORD_BYTES, MAX_TIME_US
 from moderation.errors import InvalidRecord, SourceError
-from moderation.sources.history import LabelledComment
+from moderation.sources.history import BadRow, LabelledComment
 
 COMMUNITY = "science"
 FIRST_TIME_US = 1_514_764_800_000_000  # 2018-01-01T00:00:00Z
 ROW_STEP_US = 60 * 1_000_000
 REMOVED_AFTER_US = 3_600 * 1_000_000
 _LABELS = {"0": False, "1": True, "false": False, "true": True}
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that is no comment: the file's line it ends on (from 1), and why."""
-
-    line: int
-    cause: str
 
 
 def read_rscience(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[LabelledComment]:
@@ -120,8 +111,11 @@ def _labelled(row: list[str], columns: dict[str, int], index: int) -> LabelledCo
 def _time_us(text: str) -> int:
     """Microseconds of an ISO date (UTC unless it says otherwise) or of seconds since the epoch."""
     try:
-        return round(float(text) * 1_000_000)
+        seconds = float(text)
     except ValueError:
         moment = datetime.fromisoformat(text)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(aware.timestamp() * 1_000_000)
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    time_us = round(seconds * 1_000_000)
+    if not 0 <= time_us <= MAX_TIME_US:
+        raise ValueError(f"created_date {text[:40]!r} does not lie between 1970 and 9999")
+    return time_us

@@ -55,6 +55,11 @@ class Lexicon:
     Args:
         max_chunks: when more chunks than this are remembered, the half not used for longest is forgotten. A chunk
             of more than 64 characters counts as several, so that the bound is one on memory.
+
+    Attributes:
+        lock: see above.
+        lookups: chunks looked up so far.
+        misses: those of them that were not remembered.
     """
 
     def __init__(self, max_chunks: int = DEFAULT_MAX_CHUNKS) -> None:
@@ -62,6 +67,8 @@ class Lexicon:
         self._max_chunks = max_chunks
         self._tokenizer = ChunkTokenizer()
         self._clock = 0
+        self.lookups = 0
+        self.misses = 0
         self._last_used: NDArray[np.int64]
         self.vocabulary: Vocabulary
         self._start_empty()
@@ -92,6 +99,8 @@ class Lexicon:
         if len(unknown):
             self._learn(dict.fromkeys([chunks[index] for index in unknown]))
             ids[unknown] = [self._ids[chunks[index]] for index in unknown]
+        self.lookups += len(ids)
+        self.misses += len(unknown)
         self._clock += 1
         self._last_used[ids] = self._clock
 

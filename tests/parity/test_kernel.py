@@ -8,7 +8,6 @@ import random
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,11 +20,11 @@ from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
 from moderation.scoring.golden import GOLDEN_TEXTS
 from moderation.sources.history import LabelledComment
 from moderation.text import KERNEL_VERSION, Lexicon
-from moderation.text.blocks import token_buckets, word_entries, word_values
+from moderation.text.blocks import word_entries, word_values
 from moderation.text.law import WORD_BUCKETS
 from tests.naughty import NAUGHTY_TEXTS
+from tests.parity.golden import GOLDEN_FILE, golden_rows
 
-GOLDEN_FILE = Path(__file__).parent / "golden_kernel.json"
 texts_strategy = st.lists(
     st.one_of(st.text(max_size=60), st.sampled_from(GOLDEN_TEXTS), st.sampled_from(NAUGHTY_TEXTS[:80])), max_size=30
 )
@@ -133,46 +132,10 @@ def test_the_word_block_is_scikit_learns_tfidf(small_corpus: tuple[list[str], li
 
 
 def test_golden_file() -> None:
-    """Fixed weights and texts give the committed scores: a change here is a new KERNEL_VERSION, with a changelog line."""
+    """A change of the committed scores is a new KERNEL_VERSION, with a line in the changelog."""
     golden = json.loads(GOLDEN_FILE.read_text())
     assert golden["kernel_version"] == KERNEL_VERSION
     assert golden["rows"] == golden_rows()
-
-
-def golden_rows() -> list[dict[str, object]]:
-    """What the kernel makes of the golden texts with weights that need no training."""
-    from moderation.scoring import LinearWeights
-    from moderation.text.law import GRAM_BUCKETS
-    from moderation.text.surface import FEATURES
-
-    def spread(size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        return ((np.arange(size, dtype=np.int64) * 7_919) % 2_003 - 1_001) / 1_001
-
-    weights = LinearWeights(
-        intercept=-0.25,
-        word_idf=1 + abs(spread(WORD_BUCKETS)),
-        word_coef=3 * spread(WORD_BUCKETS),
-        gram_idf=1 + abs(spread(GRAM_BUCKETS)),
-        gram_coef=2 * spread(GRAM_BUCKETS),
-        surface_mean=spread(len(FEATURES)),
-        surface_scale=1 + abs(spread(len(FEATURES))),
-        surface_coef=0.1 * spread(len(FEATURES)),
-    )
-    lexicon = Lexicon()
-    kernel = Kernel(weights, lexicon)
-    rows: list[dict[str, object]] = []
-    for text in GOLDEN_TEXTS:
-        encoded = lexicon.encode([text])
-        rows.append(
-            {
-                "text": text,
-                "tokens": [encoded.vocabulary.tokens()[number] for number in encoded.token],
-                "word_buckets": token_buckets(encoded).tolist(),
-                "logit": float(kernel.logits([text])[0]).hex(),
-                "score_ppm": kernel.score_one(text),
-            }
-        )
-    return rows
 
 
 def test_tokens_are_spacys_on_all_real_rows(rscience: list[LabelledComment]) -> None:

@@ -81,9 +81,9 @@ def test_a_vocabulary_numbers_tokens_once_and_keeps_what_it_learned() -> None:
     assert vocabulary.tokens() == ["a", "b", "c"]
     whole = Vocabulary()
     whole.ids(["a", "b", "c"])
-    assert (vocabulary.word_hash == whole.word_hash).all()
+    np.testing.assert_array_equal(vocabulary.word_hash, whole.word_hash)
     for ours, theirs in zip(vocabulary.grams(1), whole.grams(1), strict=True):
-        assert (ours == theirs).all()
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_surface_counts() -> None:
@@ -124,7 +124,7 @@ def test_memory_is_bounded_and_forgetting_changes_no_encoding() -> None:
     after = lexicon.encode([text])
     names = after.vocabulary.tokens()
     assert [names[n] for n in after.token] == [before.vocabulary.tokens()[n] for n in before.token]
-    assert (after.surface == before.surface).all()
+    np.testing.assert_array_equal(after.surface, before.surface)
     assert len(lexicon.vocabulary) < 1_500
 
 

@@ -1,0 +1,57 @@
+"""``moderation generate``: believable traffic, the same for the same seed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.output import console, print_json, progress
+
+
+def generate(
+    out: Annotated[Path, typer.Option(help="Folder to write: comments.jsonl, arrivals.jsonl, actions.jsonl.")],
+    days: Annotated[int, typer.Option(min=1, help="Days of history.")] = 30,
+    comments_per_day: Annotated[int, typer.Option(min=1, help="Comments a day, all communities together.")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    late: Annotated[float, typer.Option(help="Share that arrives after its pane closed.")] = 0.0,
+    duplicate: Annotated[float, typer.Option(help="Share that arrives twice.")] = 0.0,
+    edited: Annotated[float, typer.Option(help="Share that is edited minutes later.")] = 0.0,
+    broken: Annotated[float, typer.Option(help="Share that is no comment at all.")] = 0.0,
+    future: Annotated[float, typer.Option(help="Share that is dated ahead of its arrival.")] = 0.0,
+    raid_day: Annotated[int | None, typer.Option(help="Day of a spam raid, from 0.")] = None,
+    drift_from_day: Annotated[int | None, typer.Option(help="Day the vocabulary drifts from.")] = None,
+    policy_change_from_day: Annotated[int | None, typer.Option(help="Day people remove by other rules from.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Generate traffic of several communities with removals hours later, and with faults where switched on."""
+    from moderation.sources.generator import TrafficConfig
+    from moderation.sources.generator import generate as arrivals
+    from moderation.sources.recorded import write_history
+
+    config = TrafficConfig(
+        seed=seed,
+        days=days,
+        comments_per_day=comments_per_day,
+        late_share=late,
+        duplicate_share=duplicate,
+        edit_share=edited,
+        broken_share=broken,
+        future_share=future,
+        raid_day=raid_day,
+        drift_from_day=drift_from_day,
+        policy_change_from_day=policy_change_from_day,
+    )
+    started = time.monotonic()
+    with progress.status("generating") as status:
+        written = write_history(out, arrivals(config), lambda count: status.update(f"{count:,} records"))
+    seconds = time.monotonic() - started
+    if as_json:
+        print_json({**asdict(written), "seconds": round(seconds, 1)})
+        return
+    faults = ", ".join(f"{count:,} {kind}" for kind, count in written.injected.items()) or "no faults"
+    console.print(f"{written.comments:,} comments ({faults}) and {written.actions:,} actions in {seconds:.1f} s")
+    console.print(str(out), markup=False, highlight=False)

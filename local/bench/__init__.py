@@ -1,0 +1,1 @@
+"""Benches: ours beside what one would use otherwise, alternating, in one run. They judge by ratios."""

@@ -1,0 +1,88 @@
+"""Runs the proofs that README and docs quote and writes ``docs/evidence/*.json``: ``python -m local.evidence``.
+
+Each file holds the commit, the command, the machine and what the command printed. Figures elsewhere come from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+EVIDENCE = Path(__file__).parent.parent / "docs" / "evidence"
+
+
+def commands(csv: Path | None) -> dict[str, list[str]]:
+    """The commands to run, by evidence name; ``OUT`` stands for a folder that is thrown away.
+
+    Args:
+        csv: an r/science export; generated traffic if None.
+    """
+    if csv is None:
+        history = ["--history", "OUT/history"]
+        return {
+            "generate": ["generate", "--out", "OUT/history", "--days", "30", "--json"],
+            "training_generated": ["train", *history, "--out", "OUT/model", "--json"],
+            "kernel_generated": ["bench", "kernel", "--json"],
+        }
+    source = ["--csv", str(csv)]
+    return {
+        "training_rscience": ["train", *source, "--out", "OUT/model", "--json"],
+        "kernel_rscience": ["bench", "kernel", *source, "--json"],
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on: nothing that names the machine itself."""
+    names = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
+
+
+def gather(csv: Path | None) -> None:
+    """Run every command and write its evidence file; a command that fails ends the run with its own message."""
+    EVIDENCE.mkdir(parents=True, exist_ok=True)
+    commit = _output(["git", "rev-parse", "HEAD"])
+    changed = bool(_output(["git", "status", "--porcelain", "--", ":!docs/evidence"]))
+    with tempfile.TemporaryDirectory() as out:
+        for name, arguments in commands(csv).items():
+            shown = ["moderation", *(Path(word).name if csv and word == str(csv) else word for word in arguments)]
+            print(" ".join(shown), file=sys.stderr, flush=True)  # noqa: T201 - long work shows progress
+            concrete = [word.replace("OUT", out, 1) if word.startswith("OUT/") else word for word in arguments]
+            figures = json.loads(_output([sys.executable, "-m", "cli.main", *concrete]))
+            evidence = {
+                "commit": commit + ("+changes" if changed else ""),
+                "command": " ".join(shown),
+                "machine": machine(),
+                "figures": figures,
+            }
+            (EVIDENCE / f"{name}.json").write_text(json.dumps(evidence, indent=2) + "\n")
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write docs/evidence/*.json.")
+    parser.add_argument("--csv", type=Path, help="an r/science export, measured besides the generated traffic")
+    export = parser.parse_args().csv
+    gather(None)
+    if export is not None:
+        gather(export)

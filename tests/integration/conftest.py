@@ -1,0 +1,68 @@
+"""One real stack for all integration tests, and a corner of it for each test."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from confluent_kafka.admin import AdminClient
+from psycopg import sql
+
+from local.layout import StackLayout
+from local.ports import DEFAULT_PORTS, HOST
+from local.stack import StackInfo, down, up
+
+
+@contextlib.contextmanager
+def _default_ports_taken() -> Iterator[None]:
+    """Listen on every default port that is free: the stack must find others."""
+    with contextlib.ExitStack() as held:
+        for port in DEFAULT_PORTS.values():
+            listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                listener.bind((HOST, port))
+                listener.listen(1)
+        yield
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[StackInfo]:
+    """A stack in a folder of its own, on ports that are not the defaults; taken down and deleted at the end."""
+    root = Path(tempfile.mkdtemp(prefix="moderation-stack-"))
+    layout = StackLayout(root)
+    with _default_ports_taken():
+        try:
+            yield up(layout)
+        finally:
+            down(layout, purge=True)
+            shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def topic_prefix(stack: StackInfo) -> Iterator[str]:
+    """A prefix for topic names that no other test has; topics that carry it are deleted afterwards."""
+    prefix = f"test-{uuid.uuid4().hex[:12]}-"
+    yield prefix
+    client = AdminClient({"bootstrap.servers": stack.kafka_bootstrap, "log_level": 4})
+    names = [name for name in client.list_topics(timeout=10).topics if name.startswith(prefix)]
+    for future in (client.delete_topics(names, operation_timeout=10) if names else {}).values():
+        future.result()
+
+
+@pytest.fixture
+def schema(stack: StackInfo) -> Iterator[str]:
+    """A schema of the project's database that no other test has; dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(stack.database_url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
+    yield name
+    with psycopg.connect(stack.database_url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))

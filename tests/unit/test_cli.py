@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.lines import batches, read_lines
+from cli.main import app, main
+from moderation.contracts import MAX_RECORD_BYTES
+from moderation.errors import ConfigurationError, GoalUnmet, ModelRefused, ModerationError, SourceError
+
+Corpus = tuple[list[str], list[int]]
+
+
+def run(*arguments: str | Path, given: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, list(map(str, arguments)), input=given, catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def export(small_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "export.csv"
+    rows = [f'"{n}","{n}","{text}","{label}"' for n, (text, label) in enumerate(zip(*small_corpus, strict=True))]
+    path.write_text("\n".join(['"","X","BODY","REMOVED"', *rows, '"9","9","broken row"']) + "\n", encoding="iso-8859-1")
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    result = run("train", "--csv", export, "--out", folder, "--goal", "precision>=0.9", "--goal", "review_share<=0.1")
+    assert result.exit_code == 0
+    assert "ROC AUC" in result.stdout
+    assert "line 322 left out: 3 columns where the header has 4" in result.stderr
+    return folder
+
+
+def line(**changes: object) -> bytes:
+    fields = {"schema_version": 1, "comment_id": "c", "community": "x", "body": "thanks", "event_time_us": 5}
+    return json.dumps({**fields, **changes}).encode()
+
+
+def answers(result: Result) -> list[dict[str, object]]:
+    assert result.exit_code == 0
+    return [json.loads(text) for text in result.stdout.splitlines()]
+
+
+def test_training_twice_gives_the_same_digest(export: Path, model: Path, tmp_path: Path) -> None:
+    arguments = ("--csv", export, "--goal", "precision>=0.9", "--goal", "review_share<=0.1", "--json")
+    report = json.loads(run("train", "--out", tmp_path, *arguments).stdout)
+    assert (tmp_path / "model.skops").read_bytes() == (model / "model.skops").read_bytes()
+    assert report["model_digest"] == json.loads((model / "model.json").read_text())["files"]["model.skops"]
+    assert report["bad_rows"] == 1
+    assert sorted(path.name for path in (model / "plots").iterdir()) == [
+        "calibration.png",
+        "confusion.png",
+        "precision_recall.png",
+        "roc.png",
+        "thresholds.png",
+    ]
+    other = json.loads(run("train", "--out", tmp_path, *arguments, "--seed", "1").stdout)
+    assert other["data_digest"] == report["data_digest"]
+
+
+def test_scores_come_in_order_and_as_the_contract_says(model: Path) -> None:
+    bodies = ["Nice study, thanks.", "you idiot!!!", "", "Source?"]
+    given = b"\n".join(line(body=body, comment_id=f"c{n}") for n, body in enumerate(bodies))
+    found = answers(run("score", "--model", model, given=given))
+    assert [answer.keys() for answer in found] == [
+        {"comment", "score_ppm", "verdict", "model_version", "policy_version"}
+    ] * 4
+    comments = [answer["comment"] for answer in found]
+    assert [comment["comment_id"] for comment in comments] == ["c0", "c1", "c2", "c3"]  # type: ignore[index]
+    assert comments[1] == {
+        **json.loads(line(body="you idiot!!!", comment_id="c1")),
+        "author_key": None,
+        "parent_id": None,
+    }
+    assert [found[0]["verdict"], found[1]["verdict"]] == ["allow", "remove"]
+    assert {answer["model_version"] for answer in found} == {None}
+    policy = json.loads((model / "policy.json").read_text())
+    assert {answer["policy_version"] for answer in found} == {policy["policy_version"]}
+    one_by_one = answers(run("score", "--model", model, "--batch-size", "1", given=given))
+    assert one_by_one == found
+
+
+MALFORMED = {
+    "not json": b"hello",
+    "wrong types": line(comment_id=5),
+    "missing fields": b'{"schema_version": 1}',
+    "NUL bytes": b"\0\0\0",
+    "NUL in a text": line(body="a\0b"),
+    "lone surrogates": b'{"schema_version":1,"comment_id":"c","community":"x","body":"\\ud800","event_time_us":5}',
+    "5 MB text": line(body="x" * 5_000_000),
+    "huge numbers": line().replace(b": 5}", b": " + b"9" * 400 + b"}"),
+    "deep nesting": b"[" * 50_000,
+    "wrong schema_version": line(schema_version=99),
+    "empty": b"",
+}
+
+
+def test_a_thousand_malformed_lines_between_good_ones_are_all_dead_letters(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    kinds = list(MALFORMED.values())
+    with path.open("wb") as file:
+        for number in range(1_000):
+            file.write(line(comment_id=f"c{number}") + b"\n" + kinds[number % len(kinds)] + b"\n")
+    found = answers(run("score", "--model", model, "--in", path))
+    assert [answer["comment"]["comment_id"] for answer in found[::2]] == [f"c{n}" for n in range(1_000)]  # type: ignore[index]
+    assert len({answer["score_ppm"] for answer in found[::2]}) == 1
+    dead = [answer["dead_letter"] for answer in found[1::2]]
+    assert [letter["line"] for letter in dead] == list(range(2, 2_001, 2))  # type: ignore[index]
+    reasons = Counter(letter["reason"] for letter in dead)  # type: ignore[index]
+    assert set(reasons) == {
+        "not_json",
+        "wrong_type",
+        "missing_field",
+        "nul_character",
+        "too_large",
+        "schema_version",
+        "empty",
+    }
+    assert reasons.total() == 1_000
+
+
+def test_lines_are_read_in_bounded_memory_whatever_their_length() -> None:
+    long = b"x" * (3 * MAX_RECORD_BYTES)
+    exact = b"y" * MAX_RECORD_BYTES
+    stream = io.BytesIO(b"a\n" + long + b"\n\nb\n" + exact + b"\nlast")
+    lines = list(read_lines(stream))
+    assert lines == [b"a", long[: MAX_RECORD_BYTES + 1], b"", b"b", exact, b"last"]
+    assert list(read_lines(io.BytesIO(long))) == [long[: MAX_RECORD_BYTES + 1]]
+    assert list(read_lines(io.BytesIO(b"x" * (MAX_RECORD_BYTES + 1) + b"\nz"))) == [b"x" * (MAX_RECORD_BYTES + 1), b"z"]
+
+
+def test_batches_are_cut_by_lines_and_by_bytes() -> None:
+    assert list(batches([b"aa"] * 5, most_lines=2)) == [[b"aa"] * 2, [b"aa"] * 2, [b"aa"]]
+    assert list(batches([b"aa"] * 5, most_lines=9, most_bytes=5)) == [[b"aa"] * 3, [b"aa"] * 2]
+    assert list(batches([], most_lines=1)) == []
+
+
+def test_an_explanation_adds_up(model: Path) -> None:
+    fields = json.loads(run("explain", "--model", model, "--json", "you idiot!!!").stdout)
+    parts = fields["intercept"] + sum(part["logit"] for part in fields["tokens"] + fields["surface"])
+    assert parts == pytest.approx(fields["logit"], abs=1e-9)
+    assert [part["token"] for part in fields["tokens"]] == ["you", "idiot", "!", "!", "!"]
+    assert fields["verdict"] == "remove"
+    assert "idiot" in run("explain", "--model", model, "you idiot!!!").stdout
+
+
+def test_generated_history_trains_a_model(tmp_path: Path) -> None:
+    shares = ("--late", "0.02", "--duplicate", "0.02", "--edited", "0.02", "--broken", "0.02", "--future", "0.02")
+    size = ("--days", "2", "--comments-per-day", "1000")
+    written = json.loads(run("generate", "--out", tmp_path / "history", *size, *shares, "--json").stdout)
+    assert written["injected"].keys() == {"late", "duplicate", "edited", "broken", "future_dated"}
+    report = json.loads(run("train", "--history", tmp_path / "history", "--out", tmp_path / "model", "--json").stdout)
+    refused = written["injected"]["broken"] + written["injected"]["future_dated"]
+    assert report["bad_rows"] == refused
+    assert report["metrics"]["comments"] == written["comments"] - refused - written["injected"]["duplicate"]
+    assert report["metrics"]["auc_mean"] > 0.7
+    with (tmp_path / "history" / "comments.jsonl").open("rb") as file:
+        found = answers(run("score", "--model", tmp_path / "model", given=file.read()))
+    assert len(found) == written["comments"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("score", "--model", "nowhere"), ModelRefused, "model.json"),
+        (("train", "--csv", "nowhere.csv", "--out", "m"), SourceError, "nowhere.csv"),
+        (("train", "--history", "nowhere", "--out", "m"), SourceError, "nowhere"),
+        (("train", "--csv", "x.csv", "--out", "m", "--goal", "nonsense"), ConfigurationError, "nonsense"),
+        (("generate", "--out", "h", "--late", "2"), ConfigurationError, "late"),
+    ],
+)
+def test_errors_name_what_is_wrong(
+    arguments: tuple[str, ...],
+    error: type[ModerationError],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        run(*arguments)
+
+
+def test_a_goal_out_of_reach_leaves_no_model(export: Path, tmp_path: Path) -> None:
+    goals = ("--goal", "recall>=1", "--goal", "reviews_per_day<=1", "--comments-per-day", "1000")
+    with pytest.raises(GoalUnmet, match="best recall"):
+        run("train", "--csv", export, "--out", tmp_path / "m", *goals)
+    assert not (tmp_path / "m").exists()
+
+
+def test_exit_codes_and_error_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["moderation", "score", "--model", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert "ModelRefused" in capsys.readouterr().err
+    assert run("train", "--out", "m").exit_code == 2
+
+
+def test_help_loads_no_model_libraries() -> None:
+    program = (
+        "import sys; from cli.main import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit as stop: assert not stop.code\n"
+        "heavy = {'sklearn', 'spacy', 'numpy', 'skops', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
