@@ -16,6 +16,7 @@ _BENDING = frozenset(
         "CLASSPATH",
         "FORWARDED_ALLOW_IPS",
         "JDK_JAVA_OPTIONS",
+        "PYTHONDONTWRITEBYTECODE",  # without compiled modules kept, MLflow takes twice as long to start, every time
         "PYTHONHOME",
         "PYTHONPATH",
         "PYTHONSTARTUP",

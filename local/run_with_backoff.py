@@ -6,7 +6,8 @@ or give it up after a few tries; a broker that is away for a minute deserves nei
 
 - The program runs in a process group of its own; a stop signal goes to the whole group, and what is left of the group
   when the program has ended is killed, so that no worker of a killed server keeps its port.
-- If this process dies, the kernel kills the program (Linux); if the supervisor dies, this process stops the program.
+- If this process dies, the kernel kills the program (Linux), and the next guardian kills what is left of its group;
+  if the supervisor dies, this process stops the program.
 - ``state_file`` always says what the program is doing, for ``status``.
 """
 
@@ -28,6 +29,9 @@ from pathlib import Path
 
 UNREADABLE_SPECIFICATION = 78
 """Exit code when there is nothing to run; the supervisor does not restart on it."""
+
+MARKER = "COMMENT_MODERATION_PROGRAM"
+"""Carried by a program and all it starts; its value is the program's state file."""
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
@@ -123,6 +127,7 @@ class Guardian:
         Returns:
             0 after a requested stop, else the program's exit code that must not be restarted.
         """
+        self._take_over()
         while True:
             begun = time.monotonic()
             code = self._run_once()
@@ -146,6 +151,20 @@ class Guardian:
                 self._enter("stopped", pid=0)
                 return 0
 
+    def _take_over(self) -> None:
+        """After a guardian that was killed: end what its program left running, and count on from its restarts."""
+        try:
+            former = State(**json.loads(Path(self.specification.state_file).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return
+        if former.state in ("running", "waiting"):
+            self.state.restarts = former.restarts + 1
+        if former.pid:
+            for pid in _members(former.pid, self.specification.state_file):
+                self._say(f"ends process {pid}, left by a guardian that was killed")
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
     def _run_once(self) -> int:
         """Start the program and wait for its end; a program that cannot be started has ended with 127."""
         specification = self.specification
@@ -153,7 +172,7 @@ class Guardian:
             child = subprocess.Popen(
                 specification.argv,
                 cwd=specification.cwd,
-                env=os.environ | specification.env,  # noqa: TID251 - passed on to the program, not read
+                env=os.environ | specification.env | {MARKER: specification.state_file},  # noqa: TID251 - passed on
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 user=specification.user_id,
@@ -218,6 +237,19 @@ def _has_ended(pid: int) -> bool:
 def _signal_group(group: int, number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
+
+
+def _members(group: int, state_file: str) -> list[int]:
+    """Processes of a group that carry this program's marker; none where the kernel does not show them (not Linux)."""
+    mark, found = f"{MARKER}={state_file}".encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            belongs = os.getpgid(int(folder.name)) == group and mark in (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if belongs:
+            found.append(int(folder.name))
+    return found
 
 
 def _die_with_parent(number: int) -> Callable[[], None] | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 
 from local.errors import StackError
 from local.layout import StackLayout
@@ -41,10 +42,18 @@ def bring_up(programs: list[Program], supervisor: Supervisor, layout: StackLayou
     for program in programs:
         supervisor.add(program)
     begun: dict[str, Future[None]] = {}
+    interrupted = Event()
     with ThreadPoolExecutor(max_workers=max(1, len(programs))) as pool:
         for program in programs:
             awaited = [(name, begun[name]) for name in program.depends_on]
-            begun[program.name] = pool.submit(_bring_up_one, program, awaited, supervisor, layout, progress)
+            begun[program.name] = pool.submit(
+                _bring_up_one, program, awaited, supervisor, layout, progress, interrupted
+            )
+        try:
+            wait(begun.values())
+        except BaseException:
+            interrupted.set()
+            raise
     failures = [error for future in begun.values() if (error := future.exception())]
     for failure in sorted(failures, key=lambda error: isinstance(error, DependencyError)):
         raise failure
@@ -60,6 +69,7 @@ def _bring_up_one(
     supervisor: Supervisor,
     layout: StackLayout,
     progress: Progress,
+    interrupted: Event,
 ) -> None:
     for name, future in awaited:
         if future.exception():
@@ -72,6 +82,8 @@ def _bring_up_one(
     log = layout.log_file(program.name)
 
     def ready() -> bool:
+        if interrupted.is_set():
+            raise StackError(f"program {program.name}", "waiting for it was interrupted")
         if (state := supervisor.states().get(program.name)) in ENDED:
             exit_seen = read_state(layout, program.name).last_exit or str(state).lower()
             raise StackError(f"program {program.name}", f"it ended: {exit_seen}{_tail(log)}", f"See {log}.")

@@ -6,10 +6,14 @@
     ├── SourceError                stop: a file of comments cannot be read at all
     ├── TrainingError              stop: the examples cannot carry a model
     ├── GoalUnmet                  stop: a policy goal cannot be met; carries the best that can
-    └── ModelRefused               stop, or keep serving the old model: an artifact failed verification
+    ├── ModelRefused               stop, or keep serving the old model: an artifact failed verification
+    ├── LedgerUnsafe               stop: the database could lose what it acknowledged, or is not migrated
+    ├── SourceRefused              stop: the topic is not the one the ledger accounts for, or has lost records
+    └── FenceLost                  leave the process: another worker owns the partition now
 
-None of these may be retried unchanged: each needs another input. Anything outside the tree is a defect of ours
-and ends the process.
+None of these may be retried unchanged: each needs another input. FenceLost alone heals by itself: the supervisor
+starts the process again and the group gives it what is free. Anything outside the tree is a defect of ours and ends
+the process.
 """
 
 from __future__ import annotations
@@ -71,3 +75,15 @@ class GoalUnmet(ModerationError):
 
 class ModelRefused(ModerationError):
     """A model artifact is missing, damaged, altered, of another kernel, or holds a type that is not trusted."""
+
+
+class LedgerUnsafe(ModerationError):
+    """The database is not what the guarantees stand on: a durability setting is off, or the schema is missing."""
+
+
+class SourceRefused(ModerationError):
+    """A topic made anew under a known name, or records the ledger still needs are gone from the topic."""
+
+
+class FenceLost(ModerationError):
+    """Another worker has moved a partition on since this one read its position; nothing of the batch was kept."""

@@ -1,7 +1,16 @@
 """Scoring: the kernel, its scikit-learn face, and explanations."""
 
-from moderation.scoring.explain import Contribution, Explanation, explain
+from moderation.scoring.explain import Contribution, Explanation, explain, reasons_many
 from moderation.scoring.kernel import Kernel, LinearWeights
 from moderation.scoring.pipeline import ModerationPipeline, new_pipeline
 
-__all__ = ["Contribution", "Explanation", "Kernel", "LinearWeights", "ModerationPipeline", "explain", "new_pipeline"]
+__all__ = [
+    "Contribution",
+    "Explanation",
+    "Kernel",
+    "LinearWeights",
+    "ModerationPipeline",
+    "explain",
+    "new_pipeline",
+    "reasons_many",
+]

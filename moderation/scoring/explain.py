@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.special import expit
@@ -11,7 +13,6 @@ from moderation.scoring.kernel import PPM, Kernel
 from moderation.text.blocks import (
     Floats,
     Ints,
-    WordEntries,
     pair_buckets,
     surface_values,
     token_buckets,
@@ -19,6 +20,8 @@ from moderation.text.blocks import (
     word_entries,
     word_values,
 )
+from moderation.text.features import slices
+from moderation.text.law import WORD_BUCKETS
 from moderation.text.lexicon import Encoded
 from moderation.text.surface import FEATURES
 
@@ -54,12 +57,7 @@ class Explanation:
 
     def reasons(self, most: int = 5) -> list[Contribution]:
         """The tokens that speak for removal most, strongest first, equal tokens together."""
-        sums: dict[str, float] = {}
-        for token in self.tokens:
-            name = token.name.lower()
-            sums[name] = sums.get(name, 0.0) + token.logit
-        strongest = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
-        return [Contribution(name, logit) for name, logit in strongest[:most] if logit > 0]
+        return _strongest([token.name for token in self.tokens], [token.logit for token in self.tokens], most)
 
 
 def explain(kernel: Kernel, text: str) -> Explanation:
@@ -75,10 +73,7 @@ def explain(kernel: Kernel, text: str) -> Explanation:
     weights = kernel.weights
     with kernel.lexicon.lock:
         encoded = kernel.lexicon.encode([text])
-        entries = word_entries(encoded)
-        values = word_values(entries, weights.word_idf, 1) * weights.word_coef[entries.bucket]
-        parts = _word_parts(encoded, entries, values)
-        parts += token_weights(encoded, weights.word_idf) * kernel.token_gram(encoded.vocabulary)[encoded.token]
+        parts = _token_parts(kernel, encoded)
         names = encoded.vocabulary.tokens()
         tokens = tuple(
             Contribution(names[token], part) for token, part in zip(encoded.token.tolist(), parts.tolist(), strict=True)
@@ -94,18 +89,53 @@ def explain(kernel: Kernel, text: str) -> Explanation:
     )
 
 
-def _word_parts(encoded: Encoded, entries: WordEntries, values: Floats) -> Floats:
-    """Share every entry's contribution among its occurrences; a pair's goes half to each of its tokens."""
+def reasons_many(kernel: Kernel, texts: Sequence[str], most: int = 3) -> list[list[str]]:
+    """Why each of many texts speaks for removal: for each its strongest tokens, as ``Explanation.reasons`` names them.
 
-    def share(buckets: Ints) -> Floats:
-        entry = np.searchsorted(entries.bucket, buckets)
+    Args:
+        kernel: the model.
+        texts: any strings.
+        most: how many tokens at most.
+    """
+    reasons: list[list[str]] = []
+    for part in slices(texts):
+        with kernel.lexicon.lock:
+            encoded = kernel.lexicon.encode(part)
+            logits = _token_parts(kernel, encoded).tolist()
+            tokens = encoded.vocabulary.tokens()
+            names = [tokens[number] for number in encoded.token.tolist()]
+        ends = np.searchsorted(encoded.text, np.arange(len(part) + 1)).tolist()
+        for start, end in pairwise(ends):
+            reasons.append([reason.name for reason in _strongest(names[start:end], logits[start:end], most)])
+    return reasons
+
+
+def _strongest(names: list[str], logits: list[float], most: int) -> list[Contribution]:
+    sums: dict[str, float] = {}
+    for name, logit in zip(names, logits, strict=True):
+        lower = name.lower()
+        sums[lower] = sums.get(lower, 0.0) + logit
+    strongest = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+    return [Contribution(name, logit) for name, logit in strongest[:most] if logit > 0]
+
+
+def _token_parts(kernel: Kernel, encoded: Encoded) -> Floats:
+    """What every token adds to its text's logit: its word, half of each pair it belongs to, its n-grams."""
+    weights = kernel.weights
+    entries = word_entries(encoded)
+    values = word_values(entries, weights.word_idf, encoded.texts) * weights.word_coef[entries.bucket]
+    keys = entries.text * WORD_BUCKETS + entries.bucket
+
+    def share(text: Ints, buckets: Ints) -> Floats:
+        """An entry's contribution, shared among its occurrences."""
+        entry = np.searchsorted(keys, text * WORD_BUCKETS + buckets)
         return values[entry] / entries.count[entry]
 
-    parts = np.zeros(len(encoded.token))
+    parts = token_weights(encoded, weights.word_idf) * kernel.token_gram(encoded.vocabulary)[encoded.token]
     if len(parts):
-        parts += share(token_buckets(encoded))
+        parts += share(encoded.text, token_buckets(encoded))
         first, pairs = pair_buckets(encoded)
-        half = share(pairs) / 2
+        half = share(encoded.text[first], pairs) / 2
         parts[first] += half
         parts[first + 1] += half
     return parts

@@ -35,12 +35,12 @@ def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callab
 
     Args:
         folder: made if absent; a history in it is replaced.
-        arrivals: records in order of arrival; no value holds a line break.
+        arrivals: records in order of arrival. A line break, which only broken values hold, is written as a space:
+            a line of the file is a record.
         on_progress: told the number of records written, now and then.
 
     Raises:
         OSError: the folder cannot be written.
-        ValueError: a value holds a line break.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts = {"comments": 0, "actions": 0}
@@ -51,16 +51,15 @@ def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callab
         (folder / ACTIONS).open("wb") as actions,
     ):
         for number, arrival in enumerate(arrivals, start=1):
-            if b"\n" in arrival.value:
-                raise ValueError(f"record {number} holds a line break")
             counts[arrival.topic] += 1
+            line = arrival.value.replace(b"\n", b" ") + b"\n"
             if arrival.topic == "actions":
-                actions.write(arrival.value + b"\n")
+                actions.write(line)
             else:
-                comments.write(arrival.value + b"\n")
+                comments.write(line)
                 notes.write(orjson.dumps({"arrival_us": arrival.arrival_us, "injected": arrival.injected}) + b"\n")
                 if arrival.injected is not None:
-                    injected[arrival.injected] = injected.get(arrival.injected, 0) + 1
+                    injected[arrival.injected.value] = injected.get(arrival.injected.value, 0) + 1
             if number % 10_000 == 0:
                 on_progress(number)
     return Written(counts["comments"], counts["actions"], dict(sorted(injected.items())))

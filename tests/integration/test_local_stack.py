@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import psycopg
@@ -231,6 +232,21 @@ def test_another_exit_code_restarts_with_growing_delays(stack: StackInfo, tmp_pa
     assert _part(stack, "crashes").state == "running"
 
 
+def test_a_killed_guardian_leaves_no_second_copy_of_its_program(stack: StackInfo) -> None:
+    layout = StackLayout(stack.root)
+    argv = ("/bin/sh", "-c", "sleep 3600 & exec sleep 3600")
+    up(layout, extra_programs=[Program(name="forks", argv=argv, cwd=layout.log)])
+    leader = psutil.Process(_part(stack, "forks").pid)
+    family = [leader, *leader.children()]
+    assert len(family) == 2
+    guardian = leader.parent()
+    assert guardian is not None
+    guardian.kill()
+    wait_until(lambda: _part(stack, "forks").pid not in (0, leader.pid), seconds=10, description="another copy")
+    assert still_alive(family) == []
+    assert _part(stack, "forks").restarts == 1
+
+
 def test_kafka_killed_comes_back_after_a_pause_with_its_records(stack: StackInfo, topic_prefix: str) -> None:
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     topic = topic_prefix + COMMENTS.name
@@ -299,6 +315,20 @@ def test_down_leaves_no_process_even_one_that_will_not_stop(tmp_path: Path) -> N
     assert still_alive(running) == []
     assert _marked(layout.root) == []
     assert "is killed" in log.read_text()
+    down(layout, purge=True)
+    assert not layout.root.exists()
+
+
+def test_a_missing_prerequisite_is_named_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = StackLayout(tmp_path / "poor")
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1024**3))
+    with pytest.raises(ConfigurationError, match=r"memory: 1\.0 GiB are available, .* Close other programs"):
+        up(layout)
+    assert stack_processes(layout.root) == []
+    assert _marked(layout.root) == []
+    assert status(layout) == []
 
 
 def _marked(root: Path) -> list[int]:

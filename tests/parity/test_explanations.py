@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from moderation.scoring import Kernel, explain
+from moderation.scoring import Kernel, explain, reasons_many
 from moderation.scoring.golden import GOLDEN_TEXTS
 from moderation.sources.history import LabelledComment
 from tests.naughty import NAUGHTY_TEXTS
@@ -41,6 +41,13 @@ def test_reasons_are_the_strongest_tokens_for_removal(kernel: Kernel) -> None:
     assert [reason.name for reason in reasons] == ["idiot", "you"]
     assert reasons[0].logit > reasons[1].logit > 0
     assert explain(kernel, "").reasons() == []
+
+
+def test_reasons_of_many_are_the_reasons_of_each(kernel: Kernel) -> None:
+    texts = [*NAUGHTY_TEXTS[:90], *GOLDEN_TEXTS]
+    expected = [[reason.name for reason in explain(kernel, text).reasons(3)] for text in texts]
+    assert reasons_many(kernel, texts, 3) == expected
+    assert any(expected)
 
 
 @pytest.mark.parametrize("text", GOLDEN_TEXTS)

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
 
 from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
 from moderation.scoring.golden import GOLDEN_TEXTS
@@ -117,6 +118,15 @@ def test_the_kernel_is_the_pipeline_computed_as_textbooks_do(
     np.testing.assert_array_equal(
         np.rint(1_000_000 * pipeline.predict_proba(texts)[:, 1]), pipeline.kernel().score_many(texts)
     )
+
+
+def test_leaving_out_what_does_not_occur_changes_nothing(
+    pipeline: ModerationPipeline, small_corpus: tuple[list[str], list[int]]
+) -> None:
+    texts, labels = small_corpus
+    matrix = pipeline.named_steps["features"].transform(texts)
+    whole = LogisticRegression(**pipeline.named_steps["classifier"].get_params()).fit(matrix, labels)
+    np.testing.assert_allclose(whole.coef_, pipeline.named_steps["classifier"].coef_, atol=1e-9)
 
 
 def test_the_word_block_is_scikit_learns_tfidf(small_corpus: tuple[list[str], list[int]]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from local.errors import StackError
 from local.layout import StackLayout
+from local.packages import check_packages
 from local.prerequisites import check_disk, check_memory, check_open_files
 from local.programs import Program, in_start_order, levels
 from local.waiting import wait_until
@@ -77,6 +78,8 @@ def test_a_wait_in_vain_names_what_was_waited_for_and_the_remedy() -> None:
 
 
 def test_a_lack_is_named_with_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"packages nowhere_a, nowhere_b: .* extras"):
+        check_packages(("pathlib", "nowhere_a", "nowhere_b"))
     with pytest.raises(ConfigurationError, match=r"GiB free, .* Free some"):
         check_disk(tmp_path / "not" / "yet", 2**62)
     with pytest.raises(ConfigurationError, match=r"memory: .* Close other programs"):

@@ -49,7 +49,7 @@ COOKING = Community(
         Store bought {topic} is fine, don't let any {who} tell you otherwise.
         The fat in the {topic} carries the flavour, so {act}.
         Half the price of the {topic} at {place} and just as {good}.
-        {name}'s book has a {good} chapter on the {topic}.
+        {name}'s book has a(n) {good} chapter on the {topic}.
         Don't be a chicken, {act} and hope for the best.
         I double the {topic} and halve the sugar, works {how} well.
         The {topic} freezes well for up to {small} months.
@@ -63,7 +63,7 @@ COOKING = Community(
         Is a {price} {topic} really that much better than mine?
         Do I need to {act} if I'm using the {topic}?
         Stupid question maybe, but how do you clean the {topic}?
-        Anyone got a {good} recipe for the {topic} without {coin}?
+        Anyone got a(n) {good} recipe for the {topic} without {coin}?
         Does {place} matter for the {topic} or can I just {act}?
     """),
     anecdotes=lines("""

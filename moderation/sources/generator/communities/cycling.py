@@ -37,19 +37,19 @@ CYCLING = Community(
         Your {topic} is probably worn out, {act} first.
         I run {n} mm tyres at {n} psi and the {topic} feels {quality}.
         Did {n} km with {n} m of climbing {when}, the {topic} was {how} {quality}.
-        The {who} at {place} quoted me {price} for a {topic}.
+        The {who} at {place} quoted me {price} for a(n) {topic}.
         A driver nearly killed me at {place} because he ignored the {topic}.
         Just {act}, it is free and saves more watts than the {topic}.
         The {code} groupset is {good}, but the {topic} is {bad}.
         Route is here if anyone wants it: {url}
         Whoever put the {topic} at {place} is a muppet, sorry.
-        I weigh {n} kg and never broke a {topic}.
+        I weigh {n} kg and never broke a(n) {topic}.
         Cheap {topic} from the discount bin, {price}, works {how} well.
         {name} won the stage with a stupidly {good} {topic}.
         If the {topic} creaks, {act}, nine times out of ten it is that.
         My {topic} from {coin} has {n} thousand km on it.
-        The city promised a {topic} by {year}, still waiting.
-        You don't need a {topic}. You need to {act}.
+        The city promised a(n) {topic} by {year}, still waiting.
+        You don't need a(n) {topic}. You need to {act}.
         Hit {n} km/h on the {topic} and nearly crapped myself.
         Wear a helmet, {act}, and ignore the {who} shouting at you.
         The {topic} came with a broken {topic}, support replaced it for free.
@@ -57,17 +57,17 @@ CYCLING = Community(
     """),
     questions=lines("""
         How often do you {act}?
-        Is the {topic} compatible with a {code}?
+        Is the {topic} compatible with a(n) {code}?
         What {topic} would you buy for under {price}?
         Anyone else hear a click from the {topic} when you {act}?
         Should I {act} before a {n} km ride?
-        Is it stupid to {act} with a {topic}?
-        Which {who} near {place} can fix a {topic}?
+        Is it stupid to {act} with a(n) {topic}?
+        Which {who} near {place} can fix a(n) {topic}?
         Does the {topic} really save {n} watts?
     """),
     anecdotes=lines("""
-        I broke my collarbone in {year} when a {who} cut me off, took {small} months to heal.
-        My {relative} rode {n} km on an old steel bike in {year} without a {topic}.
+        I broke my collarbone in {year} when a(n) {who} cut me off, took {small} months to heal.
+        My {relative} rode {n} km on an old steel bike in {year} without a(n) {topic}.
         I had {ailment} for years until I started to {act}.
         I got hit by a car at {place} in {year}, the {who} just drove off.
         My first {topic} was stolen after {small} days, still angry.

@@ -37,10 +37,10 @@ GAMING = Community(
         That {topic} took me {n} tries and I died at {place} every single time.
         After patch {small}.{n} the {topic} feels {how} {quality}.
         Just {act}, it is {how} faster than the {topic}.
-        Getting {n} fps on a {code} with everything maxed out.
+        Getting {n} fps on a(n) {code} with everything maxed out.
         The {who} clearly never had to {act}.
         I love how you can {act} and the {topic} still works.
-        They want {price} for a {topic}? Nah, I'll wait for the sale.
+        They want {price} for a(n) {topic}? Nah, I'll wait for the sale.
         Free weekend starts friday, good time to {act}.
         The {topic} kills me. I swear that boss is an idiot and still wins.
         The {topic} in {coin} was way {quality}, the devs should copy it.
@@ -74,7 +74,7 @@ GAMING = Community(
         I was {small} when I got my first console and the {topic} blew my mind.
         I took a day off work in {year} just to {act}, no regrets.
         Met my wife through the {topic} actually, she used to {act} in my guild.
-        Back in {year} I had a {code} and the {topic} ran at {n} fps.
+        Back in {year} I had a(n) {code} and the {topic} ran at {n} fps.
     """),
     drifted_topics=terms("""
         extraction loop, frame generation, cozy farm sim, auto battler, live-service roadmap, ray-traced remaster, AI

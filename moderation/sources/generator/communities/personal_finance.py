@@ -38,7 +38,7 @@ PERSONAL_FINANCE = Community(
         At {pct} interest the {topic} costs you {price} a month.
         I make {price} a year and put {pct} into the {topic}.
         The {who} gets a commission, so of course the {topic} sounds {good}.
-        Nobody can guarantee returns. A {who} who does is lying about the {topic}.
+        Nobody can guarantee returns. A(n) {who} who does is lying about the {topic}.
         The {topic} is {how} {quality} if your employer pays half.
         Money market funds pay {pct} right now, risk free, so why the {topic}?
         Form {code} is the one you need for the {topic}.
@@ -51,17 +51,17 @@ PERSONAL_FINANCE = Community(
         Crypto is fine as {pct} of a portfolio, but {act} first.
         That {topic} is a stupid tax on people who don't {act}.
         The {coin} app makes it easy to {act}, no affiliation.
-        At {place} they will try to sell you a {topic}. Just say no.
+        At {place} they will try to sell you a(n) {topic}. Just say no.
         Inflation ate {pct} of my {topic} since {year}.
         If the {topic} earns less than {pct}, {act} instead.
         Working from home saved me {price} on the {topic} alone.
     """),
     questions=lines("""
         Should I {act} or pay down the {topic} first?
-        Is {price} too much for a {topic}?
+        Is {price} too much for a(n) {topic}?
         What happens to my {topic} if I {act} mid-year?
         How do I explain the {topic} to my {who}?
-        Can the {who} really charge {pct} for a {topic}?
+        Can the {who} really charge {pct} for a(n) {topic}?
         Is the {topic} taxable when I {act}?
         Dumb question: does the {topic} count as income?
         I have {price} left at the end of the month, {topic} or {topic}?
@@ -70,14 +70,14 @@ PERSONAL_FINANCE = Community(
         I paid off {price} in {small} months, all I did was {act}.
         My {relative} lost {price} on the {topic} in {year} and never recovered.
         I started with {price} in {year} and the {topic} made me a millionaire on paper.
-        My {relative} retired at {n} because of the {topic}, true story.
+        My {relative} retired at {age} because of the {topic}, true story.
         I was broke in {year}, lived in my car, and then I decided to {act}.
         When my {relative} died the {topic} cost us {price}, nobody warns you.
         I had {ailment} from the stress until I could {act}.
     """),
     drifted_topics=terms("""
         tokenised treasury, buy-now-pay-later trap, tariff surcharge, AI layoff, robo advisor, catch-up limit, portable
-        mortgage, no-tax-on-tips form, trump account, stablecoin yield, gig pension, prediction market, climate
+        mortgage, no-tax-on-tips form, newborn account, stablecoin yield, gig pension, prediction market, climate
         surcharge, insurance desert, subscription audit, split deposit, student loan restart, baby bond, fractional
         house, cash-out refi
     """),

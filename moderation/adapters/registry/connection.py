@@ -1,0 +1,116 @@
+"""The connection to MLflow: quiet, impatient, and with its failures as errors of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from moderation.errors import ConfigurationError, ModelRefused, ModerationError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+REQUEST_SECONDS = 10
+RETRIES = 2
+_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
+_MALFORMED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
+
+
+class RegistryUnavailable(ModerationError):
+    """Transient: the registry cannot be reached, or does not do what it is asked. Keep what is open; ask again."""
+
+
+class NotInRegistry(ModelRefused):
+    """The registry answered: there is no such model, version or file."""
+
+
+class Connection:
+    """An MLflow server.
+
+    MLflow is imported by the first instance, which takes seconds, and configured in its defaults: variables of the
+    environment (``MLFLOW_HTTP_REQUEST_TIMEOUT`` …) win over them. User and password come from
+    ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, which MLflow reads itself.
+
+    Args:
+        tracking_uri: ``http`` or ``https`` address, without user and password.
+
+    Raises:
+        ConfigurationError: another kind of address, or MLflow is not installed.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        parts = urlsplit(tracking_uri)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(
+                "the registry's address", "it is no http or https address", "Name the MLflow server."
+            )
+        if "@" in parts.netloc:  # MLflow's messages repeat the address
+            raise ConfigurationError(
+                "the registry's address",
+                "it holds a user or a password",
+                "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead.",
+            )
+        self.name = f"registry {tracking_uri}"
+        self.uri = tracking_uri
+        self.client: MlflowClient = _client(tracking_uri)
+
+    @contextlib.contextmanager
+    def asking(self, thing: str) -> Iterator[None]:
+        """Turn MLflow's failures into ours.
+
+        Args:
+            thing: what is asked for, for messages.
+
+        Raises:
+            NotInRegistry: the registry has no such thing.
+            ConfigurationError: a name is not one MLflow accepts.
+            RegistryUnavailable: anything else.
+        """
+        from mlflow.exceptions import MlflowException
+        from requests import RequestException
+
+        try:
+            yield
+        except MlflowException as error:
+            if error.error_code in _ABSENT:
+                raise NotInRegistry(thing, f"{self.name} has no such thing", "Name one that it has.") from error
+            if error.error_code in _MALFORMED:
+                raise ConfigurationError(thing, _first_line(error), "Mend what it names.") from error
+            raise self._unavailable(thing, error) from error
+        except RequestException as error:
+            raise self._unavailable(thing, error) from error
+
+    def _unavailable(self, thing: str, error: Exception) -> RegistryUnavailable:
+        cause = f"no answer about {thing} ({_first_line(error)})"
+        return RegistryUnavailable(self.name, cause, "See whether the MLflow server runs and its log; then try again.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _client(tracking_uri: str) -> MlflowClient:
+    try:
+        import mlflow.environment_variables as variables
+        from mlflow import MlflowClient
+        from mlflow.telemetry import set_telemetry_client
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "the registry", f"{error.name} is not installed", "Install comment-moderation[batch] or [stream]."
+        ) from error
+    variables.MLFLOW_HTTP_REQUEST_TIMEOUT.default = REQUEST_SECONDS
+    variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.default = RETRIES
+    variables.MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR.default = 1
+    # A command's output is a contract: MLflow must not print addresses or progress into it.
+    variables.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.default = True
+    variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.default = False
+    # A model must not depend on the folder it was registered from.
+    variables.MLFLOW_UV_AUTO_DETECT.default = False
+    variables.MLFLOW_DISABLE_TELEMETRY.default = True
+    set_telemetry_client()  # type: ignore[no-untyped-call]
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # that an environment of uv's has no pip
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)

@@ -1,0 +1,233 @@
+"""Versions of the moderation model: registered, certified, named by aliases, opened only if certified."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moderation.adapters.certificate import (
+    CARD_DIGEST_TAG,
+    MODEL_DIGEST_TAG,
+    Certificate,
+    check_key,
+    read_certificate,
+    tags_of,
+)
+from moderation.adapters.model_store import CARD, METRICS, MODEL, POLICY, OpenModel, open_model
+from moderation.adapters.registry.connection import Connection, NotInRegistry
+from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
+from moderation.adapters.registry.upload import upload
+from moderation.errors import ModelRefused
+from moderation.text import Lexicon
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+
+PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version of the registered model.
+
+    Attributes:
+        name: the registered model.
+        version: its number, as text.
+        run_id: the MLflow run that logged it; empty if none did.
+        model_digest: SHA-256 of ``model.skops``, hexadecimal, as the registry states it; empty if it does not.
+        card_digest: SHA-256 of ``model.json``, which states the digests of all other files; likewise.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    model_digest: str
+    card_digest: str
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}"
+
+
+class Registry:
+    """The versions of one registered model on an MLflow server.
+
+    Every method that asks the server raises ``RegistryUnavailable`` when it does not answer (within seconds when it
+    is down) and ``ConfigurationError`` when MLflow does not accept a name. Safe for threads.
+
+    Args:
+        tracking_uri: ``http`` or ``https`` address of the MLflow server.
+        model_name: the registered model.
+        key: signs and verifies certificates; 32 bytes or more.
+
+    Raises:
+        ConfigurationError: the address, the key, or MLflow is missing or malformed.
+    """
+
+    def __init__(self, tracking_uri: str, model_name: str, key: bytes) -> None:
+        check_key(key)
+        self.model_name = model_name
+        self._key = key
+        self._connection = Connection(tracking_uri)
+
+    def register(
+        self,
+        folder: Path,
+        lexicon: Lexicon,
+        max_bytes: int,
+        *,
+        run_name: str,
+        reason: str,
+        params: Mapping[str, str] | None = None,
+    ) -> ModelVersion:
+        """Register a model folder as a new version. It is not certified and no alias names it.
+
+        Args:
+            folder: as written by ``model_store.save_model``; verified before anything is sent.
+            lexicon: the process's, to share.
+            max_bytes: largest file that is read.
+            run_name: of the MLflow run, for people.
+            reason: why the model was made; the version's description.
+            params: logged with the run beside data digest, seed, folds, goals and thresholds.
+
+        Raises:
+            ModelRefused: the folder does not verify.
+        """
+        opened = open_model(folder, lexicon, max_bytes)
+        facts = self._facts(folder, opened, version="")
+        metrics = json.loads((folder / METRICS).read_bytes())
+        found = upload(
+            self._connection, folder, opened, facts, metrics, run_name=run_name, reason=reason, params=params or {}
+        )
+        return ModelVersion(
+            self.model_name, str(found.version), found.run_id or "", facts.model_digest, facts.card_digest
+        )
+
+    def certify(self, version: ModelVersion, lexicon: Lexicon, max_bytes: int) -> Certificate:
+        """Check what the registry stores and sign it.
+
+        The artifact is downloaded again, never taken from a cache, compared with ``version.card_digest`` and opened:
+        digests, trusted types, kernel version, golden rows. Safe to repeat.
+
+        Args:
+            version: as :meth:`register` returned it, so that what is certified is what was registered.
+            lexicon: the process's, to share.
+            max_bytes: largest file that is read.
+
+        Raises:
+            ModelRefused: the stored artifact is not the registered one, or does not verify.
+        """
+        with tempfile.TemporaryDirectory(prefix="moderation-certify-") as scratch:
+            folder = Path(scratch)
+            download(self._connection, self._source(version.version), folder, str(version))
+            if (different := first_difference(folder, version.card_digest)) is not None:
+                raise ModelRefused(
+                    str(version),
+                    f"{different} in the registry is not the one that was registered",
+                    "Register it again.",
+                )
+            certificate = self._facts(folder, open_model(folder, lexicon, max_bytes), version.version)
+        for name, value in tags_of(certificate, self._key).items():
+            with self._connection.asking(str(version)):
+                self._connection.client.set_model_version_tag(self.model_name, version.version, name, value)
+        return certificate
+
+    def ensure_alias(self, alias: str, version: ModelVersion) -> bool:
+        """Give a certified version an alias that no version has; an alias in use stays where it is.
+
+        Returns:
+            Whether the alias was given.
+
+        Raises:
+            ModelRefused: the version is not certified.
+        """
+        self.certificate(version.version)
+        if self.resolve(alias) is not None:
+            return False
+        with self._connection.asking(f"alias {alias}"):
+            self._connection.client.set_registered_model_alias(self.model_name, alias, version.version)
+        return True
+
+    def resolve(self, alias: str) -> ModelVersion | None:
+        """The version an alias names now; None if it names none. Nothing of it is verified yet."""
+        try:
+            with self._connection.asking(f"alias {alias} of {self.model_name}"):
+                aliases = self._connection.client.get_registered_model(self.model_name).aliases
+        except NotInRegistry:
+            return None
+        return self.version(aliases[alias]) if alias in aliases else None
+
+    def version(self, number: str) -> ModelVersion:
+        """A version by its number. Nothing of it is verified yet.
+
+        Raises:
+            NotInRegistry: there is no such version.
+        """
+        found = self._find(number)
+        digests = found.tags.get(MODEL_DIGEST_TAG, ""), found.tags.get(CARD_DIGEST_TAG, "")
+        return ModelVersion(self.model_name, str(found.version), found.run_id or "", *digests)
+
+    def certificate(self, number: str) -> Certificate:
+        """The certificate of a version, verified; its files are not looked at.
+
+        Raises:
+            ModelRefused: there is no such version, or its certificate is missing, edited, copied or another key's.
+        """
+        return read_certificate(self._find(number).tags, self.model_name, number, self._key)
+
+    def fetch(self, version: ModelVersion, cache: Path) -> Path:
+        """The version's model folder, by ``version.card_digest`` from ``cache`` or from the registry.
+
+        Returns:
+            A folder that is whole: every file is what its card states. Read it, don't write into it.
+
+        Raises:
+            ModelRefused: what the registry holds is not what the digest says.
+        """
+        source = self._source(version.version)
+        return fetch_into(cache, self._connection, source, version.card_digest, str(version))
+
+    def open_certified(self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, cache: Path) -> OpenModel:
+        """Verify the certificate, then the files against it, then open them.
+
+        Args:
+            version: as :meth:`resolve` or :meth:`version` told it; its tags are read anew.
+            lexicon: the process's, to share.
+            max_bytes: largest file that is read.
+            cache: folder of downloaded models, see :meth:`fetch`.
+
+        Raises:
+            ModelRefused: naming what does not verify. Nothing was opened unless its golden rows are what differs.
+        """
+        certificate = self.certificate(version.version)
+        source = self._source(version.version)
+        folder = fetch_into(cache, self._connection, source, certificate.card_digest, str(version))
+        opened = open_model(folder, lexicon, max_bytes)
+        if self._facts(folder, opened, version.version) != certificate:
+            raise ModelRefused(str(version), "its files are not what its certificate says", "Certify it again.")
+        return opened
+
+    def _facts(self, folder: Path, opened: OpenModel, version: str) -> Certificate:
+        files = opened.card["files"]
+        return Certificate(
+            model_name=self.model_name,
+            version=version,
+            card_digest=sha256_of(folder / CARD),
+            model_digest=files[MODEL],
+            policy_digest=files[POLICY],
+            metrics_digest=files[METRICS],
+            kernel_version=str(opened.card["kernel_version"]),
+            policy_version=opened.policy.policy_version,
+            data_digest=str(opened.card["training"].get("data_digest", "unknown")),
+        )
+
+    def _find(self, number: str) -> MlflowVersion:
+        with self._connection.asking(f"{self.model_name} version {number}"):
+            return self._connection.client.get_model_version(self.model_name, number)
+
+    def _source(self, number: str) -> str:
+        with self._connection.asking(f"{self.model_name} version {number}"):
+            return self._connection.client.get_model_version_download_uri(self.model_name, number)

@@ -1,0 +1,203 @@
+"""A model folder as an MLflow run, a logged model and a registered version."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from moderation.adapters.certificate import PREFIX, Certificate
+from moderation.adapters.model_store import OpenModel
+from moderation.adapters.registry.connection import Connection
+from moderation.adapters.registry.download import FILES, FOLDER
+from moderation.adapters.served_model import BODY, LOADER_MODULE
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+
+PLOTS = "plots"
+EXAMPLES = ("Nice study, thanks.", "you are an IDIOT!!! go away", "")
+"""Bodies of the input example."""
+_DATASET_DIGEST_CHARACTERS = 36  # MLflow's column is no longer
+_ALREADY = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
+
+
+def upload(
+    connection: Connection,
+    folder: Path,
+    opened: OpenModel,
+    facts: Certificate,
+    metrics: Mapping[str, Any],
+    *,
+    run_name: str,
+    reason: str,
+    params: Mapping[str, str],
+) -> MlflowVersion:
+    """Log a run with parameters, measurements, data and plots; log the model; register it as a version.
+
+    Args:
+        connection: to the registry.
+        folder: the model folder.
+        opened: the same, verified.
+        facts: its digests and the name of the registered model; the version number is not known yet.
+        metrics: the fields of ``metrics.json``.
+        run_name: for people.
+        reason: why the model was made; becomes the version's description.
+        params: logged beside those of the training.
+
+    Returns:
+        The version as MLflow tells it.
+
+    Raises:
+        RegistryUnavailable: the registry does not answer. The run is marked failed if it can be.
+        ConfigurationError: MLflow does not accept a name.
+    """
+    from mlflow.entities import Dataset as MlflowDataset
+    from mlflow.entities import DatasetInput, InputTag, LoggedModelOutput, Param
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    client, name = connection.client, facts.model_name
+    tags = {**facts.readable_tags(), PREFIX + "reason": reason}
+    logged_params = {**_params(opened), **params}
+    with connection.asking(f"registering {name}"):
+        experiment = _experiment(connection, name)
+        run = client.create_run(experiment, run_name=run_name, tags=tags).info.run_id
+        with _ended(connection, run):
+            logged = client.create_logged_model(experiment, name, run, tags, logged_params)
+            dataset = MlflowDataset(
+                "examples", facts.data_digest[:_DATASET_DIGEST_CHARACTERS], "digest", facts.data_digest
+            )
+            client.log_inputs(run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+            client.log_batch(
+                run,
+                metrics=_metrics(metrics, opened, logged.model_id, run, dataset),
+                params=[Param(key, value) for key, value in logged_params.items()],
+            )
+            if (folder / PLOTS).is_dir():
+                client.log_artifacts(run, str(folder / PLOTS), PLOTS)
+            _upload_model(connection, folder, opened, logged, run)
+            client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
+            _ensure_registered_model(connection, name)
+            version = client.create_model_version(
+                name, logged.artifact_location, run, tags, description=reason, model_id=logged.model_id
+            )
+            linked = [{"name": name, "version": version.version}]
+            client.set_logged_model_tags(logged.model_id, {MLFLOW_MODEL_VERSIONS: json.dumps(linked)})
+            return version
+
+
+@contextlib.contextmanager
+def _ended(connection: Connection, run: str) -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(MlflowException):
+            connection.client.set_terminated(run, "FAILED")
+        raise
+    connection.client.set_terminated(run, "FINISHED")
+
+
+def _upload_model(connection: Connection, folder: Path, opened: OpenModel, logged: LoggedModel, run: str) -> None:
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from pandas import DataFrame
+
+    with warnings.catch_warnings():  # about type hints of MLflow's own, whenever it is imported
+        warnings.filterwarnings("ignore", r".*Any type hint is inferred", UserWarning)
+        from mlflow.pyfunc import save_model
+
+    outputs = {"score_ppm": DataType.long, "verdict": DataType.string, "policy_version": DataType.string}
+    with tempfile.TemporaryDirectory(prefix="moderation-upload-") as scratch:
+        # MLflow keeps the folder's own name in the artifact: always the same one, and nothing else that lies there.
+        staged = Path(scratch, Path(FOLDER).name)
+        staged.mkdir()
+        for name in FILES:
+            shutil.copyfile(folder / name, staged / name)
+        if (folder / PLOTS).is_dir():
+            shutil.copytree(folder / PLOTS, staged / PLOTS)
+        artifact = Path(scratch, "artifact")
+        save_model(
+            artifact,
+            loader_module=LOADER_MODULE,
+            data_path=str(staged),
+            mlflow_model=Model(logged.artifact_location, run, model_uuid=logged.model_id, model_id=logged.model_id),
+            signature=ModelSignature(
+                Schema([ColSpec(DataType.string, BODY)]),
+                Schema([ColSpec(kind, name) for name, kind in outputs.items()]),
+            ),
+            input_example=DataFrame({BODY: EXAMPLES}),
+            pip_requirements=_requirements(opened),
+        )
+        connection.client.log_model_artifacts(logged.model_id, str(artifact))
+        connection.client.finalize_logged_model(logged.model_id, "READY")
+
+
+def _requirements(opened: OpenModel) -> list[str]:
+    """This project, and at exact versions what a score's bits depend on."""
+    libraries = {name: value for name, value in opened.card["versions"].items() if name != "python"}
+    ours = {name: installed_version(name) for name in ("comment-moderation", "mlflow", "pandas")}
+    return [f"{name}=={value}" for name, value in {**ours, **libraries}.items()]
+
+
+def _params(opened: OpenModel) -> dict[str, str]:
+    policy = opened.policy
+    return {
+        **{name: str(value) for name, value in opened.card["training"].items()},
+        "goals": "; ".join(policy.goals),
+        "review_ppm": str(policy.review_ppm),
+        "remove_ppm": str(policy.remove_ppm),
+        "kernel_version": str(opened.card["kernel_version"]),
+    }
+
+
+def _metrics(metrics: Mapping[str, Any], opened: OpenModel, model_id: str, run: str, dataset: Any) -> list[Any]:
+    """``metrics.json`` and the policy's expected operating point; a list becomes the steps of one metric."""
+    from mlflow.entities import Metric
+
+    values = dict(metrics)
+    if (expected := opened.policy.expected) is not None:
+        estimates = {name: value for name, value in asdict(expected).items() if isinstance(value, dict)}
+        values |= {f"expected_{name}": estimate["value"] for name, estimate in estimates.items()}
+    now_ms = time.time_ns() // 1_000_000
+    return [
+        Metric(name, float(step_value), now_ms, step, model_id, dataset.name, dataset.digest, run)
+        for name, value in values.items()
+        for step, step_value in enumerate(value if isinstance(value, list | tuple) else [value])
+    ]
+
+
+def _experiment(connection: Connection, name: str) -> str:
+    """The experiment of the model's name, made if absent; two makers at once get the same."""
+    client = connection.client
+    with _already_there():
+        if (found := client.get_experiment_by_name(name)) is None:
+            return str(client.create_experiment(name))
+        return str(found.experiment_id)
+    return _experiment(connection, name)
+
+
+def _ensure_registered_model(connection: Connection, name: str) -> None:
+    with _already_there():
+        connection.client.create_registered_model(name)
+
+
+@contextlib.contextmanager
+def _already_there() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in _ALREADY:
+            raise

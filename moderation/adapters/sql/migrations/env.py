@@ -1,0 +1,16 @@
+"""Alembic's entry: runs on the connection that ``migrate`` hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from moderation.adapters.sql.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    include_schemas=True,
+    version_table_schema="speed",
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,74 @@
+"""The tables, as SQLAlchemy sees them. Migrations make them; a test compares.
+
+``topic_id`` is Kafka's own id of a topic: a topic made anew is another source. Offsets are half-open: a partition's rows
+cover ``[first, next)``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Date, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+source_offsets = Table(
+    "source_offsets",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("first", BigInteger, nullable=False, comment="first offset this ledger accounts for"),
+    Column("next", BigInteger, nullable=False, comment="first offset not yet accounted for"),
+    Column("published_next", BigInteger, nullable=False, comment="first offset whose decision is not surely published"),
+    schema="speed",
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("append_day", Date, primary_key=True, comment="UTC day of the broker's append time; the partition key"),
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("append_us", BigInteger, nullable=False),
+    Column("comment_id", Text, nullable=False),
+    Column("community", Text, nullable=False),
+    Column("event_time_us", BigInteger, nullable=False),
+    Column("record_id", LargeBinary, nullable=False, comment="SHA-256 of id, time and body"),
+    Column("score_ppm", Integer, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Column("kernel_version", Text, nullable=False),
+    Column("fate", Text, nullable=False),
+    Column("reasons", JSONB, comment="tokens that spoke for removal most, strongest first; null where allowed"),
+    schema="speed",
+    postgresql_partition_by="RANGE (append_day)",
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("append_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False, comment="the record's first 64 KiB"),
+    Column("raw_length", BigInteger, nullable=False),
+    Column("raw_sha256", Text, nullable=False),
+    schema="speed",
+)
+
+served = Table(
+    "served",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("from_offset", BigInteger, primary_key=True, comment="first offset this version decided"),
+    Column("model_version", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Column("kernel_version", Text, nullable=False),
+    schema="speed",
+)
