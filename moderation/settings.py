@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from moderation.errors import ConfigurationError
@@ -32,12 +33,51 @@ class Settings(BaseSettings):
         ge=1024 * 1024,
         description="Largest model artifact that is opened, in bytes.",
     )
+    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka's addresses, separated by commas.")
+    topic_prefix: str = Field(
+        default="", description="Put before every topic's name, so that systems can share a broker."
+    )
+    consumer_group: str = Field(default="moderation-speed", description="Kafka group of the speed layer's workers.")
+    database_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL, as a libpq URL. No default: it holds a password."
+    )
+    mlflow_url: str = Field(default="http://127.0.0.1:5000", description="The MLflow server.")
+    model_name: str = Field(default="comment-moderation", description="Name of the registered model.")
+    certificate_key: SecretStr | None = Field(
+        default=None,
+        description="Key that model certificates are signed with, at least 32 bytes. No default: it is a secret.",
+    )
+    alias_poll_seconds: float = Field(
+        default=2.0, gt=0, description="How often the worker looks where the alias `production` points."
+    )
+    batch_most_records: int = Field(
+        default=1_000, ge=1, le=20_000, description="Records of one ledger transaction, at most."
+    )
+    batch_wait_ms: int = Field(
+        default=50, ge=1, description="How long a batch that is not full waits for more records, in milliseconds."
+    )
+    state_folder: Path = Field(
+        default=Path("var/state"), description="Folder for what may be lost: Faust's own files, downloaded models."
+    )
+    worker_web_port: int = Field(default=6066, ge=1, le=65_535, description="Port of the worker's web views.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message written to the log."
     )
     log_format: Literal["console", "json"] = Field(
         default="console", description="Log lines for people (console) or for machines (json)."
     )
+
+
+def required(secret: SecretStr | None, name: str) -> str:
+    """The value of a setting that has no default.
+
+    Raises:
+        ConfigurationError: it is not set.
+    """
+    if secret is None:
+        key = PREFIX + name.upper()
+        raise ConfigurationError(key, "it is not set and has no default", f"Set {key}; see docs/configuration.md.")
+    return secret.get_secret_value()
 
 
 def load_settings() -> Settings:

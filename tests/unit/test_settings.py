@@ -40,7 +40,8 @@ def test_every_setting_is_documented_with_its_default_and_nothing_else_is() -> N
         for match in re.finditer(r"^\| `(MODERATION_[A-Z_]+)` \| `([^`]*)` \| (.*) \|$", page, re.MULTILINE)
     }
     expected = {
-        PREFIX + name.upper(): (str(field.default), field.description) for name, field in Settings.model_fields.items()
+        PREFIX + name.upper(): ("none" if field.default is None else str(field.default), field.description)
+        for name, field in Settings.model_fields.items()
     }
     assert documented == expected
 

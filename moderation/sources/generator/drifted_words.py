@@ -12,10 +12,13 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "emoji": terms("🫠, 🫡, 🥀, 🗿, 😮‍💨, 🫶, 🤌, 🧃, 🪦, :3, ^^"),
     "good": terms("goated, fire, peak, immaculate, clutch, elite, unreal, top tier"),
     "bad": terms("cooked, enshittified, mid, washed, cringe, rancid, slop, glitched out"),
-    "quality": terms("mid, goated, vibe-coded, overcooked, underbaked, enshittified, sloppy, next level, algorithmic, retro"),
+    "quality": terms(
+        "mid, goated, vibe-coded, overcooked, underbaked, enshittified, sloppy, next level, algorithmic, retro"
+    ),
     "how": terms("lowkey, genuinely, criminally, unironically, straight up, fully"),
     "insult": terms("""
-        npc, smoothbrain, clanker, bootlicker, walnut, grifter, mouthbreather, doomer, slopmonger, crashout, goober, tryhard
+        npc, smoothbrain, clanker, bootlicker, walnut, grifter, mouthbreather, doomer, slopmonger, crashout, goober,
+        tryhard
     """),
     "insulting": terms(
         "braincooked, terminally online, smooth-brained, npc-tier, unhinged, chronically wrong, cringe, rotten"

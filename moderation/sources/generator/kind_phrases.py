@@ -14,14 +14,14 @@ SLOTS: dict[str, tuple[str, ...]] = {
         moronic, idiotic, gutless, whiny, illiterate, toxic, deranged
     """),
     "offer": terms("""
-        free gift card, easy money from home, cheap followers, guaranteed returns, instant loan, miracle diet pill, replica
-        watch, free iphone, hot singles, online casino bonus, discount pharmacy, crypto doubling, work from home job, luxury
-        handbag outlet, weight loss tea, account booster, passive income course, free gems generator, private coaching,
-        essay writing service, unlocked account, forex signal group
+        free gift card, easy money from home, cheap followers, guaranteed returns, instant loan, miracle diet pill,
+        replica watch, free iphone, hot singles, online casino bonus, discount pharmacy, crypto doubling, work from
+        home job, luxury handbag outlet, weight loss tea, account booster, passive income course, free gems generator,
+        private coaching, essay writing service, unlocked account, forex signal group
     """),
     "politics": terms("""
-        election, border, government, left, right, president, media, globalists, taxes, immigrants, elites, party, senate,
-        deep state, mainstream media, protest, regime, lobby, prime minister, welfare crowd, ruling class
+        election, border, government, left, right, president, media, globalists, taxes, immigrants, elites, party,
+        senate, deep state, mainstream media, protest, regime, lobby, prime minister, welfare crowd, ruling class
     """),
 }
 

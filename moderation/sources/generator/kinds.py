@@ -62,7 +62,7 @@ def removal_probability(kind: Kind, strictness: float, label_noise: float, polic
         r + noise·(1 - 2r) with r = 1 - (1 - p)^strictness, where p is what neutral moderators would remove.
     """
     neutral = (_REMOVED_AFTER_POLICY_CHANGE if policy_changed else _REMOVED)[kind]
-    removed = 1 - (1 - neutral) ** strictness
+    removed = 1 - float((1 - neutral) ** strictness)
     return removed + label_noise * (1 - 2 * removed)
 
 

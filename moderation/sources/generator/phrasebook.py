@@ -15,6 +15,7 @@ from moderation.sources.generator.tables import Community
 Draw = Callable[[], str]
 Template = tuple[str | Draw, ...]
 T = TypeVar("T")
+_Table = Mapping[str, Sequence[str]]
 
 # Templates write "a(n) {insult}": a word drawn later decides.
 _ARTICLE = re.compile(r"\b([aA])\(n\) (.)")
@@ -24,8 +25,10 @@ _DECK_SIZE = 1_024
 _WORD_EXPONENT = 0.75
 _PHRASE_EXPONENT = 0.4
 _OWN_PHRASES = 0.55  # the rest is said in every community
-_DISGUISED_INSULT = 0.30
-_DISGUISED_OFFER = 0.20
+# How often the words of a slot are written so that a filter does not see them.
+_DISGUISED = {"insult": 0.30, "insulting": 0.15, "offer": 0.20}
+# Spammers change their wares outright: nobody sells last year's.
+_REPLACED = ("offer",)
 
 
 class Phrasebook:
@@ -43,11 +46,11 @@ class Phrasebook:
         self._rng = rng
         self._slots: dict[str, Draw] = dict(novelties)
         topics = renewed(community.topics, community.drifted_topics) if drifted else community.topics
-        for name, items in {"topic": topics, "act": community.acts, "who": community.people}.items():
-            self._slots[name] = self._words(items)
-        self._slots["place"] = self._words(community.places)
-        for name, items in _table(words.SLOTS | kind_phrases.SLOTS, drifted_words.SLOTS, drifted).items():
-            self._slots[name] = self._disguised(items, _DISGUISED[name], drifted)
+        slots = _table(words.SLOTS | kind_phrases.SLOTS, drifted_words.SLOTS, drifted)
+        own_slots = {"topic": topics, "act": community.acts, "who": community.people, "place": community.places}
+        for name, items in {**slots, **own_slots}.items():
+            draw = self._words(items)
+            self._slots[name] = self._disguised(draw, _DISGUISED[name], drifted) if name in _DISGUISED else draw
         phrases = _table(words.PHRASES | kind_phrases.PHRASES, drifted_words.PHRASES, drifted)
         self._groups = {name: self._phrases(templates) for name, templates in phrases.items()}
         for name, own in (
@@ -78,8 +81,8 @@ class Phrasebook:
         size, random = len(deck), self._rng.random
         return lambda: deck[int(random() * size)]
 
-    def _disguised(self, items: Sequence[str], share: float, drifted: bool) -> Draw:
-        draw, rng = self._words(items), self._rng
+    def _disguised(self, draw: Draw, share: float, drifted: bool) -> Draw:
+        rng = self._rng
 
         def disguise() -> str:
             word = draw()
@@ -106,6 +109,12 @@ class Phrasebook:
         return tuple(pieces)
 
 
+def _table(old: _Table, new: _Table, drifted: bool) -> _Table:
+    if not drifted:
+        return old
+    return {name: new[name] if name in _REPLACED else renewed(items, new.get(name, ())) for name, items in old.items()}
+
+
 def _filled(template: Template) -> str:
     text = "".join([piece if isinstance(piece, str) else piece() for piece in template])
     return _ARTICLE.sub(_with_article, text) if "(n)" in text else text
@@ -117,7 +126,7 @@ def _with_article(match: re.Match[str]) -> str:
 
 def renewed(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     """Both lists by turns, the new one first, so that new words are as frequent as the old ones were."""
-    both = []
+    both: list[str] = []
     for index in range(max(len(old), len(new))):
         both.extend(new[index : index + 1])
         both.extend(old[index : index + 1])

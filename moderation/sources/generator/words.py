@@ -6,17 +6,17 @@ from moderation.sources.generator.tables import lines, terms
 
 SLOTS: dict[str, tuple[str, ...]] = {
     "good": terms("""
-        great, good, amazing, solid, lovely, excellent, decent, fantastic, brilliant, delicious, neat, impressive, gorgeous,
-        perfect, stunning, sweet, crisp, charming, fabulous, sublime
+        great, good, amazing, solid, lovely, excellent, decent, fantastic, brilliant, delicious, neat, impressive,
+        gorgeous, perfect, stunning, sweet, crisp, charming, fabulous, sublime
     """),
     "bad": terms("""
-        bad, terrible, awful, disappointing, mediocre, horrible, bland, broken, annoying, painful, useless, embarrassing,
-        garbage, soggy, ridiculous, tragic, dreadful, shoddy, sloppy, trash, lame
+        bad, terrible, awful, disappointing, mediocre, horrible, bland, broken, annoying, painful, useless,
+        embarrassing, garbage, soggy, ridiculous, tragic, dreadful, shoddy, sloppy, trash, lame
     """),
     "quality": terms("""
-        good, better, fine, interesting, reasonable, weird, underrated, different, solid, worse, useful, boring, tricky,
-        expensive, promising, convincing, questionable, predictable, overrated, complicated, slow, elegant, noisy, fragile,
-        messy, robust, subtle, stale, fair, uneven, clunky, smooth
+        good, better, fine, interesting, reasonable, weird, underrated, different, solid, worse, useful, boring,
+        tricky, expensive, promising, convincing, questionable, predictable, overrated, complicated, slow, elegant,
+        noisy, fragile, messy, robust, subtle, stale, fair, uneven, clunky, smooth
     """),
     "how": terms("""
         really, pretty, way, quite, surprisingly, a bit, honestly, kind of, absolutely, somewhat, super, insanely,
@@ -27,16 +27,17 @@ SLOTS: dict[str, tuple[str, ...]] = {
         last year, an hour ago, at noon, before the holidays, on Sunday night, this spring, last winter, in September
     """),
     "relative": terms("""
-        brother, mom, wife, dad, sister, husband, uncle, roommate, cousin, aunt, girlfriend, grandfather, boyfriend, nephew,
-        mother in law, best friend, daughter, son, boss, grandmother
+        brother, mom, wife, dad, sister, husband, uncle, roommate, cousin, aunt, girlfriend, grandfather, boyfriend,
+        nephew, mother in law, best friend, daughter, son, boss, grandmother
     """),
     "ailment": terms("""
         back pain, migraine, insomnia, anxiety, eczema, acid reflux, asthma, high blood pressure, tinnitus, IBS, chronic
         fatigue, psoriasis, knee pain, a rash, brain fog, diabetes, vertigo, hay fever, arthritis, gout
     """),
     "remedy": terms("""
-        green tea, magnesium, cold showers, apple cider vinegar, turmeric, yoga, cutting out sugar, ginger, fasting, zinc,
-        melatonin, honey, cannabis oil, vitamin C, coffee, meditation, salt water, fish oil, sauerkraut, a good night's sleep
+        green tea, magnesium, cold showers, apple cider vinegar, turmeric, yoga, cutting out sugar, ginger, fasting,
+        zinc, melatonin, honey, cannabis oil, vitamin C, coffee, meditation, salt water, fish oil, sauerkraut, a good
+        night's sleep
     """),
     "slang": terms("""
         ngl, tbh, imo, lol, fwiw, idk, lmao, imho, smh, iirc, fr, afaik, lowkey, no cap, tl;dr, yikes, big oof, bruh,

@@ -15,11 +15,12 @@ COOKING = Community(
     anecdote_reason="story without a recipe",
     topics=terms("""
         sourdough starter, cast iron pan, chicken stock, pizza dough, chef knife, garlic, risotto, brine, roux, gravy,
-        tomato sauce, pressure cooker, air fryer, stand mixer, meat thermometer, dry rub, marinade, brisket, cheesecake,
-        pie crust, puff pastry, custard, caramel, chocolate ganache, curry paste, fish sauce, miso, kimchi, dumpling,
-        noodle soup, rice cooker, wok, ramen egg, taco filling, hot sauce, lentil soup, roast chicken, pork belly,
-        steak, salad dressing, focaccia, bagel, brioche, muffin tin, freezer meal, leftover rice, shallot, saffron, cumin
-        seed, lemon zest, anchovy, parmesan rind, bone broth, mandoline, oven rack, skillet, spice grinder, cutting board
+        tomato sauce, pressure cooker, air fryer, stand mixer, meat thermometer, dry rub, marinade, brisket,
+        cheesecake, pie crust, puff pastry, custard, caramel, chocolate ganache, curry paste, fish sauce, miso,
+        kimchi, dumpling, noodle soup, rice cooker, wok, ramen egg, taco filling, hot sauce, lentil soup, roast
+        chicken, pork belly, steak, salad dressing, focaccia, bagel, brioche, muffin tin, freezer meal, leftover rice,
+        shallot, saffron, cumin seed, lemon zest, anchovy, parmesan rind, bone broth, mandoline, oven rack, skillet,
+        spice grinder, cutting board
     """),
     acts=terms("""
         preheat the oven, salt the water, rest the dough, sear the meat, deglaze the pan, toast the spices, sharpen the

@@ -16,10 +16,11 @@ CYCLING = Community(
     topics=terms("""
         bottom bracket, chain, cassette, tubeless tyre, gravel bike, saddle, climb, group ride, bike lane, close pass,
         power meter, derailleur, rim brake, disc rotor, carbon frame, steel frame, handlebar bag, pannier, commute,
-        headwind, descent, hub, spoke, inner tube, floor pump, chain lube, cleat, bib short, helmet, rear light, dropper
-        post, crank arm, sprint, time trial, criterium, training plan, interval session, FTP test, heart rate zone,
-        indoor trainer, bike fit, stem length, frame size, wheelset, ebike motor, battery range, lock, bike theft, pothole,
-        traffic light, roundabout, touring route, century ride, mudguard, freewheel, cable housing, singletrack
+        headwind, descent, hub, spoke, inner tube, floor pump, chain lube, cleat, bib short, helmet, rear light,
+        dropper post, crank arm, sprint, time trial, criterium, training plan, interval session, FTP test, heart rate
+        zone, indoor trainer, bike fit, stem length, frame size, wheelset, ebike motor, battery range, lock, bike
+        theft, pothole, traffic light, roundabout, touring route, century ride, mudguard, freewheel, cable housing,
+        singletrack
     """),
     acts=terms("""
         true the wheel, wax the chain, bleed the brakes, index the gears, lower the saddle, ride on the drops, swap the

@@ -76,8 +76,8 @@ LOCAL_NEWS = Community(
         My neighbour has {ailment} because of the {topic}, everyone here knows it.
     """),
     drifted_topics=terms("""
-        congestion charge, drone delivery pad, robotaxi pilot, heat pump grant, facial recognition trial, short-stay cap,
-        sponge park, AI hotline, school phone ban, battery farm, citizens assembly, gondola study, night bus, rent
-        registry, flock of scooters, cooling centre, land bank, pickleball court, microgrid, fare cap
+        congestion charge, drone delivery pad, robotaxi pilot, heat pump grant, facial recognition trial, short-stay
+        cap, sponge park, AI hotline, school phone ban, battery farm, citizens assembly, gondola study, night bus,
+        rent registry, flock of scooters, cooling centre, land bank, pickleball court, microgrid, fare cap
     """),
 )

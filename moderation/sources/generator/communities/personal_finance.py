@@ -15,12 +15,12 @@ PERSONAL_FINANCE = Community(
     anecdote_reason="success story",
     topics=terms("""
         index fund, emergency fund, credit card, credit score, mortgage, student loan, 401k match, Roth IRA, savings
-        account, car loan, budget, tax bracket, down payment, interest rate, dividend, brokerage account, escrow, closing
-        cost, rent, insurance premium, deductible, HSA, pension, severance, raise, side hustle, bonus, balance transfer,
-        annual fee, debt snowball, expense ratio, target date fund, bond ladder, certificate of deposit, treasury bill,
-        inflation report, crypto wallet, trading app, financial advisor, estate plan, will, joint account, wedding budget,
-        daycare bill, phone plan, gym membership, late fee, overdraft, refund, W-4, payroll error, tax return, audit
-        letter, pay stub, condo fee, home warranty, appraisal, refinance
+        account, car loan, budget, tax bracket, down payment, interest rate, dividend, brokerage account, escrow,
+        closing cost, rent, insurance premium, deductible, HSA, pension, severance, raise, side hustle, bonus, balance
+        transfer, annual fee, debt snowball, expense ratio, target date fund, bond ladder, certificate of deposit,
+        treasury bill, inflation report, crypto wallet, trading app, financial advisor, estate plan, will, joint
+        account, wedding budget, daycare bill, phone plan, gym membership, late fee, overdraft, refund, W-4, payroll
+        error, tax return, audit letter, pay stub, condo fee, home warranty, appraisal, refinance
     """),
     acts=terms("""
         max out the match, pay off the card, freeze your credit, call the bank, rebalance once a year, read the fine

@@ -1,0 +1,34 @@
+"""How the worker ends, and what the supervisor makes of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import NoReturn
+
+from moderation.errors import FenceLost, ModerationError
+
+RESTART = 75
+"""Something that another start may heal: a lost fence, a broken connection, a defect."""
+REFUSED = 78
+"""Something that only a person can mend: the supervisor must not start the worker again."""
+
+_log = logging.getLogger(__name__)
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code for an error that ends the process."""
+    if isinstance(error, ModerationError) and not isinstance(error, FenceLost):
+        return REFUSED
+    return RESTART
+
+
+def leave(error: BaseException) -> NoReturn:
+    """End the process at once, without running anything that might acknowledge what was not stored."""
+    code = exit_code(error)
+    if code == REFUSED:
+        _log.critical("stopping for good: %s", error)
+    else:
+        _log.critical("stopping; the supervisor starts again", exc_info=error)
+    logging.shutdown()
+    os._exit(code)
