@@ -8,7 +8,7 @@ from typing import Protocol
 
 from moderation.adapters.sql.ledger import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Comment, DeadLetter, Decision, Fate, Verdict, dead_letter, parse_record
-from moderation.errors import InvalidRecord, SourceRefused
+from moderation.errors import InvalidRecord
 from moderation.policy import Policy
 from moderation.scoring import Kernel, reasons_many
 from moderation.text import KERNEL_VERSION
@@ -97,7 +97,7 @@ class Processor:
             model: decides all of them.
 
         Raises:
-            SourceRefused: offsets are missing between the position and the records; nothing is stored.
+            RuntimeError: offsets are missing between the position and the records; nothing is stored.
             FenceLost: another worker owns a partition by now; nothing is stored.
         """
         fresh, ranges = self._contiguous(records)
@@ -124,10 +124,8 @@ class Processor:
             if expected is None or record.offset < expected:
                 continue
             if record.offset > expected:
-                raise SourceRefused(
-                    f"topic {self._store.topic} partition {record.partition}",
-                    f"offset {record.offset} follows {expected - 1}: [{expected}, {record.offset}) never came",
-                    "Nothing was stored; the worker starts again at its position.",
+                raise RuntimeError(
+                    f"partition {record.partition}: [{expected}, {record.offset}) never came; start again at {expected}"
                 )
             upto[record.partition] = expected + 1
             fresh.append(record)

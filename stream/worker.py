@@ -7,9 +7,8 @@ the batch under way and then reads where the ledger stands. The event loop fetch
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from uuid import UUID
@@ -82,7 +81,7 @@ class SpeedLayer:
             leave(error)
 
     async def handle(self, events: Sequence[EventT]) -> None:
-        """Store one batch, acknowledge it, publish it. Returns when it is stored; publishing overlaps the next batch."""
+        """Store one batch, then acknowledge it; publishing it overlaps the next batch."""
         try:
             records = [_record(event) for event in events]
             published = await self._in_thread(lambda: self._processor.process(records, self._watch.model))
@@ -95,9 +94,13 @@ class SpeedLayer:
 
     async def note_idle(self) -> None:
         """On an idle stream, note what was published; under load the next batch does it."""
-        if self._publishing is not None and self._publishing.done():
+        if self._publishing is None or not self._publishing.done():
+            return
+        try:
             await self._published_so_far()
             await self._in_thread(lambda: self._ledger.mark_published(self._processor.published))
+        except Exception as error:
+            leave(error)
 
     def _connect(self) -> None:
         bootstrap = self._settings.kafka_bootstrap
@@ -116,8 +119,8 @@ class SpeedLayer:
 
     async def _publish_again(self, partition: int, lo: int, hi: int) -> None:
         rows = await self._in_thread(lambda: list(self._ledger.decisions_between(partition, lo, hi)))
-        for part in itertools.batched(rows, _REPUBLISH_AT_ONCE) if hasattr(itertools, "batched") else [rows]:
-            await self._publisher.publish(part)
+        for first in range(0, len(rows), _REPUBLISH_AT_ONCE):
+            await self._publisher.publish(rows[first : first + _REPUBLISH_AT_ONCE])
         self._processor.note_published({partition: (lo, hi)} if hi > lo else {})
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -162,11 +165,10 @@ def worker_app(settings: Settings, watch: ModelWatch) -> faust.App:
     app.transport = LedgerTransport(app.conf.broker_consumer, app, layer.seek_positions)
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
-    async def decide(stream: Any) -> AsyncIterator[None]:
+    async def decide(stream: Any) -> None:
         within = settings.batch_wait_ms / 1_000
         async for events in stream.noack().noack_take(settings.batch_most_records, within=within):
             await layer.handle(events)
-            yield
 
     @app.timer(1.0)
     async def note_idle() -> None:

@@ -15,7 +15,7 @@ from moderation.policy.policy import NEVER_PPM
 from moderation.policy.resolve import LEAST_REMOVALS, wilson
 
 
-def scored(size: int = 2_000, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def scored(size: int = 2_000, seed: int = 7) -> tuple[np.ndarray, np.ndarray]:
     """Calibrated scores: a comment of score p is removed with probability p."""
     generator = np.random.default_rng(seed)
     probability = generator.beta(0.6, 1.4, size)
@@ -172,7 +172,7 @@ def test_a_policy_survives_json_and_an_edited_one_is_refused() -> None:
     policy = resolve_policy(scores, removed, goals("precision>=0.9", "reviews_per_day<=150"), comments_per_day=1_000)
     assert Policy.from_json(policy.to_json()) == policy
     fields = json.loads(policy.to_json())
-    for edit in (
+    edits: list[dict[str, object]] = [
         {"remove_ppm": fields["remove_ppm"] - 1},
         {"review_ppm": 0},
         {"review_ppm": "5"},
@@ -180,7 +180,8 @@ def test_a_policy_survives_json_and_an_edited_one_is_refused() -> None:
         {"schema_version": 2},
         {"more": 1},
         {"expected": {"precision": 3}},
-    ):
+    ]
+    for edit in edits:
         with pytest.raises(ModelRefused):
             Policy.from_json(json.dumps({**fields, **edit}))
     with pytest.raises(ModelRefused):

@@ -135,7 +135,8 @@ class Ledger:
             cursor.execute(
                 "SELECT o.partition, o.next, o.published_next, s.model_version, s.policy_version, s.kernel_version "
                 "FROM speed.source_offsets o LEFT JOIN LATERAL (SELECT * FROM speed.served s "
-                "WHERE (s.topic_id, s.partition) = (o.topic_id, o.partition) ORDER BY from_offset DESC LIMIT 1) s ON true "
+                "WHERE (s.topic_id, s.partition) = (o.topic_id, o.partition) "
+                "ORDER BY from_offset DESC LIMIT 1) s ON true "
                 "WHERE o.topic_id = %s AND o.partition = ANY(%s)",
                 (self.topic_id, list(log_starts)),
             )
@@ -204,7 +205,7 @@ class Ledger:
                 )
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> Iterator[tuple[Decision, list[str] | None]]:
-        """Read stored decisions and their reasons with offsets in [lo, hi), in order: what may need publishing again."""
+        """Read stored decisions and their reasons with offsets in [lo, hi), in order."""
         with self._connection.transaction(), self._connection.cursor(name="unpublished") as cursor:
             cursor.execute(
                 'SELECT "offset", comment_id, community, event_time_us, score_ppm, verdict, model_version, '

@@ -1,8 +1,8 @@
 """A seeded generator of believable traffic: communities with rhythm and slang, offenders, faults, and moderators.
 
 Everything is made up. One ``TrafficConfig`` gives the same bytes in any process: chance comes from seeded streams of
-``random.Random`` only, one each for writing, delivery, moderation and the raid, so a switch changes what it is about
-and little else.
+``random.Random`` only. Writing has one of its own, so faults, a raid, label noise and another removal policy leave
+every other comment's text, author and event time as they are; the vocabulary drift does so until its day.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from random import Random
 
 _LEET = str.maketrans("oiesat", "013547")
 _VOWELS = frozenset("aeiou")
-# Cyrillic letters that look Latin: the newer trick.
-_LOOKALIKE = str.maketrans("aeopcx", "аеорсх")  # noqa: RUF001
+# Cyrillic letters that look Latin, the newer trick; as escapes, or no reader could tell.
+_LOOKALIKE = str.maketrans("aeopcx", "\u0430\u0435\u043e\u0440\u0441\u0445")
 
 
 def disguised(word: str, drifted: bool, rng: Random) -> str:

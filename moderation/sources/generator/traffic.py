@@ -54,7 +54,8 @@ class Traffic:
         self._raid_rng = Random(f"{config.seed}/raid")
         self._authors = Authors(config.seed, config.comments_per_day, self._rng)
         self._writer = Writer(self._rng)
-        # A raid has its own stream of chance, so that it leaves what other people write alone.
+        # Edits and raids have their own streams of chance, so that they leave what other people write alone.
+        self._editor = Writer(Random(f"{config.seed}/edits"))
         self._raid_authors = Authors(config.seed, config.comments_per_day, self._raid_rng)
         self._raid_writer = Writer(self._raid_rng)
         self._raided = self._raid_rng.choice(COMMUNITIES)
@@ -75,7 +76,7 @@ class Traffic:
     def edited(self, written: Written, event_time_us: int) -> Comment:
         """Another version of a comment, as of ``event_time_us``."""
         before = written.comment
-        body = self._writer.edited(before.body, written.community, self._is_drifted(written.day))
+        body = self._editor.edited(before.body, written.community, self._is_drifted(written.day))
         return Comment(before.comment_id, before.community, body, event_time_us, before.author_key, before.parent_id)
 
     def _hour(self, hour: int, start_us: int) -> list[Written]:

@@ -122,5 +122,5 @@ class Writer:
             text = text.rstrip(".") + "..."
         if random() < 0.01:
             text = text.replace(" and ", " &amp; ")
-        # A marker of an empty body would be another case than the one meant.
+        # Trimming may have left nothing, and nobody posts nothing.
         return text or "."

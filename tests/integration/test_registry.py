@@ -1,0 +1,432 @@
+"""The registry with a real MLflow server: what is certified opens and scores alike everywhere; all else is refused."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
+
+from local.environment import inherited_environment
+from local.layout import StackLayout
+from local.ports import HOST, any_free_port
+from local.stack import StackInfo
+from local.waiting import wait_until
+from moderation.adapters.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG
+from moderation.adapters.model_store import OpenModel, open_model, save_model
+from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry, RegistryUnavailable
+from moderation.errors import ConfigurationError, ModelRefused
+from moderation.policy import Policy
+from moderation.scoring import ModerationPipeline
+from moderation.text import Lexicon
+from moderation.training.metrics import Metrics
+from tests.naughty import NAUGHTY_TEXTS
+
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+MAX_BYTES = 64 * 1024 * 1024
+METRICS = Metrics(0.9, (0.88, 0.92), 0.9, 0.8, 0.1, 0.02, 0.7, 100, 30)
+TRAINING = {"data_digest": "d" * 64, "seed": 7, "folds": 2}
+POLICY = Policy(400_000, 900_000, ("recall>=0.8",))
+TEXTS = NAUGHTY_TEXTS[:64]
+VERIFIED = ("model.json", "model.skops", "policy.json", "metrics.json", "golden.json")
+
+
+@pytest.fixture(scope="module")
+def mlflow_url(stack: StackInfo) -> str:
+    return stack.mlflow_url
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    return Lexicon()
+
+
+@pytest.fixture(scope="module")
+def folder(pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder as training writes it, under a name of its own."""
+    return make_folder(tmp_path_factory.mktemp("trained") / "any name", pipeline, POLICY)
+
+
+def make_folder(folder: Path, pipeline: ModerationPipeline, policy: Policy) -> Path:
+    save_model(folder, pipeline, policy, METRICS, TRAINING)
+    (folder / "plots").mkdir()
+    (folder / "plots" / "roc.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    return folder
+
+
+@pytest.fixture
+def registry(mlflow_url: str) -> Registry:
+    """A registered model that no other test has."""
+    return Registry(mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEY)
+
+
+@pytest.fixture
+def register(registry: Registry, folder: Path, lexicon: Lexicon) -> Callable[[], ModelVersion]:
+    return lambda: registry.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="because")
+
+
+@pytest.fixture
+def certified(registry: Registry, register: Callable[[], ModelVersion], lexicon: Lexicon) -> ModelVersion:
+    version = register()
+    registry.certify(version, lexicon, MAX_BYTES)
+    return version
+
+
+@pytest.fixture
+def open_it(registry: Registry, lexicon: Lexicon, tmp_path: Path) -> Callable[[ModelVersion], OpenModel]:
+    return lambda version: registry.open_certified(version, lexicon, MAX_BYTES, tmp_path / "cache")
+
+
+@pytest.fixture
+def client(mlflow_url: str) -> MlflowClient:
+    return MlflowClient(mlflow_url, mlflow_url)
+
+
+def stored(stack: StackInfo, client: MlflowClient, version: ModelVersion) -> Path:
+    """The version's model folder on the server's disk."""
+    source = client.get_model_version(version.name, version.version).source
+    scheme, _, path = str(source).partition(":/")
+    assert scheme == "mlflow-artifacts"
+    return StackLayout(stack.root).mlflow / "artifacts" / path / "data" / "model"
+
+
+def tags(client: MlflowClient, version: ModelVersion) -> dict[str, str]:
+    return dict(client.get_model_version(version.name, version.version).tags)
+
+
+def test_a_registered_certified_model_opens_by_its_alias_with_bit_identical_scores(
+    registry: Registry,
+    certified: ModelVersion,
+    open_it: Callable[[ModelVersion], OpenModel],
+    folder: Path,
+    lexicon: Lexicon,
+) -> None:
+    assert registry.resolve("production") is None
+    assert registry.ensure_alias("production", certified)
+    found = registry.resolve("production")
+    assert found == certified
+    opened, local = open_it(found), open_model(folder, lexicon, MAX_BYTES)
+    assert opened.kernel.logits(TEXTS).tolist() == local.kernel.logits(TEXTS).tolist()
+    assert len(set(opened.kernel.score_many(TEXTS).tolist())) > 30
+    assert opened.policy == POLICY
+    assert opened.model_digest == certified.model_digest
+
+
+def test_the_whole_folder_comes_back_byte_for_byte(
+    registry: Registry, certified: ModelVersion, mlflow_url: str, folder: Path, tmp_path: Path
+) -> None:
+    uri = f"models:/{certified.name}/{certified.version}"
+    (tmp_path / "all").mkdir()
+    artifact = Path(download_artifacts(uri, dst_path=str(tmp_path / "all"), tracking_uri=mlflow_url))
+    assert contents(artifact / "data" / "model") == contents(folder)
+    fetched = registry.fetch(certified, tmp_path / "cache")
+    assert contents(fetched) == {name: (folder / name).read_bytes() for name in VERIFIED}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_says_where_the_model_came_from(
+    registry: Registry, folder: Path, lexicon: Lexicon, client: MlflowClient, mlflow_url: str, tmp_path: Path
+) -> None:
+    version = registry.register(
+        folder, lexicon, MAX_BYTES, run_name="nightly", reason="drift of 2 %", params={"source": "the lake"}
+    )
+    run = client.get_run(version.run_id)
+    assert (run.info.run_name, run.info.status) == ("nightly", "FINISHED")
+    expected = {"data_digest": "d" * 64, "seed": "7", "folds": "2", "goals": "recall>=0.8", "source": "the lake"}
+    assert run.data.params.items() >= expected.items()
+    assert run.data.metrics["auc_mean"] == 0.9
+    assert [metric.value for metric in client.get_metric_history(version.run_id, "auc_folds")] == [0.88, 0.92]
+    assert [entry.path for entry in client.list_artifacts(version.run_id, "plots")] == ["plots/roc.png"]
+    assert [data.dataset.source for data in run.inputs.dataset_inputs] == ["d" * 64]
+    found = client.get_model_version(version.name, version.version)
+    assert (found.description, found.run_id) == ("drift of 2 %", version.run_id)
+    assert found.tags["moderation.policy_version"] == POLICY.policy_version
+    assert SIGNATURE_TAG not in found.tags
+    uri = f"models:/{version.name}/{version.version}/MLmodel"
+    mlmodel = Path(download_artifacts(uri, dst_path=str(tmp_path), tracking_uri=mlflow_url))
+    for part in (
+        "loader_module: moderation.adapters.served_model",
+        '"name": "body"',
+        "score_ppm",
+        "input_example.json",
+    ):
+        assert part in mlmodel.read_text()
+    assert "uv.lock" not in [path.name for path in mlmodel.parent.iterdir()]
+
+
+def test_a_folder_that_does_not_verify_is_not_registered(
+    registry: Registry, folder: Path, lexicon: Lexicon, client: MlflowClient, tmp_path: Path
+) -> None:
+    damaged = Path(shutil.copytree(folder, tmp_path / "damaged"))
+    (damaged / "policy.json").write_text((damaged / "policy.json").read_text() + "\n")
+    with pytest.raises(ModelRefused, match=r"policy\.json"):
+        registry.register(damaged, lexicon, MAX_BYTES, run_name="a run", reason="because")
+    assert client.get_experiment_by_name(registry.model_name) is None
+    assert client.search_registered_models(f"name = '{registry.model_name}'") == []
+
+
+def test_a_second_registration_leaves_the_alias_where_it_is(
+    registry: Registry,
+    certified: ModelVersion,
+    pipeline: ModerationPipeline,
+    lexicon: Lexicon,
+    open_it: Callable[[ModelVersion], OpenModel],
+    tmp_path: Path,
+) -> None:
+    assert registry.ensure_alias("production", certified)
+    stricter = make_folder(tmp_path / "second", pipeline, Policy(300_000, 800_000, ("recall>=0.9",)))
+    second = registry.register(stricter, lexicon, MAX_BYTES, run_name="a run", reason="because")
+    registry.certify(second, lexicon, MAX_BYTES)
+    assert not registry.ensure_alias("production", second)
+    assert registry.resolve("production") == certified
+    assert [version.version for version in (certified, second)] == ["1", "2"]
+    assert open_it(second).policy != open_it(certified).policy
+
+
+def test_an_uncertified_version_is_refused_and_gets_no_alias(
+    registry: Registry, register: Callable[[], ModelVersion], open_it: Callable[[ModelVersion], OpenModel]
+) -> None:
+    version = register()
+    with pytest.raises(ModelRefused, match=f"{version}: it has no certificate"):
+        open_it(version)
+    with pytest.raises(ModelRefused, match="it has no certificate"):
+        registry.ensure_alias("production", version)
+    assert registry.resolve("production") is None
+
+
+def test_a_certificate_of_another_key_is_refused(
+    registry: Registry,
+    mlflow_url: str,
+    certified: ModelVersion,
+    lexicon: Lexicon,
+    open_it: Callable[[ModelVersion], OpenModel],
+) -> None:
+    Registry(mlflow_url, registry.model_name, OTHER_KEY).certify(certified, lexicon, MAX_BYTES)
+    with pytest.raises(ModelRefused, match="made with another key"):
+        open_it(certified)
+    registry.certify(certified, lexicon, MAX_BYTES)
+    assert open_it(certified).policy == POLICY
+
+
+def test_a_certificate_copied_from_another_version_of_the_same_bytes_is_refused(
+    register: Callable[[], ModelVersion],
+    certified: ModelVersion,
+    client: MlflowClient,
+    open_it: Callable[[ModelVersion], OpenModel],
+) -> None:
+    second = register()
+    assert second.card_digest == certified.card_digest
+    for name, value in tags(client, certified).items():
+        client.set_model_version_tag(second.name, second.version, name, value)
+    with pytest.raises(ModelRefused, match=f"{second}: its certificate was made for {certified} and copied here"):
+        open_it(second)
+
+
+def test_every_edited_tag_is_refused_by_name(
+    certified: ModelVersion, client: MlflowClient, open_it: Callable[[ModelVersion], OpenModel]
+) -> None:
+    written = tags(client, certified)
+    signed = {name for name in written if name.startswith("moderation.") and name != "moderation.reason"}
+    assert len(signed) == 10
+    for name in signed:
+        client.set_model_version_tag(certified.name, certified.version, name, written[name][:-1] + "0")
+        blamed = {CERTIFICATE_TAG: "no certificate", KEY_ID_TAG: "another key"}.get(name, name)
+        with pytest.raises(ModelRefused, match=blamed):
+            open_it(certified)
+        client.set_model_version_tag(certified.name, certified.version, name, written[name])
+    assert open_it(certified).policy == POLICY
+
+
+@pytest.mark.parametrize("name", VERIFIED)
+def test_a_file_edited_or_deleted_on_the_server_is_refused_by_name(
+    stack: StackInfo,
+    registry: Registry,
+    certified: ModelVersion,
+    client: MlflowClient,
+    lexicon: Lexicon,
+    open_it: Callable[[ModelVersion], OpenModel],
+    name: str,
+) -> None:
+    file = stored(stack, client, certified) / name
+    data = file.read_bytes()
+    file.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+    for attempt in (lambda: open_it(certified), lambda: registry.certify(certified, lexicon, MAX_BYTES)):
+        with pytest.raises(ModelRefused, match=f"{certified}: {name} in the registry is not the one"):
+            attempt()
+    file.unlink()
+    with pytest.raises(ModelRefused, match=f"{certified}: the registry has no {name}"):
+        open_it(certified)
+    file.write_bytes(data)
+    assert open_it(certified).policy == POLICY
+
+
+def test_another_whole_model_in_place_of_the_certified_one_is_refused(
+    stack: StackInfo,
+    registry: Registry,
+    certified: ModelVersion,
+    client: MlflowClient,
+    pipeline: ModerationPipeline,
+    lexicon: Lexicon,
+    open_it: Callable[[ModelVersion], OpenModel],
+    tmp_path: Path,
+) -> None:
+    """Every digest within the folder agrees; only the certificate does not."""
+    lenient = make_folder(tmp_path / "lenient", pipeline, Policy(999_998, 999_999, ()))
+    shutil.copytree(lenient, stored(stack, client, certified), dirs_exist_ok=True)
+    for attempt in (lambda: open_it(certified), lambda: registry.certify(certified, lexicon, MAX_BYTES)):
+        with pytest.raises(ModelRefused, match=r"model\.json in the registry is not the one that was registered"):
+            attempt()
+
+
+def test_the_cache_serves_while_whole_and_is_mended_when_damaged(
+    stack: StackInfo,
+    registry: Registry,
+    certified: ModelVersion,
+    client: MlflowClient,
+    open_it: Callable[[ModelVersion], OpenModel],
+    tmp_path: Path,
+) -> None:
+    open_it(certified)
+    kept = registry.fetch(certified, tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [kept.name] == [certified.card_digest]
+    away = stored(stack, client, certified).rename(tmp_path / "away")
+    assert open_it(certified).policy == POLICY
+    (kept / "golden.json").write_text("[]")
+    with pytest.raises(ModelRefused, match=r"the registry has no model\.json"):
+        open_it(certified)
+    away.rename(stored(stack, client, certified))
+    assert open_it(certified).policy == POLICY
+    assert (kept / "golden.json").read_bytes() == (stored(stack, client, certified) / "golden.json").read_bytes()
+
+
+def test_a_digest_that_is_none_never_becomes_a_path(
+    registry: Registry, certified: ModelVersion, tmp_path: Path
+) -> None:
+    for digest in ("", "../outside", "A" * 64, "a" * 64 + "\n"):
+        with pytest.raises(ModelRefused, match="it states no digest"):
+            registry.fetch(replace(certified, card_digest=digest), tmp_path / "cache")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_registry_does_not_have_is_told_from_a_registry_that_is_down(
+    registry: Registry, certified: ModelVersion, mlflow_url: str
+) -> None:
+    assert registry.resolve("challenger") is None
+    assert Registry(mlflow_url, "nobody-registered-this", KEY).resolve("production") is None
+    with pytest.raises(NotInRegistry, match=f"{certified.name} version 99"):
+        registry.version("99")
+    with pytest.raises(ConfigurationError, match="a/b"):
+        Registry(mlflow_url, "a/b", KEY).resolve("production")
+
+
+def test_a_registry_that_is_down_is_told_within_seconds(
+    mlflow_url: str, certified: ModelVersion, folder: Path, lexicon: Lexicon, tmp_path: Path
+) -> None:
+    down = Registry(f"http://{HOST}:{any_free_port()}", certified.name, KEY)
+    for attempt in (
+        lambda: down.resolve("production"),
+        lambda: down.open_certified(certified, lexicon, MAX_BYTES, tmp_path),
+        lambda: down.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="because"),
+    ):
+        begun = time.monotonic()
+        with pytest.raises(RegistryUnavailable, match=rf"registry http://{HOST}:\d+: no answer"):
+            attempt()
+        assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("address", ["", "sqlite:///x.db", "/tmp/mlruns", "databricks", "http://"])
+def test_only_a_server_is_a_registry(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="no http or https address"):
+        Registry(address, "m", KEY)
+
+
+def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ConfigurationError, match="MLFLOW_TRACKING_PASSWORD") as refused:
+        Registry("http://somebody:hunter2@127.0.0.1:5000", "m", KEY)
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(ConfigurationError, match="needs 32"):
+        Registry("http://127.0.0.1:5000", "m", b"short")
+
+
+def test_mlflow_models_serve_gives_the_same_scores(
+    mlflow_url: str, certified: ModelVersion, folder: Path, lexicon: Lexicon, tmp_path: Path
+) -> None:
+    local = open_model(folder, lexicon, MAX_BYTES)
+    with served(mlflow_url, certified, tmp_path) as port:
+        status, answer = invoke(port, [[text] for text in TEXTS])
+        assert status == 200, answer
+        scores = local.kernel.score_many(TEXTS)
+        assert answer["predictions"] == [
+            {"score_ppm": score, "verdict": verdict.value, "policy_version": POLICY.policy_version}
+            for score, verdict in zip(scores.tolist(), local.policy.verdicts(scores), strict=True)
+        ]
+        assert [invoke(port, [[text]])[1]["predictions"][0]["score_ppm"] for text in TEXTS[:5]] == scores[:5].tolist()
+        assert invoke(port, []) == (200, {"predictions": []})
+        assert invoke(port, [[None]])[0] == 400
+        assert invoke(port, [[5]])[0] == 400
+
+
+def invoke(port: int, rows: list[list[object]] | list[list[str]]) -> tuple[int, dict[str, list[dict[str, object]]]]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    try:
+        body = json.dumps({"dataframe_split": {"columns": ["body"], "data": rows}})
+        connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+@contextmanager
+def served(mlflow_url: str, version: ModelVersion, scratch: Path) -> Iterator[int]:
+    """``mlflow models serve`` as people start it, on a free port; ended with all it started."""
+    port, log = any_free_port(), scratch / "serve.log"
+    inherited = inherited_environment()
+    environment = {
+        **inherited,
+        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}",  # it starts uvicorn by name
+        "MLFLOW_TRACKING_URI": mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONSAFEPATH": "1",
+    }
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager=local", f"--host={HOST}"]
+    command += [f"--port={port}", f"--model-uri=models:/{version.name}/{version.version}"]
+    with log.open("wb") as output:
+        process = psutil.Popen(command, cwd=scratch, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+    def ready() -> bool:
+        assert process.poll() is None, log.read_text()
+        connection = http.client.HTTPConnection(HOST, port, timeout=5)
+        try:
+            connection.request("GET", "/ping")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    try:
+        wait_until(ready, seconds=120, description=f"mlflow models serve, see {log}")
+        yield port
+    finally:
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            member.terminate()
+        for member in psutil.wait_procs(family, timeout=15)[1]:
+            member.kill()
+        assert psutil.wait_procs(family, timeout=15)[1] == []
