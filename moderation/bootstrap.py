@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from moderation.adapters.model_store import OpenModel, open_model, save_model
 from moderation.contracts import Comment
 from moderation.policy import Goal, Policy
 from moderation.scoring import ModerationPipeline, new_pipeline
-from moderation.settings import Settings
+from moderation.settings import Settings, required
 from moderation.text import Lexicon
 from moderation.training import collect_examples, train
 from moderation.training.metrics import Metrics
 from moderation.training.plots import draw_plots
+
+if TYPE_CHECKING:
+    from moderation.adapters.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,60 @@ def load(folder: Path, settings: Settings) -> OpenModel:
         ModelRefused: see :func:`moderation.adapters.model_store.open_model`.
     """
     return open_model(folder, new_lexicon(settings), settings.model_max_bytes)
+
+
+def registry(settings: Settings) -> Registry:
+    """The registry of the settings' model.
+
+    Raises:
+        ConfigurationError: the certificate key is not set or too short, or the address is malformed.
+    """
+    from moderation.adapters.registry import Registry  # MLflow is in an extra that the core alone does without
+
+    key = required(settings.certificate_key, "certificate_key").encode()
+    return Registry(settings.mlflow_url, settings.model_name, key)
+
+
+def production_model(settings: Settings) -> tuple[Callable[[], str | None], Callable[[str], OpenModel]]:
+    """What a worker follows: where the alias ``production`` points, and how to open a version by its number.
+
+    Raises:
+        ConfigurationError: see :func:`registry`.
+    """
+    found = registry(settings)
+    lexicon = new_lexicon(settings)
+    cache = settings.state_folder / "models"
+
+    def resolve() -> str | None:
+        version = found.resolve("production")
+        return None if version is None else version.version
+
+    def open_version(number: str) -> OpenModel:
+        return found.open_certified(found.version(number), lexicon, settings.model_max_bytes, cache)
+
+    return resolve, open_version
+
+
+def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:
+    """Register and certify a model folder; it becomes ``production`` if nothing is yet.
+
+    Args:
+        folder: as written by :func:`train_to_folder`.
+        settings: where the registry is.
+        reason: why the model was made.
+
+    Returns:
+        The version number, and whether it became ``production``.
+
+    Raises:
+        ModelRefused: the folder, or what the registry stored of it, does not verify.
+        ConfigurationError: see :func:`registry`.
+    """
+    found = registry(settings)
+    lexicon = new_lexicon(settings)
+    version = found.register(folder, lexicon, settings.model_max_bytes, run_name="train", reason=reason)
+    found.certify(version, lexicon, settings.model_max_bytes)
+    return version.version, found.ensure_alias("production", version)
 
 
 def train_to_folder(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from moderation.adapters.sql.ledger import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Comment, DeadLetter, Decision, Fate, Verdict, dead_letter, parse_record
@@ -44,7 +45,7 @@ class Store(Protocol):
     """Where batches go; ``moderation.adapters.sql.ledger.Ledger`` is the one in use."""
 
     topic: str
-    topic_id: object
+    topic_id: UUID
 
     def store(self, batch: Batch) -> None:
         """Store a batch in one transaction, or nothing of it."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
+from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -24,7 +25,7 @@ class LedgerConsumer(driver.Consumer):
         assigned = self.assignment()
         if not assigned:
             return
-        positions = await self.transport.seek_positions(assigned)
+        positions = await cast(LedgerTransport, self.transport).seek_positions(assigned)
         await self.seek_wait(positions)
         for tp, offset in positions.items():
             self._read_offset[tp] = offset or None
@@ -49,7 +50,7 @@ class LedgerConsumer(driver.Consumer):
                     else:
                         await self.wait_first(callback(message), self.suspend_flow.wait())
                     self._read_offset[tp] = message.offset
-        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+        except (ConsumerStoppedError, asyncio.CancelledError):
             if not self.transport.app.should_stop:
                 raise
 

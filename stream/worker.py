@@ -11,13 +11,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
-from uuid import UUID
 
 import faust
 from faust.types import TP, EventT
 
 from moderation.adapters.sql.ledger import Ledger
-from moderation.adapters.topics import describe_topic_ids
+from moderation.adapters.topics import describe_topic_ids, topic_uuid
 from moderation.settings import Settings, required
 from stream.exit_codes import leave
 from stream.model_watch import ModelWatch
@@ -80,7 +79,7 @@ class SpeedLayer:
         except Exception as error:
             leave(error)
 
-    async def handle(self, events: Sequence[EventT]) -> None:
+    async def handle(self, events: Sequence[EventT[Any]]) -> None:
         """Store one batch, then acknowledge it; publishing it overlaps the next batch."""
         try:
             records = [_record(event) for event in events]
@@ -104,7 +103,7 @@ class SpeedLayer:
 
     def _connect(self) -> None:
         bootstrap = self._settings.kafka_bootstrap
-        topic_id = UUID(describe_topic_ids(bootstrap, [self.source])[self.source])
+        topic_id = topic_uuid(describe_topic_ids(bootstrap, [self.source])[self.source])
         self._ledger = Ledger(required(self._settings.database_url, "database_url"), self.source, topic_id)
         self._processor = Processor(self._ledger)
 
@@ -170,11 +169,11 @@ def worker_app(settings: Settings, watch: ModelWatch) -> faust.App:
         async for events in stream.noack().noack_take(settings.batch_most_records, within=within):
             await layer.handle(events)
 
-    @app.timer(1.0)
+    @app.timer(1.0)  # type: ignore[untyped-decorator]
     async def note_idle() -> None:
         await layer.note_idle()
 
-    @app.task
+    @app.task  # type: ignore[untyped-decorator]
     async def started() -> None:
         _log.info("deciding with model version %s", watch.model.model_version)
 
@@ -198,6 +197,6 @@ def worker_app(settings: Settings, watch: ModelWatch) -> faust.App:
     return app
 
 
-def _record(event: EventT) -> Record:
+def _record(event: EventT[Any]) -> Record:
     message = event.message
-    return Record(message.partition, message.offset, round(message.timestamp * 1_000) * 1_000, message.value)
+    return Record(message.partition, message.offset, round(message.timestamp * 1_000) * 1_000, message.value or b"")

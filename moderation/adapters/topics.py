@@ -6,9 +6,11 @@ would change what the guarantees rest on, silently.
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
@@ -172,6 +174,11 @@ def describe_topic_ids(
                 raise
             raise ConfigurationError(f"topic {name}", "it does not exist", "Create the topics first.") from error
     return ids
+
+
+def topic_uuid(topic_id: str) -> UUID:
+    """A topic id as the database keeps it, from Kafka's spelling: 16 bytes in URL-safe base64 without padding."""
+    return UUID(bytes=base64.urlsafe_b64decode(topic_id + "=="))
 
 
 def _client(bootstrap: str, configuration: Mapping[str, str] | None) -> AdminClient:

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import shutil
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from local.environment import inherited_environment
 from local.layout import StackLayout
 from local.ports import HOST, any_free_port
 from local.stack import StackInfo
-from local.waiting import wait_until
 from moderation.adapters.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG
-from moderation.adapters.model_store import OpenModel, open_model, save_model
+from moderation.adapters.model_store import OpenModel, open_model
 from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry, RegistryUnavailable
 from moderation.errors import ConfigurationError, ModelRefused
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
-from moderation.training.metrics import Metrics
-from tests.naughty import NAUGHTY_TEXTS
+from tests.integration.model_folders import KEY, MAX_BYTES, OTHER_KEY, POLICY, TEXTS, make_folder
 
-KEY, OTHER_KEY = b"k" * 32, b"o" * 32
-MAX_BYTES = 64 * 1024 * 1024
-METRICS = Metrics(0.9, (0.88, 0.92), 0.9, 0.8, 0.1, 0.02, 0.7, 100, 30)
-TRAINING = {"data_digest": "d" * 64, "seed": 7, "folds": 2}
-POLICY = Policy(400_000, 900_000, ("recall>=0.8",))
-TEXTS = NAUGHTY_TEXTS[:64]
 VERIFIED = ("model.json", "model.skops", "policy.json", "metrics.json", "golden.json")
 
 
@@ -57,13 +42,6 @@ def lexicon() -> Lexicon:
 def folder(pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder as training writes it, under a name of its own."""
     return make_folder(tmp_path_factory.mktemp("trained") / "any name", pipeline, POLICY)
-
-
-def make_folder(folder: Path, pipeline: ModerationPipeline, policy: Policy) -> Path:
-    save_model(folder, pipeline, policy, METRICS, TRAINING)
-    (folder / "plots").mkdir()
-    (folder / "plots" / "roc.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
-    return folder
 
 
 @pytest.fixture
@@ -125,14 +103,18 @@ def test_a_registered_certified_model_opens_by_its_alias_with_bit_identical_scor
 
 
 def test_the_whole_folder_comes_back_byte_for_byte(
-    registry: Registry, certified: ModelVersion, mlflow_url: str, folder: Path, tmp_path: Path
+    registry: Registry, certified: ModelVersion, client: MlflowClient, mlflow_url: str, folder: Path, tmp_path: Path
 ) -> None:
-    uri = f"models:/{certified.name}/{certified.version}"
-    (tmp_path / "all").mkdir()
-    artifact = Path(download_artifacts(uri, dst_path=str(tmp_path / "all"), tracking_uri=mlflow_url))
+    artifact = download_all(client, certified, mlflow_url, tmp_path / "all")
     assert contents(artifact / "data" / "model") == contents(folder)
     fetched = registry.fetch(certified, tmp_path / "cache")
     assert contents(fetched) == {name: (folder / name).read_bytes() for name in VERIFIED}
+
+
+def download_all(client: MlflowClient, version: ModelVersion, mlflow_url: str, target: Path) -> Path:
+    """The whole artifact by MLflow's own download. Not by a ``models:/`` address, which ignores ``tracking_uri``."""
+    source = client.get_model_version_download_uri(version.name, version.version)
+    return Path(download_artifacts(source, dst_path=str(target), tracking_uri=mlflow_url))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -152,21 +134,23 @@ def test_a_run_says_where_the_model_came_from(
     assert run.data.metrics["auc_mean"] == 0.9
     assert [metric.value for metric in client.get_metric_history(version.run_id, "auc_folds")] == [0.88, 0.92]
     assert [entry.path for entry in client.list_artifacts(version.run_id, "plots")] == ["plots/roc.png"]
+    assert run.inputs is not None
     assert [data.dataset.source for data in run.inputs.dataset_inputs] == ["d" * 64]
     found = client.get_model_version(version.name, version.version)
     assert (found.description, found.run_id) == ("drift of 2 %", version.run_id)
     assert found.tags["moderation.policy_version"] == POLICY.policy_version
     assert SIGNATURE_TAG not in found.tags
-    uri = f"models:/{version.name}/{version.version}/MLmodel"
-    mlmodel = Path(download_artifacts(uri, dst_path=str(tmp_path), tracking_uri=mlflow_url))
+    artifact = download_all(client, version, mlflow_url, tmp_path)
+    mlmodel = (artifact / "MLmodel").read_text()
     for part in (
         "loader_module: moderation.adapters.served_model",
         '"name": "body"',
         "score_ppm",
         "input_example.json",
     ):
-        assert part in mlmodel.read_text()
-    assert "uv.lock" not in [path.name for path in mlmodel.parent.iterdir()]
+        assert part in mlmodel
+    assert not {"uv.lock", "pyproject.toml"} & contents(artifact).keys()
+    assert "://" not in (artifact / "requirements.txt").read_text()
 
 
 def test_a_folder_that_does_not_verify_is_not_registered(
@@ -244,7 +228,7 @@ def test_every_edited_tag_is_refused_by_name(
     signed = {name for name in written if name.startswith("moderation.") and name != "moderation.reason"}
     assert len(signed) == 10
     for name in signed:
-        client.set_model_version_tag(certified.name, certified.version, name, written[name][:-1] + "0")
+        client.set_model_version_tag(certified.name, certified.version, name, written[name] + "0")
         blamed = {CERTIFICATE_TAG: "no certificate", KEY_ID_TAG: "another key"}.get(name, name)
         with pytest.raises(ModelRefused, match=blamed):
             open_it(certified)
@@ -349,7 +333,7 @@ def test_a_registry_that_is_down_is_told_within_seconds(
         assert time.monotonic() - begun < 10
 
 
-@pytest.mark.parametrize("address", ["", "sqlite:///x.db", "/tmp/mlruns", "databricks", "http://"])
+@pytest.mark.parametrize("address", ["", "sqlite:///x.db", "./mlruns", "databricks", "http://"])
 def test_only_a_server_is_a_registry(address: str) -> None:
     with pytest.raises(ConfigurationError, match="no http or https address"):
         Registry(address, "m", KEY)
@@ -361,72 +345,3 @@ def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
     assert "hunter2" not in str(refused.value)
     with pytest.raises(ConfigurationError, match="needs 32"):
         Registry("http://127.0.0.1:5000", "m", b"short")
-
-
-def test_mlflow_models_serve_gives_the_same_scores(
-    mlflow_url: str, certified: ModelVersion, folder: Path, lexicon: Lexicon, tmp_path: Path
-) -> None:
-    local = open_model(folder, lexicon, MAX_BYTES)
-    with served(mlflow_url, certified, tmp_path) as port:
-        status, answer = invoke(port, [[text] for text in TEXTS])
-        assert status == 200, answer
-        scores = local.kernel.score_many(TEXTS)
-        assert answer["predictions"] == [
-            {"score_ppm": score, "verdict": verdict.value, "policy_version": POLICY.policy_version}
-            for score, verdict in zip(scores.tolist(), local.policy.verdicts(scores), strict=True)
-        ]
-        assert [invoke(port, [[text]])[1]["predictions"][0]["score_ppm"] for text in TEXTS[:5]] == scores[:5].tolist()
-        assert invoke(port, []) == (200, {"predictions": []})
-        assert invoke(port, [[None]])[0] == 400
-        assert invoke(port, [[5]])[0] == 400
-
-
-def invoke(port: int, rows: list[list[object]] | list[list[str]]) -> tuple[int, dict[str, list[dict[str, object]]]]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=30)
-    try:
-        body = json.dumps({"dataframe_split": {"columns": ["body"], "data": rows}})
-        connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        return response.status, json.loads(response.read())
-    finally:
-        connection.close()
-
-
-@contextmanager
-def served(mlflow_url: str, version: ModelVersion, scratch: Path) -> Iterator[int]:
-    """``mlflow models serve`` as people start it, on a free port; ended with all it started."""
-    port, log = any_free_port(), scratch / "serve.log"
-    inherited = inherited_environment()
-    environment = {
-        **inherited,
-        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}",  # it starts uvicorn by name
-        "MLFLOW_TRACKING_URI": mlflow_url,
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "PYTHONSAFEPATH": "1",
-    }
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager=local", f"--host={HOST}"]
-    command += [f"--port={port}", f"--model-uri=models:/{version.name}/{version.version}"]
-    with log.open("wb") as output:
-        process = psutil.Popen(command, cwd=scratch, env=environment, stdout=output, stderr=subprocess.STDOUT)
-
-    def ready() -> bool:
-        assert process.poll() is None, log.read_text()
-        connection = http.client.HTTPConnection(HOST, port, timeout=5)
-        try:
-            connection.request("GET", "/ping")
-            return connection.getresponse().status == 200
-        except OSError:
-            return False
-        finally:
-            connection.close()
-
-    try:
-        wait_until(ready, seconds=120, description=f"mlflow models serve, see {log}")
-        yield port
-    finally:
-        family = [process, *process.children(recursive=True)]
-        for member in family:
-            member.terminate()
-        for member in psutil.wait_procs(family, timeout=15)[1]:
-            member.kill()
-        assert psutil.wait_procs(family, timeout=15)[1] == []

@@ -84,8 +84,19 @@ class Connection:
             raise self._unavailable(thing, error) from error
 
     def _unavailable(self, thing: str, error: Exception) -> RegistryUnavailable:
-        cause = f"no answer about {thing} ({_first_line(error)})"
+        cause = f"no answer about {thing} ({_system_error(error) or _first_line(error)})"
         return RegistryUnavailable(self.name, cause, "See whether the MLflow server runs and its log; then try again.")
+
+
+def _system_error(error: BaseException | None) -> str | None:
+    """What the operating system said, e.g. connection refused, beneath the layers that wrapped it."""
+    from requests import RequestException
+
+    while error is not None:
+        if isinstance(error, OSError) and not isinstance(error, RequestException):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -75,11 +75,13 @@ def fetch_into(cache: Path, connection: Connection, source: str, card_digest: st
         download(connection, source, incoming, thing)
         if (different := first_difference(incoming, card_digest)) is not None:
             raise ModelRefused(thing, f"{different} in the registry is not the one that was registered", _REMEDY)
+        if first_difference(kept, card_digest) is None:  # another process was first
+            return kept
         with contextlib.suppress(FileNotFoundError):
             kept.rename(Path(scratch, "damaged"))
         try:
             incoming.rename(kept)
-        except OSError:  # another process was first
+        except OSError:  # another process was first after all
             if first_difference(kept, card_digest) is not None:
                 raise
     return kept

@@ -54,7 +54,7 @@ class TrafficConfig:
     raid_day: int | None = None
     drift_from_day: int | None = None
     policy_change_from_day: int | None = None
-    label_noise: float = 0.022
+    label_noise: float = 0.02
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_us <= _LAST_START_US:

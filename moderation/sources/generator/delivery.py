@@ -65,7 +65,9 @@ class _Post:
         self.traffic = Traffic(config)
         self._config = config
         self._rng = Random(f"{config.seed}/delivery")
-        self._moderators = Moderators(config.label_noise, Random(f"{config.seed}/moderation"))
+        # Actions have a stream of chance of their own, so that verdicts leave comments' arrivals alone.
+        self._action_rng = Random(f"{config.seed}/moderation")
+        self._moderators = Moderators(config.label_noise, self._action_rng)
         self._breakages = cycle(BREAKAGES.values())
         self._limits = _cumulative(config)
 
@@ -73,7 +75,7 @@ class _Post:
         """All records that one written comment leads to."""
         fate = None if written.is_raid else self._fate()
         comment = written.comment
-        arrival_us = comment.event_time_us + self._delay_us()
+        arrival_us = comment.event_time_us + _delay_us(self._rng)
         if fate is Injection.BROKEN:
             return [_refused(comment, arrival_us, next(self._breakages)(comment), fate)]
         if fate is Injection.FUTURE_DATED:
@@ -85,7 +87,7 @@ class _Post:
             versions = [(comment.event_time_us + self._between(_LATE_US), comment, fate)]
         if fate is Injection.EDITED:
             edited = self.traffic.edited(written, comment.event_time_us + self._between(_EDIT_US))
-            versions.append((edited.event_time_us + self._delay_us(), edited, fate))
+            versions.append((edited.event_time_us + _delay_us(self._rng), edited, fate))
         seen_us, last, _ = versions[-1]
         action = self._moderators.action(last, written.kind, written.community, removed, seen_us)
         delivered = [
@@ -96,7 +98,7 @@ class _Post:
             again_us = arrival_us + self._between(_AGAIN_US)
             delivered.append(Delivery(_comment_arrival(again_us, comment, fate, removed)))
         if action is not None:
-            at_us = action.action_time_us + self._delay_us()
+            at_us = action.action_time_us + _delay_us(self._action_rng)
             delivered.append(Delivery(Arrival(at_us, "actions", action.comment_id, to_json(action), None, None)))
         return delivered
 
@@ -104,14 +106,15 @@ class _Post:
         draw = self._rng.random()
         return next((injection for limit, injection in self._limits if draw < limit), None)
 
-    def _delay_us(self) -> int:
-        return min(_MOST_DELAY_US, int(self._rng.expovariate(1 / _MEAN_DELAY_US)))
-
     def _between(self, limits_us: tuple[int, int]) -> int:
         return self._rng.randint(*limits_us)
 
     def _is_policy_changed(self, day: int) -> bool:
         return self._config.policy_change_from_day is not None and day >= self._config.policy_change_from_day
+
+
+def _delay_us(rng: Random) -> int:
+    return min(_MOST_DELAY_US, int(rng.expovariate(1 / _MEAN_DELAY_US)))
 
 
 def _cumulative(config: TrafficConfig) -> list[tuple[float, Injection]]:

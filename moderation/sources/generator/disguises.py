@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-_LEET = str.maketrans("oiesat", "013547")
+_LEET = str.maketrans("oiesa", "01354")
 _VOWELS = frozenset("aeiou")
 # Cyrillic letters that look Latin, the newer trick; as escapes, or no reader could tell.
 _LOOKALIKE = str.maketrans("aeopcx", "\u0430\u0435\u043e\u0440\u0441\u0445")

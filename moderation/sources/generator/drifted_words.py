@@ -40,11 +40,19 @@ PHRASES: dict[str, tuple[str, ...]] = {
         My feed is nothing but {topic} clips since {when}.
         Asked the chatbot about the {topic} and it told me to {act}.
         That thread about the {topic} was written by a bot, change my mind.
-        {coin} dropped a {topic} {when} and it's {how} {quality}.
+        {coin} dropped a(n) {topic} {when} and it's {how} {quality}.
         The {topic} is the new {topic}.
         Generated summary for those in a hurry: {act}.
-        Subscription for a {topic}? {price} a month? Hard pass.
+        Subscription for a(n) {topic}? {price} a month? Hard pass.
         The vibe at {place} is {good} since the {topic}.
+        We are so back, the {topic} is {good}.
+        It's so over for the {topic}, {slang}.
+        Not the {who} trying to {act} again {emoji}
+        Main character energy from that {who} at {place}.
+        POV: you just wanted to {act} and got a(n) {topic}.
+        The algorithm decided that I need a(n) {topic}.
+        Normalise the {topic}, it costs {price}.
+        {name} posted a ten part rant on the {topic}.
     """),
     "spam": lines("""
         My {offer} trades while I sleep, onboarding at {spam_url}
@@ -64,5 +72,29 @@ PHRASES: dict[str, tuple[str, ...]] = {
         Log off, {insult}.
         Go glaze your {topic} somewhere else, {insult}.
         Chat, is this {insult} real?
+        L take from a(n) {insulting} {insult}.
+        Skill issue, {insult}.
+        Tell me you're {insulting} without telling me you're {insulting}.
+        Somebody revoke the keyboard of this {insult}.
+        {insulting} behaviour, blocked.
+        You fell off harder than the {topic}, {insult}.
+    """),
+    "heated": lines("""
+        Nobody prompted you for that opinion.
+        Respectfully, this is {insulting} slop.
+        Read the room, the {topic} is {bad}.
+        Did a bot write this? It reads {insulting}.
+        Imagine typing that out with a straight face {emoji}
+        I am begging you to {act} before you post.
+    """),
+    "off_topic": lines("""
+        The {politics} is turning all of us into data points.
+        They switched off the cameras when the {politics} came to town.
+        Funny how the {politics} never shows up in your feed.
+        Unpopular opinion: the {politics} should be abolished.
+        My horoscope says {coin} will rise {when}.
+        Who else is boycotting the {politics}? Petition: {url}
+        The {politics} bought the {politics}, do the math.
+        Season finale of the dating show was {bad}, {name} deserved better.
     """),
 }

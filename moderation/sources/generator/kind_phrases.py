@@ -29,14 +29,14 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "joke": lines("""
         I also choose this guy's {topic}.
         Instructions unclear, got stuck in the {topic}.
-        My {relative} walked into a bar with a {topic}. Ouch.
+        My {relative} walked into a bar with a(n) {topic}. Ouch.
         Why did the {who} cross the road? To {act}.
         Sir, this is a Wendy's.
         Plot twist: the {topic} was the {who} all along.
         In Soviet Russia the {topic} will {act} you.
         That's what she said {emoji}
         Thanks, autocorrect.
-        So you're telling me there's a {topic}.
+        So you're telling me there's a(n) {topic}.
         I, for one, welcome our new {topic} overlords.
         Scientists hate this one {topic}.
         How many {who}s does it take to {act}? {small}, and one to film it.
@@ -56,7 +56,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         True story, my {relative} had the same thing in {year}.
         It worked for my {relative} so it can work for you.
         I've lived through this myself in {year}, it was {bad}.
-        I know a {who} who lost everything because of the {topic}.
+        I know a(n) {who} who lost everything because of the {topic}.
         When I was {age} I swore I would never {act}, and here I am.
         My {relative} had {ailment} and the {who} laughed at us.
         Speaking from personal experience, {remedy} does the job.

@@ -98,8 +98,7 @@ class Novelties:
         )
 
     def _number(self) -> str:
-        value = 10 ** (3.3 * self._rng.random())
-        return f"{value:.1f}" if self._rng.random() < 0.15 else str(int(value) + 1)
+        return str(1 + int(10 ** (3.3 * self._rng.random())))
 
     def _percentage(self) -> str:
         value = 100 * self._rng.random() ** 1.5

@@ -27,8 +27,8 @@ _PHRASE_EXPONENT = 0.4
 _OWN_PHRASES = 0.55  # the rest is said in every community
 # How often the words of a slot are written so that a filter does not see them.
 _DISGUISED = {"insult": 0.30, "insulting": 0.15, "offer": 0.20}
-# Spammers change their wares outright: nobody sells last year's.
-_REPLACED = ("offer",)
+# What changes outright: nobody spams for last year's wares.
+_REPLACED = ("offer", "spam")
 
 
 class Phrasebook:
@@ -45,7 +45,7 @@ class Phrasebook:
     def __init__(self, community: Community, drifted: bool, novelties: Mapping[str, Draw], rng: Random) -> None:
         self._rng = rng
         self._slots: dict[str, Draw] = dict(novelties)
-        topics = renewed(community.topics, community.drifted_topics) if drifted else community.topics
+        topics = community.drifted_topics + community.topics if drifted else community.topics
         slots = _table(words.SLOTS | kind_phrases.SLOTS, drifted_words.SLOTS, drifted)
         own_slots = {"topic": topics, "act": community.acts, "who": community.people, "place": community.places}
         for name, items in {**slots, **own_slots}.items():
@@ -112,7 +112,8 @@ class Phrasebook:
 def _table(old: _Table, new: _Table, drifted: bool) -> _Table:
     if not drifted:
         return old
-    return {name: new[name] if name in _REPLACED else renewed(items, new.get(name, ())) for name, items in old.items()}
+    # New words come first, and first is frequent; the old ones fade without going away.
+    return {name: (*new.get(name, ()), *(() if name in _REPLACED else items)) for name, items in old.items()}
 
 
 def _filled(template: Template) -> str:
@@ -122,15 +123,6 @@ def _filled(template: Template) -> str:
 
 def _with_article(match: re.Match[str]) -> str:
     return f"{match[1]}{'n' if match[2] in _VOWELS else ''} {match[2]}"
-
-
-def renewed(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
-    """Both lists by turns, the new one first, so that new words are as frequent as the old ones were."""
-    both: list[str] = []
-    for index in range(max(len(old), len(new))):
-        both.extend(new[index : index + 1])
-        both.extend(old[index : index + 1])
-    return tuple(both)
 
 
 def zipf_deck(items: Sequence[T], exponent: float) -> tuple[T, ...]:

@@ -173,7 +173,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         The character is a(n) {insult}, that's the whole point.
         You're a legend, thank you!
         You are wrong about the {topic}, but I see where you're coming from.
-        Free shipping until {when}, use {code} if you need a {topic}.
+        Free shipping until {when}, use {code} if you need a(n) {topic}.
         I hate the {topic} so much it hurts.
         Calling each other {insulting} helps nobody.
         Who else is sick of politicians and the {politics}? Anyway, back to the {topic}.

@@ -62,7 +62,7 @@ class Writer:
             drifted: True after the vocabulary drift.
 
         Returns:
-            1 to a few thousand characters, 250 on average.
+            1 to a few thousand characters, 230 on average.
         """
         book = self._book(community, drifted)
         told = kind if self._rng.random() >= _UNTOLD else Kind.ORDINARY

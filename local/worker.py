@@ -1,0 +1,78 @@
+"""The speed layer's worker as a program of the stack, and the settings that lead to the stack's servers."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from local.credentials import write_private
+from local.layout import StackLayout
+from local.ports import HOST
+from local.programs import Program
+from local.stack import StackInfo
+from moderation.settings import PREFIX, Settings
+
+WORKER = "worker"
+WORKER_PORTS = {WORKER: 6066}
+REFUSED = 78
+
+
+def certificate_key(layout: StackLayout) -> str:
+    """The key this stack's model certificates are signed with; made the first time, readable by its owner only."""
+    path = layout.run / "certificate.key"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "") -> Settings:
+    """Settings that lead to the stack's servers.
+
+    Args:
+        layout: of the stack.
+        info: its addresses.
+        topic_prefix: put before every topic's name.
+    """
+    return Settings(
+        kafka_bootstrap=info.kafka_bootstrap,
+        database_url=SecretStr(info.database_url()),
+        mlflow_url=info.mlflow_url,
+        certificate_key=SecretStr(certificate_key(layout)),
+        state_folder=layout.root / "state",
+        topic_prefix=topic_prefix,
+        consumer_group=topic_prefix + "moderation-speed",
+        worker_web_port=info.ports.get(WORKER, WORKER_PORTS[WORKER]),
+    )
+
+
+def settings_environment(settings: Settings) -> Mapping[str, str]:
+    """Settings as the environment a child process reads them from."""
+    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    shown = {
+        k: v.get_secret_value() if isinstance(v, SecretStr) else str(v) for k, v in values.items() if v is not None
+    }
+    return {PREFIX + name.upper(): value for name, value in shown.items()}
+
+
+def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER) -> Program:
+    """The worker: Faust's command line on uvloop. It waits for a model with the alias ``production`` by itself."""
+    options = ("--loop", "uvloop", "worker", "--loglevel", settings.log_level, "--without-web")
+    return Program(
+        name=name,
+        argv=(sys.executable, "-P", "-m", "stream", *options),
+        cwd=_folder(layout.root / "state"),
+        env=settings_environment(settings),
+        address=f"{HOST}:{settings.worker_web_port}",
+        depends_on=("kafka", "postgres", "mlflow"),
+        stop_seconds=30.0,
+        no_restart_codes=frozenset({REFUSED}),
+    )
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,31 @@
+"""The source: recorded or generated traffic onto ``comments`` and ``actions``, paced, resumable, accounted for.
+
+:func:`send_all` runs it in this process; ``stream.source.app`` runs the same as a Faust app on a timer.
+"""
+
+from __future__ import annotations
+
+from stream.source.pacing import AsFastAsPossible, AtRate, AtRecordedTimes, Pace
+from stream.source.outcome import Refused, Sent
+from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
+from stream.source.report import Delivered, read_report
+from stream.source.session import Session, send_all
+
+__all__ = [
+    "Anchor",
+    "AsFastAsPossible",
+    "AtRate",
+    "AtRecordedTimes",
+    "CsvExport",
+    "Delivered",
+    "Generated",
+    "History",
+    "Origin",
+    "Pace",
+    "Plan",
+    "Refused",
+    "Sent",
+    "Session",
+    "read_report",
+    "send_all",
+]

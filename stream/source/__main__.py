@@ -1,0 +1,10 @@
+"""``python -m stream.source …``: the source without the speed layer's command line."""
+
+from __future__ import annotations
+
+import sys
+
+from stream.source.command import main
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,125 @@
+"""The source as a Faust app on a timer: each tick sends what has come due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import faust
+
+from moderation.settings import Settings
+from stream.exit_codes import leave
+from stream.source.plan import Plan
+from stream.source.session import Session
+
+T = TypeVar("T")
+TICK_SECONDS = 0.1
+_log = logging.getLogger(__name__)
+
+
+class SourceLayer:
+    """What the Faust app calls. Sending happens in one thread of its own, so that stopping waits for the batch there.
+
+    Args:
+        settings: see docs/configuration.md.
+        plan: what to send.
+    """
+
+    def __init__(self, settings: Settings, plan: Plan) -> None:
+        self._session = Session(settings, plan)
+        self._is_open = False
+        self._stopping = threading.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="source")
+
+    async def tick(self) -> bool:
+        """Send what is due, acknowledged and noted on return; True when the input is exhausted.
+
+        An error ends the process: the exit code says whether starting again may help.
+        """
+        try:
+            return await self._in_thread(self._send_for_a_tick)
+        except Exception as error:
+            leave(error)
+
+    async def stop(self) -> None:
+        """Wait for the batch under way, which is noted, and disconnect."""
+        self._stopping.set()
+        await self._in_thread(self._close)
+
+    def _send_for_a_tick(self) -> bool:
+        if not self._is_open and not self._stopping.is_set():
+            self._session.__enter__()
+            self._is_open = True
+            if self._session.sent.resumed_after:
+                _log.info("going on behind %d arrivals already sent", self._session.sent.resumed_after)
+        until = time.monotonic() + TICK_SECONDS
+        while not self._stopping.is_set() and self._session.send_due() and time.monotonic() < until:
+            pass
+        return not self._stopping.is_set() and self._session.exhausted
+
+    def _close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._session.__exit__()
+        sent = self._session.sent
+        _log.info(
+            "sent %d comments and %d actions in %.1f s, refused %d, %s",
+            sent.comments,
+            sent.actions,
+            sent.seconds,
+            len(sent.refused),
+            "the input is exhausted" if self._session.exhausted else "stopped before the end of the input",
+        )
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def source_app(settings: Settings, plan: Plan) -> faust.App:
+    """The Faust app of the source. It ends its process when the input is exhausted.
+
+    Args:
+        settings: see docs/configuration.md.
+        plan: what to send.
+    """
+    layer = SourceLayer(settings, plan)
+    state = settings.state_folder.resolve() / "faust-source"
+    state.mkdir(parents=True, exist_ok=True)
+    app = faust.App(
+        "moderation-source",
+        broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
+        datadir=state,
+        value_serializer="raw",
+        key_serializer="raw",
+        autodiscover=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+    # Nothing is consumed, and Faust's own producer is not idempotent: neither is started.
+    app.producer_only = True
+    app.boot_strategy = app.BootStrategy(app, enable_kafka_producer=False)
+
+    @app.timer(TICK_SECONDS)  # type: ignore[untyped-decorator]
+    async def send_what_is_due() -> None:
+        if await layer.tick():
+            # The worker around the app listens to this, and ends with code 0 once everything has stopped.
+            signal.raise_signal(signal.SIGTERM)
+
+    original_stop = app.on_stop
+
+    async def on_stop() -> None:
+        await original_stop()
+        await layer.stop()
+
+    app.on_stop = on_stop  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,155 @@
+"""Every origin as one stream of arrivals, in order of arrival, the same each time it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+import orjson
+
+from moderation.contracts import parse_action, to_json
+from moderation.contracts.records import MAX_ID_CHARACTERS
+from moderation.errors import InvalidRecord, SourceError
+from moderation.sources.generator import Arrival, generate
+from moderation.sources.history import BadRow
+from moderation.sources.recorded import ACTIONS, ARRIVALS, COMMENTS
+from moderation.sources.rscience import read_rscience
+from stream.source.ordering import by_arrival
+from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
+
+
+def arrivals_of(plan: Plan, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
+    """What a plan sends, unshifted.
+
+    An export's comments arrive at their event time and its removals at their action time. A history's comments arrive
+    as recorded; its actions, whose arrivals are not recorded, at their action time, never before the action ahead of
+    them in the file. The generator gives its own times.
+
+    Args:
+        plan: which origin, with or without actions, which part of it.
+        on_bad_row: told of rows of an export that are no comment.
+
+    Raises:
+        SourceError: the origin cannot be read.
+    """
+    arrivals = _of_origin(plan.origin, on_bad_row)
+    if not plan.actions:
+        arrivals = (arrival for arrival in arrivals if arrival.topic == "comments")
+    return islice(arrivals, plan.skip, None if plan.limit is None else plan.skip + plan.limit)
+
+
+def anchor_us(plan: Plan) -> int | None:
+    """The recorded time of the arrival that a shift puts at its instant, microseconds; None if nothing arrives.
+
+    The last ones are known only when everything has been read or generated once.
+
+    Raises:
+        SourceError: the origin cannot be read.
+    """
+    arrivals = arrivals_of(plan, lambda bad: None)
+    match plan.shift_anchor:
+        case Anchor.FIRST:
+            return next((arrival.arrival_us for arrival in arrivals), None)
+        case Anchor.LAST_COMMENT:
+            return max((arrival.arrival_us for arrival in arrivals if arrival.topic == "comments"), default=None)
+        case Anchor.LAST:
+            return max((arrival.arrival_us for arrival in arrivals), default=None)
+
+
+def identity_of(plan: Plan) -> str:
+    """The input in words that no other input shares: kind, name, digest of the files or the generator's config.
+
+    Pace and limit are left out: a resumed run may have others.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
+    match plan.origin:
+        case CsvExport(path):
+            origin = f"CSV {path.name} sha256 {_digest(path)}"
+        case History(folder):
+            files = hashlib.sha256("".join(_digest(folder / name) for name in (COMMENTS, ARRIVALS, ACTIONS)).encode())
+            origin = f"history {folder.resolve().name} sha256 {files.hexdigest()}"
+        case Generated(config):
+            fields = " ".join(f"{name}={value}" for name, value in asdict(config).items())
+            origin = f"generator {fields}"
+    shift = "" if plan.shift_to is None else f", {plan.shift_anchor} arrival shifted to {plan.shift_to}"
+    return f"{origin}, {'with' if plan.actions else 'without'} actions, skipping {plan.skip}{shift}"
+
+
+def _of_origin(origin: Origin, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
+    match origin:
+        case CsvExport(path):
+            return by_arrival(_of_export(path, on_bad_row))
+        case History(folder):
+            # Both are sorted; at one instant the comment goes first.
+            comments, actions = _comments_of_history(folder), _actions_of_history(folder)
+            return heapq.merge(comments, actions, key=lambda arrival: arrival.arrival_us)
+        case Generated(config):
+            return generate(config)
+
+
+def _of_export(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
+    for row in read_rscience(path, on_bad_row):
+        comment, action = row.comment, row.action
+        yield Arrival(comment.event_time_us, "comments", comment.comment_id, to_json(comment), None, row.removed)
+        if action is not None:
+            yield Arrival(action.action_time_us, "actions", action.comment_id, to_json(action), None, None)
+
+
+def _comments_of_history(folder: Path) -> Iterator[Arrival]:
+    arrival_us = 0
+    try:
+        with (folder / COMMENTS).open("rb") as comments, (folder / ARRIVALS).open("rb") as notes:
+            for line, note in zip(comments, notes, strict=True):
+                value = line.removesuffix(b"\n")
+                arrival_us = max(arrival_us, int(orjson.loads(note)["arrival_us"]))
+                yield Arrival(arrival_us, "comments", key_of(value), value, None, None)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            str(folder / ARRIVALS), f"it does not belong to {COMMENTS} ({error})", "Generate the history again."
+        ) from error
+
+
+def _actions_of_history(folder: Path) -> Iterator[Arrival]:
+    arrival_us = 0
+    try:
+        with (folder / ACTIONS).open("rb") as lines:
+            for line in lines:
+                value = line.removesuffix(b"\n")
+                try:
+                    arrival_us = max(arrival_us, parse_action(value).action_time_us)
+                except InvalidRecord:
+                    pass  # it arrives with the action before it
+                yield Arrival(arrival_us, "actions", key_of(value), value, None, None)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def key_of(value: bytes) -> str:
+    """The ``comment_id`` a value names; for one that names none, a key made from its digest, so that it keeps it."""
+    try:
+        comment_id = orjson.loads(value)["comment_id"]
+    except (ValueError, KeyError, TypeError, IndexError):
+        comment_id = None
+    if isinstance(comment_id, str) and 1 <= len(comment_id) <= MAX_ID_CHARACTERS:
+        return comment_id
+    return f"unreadable-{hashlib.sha256(value).hexdigest()[:16]}"
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> SourceError:
+    return SourceError(str(path), f"{error.strerror}: {error.filename}", "Name a CSV export or a folder of `generate`.")

@@ -1,0 +1,156 @@
+"""When arrivals are due, and how all their times are moved. Pure: the clock is an argument."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from moderation.contracts import parse_action, parse_record, to_json
+from moderation.contracts.records import MAX_TIME_US
+from moderation.errors import ConfigurationError, InvalidRecord
+from moderation.sources.generator import Arrival
+
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class AtRate:
+    """A fixed number of arrivals a second, comments and actions together.
+
+    Raises:
+        ConfigurationError: the rate is not a positive number.
+    """
+
+    records_per_second: float
+
+    def __post_init__(self) -> None:
+        """Refuse a rate that never gets anywhere."""
+        _refuse_unless_positive("--rate", self.records_per_second)
+
+    def due_us(self, number: int, since_first_us: int) -> int:
+        """Microseconds after the start at which arrival ``number`` (from 0) is due."""
+        return math.ceil(number * _SECOND_US / self.records_per_second)
+
+
+@dataclass(frozen=True, slots=True)
+class AtRecordedTimes:
+    """As recorded, ``speed`` times as fast.
+
+    Raises:
+        ConfigurationError: the speed is not a positive number.
+    """
+
+    speed: float
+
+    def __post_init__(self) -> None:
+        """Refuse a speed that never gets anywhere."""
+        _refuse_unless_positive("--speed", self.speed)
+
+    def due_us(self, number: int, since_first_us: int) -> int:
+        """Microseconds after the start at which an arrival that came ``since_first_us`` after the first is due."""
+        return math.ceil(since_first_us / self.speed)
+
+
+@dataclass(frozen=True, slots=True)
+class AsFastAsPossible:
+    """Everything is due at once."""
+
+    def due_us(self, number: int, since_first_us: int) -> int:
+        """Zero: the start itself."""
+        return 0
+
+
+Pace = AtRate | AtRecordedTimes | AsFastAsPossible
+
+
+class Schedule:
+    """Hands out arrivals when they are due, in order. Time starts with the first arrival.
+
+    Args:
+        arrivals: in order of arrival; read one ahead.
+        pace: when each is due.
+    """
+
+    def __init__(self, arrivals: Iterable[Arrival], pace: Pace) -> None:
+        self._arrivals = iter(arrivals)
+        self._pace = pace
+        self._number = 0
+        self._next = next(self._arrivals, None)
+        self._first_us = self._next.arrival_us if self._next else 0
+
+    @property
+    def next_due_us(self) -> int | None:
+        """Microseconds after the start at which the next arrival is due; None when there is none left."""
+        if self._next is None:
+            return None
+        return self._pace.due_us(self._number, self._next.arrival_us - self._first_us)
+
+    def due(self, elapsed_us: int, most: int, most_bytes: int) -> list[Arrival]:
+        """Take what is due.
+
+        Args:
+            elapsed_us: microseconds since the start.
+            most: arrivals taken at most; what is due beyond them is due at the next call.
+            most_bytes: no further arrival is taken once the values taken have this many bytes.
+
+        Returns:
+            Arrivals in order; none when the next is not due yet or all are taken.
+        """
+        taken: list[Arrival] = []
+        size = 0
+        while self._next is not None and len(taken) < most and size < most_bytes:
+            if self._pace.due_us(self._number, self._next.arrival_us - self._first_us) > elapsed_us:
+                break
+            taken.append(self._next)
+            size += len(self._next.value)
+            self._number += 1
+            self._next = next(self._arrivals, None)
+        return taken
+
+
+def shifted(arrivals: Iterable[Arrival], by_us: int) -> Iterator[Arrival]:
+    """Move arrival times and the times inside the values by a constant.
+
+    A value that is no comment or action stays as it is, byte for byte. A future-dated comment is as far ahead of its
+    arrival as before.
+
+    Args:
+        arrivals: to be moved.
+        by_us: microseconds, either direction; 0 changes nothing, not even the spelling of a value.
+
+    Raises:
+        ConfigurationError: a moved time would lie outside 1970 to 9999.
+    """
+    for arrival in arrivals:
+        yield shifted_arrival(arrival, by_us) if by_us else arrival
+
+
+def shifted_arrival(arrival: Arrival, by_us: int) -> Arrival:
+    """One arrival, moved; see :func:`shifted`."""
+    value = arrival.value
+    try:
+        if arrival.topic == "actions":
+            action = parse_action(value)
+            value = to_json(replace(action, action_time_us=_moved(action.action_time_us, by_us, arrival.key)))
+        else:
+            # The clock is not judged here: a future-dated comment is moved like every other.
+            comment = parse_record(value, MAX_TIME_US)
+            value = to_json(replace(comment, event_time_us=_moved(comment.event_time_us, by_us, arrival.key)))
+    except InvalidRecord:
+        pass
+    return replace(arrival, arrival_us=arrival.arrival_us + by_us, value=value)
+
+
+def _moved(time_us: int, by_us: int, key: str) -> int:
+    moved_us = time_us + by_us
+    if not 0 <= moved_us <= MAX_TIME_US:
+        raise ConfigurationError(
+            "--shift-to", f"the time of {key} would lie outside 1970 to 9999", "Shift to another instant."
+        )
+    return moved_us
+
+
+def _refuse_unless_positive(option: str, number: float) -> None:
+    if not (math.isfinite(number) and number > 0):
+        raise ConfigurationError(option, f"{number:g} is no positive number")

@@ -1,0 +1,189 @@
+"""One run of the source: batches of what is due, sent, reported, noted. Shared by :func:`send_all` and the Faust app."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from typing import Self
+
+from moderation.adapters.topics import ACTIONS, COMMENTS, describe_topic_ids
+from moderation.contracts import MAX_RECORD_BYTES
+from moderation.settings import Settings
+from moderation.sources.generator import Arrival
+from moderation.sources.history import BadRow
+from stream.source.arrivals import arrivals_of
+from stream.source.outcome import Refused, Sent
+from stream.source.pacing import Schedule, shifted
+from stream.source.plan import Plan
+from stream.source.producer import BatchProducer
+from stream.source.progress import Progress, alone, save_progress
+from stream.source.report import DELIVERIES, REFUSALS, Delivered, DurableLines
+from stream.source.resume import begun, behind, chained
+
+BATCH_MOST_RECORDS = 5_000
+BATCH_MOST_BYTES = 16 * 1024 * 1024
+_LONGEST_WAIT_SECONDS = 0.1
+_log = logging.getLogger(__name__)
+
+
+def send_all(settings: Settings, plan: Plan, on_progress: Callable[[Sent], None]) -> Sent:
+    """Send a plan's arrivals at its pace, from where the last run stopped, and return when all are acknowledged.
+
+    Args:
+        settings: broker and topic prefix.
+        plan: what to send.
+        on_progress: told after every batch; what it raises ends the run, which can be resumed.
+
+    Returns:
+        What this run sent.
+
+    Raises:
+        ConfigurationError: the state folder belongs to another input or is in use, or a topic does not exist.
+        SourceError: the input cannot be read, or is not what was acknowledged earlier.
+        KafkaException: the broker cannot be reached or did not take a record; start again to go on.
+        OSError: report or progress cannot be written.
+    """
+    with Session(settings, plan) as session:
+        while not session.exhausted:
+            if session.send_due():
+                on_progress(session.sent)
+            else:
+                time.sleep(session.wait_seconds())
+        return session.sent
+
+
+class Session:
+    """A run under way: a context manager, used by one thread at a time. Errors are those of :func:`send_all`.
+
+    Args:
+        settings: broker and topic prefix.
+        plan: what to send.
+    """
+
+    def __init__(self, settings: Settings, plan: Plan) -> None:
+        self._bootstrap = settings.kafka_bootstrap
+        self._plan = plan
+        self._topics = {topic.name: settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)}
+        self._opened = ExitStack()
+        self._begun_seconds = 0.0
+        self._progress: Progress
+        self._schedule: Schedule
+        self._report: DurableLines
+        self._refusals: DurableLines
+        self._producer: BatchProducer
+        self.sent = Sent()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            opening.enter_context(alone(self._plan.state))
+            ids = describe_topic_ids(self._bootstrap, self._topics.values())
+            target = ", ".join(f"topic {name} with id {topic_id}" for name, topic_id in sorted(ids.items()))
+            self._progress = begun(self._plan, target)
+            arrivals = shifted(arrivals_of(self._plan, _warn_of_bad_row), self._progress.shift_us)
+            self._schedule = Schedule(behind(self._progress, arrivals, self._plan), self._plan.pace)
+            self._report = DurableLines(self._plan.state / DELIVERIES)
+            opening.callback(self._report.close)
+            self._refusals = DurableLines(self._plan.state / REFUSALS)
+            opening.callback(self._refusals.close)
+            self._producer = BatchProducer(self._bootstrap)
+            opening.callback(self._producer.close)
+            self._opened = opening.pop_all()
+        self._begun_seconds = time.monotonic()
+        self.sent = Sent(resumed_after=self._progress.arrivals)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._opened.close()
+
+    @property
+    def exhausted(self) -> bool:
+        """True when every arrival is dealt with."""
+        return self._schedule.next_due_us is None
+
+    def wait_seconds(self) -> float:
+        """Seconds until something is due, at most a tenth of one."""
+        due_us = self._schedule.next_due_us or 0
+        return min(max(due_us / 1e6 - self._elapsed_seconds(), 0.0), _LONGEST_WAIT_SECONDS)
+
+    def send_due(self) -> bool:
+        """Send one batch of what is due now; on return it is acknowledged, reported and noted.
+
+        Returns:
+            False when nothing was due.
+
+        Raises:
+            KafkaException: the broker did not take it; nothing of the batch is noted, so the next run sends it again.
+            SourceError: the input cannot be read further.
+            OSError: report or progress cannot be written.
+        """
+        batch = self._schedule.due(int(self._elapsed_seconds() * 1e6), BATCH_MOST_RECORDS, BATCH_MOST_BYTES)
+        if batch:
+            self._send(batch)
+        return bool(batch)
+
+    def _send(self, batch: list[Arrival]) -> None:
+        refused = self._refuse_too_large(batch)
+        # Actions leave when all comments ahead of them are in the topic: none is appended before its comment.
+        comments = self._deliver(COMMENTS.name, batch)
+        actions = self._deliver(ACTIONS.name, batch)
+        self._report.append(comments)
+        self._refusals.append([asdict(each) for each in refused])
+        done = self._progress
+        self._progress = replace(
+            done,
+            arrivals=done.arrivals + len(batch),
+            comments=done.comments + len(comments),
+            actions=done.actions + len(actions),
+            refused=done.refused + len(refused),
+            digest=chained(done.digest, batch),
+        )
+        save_progress(self._plan.state, self._progress)
+        self.sent = replace(
+            self.sent,
+            comments=self.sent.comments + len(comments),
+            actions=self.sent.actions + len(actions),
+            seconds=self._elapsed_seconds(),
+            refused=(*self.sent.refused, *refused),
+        )
+
+    def _refuse_too_large(self, batch: list[Arrival]) -> list[Refused]:
+        first = self._plan.skip + self._progress.arrivals + 1
+        refused = [
+            Refused(number, arrival.topic, arrival.key, len(arrival.value))
+            for number, arrival in enumerate(batch, start=first)
+            if len(arrival.value) > MAX_RECORD_BYTES
+        ]
+        for each in refused:
+            _log.warning("refused: %s", each)
+        return refused
+
+    def _deliver(self, name: str, batch: list[Arrival]) -> list[Delivered]:
+        topic = self._topics[name]
+        records = [
+            (arrival.key.encode(), arrival.value)
+            for arrival in batch
+            if arrival.topic == name and len(arrival.value) <= MAX_RECORD_BYTES
+        ]
+        answers = self._producer.send(topic, records) if records else []
+        return [
+            Delivered(
+                topic=topic,
+                partition=answer.partition,
+                offset=answer.offset,
+                sha256=hashlib.sha256(value).hexdigest(),
+                sent_us=answer.sent_us,
+                acknowledged_us=answer.acknowledged_us,
+            )
+            for (_, value), answer in zip(records, answers, strict=True)
+        ]
+
+    def _elapsed_seconds(self) -> float:
+        return time.monotonic() - self._begun_seconds
+
+
+def _warn_of_bad_row(bad: BadRow) -> None:
+    _log.warning("line %d is no comment and left out: %s", bad.line, bad.cause)

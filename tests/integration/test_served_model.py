@@ -1,0 +1,96 @@
+"""``mlflow models serve``, started as people start it, scores as the worker does."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from local.environment import inherited_environment
+from local.ports import HOST, any_free_port
+from local.stack import StackInfo
+from local.waiting import wait_until
+from moderation.adapters.model_store import open_model
+from moderation.adapters.registry import ModelVersion, Registry
+from moderation.scoring import ModerationPipeline
+from moderation.text import Lexicon
+from tests.integration.model_folders import KEY, MAX_BYTES, POLICY, TEXTS, make_folder
+
+
+def test_mlflow_models_serve_gives_the_same_scores(
+    stack: StackInfo, pipeline: ModerationPipeline, tmp_path: Path
+) -> None:
+    folder, lexicon = make_folder(tmp_path / "trained", pipeline, POLICY), Lexicon()
+    registry = Registry(stack.mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEY)
+    version = registry.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="because")
+    local = open_model(folder, lexicon, MAX_BYTES)
+    with served(stack.mlflow_url, version, tmp_path) as port:
+        status, answer = invoke(port, [[text] for text in TEXTS])
+        assert status == 200, answer
+        scores = local.kernel.score_many(TEXTS)
+        assert answer["predictions"] == [
+            {"score_ppm": score, "verdict": verdict.value, "policy_version": POLICY.policy_version}
+            for score, verdict in zip(scores.tolist(), local.policy.verdicts(scores), strict=True)
+        ]
+        assert [invoke(port, [[text]])[1]["predictions"][0]["score_ppm"] for text in TEXTS[:5]] == scores[:5].tolist()
+        assert invoke(port, []) == (200, {"predictions": []})
+        assert invoke(port, [[None]])[0] == 400
+        assert invoke(port, [[5]])[0] == 400
+
+
+def invoke(port: int, rows: Sequence[Sequence[object]]) -> tuple[int, dict[str, list[dict[str, object]]]]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    try:
+        body = json.dumps({"dataframe_split": {"columns": ["body"], "data": rows}})
+        connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+@contextmanager
+def served(mlflow_url: str, version: ModelVersion, scratch: Path) -> Iterator[int]:
+    """``mlflow models serve`` as people start it, on a free port; ended with all it started."""
+    port, log = any_free_port(), scratch / "serve.log"
+    inherited = inherited_environment()
+    environment = {
+        **inherited,
+        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}",  # it starts uvicorn by name
+        "MLFLOW_TRACKING_URI": mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONSAFEPATH": "1",
+    }
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager=local", f"--host={HOST}"]
+    command += [f"--port={port}", f"--model-uri=models:/{version.name}/{version.version}"]
+    with log.open("wb") as output:
+        process = psutil.Popen(command, cwd=scratch, env=environment, stdout=output, stderr=subprocess.STDOUT)
+
+    def ready() -> bool:
+        assert process.poll() is None, log.read_text()
+        connection = http.client.HTTPConnection(HOST, port, timeout=5)
+        try:
+            connection.request("GET", "/ping")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    try:
+        wait_until(ready, seconds=120, description=f"mlflow models serve, see {log}")
+        yield port
+    finally:
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            member.terminate()
+        for member in psutil.wait_procs(family, timeout=15)[1]:
+            member.kill()
+        assert psutil.wait_procs(family, timeout=15)[1] == []

@@ -1,0 +1,209 @@
+"""The worker on real servers: exact to the row through kills, rebalances and bad records."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy
+
+from local.layout import StackLayout
+from local.stack import StackInfo
+from local.verify import read_topic
+from local.waiting import wait_until
+from local.worker import stack_settings
+from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.topics import ensure_topics
+from moderation.bootstrap import load, register, train_to_folder
+from moderation.contracts import Comment, to_json
+from moderation.policy import parse_goal
+from moderation.settings import Settings
+from tests.integration.workers import SpeedLayerUnderTest, speed_layer
+
+MODEL_NAME = "worker-tests"
+Record = tuple[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def model(
+    stack: StackInfo, small_corpus: tuple[list[str], list[int]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A registered, certified production model, and the migrated database."""
+    engine = sqlalchemy.create_engine(stack.postgres_url)
+    migrate(engine)
+    engine.dispose()
+    folder = tmp_path_factory.mktemp("model")
+    settings = base_settings(stack, "")
+    rows = zip(*small_corpus, strict=True)
+    labelled = ((Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(rows))
+    goals = [parse_goal("precision>=0.9"), parse_goal("review_share<=0.2")]
+    train_to_folder(labelled, folder, goals, settings, folds=3)
+    assert register(folder, settings, "for tests") == ("1", True)
+    return folder
+
+
+def base_settings(stack: StackInfo, prefix: str) -> Settings:
+    settings = stack_settings(StackLayout(stack.root), stack, topic_prefix=prefix)
+    return settings.model_copy(update={"model_name": MODEL_NAME, "batch_most_records": 200})
+
+
+@pytest.fixture
+def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
+    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
+        yield layer
+
+
+def comments(count: int, start: int = 0) -> list[Record]:
+    bodies = ("Nice study, thanks.", "you idiot!!! {}", "FREE money at http://spam.example/{}", "Source? {}")
+    made = [
+        Comment(f"c{n}", ("science", "cooking")[n % 2], bodies[n % 4].format(n), 1_700_000_000_000_000 + n)
+        for n in range(start, start + count)
+    ]
+    return [(comment.comment_id, to_json(comment)) for comment in made]
+
+
+def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderTest, model: Path) -> None:
+    sent = comments(500)
+    layer.produce(sent)
+    worker = layer.start_worker()
+    layer.wait_accounted(500)
+    assert layer.verdict().is_exact
+
+    opened = load(model, layer.settings)
+    bodies = {key: json.loads(value)["body"] for key, value in sent}
+    expected = dict(zip(bodies, opened.kernel.score_many(list(bodies.values())).tolist(), strict=True))
+    with psycopg.connect(layer.database_url) as connection:
+        rows = connection.execute(
+            "SELECT comment_id, score_ppm, verdict, model_version, policy_version, kernel_version, fate, reasons "
+            "FROM speed.decisions WHERE topic_id = %s",
+            (layer.topic_id,),
+        ).fetchall()
+        served = connection.execute(
+            "SELECT partition, from_offset, model_version FROM speed.served WHERE topic_id = %s", (layer.topic_id,)
+        ).fetchall()
+    assert {row[0]: row[1] for row in rows} == expected
+    assert {row[3:7] for row in rows} == {("1", opened.policy.policy_version, "1", "counted")}
+    assert {row[2] for row in rows} == {"allow", "remove"}
+    assert all((row[7] is None) == (row[2] == "allow") for row in rows)
+    assert sorted(served) == [(partition, 0, "1") for partition in range(4)]
+
+    # A clean stop publishes everything and notes it.
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+    with psycopg.connect(layer.database_url) as connection:
+        behind = connection.execute(
+            "SELECT count(*) FROM speed.source_offsets WHERE topic_id = %s AND published_next <> next",
+            (layer.topic_id,),
+        ).fetchone()
+    assert behind == (0,)
+    prefix = layer.settings.topic_prefix
+    published = read_topic(layer.settings.kafka_bootstrap, prefix + "decisions").values()
+    assert {(d["comment_id"], d["score_ppm"]) for d in map(json.loads, published)} == set(expected.items())
+    assert len(published) == 500
+    alerts = [json.loads(value) for value in read_topic(layer.settings.kafka_bootstrap, prefix + "alerts").values()]
+    assert {alert["decision"]["comment_id"] for alert in alerts} == {row[0] for row in rows if row[2] != "allow"}
+    assert all(alert["reasons"] for alert in alerts)
+
+
+def test_one_percent_of_malformed_records_become_dead_letters_and_stop_nothing(layer: SpeedLayerUnderTest) -> None:
+    broken = [b"", b"not json", b"[]", b"{}", b'{"schema_version":1}', b"\0", b"\xff\xfe", b"[" * 3_000, b"7", b'"x"']
+    sent = comments(2_000)
+    for place, value in enumerate(broken * 2):
+        sent.insert(place * 100, (f"broken{place}", value))
+    layer.start_worker()
+    layer.produce(sent)
+    layer.wait_accounted(len(sent))
+    found = layer.verdict()
+    assert found.is_exact
+    assert (found.decisions, found.dead_letters) == (2_000, 20)
+    with psycopg.connect(layer.database_url) as connection:
+        reasons = connection.execute(
+            "SELECT reason, raw_length FROM speed.dead_letters WHERE topic_id = %s", (layer.topic_id,)
+        ).fetchall()
+    assert Counter(reason for reason, _ in reasons) == {
+        "empty": 2,
+        "not_json": 8,
+        "not_an_object": 6,
+        "schema_version": 4,
+    }
+    assert sorted(length for _, length in reasons) == sorted(map(len, broken * 2))
+
+
+def test_three_kills_lose_nothing_and_double_nothing(layer: SpeedLayerUnderTest) -> None:
+    total = 0
+    for round_number in range(3):
+        worker = layer.start_worker()
+        total += layer.produce(comments(3_000, start=round_number * 3_000))
+        wait_until(
+            lambda before=round_number * 3_000: layer.accounted() > before,  # type: ignore[misc]
+            seconds=60,
+            description="the worker stores something",
+        )
+        worker.kill()
+        worker.wait(10)
+    layer.start_worker()
+    layer.wait_accounted(total)
+    found = layer.verdict()
+    assert found.is_exact, found
+    assert found.decisions == 9_000
+    _every_decision_is_published(layer, 9_000)
+
+
+def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTest) -> None:
+    first = layer.start_worker()
+    layer.produce(comments(1_000))
+    layer.wait_accounted(1_000)
+    second = layer.start_worker()
+    layer.produce(comments(4_000, start=1_000))
+    layer.wait_accounted(5_000)
+    wait_until(
+        lambda: "deciding with" in (layer.folder / "worker-1.log").read_text(),
+        seconds=60,
+        description="the second worker runs",
+    )
+    first.kill()
+    layer.produce(comments(2_000, start=5_000))
+    layer.wait_accounted(7_000)
+    assert second.poll() is None
+    assert layer.verdict().is_exact
+
+
+def test_a_topic_made_anew_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
+    from confluent_kafka.admin import AdminClient
+
+    layer.produce(comments(50))
+    worker = layer.start_worker()
+    layer.wait_accounted(50)
+    worker.kill()
+    worker.wait(10)
+    admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap})
+    for future in admin.delete_topics([layer.topic]).values():
+        future.result(30)
+    wait_until(
+        lambda: layer.topic not in admin.list_topics(timeout=10).topics, seconds=30, description="the topic is gone"
+    )
+    ensure_topics(layer.settings.kafka_bootstrap, prefix=layer.settings.topic_prefix)
+    refused = layer.start_worker()
+    assert refused.wait(60) == 78
+    assert "was made anew" in (layer.folder / "worker-1.log").read_text()
+
+
+def _every_decision_is_published(layer: SpeedLayerUnderTest, count: int) -> None:
+    """Each key has been published, and all values of one key and offset are equal."""
+
+    def published() -> dict[tuple[int, int], set[bytes]]:
+        values: dict[tuple[int, int], set[bytes]] = {}
+        topic = layer.settings.topic_prefix + "decisions"
+        for value in read_topic(layer.settings.kafka_bootstrap, topic).values():
+            fields = json.loads(value)
+            values.setdefault((fields["partition"], fields["offset"]), set()).add(value)
+        return values
+
+    wait_until(lambda: len(published()) == count, seconds=30, description="every decision is published")
+    assert {len(values) for values in published().values()} == {1}

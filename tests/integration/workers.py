@@ -1,0 +1,113 @@
+"""A speed layer of a test's own: topics with a prefix, and worker processes that are ended with the test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import psycopg
+from confluent_kafka import Producer
+
+from local.verify import Delivered, Verdict, verify
+from local.waiting import wait_until
+from local.worker import settings_environment
+from moderation.adapters.topics import describe_topic_ids, topic_uuid
+from moderation.settings import Settings, required
+
+
+class SpeedLayerUnderTest:
+    """Starts and ends workers, produces records, and asks the oracle."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.topic = settings.topic_prefix + "comments"
+        self.database_url = required(settings.database_url, "database_url")
+        self.topic_id = str(topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic]))
+        self.delivered: list[Delivered] = []
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """Start one worker process; its log is ``worker-N.log`` in the test's folder."""
+        log = self.folder / f"worker-{len(self.workers)}.log"
+        with log.open("wb") as output:
+            worker = self._popen(output)
+        self.workers.append(worker)
+        return worker
+
+    def _popen(self, output: BinaryIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "--without-web", "-l", "info"],
+            cwd=self.folder,
+            env={**os.environ, **settings_environment(self.settings)},  # noqa: TID251 - a child needs the parent's
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+
+    def produce(self, values: Iterable[tuple[str, bytes]]) -> int:
+        """Send (key, value) pairs and wait for every delivery report; returns how many."""
+        producer = Producer(
+            {
+                "bootstrap.servers": self.settings.kafka_bootstrap,
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+                "log_level": 2,
+            }
+        )
+        before = len(self.delivered)
+        sent = 0
+        for key, value in values:
+            producer.produce(self.topic, value, key=key, on_delivery=self._note)
+            producer.poll(0)
+            sent += 1
+        assert producer.flush(60) == 0
+        assert len(self.delivered) - before == sent
+        return sent
+
+    def accounted(self) -> int:
+        """How many offsets the ledger accounts for."""
+        with psycopg.connect(self.database_url) as connection:
+            row = connection.execute(
+                "SELECT coalesce(sum(next - first), 0) FROM speed.source_offsets WHERE topic_id = %s", (self.topic_id,)
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def wait_accounted(self, count: int, seconds: float = 90) -> None:
+        """Wait until the ledger accounts for this many offsets, or a worker ended for good."""
+        wait_until(lambda: self.accounted() >= count, seconds=seconds, description=f"{count} offsets accounted for")
+
+    def verdict(self) -> Verdict:
+        """What the oracle says."""
+        return verify(self.settings.kafka_bootstrap, self.topic, self.database_url, self.topic_id, self.delivered)
+
+    def stop(self) -> None:
+        """End every worker, at once."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGKILL)
+            worker.wait(30)
+
+    def _note(self, error: object, message: object) -> None:
+        import hashlib
+
+        assert error is None, error
+        partition, offset, value = message.partition(), message.offset(), message.value()  # type: ignore[attr-defined]
+        self.delivered.append(Delivered(partition, offset, hashlib.sha256(value).hexdigest()))
+
+
+@contextmanager
+def speed_layer(settings: Settings, folder: Path) -> Iterator[SpeedLayerUnderTest]:
+    """A speed layer whose workers end with the block."""
+    layer = SpeedLayerUnderTest(settings, folder)
+    try:
+        yield layer
+    finally:
+        layer.stop()
