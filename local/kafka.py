@@ -15,11 +15,11 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from local.environment import inherited_environment
-from local.errors import StackError
 from local.layout import StackLayout
 from local.ports import HOST
 from local.programs import Program
 from moderation.adapters.topics import RECORD_BATCH_MAX_BYTES, RETENTION_MS
+from moderation.errors import StackError
 
 NAME = "kafka"
 HEAP_MAX = "512m"

@@ -19,11 +19,10 @@ import psycopg
 from psycopg import sql
 
 from local.environment import inherited_environment
-from local.errors import StackError
 from local.layout import StackLayout
 from local.ports import HOST
 from local.programs import Account, Program
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, StackError
 
 NAME = "postgres"
 ADMIN_ROLE = "moderation"

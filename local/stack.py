@@ -15,7 +15,6 @@ from pathlib import Path
 
 from local import kafka, mlflow_server, postgres, prerequisites, processes
 from local.credentials import Credentials, load, load_or_create
-from local.errors import StackError
 from local.jars import provide
 from local.layout import StackLayout
 from local.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
@@ -25,7 +24,7 @@ from local.starting import Progress, bring_up, silent
 from local.supervisor import ENDED, Supervisor, read_state
 from local.waiting import wait_until
 from moderation.adapters.topics import ensure_topics
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, StackError
 
 _STOP_SECONDS = 60.0
 _KILL_SECONDS = 10.0

@@ -8,12 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from threading import Event
 
-from local.errors import StackError
 from local.layout import StackLayout
 from local.programs import Program
 from local.run_with_backoff import State
 from local.supervisor import ENDED, RUNNING, Supervisor, read_state
 from local.waiting import wait_until
+from moderation.errors import StackError
 
 Progress = Callable[[str, str], None]
 """Told a part's name and what happens to it."""

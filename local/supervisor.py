@@ -22,12 +22,12 @@ from xmlrpc.client import Fault, ServerProxy, Transport
 from local import run_with_backoff
 from local.credentials import write_private
 from local.environment import MARKER, inherited_environment
-from local.errors import StackError
 from local.layout import StackLayout
 from local.ports import HOST
 from local.programs import Program
 from local.run_with_backoff import UNREADABLE_SPECIFICATION, Specification, State
 from local.waiting import wait_until
+from moderation.errors import StackError
 
 RUNNING = ("STARTING", "RUNNING")
 UNDER_WAY = (*RUNNING, "BACKOFF", "STOPPING")

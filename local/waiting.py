@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from local.errors import StackError
+from moderation.errors import StackError
 
 
 def wait_until(

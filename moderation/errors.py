@@ -7,13 +7,15 @@
     ├── TrainingError              stop: the examples cannot carry a model
     ├── GoalUnmet                  stop: a policy goal cannot be met; carries the best that can
     ├── ModelRefused               stop, or keep serving the old model: an artifact failed verification
+    ├── RegistryUnavailable        transient: keep what is open and ask again, with bounded back-off
+    ├── StackError                 stop: a part of the local stack does not start, or does not end
     ├── LedgerUnsafe               stop: the database could lose what it acknowledged, or is not migrated
     ├── SourceRefused              stop: the topic is not the one the ledger accounts for, or has lost records
     └── FenceLost                  leave the process: another worker owns the partition now
 
-None of these may be retried unchanged: each needs another input. FenceLost alone heals by itself: the supervisor
-starts the process again and the group gives it what is free. Anything outside the tree is a defect of ours and ends
-the process.
+Only RegistryUnavailable may be retried unchanged; the others need another input. FenceLost heals by itself: the
+supervisor starts the process again and the group gives it what is free. Anything outside the tree is a defect of
+ours and ends the process.
 """
 
 from __future__ import annotations
@@ -75,6 +77,14 @@ class GoalUnmet(ModerationError):
 
 class ModelRefused(ModerationError):
     """A model artifact is missing, damaged, altered, of another kernel, or holds a type that is not trusted."""
+
+
+class RegistryUnavailable(ModerationError):
+    """The registry cannot be reached, or does not do what it is asked. Keep what is open; ask again."""
+
+
+class StackError(ModerationError):
+    """A part of the local stack does not start, does not answer in time, or does not end."""
 
 
 class LedgerUnsafe(ModerationError):

@@ -6,8 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from moderation.adapters.registry.connection import RegistryUnavailable
-from moderation.errors import ModelRefused
+from moderation.errors import ModelRefused, RegistryUnavailable
 from stream.processor import ServingModel
 
 _log = logging.getLogger(__name__)

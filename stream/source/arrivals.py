@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -60,27 +60,6 @@ def anchor_us(plan: Plan) -> int | None:
             return max((arrival.arrival_us for arrival in arrivals), default=None)
 
 
-def identity_of(plan: Plan) -> str:
-    """The input in words that no other input shares: kind, name, digest of the files or the generator's config.
-
-    Pace and limit are left out: a resumed run may have others.
-
-    Raises:
-        SourceError: a file cannot be read.
-    """
-    match plan.origin:
-        case CsvExport(path):
-            origin = f"CSV {path.name} sha256 {_digest(path)}"
-        case History(folder):
-            files = hashlib.sha256("".join(_digest(folder / name) for name in (COMMENTS, ARRIVALS, ACTIONS)).encode())
-            origin = f"history {folder.resolve().name} sha256 {files.hexdigest()}"
-        case Generated(config):
-            fields = " ".join(f"{name}={value}" for name, value in asdict(config).items())
-            origin = f"generator {fields}"
-    shift = "" if plan.shift_to is None else f", {plan.shift_anchor} arrival shifted to {plan.shift_to}"
-    return f"{origin}, {'with' if plan.actions else 'without'} actions, skipping {plan.skip}{shift}"
-
-
 def _of_origin(origin: Origin, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
     match origin:
         case CsvExport(path):
@@ -110,7 +89,7 @@ def _comments_of_history(folder: Path) -> Iterator[Arrival]:
                 arrival_us = max(arrival_us, int(orjson.loads(note)["arrival_us"]))
                 yield Arrival(arrival_us, "comments", key_of(value), value, None, None)
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(
             str(folder / ARRIVALS), f"it does not belong to {COMMENTS} ({error})", "Generate the history again."
@@ -123,13 +102,11 @@ def _actions_of_history(folder: Path) -> Iterator[Arrival]:
         with (folder / ACTIONS).open("rb") as lines:
             for line in lines:
                 value = line.removesuffix(b"\n")
-                try:
+                with suppress(InvalidRecord):  # a broken one arrives with the action before it
                     arrival_us = max(arrival_us, parse_action(value).action_time_us)
-                except InvalidRecord:
-                    pass  # it arrives with the action before it
                 yield Arrival(arrival_us, "actions", key_of(value), value, None, None)
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable(folder, error) from error
 
 
 def key_of(value: bytes) -> str:
@@ -143,13 +120,6 @@ def key_of(value: bytes) -> str:
     return f"unreadable-{hashlib.sha256(value).hexdigest()[:16]}"
 
 
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: OSError) -> SourceError:
+def unreadable(path: Path, error: OSError) -> SourceError:
+    """The error for an origin that the file system does not give."""
     return SourceError(str(path), f"{error.strerror}: {error.filename}", "Name a CSV export or a folder of `generate`.")

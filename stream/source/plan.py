@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -66,7 +66,7 @@ class Plan:
 
     origin: Origin
     state: Path
-    pace: Pace = AsFastAsPossible()
+    pace: Pace = field(default_factory=AsFastAsPossible)
     actions: bool = True
     skip: int = 0
     limit: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from moderation.adapters.topics import RECORD_BATCH_MAX_BYTES
 _DELIVERY_SECONDS = 120
 _POLL_EVERY = 500
 _FULL_SECONDS = 0.05
+_log = logging.getLogger(__name__)
 
 
 class Acknowledged:
@@ -55,7 +57,8 @@ class BatchProducer:
                 "message.max.bytes": RECORD_BATCH_MAX_BYTES,
                 "delivery.timeout.ms": _DELIVERY_SECONDS * 1_000,
                 "log_level": 4,
-            }
+            },
+            logger=_log,
         )
 
     def send(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> list[Acknowledged]:

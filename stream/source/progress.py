@@ -3,8 +3,7 @@
 ``progress.json`` is replaced after each batch that the broker acknowledged and the report has on disk, so it never
 counts a record that may be missing. A crash between acknowledgement and replacement makes the next run send that
 batch again, byte for byte the same: at most the unacknowledged tail arrives twice, which the system counts as
-duplicates. Nothing
-is skipped.
+duplicates. Nothing is skipped.
 """
 
 from __future__ import annotations

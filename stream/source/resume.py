@@ -9,7 +9,8 @@ from itertools import islice
 
 from moderation.errors import SourceError
 from moderation.sources.generator import Arrival
-from stream.source.arrivals import anchor_us, identity_of
+from stream.source.arrivals import anchor_us
+from stream.source.identity import identity_of
 from stream.source.plan import Plan
 from stream.source.progress import Progress, load_progress, refuse_other_input, save_progress
 

@@ -1,4 +1,4 @@
-"""One run of the source: batches of what is due, sent, reported, noted. Shared by :func:`send_all` and the Faust app."""
+"""One run of the source: what is due is sent, reported and noted. :func:`send_all` and the Faust app share it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from moderation.sources.generator import Arrival
 from moderation.sources.history import BadRow
 from stream.source.arrivals import arrivals_of
 from stream.source.outcome import Refused, Sent
-from stream.source.pacing import Schedule, shifted
+from stream.source.pacing import Schedule
 from stream.source.plan import Plan
 from stream.source.producer import BatchProducer
 from stream.source.progress import Progress, alone, save_progress
 from stream.source.report import DELIVERIES, REFUSALS, Delivered, DurableLines
 from stream.source.resume import begun, behind, chained
+from stream.source.shifting import shifted
 
 BATCH_MOST_RECORDS = 5_000
 BATCH_MOST_BYTES = 16 * 1024 * 1024

@@ -21,7 +21,6 @@ from psycopg import sql
 
 from local.credentials import load_or_create
 from local.environment import MARKER
-from local.errors import StackError
 from local.kafka import answers
 from local.layout import StackLayout
 from local.ports import DEFAULT_PORTS, HOST, any_free_port
@@ -39,7 +38,7 @@ from moderation.adapters.topics import (
     describe_topic_ids,
     ensure_topics,
 )
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, StackError
 
 _QUIET = {"log_level": 2}
 

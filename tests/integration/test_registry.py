@@ -18,8 +18,8 @@ from local.ports import HOST, any_free_port
 from local.stack import StackInfo
 from moderation.adapters.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG
 from moderation.adapters.model_store import OpenModel, open_model
-from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry, RegistryUnavailable
-from moderation.errors import ConfigurationError, ModelRefused
+from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry
+from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavailable
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon

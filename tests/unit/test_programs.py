@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import StackError
 from local.layout import StackLayout
 from local.packages import check_packages
 from local.prerequisites import check_disk, check_memory, check_open_files
 from local.programs import Program, in_start_order, levels
 from local.waiting import wait_until
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, StackError
 
 
 def _program(name: str, *depends_on: str) -> Program:

@@ -1,7 +1,7 @@
 """The ledger: one fenced transaction per batch. PostgreSQL is the truth, the Kafka offset a hint.
 
 A batch moves each of its partitions from ``lo`` to ``hi`` if and only if the partition still stands at ``lo``, and
-holds exactly ``hi - lo`` rows: decisions and dead letters together. Whoever lost a partition in between changes nothing.
+holds exactly ``hi - lo`` rows, decisions and dead letters together. Whoever lost a partition meanwhile changes nothing.
 """
 
 from __future__ import annotations

@@ -1,0 +1,40 @@
+"""What makes two inputs the same."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+
+from moderation.sources.recorded import ACTIONS, ARRIVALS, COMMENTS
+from stream.source.arrivals import unreadable
+from stream.source.plan import CsvExport, Generated, History, Plan
+
+
+def identity_of(plan: Plan) -> str:
+    """The input in words that no other input shares: kind, name, digest of the files or the generator's config.
+
+    Pace and limit are left out: a resumed run may have others.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
+    match plan.origin:
+        case CsvExport(path):
+            origin = f"CSV {path.name} sha256 {_digest(path)}"
+        case History(folder):
+            files = hashlib.sha256("".join(_digest(folder / name) for name in (COMMENTS, ARRIVALS, ACTIONS)).encode())
+            origin = f"history {folder.resolve().name} sha256 {files.hexdigest()}"
+        case Generated(config):
+            fields = " ".join(f"{name}={value}" for name, value in asdict(config).items())
+            origin = f"generator {fields}"
+    shift = "" if plan.shift_to is None else f", {plan.shift_anchor} arrival shifted to {plan.shift_to}"
+    return f"{origin}, {'with' if plan.actions else 'without'} actions, skipping {plan.skip}{shift}"
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from error
