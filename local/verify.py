@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 Place = tuple[int, int]
 _IDLE_SECONDS = 30.0
+_POLL_SECONDS = 0.2  # consume() waits this long for a full thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,13 @@ def read_topic(bootstrap: str, topic: str) -> dict[Place, bytes]:
                 ends[partition] = high
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
         values: dict[Place, bytes] = {}
+        heard = time.monotonic()
         reached: dict[int, int] = dict.fromkeys(ends, 0)
         while any(reached[partition] < end for partition, end in ends.items()):
-            messages = consumer.consume(1_000, timeout=_IDLE_SECONDS)
-            if not messages:
+            messages = consumer.consume(1_000, timeout=_POLL_SECONDS)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _IDLE_SECONDS:
                 raise TimeoutError(f"topic {topic} gave nothing for {_IDLE_SECONDS} s before its end")
             for message in messages:
                 if message.error() is not None:

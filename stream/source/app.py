@@ -16,10 +16,12 @@ import faust
 from moderation.settings import Settings
 from stream.exit_codes import leave
 from stream.source.plan import Plan
-from stream.source.session import Session
+from stream.source.session import BATCH_MOST_RECORDS, Session
 
 T = TypeVar("T")
 TICK_SECONDS = 0.1
+# How long one tick may work through a backlog of full batches.
+_BACKLOG_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -58,9 +60,10 @@ class SourceLayer:
             self._is_open = True
             if self._session.sent.resumed_after:
                 _log.info("going on behind %d arrivals already sent", self._session.sent.resumed_after)
-        until = time.monotonic() + TICK_SECONDS
-        while not self._stopping.is_set() and self._session.send_due() and time.monotonic() < until:
-            pass
+        until = time.monotonic() + _BACKLOG_SECONDS
+        while not self._stopping.is_set() and time.monotonic() < until:
+            if self._session.send_due() < BATCH_MOST_RECORDS:
+                break  # what comes due from now on is for the next tick
         return not self._stopping.is_set() and self._session.exhausted
 
     def _close(self) -> None:
@@ -90,6 +93,8 @@ def source_app(settings: Settings, plan: Plan) -> faust.App:
         plan: what to send.
     """
     layer = SourceLayer(settings, plan)
+    # A tick that outlasts its interval is back-pressure, not a fault.
+    logging.getLogger("mode.timers").setLevel(logging.ERROR)
     state = settings.state_folder.resolve() / "faust-source"
     state.mkdir(parents=True, exist_ok=True)
     app = faust.App(

@@ -14,7 +14,7 @@ from moderation.sources.generator import Arrival
 
 MOST_IN_MEMORY = 50_000
 _HEAD = struct.Struct("<q?II")
-_MOST_RUNS = 200
+_MOST_RUNS = 100
 
 
 def by_arrival(arrivals: Iterable[Arrival], most_in_memory: int = MOST_IN_MEMORY) -> Iterator[Arrival]:
@@ -29,25 +29,35 @@ def by_arrival(arrivals: Iterable[Arrival], most_in_memory: int = MOST_IN_MEMORY
         most_in_memory: arrivals of one run, at least 1; memory needed is about their values' size.
     """
     source = iter(arrivals)
-    with ExitStack() as files:
-        runs: list[Iterator[Arrival]] = []
-        size = most_in_memory
-        while run := list(islice(source, size)):
+    files = ExitStack()
+    runs: list[Iterator[Arrival]] = []
+    try:
+        while run := list(islice(source, most_in_memory)):
             run.sort(key=_time)
-            if not runs and len(run) < size:
+            if not runs and len(run) < most_in_memory:
                 yield from run
                 return
-            runs.append(_spilled(run, files.enter_context(tempfile.TemporaryFile())))
-            if len(runs) % _MOST_RUNS == 0:
-                size *= 2  # open files are bounded too
+            runs.append(_spilled(run, files.enter_context(_scratch())))
+            if len(runs) == _MOST_RUNS:
+                merged = _scratch()
+                # The first in the list, so that it stays ahead of later runs at the same instant.
+                runs = [_spilled(heapq.merge(*runs, key=_time), merged)]
+                files.close()
+                files.enter_context(merged)
         yield from heapq.merge(*runs, key=_time)
+    finally:
+        files.close()
 
 
 def _time(arrival: Arrival) -> int:
     return arrival.arrival_us
 
 
-def _spilled(run: list[Arrival], file: IO[bytes]) -> Iterator[Arrival]:
+def _scratch() -> IO[bytes]:
+    return tempfile.TemporaryFile()
+
+
+def _spilled(run: Iterable[Arrival], file: IO[bytes]) -> Iterator[Arrival]:
     for arrival in run:
         key = arrival.key.encode()
         head = _HEAD.pack(arrival.arrival_us, arrival.topic == "actions", len(key), len(arrival.value))

@@ -28,6 +28,8 @@ from stream.source.shifting import shifted
 BATCH_MOST_RECORDS = 5_000
 BATCH_MOST_BYTES = 16 * 1024 * 1024
 _LONGEST_WAIT_SECONDS = 0.1
+# A broker that is down is asked twice a second, not twenty times.
+_PATIENT = {"reconnect.backoff.ms": "500", "reconnect.backoff.max.ms": "5000"}
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ class Session:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             opening.enter_context(alone(self._plan.state))
-            ids = describe_topic_ids(self._bootstrap, self._topics.values())
+            ids = describe_topic_ids(self._bootstrap, self._topics.values(), configuration=_PATIENT)
             target = ", ".join(f"topic {name} with id {topic_id}" for name, topic_id in sorted(ids.items()))
             self._progress = begun(self._plan, target)
             arrivals = shifted(arrivals_of(self._plan, _warn_of_bad_row), self._progress.shift_us)
@@ -110,11 +112,11 @@ class Session:
         due_us = self._schedule.next_due_us or 0
         return min(max(due_us / 1e6 - self._elapsed_seconds(), 0.0), _LONGEST_WAIT_SECONDS)
 
-    def send_due(self) -> bool:
+    def send_due(self) -> int:
         """Send one batch of what is due now; on return it is acknowledged, reported and noted.
 
         Returns:
-            False when nothing was due.
+            How many arrivals that were; 0 when nothing was due.
 
         Raises:
             KafkaException: the broker did not take it; nothing of the batch is noted, so the next run sends it again.
@@ -124,7 +126,7 @@ class Session:
         batch = self._schedule.due(int(self._elapsed_seconds() * 1e6), BATCH_MOST_RECORDS, BATCH_MOST_BYTES)
         if batch:
             self._send(batch)
-        return bool(batch)
+        return len(batch)
 
     def _send(self, batch: list[Arrival]) -> None:
         refused = self._refuse_too_large(batch)

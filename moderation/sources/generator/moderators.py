@@ -6,9 +6,9 @@ import math
 from random import Random
 
 from moderation.contracts import Action, ActionKind, Comment
+from moderation.sources.generator.community import Community
 from moderation.sources.generator.config import HOUR_US
 from moderation.sources.generator.kinds import Kind, removal_probability, removal_reason
-from moderation.sources.generator.tables import Community
 
 AUDIT_PROBABILITY = 0.02
 _MEDIAN_DELAY_US = 3 * HOUR_US

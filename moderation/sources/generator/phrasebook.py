@@ -9,8 +9,8 @@ from string import Formatter
 from typing import TypeVar
 
 from moderation.sources.generator import drifted_words, kind_phrases, words
+from moderation.sources.generator.community import Community
 from moderation.sources.generator.disguises import disguised
-from moderation.sources.generator.tables import Community
 
 Draw = Callable[[], str]
 Template = tuple[str | Draw, ...]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from random import Random
 
+from moderation.sources.generator.community import Community
 from moderation.sources.generator.config import DAY_US, HOUR_US
-from moderation.sources.generator.tables import Community
 
 _WEEKDAY = (1.06, 1.08, 1.05, 1.02, 0.96, 0.88, 0.95)  # Monday first; seven in sum
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday

@@ -10,10 +10,10 @@ from random import Random
 from moderation.contracts import Comment
 from moderation.sources.generator.authors import Authors
 from moderation.sources.generator.communities import COMMUNITIES
+from moderation.sources.generator.community import Community
 from moderation.sources.generator.config import HOUR_US, TrafficConfig
 from moderation.sources.generator.kinds import KIND_WEIGHTS, Kind
 from moderation.sources.generator.rhythm import hourly_rate, poisson
-from moderation.sources.generator.tables import Community
 from moderation.sources.generator.writer import Writer
 
 RAID_HOURS = (14, 15)  # of the raid day, counted from the day's start

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 from random import Random
 
+from moderation.sources.generator.community import Community
 from moderation.sources.generator.disguises import mistyped
 from moderation.sources.generator.kinds import BAD_KINDS, Kind
 from moderation.sources.generator.novelties import Novelties
 from moderation.sources.generator.phrasebook import Phrasebook
-from moderation.sources.generator.tables import Community
 
 _SHORT = 0.09
 _MOST_SENTENCES = 18

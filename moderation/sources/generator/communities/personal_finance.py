@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from moderation.sources.generator.community import Community
 from moderation.sources.generator.kinds import Kind
-from moderation.sources.generator.tables import Community, lines, terms
+from moderation.sources.generator.tables import lines, terms
 
 PERSONAL_FINANCE = Community(
     name="personal-finance",

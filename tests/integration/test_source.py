@@ -1,0 +1,283 @@
+"""The source on a real broker: what it sent is there once, where it belongs, and where it says it is."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import orjson
+import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from confluent_kafka import Consumer, TopicPartition
+
+from local.environment import inherited_environment
+from local.stack import StackInfo
+from local.waiting import wait_until
+from moderation.adapters.topics import ACTIONS, COMMENTS, ensure_topics
+from moderation.contracts import MAX_RECORD_BYTES
+from moderation.errors import ConfigurationError
+from moderation.settings import Settings
+from moderation.sources import recorded
+from moderation.sources.generator import Arrival, TrafficConfig, generate
+from stream.source import AtRate, AtRecordedTimes, Generated, History, Plan, Refused, Sent, read_report, send_all
+from stream.source.arrivals import arrivals_of
+from stream.source.progress import PROGRESS, load_progress
+from stream.source.session import BATCH_MOST_RECORDS
+from tests.conftest import ROOT, refuse_bad_row
+
+CONFIG = TrafficConfig(days=4, comments_per_day=2_000, broken_share=0.05, duplicate_share=0.05, edit_share=0.05)
+SMALL = TrafficConfig(days=1, comments_per_day=300)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A record as a plain consumer reads it."""
+
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+    append_ms: int
+
+
+@pytest.fixture
+def settings(stack: StackInfo, topic_prefix: str) -> Settings:
+    ensure_topics(stack.kafka_bootstrap, [COMMENTS, ACTIONS], prefix=topic_prefix)
+    return Settings(kafka_bootstrap=stack.kafka_bootstrap, topic_prefix=topic_prefix)
+
+
+def nothing(sent: Sent) -> None:
+    pass
+
+
+def arrivals(plan: Plan, topic: str) -> list[Arrival]:
+    return [each for each in arrivals_of(plan, refuse_bad_row) if each.topic == topic]
+
+
+def records(settings: Settings, topic: str) -> list[Found]:
+    """Everything in a topic, partition by partition."""
+    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "test", "log_level": 2})
+    found = []
+    try:
+        for partition in range(COMMENTS.partitions):
+            place = TopicPartition(settings.topic_prefix + topic, partition, 0)
+            _, end = consumer.get_watermark_offsets(place, timeout=20)
+            consumer.assign([place])
+            for offset in range(end):
+                message = consumer.poll(20)
+                assert message is not None
+                assert message.error() is None
+                assert message.offset() == offset, "idempotent and not transactional: no holes"
+                key, value = message.key(), message.value()
+                assert isinstance(key, bytes)
+                assert isinstance(value, bytes), "a value without bytes is no tombstone"
+                found.append(Found(partition, offset, key.decode(), value, message.timestamp()[1]))
+    finally:
+        consumer.close()
+    return found
+
+
+def pairs(found: list[Found] | list[Arrival]) -> Counter[tuple[str, bytes]]:
+    return Counter((each.key, each.value) for each in found)
+
+
+@contextmanager
+def started(settings: Settings, state: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """``python -m stream.source`` on generated traffic, ended at the latest when the block is left."""
+    shares = {"broken": "0.05", "duplicate": "0.05", "edited": "0.05", "days": "4", "comments-per-day": "2000"}
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "stream.source", "--generate", "--state", str(state), *options),
+            *(word for name, value in shares.items() for word in (f"--{name}", value)),
+        ],
+        cwd=ROOT,
+        env={
+            **inherited_environment(),
+            "MODERATION_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+            "MODERATION_TOPIC_PREFIX": settings.topic_prefix,
+            "MODERATION_STATE_FOLDER": str(state / "scratch"),
+        },
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_arrivals(state: Path, count: int) -> None:
+    def reached() -> bool:
+        progress = load_progress(state)
+        return progress is not None and progress.arrivals >= count
+
+    wait_until(reached, seconds=30, description=f"{count} arrivals", interval_seconds=0.02)
+
+
+def test_every_arrival_is_there_once_with_its_key_its_bytes_and_the_partition_of_murmur2(
+    settings: Settings, tmp_path: Path
+) -> None:
+    plan = Plan(Generated(CONFIG), tmp_path)
+    seen: list[Sent] = []
+    sent = send_all(settings, plan, seen.append)
+    partitions = list(range(COMMENTS.partitions))
+    partition_of = DefaultPartitioner()
+    for topic, count in (("comments", sent.comments), ("actions", sent.actions)):
+        expected, found = arrivals(plan, topic), records(settings, topic)
+        assert len(expected) == count
+        assert pairs(found) == pairs(expected)
+        for record in found:
+            assert record.partition == partition_of(record.key.encode(), partitions, partitions)
+        for partition in partitions:
+            keys = [
+                each.key for each in expected if partition_of(each.key.encode(), partitions, partitions) == partition
+            ]
+            assert [record.key for record in found if record.partition == partition] == keys, "in order of arrival"
+    assert seen[-1] == sent
+    assert (sent.refused, sent.resumed_after) == ((), 0)
+
+
+def test_the_report_is_what_a_plain_consumer_reads(settings: Settings, tmp_path: Path) -> None:
+    send_all(settings, Plan(Generated(CONFIG), tmp_path), nothing)
+    report = list(read_report(tmp_path))
+    assert {(each.partition, each.offset, each.sha256) for each in report} == {
+        (each.partition, each.offset, hashlib.sha256(each.value).hexdigest()) for each in records(settings, "comments")
+    }
+    assert len({(each.partition, each.offset) for each in report}) == len(report)
+    assert {each.topic for each in report} == {settings.topic_prefix + "comments"}
+    assert all(each.sent_us <= each.acknowledged_us for each in report)
+
+
+def test_killed_midway_and_started_again_it_skips_nothing_and_repeats_only_the_tail(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with started(settings, tmp_path, "--rate", "3000") as process:
+        wait_for_arrivals(tmp_path, 2_000)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(10) == -signal.SIGKILL
+    acknowledged = load_progress(tmp_path)
+    assert acknowledged is not None
+    tail = len(records(settings, "comments")) - acknowledged.comments
+    assert 0 <= tail <= BATCH_MOST_RECORDS
+    with started(settings, tmp_path, "--fast") as process:
+        assert process.wait(60) == 0
+    expected = pairs(arrivals(Plan(Generated(CONFIG), tmp_path), "comments"))
+    found = pairs(records(settings, "comments"))
+    assert found.keys() == expected.keys()
+    assert found >= expected
+    assert (found - expected).total() == tail
+    reported = Counter((each.partition, each.offset, each.sha256) for each in read_report(tmp_path))
+    there = Counter(
+        (each.partition, each.offset, hashlib.sha256(each.value).hexdigest()) for each in records(settings, "comments")
+    )
+    assert reported <= there
+    assert (there - reported).total() <= tail
+
+
+def test_told_to_stop_it_ends_well_and_goes_on_without_repeating_anything(settings: Settings, tmp_path: Path) -> None:
+    with started(settings, tmp_path, "--rate", "3000") as process:
+        wait_for_arrivals(tmp_path, 1_000)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+    stopped = load_progress(tmp_path)
+    assert stopped is not None
+    assert len(records(settings, "comments")) == stopped.comments
+    sent = send_all(settings, Plan(Generated(CONFIG), tmp_path), nothing)
+    assert sent.resumed_after == stopped.arrivals
+    for topic in ("comments", "actions"):
+        assert pairs(records(settings, topic)) == pairs(arrivals(Plan(Generated(CONFIG), tmp_path), topic))
+    assert len(list(read_report(tmp_path))) == stopped.comments + sent.comments
+
+
+def test_what_was_sent_but_not_noted_is_sent_again_in_the_same_bytes(settings: Settings, tmp_path: Path) -> None:
+    plan = Plan(Generated(SMALL), tmp_path, AtRate(400), shift_to="now")
+    kept: list[tuple[Sent, bytes]] = []
+    sent = send_all(settings, plan, lambda sent: kept.append((sent, (tmp_path / PROGRESS).read_bytes())))
+    noted, progress = kept[len(kept) // 2]
+    first = pairs(records(settings, "comments"))
+    (tmp_path / PROGRESS).write_bytes(progress)
+    again = send_all(settings, replace(plan, pace=AtRate(10**6)), nothing)
+    assert again.comments == sent.comments - noted.comments > 0
+    both = pairs(records(settings, "comments"))
+    assert both.keys() == first.keys()
+    assert (both - first).total() == again.comments
+
+
+def test_what_was_sent_whole_is_not_sent_again_and_topics_made_anew_are_refused(
+    settings: Settings, tmp_path: Path
+) -> None:
+    plan = Plan(Generated(SMALL), tmp_path)
+    sent = send_all(settings, plan, nothing)
+    again = send_all(settings, plan, nothing)
+    assert (again.comments, again.actions, again.resumed_after) == (0, 0, sent.comments + sent.actions)
+    elsewhere = Settings(kafka_bootstrap=settings.kafka_bootstrap, topic_prefix=settings.topic_prefix + "b-")
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        send_all(elsewhere, plan, nothing)
+    ensure_topics(settings.kafka_bootstrap, [COMMENTS, ACTIONS], prefix=elsewhere.topic_prefix)
+    with pytest.raises(ConfigurationError, match="another target"):
+        send_all(elsewhere, plan, nothing)
+
+
+def test_recorded_times_sped_up_keep_order_and_pace(settings: Settings, tmp_path: Path) -> None:
+    plan = Plan(Generated(SMALL), tmp_path, limit=200)
+    expected = list(arrivals_of(plan, refuse_bad_row))
+    seconds = 3.0
+    speed = (expected[-1].arrival_us - expected[0].arrival_us) / 1e6 / seconds
+    sent = send_all(settings, replace(plan, pace=AtRecordedTimes(speed)), nothing)
+    assert seconds <= sent.seconds < seconds + 2
+    sent_us = {each.sha256: each.sent_us for each in read_report(tmp_path)}
+    comments = [each for each in expected if each.topic == "comments"]
+    times_us = [sent_us[hashlib.sha256(each.value).hexdigest()] for each in comments]
+    assert times_us == sorted(times_us)
+    for arrival, time_us in zip(comments, times_us, strict=True):
+        due_seconds = (arrival.arrival_us - comments[0].arrival_us) / 1e6 / speed
+        assert due_seconds - 0.3 < (time_us - times_us[0]) / 1e6 < due_seconds + 1.5
+
+
+def test_actions_arrive_after_their_comments_even_as_fast_as_possible(settings: Settings, tmp_path: Path) -> None:
+    send_all(settings, Plan(Generated(SMALL), tmp_path), nothing)
+    appended_ms = {each.key: each.append_ms for each in records(settings, "comments")}
+    actions = records(settings, "actions")
+    assert len(actions) > 20
+    for action in actions:
+        assert appended_ms[action.key] <= action.append_ms
+
+
+def test_a_record_over_the_limit_is_refused_by_name_and_the_rest_goes_on(
+    settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def value(name: str, length: int) -> bytes:
+        bare = orjson.dumps({"comment_id": name, "body": ""})
+        return bare.replace(b'""', b'"%b"' % (b"x" * (length - len(bare))))
+
+    lengths = {"small": 100, "largest": MAX_RECORD_BYTES, "huge": MAX_RECORD_BYTES + 1, "last": 100}
+    values = {name: value(name, length) for name, length in lengths.items()}
+    history = tmp_path / "history"
+    recorded.write_history(
+        history,
+        (Arrival(number, "comments", name, values[name], None, None) for number, name in enumerate(values)),
+        lambda count: None,
+    )
+    plan = Plan(History(history), tmp_path / "state")
+    with caplog.at_level(logging.WARNING):
+        sent = send_all(settings, plan, nothing)
+    assert sent.refused == (Refused(3, "comments", "huge", MAX_RECORD_BYTES + 1),)
+    assert f"comments record huge (arrival 3) has {MAX_RECORD_BYTES + 1} bytes" in caplog.text
+    assert sent.comments == 3
+    assert {each.key: each.value for each in records(settings, "comments")} == {
+        name: value for name, value in values.items() if name != "huge"
+    }
+    assert (plan.state / "refused.jsonl").read_text().count("huge") == 1
+    assert send_all(settings, plan, nothing).resumed_after == 4
+
+
+def test_an_empty_input_is_sent_at_once(settings: Settings, tmp_path: Path) -> None:
+    sent = send_all(settings, Plan(Generated(SMALL), tmp_path, skip=10**6, shift_to="now"), nothing)
+    assert (sent.comments, sent.actions) == (0, 0)
