@@ -48,11 +48,12 @@ bench: setup ## The kernel beside its own tokenizer and the usual pipelines
 evidence: setup ## Run the proofs that README and docs quote, and write docs/evidence/*.json
 	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA))
 
-demo: setup ## From generated traffic to decisions, without servers; DATA=export.csv takes a real export instead
+demo: setup ## From nothing to live decisions on real servers; DATA=export.csv takes a real export instead
+	$(BIN)/moderation down --purge
 	$(BIN)/moderation demo $(if $(DATA),--csv $(DATA))
 
-down: ## Stop what `make demo` started: nothing, as long as the demo starts no servers
-	@echo "nothing to stop: this version starts no servers"
+down: setup ## Stop every server that `make demo` or `moderation up` started
+	$(BIN)/moderation down
 
 clean: ## Remove what setup and the tests made
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -8,18 +8,27 @@ from __future__ import annotations
 import typer
 
 from cli.bench import bench
+from cli.demo import demo
 from cli.generate import generate
 from cli.output import progress
 from cli.score import explain_text, score
+from cli.source import PASS_ON, replay, source
+from cli.stack import down, status, up
 from cli.train import train
 from moderation.errors import ModerationError
 
 app = typer.Typer(
-    help="Real-time comment moderation: generate, train, score, explain.",
+    help="Real-time comment moderation: one command each for the stack, traffic, models and decisions.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo)
+app.command("up")(up)
+app.command("down")(down)
+app.command("status")(status)
+app.command("source", context_settings=PASS_ON)(source)
+app.command("replay", context_settings=PASS_ON)(replay)
 app.add_typer(bench, name="bench")
 app.command("generate")(generate)
 app.command("train")(train)

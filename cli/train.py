@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from cli.connection import connected_settings
 from cli.output import console, percent, policy_fields, print_json, progress, threshold
+from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from moderation.bootstrap import TrainReport
@@ -31,6 +33,8 @@ def train(
     comments_per_day: Annotated[float | None, typer.Option(min=0, help="Volume, for reviews_per_day.")] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    register: Annotated[bool, typer.Option(help="Register and certify it; production if nothing is yet.")] = False,
+    data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Train a model: cross-validate, calibrate, resolve the goals to thresholds, write the model folder.
@@ -38,6 +42,7 @@ def train(
     The same file, goals, folds and seed give the same model digest.
     """
     # Imported here, as in every command: scikit-learn and spaCy take seconds that `--help` need not spend.
+    from moderation.bootstrap import register as register_folder
     from moderation.bootstrap import train_to_folder
     from moderation.policy import parse_goal
     from moderation.settings import load_settings
@@ -45,7 +50,7 @@ def train(
     from moderation.sources.recorded import read_history
     from moderation.sources.rscience import read_rscience
 
-    settings = load_settings()
+    settings = connected_settings(data_folder) if register else load_settings()
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
     bad_rows: list[BadRow] = []
     if csv is not None and history is None:
@@ -66,6 +71,7 @@ def train(
             comments_per_day=comments_per_day,
             on_progress=status.update,
         )
+        registered = register_folder(out, settings, "trained from the command line") if register else None
     seconds = time.monotonic() - started
     for bad in bad_rows[:_SHOWN_BAD_ROWS]:
         progress.print(f"line {bad.line} left out: {bad.cause}", markup=False)
@@ -80,10 +86,14 @@ def train(
                 "policy": policy_fields(report.policy),
                 "bad_rows": len(bad_rows),
                 "seconds": round(seconds, 1),
+                "registered": None if registered is None else {"version": registered[0], "production": registered[1]},
             }
         )
     else:
         _print_report(report, out, seconds)
+        if registered is not None:
+            role = "it has the alias production" if registered[1] else "another version keeps the alias production"
+            console.print(f"registered and certified as version {registered[0]}; {role}")
 
 
 def _print_report(report: TrainReport, out: Path, seconds: float) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -103,7 +103,15 @@ def verify(
 
 
 def read_topic(bootstrap: str, topic: str) -> dict[Place, bytes]:
+    """The values of a topic by place; see :func:`read_messages`."""
+    return {place: value for place, value, _ in read_messages(bootstrap, topic)}
+
+
+def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, int]]:
     """Read a topic from its beginning to where it ended when this was called.
+
+    Yields:
+        Partition and offset, the value, and the record's time in milliseconds since the epoch.
 
     Raises:
         TimeoutError: nothing came for 30 s before the end was reached.
@@ -119,7 +127,6 @@ def read_topic(bootstrap: str, topic: str) -> dict[Place, bytes]:
             if high > low:
                 ends[partition] = high
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
-        values: dict[Place, bytes] = {}
         heard = time.monotonic()
         reached: dict[int, int] = dict.fromkeys(ends, 0)
         while any(reached[partition] < end for partition, end in ends.items()):
@@ -136,8 +143,7 @@ def read_topic(bootstrap: str, topic: str) -> dict[Place, bytes]:
                     continue
                 reached[partition] = offset + 1
                 if offset < ends[partition]:
-                    values[partition, offset] = message.value() or b""
-        return values
+                    yield (partition, offset), message.value() or b"", message.timestamp()[1]
     finally:
         consumer.close()
 

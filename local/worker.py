@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pydantic import SecretStr
+from sqlalchemy import create_engine
 
 from local.credentials import write_private
 from local.layout import StackLayout
-from local.ports import HOST
 from local.programs import Program
 from local.stack import StackInfo
-from moderation.settings import PREFIX, Settings
+from moderation.adapters.sql.migrate import migrate
+from moderation.settings import PREFIX, Settings, required
 
 WORKER = "worker"
 WORKER_PORTS = {WORKER: 6066}
@@ -58,16 +59,27 @@ def settings_environment(settings: Settings) -> Mapping[str, str]:
     return {PREFIX + name.upper(): value for name, value in shown.items()}
 
 
+def speed_layer(layout: StackLayout) -> Callable[[StackInfo], list[Program]]:
+    """What ``up`` starts beside the servers: the worker, which finds the ledger's tables made."""
+    return lambda info: [worker_program(layout, stack_settings(layout, info))]
+
+
 def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER) -> Program:
     """The worker: Faust's command line on uvloop. It waits for a model with the alias ``production`` by itself."""
+
+    def migrated() -> None:
+        engine = create_engine(required(settings.database_url, "database_url").replace("://", "+psycopg://", 1))
+        migrate(engine)
+        engine.dispose()
+
     options = ("--loop", "uvloop", "worker", "--loglevel", settings.log_level, "--without-web")
     return Program(
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),
         cwd=_folder(layout.root / "state"),
         env=settings_environment(settings),
-        address=f"{HOST}:{settings.worker_web_port}",
         depends_on=("kafka", "postgres", "mlflow"),
+        prepare=migrated,
         stop_seconds=30.0,
         no_restart_codes=frozenset({REFUSED}),
     )

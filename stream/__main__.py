@@ -1,4 +1,4 @@
-"""``python -m stream worker …``: the Faust command line of the speed layer."""
+"""``python -m stream worker …``: the Faust command line of the speed layer; ``… source …``: the timer source."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from moderation.settings import load_settings
 from stream.exit_codes import REFUSED
 from stream.model_watch import ModelWatch
 from stream.processor import ServingModel
+from stream.source.command import main as source
 from stream.worker import worker_app
 
 
 def main() -> None:
-    """Build the app and hand over to Faust's own command line."""
+    """Hand over to the source's command line, or build the worker's app and hand over to Faust's own."""
+    if sys.argv[1:2] == ["source"]:
+        source(sys.argv[2:])
+        return
     settings = load_settings()
     resolve, open_version = production_model(settings)
 

@@ -26,7 +26,8 @@ from moderation.contracts import MAX_RECORD_BYTES
 from moderation.errors import ConfigurationError
 from moderation.settings import Settings
 from moderation.sources import recorded
-from moderation.sources.generator import Arrival, TrafficConfig, generate
+from moderation.sources.generator import Arrival, TrafficConfig
+from stream.exit_codes import REFUSED
 from stream.source import AtRate, AtRecordedTimes, Generated, History, Plan, Refused, Sent, read_report, send_all
 from stream.source.arrivals import arrivals_of
 from stream.source.progress import PROGRESS, load_progress
@@ -65,23 +66,26 @@ def arrivals(plan: Plan, topic: str) -> list[Arrival]:
 def records(settings: Settings, topic: str) -> list[Found]:
     """Everything in a topic, partition by partition."""
     consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "test", "log_level": 2})
-    found = []
+    places = [TopicPartition(settings.topic_prefix + topic, number, 0) for number in range(COMMENTS.partitions)]
+    found: list[Found] = []
     try:
-        for partition in range(COMMENTS.partitions):
-            place = TopicPartition(settings.topic_prefix + topic, partition, 0)
-            _, end = consumer.get_watermark_offsets(place, timeout=20)
-            consumer.assign([place])
-            for offset in range(end):
-                message = consumer.poll(20)
-                assert message is not None
+        ends = [consumer.get_watermark_offsets(place, timeout=20)[1] for place in places]
+        consumer.assign(places)
+        while len(found) < sum(ends):
+            messages = consumer.consume(min(1_000, sum(ends) - len(found)), timeout=20)
+            assert messages, "nothing came within 20 s"
+            for message in messages:
                 assert message.error() is None
-                assert message.offset() == offset, "idempotent and not transactional: no holes"
                 key, value = message.key(), message.value()
                 assert isinstance(key, bytes)
                 assert isinstance(value, bytes), "a value without bytes is no tombstone"
-                found.append(Found(partition, offset, key.decode(), value, message.timestamp()[1]))
+                append_ms = message.timestamp()[1]
+                found.append(Found(message.partition() or 0, message.offset() or 0, key.decode(), value, append_ms))
     finally:
         consumer.close()
+    found.sort(key=lambda each: (each.partition, each.offset))
+    everywhere = [(number, offset) for number, end in enumerate(ends) for offset in range(end)]
+    assert [(each.partition, each.offset) for each in found] == everywhere, "not transactional: offsets without holes"
     return found
 
 
@@ -194,6 +198,15 @@ def test_told_to_stop_it_ends_well_and_goes_on_without_repeating_anything(settin
     for topic in ("comments", "actions"):
         assert pairs(records(settings, topic)) == pairs(arrivals(Plan(Generated(CONFIG), tmp_path), topic))
     assert len(list(read_report(tmp_path))) == stopped.comments + sent.comments
+
+
+def test_another_input_ends_the_process_with_the_code_that_is_not_started_again(
+    settings: Settings, tmp_path: Path
+) -> None:
+    send_all(settings, Plan(Generated(SMALL), tmp_path, limit=10), nothing)
+    with started(settings, tmp_path, "--fast", "--seed", "7") as process:
+        assert process.wait(30) == REFUSED
+    assert len(records(settings, "comments")) == 10
 
 
 def test_what_was_sent_but_not_noted_is_sent_again_in_the_same_bytes(settings: Settings, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,10 @@ import pytest
 import sqlalchemy
 
 from local.layout import StackLayout
-from local.stack import StackInfo
+from local.stack import PartStatus, StackInfo, status, up
 from local.verify import read_topic
 from local.waiting import wait_until
-from local.worker import stack_settings
+from local.worker import stack_settings, worker_program
 from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import load, register, train_to_folder
@@ -136,26 +138,41 @@ def test_one_percent_of_malformed_records_become_dead_letters_and_stop_nothing(l
     assert sorted(length for _, length in reasons) == sorted(map(len, broken * 2))
 
 
-def test_three_kills_lose_nothing_and_double_nothing(layer: SpeedLayerUnderTest) -> None:
-    total = 0
-    for round_number in range(3):
-        worker = layer.start_worker()
-        total += layer.produce(comments(3_000, start=round_number * 3_000))
+@pytest.mark.long
+def test_three_kills_during_a_replay_lose_nothing_and_double_nothing(
+    stack: StackInfo, layer: SpeedLayerUnderTest
+) -> None:
+    """The supervisor brings the worker back each time."""
+    layout = StackLayout(stack.root)
+    name = "worker-killed"
+    up(layout, extra_programs=[worker_program(layout, layer.settings, name)])
+
+    def worker() -> PartStatus:
+        return next(part for part in status(layout) if part.name == name)
+
+    replayed = threading.Thread(
+        target=lambda: [layer.produce(comments(100, start=number * 100)) for number in range(90)]
+    )
+    replayed.start()
+    for kills in range(3):
+        before = layer.accounted()
+        wait_until(lambda: layer.accounted() > before, seconds=90, description="the worker stores something")  # noqa: B023
+        os.kill(worker().pid, signal.SIGKILL)
         wait_until(
-            lambda before=round_number * 3_000: layer.accounted() > before,  # type: ignore[misc]
+            lambda: worker().restarts > kills and worker().pid > 0,  # noqa: B023
             seconds=60,
-            description="the worker stores something",
+            description="the supervisor starts the worker again",
         )
-        worker.kill()
-        worker.wait(10)
-    layer.start_worker()
-    layer.wait_accounted(total)
+        layer.produce(comments(500, start=100_000 + kills * 500))
+    replayed.join()
+    layer.wait_accounted(10_500)
     found = layer.verdict()
     assert found.is_exact, found
-    assert found.decisions == 9_000
-    _every_decision_is_published(layer, 9_000)
+    assert found.decisions == 10_500
+    _every_decision_is_published(layer, 10_500)
 
 
+@pytest.mark.long
 def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTest) -> None:
     first = layer.start_worker()
     layer.produce(comments(1_000))

@@ -1,0 +1,34 @@
+"""Which servers a command talks to: those of the environment, or else the local stack's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from moderation.settings import Settings
+
+
+def connected_settings(data_folder: Path) -> Settings:
+    """The settings of the environment; where it names no database, those of the local stack.
+
+    Args:
+        data_folder: of the local stack.
+
+    Raises:
+        ConfigurationError: the environment is malformed, or it names no database and the stack is not up.
+    """
+    from moderation.settings import load_settings
+
+    settings = load_settings()
+    if settings.database_url is not None:
+        return settings
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+    from local.layout import StackLayout
+    from local.worker import stack_settings
+
+    layout = StackLayout(data_folder.resolve())
+    return stack_settings(layout, stack.info(layout))

@@ -1,0 +1,106 @@
+"""``moderation demo``: from an empty data folder to live decisions, checked to the row."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.live import Live
+from rich.table import Table
+
+from cli.output import console, progress
+from cli.stack import DEFAULT_FOLDER, FolderOption, start
+
+if TYPE_CHECKING:
+    from local.demo import Demo, Glance, Summary
+    from stream.source import Sent
+
+_GLANCE_SECONDS = 1.0
+_DEFECT = 3
+
+
+def demo(
+    csv: Annotated[Path | None, typer.Option(help="An r/science export; generated traffic if absent.")] = None,
+    rate: Annotated[float, typer.Option(min=1, help="Records a second in the live part.")] = 100.0,
+    data_folder: FolderOption = DEFAULT_FOLDER,
+) -> None:
+    """Start the stack, send a history, train and register a model, replay the rest live, and check every row.
+
+    The data folder must be fresh: `moderation down --purge` makes it so. Exit code 3 when a number is not 0 that must
+    be. The stack stays up until `moderation down`.
+    """
+    info = start(data_folder)
+
+    from local.demo import Demo
+    from local.layout import StackLayout
+    from moderation.policy import parse_goal
+
+    shown = Demo(StackLayout(data_folder.resolve()), info, csv)
+    shown.refuse_unless_fresh()
+    with progress.status("writing the traffic") as status:
+        shown.prepare()
+        status.update("sending the history")
+        history = shown.send_history()
+        goals = ("review_share<=0.2",) if csv else ("precision>=0.9", "review_share<=0.1")
+        report, version = shown.train([parse_goal(goal) for goal in goals], status.update)
+    progress.print(f"history: {history.comments:,} comments and {history.actions:,} actions through Kafka")
+    progress.print(f"model: version {version}, AUC {report.metrics.auc_mean:.3f} in cross-validation, in production")
+    with progress.status("the worker decides the history"):
+        shown.wait_for_worker()
+    _watch_live(shown, rate)
+    with progress.status("waiting for the last decisions"):
+        shown.wait_for_worker()
+        summary = shown.summary()
+    _print_summary(summary, info.mlflow_url)
+    if not summary.verdict.is_exact:
+        raise typer.Exit(_DEFECT)
+
+
+def _watch_live(shown: Demo, rate: float) -> None:
+    newest: list[Sent] = []
+    failures: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            shown.send_live(rate, newest.append)
+        except BaseException as error:
+            failures.append(error)
+
+    sender = threading.Thread(target=send, name="source")
+    sender.start()
+    with Live(console=progress, auto_refresh=False, transient=True) as live:
+        while sender.is_alive():
+            live.update(_table(shown.glance(), newest[-1] if newest else None), refresh=True)
+            sender.join(_GLANCE_SECONDS)
+    if failures:
+        raise failures[0]
+
+
+def _table(glance: Glance, sent: Sent | None) -> Table:
+    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(glance.verdicts.items())) or "none yet"
+    rate = f"{sent.comments / max(sent.seconds, 0.1):.0f} comments/s" if sent else "starting"
+    table = Table("community", "comment", "score", "verdict", "because of", title=f"live: {rate} · decided: {counts}")
+    for alert in glance.alerts:
+        table.add_row(
+            alert.community, alert.comment_id, f"{alert.score_ppm:,}", alert.verdict, " · ".join(alert.reasons)
+        )
+    return table
+
+
+def _print_summary(summary: Summary, mlflow_url: str) -> None:
+    verdict = asdict(summary.verdict)
+    table = Table(show_header=False, title="what happened to every record")
+    for name in ("records", "decisions", "dead_letters"):
+        table.add_row(name.replace("_", " "), f"{verdict[name]:,}")
+    for name in ("lost", "doubled", "phantom", "altered", "undelivered"):
+        table.add_row(name, str(verdict[name]), style="red" if verdict[name] else "green")
+    table.add_row("live comments", f"{summary.live_comments:,} at {summary.live_per_s:.0f}/s")
+    table.add_row(
+        "append to published decision", f"p50 {summary.latency_p50_ms:.0f} ms, p99 {summary.latency_p99_ms:.0f} ms"
+    )
+    table.add_row("AUC on the live part", f"{summary.live_auc:.3f}")
+    console.print(table)
+    console.print(f"MLflow {mlflow_url} stays up until `make down`")

@@ -1,0 +1,101 @@
+"""``moderation up | down | status``: the local stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from cli.output import console, print_json, progress
+
+if TYPE_CHECKING:
+    from local.layout import StackLayout
+    from local.stack import StackInfo
+
+FolderOption = Annotated[Path, typer.Option("--data-folder", help="Everything the stack writes lies here.")]
+DEFAULT_FOLDER = Path("var")
+
+
+def up(data_folder: FolderOption = DEFAULT_FOLDER) -> None:
+    """Start Kafka, PostgreSQL, MLflow and the worker, or what of them is not running; waits until they answer."""
+    info = start(data_folder)
+    console.print(f"MLflow      {info.mlflow_url}")
+    console.print(f"Kafka       {info.kafka_bootstrap}")
+    console.print(f"PostgreSQL  127.0.0.1:{info.ports['postgres']}")
+    console.print("`moderation status` shows every part and its log; `moderation down` stops them all")
+
+
+def down(
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    purge: Annotated[bool, typer.Option(help="Delete the data folder too.")] = False,
+) -> None:
+    """Stop every part of the stack; no process of it is left. Data stays unless --purge is given."""
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+
+    stack.down(_layout(data_folder), purge=purge, progress=_say)
+    console.print("nothing of the stack is running")
+
+
+def status(
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show every part of the stack: its state, address and log."""
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+
+    parts = stack.status(_layout(data_folder))
+    if as_json:
+        shown = [
+            {
+                "name": part.name,
+                "state": part.state,
+                "pid": part.pid,
+                "address": part.address,
+                "log": str(part.log),
+                "uptime_seconds": round(part.uptime_seconds, 1),
+                "restarts": part.restarts,
+                "last_exit": part.last_exit,
+            }
+            for part in parts
+        ]
+        print_json({"parts": shown})
+        return
+    if not parts:
+        console.print("the stack is down; `moderation up` starts it")
+        return
+    table = Table("part", "state", "address", "up", "restarts", "log")
+    for part in parts:
+        colour = "green" if part.state == "running" else "red"
+        state = f"[{colour}]{part.state}[/{colour}]"
+        table.add_row(part.name, state, part.address, f"{part.uptime_seconds:.0f} s", str(part.restarts), str(part.log))
+    console.print(table)
+
+
+def start(data_folder: Path) -> StackInfo:
+    """Bring the stack up with its worker, telling what is waited for."""
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+    from local.worker import WORKER_PORTS, speed_layer
+
+    layout = _layout(data_folder)
+    return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, progress=_say)
+
+
+def _layout(data_folder: Path) -> StackLayout:
+    from local.layout import StackLayout
+
+    return StackLayout(data_folder.resolve())
+
+
+def _say(part: str, event: str) -> None:
+    progress.print(f"{part}: {event}", markup=False, highlight=False)
