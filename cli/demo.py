@@ -11,7 +11,7 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
-from cli.output import console, progress
+from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption, start
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def demo(
     csv: Annotated[Path | None, typer.Option(help="An r/science export; generated traffic if absent.")] = None,
     rate: Annotated[float, typer.Option(min=1, help="Records a second in the live part.")] = 100.0,
     data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     """Start the stack, send a history, train and register a model, replay the rest live, and check every row.
 
@@ -54,7 +55,10 @@ def demo(
     with progress.status("waiting for the last decisions"):
         shown.wait_for_worker()
         summary = shown.summary()
-    _print_summary(summary, info.mlflow_url)
+    if as_json:
+        print_json(asdict(summary))
+    else:
+        _print_summary(summary, info.mlflow_url)
     if not summary.verdict.is_exact:
         raise typer.Exit(_DEFECT)
 

@@ -30,6 +30,8 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
             "generate": ["generate", "--out", "OUT/history", "--days", "30", "--json"],
             "training_generated": ["train", *history, "--out", "OUT/model", "--json"],
             "kernel_generated": ["bench", "kernel", "--json"],
+            "demo": ["demo", "--data-folder", "OUT/stack", "--json"],
+            "demo_down": ["down", "--data-folder", "OUT/stack", "--purge"],
         }
     source = ["--csv", str(csv)]
     return {
@@ -60,7 +62,10 @@ def gather(csv: Path | None) -> None:
             shown = ["moderation", *(Path(word).name if csv and word == str(csv) else word for word in arguments)]
             print(" ".join(shown), file=sys.stderr, flush=True)  # noqa: T201 - long work shows progress
             concrete = [word.replace("OUT", out, 1) if word.startswith("OUT/") else word for word in arguments]
-            figures = json.loads(_output([sys.executable, "-m", "cli.main", *concrete]))
+            printed = _output([sys.executable, "-m", "cli.main", *concrete])
+            if "--json" not in arguments:
+                continue
+            figures = json.loads(printed)
             evidence = {
                 "commit": commit + ("+changes" if changed else ""),
                 "command": " ".join(shown),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -9,10 +10,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import psycopg
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from local.verify import Delivered, Verdict, verify
 from local.waiting import wait_until
@@ -61,14 +62,22 @@ class SpeedLayerUnderTest:
                 "log_level": 2,
             }
         )
-        before = len(self.delivered)
+        delivered: list[Delivered] = []
+
+        def note(error: KafkaError | None, message: Message) -> None:
+            assert error is None, error
+            value = message.value() or b""
+            place = cast(int, message.partition()), cast(int, message.offset())
+            delivered.append(Delivered(*place, hashlib.sha256(value).hexdigest()))
+
         sent = 0
         for key, value in values:
-            producer.produce(self.topic, value, key=key, on_delivery=self._note)
+            producer.produce(self.topic, value, key=key, on_delivery=note)
             producer.poll(0)
             sent += 1
         assert producer.flush(60) == 0
-        assert len(self.delivered) - before == sent
+        assert len(delivered) == sent
+        self.delivered += delivered
         return sent
 
     def accounted(self) -> int:
@@ -94,13 +103,6 @@ class SpeedLayerUnderTest:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGKILL)
             worker.wait(30)
-
-    def _note(self, error: object, message: object) -> None:
-        import hashlib
-
-        assert error is None, error
-        partition, offset, value = message.partition(), message.offset(), message.value()  # type: ignore[attr-defined]
-        self.delivered.append(Delivered(partition, offset, hashlib.sha256(value).hexdigest()))
 
 
 @contextmanager
