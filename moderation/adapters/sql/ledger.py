@@ -100,7 +100,11 @@ class Ledger:
         self._known_days: set[str] = set()
         self._stamps: dict[int, Stamp | None] = {}
         self._connection = psycopg.connect(url, connect_timeout=10)
-        self._require_safe()
+        try:
+            self._require_safe()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         """Close the connection; a transaction under way is rolled back."""

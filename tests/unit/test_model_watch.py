@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from local.waiting import wait_until
+from moderation.errors import ModelRefused, RegistryUnavailable
+from moderation.policy import Policy
+from moderation.scoring import Kernel
+from stream.model_watch import ModelWatch
+from stream.processor import ServingModel
+
+
+class FakeRegistry:
+    """Aliases and versions in memory; versions named in ``refused`` must not serve."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.alias: str | None = None
+        self.away = False
+        self.refused: set[str] = set()
+        self.asked = threading.Semaphore(0)
+        self._kernel = kernel
+
+    def resolve(self) -> str | None:
+        self.asked.release()
+        if self.away:
+            raise RegistryUnavailable("registry", "it is away")
+        return self.alias
+
+    def open_version(self, version: str) -> ServingModel:
+        if version in self.refused:
+            raise ModelRefused(f"version {version}", "its certificate is not ours")
+        return ServingModel(self._kernel, Policy(1, 2, ()), version)
+
+
+@pytest.fixture
+def registry(kernel: Kernel) -> FakeRegistry:
+    return FakeRegistry(kernel)
+
+
+@pytest.fixture
+def watch(registry: FakeRegistry) -> Iterator[ModelWatch]:
+    watch = ModelWatch(registry.resolve, registry.open_version, poll_seconds=0.01)
+    yield watch
+    watch.stop()
+
+
+def serves(watch: ModelWatch, version: str) -> bool:
+    return watch.model.model_version == version
+
+
+def test_it_waits_for_a_first_model_through_an_absent_alias_and_an_absent_registry(
+    registry: FakeRegistry, watch: ModelWatch
+) -> None:
+    registry.away = True
+    started = threading.Thread(target=watch.start)
+    started.start()
+    assert registry.asked.acquire(timeout=10)
+    registry.away = False
+    for _ in range(3):
+        assert registry.asked.acquire(timeout=10)
+    assert started.is_alive()
+    registry.alias = "7"
+    started.join(10)
+    assert serves(watch, "7")
+
+
+def test_a_moved_alias_swaps_the_model(registry: FakeRegistry, watch: ModelWatch) -> None:
+    registry.alias = "1"
+    watch.start()
+    before = watch.model
+    registry.alias = "2"
+    wait_until(lambda: serves(watch, "2"), seconds=10, description="version 2 serves")
+    assert before.model_version == "1"
+
+
+def test_a_refused_version_leaves_the_old_one_serving_and_a_later_one_is_taken(
+    registry: FakeRegistry, watch: ModelWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.alias = "1"
+    watch.start()
+    registry.refused.add("2")
+    registry.alias = "2"
+    wait_until(lambda: "refused" in caplog.text, seconds=10, description="the refusal is loud")
+    assert serves(watch, "1")
+    registry.alias = "3"
+    wait_until(lambda: serves(watch, "3"), seconds=10, description="version 3 serves")
+
+
+def test_a_registry_that_goes_away_changes_nothing(registry: FakeRegistry, watch: ModelWatch) -> None:
+    registry.alias = "1"
+    watch.start()
+    registry.away = True
+    for _ in range(4):
+        assert registry.asked.acquire(timeout=10)
+    assert serves(watch, "1")
+
+
+def test_a_refused_version_with_nothing_to_go_on_with_stops_the_start(
+    registry: FakeRegistry, watch: ModelWatch
+) -> None:
+    registry.alias = "1"
+    registry.refused.add("1")
+    with pytest.raises(ModelRefused, match="certificate"):
+        watch.start()
