@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,7 +38,10 @@ def down(
     check_packages()
     from local import stack
 
-    stack.down(_layout(data_folder), purge=purge, progress=_say)
+    layout = _layout(data_folder)
+    stack.down(layout, purge=purge, progress=_say)
+    for folder in (layout.demo, layout.state) if purge else ():
+        shutil.rmtree(folder, ignore_errors=not folder.exists())
     console.print("nothing of the stack is running")
 
 

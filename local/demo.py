@@ -93,7 +93,7 @@ class Demo:
 
     def __init__(self, layout: StackLayout, info: StackInfo, csv: Path | None) -> None:
         self.settings: Settings = stack_settings(layout, info)
-        self._folder = layout.root / "demo"
+        self._folder = layout.demo
         self._csv = csv
         self._topic = self.settings.topic_prefix + "comments"
         self._database_url = required(self.settings.database_url, "database_url")

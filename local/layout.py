@@ -76,6 +76,16 @@ class StackLayout:
         return self.root / "mlflow"
 
     @property
+    def demo(self) -> Path:
+        """What a demonstration sent and trained."""
+        return self.root / "demo"
+
+    @property
+    def state(self) -> Path:
+        """What the worker may lose: Faust's own files, downloaded models; the source's progress."""
+        return self.root / "state"
+
+    @property
     def jars(self) -> Path:
         """The broker's verified jars."""
         return self.root / "jars"

@@ -43,7 +43,7 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
         database_url=SecretStr(info.database_url()),
         mlflow_url=info.mlflow_url,
         certificate_key=SecretStr(certificate_key(layout)),
-        state_folder=layout.root / "state",
+        state_folder=layout.state,
         topic_prefix=topic_prefix,
         consumer_group=topic_prefix + "moderation-speed",
         worker_web_port=info.ports.get(WORKER, WORKER_PORTS[WORKER]),
@@ -76,7 +76,7 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER) 
     return Program(
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),
-        cwd=_folder(layout.root / "state"),
+        cwd=_folder(layout.state),
         env=settings_environment(settings),
         depends_on=("kafka", "postgres", "mlflow"),
         prepare=migrated,
