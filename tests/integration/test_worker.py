@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -111,6 +112,28 @@ def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderT
     alerts = [json.loads(value) for value in read_topic(layer.settings.kafka_bootstrap, prefix + "alerts").values()]
     assert {alert["decision"]["comment_id"] for alert in alerts} == {row[0] for row in rows if row[2] != "allow"}
     assert all(alert["reasons"] for alert in alerts)
+
+
+def test_the_oracle_sees_what_is_lost_doubled_altered_made_up_or_undelivered(layer: SpeedLayerUnderTest) -> None:
+    layer.produce(comments(100))
+    worker = layer.start_worker()
+    layer.wait_accounted(100)
+    worker.kill()
+    assert layer.verdict().is_exact
+    places = sorted((delivered.partition, delivered.offset) for delivered in layer.delivered)
+    one = 'topic_id = %s AND partition = %s AND "offset" = %s'
+    with psycopg.connect(layer.database_url) as connection:
+        connection.execute(f"DELETE FROM speed.decisions WHERE {one}", (layer.topic_id, *places[0]))
+        connection.execute(f"UPDATE speed.decisions SET record_id = '\\x00' WHERE {one}", (layer.topic_id, *places[1]))
+        connection.execute(
+            "INSERT INTO speed.dead_letters VALUES (%s, %s, %s, 0, 'empty', '', '', 0, '')",
+            (layer.topic_id, *places[2]),
+        )
+        connection.execute('UPDATE speed.decisions SET "offset" = 1000000 WHERE ' + one, (layer.topic_id, *places[3]))
+    layer.delivered[4] = replace(layer.delivered[4], value_sha256="0" * 64)
+    found = layer.verdict()
+    assert (found.lost, found.altered, found.doubled, found.phantom, found.undelivered) == (2, 1, 1, 1, 1)
+    assert not found.is_exact
 
 
 def test_one_percent_of_malformed_records_become_dead_letters_and_stop_nothing(layer: SpeedLayerUnderTest) -> None:
