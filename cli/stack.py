@@ -75,7 +75,8 @@ def status(
     if not parts:
         console.print("the stack is down; `moderation up` starts it")
         return
-    table = Table("part", "state", "address", "up", "restarts", "log")
+    table = Table("part", "state", "address", "up", "restarts")
+    table.add_column("log", overflow="fold")
     for part in parts:
         colour = "green" if part.state == "running" else "red"
         state = f"[{colour}]{part.state}[/{colour}]"

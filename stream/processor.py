@@ -115,7 +115,8 @@ class Processor:
         published = {partition: self._published[partition] for partition in ranges}
         self._store.store(Batch(ranges, model.stamp, rows, letters, published))
         self._next.update({partition: hi for partition, (_, hi) in ranges.items()})
-        return Published([(self._decision(row, model.stamp), row.reasons) for row in rows], ranges)
+        topic, topic_id = self._store.topic, self._store.topic_id
+        return Published([(row.decision(topic, topic_id, model.stamp), row.reasons) for row in rows], ranges)
 
     def _contiguous(self, records: Sequence[Record]) -> tuple[list[Record], dict[int, tuple[int, int]]]:
         fresh: list[Record] = []
@@ -132,22 +133,6 @@ class Processor:
             fresh.append(record)
         moved = {p: (self._next[p], hi) for p, hi in upto.items() if hi > self._next[p]}
         return fresh, moved
-
-    def _decision(self, row: DecisionRow, stamp: Stamp) -> Decision:
-        return Decision(
-            topic=self._store.topic,
-            topic_id=str(self._store.topic_id),
-            partition=row.partition,
-            offset=row.offset,
-            comment_id=row.comment_id,
-            community=row.community,
-            event_time_us=row.event_time_us,
-            score_ppm=row.score_ppm,
-            verdict=row.verdict,
-            model_version=stamp.model_version,
-            policy_version=stamp.policy_version,
-            fate=row.fate,
-        )
 
 
 def _decide(comments: Sequence[tuple[Record, Comment]], model: ServingModel) -> list[DecisionRow]:

@@ -19,6 +19,7 @@ from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
 from moderation.settings import Settings, required
 from stream.exit_codes import leave
+from stream.faust_app import new_app
 from stream.model_watch import ModelWatch
 from stream.processor import Processor, Published, Record
 from stream.publisher import Publisher
@@ -68,6 +69,8 @@ class SpeedLayer:
         try:
             consumer = self.app.consumer
             source = [tp for tp in assigned if tp.topic == self.source]
+            if not source:
+                return {}
             starts = await consumer.earliest_offsets(*source)
             log_starts = {tp.partition: starts[tp] for tp in source}
             await self._published_so_far()
@@ -134,18 +137,10 @@ def worker_app(settings: Settings, watch: ModelWatch) -> faust.App:
         watch: gives the model to decide with.
     """
     layer = SpeedLayer(settings, watch)
-    state = settings.state_folder.resolve() / "faust"
-    state.mkdir(parents=True, exist_ok=True)
-    app = faust.App(
+    app = new_app(
         settings.consumer_group,
-        broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
-        datadir=state,
-        value_serializer="raw",
-        key_serializer="raw",
-        autodiscover=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        table_standby_replicas=0,
+        settings,
+        "faust",
         # A member without partitions would leave the group after this and never come back (aiokafka#1187).
         broker_max_poll_interval=2_592_000,
         broker_session_timeout=10,

@@ -15,6 +15,7 @@ import faust
 
 from moderation.settings import Settings
 from stream.exit_codes import leave
+from stream.faust_app import new_app
 from stream.source.plan import Plan
 from stream.source.session import BATCH_MOST_RECORDS, Session
 
@@ -95,21 +96,7 @@ def source_app(settings: Settings, plan: Plan) -> faust.App:
     layer = SourceLayer(settings, plan)
     # A tick that outlasts its interval is back-pressure, not a fault.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
-    state = settings.state_folder.resolve() / "faust-source"
-    state.mkdir(parents=True, exist_ok=True)
-    app = faust.App(
-        "moderation-source",
-        broker=[f"kafka://{address}" for address in settings.kafka_bootstrap.split(",")],
-        datadir=state,
-        value_serializer="raw",
-        key_serializer="raw",
-        autodiscover=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        table_standby_replicas=0,
-        web_enabled=False,
-        worker_redirect_stdouts=False,
-    )
+    app = new_app("moderation-source", settings, "faust-source", web_enabled=False, worker_redirect_stdouts=False)
     # Nothing is consumed, and Faust's own producer is not idempotent: neither is started.
     app.producer_only = True
     app.boot_strategy = app.BootStrategy(app, enable_kafka_producer=False)

@@ -61,6 +61,23 @@ class DecisionRow:
     fate: Fate
     reasons: list[str] | None
 
+    def decision(self, topic: str, topic_id: UUID, stamp: Stamp) -> Decision:
+        """The decision as it is published: a pure function of what the ledger keeps."""
+        return Decision(
+            topic=topic,
+            topic_id=str(topic_id),
+            partition=self.partition,
+            offset=self.offset,
+            comment_id=self.comment_id,
+            community=self.community,
+            event_time_us=self.event_time_us,
+            score_ppm=self.score_ppm,
+            verdict=self.verdict,
+            model_version=stamp.model_version,
+            policy_version=stamp.policy_version,
+            fate=self.fate,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -212,29 +229,28 @@ class Ledger:
         """Read stored decisions and their reasons with offsets in [lo, hi), in order."""
         with self._connection.transaction(), self._connection.cursor(name="unpublished") as cursor:
             cursor.execute(
-                'SELECT "offset", comment_id, community, event_time_us, score_ppm, verdict, model_version, '
-                "policy_version, fate, reasons FROM speed.decisions "
+                'SELECT partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm, '
+                "verdict, fate, reasons, model_version, policy_version, kernel_version FROM speed.decisions "
                 'WHERE topic_id = %s AND partition = %s AND "offset" >= %s AND "offset" < %s ORDER BY "offset"',
                 (self.topic_id, partition, lo, hi),
             )
-            for row in cursor:
-                yield (
-                    Decision(
-                        topic=self.topic,
-                        topic_id=str(self.topic_id),
-                        partition=partition,
-                        offset=row[0],
-                        comment_id=row[1],
-                        community=row[2],
-                        event_time_us=row[3],
-                        score_ppm=row[4],
-                        verdict=Verdict(row[5]),
-                        model_version=row[6],
-                        policy_version=row[7],
-                        fate=Fate(row[8]),
-                    ),
-                    row[9],
+            for found in cursor:
+                _, offset, append_us, comment_id, community, event_time_us, record_id, score_ppm = found[:8]
+                verdict, fate, reasons = found[8:11]
+                row = DecisionRow(
+                    partition,
+                    offset,
+                    append_us,
+                    comment_id,
+                    community,
+                    event_time_us,
+                    record_id,
+                    score_ppm,
+                    Verdict(verdict),
+                    Fate(fate),
+                    reasons,
                 )
+                yield row.decision(self.topic, self.topic_id, Stamp(*found[11:])), row.reasons
 
     def _require_safe(self) -> None:
         with self._connection.transaction(), self._connection.cursor() as cursor:
