@@ -90,9 +90,11 @@ def _calibration(axes: Axes, probability: Floats, removed: Bools, metrics: Metri
 def _confusion(axes: Axes, probability: Floats, removed: Bools, policy: Policy) -> None:
     verdicts = np.array(policy.verdicts(np.rint(1_000_000 * probability).astype(np.int64)))
     table = np.array([[((verdicts == v) & (removed == r)).sum() for v in Verdict] for r in (False, True)])
-    axes.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(table):
-        axes.text(column, row, f"{count}", ha="center", va="center", color=_ORANGE, fontweight="bold")
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontweight="bold")
     axes.set(
         title="What people did, and what the policy says",
         xticks=range(len(Verdict)),
