@@ -80,7 +80,9 @@ def status(
     for part in parts:
         colour = "green" if part.state == "running" else "red"
         state = f"[{colour}]{part.state}[/{colour}]"
-        table.add_row(part.name, state, part.address, f"{part.uptime_seconds:.0f} s", str(part.restarts), str(part.log))
+        table.add_row(
+            part.name, state, part.address, f"{part.uptime_seconds:.0f} s", str(part.restarts), _short(part.log)
+        )
     console.print(table)
 
 
@@ -100,6 +102,10 @@ def _layout(data_folder: Path) -> StackLayout:
     from local.layout import StackLayout
 
     return StackLayout(data_folder.resolve())
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _say(part: str, event: str) -> None:
