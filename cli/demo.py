@@ -59,7 +59,7 @@ def demo(
         print_json(asdict(summary))
     else:
         _print_summary(summary, info.mlflow_url)
-    if not summary.verdict.is_exact:
+    if not summary.comparison.is_exact:
         raise typer.Exit(_DEFECT)
 
 
@@ -95,12 +95,12 @@ def _table(glance: Glance, sent: Sent | None) -> Table:
 
 
 def _print_summary(summary: Summary, mlflow_url: str) -> None:
-    verdict = asdict(summary.verdict)
+    comparison = asdict(summary.comparison)
     table = Table(show_header=False, title="what happened to every record")
     for name in ("records", "decisions", "dead_letters"):
-        table.add_row(name.replace("_", " "), f"{verdict[name]:,}")
+        table.add_row(name.replace("_", " "), f"{comparison[name]:,}")
     for name in ("lost", "doubled", "phantom", "altered", "undelivered"):
-        table.add_row(name, str(verdict[name]), style="red" if verdict[name] else "green")
+        table.add_row(name, str(comparison[name]), style="red" if comparison[name] else "green")
     table.add_row("live comments", f"{summary.live_comments:,} at {summary.live_per_s:.0f}/s")
     table.add_row(
         "append to published decision", f"p50 {summary.latency_p50_ms:.0f} ms, p99 {summary.latency_p99_ms:.0f} ms"

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from local.layout import StackLayout
 from local.stack import StackInfo
-from local.verify import Delivered, Verdict, read_messages, verify
+from local.verify import Comparison, Delivered, read_messages, verify
 from local.waiting import wait_until
 from local.worker import stack_settings
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
@@ -68,13 +68,13 @@ class Summary:
     """How the demonstration ended.
 
     Attributes:
-        verdict: the oracle's comparison of topic, ledger and delivery reports.
+        comparison: the oracle's comparison of topic, ledger and delivery reports.
         live_comments: comments sent live; ``live_per_s`` how fast.
         latency_p50_ms, latency_p99_ms: from the broker's append of a comment to that of its published decision.
         live_auc: ROC AUC of the live part's scores against what people did.
     """
 
-    verdict: Verdict
+    comparison: Comparison
     live_comments: int
     live_per_s: float
     latency_p50_ms: float
@@ -142,7 +142,12 @@ class Demo:
 
     def wait_for_worker(self, seconds: float = 120) -> None:
         """Wait until the worker has decided all that was sent so far."""
-        wait_until(lambda: self._behind() == 0, seconds=seconds, description="the worker to decide what was sent")
+        delivered = self._delivered()
+        wait_until(
+            lambda: sum(self._positions().values()) >= delivered,
+            seconds=seconds,
+            description="the worker to decide what was sent",
+        )
 
     def send_live(self, per_s: float, on_progress: Callable[[Sent], None]) -> None:
         """Send the rest at a rate, telling how far it is."""
@@ -175,7 +180,7 @@ class Demo:
             if report.topic == self._topic
         ]
         bootstrap = self.settings.kafka_bootstrap
-        verdict = verify(bootstrap, self._topic, self._database_url, self._topic_id, reports)
+        comparison = verify(bootstrap, self._topic, self._database_url, self._topic_id, reports)
         appended = {place: time_ms for place, _, time_ms in read_messages(bootstrap, self._topic)}
         latency_ms = [
             time_ms - appended[place]
@@ -185,7 +190,7 @@ class Demo:
         p50, p99 = np.percentile(latency_ms, (50, 99))
         sent = self._live_sent
         return Summary(
-            verdict, sent.comments, sent.comments / max(sent.seconds, 1e-9), float(p50), float(p99), self._live_auc()
+            comparison, sent.comments, sent.comments / max(sent.seconds, 1e-9), float(p50), float(p99), self._live_auc()
         )
 
     def _labelled(self) -> Iterator[LabelledComment]:
@@ -203,14 +208,14 @@ class Demo:
             ).fetchall()
         return {row[0]: row[1] for row in rows}
 
-    def _behind(self) -> int:
-        delivered = sum(
+    def _delivered(self) -> int:
+        """How many comments the brokers have confirmed so far."""
+        return sum(
             report.topic == self._topic
             for folder in ("history-sent", "live-sent")
             if (self._folder / folder).exists()
             for report in read_report(self._folder / folder)
         )
-        return max(0, delivered - sum(self._positions().values()))
 
     def _decided(self) -> dict[tuple[int, int], int]:
         """When each decision was first published, milliseconds, by the place of its comment."""

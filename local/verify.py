@@ -31,7 +31,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Comparison:
     """What the comparison found; all but ``records``, ``decisions`` and ``dead_letters`` must be 0.
 
     Attributes:
@@ -61,7 +61,7 @@ class Verdict:
 
 def verify(
     bootstrap: str, topic: str, database_url: str, topic_id: str, delivered: Iterable[Delivered] = ()
-) -> Verdict:
+) -> Comparison:
     """Compare a topic, the ledger and the delivery reports.
 
     Args:
@@ -90,7 +90,7 @@ def verify(
         hashlib.sha256(values.get((report.partition, report.offset), b"")).hexdigest() != report.value_sha256
         for report in delivered
     )
-    return Verdict(
+    return Comparison(
         records=len(values),
         decisions=len(decisions),
         dead_letters=len(letters),

@@ -16,10 +16,10 @@ from local.programs import Program
 from local.stack import StackInfo
 from moderation.adapters.sql.migrate import migrate
 from moderation.settings import PREFIX, Settings, required
+from stream.exit_codes import REFUSED
 
 WORKER = "worker"
 WORKER_PORTS = {WORKER: 6066}
-REFUSED = 78
 
 
 def certificate_key(layout: StackLayout) -> str:

@@ -63,9 +63,6 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message written to the log."
     )
-    log_format: Literal["console", "json"] = Field(
-        default="console", description="Log lines for people (console) or for machines (json)."
-    )
 
 
 def required(secret: SecretStr | None, name: str) -> str:

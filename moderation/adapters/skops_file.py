@@ -61,7 +61,7 @@ def load_model(data: bytes, name: str) -> ModerationPipeline:
     Raises:
         ModelRefused: not a skops archive, damaged, or holding a type outside ``TRUSTED_NODES``.
     """
-    if data[:2] == b"\x80\x04" or data[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x05"):
+    if data[:1] == b"\x80":  # the PROTO opcode that begins every pickle since protocol 2
         raise ModelRefused(name, "this is a pickle, which can run any code when opened", _REMEDY)
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))

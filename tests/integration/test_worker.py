@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy
+from mlflow import MlflowClient
 
 from local.layout import StackLayout
 from local.stack import PartStatus, StackInfo, status, up
@@ -76,7 +77,7 @@ def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderT
     layer.produce(sent)
     worker = layer.start_worker()
     layer.wait_accounted(500)
-    assert layer.verdict().is_exact
+    assert layer.comparison().is_exact
 
     opened = load(model, layer.settings)
     bodies = {key: json.loads(value)["body"] for key, value in sent}
@@ -114,12 +115,44 @@ def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderT
     assert all(alert["reasons"] for alert in alerts)
 
 
+def test_moving_the_alias_swaps_the_model_without_a_restart(
+    stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path
+) -> None:
+    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    settings = base_settings(stack, topic_prefix).model_copy(update={"model_name": "swap-tests"})
+    assert [register(model, settings, "for the swap") for _ in range(2)] == [("1", True), ("2", False)]
+    with speed_layer(settings, tmp_path) as layer:
+        worker = layer.start_worker()
+        layer.produce(comments(400))
+        layer.wait_accounted(400)
+        MlflowClient(stack.mlflow_url).set_registered_model_alias("swap-tests", "production", "2")
+        log = tmp_path / "worker-0.log"
+        wait_until(lambda: "model version 2 serves" in log.read_text(), seconds=30, description="the swap")
+        layer.produce(comments(400, start=400))
+        layer.wait_accounted(800)
+        assert worker.poll() is None
+        assert layer.comparison().is_exact
+        with psycopg.connect(layer.database_url) as connection:
+            counts = connection.execute(
+                "SELECT model_version, count(*) FROM speed.decisions WHERE topic_id = %s GROUP BY 1 ORDER BY 1",
+                (layer.topic_id,),
+            ).fetchall()
+            wrong = connection.execute(
+                "SELECT count(*) FROM speed.decisions d WHERE topic_id = %s AND model_version <> (SELECT model_version "
+                "FROM speed.served s WHERE (s.topic_id, s.partition) = (d.topic_id, d.partition) "
+                'AND s.from_offset <= d."offset" ORDER BY s.from_offset DESC LIMIT 1)',
+                (layer.topic_id,),
+            ).fetchone()
+    assert counts == [("1", 400), ("2", 400)]
+    assert wrong == (0,)
+
+
 def test_the_oracle_sees_what_is_lost_doubled_altered_made_up_or_undelivered(layer: SpeedLayerUnderTest) -> None:
     layer.produce(comments(100))
     worker = layer.start_worker()
     layer.wait_accounted(100)
     worker.kill()
-    assert layer.verdict().is_exact
+    assert layer.comparison().is_exact
     places = sorted((delivered.partition, delivered.offset) for delivered in layer.delivered)
     one = 'topic_id = %s AND partition = %s AND "offset" = %s'
     with psycopg.connect(layer.database_url) as connection:
@@ -131,7 +164,7 @@ def test_the_oracle_sees_what_is_lost_doubled_altered_made_up_or_undelivered(lay
         )
         connection.execute('UPDATE speed.decisions SET "offset" = 1000000 WHERE ' + one, (layer.topic_id, *places[3]))
     layer.delivered[4] = replace(layer.delivered[4], value_sha256="0" * 64)
-    found = layer.verdict()
+    found = layer.comparison()
     assert (found.lost, found.altered, found.doubled, found.phantom, found.undelivered) == (2, 1, 1, 1, 1)
     assert not found.is_exact
 
@@ -144,7 +177,7 @@ def test_one_percent_of_malformed_records_become_dead_letters_and_stop_nothing(l
     layer.start_worker()
     layer.produce(sent)
     layer.wait_accounted(len(sent))
-    found = layer.verdict()
+    found = layer.comparison()
     assert found.is_exact
     assert (found.decisions, found.dead_letters) == (2_000, 20)
     with psycopg.connect(layer.database_url) as connection:
@@ -189,7 +222,7 @@ def test_three_kills_during_a_replay_lose_nothing_and_double_nothing(
         layer.produce(comments(500, start=100_000 + kills * 500))
     replayed.join()
     layer.wait_accounted(10_500)
-    found = layer.verdict()
+    found = layer.comparison()
     assert found.is_exact, found
     assert found.decisions == 10_500
     _every_decision_is_published(layer, 10_500)
@@ -212,7 +245,7 @@ def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTe
     layer.produce(comments(2_000, start=5_000))
     layer.wait_accounted(7_000)
     assert second.poll() is None
-    assert layer.verdict().is_exact
+    assert layer.comparison().is_exact
 
 
 def test_a_topic_made_anew_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
-from local.verify import Delivered, Verdict, verify
+from local.verify import Comparison, Delivered, verify
 from local.waiting import wait_until
 from local.worker import settings_environment
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
@@ -93,7 +93,7 @@ class SpeedLayerUnderTest:
         """Wait until the ledger accounts for this many offsets, or a worker ended for good."""
         wait_until(lambda: self.accounted() >= count, seconds=seconds, description=f"{count} offsets accounted for")
 
-    def verdict(self) -> Verdict:
+    def comparison(self) -> Comparison:
         """What the oracle says."""
         return verify(self.settings.kafka_bootstrap, self.topic, self.database_url, self.topic_id, self.delivered)
 
