@@ -11,6 +11,7 @@
     ├── StackError                 stop: a part of the local stack does not start, or does not end
     ├── LedgerUnsafe               stop: the database could lose what it acknowledged, or is not migrated
     ├── SourceRefused              stop: the topic is not the one the ledger accounts for, or has lost records
+    ├── TooManyDeadLetters         stop: the producer is broken, or speaks another language; nothing was dropped
     └── FenceLost                  leave the process: another worker owns the partition now
 
 Only RegistryUnavailable may be retried unchanged; the others need another input. FenceLost heals by itself: the
@@ -93,6 +94,10 @@ class LedgerUnsafe(ModerationError):
 
 class SourceRefused(ModerationError):
     """A topic made anew under a known name, or records the ledger still needs are gone from the topic."""
+
+
+class TooManyDeadLetters(ModerationError):
+    """So many records cannot be comments that a person must look. Each is kept; decisions go on after a restart."""
 
 
 class FenceLost(ModerationError):

@@ -14,6 +14,7 @@ from moderation.contracts.records import (
     DeadLetterReason,
     Decision,
     Fate,
+    Pane,
     Verdict,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "DeadLetterReason",
     "Decision",
     "Fate",
+    "Pane",
     "Verdict",
     "dead_letter",
     "parse_action",

@@ -12,17 +12,23 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from moderation.contracts.records import Action, Comment, DeadLetter, Decision
+from moderation.contracts.records import Action, Comment, DeadLetter, Decision, Pane
 
 SCHEMAS_DIR = Path(__file__).parent / "schemas"
-CONTRACTS: dict[str, type] = {"comment": Comment, "action": Action, "decision": Decision, "dead_letter": DeadLetter}
+CONTRACTS: dict[str, type] = {
+    "comment": Comment,
+    "action": Action,
+    "decision": Decision,
+    "pane": Pane,
+    "dead_letter": DeadLetter,
+}
 
 
 def json_schema(name: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of one contract: closed objects, ``schema_version`` required.
 
     Args:
-        name: ``comment``, ``action``, ``decision`` or ``dead_letter``.
+        name: ``comment``, ``action``, ``decision``, ``pane`` or ``dead_letter``.
 
     Raises:
         KeyError: there is no such contract.

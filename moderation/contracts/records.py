@@ -145,6 +145,28 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Pane:
+    """What a partition counted in one pane, published once the pane is closed and never changed after.
+
+    Half-open in event time: [start_us, end_us). ``score_sum`` is the sum of ``score_ppm`` over the comments.
+    """
+
+    topic: Id
+    topic_id: Id
+    partition: Annotated[int, Field(ge=0)]
+    community: Id
+    start_us: TimeUs
+    end_us: TimeUs
+    model_version: Id
+    policy_version: Id
+    comments: Annotated[int, Field(ge=1)]
+    reviews: Annotated[int, Field(ge=0)]
+    removals: Annotated[int, Field(ge=0)]
+    score_sum: Annotated[int, Field(ge=0)]
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A record that cannot be a comment: why, and enough of it to find and replay it.
 

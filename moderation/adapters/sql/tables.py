@@ -20,6 +20,12 @@ source_offsets = Table(
     Column("first", BigInteger, nullable=False, comment="first offset this ledger accounts for"),
     Column("next", BigInteger, nullable=False, comment="first offset not yet accounted for"),
     Column("published_next", BigInteger, nullable=False, comment="first offset whose decision is not surely published"),
+    Column(
+        "newest_event_us",
+        BigInteger,
+        comment="largest event time of the comments below next; the watermark lies ten minutes before it",
+    ),
+    Column("panes_published_us", BigInteger, comment="panes that end at or before this are surely published"),
     schema="speed",
 )
 
@@ -58,6 +64,44 @@ dead_letters = Table(
     Column("raw", LargeBinary, nullable=False, comment="the record's first 64 KiB"),
     Column("raw_length", BigInteger, nullable=False),
     Column("raw_sha256", Text, nullable=False),
+    Column("replayed_as_partition", Integer),
+    Column("replayed_as_offset", BigInteger, comment="where the decision on its replay lies"),
+    schema="speed",
+)
+
+panes = Table(
+    "panes",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("start_us", BigInteger, primary_key=True),
+    Column("community", Text, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("policy_version", Text, primary_key=True),
+    Column("comments", BigInteger, nullable=False),
+    Column("reviews", BigInteger, nullable=False),
+    Column("removals", BigInteger, nullable=False),
+    Column("score_sum", BigInteger, nullable=False),
+    Column(
+        "late",
+        BigInteger,
+        nullable=False,
+        comment="decisions that came after the pane was closed; not in the sums",
+    ),
+    Column("first_offset", BigInteger, comment="smallest offset of a counted decision"),
+    schema="speed",
+)
+
+gaps = Table(
+    "gaps",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("first_offset", BigInteger, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("accepted_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="offsets [first_offset, next_offset) that the topic no longer had; accepted by a person",
     schema="speed",
 )
 
