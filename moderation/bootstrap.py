@@ -64,8 +64,23 @@ def registry(settings: Settings) -> Registry:
     return Registry(settings.mlflow_url, settings.model_name, key)
 
 
-def production_model(settings: Settings) -> tuple[Callable[[], str | None], Callable[[str], OpenModel]]:
-    """What a worker follows: where the alias ``production`` points, and how to open a version by its number.
+@dataclass(frozen=True, slots=True)
+class ProductionModel:
+    """What a worker follows.
+
+    Attributes:
+        resolve: where the alias ``production`` points, a version number; None if nowhere.
+        open_version: opens a version by its number.
+        open_last_good: version number and model that were opened last here, without the registry; None if none was.
+    """
+
+    resolve: Callable[[], str | None]
+    open_version: Callable[[str], OpenModel]
+    open_last_good: Callable[[], tuple[str, OpenModel] | None]
+
+
+def production_model(settings: Settings) -> ProductionModel:
+    """The ways to the model with the alias ``production``; its errors are those of ``Registry``.
 
     Raises:
         ConfigurationError: see :func:`registry`.
@@ -81,7 +96,10 @@ def production_model(settings: Settings) -> tuple[Callable[[], str | None], Call
     def open_version(number: str) -> OpenModel:
         return found.open_certified(found.version(number), lexicon, settings.model_max_bytes, cache)
 
-    return resolve, open_version
+    def open_last_good() -> tuple[str, OpenModel] | None:
+        return found.open_last_good(lexicon, settings.model_max_bytes, cache)
+
+    return ProductionModel(resolve, open_version, open_last_good)
 
 
 def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:

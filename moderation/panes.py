@@ -114,6 +114,11 @@ class PaneKey:
     model_version: str
     policy_version: str
 
+    @classmethod
+    def of(cls, partition: int, community: str, event_time_us: int, model_version: str, policy_version: str) -> PaneKey:
+        """The pane an event lies in."""
+        return cls(partition, community, pane_start_us(event_time_us), model_version, policy_version)
+
 
 @dataclass(slots=True)
 class PaneSums:

@@ -59,6 +59,30 @@ class Settings(BaseSettings):
     state_folder: Path = Field(
         default=Path("var/state"), description="Folder for what may be lost: Faust's own files, downloaded models."
     )
+    ledger_retry_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a batch is tried again while PostgreSQL does not answer, before the worker ends and is "
+        "started again.",
+    )
+    dead_letter_window: int = Field(
+        default=1_000, ge=10, description="Records that the share of dead letters is taken over."
+    )
+    dead_letter_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of unreadable records at which the worker stops for good; wrong clocks don't count.",
+    )
+    dead_letter_run: int = Field(
+        default=200, ge=1, description="Unreadable records in a row at which the worker stops for good."
+    )
+    metrics_port: int = Field(
+        default=6067, ge=0, le=65_535, description="Loopback port of the worker's Prometheus metrics; 0 for none."
+    )
+    fault_points: Path | None = Field(
+        default=None, description="For chaos only: folder of files that name where the worker kills or stops itself."
+    )
     worker_web_port: int = Field(default=6066, ge=1, le=65_535, description="Port of the worker's web views.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message written to the log."

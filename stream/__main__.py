@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 
+import faust
+
+from moderation.adapters.model_store import OpenModel
 from moderation.bootstrap import production_model
 from moderation.errors import ModerationError
-from moderation.settings import load_settings
+from moderation.settings import Settings, load_settings
 from stream.exit_codes import REFUSED
+from stream.fault_points import FaultPoints
 from stream.model_watch import ModelWatch
 from stream.processor import ServingModel
 from stream.source.command import main as source
@@ -19,14 +23,33 @@ def main() -> None:
     if sys.argv[1:2] == ["source"]:
         source(sys.argv[2:])
         return
-    settings = load_settings()
-    resolve, open_version = production_model(settings)
+    new_worker(load_settings()).main()
 
-    def serving(version: str) -> ServingModel:
-        opened = open_version(version)
+
+def new_worker(settings: Settings) -> faust.App:
+    """The worker's app with its parts put together.
+
+    Raises:
+        ConfigurationError: a setting that has no default is missing.
+    """
+    production = production_model(settings)
+    faults = FaultPoints(settings.fault_points)
+
+    def serving(version: str, opened: OpenModel) -> ServingModel:
         return ServingModel(opened.kernel, opened.policy, version)
 
-    worker_app(settings, ModelWatch(resolve, serving, settings.alias_poll_seconds)).main()
+    def last_good() -> ServingModel | None:
+        found = production.open_last_good()
+        return None if found is None else serving(*found)
+
+    watch = ModelWatch(
+        production.resolve,
+        lambda version: serving(version, production.open_version(version)),
+        settings.alias_poll_seconds,
+        last_good,
+        lambda: faults.reach("during_swap"),
+    )
+    return worker_app(settings, watch, faults)
 
 
 if __name__ == "__main__":

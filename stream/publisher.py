@@ -1,14 +1,19 @@
-"""Decisions and alerts on their topics: pure functions of ledger rows, keyed by comment_id, safe to send again."""
+"""Decisions, alerts and closed panes on their topics: pure functions of ledger rows, safe to send again.
+
+Decisions and alerts are keyed by comment_id, panes by what tells them apart.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from moderation.contracts import Decision, Verdict
+from moderation.adapters.topics import ALERTS, DECISIONS, PANES
+from moderation.contracts import Decision, Pane, Verdict
+from stream.processor import Published
 
 
 def decision_value(decision: Decision) -> bytes:
@@ -21,19 +26,28 @@ def alert_value(decision: Decision, reasons: list[str] | None) -> bytes:
     return orjson.dumps({"decision": decision, "reasons": reasons or []})
 
 
+def pane_key(pane: Pane) -> bytes:
+    """The key on topic ``panes``: a JSON array of what tells panes apart."""
+    return orjson.dumps(
+        [pane.topic_id, pane.partition, pane.community, pane.start_us, pane.model_version, pane.policy_version]
+    )
+
+
 class Publisher:
     """Sends with an idempotent producer of its own; Faust's may lose and double.
 
     Args:
         bootstrap: Kafka's addresses.
-        decisions_topic: where every decision goes.
-        alerts_topic: where decisions that do not allow go, with reasons.
+        topic_prefix: put before the names of the topics.
+        midway: called when the first half of something is on its way; for chaos.
     """
 
-    def __init__(self, bootstrap: str, decisions_topic: str, alerts_topic: str) -> None:
+    def __init__(self, bootstrap: str, topic_prefix: str, midway: Callable[[], None]) -> None:
         self._bootstrap = bootstrap
-        self._decisions = decisions_topic
-        self._alerts = alerts_topic
+        self._decisions = topic_prefix + DECISIONS.name
+        self._alerts = topic_prefix + ALERTS.name
+        self._panes = topic_prefix + PANES.name
+        self._midway = midway
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
@@ -54,8 +68,8 @@ class Publisher:
         if self._producer is not None:
             await self._producer.stop()
 
-    async def publish(self, decisions: Iterable[tuple[Decision, list[str] | None]]) -> int:
-        """Send decisions and alerts and wait until the brokers have them all.
+    async def publish(self, published: Published) -> int:
+        """Send decisions, alerts and panes, and wait until the brokers have them all.
 
         Returns:
             How many records were sent.
@@ -66,11 +80,20 @@ class Publisher:
         if self._producer is None:
             raise RuntimeError("publisher is not started")
         sent = []
-        for decision, reasons in decisions:
-            key = decision.comment_id.encode()
-            sent.append(await self._producer.send(self._decisions, decision_value(decision), key=key))
-            if decision.verdict is not Verdict.ALLOW:
-                sent.append(await self._producer.send(self._alerts, alert_value(decision, reasons), key=key))
+        halfway = (len(published.decisions) + len(published.panes)) // 2
+        for number, (topic, value, key) in enumerate(self._records(published)):
+            sent.append(await self._producer.send(topic, value, key=key))
+            if number == halfway:
+                self._midway()
         if sent:
             await asyncio.gather(*sent)
         return len(sent)
+
+    def _records(self, published: Published) -> Iterator[tuple[str, bytes, bytes]]:
+        for decision, reasons in published.decisions:
+            key = decision.comment_id.encode()
+            yield self._decisions, decision_value(decision), key
+            if decision.verdict is not Verdict.ALLOW:
+                yield self._alerts, alert_value(decision, reasons), key
+        for pane in published.panes:
+            yield self._panes, orjson.dumps(pane), pane_key(pane)

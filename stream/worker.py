@@ -15,10 +15,16 @@ from typing import Any, TypeVar
 import faust
 from faust.types import TP, EventT
 
+from moderation.adapters.sql.batch import Position
 from moderation.adapters.sql.ledger import Ledger
-from moderation.adapters.topics import describe_topic_ids, topic_uuid
+from moderation.adapters.sql.patient_ledger import PatientLedger
+from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
+from moderation.errors import SourceRefused
 from moderation.settings import Settings, required
+from stream import metrics
+from stream.dead_letter_limit import DeadLetterLimit
 from stream.exit_codes import leave
+from stream.fault_points import FaultPoints
 from stream.faust_app import new_app
 from stream.model_watch import ModelWatch
 from stream.processor import Processor, Published, Record
@@ -26,7 +32,8 @@ from stream.publisher import Publisher
 from stream.transport import LedgerTransport
 
 T = TypeVar("T")
-_REPUBLISH_AT_ONCE = 1_000
+_LOG_END_ATTEMPTS = 10
+_REPLAY_OF = "replay_of"
 _log = logging.getLogger(__name__)
 
 
@@ -36,22 +43,26 @@ class SpeedLayer:
     Args:
         settings: see docs/configuration.md.
         watch: gives the model to decide with.
+        faults: for chaos.
     """
 
-    def __init__(self, settings: Settings, watch: ModelWatch) -> None:
+    def __init__(self, settings: Settings, watch: ModelWatch, faults: FaultPoints) -> None:
         self._settings = settings
         self._watch = watch
+        self._faults = faults
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        prefix = settings.topic_prefix
-        self.source = prefix + "comments"
-        self._publisher = Publisher(settings.kafka_bootstrap, prefix + "decisions", prefix + "alerts")
+        self.source = settings.topic_prefix + COMMENTS.name
+        self._publisher = Publisher(
+            settings.kafka_bootstrap, settings.topic_prefix, lambda: faults.reach("during_publish")
+        )
         self._publishing: asyncio.Task[None] | None = None
-        self._ledger: Ledger
+        self._ledger: PatientLedger
         self._processor: Processor
         self.app: faust.App
 
     async def start(self) -> None:
         """Connect to the ledger and the brokers, and wait for a model."""
+        metrics.serve(self._settings.metrics_port)
         await self._in_thread(self._connect)
         await self._in_thread(self._watch.start)
         await self._publisher.start()
@@ -59,25 +70,28 @@ class SpeedLayer:
     async def stop(self) -> None:
         """Publish what is stored, note it, disconnect. A batch under way is finished first."""
         await self._published_so_far()
-        await self._in_thread(lambda: self._ledger.mark_published(self._processor.published))
+        await self._in_thread(self._mark_published)
         await self._publisher.stop()
         self._watch.stop()
         await self._in_thread(self._ledger.close)
 
     async def seek_positions(self, assigned: set[TP]) -> Mapping[TP, int]:
-        """Where to start reading the assigned partitions; publishes again what may not have been."""
+        """Where to start reading the assigned partitions; publishes again what may not have been.
+
+        The ledger's thread works in order, so the batch under way is stored, or known not to be, before positions are
+        read; whatever of it was fetched already and comes after that is passed over as old.
+        """
         try:
-            consumer = self.app.consumer
             source = [tp for tp in assigned if tp.topic == self.source]
             if not source:
                 return {}
-            starts = await consumer.earliest_offsets(*source)
+            starts = await self.app.consumer.earliest_offsets(*source)
             log_starts = {tp.partition: starts[tp] for tp in source}
             await self._published_so_far()
             positions = await self._in_thread(lambda: self._ledger.positions(log_starts))
-            await self._in_thread(lambda: self._processor.assign(positions))
-            for partition, position in sorted(positions.items()):
-                await self._publish_again(partition, position.published_next, position.next)
+            await self._require_log_reaches(source, positions)
+            self._faults.reach("during_assignment")
+            await self._publish(await self._in_thread(lambda: self._processor.assign(positions)))
             return {tp: positions[tp.partition].next for tp in source}
         except Exception as error:
             leave(error)
@@ -87,6 +101,7 @@ class SpeedLayer:
         try:
             records = [_record(event) for event in events]
             published = await self._in_thread(lambda: self._processor.process(records, self._watch.model))
+            self._faults.reach("after_commit")
             for event in events:
                 event.ack()
             await self._published_so_far()
@@ -100,43 +115,67 @@ class SpeedLayer:
             return
         try:
             await self._published_so_far()
-            await self._in_thread(lambda: self._ledger.mark_published(self._processor.published))
+            await self._in_thread(self._mark_published)
         except Exception as error:
             leave(error)
 
     def _connect(self) -> None:
-        bootstrap = self._settings.kafka_bootstrap
-        topic_id = topic_uuid(describe_topic_ids(bootstrap, [self.source])[self.source])
-        self._ledger = Ledger(required(self._settings.database_url, "database_url"), self.source, topic_id)
-        self._processor = Processor(self._ledger)
+        settings = self._settings
+        topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.source])[self.source])
+        url = required(settings.database_url, "database_url")
+        ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"))
+        self._ledger = PatientLedger(ledger, settings.ledger_retry_seconds)
+        limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
+        self._processor = Processor(self._ledger, limit)
+
+    async def _require_log_reaches(self, source: Sequence[TP], positions: Mapping[int, Position]) -> None:
+        """Refuse a topic that lost records the ledger holds: new ones would come at offsets already accounted for.
+
+        A broker that has just come back may report an older end for a moment, so it is asked for a while.
+
+        Raises:
+            SourceRefused: a partition ends before the offset the ledger expects next.
+        """
+        for attempt in range(_LOG_END_ATTEMPTS):
+            ends = await self.app.consumer.highwaters(*source)
+            short = [tp for tp in source if ends[tp] < positions[tp.partition].next]
+            if not short:
+                return
+            if attempt + 1 < _LOG_END_ATTEMPTS:
+                await asyncio.sleep(1)
+        first, accounted = short[0], positions[short[0].partition].next
+        raise SourceRefused(
+            f"topic {self.source} partition {first.partition}",
+            f"it ends at {ends[first]}, but the ledger accounts for offsets up to {accounted}",
+            "The brokers lost records: make the topic anew, then take it on with `moderation accept-gap`.",
+        )
 
     async def _publish(self, published: Published) -> None:
-        await self._publisher.publish(published.decisions)
-        self._processor.note_published(published.ranges)
+        self._faults.reach("before_publish")
+        await self._publisher.publish(published)
+        self._processor.note_published(published)
+
+    def _mark_published(self) -> None:
+        self._ledger.mark_published(self._processor.published, self._processor.panes_published_us)
 
     async def _published_so_far(self) -> None:
         task, self._publishing = self._publishing, None
         if task is not None:
             await task
 
-    async def _publish_again(self, partition: int, lo: int, hi: int) -> None:
-        rows = await self._in_thread(lambda: list(self._ledger.decisions_between(partition, lo, hi)))
-        for first in range(0, len(rows), _REPUBLISH_AT_ONCE):
-            await self._publisher.publish(rows[first : first + _REPUBLISH_AT_ONCE])
-        self._processor.note_published({partition: (lo, hi)} if hi > lo else {})
-
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def worker_app(settings: Settings, watch: ModelWatch) -> faust.App:
+def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> faust.App:
     """The Faust app of the worker.
 
     Args:
         settings: see docs/configuration.md.
         watch: gives the model to decide with.
+        faults: for chaos.
     """
-    layer = SpeedLayer(settings, watch)
+    layer = SpeedLayer(settings, watch, faults)
     app = new_app(
         settings.consumer_group,
         settings,
@@ -194,4 +233,10 @@ def worker_app(settings: Settings, watch: ModelWatch) -> faust.App:
 
 def _record(event: EventT[Any]) -> Record:
     message = event.message
-    return Record(message.partition, message.offset, round(message.timestamp * 1_000) * 1_000, message.value or b"")
+    append_us = round(message.timestamp * 1_000) * 1_000
+    headers = message.headers
+    replay_of = None
+    if headers:
+        found = dict(headers).get(_REPLAY_OF)
+        replay_of = found.decode("ascii", "replace") if isinstance(found, bytes) else found
+    return Record(message.partition, message.offset, append_us, message.value or b"", replay_of)

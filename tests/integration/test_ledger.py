@@ -14,7 +14,8 @@ from alembic.migration import MigrationContext
 from psycopg import sql
 
 from local.stack import StackInfo
-from moderation.adapters.sql.ledger import Batch, DecisionRow, Ledger, Stamp
+from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp
+from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.sql.tables import metadata
 from moderation.contracts import DeadLetterReason, Fate, Verdict, dead_letter
@@ -165,7 +166,7 @@ def test_published_positions_only_move_forward_and_never_past_the_ledger(new_led
     ledger.positions({0: 0})
     ledger.store(batch(0, 4))
     for published, expected in ((3, 3), (1, 3), (99, 4)):
-        ledger.mark_published({0: published})
+        ledger.mark_published({0: published}, {})
         assert ledger.positions({0: 0})[0].published_next == expected
 
 

@@ -18,6 +18,7 @@ from moderation.adapters.certificate import (
     tags_of,
 )
 from moderation.adapters.model_store import CARD, METRICS, MODEL, POLICY, OpenModel, open_model
+from moderation.adapters.registry import last_good
 from moderation.adapters.registry.connection import Connection, NotInRegistry
 from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
 from moderation.adapters.registry.upload import upload
@@ -191,7 +192,7 @@ class Registry:
         return fetch_into(cache, self._connection, source, version.card_digest, str(version))
 
     def open_certified(self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, cache: Path) -> OpenModel:
-        """Verify the certificate, then the files against it, then open them.
+        """Verify the certificate, then the files against it, then open them; kept as the last good version.
 
         Args:
             version: as :meth:`resolve` or :meth:`version` told it; its tags are read anew.
@@ -205,9 +206,37 @@ class Registry:
         certificate = self.certificate(version.version)
         source = self._source(version.version)
         folder = fetch_into(cache, self._connection, source, certificate.card_digest, str(version))
+        opened = self._open(folder, certificate, lexicon, max_bytes)
+        last_good.keep(cache, certificate, self._key)
+        return opened
+
+    def open_last_good(self, lexicon: Lexicon, max_bytes: int, cache: Path) -> tuple[str, OpenModel] | None:
+        """Open the version that :meth:`open_certified` opened last, without asking the server.
+
+        Args:
+            lexicon: the process's, to share.
+            max_bytes: largest file that is read.
+            cache: folder of downloaded models.
+
+        Returns:
+            Version number and model; None if none was opened with this cache.
+
+        Raises:
+            ModelRefused: what is kept does not verify.
+        """
+        certificate = last_good.read(cache, self.model_name, self._key)
+        if certificate is None:
+            return None
+        folder = cache / certificate.card_digest
+        if (different := first_difference(folder, certificate.card_digest)) is not None:
+            raise ModelRefused(str(folder), f"{different} is not what its certificate says", "Delete the folder.")
+        return certificate.version, self._open(folder, certificate, lexicon, max_bytes)
+
+    def _open(self, folder: Path, certificate: Certificate, lexicon: Lexicon, max_bytes: int) -> OpenModel:
         opened = open_model(folder, lexicon, max_bytes)
-        if self._facts(folder, opened, version.version) != certificate:
-            raise ModelRefused(str(version), "its files are not what its certificate says", "Certify it again.")
+        if self._facts(folder, opened, certificate.version) != certificate:
+            thing = f"{certificate.model_name} version {certificate.version}"
+            raise ModelRefused(thing, "its files are not what its certificate says", "Certify it again.")
         return opened
 
     def _facts(self, folder: Path, opened: OpenModel, version: str) -> Certificate:

@@ -1,0 +1,50 @@
+"""Which version was opened last, kept beside the cached models: what a worker starts with while the registry is away.
+
+What is kept is the version's certificate with its signature, so that nobody who can write the file can make another
+model serve. One file per registered model; processes that share a cache replace it whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+from moderation.adapters.certificate import Certificate, read_certificate, tags_of
+from moderation.errors import ModelRefused
+
+
+def keep(cache: Path, certificate: Certificate, key: bytes) -> None:
+    """Remember a version whose files are in the cache.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    kept = {"version": certificate.version, "tags": tags_of(certificate, key)}
+    handle, scratch = tempfile.mkstemp(dir=cache, prefix="last-good-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump(kept, file)
+    Path(scratch).replace(_path(cache, certificate.model_name))
+
+
+def read(cache: Path, model_name: str, key: bytes) -> Certificate | None:
+    """The certificate of the version opened last; None if there was none.
+
+    Raises:
+        ModelRefused: the file is damaged, edited, or another key's.
+    """
+    path = _path(cache, model_name)
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        version, tags = str(kept["version"]), {str(name): str(value) for name, value in kept["tags"].items()}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelRefused(str(path), f"it cannot be read ({error})", "Delete it.") from error
+    return read_certificate(tags, model_name, version, key)
+
+
+def _path(cache: Path, model_name: str) -> Path:
+    return cache / f"last-good-{quote(model_name, safe='')}.json"

@@ -1,0 +1,121 @@
+"""What goes into the ledger in one transaction, and where a partition stands between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from moderation.contracts import DeadLetter, Decision, Fate, Verdict
+from moderation.panes import OpenPanes, PaneKey, PaneSums
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The versions that made a batch's decisions."""
+
+    model_version: str
+    policy_version: str
+    kernel_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a partition stands; offsets are half-open.
+
+    Attributes:
+        next: first offset not yet accounted for.
+        published_next: first offset whose decision is not surely published.
+        panes_published_us: panes that end at or before this are surely published; None when none is.
+        stamp: the versions that decided last; None before the first decision.
+        open_panes: what the fate of the next record depends on.
+    """
+
+    next: int
+    published_next: int
+    panes_published_us: int | None
+    stamp: Stamp | None
+    open_panes: OpenPanes = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """One decision as the ledger keeps it; topic and versions are the batch's."""
+
+    partition: int
+    offset: int
+    append_us: int
+    comment_id: str
+    community: str
+    event_time_us: int
+    record_id: bytes
+    score_ppm: int
+    verdict: Verdict
+    fate: Fate
+    reasons: list[str] | None
+
+    def decision(self, topic: str, topic_id: UUID, stamp: Stamp) -> Decision:
+        """The decision as it is published: a pure function of what the ledger keeps."""
+        return Decision(
+            topic=topic,
+            topic_id=str(topic_id),
+            partition=self.partition,
+            offset=self.offset,
+            comment_id=self.comment_id,
+            community=self.community,
+            event_time_us=self.event_time_us,
+            score_ppm=self.score_ppm,
+            verdict=self.verdict,
+            model_version=stamp.model_version,
+            policy_version=stamp.policy_version,
+            fate=self.fate,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A decision on the replay of a dead letter: which letter, and where the decision lies."""
+
+    topic_id: UUID
+    partition: int
+    offset: int
+    as_partition: int
+    as_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction stores.
+
+    Attributes:
+        ranges: for each partition the offsets [lo, hi) it accounts for.
+        stamp: the versions that made the decisions.
+        decisions: rows for comments.
+        dead_letters: (partition, offset, letter) for records that are none.
+        panes: what the decisions add to panes.
+        newest_event_us: for each partition with comments, the largest event time so far.
+        replayed: decisions on replays of dead letters.
+        published: for each partition, up to which offset decisions are surely published by now.
+        panes_published_us: for each partition, up to which end panes are surely published by now.
+    """
+
+    ranges: Mapping[int, tuple[int, int]]
+    stamp: Stamp
+    decisions: list[DecisionRow]
+    dead_letters: list[tuple[int, int, DeadLetter]]
+    panes: Mapping[PaneKey, PaneSums] = field(default_factory=dict)
+    newest_event_us: Mapping[int, int] = field(default_factory=dict)
+    replayed: list[Replayed] = field(default_factory=list)
+    published: Mapping[int, int] = field(default_factory=dict)
+    panes_published_us: Mapping[int, int] = field(default_factory=dict)
+
+
+def pane_sums(decisions: list[DecisionRow], stamp: Stamp) -> dict[PaneKey, PaneSums]:
+    """What decisions add to panes, by pane; duplicates add nothing."""
+    sums: dict[PaneKey, PaneSums] = {}
+    for row in decisions:
+        if row.fate is Fate.DUPLICATE:
+            continue
+        key = PaneKey.of(row.partition, row.community, row.event_time_us, stamp.model_version, stamp.policy_version)
+        sums.setdefault(key, PaneSums()).add(row.offset, row.verdict, row.score_ppm, row.fate)
+    return sums

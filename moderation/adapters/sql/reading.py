@@ -1,0 +1,112 @@
+"""What a worker reads back from the ledger: where partitions stand, and what its topics may lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from moderation.adapters.sql.batch import DecisionRow, Position, Stamp
+from moderation.contracts import Decision, Fate, Pane, Verdict
+from moderation.panes import LATENESS_US, PANE_US, OpenPanes, pane_start_us
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+_POSITIONS = """
+SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.newest_event_us,
+       s.model_version, s.policy_version, s.kernel_version
+  FROM speed.source_offsets o
+  LEFT JOIN LATERAL (SELECT * FROM speed.served s WHERE (s.topic_id, s.partition) = (o.topic_id, o.partition)
+                      ORDER BY from_offset DESC LIMIT 1) s ON true
+ WHERE o.topic_id = %s AND o.partition = ANY(%s)
+"""
+_COUNTED = """
+SELECT d.event_time_us, d.record_id FROM speed.decisions d
+ WHERE d.topic_id = %(topic_id)s AND d.partition = %(partition)s AND d.fate = 'counted'
+   AND d.event_time_us >= %(open_from_us)s
+   AND d."offset" >= (SELECT min(first_offset) FROM speed.panes
+                       WHERE topic_id = %(topic_id)s AND partition = %(partition)s AND start_us >= %(open_from_us)s)
+"""
+_DECISIONS = """
+SELECT partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm,
+       verdict, fate, reasons, model_version, policy_version, kernel_version
+  FROM speed.decisions
+ WHERE topic_id = %s AND partition = %s AND "offset" >= %s AND "offset" < %s ORDER BY "offset"
+"""
+_CLOSED_PANES = """
+SELECT partition, community, start_us, model_version, policy_version, comments, reviews, removals, score_sum
+  FROM speed.panes
+ WHERE topic_id = %s AND partition = %s AND comments > 0 AND start_us > %s AND start_us <= %s
+ ORDER BY start_us, community, model_version, policy_version
+"""
+_BEFORE_ALL_US = -(2**62)
+
+
+def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int, Position]:
+    """Where partitions stand, with what their next records' fates depend on."""
+    cursor.execute(_POSITIONS, (topic_id, partitions))
+    rows = cursor.fetchall()
+    return {
+        partition: Position(
+            next=following,
+            published_next=published_next,
+            panes_published_us=panes_published_us,
+            stamp=None if versions[0] is None else Stamp(*versions),
+            open_panes=_open_panes(cursor, topic_id, partition, newest_event_us),
+        )
+        for partition, following, published_next, panes_published_us, newest_event_us, *versions in rows
+    }
+
+
+def decisions_between(
+    cursor: psycopg.ServerCursor[tuple[Any, ...]], topic: str, topic_id: UUID, partition: int, lo: int, hi: int
+) -> Iterator[tuple[Decision, list[str] | None]]:
+    """Stored decisions and their reasons with offsets in [lo, hi), in order."""
+    cursor.execute(_DECISIONS, (topic_id, partition, lo, hi))
+    for found in cursor:
+        verdict, fate, reasons = found[8:11]
+        fields: list[Any] = [*found[:8], Verdict(verdict), Fate(fate), reasons]
+        row = DecisionRow(*fields)
+        yield row.decision(topic, topic_id, Stamp(*found[11:])), reasons
+
+
+def closed_panes(
+    cursor: Cursor, topic: str, topic_id: UUID, partition: int, after_us: int | None, upto_us: int
+) -> list[Pane]:
+    """Panes that end in (after_us, upto_us], in order of their ends; None for after: from the first.
+
+    With ``upto_us`` at or below the partition's watermark these never change any more.
+    """
+    after_us = _BEFORE_ALL_US if after_us is None else after_us - PANE_US
+    cursor.execute(_CLOSED_PANES, (topic_id, partition, after_us, upto_us - PANE_US))
+    return [
+        Pane(
+            topic=topic,
+            topic_id=str(topic_id),
+            partition=row[0],
+            community=row[1],
+            start_us=row[2],
+            end_us=row[2] + PANE_US,
+            model_version=row[3],
+            policy_version=row[4],
+            comments=row[5],
+            reviews=row[6],
+            removals=row[7],
+            score_sum=row[8],
+        )
+        for row in cursor.fetchall()
+    ]
+
+
+def _open_panes(cursor: Cursor, topic_id: UUID, partition: int, newest_event_us: int | None) -> OpenPanes:
+    if newest_event_us is None:
+        return OpenPanes()
+    # The first pane that is still open: its end is the first beyond the watermark.
+    open_from_us = pane_start_us(newest_event_us - LATENESS_US)
+    cursor.execute(_COUNTED, {"topic_id": topic_id, "partition": partition, "open_from_us": open_from_us})
+    counted: dict[int, list[bytes]] = {}
+    for event_time_us, record_id in cursor.fetchall():
+        counted.setdefault(pane_start_us(event_time_us), []).append(bytes(record_id))
+    return OpenPanes(newest_event_us, counted)

@@ -1,0 +1,91 @@
+"""The statements of one batch's transaction, beyond the fence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+import psycopg
+
+from moderation.adapters.sql import copying
+from moderation.adapters.sql.batch import Batch, Replayed
+from moderation.contracts import DeadLetter
+from moderation.panes import PaneKey, PaneSums
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+
+_ADD_TO_PANES = """
+INSERT INTO speed.panes AS p (topic_id, partition, community, start_us, model_version, policy_version,
+                              comments, reviews, removals, score_sum, late, first_offset)
+SELECT %s, * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[],
+                         %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+ON CONFLICT (topic_id, partition, start_us, community, model_version, policy_version) DO UPDATE SET
+    comments = p.comments + excluded.comments, reviews = p.reviews + excluded.reviews,
+    removals = p.removals + excluded.removals, score_sum = p.score_sum + excluded.score_sum,
+    late = p.late + excluded.late, first_offset = least(p.first_offset, excluded.first_offset)
+"""
+
+
+def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
+    """COPY a batch's decisions."""
+    stamp = batch.stamp
+    versions = "\t".join(map(copying.text, (stamp.model_version, stamp.policy_version, stamp.kernel_version)))
+    lines = [
+        f"{copying.day_of(row.append_us)}\t{topic_id}\t{row.partition}\t{row.offset}\t{row.append_us}\t"
+        f"{copying.text(row.comment_id)}\t{copying.text(row.community)}\t{row.event_time_us}\t"
+        f"{copying.binary(row.record_id)}\t{row.score_ppm}\t{row.verdict}\t{versions}\t{row.fate}\t"
+        f"{copying.NULL if row.reasons is None else copying.text(orjson.dumps(row.reasons).decode())}\n"
+        for row in batch.decisions
+    ]
+    if lines:
+        with cursor.copy("COPY speed.decisions FROM STDIN") as copy:
+            copy.write("".join(lines))
+
+
+def copy_dead_letters(cursor: Cursor, topic_id: UUID, letters: list[tuple[int, int, DeadLetter]]) -> None:
+    """COPY a batch's dead letters: (partition, offset, letter)."""
+    lines = [
+        f"{topic_id}\t{partition}\t{offset}\t{letter.append_us}\t{letter.reason}\t"
+        f"{copying.text(letter.detail)}\t{copying.binary(letter.raw)}\t{letter.raw_length}\t{letter.raw_sha256}\n"
+        for partition, offset, letter in letters
+    ]
+    if lines:
+        columns = 'topic_id, partition, "offset", append_us, reason, detail, raw, raw_length, raw_sha256'
+        with cursor.copy(f"COPY speed.dead_letters ({columns}) FROM STDIN") as copy:
+            copy.write("".join(lines))
+
+
+def add_to_panes(cursor: Cursor, topic_id: UUID, panes: Mapping[PaneKey, PaneSums]) -> None:
+    """Add a batch's sums to its panes; panes not seen before are made."""
+    if not panes:
+        return
+    rows = [
+        (
+            key.partition,
+            key.community,
+            key.start_us,
+            key.model_version,
+            key.policy_version,
+            sums.comments,
+            sums.reviews,
+            sums.removals,
+            sums.score_sum,
+            sums.late,
+            sums.first_offset,
+        )
+        for key, sums in panes.items()
+    ]
+    cursor.execute(_ADD_TO_PANES, (topic_id, *map(list, zip(*rows, strict=True))))
+
+
+def note_replayed(cursor: Cursor, replayed: list[Replayed]) -> None:
+    """Say in dead letters where the decision on their replay lies; the first replay stays the one named."""
+    # Sorted: workers of two partitions that replay the same letters take the row locks in one order.
+    for each in sorted(replayed, key=lambda one: (one.topic_id, one.partition, one.offset)):
+        cursor.execute(
+            "UPDATE speed.dead_letters SET replayed_as_partition = %s, replayed_as_offset = %s "
+            'WHERE topic_id = %s AND partition = %s AND "offset" = %s AND replayed_as_offset IS NULL',
+            (each.as_partition, each.as_offset, each.topic_id, each.partition, each.offset),
+        )

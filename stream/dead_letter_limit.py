@@ -1,0 +1,50 @@
+"""When so many records are unreadable that going on would only fill the dead letters: the worker stops for a person."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from moderation.errors import TooManyDeadLetters
+
+_REMEDY = (
+    "Every one is kept: `moderation dead-letters list` shows them. Mend the producer, or raise the limit "
+    "(MODERATION_DEAD_LETTER_*), and start the worker again: it goes on behind them."
+)
+
+
+class DeadLetterLimit:
+    """Counts unreadable records among the newest ones of this process. Records with a wrong clock are readable.
+
+    Args:
+        window: how many records the share is taken over; it is not judged before that many came.
+        share: of unreadable ones at which it stops.
+        run: unreadable ones in a row at which it stops.
+    """
+
+    def __init__(self, window: int, share: float, run: int) -> None:
+        self._newest: deque[bool] = deque(maxlen=window)
+        self._share = share
+        self._run = run
+        self._unreadable = 0
+        self._in_a_row = 0
+
+    def note(self, unreadable: Iterable[bool]) -> None:
+        """Take in stored records, in order.
+
+        Raises:
+            TooManyDeadLetters: a limit is reached.
+        """
+        newest = self._newest
+        for bad in unreadable:
+            if len(newest) == newest.maxlen:
+                self._unreadable -= newest[0]
+            newest.append(bad)
+            self._unreadable += bad
+            self._in_a_row = self._in_a_row + 1 if bad else 0
+            if self._in_a_row >= self._run:
+                raise TooManyDeadLetters("topic comments", f"{self._in_a_row} unreadable records in a row", _REMEDY)
+            if len(newest) == newest.maxlen and self._unreadable >= self._share * len(newest):
+                raise TooManyDeadLetters(
+                    "topic comments", f"{self._unreadable} of the last {len(newest)} records are unreadable", _REMEDY
+                )
