@@ -95,10 +95,10 @@ def sabotage(kind: str) -> None:
     import stream.worker
 
     if kind == "unpublished":
-        Publisher.publish = _publish_less  # type: ignore[method-assign, assignment]
+        Publisher.publish = _publish_less  # type: ignore[assignment, method-assign]
     elif kind in _BATCHES:
-        _WrongLedger.wrong = staticmethod(_BATCHES[kind])  # type: ignore[assignment]
-        stream.worker.Ledger = _WrongLedger  # type: ignore[misc, attr-defined]
+        _WrongLedger.wrong = staticmethod(_BATCHES[kind])
+        stream.worker.Ledger = _WrongLedger  # type: ignore[attr-defined]
     else:
         raise SystemExit(f"no sabotage {kind}")
 
