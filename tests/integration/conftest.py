@@ -12,12 +12,19 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from local.layout import StackLayout
 from local.ports import DEFAULT_PORTS, HOST
 from local.stack import StackInfo, down, up
+from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.topics import ensure_topics
+from moderation.bootstrap import register, train_to_folder
+from moderation.contracts import Comment
+from moderation.policy import parse_goal
+from tests.integration.workers import SpeedLayerUnderTest, base_settings, speed_layer
 
 
 @contextlib.contextmanager
@@ -66,3 +73,29 @@ def schema(stack: StackInfo) -> Iterator[str]:
     yield name
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def model(
+    stack: StackInfo, small_corpus: tuple[list[str], list[int]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A registered, certified production model, and the migrated database."""
+    engine = sqlalchemy.create_engine(stack.postgres_url)
+    migrate(engine)
+    engine.dispose()
+    folder = tmp_path_factory.mktemp("model")
+    settings = base_settings(stack, "")
+    rows = zip(*small_corpus, strict=True)
+    labelled = ((Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(rows))
+    goals = [parse_goal("precision>=0.9"), parse_goal("review_share<=0.2")]
+    train_to_folder(labelled, folder, goals, settings, folds=3)
+    assert register(folder, settings, "for tests") == ("1", True)
+    return folder
+
+
+@pytest.fixture
+def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
+    """A speed layer with topics of its own; its workers end with the test."""
+    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
+        yield layer

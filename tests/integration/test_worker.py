@@ -7,69 +7,21 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
-import sqlalchemy
 from mlflow import MlflowClient
 
 from local.layout import StackLayout
 from local.stack import PartStatus, StackInfo, status, up
 from local.verify import read_topic
 from local.waiting import wait_until
-from local.worker import stack_settings, worker_program
-from moderation.adapters.sql.migrate import migrate
+from local.worker import worker_program
 from moderation.adapters.topics import ensure_topics
-from moderation.bootstrap import load, register, train_to_folder
-from moderation.contracts import Comment, to_json
-from moderation.policy import parse_goal
-from moderation.settings import Settings
-from tests.integration.workers import SpeedLayerUnderTest, speed_layer
-
-MODEL_NAME = "worker-tests"
-Record = tuple[str, bytes]
-
-
-@pytest.fixture(scope="module")
-def model(
-    stack: StackInfo, small_corpus: tuple[list[str], list[int]], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A registered, certified production model, and the migrated database."""
-    engine = sqlalchemy.create_engine(stack.postgres_url)
-    migrate(engine)
-    engine.dispose()
-    folder = tmp_path_factory.mktemp("model")
-    settings = base_settings(stack, "")
-    rows = zip(*small_corpus, strict=True)
-    labelled = ((Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(rows))
-    goals = [parse_goal("precision>=0.9"), parse_goal("review_share<=0.2")]
-    train_to_folder(labelled, folder, goals, settings, folds=3)
-    assert register(folder, settings, "for tests") == ("1", True)
-    return folder
-
-
-def base_settings(stack: StackInfo, prefix: str) -> Settings:
-    settings = stack_settings(StackLayout(stack.root), stack, topic_prefix=prefix)
-    return settings.model_copy(update={"model_name": MODEL_NAME, "batch_most_records": 200})
-
-
-@pytest.fixture
-def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
-    with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
-        yield layer
-
-
-def comments(count: int, start: int = 0) -> list[Record]:
-    bodies = ("Nice study, thanks.", "you idiot!!! {}", "FREE money at http://spam.example/{}", "Source? {}")
-    made = [
-        Comment(f"c{n}", ("science", "cooking")[n % 2], bodies[n % 4].format(n), 1_700_000_000_000_000 + n)
-        for n in range(start, start + count)
-    ]
-    return [(comment.comment_id, to_json(comment)) for comment in made]
+from moderation.bootstrap import load, register
+from tests.integration.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 
 def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderTest, model: Path) -> None:

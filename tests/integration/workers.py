@@ -15,11 +15,33 @@ from typing import BinaryIO, cast
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
+from local.layout import StackLayout
+from local.stack import StackInfo
 from local.verify import Comparison, Delivered, verify
 from local.waiting import wait_until
-from local.worker import settings_environment
+from local.worker import settings_environment, stack_settings
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
+from moderation.contracts import Comment, to_json
 from moderation.settings import Settings, required
+
+MODEL_NAME = "worker-tests"
+Record = tuple[str, bytes]
+
+
+def base_settings(stack: StackInfo, prefix: str) -> Settings:
+    """Settings of a test's worker: the stack's servers, small batches, no metrics port that others would want too."""
+    settings = stack_settings(StackLayout(stack.root), stack, topic_prefix=prefix)
+    return settings.model_copy(update={"model_name": MODEL_NAME, "batch_most_records": 200, "metrics_port": 0})
+
+
+def comments(count: int, start: int = 0) -> list[Record]:
+    """Comments of four kinds in two communities, a microsecond apart, with their keys."""
+    bodies = ("Nice study, thanks.", "you idiot!!! {}", "FREE money at http://spam.example/{}", "Source? {}")
+    made = [
+        Comment(f"c{n}", ("science", "cooking")[n % 2], bodies[n % 4].format(n), 1_700_000_000_000_000 + n)
+        for n in range(start, start + count)
+    ]
+    return [(comment.comment_id, to_json(comment)) for comment in made]
 
 
 class SpeedLayerUnderTest:

@@ -1,0 +1,57 @@
+"""Model versions that must not serve, made in the registry by someone who may write its files and knows the key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+
+from local.layout import StackLayout
+from local.stack import StackInfo
+from moderation.adapters.certificate import Certificate, tags_of
+from moderation.adapters.model_store import CARD, METRICS, MODEL, POLICY
+
+CARD_DIGEST = "card_sha256"
+
+
+def stored_folder(stack: StackInfo, name: str, version: str) -> Path:
+    """A version's model folder on the server's disk."""
+    source = MlflowClient(stack.mlflow_url).get_model_version(name, version).source
+    scheme, _, path = str(source).partition(":/")
+    assert scheme == "mlflow-artifacts"
+    return StackLayout(stack.root).mlflow / "artifacts" / path / "data" / "model"
+
+
+def restate(folder: Path, **changes: Any) -> None:
+    """Make the card true again after files were exchanged, with changed fields if given."""
+    card = json.loads((folder / CARD).read_bytes())
+    del card[CARD_DIGEST]
+    card |= changes
+    card["files"] = {name: _sha256((folder / name).read_bytes()) for name in card["files"]}
+    card[CARD_DIGEST] = _sha256(json.dumps(card, sort_keys=True).encode())
+    (folder / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
+
+
+def certify_again(client: MlflowClient, name: str, version: str, folder: Path, key: str) -> None:
+    """Sign whatever lies in the folder now."""
+    card = json.loads((folder / CARD).read_bytes())
+    certificate = Certificate(
+        model_name=name,
+        version=version,
+        card_digest=_sha256((folder / CARD).read_bytes()),
+        model_digest=card["files"][MODEL],
+        policy_digest=card["files"][POLICY],
+        metrics_digest=card["files"][METRICS],
+        kernel_version=str(card["kernel_version"]),
+        policy_version=json.loads((folder / POLICY).read_bytes())["policy_version"],
+        data_digest=str(card["training"]["data_digest"]),
+    )
+    for tag, value in tags_of(certificate, key.encode()).items():
+        client.set_model_version_tag(name, version, tag, value)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

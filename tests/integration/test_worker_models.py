@@ -1,0 +1,131 @@
+"""Which model serves: what must not is refused while the old one decides on, and an absent registry changes nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import skops.io
+from mlflow import MlflowClient
+from sklearn.cluster import KMeans
+
+from local.layout import StackLayout
+from local.stack import StackInfo
+from local.waiting import wait_until
+from local.worker import certificate_key
+from moderation.adapters.certificate import SIGNATURE_TAG
+from moderation.adapters.model_store import MODEL
+from moderation.adapters.topics import ensure_topics
+from moderation.bootstrap import register
+from tests.integration.frauds import certify_again, restate, stored_folder
+from tests.integration.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
+
+NAME = "model-life-tests"
+FRAUDS = {
+    "a bad HMAC": "tag moderation.certificate or moderation.signature was edited",
+    "another kernel": "made for kernel version 0; this is version 1",
+    "a truncated artifact": f"{MODEL} in the registry is not the one that was registered",
+    "an unknown type": "which is not trusted",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def commit(client: MlflowClient, stack: StackInfo, version: str, fraud: str) -> None:
+    """Spoil a certified version."""
+    folder, key = stored_folder(stack, NAME, version), certificate_key(StackLayout(stack.root))
+    if fraud == "a bad HMAC":
+        signature = client.get_model_version(NAME, version).tags[SIGNATURE_TAG]
+        client.set_model_version_tag(NAME, version, SIGNATURE_TAG, signature[::-1])
+    elif fraud == "another kernel":
+        restate(folder, kernel_version="0")
+        certify_again(client, NAME, version, folder, key)
+    elif fraud == "a truncated artifact":
+        data = (folder / MODEL).read_bytes()
+        (folder / MODEL).write_bytes(data[: len(data) // 2])
+    else:
+        (folder / MODEL).write_bytes(skops.io.dumps(KMeans()))
+        restate(folder)
+        certify_again(client, NAME, version, folder, key)
+
+
+def a_new_model(model: Path, folder: Path) -> Path:
+    """The same model with another card: one that no cache holds yet."""
+    shutil.copytree(model, folder)
+    restate(folder, training={"data_digest": "d" * 64, "seed": folder.name, "folds": 3})
+    return folder
+
+
+@pytest.fixture
+def renamed_layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
+    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    changes = {"model_name": NAME, "metrics_port": free_port(), "state_folder": tmp_path / "state"}
+    with speed_layer(base_settings(stack, topic_prefix).model_copy(update=changes), tmp_path) as layer:
+        yield layer
+
+
+def test_a_version_that_must_not_serve_is_refused_in_log_and_metric_and_the_old_one_serves(
+    stack: StackInfo, model: Path, renamed_layer: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    layer, client = renamed_layer, MlflowClient(stack.mlflow_url)
+    good, _ = register(model, layer.settings, "the good one")
+    worker = layer.start_worker()
+    layer.produce(comments(100))
+    layer.wait_accounted(100)
+    log = layer.folder / "worker-0.log"
+    spoilt = {}
+    for fraud, told in FRAUDS.items():
+        version, _ = register(a_new_model(model, tmp_path / fraud), layer.settings, fraud)
+        spoilt[fraud] = version
+        commit(client, stack, version, fraud)
+        client.set_registered_model_alias(NAME, "production", version)
+        refusal = re.compile(f"refused version {version}; .*{re.escape(told)}")
+        wait_until(lambda: refusal.search(log.read_text()) is not None, seconds=30, description=f"{fraud} is refused")  # noqa: B023
+    layer.produce(comments(100, start=100))
+    layer.wait_accounted(200)
+    with urllib.request.urlopen(f"http://127.0.0.1:{layer.settings.metrics_port}/metrics", timeout=10) as answer:
+        metrics = answer.read().decode()
+    for version in spoilt.values():
+        assert f'moderation_model_refusals_total{{version="{version}"}} 1.0' in metrics
+    assert f'moderation_serving_model{{version="{good}"}} 1.0' in metrics
+
+    # Killed while the alias names a version that is refused: what served last here serves again.
+    worker.kill()
+    again = layer.start_worker()
+    layer.produce(comments(100, start=200))
+    layer.wait_accounted(300)
+    assert again.poll() is None
+    with psycopg.connect(layer.database_url) as connection:
+        versions = connection.execute(
+            "SELECT model_version, count(*) FROM speed.decisions WHERE topic_id = %s GROUP BY 1", (layer.topic_id,)
+        ).fetchall()
+    assert versions == [(good, 300)]
+    assert layer.comparison().is_exact
+
+
+def test_a_worker_starts_with_the_last_good_model_while_the_registry_is_away(
+    layer: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    away = {"mlflow_url": f"http://127.0.0.1:{free_port()}", "state_folder": tmp_path / "state"}
+    layer.settings = layer.settings.model_copy(update={"state_folder": tmp_path / "state"})
+    worker = layer.start_worker()
+    layer.produce(comments(100))
+    layer.wait_accounted(100)
+    worker.kill()
+    layer.settings = layer.settings.model_copy(update=away)
+    worker = layer.start_worker()
+    layer.produce(comments(100, start=100))
+    layer.wait_accounted(200)
+    assert worker.poll() is None
+    assert "going on with version 1, which served last here" in (layer.folder / "worker-1.log").read_text()
+    assert layer.comparison().is_exact
