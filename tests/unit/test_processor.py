@@ -148,23 +148,41 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
                 ends[pane.partition].append(pane.end_us)
             panes_topic.setdefault(key, []).append(pane)
 
-    processor = Processor(ledger, generous())
-    send(processor.assign(ledger.positions([0, 1])))
+    def closed_panes() -> set[tuple[int, str, int]]:
+        return {
+            key[:3]
+            for key, sums in ledger.panes.items()
+            if sums.comments and is_closed(key[2], ledger.newest_us.get(key[0]))
+        }
+
+    def start_anew() -> Processor:
+        made = Processor(ledger, generous())
+        missing = made.assign(ledger.positions([0, 1]))
+        send(missing)
+        made.note_published(missing)
+        return made
+
+    processor = start_anew()
+    on_their_way: list[Published] = []
     at = 0
     while at < len(records):
         upto = data.draw(st.integers(at, len(records)))
         again = data.draw(st.integers(0, at))  # records that come a second time are passed over
         ledger.outcome_unknown = data.draw(st.booleans())
-        published = processor.process(records[again:upto], model)
+        on_their_way.append(processor.process(records[again:upto], model))
         at = max(at, upto)
-        if data.draw(st.booleans()):
-            send(published)
-            processor.note_published(published)
-        else:  # killed before publishing, and taken up by another worker
-            processor = Processor(ledger, generous())
-            send(processor.assign(ledger.positions([0, 1])))
-    processor = Processor(ledger, generous())
-    send(processor.assign(ledger.positions([0, 1])))
+        match data.draw(st.sampled_from(["publish", "publish later", "die"])):
+            case "publish":
+                for published in on_their_way:
+                    send(published)
+                    processor.note_published(published)
+                on_their_way = []
+                assert topic.keys() == ledger.rows.keys()
+                assert panes_topic.keys() == closed_panes()
+            case "die":
+                on_their_way = []
+                processor = start_anew()
+    start_anew()
 
     for partition in (0, 1):
         accepted = [record for record in records if record.partition == partition and record.value != b"no comment"]
@@ -178,13 +196,8 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
             if key[0] == partition
         }
         assert held == panes_of(seen, fates)
-        closed = {
-            (partition, key[1], key[2]): sums
-            for key, sums in ledger.panes.items()
-            if key[0] == partition and sums.comments and is_closed(key[2], ledger.newest_us.get(partition))
-        }
-        assert {key for key in panes_topic if key[0] == partition} == closed.keys()
         assert ends[partition] == sorted(ends[partition])
+    assert panes_topic.keys() == closed_panes()
     for key, panes in panes_topic.items():
         assert len(set(panes)) == 1
         assert panes[0].comments == ledger.panes[(*key, "1", model.policy.policy_version)].comments
