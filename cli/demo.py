@@ -95,11 +95,13 @@ def _table(glance: Glance, sent: Sent | None) -> Table:
 
 
 def _print_summary(summary: Summary, mlflow_url: str) -> None:
+    from local.oracle import FAULTS
+
     comparison = asdict(summary.comparison)
     table = Table(show_header=False, title="what happened to every record")
     for name in ("records", "decisions", "dead_letters"):
         table.add_row(name.replace("_", " "), f"{comparison[name]:,}")
-    for name in ("lost", "doubled", "phantom", "altered", "undelivered"):
+    for name in FAULTS:
         table.add_row(name, str(comparison[name]), style="red" if comparison[name] else "green")
     table.add_row("live comments", f"{summary.live_comments:,} at {summary.live_per_s:.0f}/s")
     table.add_row(

@@ -12,8 +12,8 @@ import psycopg
 from sklearn.metrics import roc_auc_score
 
 from local.layout import StackLayout
+from local.oracle import Comparison, Delivered, read_messages, verify
 from local.stack import StackInfo
-from local.verify import Comparison, Delivered, read_messages, verify
 from local.waiting import wait_until
 from local.worker import stack_settings
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
@@ -180,7 +180,8 @@ class Demo:
             if report.topic == self._topic
         ]
         bootstrap = self.settings.kafka_bootstrap
-        comparison = verify(bootstrap, self._topic, self._database_url, self._topic_id, reports)
+        self._wait_published()
+        comparison = verify(bootstrap, self._database_url, self.settings.topic_prefix, self._topic_id, reports)
         appended = {place: time_ms for place, _, time_ms in read_messages(bootstrap, self._topic)}
         latency_ms = [
             time_ms - appended[place]
@@ -192,6 +193,19 @@ class Demo:
         return Summary(
             comparison, sent.comments, sent.comments / max(sent.seconds, 1e-9), float(p50), float(p99), self._live_auc()
         )
+
+    def _wait_published(self) -> None:
+        """The worker notes what is published once its stream is idle."""
+
+        def behind() -> int:
+            with psycopg.connect(self._database_url) as connection:
+                row = connection.execute(
+                    "SELECT count(*) FROM speed.source_offsets WHERE topic_id = %s AND published_next < next",
+                    (self._topic_id,),
+                ).fetchone()
+            return int(row[0]) if row else 0
+
+        wait_until(lambda: behind() == 0, seconds=60, description="every decision on its topic")
 
     def _labelled(self) -> Iterator[LabelledComment]:
         if isinstance(self._origin, History):

@@ -15,8 +15,8 @@ import pytest
 from mlflow import MlflowClient
 
 from local.layout import StackLayout
+from local.oracle import read_topic
 from local.stack import PartStatus, StackInfo, status, up
-from local.verify import read_topic
 from local.waiting import wait_until
 from local.worker import worker_program
 from moderation.adapters.topics import ensure_topics

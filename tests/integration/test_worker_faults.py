@@ -8,7 +8,7 @@ import time
 
 import psycopg
 
-from local.verify import read_topic
+from local.oracle import read_topic
 from local.waiting import wait_until
 from moderation.contracts import Comment, to_json
 from moderation.panes import PANE_US

@@ -16,8 +16,8 @@ import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
 from local.layout import StackLayout
+from local.oracle import Comparison, Delivered, verify
 from local.stack import StackInfo
-from local.verify import Comparison, Delivered, verify
 from local.waiting import wait_until
 from local.worker import settings_environment, stack_settings
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
@@ -115,9 +115,10 @@ class SpeedLayerUnderTest:
         """Wait until the ledger accounts for this many offsets, or a worker ended for good."""
         wait_until(lambda: self.accounted() >= count, seconds=seconds, description=f"{count} offsets accounted for")
 
-    def comparison(self) -> Comparison:
+    def comparison(self, *, topics_too: bool = False) -> Comparison:
         """What the oracle says."""
-        return verify(self.settings.kafka_bootstrap, self.topic, self.database_url, self.topic_id, self.delivered)
+        bootstrap, prefix = self.settings.kafka_bootstrap, self.settings.topic_prefix
+        return verify(bootstrap, self.database_url, prefix, self.topic_id, self.delivered, topics_too=topics_too)
 
     def stop(self) -> None:
         """End every worker, at once."""

@@ -1,0 +1,55 @@
+"""Is every record decided exactly once, and does everything else agree? Asked from outside, with plain clients.
+
+Kafka is read to its end with an ordinary consumer, PostgreSQL with ordinary SQL; both are compared with each other and
+with what the producer was told on delivery. Nothing is shared with the worker: not even the law of event time, which
+is restated here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from local.oracle.comparison import FAULTS, Comparison, Delivered
+from local.oracle.ledger import Logged, compare_fates, compare_panes, compare_places, compare_served, read_ledger
+from local.oracle.reading import log_ranges, read_messages, read_topic
+from local.oracle.topics import compare_topics
+
+__all__ = ["FAULTS", "Comparison", "Delivered", "log_ranges", "read_messages", "read_topic", "verify"]
+
+
+def verify(
+    bootstrap: str,
+    database_url: str,
+    topic_prefix: str,
+    topic_id: str,
+    delivered: Iterable[Delivered] = (),
+    *,
+    topics_too: bool = True,
+) -> Comparison:
+    """Compare the source topic, the ledger, the delivery reports and the topics written after the commit.
+
+    Args:
+        bootstrap: addresses of brokers.
+        database_url: libpq URL of the ledger.
+        topic_prefix: put before every topic's name.
+        topic_id: the source topic's id as the ledger writes it, a UUID.
+        delivered: delivery reports of the producer.
+        topics_too: False while the worker may still be publishing.
+
+    Raises:
+        TimeoutError: a topic cannot be read to its end.
+    """
+    found = Comparison()
+    log = {place: Logged.of(value) for place, value, _ in read_messages(bootstrap, topic_prefix + "comments")}
+    ledger = read_ledger(database_url, topic_id)
+    compare_places(found, log, ledger, delivered)
+    compare_fates(found, ledger)
+    compare_panes(found, ledger)
+    compare_served(found, ledger)
+    if topics_too:
+        topics = [
+            ((place, value) for place, value, _ in read_messages(bootstrap, topic_prefix + name))
+            for name in ("decisions", "alerts", "panes")
+        ]
+        compare_topics(found, ledger, topic_id, *topics)
+    return found

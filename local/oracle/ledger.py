@@ -1,0 +1,220 @@
+"""The ledger against the log: every offset in one place, bodies by hash, fates and panes worked out anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from local.oracle.comparison import Comparison, Delivered
+from local.oracle.law import LATENESS_US, PANE_US, fates_of, identity_of
+from local.oracle.reading import Place
+
+PaneKey = tuple[int, str, int, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What is kept of a record of the topic: digests instead of the body.
+
+    Attributes:
+        value_sha256: of the raw bytes.
+        length: of the raw bytes.
+        record_id: as its bytes give it; None if they are no comment's.
+    """
+
+    value_sha256: bytes
+    length: int
+    record_id: bytes | None
+
+    @classmethod
+    def of(cls, value: bytes) -> Logged:
+        """Digest a record."""
+        try:
+            record_id = identity_of(value)
+        except (ValueError, KeyError, TypeError):
+            record_id = None
+        return cls(hashlib.sha256(value).digest(), len(value), record_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A decision of the ledger."""
+
+    partition: int
+    offset: int
+    comment_id: str
+    community: str
+    event_time_us: int
+    record_id: bytes
+    score_ppm: int
+    verdict: str
+    model_version: str
+    policy_version: str
+    fate: str
+    reasons: list[str] | None
+
+    @property
+    def place(self) -> Place:
+        """Partition and offset."""
+        return self.partition, self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the ledger says about one topic, read in one snapshot.
+
+    Attributes:
+        rows: decisions in order of partition and offset.
+        letters: (partition, offset, SHA-256 in hexadecimal, length).
+        gaps: (partition, first offset, next offset).
+        panes: by key: comments, reviews, removals, score sum, late, first offset.
+        standing: by partition: first, next, newest event time.
+        served: by partition: (from offset, model version) in order.
+    """
+
+    rows: list[Row]
+    letters: list[tuple[int, int, str, int]]
+    gaps: list[tuple[int, int, int]]
+    panes: Mapping[PaneKey, tuple[int, ...]]
+    standing: Mapping[int, tuple[int, int, int | None]]
+    served: Mapping[int, list[tuple[int, str]]]
+
+
+def read_ledger(database_url: str, topic_id: str) -> Contents:
+    """Read all of it in one repeatable-read transaction."""
+    with psycopg.connect(database_url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+
+        def ask(query: str) -> list[tuple[Any, ...]]:
+            return connection.execute(query, (topic_id,)).fetchall()
+
+        with connection.cursor(name="decisions") as cursor:
+            cursor.itersize = 10_000
+            cursor.execute(
+                'SELECT partition, "offset", comment_id, community, event_time_us, record_id, score_ppm, verdict, '
+                "model_version, policy_version, fate, reasons FROM speed.decisions WHERE topic_id = %s "
+                'ORDER BY partition, "offset"',
+                (topic_id,),
+            )
+            rows = [Row(*row) for row in cursor]
+        letters = ask('SELECT partition, "offset", raw_sha256, raw_length FROM speed.dead_letters WHERE topic_id = %s')
+        gaps = ask("SELECT partition, first_offset, next_offset FROM speed.gaps WHERE topic_id = %s")
+        panes = ask(
+            "SELECT partition, community, start_us, model_version, policy_version, comments, reviews, removals, "
+            "score_sum, late, first_offset FROM speed.panes WHERE topic_id = %s"
+        )
+        standing = ask("SELECT partition, first, next, newest_event_us FROM speed.source_offsets WHERE topic_id = %s")
+        served = defaultdict(list)
+        for partition, from_offset, version in ask(
+            "SELECT partition, from_offset, model_version FROM speed.served WHERE topic_id = %s ORDER BY 1, 2"
+        ):
+            served[partition].append((from_offset, version))
+    return Contents(
+        rows,
+        [(row[0], row[1], row[2], row[3]) for row in letters],
+        [(row[0], row[1], row[2]) for row in gaps],
+        {(row[0], row[1], row[2], row[3], row[4]): row[5:] for row in panes},
+        {row[0]: (row[1], row[2], row[3]) for row in standing},
+        served,
+    )
+
+
+def compare_places(
+    found: Comparison,
+    log: Mapping[Place, Logged],
+    ledger: Contents,
+    delivered: Iterable[Delivered],
+) -> None:
+    """Every offset in exactly one place, with the digests of its bytes."""
+    seen: dict[Place, int] = defaultdict(int)
+    found.records, found.decisions, found.dead_letters = len(log), len(ledger.rows), len(ledger.letters)
+    for row in ledger.rows:
+        seen[row.place] += 1
+        if row.place in log and log[row.place].record_id != bytes(row.record_id):
+            found.fault("altered", _at(row.place))
+    for partition, offset, sha256, length in ledger.letters:
+        place = partition, offset
+        seen[place] += 1
+        if place in log and (log[place].value_sha256.hex(), log[place].length) != (sha256, length):
+            found.fault("altered", _at(place))
+    for partition, lo, hi in ledger.gaps:
+        found.gap_offsets += hi - lo
+        for offset in range(lo, hi):
+            seen[partition, offset] += 1
+    gone = {(partition, offset) for partition, lo, hi in ledger.gaps for offset in range(lo, hi)}
+    for place, count in seen.items():
+        if count > 1:
+            found.fault("doubled", _at(place))
+        if place not in log and place not in gone:
+            found.fault("phantom", _at(place))
+    for place in log.keys() - seen.keys():
+        if place[1] >= ledger.standing.get(place[0], (0, 0, None))[0]:
+            found.fault("lost", _at(place))
+    for report in delivered:
+        place = report.partition, report.offset
+        if place not in log or log[place].value_sha256.hex() != report.value_sha256:
+            found.fault("undelivered", _at(place))
+
+
+def compare_fates(found: Comparison, ledger: Contents) -> None:
+    """Fates worked out anew from the log, in offset order, and the newest event time with them."""
+    by_partition: dict[int, list[Row]] = defaultdict(list)
+    for row in ledger.rows:
+        by_partition[row.partition].append(row)
+    for partition, (_, _, newest_us) in ledger.standing.items():
+        rows = by_partition[partition]
+        fates = fates_of((row.event_time_us, bytes(row.record_id)) for row in rows)
+        for row, fate in zip(rows, fates, strict=True):
+            if row.fate != fate:
+                found.fault("fate_mismatches", f"{_at(row.place)}: {row.fate}, not {fate}")
+        if newest_us != max((row.event_time_us for row in rows), default=None):
+            found.fault("fate_mismatches", f"partition {partition}: newest event time {newest_us}")
+
+
+def compare_panes(found: Comparison, ledger: Contents) -> None:
+    """Panes are the GROUP BY over the decisions."""
+    sums: dict[PaneKey, list[int | None]] = {}
+    for row in ledger.rows:
+        if row.fate == "duplicate":
+            continue
+        start_us = row.event_time_us - row.event_time_us % PANE_US
+        key = row.partition, row.community, start_us, row.model_version, row.policy_version
+        pane: list[Any] = sums.setdefault(key, [0, 0, 0, 0, 0, None])
+        if row.fate == "late":
+            pane[4] += 1
+            continue
+        for place, amount in enumerate((1, row.verdict == "review", row.verdict == "remove", row.score_ppm)):
+            pane[place] += amount
+        pane[5] = row.offset if pane[5] is None else min(pane[5], row.offset)
+    for key in sums.keys() | ledger.panes.keys():
+        if tuple(sums.get(key, ())) != tuple(ledger.panes.get(key, ())):
+            found.fault("pane_mismatches", f"pane {key}: {ledger.panes.get(key)}, not {sums.get(key)}")
+
+
+def compare_served(found: Comparison, ledger: Contents) -> None:
+    """Every decision names the version noted as serving at its offset."""
+    for row in ledger.rows:
+        serving = [
+            version for from_offset, version in ledger.served.get(row.partition, []) if from_offset <= row.offset
+        ]
+        if not serving or serving[-1] != row.model_version:
+            found.fault("misnamed", _at(row.place))
+
+
+def closed_panes(ledger: Contents) -> dict[PaneKey, tuple[int, ...]]:
+    """Panes that hold comments and whose end the watermark has reached."""
+    closed = {}
+    for key, sums in ledger.panes.items():
+        newest_us = ledger.standing[key[0]][2]
+        if sums[0] and newest_us is not None and key[2] + PANE_US <= newest_us - LATENESS_US:
+            closed[key] = sums
+    return closed
+
+
+def _at(place: Place) -> str:
+    return f"partition {place[0]} offset {place[1]}"

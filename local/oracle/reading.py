@@ -1,0 +1,71 @@
+"""A topic and the ledger, read with plain clients: nothing here is shared with the worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+Place = tuple[int, int]
+_IDLE_SECONDS = 30.0
+_POLL_SECONDS = 0.2  # consume() waits this long for a full thousand
+
+
+def read_topic(bootstrap: str, topic: str) -> dict[Place, bytes]:
+    """The values of a topic by place; see :func:`read_messages`."""
+    return {place: value for place, value, _ in read_messages(bootstrap, topic)}
+
+
+def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, int]]:
+    """Read a topic from its beginning to where it ended when this was called.
+
+    Yields:
+        Partition and offset, the value, and the record's time in milliseconds since the epoch.
+
+    Raises:
+        TimeoutError: nothing came for 30 s before the end was reached.
+    """
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "oracle", "enable.auto.commit": False, "log_level": 4}
+    )
+    try:
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        ends = {}
+        for partition in partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+            if high > low:
+                ends[partition] = high
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
+        heard = time.monotonic()
+        reached: dict[int, int] = dict.fromkeys(ends, 0)
+        while any(reached[partition] < end for partition, end in ends.items()):
+            messages = consumer.consume(1_000, timeout=_POLL_SECONDS)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _IDLE_SECONDS:
+                raise TimeoutError(f"topic {topic} gave nothing for {_IDLE_SECONDS} s before its end")
+            for message in messages:
+                if message.error() is not None:
+                    raise TimeoutError(f"topic {topic}: {message.error()}")
+                partition, offset = message.partition(), message.offset()
+                if partition is None or offset is None:
+                    continue
+                reached[partition] = offset + 1
+                if offset < ends[partition]:
+                    yield (partition, offset), message.value() or b"", message.timestamp()[1]
+    finally:
+        consumer.close()
+
+
+def log_ranges(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+    """First offset and end of every partition of a topic."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "oracle", "log_level": 4})
+    try:
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        return {
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+            for partition in partitions
+        }
+    finally:
+        consumer.close()
