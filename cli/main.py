@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import typer
 
+from cli.accept_gap import accept_gap
 from cli.bench import bench
+from cli.chaos import chaos
+from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.generate import generate
 from cli.output import progress
@@ -30,10 +33,13 @@ app.command("status")(status)
 app.command("source", context_settings=PASS_ON)(source)
 app.command("replay", context_settings=PASS_ON)(replay)
 app.add_typer(bench, name="bench")
+app.command("chaos")(chaos)
 app.command("generate")(generate)
 app.command("train")(train)
 app.command("score")(score)
 app.command("explain")(explain_text)
+app.add_typer(dead_letters, name="dead-letters")
+app.command("accept-gap")(accept_gap)
 
 
 def main() -> None:

@@ -174,6 +174,26 @@ def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silen
             layout.root.rmdir()
 
 
+def start_program(layout: StackLayout, name: str) -> None:
+    """Start one program that ``up`` made known; nothing happens when it runs.
+
+    Raises:
+        ConfigurationError: no stack is up in this folder.
+        StackError: it cannot be started.
+    """
+    _running_supervisor(layout).run(name)
+
+
+def stop_program(layout: StackLayout, name: str) -> None:
+    """Stop one program and wait for its end; what stands on it is left running.
+
+    Raises:
+        ConfigurationError: no stack is up in this folder.
+        StackError: it does not end.
+    """
+    _running_supervisor(layout).stop([name])
+
+
 def status(layout: StackLayout) -> list[PartStatus]:
     """Every part of the stack, the supervisor first; empty when the stack is not up.
 
@@ -264,6 +284,14 @@ def _ports(record: Record, extra: Mapping[str, int], *, keep: bool) -> dict[str,
     taken = set(kept.values())
     chosen = choose_ports(wanted, recorded=record.ports, free=lambda port: port not in taken and is_free(port))
     return {**kept, **chosen}
+
+
+def _running_supervisor(layout: StackLayout) -> Supervisor:
+    record = load_record(layout.record_file)
+    supervisor = _known_supervisor(layout, record, load(layout.credentials_file)) if record else None
+    if supervisor is None:
+        raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
+    return supervisor
 
 
 def _known_supervisor(layout: StackLayout, record: Record, credentials: Credentials | None) -> Supervisor | None:

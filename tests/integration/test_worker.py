@@ -117,7 +117,9 @@ def test_the_oracle_sees_what_is_lost_doubled_altered_made_up_or_undelivered(lay
         connection.execute('UPDATE speed.decisions SET "offset" = 1000000 WHERE ' + one, (layer.topic_id, *places[3]))
     layer.delivered[4] = replace(layer.delivered[4], value_sha256="0" * 64)
     found = layer.comparison()
-    assert (found.lost, found.altered, found.doubled, found.phantom, found.undelivered) == (2, 1, 1, 1, 1)
+    # The row made up among the dead letters is a second place, and holds other bytes than the record.
+    assert (found.lost, found.altered, found.doubled, found.phantom, found.undelivered) == (2, 2, 1, 1, 1)
+    assert found.fate_mismatches + found.pane_mismatches > 0
     assert not found.is_exact
 
 

@@ -1,0 +1,86 @@
+"""``moderation accept-gap``: what stands between the worker and its topic, and a person's word that it may go on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.connection import connected_settings
+from cli.output import console, print_json
+from cli.stack import DEFAULT_FOLDER, FolderOption
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from moderation.adapters.sql.gaps import Difference, Standings
+
+_TO_BE_ACCEPTED = 1
+
+
+def accept_gap(
+    yes: Annotated[bool, typer.Option("--yes", help="Accept it; without this it is only shown.")] = False,
+    reason: Annotated[str, typer.Option(help="Kept with each gap: why the records are gone.")] = "none given",
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show offsets the topic lost before the worker read them, or a topic made anew; with --yes let the worker go on.
+
+    The offsets of an accepted gap are recorded and counted as lost. Exit code 0 when nothing is in the way or all of
+    it was accepted, 1 when something is to be accepted, or cannot be: a topic that ends before the ledger does.
+    """
+    if "\0" in reason:
+        raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
+    from moderation.adapters.source_log import opened
+    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.gaps import accept, difference, read_standings
+    from moderation.adapters.topics import COMMENTS
+    from moderation.settings import required
+
+    settings = connected_settings(data_folder)
+    topic = settings.topic_prefix + COMMENTS.name
+    with (
+        connected(required(settings.database_url, "database_url")) as connection,
+        opened(settings.kafka_bootstrap, topic) as log,
+    ):
+        # The ledger first: a worker that goes on meanwhile is then behind the topic's end, never ahead of it.
+        standings = read_standings(connection, topic)
+        found = difference(standings, log.topic_id, log.ranges())
+        accepted = yes and bool(found)
+        if accepted:
+            accept(connection, topic, log.topic_id, found, reason=reason, now_us=time.time_ns() // 1_000)
+    if as_json:
+        gaps = [
+            {"partition": gap.partition, "first_offset": gap.first_offset, "next_offset": gap.next_offset}
+            for gap in found.gaps
+        ]
+        new_topic_id = str(log.topic_id) if found.new_partitions else None
+        print_json({"gaps": gaps, "new_topic_id": new_topic_id, "accepted": accepted})
+    else:
+        _print(found, standings, log.topic_id, accepted=accepted)
+    if found and not accepted:
+        raise typer.Exit(_TO_BE_ACCEPTED)
+
+
+def _print(found: Difference, standings: Standings, topic_id: UUID, *, accepted: bool) -> None:
+    for gap in found.gaps:
+        lost = gap.next_offset - gap.first_offset
+        _say(f"partition {gap.partition}: offsets [{gap.first_offset}, {gap.next_offset}) are gone, {lost:,} records")
+    if found.new_partitions:
+        _say(f"topic {standings.topic} was made anew: its id is {topic_id}")
+        for known, following in standings.next.items():
+            places = ", ".join(f"partition {partition} at {offset}" for partition, offset in following.items())
+            _say(f"the ledger stood on {known}: {places}")
+        starts = ", ".join(f"partition {partition} from {first}" for partition, first in found.new_partitions.items())
+        _say(f"the worker would begin: {starts}" if not accepted else f"the worker begins: {starts}")
+    if not found:
+        _say(f"nothing stands between the worker and topic {standings.topic}")
+    elif accepted:
+        _say("accepted; start the worker again")
+    else:
+        _say("nothing was changed; `moderation accept-gap --yes` accepts it")
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,75 @@
+"""``moderation chaos``: faults on a real stack while records flow, then the oracle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from cli.output import console, print_json, progress
+
+if TYPE_CHECKING:
+    from local.chaos.conductor import Outcome
+
+_DEFECT = 3
+_FOLDER = Path("var/chaos")
+
+
+def chaos(
+    minutes: Annotated[float, typer.Option(min=0.5, help="Length of the part with faults.")] = 25.0,
+    seed: Annotated[int, typer.Option(help="Of the faults' order and of the traffic.")] = 0,
+    rate: Annotated[float, typer.Option(min=1, help="Records a second.")] = 400.0,
+    sabotage: Annotated[
+        str | None, typer.Option(help="Make the workers wrong: drop, double, pane, unpublished or late.")
+    ] = None,
+    data_folder: Annotated[Path, typer.Option(help="Of the stack that suffers; emptied first.")] = _FOLDER,
+    keep: Annotated[bool, typer.Option(help="Leave the stack up, to look at it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Kill, freeze and restart workers, broker, database and registry of a stack of its own, and check every record.
+
+    Exit code 3 when a number is not 0 that must be, or a worker ended for good. With --sabotage that is the expected
+    end: it shows that the oracle sees.
+    """
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+    from local.chaos.conductor import SABOTAGES, Plan, run
+    from local.layout import StackLayout
+
+    if sabotage is not None and sabotage not in SABOTAGES:
+        raise typer.BadParameter(f"one of {', '.join(SABOTAGES)}", param_hint="--sabotage")
+    layout = StackLayout(data_folder.resolve())
+    try:
+        with progress.status("starting") as status:
+            outcome = run(layout, Plan(minutes, seed, rate, sabotage), status.update)
+    finally:
+        if not keep:
+            stack.down(layout, purge=True)
+    if as_json:
+        print_json({**outcome.summary(), "minutes": minutes, "seed": seed, "rate": rate, "sabotage": sabotage})
+    else:
+        _print(outcome)
+    if not outcome.is_clean:
+        raise typer.Exit(_DEFECT)
+
+
+def _print(outcome: Outcome) -> None:
+    from local.oracle import FAULTS
+
+    figures = outcome.summary()
+    table = Table(show_header=False, title="after chaos")
+    for name, count in outcome.faults.items():
+        table.add_row(name.replace("_", " "), str(count))
+    for name in ("records", "decisions", "dead_letters"):
+        table.add_row(name.replace("_", " "), f"{figures[name]:,}")
+    for name in (*FAULTS, "never_recovered"):
+        table.add_row(name.replace("_", " "), str(figures[name]), style="red" if figures[name] else "green")
+    for name in ("recover_seconds", "swap_seconds"):
+        table.add_row(name.replace("_", " "), str(figures[name]))
+    console.print(table)
+    for name, examples in outcome.comparison.examples.items():
+        progress.print(f"{name}: {'; '.join(examples)}", markup=False)

@@ -1,0 +1,272 @@
+"""``moderation dead-letters list | show | replay``: records that could not be comments, and a second try for them."""
+
+from __future__ import annotations
+
+import base64
+import time
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.connection import connected_settings
+from cli.output import console, print_json, progress
+from cli.stack import DEFAULT_FOLDER, FolderOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from moderation.adapters.replaying import Outcome
+    from moderation.adapters.sql.dead_letters import StoredLetter
+    from moderation.settings import Settings
+
+dead_letters = typer.Typer(
+    help="Records that could not be comments: what they were, and sending them again.", no_args_is_help=True
+)
+ReasonOption = Annotated[str | None, typer.Option(help="Only those refused for this reason, e.g. future_dated.")]
+TopicIdOption = Annotated[
+    UUID | None, typer.Option(help="Needed where a topic made anew has a dead letter at the same place.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+_REFUSED = 1
+
+
+@dead_letters.command("list")
+def list_letters(
+    reason: ReasonOption = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="Only those of this partition.")] = None,
+    only_open: Annotated[bool, typer.Option("--open", help="Leave out those whose replay was decided.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Show this many, the newest.")] = 50,
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show dead letters, newest first, and how many there are for each reason."""
+    _check_reason(reason)
+    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.dead_letters import Selection, count_by_reason, newest
+
+    settings = connected_settings(data_folder)
+    selection = Selection(_topic(settings), reason=reason, partition=partition, only_open=only_open)
+    with connected(_database(settings)) as connection:
+        letters = newest(connection, selection, limit)
+        by_reason = count_by_reason(connection, selection)
+    total = sum(by_reason.values())
+    if as_json:
+        print_json({"dead_letters": [_fields(each) for each in letters], "total": total, "by_reason": by_reason})
+        return
+    if not letters:
+        console.print("no dead letters")
+        return
+    table = Table("partition", "offset", "reason", "detail", "bytes", "appended (UTC)", "replayed as")
+    for each in letters:
+        kept = each.letter
+        table.add_row(
+            str(each.partition),
+            str(each.offset),
+            kept.reason,
+            Text(printable(kept.detail)),
+            f"{kept.raw_length:,}",
+            _utc(kept.append_us),
+            _place(each.replayed_as),
+        )
+    console.print(table)
+    console.print(f"{total:,} in all: {_counts(by_reason)}")
+
+
+@dead_letters.command("show")
+def show(
+    partition: Annotated[int, typer.Argument(min=0)],
+    offset: Annotated[int, typer.Argument(min=0)],
+    topic_id: TopicIdOption = None,
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all that is kept of one dead letter. Bytes that are no printable text are shown as escapes."""
+    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.dead_letters import one
+
+    settings = connected_settings(data_folder)
+    with connected(_database(settings)) as connection:
+        found = one(connection, _topic(settings), partition, offset, topic_id)
+    kept = found.letter
+    if as_json:
+        print_json({**_fields(found), "raw_base64": base64.b64encode(kept.raw).decode()})
+        return
+    lines = {
+        "topic": f"{_topic(settings)} ({found.topic_id})",
+        "partition": str(partition),
+        "offset": str(offset),
+        "appended": f"{_utc(kept.append_us)} UTC",
+        "reason": kept.reason,
+        "detail": printable(kept.detail),
+        "SHA-256": kept.raw_sha256,
+        "bytes": f"{kept.raw_length:,}" + (f", the first {len(kept.raw):,} kept" * (len(kept.raw) < kept.raw_length)),
+        "replayed as": _place(found.replayed_as),
+    }
+    for name, value in lines.items():
+        console.print(f"{name:<12}{value}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        printable(kept.raw.decode("utf-8", "backslashreplace")), markup=False, highlight=False, soft_wrap=True
+    )
+
+
+@dead_letters.command("replay")
+def replay(
+    reason: ReasonOption = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="With --offset: one record.")] = None,
+    offset: Annotated[int | None, typer.Option(min=0, help="With --partition: one record.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every dead letter of the topic.")] = False,
+    value: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Send this file's bytes, mended, instead; for one record."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Even if its replay was decided; for one record.")] = False,
+    topic_id: TopicIdOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Send dead letters to topic comments again, and wait until the broker has them.
+
+    Choose with --reason, with --partition and --offset, or with --all. What still cannot be a comment is not sent. A
+    letter counts as replayed once the worker has decided its replay; those are left alone. A second copy of a replay
+    becomes `duplicate` while its pane is open and `late` after; neither is counted twice.
+
+    Exit code 1 when nothing could be sent, or when the bytes of a record are gone. With --dry-run "replayed" says how
+    many would be sent.
+    """
+    _check_reason(reason)
+    named = partition is not None and offset is not None
+    if (partition is None) != (offset is None):
+        raise typer.BadParameter("--partition and --offset go together: they name one record")
+    if (reason is not None) + named + everything != 1:
+        raise typer.BadParameter("choose with one of --reason, --partition and --offset, or --all")
+    if (value is not None or again or topic_id is not None) and not named:
+        raise typer.BadParameter("--value, --again and --topic-id need one record: --partition and --offset")
+    mended = None if value is None else value.read_bytes()
+    place = (partition, offset) if partition is not None and offset is not None else None
+    settings = connected_settings(data_folder)
+    with progress.status("sending"):
+        outcome = _replay(settings, reason, place, topic_id, mended=mended, again=again, dry_run=dry_run)
+    if as_json:
+        gone = [{"partition": each.partition, "offset": each.offset} for each in outcome.gone]
+        counts = {"replayed": outcome.replayed, "already": outcome.already}
+        print_json({**counts, "still_refused": dict(outcome.still_refused), "gone": gone})
+    else:
+        _print_outcome(outcome, dry_run=dry_run)
+    if outcome.gone or (outcome.still_refused and not outcome.replayed):
+        raise typer.Exit(_REFUSED)
+
+
+def printable(text: str) -> str:
+    """Text a terminal can be given: whatever would steer it, or turn its order around, is shown as an escape."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _replay(
+    settings: Settings,
+    reason: str | None,
+    place: tuple[int, int] | None,
+    topic_id: UUID | None,
+    *,
+    mended: bytes | None,
+    again: bool,
+    dry_run: bool,
+) -> Outcome:
+    from moderation.adapters.replaying import replay_letters, sending, whole_bytes
+    from moderation.adapters.source_log import opened
+    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.dead_letters import Selection, oldest_first, one
+
+    topic = _topic(settings)
+
+    def now_us() -> int:
+        return time.time_ns() // 1_000
+
+    with (
+        connected(_database(settings)) as connection,
+        opened(settings.kafka_bootstrap, topic) as log,
+        ExitStack() as held,
+    ):
+
+        def original(letter: StoredLetter) -> bytes | None:
+            return whole_bytes(letter, log) if mended is None else mended
+
+        letters: Iterable[StoredLetter]
+        if place is None:
+            letters = held.enter_context(closing(oldest_first(connection, Selection(topic, reason=reason))))
+        else:
+            letters = [one(connection, topic, *place, topic_id)]
+        if dry_run:
+            return replay_letters(letters, original, lambda *_: None, now_us, again=again)
+        with sending(settings.kafka_bootstrap, topic) as send:
+            return replay_letters(letters, original, send, now_us, again=again)
+
+
+def _print_outcome(outcome: Outcome, *, dry_run: bool) -> None:
+    console.print(f"{outcome.replayed:,} {'would be ' if dry_run else ''}sent again")
+    if outcome.already:
+        console.print(f"{outcome.already:,} left alone: their replays were decided")
+    if outcome.still_refused:
+        console.print(f"{outcome.still_refused.total():,} still cannot be comments: {_counts(outcome.still_refused)}")
+    for each in outcome.gone:
+        progress.print(
+            f"partition {each.partition} offset {each.offset}: {each.letter.raw_length:,} bytes, of which the ledger "
+            f"keeps {len(each.letter.raw):,}, and the topic does not have it any more; send it with --value",
+            markup=False,
+            highlight=False,
+        )
+
+
+def _check_reason(reason: str | None) -> None:
+    from moderation.contracts import DeadLetterReason
+
+    if reason is not None and reason not in list(DeadLetterReason):
+        raise typer.BadParameter(f"one of {', '.join(DeadLetterReason)}", param_hint="--reason")
+
+
+def _topic(settings: Settings) -> str:
+    from moderation.adapters.topics import COMMENTS
+
+    return settings.topic_prefix + COMMENTS.name
+
+
+def _database(settings: Settings) -> str:
+    from moderation.settings import required
+
+    return required(settings.database_url, "database_url")
+
+
+def _fields(found: StoredLetter) -> dict[str, Any]:
+    as_partition, as_offset = found.replayed_as or (None, None)
+    return {
+        "topic_id": str(found.topic_id),
+        "partition": found.partition,
+        "offset": found.offset,
+        "reason": found.letter.reason,
+        "detail": found.letter.detail,
+        "raw_length": found.letter.raw_length,
+        "raw_sha256": found.letter.raw_sha256,
+        "append_us": found.letter.append_us,
+        "replayed_as_partition": as_partition,
+        "replayed_as_offset": as_offset,
+    }
+
+
+def _counts(by_reason: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in by_reason.items())
+
+
+def _place(place: tuple[int, int] | None) -> str:
+    return "–" if place is None else f"partition {place[0]} offset {place[1]}"
+
+
+def _utc(time_us: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
+    return moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,235 @@
+"""A run of chaos from an empty data folder to the oracle's verdict."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from local import stack
+from local.chaos.faults import WORKERS, Faults
+from local.chaos.models import make_models
+from local.chaos.plan import Fault, alias_moves, calm_swaps, faults_of
+from local.chaos.traffic import Traffic
+from local.chaos.watching import Watching
+from local.layout import StackLayout
+from local.oracle import Comparison, verify
+from local.programs import Program
+from local.stack import StackInfo
+from local.worker import stack_settings, worker_program
+from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
+from moderation.errors import StackError
+from moderation.settings import Settings, required
+
+Say = Callable[[str], None]
+SABOTAGES = ("drop", "double", "pane", "unpublished", "late")
+_DRAIN_SECONDS = 300.0
+_SWAP_SECONDS = 60.0
+_SABOTAGED_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do.
+
+    Attributes:
+        minutes: length of the part with faults.
+        seed: of faults and traffic.
+        per_second: records sent a second.
+        sabotage: have the workers be wrong on purpose in this way, without faults; None for an honest run.
+    """
+
+    minutes: float = 25.0
+    seed: int = 0
+    per_second: float = 400.0
+    sabotage: str | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was done, and what became of it.
+
+    Attributes:
+        faults: how often each was carried out.
+        not_reached: faults whose point no worker came by in time.
+        comparison: the oracle's.
+        recover_seconds: after each fault, until the ledger had caught up with the log as it was then.
+        never_recovered: faults after which that took longer than four minutes.
+        swap_seconds: from an alias move to the first decision by the new version, under load.
+        ended_workers: workers that ended for good.
+        seconds: how long the part with faults took.
+    """
+
+    faults: dict[str, int] = field(default_factory=dict)
+    not_reached: dict[str, int] = field(default_factory=dict)
+    comparison: Comparison = field(default_factory=Comparison)
+    recover_seconds: list[float] = field(default_factory=list)
+    never_recovered: int = 0
+    swap_seconds: list[float] = field(default_factory=list)
+    ended_workers: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything that must be zero is, and every worker lives."""
+        return self.comparison.is_exact and not self.ended_workers and not self.never_recovered
+
+    def summary(self) -> dict[str, object]:
+        """The figures as JSON fields; seconds are rounded to hundredths."""
+        found = self.comparison
+        figures = {name: getattr(found, name) for name in found.__dataclass_fields__ if name != "examples"}
+        return {
+            "faults": self.faults,
+            **figures,
+            "recover_seconds": _percentiles(self.recover_seconds, p50=50, max=100),
+            "swap_seconds": _percentiles(self.swap_seconds, p50=50, p95=95, max=100),
+            "never_recovered": self.never_recovered,
+            "not_reached": self.not_reached,
+            "ended_workers": self.ended_workers,
+            "seconds": round(self.seconds, 1),
+            "examples": found.examples,
+        }
+
+
+def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
+    """Bring a stack up, let chaos loose on it, and ask the oracle. The stack stays up; the caller takes it down.
+
+    Args:
+        layout: of a stack that is not up; its data folder is emptied first.
+        plan: what to do.
+        say: told what happens.
+
+    Raises:
+        StackError: the stack does not come up, or a worker does not come back.
+        RuntimeError: a record was not acknowledged by the brokers.
+    """
+    stack.down(layout, purge=True)
+    say("bringing the stack up")
+    orders = layout.root / "faults"
+    info = stack.up(layout, extra_programs=lambda info: _workers(layout, info, orders, plan.sabotage))
+    stack.stop_program(layout, WORKERS[2])
+    orders.mkdir(exist_ok=True)
+    settings = _settings(layout, info, orders)
+    say("training models")
+    models = make_models(settings, layout.demo)
+    topic = settings.topic_prefix + COMMENTS.name
+    topic_id = str(topic_uuid(describe_topic_ids(info.kafka_bootstrap, [topic])[topic]))
+    watching = Watching(info.kafka_bootstrap, topic, info.database_url(), topic_id)
+    faults = Faults(layout, settings, models, plan.seed)
+    traffic = Traffic(info.kafka_bootstrap, settings.topic_prefix, plan.per_second, plan.seed)
+    outcome = Outcome()
+    traffic.start()
+    try:
+        if plan.sabotage is None:
+            _time_swaps(faults, watching, calm_swaps(plan.minutes), outcome, say)
+            _let_loose(plan, faults, watching, traffic, outcome, say)
+        else:
+            time.sleep(_SABOTAGED_SECONDS)
+    finally:
+        faults.wake_all()
+    say("waiting for the last acknowledgements and decisions")
+    traffic.stop()
+    watching.join()
+    ends = watching.log_ends()
+    for published in (False, True):
+        if watching.seconds_until(ends, _DRAIN_SECONDS, published=published) is None:
+            say("the ledger does not reach the end of the log" if not published else "not all is noted as published")
+    outcome.recover_seconds, outcome.never_recovered = watching.recover_seconds, watching.never_recovered
+    outcome.ended_workers = faults.ended_workers()
+    outcome.faults, outcome.not_reached = dict(sorted(faults.done.items())), dict(faults.not_reached)
+    say("the oracle compares")
+    url = required(settings.database_url, "database_url")
+    outcome.comparison = verify(
+        info.kafka_bootstrap, url, settings.topic_prefix, topic_id, traffic.delivered(), topics_too=True
+    )
+    return outcome
+
+
+def _time_swaps(faults: Faults, watching: Watching, count: int, outcome: Outcome, say: Say) -> None:
+    """Move the alias under load, with nothing else going on."""
+    if watching.seconds_until({0: 1}, _SWAP_SECONDS) is None:
+        raise StackError("the workers", f"nothing is decided within {_SWAP_SECONDS} s", "See their logs.")
+    dice = random.Random(count)  # noqa: S311 - repeatable, not secret
+    for number in range(count):
+        say(f"timing swap {number + 1} of {count}")
+        time.sleep(dice.uniform(0, 2))  # a move falls anywhere between two looks of the workers
+        before = {version: watching.served(version) for version in ("1", "2")}
+        version = faults.move_alias()
+        if version is None:
+            continue
+        seconds = watching.seconds_until_served(version, before[version], _SWAP_SECONDS)
+        outcome.swap_seconds.append(_SWAP_SECONDS if seconds is None else seconds)
+
+
+def _let_loose(plan: Plan, faults: Faults, watching: Watching, traffic: Traffic, outcome: Outcome, say: Say) -> None:
+    order = faults_of(plan.minutes, plan.seed)
+    began = time.monotonic()
+    ends_at = began + plan.minutes * 60
+    over = threading.Event()
+
+    def keep_moving() -> None:
+        moves = alias_moves(plan.minutes) - faults.done["alias_move"]
+        while not over.wait(plan.minutes * 60 / moves):
+            faults.move_alias()
+
+    mover = threading.Thread(target=keep_moving, name="alias")
+    mover.start()
+    try:
+        ends = watching.log_ends()
+        for number, fault in enumerate(order, start=1):
+            traffic.raise_failure()
+            if fault is not Fault.BROKER_KILL:
+                ends = _ends_or(watching, ends)
+            say(f"{(time.monotonic() - began) / 60:.1f} min · fault {number} of {len(order)}: {fault}")
+            faults.carry_out(fault)
+            watching.time_recovery(ends)
+            rest = max(0.0, ends_at - time.monotonic()) / max(1, len(order) - number)
+            time.sleep(min(rest, max(0.5, rest - 2)))
+        while time.monotonic() < ends_at or traffic.sent < plan.per_second * plan.minutes * 60:
+            traffic.raise_failure()
+            say(f"{traffic.sent:,} records sent")
+            time.sleep(1)
+        while faults.done["alias_move"] < alias_moves(plan.minutes):
+            faults.move_alias()
+            time.sleep(3)
+    finally:
+        over.set()
+        mover.join()
+        outcome.seconds = time.monotonic() - began
+
+
+def _ends_or(watching: Watching, known: dict[int, int]) -> dict[int, int]:
+    """The log's ends now; those known last while the broker is coming back."""
+    from confluent_kafka import KafkaException
+
+    try:
+        return watching.log_ends()
+    except KafkaException:
+        return known
+
+
+def _settings(layout: StackLayout, info: StackInfo, orders: Path) -> Settings:
+    settings = stack_settings(layout, info)
+    return settings.model_copy(update={"fault_points": orders, "metrics_port": 0})
+
+
+def _workers(layout: StackLayout, info: StackInfo, orders: Path, sabotage: str | None) -> list[Program]:
+    programs = []
+    for name in WORKERS:
+        program = worker_program(layout, _settings(layout, info, orders), name)
+        if sabotage is not None:
+            module = program.argv.index("stream")
+            wrong = (*program.argv[:module], "local.chaos.sabotaged_worker", sabotage, *program.argv[module + 1 :])
+            program = replace(program, argv=(sys.executable, *wrong[1:]))
+        programs.append(replace(program, first_delay_seconds=0.2, delay_cap_seconds=2.0, healthy_seconds=5.0))
+    return programs
+
+
+def _percentiles(values: list[float], **wanted: float) -> dict[str, float | None]:
+    return {name: round(float(np.percentile(values, rank)), 2) if values else None for name, rank in wanted.items()}

@@ -1,0 +1,176 @@
+"""Faults, carried out on a running stack."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from mlflow.exceptions import MlflowException
+
+from local.chaos.models import Models, move_alias
+from local.chaos.plan import Fault
+from local.layout import StackLayout
+from local.stack import start_program, status, stop_program
+from moderation.errors import StackError
+from moderation.settings import Settings
+
+GUEST = "worker-3"
+"""The worker that joins and leaves."""
+WORKERS = ("worker-1", "worker-2", GUEST)
+_REACH_SECONDS = 60.0
+_PID_SECONDS = 60.0
+_SESSION_SECONDS = 10.0
+_SERVERS = {Fault.BROKER_KILL: "kafka", Fault.POSTGRES_KILL: "postgres", Fault.MLFLOW_KILL: "mlflow"}
+
+
+class Faults:
+    """Carries faults out, one at a time, and counts them.
+
+    Args:
+        layout: of the stack.
+        settings: of its workers; ``fault_points`` is set.
+        models: to move the alias between.
+        seed: of what is left open by a fault's name.
+    """
+
+    def __init__(self, layout: StackLayout, settings: Settings, models: Models, seed: int) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._models = models
+        self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
+        self._orders = settings.fault_points or Path()
+        self._alias = models.good[0]
+        self._alias_lock = threading.Lock()
+        self._frozen: list[threading.Thread] = []
+        self.done: Counter[str] = Counter()
+        self.not_reached: Counter[str] = Counter()
+
+    def carry_out(self, fault: Fault) -> None:
+        """Do it, and return once it is done; a frozen worker is woken later, by a thread."""
+        name = fault.value
+        if fault in _SERVERS:
+            self._kill(_SERVERS[fault])
+        elif fault is Fault.KILL_RANDOM:
+            self._kill(self._random.choice(WORKERS[:2]))
+        elif fault is Fault.ZOMBIE:
+            self._freeze(self._pid(self._random.choice(WORKERS[:2])))
+        elif fault is Fault.JOIN:
+            start_program(self._layout, GUEST)
+        elif fault is Fault.LEAVE:
+            stop_program(self._layout, GUEST)
+        elif fault is Fault.REFUSED_ALIAS:
+            self._refused_alias()
+        elif not self._at_point(fault):
+            self.not_reached[name] += 1
+            return
+        self.done[name] += 1
+
+    def move_alias(self) -> str | None:
+        """Move the alias to the next good version; None when the registry did not answer."""
+        with self._alias_lock:
+            following = self._models.good[(self._models.good.index(self._alias) + 1) % len(self._models.good)]
+            try:
+                move_alias(self._settings, following)
+            except MlflowException:
+                return None
+            self._alias = following
+            self.done["alias_move"] += 1
+            return following
+
+    def wake_all(self) -> None:
+        """Wait for every frozen worker to be woken."""
+        for thread in self._frozen:
+            thread.join()
+
+    def ended_workers(self) -> list[str]:
+        """Workers that the supervisor has given up."""
+        return [part.name for part in status(self._layout) if part.name in WORKERS and part.state == "ended"]
+
+    def _at_point(self, fault: Fault) -> bool:
+        deed, _, point = fault.value.partition("_")
+        order = self._orders / point
+        order.write_text("stop" if deed == "zombie" else "kill")
+        deadline = time.monotonic() + _REACH_SECONDS
+        asked = 0.0
+        while order.exists():
+            if time.monotonic() > deadline:
+                order.unlink(missing_ok=True)
+                return False
+            if time.monotonic() - asked > 15:
+                asked = time.monotonic()
+                self._provoke(point)
+            time.sleep(0.05)
+        if deed == "zombie":
+            self._await(lambda: bool(self._freeze_found()))
+        return True
+
+    def _provoke(self, point: str) -> None:
+        """Bring about what makes a point reachable; the others are reached by every batch."""
+        if point == "during_swap":
+            self.move_alias()
+        elif point == "during_assignment":
+            self._kill(self._random.choice(WORKERS[:2]))
+            self.done[Fault.KILL_RANDOM.value] += 1
+
+    def _refused_alias(self) -> None:
+        with self._alias_lock, contextlib.suppress(MlflowException):
+            move_alias(self._settings, self._models.refused)
+            time.sleep(3 * self._settings.alias_poll_seconds)
+            move_alias(self._settings, self._alias)
+
+    def _kill(self, program: str) -> None:
+        os.kill(self._pid(program), signal.SIGKILL)
+
+    def _pid(self, program: str) -> int:
+        """The process of a program, once it runs."""
+        found: list[int] = []
+
+        def runs() -> bool:
+            found[:] = [part.pid for part in status(self._layout) if part.name == program and part.pid]
+            return bool(found) and psutil.pid_exists(found[0])
+
+        self._await(runs)
+        return found[0]
+
+    def _freeze_found(self) -> list[int]:
+        """Workers that stopped themselves at a point, taken into care to be woken."""
+        cared_for = {int(thread.name) for thread in self._frozen}
+        found = []
+        for part in status(self._layout):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                stopped = part.pid and psutil.Process(part.pid).status() == psutil.STATUS_STOPPED
+                if part.name in WORKERS and stopped and part.pid not in cared_for:
+                    self._wake_later(part.pid)
+                    found.append(part.pid)
+        return found
+
+    def _freeze(self, pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        self._wake_later(pid)
+
+    def _wake_later(self, pid: int) -> None:
+        seconds = _SESSION_SECONDS + self._random.uniform(3, 6)
+
+        def wake() -> None:
+            time.sleep(seconds)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+        thread = threading.Thread(target=wake, name=str(pid))
+        self._frozen.append(thread)
+        thread.start()
+
+    def _await(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _PID_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise StackError("a worker", f"it does not come up within {_PID_SECONDS} s", "See its log.")
+            time.sleep(0.1)

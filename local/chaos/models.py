@@ -1,0 +1,57 @@
+"""Model versions to move the alias between: two that may serve, and one that must be refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from moderation.adapters.certificate import SIGNATURE_TAG
+from moderation.adapters.registry.registry import PRODUCTION
+from moderation.bootstrap import register, train_to_folder
+from moderation.policy import parse_goal
+from moderation.settings import Settings
+from moderation.sources.generator import TrafficConfig, labelled_history
+
+_EXAMPLES = 3_000
+_GOALS = ("review_share<=0.1", "review_share<=0.3")
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Version numbers in the registry.
+
+    Attributes:
+        good: these may serve; their policies differ.
+        refused: its certificate was edited.
+    """
+
+    good: tuple[str, ...]
+    refused: str
+
+
+def make_models(settings: Settings, folder: Path) -> Models:
+    """Train and register; the first good one becomes ``production``."""
+    history = list(islice(labelled_history(TrafficConfig(seed=7, days=30, comments_per_day=200)), _EXAMPLES))
+    labelled = [(row.comment, row.removed) for row in history]
+    good = []
+    for number, goal in enumerate(_GOALS):
+        train_to_folder(labelled, folder / str(number), [parse_goal(goal)], settings, folds=3, seed=number)
+        good.append(register(folder / str(number), settings, "for chaos")[0])
+    refused, _ = register(folder / "0", settings, "to be refused")
+    client = MlflowClient(settings.mlflow_url, settings.mlflow_url)
+    signature = client.get_model_version(settings.model_name, refused).tags[SIGNATURE_TAG]
+    client.set_model_version_tag(settings.model_name, refused, SIGNATURE_TAG, signature[::-1])
+    return Models(tuple(good), refused)
+
+
+def move_alias(settings: Settings, version: str) -> None:
+    """Have ``production`` name a version.
+
+    Raises:
+        mlflow.exceptions.MlflowException: the server does not answer.
+    """
+    client = MlflowClient(settings.mlflow_url, settings.mlflow_url)
+    client.set_registered_model_alias(settings.model_name, PRODUCTION, version)

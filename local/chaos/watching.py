@@ -1,0 +1,91 @@
+"""How long the system takes: to catch up after a fault, and to decide with another model after the alias moved."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from local.oracle import log_ranges
+
+_POLL_SECONDS = 0.05
+_LONGEST_WAIT_SECONDS = 240.0
+
+
+class Watching:
+    """Asks the ledger, over connections that may break at any time.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: full name of the source topic.
+        database_url: libpq URL of the ledger.
+        topic_id: the source topic's id, a UUID.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, database_url: str, topic_id: str) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._url = database_url
+        self._topic_id = topic_id
+        self._threads: list[threading.Thread] = []
+        self.recover_seconds: list[float] = []
+        self.never_recovered = 0
+
+    def log_ends(self) -> dict[int, int]:
+        """Where every partition ends now."""
+        return {partition: end for partition, (_, end) in log_ranges(self._bootstrap, self._topic).items()}
+
+    def time_recovery(self, ends: Mapping[int, int]) -> None:
+        """Measure, in a thread, how long it takes until the ledger accounts for everything up to these ends."""
+
+        def wait() -> None:
+            if (seconds := self.seconds_until(ends, _LONGEST_WAIT_SECONDS)) is None:
+                self.never_recovered += 1
+            else:
+                self.recover_seconds.append(seconds)
+
+        self._threads.append(threading.Thread(target=wait, name="recovery", daemon=True))
+        self._threads[-1].start()
+
+    def join(self) -> None:
+        """Wait for every measurement."""
+        for thread in self._threads:
+            thread.join()
+
+    def seconds_until(self, ends: Mapping[int, int], seconds: float, *, published: bool = False) -> float | None:
+        """Wait until the ledger accounts for all up to these ends, and has noted it as published if wanted.
+
+        Returns:
+            Seconds waited; None when it took longer than ``seconds``.
+        """
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            with contextlib.suppress(psycopg.Error):
+                rows = self._ask("SELECT partition, next, published_next FROM speed.source_offsets WHERE topic_id = %s")
+                found = {row[0]: row[2 if published else 1] for row in rows}
+                if all(found.get(partition, 0) >= end for partition, end in ends.items()):
+                    return time.monotonic() - began
+            time.sleep(4 * _POLL_SECONDS)
+        return None
+
+    def served(self, version: str) -> int:
+        """In how many places a version began to decide."""
+        rows = self._ask("SELECT model_version, count(*) FROM speed.served WHERE topic_id = %s GROUP BY 1")
+        return next((int(count) for found, count in rows if found == version), 0)
+
+    def seconds_until_served(self, version: str, more_than: int, seconds: float) -> float | None:
+        """Wait until a version began to decide in more places than before; None when it took longer."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            if self.served(version) > more_than:
+                return time.monotonic() - began
+            time.sleep(_POLL_SECONDS)
+        return None
+
+    def _ask(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._url, connect_timeout=5) as connection:
+            return connection.execute(query, (self._topic_id,)).fetchall()

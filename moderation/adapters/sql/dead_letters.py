@@ -1,0 +1,145 @@
+"""Dead letters as a person asks for them: by reason, by place, those not yet replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from uuid import UUID
+
+from moderation.adapters.sql.connecting import Connection
+from moderation.contracts import DeadLetter, DeadLetterReason
+from moderation.errors import ConfigurationError
+
+_PAGE_ROWS = 100
+
+_CHOSEN = """
+  FROM speed.dead_letters d
+ WHERE d.topic_id IN (SELECT o.topic_id FROM speed.source_offsets o WHERE o.topic = %(topic)s)
+   AND (%(topic_id)s::uuid IS NULL OR d.topic_id = %(topic_id)s)
+   AND (%(reason)s::text IS NULL OR d.reason = %(reason)s)
+   AND (%(partition)s::int IS NULL OR d.partition = %(partition)s)
+   AND (%(offset)s::bigint IS NULL OR d."offset" = %(offset)s)
+   AND NOT (%(only_open)s AND d.replayed_as_offset IS NOT NULL)
+"""
+_LETTERS = f"""
+SELECT d.topic_id, d.partition, d."offset", d.reason, d.detail, d.raw, d.raw_length, d.raw_sha256, d.append_us,
+       d.replayed_as_partition, d.replayed_as_offset {_CHOSEN}
+"""
+_OLDEST_FIRST = ' ORDER BY d.append_us, d.topic_id, d.partition, d."offset"'
+_NEWEST_FIRST = ' ORDER BY d.append_us DESC, d.topic_id, d.partition, d."offset" DESC LIMIT %(limit)s'
+_BY_REASON = f"SELECT d.reason, count(*) {_CHOSEN} GROUP BY d.reason ORDER BY count(*) DESC, d.reason"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLetter:
+    """A dead letter and its place.
+
+    Attributes:
+        topic_id: Kafka's id of the topic it came from; the topic may have been made anew since.
+        partition: its partition.
+        offset: its place there.
+        letter: what the ledger keeps of it.
+        replayed_as: partition and offset of the decision on its replay; None while it is open.
+    """
+
+    topic_id: UUID
+    partition: int
+    offset: int
+    letter: DeadLetter
+    replayed_as: tuple[int, int] | None
+
+    @property
+    def place(self) -> str:
+        """The name a replay carries: ``topic id/partition/offset``."""
+        return f"{self.topic_id}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters; what is None does not matter.
+
+    Attributes:
+        topic: full name of the source topic; its letters count under every id it had.
+        reason: a ``DeadLetterReason``.
+        partition: of the record.
+        offset: of the record.
+        topic_id: of the topic the record came from.
+        only_open: leave out those whose replay was decided.
+    """
+
+    topic: str
+    reason: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    topic_id: UUID | None = None
+    only_open: bool = False
+
+    def parameters(self) -> dict[str, object]:
+        """The selection as the statements take it."""
+        return {
+            "topic": self.topic,
+            "reason": self.reason,
+            "partition": self.partition,
+            "offset": self.offset,
+            "topic_id": self.topic_id,
+            "only_open": self.only_open,
+        }
+
+
+def count_by_reason(connection: Connection, selection: Selection) -> dict[str, int]:
+    """How many letters are chosen, by reason, the most frequent first."""
+    rows = connection.execute(_BY_REASON, selection.parameters()).fetchall()
+    return dict(rows)
+
+
+def newest(connection: Connection, selection: Selection, limit: int) -> list[StoredLetter]:
+    """The chosen letters, newest first, at most ``limit``."""
+    rows = connection.execute(_LETTERS + _NEWEST_FIRST, {**selection.parameters(), "limit": limit})
+    return [_stored(*row) for row in rows]
+
+
+def oldest_first(connection: Connection, selection: Selection) -> Generator[StoredLetter]:
+    """All chosen letters in order of their append times, as of the first; a few at a time are in memory.
+
+    To be closed: a transaction is open until then.
+    """
+    with connection.transaction(), connection.cursor(name="dead_letters") as cursor:
+        cursor.itersize = _PAGE_ROWS
+        cursor.execute(_LETTERS + _OLDEST_FIRST, selection.parameters())
+        for row in cursor:
+            yield _stored(*row)
+
+
+def one(connection: Connection, topic: str, partition: int, offset: int, topic_id: UUID | None) -> StoredLetter:
+    """The dead letter at a place.
+
+    Raises:
+        ConfigurationError: there is none, or the topic was made anew and both topics have one there.
+    """
+    selection = Selection(topic, partition=partition, offset=offset, topic_id=topic_id)
+    found = newest(connection, selection, 2)
+    place = f"topic {topic} partition {partition} offset {offset}"
+    if not found:
+        raise ConfigurationError(place, "no dead letter lies there", "`moderation dead-letters list` shows which do.")
+    if len(found) > 1:
+        ids = " and ".join(str(each.topic_id) for each in found)
+        raise ConfigurationError(place, f"the topics {ids} both have one there", "Say which with --topic-id.")
+    return found[0]
+
+
+def _stored(
+    topic_id: UUID,
+    partition: int,
+    offset: int,
+    reason: str,
+    detail: str,
+    raw: bytes,
+    raw_length: int,
+    raw_sha256: str,
+    append_us: int,
+    as_partition: int | None,
+    as_offset: int | None,
+) -> StoredLetter:
+    letter = DeadLetter(DeadLetterReason(reason), detail, bytes(raw), raw_length, raw_sha256, append_us)
+    replayed_as = None if as_partition is None or as_offset is None else (as_partition, as_offset)
+    return StoredLetter(topic_id, partition, offset, letter, replayed_as)

@@ -1,0 +1,341 @@
+"""Dead letters listed, shown and sent again, on real servers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from typer.testing import CliRunner, Result
+
+from cli.dead_letters import printable
+from cli.main import app
+from local.oracle import read_topic
+from local.stack import StackInfo
+from local.waiting import wait_until
+from local.worker import settings_environment
+from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.topics import ensure_topics
+from moderation.contracts import Comment, dead_letter, parse_record, to_json
+from moderation.contracts.records import RAW_KEPT_BYTES
+from moderation.errors import ConfigurationError, InvalidRecord
+from tests.integration.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
+
+OTHER_TOPIC_ID = "00000000-0000-0000-0000-000000000001"
+
+
+def now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["dead-letters", *map(str, arguments)], catch_exceptions=False)
+
+
+def answer(*arguments: object, exit_code: int = 0) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == exit_code, result.output
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def comment(comment_id: str, event_time_us: int, body: str = "Nice study, thanks.") -> bytes:
+    return to_json(Comment(comment_id, "science", body, event_time_us))
+
+
+@dataclass
+class Letters:
+    """A topic whose refused records are in the ledger, as a worker would have put them there; without a worker."""
+
+    layer: SpeedLayerUnderTest
+
+    def add(self, key: str, value: bytes, append_us: int, *, in_topic: bool = True) -> tuple[int, int]:
+        """Produce a record and keep it as a dead letter of its place."""
+        if in_topic:
+            self.layer.produce([(key, value)])
+            place = self.layer.delivered[-1].partition, self.layer.delivered[-1].offset
+        else:
+            place = 0, 1_000_000
+        with pytest.raises(InvalidRecord) as refused:
+            parse_record(value, append_us)
+        kept = dead_letter(value, append_us, refused.value)
+        with psycopg.connect(self.layer.database_url) as connection:
+            connection.execute(
+                "INSERT INTO speed.source_offsets (topic_id, partition, topic, first, next, published_next) "
+                "VALUES (%s, %s, %s, 0, 0, 0) ON CONFLICT DO NOTHING",
+                (self.layer.topic_id, place[0], self.layer.topic),
+            )
+            connection.execute(
+                'INSERT INTO speed.dead_letters (topic_id, partition, "offset", append_us, reason, detail, raw, '
+                "raw_length, raw_sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    *(self.layer.topic_id, *place, append_us, kept.reason, kept.detail),
+                    *(kept.raw, kept.raw_length, kept.raw_sha256),
+                ),
+            )
+        return place
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        with psycopg.connect(self.layer.database_url) as connection:
+            connection.execute(statement.encode(), parameters)
+
+    def values(self) -> list[bytes]:
+        return list(read_topic(self.layer.settings.kafka_bootstrap, self.layer.topic).values())
+
+    def replays(self) -> list[tuple[bytes, bytes, str]]:
+        """Key, value and header of every replay on the topic."""
+        bootstrap, topic = self.layer.settings.kafka_bootstrap, self.layer.topic
+        consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
+        found = []
+        try:
+            for partition in range(4):
+                first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
+                consumer.assign([TopicPartition(topic, partition, first)])
+                for _ in range(first, end):
+                    message = consumer.poll(30)
+                    assert message is not None
+                    assert message.error() is None
+                    headers = dict(message.headers() or [])
+                    if "replay_of" in headers:
+                        header = headers["replay_of"]
+                        assert isinstance(header, bytes)
+                        found.append((message.key() or b"", message.value() or b"", header.decode("ascii")))
+        finally:
+            consumer.close()
+        return found
+
+
+@pytest.fixture
+def letters(stack: StackInfo, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Letters]:
+    engine = sqlalchemy.create_engine(stack.postgres_url)
+    migrate(engine)
+    engine.dispose()
+    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    settings = base_settings(stack, topic_prefix)
+    for key, value in settings_environment(settings).items():
+        monkeypatch.setenv(key, value)
+    with speed_layer(settings, tmp_path) as layer:
+        yield Letters(layer)
+
+
+def test_the_list_is_newest_first_filtered_and_counted_by_reason(letters: Letters) -> None:
+    day_us = 1_700_000_000_000_000
+    places = [letters.add(f"k{n}", value, day_us + n) for n, value in enumerate((b"no", b"", b"[]", b"still no"))]
+    letters.execute(
+        "UPDATE speed.dead_letters SET replayed_as_partition = 2, replayed_as_offset = 7 "
+        'WHERE topic_id = %s AND (partition, "offset") = (%s, %s)',
+        *(letters.layer.topic_id, *places[3]),
+    )
+    found = answer("list")
+    assert (found["total"], found["by_reason"]) == (4, {"not_json": 2, "empty": 1, "not_an_object": 1})
+    assert [(each["partition"], each["offset"]) for each in found["dead_letters"]] == places[::-1]
+    newest = found["dead_letters"][0]
+    assert (newest["replayed_as_partition"], newest["replayed_as_offset"]) == (2, 7)
+    assert (newest["topic_id"], newest["raw_length"]) == (letters.layer.topic_id, 8)
+
+    assert answer("list", "--reason", "not_json", "--open")["total"] == 1
+    limited = answer("list", "--limit", 1)
+    assert (len(limited["dead_letters"]), limited["total"]) == (1, 4)
+    in_partition = answer("list", "--partition", places[0][0])["dead_letters"]
+    assert {each["partition"] for each in in_partition} == {places[0][0]}
+    shown = run("list")
+    assert "2023-11-14" in shown.stdout
+    assert "4 in all: 2 not_json, 1 empty, 1 not_an_object" in shown.stdout
+    assert run("list", "--reason", "no_such").exit_code == 2
+
+
+def test_letters_of_other_topics_are_not_shown(letters: Letters) -> None:
+    letters.add("k", b"no", 5)
+    letters.execute("UPDATE speed.source_offsets SET topic = 'another' WHERE topic_id = %s", letters.layer.topic_id)
+    assert answer("list") == {"dead_letters": [], "total": 0, "by_reason": {}}
+    assert run("list").stdout == "no dead letters\n"
+
+
+def test_what_is_shown_never_steers_the_terminal(letters: Letters) -> None:
+    raw = b'{"a\x1b[2J":"\xff\n\xe2\x80\xae [red]"'
+    place = letters.add("k", raw, 1_700_000_000_000_000)
+    shown = run("show", *place)
+    assert shown.exit_code == 0
+    assert "\\x1b[2J" in shown.stdout
+    assert "\\xff\\n\\u202e [red]" in shown.stdout
+    assert all(character.isprintable() or character == "\n" for character in shown.stdout)
+    found = answer("show", *place)
+    assert base64.b64decode(found["raw_base64"]) == raw
+    assert (found["reason"], found["append_us"], found["raw_length"]) == ("not_json", 1_700_000_000_000_000, len(raw))
+    with pytest.raises(ConfigurationError, match="no dead letter lies there"):
+        run("show", 3, 999)
+
+
+def test_a_topic_made_anew_leaves_two_letters_at_one_place_and_one_must_be_named(letters: Letters) -> None:
+    place = letters.add("k", b"no", 5)
+    for table in ("source_offsets", "dead_letters"):
+        letters.execute(
+            f"INSERT INTO speed.{table} SELECT (jsonb_populate_record(t, jsonb_build_object('topic_id', %s::text))).* "
+            f"FROM speed.{table} t WHERE topic_id = %s",
+            *(OTHER_TOPIC_ID, letters.layer.topic_id),
+        )
+    try:
+        assert answer("list")["total"] == 2
+        with pytest.raises(ConfigurationError, match="--topic-id"):
+            run("show", *place)
+        assert answer("show", *place, "--topic-id", OTHER_TOPIC_ID)["topic_id"] == OTHER_TOPIC_ID
+    finally:
+        for table in ("source_offsets", "dead_letters"):
+            letters.execute(f"DELETE FROM speed.{table} WHERE topic_id = %s", OTHER_TOPIC_ID)
+
+
+def test_a_replay_is_the_same_bytes_under_the_comments_key_and_names_its_letter(letters: Letters) -> None:
+    past = comment("late-clock", now_us())
+    place = letters.add("another key", past, now_us() - 3_600_000_000)
+    letters.add("f", comment("future", now_us() + 3_600_000_000), now_us())
+    letters.add("b", b"no", now_us())
+    before = len(letters.values())
+
+    dry = answer("replay", "--all", "--dry-run")
+    assert dry == {"replayed": 1, "already": 0, "still_refused": {"future_dated": 1, "not_json": 1}, "gone": []}
+    assert len(letters.values()) == before
+    assert answer("replay", "--all") == dry
+    assert letters.replays() == [(b"late-clock", past, f"{letters.layer.topic_id}/{place[0]}/{place[1]}")]
+    assert len(letters.values()) == before + 1
+
+    refused = answer("replay", "--reason", "not_json", exit_code=1)
+    assert refused == {"replayed": 0, "already": 0, "still_refused": {"not_json": 1}, "gone": []}
+    none = answer("replay", "--reason", "empty")
+    assert none == {"replayed": 0, "already": 0, "still_refused": {}, "gone": []}
+    assert len(letters.values()) == before + 1
+
+
+def test_mended_bytes_are_sent_in_place_of_the_record(letters: Letters, tmp_path: Path) -> None:
+    place = letters.add("k", b'{"schema_version":1,', now_us())
+    mended = tmp_path / "mended.json"
+    one = ("replay", "--partition", place[0], "--offset", place[1])
+    mended.write_bytes(b"still broken")
+    assert answer(*one, "--value", mended, exit_code=1)["still_refused"] == {"not_json": 1}
+    mended.write_bytes(comment("mended", 5))
+    assert answer(*one, "--value", mended)["replayed"] == 1
+    assert [(key, value) for key, value, _ in letters.replays()] == [(b"mended", comment("mended", 5))]
+
+
+def test_what_was_decided_is_left_alone_unless_asked_for_again(letters: Letters) -> None:
+    place = letters.add("k", comment("once", now_us()), now_us() - 3_600_000_000)
+    letters.execute(
+        "UPDATE speed.dead_letters SET replayed_as_partition = 0, replayed_as_offset = 9 WHERE topic_id = %s",
+        letters.layer.topic_id,
+    )
+    one = ("replay", "--partition", place[0], "--offset", place[1])
+    for arguments in (("replay", "--all"), one):
+        assert answer(*arguments) == {"replayed": 0, "already": 1, "still_refused": {}, "gone": []}
+    assert letters.replays() == []
+    assert answer(*one, "--again")["replayed"] == 1
+    assert len(letters.replays()) == 1
+
+
+def test_a_record_longer_than_the_ledger_keeps_comes_from_the_topic_or_is_named_as_gone(letters: Letters) -> None:
+    long = comment("long", now_us(), "ü" * 39_000)
+    assert len(long) > RAW_KEPT_BYTES
+    short = comment("short", now_us())
+    letters.add("long", short, now_us() - 3_600_000_000)
+    place = letters.add("long", long, now_us() - 3_600_000_000)
+    assert answer("replay", "--reason", "future_dated")["replayed"] == 2
+    assert {value for _, value, _ in letters.replays()} == {short, long}
+
+    admin = AdminClient({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 4})
+    before = TopicPartition(letters.layer.topic, place[0], place[1] + 1)
+    for future in admin.delete_records([before]).values():
+        future.result(30)
+    found = answer("replay", "--reason", "future_dated", exit_code=1)
+    assert (found["replayed"], found["gone"]) == (1, [{"partition": place[0], "offset": place[1]}])
+    shown = run("replay", "--partition", place[0], "--offset", place[1])
+    assert shown.exit_code == 1
+    assert f"partition {place[0]} offset {place[1]}:" in shown.stderr
+    assert "--value" in shown.stderr
+
+
+def test_another_record_at_the_place_is_never_sent(letters: Letters) -> None:
+    """Two checks stand between: the topic's id, and the SHA-256."""
+    long = comment("long", now_us(), "ü" * 39_000)
+    place = letters.add("long", long, now_us() - 3_600_000_000)
+    letters.execute(
+        "UPDATE speed.dead_letters SET raw_sha256 = repeat('0', 64) WHERE topic_id = %s", letters.layer.topic_id
+    )
+    found = answer("replay", "--all", exit_code=1)
+    assert found["gone"] == [{"partition": place[0], "offset": place[1]}]
+    assert letters.replays() == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--partition", 0),
+        ("--offset", 0),
+        ("--all", "--reason", "empty"),
+        ("--all", "--partition", 0, "--offset", 0),
+        ("--all", "--again"),
+        ("--all", "--topic-id", OTHER_TOPIC_ID),
+        ("--reason", "no_such"),
+    ],
+)
+def test_a_selection_must_be_one_of_three(arguments: tuple[object, ...]) -> None:
+    assert run("replay", *arguments).exit_code == 2
+
+
+def test_a_database_that_does_not_answer_is_named(letters: Letters, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODERATION_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(ConfigurationError, match="PostgreSQL"):
+        run("list")
+
+
+def test_escapes_stand_for_what_is_not_printable() -> None:
+    assert printable("a\x1b\n\u202eü\x9b") == "a\\x1b\\n\\u202eü\\x9b"
+
+
+def test_a_replay_that_became_a_decision_closes_its_letter(
+    layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Future-dated when it came, past when it is sent again; then a second copy, which is counted no more."""
+    for key, value in settings_environment(layer.settings).items():
+        monkeypatch.setenv(key, value)
+    # As far ahead of the append time as is refused, and little enough that the test can wait for it.
+    event_time_us = now_us() + (5 * 60 + 6) * 1_000_000
+    layer.produce([("early", comment("early", event_time_us)), *comments(20)])
+    layer.start_worker()
+    layer.wait_accounted(21)
+    assert answer("list")["by_reason"] == {"future_dated": 1}
+    letter = answer("list")["dead_letters"][0]
+
+    wait_until(lambda: now_us() > event_time_us - 5 * 60 * 1_000_000, seconds=30, description="the time of the comment")
+    assert answer("replay", "--reason", "future_dated")["replayed"] == 1
+    layer.wait_accounted(22)
+    closed = answer("show", letter["partition"], letter["offset"])
+    with psycopg.connect(layer.database_url) as connection:
+        row = connection.execute(
+            'SELECT partition, "offset", fate FROM speed.decisions WHERE topic_id = %s AND comment_id = %s',
+            (layer.topic_id, "early"),
+        ).fetchone()
+    assert row == (closed["replayed_as_partition"], closed["replayed_as_offset"], "counted")
+    assert answer("list", "--open")["total"] == 0
+    assert answer("replay", "--all")["already"] == 1
+
+    assert (
+        answer("replay", "--partition", letter["partition"], "--offset", letter["offset"], "--again")["replayed"] == 1
+    )
+    layer.wait_accounted(23)
+    again = answer("show", letter["partition"], letter["offset"])
+    assert again == closed
+    with psycopg.connect(layer.database_url) as connection:
+        fates = connection.execute(
+            "SELECT fate FROM speed.decisions WHERE topic_id = %s AND comment_id = %s ORDER BY 1",
+            (layer.topic_id, "early"),
+        ).fetchall()
+    assert fates == [("counted",), ("duplicate",)]
+    assert layer.comparison().pane_mismatches == 0
