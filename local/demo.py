@@ -200,12 +200,14 @@ class Demo:
         def behind() -> int:
             with psycopg.connect(self._database_url) as connection:
                 row = connection.execute(
-                    "SELECT count(*) FROM speed.source_offsets WHERE topic_id = %s AND published_next < next",
+                    "SELECT count(*) FROM speed.source_offsets WHERE topic_id = %s AND (published_next < next "
+                    # Panes are handed over whenever the watermark passes the end of one.
+                    "OR coalesce(panes_published_us, 0) / 300000000 < (newest_event_us - 600000000) / 300000000)",
                     (self._topic_id,),
                 ).fetchone()
             return int(row[0]) if row else 0
 
-        wait_until(lambda: behind() == 0, seconds=60, description="every decision on its topic")
+        wait_until(lambda: behind() == 0, seconds=60, description="every decision and closed pane on its topic")
 
     def _labelled(self) -> Iterator[LabelledComment]:
         if isinstance(self._origin, History):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from local.oracle.comparison import FAULTS, Comparison, Delivered
 from local.oracle.ledger import Logged, compare_fates, compare_panes, compare_places, compare_served, read_ledger
-from local.oracle.reading import log_ranges, read_messages, read_topic
+from local.oracle.reading import log_ranges, read_keyed, read_messages, read_topic
 from local.oracle.topics import compare_topics
 
 __all__ = ["FAULTS", "Comparison", "Delivered", "log_ranges", "read_messages", "read_topic", "verify"]
@@ -40,16 +40,14 @@ def verify(
         TimeoutError: a topic cannot be read to its end.
     """
     found = Comparison()
-    log = {place: Logged.of(value) for place, value, _ in read_messages(bootstrap, topic_prefix + "comments")}
+    source = topic_prefix + "comments"
+    log = {place: Logged.of(value) for place, value, _ in read_messages(bootstrap, source)}
     ledger = read_ledger(database_url, topic_id)
-    compare_places(found, log, ledger, delivered)
+    compare_places(found, log, ledger, delivered, log_ranges(bootstrap, source))
     compare_fates(found, ledger)
     compare_panes(found, ledger)
     compare_served(found, ledger)
     if topics_too:
-        topics = [
-            ((place, value) for place, value, _ in read_messages(bootstrap, topic_prefix + name))
-            for name in ("decisions", "alerts", "panes")
-        ]
-        compare_topics(found, ledger, topic_id, *topics)
+        topics = [read_keyed(bootstrap, topic_prefix + name) for name in ("decisions", "alerts", "panes")]
+        compare_topics(found, ledger, (source, topic_id), *topics)
     return found

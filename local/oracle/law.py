@@ -11,10 +11,21 @@ PANE_US = 5 * _MINUTE_US
 LATENESS_US = 10 * _MINUTE_US
 
 
-def identity_of(value: bytes) -> bytes:
-    """The record id of a comment's raw bytes: SHA-256 over id, event time and body."""
+def identity_of(value: bytes) -> tuple[bytes, bytes]:
+    """What a comment's raw bytes say of it: its record id, and the digest of the columns a decision repeats.
+
+    Raises:
+        ValueError, KeyError, TypeError: the bytes are no comment's.
+    """
     fields = json.loads(value)
-    return hashlib.sha256(f"{fields['comment_id']}\0{fields['event_time_us']}\0{fields['body']}".encode()).digest()
+    comment_id, event_time_us = fields["comment_id"], fields["event_time_us"]
+    record_id = hashlib.sha256(f"{comment_id}\0{event_time_us}\0{fields['body']}".encode()).digest()
+    return record_id, columns_digest(comment_id, fields["community"], event_time_us)
+
+
+def columns_digest(comment_id: str, community: str, event_time_us: int) -> bytes:
+    """16 bytes for what panes and topics are made of; the record id alone does not say what a row's columns hold."""
+    return hashlib.sha256(f"{comment_id}\0{community}\0{event_time_us}".encode()).digest()[:16]
 
 
 def fates_of(log: Iterable[tuple[int, bytes]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from local.oracle.comparison import Comparison, Delivered
-from local.oracle.law import LATENESS_US, PANE_US, fates_of, identity_of
+from local.oracle.law import LATENESS_US, PANE_US, columns_digest, fates_of, identity_of
 from local.oracle.reading import Place
 
 PaneKey = tuple[int, str, int, str, str]
@@ -25,20 +25,24 @@ class Logged:
         value_sha256: of the raw bytes.
         length: of the raw bytes.
         record_id: as its bytes give it; None if they are no comment's.
+        columns: digest of the comment id, community and event time in its bytes; None likewise.
     """
 
     value_sha256: bytes
     length: int
     record_id: bytes | None
+    columns: bytes | None
 
     @classmethod
     def of(cls, value: bytes) -> Logged:
         """Digest a record."""
+        record_id: bytes | None
+        columns: bytes | None
         try:
-            record_id = identity_of(value)
-        except (ValueError, KeyError, TypeError):
-            record_id = None
-        return cls(hashlib.sha256(value).digest(), len(value), record_id)
+            record_id, columns = identity_of(value)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            record_id = columns = None
+        return cls(hashlib.sha256(value).digest(), len(value), record_id, columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,34 +133,52 @@ def compare_places(
     log: Mapping[Place, Logged],
     ledger: Contents,
     delivered: Iterable[Delivered],
+    ranges: Mapping[int, tuple[int, int]],
 ) -> None:
-    """Every offset in exactly one place, with the digests of its bytes."""
+    """Every offset in exactly one place, with the digests of its bytes.
+
+    ``ranges`` are the log's: by partition its start and end. What retention took from below the start is not asked for.
+    """
     seen: dict[Place, int] = defaultdict(int)
     found.records, found.decisions, found.dead_letters = len(log), len(ledger.rows), len(ledger.letters)
     for row in ledger.rows:
         seen[row.place] += 1
-        if row.place in log and log[row.place].record_id != bytes(row.record_id):
-            found.fault("altered", _at(row.place))
+        if row.place in log:
+            record, columns = log[row.place], columns_digest(row.comment_id, row.community, row.event_time_us)
+            if (record.record_id, record.columns) != (bytes(row.record_id), columns):
+                found.fault("altered", _at(row.place))
     for partition, offset, sha256, length in ledger.letters:
         place = partition, offset
         seen[place] += 1
         if place in log and (log[place].value_sha256.hex(), log[place].length) != (sha256, length):
             found.fault("altered", _at(place))
+    # A gap may be wide: it is asked about the places there are, never spelled out.
+    gaps: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for partition, lo, hi in ledger.gaps:
         found.gap_offsets += hi - lo
-        for offset in range(lo, hi):
-            seen[partition, offset] += 1
-    gone = {(partition, offset) for partition, lo, hi in ledger.gaps for offset in range(lo, hi)}
+        gaps[partition].append((lo, hi))
+
+    def in_gaps(place: Place) -> int:
+        return sum(lo <= place[1] < hi for lo, hi in gaps.get(place[0], ()))
+
     for place, count in seen.items():
-        if count > 1:
+        if count + in_gaps(place) > 1:
             found.fault("doubled", _at(place))
-        if place not in log and place not in gone:
+        if place not in log and place[1] >= ranges.get(place[0], (0, 0))[0]:
             found.fault("phantom", _at(place))
+        elif place[1] >= ledger.standing.get(place[0], (0, 0, None))[1]:
+            found.fault("phantom", f"{_at(place)}: not below next")
     for place in log.keys() - seen.keys():
-        if place[1] >= ledger.standing.get(place[0], (0, 0, None))[0]:
+        if place[1] >= ledger.standing.get(place[0], (0, 0, None))[0] and not in_gaps(place):
             found.fault("lost", _at(place))
+    for partition, (_, following, _) in ledger.standing.items():
+        # Records would come at offsets that are accounted for already. (An end above next is lost records, above.)
+        if following > ranges.get(partition, (0, 0))[1]:
+            found.fault("phantom", f"partition {partition}: next {following} lies beyond the log's end")
     for report in delivered:
         place = report.partition, report.offset
+        if place[1] < ranges.get(place[0], (0, 0))[0]:
+            continue
         if place not in log or log[place].value_sha256.hex() != report.value_sha256:
             found.fault("undelivered", _at(place))
 
@@ -166,8 +188,9 @@ def compare_fates(found: Comparison, ledger: Contents) -> None:
     by_partition: dict[int, list[Row]] = defaultdict(list)
     for row in ledger.rows:
         by_partition[row.partition].append(row)
-    for partition, (_, _, newest_us) in ledger.standing.items():
+    for partition in sorted(ledger.standing.keys() | by_partition.keys()):
         rows = by_partition[partition]
+        newest_us = ledger.standing.get(partition, (0, 0, None))[2]
         fates = fates_of((row.event_time_us, bytes(row.record_id)) for row in rows)
         for row, fate in zip(rows, fates, strict=True):
             if row.fate != fate:
@@ -210,7 +233,7 @@ def closed_panes(ledger: Contents) -> dict[PaneKey, tuple[int, ...]]:
     """Panes that hold comments and whose end the watermark has reached."""
     closed = {}
     for key, sums in ledger.panes.items():
-        newest_us = ledger.standing[key[0]][2]
+        newest_us = ledger.standing.get(key[0], (0, 0, None))[2]
         if sums[0] and newest_us is not None and key[2] + PANE_US <= newest_us - LATENESS_US:
             closed[key] = sums
     return closed

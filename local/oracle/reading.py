@@ -26,6 +26,15 @@ def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, in
     Raises:
         TimeoutError: nothing came for 30 s before the end was reached.
     """
+    return ((place, value, time_ms) for place, _, value, time_ms in _read(bootstrap, topic))
+
+
+def read_keyed(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes]]:
+    """Like :func:`read_messages`, but yields place, key and value."""
+    return ((place, key, value) for place, key, value, _ in _read(bootstrap, topic))
+
+
+def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int]]:
     consumer = Consumer(
         {"bootstrap.servers": bootstrap, "group.id": "oracle", "enable.auto.commit": False, "log_level": 4}
     )
@@ -53,7 +62,7 @@ def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, in
                     continue
                 reached[partition] = offset + 1
                 if offset < ends[partition]:
-                    yield (partition, offset), message.value() or b"", message.timestamp()[1]
+                    yield (partition, offset), _bytes(message.key()), _bytes(message.value()), message.timestamp()[1]
     finally:
         consumer.close()
 
@@ -69,3 +78,7 @@ def log_ranges(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
         }
     finally:
         consumer.close()
+
+
+def _bytes(of: bytes | str | None) -> bytes:
+    return of.encode() if isinstance(of, str) else of or b""

@@ -1,9 +1,14 @@
-"""The topics against the ledger: each key complete, all its values equal, nothing without a reason."""
+"""The topics against the ledger: each key complete, all its values equal, nothing without a reason.
+
+What a value must be is worked out from the ledger's row, whole: a field too many is a difference, too. All values of
+one key must be equal to the byte; of values only a digest is kept.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from local.oracle.comparison import Comparison
@@ -11,75 +16,136 @@ from local.oracle.law import PANE_US
 from local.oracle.ledger import Contents, PaneKey, Row, closed_panes
 from local.oracle.reading import Place
 
-Message = tuple[Place, bytes]
+Message = tuple[Place, bytes, bytes]
+"""Place on the topic, key, value."""
+Source = tuple[str, str]
+"""Name and id of the source topic."""
 
 
 def compare_topics(
     found: Comparison,
     ledger: Contents,
-    topic_id: str,
+    source: Source,
     decisions: Iterable[Message],
     alerts: Iterable[Message],
     panes: Iterable[Message],
 ) -> None:
     """Compare what is on the topics ``decisions``, ``alerts`` and ``panes``; other sources' values are passed over."""
     rows = {row.place: row for row in ledger.rows}
-    _compare(found, "decision", rows, ((d, d) for d in _parsed(decisions) if d["topic_id"] == topic_id), set(rows))
-    alerted = {place for place, row in rows.items() if row.verdict != "allow"}
-    alert_values = ((a["decision"], a) for a in _parsed(alerts) if a["decision"]["topic_id"] == topic_id)
-    _compare(found, "alert", rows, alert_values, alerted)
-    _compare_panes(found, closed_panes(ledger), topic_id, panes)
+    _compare_decisions(found, "decision", rows, source, decisions)
+    alerted = {place: row for place, row in rows.items() if row.verdict != "allow"}
+    _compare_decisions(found, "alert", alerted, source, alerts)
+    _compare_panes(found, closed_panes(ledger), source, panes)
 
 
-def _compare(
-    found: Comparison,
-    what: str,
-    rows: dict[Place, Row],
-    values: Iterator[tuple[dict[str, Any], dict[str, Any]]],
-    expected: set[Place],
+def _compare_decisions(
+    found: Comparison, what: str, rows: Mapping[Place, Row], source: Source, messages: Iterable[Message]
 ) -> None:
-    missing = set(expected)
-    for decision, value in values:
-        place = decision["partition"], decision["offset"]
-        missing.discard(place)
-        if place not in expected:
-            found.fault("topic_gaps", f"{what} {place} has no row")
-        elif not _says(rows[place], decision) or ("reasons" in value and value["reasons"] != rows[place].reasons):
-            found.fault("topic_gaps", f"{what} {place} says something else than its row")
-    for place in missing:
-        found.fault("topic_gaps", f"{what} {place} is missing")
-
-
-def _says(row: Row, decision: dict[str, Any]) -> bool:
-    names = "partition offset comment_id community event_time_us score_ppm verdict model_version policy_version fate"
-    return all(decision[name] == getattr(row, name) for name in names.split())
+    seen = _Seen(found, what, source)
+    for _, key, raw in messages:
+        value = seen.parsed(raw, "decision" if what == "alert" else None)
+        if value is None:
+            continue
+        decision = value["decision"] if what == "alert" else value
+        place: Any = (decision.get("partition"), decision.get("offset"))
+        if (row := rows.get(place)) is None:
+            seen.fault(place, "has no row")
+            continue
+        expected = _decision(row, source)
+        says = {"decision": expected, "reasons": row.reasons or []} if what == "alert" else expected
+        if not _same(value, says) or key != row.comment_id.encode():
+            seen.fault(place, "says something else than its row")
+        seen.note(place, raw)
+    seen.require(rows)
 
 
 def _compare_panes(
-    found: Comparison, closed: dict[PaneKey, tuple[int, ...]], topic_id: str, messages: Iterable[Message]
+    found: Comparison, closed: Mapping[PaneKey, tuple[int, ...]], source: Source, messages: Iterable[Message]
 ) -> None:
-    missing = set(closed)
+    seen = _Seen(found, "pane", source)
     newest_us: dict[tuple[int, int], int] = {}
-    for (topic_partition, _), value in messages:
-        pane = json.loads(value)
-        if pane["topic_id"] != topic_id:
+    names = ("partition", "community", "start_us", "model_version", "policy_version")
+    for (topic_partition, _), message_key, raw in messages:
+        if (pane := seen.parsed(raw, None)) is None:
             continue
-        key = pane["partition"], pane["community"], pane["start_us"], pane["model_version"], pane["policy_version"]
+        key: Any = tuple(pane.get(name) for name in names)
         if key not in closed:
-            found.fault("topic_gaps", f"pane {key} is not closed")
+            seen.fault(key, "is not closed")
             continue
-        sums = tuple(pane[name] for name in ("comments", "reviews", "removals", "score_sum"))
-        if sums != closed[key][:4] or pane["end_us"] != key[2] + PANE_US:
-            found.fault("topic_gaps", f"pane {key} says {sums}, not {closed[key][:4]}")
-        if key in missing:
-            missing.discard(key)
+        array = json.dumps([source[1], *key], ensure_ascii=False, separators=(",", ":")).encode()
+        if not _same(pane, _pane(key, closed[key], source)) or message_key != array:
+            seen.fault(key, f"says something else than {closed[key][:4]}")
+        if seen.note(key, raw):
             lane = topic_partition, key[0]
             if key[2] < newest_us.get(lane, key[2]):
-                found.fault("topic_gaps", f"pane {key} comes after a later one")
-            newest_us[lane] = key[2]
-    for key in missing:
-        found.fault("topic_gaps", f"pane {key} is missing")
+                seen.fault(key, "comes after a later one")
+            newest_us[lane] = max(key[2], newest_us.get(lane, key[2]))
+    seen.require(closed)
 
 
-def _parsed(messages: Iterable[Message]) -> Iterator[dict[str, Any]]:
-    return (json.loads(value) for _, value in messages)
+class _Seen:
+    """What of one topic was seen: a digest of the first value of each key."""
+
+    def __init__(self, found: Comparison, what: str, source: Source) -> None:
+        self._found = found
+        self._what = what
+        self._source = source
+        self._digests: dict[Hashable, bytes] = {}
+
+    def parsed(self, raw: bytes, inside: str | None) -> dict[str, Any] | None:
+        """The value, or None if it is another source's; what cannot be read is a fault, for no worker writes it."""
+        try:
+            value: dict[str, Any] = json.loads(raw)
+            topic_id = (value[inside] if inside else value)["topic_id"]
+        except (ValueError, KeyError, TypeError):
+            self.fault(raw[:40], "cannot be read")
+            return None
+        return value if topic_id == self._source[1] else None
+
+    def note(self, key: Hashable, raw: bytes) -> bool:
+        """Note a value; True when it is the key's first. A later one that differs is a fault."""
+        digest = hashlib.sha256(raw).digest()[:16]
+        if (first := self._digests.setdefault(key, digest)) != digest:
+            self.fault(key, "was sent again with other bytes")
+            return False
+        return first is digest
+
+    def require(self, expected: Iterable[Hashable]) -> None:
+        for key in expected:
+            if key not in self._digests:
+                self.fault(key, "is missing")
+
+    def fault(self, key: object, says: str) -> None:
+        self._found.fault("topic_gaps", f"{self._what} {key} {says}")
+
+
+def _decision(row: Row, source: Source) -> dict[str, Any]:
+    names = "partition offset comment_id community event_time_us score_ppm verdict model_version policy_version fate"
+    topic, topic_id = source
+    fields = {name: getattr(row, name) for name in names.split()}
+    return {"topic": topic, "topic_id": topic_id, **fields, "schema_version": 1}
+
+
+def _pane(key: PaneKey, sums: tuple[int, ...], source: Source) -> dict[str, Any]:
+    partition, community, start_us, model_version, policy_version = key
+    comments, reviews, removals, score_sum = sums[:4]
+    return {
+        "topic": source[0],
+        "topic_id": source[1],
+        "partition": partition,
+        "community": community,
+        "start_us": start_us,
+        "end_us": start_us + PANE_US,
+        "model_version": model_version,
+        "policy_version": policy_version,
+        "comments": comments,
+        "reviews": reviews,
+        "removals": removals,
+        "score_sum": score_sum,
+        "schema_version": 1,
+    }
+
+
+def _same(value: object, expected: object) -> bool:
+    """Equal in JSON's eyes: to Python 1, 1.0 and true are the same."""
+    return value == expected and json.dumps(value, sort_keys=True) == json.dumps(expected, sort_keys=True)

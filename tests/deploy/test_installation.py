@@ -19,7 +19,12 @@ LOCK = (ROOT / "requirements.lock").read_text()
 
 
 # Adapters to servers need the client of their server, which the extras bring.
-NEED_AN_EXTRA = ("moderation.adapters.topics", "moderation.adapters.sql")
+NEED_AN_EXTRA = (
+    "moderation.adapters.topics",
+    "moderation.adapters.sql",
+    "moderation.adapters.replaying",
+    "moderation.adapters.source_log",
+)
 
 
 def core_closure() -> set[str]:
