@@ -78,7 +78,7 @@ def replay_letters(
         try:
             comment = parse_record(value, now_us())
         except InvalidRecord as error:
-            outcome.still_refused[error.reason] += 1
+            outcome.still_refused[str(error.reason)] += 1
             continue
         send(comment.comment_id.encode(), value, letter)
         outcome.replayed += 1
