@@ -63,7 +63,12 @@ def list_letters(
     if not letters:
         console.print("no dead letters")
         return
-    table = Table("partition", "offset", "reason", "detail", "bytes", "appended (UTC)", "replayed as")
+    table = Table("partition", "offset")
+    table.add_column("reason", no_wrap=True)
+    table.add_column("detail", overflow="fold")
+    table.add_column("bytes", no_wrap=True)
+    table.add_column("appended (UTC)", min_width=len("2026-11-01"))
+    table.add_column("replayed as")
     for each in letters:
         kept = each.letter
         table.add_row(
