@@ -30,8 +30,8 @@ def chaos(
 ) -> None:
     """Kill, freeze and restart workers, broker, database and registry of a stack of its own, and check every record.
 
-    Exit code 3 when a number is not 0 that must be, or a worker ended for good. With --sabotage that is the expected
-    end: it shows that the oracle sees.
+    Exit code 3 when a number is not 0 that must be, a worker ended for good, or a fault could not be carried out. With
+    --sabotage that is the expected end: it shows that the oracle sees.
     """
     from local.packages import check_packages
 

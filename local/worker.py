@@ -19,7 +19,8 @@ from moderation.settings import PREFIX, Settings, required
 from stream.exit_codes import REFUSED
 
 WORKER = "worker"
-WORKER_PORTS = {WORKER: 6066}
+METRICS = "worker-metrics"
+WORKER_PORTS = {WORKER: 6066, METRICS: 6067}
 
 
 def certificate_key(layout: StackLayout) -> str:
@@ -47,6 +48,7 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
         topic_prefix=topic_prefix,
         consumer_group=topic_prefix + "moderation-speed",
         worker_web_port=info.ports.get(WORKER, WORKER_PORTS[WORKER]),
+        metrics_port=info.ports.get(METRICS, WORKER_PORTS[METRICS]),
     )
 
 

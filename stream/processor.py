@@ -188,19 +188,22 @@ class Processor:
                 letters.append((record.partition, record.offset, dead_letter(record.value, record.append_us, error)))
                 unreadable.append(error.reason != DeadLetterReason.FUTURE_DATED)
         rows = self._decide(comments, model)
+        by_partition: dict[int, list[DecisionRow]] = {}
+        for row in rows:
+            by_partition.setdefault(row.partition, []).append(row)
         batch = Batch(
             ranges=ranges,
             stamp=model.stamp,
             decisions=rows,
             dead_letters=letters,
             panes=pane_sums(rows, model.stamp),
-            newest_event_us=_newest_event_us(rows),
+            newest_event_us={p: max(row.event_time_us for row in own) for p, own in by_partition.items()},
             replayed=[found for record, _ in comments if (found := _replayed(record)) is not None],
             published={p: self._partitions[p].published_next for p in ranges},
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
         )
         found_stored = self._store.store(batch)
-        self._advance(ranges, rows)
+        self._advance(ranges, by_partition)
         _count(rows, letters)
         self._limit.note(unreadable)
         if found_stored:
@@ -265,11 +268,11 @@ class Processor:
                 fates[place] = fate
         return fates
 
-    def _advance(self, ranges: Mapping[int, tuple[int, int]], rows: Sequence[DecisionRow]) -> None:
+    def _advance(self, ranges: Mapping[int, tuple[int, int]], rows: Mapping[int, Sequence[DecisionRow]]) -> None:
         for partition, (_, hi) in ranges.items():
             standing = self._partitions[partition]
             standing.next = hi
-            own = [row for row in rows if row.partition == partition]
+            own = rows.get(partition, ())
             standing.open_panes.remember(
                 [row.event_time_us for row in own], [row.record_id for row in own], [row.fate for row in own]
             )
@@ -297,13 +300,6 @@ class Processor:
         ]
         panes, panes_upto_us = self._closed_panes(partitions)
         return Published(decisions, panes, ranges, panes_upto_us)
-
-
-def _newest_event_us(rows: Sequence[DecisionRow]) -> dict[int, int]:
-    newest: dict[int, int] = {}
-    for row in rows:
-        newest[row.partition] = max(newest.get(row.partition, row.event_time_us), row.event_time_us)
-    return newest
 
 
 def _replayed(record: Record) -> Replayed | None:

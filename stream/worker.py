@@ -19,6 +19,7 @@ from moderation.adapters.sql.batch import Position
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.patient_ledger import PatientLedger
 from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
+from moderation.contracts import REPLAY_OF
 from moderation.errors import SourceRefused
 from moderation.settings import Settings, required
 from stream import metrics
@@ -33,7 +34,6 @@ from stream.transport import LedgerTransport
 
 T = TypeVar("T")
 _LOG_END_ATTEMPTS = 10
-_REPLAY_OF = "replay_of"
 _log = logging.getLogger(__name__)
 
 
@@ -237,6 +237,6 @@ def _record(event: EventT[Any]) -> Record:
     headers = message.headers
     replay_of = None
     if headers:
-        found = dict(headers).get(_REPLAY_OF)
+        found = dict(headers).get(REPLAY_OF)
         replay_of = found.decode("ascii", "replace") if isinstance(found, bytes) else found
     return Record(message.partition, message.offset, append_us, message.value or b"", replay_of)

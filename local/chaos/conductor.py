@@ -77,8 +77,8 @@ class Outcome:
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything that must be zero is, and every worker lives."""
-        return self.comparison.is_exact and not self.ended_workers and not self.never_recovered
+        """Whether everything that must be zero is, every fault was carried out, and every worker lives."""
+        return self.comparison.is_exact and not (self.ended_workers or self.never_recovered or self.not_reached)
 
     def summary(self) -> dict[str, object]:
         """The figures as JSON fields; seconds are rounded to hundredths."""

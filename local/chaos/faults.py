@@ -66,9 +66,7 @@ class Faults:
             start_program(self._layout, GUEST)
         elif fault is Fault.LEAVE:
             stop_program(self._layout, GUEST)
-        elif fault is Fault.REFUSED_ALIAS:
-            self._refused_alias()
-        elif not self._at_point(fault):
+        elif not (self._refused_alias() if fault is Fault.REFUSED_ALIAS else self._at_point(fault)):
             self.not_reached[name] += 1
             return
         self.done[name] += 1
@@ -120,11 +118,22 @@ class Faults:
             self._kill(self._random.choice(WORKERS[:2]))
             self.done[Fault.KILL_RANDOM.value] += 1
 
-    def _refused_alias(self) -> None:
-        with self._alias_lock, contextlib.suppress(MlflowException):
-            move_alias(self._settings, self._models.refused)
+    def _refused_alias(self) -> bool:
+        """Have the alias name a version that must be refused, for a while; the registry may be coming back."""
+        with self._alias_lock:
+            if not self._moved(self._models.refused):
+                return False
             time.sleep(3 * self._settings.alias_poll_seconds)
-            move_alias(self._settings, self._alias)
+            return self._moved(self._alias)
+
+    def _moved(self, version: str) -> bool:
+        deadline = time.monotonic() + _REACH_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(MlflowException):
+                move_alias(self._settings, version)
+                return True
+            time.sleep(1)
+        return False
 
     def _kill(self, program: str) -> None:
         os.kill(self._pid(program), signal.SIGKILL)

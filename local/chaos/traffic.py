@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from confluent_kafka import KafkaError, Message, Producer
 
 from local.oracle import Delivered
-from moderation.adapters.topics import COMMENTS, RECORD_BATCH_MAX_BYTES
+from moderation.adapters.topics import COMMENTS, producer_settings
 from moderation.contracts import Comment, to_json
 from moderation.sources.generator import TrafficConfig, generate
 
@@ -35,18 +35,9 @@ class Traffic:
         self._topic = topic_prefix + COMMENTS.name
         self._per_second = per_second
         self._seed = seed
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "enable.idempotence": True,
-                "partitioner": "murmur2_random",
-                "linger.ms": 10,
-                "delivery.timeout.ms": _DELIVERY_SECONDS * 1_000,
-                "message.max.bytes": RECORD_BATCH_MAX_BYTES,
-                "reconnect.backoff.max.ms": 1_000,
-                "log_level": 2,
-            }
-        )
+        # A broker that was killed is asked again every second; that it is away is no news here.
+        quiet = {"reconnect.backoff.max.ms": 1_000, "log_level": 2}
+        self._producer = Producer({**producer_settings(bootstrap, _DELIVERY_SECONDS), **quiet})
         self._places = array("q")
         self._digests = bytearray()
         self._failure: BaseException | None = None

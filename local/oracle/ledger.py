@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -222,10 +223,9 @@ def compare_panes(found: Comparison, ledger: Contents) -> None:
 def compare_served(found: Comparison, ledger: Contents) -> None:
     """Every decision names the version noted as serving at its offset."""
     for row in ledger.rows:
-        serving = [
-            version for from_offset, version in ledger.served.get(row.partition, []) if from_offset <= row.offset
-        ]
-        if not serving or serving[-1] != row.model_version:
+        served = ledger.served.get(row.partition, [])
+        place = bisect_right(served, row.offset, key=lambda each: each[0])
+        if not place or served[place - 1][1] != row.model_version:
             found.fault("misnamed", _at(row.place))
 
 

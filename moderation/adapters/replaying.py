@@ -18,12 +18,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from moderation.adapters.source_log import SourceLog
 from moderation.adapters.sql.dead_letters import StoredLetter
-from moderation.adapters.topics import RECORD_BATCH_MAX_BYTES
-from moderation.contracts import parse_record
+from moderation.adapters.topics import producer_settings
+from moderation.contracts import REPLAY_OF, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
-
-REPLAY_OF = "replay_of"
-"""Kafka header of a replay: the place of its dead letter, in ASCII."""
 
 _DELIVERY_SECONDS = 120
 _FULL_SECONDS = 0.05
@@ -114,21 +111,7 @@ class ReplaySender:
         self._topic = topic
         self._handed_over = self._acknowledged = 0
         self._error: KafkaError | None = None
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "enable.idempotence": True,
-                "acks": "all",
-                # librdkafka's own default is CRC32, which would put a comment where no other producer does.
-                "partitioner": "murmur2_random",
-                "compression.type": "lz4",
-                "linger.ms": 20,
-                "message.max.bytes": RECORD_BATCH_MAX_BYTES,
-                "delivery.timeout.ms": _DELIVERY_SECONDS * 1_000,
-                "log_level": 4,
-            },
-            logger=_log,
-        )
+        self._producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS), logger=_log)
 
     def send(self, key: bytes, value: bytes, letter: StoredLetter) -> None:
         """Hand one replay over.

@@ -22,6 +22,8 @@ MAX_REASON_CHARACTERS = 1_000
 MAX_TIME_US = 253_402_300_799_999_999  # the last microsecond of the year 9999
 MAX_FUTURE_US = 5 * 60 * 1_000_000
 RAW_KEPT_BYTES = 64 * 1024
+REPLAY_OF = "replay_of"
+"""Kafka header of a replay: which dead letter it repeats, ``topic id/partition/offset`` in ASCII."""
 
 # Text that PostgreSQL can hold and people can type: no NUL character.
 _NO_NUL = r"^[^\u0000]*$"

@@ -9,7 +9,7 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from moderation.adapters.topics import RECORD_BATCH_MAX_BYTES
+from moderation.adapters.topics import producer_settings
 
 _DELIVERY_SECONDS = 120
 _POLL_EVERY = 500
@@ -44,22 +44,7 @@ class BatchProducer:
 
     def __init__(self, bootstrap: str) -> None:
         self._error: KafkaError | None = None
-        self._producer = Producer(
-            {
-                "bootstrap.servers": bootstrap,
-                "enable.idempotence": True,
-                "acks": "all",
-                # librdkafka's own default is CRC32, which would put a comment where no other producer does.
-                "partitioner": "murmur2_random",
-                "compression.type": "lz4",
-                "linger.ms": 20,
-                "batch.size": 256 * 1024,
-                "message.max.bytes": RECORD_BATCH_MAX_BYTES,
-                "delivery.timeout.ms": _DELIVERY_SECONDS * 1_000,
-                "log_level": 4,
-            },
-            logger=_log,
-        )
+        self._producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS), logger=_log)
 
     def send(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> list[Acknowledged]:
         """Send records in order and wait until the broker has them all.

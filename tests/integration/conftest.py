@@ -19,6 +19,7 @@ from psycopg import sql
 from local.layout import StackLayout
 from local.ports import DEFAULT_PORTS, HOST
 from local.stack import StackInfo, down, up
+from local.worker import settings_environment
 from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, train_to_folder
@@ -99,3 +100,11 @@ def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> I
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
         yield layer
+
+
+@pytest.fixture
+def commanded(layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch) -> SpeedLayerUnderTest:
+    """A speed layer that the environment leads commands to."""
+    for key, value in settings_environment(layer.settings).items():
+        monkeypatch.setenv(key, value)
+    return layer

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
-import sqlalchemy
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from local.stack import StackInfo
 from local.waiting import wait_until
-from local.worker import settings_environment
 from moderation.adapters.sql.connecting import connected
 from moderation.adapters.sql.gaps import Difference, Gap, accept
-from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.topics import describe_topic_ids, ensure_topics, topic_uuid
 from moderation.errors import SourceRefused
-from tests.integration.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
+from tests.integration.workers import SpeedLayerUnderTest, comments
 
 NOTHING: dict[str, Any] = {"gaps": [], "new_topic_id": None, "accepted": False}
 
@@ -39,22 +33,6 @@ def answer(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
     assert result.exit_code == exit_code, result.output
     found: dict[str, Any] = json.loads(result.stdout)
     return found
-
-
-@pytest.fixture
-def topic(
-    stack: StackInfo, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SpeedLayerUnderTest]:
-    """A topic of four partitions, and the environment that leads the command to it; no worker."""
-    engine = sqlalchemy.create_engine(stack.postgres_url)
-    migrate(engine)
-    engine.dispose()
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
-    settings = base_settings(stack, topic_prefix)
-    for key, value in settings_environment(settings).items():
-        monkeypatch.setenv(key, value)
-    with speed_layer(settings, tmp_path) as layer:
-        yield layer
 
 
 def stand(layer: SpeedLayerUnderTest, following: int, published_next: int = 0) -> None:
@@ -107,18 +85,18 @@ def make_anew(layer: SpeedLayerUnderTest) -> str:
     return str(topic_uuid(describe_topic_ids(bootstrap, [layer.topic])[layer.topic]))
 
 
-def test_nothing_in_the_way_is_nothing_to_accept(topic: SpeedLayerUnderTest) -> None:
+def test_nothing_in_the_way_is_nothing_to_accept(commanded: SpeedLayerUnderTest) -> None:
     assert answer() == NOTHING  # a worker that never ran begins by itself
-    stand(topic, 0)
+    stand(commanded, 0)
     assert answer() == NOTHING
     assert answer("--yes") == NOTHING
     assert "nothing stands between the worker" in run().stdout
 
 
-def test_a_gap_is_shown_then_recorded_and_passed(topic: SpeedLayerUnderTest) -> None:
-    topic.produce(comments(200))
-    stand(topic, 5, published_next=3)
-    delete_records(topic, {1: 12, 3: 20})
+def test_a_gap_is_shown_then_recorded_and_passed(commanded: SpeedLayerUnderTest) -> None:
+    commanded.produce(comments(200))
+    stand(commanded, 5, published_next=3)
+    delete_records(commanded, {1: 12, 3: 20})
     expected = [
         {"partition": 1, "first_offset": 5, "next_offset": 12},
         {"partition": 3, "first_offset": 5, "next_offset": 20},
@@ -127,58 +105,55 @@ def test_a_gap_is_shown_then_recorded_and_passed(topic: SpeedLayerUnderTest) -> 
     shown = run()
     assert shown.exit_code == 1
     assert "partition 1: offsets [5, 12) are gone, 7 records" in shown.stdout
-    assert standings(topic, topic.topic_id) == dict.fromkeys(range(4), (0, 5, 3))
-    assert gaps(topic) == []
+    assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 5, 3))
+    assert gaps(commanded) == []
 
     accepted = answer("--yes", "--reason", "retention was a day")
     assert accepted == {"gaps": expected, "new_topic_id": None, "accepted": True}
-    assert standings(topic, topic.topic_id) == {0: (0, 5, 3), 1: (0, 12, 3), 2: (0, 5, 3), 3: (0, 20, 3)}
-    assert gaps(topic) == [(1, 5, 12, "retention was a day", True), (3, 5, 20, "retention was a day", True)]
+    assert standings(commanded, commanded.topic_id) == {0: (0, 5, 3), 1: (0, 12, 3), 2: (0, 5, 3), 3: (0, 20, 3)}
+    assert gaps(commanded) == [(1, 5, 12, "retention was a day", True), (3, 5, 20, "retention was a day", True)]
     assert answer() == NOTHING
 
 
-def test_a_partition_moved_meanwhile_changes_nothing_of_any(topic: SpeedLayerUnderTest) -> None:
-    stand(topic, 5)
+def test_a_partition_moved_meanwhile_changes_nothing_of_any(commanded: SpeedLayerUnderTest) -> None:
+    stand(commanded, 5)
     seen = Difference((Gap(0, 5, 12), Gap(1, 4, 9)))
     with (
-        connected(topic.database_url) as connection,
+        connected(commanded.database_url) as connection,
         pytest.raises(SourceRefused, match=r"partition 1: it no longer stands at 4; nothing was changed"),
     ):
-        accept(connection, topic.topic, UUID(topic.topic_id), seen, reason="", now_us=1)
-    assert standings(topic, topic.topic_id) == dict.fromkeys(range(4), (0, 5, 0))
-    assert gaps(topic) == []
+        accept(connection, commanded.topic, UUID(commanded.topic_id), seen, reason="", now_us=1)
+    assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 5, 0))
+    assert gaps(commanded) == []
 
 
-def test_a_topic_made_anew_is_taken_on_from_where_its_log_starts(topic: SpeedLayerUnderTest) -> None:
-    stand(topic, 0)
-    old, new = topic.topic_id, make_anew(topic)
-    topic.produce(comments(100))
-    delete_records(topic, {2: 3})
+def test_a_topic_made_anew_is_taken_on_from_where_its_log_starts(commanded: SpeedLayerUnderTest) -> None:
+    stand(commanded, 0)
+    old, new = commanded.topic_id, make_anew(commanded)
+    commanded.produce(comments(100))
+    delete_records(commanded, {2: 3})
     assert answer(exit_code=1) == {"gaps": [], "new_topic_id": new, "accepted": False}
     shown = run().stdout
     assert f"its id is {new}" in shown
     assert f"the ledger stood on {old}: partition 0 at 0" in shown
-    assert standings(topic, new) == {}
+    assert standings(commanded, new) == {}
 
     assert answer("--yes") == {"gaps": [], "new_topic_id": new, "accepted": True}
-    assert standings(topic, new) == {0: (0, 0, 0), 1: (0, 0, 0), 2: (3, 3, 3), 3: (0, 0, 0)}
-    assert standings(topic, old) == dict.fromkeys(range(4), (0, 0, 0))
+    assert standings(commanded, new) == {0: (0, 0, 0), 1: (0, 0, 0), 2: (3, 3, 3), 3: (0, 0, 0)}
+    assert standings(commanded, old) == dict.fromkeys(range(4), (0, 0, 0))
     assert answer() == NOTHING
 
 
-def test_a_topic_that_ends_before_the_ledger_cannot_be_accepted(topic: SpeedLayerUnderTest) -> None:
-    stand(topic, 7)
+def test_a_topic_that_ends_before_the_ledger_cannot_be_accepted(commanded: SpeedLayerUnderTest) -> None:
+    stand(commanded, 7)
     for arguments in ((), ("--yes",), ("--yes", "--json")):
         with pytest.raises(SourceRefused, match=r"it ends at 0, but the ledger accounts for offsets up to 7"):
             run(*arguments)
-    assert standings(topic, topic.topic_id) == dict.fromkeys(range(4), (0, 7, 0))
+    assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 7, 0))
 
 
-def test_a_worker_that_retention_overtook_goes_on_after_the_gap_was_accepted(
-    layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for key, value in settings_environment(layer.settings).items():
-        monkeypatch.setenv(key, value)
+def test_a_worker_that_retention_overtook_goes_on_after_the_gap_was_accepted(commanded: SpeedLayerUnderTest) -> None:
+    layer = commanded
     layer.produce(comments(100))
     worker = layer.start_worker()
     layer.wait_accounted(100)
@@ -194,8 +169,26 @@ def test_a_worker_that_retention_overtook_goes_on_after_the_gap_was_accepted(
     assert answer("--yes")["gaps"] == [gap]
     layer.start_worker()
     layer.wait_accounted(200)
-    with psycopg.connect(layer.database_url) as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM speed.decisions WHERE topic_id = %s", (layer.topic_id,)
-        ).fetchone()
-    assert row == (196,)
+    found = layer.comparison()
+    assert found.is_exact, found.examples
+    assert (found.decisions, found.gap_offsets) == (196, 4)
+
+
+def test_a_worker_goes_on_with_a_topic_made_anew_once_it_was_accepted(commanded: SpeedLayerUnderTest) -> None:
+    layer = commanded
+    layer.produce(comments(50))
+    worker = layer.start_worker()
+    layer.wait_accounted(50)
+    worker.kill()
+    worker.wait(10)
+    new = make_anew(layer)
+    layer.delivered = []
+    layer.produce(comments(80))
+    assert layer.start_worker().wait(60) == 78
+    assert answer("--yes")["new_topic_id"] == new
+    layer.topic_id = new
+    layer.start_worker()
+    layer.wait_accounted(80)
+    found = layer.comparison()
+    assert found.is_exact, found.examples
+    assert found.decisions == 80

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-import sqlalchemy
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
@@ -20,15 +18,11 @@ from typer.testing import CliRunner, Result
 from cli.dead_letters import printable
 from cli.main import app
 from local.oracle import read_topic
-from local.stack import StackInfo
 from local.waiting import wait_until
-from local.worker import settings_environment
-from moderation.adapters.sql.migrate import migrate
-from moderation.adapters.topics import ensure_topics
 from moderation.contracts import Comment, dead_letter, parse_record, to_json
 from moderation.contracts.records import RAW_KEPT_BYTES
 from moderation.errors import ConfigurationError, InvalidRecord
-from tests.integration.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
+from tests.integration.workers import SpeedLayerUnderTest, comments
 
 OTHER_TOPIC_ID = "00000000-0000-0000-0000-000000000001"
 
@@ -115,16 +109,8 @@ class Letters:
 
 
 @pytest.fixture
-def letters(stack: StackInfo, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Letters]:
-    engine = sqlalchemy.create_engine(stack.postgres_url)
-    migrate(engine)
-    engine.dispose()
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
-    settings = base_settings(stack, topic_prefix)
-    for key, value in settings_environment(settings).items():
-        monkeypatch.setenv(key, value)
-    with speed_layer(settings, tmp_path) as layer:
-        yield Letters(layer)
+def letters(commanded: SpeedLayerUnderTest) -> Letters:
+    return Letters(commanded)
 
 
 def test_the_list_is_newest_first_filtered_and_counted_by_reason(letters: Letters) -> None:
@@ -299,12 +285,9 @@ def test_escapes_stand_for_what_is_not_printable() -> None:
     assert printable("a\x1b\n\u202eü\x9b") == "a\\x1b\\n\\u202eü\\x9b"
 
 
-def test_a_replay_that_became_a_decision_closes_its_letter(
-    layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_replay_that_became_a_decision_closes_its_letter(commanded: SpeedLayerUnderTest) -> None:
     """Future-dated when it came, past when it is sent again; then a second copy, which is counted no more."""
-    for key, value in settings_environment(layer.settings).items():
-        monkeypatch.setenv(key, value)
+    layer = commanded
     # As far ahead of the append time as is refused, and little enough that the test can wait for it.
     event_time_us = now_us() + (5 * 60 + 6) * 1_000_000
     layer.produce([("early", comment("early", event_time_us)), *comments(20)])

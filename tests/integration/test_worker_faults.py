@@ -127,3 +127,19 @@ def test_panes_close_once_the_watermark_reaches_their_end_and_never_by_idleness(
     assert tumbling == [(START_US, 6, 1, False), (START_US + 60 * MINUTE_US, 1, 0, False)]
     assert {(start - START_US) // MINUTE_US: count for start, count in hopping}[0] == 6
     assert [count for _, count in hopping] == [2, 4, 5, *[6] * 9, 4 + 1, 2 + 1, 1 + 1, *[1] * 9]
+
+
+def test_a_topic_that_lost_what_the_ledger_holds_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
+    """Else new records would come at offsets that count as decided, and be passed over."""
+    worker = layer.start_worker()
+    layer.produce(comments(100))
+    layer.wait_accounted(100)
+    worker.kill()
+    worker.wait(10)
+    with psycopg.connect(layer.database_url) as connection:
+        connection.execute(
+            "UPDATE speed.source_offsets SET next = next + 1000 WHERE topic_id = %s AND partition = 2",
+            (layer.topic_id,),
+        )
+    assert layer.start_worker().wait(90) == 78
+    assert "partition 2: it ends at" in (layer.folder / "worker-1.log").read_text()

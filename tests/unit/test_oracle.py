@@ -1,166 +1,30 @@
-"""The oracle over small logs and ledgers in memory: silent where all is well, and each fault seen as what it is."""
+"""The oracle over a small log and ledger in memory: silent where all is well, and each fault seen as what it is."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.oracle.comparison import FAULTS, Comparison, Delivered
-from local.oracle.law import LATENESS_US, PANE_US, fates_of, identity_of
+from local.oracle.comparison import Comparison, Delivered
+from local.oracle.law import LATENESS_US, PANE_US, fates_of
 from local.oracle.ledger import (
-    Contents,
     Logged,
-    Row,
-    closed_panes,
-    compare_fates,
-    compare_panes,
-    compare_places,
-    compare_served,
 )
-from local.oracle.topics import Message, compare_topics
-
-SOURCE = ("comments", "00000000-0000-0000-0000-000000000001")
-START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
-MINUTE_US = 60_000_000
-VERDICTS = ("allow", "review", "remove")
-
-
-def raw_comment(number: int, minute: int) -> bytes:
-    fields = {"comment_id": f"c{number}", "community": "science", "body": f"text {number}"}
-    return json.dumps({"schema_version": 1, **fields, "event_time_us": START_US + minute * MINUTE_US}).encode()
-
-
-# Two in one pane, a duplicate, a dead letter at 3, further ones that close panes, and a late one.
-RAW = [
-    raw_comment(0, 0),
-    raw_comment(1, 1),
-    raw_comment(1, 1),
-    b"nonsense",
-    raw_comment(2, 7),
-    raw_comment(3, 30),
-    raw_comment(4, 2),
-]
-FATES = ["counted", "counted", "duplicate", None, "counted", "counted", "late"]
-
-
-def row_of(offset: int, fate: str) -> Row:
-    fields = json.loads(RAW[offset])
-    verdict = VERDICTS[offset % 3]
-    reasons = None if verdict == "allow" else ["idiot"]
-    return Row(
-        partition=0,
-        offset=offset,
-        comment_id=fields["comment_id"],
-        community=fields["community"],
-        event_time_us=fields["event_time_us"],
-        record_id=identity_of(RAW[offset])[0],
-        score_ppm=offset * 100_000,
-        verdict=verdict,
-        model_version="1",
-        policy_version="p",
-        fate=fate,
-        reasons=reasons,
-    )
-
-
-def grouped(rows: Sequence[Row]) -> dict[tuple[int, str, int, str, str], tuple[Any, ...]]:
-    """GROUP BY, key by key and measure by measure: slower and plainer than the oracle's."""
-
-    def key(row: Row) -> tuple[int, str, int, str, str]:
-        start_us = row.event_time_us // PANE_US * PANE_US
-        return row.partition, row.community, start_us, row.model_version, row.policy_version
-
-    panes = {}
-    for each in {key(row) for row in rows if row.fate != "duplicate"}:
-        counted = [row for row in rows if key(row) == each and row.fate == "counted"]
-        panes[each] = (
-            len(counted),
-            sum(row.verdict == "review" for row in counted),
-            sum(row.verdict == "remove" for row in counted),
-            sum(row.score_ppm for row in counted),
-            sum(key(row) == each and row.fate == "late" for row in rows),
-            min((row.offset for row in counted), default=None),
-        )
-    return panes
-
-
-def message(key: bytes, value: Any) -> Message:
-    return (0, 0), key, json.dumps(value).encode()
-
-
-def decision_of(row: Row) -> dict[str, Any]:
-    names = "partition offset comment_id community event_time_us score_ppm verdict model_version policy_version fate"
-    fields = {name: getattr(row, name) for name in names.split()}
-    return {"topic": SOURCE[0], "topic_id": SOURCE[1], **fields, "schema_version": 1}
-
-
-def pane_messages(ledger: Contents) -> list[Message]:
-    messages = []
-    for key, sums in sorted(closed_panes(ledger).items()):
-        partition, community, start_us, model_version, policy_version = key
-        value = {"topic": SOURCE[0], "topic_id": SOURCE[1], "partition": partition, "community": community}
-        value |= {"start_us": start_us, "end_us": start_us + PANE_US, "model_version": model_version}
-        value |= {"policy_version": policy_version, "schema_version": 1}
-        value |= dict(zip(("comments", "reviews", "removals", "score_sum"), sums, strict=False))
-        messages.append(message(json.dumps([SOURCE[1], *key], separators=(",", ":")).encode(), value))
-    return messages
-
-
-@dataclass
-class World:
-    """A log, the ledger on it, and its topics; healthy until a test breaks it."""
-
-    raw: dict[int, bytes] = field(default_factory=lambda: dict(enumerate(RAW)))
-    log_range: tuple[int, int] = (0, len(RAW))
-    delivered: list[Delivered] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        rows = [row_of(offset, fate) for offset, fate in enumerate(FATES) if fate is not None]
-        letter = Logged.of(RAW[3])
-        self.ledger = Contents(
-            rows=rows,
-            letters=[(0, 3, letter.value_sha256.hex(), letter.length)],
-            gaps=[],
-            panes=grouped(rows),
-            standing={0: (0, len(RAW), START_US + 30 * MINUTE_US)},
-            served={0: [(0, "1")]},
-        )
-        self.decisions = [message(row.comment_id.encode(), decision_of(row)) for row in rows]
-        self.alerts = [
-            message(row.comment_id.encode(), {"decision": decision_of(row), "reasons": row.reasons})
-            for row in rows
-            if row.verdict != "allow"
-        ]
-        self.panes = pane_messages(self.ledger)
-
-    def change(self, number: int, **fields: Any) -> None:
-        rows = list(self.ledger.rows)
-        rows[number] = replace(rows[number], **fields)
-        self.ledger = replace(self.ledger, rows=rows)
-
-    def stand(self, first: int, following: int, newest_us: int | None = START_US + 30 * MINUTE_US) -> None:
-        self.ledger = replace(self.ledger, standing={0: (first, following, newest_us)})
-
-    def compared(self) -> Comparison:
-        found = Comparison()
-        log = {(0, offset): Logged.of(value) for offset, value in self.raw.items()}
-        compare_places(found, log, self.ledger, self.delivered, {0: self.log_range})
-        compare_fates(found, self.ledger)
-        compare_panes(found, self.ledger)
-        compare_served(found, self.ledger)
-        compare_topics(found, self.ledger, SOURCE, self.decisions, self.alerts, self.panes)
-        return found
-
-    def faults(self) -> dict[str, int]:
-        found = self.compared()
-        assert found.is_exact == (not found.examples)
-        return {name: getattr(found, name) for name in FAULTS if getattr(found, name)}
+from tests.unit.oracle_world import (
+    MINUTE_US,
+    RAW,
+    START_US,
+    World,
+    decision_of,
+    grouped,
+    message,
+    pane_messages,
+    raw_comment,
+)
 
 
 def test_where_all_is_well_it_finds_nothing() -> None:
@@ -298,91 +162,6 @@ def test_a_decision_by_a_version_that_did_not_serve_is_misnamed() -> None:
     assert world.faults() == {"misnamed": 2}
     world.ledger = replace(world.ledger, served={0: [(1, "1")]})
     assert world.faults() == {"misnamed": 1}
-
-
-def _without_last(messages: list[Message]) -> None:
-    messages.pop()
-
-
-def _repeated_with_other_bytes(messages: list[Message]) -> None:
-    place, key, value = messages[0]
-    messages.append((place, key, value.replace(b", ", b",")))
-
-
-def _further_field(messages: list[Message]) -> None:
-    place, key, value = messages[0]
-    messages[0] = place, key, json.dumps({**json.loads(value), "more": 1}).encode()
-
-
-def _wrong_key(messages: list[Message]) -> None:
-    place, _, value = messages[0]
-    messages[0] = place, b"another", value
-
-
-def _wrong_type(messages: list[Message]) -> None:
-    place, key, value = messages[0]
-    messages[0] = place, key, value.replace(b'"schema_version": 1', b'"schema_version": true')
-
-
-def _wrong_topic(messages: list[Message]) -> None:
-    place, key, value = messages[0]
-    messages[0] = place, key, value.replace(b'"topic": "comments"', b'"topic": "others"')
-
-
-def _unreadable(messages: list[Message]) -> None:
-    messages.append(((0, 9), b"k", b"nonsense"))
-
-
-@pytest.mark.parametrize("topic", ["decisions", "alerts", "panes"])
-@pytest.mark.parametrize(
-    "damage",
-    [
-        _without_last,
-        _repeated_with_other_bytes,
-        _further_field,
-        _wrong_key,
-        _wrong_type,
-        _wrong_topic,
-        _unreadable,
-    ],
-)
-def test_whatever_is_wrong_on_a_topic_is_one_gap(damage: Callable[[list[Message]], None], topic: str) -> None:
-    world = World()
-    damage(getattr(world, topic))
-    assert world.faults() == {"topic_gaps": 1}
-
-
-@pytest.mark.parametrize("topic", ["decisions", "alerts", "panes"])
-def test_the_same_bytes_again_and_other_sources_values_are_no_gap(topic: str) -> None:
-    world = World()
-    messages: list[Message] = getattr(world, topic)
-    place, key, value = messages[0]
-    messages += [messages[0], (place, key, value.replace(SOURCE[1].encode(), b"another source"))]
-    assert world.faults() == {}
-
-
-def test_an_alert_for_what_is_allowed_and_one_with_other_reasons_are_gaps() -> None:
-    world = World()
-    allowed = next(row for row in world.ledger.rows if row.verdict == "allow")
-    value = {"decision": decision_of(allowed), "reasons": []}
-    world.alerts.append(message(allowed.comment_id.encode(), value))
-    place, key, raw = world.alerts[0]
-    world.alerts[0] = place, key, raw.replace(b"idiot", b"moron")
-    assert world.faults() == {"topic_gaps": 2}
-
-
-def test_panes_out_of_order_are_a_gap_but_not_across_the_topics_partitions() -> None:
-    world = World()
-    world.panes.reverse()
-    assert world.faults() == {"topic_gaps": 1}
-    world.panes = [((number, 0), key, value) for number, (_, key, value) in enumerate(world.panes)]
-    assert world.faults() == {}
-
-
-def test_a_pane_that_is_still_open_in_the_ledger_is_a_gap() -> None:
-    world = World()
-    world.stand(0, 7, START_US + 19 * MINUTE_US)
-    assert world.faults() == {"fate_mismatches": 1, "topic_gaps": 1}
 
 
 def test_five_examples_are_kept_and_all_faults_counted() -> None:
