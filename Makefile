@@ -39,14 +39,14 @@ check: setup ## Lint, types, import layers
 test: setup ## The tests, at most 10 minutes
 	$(BIN)/pytest -m "not long"
 
-test-long: setup ## The tests that take minutes: clean installs
+test-long: setup ## The tests that take minutes: clean installs, kills, chaos
 	$(BIN)/pytest -m long
 
 bench: setup ## The kernel beside its own tokenizer and the usual pipelines
 	$(BIN)/moderation bench kernel
 
-evidence: setup ## Run the proofs that README and docs quote, and write docs/evidence/*.json
-	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA))
+evidence: setup ## Run the proofs that README and docs quote and write docs/evidence/*.json; ONLY=demo runs some
+	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA)) $(if $(ONLY),--only $(ONLY))
 
 demo: setup ## From nothing to live decisions on real servers; DATA=export.csv takes a real export instead
 	$(BIN)/moderation down --purge

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,8 +39,6 @@ def down(
 
     layout = _layout(data_folder)
     stack.down(layout, purge=purge, progress=_say)
-    for folder in (layout.demo, layout.state) if purge else ():
-        shutil.rmtree(folder, ignore_errors=not folder.exists())
     console.print("nothing of the stack is running")
 
 

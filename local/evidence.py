@@ -32,6 +32,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
             "kernel_generated": ["bench", "kernel", "--json"],
             "demo": ["demo", "--data-folder", "OUT/stack", "--json"],
             "demo_down": ["down", "--data-folder", "OUT/stack", "--purge"],
+            "chaos": ["chaos", "--data-folder", "OUT/chaos", "--json"],
         }
     source = ["--csv", str(csv)]
     return {
@@ -52,13 +53,20 @@ def machine() -> dict[str, Any]:
     }
 
 
-def gather(csv: Path | None) -> None:
-    """Run every command and write its evidence file; a command that fails ends the run with its own message."""
+def gather(csv: Path | None, prefix: str = "") -> None:
+    """Run every command and write its evidence file; a command that fails ends the run with its own message.
+
+    Args:
+        csv: see :func:`commands`.
+        prefix: only those whose evidence name begins so.
+    """
     EVIDENCE.mkdir(parents=True, exist_ok=True)
     commit = _output(["git", "rev-parse", "HEAD"])
     changed = bool(_output(["git", "status", "--porcelain", "--", ":!docs/evidence"]))
     with tempfile.TemporaryDirectory() as out:
         for name, arguments in commands(csv).items():
+            if not name.startswith(prefix):
+                continue
             shown = ["moderation", *(Path(word).name if csv and word == str(csv) else word for word in arguments)]
             print(" ".join(shown), file=sys.stderr, flush=True)  # noqa: T201 - long work shows progress
             concrete = [word.replace("OUT", out, 1) if word.startswith("OUT/") else word for word in arguments]
@@ -87,7 +95,8 @@ def _cpuinfo() -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Write docs/evidence/*.json.")
     parser.add_argument("--csv", type=Path, help="an r/science export, measured besides the generated traffic")
-    export = parser.parse_args().csv
-    gather(None)
-    if export is not None:
-        gather(export)
+    parser.add_argument("--only", default="", help="beginning of the evidence names to write, e.g. demo")
+    options = parser.parse_args()
+    gather(None, options.only)
+    if options.csv is not None:
+        gather(options.csv, options.only)

@@ -86,6 +86,11 @@ class StackLayout:
         return self.root / "state"
 
     @property
+    def faults(self) -> Path:
+        """Orders of chaos to its workers."""
+        return self.root / "faults"
+
+    @property
     def jars(self) -> Path:
         """The broker's verified jars."""
         return self.root / "jars"
@@ -113,6 +118,14 @@ class StackLayout:
     def log_file(self, program: str) -> Path:
         """The log of one program."""
         return self.log / f"{program}.log"
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Everything a stack writes, the folder of its lock last."""
+        return (
+            *(self.log, self.kafka, self.postgres, self.mlflow, self.jars, self.demo, self.state, self.faults),
+            self.run,
+        )
 
     def make_folders(self) -> None:
         """Create every folder. ``run`` is closed to other accounts; the rest is readable."""

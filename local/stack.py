@@ -157,6 +157,8 @@ def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silen
         StackError: a process cannot be ended.
     """
     if not layout.run.exists():
+        if purge:
+            _delete(layout)
         return
     with _alone(layout):
         _stop_everything(layout, progress)
@@ -167,11 +169,15 @@ def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silen
         shutil.rmtree(layout.programs, ignore_errors=True)
         if purge:
             progress("stack", "deleting its data")
-            for folder in (layout.log, layout.kafka, layout.postgres, layout.mlflow, layout.jars, layout.run):
-                shutil.rmtree(folder, ignore_errors=True)
-    if purge:
-        with contextlib.suppress(OSError):
-            layout.root.rmdir()
+            _delete(layout)
+
+
+def _delete(layout: StackLayout) -> None:
+    """Delete what a stack writes, and the data folder itself if nothing else lies in it."""
+    for folder in layout.folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        layout.root.rmdir()
 
 
 def start_program(layout: StackLayout, name: str) -> None:

@@ -111,7 +111,7 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     """
     stack.down(layout, purge=True)
     say("bringing the stack up")
-    orders = layout.root / "faults"
+    orders = layout.faults
     info = stack.up(layout, extra_programs=lambda info: _workers(layout, info, orders, plan.sabotage))
     stack.stop_program(layout, WORKERS[2])
     orders.mkdir(exist_ok=True)
