@@ -12,11 +12,13 @@
     ├── LedgerUnsafe               stop: the database could lose what it acknowledged, or is not migrated
     ├── SourceRefused              stop: the topic is not the one the ledger accounts for, or has lost records
     ├── TooManyDeadLetters         stop: the producer is broken, or speaks another language; nothing was dropped
-    └── FenceLost                  leave the process: another worker owns the partition now
+    ├── FenceLost                  leave the process: another worker owns the partition now
+    ├── PublishingFailed           leave the process: the brokers did not take what is stored; it is sent again
+    └── WorkerStuck                leave the process: it makes no progress, and something in it never will
 
-Only RegistryUnavailable may be retried unchanged; the others need another input. FenceLost heals by itself: the
-supervisor starts the process again and the group gives it what is free. Anything outside the tree is a defect of
-ours and ends the process.
+Only RegistryUnavailable may be retried unchanged; the others need another input. The last three heal with another
+start: the supervisor starts the process again, the group gives it what is free, the ledger says where to go on.
+Anything outside the tree is a defect of ours and ends the process.
 """
 
 from __future__ import annotations
@@ -102,3 +104,11 @@ class TooManyDeadLetters(ModerationError):
 
 class FenceLost(ModerationError):
     """Another worker has moved a partition on since this one read its position; nothing of the batch was kept."""
+
+
+class PublishingFailed(ModerationError):
+    """The brokers did not take a stored decision in time; the ledger still holds it for the next start."""
+
+
+class WorkerStuck(ModerationError):
+    """The worker has work and does none, or a part of it that it cannot do without has ended."""

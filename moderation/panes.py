@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +105,7 @@ class OpenPanes:
             del self._counted[start_us]
 
 
-@dataclass(frozen=True, slots=True)
-class PaneKey:
+class PaneKey(NamedTuple):
     """Which pane a decision is added to."""
 
     partition: int
@@ -113,11 +113,6 @@ class PaneKey:
     start_us: int
     model_version: str
     policy_version: str
-
-    @classmethod
-    def of(cls, partition: int, community: str, event_time_us: int, model_version: str, policy_version: str) -> PaneKey:
-        """The pane an event lies in."""
-        return cls(partition, community, pane_start_us(event_time_us), model_version, policy_version)
 
 
 @dataclass(slots=True)

@@ -51,10 +51,7 @@ class Settings(BaseSettings):
         default=2.0, gt=0, description="How often the worker looks where the alias `production` points."
     )
     batch_most_records: int = Field(
-        default=1_000, ge=1, le=20_000, description="Records of one ledger transaction, at most."
-    )
-    batch_wait_ms: int = Field(
-        default=50, ge=1, description="How long a batch that is not full waits for more records, in milliseconds."
+        default=1_000, ge=1, le=20_000, description="Records of one ledger transaction, at most; fewer when fewer wait."
     )
     state_folder: Path = Field(
         default=Path("var/state"), description="Folder for what may be lost: Faust's own files, downloaded models."

@@ -13,7 +13,7 @@ from moderation.settings import Settings, load_settings
 from stream.exit_codes import REFUSED
 from stream.fault_points import FaultPoints
 from stream.model_watch import ModelWatch
-from stream.processor import ServingModel
+from stream.records import ServingModel
 from stream.source.command import main as source
 from stream.worker import worker_app
 

@@ -6,19 +6,21 @@ import logging
 import os
 from typing import NoReturn
 
-from moderation.errors import FenceLost, ModerationError
+from moderation.errors import FenceLost, ModerationError, PublishingFailed, WorkerStuck
+from stream import metrics
 
 RESTART = 75
 """Something that another start may heal: a lost fence, a broken connection, a defect."""
 REFUSED = 78
 """Something that only a person can mend: the supervisor must not start the worker again."""
 
+_HEALED_BY_A_START = (FenceLost, PublishingFailed, WorkerStuck)
 _log = logging.getLogger(__name__)
 
 
 def exit_code(error: BaseException) -> int:
     """The exit code for an error that ends the process."""
-    if isinstance(error, ModerationError) and not isinstance(error, FenceLost):
+    if isinstance(error, ModerationError) and not isinstance(error, _HEALED_BY_A_START):
         return REFUSED
     return RESTART
 
@@ -26,6 +28,8 @@ def exit_code(error: BaseException) -> int:
 def leave(error: BaseException) -> NoReturn:
     """End the process at once, without running anything that might acknowledge what was not stored."""
     code = exit_code(error)
+    if isinstance(error, FenceLost):
+        metrics.FENCE_LOSSES.note()
     if code == REFUSED:
         _log.critical("stopping for good: %s", error)
     else:

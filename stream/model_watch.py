@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from moderation.errors import ModelRefused, RegistryUnavailable
 from stream import metrics
-from stream.processor import ServingModel
+from stream.records import ServingModel
 
 _log = logging.getLogger(__name__)
 

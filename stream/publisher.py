@@ -5,25 +5,40 @@ Decisions and alerts are keyed by comment_id, panes by what tells them apart.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
 
 import orjson
-from aiokafka import AIOKafkaProducer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from moderation.adapters.topics import ALERTS, DECISIONS, PANES
-from moderation.contracts import Decision, Pane, Verdict
-from stream.processor import Published
+from moderation.adapters.sql.batch import DecisionRow, Stamp
+from moderation.adapters.topics import ALERTS, DECISIONS, PANES, producer_settings
+from moderation.contracts import SCHEMA_VERSION, Pane, Verdict
+from moderation.errors import PublishingFailed
+from stream.records import Published
+
+DELIVERY_SECONDS = 30.0
+_POLL_SECONDS = 0.05
 
 
-def decision_value(decision: Decision) -> bytes:
-    """The value on topic ``decisions``."""
-    return orjson.dumps(decision)
-
-
-def alert_value(decision: Decision, reasons: list[str] | None) -> bytes:
-    """The value on topic ``alerts``: the decision with its strongest tokens."""
-    return orjson.dumps({"decision": decision, "reasons": reasons or []})
+def decision_fields(topic: str, topic_id: str, row: DecisionRow, stamp: Stamp) -> dict[str, object]:
+    """The fields of ``contracts.Decision``, in its order. Here without the object: this runs once per comment."""
+    return {
+        "topic": topic,
+        "topic_id": topic_id,
+        "partition": row.partition,
+        "offset": row.offset,
+        "comment_id": row.comment_id,
+        "community": row.community,
+        "event_time_us": row.event_time_us,
+        "score_ppm": row.score_ppm,
+        "verdict": row.verdict,
+        "model_version": stamp.model_version,
+        "policy_version": stamp.policy_version,
+        "fate": row.fate,
+        "schema_version": SCHEMA_VERSION,
+    }
 
 
 def pane_key(pane: Pane) -> bytes:
@@ -34,66 +49,77 @@ def pane_key(pane: Pane) -> bytes:
 
 
 class Publisher:
-    """Sends with an idempotent producer of its own; Faust's may lose and double.
+    """Sends with an idempotent producer of its own; Faust's may lose and double. Used by one thread at a time.
 
     Args:
         bootstrap: Kafka's addresses.
         topic_prefix: put before the names of the topics.
+        topic: full name of the source topic.
+        topic_id: its id.
         midway: called when the first half of something is on its way; for chaos.
     """
 
-    def __init__(self, bootstrap: str, topic_prefix: str, midway: Callable[[], None]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(
+        self, bootstrap: str, topic_prefix: str, topic: str, topic_id: UUID, midway: Callable[[], None]
+    ) -> None:
         self._decisions = topic_prefix + DECISIONS.name
         self._alerts = topic_prefix + ALERTS.name
         self._panes = topic_prefix + PANES.name
+        self._topic = topic
+        self._topic_id = str(topic_id)
         self._midway = midway
-        self._producer: AIOKafkaProducer | None = None
+        self._failure: KafkaError | None = None
+        # Successes need no word: what flush leaves empty without a failure was taken, every record of it.
+        settings: dict[str, Any] = {
+            **producer_settings(bootstrap, DELIVERY_SECONDS),
+            "delivery.report.only.error": True,
+        }
+        self._producer = Producer({**settings, "linger.ms": 5, "on_delivery": self._note})
 
-    async def start(self) -> None:
-        """Connect; must be called on the loop that will send."""
-        self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=20,
-            compression_type="lz4",
-            max_batch_size=256 * 1024,
-            request_timeout_ms=30_000,
-        )
-        await self._producer.start()
-
-    async def stop(self) -> None:
-        """Send what is buffered and disconnect."""
-        if self._producer is not None:
-            await self._producer.stop()
-
-    async def publish(self, published: Published) -> int:
+    def publish(self, published: Published) -> int:
         """Send decisions, alerts and panes, and wait until the brokers have them all.
 
         Returns:
             How many records were sent.
 
         Raises:
-            aiokafka.errors.KafkaError: a record was not accepted; the ledger still holds it for another try.
+            PublishingFailed: a record was not accepted; the ledger still holds it for another try.
         """
-        if self._producer is None:
-            raise RuntimeError("publisher is not started")
-        sent = []
+        sent = 0
         halfway = (len(published.decisions) + len(published.panes)) // 2
-        for number, (topic, value, key) in enumerate(self._records(published)):
-            sent.append(await self._producer.send(topic, value, key=key))
-            if number == halfway:
+        for topic, value, key in self._records(published):
+            self._send(topic, value, key)
+            if sent == halfway:
                 self._midway()
-        if sent:
-            await asyncio.gather(*sent)
-        return len(sent)
+            sent += 1
+        left = self._producer.flush(2 * DELIVERY_SECONDS)
+        if left or self._failure is not None:
+            raise PublishingFailed(
+                "the topics of decisions", str(self._failure or f"{left} records wait for an acknowledgement")
+            )
+        return sent
+
+    def _send(self, topic: str, value: bytes, key: bytes) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key)
+                return
+            except BufferError:
+                self._producer.poll(_POLL_SECONDS)
+            except KafkaException as error:
+                raise PublishingFailed(f"topic {topic}", str(error)) from error
 
     def _records(self, published: Published) -> Iterator[tuple[str, bytes, bytes]]:
-        for decision, reasons in published.decisions:
-            key = decision.comment_id.encode()
-            yield self._decisions, decision_value(decision), key
-            if decision.verdict is not Verdict.ALLOW:
-                yield self._alerts, alert_value(decision, reasons), key
+        topic, topic_id = self._topic, self._topic_id
+        for row, stamp in published.decisions:
+            key = row.comment_id.encode()
+            fields = decision_fields(topic, topic_id, row, stamp)
+            yield self._decisions, orjson.dumps(fields), key
+            if row.verdict is not Verdict.ALLOW:
+                yield self._alerts, orjson.dumps({"decision": fields, "reasons": row.reasons or []}), key
         for pane in published.panes:
             yield self._panes, orjson.dumps(pane), pane_key(pane)
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and self._failure is None:
+            self._failure = error

@@ -1,20 +1,54 @@
-"""Faust's aiokafka transport, changed in two places: where it seeks, and how it hands messages on."""
+"""Faust's aiokafka transport, changed where it matters: where it seeks, and that it hands on chunks, not messages.
+
+Faust wraps every Kafka record in a message, an event, a queue entry and up to four asyncio tasks before an agent sees
+it, which caps a worker at a few thousand records a second. Here one Faust message carries what one fetch brought of one
+partition: everything Faust does is done once a chunk. Groups, rebalances, buffers and acknowledgements stay Faust's.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from faust.types.tuples import ConsumerMessage
 
 Seek = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+_POLL_SECONDS = 1.0
+
+
+class Chunk(ConsumerMessage):
+    """What one fetch brought of one partition, as one Faust message. Its offset is the last record's.
+
+    Attributes:
+        records: aiokafka's records, in offset order, at least one.
+    """
+
+    __slots__ = ("records",)
+
+    def __init__(self, tp: TP, records: Sequence[Any], generation_id: int) -> None:
+        last = records[-1]
+        super().__init__(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1_000,
+            last.timestamp_type,
+            None,
+            None,
+            b"",
+            None,
+            tp=tp,
+            generation_id=generation_id,
+        )
+        self.records = records
 
 
 class LedgerConsumer(driver.Consumer):
-    """Starts every assignment where the ledger stands, not where Kafka's group offsets do."""
+    """Starts every assignment where the ledger stands, not where Kafka's group offsets do; hands on chunks."""
 
     async def perform_seek(self) -> None:
         """Ask the ledger for the assigned partitions' positions and seek there.
@@ -32,27 +66,38 @@ class LedgerConsumer(driver.Consumer):
             self._committed_offset[tp] = offset or None
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        # Faust's own loop wraps every message in four asyncio tasks (wait_first) so that a suspended flow can
-        # interrupt the hand-over. Awaiting the hand-over itself while the flow is active does the same work once.
-        callback = self.callback
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
-                messages = self.getmany(timeout=1.0)
-                await self.sleep(0)
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow.wait())
+                # What was fetched for an assignment that ended meanwhile is dropped: the next one seeks anew.
+                generation_id = self.app.consumer_generation_id
+                fetched, _ = await self._wait_next_records(_POLL_SECONDS)
                 if self.should_stop:
                     return
-                async for tp, message in messages:
+                for found, records in (fetched or {}).items():
+                    tp = TP(found.topic, found.partition)
                     read = self._read_offset[tp]
-                    if read is not None and message.offset < read:
+                    fresh = [record for record in records if read is None or record.offset >= read]
+                    if not fresh or not self.flow_active or generation_id != self.app.consumer_generation_id:
                         continue
-                    if self.flow_active:
-                        await callback(message)
-                    else:
-                        await self.wait_first(callback(message), self.suspend_flow.wait())
-                    self._read_offset[tp] = message.offset
+                    self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                    # A full buffer makes this wait, and with it the fetching; a rebalance interrupts it.
+                    await self.wait_first(self.callback(Chunk(tp, fresh, generation_id)), self.suspend_flow.wait())
+                    self._read_offset[tp] = fresh[-1].offset + 1
         except (ConsumerStoppedError, asyncio.CancelledError):
             if not self.transport.app.should_stop:
                 raise
+
+    def _new_offset(self, tp: TP) -> int | None:
+        # Chunks are acknowledged whole and in order, each by its last offset: the newest stands for all before it.
+        acked = self._acked[tp]
+        if not acked:
+            return None
+        newest = max(acked)
+        acked.clear()
+        self._acked_index[tp].clear()
+        return int(newest) + 1
 
 
 class LedgerTransport(driver.Transport):

@@ -1,38 +1,36 @@
 """The speed layer as a Faust app: raw values in micro-batches, positions from the ledger, publishing after the commit.
 
-Everything that touches the ledger runs in one thread of its own, in the order it was asked for: an assignment waits for
-the batch under way and then reads where the ledger stands. The event loop fetches and publishes meanwhile.
+The event loop only passes things on; deciding, storing and publishing have a thread each (``stream.pipeline``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import faust
-from faust.types import TP, EventT
+from faust.types import TP
 
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.patient_ledger import PatientLedger
 from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
-from moderation.contracts import REPLAY_OF
 from moderation.errors import SourceRefused
 from moderation.settings import Settings, required
 from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
+from stream.decider import Decider
 from stream.exit_codes import leave
 from stream.fault_points import FaultPoints
 from stream.faust_app import new_app
 from stream.model_watch import ModelWatch
-from stream.processor import Processor, Published, Record
+from stream.pipeline import Pipeline
 from stream.publisher import Publisher
+from stream.recorder import Recorder
 from stream.transport import LedgerTransport
 
-T = TypeVar("T")
 _LOG_END_ATTEMPTS = 10
 _log = logging.getLogger(__name__)
 
@@ -50,36 +48,34 @@ class SpeedLayer:
         self._settings = settings
         self._watch = watch
         self._faults = faults
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self.source = settings.topic_prefix + COMMENTS.name
-        self._publisher = Publisher(
-            settings.kafka_bootstrap, settings.topic_prefix, lambda: faults.reach("during_publish")
-        )
-        self._publishing: asyncio.Task[None] | None = None
         self._ledger: PatientLedger
-        self._processor: Processor
+        self._noted: tuple[object, object] = ({}, {})
+        self.pipeline: Pipeline
         self.app: faust.App
 
     async def start(self) -> None:
         """Connect to the ledger and the brokers, and wait for a model."""
+        metrics.FENCE_LOSSES.remember_in(self._settings.state_folder)
         metrics.serve(self._settings.metrics_port)
-        await self._in_thread(self._connect)
-        await self._in_thread(self._watch.start)
-        await self._publisher.start()
+        loop = asyncio.get_running_loop()
+        recorder, publisher = await loop.run_in_executor(None, self._connect)
+        await loop.run_in_executor(None, self._watch.start)
+        most_records = self._settings.batch_most_records
+        self.pipeline = Pipeline(Decider(), recorder, publisher, lambda: self._watch.model, most_records, self._faults)
 
     async def stop(self) -> None:
-        """Publish what is stored, note it, disconnect. A batch under way is finished first."""
-        await self._published_so_far()
-        await self._in_thread(self._mark_published)
-        await self._publisher.stop()
+        """Finish the batch under way, publish what is stored, note it, disconnect."""
+        await self.pipeline.finish()
+        await self.pipeline.in_ledger_thread(self._mark_published)
         self._watch.stop()
-        await self._in_thread(self._ledger.close)
+        await self.pipeline.in_ledger_thread(self._ledger.close)
 
     async def seek_positions(self, assigned: set[TP]) -> Mapping[TP, int]:
         """Where to start reading the assigned partitions; publishes again what may not have been.
 
-        The ledger's thread works in order, so the batch under way is stored, or known not to be, before positions are
-        read; whatever of it was fetched already and comes after that is passed over as old.
+        The batch under way is stored, or the process ends, before positions are read; whatever was fetched already and
+        comes after that is dropped or passed over as old.
         """
         try:
             source = [tp for tp in assigned if tp.topic == self.source]
@@ -87,46 +83,45 @@ class SpeedLayer:
                 return {}
             starts = await self.app.consumer.earliest_offsets(*source)
             log_starts = {tp.partition: starts[tp] for tp in source}
-            await self._published_so_far()
-            positions = await self._in_thread(lambda: self._ledger.positions(log_starts))
-            await self._require_log_reaches(source, positions)
-            self._faults.reach("during_assignment")
-            await self._publish(await self._in_thread(lambda: self._processor.assign(positions)))
-            return {tp: positions[tp.partition].next for tp in source}
-        except Exception as error:
-            leave(error)
 
-    async def handle(self, events: Sequence[EventT[Any]]) -> None:
-        """Store one batch, then acknowledge it; publishing it overlaps the next batch."""
-        try:
-            records = [_record(event) for event in events]
-            published = await self._in_thread(lambda: self._processor.process(records, self._watch.model))
-            self._faults.reach("after_commit")
-            for event in events:
-                event.ack()
-            await self._published_so_far()
-            self._publishing = asyncio.create_task(self._publish(published))
+            async def read() -> Mapping[int, Position]:
+                found = await self.pipeline.in_ledger_thread(lambda: self._ledger.positions(log_starts))
+                await self._require_log_reaches(source, found)
+                self._faults.reach("during_assignment")
+                return found
+
+            positions = await self.pipeline.assign(self.app.consumer_generation_id, read)
+            return {tp: positions[tp.partition].next for tp in source}
         except Exception as error:
             leave(error)
 
     async def note_idle(self) -> None:
         """On an idle stream, note what was published; under load the next batch does it."""
-        if self._publishing is None or not self._publishing.done():
+        recorder = self.pipeline.recorder
+        standing = (recorder.published, recorder.panes_published_us)
+        if not self.pipeline.is_idle or standing == self._noted:
             return
         try:
-            await self._published_so_far()
-            await self._in_thread(self._mark_published)
+            await self.pipeline.in_ledger_thread(self._mark_published)
+            self._noted = standing
         except Exception as error:
             leave(error)
 
-    def _connect(self) -> None:
+    def _connect(self) -> tuple[Recorder, Publisher]:
         settings = self._settings
         topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.source])[self.source])
         url = required(settings.database_url, "database_url")
         ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"))
         self._ledger = PatientLedger(ledger, settings.ledger_retry_seconds)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
-        self._processor = Processor(self._ledger, limit)
+        publisher = Publisher(
+            settings.kafka_bootstrap,
+            settings.topic_prefix,
+            self.source,
+            topic_id,
+            lambda: self._faults.reach("during_publish"),
+        )
+        return Recorder(self._ledger, limit), publisher
 
     async def _require_log_reaches(self, source: Sequence[TP], positions: Mapping[int, Position]) -> None:
         """Refuse a topic that lost records the ledger holds: new ones would come at offsets already accounted for.
@@ -150,21 +145,9 @@ class SpeedLayer:
             "The brokers lost records: make the topic anew, then take it on with `moderation accept-gap`.",
         )
 
-    async def _publish(self, published: Published) -> None:
-        self._faults.reach("before_publish")
-        await self._publisher.publish(published)
-        self._processor.note_published(published)
-
     def _mark_published(self) -> None:
-        self._ledger.mark_published(self._processor.published, self._processor.panes_published_us)
-
-    async def _published_so_far(self) -> None:
-        task, self._publishing = self._publishing, None
-        if task is not None:
-            await task
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        recorder = self.pipeline.recorder
+        self._ledger.mark_published(recorder.published, recorder.panes_published_us)
 
 
 def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> faust.App:
@@ -186,7 +169,9 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         broker_request_timeout=60,
         broker_commit_interval=1,
         producer_request_timeout=30,
-        stream_buffer_maxsize=20_000,
+        # A message is a chunk here: what one fetch brought of one partition, at most consumer_max_poll_records.
+        stream_buffer_maxsize=8,
+        consumer_max_poll_records=settings.batch_most_records,
         consumer_max_fetch_size=8 * 1024 * 1024,
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
@@ -199,17 +184,17 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
     async def decide(stream: Any) -> None:
-        within = settings.batch_wait_ms / 1_000
-        async for events in stream.noack().noack_take(settings.batch_most_records, within=within):
-            await layer.handle(events)
+        async for event in stream.noack().events():
+            await layer.pipeline.add(event.message, event.ack)
 
     @app.timer(1.0)  # type: ignore[untyped-decorator]
     async def note_idle() -> None:
         await layer.note_idle()
 
     @app.task  # type: ignore[untyped-decorator]
-    async def started() -> None:
+    async def work() -> None:
         _log.info("deciding with model version %s", watch.model.model_version)
+        await layer.pipeline.run()
 
     original_start = app.on_start
 
@@ -229,14 +214,3 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     app.on_start = on_start  # type: ignore[method-assign]
     app.on_stop = on_stop  # type: ignore[method-assign]
     return app
-
-
-def _record(event: EventT[Any]) -> Record:
-    message = event.message
-    append_us = round(message.timestamp * 1_000) * 1_000
-    headers = message.headers
-    replay_of = None
-    if headers:
-        found = dict(headers).get(REPLAY_OF)
-        replay_of = found.decode("ascii", "replace") if isinstance(found, bytes) else found
-    return Record(message.partition, message.offset, append_us, message.value or b"", replay_of)

@@ -21,8 +21,8 @@ from moderation.adapters.sql.ledger import Ledger
 from moderation.contracts import DeadLetterReason, Fate, dead_letter
 from moderation.errors import InvalidRecord
 from stream.__main__ import main
-from stream.processor import Published
 from stream.publisher import Publisher
+from stream.records import Published
 
 _EVERY = 10
 """Batches or publications between two faults."""
@@ -54,7 +54,7 @@ def late(batch: Batch) -> Batch:
     counted = next((n for n, row in enumerate(batch.decisions) if row.fate is Fate.COUNTED), None)
     if counted is None:
         return batch
-    rows = [replace(row, fate=Fate.LATE) if n == counted else row for n, row in enumerate(batch.decisions)]
+    rows = [row._replace(fate=Fate.LATE) if n == counted else row for n, row in enumerate(batch.decisions)]
     return replace(batch, decisions=rows, panes=pane_sums(rows, batch.stamp))
 
 
@@ -75,11 +75,11 @@ class _WrongLedger(Ledger):
         """The real ledger refuses what is sabotaged here."""
 
 
-async def _publish_less(publisher: Publisher, published: Published) -> int:
+def _publish_less(publisher: Publisher, published: Published) -> int:
     _counter[0] += 1
     if _counter[0] % _EVERY == 0:
         published = replace(published, decisions=published.decisions[1:])
-    return await _publish(publisher, published)
+    return _publish(publisher, published)
 
 
 _publish = Publisher.publish

@@ -108,9 +108,9 @@ def test_a_batch_moves_its_partition_and_is_read_back(stack: StackInfo, new_ledg
     letter = dead_letter(b"\0\\\n", APPEND_US, InvalidRecord(DeadLetterReason.NOT_JSON, "tab\t line\n back\\"))
     odd = "tab\t back\\slash \\N line\n quote'"
     ledger.store(batch(7, 9, decisions=[row(7, comment_id=odd)], dead_letters=[(0, 8, letter)]))
-    ((decision, reasons),) = ledger.decisions_between(0, 0, 100)
+    ((decision, stamp),) = ledger.decisions_between(0, 0, 100)
     assert (decision.offset, decision.comment_id, decision.verdict) == (7, odd, Verdict.REMOVE)
-    assert reasons == ["a", "b\t"]
+    assert (decision.reasons, stamp) == (["a", "b\t"], STAMP)
     with psycopg.connect(stack.database_url()) as connection:
         kept = connection.execute(
             "SELECT detail, raw, raw_length FROM speed.dead_letters WHERE topic_id = %s", (ledger.topic_id,)

@@ -10,7 +10,7 @@ from moderation.errors import ModelRefused, RegistryUnavailable
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from stream.model_watch import ModelWatch
-from stream.processor import ServingModel
+from stream.records import ServingModel
 
 
 class FakeRegistry:

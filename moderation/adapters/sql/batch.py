@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
-from moderation.contracts import DeadLetter, Decision, Fate, Verdict
-from moderation.panes import OpenPanes, PaneKey, PaneSums
+from moderation.contracts import DeadLetter, Fate, Verdict
+from moderation.panes import OpenPanes, PaneKey, PaneSums, pane_start_us
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,7 @@ class Position:
     open_panes: OpenPanes = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionRow:
+class DecisionRow(NamedTuple):
     """One decision as the ledger keeps it; topic and versions are the batch's."""
 
     partition: int
@@ -53,23 +53,6 @@ class DecisionRow:
     verdict: Verdict
     fate: Fate
     reasons: list[str] | None
-
-    def decision(self, topic: str, topic_id: UUID, stamp: Stamp) -> Decision:
-        """The decision as it is published: a pure function of what the ledger keeps."""
-        return Decision(
-            topic=topic,
-            topic_id=str(topic_id),
-            partition=self.partition,
-            offset=self.offset,
-            comment_id=self.comment_id,
-            community=self.community,
-            event_time_us=self.event_time_us,
-            score_ppm=self.score_ppm,
-            verdict=self.verdict,
-            model_version=stamp.model_version,
-            policy_version=stamp.policy_version,
-            fate=self.fate,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +99,10 @@ def pane_sums(decisions: list[DecisionRow], stamp: Stamp) -> dict[PaneKey, PaneS
     for row in decisions:
         if row.fate is Fate.DUPLICATE:
             continue
-        key = PaneKey.of(row.partition, row.community, row.event_time_us, stamp.model_version, stamp.policy_version)
-        sums.setdefault(key, PaneSums()).add(row.offset, row.verdict, row.score_ppm, row.fate)
+        start_us = pane_start_us(row.event_time_us)
+        key = PaneKey(row.partition, row.community, start_us, stamp.model_version, stamp.policy_version)
+        pane = sums.get(key)
+        if pane is None:
+            pane = sums[key] = PaneSums()
+        pane.add(row.offset, row.verdict, row.score_ppm, row.fate)
     return sums

@@ -12,8 +12,8 @@ from uuid import UUID
 import psycopg
 
 from moderation.adapters.sql import copying, reading, writing
-from moderation.adapters.sql.batch import Batch, Position, Stamp
-from moderation.contracts import Decision, Pane
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
+from moderation.contracts import Pane
 from moderation.errors import FenceLost, LedgerUnsafe, SourceRefused
 
 _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
@@ -149,10 +149,10 @@ class Ledger:
                     (offset, panes_published_us.get(partition), self.topic_id, partition),
                 )
 
-    def decisions_between(self, partition: int, lo: int, hi: int) -> Iterator[tuple[Decision, list[str] | None]]:
-        """Read stored decisions and their reasons with offsets in [lo, hi), in order."""
+    def decisions_between(self, partition: int, lo: int, hi: int) -> Iterator[tuple[DecisionRow, Stamp]]:
+        """Read stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
         with self._connection.transaction(), self._connection.cursor(name="unpublished") as cursor:
-            yield from reading.decisions_between(cursor, self.topic, self.topic_id, partition, lo, hi)
+            yield from reading.decisions_between(cursor, self.topic_id, partition, lo, hi)
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
         """Panes that end in (after_us, upto_us], in order; see :func:`reading.closed_panes`."""

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 import psycopg
 
-from moderation.adapters.sql.batch import Batch, Position
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.adapters.sql.ledger import Ledger
-from moderation.contracts import Decision, Pane
+from moderation.contracts import Pane
 
 T = TypeVar("T")
 _FIRST_PAUSE_SECONDS = 0.1
@@ -82,7 +82,7 @@ class PatientLedger:
         """See :meth:`Ledger.mark_published`."""
         self._patiently(lambda: self._ledger.mark_published(published, panes_published_us))
 
-    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[Decision, list[str] | None]]:
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
         """See :meth:`Ledger.decisions_between`; all of them at once."""
         return self._patiently(lambda: list(self._ledger.decisions_between(partition, lo, hi)))
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from moderation.adapters.sql.batch import DecisionRow, Position, Stamp
-from moderation.contracts import Decision, Fate, Pane, Verdict
+from moderation.contracts import Fate, Pane, Verdict
 from moderation.panes import LATENESS_US, PANE_US, OpenPanes, pane_start_us
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -61,15 +61,14 @@ def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int
 
 
 def decisions_between(
-    cursor: psycopg.ServerCursor[tuple[Any, ...]], topic: str, topic_id: UUID, partition: int, lo: int, hi: int
-) -> Iterator[tuple[Decision, list[str] | None]]:
-    """Stored decisions and their reasons with offsets in [lo, hi), in order."""
+    cursor: psycopg.ServerCursor[tuple[Any, ...]], topic_id: UUID, partition: int, lo: int, hi: int
+) -> Iterator[tuple[DecisionRow, Stamp]]:
+    """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
     cursor.execute(_DECISIONS, (topic_id, partition, lo, hi))
     for found in cursor:
         verdict, fate, reasons = found[8:11]
         fields: list[Any] = [*found[:8], Verdict(verdict), Fate(fate), reasons]
-        row = DecisionRow(*fields)
-        yield row.decision(topic, topic_id, Stamp(*found[11:])), reasons
+        yield DecisionRow(*fields), Stamp(*found[11:])
 
 
 def closed_panes(

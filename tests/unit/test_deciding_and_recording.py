@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Sequence
 
 import pytest
@@ -8,13 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
-from moderation.contracts import Comment, Decision, Fate, Pane, to_json
+from moderation.contracts import Comment, Fate, Pane, to_json
 from moderation.errors import TooManyDeadLetters
 from moderation.panes import PANE_US, OpenPanes, PaneSums, is_closed, pane_start_us
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from stream.dead_letter_limit import DeadLetterLimit
-from stream.processor import Processor, Published, Record, ServingModel
+from stream.decider import Decider
+from stream.recorder import Recorder
+from stream.records import Decided, Published, Record, ServingModel
 from tests.unit.event_time_law import Seen, fates_of, panes_of
 
 START_US = 1_700_000_100_000_000 // PANE_US * PANE_US
@@ -55,9 +58,9 @@ class MemoryLedger:
         self.panes_published_us.update(batch.panes_published_us)
         return self.outcome_unknown
 
-    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[Decision, list[str] | None]]:
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
         return [
-            (row.decision(self.topic, self.topic_id, stamp), row.reasons)
+            (row, stamp)
             for (p, offset), (row, stamp) in sorted(self.rows.items(), key=lambda item: item[0])
             if p == partition and lo <= offset < hi
         ]
@@ -103,6 +106,25 @@ class MemoryLedger:
         return found
 
 
+class Worker:
+    """The two stages as one process has them; what is decided waits to be stored, in order."""
+
+    def __init__(self, ledger: MemoryLedger, limit: DeadLetterLimit, partitions: Sequence[int] = (0,)) -> None:
+        self.decider = Decider()
+        self.recorder = Recorder(ledger, limit)
+        positions = ledger.positions(partitions)
+        self.decider.assign(positions)
+        self.missing = self.recorder.assign(positions)
+        self.decided: deque[Decided] = deque()
+
+    def decide(self, records: Sequence[Record], model: ServingModel) -> None:
+        if (decided := self.decider.decide(records, model)) is not None:
+            self.decided.append(decided)
+
+    def store(self) -> Published:
+        return self.recorder.store(self.decided.popleft())
+
+
 def generous() -> DeadLetterLimit:
     return DeadLetterLimit(10_000, 1.0, 10_000)
 
@@ -135,13 +157,13 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
     records = records_of(rows)
     ledger = MemoryLedger()
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
-    topic: dict[tuple[int, int], list[Decision]] = {}
+    topic: dict[tuple[int, int], list[tuple[DecisionRow, Stamp]]] = {}
     panes_topic: dict[tuple[int, str, int], list[Pane]] = {}
     ends: dict[int, list[int]] = {0: [], 1: []}
 
     def send(published: Published) -> None:
-        for decision, _ in published.decisions:
-            topic.setdefault((decision.partition, decision.offset), []).append(decision)
+        for row, stamp in published.decisions:
+            topic.setdefault((row.partition, row.offset), []).append((row, stamp))
         for pane in published.panes:
             key = (pane.partition, pane.community, pane.start_us)
             if key not in panes_topic:
@@ -155,33 +177,46 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
             if sums.comments and is_closed(key[2], ledger.newest_us.get(key[0]))
         }
 
-    def start_anew() -> Processor:
-        made = Processor(ledger, generous())
-        missing = made.assign(ledger.positions([0, 1]))
-        send(missing)
-        made.note_published(missing)
+    def start_anew() -> Worker:
+        made = Worker(ledger, generous(), [0, 1])
+        send(made.missing)
+        made.recorder.note_published(made.missing)
         return made
 
-    processor = start_anew()
+    worker = start_anew()
     on_their_way: list[Published] = []
     at = 0
     while at < len(records):
         upto = data.draw(st.integers(at, len(records)))
         again = data.draw(st.integers(0, at))  # records that come a second time are passed over
         ledger.outcome_unknown = data.draw(st.booleans())
-        on_their_way.append(processor.process(records[again:upto], model))
+        worker.decide(records[again:upto], model)
         at = max(at, upto)
-        match data.draw(st.sampled_from(["publish", "publish later", "die"])):
+        # A worker decides ahead of what it stores, and stores ahead of what it publishes; dying loses both.
+        match data.draw(st.sampled_from(["decide ahead", "store", "publish", "die"])):
+            case "store":
+                on_their_way += [worker.store() for _ in range(min(len(worker.decided), 1))]
             case "publish":
+                on_their_way += [worker.store() for _ in range(len(worker.decided))]
                 for published in on_their_way:
                     send(published)
-                    processor.note_published(published)
+                    worker.recorder.note_published(published)
                 on_their_way = []
                 assert topic.keys() == ledger.rows.keys()
                 assert panes_topic.keys() == closed_panes()
             case "die":
                 on_their_way = []
-                processor = start_anew()
+                worker = start_anew()
+                at = 0
+                if data.draw(st.booleans()):
+                    break
+    worker.decide(records, model)
+    for _ in range(len(worker.decided)):
+        worker.store()
+    worker = start_anew()
+    worker.decide(records, model)
+    for _ in range(len(worker.decided)):
+        worker.store()
     start_anew()
 
     for partition in (0, 1):
@@ -202,45 +237,45 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
         assert len(set(panes)) == 1
         assert panes[0].comments == ledger.panes[(*key, "1", model.policy.policy_version)].comments
     assert topic.keys() == ledger.rows.keys()
-    assert all(len(set(decisions)) == 1 for decisions in topic.values())
+    assert all(values == [values[0]] * len(values) for values in topic.values())
     assert len(ledger.rows) + len(ledger.letters) == len(records)
 
 
 def test_a_hole_in_the_offsets_stores_nothing(kernel: Kernel) -> None:
     ledger = MemoryLedger()
-    processor = Processor(ledger, generous())
-    processor.assign(ledger.positions([0]))
+    worker = Worker(ledger, generous())
     records = records_of([(0, 0, 0, False)] * 3)
     with pytest.raises(RuntimeError, match=r"\[1, 2\) never came"):
-        processor.process([records[0], records[2]], ServingModel(kernel, Policy(1, 2, ()), "1"))
+        worker.decide([records[0], records[2]], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    assert not worker.decided
     assert ledger.rows == {}
 
 
 def test_too_many_unreadable_records_stop_the_worker_after_they_are_stored(kernel: Kernel) -> None:
     ledger = MemoryLedger()
-    processor = Processor(ledger, DeadLetterLimit(1_000, 0.5, 20))
-    processor.assign(ledger.positions([0]))
+    worker = Worker(ledger, DeadLetterLimit(1_000, 0.5, 20))
+    worker.decide(records_of([(0, 0, 0, True)] * 20), ServingModel(kernel, Policy(1, 2, ()), "1"))
     with pytest.raises(TooManyDeadLetters, match="20 unreadable records in a row"):
-        processor.process(records_of([(0, 0, 0, True)] * 20), ServingModel(kernel, Policy(1, 2, ()), "1"))
+        worker.store()
     assert len(ledger.letters) == 20
     assert ledger.next == {0: 20}
 
 
 def test_wrong_clocks_are_dead_letters_that_stop_nothing(kernel: Kernel) -> None:
     ledger = MemoryLedger()
-    processor = Processor(ledger, DeadLetterLimit(10, 0.5, 5))
-    processor.assign(ledger.positions([0]))
+    worker = Worker(ledger, DeadLetterLimit(10, 0.5, 5))
     ahead = to_json(Comment("c", "x", "hello", START_US + 10**9))
     records = [Record(0, offset, START_US, ahead) for offset in range(50)]
-    processor.process(records, ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.decide(records, ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.store()
     assert set(ledger.letters.values()) == {"future_dated"}
 
 
 @pytest.mark.parametrize("header", ["", "nonsense", "1/2", f"{uuid.UUID(int=1)}/x/1"])
 def test_a_header_that_names_no_dead_letter_is_passed_over(kernel: Kernel, header: str) -> None:
     ledger = MemoryLedger()
-    processor = Processor(ledger, generous())
-    processor.assign(ledger.positions([0]))
+    worker = Worker(ledger, generous())
     value = records_of([(0, 0, 0, False)])[0].value
-    processor.process([Record(0, 0, START_US, value, header)], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.decide([Record(0, 0, START_US, value, header)], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.store()
     assert ledger.next == {0: 1}

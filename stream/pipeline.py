@@ -1,0 +1,226 @@
+"""Three stages that overlap: while batch n is stored, n+1 is decided and n−1 published. One thread each.
+
+    chunks ─► [ pending ] ─► decide ─► store ─► acknowledge ─► publish
+                  ▲ full: the stream waits, and with it the fetching
+
+A batch is whatever is pending when deciding is free again, up to a limit: one comment on an idle stream, thousands
+under load. At most one batch is being stored and one being published; nothing is stored before what it follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
+
+from moderation.adapters.sql.batch import Position
+from moderation.contracts import REPLAY_OF
+from stream import metrics
+from stream.decider import Decider
+from stream.exit_codes import leave
+from stream.publisher import Publisher
+from stream.recorder import Recorder
+from stream.records import Decided, Published, Record, ServingModel
+from stream.transport import Chunk
+
+T = TypeVar("T")
+Acknowledge = Callable[[], object]
+_PENDING_BATCHES = 3
+
+
+class Faults(Protocol):
+    """Named instants; see ``stream.fault_points``."""
+
+    def reach(self, point: Any) -> None:
+        """Carry out what was ordered for this point."""
+
+
+class Pipeline:
+    """Decides, stores and publishes chunks in order. An error in any stage ends the process.
+
+    Args:
+        decider, recorder, publisher: the stages.
+        model: gives the model to decide with; asked once per batch.
+        most_records: of one batch, if its first chunk is not larger.
+        faults: for chaos.
+    """
+
+    def __init__(
+        self,
+        decider: Decider,
+        recorder: Recorder,
+        publisher: Publisher,
+        model: Callable[[], ServingModel],
+        most_records: int,
+        faults: Faults,
+    ) -> None:
+        self._decider = decider
+        self.recorder = recorder
+        self._publisher = publisher
+        self._model = model
+        self._most_records = most_records
+        self._faults = faults
+        self._deciding = ThreadPoolExecutor(1, thread_name_prefix="decide")
+        self._storing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._sending = ThreadPoolExecutor(1, thread_name_prefix="publish")
+        self._pending: deque[tuple[Chunk, Acknowledge]] = deque()
+        self._pending_records = 0
+        self._changed = asyncio.Condition()
+        self._turn = asyncio.Lock()
+        self._generation_id: int | None = None
+        self._storing_now: asyncio.Task[None] | None = None
+        self._sending_now: asyncio.Task[None] | None = None
+
+    async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
+        """Take a chunk in; waits while too many are pending.
+
+        Args:
+            chunk: the next of its partition.
+            acknowledge: called on the event loop once all of it is stored.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._pending_records < _PENDING_BATCHES * self._most_records)
+            self._pending.append((chunk, acknowledge))
+            self._pending_records += len(chunk.records)
+            self._changed.notify_all()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            while True:
+                async with self._changed:
+                    await self._changed.wait_for(lambda: bool(self._pending))
+                async with self._turn:
+                    await self._decide_next()
+        except Exception as error:
+            leave(error)
+
+    async def assign(
+        self, generation_id: int, read_positions: Callable[[], Awaitable[Mapping[int, Position]]]
+    ) -> Mapping[int, Position]:
+        """Begin an assignment: finish what is under way, forget what is pending, take over where the ledger stands.
+
+        Args:
+            generation_id: of the assignment; chunks fetched for another one are dropped.
+            read_positions: asks the ledger, once nothing is being stored.
+        """
+        async with self._turn:
+            await self._finish()
+            async with self._changed:
+                self._pending.clear()
+                self._pending_records = 0
+                self._generation_id = generation_id
+                self._changed.notify_all()
+            positions = await read_positions()
+            self._decider.assign(positions)
+            await self._send(await self.in_ledger_thread(lambda: self.recorder.assign(positions)))
+        return positions
+
+    async def finish(self) -> None:
+        """Wait until what is under way is stored and published; pending chunks stay pending."""
+        async with self._turn:
+            await self._finish()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is pending or under way."""
+        under_way = [task for task in (self._storing_now, self._sending_now) if task is not None and not task.done()]
+        return not (self._pending or under_way or self._turn.locked())
+
+    async def in_ledger_thread(self, work: Callable[[], T]) -> T:
+        """Run something between two batches, in the thread that owns the ledger."""
+        return await asyncio.get_running_loop().run_in_executor(self._storing, work)
+
+    async def _decide_next(self) -> None:
+        async with self._changed:
+            # A chunk that waited for room while the assignment changed belongs to the old one: it is fetched again.
+            taken = [(chunk, ack) for chunk, ack in self._take() if chunk.generation_id == self._generation_id]
+            self._changed.notify_all()
+
+        def decide() -> Decided | None:
+            with metrics.STAGE_SECONDS.labels("decide").time():
+                return self._decider.decide(_records([chunk for chunk, _ in taken]), self._model())
+
+        decided = await asyncio.get_running_loop().run_in_executor(self._deciding, decide)
+        await self._stored()
+        if decided is not None:
+            storing = asyncio.create_task(self._store_and_publish([ack for _, ack in taken], decided))
+            self._storing_now = storing
+
+    def _take(self) -> list[tuple[Chunk, Acknowledge]]:
+        taken: list[tuple[Chunk, Acknowledge]] = []
+        count = 0
+        while self._pending:
+            following = len(self._pending[0][0].records)
+            if taken and count + following > self._most_records:
+                break
+            taken.append(self._pending.popleft())
+            count += following
+        self._pending_records -= count
+        return taken
+
+    async def _store_and_publish(self, acknowledgements: Sequence[Acknowledge], decided: Decided) -> None:
+        try:
+
+            def store() -> Published:
+                with metrics.STAGE_SECONDS.labels("store").time():
+                    return self.recorder.store(decided)
+
+            published = await self.in_ledger_thread(store)
+            self._faults.reach("after_commit")
+            for acknowledge in acknowledgements:
+                acknowledge()
+            await self._published()
+            self._sending_now = asyncio.create_task(self._send_or_leave(published))
+        except Exception as error:
+            leave(error)
+
+    async def _send_or_leave(self, published: Published) -> None:
+        try:
+            await self._send(published)
+        except Exception as error:
+            leave(error)
+
+    async def _send(self, published: Published) -> None:
+        def send() -> None:
+            self._faults.reach("before_publish")
+            with metrics.STAGE_SECONDS.labels("publish").time():
+                self._publisher.publish(published)
+
+        await asyncio.get_running_loop().run_in_executor(self._sending, send)
+        self.recorder.note_published(published)
+
+    async def _finish(self) -> None:
+        await self._stored()
+        await self._published()
+
+    async def _stored(self) -> None:
+        if (task := self._storing_now) is not None:
+            await task
+            self._storing_now = None
+
+    async def _published(self) -> None:
+        if (task := self._sending_now) is not None:
+            await task
+            self._sending_now = None
+
+
+def _records(chunks: Sequence[Chunk]) -> list[Record]:
+    return [
+        Record(
+            record.partition,
+            record.offset,
+            record.timestamp * 1_000,
+            record.value or b"",
+            _replay_of(record.headers) if record.headers else None,
+        )
+        for chunk in chunks
+        for record in chunk.records
+    ]
+
+
+def _replay_of(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
+    found = dict(headers).get(REPLAY_OF)
+    return found.decode("ascii", "replace") if found is not None else None

@@ -1,0 +1,177 @@
+"""From decided records to stored ones, keeping count of what is stored and what is surely published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
+from moderation.contracts import Pane
+from moderation.panes import PANE_US, watermark_us
+from stream import metrics
+from stream.dead_letter_limit import DeadLetterLimit
+from stream.records import Decided, Published
+
+
+class Store(Protocol):
+    """Where batches go; ``moderation.adapters.sql.patient_ledger.PatientLedger`` is the one in use."""
+
+    def store(self, batch: Batch) -> bool:
+        """Store a batch in one transaction, or nothing of it; True when it turned out to be stored already."""
+
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
+        """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
+
+    def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
+        """Panes that end in (after_us, upto_us], in order."""
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Where a partition stands: stored up to ``next``, surely on the topics up to the published two."""
+
+    next: int
+    newest_event_us: int | None
+    published_next: int
+    panes_published_us: int | None
+    panes_handed_over_us: int | None
+
+
+class Recorder:
+    """Stores batches one after another.
+
+    ``note_published`` may be called by another thread than the rest.
+
+    Args:
+        store: the ledger.
+        limit: told about every stored record.
+    """
+
+    def __init__(self, store: Store, limit: DeadLetterLimit) -> None:
+        self._store = store
+        self._limit = limit
+        self._standings: dict[int, _Standing] = {}
+
+    def assign(self, positions: Mapping[int, Position]) -> Published:
+        """Take over partitions at the positions the ledger gave; all others are forgotten.
+
+        Returns:
+            What may be missing on the topics, to be published before anything else.
+        """
+        self._standings = {
+            partition: _Standing(
+                position.next,
+                position.open_panes.newest_event_us,
+                position.published_next,
+                position.panes_published_us,
+                position.panes_published_us,
+            )
+            for partition, position in sorted(positions.items())
+        }
+        ranges = {partition: (p.published_next, p.next) for partition, p in self._standings.items()}
+        return self._from_ledger({p: (lo, hi) for p, (lo, hi) in ranges.items() if hi > lo}, self._standings)
+
+    def note_published(self, published: Published) -> None:
+        """Note that this is surely on the topics; the next batch stores it."""
+        for partition, (lo, hi) in published.ranges.items():
+            standing = self._standings.get(partition)
+            if standing is not None and standing.published_next == lo:
+                standing.published_next = hi
+        for partition, upto_us in published.panes_upto_us.items():
+            if (standing := self._standings.get(partition)) is not None:
+                standing.panes_published_us = max(standing.panes_published_us or upto_us, upto_us)
+
+    @property
+    def stored(self) -> dict[int, int]:
+        """Up to which offset records are stored, by partition."""
+        return {partition: standing.next for partition, standing in self._standings.items()}
+
+    @property
+    def newest_event_us(self) -> dict[int, int]:
+        """The largest event time stored, by partition."""
+        return {
+            partition: standing.newest_event_us
+            for partition, standing in self._standings.items()
+            if standing.newest_event_us is not None
+        }
+
+    @property
+    def published(self) -> dict[int, int]:
+        """Up to which offset decisions are surely published, by partition."""
+        return {partition: standing.published_next for partition, standing in self._standings.items()}
+
+    @property
+    def panes_published_us(self) -> dict[int, int]:
+        """Up to which end panes are surely published, by partition."""
+        return {
+            partition: standing.panes_published_us
+            for partition, standing in self._standings.items()
+            if standing.panes_published_us is not None
+        }
+
+    def store(self, decided: Decided) -> Published:
+        """Store a batch in one transaction.
+
+        Returns:
+            What it has to say on the topics.
+
+        Raises:
+            FenceLost: another worker owns a partition by now; nothing is stored.
+            TooManyDeadLetters: the batch is stored, and a person must look.
+        """
+        ranges = decided.batch.ranges
+        batch = replace(
+            decided.batch,
+            published={p: self._standings[p].published_next for p in ranges},
+            panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
+        )
+        found_stored = self._store.store(batch)
+        for partition, (_, hi) in ranges.items():
+            standing = self._standings[partition]
+            standing.next = hi
+            newest_us = batch.newest_event_us.get(partition)
+            if newest_us is not None and (standing.newest_event_us is None or newest_us > standing.newest_event_us):
+                standing.newest_event_us = newest_us
+        _count(batch)
+        self._limit.note(decided.unreadable)
+        if found_stored:
+            return self._from_ledger(ranges, ranges)
+        panes, panes_upto_us = self._closed_panes(ranges)
+        return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us)
+
+    def _closed_panes(self, partitions: Iterable[int]) -> tuple[list[Pane], dict[int, int]]:
+        panes: list[Pane] = []
+        upto: dict[int, int] = {}
+        for partition in partitions:
+            standing = self._standings[partition]
+            if standing.newest_event_us is None:
+                continue
+            after_us, upto_us = standing.panes_handed_over_us, watermark_us(standing.newest_event_us)
+            if after_us is not None and after_us // PANE_US >= upto_us // PANE_US:
+                continue
+            panes += self._store.closed_panes(partition, after_us, upto_us)
+            upto[partition] = standing.panes_handed_over_us = upto_us
+        return panes, upto
+
+    def _from_ledger(self, ranges: Mapping[int, tuple[int, int]], partitions: Iterable[int]) -> Published:
+        decisions = [
+            found
+            for partition, (lo, hi) in ranges.items()
+            for found in self._store.decisions_between(partition, lo, hi)
+        ]
+        panes, panes_upto_us = self._closed_panes(partitions)
+        return Published(decisions, panes, ranges, panes_upto_us)
+
+
+def _count(batch: Batch) -> None:
+    stamp = batch.stamp
+    metrics.BATCH_RECORDS.observe(len(batch.decisions) + len(batch.dead_letters))
+    metrics.COMMIT_LATENCY.observe(metrics.now_us(), [row.append_us for row in batch.decisions])
+    for fate, count in Counter([row.fate for row in batch.decisions]).items():
+        metrics.DECISIONS.labels(fate).inc(count)
+    for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
+        metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
+    for reason, count in Counter([letter.reason for _, _, letter in batch.dead_letters]).items():
+        metrics.DEAD_LETTERS.labels(reason).inc(count)

@@ -1,0 +1,70 @@
+"""What the speed layer's stages hand to each other: records in, batches between, what is to be published out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp
+from moderation.contracts import Pane
+from moderation.policy import Policy
+from moderation.scoring import Kernel
+from moderation.text import KERNEL_VERSION
+
+
+class Record(NamedTuple):
+    """One record of the source topic, as it came: the value is not looked at before it is decided.
+
+    ``replay_of`` is the header of that name: the dead letter it repeats, as ``topic id/partition/offset``.
+    """
+
+    partition: int
+    offset: int
+    append_us: int
+    value: bytes
+    replay_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServingModel:
+    """The model that decides at the moment."""
+
+    kernel: Kernel
+    policy: Policy
+    model_version: str
+
+    @property
+    def stamp(self) -> Stamp:
+        """The versions every decision of this model carries."""
+        return Stamp(self.model_version, self.policy.policy_version, KERNEL_VERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Records decided and not stored yet.
+
+    Attributes:
+        batch: for the ledger; what is published by then is added when it is stored.
+        unreadable: for every record, in order, whether it cannot be read; a wrong clock is readable.
+    """
+
+    batch: Batch
+    unreadable: list[bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What stored records have to say on the topics.
+
+    Attributes:
+        decisions: each with the versions that made it.
+        panes: those that were closed, in order within a partition.
+        ranges: for each partition the offsets the decisions cover.
+        panes_upto_us: for each partition the end up to which its panes are covered.
+    """
+
+    decisions: list[tuple[DecisionRow, Stamp]] = field(default_factory=list)
+    panes: list[Pane] = field(default_factory=list)
+    ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    panes_upto_us: Mapping[int, int] = field(default_factory=dict)
