@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from cli.output import console, print_json, progress
+
+if TYPE_CHECKING:
+    from moderation.sources.history import LabelledComment
 
 bench = typer.Typer(help="Benches; each prints one JSON object with --json.", no_args_is_help=True)
 
@@ -23,14 +26,7 @@ def bench_kernel(
     """Time the kernel beside spaCy's tokenizer alone, the spaCy pipeline and plain TF-IDF, on one core."""
     from local.bench.kernel import bench_kernel as run
 
-    if csv is None:
-        from moderation.sources.generator import TrafficConfig, labelled_history
-
-        rows = list(labelled_history(TrafficConfig(days=1, comments_per_day=comments)))
-    else:
-        from moderation.sources.rscience import read_rscience
-
-        rows = list(read_rscience(csv, lambda bad: progress.print(f"line {bad.line} left out: {bad.cause}")))
+    rows = _labelled(csv, comments)
     texts = [row.comment.body for row in rows]
     with progress.status("starting") as status:
         figures = run(texts, [int(row.removed) for row in rows], rounds, status.update)
@@ -43,3 +39,54 @@ def bench_kernel(
         table.add_row(name, f"{figures[f'{name}_warm_per_s']:,}", f"{figures[f'{name}_fresh_per_s']:,}")
     console.print(table)
     console.print(f"{figures['cache_hit_ratio']:.1%} of the chunks of texts never seen were known")
+
+
+@bench.command("stream")
+def bench_stream(
+    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
+    comments: Annotated[int, typer.Option(min=10_000, help="How many the topic holds.")] = 200_000,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contender runs.")] = 3,
+    latency_seconds: Annotated[float, typer.Option(min=0, help="Length of each latency run; 0 for none.")] = 60.0,
+    only: Annotated[list[str] | None, typer.Option(help="A contender to run; all if absent.")] = None,
+    data_folder: Annotated[Path, typer.Option(help="Of the stack it runs on; emptied first.")] = Path("var/bench"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Run the worker beside Faust per event, the talk's REST design and a plain confluent-kafka loop.
+
+    All read the same preloaded topic in alternating rounds; a rate is what fills the topic of decisions. Latency is
+    open loop, from the scheduled sending to the commit.
+    """
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+    from local.bench.stream.run import Plan, StreamBench
+    from local.layout import StackLayout
+
+    layout = StackLayout(data_folder.resolve())
+    plan = Plan(comments, rounds, latency_seconds, tuple(only or ()))
+    try:
+        with progress.status("starting") as status:
+            figures = StreamBench(layout, _labelled(csv), plan, status.update).run()
+    finally:
+        stack.down(layout, purge=True)
+    figures["settings"]["source"] = "generator" if csv is None else csv.name
+    if as_json:
+        print_json(figures)
+        return
+    table = Table("contender", "comments a second", "CPU s per 1,000")
+    for name, cpu in figures["cpu_seconds_per_1000"].items():
+        table.add_row(name, f"{figures[f'{name}_per_s']:,}", f"{cpu['own']:.3f} + {cpu['broker_and_database']:.3f}")
+    console.print(table)
+    for load, found in figures.get("latency", {}).items():
+        console.print(f"latency at {load} % load: p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms")
+
+
+def _labelled(csv: Path | None, comments: int = 10_000) -> list[LabelledComment]:
+    if csv is None:
+        from moderation.sources.generator import TrafficConfig, labelled_history
+
+        return list(labelled_history(TrafficConfig(days=1, comments_per_day=comments)))
+    from moderation.sources.rscience import read_rscience
+
+    return list(read_rscience(csv, lambda bad: progress.print(f"line {bad.line} left out: {bad.cause}")))

@@ -146,8 +146,7 @@ class Pipeline:
         decided = await asyncio.get_running_loop().run_in_executor(self._deciding, decide)
         await self._stored()
         if decided is not None:
-            storing = asyncio.create_task(self._store_and_publish([ack for _, ack in taken], decided))
-            self._storing_now = storing
+            self._begin_storing([ack for _, ack in taken], decided)
 
     def _take(self) -> list[tuple[Chunk, Acknowledge]]:
         taken: list[tuple[Chunk, Acknowledge]] = []
@@ -160,6 +159,9 @@ class Pipeline:
             count += following
         self._pending_records -= count
         return taken
+
+    def _begin_storing(self, acknowledgements: Sequence[Acknowledge], decided: Decided) -> None:
+        self._storing_now = asyncio.create_task(self._store_and_publish(acknowledgements, decided))
 
     async def _store_and_publish(self, acknowledgements: Sequence[Acknowledge], decided: Decided) -> None:
         try:

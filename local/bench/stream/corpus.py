@@ -1,0 +1,124 @@
+"""Comments for benches: real lengths, and a stated share of texts and words that no worker has seen before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from moderation.adapters.topics import producer_settings
+from moderation.contracts import Comment, to_json
+
+_SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "ki", "lo", "mu", "ne", "pa", "ra", "si", "to", "vu", "ze")
+_COMMUNITIES = ("science", "cooking", "gaming", "cycling")
+_DELIVERY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Texts without end.
+
+    Attributes:
+        texts: what they are made from; a text that is not new is one of these.
+        fresh_share: share of texts that never came before.
+        new_words_share: in such a text, share of its chunks that never came before.
+    """
+
+    texts: Sequence[str]
+    fresh_share: float = 0.5
+    new_words_share: float = 0.09
+
+    def body(self, number: int) -> str:
+        """The text of a comment; the same number gives the same text."""
+        text = self.texts[number % len(self.texts)]
+        if number * 0.6180339887498949 % 1 >= self.fresh_share:
+            return text
+        chunks = text.split(" ")
+        every = max(1, round(1 / self.new_words_share))
+        for place in range(number % every, len(chunks), every):
+            chunks[place] = _word(number * 1_000 + place)
+        return " ".join((*chunks, _word(number * 1_000 + 999)))
+
+    def comment(self, number: int, event_time_us: int) -> Comment:
+        """The comment of a number."""
+        return Comment(f"b{number:09d}", _COMMUNITIES[number % len(_COMMUNITIES)], self.body(number), event_time_us)
+
+    def describe(self) -> dict[str, Any]:
+        """What a bench says of its texts."""
+        return {
+            "texts": len(self.texts),
+            "mean_characters": round(sum(map(len, self.texts)) / len(self.texts), 1),
+            "never_seen_texts_share": self.fresh_share,
+            "new_words_share_of_those": self.new_words_share,
+        }
+
+
+def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress: Callable[[str], None]) -> None:
+    """Fill a topic; returns when the broker has everything.
+
+    Raises:
+        RuntimeError: a record was not accepted.
+    """
+    now_us = time.time_ns() // 1_000
+    sender = Sender(bootstrap, topic)
+    for number in range(count):
+        if number % 50_000 == 0:
+            on_progress(f"sending comment {number:,} of {count:,}")
+        sender.send(corpus.comment(number, now_us - (count - number) * 1_000))
+    sender.close()
+
+
+class Sender:
+    """A producer that raises what its delivery reports say.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: where to.
+        linger_ms: how long a record waits for company.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, linger_ms: int = 20) -> None:
+        settings: dict[str, Any] = {**producer_settings(bootstrap, _DELIVERY_SECONDS), "linger.ms": linger_ms}
+        self._producer = Producer({**settings, "delivery.report.only.error": True, "on_delivery": self._note})
+        self._topic = topic
+        self._failure: KafkaError | None = None
+
+    def send(self, comment: Comment) -> None:
+        """Send one; waits while the buffer is full."""
+        while True:
+            try:
+                self._producer.produce(self._topic, to_json(comment), comment.comment_id)
+                return
+            except BufferError:
+                self.poll(0.05)
+
+    def poll(self, seconds: float) -> None:
+        """Let time pass, hearing of failures."""
+        self._producer.poll(seconds)
+        if self._failure is not None:
+            raise RuntimeError(f"topic {self._topic}: {self._failure}")
+
+    def close(self) -> None:
+        """Wait for every acknowledgement."""
+        left = self._producer.flush(_DELIVERY_SECONDS)
+        self.poll(0)
+        if left:
+            raise RuntimeError(f"topic {self._topic}: {left} records were not acknowledged")
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
+        self._failure = self._failure or error
+
+
+def _word(number: int) -> str:
+    return "".join(_words(number))
+
+
+def _words(number: int) -> Iterator[str]:
+    while True:
+        number, rest = divmod(number, len(_SYLLABLES))
+        yield _SYLLABLES[rest]
+        if number == 0:
+            return

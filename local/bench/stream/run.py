@@ -1,0 +1,225 @@
+"""``moderation bench stream``: everybody on the same topic in alternating rounds, then the worker's latency."""
+
+from __future__ import annotations
+
+import json
+import socket
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import skops.io
+
+from local import stack
+from local.bench.stream import confluent_loop, latency, talk_design, worker
+from local.bench.stream.contenders import Ends, Rate, faust_worker, python, rate, running
+from local.bench.stream.corpus import Corpus, preload
+from local.layout import StackLayout
+from local.ports import any_free_port
+from local.waiting import wait_until
+from local.worker import stack_settings
+from moderation.adapters.topics import TOPICS, ensure_topics
+from moderation.bootstrap import register, train_to_folder
+from moderation.policy import parse_goal
+from moderation.sources.history import LabelledComment
+
+PREFIX = "bench-"
+_SLOW_SECONDS = 20.0
+_LOADS = (10, 50, 90)
+_SKIP_SECONDS = 5.0
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        comments: in the topic.
+        rounds: how often each contender runs; figures are medians.
+        latency_seconds: length of each latency run; 0 for none.
+        contenders: who takes part; everybody if empty.
+    """
+
+    comments: int = 200_000
+    rounds: int = 3
+    latency_seconds: float = 60.0
+    contenders: tuple[str, ...] = ()
+
+
+class StreamBench:
+    """A stack of its own with a model and a full topic.
+
+    Args:
+        layout: of a stack that is not up; its data folder is emptied first.
+        rows: labelled comments: texts to send, and a model from them.
+        plan: what is measured.
+        say: told what begins.
+    """
+
+    def __init__(self, layout: StackLayout, rows: Sequence[LabelledComment], plan: Plan, say: Say) -> None:
+        self._layout = layout
+        self._plan = plan
+        self._say = say
+        stack.down(layout, purge=True)
+        say("bringing the stack up")
+        self._info = stack.up(layout)
+        self._bootstrap = self._info.kafka_bootstrap
+        self._ends = Ends(self._bootstrap)
+        self._servers = [part.pid for part in stack.status(layout) if part.name in ("kafka", "postgres")]
+        self._corpus = Corpus([row.comment.body for row in rows])
+        self._folder = layout.demo / "bench"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._train(rows)
+        self._contenders: dict[str, Callable[[str], Rate]] = {
+            "worker": lambda name: self._workers(name, 1),
+            "worker2": lambda name: self._workers(name, 2),
+            "faust_per_event": self._faust_per_event,
+            "talk_design": self._talk_design,
+            "confluent_loop": self._confluent_loop,
+        }
+
+    def run(self) -> dict[str, Any]:
+        """Measure everything."""
+        for prefix in (PREFIX, *(f"{PREFIX}{name}-" for name in ("faust", "talk", "loop"))):
+            ensure_topics(self._bootstrap, TOPICS, prefix=prefix)
+        preload(self._bootstrap, PREFIX + "comments", self._corpus, self._plan.comments, self._say)
+        wanted = self._plan.contenders or tuple(self._contenders)
+        found: dict[str, list[Rate]] = {name: [] for name in wanted}
+        for number in range(1, self._plan.rounds + 1):
+            for name in wanted:
+                self._say(f"round {number} of {self._plan.rounds}: {name}")
+                found[name].append(self._contenders[name](f"bench_{name}_{number}"))
+                self._say(f"round {number} of {self._plan.rounds}: {name} {found[name][-1].per_s:,.0f}/s")
+        figures: dict[str, Any] = {
+            f"{name}_per_s": round(statistics.median(each.per_s for each in rates)) for name, rates in found.items()
+        }
+        figures["rounds_per_s"] = {name: [round(each.per_s) for each in rates] for name, rates in found.items()}
+        figures["cpu_seconds_per_1000"] = {
+            name: {
+                "own": round(statistics.median(each.cpu_seconds_per_1000[0] for each in rates), 4),
+                "broker_and_database": round(statistics.median(each.cpu_seconds_per_1000[1] for each in rates), 4),
+            }
+            for name, rates in found.items()
+        }
+        if {"worker", "confluent_loop", "talk_design"} <= found.keys():
+            figures["worker_of_confluent_loop"] = round(figures["worker_per_s"] / figures["confluent_loop_per_s"], 3)
+            figures["worker_of_talk_design"] = round(figures["worker_per_s"] / figures["talk_design_per_s"], 1)
+        if self._plan.latency_seconds:
+            figures["latency"] = self._latency(figures["worker_per_s"])
+        figures["settings"] = self._settings()
+        return figures
+
+    def _train(self, rows: Sequence[LabelledComment]) -> None:
+        self._say("training the models")
+        settings = stack_settings(self._layout, self._info)
+        labelled = [(row.comment, row.removed) for row in rows]
+        train_to_folder(labelled, self._folder / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
+        register(self._folder / "model", settings, "for the bench")
+        talk = talk_design.fit([row.comment.body for row in rows], [int(row.removed) for row in rows])
+        skops.io.dump(talk, self._folder / "talk.skops")
+
+    def _options(self, name: str, prefix: str) -> dict[str, str]:
+        return {"bootstrap": self._bootstrap, "topic": PREFIX + "comments", "prefix": prefix, "group": name}
+
+    def _workers(self, name: str, count: int) -> Rate:
+        topic = PREFIX + "decisions"
+        with worker.ledger_of(self._layout, self._info, PREFIX, name) as settings:
+            before = self._ends.total(topic)
+            with running([worker.COMMAND] * count, worker.environment(settings), self._folder / name) as own:
+                return self._rate(topic, before, own)
+
+    def _faust_per_event(self, name: str) -> Rate:
+        prefix = PREFIX + "faust-"
+        options = {**self._options(name, prefix), "model": str(self._folder / "model")}
+        before = self._ends.total(prefix + "decisions")
+        command = faust_worker("local.bench.stream.faust_per_event", options)
+        with running([command], {}, self._folder / name) as own:
+            return self._rate(prefix + "decisions", before, own)
+
+    def _talk_design(self, name: str) -> Rate:
+        prefix, port = PREFIX + "talk-", any_free_port()
+        options = {
+            **self._options(name, prefix),
+            "url": f"http://127.0.0.1:{port}",
+            "talk_model": str(self._folder / "talk.skops"),
+        }
+        module = "local.bench.stream.talk_design"
+        before = self._ends.total(prefix + "decisions")
+        with running([python(module, options, "serve", str(port))], {}, self._folder / f"{name}-rest") as service:
+            wait_until(lambda: answers(port), seconds=60, description="the talk's REST service")
+            with running([faust_worker(module, options)], {}, self._folder / name) as own:
+                return self._rate(prefix + "decisions", before, [*service, *own])
+
+    def _confluent_loop(self, name: str) -> Rate:
+        prefix = PREFIX + "loop-"
+        options = {**self._options(name, prefix), "model": str(self._folder / "model")}
+        before = self._ends.total(prefix + "decisions")
+        with running([python("local.bench.stream.confluent_loop", options)], {}, self._folder / name) as own:
+            return self._rate(prefix + "decisions", before, own)
+
+    def _rate(self, topic: str, before: int, own: list[Any]) -> Rate:
+        return rate(self._ends, topic, before, self._plan.comments, _SLOW_SECONDS, own, self._servers)
+
+    def _latency(self, most_per_s: float) -> dict[str, dict[str, float]]:
+        figures: dict[str, dict[str, float]] = {}
+        texts = self._folder / "texts.json"
+        texts.write_text(json.dumps(self._corpus.texts))
+        for load in _LOADS:
+            runs = []
+            # The load that people run at is measured more than once.
+            for number in range(self._plan.rounds if load == 50 else 1):
+                self._say(f"latency at {load} % of {most_per_s:,} comments a second, run {number + 1}")
+                runs.append(self._latency_run(f"latency{load}_{number}", most_per_s * load / 100, texts))
+            figures[str(load)] = sorted(runs, key=lambda run: run["p99_ms"])[len(runs) // 2]
+        return figures
+
+    def _latency_run(self, name: str, per_s: float, texts: Path) -> dict[str, float]:
+        prefix = f"{PREFIX}{name.replace('_', '-')}-"
+        ensure_topics(self._bootstrap, TOPICS, prefix=prefix)
+        topic, decisions = prefix + "comments", prefix + "decisions"
+        with (
+            worker.ledger_of(self._layout, self._info, prefix, name) as settings,
+            running([worker.COMMAND], worker.environment(settings), self._folder / name),
+        ):
+            # Warm first: a worker that has just started knows no word.
+            warm = 20_000
+            preload(self._bootstrap, topic, self._corpus, warm, lambda _: None)
+            wait_until(lambda: self._ends.total(decisions) >= warm, seconds=120, description="the warm-up")
+            began_us = time.time_ns() // 1_000
+            options = {
+                "bootstrap": self._bootstrap,
+                "topic": topic,
+                "per_s": per_s,
+                "seconds": self._plan.latency_seconds,
+                "first": self._plan.comments,
+                "texts": str(texts),
+            }
+            command = [sys.executable, "-P", "-m", "local.bench.stream.latency", json.dumps(options)]
+            with running([command], {}, self._folder / f"{name}-sender") as sender:
+                sender[0].wait(self._plan.latency_seconds + 120)
+            sent = warm + round(per_s * self._plan.latency_seconds)
+            wait_until(lambda: self._ends.total(decisions) >= sent, seconds=120, description="the last decision")
+        return latency.percentiles(latency.latencies_ms(self._bootstrap, decisions, began_us, _SKIP_SECONDS))
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            **self._corpus.describe(),
+            "comments": self._plan.comments,
+            "rounds": self._plan.rounds,
+            "slow_contenders_seconds": _SLOW_SECONDS,
+            "latency_seconds": self._plan.latency_seconds,
+            "confluent_loop": confluent_loop.SETTINGS,
+            "partitions": 4,
+        }
+
+
+def answers(port: int) -> bool:
+    """Whether something listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

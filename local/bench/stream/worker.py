@@ -1,0 +1,58 @@
+"""Our worker on a bench: an own database, an own group, every duty on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+from pydantic import SecretStr
+from sqlalchemy import create_engine
+
+from local.layout import StackLayout
+from local.stack import StackInfo
+from local.worker import settings_environment, stack_settings
+from moderation.adapters.sql.migrate import migrate
+from moderation.settings import Settings
+
+COMMAND = [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "--without-web", "-l", "warning"]
+
+
+@contextmanager
+def ledger_of(layout: StackLayout, info: StackInfo, prefix: str, name: str) -> Iterator[Settings]:
+    """Settings of a worker with an empty ledger and a group of its own; the ledger is dropped at the end.
+
+    Args:
+        layout: of the stack.
+        info: its addresses.
+        prefix: of the worker's topics, which exist.
+        name: of the ledger's database and the group, lower-case letters, digits and underscores.
+    """
+    admin = info.database_url()
+    url = admin.rsplit("/", 1)[0] + f"/{name}"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    engine = create_engine(url.replace("://", "+psycopg://", 1))
+    migrate(engine)
+    engine.dispose()
+    settings = stack_settings(layout, info, topic_prefix=prefix)
+    try:
+        yield settings.model_copy(
+            update={
+                "database_url": SecretStr(url),
+                "consumer_group": name,
+                "metrics_port": 0,
+                "state_folder": layout.state / name,
+            }
+        )
+    finally:
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def environment(settings: Settings) -> Mapping[str, str]:
+    """The environment of its process."""
+    return settings_environment(settings)
