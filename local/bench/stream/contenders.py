@@ -45,6 +45,10 @@ class Ends:
     def __init__(self, bootstrap: str) -> None:
         self._client = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-ends", "log_level": 4})
 
+    def close(self) -> None:
+        """Disconnect."""
+        self._client.close()
+
     def total(self, topic: str) -> int:
         """How many records the topic has had."""
         partitions = self._client.list_topics(topic, timeout=30).topics[topic].partitions
@@ -127,7 +131,7 @@ def python(module: str, options: Mapping[str, str], *arguments: str) -> list[str
 
 def faust_worker(module: str, options: Mapping[str, str]) -> list[str]:
     """The command of a Faust app on uvloop."""
-    return python(module, options, "--loop", "uvloop", "worker", "--without-web", "-l", "warning")
+    return python(module, options, "--loop", "uvloop", "worker", "--without-web", "-l", "warn")
 
 
 def _cpu(processes: list[psutil.Process]) -> float:

@@ -84,7 +84,17 @@ class StreamBench:
         }
 
     def run(self) -> dict[str, Any]:
-        """Measure everything."""
+        """Measure everything.
+
+        Raises:
+            StackError: a contender does not start, or ends by itself; its log stands in the data folder.
+        """
+        try:
+            return self._run()
+        finally:
+            self._ends.close()
+
+    def _run(self) -> dict[str, Any]:
         for prefix in (PREFIX, *(f"{PREFIX}{name}-" for name in ("faust", "talk", "loop"))):
             ensure_topics(self._bootstrap, TOPICS, prefix=prefix)
         preload(self._bootstrap, PREFIX + "comments", self._corpus, self._plan.comments, self._say)

@@ -17,7 +17,7 @@ from local.worker import settings_environment, stack_settings
 from moderation.adapters.sql.migrate import migrate
 from moderation.settings import Settings
 
-COMMAND = [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "--without-web", "-l", "warning"]
+COMMAND = [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "--without-web", "-l", "warn"]
 
 
 @contextmanager
