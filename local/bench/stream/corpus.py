@@ -21,26 +21,25 @@ _DELIVERY_SECONDS = 60.0
 class Corpus:
     """Texts without end.
 
+    How many new words does real traffic bring? By Heaps' law a corpus of n words has k·n^β distinct ones. Fitted to
+    halves of the 5,000 comments of the r/science export, β = 0.66 and 9 % of the words are new at its end; so a worker
+    that has seen 200,000 comments meets 2.6 % new words.
+
     Attributes:
-        texts: what they are made from; a text that is not new is one of these.
-        fresh_share: share of texts that never came before.
-        new_words_share: in such a text, share of its chunks that never came before.
+        texts: what they are made from.
+        new_words_share: share of words, blank by blank, that never came before.
     """
 
     texts: Sequence[str]
-    fresh_share: float = 0.5
-    new_words_share: float = 0.09
+    new_words_share: float = 0.026
 
     def body(self, number: int) -> str:
         """The text of a comment; the same number gives the same text."""
-        text = self.texts[number % len(self.texts)]
-        if number * 0.6180339887498949 % 1 >= self.fresh_share:
-            return text
-        chunks = text.split(" ")
-        every = max(1, round(1 / self.new_words_share))
-        for place in range(number % every, len(chunks), every):
-            chunks[place] = _word(number * 1_000 + place)
-        return " ".join((*chunks, _word(number * 1_000 + 999)))
+        chunks = self.texts[number % len(self.texts)].split(" ")
+        every = round(1 / self.new_words_share)
+        for place in range(number * 7_919 % every, len(chunks), every):
+            chunks[place] = _word(number * 10_000 + place)
+        return " ".join(chunks)
 
     def comment(self, number: int, event_time_us: int) -> Comment:
         """The comment of a number."""
@@ -48,11 +47,13 @@ class Corpus:
 
     def describe(self) -> dict[str, Any]:
         """What a bench says of its texts."""
+        sample = range(len(self.texts), 2 * len(self.texts))
+        changed = [self.body(number) != self.texts[number % len(self.texts)] for number in sample]
         return {
             "texts": len(self.texts),
             "mean_characters": round(sum(map(len, self.texts)) / len(self.texts), 1),
-            "never_seen_texts_share": self.fresh_share,
-            "new_words_share_of_those": self.new_words_share,
+            "new_words_share": self.new_words_share,
+            "never_seen_texts_share": round(sum(changed) / len(changed), 3),
         }
 
 
