@@ -16,7 +16,7 @@ import faust
 import orjson
 import skops.io
 import spacy
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -44,9 +44,9 @@ def service(model_file: str) -> FastAPI:
     app = FastAPI()
 
     @app.post("/predict")
-    async def predict(request: Request) -> dict[str, float]:
+    async def predict(request: Request) -> Response:
         body = orjson.loads(await request.body())["body"]
-        return {"probability": float(model.predict_proba([words(body)])[0, 1])}
+        return Response(orjson.dumps({"probability": float(model.predict_proba([words(body)])[0, 1])}))
 
     return app
 
@@ -70,7 +70,7 @@ def new_app(bootstrap: str, topic: str, prefix: str, group: str, url: str, **_: 
             async for value in stream:
                 fields = orjson.loads(value)
                 async with session.post(f"{url}/predict", data=orjson.dumps({"body": fields["body"]})) as answer:
-                    probability = (await answer.json())["probability"]
+                    probability = orjson.loads(await answer.read())["probability"]
                 key = fields["comment_id"].encode()
                 decision = orjson.dumps({"comment_id": fields["comment_id"], "probability": probability})
                 await decisions.send(key=key, value=decision)
@@ -85,6 +85,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         import uvicorn
 
-        uvicorn.run(service(options["talk_model"]), host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+        app = service(options["talk_model"])
+        uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), loop="uvloop", log_level="warning")
     else:
         new_app(**options).main()
