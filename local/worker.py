@@ -74,7 +74,8 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER) 
         migrate(engine)
         engine.dispose()
 
-    options = ("--loop", "uvloop", "worker", "--loglevel", settings.log_level.replace("warning", "warn"), "--without-web")
+    level = settings.log_level.replace("warning", "warn")  # as Faust names it
+    options = ("--loop", "uvloop", "worker", "--loglevel", level, "--without-web")
     return Program(
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),

@@ -6,6 +6,7 @@ The event loop only passes things on; deciding, storing and publishing have a th
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,6 +62,7 @@ class SpeedLayer:
         loop = asyncio.get_running_loop()
         recorder, publisher = await loop.run_in_executor(None, self._connect)
         await loop.run_in_executor(None, self._watch.start)
+        _settle_memory()
         most_records = self._settings.batch_most_records
         self.pipeline = Pipeline(Decider(), recorder, publisher, lambda: self._watch.model, most_records, self._faults)
 
@@ -148,6 +150,17 @@ class SpeedLayer:
     def _mark_published(self) -> None:
         recorder = self.pipeline.recorder
         self._ledger.mark_published(recorder.published, recorder.panes_published_us)
+
+
+def _settle_memory() -> None:
+    """Take what lives as long as the process out of the garbage collector's sight, and call it less often.
+
+    Batches make objects by the ten thousand. Walking model and libraries again for each of them took a sixth of the
+    time of the process; nothing of a batch is in a cycle.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
 
 
 def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> faust.App:

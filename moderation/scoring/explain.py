@@ -74,7 +74,7 @@ def explain(kernel: Kernel, text: str) -> Explanation:
     with kernel.lexicon.lock:
         encoded = kernel.lexicon.encode([text])
         parts = _token_parts(kernel, encoded)
-        names = encoded.vocabulary.tokens()
+        names = encoded.vocabulary.tokens
         tokens = tuple(
             Contribution(names[token], part) for token, part in zip(encoded.token.tolist(), parts.tolist(), strict=True)
         )
@@ -102,7 +102,7 @@ def reasons_many(kernel: Kernel, texts: Sequence[str], most: int = 3) -> list[li
         with kernel.lexicon.lock:
             encoded = kernel.lexicon.encode(part)
             logits = _token_parts(kernel, encoded).tolist()
-            tokens = encoded.vocabulary.tokens()
+            tokens = encoded.vocabulary.tokens
             names = [tokens[number] for number in encoded.token.tolist()]
         ends = np.searchsorted(encoded.text, np.arange(len(part) + 1)).tolist()
         for start, end in pairwise(ends):
@@ -115,8 +115,8 @@ def _strongest(names: list[str], logits: list[float], most: int) -> list[Contrib
     for name, logit in zip(names, logits, strict=True):
         lower = name.lower()
         sums[lower] = sums.get(lower, 0.0) + logit
-    strongest = sorted(sums.items(), key=lambda item: (-item[1], item[0]))
-    return [Contribution(name, logit) for name, logit in strongest[:most] if logit > 0]
+    positive = sorted([(-logit, name) for name, logit in sums.items() if logit > 0])
+    return [Contribution(name, -minus) for minus, name in positive[:most]]
 
 
 def _token_parts(kernel: Kernel, encoded: Encoded) -> Floats:

@@ -125,7 +125,7 @@ class Lexicon:
     def tokens_of(self, text: str) -> list[str]:
         """The tokens of one text after cleaning, as strings."""
         encoded = self.encode([text])
-        tokens = self.vocabulary.tokens()
+        tokens = self.vocabulary.tokens
         return [tokens[number] for number in encoded.token]
 
     def _learn(self, chunks: Iterable[str]) -> None:

@@ -59,7 +59,10 @@ def log1p_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 def chunk_counts(chunk: str, tokens: Sequence[str]) -> tuple[int, ...]:
     """Count one chunk's characters and tokens, in the order of ``COUNTS``. Counts of a text are sums of these."""
     length = len(chunk)
-    if chunk.isalpha() and chunk.islower():
+    is_word = chunk.isalpha() and chunk.islower()
+    if is_word and len(tokens) == 1:
+        return (length, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, int(chunk in FIRST_PERSON), int(chunk in SECOND_PERSON))
+    if is_word:
         upper = digits = symbols = marks = 0
     else:
         upper = sum(map(str.isupper, chunk))

@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import murmurhash3_32
-from spacy.lang.en.lex_attrs import like_num
+from spacy.lang.en import lex_attrs
 from spacy.lang.lex_attrs import like_url
 from spacy.lookups import Table, load_lookups
 
@@ -26,6 +26,9 @@ from moderation.text.law import (
 
 _PRIME = np.uint64(0x100000001B3)  # FNV-1a's 64-bit prime
 _FINAL = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's first multiplier
+
+
+_NUMBER_WORDS = frozenset((*lex_attrs._num_words, *lex_attrs._ordinal_words))
 
 
 @cache
@@ -45,7 +48,8 @@ def normal_form(token: str) -> str:
         return PRONOUN
     if is_url(token):
         return URL
-    if like_num(token):  # type: ignore[no-untyped-call]
+    # spaCy looks number words up in two lists, and asks more of what only tokens with other characters can be.
+    if lower in _NUMBER_WORDS if token.isalpha() else lex_attrs.like_num(token):  # type: ignore[no-untyped-call]
         return NUMBER
     return str(_lemmas().get(lower, lower))
 
@@ -58,6 +62,7 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._ids: dict[str, int] = {}
+        self._tokens: list[str] = []
         self._hash = GrowingArray(np.uint64)
         self._gram_start = GrowingArray(np.int64)
         self._gram_start.extend(np.zeros(1, np.int64))
@@ -83,9 +88,10 @@ class Vocabulary:
             self._learn(_newest(known, len(known) - first_new))
         return numbers
 
-    def tokens(self) -> list[str]:
+    @property
+    def tokens(self) -> Sequence[str]:
         """All tokens by number."""
-        return list(self._ids)
+        return self._tokens
 
     @property
     def word_hash(self) -> NDArray[np.uint64]:
@@ -102,6 +108,7 @@ class Vocabulary:
         return start - start[0], self._gram_bucket.view[start[0] :], self._gram_count.view[start[0] :]
 
     def _learn(self, tokens: list[str]) -> None:
+        self._tokens += tokens
         hashes = [murmurhash3_32(normal_form(token), positive=True) for token in tokens]
         self._hash.extend(np.array(hashes, np.uint64))
         start, bucket, count = token_grams(tokens)

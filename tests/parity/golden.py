@@ -40,7 +40,7 @@ def golden_rows() -> list[dict[str, object]]:
         rows.append(
             {
                 "text": text,
-                "tokens": [encoded.vocabulary.tokens()[number] for number in encoded.token],
+                "tokens": [encoded.vocabulary.tokens[number] for number in encoded.token],
                 "word_buckets": token_buckets(encoded).tolist(),
                 "score_ppm": kernel.score_one(text),
             }

@@ -78,7 +78,7 @@ def test_a_vocabulary_numbers_tokens_once_and_keeps_what_it_learned() -> None:
     vocabulary = Vocabulary()
     assert vocabulary.ids(["a", "b", "a"]) == [0, 1, 0]
     assert vocabulary.ids(["c", "b"]) == [2, 1]
-    assert vocabulary.tokens() == ["a", "b", "c"]
+    assert vocabulary.tokens == ["a", "b", "c"]
     whole = Vocabulary()
     whole.ids(["a", "b", "c"])
     np.testing.assert_array_equal(vocabulary.word_hash, whole.word_hash)
@@ -122,8 +122,8 @@ def test_memory_is_bounded_and_forgetting_changes_no_encoding() -> None:
         lexicon.encode([text, " ".join(f"rare{batch}x{n}" for n in range(100))])
         assert len(lexicon) <= 1_000 + 100 + 6
     after = lexicon.encode([text])
-    names = after.vocabulary.tokens()
-    assert [names[n] for n in after.token] == [before.vocabulary.tokens()[n] for n in before.token]
+    names = after.vocabulary.tokens
+    assert [names[n] for n in after.token] == [before.vocabulary.tokens[n] for n in before.token]
     np.testing.assert_array_equal(after.surface, before.surface)
     assert len(lexicon.vocabulary) < 1_500
 
@@ -139,7 +139,7 @@ def test_what_is_used_survives_what_is_not() -> None:
     lexicon = Lexicon(max_chunks=1_000)
     for batch in range(30):
         lexicon.encode(["kept always", " ".join(f"rare{batch}x{n}" for n in range(100))])
-    assert {"kept", "always"} <= set(lexicon.vocabulary.tokens())
+    assert {"kept", "always"} <= set(lexicon.vocabulary.tokens)
 
 
 def test_lone_surrogates_are_read_as_replacement_characters() -> None:
