@@ -12,6 +12,7 @@ from sqlalchemy import create_engine
 
 from local.credentials import write_private
 from local.layout import StackLayout
+from local.ports import HOST
 from local.programs import Program
 from local.stack import StackInfo
 from moderation.adapters.sql.migrate import migrate
@@ -66,8 +67,15 @@ def speed_layer(layout: StackLayout) -> Callable[[StackInfo], list[Program]]:
     return lambda info: [worker_program(layout, stack_settings(layout, info))]
 
 
-def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER) -> Program:
-    """The worker: Faust's command line on uvloop. It waits for a model with the alias ``production`` by itself."""
+def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, *, web: bool = True) -> Program:
+    """The worker: Faust's command line on uvloop. It waits for a model with the alias ``production`` by itself.
+
+    Args:
+        layout: of the stack.
+        settings: of the worker.
+        name: of the program.
+        web: serve the web views; two workers need two ports.
+    """
 
     def migrated() -> None:
         engine = create_engine(required(settings.database_url, "database_url").replace("://", "+psycopg://", 1))
@@ -75,12 +83,13 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER) 
         engine.dispose()
 
     level = settings.log_level.replace("warning", "warn")  # as Faust names it
-    options = ("--loop", "uvloop", "worker", "--loglevel", level, "--without-web")
+    options = ("--loop", "uvloop", "worker", "--loglevel", level, *(() if web else ("--without-web",)))
     return Program(
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),
         cwd=_folder(layout.state),
         env=settings_environment(settings),
+        address=f"http://{HOST}:{settings.worker_web_port}" if web else "",
         depends_on=("kafka", "postgres", "mlflow"),
         prepare=migrated,
         stop_seconds=30.0,

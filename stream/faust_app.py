@@ -7,6 +7,7 @@ from typing import Any
 import faust
 
 from moderation.settings import Settings
+from stream.logs import logging_config
 
 
 def new_app(name: str, settings: Settings, folder: str, **options: Any) -> faust.App:
@@ -30,5 +31,6 @@ def new_app(name: str, settings: Settings, folder: str, **options: Any) -> faust
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
+        logging_config=logging_config(),
         **options,
     )

@@ -59,6 +59,11 @@ class ModelWatch:
             raise RuntimeError("no model yet: start() waits for one")
         return self._model
 
+    @property
+    def model_or_none(self) -> ServingModel | None:
+        """The model to decide with; None before the first."""
+        return self._model
+
     def start(self) -> None:
         """Wait for a first model, then follow the alias.
 

@@ -14,13 +14,17 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from moderation.adapters.log_ends import LogEnds
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.patient_ledger import PatientLedger
+from moderation.adapters.sql.windows import newest_windows
 from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
 from moderation.errors import SourceRefused
+from moderation.panes import watermark_us
 from moderation.settings import Settings, required
 from stream import metrics
+from stream.anatomy import consumer_loop, ended_parts, is_rebalancing
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider
 from stream.exit_codes import leave
@@ -30,7 +34,10 @@ from stream.model_watch import ModelWatch
 from stream.pipeline import Pipeline
 from stream.publisher import Publisher
 from stream.recorder import Recorder
+from stream.records import ServingModel
 from stream.transport import LedgerTransport
+from stream.views import add_views
+from stream.watchdog import Progress, Vitals, Watchdog
 
 _LOG_END_ATTEMPTS = 10
 _log = logging.getLogger(__name__)
@@ -52,6 +59,8 @@ class SpeedLayer:
         self.source = settings.topic_prefix + COMMENTS.name
         self._ledger: PatientLedger
         self._noted: tuple[object, object] = ({}, {})
+        self._watchdog: Watchdog | None = None
+        self._working: asyncio.Task[Any] | None = None
         self.pipeline: Pipeline
         self.app: faust.App
 
@@ -66,8 +75,45 @@ class SpeedLayer:
         most_records = self._settings.batch_most_records
         self.pipeline = Pipeline(Decider(), recorder, publisher, lambda: self._watch.model, most_records, self._faults)
 
+    async def work(self) -> None:
+        """Decide, store and publish until cancelled."""
+        self._working = asyncio.current_task()
+        await self.pipeline.run()
+
+    def watch_over(self) -> None:
+        """Have the watchdog begin; called once the app has started."""
+        loops = {
+            "the event loop": asyncio.get_running_loop().call_soon_threadsafe,
+            "the consumer's event loop": consumer_loop(self.app).call_soon_threadsafe,
+        }
+        ends = LogEnds(self._settings.kafka_bootstrap, self.source)
+        self._watchdog = Watchdog(self._vitals, ends.ask, loops, leave, self._show_progress)
+        self._watchdog.start()
+
+    @property
+    def model(self) -> ServingModel | None:
+        """The model that serves; None before the first."""
+        return self._watch.model_or_none
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether partitions were assigned, and none are being assigned now."""
+        return not is_rebalancing(self.app)
+
+    @property
+    def progress(self) -> Progress:
+        """How far behind, how fast."""
+        return Progress({}, 0.0) if self._watchdog is None else self._watchdog.progress
+
+    def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
+        """The newest hours."""
+        url = required(self._settings.database_url, "database_url")
+        return newest_windows(url, self._ledger.topic_id, community, most)
+
     async def stop(self) -> None:
         """Finish the batch under way, publish what is stored, note it, disconnect."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
         await self.pipeline.finish()
         await self.pipeline.in_ledger_thread(self._mark_published)
         self._watch.stop()
@@ -108,6 +154,21 @@ class SpeedLayer:
             self._noted = standing
         except Exception as error:
             leave(error)
+
+    def _vitals(self) -> Vitals:
+        if self.app._stopped.is_set():
+            return Vitals({})
+        ended = ended_parts(self.app)
+        if self._working is not None and self._working.done():
+            ended = (*ended, "the pipeline")
+        return Vitals(self.pipeline.recorder.stored, is_rebalancing(self.app), self._ledger.is_patient, ended)
+
+    def _show_progress(self, progress: Progress) -> None:
+        for partition, waiting in progress.lag.items():
+            metrics.LAG.labels(str(partition)).set(waiting)
+        for partition, newest_us in self.pipeline.recorder.newest_event_us.items():
+            delay_seconds = (metrics.now_us() - watermark_us(newest_us)) / 1e6
+            metrics.WATERMARK_DELAY.labels(str(partition)).set(delay_seconds)
 
     def _connect(self) -> tuple[Recorder, Publisher]:
         settings = self._settings
@@ -193,6 +254,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         web_bind="127.0.0.1",
     )
     layer.app = app
+    add_views(app, layer)
     app.transport = LedgerTransport(app.conf.broker_consumer, app, layer.seek_positions)
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
@@ -207,7 +269,8 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     @app.task  # type: ignore[untyped-decorator]
     async def work() -> None:
         _log.info("deciding with model version %s", watch.model.model_version)
-        await layer.pipeline.run()
+        layer.watch_over()
+        await layer.work()
 
     original_start = app.on_start
 

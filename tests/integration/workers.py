@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -56,17 +56,23 @@ class SpeedLayerUnderTest:
         self.delivered: list[Delivered] = []
         self.workers: list[subprocess.Popen[bytes]] = []
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
-        """Start one worker process; its log is ``worker-N.log`` in the test's folder."""
+    def start_worker(self, module: Sequence[str] = ("stream",), *, web: bool = False) -> subprocess.Popen[bytes]:
+        """Start one worker process; its log is ``worker-N.log`` in the test's folder.
+
+        Args:
+            module: of another worker, with its first arguments.
+            web: serve the web views, on the port of the settings.
+        """
         log = self.folder / f"worker-{len(self.workers)}.log"
+        options = ["--loop", "uvloop", "worker", "-l", "info", *([] if web else ["--without-web"])]
         with log.open("wb") as output:
-            worker = self._popen(output)
+            worker = self._popen([sys.executable, "-P", "-m", *module, *options], output)
         self.workers.append(worker)
         return worker
 
-    def _popen(self, output: BinaryIO) -> subprocess.Popen[bytes]:
+    def _popen(self, command: Sequence[str], output: BinaryIO) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "--without-web", "-l", "info"],
+            command,
             cwd=self.folder,
             env={**os.environ, **settings_environment(self.settings)},  # noqa: TID251 - a child needs the parent's
             stdout=output,

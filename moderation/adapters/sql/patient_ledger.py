@@ -47,6 +47,8 @@ class PatientLedger:
         self._pause = pause
         self._clock = clock
         self.topic, self.topic_id = ledger.topic, ledger.topic_id
+        self.is_patient = False
+        """Whether the server is away and asked again at the moment."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -98,9 +100,11 @@ class PatientLedger:
             try:
                 if broken:
                     self._ledger.reconnect()
-                return work()
+                done = work()
+                self.is_patient = False
+                return done
             except _TRANSIENT as error:
-                broken = True
+                broken = self.is_patient = True
                 if self._clock() + pause_seconds > deadline:
                     raise
                 _log.warning("PostgreSQL failed (%s); trying again", str(error).strip().split("\n")[0])

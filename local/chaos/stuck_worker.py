@@ -1,0 +1,78 @@
+"""A worker that gets stuck on purpose, once it has stored a few batches: the proof that its watchdog sees.
+
+Run as ``python -m local.chaos.stuck_worker KIND …`` with the worker's own options.
+
+frozen_consumer    the consumer hands on nothing any more, though its heartbeat goes on
+dead_coordination  the task that keeps the consumer in its group has ended
+blocked_loop       the event loop runs something that never returns
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import faust
+
+from moderation.settings import load_settings
+from stream.__main__ import new_worker
+from stream.anatomy import consumer_loop, kafka_consumer
+from stream.recorder import Recorder
+from stream.records import Decided, Published
+from stream.transport import LedgerConsumer
+
+_AFTER_BATCHES = 3
+_FOREVER_SECONDS = 86_400.0
+
+
+def frozen_consumer(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
+    """Have every further fetch wait for ever."""
+
+    async def never(*_: Any) -> Any:
+        await asyncio.sleep(_FOREVER_SECONDS)
+
+    LedgerConsumer._wait_next_records = never  # type: ignore[assignment, method-assign]
+
+
+def dead_coordination(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel the coordination task, in its own thread."""
+    consumer = kafka_consumer(app)
+    consumer_loop(app).call_soon_threadsafe(consumer._coordinator._coordination_task.cancel)  # type: ignore[union-attr]
+
+
+def blocked_loop(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
+    """Run something on the loop that does not come back."""
+    loop.call_soon_threadsafe(time.sleep, _FOREVER_SECONDS)
+
+
+KINDS: dict[str, Callable[[faust.App, asyncio.AbstractEventLoop], None]] = {
+    "frozen_consumer": frozen_consumer,
+    "dead_coordination": dead_coordination,
+    "blocked_loop": blocked_loop,
+}
+
+
+def get_stuck(kind: str, app: faust.App) -> None:
+    """Have this process get stuck after its third batch; a line of its output says when."""
+    store = Recorder.store
+    stored = [0]
+
+    def store_and_count(self: Recorder, decided: Decided) -> Published:
+        published = store(self, decided)
+        stored[0] += 1
+        if stored[0] == _AFTER_BATCHES:
+            print(f"stuck: {kind}", flush=True)  # noqa: T201 - the test reads it
+            KINDS[kind](app, app.loop)
+        return published
+
+    Recorder.store = store_and_count  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    kind = sys.argv.pop(1)
+    app = new_worker(load_settings())
+    get_stuck(kind, app)
+    app.main()

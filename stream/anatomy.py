@@ -1,0 +1,46 @@
+"""Where Faust and aiokafka keep the parts that a worker cannot do without. They are private there; a test looks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import faust
+
+CallSoon = Callable[[Callable[[], None]], object]
+
+
+def ended_parts(app: faust.App) -> tuple[str, ...]:
+    """Names of the tasks that have ended though the app runs: nothing would start them again."""
+    found = [("the Faust app", app._crashed.is_set())]
+    consumer = kafka_consumer(app)
+    if consumer is not None:
+        coordinator, fetcher = consumer._coordinator, consumer._fetcher
+        found += [
+            ("the consumer's coordination task", _is_done(getattr(coordinator, "_coordination_task", None))),
+            ("the consumer's fetch task", _is_done(getattr(fetcher, "_fetch_task", None))),
+        ]
+    for agent in app.agents.values():
+        actors = [actor.actor_task for actor in list(cast(Any, agent)._actors)]
+        found.append((f"agent {agent.name}", bool(actors) and all(_is_done(task) for task in actors)))
+    return tuple(name for name, has_ended in found if has_ended)
+
+
+def is_rebalancing(app: faust.App) -> bool:
+    """Whether an assignment is under way; before the first one, it is."""
+    return bool(app.rebalancing) or app._assignment is None
+
+
+def consumer_loop(app: faust.App) -> asyncio.AbstractEventLoop:
+    """The event loop of the consumer's own thread, which keeps the group's heartbeat."""
+    return cast(asyncio.AbstractEventLoop, cast(Any, app.consumer)._thread.thread_loop)
+
+
+def kafka_consumer(app: faust.App) -> Any | None:
+    """aiokafka's consumer; None before it has started."""
+    return cast(Any, app.consumer)._thread._consumer
+
+
+def _is_done(task: asyncio.Future[Any] | None) -> bool:
+    return task is not None and task.done()

@@ -1,0 +1,141 @@
+"""The worker's web views, on a loopback port: is it well, is it ready, what serves, how far behind, what if.
+
+GET  /health   200 while the process works; it is ended by the watchdog when it does not
+GET  /ready    200 once a model serves and partitions were assigned, else 503
+GET  /model    which version decides
+GET  /lag      records waiting, by partition, and records a second
+POST /score    {"text": "…"}: what the serving model makes of it; nothing is stored
+GET  /windows  the newest hours; ?community=NAME&most=N
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import faust
+import orjson
+from faust.web import View
+
+from moderation.contracts import MAX_BODY_CHARACTERS
+from moderation.errors import ModerationError
+from moderation.scoring import reasons_many
+from stream.decider import MOST_REASONS
+from stream.records import ServingModel
+from stream.watchdog import Progress
+
+_MOST_WINDOWS = 500
+
+
+class Seen(Protocol):
+    """What the views show of a worker."""
+
+    @property
+    def model(self) -> ServingModel | None:
+        """The model that serves; None before the first."""
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether partitions were assigned, and none are being assigned now."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far behind, how fast."""
+
+    def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
+        """The newest hours; may raise ``ModerationError``. Called in a thread."""
+
+
+def add_views(app: faust.App, seen: Seen) -> None:
+    """Add the views to the worker's web server."""
+
+    @app.page("/health", name="health")
+    async def health(view: View, request: Any) -> Any:
+        return view.json({"status": "ok"})
+
+    @app.page("/ready", name="ready")
+    async def ready(view: View, request: Any) -> Any:
+        missing = [
+            name for name, there in (("model", seen.model is not None), ("partitions", seen.is_assigned)) if not there
+        ]
+        return view.json({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+
+    @app.page("/model", name="model")
+    async def model(view: View, request: Any) -> Any:
+        serving = seen.model
+        if serving is None:
+            return view.error(503, "no model serves yet")
+        stamp = serving.stamp
+        return view.json(
+            {
+                "model_version": stamp.model_version,
+                "policy_version": stamp.policy_version,
+                "kernel_version": stamp.kernel_version,
+                "review_ppm": serving.policy.review_ppm,
+                "remove_ppm": serving.policy.remove_ppm,
+            }
+        )
+
+    @app.page("/lag", name="lag")
+    async def lag(view: View, request: Any) -> Any:
+        progress = seen.progress
+        return view.json(
+            {
+                "lag": {str(partition): count for partition, count in sorted(progress.lag.items())},
+                "records": sum(progress.lag.values()),
+                "per_second": round(progress.per_second, 1),
+            }
+        )
+
+    @app.page("/windows", name="windows")
+    async def windows(view: View, request: Any) -> Any:
+        try:
+            most = int(request.query.get("most", "24"))
+        except ValueError:
+            most = 0
+        if not 1 <= most <= _MOST_WINDOWS:
+            return view.error(400, f"most must be a whole number from 1 to {_MOST_WINDOWS}")
+        community = request.query.get("community")
+        try:
+            return view.json({"windows": await _in_thread(lambda: seen.windows(community, most))})
+        except ModerationError as error:
+            return view.error(503, str(error))
+
+    @app.page("/score", name="score")
+    class Score(View):
+        """What if."""
+
+        async def post(self, request: Any, **_: Any) -> Any:
+            """Score one text with the model that serves."""
+            serving = seen.model
+            if serving is None:
+                return self.error(503, "no model serves yet")
+            text = _text(await request.read())
+            if text is None:
+                return self.error(400, f'send {{"text": "…"}} of at most {MAX_BODY_CHARACTERS} characters')
+            return self.json(await _in_thread(lambda: _what_if(serving, text)))
+
+
+def _text(body: bytes) -> str | None:
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    text = fields.get("text") if isinstance(fields, dict) else None
+    return text if isinstance(text, str) and len(text) <= MAX_BODY_CHARACTERS else None
+
+
+def _what_if(serving: ServingModel, text: str) -> dict[str, Any]:
+    score_ppm = serving.kernel.score_one(text)
+    return {
+        "score_ppm": score_ppm,
+        "verdict": serving.policy.verdict(score_ppm),
+        "reasons": reasons_many(serving.kernel, [text], MOST_REASONS)[0],
+        "model_version": serving.model_version,
+        "policy_version": serving.policy.policy_version,
+    }
+
+
+async def _in_thread(work: Callable[[], Any]) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -1,0 +1,191 @@
+"""Never stuck: a thread that compares progress with lag, and ends the process when a part of it will never go on.
+
+Faust's own detector only logs, and its consumer keeps its heartbeat while nothing is consumed: to the group a worker
+that is stuck looks healthy. So a thread of its own asks the broker, over its own connection, where the topic ends, and
+holds it against what is stored. Whatever it finds ends the process; the supervisor starts another, the group gives
+that one the partitions, and the ledger says where to go on.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from moderation.errors import WorkerStuck
+
+STALLED_SECONDS = 20.0
+"""Records wait, and none was stored for so long."""
+REBALANCING_SECONDS = 30.0
+"""An assignment has not come about; a group of live members needs a few seconds."""
+FROZEN_SECONDS = 15.0
+"""An event loop did not answer."""
+HELD_SECONDS = 40.0
+"""Not even this thread could run: native code holds the interpreter. A timer outside the interpreter ends that."""
+_POLL_SECONDS = 1.0
+_SUSPENDED_SECONDS = 6.0
+_RATE_SECONDS = 10.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What can be seen of a worker at one moment.
+
+    Attributes:
+        stored: first offset not yet stored, by own partition.
+        rebalancing: whether an assignment is under way.
+        patient: whether the ledger is away and being tried again, for a bounded time.
+        ended: names of parts that a worker cannot do without and that have ended.
+    """
+
+    stored: Mapping[int, int]
+    rebalancing: bool = False
+    patient: bool = False
+    ended: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far behind, how fast.
+
+    Attributes:
+        lag: records not stored yet, by own partition; empty while the broker does not answer.
+        per_second: records stored a second, over the last ten seconds.
+    """
+
+    lag: Mapping[int, int]
+    per_second: float
+
+
+class Judge:
+    """Decides from what was seen whether a worker is stuck. Plain: time is handed in; ``begin_anew`` comes first."""
+
+    def __init__(self) -> None:
+        self._stored: Mapping[int, int] = {}
+        self._moved_at = 0.0
+        self._assigned_at = 0.0
+        self._heard_at: dict[str, float] = {}
+        self._history: deque[tuple[float, int]] = deque()
+        self._total = 0
+        self.progress = Progress({}, 0.0)
+
+    def begin_anew(self, loops: Iterable[str], now: float) -> None:
+        """Start every clock again."""
+        self._moved_at = self._assigned_at = now
+        self._heard_at = dict.fromkeys(loops, now)
+
+    def hear(self, loop: str, now: float) -> None:
+        """Note that an event loop answered."""
+        self._heard_at[loop] = now
+
+    def look(self, vitals: Vitals, ends: Mapping[int, int] | None, now: float) -> str | None:
+        """Judge.
+
+        Args:
+            vitals: of this moment.
+            ends: where the own partitions end; None when the broker does not answer.
+            now: monotonic seconds.
+
+        Returns:
+            Why the worker is stuck; None when it is not.
+        """
+        self._note_progress(vitals, ends, now)
+        if vitals.ended:
+            return f"{', '.join(vitals.ended)} ended"
+        for loop, heard_at in self._heard_at.items():
+            if now - heard_at > FROZEN_SECONDS:
+                return f"{loop} has not answered for {now - heard_at:.0f} s"
+        if not vitals.rebalancing or vitals.patient:
+            self._assigned_at = now
+        if now - self._assigned_at > REBALANCING_SECONDS:
+            return f"no assignment has come about for {now - self._assigned_at:.0f} s"
+        behind = sum(self.progress.lag.values())
+        if behind and now - self._moved_at > STALLED_SECONDS:
+            return f"{behind} records wait, and none was stored for {now - self._moved_at:.0f} s"
+        return None
+
+    def _note_progress(self, vitals: Vitals, ends: Mapping[int, int] | None, now: float) -> None:
+        behind = {p: max(0, end - vitals.stored[p]) for p, end in (ends or {}).items() if p in vitals.stored}
+        gained = sum(max(0, at - self._stored[p]) for p, at in vitals.stored.items() if p in self._stored)
+        # Waiting for nothing, for the broker, for the ledger or for an assignment is not standing still.
+        if gained or not any(behind.values()) or vitals.patient or vitals.rebalancing:
+            self._moved_at = now
+        self._stored = vitals.stored
+        self._total += gained
+        self._history.append((now, self._total))
+        while now - self._history[0][0] > _RATE_SECONDS:
+            self._history.popleft()
+        began, total = self._history[0]
+        self.progress = Progress(behind, (self._total - total) / (now - began) if now > began else 0.0)
+
+
+class Watchdog:
+    """The thread.
+
+    Args:
+        vitals: looks at the worker; cheap, and called from this thread.
+        ends: asks the broker where partitions end, over a connection of its own; None when it does not answer.
+        loops: by name, how to have an event loop call something soon.
+        leave: ends the process.
+        on_progress: told how far behind the worker is, once a second.
+    """
+
+    def __init__(
+        self,
+        vitals: Callable[[], Vitals],
+        ends: Callable[[tuple[int, ...]], Mapping[int, int] | None],
+        loops: Mapping[str, Callable[[Callable[[], None]], object]],
+        leave: Callable[[BaseException], object],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._vitals = vitals
+        self._ends = ends
+        self._loops = loops
+        self._leave = leave
+        self._on_progress = on_progress
+        self._judge = Judge()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+
+    @property
+    def progress(self) -> Progress:
+        """How far behind the worker was when last looked at."""
+        return self._judge.progress
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stop.set()
+        faulthandler.cancel_dump_traceback_later()
+
+    def _run(self) -> None:
+        looked_at = -_SUSPENDED_SECONDS
+        while not self._stop.wait(_POLL_SECONDS):
+            faulthandler.dump_traceback_later(HELD_SECONDS, exit=True)
+            if time.monotonic() - looked_at > _SUSPENDED_SECONDS:
+                # The process begins, or was suspended as a whole: the time that passed says nothing about its parts.
+                self._judge.begin_anew(self._loops, time.monotonic())
+            try:
+                self._look()
+                looked_at = time.monotonic()
+            except Exception:
+                # A defect of the watch must not end it silently; the log says why, and it looks again.
+                _log.exception("the watchdog failed to look")
+
+    def _look(self) -> None:
+        for name, call_soon in self._loops.items():
+            call_soon(lambda name=name: self._judge.hear(name, time.monotonic()))  # type: ignore[misc]
+        vitals = self._vitals()
+        ends = self._ends(tuple(sorted(vitals.stored)))
+        reason = self._judge.look(vitals, ends, time.monotonic())
+        self._on_progress(self._judge.progress)
+        if reason is not None and not self._stop.is_set():
+            self._leave(WorkerStuck("worker", reason, "It is started again and goes on where the ledger stands."))

@@ -1,0 +1,109 @@
+"""What a worker shows of itself: web views, metrics, logs."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from local.ports import any_free_port
+from local.waiting import wait_until
+from tests.integration.workers import SpeedLayerUnderTest, comments
+
+
+def ask(url: str, body: bytes | None = None) -> tuple[int, Any]:
+    """Status and JSON of an answer; 0 while nobody listens."""
+    request = urllib.request.Request(url, data=body)  # noqa: S310 - loopback
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.loads(error.read() or b"null")
+    except urllib.error.URLError:
+        return 0, None
+
+
+@pytest.fixture
+def watched(layer: SpeedLayerUnderTest) -> str:
+    """A worker with views that has decided 200 comments; the address of the views."""
+    web, metrics = any_free_port(), any_free_port()
+    layer.settings = layer.settings.model_copy(update={"worker_web_port": web, "metrics_port": metrics})
+    layer.start_worker(web=True)
+    layer.produce(comments(200))
+    layer.wait_accounted(200)
+    return f"http://127.0.0.1:{web}"
+
+
+def test_the_views_say_what_serves_how_far_behind_it_is_and_what_if(layer: SpeedLayerUnderTest, watched: str) -> None:
+    assert ask(f"{watched}/health") == (200, {"status": "ok"})
+    wait_until(lambda: ask(f"{watched}/ready")[0] == 200, seconds=30, description="readiness")
+    assert ask(f"{watched}/model")[1]["model_version"] == "1"
+    wait_until(lambda: ask(f"{watched}/lag")[1]["records"] == 0, seconds=30, description="no lag")
+    status, scored = ask(f"{watched}/score", b'{"text": "you idiot!!! 7"}')
+    assert status == 200
+    assert 0 <= scored["score_ppm"] <= 1_000_000
+    assert scored.keys() == {"score_ppm", "verdict", "reasons", "model_version", "policy_version"}
+    assert ask(f"{watched}/score", b"nonsense")[0] == 400
+    assert ask(f"{watched}/score", json.dumps({"text": "x" * 40_001}).encode())[0] == 400
+    status, found = ask(f"{watched}/windows?community=science")
+    assert status == 200
+    assert sum(window["comments"] for window in found["windows"]) == 100
+    assert ask(f"{watched}/windows?most=0")[0] == 400
+    assert layer.accounted() == 200
+
+
+def metrics(layer: SpeedLayerUnderTest) -> dict[str, float]:
+    """What Prometheus would read."""
+    url = f"http://127.0.0.1:{layer.settings.metrics_port}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line[0] != "#"}
+
+
+def test_metrics_count_what_the_ledger_holds(layer: SpeedLayerUnderTest, watched: str) -> None:
+    def is_looked_at() -> bool:
+        return 'moderation_lag_records{partition="0"}' in metrics(layer)
+
+    wait_until(is_looked_at, seconds=30, description="the watchdog's first look")
+    values = metrics(layer)
+    assert values['moderation_decisions_total{fate="counted"}'] == 200
+    assert sum(value for name, value in values.items() if name.startswith("moderation_verdicts_total")) == 200
+    assert values['moderation_commit_latency_seconds_bucket{le="+Inf"}'] == 200
+    assert values["moderation_fence_losses_total"] == 0
+    for name in ("stage_seconds_count", "batch_records_count", "watermark_delay_seconds"):
+        assert any(found.startswith(f"moderation_{name}") for found in values), name
+
+
+def test_logs_are_json_lines_without_a_comments_text(layer: SpeedLayerUnderTest) -> None:
+    secret = "unmistakable-words-of-a-comment"
+    layer.settings = layer.settings.model_copy(update={"log_level": "debug", "dead_letter_run": 5})
+    worker = layer.start_worker()
+    good = json.loads(comments(1)[0][1])
+    bodies = [
+        json.dumps({**good, "comment_id": "a", "body": f"{secret} you idiot!!!"}),
+        json.dumps({**good, "comment_id": "b", "body": secret, "event_time_us": "no time"}),
+        secret,
+    ]
+    layer.produce([("k", body.encode()) for body in bodies])
+    layer.produce([("k", secret.encode())] * 6)
+    assert worker.wait(60) == 78
+    lines = (layer.folder / "worker-0.log").read_text().splitlines()
+    assert secret not in "\n".join(lines)
+    parsed = [json.loads(line) for line in lines if line.startswith("{")]
+    assert len(parsed) > 5
+    assert all({"event", "level", "logger", "timestamp"} <= line.keys() for line in parsed)
+    assert any("unreadable records in a row" in str(line["event"]) for line in parsed)
+
+
+def test_a_lone_comment_on_an_idle_stream_waits_for_no_company(layer: SpeedLayerUnderTest, watched: str) -> None:
+    # The budget is generous; `moderation bench stream` measures what it takes.
+    within = 'moderation_commit_latency_seconds_bucket{le="1.0"}'
+    before = metrics(layer)[within]
+    for number in range(10):
+        layer.produce(comments(1, start=1_000 + number))
+        layer.wait_accounted(201 + number, seconds=10)
+    wait_until(lambda: metrics(layer)[within] == before + 10, seconds=5, description="ten lone comments in a second")

@@ -1,0 +1,36 @@
+"""A worker that gets stuck, in each way seen in the wild, is replaced in under a minute, and nothing is lost."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from local.chaos.stuck_worker import KINDS
+from local.waiting import wait_until
+from stream.exit_codes import RESTART
+from tests.integration.workers import SpeedLayerUnderTest, comments
+
+pytestmark = pytest.mark.long
+_SECONDS = 60.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_stuck_worker_is_replaced_within_a_minute_and_nothing_is_lost(kind: str, layer: SpeedLayerUnderTest) -> None:
+    stuck = layer.start_worker(("local.chaos.stuck_worker", kind))
+    log = layer.folder / "worker-0.log"
+    sent = 0
+
+    def is_stuck() -> bool:
+        nonlocal sent
+        sent += layer.produce(comments(50, start=sent))
+        return f"stuck: {kind}" in log.read_text()
+
+    wait_until(is_stuck, seconds=60, description="the worker that gets stuck")
+    began = time.monotonic()
+    sent += layer.produce(comments(1_000, start=sent))
+    assert stuck.wait(_SECONDS) == RESTART, log.read_text()[-2_000:]
+    layer.start_worker()
+    layer.wait_accounted(sent, seconds=_SECONDS)
+    assert time.monotonic() - began < _SECONDS
+    assert layer.comparison().is_exact

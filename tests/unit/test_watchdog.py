@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+
+from stream.watchdog import FROZEN_SECONDS, REBALANCING_SECONDS, STALLED_SECONDS, Judge, Vitals
+
+LOOP = "the event loop"
+
+
+def judge_after(seconds: int, vitals: Vitals, ends: dict[int, int] | None, heard: bool = True) -> str | None:
+    """What a judge says that looked every second at a worker that stays as it is."""
+    judge = Judge()
+    judge.begin_anew([LOOP], 0.0)
+    reason = None
+    for second in range(seconds + 1):
+        if heard:
+            judge.hear(LOOP, float(second))
+        reason = judge.look(vitals, ends, float(second))
+    return reason
+
+
+def test_a_worker_that_stores_nothing_while_records_wait_is_stuck() -> None:
+    assert judge_after(round(STALLED_SECONDS), Vitals({0: 10}), {0: 11}) is None
+    reason = judge_after(round(STALLED_SECONDS) + 2, Vitals({0: 10}), {0: 11})
+    assert reason is not None
+    assert "1 records wait" in reason
+
+
+@pytest.mark.parametrize(
+    ("vitals", "ends"),
+    [
+        (Vitals({0: 10}), {0: 10}),
+        (Vitals({0: 10}), None),
+        (Vitals({0: 10}, patient=True), {0: 99}),
+        (Vitals({0: 10}, patient=True, rebalancing=True), {0: 99}),
+        (Vitals({}), {0: 99}),
+    ],
+    ids=["no lag", "broker away", "database away", "database away at an assignment", "no partitions"],
+)
+def test_waiting_for_something_that_is_not_there_is_not_being_stuck(
+    vitals: Vitals, ends: dict[int, int] | None
+) -> None:
+    assert judge_after(600, vitals, ends) is None
+
+
+def test_a_worker_that_moves_is_not_stuck_however_far_behind() -> None:
+    judge = Judge()
+    judge.begin_anew([LOOP], 0.0)
+    for second in range(300):
+        judge.hear(LOOP, float(second))
+        stored = second // 15  # slower than anything seen, but it moves
+        assert judge.look(Vitals({0: stored}), {0: 1_000_000}, float(second)) is None
+    assert judge.progress.lag == {0: 1_000_000 - stored}
+
+
+def test_a_worker_that_moves_one_partition_of_two_is_not_stuck() -> None:
+    judge = Judge()
+    judge.begin_anew([LOOP], 0.0)
+    for second in range(120):
+        judge.hear(LOOP, float(second))
+        assert judge.look(Vitals({0: second, 1: 0}), {0: second, 1: 5}, float(second)) is None
+
+
+def test_a_loop_that_does_not_answer_is_named() -> None:
+    reason = judge_after(round(FROZEN_SECONDS) + 1, Vitals({0: 10}), {0: 10}, heard=False)
+    assert reason is not None
+    assert LOOP in reason
+
+
+def test_an_assignment_that_never_comes_about_is_seen() -> None:
+    assert judge_after(round(REBALANCING_SECONDS), Vitals({}, rebalancing=True), {}) is None
+    reason = judge_after(round(REBALANCING_SECONDS) + 1, Vitals({}, rebalancing=True), {})
+    assert reason is not None
+    assert "assignment" in reason
+
+
+def test_a_part_that_ended_is_named_at_once() -> None:
+    assert judge_after(0, Vitals({0: 1}, ended=("agent decide",)), {0: 1}) == "agent decide ended"
+
+
+def test_the_rate_is_of_the_last_ten_seconds() -> None:
+    judge = Judge()
+    judge.begin_anew([LOOP], 0.0)
+    for second in range(60):
+        judge.hear(LOOP, float(second))
+        judge.look(Vitals({0: 0 if second < 30 else 100 * (second - 30)}), {0: 10_000}, float(second))
+    assert judge.progress.per_second == pytest.approx(100)
+
+
+def test_begin_anew_forgets_the_time_a_process_was_suspended() -> None:
+    judge = Judge()
+    judge.begin_anew([LOOP], 0.0)
+    assert judge.look(Vitals({0: 10}), {0: 11}, 0.0) is None
+    judge.begin_anew([LOOP], 1_000.0)
+    assert judge.look(Vitals({0: 10}), {0: 11}, 1_000.0) is None
