@@ -60,14 +60,15 @@ def bench_stream(
 
     check_packages()
     from local import stack
-    from local.bench.stream.run import Plan, StreamBench
+    from local.bench.stream.run import Bench, Plan, StreamBench
     from local.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
     plan = Plan(comments, rounds, latency_seconds, tuple(only or ()))
     try:
         with progress.status("starting") as status:
-            figures = StreamBench(layout, _labelled(csv), plan, status.update).run()
+            rows = _labelled(csv)
+            figures = StreamBench(Bench(layout, rows, status.update), rows, plan, status.update).run()
     finally:
         stack.down(layout, purge=True)
     figures["settings"]["source"] = "generator" if csv is None else csv.name
@@ -80,6 +81,38 @@ def bench_stream(
     console.print(table)
     for load, found in figures.get("latency", {}).items():
         console.print(f"latency at {load} % load: p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms")
+
+
+@bench.command("soak")
+def bench_soak(
+    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
+    comments: Annotated[int, typer.Option(min=10_000, help="How many go through.")] = 5_000_000,
+    plot: Annotated[Path | None, typer.Option(help="Draw resident memory over comments into this PNG.")] = None,
+    data_folder: Annotated[Path, typer.Option(help="Of the stack it runs on; emptied first.")] = Path("var/bench"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Send millions of comments through one worker and watch its memory."""
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+    from local.bench.stream.run import Bench
+    from local.bench.stream.soak import soak
+    from local.layout import StackLayout
+
+    layout = StackLayout(data_folder.resolve())
+    try:
+        with progress.status("starting") as status:
+            rows = _labelled(csv)
+            figures = soak(Bench(layout, rows, status.update), rows, comments, plot, status.update)
+    finally:
+        stack.down(layout, purge=True)
+    figures["settings"]["source"] = "generator" if csv is None else csv.name
+    if as_json:
+        print_json(figures)
+        return
+    console.print(f"{figures['records']:,} comments at {figures['per_s']:,} a second")
+    console.print(f"resident memory grows by {figures['rss_growth_per_million'] / 1e6:,.1f} MB per million")
 
 
 def _labelled(csv: Path | None, comments: int = 10_000) -> list[LabelledComment]:

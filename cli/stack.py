@@ -46,13 +46,16 @@ def status(
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show every part of the stack: its state, address and log."""
+    """Show every part of the stack, its state, address and log, and how fast the worker is and how far behind."""
     from local.packages import check_packages
 
     check_packages()
     from local import stack
+    from local.worker import WORKER, progress_of
 
     parts = stack.status(_layout(data_folder))
+    worker = next((part for part in parts if part.name == WORKER and part.state == "running"), None)
+    behind = progress_of(worker.address) if worker is not None else None
     if as_json:
         shown = [
             {
@@ -67,7 +70,7 @@ def status(
             }
             for part in parts
         ]
-        print_json({"parts": shown})
+        print_json({"parts": shown, "worker": behind})
         return
     if not parts:
         console.print("the stack is down; `moderation up` starts it")
@@ -81,6 +84,8 @@ def status(
             part.name, state, part.address, f"{part.uptime_seconds:.0f} s", str(part.restarts), _short(part.log)
         )
     console.print(table)
+    if behind is not None:
+        console.print(f"worker: {behind['per_second']:,.0f} records a second, {behind['records']:,} waiting")
 
 
 def start(data_folder: Path) -> StackInfo:

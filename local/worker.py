@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import sys
+import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 from sqlalchemy import create_engine
@@ -21,6 +24,7 @@ from stream.exit_codes import REFUSED
 
 WORKER = "worker"
 METRICS = "worker-metrics"
+_ANSWER_SECONDS = 2.0
 WORKER_PORTS = {WORKER: 6066, METRICS: 6067}
 
 
@@ -95,6 +99,16 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
         stop_seconds=30.0,
         no_restart_codes=frozenset({REFUSED}),
     )
+
+
+def progress_of(address: str) -> dict[str, Any] | None:
+    """What a worker's ``/lag`` says: ``lag`` by partition, ``records`` in all, ``per_second``; None if it is silent."""
+    try:
+        with urllib.request.urlopen(f"{address}/lag", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
+            found: dict[str, Any] = json.loads(answer.read())
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def _folder(path: Path) -> Path:

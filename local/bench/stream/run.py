@@ -51,30 +51,55 @@ class Plan:
     contenders: tuple[str, ...] = ()
 
 
-class StreamBench:
-    """A stack of its own with a model and a full topic.
+class Bench:
+    """A stack of its own with a model.
 
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
-        rows: labelled comments: texts to send, and a model from them.
+        rows: labelled comments to make models from.
+        say: told what begins.
+    """
+
+    def __init__(self, layout: StackLayout, rows: Sequence[LabelledComment], say: Say) -> None:
+        self.layout = layout
+        stack.down(layout, purge=True)
+        say("bringing the stack up")
+        self.info = stack.up(layout)
+        self.bootstrap = self.info.kafka_bootstrap
+        self.folder = layout.demo / "bench"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        say("training the models")
+        settings = stack_settings(layout, self.info)
+        labelled = [(row.comment, row.removed) for row in rows]
+        train_to_folder(labelled, self.folder / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
+        register(self.folder / "model", settings, "for the bench")
+        talk = talk_design.fit([row.comment.body for row in rows], [int(row.removed) for row in rows])
+        skops.io.dump(talk, self.folder / "talk.skops")
+
+    @property
+    def server_pids(self) -> list[int]:
+        """Process ids of broker and database."""
+        return [part.pid for part in stack.status(self.layout) if part.name in ("kafka", "postgres")]
+
+
+class StreamBench:
+    """The contenders on a full topic.
+
+    Args:
+        bench: a stack with a model.
+        rows: labelled comments: texts to send.
         plan: what is measured.
         say: told what begins.
     """
 
-    def __init__(self, layout: StackLayout, rows: Sequence[LabelledComment], plan: Plan, say: Say) -> None:
-        self._layout = layout
+    def __init__(self, bench: Bench, rows: Sequence[LabelledComment], plan: Plan, say: Say) -> None:
+        self._layout, self._info, self._folder = bench.layout, bench.info, bench.folder
+        self._bootstrap = bench.bootstrap
+        self._servers = bench.server_pids
         self._plan = plan
         self._say = say
-        stack.down(layout, purge=True)
-        say("bringing the stack up")
-        self._info = stack.up(layout)
-        self._bootstrap = self._info.kafka_bootstrap
         self._ends = Ends(self._bootstrap)
-        self._servers = [part.pid for part in stack.status(layout) if part.name in ("kafka", "postgres")]
         self._corpus = Corpus([row.comment.body for row in rows])
-        self._folder = layout.demo / "bench"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._train(rows)
         self._contenders: dict[str, Callable[[str], Rate]] = {
             "worker": lambda name: self._workers(name, 1),
             "worker2": lambda name: self._workers(name, 2),
@@ -123,15 +148,6 @@ class StreamBench:
             figures["latency"] = self._latency(figures["worker_per_s"])
         figures["settings"] = self._settings()
         return figures
-
-    def _train(self, rows: Sequence[LabelledComment]) -> None:
-        self._say("training the models")
-        settings = stack_settings(self._layout, self._info)
-        labelled = [(row.comment, row.removed) for row in rows]
-        train_to_folder(labelled, self._folder / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
-        register(self._folder / "model", settings, "for the bench")
-        talk = talk_design.fit([row.comment.body for row in rows], [int(row.removed) for row in rows])
-        skops.io.dump(talk, self._folder / "talk.skops")
 
     def _options(self, name: str, prefix: str) -> dict[str, str]:
         return {"bootstrap": self._bootstrap, "topic": PREFIX + "comments", "prefix": prefix, "group": name}

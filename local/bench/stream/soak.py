@@ -1,0 +1,118 @@
+"""Millions of comments through one worker: its resident memory and its rate over time, and a picture of both."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from local.bench.stream import worker
+from local.bench.stream.contenders import Ends, running
+from local.bench.stream.corpus import Corpus, Sender
+from local.bench.stream.run import Bench, Say
+from moderation.adapters.topics import TOPICS, ensure_topics
+from moderation.errors import StackError
+from moderation.sources.history import LabelledComment
+
+PREFIX = "soak-"
+_SAMPLE_SECONDS = 2.0
+_AHEAD = 150_000
+_FLAT_FROM = 1_000_000
+_SILENCE_SECONDS = 120.0
+
+
+def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Path | None, say: Say) -> dict[str, Any]:
+    """Send and decide.
+
+    Args:
+        bench: a stack with a model.
+        rows: what the comments' texts are made from.
+        comments: how many.
+        plot: where to draw; None for no picture.
+        say: told how far it is.
+
+    Returns:
+        ``records``, ``seconds``, ``per_s``, resident memory in bytes when the first million was done, at most after
+        it, at the end, the growth per million after it, and the samples: records, bytes.
+
+    Raises:
+        StackError: nothing is decided for two minutes.
+    """
+    corpus = Corpus([row.comment.body for row in rows])
+    ensure_topics(bench.bootstrap, TOPICS, prefix=PREFIX)
+    ends, samples = Ends(bench.bootstrap), []
+    texts = bench.folder / "texts.json"
+    texts.write_text(json.dumps(corpus.texts))
+    options = {"bootstrap": bench.bootstrap, "prefix": PREFIX, "count": comments, "texts": str(texts)}
+    feeding = [sys.executable, "-P", "-m", "local.bench.stream.soak", json.dumps(options)]
+    with (
+        worker.ledger_of(bench.layout, bench.info, PREFIX, "soak") as settings,
+        running([feeding], {}, bench.folder / "soak-feeder"),
+        running([worker.COMMAND], worker.environment(settings), bench.folder / "soak") as own,
+    ):
+        began = moved = time.monotonic()
+        done = 0
+        while done < comments:
+            time.sleep(_SAMPLE_SECONDS)
+            before, done = done, ends.total(PREFIX + "decisions")
+            if done > before:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > _SILENCE_SECONDS:
+                raise StackError("the worker", f"it decided nothing for {_SILENCE_SECONDS:.0f} s", "See its log.")
+            samples.append((done, own[0].memory_info().rss))
+            say(f"{done:,} of {comments:,} comments, {samples[-1][1] / 1e6:,.0f} MB")
+        seconds = time.monotonic() - began
+    ends.close()
+    if plot is not None:
+        _draw(plot, samples)
+    after = [(count, size) for count, size in samples if count >= min(_FLAT_FROM, comments // 2)]
+    return {
+        "records": done,
+        "seconds": round(seconds, 1),
+        "per_s": round(done / seconds),
+        "rss_bytes_after_first_million": after[0][1],
+        "rss_bytes_most_after": max(size for _, size in after),
+        "rss_bytes_at_end": after[-1][1],
+        "rss_growth_per_million": round(_slope(after) * 1e6),
+        "samples": samples[:: max(1, len(samples) // 100)],
+        "settings": corpus.describe(),
+    }
+
+
+def feed(bootstrap: str, prefix: str, count: int, corpus: Corpus) -> None:
+    """Send comments, never far ahead of what is decided, so that the topic does not outgrow the disk's cache."""
+    sender, ends = Sender(bootstrap, prefix + "comments"), Ends(bootstrap)
+    began_us = time.time_ns() // 1_000
+    for number in range(count):
+        if number % 10_000 == 0:
+            while number - ends.total(prefix + "decisions") > _AHEAD:
+                sender.poll(0.1)
+        sender.send(corpus.comment(number, began_us + number * 100))
+    sender.close()
+
+
+def _slope(samples: Sequence[tuple[int, int]]) -> float:
+    """Bytes per record, by least squares."""
+    import numpy as np
+
+    counts, sizes = zip(*samples, strict=True)
+    return float(np.polyfit(counts, sizes, 1)[0]) if len(samples) > 1 else 0.0
+
+
+def _draw(path: Path, samples: Sequence[tuple[int, int]]) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([count / 1e6 for count, _ in samples], [size / 1e6 for _, size in samples])
+    axes.set(xlabel="million comments decided", ylabel="resident memory, MB", ylim=(0, None))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, metadata={"Software": ""})
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.argv[1])
+    feed(given["bootstrap"], given["prefix"], given["count"], Corpus(json.loads(Path(given["texts"]).read_text())))

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import orjson
+
+from moderation.adapters.sql.batch import DecisionRow, Stamp
+from moderation.contracts import Decision, Fate, Verdict
+from stream.publisher import decision_fields
+
+
+def test_what_is_published_is_the_contract_field_by_field() -> None:
+    row = DecisionRow(2, 7, 1, 'c"1', "science", 5, b"", 640_000, Verdict.REVIEW, Fate.LATE, ["you"])
+    decision = Decision("comments", "id", 2, 7, 'c"1', "science", 5, 640_000, Verdict.REVIEW, "3", "p", Fate.LATE)
+    assert orjson.dumps(decision_fields("comments", "id", row, Stamp("3", "p", "1"))) == orjson.dumps(decision)
