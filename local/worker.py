@@ -86,8 +86,7 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
         migrate(engine)
         engine.dispose()
 
-    level = settings.log_level.replace("warning", "warn")  # as Faust names it
-    options = ("--loop", "uvloop", "worker", "--loglevel", level, *(() if web else ("--without-web",)))
+    options = ("--loop", "uvloop", "worker", *(() if web else ("--without-web",)))
     return Program(
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),

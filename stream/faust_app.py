@@ -31,6 +31,6 @@ def new_app(name: str, settings: Settings, folder: str, **options: Any) -> faust
         topic_allow_declare=False,
         topic_disable_leader=True,
         table_standby_replicas=0,
-        logging_config=logging_config(),
+        logging_config=logging_config(settings.log_level),
         **options,
     )

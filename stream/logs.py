@@ -7,8 +7,12 @@ from typing import Any
 import structlog
 
 
-def logging_config() -> dict[str, Any]:
-    """For Faust, which sets the level of the root logger itself."""
+def logging_config(level: str) -> dict[str, Any]:
+    """For Faust, whose own ``--loglevel`` then has no say.
+
+    Args:
+        level: the least severe one written.
+    """
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -30,5 +34,5 @@ def logging_config() -> dict[str, Any]:
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-        "root": {"handlers": ["stderr"]},
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
     }

@@ -27,6 +27,7 @@ FROZEN_SECONDS = 15.0
 HELD_SECONDS = 40.0
 """Not even this thread could run: native code holds the interpreter. A timer outside the interpreter ends that."""
 _POLL_SECONDS = 1.0
+_STDERR = 2  # by number: Faust puts a logger in its place
 _SUSPENDED_SECONDS = 6.0
 _RATE_SECONDS = 10.0
 _log = logging.getLogger(__name__)
@@ -169,11 +170,11 @@ class Watchdog:
     def _run(self) -> None:
         looked_at = -_SUSPENDED_SECONDS
         while not self._stop.wait(_POLL_SECONDS):
-            faulthandler.dump_traceback_later(HELD_SECONDS, exit=True)
             if time.monotonic() - looked_at > _SUSPENDED_SECONDS:
                 # The process begins, or was suspended as a whole: the time that passed says nothing about its parts.
                 self._judge.begin_anew(self._loops, time.monotonic())
             try:
+                faulthandler.dump_traceback_later(HELD_SECONDS, exit=True, file=_STDERR)
                 self._look()
                 looked_at = time.monotonic()
             except Exception:

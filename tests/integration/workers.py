@@ -64,7 +64,7 @@ class SpeedLayerUnderTest:
             web: serve the web views, on the port of the settings.
         """
         log = self.folder / f"worker-{len(self.workers)}.log"
-        options = ["--loop", "uvloop", "worker", "-l", "info", *([] if web else ["--without-web"])]
+        options = ["--loop", "uvloop", "worker", *([] if web else ["--without-web"])]
         with log.open("wb") as output:
             worker = self._popen([sys.executable, "-P", "-m", *module, *options], output)
         self.workers.append(worker)

@@ -17,7 +17,7 @@ from local.worker import settings_environment, stack_settings
 from moderation.adapters.sql.migrate import migrate
 from moderation.settings import Settings
 
-COMMAND = [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "--without-web", "-l", "warn"]
+COMMAND = [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "--without-web"]
 
 
 @contextmanager
@@ -45,6 +45,7 @@ def ledger_of(layout: StackLayout, info: StackInfo, prefix: str, name: str) -> I
                 "database_url": SecretStr(url),
                 "consumer_group": name,
                 "metrics_port": 0,
+                "log_level": "warning",
                 "state_folder": layout.state / name,
             }
         )
