@@ -12,6 +12,7 @@ from moderation.errors import ModerationError
 from moderation.settings import Settings, load_settings
 from stream.exit_codes import REFUSED
 from stream.fault_points import FaultPoints
+from stream.logs import faust_level
 from stream.model_watch import ModelWatch
 from stream.records import ServingModel
 from stream.source.command import main as source
@@ -23,7 +24,9 @@ def main() -> None:
     if sys.argv[1:2] == ["source"]:
         source(sys.argv[2:])
         return
-    new_worker(load_settings()).main()
+    settings = load_settings()
+    sys.argv += ["--loglevel", faust_level(settings.log_level)]
+    new_worker(settings).main()
 
 
 def new_worker(settings: Settings) -> faust.App:

@@ -8,7 +8,7 @@ import structlog
 
 
 def logging_config(level: str) -> dict[str, Any]:
-    """For Faust, whose own ``--loglevel`` then has no say.
+    """For Faust, which holds the handler to its own ``--loglevel`` besides; see :func:`faust_level`.
 
     Args:
         level: the least severe one written.
@@ -36,3 +36,8 @@ def logging_config(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"level": level.upper(), "handlers": ["stderr"]},
     }
+
+
+def faust_level(level: str) -> str:
+    """A level as Faust's command line names it."""
+    return "warn" if level == "warning" else level

@@ -20,6 +20,7 @@ import faust
 from moderation.settings import load_settings
 from stream.__main__ import new_worker
 from stream.anatomy import consumer_loop, kafka_consumer
+from stream.logs import faust_level
 from stream.recorder import Recorder
 from stream.records import Decided, Published
 from stream.transport import LedgerConsumer
@@ -73,6 +74,8 @@ def get_stuck(kind: str, app: faust.App) -> None:
 
 if __name__ == "__main__":
     kind = sys.argv.pop(1)
-    app = new_worker(load_settings())
+    settings = load_settings()
+    sys.argv += ["--loglevel", faust_level(settings.log_level)]
+    app = new_worker(settings)
     get_stuck(kind, app)
     app.main()
