@@ -10,7 +10,6 @@ under load. At most one batch is being stored and one being published; nothing i
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
@@ -20,14 +19,13 @@ from moderation.contracts import REPLAY_OF
 from stream import metrics
 from stream.decider import Decider
 from stream.exit_codes import leave
+from stream.pending import Acknowledge, Pending, Piece
 from stream.publisher import Publisher
 from stream.recorder import Recorder
 from stream.records import Decided, Published, Record, ServingModel
 from stream.transport import Chunk
 
 T = TypeVar("T")
-Acknowledge = Callable[[], object]
-_PENDING_BATCHES = 3
 
 
 class Faults(Protocol):
@@ -43,7 +41,7 @@ class Pipeline:
     Args:
         decider, recorder, publisher: the stages.
         model: gives the model to decide with; asked once per batch.
-        most_records: of one batch, if its first chunk is not larger.
+        most_records: of one batch.
         faults: for chaos.
     """
 
@@ -60,13 +58,11 @@ class Pipeline:
         self.recorder = recorder
         self._publisher = publisher
         self._model = model
-        self._most_records = most_records
         self._faults = faults
         self._deciding = ThreadPoolExecutor(1, thread_name_prefix="decide")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._sending = ThreadPoolExecutor(1, thread_name_prefix="publish")
-        self._pending: deque[tuple[Chunk, Acknowledge]] = deque()
-        self._pending_records = 0
+        self._pending = Pending(most_records)
         self._changed = asyncio.Condition()
         self._turn = asyncio.Lock()
         self._generation_id: int | None = None
@@ -81,9 +77,8 @@ class Pipeline:
             acknowledge: called on the event loop once all of it is stored.
         """
         async with self._changed:
-            await self._changed.wait_for(lambda: self._pending_records < _PENDING_BATCHES * self._most_records)
-            self._pending.append((chunk, acknowledge))
-            self._pending_records += len(chunk.records)
+            await self._changed.wait_for(lambda: not self._pending.is_full)
+            self._pending.add(chunk, acknowledge)
             self._changed.notify_all()
 
     async def run(self) -> None:
@@ -91,7 +86,7 @@ class Pipeline:
         try:
             while True:
                 async with self._changed:
-                    await self._changed.wait_for(lambda: bool(self._pending))
+                    await self._changed.wait_for(self._pending.__bool__)
                 async with self._turn:
                     await self._decide_next()
         except Exception as error:
@@ -110,7 +105,6 @@ class Pipeline:
             await self._finish()
             async with self._changed:
                 self._pending.clear()
-                self._pending_records = 0
                 self._generation_id = generation_id
                 self._changed.notify_all()
             positions = await read_positions()
@@ -136,29 +130,17 @@ class Pipeline:
     async def _decide_next(self) -> None:
         async with self._changed:
             # A chunk that waited for room while the assignment changed belongs to the old one: it is fetched again.
-            taken = [(chunk, ack) for chunk, ack in self._take() if chunk.generation_id == self._generation_id]
+            pieces = [piece for piece in self._pending.take() if piece.generation_id == self._generation_id]
             self._changed.notify_all()
 
         def decide() -> Decided | None:
             with metrics.STAGE_SECONDS.labels("decide").time():
-                return self._decider.decide(_records([chunk for chunk, _ in taken]), self._model())
+                return self._decider.decide(_records(pieces), self._model())
 
         decided = await asyncio.get_running_loop().run_in_executor(self._deciding, decide)
         await self._stored()
         if decided is not None:
-            self._begin_storing([ack for _, ack in taken], decided)
-
-    def _take(self) -> list[tuple[Chunk, Acknowledge]]:
-        taken: list[tuple[Chunk, Acknowledge]] = []
-        count = 0
-        while self._pending:
-            following = len(self._pending[0][0].records)
-            if taken and count + following > self._most_records:
-                break
-            taken.append(self._pending.popleft())
-            count += following
-        self._pending_records -= count
-        return taken
+            self._begin_storing([piece.acknowledge for piece in pieces if piece.acknowledge], decided)
 
     def _begin_storing(self, acknowledgements: Sequence[Acknowledge], decided: Decided) -> None:
         self._storing_now = asyncio.create_task(self._store_and_publish(acknowledgements, decided))
@@ -209,7 +191,7 @@ class Pipeline:
             self._sending_now = None
 
 
-def _records(chunks: Sequence[Chunk]) -> list[Record]:
+def _records(pieces: Sequence[Piece]) -> list[Record]:
     return [
         Record(
             record.partition,
@@ -218,8 +200,8 @@ def _records(chunks: Sequence[Chunk]) -> list[Record]:
             record.value or b"",
             _replay_of(record.headers) if record.headers else None,
         )
-        for chunk in chunks
-        for record in chunk.records
+        for piece in pieces
+        for record in piece.records
     ]
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from moderation.errors import WorkerStuck
 
-STALLED_SECONDS = 20.0
+STALLED_SECONDS = 15.0
 """Records wait, and none was stored for so long."""
 REBALANCING_SECONDS = 30.0
 """An assignment has not come about; a group of live members needs a few seconds."""
