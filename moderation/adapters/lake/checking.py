@@ -1,0 +1,157 @@
+"""Whether files are what was written, and whether they are all there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from moderation.adapters.lake.files import LakeFile, Source, temporary_folder
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.sql.connecting import Connection
+from moderation.adapters.sql.manifest import Range, accepted_gaps, files, tiles, uncovered
+from moderation.errors import LakeDamaged
+
+Check = Literal["digest", "size"]
+"""``digest`` reads every byte; ``size`` compares bytes and rows only, and does not see bytes that were altered."""
+
+
+def check_file(store: LakeStore, file: LakeFile, check: Check = "digest") -> None:
+    """Compare one file with its row in the manifest.
+
+    Raises:
+        LakeDamaged: it is missing, or not what was written; path and cause are named.
+    """
+    found = store.size(file.path)
+    if found is None:
+        raise _damaged(store, file, "it is missing")
+    if found != file.bytes:
+        raise _damaged(store, file, f"it has {found:,} bytes, the manifest says {file.bytes:,}")
+    if check == "digest" and (digest := store.sha256(file.path)) != file.sha256:
+        raise _damaged(store, file, f"its SHA-256 is {digest}, the manifest says {file.sha256}")
+    try:
+        with store.open(file.path) as opened:
+            footer = pq.read_metadata(opened)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(store, file, f"it cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+    if footer.num_rows != file.rows:
+        raise _damaged(store, file, f"it has {footer.num_rows:,} rows, the manifest says {file.rows:,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A file that is in no row of the manifest, so that no reader sees it: what a killed archiver left, or works on.
+
+    Attributes:
+        path: relative to the lake.
+        bytes: its size.
+        is_temporary: it never got a name of its own.
+    """
+
+    path: str
+    bytes: int
+    is_temporary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Offsets of a source between two of its files that are in none; explained when a person accepted them."""
+
+    source: Source
+    first_offset: int
+    next_offset: int
+    is_explained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """What is wrong with a file."""
+
+    path: str
+    cause: str
+
+
+def orphans(store: LakeStore, manifest: list[LakeFile], topics: Iterable[str]) -> list[Orphan]:
+    """Files of topics that the manifest does not name.
+
+    Args:
+        store: the lake.
+        manifest: at least all files of these topics, read before or after the listing.
+        topics: full names.
+    """
+    known = {file.path for file in manifest}
+    return [
+        Orphan(path, size_bytes, path.startswith(temporary_folder(topic) + "/"))
+        for topic in sorted(topics)
+        for path, size_bytes in store.sizes(topic).items()
+        if path not in known
+    ]
+
+
+def holes(connection: Connection, manifest: list[LakeFile]) -> list[Hole]:
+    """Offsets between files; the parts that a person accepted, and the parts that nobody did."""
+    found = []
+    for each in tiles(manifest):
+        accepted = accepted_gaps(connection, each.source) if each.holes else []
+        for hole in each.holes:
+            unexplained = uncovered(hole, accepted)
+            parts = [(part, False) for part in unexplained]
+            parts += [(part, True) for part in uncovered(hole, unexplained)]
+            found += [Hole(each.source, *part, explained) for part, explained in sorted(parts)]
+    return found
+
+
+def defects(
+    store: LakeStore, manifest: list[LakeFile], check: Check, say: Callable[[str], None] = lambda _: None
+) -> list[Defect]:
+    """Check every file and go on past those that are damaged.
+
+    Args:
+        store: the lake.
+        manifest: the files to check.
+        check: how thoroughly.
+        say: told which file is looked at.
+    """
+    found = []
+    for number, file in enumerate(manifest, 1):
+        say(f"{number:,} of {len(manifest):,} files: {file.path}")
+        try:
+            check_file(store, file, check)
+        except LakeDamaged as error:
+            found.append(Defect(file.path, error.cause))
+    return found
+
+
+def require_whole(connection: Connection, source_files: list[LakeFile], source: Source, wanted: Range) -> None:
+    """Refuse a range that is not covered by files and accepted gaps.
+
+    Raises:
+        LakeDamaged: offsets of it are in no file; they are named.
+    """
+    covers = [(file.first_offset, file.next_offset) for file in source_files]
+    missing = uncovered(wanted, covers)
+    if missing:
+        missing = uncovered(wanted, covers + accepted_gaps(connection, source))
+    if missing:
+        first, following = missing[0]
+        end = max(
+            (file.next_offset for file in files(connection, topic_id=source.topic_id, partition=source.partition)),
+            default=0,
+        )
+        later = following > end
+        raise LakeDamaged(
+            f"lake, {source}",
+            f"offsets [{first}, {following}) are in no file",
+            "Archive first: `moderation archive`." if later else "See `moderation lake verify`.",
+        )
+
+
+def _damaged(store: LakeStore, file: LakeFile, cause: str) -> LakeDamaged:
+    return LakeDamaged(
+        f"lake file {store.url_of(file.path)}",
+        cause,
+        "Restore it from a backup of the lake; `moderation lake verify` names every file that is not whole.",
+    )
