@@ -113,11 +113,13 @@ class SourceLog:
                 not the broker's; named with topic, partition and range.
             KafkaException: the brokers are silent for a minute, or refuse.
         """
+        if first >= end:
+            return
         self._consumer.assign([TopicPartition(self.topic, partition, first)])
         try:
             expected, heard = first, time.monotonic()
             while expected < end:
-                messages = self._consumer.consume(_AT_ONCE, _CONSUME_SECONDS)
+                messages = self._consumer.consume(min(_AT_ONCE, end - expected), _CONSUME_SECONDS)
                 for message in messages:
                     if (error := message.error()) is not None:
                         self._judge(error, partition, expected, end)
@@ -128,8 +130,6 @@ class SourceLog:
                     yield self._record(message, partition, offset)
                     heard = time.monotonic()
                     expected += 1
-                    if expected == end:
-                        break
                 if time.monotonic() - heard > _SILENCE_SECONDS:
                     cause = f"no record of {self.topic} partition {partition} within {_SILENCE_SECONDS:g} s"
                     raise KafkaException(KafkaError(KafkaError._TIMED_OUT, cause))

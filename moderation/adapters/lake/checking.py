@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from moderation.adapters.lake.files import LakeFile, Source, temporary_folder
+from moderation.adapters.lake.files import LakeFile, Source, is_temporary
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connecting import Connection
-from moderation.adapters.sql.manifest import Range, accepted_gaps, files, tiles, uncovered
+from moderation.adapters.sql.manifest import Range, Tiles, accepted_gaps, files, tiles, uncovered
 from moderation.errors import LakeDamaged
 
 Check = Literal["digest", "size"]
@@ -74,21 +74,70 @@ class Defect:
     cause: str
 
 
-def orphans(store: LakeStore, manifest: list[LakeFile], topics: Iterable[str]) -> list[Orphan]:
-    """Files of topics that the manifest does not name.
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        lake_url: which lake.
+        manifest: its files.
+        tiles: what they say of each source.
+        holes: offsets between files.
+        orphans: files that are not among them.
+        defects: files that are not what was written; empty when files were not looked at.
+    """
+
+    lake_url: str
+    manifest: list[LakeFile]
+    tiles: list[Tiles]
+    holes: list[Hole]
+    orphans: list[Orphan]
+    defects: list[Defect]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every file is what was written and every hole is explained."""
+        return not self.defects and all(hole.is_explained for hole in self.holes)
+
+
+def inspect(
+    store: LakeStore,
+    connection: Connection,
+    topics: Sequence[str],
+    check: Check | None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Inspection:
+    """Look at everything the lake holds of some topics.
 
     Args:
-        store: the lake.
-        manifest: at least all files of these topics, read before or after the listing.
+        store: where the files lie.
+        connection: to the manifest's database.
         topics: full names.
+        check: how thoroughly files are checked; None for not at all.
+        say: told which file is looked at.
+    """
+    # The files first: one that an archiver makes part of the lake meanwhile is then in the manifest, and no orphan.
+    sizes = {path: size_bytes for topic in topics for path, size_bytes in store.sizes(topic).items()}
+    manifest = [file for topic in topics for file in files(connection, topic=topic)]
+    return Inspection(
+        store.url,
+        manifest,
+        tiles(manifest),
+        holes(connection, manifest),
+        orphans(sizes, manifest),
+        [] if check is None else defects(store, manifest, check, say),
+    )
+
+
+def orphans(sizes: Mapping[str, int], manifest: list[LakeFile]) -> list[Orphan]:
+    """Files that the manifest does not name.
+
+    Args:
+        sizes: bytes of every file, listed before the manifest was read.
+        manifest: all of the same topics.
     """
     known = {file.path for file in manifest}
-    return [
-        Orphan(path, size_bytes, path.startswith(temporary_folder(topic) + "/"))
-        for topic in sorted(topics)
-        for path, size_bytes in store.sizes(topic).items()
-        if path not in known
-    ]
+    return [Orphan(path, size_bytes, is_temporary(path)) for path, size_bytes in sizes.items() if path not in known]
 
 
 def holes(connection: Connection, manifest: list[LakeFile]) -> list[Hole]:

@@ -105,6 +105,11 @@ def temporary_folder(topic: str) -> str:
     return f"{topic}/_temporary"
 
 
+def is_temporary(path: str) -> bool:
+    """Whether a path is that of a file that is being written, or never was to its end."""
+    return "/_temporary/" in path
+
+
 def temporary_prefix(source: Source) -> str:
     """How the paths of a source's temporary files begin."""
     return f"{temporary_folder(source.topic)}/{source.topic_id.hex}-{source.partition}-"
