@@ -22,8 +22,16 @@ from moderation.errors import ModerationError, SourceRefused
 from moderation.settings import Settings, required
 
 _LIMITS = Limits()
-# Enough to keep a reader busy, and a bound on what waits in memory.
-_READING = {"group.id": "moderation-archive", "queued.min.messages": 10_000, "queued.max.messages.kbytes": 32 * 1024}
+_READING = {
+    "group.id": "moderation-archive",
+    # Enough to keep a reader busy, and a bound on what waits in memory.
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 32 * 1024,
+    # A full queue is looked at again soon: the client's own second would be most of the run.
+    "fetch.queue.backoff.ms": 10,
+    # Partitions are read one after another: the next one must not wait for the last one's request for more.
+    "fetch.wait.max.ms": 20,
+}
 
 
 def archive_topics(

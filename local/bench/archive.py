@@ -98,7 +98,7 @@ def _bodies(mean_characters: int) -> list[str]:
 
 def _fill(settings: Settings, rows: int, bodies: list[str], on_progress: Callable[[str], None]) -> int:
     """Send comments; returns how many bytes their values have."""
-    producer = Producer(producer_settings(settings.kafka_bootstrap, _DELIVERY_SECONDS))
+    producer = Producer(producer_settings(settings.kafka_bootstrap, _DELIVERY_SECONDS) | {"log_level": 3})
     refused: list[KafkaError] = []
 
     def note(error: KafkaError | None, _: Message) -> None:
