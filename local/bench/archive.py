@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,7 @@ _FULL_SECONDS = 0.1
 def bench_archive(
     layout: StackLayout, rows: int, mean_characters: int, on_progress: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Bring a stack up, fill topic ``comments``, and archive it with ``moderation archive``. The stack stays up.
+    """Bring a stack up, fill topic ``comments``, and archive it in a process of its own. The stack stays up.
 
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
@@ -62,7 +61,7 @@ def bench_archive(
         bodies = _bodies(mean_characters)
         value_bytes = _fill(settings, rows, bodies, on_progress)
         on_progress(f"archiving {rows:,} comments")
-        report, peak_rss_bytes, process_seconds = _archive(settings)
+        report, process_seconds = _archive(settings)
     if report["rows"] != rows:
         raise StackError("archive", f"{report['rows']:,} of {rows:,} comments were archived")
     return {
@@ -70,7 +69,7 @@ def bench_archive(
         "seconds": report["seconds"],
         "process_seconds": round(process_seconds, 2),
         "rows_per_s": round(rows / report["seconds"]),
-        "peak_rss_bytes": peak_rss_bytes,
+        "peak_rss_bytes": report["peak_rss_bytes"],
         "bytes": report["bytes"],
         "value_bytes": value_bytes,
         "files": report["files"],
@@ -124,20 +123,15 @@ def _fill(settings: Settings, rows: int, bodies: list[str], on_progress: Callabl
     return value_bytes
 
 
-def _archive(settings: Settings) -> tuple[dict[str, Any], int, float]:
-    """The archive's report, its process's largest resident memory in bytes, and its time on the wall in seconds."""
+def _archive(settings: Settings) -> tuple[dict[str, Any], float]:
+    """The archive's report with its process's peak of memory, and the process's time on the wall in seconds."""
     begun = time.monotonic()
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cli.main", "archive", "--topic", COMMENTS.name, "--json"],
-            env={**inherited_environment(), **settings_environment(settings)},
-            stdout=output,
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - begun
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise StackError("moderation archive", f"it ended with exit code {process.returncode}")
-        output.seek(0)
-        report: dict[str, Any] = json.load(output)
-    return report, usage.ru_maxrss * 1024, seconds
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "local.bench.measured_archive"],
+        env={**inherited_environment(), **settings_environment(settings)},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise StackError("archive", f"its process ended with exit code {done.returncode}")
+    return json.loads(done.stdout), time.monotonic() - begun
