@@ -195,7 +195,7 @@ def uncovered(wanted: Range, covers: list[Range]) -> list[Range]:
         covers: in any order; they may overlap.
     """
     missing, at = [], wanted[0]
-    for first, following in sorted(covers):
+    for first, following in sorted(cover for cover in covers if cover[0] < cover[1]):
         if first >= wanted[1] or at >= wanted[1]:
             break
         if first > at:
