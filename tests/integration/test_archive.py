@@ -20,6 +20,7 @@ from moderation.adapters.lake.checking import check_file
 from moderation.adapters.lake.cutting import Limits
 from moderation.adapters.lake.files import Source
 from moderation.adapters.lake.reading import opened_lake
+from moderation.adapters.source_log import opened
 from moderation.adapters.sql.connecting import connected
 from moderation.adapters.sql.manifest import RangeTaken, add_file, files
 from moderation.adapters.topics import COMMENTS, ensure_topics
@@ -233,6 +234,17 @@ def test_retention_that_overtook_the_archive_is_named_and_the_other_partitions_a
     assert "accept-gap --lake" in raised.value.remedy
     held = {each.source.partition: each.next_offset for each in lake.inspect().tiles}
     assert held == {**lake.ends(), 1: ends[1]}
+
+
+def test_retention_that_comes_by_while_a_range_is_read_is_told_and_nothing_is_skipped(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(100)))
+    end = lake.ends()[0]
+    with opened(lake.settings.kafka_bootstrap, lake.topic) as log:
+        assert [record.offset for record in log.records(0, 2, 5)] == [2, 3, 4]
+        lake.delete_records({0: 4})
+        with pytest.raises(SourceRefused, match=r"partition 0: offsets \[2, 4\) are gone"):
+            next(log.records(0, 2, end))
+        assert [record.offset for record in log.records(0, 4, end)] == list(range(4, end))
 
 
 def test_a_gap_that_the_speed_layer_accepted_lets_the_archive_go_on(lake: LakeUnderTest) -> None:

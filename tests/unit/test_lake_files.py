@@ -140,6 +140,18 @@ def test_a_file_whose_records_break_off_leaves_nothing(store: LakeStore) -> None
     assert store.sizes("comments") == {}
 
 
+def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "lake").write_text("a file, where a folder should be")
+    with pytest.raises(ConfigurationError, match=r"lake file .*/lake/comments/.*: it cannot be written"):
+        write(LakeStore(str(tmp_path / "lake")), records())
+
+
+def test_a_temporary_file_that_somebody_took_away_is_named(tmp_path: Path) -> None:
+    store = LakeStore(str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"comments/a.parquet: it cannot be written: No such file"):
+        store.publish("comments/_temporary/gone.parquet", "comments/a.parquet")
+
+
 def test_actions_have_columns_of_their_own(store: LakeStore) -> None:
     action = Action("c1", ActionKind.REMOVE, "mod", "spam", 77, 0.25)
     source = Source("p-actions", SOURCE.topic_id, 0)

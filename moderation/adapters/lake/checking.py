@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from moderation.adapters.lake.files import LakeFile, Source, is_temporary
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connecting import Connection
-from moderation.adapters.sql.manifest import Range, Tiles, accepted_gaps, files, tiles, uncovered
+from moderation.adapters.sql.manifest import Range, Tiles, accepted_gaps, end_of, files, tiles, uncovered
 from moderation.errors import LakeDamaged
 
 Check = Literal["digest", "size"]
@@ -186,11 +186,7 @@ def require_whole(connection: Connection, source_files: list[LakeFile], source: 
         missing = uncovered(wanted, covers + accepted_gaps(connection, source))
     if missing:
         first, following = missing[0]
-        end = max(
-            (file.next_offset for file in files(connection, topic_id=source.topic_id, partition=source.partition)),
-            default=0,
-        )
-        later = following > end
+        later = following > (end_of(connection, source) or 0)
         raise LakeDamaged(
             f"lake, {source}",
             f"offsets [{first}, {following}) are in no file",

@@ -88,21 +88,38 @@ class LakeStore:
 
     @contextmanager
     def creating(self, path: str) -> Iterator[DigestingFile]:
-        """Write a file that nobody else writes; on a disk for good when the block ends, gone when it fails."""
+        """Write a file that nobody else writes; on a disk for good when the block ends, gone when it fails.
+
+        Raises:
+            ConfigurationError: it cannot be written, e.g. because the disk is full.
+        """
         full = self.full(path)
-        self.fs.makedirs(self.fs._parent(full), exist_ok=True)
         try:
+            self.fs.makedirs(self.fs._parent(full), exist_ok=True)
             with self.fs.open(full, "wb") as raw:
                 yield DigestingFile(raw)
                 raw.flush()
                 if self.is_local:
                     os.fsync(raw.fileno())
+        except OSError as error:
+            self._remove_quietly(path)
+            raise self._unwritable(path, error) from error
         except BaseException:
-            self.remove(path)
+            self._remove_quietly(path)
             raise
 
     def publish(self, temporary: str, path: str) -> None:
-        """Give a finished file its name; whole or not at all, and for good. A file of that name is replaced."""
+        """Give a finished file its name; whole or not at all, and for good. A file of that name is replaced.
+
+        Raises:
+            ConfigurationError: it cannot be renamed, or is gone.
+        """
+        try:
+            self._publish(temporary, path)
+        except OSError as error:
+            raise self._unwritable(path, error) from error
+
+    def _publish(self, temporary: str, path: str) -> None:
         full = self.full(path)
         self.fs.makedirs(self.fs._parent(full), exist_ok=True)
         if not self.is_local:
@@ -115,6 +132,18 @@ class LakeStore:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+    def _unwritable(self, path: str, error: OSError) -> ConfigurationError:
+        return ConfigurationError(
+            f"lake file {self.url_of(path)}",
+            f"it cannot be written: {error.strerror or error}",
+            "Mend the place or MODERATION_LAKE_URL, then archive again: nothing is lost.",
+        )
+
+    def _remove_quietly(self, path: str) -> None:
+        # The error that led here is the one to hear of; the next run takes away what stays.
+        with contextlib.suppress(OSError):
+            self.remove(path)
 
     def remove(self, path: str) -> None:
         """Delete a file; one that is gone is no error."""
