@@ -14,10 +14,18 @@ from moderation.adapters.topics import describe_topic_ids, topic_uuid
 from moderation.errors import ConfigurationError, SourceRefused
 
 _REQUEST_SECONDS = 30.0
+_POLL_SECONDS = 0.05
 _OVERTAKEN = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 _GONE = (*_OVERTAKEN, KafkaError._PARTITION_EOF)
 # The client mends these itself; only a silence that lasts is an error.
 _PASSING = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
+# The partition's leader moves, or was only just chosen; over in moments.
+_MOVING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)
 # Messages handed over at a time: few, for each of them may be a mebibyte.
 _AT_ONCE = 256
 _CONSUME_SECONDS = 0.2
@@ -170,10 +178,18 @@ class SourceLog:
 
     def range_of(self, partition: int) -> tuple[int, int]:
         """The first offset a partition still has and its end, half-open."""
-        first, end = self._consumer.get_watermark_offsets(
-            TopicPartition(self.topic, partition), timeout=_REQUEST_SECONDS
-        )
-        return first, end
+        deadline = time.monotonic() + _REQUEST_SECONDS
+        while True:
+            try:
+                first, end = self._consumer.get_watermark_offsets(
+                    TopicPartition(self.topic, partition), timeout=_REQUEST_SECONDS
+                )
+            except KafkaException as error:
+                if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return first, end
 
 
 def _bytes(of: bytes | str | None) -> bytes | None:
