@@ -12,6 +12,7 @@ from cli.output import console, print_json
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from uuid import UUID
 
     from moderation.adapters.sql.gaps import Difference, Standings
@@ -22,6 +23,9 @@ _TO_BE_ACCEPTED = 1
 def accept_gap(
     yes: Annotated[bool, typer.Option("--yes", help="Accept it; without this it is only shown.")] = False,
     reason: Annotated[str, typer.Option(help="Kept with each gap: why the records are gone.")] = "none given",
+    lake: Annotated[
+        bool, typer.Option("--lake", help="What stands in the way of the archive, not of the worker.")
+    ] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -29,9 +33,16 @@ def accept_gap(
 
     The offsets of an accepted gap are recorded and counted as lost. Exit code 0 when nothing is in the way or all of
     it was accepted, 1 when something is to be accepted, or cannot be: a topic that ends before the ledger does.
+
+    With --lake the same for the archive: offsets that topics lost before they were archived. They are missing from the
+    lake for good; archiving goes on behind them. --json then prints {"gaps": [{"topic", "partition", "first_offset",
+    "next_offset"}], "accepted"}.
     """
     if "\0" in reason:
         raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
+    if lake:
+        _accept_in_lake(yes=yes, reason=reason, data_folder=data_folder, as_json=as_json)
+        return
     from moderation.adapters.source_log import opened
     from moderation.adapters.sql.connecting import connected
     from moderation.adapters.sql.gaps import accept, difference, read_standings
@@ -59,6 +70,31 @@ def accept_gap(
         print_json({"gaps": gaps, "new_topic_id": new_topic_id, "accepted": accepted})
     else:
         _print(found, standings, log.topic_id, accepted=accepted)
+    if found and not accepted:
+        raise typer.Exit(_TO_BE_ACCEPTED)
+
+
+def _accept_in_lake(*, yes: bool, reason: str, data_folder: Path, as_json: bool) -> None:
+    from batch.gaps import find_gaps
+
+    found = find_gaps(connected_settings(data_folder), accept=yes, reason=reason)
+    accepted = yes and bool(found)
+    if as_json:
+        gaps = [
+            {"topic": source.topic, "partition": source.partition, "first_offset": first, "next_offset": following}
+            for source, (first, following) in found
+        ]
+        print_json({"gaps": gaps, "accepted": accepted})
+    else:
+        for source, (first, following) in found:
+            lost = following - first
+            _say(f"{source}: offsets [{first}, {following}) are gone and not in the lake, {lost:,} records")
+        if not found:
+            _say("nothing stands between the archive and its topics")
+        elif accepted:
+            _say("accepted; archive again")
+        else:
+            _say("nothing was changed; `moderation accept-gap --lake --yes` accepts it")
     if found and not accepted:
         raise typer.Exit(_TO_BE_ACCEPTED)
 

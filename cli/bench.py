@@ -115,6 +115,38 @@ def bench_soak(
     console.print(f"resident memory grows by {figures['rss_growth_per_million'] / 1e6:,.1f} MB per million")
 
 
+@bench.command("archive")
+def bench_archive(
+    comments: Annotated[int, typer.Option(min=1_000, help="How many comments to archive.")] = 1_000_000,
+    characters: Annotated[int, typer.Option(min=100, help="Mean length of their bodies.")] = 321,
+    data_folder: Annotated[Path, typer.Option(help="Of a stack of the bench's own; emptied first.")] = Path(
+        "var/bench"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Fill topic comments of a stack of its own and archive it: seconds, memory, bytes. The stack is taken down."""
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+    from local.bench.archive import bench_archive as run
+    from local.layout import StackLayout
+
+    layout = StackLayout(data_folder.resolve())
+    try:
+        with progress.status("starting") as status:
+            figures = run(layout, comments, characters, status.update)
+    finally:
+        stack.down(layout, purge=True)
+    if as_json:
+        print_json(figures)
+        return
+    table = Table(show_header=False, title="archive")
+    for name in ("rows", "seconds", "rows_per_s", "peak_rss_bytes", "bytes", "value_bytes", "files"):
+        table.add_row(name.replace("_", " "), f"{figures[name]:,}")
+    console.print(table)
+
+
 def _labelled(csv: Path | None, comments: int = 10_000) -> list[LabelledComment]:
     if csv is None:
         from moderation.sources.generator import TrafficConfig, labelled_history

@@ -31,4 +31,7 @@ def connected_settings(data_folder: Path) -> Settings:
     from local.worker import stack_settings
 
     layout = StackLayout(data_folder.resolve())
-    return stack_settings(layout, stack.info(layout))
+    found = stack_settings(layout, stack.info(layout))
+    if "lake_url" in settings.model_fields_set:
+        return found.model_copy(update={"lake_url": settings.lake_url})
+    return found.model_copy(update={"lake_url": str(layout.root / "lake")})

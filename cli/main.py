@@ -8,11 +8,13 @@ from __future__ import annotations
 import typer
 
 from cli.accept_gap import accept_gap
+from cli.archive import archive
 from cli.bench import bench
 from cli.chaos import chaos
 from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.generate import generate
+from cli.lake import lake
 from cli.output import progress
 from cli.score import explain_text, score
 from cli.source import PASS_ON, replay, source
@@ -38,6 +40,8 @@ app.command("generate")(generate)
 app.command("train")(train)
 app.command("score")(score)
 app.command("explain")(explain_text)
+app.command("archive")(archive)
+app.add_typer(lake, name="lake")
 app.add_typer(dead_letters, name="dead-letters")
 app.command("accept-gap")(accept_gap)
 

@@ -32,6 +32,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
             "kernel_generated": ["bench", "kernel", "--json"],
             "demo": ["demo", "--data-folder", "OUT/stack", "--json"],
             "demo_down": ["down", "--data-folder", "OUT/stack", "--purge"],
+            "archive": ["bench", "archive", "--data-folder", "OUT/bench", "--json"],
             "chaos": ["chaos", "--data-folder", "OUT/chaos", "--json"],
         }
     source = ["--csv", str(csv)]

@@ -11,6 +11,7 @@
     ├── StackError                 stop: a part of the local stack does not start, or does not end
     ├── LedgerUnsafe               stop: the database could lose what it acknowledged, or is not migrated
     ├── SourceRefused              stop: the topic is not the one the ledger accounts for, or has lost records
+    ├── LakeDamaged                stop: a file of the lake is missing or altered, or offsets are in no file
     ├── TooManyDeadLetters         stop: the producer is broken, or speaks another language; nothing was dropped
     ├── FenceLost                  leave the process: another worker owns the partition now
     ├── PublishingFailed           leave the process: the brokers did not take what is stored; it is sent again
@@ -96,6 +97,10 @@ class LedgerUnsafe(ModerationError):
 
 class SourceRefused(ModerationError):
     """A topic made anew under a known name, or records the ledger still needs are gone from the topic."""
+
+
+class LakeDamaged(ModerationError):
+    """A file that the manifest names is missing or is not what was written, or a range is not whole."""
 
 
 class TooManyDeadLetters(ModerationError):

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
     state_folder: Path = Field(
         default=Path("var/state"), description="Folder for what may be lost: Faust's own files, downloaded models."
     )
+    lake_url: str = Field(
+        default="var/lake",
+        min_length=1,
+        description="Where the lake lies: a folder, or an address that fsspec knows, e.g. `s3://bucket/lake`.",
+    )
     ledger_retry_seconds: float = Field(
         default=30.0,
         gt=0,

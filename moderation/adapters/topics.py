@@ -10,6 +10,7 @@ import base64
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -169,7 +170,7 @@ def ensure_topics(
 
 
 def describe_topic_ids(
-    bootstrap: str, names: Iterable[str], *, configuration: Mapping[str, str] | None = None
+    bootstrap: str, names: Iterable[str], *, configuration: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
     """The id Kafka gave each topic when it was made; a topic made anew has another one.
 
@@ -203,7 +204,7 @@ def topic_uuid(topic_id: str) -> UUID:
     return UUID(bytes=base64.urlsafe_b64decode(topic_id + "=="))
 
 
-def _client(bootstrap: str, configuration: Mapping[str, str] | None) -> AdminClient:
+def _client(bootstrap: str, configuration: Mapping[str, Any] | None) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": _LOG_WARNINGS, **(configuration or {})})
 
 

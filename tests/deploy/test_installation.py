@@ -24,6 +24,7 @@ NEED_AN_EXTRA = (
     "moderation.adapters.sql",
     "moderation.adapters.replaying",
     "moderation.adapters.source_log",
+    "moderation.adapters.lake",
 )
 
 

@@ -25,6 +25,7 @@ from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, train_to_folder
 from moderation.contracts import Comment
 from moderation.policy import parse_goal
+from tests.integration.lakes import LakeUnderTest
 from tests.integration.workers import SpeedLayerUnderTest, base_settings, speed_layer
 
 
@@ -100,6 +101,17 @@ def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> I
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
         yield layer
+
+
+@pytest.fixture
+def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
+    """An empty lake in a folder of the test's own, and empty topics."""
+    engine = sqlalchemy.create_engine(stack.postgres_url)
+    migrate(engine)
+    engine.dispose()
+    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    lake_url = str(tmp_path / "lake")
+    return LakeUnderTest(base_settings(stack, topic_prefix).model_copy(update={"lake_url": lake_url}))
 
 
 @pytest.fixture

@@ -83,7 +83,10 @@ def test_migrations_make_what_sqlalchemy_sees(engine: sqlalchemy.Engine) -> None
         )
 
     with engine.connect() as connection:
-        options = {"include_schemas": True, "include_name": lambda name, kind, _: kind != "schema" or name == "speed"}
+        options = {
+            "include_schemas": True,
+            "include_name": lambda name, kind, _: kind != "schema" or name in ("speed", "batch"),
+        }
         context = MigrationContext.configure(connection, opts={**options, "include_object": ours})
         assert compare_metadata(context, metadata) == []
 

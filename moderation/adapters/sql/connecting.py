@@ -17,18 +17,19 @@ _LOCK_SECONDS = 15
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Connection]:
+def connected(url: str, *, name: str = "moderation") -> Iterator[Connection]:
     """Connect to the ledger's database; every transaction must be opened by name.
 
     Args:
         url: a libpq connection string.
+        name: what the server shows as the connection's.
 
     Raises:
         ConfigurationError: the server cannot be reached, or breaks off.
         LedgerUnsafe: it does not have the ledger's tables as they are today.
     """
     try:
-        with psycopg.connect(url, connect_timeout=10, autocommit=True) as connection:
+        with psycopg.connect(url, connect_timeout=10, autocommit=True, application_name=name) as connection:
             connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{_LOCK_SECONDS}s",))
             yield connection
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:

@@ -6,7 +6,7 @@ rows cover ``[first, next)``.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
@@ -115,4 +115,47 @@ served = Table(
     Column("policy_version", Text, nullable=False),
     Column("kernel_version", Text, nullable=False),
     schema="speed",
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("path", Text, primary_key=True, comment="relative to the lake"),
+    Column("topic", Text, nullable=False),
+    Column("topic_id", Uuid, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("first_offset", BigInteger, nullable=False),
+    Column(
+        "next_offset",
+        BigInteger,
+        nullable=False,
+        comment="half-open: the file holds every offset of [first_offset, next_offset)",
+    ),
+    Column("dt", Date, nullable=False, comment="UTC day of the broker's append time"),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("min_append_us", BigInteger, nullable=False),
+    Column("max_append_us", BigInteger, nullable=False),
+    Column("min_event_time_us", BigInteger, comment="of the records that parse; null when none does"),
+    Column("max_event_time_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    Index("files_by_source", "topic_id", "partition", "next_offset"),
+    Index("files_by_day", "topic", "dt"),
+    comment="the lake: a file without a row here does not exist for readers",
+    schema="batch",
+)
+
+archive_gaps = Table(
+    "gaps",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("first_offset", BigInteger, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("accepted_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="offsets [first_offset, next_offset) that were gone before they were archived; accepted by a person",
+    schema="batch",
 )

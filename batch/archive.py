@@ -1,0 +1,99 @@
+"""Archive topics into the lake: each offset once, in files of one contiguous range and one append day.
+
+A run goes on where the manifest ends and stops where each log ended when it came by. A file exists for readers from the
+moment of its row in the manifest, so a run may die at any instant: the next one begins at the same offset again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from batch.partition import ArchivePoint, PartitionArchiver, Workplace
+from batch.report import ArchiveReport, PartitionReport, TopicReport
+from moderation.adapters.lake.columns import ARCHIVED, columns_of
+from moderation.adapters.lake.cutting import Limits
+from moderation.adapters.lake.files import Source
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.source_log import opened
+from moderation.adapters.sql.connecting import connected
+from moderation.errors import ModerationError, SourceRefused
+from moderation.settings import Settings, required
+
+_LIMITS = Limits()
+_READING = {
+    "group.id": "moderation-archive",
+    # Enough to keep a reader busy, and a bound on what waits in memory.
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 32 * 1024,
+    # A full queue is looked at again soon: the client's own second would be most of the run.
+    "fetch.queue.backoff.ms": 10,
+    # Partitions are read one after another: the next one must not wait for the last one's request for more.
+    "fetch.wait.max.ms": 20,
+}
+
+
+def archive_topics(
+    settings: Settings,
+    *,
+    topics: Sequence[str] = ARCHIVED,
+    kafka: Mapping[str, Any] | None = None,
+    upto: Mapping[str, Mapping[int, int]] | None = None,
+    limits: Limits = _LIMITS,
+    say: Callable[[str], None] = lambda line: None,
+    reach: Callable[[ArchivePoint], None] = lambda point: None,
+) -> ArchiveReport:
+    """Archive what topics have and the lake does not. Safe to repeat, to kill, and to run twice at once.
+
+    Args:
+        settings: where Kafka, the manifest's database and the lake are.
+        topics: names without the prefix, ``comments`` and ``actions``.
+        kafka: settings of a confluent-kafka client, e.g. of an Airflow connection; those of ``settings`` if None. No
+            group is joined and no offset committed.
+        upto: for each topic and partition an offset to stop before; elsewhere the end of the log is the end.
+        limits: how large files become.
+        say: told what happens.
+        reach: called at named instants, for tests that kill the process there.
+
+    Returns:
+        What was done. A partition that another archiver works on is left to it, and the report says so.
+
+    Raises:
+        SourceRefused: partitions that retention overtook, or that lost records; the others are archived first.
+        ConfigurationError: a topic, Kafka, the database or the lake's address is not there.
+        LedgerUnsafe: the database has no manifest.
+    """
+    begun = time.monotonic()
+    reports: list[TopicReport] = []
+    refused: list[ModerationError] = []
+    bootstrap = str((kafka or {}).get("bootstrap.servers", settings.kafka_bootstrap))
+    with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
+        place = Workplace(LakeStore(settings.lake_url), connection, limits, say, reach)
+        for name in topics:
+            columns, topic = columns_of(name), settings.topic_prefix + name
+            with opened(bootstrap, topic, {**_READING, **(kafka or {})}) as log:
+                report = TopicReport(topic, log.topic_id)
+                reports.append(report)
+                for partition in log.ranges():
+                    source = Source(topic, log.topic_id, partition)
+                    archiver = PartitionArchiver(place, log, source, columns)
+                    try:
+                        done = archiver.run((upto or {}).get(name, {}).get(partition))
+                    except SourceRefused as error:
+                        say(f"{source}: {error.cause}")
+                        refused.append(error)
+                        continue
+                    report.partitions.append(done)
+                    _tell(say, source, done)
+    if len(refused) == 1:
+        raise refused[0]
+    if refused:
+        causes = "; ".join(f"{error.thing}: {error.cause}" for error in refused)
+        raise SourceRefused(f"{len(refused)} partitions", causes, refused[0].remedy)
+    return ArchiveReport(reports, time.monotonic() - begun)
+
+
+def _tell(say: Callable[[str], None], source: Source, done: PartitionReport) -> None:
+    added = f"{done.rows:,} records in {done.files} files, the lake holds it up to {done.next_offset}"
+    say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{f'; {done.note}' if done.note else ''}")

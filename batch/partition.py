@@ -1,0 +1,173 @@
+"""Archiving one partition: read, write, rename, manifest; and what is taken away of those who died on the way."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from batch.report import Outcome, PartitionReport
+from batch.standing import next_range
+from moderation.adapters.lake.columns import Columns
+from moderation.adapters.lake.cutting import Limits, in_files
+from moderation.adapters.lake.files import (
+    SOURCE_CHARACTERS,
+    LakeFile,
+    Source,
+    day_folder,
+    parse_path,
+    temporary_folder,
+    temporary_path,
+    temporary_prefix,
+)
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.lake.writing import write_file
+from moderation.adapters.source_log import LogRecord, SourceLog
+from moderation.adapters.sql.connecting import Connection
+from moderation.adapters.sql.manifest import (
+    RangeTaken,
+    accepted_gaps,
+    add_file,
+    end_of,
+    files,
+    has_file,
+    partition_lock,
+    uncovered,
+)
+
+ArchivePoint = Literal["during_write", "before_rename", "before_manifest", "after_manifest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What all partitions of a run share.
+
+    Attributes:
+        store: the lake.
+        connection: to the manifest's database.
+        limits: how large files become.
+        say: told what happens.
+        reach: called at named instants.
+        now_us: kept as the time a file was made.
+        token: makes the name of a temporary file nobody else's.
+    """
+
+    store: LakeStore
+    connection: Connection
+    limits: Limits
+    say: Callable[[str], None]
+    reach: Callable[[ArchivePoint], None]
+    now_us: Callable[[], int] = lambda: time.time_ns() // 1_000
+    token: Callable[[], str] = lambda: uuid.uuid4().hex
+
+
+class PartitionArchiver:
+    """Archives one partition, once.
+
+    Args:
+        place: what the run shares.
+        log: the topic.
+        source: the partition.
+        columns: of the topic's files.
+    """
+
+    def __init__(self, place: Workplace, log: SourceLog, source: Source, columns: Columns) -> None:
+        self._place = place
+        self._log = log
+        self._source = source
+        self._columns = columns
+
+    def run(self, upto: int | None) -> PartitionReport:
+        """Archive what is new.
+
+        Args:
+            upto: an offset to stop before; None for the end of the log as it is now.
+
+        Raises:
+            SourceRefused: see :func:`batch.standing.next_range` and :meth:`SourceLog.records`.
+        """
+        place, source = self._place, self._source
+        with partition_lock(place.connection, source) as holder:
+            archived_end = end_of(place.connection, source)
+            if holder is not None:
+                at = archived_end or 0
+                return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
+            self._remove_temporary()
+            log = self._log.range_of(source.partition)
+            first, end = next_range(source, archived_end, log, accepted_gaps(place.connection, source))
+            end = end if upto is None else max(first, min(end, upto))
+            report = PartitionReport(source.partition, first, first)
+            days: list[date] = []
+            for day, records in in_files(self._log.records(source.partition, first, end), place.limits):
+                days.append(day)
+                if not self._archive(report, day, records, end):
+                    break
+            for day in dict.fromkeys(days):
+                self._remove_covered(day)
+        return report
+
+    def _archive(self, report: PartitionReport, day: date, records: Iterator[LogRecord], end: int) -> bool:
+        """Make one file part of the lake; False when somebody else was faster."""
+        place, source = self._place, self._source
+        temporary = temporary_path(source, report.next_offset, place.token())
+        written = report.rows
+
+        def wrote_group(rows: int) -> None:
+            nonlocal written
+            written += rows
+            place.say(f"{source}: {written:,} of {end - report.first_offset:,} records")
+            place.reach("during_write")
+
+        file = write_file(
+            place.store, temporary, source, self._columns, day, records, place.limits, wrote_group=wrote_group
+        )
+        place.reach("before_rename")
+        place.store.publish(temporary, file.path)
+        place.reach("before_manifest")
+        try:
+            add_file(place.connection, file, place.now_us())
+        except RangeTaken:
+            self._withdraw(report, file)
+            return False
+        place.reach("after_manifest")
+        report.outcome = Outcome.ARCHIVED
+        report.files += 1
+        report.rows += file.rows
+        report.bytes += file.bytes
+        report.next_offset = file.next_offset
+        return True
+
+    def _withdraw(self, report: PartitionReport, file: LakeFile) -> None:
+        place, source = self._place, self._source
+        # The other's file may be this very one: equal records have equal names.
+        if not has_file(place.connection, file.path):
+            place.store.remove(file.path)
+        report.outcome = Outcome.OVERTAKEN
+        report.next_offset = end_of(place.connection, source) or report.next_offset
+        report.note = f"another archiver's file with offsets of [{file.first_offset}, {file.next_offset}) came first"
+
+    def _remove_temporary(self) -> None:
+        """Take away what archivers of this partition left: whoever holds it now is the only one."""
+        prefix = temporary_prefix(self._source)
+        for path in self._place.store.sizes(temporary_folder(self._source.topic)):
+            if path.startswith(prefix):
+                self._place.store.remove(path)
+                self._place.say(f"{self._source}: removed {path}, which a killed archiver left")
+
+    def _remove_covered(self, day: date) -> None:
+        """Take away files without a row whose every offset is in files with one; others may be all there is."""
+        place, source = self._place, self._source
+        own = files(place.connection, topic_id=source.topic_id, partition=source.partition, day=day)
+        covers, known = [(file.first_offset, file.next_offset) for file in own], {file.path for file in own}
+        for path in place.store.sizes(day_folder(source.topic, day)).keys() - known:
+            named = parse_path(source.topic, path)
+            if named is None or named.partition != source.partition:
+                continue
+            if named.source == source.topic_id.hex[:SOURCE_CHARACTERS] and not uncovered(
+                (named.first_offset, named.next_offset), covers
+            ):
+                place.store.remove(path)
+                place.say(f"{source}: removed {path}, which is in the lake under another name")

@@ -1,0 +1,135 @@
+"""``moderation lake status | verify``: what the lake holds, and whether it is whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cli.connection import connected_settings
+from cli.output import console, print_json, progress
+from cli.stack import DEFAULT_FOLDER, FolderOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from moderation.adapters.lake.checking import Check, Inspection
+
+lake = typer.Typer(help="The lake: what it holds, and whether it is whole.", no_args_is_help=True)
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_DEFECT = 3
+
+
+@lake.command("status")
+def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> None:
+    """Show what the manifest says of each partition, and files that are in no row of it. Reads no file.
+
+    --json prints {"lake_url", "sources": [{"topic", "topic_id", "partition", "first_offset", "next_offset", "files",
+    "rows", "bytes"}], "files", "rows", "bytes", "orphans": [{"path", "bytes", "temporary"}], "holes": [{"topic",
+    "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offsets are half-open. A hole lies between
+    two files; it is explained when a person accepted it. An orphan is what a killed archiver left, or one at work; no
+    reader sees it, and the next run takes it away.
+    """
+    found = _inspect(data_folder, None, lambda _: None)
+    if as_json:
+        print_json(_fields(found))
+        return
+    _print(found)
+
+
+@lake.command("verify")
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="Compare sizes and rows; don't read every byte.")] = False,
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every file against the manifest, byte by byte, and that ranges leave no holes.
+
+    Exit code 3 when a file is missing or not what was written, or offsets are in no file and nobody accepted that.
+    Orphans are shown and are no defect.
+
+    --json prints what `lake status --json` prints, and {"check": "digest" or "size", "defects": [{"path", "cause"}]}.
+    """
+    with progress.status("reading the manifest") as status:
+        check: Check = "size" if quick else "digest"
+        found = _inspect(data_folder, check, status.update)
+    if as_json:
+        defects = [{"path": each.path, "cause": each.cause} for each in found.defects]
+        print_json({**_fields(found), "check": check, "defects": defects})
+    else:
+        _print(found)
+        for defect in found.defects:
+            console.print(f"{defect.path}: {defect.cause}", markup=False, highlight=False, soft_wrap=True)
+        if found.is_whole:
+            console.print(f"the lake is whole: {len(found.manifest):,} files checked")
+    if not found.is_whole:
+        raise typer.Exit(_DEFECT)
+
+
+def _inspect(data_folder: Path, check: Check | None, say: Callable[[str], None]) -> Inspection:
+    from moderation.adapters.lake.checking import inspect
+    from moderation.adapters.lake.columns import ARCHIVED
+    from moderation.adapters.lake.reading import opened_lake
+
+    settings = connected_settings(data_folder)
+    topics = [settings.topic_prefix + name for name in ARCHIVED]
+    with opened_lake(settings) as opened:
+        return inspect(opened.store, opened.connection, topics, check, say)
+
+
+def _fields(found: Inspection) -> dict[str, Any]:
+    return {
+        "lake_url": found.lake_url,
+        "sources": [
+            {
+                "topic": each.source.topic,
+                "topic_id": str(each.source.topic_id),
+                "partition": each.source.partition,
+                "first_offset": each.first_offset,
+                "next_offset": each.next_offset,
+                "files": each.files,
+                "rows": each.rows,
+                "bytes": each.bytes,
+            }
+            for each in found.tiles
+        ],
+        "files": len(found.manifest),
+        "rows": sum(file.rows for file in found.manifest),
+        "bytes": sum(file.bytes for file in found.manifest),
+        "orphans": [{"path": each.path, "bytes": each.bytes, "temporary": each.is_temporary} for each in found.orphans],
+        "holes": [
+            {
+                "topic": each.source.topic,
+                "topic_id": str(each.source.topic_id),
+                "partition": each.source.partition,
+                "first_offset": each.first_offset,
+                "next_offset": each.next_offset,
+                "explained": each.is_explained,
+            }
+            for each in found.holes
+        ],
+    }
+
+
+def _print(found: Inspection) -> None:
+    if not found.manifest:
+        console.print(f"nothing is archived in {found.lake_url}; `moderation archive` begins")
+    else:
+        table = Table("topic", "partition", "offsets", "records", "files", "bytes", title=f"lake {found.lake_url}")
+        for each in found.tiles:
+            offsets = f"[{each.first_offset:,}, {each.next_offset:,})"
+            figures = (f"{figure:,}" for figure in (each.rows, each.files, each.bytes))
+            table.add_row(each.source.topic, str(each.source.partition), offsets.replace("[", "\\["), *figures)
+        console.print(table)
+    for hole in found.holes:
+        why = "accepted as lost" if hole.is_explained else "in no file, and nobody accepted that"
+        _say(f"{hole.source}: offsets [{hole.first_offset}, {hole.next_offset}) are {why}")
+    for orphan in found.orphans:
+        kind = "temporary" if orphan.is_temporary else "without a row in the manifest"
+        _say(f"{orphan.path}: {kind}, {orphan.bytes:,} bytes; no reader sees it")
+
+
+def _say(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

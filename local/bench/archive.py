@@ -1,0 +1,137 @@
+"""Archiving a topic of comments: how long, how much memory, how many bytes. The archive is a process of its own."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+from sqlalchemy import create_engine
+
+from local import stack
+from local.environment import inherited_environment
+from local.layout import StackLayout
+from local.worker import settings_environment, stack_settings
+from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.topics import COMMENTS, ensure_topics, producer_settings
+from moderation.contracts import Comment, to_json
+from moderation.errors import StackError
+from moderation.settings import Settings
+from moderation.sources.generator import TrafficConfig, labelled_history
+
+_POOL = 20_000
+_EVENT_US = 1_700_000_000_000_000
+_DELIVERY_SECONDS = 120
+_FULL_SECONDS = 0.1
+
+
+def bench_archive(
+    layout: StackLayout, rows: int, mean_characters: int, on_progress: Callable[[str], None]
+) -> dict[str, Any]:
+    """Bring a stack up, fill topic ``comments``, and archive it in a process of its own. The stack stays up.
+
+    Args:
+        layout: of a stack that is not up; its data folder is emptied first.
+        rows: how many comments.
+        mean_characters: about how long their bodies are.
+        on_progress: told what begins.
+
+    Returns:
+        ``rows, seconds`` (of the archive itself), ``process_seconds`` (of its whole process), ``peak_rss_bytes`` of
+        that process, ``bytes`` in the lake, ``value_bytes`` on the topic, ``files``, ``settings``.
+
+    Raises:
+        StackError: the stack does not come up, or not every comment was archived.
+    """
+    stack.down(layout, purge=True)
+    on_progress("bringing the stack up")
+    info = stack.up(layout)
+    engine = create_engine(info.postgres_url)
+    migrate(engine)
+    engine.dispose()
+    with tempfile.TemporaryDirectory(prefix="moderation-lake-") as lake:
+        settings = stack_settings(layout, info).model_copy(update={"lake_url": lake})
+        ensure_topics(info.kafka_bootstrap)
+        bodies = _bodies(mean_characters)
+        value_bytes = _fill(settings, rows, bodies, on_progress)
+        on_progress(f"archiving {rows:,} comments")
+        report, process_seconds = _archive(settings)
+    if report["rows"] != rows:
+        raise StackError("archive", f"{report['rows']:,} of {rows:,} comments were archived")
+    return {
+        "rows": rows,
+        "seconds": report["seconds"],
+        "process_seconds": round(process_seconds, 2),
+        "rows_per_s": round(rows / report["seconds"]),
+        "peak_rss_bytes": report["peak_rss_bytes"],
+        "bytes": report["bytes"],
+        "value_bytes": value_bytes,
+        "files": report["files"],
+        "settings": {
+            "mean_characters": round(sum(map(len, bodies)) / len(bodies), 1),
+            "partitions": COMMENTS.partitions,
+            "distinct_bodies": len(bodies),
+        },
+    }
+
+
+def _bodies(mean_characters: int) -> list[str]:
+    """Bodies of about the wished mean: generated ones, joined until they are as long as the mean asks for so far."""
+    texts = itertools.cycle([row.comment.body for row in labelled_history(TrafficConfig(days=1))])
+    bodies: list[str] = []
+    total = 0
+    while len(bodies) < _POOL:
+        body = next(texts)
+        while total + len(body) < (len(bodies) + 0.5) * mean_characters:
+            body += "\n" + next(texts)
+        bodies.append(body)
+        total += len(body)
+    return bodies
+
+
+def _fill(settings: Settings, rows: int, bodies: list[str], on_progress: Callable[[str], None]) -> int:
+    """Send comments; returns how many bytes their values have."""
+    producer = Producer(producer_settings(settings.kafka_bootstrap, _DELIVERY_SECONDS) | {"log_level": 3})
+    refused: list[KafkaError] = []
+
+    def note(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            refused.append(error)
+
+    value_bytes = 0
+    for number in range(rows):
+        comment = Comment(f"c{number}", "science", bodies[number % len(bodies)], _EVENT_US + number * 1_000)
+        value = to_json(comment)
+        value_bytes += len(value)
+        while True:
+            try:
+                producer.produce(COMMENTS.name, value, key=comment.comment_id, on_delivery=note)
+                break
+            except BufferError:
+                producer.poll(_FULL_SECONDS)
+        producer.poll(0)
+        if number % 100_000 == 0:
+            on_progress(f"sending comments: {number:,} of {rows:,}")
+    if producer.flush(_DELIVERY_SECONDS) or refused:
+        raise StackError("Kafka", "not every comment was acknowledged")
+    return value_bytes
+
+
+def _archive(settings: Settings) -> tuple[dict[str, Any], float]:
+    """The archive's report with its process's peak of memory, and the process's time on the wall in seconds."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "local.bench.measured_archive"],
+        env={**inherited_environment(), **settings_environment(settings)},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise StackError("archive", f"its process ended with exit code {done.returncode}")
+    return json.loads(done.stdout), time.monotonic() - begun

@@ -1,0 +1,30 @@
+"""``python -m local.bench.measured_archive``: archives topic comments where the settings say, and prints the report.
+
+A process of its own tells its peak of memory itself: what the operating system tells of a child that has ended includes
+what its parent held when it was started.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from batch.archive import archive_topics
+from moderation.adapters.topics import COMMENTS
+from moderation.settings import load_settings
+
+
+def peak_rss_bytes() -> int:
+    """The largest resident memory of this process, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (peak,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(peak) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    report = archive_topics(load_settings(), topics=[COMMENTS.name])
+    json.dump({**report.fields(), "peak_rss_bytes": peak_rss_bytes()}, sys.stdout)

@@ -1,0 +1,140 @@
+"""What a row of the lake holds. The bytes are the truth; the columns read out of them are there for plain SQL.
+
+Whoever recomputes parses ``value`` again with ``append_us``, as the worker does: a later parser may read what an
+earlier one refused. The columns beyond the record's own are null where the value cannot be a comment (or an action).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from moderation.adapters.lake.files import Source
+from moderation.adapters.source_log import LogRecord
+from moderation.adapters.topics import ACTIONS, COMMENTS
+from moderation.contracts import parse_action, parse_record
+from moderation.errors import ConfigurationError, InvalidRecord
+
+_RECORD = (
+    pa.field("partition", pa.int32(), nullable=False),
+    pa.field("offset", pa.int64(), nullable=False),
+    pa.field("append_us", pa.int64(), nullable=False),
+    pa.field("key", pa.binary()),
+    pa.field("value", pa.binary()),
+    pa.field(
+        "headers",
+        pa.list_(pa.struct([pa.field("name", pa.string(), nullable=False), pa.field("value", pa.binary())])),
+        nullable=False,
+    ),
+)
+# Statistics of raw bytes would help no reader and fill the footer.
+_WITHOUT_STATISTICS = ("key", "value", "record_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a topic's files.
+
+    Attributes:
+        schema: all of them.
+        event_time: name of the column that statistics by event time rest on.
+        read: gives the columns beyond the record's own, in the schema's order.
+    """
+
+    schema: pa.Schema
+    event_time: str
+    read: Callable[[bytes, int], tuple[Any, ...]]
+
+    @property
+    def statistics(self) -> list[str]:
+        """Columns that readers may skip row groups by."""
+        return [
+            field.name
+            for field in self.schema
+            if field.name not in _WITHOUT_STATISTICS and not pa.types.is_nested(field.type)
+        ]
+
+
+def _comment(value: bytes, append_us: int) -> tuple[Any, ...]:
+    comment = parse_record(value, append_us)
+    return comment.comment_id, comment.community, comment.event_time_us, comment.record_id()
+
+
+def _action(value: bytes, _: int) -> tuple[Any, ...]:
+    action = parse_action(value)
+    return (
+        action.comment_id,
+        action.kind.value,
+        action.moderator_key,
+        action.reason,
+        action.action_time_us,
+        action.inclusion_probability,
+    )
+
+
+_COLUMNS = {
+    COMMENTS.name: Columns(
+        pa.schema(
+            [
+                *_RECORD,
+                ("comment_id", pa.string()),
+                ("community", pa.string()),
+                ("event_time_us", pa.int64()),
+                ("record_id", pa.binary(32)),
+            ]
+        ),
+        "event_time_us",
+        _comment,
+    ),
+    ACTIONS.name: Columns(
+        pa.schema(
+            [
+                *_RECORD,
+                ("comment_id", pa.string()),
+                ("kind", pa.string()),
+                ("moderator_key", pa.string()),
+                ("reason", pa.string()),
+                ("action_time_us", pa.int64()),
+                ("inclusion_probability", pa.float64()),
+            ]
+        ),
+        "action_time_us",
+        _action,
+    ),
+}
+ARCHIVED = tuple(_COLUMNS)
+"""Names of the topics that the lake keeps, without a prefix."""
+
+
+def columns_of(name: str) -> Columns:
+    """The columns of a topic's files.
+
+    Args:
+        name: of the topic, without a prefix.
+
+    Raises:
+        ConfigurationError: the lake does not keep this topic.
+    """
+    if name not in _COLUMNS:
+        raise ConfigurationError(f"topic {name}", "the lake does not keep it", f"It keeps {', '.join(ARCHIVED)}.")
+    return _COLUMNS[name]
+
+
+def table_of(source: Source, columns: Columns, records: Sequence[LogRecord]) -> pa.Table:
+    """Records of one source as a table of its columns, one row each."""
+    nothing = (None,) * (len(columns.schema) - len(_RECORD))
+    rows = []
+    for record in records:
+        try:
+            read = columns.read(record.value or b"", record.append_us)
+        except InvalidRecord:
+            read = nothing
+        headers = [{"name": name, "value": value} for name, value in record.headers]
+        rows.append((source.partition, record.offset, record.append_us, record.key, record.value, headers, *read))
+    arrays = [
+        pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), columns.schema, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=columns.schema)

@@ -1,0 +1,120 @@
+"""What is known about a file of the lake, and how files and temporary files are called.
+
+    <lake>/<topic>/dt=2026-11-01/<topic>-<partition>-<first>-<last>-<source>-<digest>.parquet
+    <lake>/<topic>/_temporary/<topic id>-<partition>-<first>-<token>.parquet
+
+``source`` is the beginning of the topic's id and ``digest`` that of the file's SHA-256. So a topic made anew never
+meets the files of its predecessor, and writing a name again writes the same bytes again. Whoever looks for Hive
+partitions passes over folders that begin with an underscore.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+SOURCE_CHARACTERS = 8
+DIGEST_CHARACTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A partition of a topic, as long as the topic is not made anew.
+
+    Attributes:
+        topic: full name.
+        topic_id: Kafka's id of the topic.
+        partition: its number.
+    """
+
+    topic: str
+    topic_id: UUID
+    partition: int
+
+    def __str__(self) -> str:
+        """How messages name it."""
+        return f"topic {self.topic} partition {self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFile:
+    """A row of the manifest. A file holds every offset of [first_offset, next_offset) and nothing else.
+
+    Attributes:
+        path: relative to the lake.
+        source: whose records they are.
+        first_offset: of its first record.
+        next_offset: one after its last record.
+        day: UTC day of the append time of all its records.
+        rows: how many records; next_offset - first_offset.
+        bytes: its size.
+        sha256: of the file, hexadecimal.
+        min_append_us: smallest append time.
+        max_append_us: largest append time.
+        min_event_time_us: smallest event time (of actions: action time) of the records that parse; None if none does.
+        max_event_time_us: the largest.
+    """
+
+    path: str
+    source: Source
+    first_offset: int
+    next_offset: int
+    day: date
+    rows: int
+    bytes: int
+    sha256: str
+    min_append_us: int
+    max_append_us: int
+    min_event_time_us: int | None
+    max_event_time_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """What a file's name says: the beginning of the topic's id, and the offsets, half-open."""
+
+    source: str
+    partition: int
+    first_offset: int
+    next_offset: int
+
+
+def day_folder(topic: str, day: date) -> str:
+    """The folder of a day, relative to the lake."""
+    return f"{topic}/dt={day.isoformat()}"
+
+
+def path_of(source: Source, day: date, first_offset: int, next_offset: int, sha256: str) -> str:
+    """The path of a file, relative to the lake."""
+    topic_id, digest = source.topic_id.hex[:SOURCE_CHARACTERS], sha256[:DIGEST_CHARACTERS]
+    offsets = f"{first_offset}-{next_offset - 1}"
+    return f"{day_folder(source.topic, day)}/{source.topic}-{source.partition}-{offsets}-{topic_id}-{digest}.parquet"
+
+
+def parse_path(topic: str, path: str) -> NamedFile | None:
+    """What a path says; None if it is none of ours."""
+    pattern = rf"{re.escape(topic)}/dt=[0-9-]+/{re.escape(topic)}-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-[0-9a-f]+\.parquet"
+    found = re.fullmatch(pattern, path)
+    return None if found is None else NamedFile(found[4], int(found[1]), int(found[2]), int(found[3]) + 1)
+
+
+def temporary_folder(topic: str) -> str:
+    """Where the files of a topic are written, relative to the lake."""
+    return f"{topic}/_temporary"
+
+
+def is_temporary(path: str) -> bool:
+    """Whether a path is that of a file that is being written, or never was to its end."""
+    return "/_temporary/" in path
+
+
+def temporary_prefix(source: Source) -> str:
+    """How the paths of a source's temporary files begin."""
+    return f"{temporary_folder(source.topic)}/{source.topic_id.hex}-{source.partition}-"
+
+
+def temporary_path(source: Source, first_offset: int, token: str) -> str:
+    """The path of a temporary file that nobody else writes; the token makes it so."""
+    return f"{temporary_prefix(source)}{first_offset}-{token}.parquet"

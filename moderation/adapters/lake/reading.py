@@ -1,0 +1,109 @@
+"""The lake as readers see it: the manifest's files, checked before they are handed out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from moderation.adapters.lake.checking import Check, check_file, require_whole
+from moderation.adapters.lake.columns import columns_of
+from moderation.adapters.lake.files import LakeFile, Source
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.sql.connecting import Connection, connected
+from moderation.adapters.sql.manifest import files
+from moderation.settings import Settings, required
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Lake:
+    """Hands out files; whoever reads others reads what is not part of the lake.
+
+    Args:
+        store: where the files lie.
+        connection: to the manifest's database.
+        topic_prefix: put before every topic's name.
+    """
+
+    def __init__(self, store: LakeStore, connection: Connection, topic_prefix: str = "") -> None:
+        self.store = store
+        self.connection = connection
+        self._prefix = topic_prefix
+
+    def files_of_day(
+        self, topic: str, day: date, *, topic_id: UUID | None = None, check: Check = "digest"
+    ) -> list[LakeFile]:
+        """The files of a UTC day of append time, in order of topic id, partition and offset.
+
+        Args:
+            topic: its name without a prefix.
+            day: which one; the lake has as much of it as was archived by now.
+            topic_id: Kafka's id of the topic; None for all that the topic had.
+            check: ``digest`` reads every byte first; ``size`` only compares bytes and rows.
+
+        Raises:
+            LakeDamaged: a file is missing or not what was written.
+        """
+        return self._checked(files(self.connection, topic=self._prefix + topic, topic_id=topic_id, day=day), check)
+
+    def files_of_range(
+        self, topic: str, topic_id: UUID, partition: int, first: int, end: int, *, check: Check = "digest"
+    ) -> list[LakeFile]:
+        """The files that together hold the offsets [first, end), in order. The first and the last may hold more.
+
+        Args:
+            topic: its name without a prefix.
+            topic_id: Kafka's id of the topic.
+            partition: its number.
+            first: offset.
+            end: one after the last offset.
+            check: as for :meth:`files_of_day`.
+
+        Raises:
+            LakeDamaged: a file is missing or not what was written, or offsets are in no file and no person accepted it.
+        """
+        source = Source(self._prefix + topic, topic_id, partition)
+        found = files(self.connection, topic_id=topic_id, partition=partition, overlapping=(first, end))
+        require_whole(self.connection, found, source, (first, end))
+        return self._checked(found, check)
+
+    def urls(self, found: Sequence[LakeFile]) -> list[str]:
+        """Where files lie, as ``spark.read.parquet(*urls)``, DuckDB and pandas take it."""
+        return [self.store.url_of(file.path) for file in found]
+
+    def relation(
+        self, duck: duckdb.DuckDBPyConnection, topic: str, found: Sequence[LakeFile]
+    ) -> duckdb.DuckDBPyRelation:
+        """Files as a relation of DuckDB: one row per record, the columns of the topic; no file is no row.
+
+        Args:
+            duck: an open connection; the lake's file system is made known to it where DuckDB has none of its own.
+            topic: its name without a prefix.
+            found: as one of the functions above gave them.
+        """
+        if not found:
+            return duck.from_arrow(columns_of(topic).schema.empty_table())
+        if not self.store.is_local:
+            duck.register_filesystem(self.store.fs)
+        return duck.read_parquet(self.urls(found), hive_partitioning=False)
+
+    def _checked(self, found: list[LakeFile], check: Check) -> list[LakeFile]:
+        for file in found:
+            check_file(self.store, file, check)
+        return found
+
+
+@contextmanager
+def opened_lake(settings: Settings) -> Iterator[Lake]:
+    """The lake of the settings; the connection to its manifest ends with the block.
+
+    Raises:
+        ConfigurationError: the database cannot be reached, or the lake's address is unknown.
+        LedgerUnsafe: the manifest's tables are not there.
+    """
+    with connected(required(settings.database_url, "database_url")) as connection:
+        yield Lake(LakeStore(settings.lake_url), connection, settings.topic_prefix)

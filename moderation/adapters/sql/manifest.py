@@ -1,0 +1,211 @@
+"""The manifest ``batch.files``: which files the lake consists of, and which missing offsets a person accepted.
+
+PostgreSQL itself refuses two files of a partition whose ranges overlap, whoever writes and however often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from moderation.adapters.lake.files import LakeFile, Source
+from moderation.adapters.sql.connecting import Connection
+
+Range = tuple[int, int]
+"""Offsets, half-open."""
+
+_COLUMNS = (
+    "path, topic, topic_id, partition, first_offset, next_offset, dt, rows, bytes, sha256, "
+    "min_append_us, max_append_us, min_event_time_us, max_event_time_us"
+)
+_HOLDER = """
+SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND (l.classid::bigint << 32) + l.objid::bigint = %s
+"""
+
+
+class RangeTaken(Exception):
+    """The manifest has a file with some of these offsets already; nothing was changed. Never leaves the archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """What the manifest says about a source.
+
+    Attributes:
+        source: which one.
+        first_offset: where its first file begins.
+        next_offset: where its last file ends.
+        files: how many.
+        rows: in all of them.
+        bytes: of all of them.
+        holes: offsets between files that are in none.
+    """
+
+    source: Source
+    first_offset: int
+    next_offset: int
+    files: int
+    rows: int
+    bytes: int
+    holes: tuple[Range, ...]
+
+
+@contextmanager
+def partition_lock(connection: Connection, source: Source) -> Iterator[str | None]:
+    """Hold a source against other archivers while the block runs.
+
+    Yields:
+        None when it is held now; else who holds it.
+    """
+    key = int.from_bytes(hashlib.sha256(f"archive {source.topic_id} {source.partition}".encode()).digest()[:8], "big")
+    signed = key - (1 << 64) if key >= 1 << 63 else key
+    if not _one(connection, "SELECT pg_try_advisory_lock(%s)", signed):
+        holder = connection.execute(_HOLDER, (signed,)).fetchone()
+        yield "another archiver" if holder is None else f"{holder[0] or 'another archiver'} (backend {holder[1]})"
+        return
+    try:
+        yield None
+    finally:
+        # A broken connection has given the lock back itself, and its own error is the one to hear of.
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (signed,))
+
+
+def end_of(connection: Connection, source: Source) -> int | None:
+    """One after the last archived offset of a source; None when nothing of it is archived."""
+    found = _one(
+        connection,
+        "SELECT max(next_offset) FROM batch.files WHERE topic_id = %s AND partition = %s",
+        source.topic_id,
+        source.partition,
+    )
+    return None if found is None else int(found)
+
+
+def accepted_gaps(connection: Connection, source: Source) -> list[Range]:
+    """Offsets that a person accepted as missing, by the archive's word or by the speed layer's, in order."""
+    rows = connection.execute(
+        "SELECT first_offset, next_offset FROM batch.gaps WHERE topic_id = %(t)s AND partition = %(p)s UNION "
+        "SELECT first_offset, next_offset FROM speed.gaps WHERE topic_id = %(t)s AND partition = %(p)s ORDER BY 1, 2",
+        {"t": source.topic_id, "p": source.partition},
+    )
+    return [(first, following) for first, following in rows]
+
+
+def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:
+    """Make a file part of the lake, in one transaction.
+
+    Raises:
+        RangeTaken: a file with some of its offsets is part of it already.
+    """
+    source = file.source
+    values = (file.path, source.topic, source.topic_id, source.partition, file.first_offset, file.next_offset, file.day)
+    figures = (file.rows, file.bytes, file.sha256, file.min_append_us, file.max_append_us)
+    times = (file.min_event_time_us, file.max_event_time_us, created_us)
+    marks = ", ".join(["%s"] * (len(values) + len(figures) + len(times)))
+    try:
+        with connection.transaction():
+            connection.execute(
+                f"INSERT INTO batch.files ({_COLUMNS}, created_us) VALUES ({marks})",  # noqa: S608 - fixed names
+                (*values, *figures, *times),
+            )
+    except (psycopg.errors.ExclusionViolation, psycopg.errors.UniqueViolation) as error:
+        raise RangeTaken(file.path) from error
+
+
+def has_file(connection: Connection, path: str) -> bool:
+    """Whether the manifest names this path."""
+    return bool(_one(connection, "SELECT EXISTS (SELECT FROM batch.files WHERE path = %s)", path))
+
+
+def accept_gap(connection: Connection, source: Source, gap: Range, *, reason: str, now_us: int) -> None:
+    """Record offsets as missing from the lake; the archive goes on behind them. Harmless to repeat."""
+    connection.execute(
+        "INSERT INTO batch.gaps (topic_id, partition, first_offset, next_offset, topic, accepted_us, reason) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (topic_id, partition, first_offset) DO UPDATE "
+        "SET next_offset = greatest(gaps.next_offset, excluded.next_offset)",
+        (source.topic_id, source.partition, *gap, source.topic, now_us, reason),
+    )
+
+
+def files(
+    connection: Connection,
+    *,
+    topic: str | None = None,
+    topic_id: UUID | None = None,
+    partition: int | None = None,
+    day: date | None = None,
+    overlapping: Range | None = None,
+) -> list[LakeFile]:
+    """The lake's files in order of topic, id, partition and offset; every argument that is given narrows them down."""
+    first, following = overlapping or (None, None)
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM batch.files "  # noqa: S608 - fixed names
+        "WHERE (%(topic)s::text IS NULL OR topic = %(topic)s) AND (%(id)s::uuid IS NULL OR topic_id = %(id)s) "
+        "AND (%(partition)s::int IS NULL OR partition = %(partition)s) AND (%(day)s::date IS NULL OR dt = %(day)s) "
+        "AND (%(first)s::bigint IS NULL OR (next_offset > %(first)s AND first_offset < %(next)s)) "
+        "ORDER BY topic, topic_id, partition, first_offset",
+        {"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": following},
+    )
+    return [LakeFile(row[0], Source(*row[1:4]), *row[4:]) for row in rows]
+
+
+def tiles(manifest: list[LakeFile]) -> list[Tiles]:
+    """What files say about each source, in order.
+
+    Args:
+        manifest: as :func:`files` gives it.
+    """
+    by_source: dict[Source, list[LakeFile]] = {}
+    for file in manifest:
+        by_source.setdefault(file.source, []).append(file)
+    return [
+        Tiles(
+            source,
+            own[0].first_offset,
+            own[-1].next_offset,
+            len(own),
+            sum(file.rows for file in own),
+            sum(file.bytes for file in own),
+            tuple(
+                (before.next_offset, after.first_offset)
+                for before, after in pairwise(own)
+                if before.next_offset != after.first_offset
+            ),
+        )
+        for source, own in by_source.items()
+    ]
+
+
+def uncovered(wanted: Range, covers: list[Range]) -> list[Range]:
+    """The parts of a range that no other covers, in order.
+
+    Args:
+        wanted: offsets, half-open.
+        covers: in any order; they may overlap.
+    """
+    missing, at = [], wanted[0]
+    for first, following in sorted(cover for cover in covers if cover[0] < cover[1]):
+        if first >= wanted[1] or at >= wanted[1]:
+            break
+        if first > at:
+            missing.append((at, first))
+        at = max(at, following)
+    if at < wanted[1]:
+        missing.append((at, wanted[1]))
+    return missing
+
+
+def _one(connection: Connection, statement: str, *values: object) -> Any:
+    row = connection.execute(statement, values).fetchone()
+    return None if row is None else row[0]

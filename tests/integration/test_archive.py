@@ -1,0 +1,340 @@
+"""Archiving from a real broker: every offset once, through kills, rivals, retention and topics made anew."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+
+from batch.archive import archive_topics
+from batch.partition import ArchivePoint
+from batch.report import Outcome
+from moderation.adapters.lake.checking import check_file
+from moderation.adapters.lake.cutting import Limits
+from moderation.adapters.lake.files import Source
+from moderation.adapters.lake.reading import opened_lake
+from moderation.adapters.source_log import opened
+from moderation.adapters.sql.connecting import connected
+from moderation.adapters.sql.manifest import RangeTaken, add_file, files
+from moderation.adapters.topics import COMMENTS, ensure_topics
+from moderation.errors import ConfigurationError, LakeDamaged, SourceRefused
+from tests.integration.lakes import SMALL, LakeUnderTest, Record, plain
+from tests.integration.workers import comments
+
+
+def odd() -> list[Record]:
+    return [
+        ("replayed", b'{"a": 1}', [("replay_of", b"topic/1/2"), ("replay_of", b"again"), ("empty", None)]),
+        ("tombstone", None, []),
+        (None, b"\xff\xfe\x00", []),
+        ("empty", b"", [("x", b"")]),
+    ]
+
+
+def test_every_record_is_archived_once_with_all_its_bytes_and_a_second_run_writes_nothing(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(300)))
+    lake.produce(odd())
+    lake.produce([("c1", b"no action", [])], name="actions")
+    report = lake.archive()
+    assert (report.total("rows"), len(report.topics)) == (305, 2)
+    assert lake.content() == lake.sent
+    found = lake.inspect()
+    assert found.is_whole
+    assert not found.orphans
+    comment_tiles = [each for each in found.tiles if each.source.topic == lake.topic]
+    assert {each.source.partition: (each.first_offset, each.next_offset) for each in comment_tiles} == {
+        partition: (0, end) for partition, end in lake.ends().items()
+    }
+    assert all(each.files > 1 for each in comment_tiles)
+
+    before = lake.files()
+    again = lake.archive()
+    assert (again.total("files"), lake.files()) == (0, before)
+    assert {each.outcome for topic in again.topics for each in topic.partitions} == {Outcome.NOTHING_NEW}
+
+    lake.produce(plain(comments(50, start=300)))
+    assert lake.archive().total("rows") == 50
+    assert lake.content() == lake.sent
+    assert lake.files().items() > before.items()
+
+
+def test_a_run_stops_before_the_offset_it_is_given_and_takes_the_client_settings_of_a_connection(
+    lake: LakeUnderTest,
+) -> None:
+    lake.produce(plain(comments(200)))
+    connection = {
+        "bootstrap.servers": lake.settings.kafka_bootstrap,
+        "group.id": "somebody",
+        "auto.offset.reset": "latest",
+        "enable.auto.commit": True,
+    }
+    elsewhere = lake.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    report = archive_topics(elsewhere, kafka=connection, topics=["comments"], upto={"comments": {0: 7, 1: 0}})
+    ends = {each.partition: each.next_offset for each in report.topics[0].partitions}
+    assert ends == {**lake.ends(), 0: 7, 1: 0}
+    assert lake.archive().total("rows") == 200 - report.total("rows")
+    assert lake.content() == lake.sent
+
+
+def test_ten_kills_leave_a_lake_that_the_next_run_makes_whole(lake: LakeUnderTest) -> None:
+    chance = random.Random(7)
+    points = ("during_write", "before_rename", "before_manifest")
+    for number in range(10):
+        lake.produce(plain(comments(300, start=number * 300)))
+        point = points[number % len(points)]
+        assert lake.archive_and_die(point, chance.randint(1, 6)) == -signal.SIGKILL
+        found = lake.inspect()
+        assert found.is_whole, point
+        assert found.orphans, point  # each of these instants leaves a file, and no reader sees it
+        assert lake.content().items() <= lake.sent.items()
+    lake.archive()
+    found = lake.inspect()
+    assert found.is_whole
+    assert not found.orphans
+    assert not found.holes
+    assert lake.content() == lake.sent
+    before = lake.files()
+    assert lake.archive().total("files") == 0
+    assert lake.files() == before
+
+
+def test_a_file_named_but_not_in_the_manifest_is_written_again_under_the_same_name(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(200)))
+    assert lake.archive_and_die("before_manifest", 1) == -signal.SIGKILL
+    (orphan,) = lake.inspect().orphans
+    lake.archive()
+    assert orphan.path in {file.path for file in lake.inspect().manifest}
+    assert not lake.inspect().orphans
+
+
+def test_a_named_orphan_is_removed_once_its_offsets_are_in_the_lake_and_not_before(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(100)))
+    assert lake.archive_and_die("before_manifest", 1) == -signal.SIGKILL
+    (orphan,) = lake.inspect().orphans
+    held = int(orphan.path.split("-")[-3]) + 1
+    partition = int(orphan.path.split("-")[-5])
+    lake.archive(upto={"comments": {partition: held - 1}})
+    assert [each.path for each in lake.inspect().orphans] == [orphan.path]  # its last record is nowhere else
+    lake.archive()
+    assert not lake.inspect().orphans
+    assert lake.content() == lake.sent
+
+
+def test_an_archiver_that_finds_another_at_work_leaves_the_partition_to_it_and_names_it(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(300)))
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def reach(point: ArchivePoint) -> None:
+        if point == "before_manifest" and not at_work.is_set():
+            at_work.set()
+            assert go_on.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(archive_topics, lake.settings, limits=SMALL, reach=reach)
+        assert at_work.wait(60)
+        second = archive_topics(lake.settings, limits=SMALL)
+        go_on.set()
+        won = first.result(60)
+    left, *others = second.topics[0].partitions
+    assert left.outcome is Outcome.LEFT_TO_OTHER
+    assert left.note.startswith("moderation archive (backend ")
+    assert {each.outcome for each in others} == {Outcome.ARCHIVED}
+    assert won.topics[0].partitions[0].outcome is Outcome.ARCHIVED
+    assert won.total("rows") + second.total("rows") == 300
+    assert lake.content() == lake.sent
+    assert not lake.inspect().orphans
+
+
+def test_two_archivers_that_start_together_double_nothing(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(1_000)))
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(archive_topics, lake.settings, limits=SMALL) for _ in range(2)]
+        rows = sum(each.result(120).total("rows") for each in done)
+    rows += lake.archive().total("rows")  # what each left to the other while looking at the same partition
+    assert rows == 1_000
+    assert lake.content() == lake.sent
+    found = lake.inspect()
+    assert found.is_whole
+    assert not found.orphans
+
+
+def test_an_archiver_that_lost_its_lock_is_stopped_by_the_constraint_and_takes_its_file_away(
+    lake: LakeUnderTest,
+) -> None:
+    lake.produce(plain(comments(300)))
+    rival = LakeUnderTest(lake.settings.model_copy(update={"lake_url": str(lake.folder.parent / "copy")}))
+    rival.archive(upto={"comments": {0: 25, 1: 0, 2: 0, 3: 0}})
+    with connected(lake.database_url) as connection:
+        (theirs,) = files(connection, topic=lake.topic)
+        connection.execute("DELETE FROM batch.files WHERE path = %s", (theirs.path,))
+
+    def reach(point: ArchivePoint) -> None:
+        # The rival came by while this one thought it held the lock.
+        if point == "before_manifest":
+            with connected(lake.database_url) as connection:
+                if not files(connection, topic=lake.topic):
+                    add_file(connection, theirs, 1)
+
+    report = archive_topics(lake.settings, limits=SMALL, reach=reach)
+    beaten, *others = report.topics[0].partitions
+    assert (beaten.outcome, beaten.rows, beaten.next_offset) == (Outcome.OVERTAKEN, 0, 25)
+    assert "came first" in beaten.note
+    assert {each.outcome for each in others} == {Outcome.ARCHIVED}
+    assert not [path for path in lake.files() if "comments-0-" in path]
+
+
+def test_the_manifest_refuses_ranges_that_overlap_and_only_those(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(20)))
+    lake.archive()
+    with connected(lake.database_url) as connection:
+        model = files(connection, topic=lake.topic)[0]
+
+        def add(source: Source, first: int, following: int) -> None:
+            file = replace(
+                model,
+                path=uuid.uuid4().hex,
+                source=source,
+                first_offset=first,
+                next_offset=following,
+                rows=following - first,
+            )
+            add_file(connection, file, 1)
+
+        one = Source(lake.topic, uuid.uuid4(), 0)
+        add(one, 10, 20)
+        for first, following in ((10, 20), (0, 11), (19, 20), (12, 13), (0, 100)):
+            with pytest.raises(RangeTaken):
+                add(one, first, following)
+        add(one, 0, 10)
+        add(one, 20, 2**62)
+        add(replace(one, partition=1), 10, 20)
+        add(replace(one, topic_id=uuid.uuid4()), 10, 20)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            add(replace(one, partition=2), 5, 5)
+
+
+def test_retention_that_overtook_the_archive_is_named_and_the_other_partitions_are_archived(
+    lake: LakeUnderTest,
+) -> None:
+    lake.produce(plain(comments(200)))
+    lake.archive()
+    ends = lake.ends()
+    lake.produce(plain(comments(200, start=200)))
+    lake.delete_records({1: ends[1] + 5})
+    for _ in range(2):
+        with pytest.raises(SourceRefused, match=rf"partition 1: .*\[{ends[1]}, {ends[1] + 5}\) are gone") as raised:
+            lake.archive()
+    assert "accept-gap --lake" in raised.value.remedy
+    held = {each.source.partition: each.next_offset for each in lake.inspect().tiles}
+    assert held == {**lake.ends(), 1: ends[1]}
+
+
+def test_retention_that_comes_by_while_a_range_is_read_is_told_and_nothing_is_skipped(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(100)))
+    end = lake.ends()[0]
+    with opened(lake.settings.kafka_bootstrap, lake.topic) as log:
+        assert [record.offset for record in log.records(0, 2, 5)] == [2, 3, 4]
+        lake.delete_records({0: 4})
+        with pytest.raises(SourceRefused, match=r"partition 0: offsets \[2, 4\) are gone"):
+            next(log.records(0, 2, end))
+        assert [record.offset for record in log.records(0, 4, end)] == list(range(4, end))
+
+
+def test_a_gap_that_the_speed_layer_accepted_lets_the_archive_go_on(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(200)))
+    lake.archive()
+    ends = lake.ends()
+    lake.produce(plain(comments(200, start=200)))
+    lake.delete_records({2: ends[2] + 3})
+    with psycopg.connect(lake.database_url) as connection:
+        connection.execute(
+            "INSERT INTO speed.gaps (topic_id, partition, first_offset, next_offset, accepted_us, reason) "
+            "VALUES (%s, 2, %s, %s, 1, 'for this test')",
+            (lake.topic_id, ends[2] - 1, ends[2] + 3),
+        )
+    lake.archive()
+    found = lake.inspect()
+    (hole,) = found.holes
+    assert (hole.source.partition, hole.first_offset, hole.next_offset) == (2, ends[2], ends[2] + 3)
+    assert found.is_whole
+    gone = {(2, ends[2] + n) for n in range(3)}
+    assert lake.content() == {place: record for place, record in lake.sent.items() if place not in gone}
+
+
+def test_a_topic_made_anew_is_another_source_that_collides_with_nothing(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(100)))
+    lake.archive()
+    old_id, old_files = lake.topic_id, lake.files()
+    lake.delete_topic()
+    ensure_topics(lake.settings.kafka_bootstrap, prefix=lake.prefix)
+    lake.produce(plain(comments(100)))
+    assert lake.archive().total("rows") == 100
+    found = lake.inspect()
+    assert found.is_whole
+    assert {each.source.topic_id for each in found.tiles} == {old_id, lake.topic_id}
+    assert lake.files().items() > old_files.items()
+
+
+def test_a_topic_with_the_producers_time_is_refused_by_name(lake: LakeUnderTest) -> None:
+    lake.delete_topic()
+    bootstrap = lake.settings.kafka_bootstrap
+    ensure_topics(bootstrap, [replace(COMMENTS, timestamp_type="CreateTime")], prefix=lake.prefix)
+    lake.produce([("k", b"v", [])])
+    with pytest.raises(SourceRefused, match=r"the time of offset 0 is not the broker's append time"):
+        lake.archive()
+    assert not lake.files()
+
+
+def test_offsets_that_hold_no_record_are_named_and_nothing_is_skipped(lake: LakeUnderTest) -> None:
+    producer = Producer(
+        {"bootstrap.servers": lake.settings.kafka_bootstrap, "transactional.id": lake.prefix, "log_level": 2}
+    )
+    producer.init_transactions(30)
+    for following in (b"first", b"second"):
+        producer.begin_transaction()
+        producer.produce(lake.topic, following, partition=3)
+        producer.commit_transaction(30)
+        # Offset 1 ends the transaction: at the log's end first, then between two records.
+        with pytest.raises(SourceRefused, match=r"partition 3: offsets \[1, 2\) hold no records"):
+            lake.archive(Limits())
+    assert not lake.inspect().manifest
+    assert not lake.inspect().orphans
+
+
+def test_files_of_a_day_and_of_a_range_are_handed_out_checked(lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(300)))
+    lake.archive()
+    with opened_lake(lake.settings) as opened:
+        whole = opened.files_of_range("comments", lake.topic_id, 0, 0, lake.ends()[0])
+        assert len(whole) > 1
+        inner = opened.files_of_range("comments", lake.topic_id, 0, whole[1].first_offset, whole[1].first_offset + 1)
+        assert inner == [whole[1]]
+        day = whole[0].day
+        assert sum(file.rows for file in opened.files_of_day("comments", day)) == 300
+        assert opened.files_of_day("comments", day, topic_id=uuid.uuid4()) == []
+        end = lake.ends()[0]
+        with pytest.raises(LakeDamaged, match=rf"offsets \[{end}, {end + 4}\) are in no file. Archive first"):
+            opened.files_of_range("comments", lake.topic_id, 0, 0, end + 4)
+        opened.store.remove(whole[1].path)
+        for read in (
+            lambda: opened.files_of_day("comments", day, check="size"),
+            lambda: opened.files_of_range("comments", lake.topic_id, 0, 0, end),
+            lambda: check_file(opened.store, whole[1]),
+        ):
+            with pytest.raises(LakeDamaged, match=whole[1].path):
+                read()
+
+
+def test_what_is_not_there_is_refused_in_words(lake: LakeUnderTest) -> None:
+    with pytest.raises(ConfigurationError, match="topic nosuch: the lake does not keep it"):
+        archive_topics(lake.settings, topics=["nosuch"])
+    lake.delete_topic()
+    with pytest.raises(ConfigurationError, match=f"topic {lake.topic}: it does not exist"):
+        archive_topics(lake.settings)
