@@ -1,0 +1,1 @@
+"""Batch layer: plain functions, runnable without Airflow."""
