@@ -36,6 +36,7 @@ DAGS = Path(__file__).parent.parent / "dags"
 
 _MIGRATE_SECONDS = 180.0
 _READY_SECONDS = 180.0
+_STOP_SECONDS = 10.0  # for tasks at work; each is safe to repeat
 _ARCHIVE_GROUP = "moderation-archive"
 
 
@@ -115,7 +116,7 @@ def _programs(layout: StackLayout, info: StackInfo, dags: Path) -> list[Program]
             depends_on=(API_SERVER, "kafka") if name in options else (API_SERVER,),
             ready=lambda: heartbeat_since(port, name, read_state(layout, program).started_us),
             ready_seconds=_READY_SECONDS,
-            stop_seconds=30.0,
+            stop_seconds=_STOP_SECONDS,
         )
 
     return [server, *(component(name) for name in COMPONENTS)]
