@@ -30,7 +30,7 @@ is not written again. Without Airflow: `moderation archive`.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import Asset, CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, dag, task
 
@@ -38,8 +38,7 @@ TOPICS = ("comments", "actions")
 
 
 @dag(
-    schedule=CronTriggerTimetable("5 * * * *", timezone="UTC", run_immediately=False),
-    start_date=datetime(2026, 1, 1),
+    schedule=CronTriggerTimetable("5 * * * *", timezone="UTC"),
     catchup=False,
     is_paused_upon_creation=False,
     max_active_runs=1,
