@@ -12,6 +12,7 @@ from tests.dags.policy import breaches
 
 DAGS = ROOT / "dags"
 SDK = "from airflow.sdk import"
+A_DAY = "__import__('datetime').datetime(2026, 1, 1)"
 REACHES_OUT = "import socket; socket.create_connection(('127.0.0.1', 9))"
 GOOD = (DAGS / "archive_topics.py").read_text()
 
@@ -25,7 +26,7 @@ BROKEN = {
     "long_task": ("timedelta(minutes=40)", "timedelta(minutes=50)", "execution_timeout is not below dagrun_timeout"),
     "no_run_limit": ("dagrun_timeout=timedelta(minutes=50),", "", "no dagrun_timeout"),
     "many_runs": ("max_active_runs=1,", "", "more than one run at a time"),
-    "catches_up": ("catchup=False,", "catchup=True,", "catches up"),
+    "catches_up": ("catchup=False,", f"catchup=True, start_date={A_DAY},", "catches up"),
     "no_tags": ('tags=["batch", "lake"],', "", "no tags"),
     "no_doc": ("doc_md=__doc__,", "", "doc_md is not the docstring"),
     "no_section": ("## Re-run", "Re-run", "the docstring is no manual"),
