@@ -18,7 +18,7 @@ beside each DAG. How a DAG file is made: [contributing](../CONTRIBUTING.md).
 
 
 def render(folder: Path) -> str:
-    """The page of a folder of DAG files, in the order of their names; reads them, imports nothing.
+    """The page of a folder of DAG files, in the order of their names, with the pictures there are; imports nothing.
 
     Raises:
         ValueError: a file has no docstring.
@@ -29,6 +29,9 @@ def render(folder: Path) -> str:
         if not manual:
             raise ValueError(f"{path} has no docstring")
         lines = [f"#{line}" if line.startswith("#") else line for line in manual.splitlines()]
+        picture = f"images/airflow_{path.stem}.png"
+        if (PAGE.parent / picture).exists():
+            lines += ["", f"![{path.stem} in Airflow's UI after a run]({picture})"]
         parts.append("\n".join([f"## {path.stem}", *lines]) + "\n")
     return "\n".join(parts)
 
