@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.airflow_health import answers, heartbeat_since
+from local.airflow_health import answers, beats_since
 from local.credentials import ensure_secrets, load, new_secret, write_private
 from local.environment import MARKER, inherited_environment
 from local.layout import StackLayout
@@ -114,7 +114,7 @@ def _programs(layout: StackLayout, info: StackInfo, dags: Path) -> list[Program]
             cwd=layout.run,
             env={**environment, **(inherited if name in options else {})},
             depends_on=(API_SERVER, "kafka") if name in options else (API_SERVER,),
-            ready=lambda: heartbeat_since(port, name, read_state(layout, program).started_us),
+            ready=lambda: beats_since(port, name, read_state(layout, program).started_us),
             ready_seconds=_READY_SECONDS,
             stop_seconds=_STOP_SECONDS,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,18 +20,23 @@ def answers(port: int) -> bool:
     return bool(_health(port).get("metadatabase", {}).get("status") == _HEALTHY)
 
 
-def heartbeat_since(port: int, component: str, started_us: int) -> bool:
+def beats_since(port: int, component: str, started_us: int) -> bool:
+    """Whether the api-server on ``port`` says that a component is alive; see :func:`is_alive_since`."""
+    return is_alive_since(_health(port), component, started_us)
+
+
+def is_alive_since(health: Mapping[str, Mapping[str, str | None]], component: str, started_us: int) -> bool:
     """Whether a component is healthy, and has said so since it was started.
 
     Airflow calls a component healthy for half a minute after its last heartbeat, also one that was killed meanwhile.
 
     Args:
-        port: of the api-server.
+        health: what the api-server says, by part.
         component: ``scheduler``, ``dag-processor`` or ``triggerer``.
         started_us: when its process was started, microseconds since the epoch.
     """
     key = component.replace("-", "_")
-    said = _health(port).get(key, {})
+    said = health.get(key, {})
     heartbeat = said.get(f"latest_{key}_heartbeat")
     if said.get("status") != _HEALTHY or heartbeat is None:
         return False
