@@ -104,16 +104,19 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
         return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, progress=_say)
     worker, batch_layer = speed_layer(layout), airflow(layout)
     is_new = admin_password(layout) is None
-    info = stack.up(
-        layout,
-        extra_programs=lambda info: [*worker(info), *batch_layer(info)],
-        extra_ports=WORKER_PORTS | AIRFLOW_PORTS,
-        progress=_say,
-    )
-    shown = f"{admin_password(layout)} (shown this once)" if is_new else "not shown again"
+    try:
+        info = stack.up(
+            layout,
+            extra_programs=lambda info: [*worker(info), *batch_layer(info)],
+            extra_ports=WORKER_PORTS | AIRFLOW_PORTS,
+            progress=_say,
+        )
+    finally:  # a password made by a call that failed would never be shown
+        if is_new and (password := admin_password(layout)):
+            shown = f"Airflow's user {USER} has the password {password} (shown this once)"
+            out.print(shown, markup=False, highlight=False, soft_wrap=True)
     out.print(f"Airflow     {url(info)}")
-    out.print(f"            user {USER}, password {shown}", markup=False, highlight=False, soft_wrap=True)
-    out.print(f"            kept in {_short(layout.credentials_file)} as {PASSWORD}", soft_wrap=True)
+    out.print(f"            user {USER}, password in {_short(layout.credentials_file)}: {PASSWORD}", soft_wrap=True)
     return info
 
 
