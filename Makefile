@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 UV     := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup lock check test test-long bench evidence demo down clean
+.PHONY: help setup lock check test test-long bench evidence screenshots demo down clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,9 @@ bench: setup ## The kernel beside its own tokenizer and the usual pipelines
 
 evidence: setup ## Run the proofs that README and docs quote and write docs/evidence/*.json; ONLY=demo runs some
 	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA)) $(if $(ONLY),--only $(ONLY))
+
+screenshots: setup ## Write the pictures in docs/images anew; needs chromium
+	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py --screenshots
 
 demo: setup ## From nothing to live decisions on real servers; DATA=export.csv takes a real export instead
 	$(BIN)/moderation down --purge

@@ -1,1 +1,1 @@
-"""The batch layer: plain functions that run with Airflow and without it."""
+"""Batch layer: plain functions, runnable without Airflow."""

@@ -33,7 +33,7 @@ def demo(
     The data folder must be fresh: `moderation down --purge` makes it so. Exit code 3 when a number is not 0 that must
     be. The stack stays up until `moderation down`.
     """
-    info = start(data_folder)
+    info = start(data_folder, out=progress if as_json else console)
 
     from local.demo import Demo
     from local.layout import StackLayout
@@ -109,4 +109,4 @@ def _print_summary(summary: Summary, mlflow_url: str) -> None:
     )
     table.add_row("AUC on the live part", f"{summary.live_auc:.3f}")
     console.print(table)
-    console.print(f"MLflow {mlflow_url} stays up until `make down`")
+    console.print(f"MLflow {mlflow_url} and Airflow stay up until `make down`")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from cli.output import console, print_json, progress
@@ -18,9 +19,12 @@ FolderOption = Annotated[Path, typer.Option("--data-folder", help="Everything th
 DEFAULT_FOLDER = Path("var")
 
 
-def up(data_folder: FolderOption = DEFAULT_FOLDER) -> None:
-    """Start Kafka, PostgreSQL, MLflow and the worker, or what of them is not running; waits until they answer."""
-    info = start(data_folder)
+def up(
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    core: Annotated[bool, typer.Option("--core", help="Leave Airflow out, or as it is if it runs.")] = False,
+) -> None:
+    """Start Kafka, PostgreSQL, MLflow, the worker and Airflow, or what of them is not running, and wait for answers."""
+    info = start(data_folder, core=core)
     console.print(f"MLflow      {info.mlflow_url}")
     console.print(f"Kafka       {info.kafka_bootstrap}")
     console.print(f"PostgreSQL  127.0.0.1:{info.ports['postgres']}")
@@ -88,16 +92,37 @@ def status(
         console.print(f"worker: {behind['per_second']:,.0f} records a second, {behind['records']:,} waiting")
 
 
-def start(data_folder: Path) -> StackInfo:
-    """Bring the stack up with its worker, telling what is waited for."""
+def start(data_folder: Path, *, core: bool = False, out: Console = console) -> StackInfo:
+    """Bring the stack up with its worker and, unless ``core``, Airflow, telling what is waited for.
+
+    The password of Airflow's user is printed on ``out`` by the call that makes it, and never again.
+    """
     from local.packages import check_packages
 
     check_packages()
     from local import stack
+    from local.airflow import AIRFLOW_PORTS, PASSWORD, USER, admin_password, airflow, url
     from local.worker import WORKER_PORTS, speed_layer
 
     layout = _layout(data_folder)
-    return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, progress=_say)
+    if core:
+        return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, progress=_say)
+    worker, batch_layer = speed_layer(layout), airflow(layout)
+    is_new = admin_password(layout) is None
+    try:
+        info = stack.up(
+            layout,
+            extra_programs=lambda info: [*worker(info), *batch_layer(info)],
+            extra_ports=WORKER_PORTS | AIRFLOW_PORTS,
+            progress=_say,
+        )
+    finally:  # a password made by a call that failed would never be shown
+        if is_new and (password := admin_password(layout)):
+            shown = f"Airflow's user {USER} has the password {password} (shown this once)"
+            out.print(shown, markup=False, highlight=False, soft_wrap=True)
+    out.print(f"Airflow     {url(info)}")
+    out.print(f"            user {USER}, password in {_short(layout.credentials_file)}: {PASSWORD}", soft_wrap=True)
+    return info
 
 
 def _layout(data_folder: Path) -> StackLayout:

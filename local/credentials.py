@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from moderation.errors import ConfigurationError
@@ -15,15 +16,17 @@ _BYTES = 24
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Passwords, one per account. Never shown by ``repr``.
+    """Passwords, one per account, and keys. Never shown by ``repr``.
 
     Attributes:
         supervisor: opens the supervisor's port.
         databases: password of each database role, by role.
+        secrets: passwords and keys of programs beside the servers, by name.
     """
 
     supervisor: str = field(repr=False)
     databases: dict[str, str] = field(repr=False)
+    secrets: dict[str, str] = field(repr=False, default_factory=dict)
 
 
 def load_or_create(path: Path, roles: tuple[str, ...]) -> Credentials:
@@ -33,14 +36,39 @@ def load_or_create(path: Path, roles: tuple[str, ...]) -> Credentials:
         ConfigurationError: the file is damaged, or other accounts may read it.
     """
     if known := load(path):
-        missing = {role: secrets.token_urlsafe(_BYTES) for role in roles if role not in known.databases}
+        missing = {role: new_secret() for role in roles if role not in known.databases}
         if not missing:
             return known
-        made = Credentials(known.supervisor, known.databases | missing)
+        made = replace(known, databases=known.databases | missing)
     else:
-        made = Credentials(secrets.token_urlsafe(_BYTES), {role: secrets.token_urlsafe(_BYTES) for role in roles})
+        made = Credentials(new_secret(), {role: new_secret() for role in roles})
     write_private(path, json.dumps(asdict(made), indent=1))
     return made
+
+
+def new_secret() -> str:
+    """A password nobody can guess, of letters, digits, ``-`` and ``_``."""
+    return secrets.token_urlsafe(_BYTES)
+
+
+def ensure_secrets(path: Path, wanted: Mapping[str, Callable[[], str]]) -> dict[str, str]:
+    """The secrets of the names wanted; one that is not there yet is made and kept.
+
+    Args:
+        path: a file that :func:`load_or_create` made.
+        wanted: what makes each secret, by name.
+
+    Raises:
+        ConfigurationError: the file is absent or damaged, or other accounts may read it.
+    """
+    known = load(path)
+    if known is None:
+        raise ConfigurationError(f"credentials {path}", "the file is absent", "Start the stack: moderation up.")
+    missing = {name: make() for name, make in wanted.items() if name not in known.secrets}
+    if missing:
+        known = replace(known, secrets=known.secrets | missing)
+        write_private(path, json.dumps(asdict(known), indent=1))
+    return {name: known.secrets[name] for name in wanted}
 
 
 def write_private(path: Path, text: str) -> None:
@@ -69,7 +97,12 @@ def load(path: Path) -> Credentials | None:
         )
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        return Credentials(str(held["supervisor"]), {str(k): str(v) for k, v in held["databases"].items()})
+        databases, kept = held["databases"], held.get("secrets", {})
+        return Credentials(
+            str(held["supervisor"]),
+            {str(k): str(v) for k, v in databases.items()},
+            {str(k): str(v) for k, v in kept.items()},
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"credentials {path}",

@@ -5,6 +5,7 @@
     <root>/kafka/     broker configuration and topic data
     <root>/postgres/  the database cluster
     <root>/mlflow/    artifacts of models and runs
+    <root>/airflow/   AIRFLOW_HOME: the logs of tasks, closed to other accounts
     <root>/jars/      the verified jars of the broker (links into the cache of the account)
 
 The supervisor is spoken to over a loopback port with a generated password, not over a UNIX socket: socket paths end
@@ -76,6 +77,11 @@ class StackLayout:
         return self.root / "mlflow"
 
     @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME: what Airflow writes beside its database, the logs of tasks above all."""
+        return self.root / "airflow"
+
+    @property
     def demo(self) -> Path:
         """What a demonstration sent and trained."""
         return self.root / "demo"
@@ -123,7 +129,8 @@ class StackLayout:
     def folders(self) -> tuple[Path, ...]:
         """Everything a stack writes, the folder of its lock last."""
         return (
-            *(self.log, self.kafka, self.postgres, self.mlflow, self.jars, self.demo, self.state, self.faults),
+            *(self.log, self.kafka, self.postgres, self.mlflow, self.airflow),
+            *(self.jars, self.demo, self.state, self.faults),
             self.run,
         )
 

@@ -19,8 +19,12 @@ PACKAGES = (
 )
 
 
-def check_packages(packages: tuple[str, ...] = PACKAGES) -> None:
+def check_packages(packages: tuple[str, ...] = PACKAGES, *, extras: str = "`local` and `batch`") -> None:
     """Check that every package can be imported, without importing it. Call it before importing :mod:`local.stack`.
+
+    Args:
+        packages: what is needed.
+        extras: the project's extras that bring them, for the remedy.
 
     Raises:
         ConfigurationError: some are not installed; all of them are named.
@@ -29,5 +33,5 @@ def check_packages(packages: tuple[str, ...] = PACKAGES) -> None:
         raise ConfigurationError(
             f"packages {', '.join(missing)}",
             "the local stack needs them and they are not installed",
-            "Install the project with its extras `local` and `batch`.",
+            f"Install the project with its extras {extras}.",
         )

@@ -317,10 +317,12 @@ def _stop_everything(layout: StackLayout, progress: Progress) -> None:
             progress("stack", f"stopping {', '.join(names)}")
             with contextlib.suppress(StackError):
                 supervisor.stop(names)
-        running = processes.stack_processes(layout.root)
+        # It waits for its programs; what these left behind in groups of their own, as Airflow's tasks are, ends after.
+        daemon = _read_pid(layout.run / "supervisord.pid")
+        itself = [process for process in processes.stack_processes(layout.root) if process.pid == daemon]
         supervisor.shut_down()
         with contextlib.suppress(StackError):
-            wait_until(lambda: not processes.still_alive(running), seconds=_STOP_SECONDS, description="supervisord")
+            wait_until(lambda: not processes.still_alive(itself), seconds=_STOP_SECONDS, description="supervisord")
     _end_leftovers(layout, progress)
 
 

@@ -21,6 +21,10 @@ ROOT = Path(__file__).parent.parent
 SHARED_CSV = ROOT.parent / "shared" / "data" / "rscience_comments.csv"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", action="store_true", help="write the pictures of docs/images anew")
+
+
 def refuse_bad_row(row: object) -> None:
     raise AssertionError(f"unexpected bad row {row}")
 

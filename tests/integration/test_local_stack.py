@@ -39,6 +39,7 @@ from moderation.adapters.topics import (
     ensure_topics,
 )
 from moderation.errors import ConfigurationError, StackError
+from tests.integration.marked import marked
 
 _QUIET = {"log_level": 2}
 
@@ -275,7 +276,7 @@ def test_a_killed_supervisor_leaves_nothing_behind_and_up_brings_everything_back
 
     down(layout)
     assert still_alive(running) == []
-    assert _marked(stack.root) == []
+    assert marked(stack.root) == []
     assert status(layout) == []
     with pytest.raises(ConfigurationError, match="it is not up"):
         info(layout)
@@ -312,7 +313,7 @@ def test_down_leaves_no_process_even_one_that_will_not_stop(tmp_path: Path) -> N
     finally:
         down(layout)
     assert still_alive(running) == []
-    assert _marked(layout.root) == []
+    assert marked(layout.root) == []
     assert "is killed" in log.read_text()
     down(layout, purge=True)
     assert not layout.root.exists()
@@ -326,17 +327,5 @@ def test_a_missing_prerequisite_is_named_before_anything_starts(
     with pytest.raises(ConfigurationError, match=r"memory: 1\.0 GiB are available, .* Close other programs"):
         up(layout)
     assert stack_processes(layout.root) == []
-    assert _marked(layout.root) == []
+    assert marked(layout.root) == []
     assert status(layout) == []
-
-
-def _marked(root: Path) -> list[int]:
-    """Processes that carry the mark of a stack, found without the code under test."""
-    mark, found = f"{MARKER}={root}".encode(), []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found

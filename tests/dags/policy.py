@@ -1,0 +1,89 @@
+"""The rules of a DAG file, each with the words it is reported in."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.dags.parsed import Parsed
+
+MOST_LINES = 80
+SECTIONS = ["## What", "## When", "## Inputs", "## Outputs", "## Re-run", "## Triage"]
+_NEVER = {"cli", "local", "stream", "tests"}
+
+
+def breaches(folder: Path, parsed: Parsed) -> list[str]:
+    """Every rule that a file of the folder breaks, as ``file: what is wrong``; empty when all are kept."""
+    found = [f"{name}: cannot be imported: {error}" for name, error in parsed.import_errors.items()]
+    found += [f"{name}: parsing imports {module}" for name, modules in parsed.loaded.items() for module in modules]
+    found += [f"{folder.name}: parsing reaches out to {address}" for address in parsed.connections]
+    if (folder / "__init__.py").exists():
+        found.append("__init__.py: the folder is no package")
+    for path in sorted(folder.glob("*.py")):
+        dags = [dag for dag in parsed.dags if dag["file"] == path.name]
+        found += [f"{path.name}: {text}" for text in (*_of_file(path, dags), *_of_dags(dags))]
+    return found
+
+
+def _of_file(path: Path, dags: list[dict[str, Any]]) -> Iterator[str]:
+    text = path.read_text()
+    if len(text.splitlines()) > MOST_LINES:
+        yield f"more than {MOST_LINES} lines"
+    tree = ast.parse(text)
+    manual = ast.get_docstring(tree, clean=False) or ""
+    if [line for line in manual.splitlines() if line.startswith("#")] != SECTIONS:
+        yield f"the docstring is no manual of {', '.join(SECTIONS)}"
+    if [dag["dag_id"] for dag in dags] != [path.stem]:
+        yield "not one DAG of the file's name"
+    if any(dag["doc_md"] != manual for dag in dags):
+        yield "doc_md is not the docstring"
+    top_level = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        for module in _imported(node):
+            yield from _of_import(module, at_top=id(node) in top_level)
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+
+
+def _of_import(module: str, *, at_top: bool) -> Iterator[str]:
+    root = module.partition(".")[0]
+    if root in _NEVER:
+        yield f"imports {root}, which is not below dags"
+    elif root == "airflow" and module != "airflow.sdk" and not module.startswith("airflow.providers."):
+        yield f"imports {module} instead of airflow.sdk"
+    elif at_top and root != "airflow" and root not in sys.stdlib_module_names:
+        yield f"imports {module} outside a task"
+
+
+def _of_dags(dags: list[dict[str, Any]]) -> Iterator[str]:
+    for dag in dags:
+        if not dag["tags"]:
+            yield "no tags"
+        if dag["catchup"]:
+            yield "catches up"
+        if dag["max_active_runs"] != 1:
+            yield "more than one run at a time"
+        if dag["run_seconds"] is None:
+            yield "no dagrun_timeout"
+        for task in dag["tasks"]:
+            yield from (f"{task['task_id']}: {text}" for text in _of_task(task, dag["run_seconds"]))
+
+
+def _of_task(task: dict[str, Any], run_seconds: float | None) -> Iterator[str]:
+    if task["owner"] in ("", "airflow"):
+        yield "no owner"
+    if task["retries"] < 1:
+        yield "no retries"
+    if task["backoff"] <= 1 or task["longest_delay_seconds"] is None:
+        yield "retries without growing, bounded delays"
+    if task["seconds"] is None:
+        yield "no execution_timeout"
+    elif run_seconds is not None and task["seconds"] >= run_seconds:
+        yield "execution_timeout is not below dagrun_timeout"

@@ -1,0 +1,72 @@
+"""Every DAG file keeps the conventions, and a file that breaks one is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.dags.parsed import Parsed, parse
+from tests.dags.policy import breaches
+
+DAGS = ROOT / "dags"
+SDK = "from airflow.sdk import"
+A_DAY = "__import__('datetime').datetime(2026, 1, 1)"
+REACHES_OUT = "import socket; socket.create_connection(('127.0.0.1', 9))"
+GOOD = (DAGS / "archive_topics.py").read_text()
+
+# What is written instead of what, and what the breach is called.
+BROKEN = {
+    "no_owner": ('"owner": "moderation",', "", "archive_actions: no owner"),
+    "no_retries": ('"retries": 3,', '"retries": 0,', "archive_actions: no retries"),
+    "no_backoff": ('"retry_exponential_backoff": 2,', "", "archive_actions: retries without growing"),
+    "no_bound": ('"max_retry_delay": timedelta(minutes=10),', "", "archive_actions: retries without growing"),
+    "no_task_limit": ('"execution_timeout": timedelta(minutes=40),', "", "archive_actions: no execution_timeout"),
+    "long_task": ("timedelta(minutes=40)", "timedelta(minutes=50)", "execution_timeout is not below dagrun_timeout"),
+    "no_run_limit": ("dagrun_timeout=timedelta(minutes=50),", "", "no dagrun_timeout"),
+    "many_runs": ("max_active_runs=1,", "", "more than one run at a time"),
+    "catches_up": ("catchup=False,", f"catchup=True, start_date={A_DAY},", "catches up"),
+    "no_tags": ('tags=["batch", "lake"],', "", "no tags"),
+    "no_doc": ("doc_md=__doc__,", "", "doc_md is not the docstring"),
+    "no_section": ("## Re-run", "Re-run", "the docstring is no manual"),
+    "long_file": ("TOPICS =", "\n" * 10 + "TOPICS =", "more than 80 lines"),
+    "deep_import": (SDK, f"from airflow.models import Variable\n{SDK}", "imports airflow.models instead of"),
+    "heavy_import": (SDK, f"import numpy\n{SDK}", "parsing imports numpy"),
+    "early_import": (SDK, f"import batch.windows\n{SDK}", "imports batch.windows outside a task"),
+    "upward_import": ("    kafka =", "    import local\n    kafka =", "imports local, which is not below dags"),
+    "unreadable": ("TOPICS =", "TOPICS ==", "cannot be imported"),
+    "reaches_out": ("TOPICS =", f"{REACHES_OUT}\nTOPICS =", "parsing reaches out to ('127.0.0.1', 9)"),
+}
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Parsed:
+    return parse(DAGS, tmp_path_factory.mktemp("airflow"))
+
+
+@pytest.fixture(scope="module")
+def found_in_broken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What is found in a folder of files with one breach each."""
+    folder = tmp_path_factory.mktemp("broken")
+    for name, (old, new, _) in BROKEN.items():
+        text = GOOD.replace("def archive_topics(", f"def {name}(").replace("\narchive_topics()", f"\n{name}()")
+        assert old in text, name
+        (folder / f"{name}.py").write_text(text.replace(old, new))
+    return breaches(folder, parse(folder, tmp_path_factory.mktemp("airflow")))
+
+
+def test_every_dag_file_keeps_every_rule(parsed: Parsed) -> None:
+    assert parsed.dags
+    assert breaches(DAGS, parsed) == []
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_rule_is_found(name: str, found_in_broken: list[str]) -> None:
+    of_file = [text for text in found_in_broken if text.startswith((f"{name}.py:", "broken"))]
+    assert any(BROKEN[name][2] in text for text in of_file), of_file
+
+
+def test_a_folder_that_is_a_package_is_found(tmp_path: Path) -> None:
+    (tmp_path / "__init__.py").touch()
+    assert "__init__.py: the folder is no package" in breaches(tmp_path, Parsed({}, [], {}, []))

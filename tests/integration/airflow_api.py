@@ -1,0 +1,73 @@
+"""Airflow as its users reach it: over REST, with a name and a password."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from local.airflow import API_SERVER, USER
+from local.ports import HOST
+from local.stack import StackInfo
+from local.waiting import wait_until
+
+_ENDED = ("success", "failed")
+
+
+class AirflowApi:
+    """One user of one Airflow."""
+
+    def __init__(self, stack: StackInfo, password: str) -> None:
+        """Log in; an assertion fails if that is refused."""
+        self._port = stack.ports[API_SERVER]
+        self._headers = {"Content-Type": "application/json"}
+        status, answer = self.ask("POST", "/auth/token", {"username": USER, "password": password})
+        assert status == 201, answer
+        self._headers["Authorization"] = f"Bearer {answer['access_token']}"
+
+    def ask(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, as_nobody: bool = False
+    ) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON of an answer."""
+        headers = {"Content-Type": "application/json"} if as_nobody else self._headers
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=30)
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            response = connection.getresponse()
+            return response.status, json.loads(response.read() or b"{}")
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """What lies at a path of the API's second version."""
+        status, answer = self.ask("GET", f"/api/v2/{path}")
+        assert status == 200, answer
+        return answer
+
+    def knows(self, dag_id: str) -> bool:
+        """Whether the DAG processor has read it already."""
+        return dag_id in {dag["dag_id"] for dag in self.get("dags")["dags"]}
+
+    def trigger(self, dag_id: str) -> str:
+        """Start a run of a DAG, once it is known; returns the run's id."""
+        wait_until(lambda: self.knows(dag_id), seconds=60, description=f"DAG {dag_id}", interval_seconds=0.5)
+        status, answer = self.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
+        assert status == 200, answer
+        return str(answer["dag_run_id"])
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str]:
+        """The state of each task of a run."""
+        found = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return {task["task_id"]: task["state"] for task in found}
+
+    def wait_for_end(self, dag_id: str, run_id: str, seconds: float = 120) -> str:
+        """Wait until a run has ended; returns how."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}"
+        ended = f"the end of {dag_id}"
+        wait_until(lambda: self.get(path)["state"] in _ENDED, seconds=seconds, description=ended, interval_seconds=0.5)
+        return str(self.get(path)["state"])
+
+    def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
+        """What a task returned."""
+        return self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value")["value"]

@@ -1,0 +1,258 @@
+"""Airflow in the stack, with its real parts: what `up`, `status` and `down` promise about it, and what tasks find."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import psycopg
+import pytest
+import sqlalchemy
+from confluent_kafka import Producer
+
+from local.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, admin_password, airflow
+from local.environment import MARKER, inherited_environment
+from local.layout import StackLayout
+from local.processes import stack_processes, still_alive
+from local.stack import PartStatus, StackInfo, down, start_program, status, stop_program, up
+from local.waiting import wait_until
+from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.topics import producer_settings
+from tests.integration.airflow_api import AirflowApi
+from tests.integration.marked import marked
+
+T = TypeVar("T")
+PARTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
+PROBE = '''
+"""Tells what tasks find, and keeps one busy."""
+from datetime import datetime
+from airflow.sdk import dag, task
+
+@dag(schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False)
+def probe():
+    @task
+    def find() -> dict[str, str]:
+        import os
+        from airflow.providers.apache.kafka.hooks.consume import KafkaConsumerHook
+        from moderation.settings import load_settings
+        kafka = KafkaConsumerHook(topics=["comments"]).get_connection("kafka_default").extra_dejson
+        settings = load_settings()
+        return {
+            "connection": kafka["bootstrap.servers"],
+            "bootstrap": settings.kafka_bootstrap,
+            "mlflow": settings.mlflow_url,
+            "has_database": settings.database_url is not None,
+            "database": settings.database_url.get_secret_value().rpartition("@")[2],
+            "path": os.path.abspath("."),
+        }
+    find()
+
+@dag(schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False)
+def busy():
+    @task
+    def sleep() -> None:
+        import time
+        time.sleep(3600)
+    sleep()
+
+probe()
+busy()
+'''
+
+
+@pytest.fixture(scope="module")
+def layout() -> Iterator[StackLayout]:
+    """The layout of a stack that is taken down and deleted at the end."""
+    root = Path(tempfile.mkdtemp(prefix="moderation-airflow-"))
+    layout = StackLayout(root)
+    try:
+        yield layout
+    finally:
+        down(layout, purge=True)
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def stack_with_airflow(layout: StackLayout) -> StackInfo:
+    """A stack of its own with Airflow and without the worker; its DAGs are the project's and two of the test's."""
+    dags = layout.root / "dags"
+    shutil.copytree(DAGS, dags)
+    (dags / "probe.py").write_text(PROBE)
+    core = up(layout)
+    assert API_SERVER not in core.ports
+    assert [part.name for part in status(layout)] == ["supervisor", "kafka", "postgres", "mlflow"]
+    assert admin_password(layout) is None
+    return up(layout, extra_programs=airflow(layout, dags), extra_ports=AIRFLOW_PORTS)
+
+
+@pytest.fixture
+def api(stack_with_airflow: StackInfo) -> AirflowApi:
+    password = admin_password(StackLayout(stack_with_airflow.root))
+    assert password is not None
+    return AirflowApi(stack_with_airflow, password)
+
+
+def part(layout: StackLayout, name: str) -> PartStatus:
+    return next(found for found in status(layout) if found.name == name)
+
+
+def of_living(question: Callable[[], list[T]]) -> list[T]:
+    """What a process answers; nothing if it has ended meanwhile, as those do that parse a file or run a task."""
+    try:
+        return question()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def test_every_part_of_airflow_is_listed_and_running(layout: StackLayout, stack_with_airflow: StackInfo) -> None:
+    found = {one.name: one for one in status(layout)}
+    for name in PARTS:
+        assert found[name].state == "running", found[name]
+        assert psutil.Process(found[name].pid).environ()[MARKER] == str(layout.root)
+    assert found[API_SERVER].address == f"http://127.0.0.1:{stack_with_airflow.ports[API_SERVER]}"
+
+
+def test_its_servers_listen_on_the_loopback_address_only(stack_with_airflow: StackInfo) -> None:
+    listening = [
+        connection.laddr
+        for process in stack_processes(stack_with_airflow.root)
+        for connection in of_living(partial(process.net_connections, "tcp"))
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert stack_with_airflow.ports[API_SERVER] in {address.port for address in listening}
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_the_password_opens_it_and_nothing_else_does(api: AirflowApi) -> None:
+    status, answer = api.ask("POST", "/auth/token", {"username": "admin", "password": "admin"})
+    assert status == 401, answer
+    assert api.ask("GET", "/api/v2/dags")[0] == 200
+    assert api.ask("GET", "/api/v2/dags", as_nobody=True)[0] == 401
+
+
+def test_its_metadata_lies_in_postgres_and_nothing_beside_the_data_folder(
+    layout: StackLayout, stack_with_airflow: StackInfo
+) -> None:
+    with psycopg.connect(stack_with_airflow.database_url("airflow")) as connection:
+        row = connection.execute("select count(*) from job where state = 'running'").fetchone()
+    assert row == (3,)
+    assert not list(layout.airflow.rglob("*.db"))
+    assert layout.airflow.stat().st_mode & 0o077 == 0
+
+
+def test_its_secrets_are_in_closed_files_and_on_no_command_line(
+    layout: StackLayout, stack_with_airflow: StackInfo
+) -> None:
+    held = json.loads(layout.credentials_file.read_text())
+    secrets = [*held["secrets"].values(), held["databases"]["airflow"]]
+    assert len(secrets) == 5
+    for path in layout.run.rglob("*"):
+        if path.is_file() and any(secret in path.read_text() for secret in secrets):
+            assert path.stat().st_mode & 0o077 == 0, path
+    lines = [line for process in stack_processes(layout.root) for line in of_living(process.cmdline)]
+    assert len(lines) > 20
+    assert [line for line in lines if any(secret in line for secret in secrets)] == []
+    logs = [*layout.log.iterdir(), *(path for path in layout.airflow.rglob("*") if path.is_file())]
+    assert [path for path in logs if any(secret in path.read_text() for secret in secrets)] == []
+
+
+def test_it_shows_the_projects_dags_without_errors_and_no_examples(api: AirflowApi) -> None:
+    wait_until(lambda: api.knows("archive_topics"), seconds=60, description="the DAG archive_topics")
+    assert api.get("importErrors")["import_errors"] == []
+    dags = {dag["dag_id"]: dag for dag in api.get("dags")["dags"]}
+    assert dags.keys() == {"archive_topics", "busy", "probe"}
+    assert dags["archive_topics"]["is_paused"] is False
+    assert dags["archive_topics"]["owners"] == ["moderation"]
+
+
+def test_tasks_find_the_kafka_connection_and_the_projects_settings(
+    api: AirflowApi, stack_with_airflow: StackInfo
+) -> None:
+    run = api.trigger("probe")
+    assert api.wait_for_end("probe", run) == "success"
+    found = api.returned("probe", run, "find")
+    assert found["connection"] == found["bootstrap"] == stack_with_airflow.kafka_bootstrap
+    assert found["mlflow"] == stack_with_airflow.mlflow_url
+    assert found["database"] == f"127.0.0.1:{stack_with_airflow.ports['postgres']}/moderation"
+
+
+def test_a_killed_scheduler_comes_back_and_runs_tasks_again(layout: StackLayout, api: AirflowApi) -> None:
+    before = part(layout, "airflow-scheduler")
+    workers = psutil.Process(before.pid).children(recursive=True)
+    assert workers
+    os.kill(before.pid, signal.SIGKILL)
+    wait_until(
+        lambda: part(layout, "airflow-scheduler").pid not in (0, before.pid), seconds=30, description="the scheduler"
+    )
+    after = part(layout, "airflow-scheduler")
+    assert (after.restarts, after.last_exit) == (before.restarts + 1, "signal 9")
+    assert still_alive(workers) == []
+    run = api.trigger("probe")
+    assert api.wait_for_end("probe", run) == "success"
+
+
+def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
+    layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi
+) -> None:
+    """Once in one process (`dag.test()`), once through scheduler and executor, on the stack's real servers."""
+    pytest.importorskip("batch.archive", reason="the archive itself is not there yet")
+    engine = sqlalchemy.create_engine(stack_with_airflow.postgres_url)
+    migrate(engine)
+    engine.dispose()
+    producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
+    for topic, count in (("comments", 5), ("actions", 2)):
+        for number in range(count):
+            producer.produce(topic, b"{}", key=str(number))
+    assert producer.flush(30) == 0
+
+    stop_program(layout, "airflow-scheduler")  # it would run the tasks of that run as well
+    scheduler = next(
+        program
+        for program in airflow(layout, layout.root / "dags")(stack_with_airflow)
+        if program.name == "airflow-scheduler"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "airflow", "dags", "test", "archive_topics"],
+        env=inherited_environment() | dict(scheduler.env),
+        cwd=layout.run,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2_000:] + done.stderr[-2_000:]
+    assert archived(stack_with_airflow) == {"comments": 5, "actions": 2}
+
+    start_program(layout, "airflow-scheduler")
+    run = api.trigger("archive_topics")
+    assert api.wait_for_end("archive_topics", run) == "success"
+    assert api.returned("archive_topics", run, "archive_comments")["rows"] == 0
+    assert archived(stack_with_airflow) == {"comments": 5, "actions": 2}
+    assets = {asset["name"] for asset in api.get("assets")["assets"]}
+    assert assets == {"moderation-lake-comments", "moderation-lake-actions"}
+
+
+def archived(stack: StackInfo) -> dict[str, int]:
+    """Rows of each topic that the manifest knows."""
+    with psycopg.connect(stack.database_url()) as connection:
+        return dict(connection.execute("select topic, sum(rows)::bigint from batch.files group by topic").fetchall())
+
+
+def test_down_leaves_no_process_not_even_of_a_task_at_work(layout: StackLayout, api: AirflowApi) -> None:
+    run = api.trigger("busy")
+    wait_until(lambda: api.states("busy", run) == {"sleep": "running"}, seconds=60, description="a task at work")
+    running = stack_processes(layout.root)
+    down(layout)
+    assert still_alive(running) == []
+    assert marked(layout.root) == []
+    assert status(layout) == []
