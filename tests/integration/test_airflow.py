@@ -167,7 +167,8 @@ def test_its_secrets_are_in_closed_files_and_on_no_command_line(
 
 
 def test_it_shows_the_projects_dags_without_errors_and_no_examples(api: AirflowApi) -> None:
-    wait_until(lambda: api.knows("archive_topics"), seconds=60, description="the DAG archive_topics")
+    for dag_id in ("archive_topics", "busy", "probe"):
+        wait_until(lambda dag_id=dag_id: api.knows(dag_id), seconds=60, description=f"the DAG {dag_id}")  # type: ignore[misc]
     assert api.get("importErrors")["import_errors"] == []
     dags = {dag["dag_id"]: dag for dag in api.get("dags")["dags"]}
     assert dags.keys() == {"archive_topics", "busy", "probe"}
