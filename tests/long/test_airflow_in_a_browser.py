@@ -28,7 +28,8 @@ OPTIONS = (
     "--disable-sync",
     "--no-first-run",
 )
-_RUN_MS = 120_000
+_PATIENCE_MS = 60_000
+_RUN_MS = 180_000
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ def printed_by_up(folder: Path) -> Printed:
     return Printed(airflow[1], kafka[1], password[1] if password else None)
 
 
+def send_a_comment(bootstrap: str) -> None:
+    producer = Producer(producer_settings(bootstrap, 30))
+    producer.produce("comments", b"{}", key="c1")
+    assert producer.flush(30) == 0
+
+
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Printed]:
     pytest.importorskip("batch.archive", reason="the archive itself is not there yet")
@@ -75,7 +82,10 @@ def page() -> Iterator[Page]:
         pytest.skip("no chromium is installed; on Debian: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
-        yield browser.new_page(viewport={"width": 1280, "height": 720})
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.set_default_timeout(_PATIENCE_MS)
+        expect.set_options(timeout=_PATIENCE_MS)
+        yield page
         browser.close()
 
 
@@ -83,10 +93,7 @@ def test_an_operator_logs_in_triggers_the_archive_and_sees_it_succeed(
     page: Page, up: Printed, pytestconfig: pytest.Config
 ) -> None:
     assert up.password, "the first up prints it"
-    producer = Producer(producer_settings(up.kafka, 30))
-    producer.produce("comments", b"{}", key="c1")
-    assert producer.flush(30) == 0
-
+    send_a_comment(up.kafka)
     page.goto(up.airflow)
     page.fill("input[name=username]", "admin")
     page.fill("input[name=password]", up.password)
