@@ -34,4 +34,4 @@ def connected_settings(data_folder: Path) -> Settings:
     found = stack_settings(layout, stack.info(layout))
     if "lake_url" in settings.model_fields_set:
         return found.model_copy(update={"lake_url": settings.lake_url})
-    return found.model_copy(update={"lake_url": str(layout.root / "lake")})
+    return found

@@ -28,7 +28,7 @@ def demo(
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Start the stack, send a history, train and register a model, replay the rest live, and check every row.
+    """Start the stack, send a history, train and register a model, replay the rest live, archive, check every row.
 
     The data folder must be fresh: `moderation down --purge` makes it so. Exit code 3 when a number is not 0 that must
     be. The stack stays up until `moderation down`.
@@ -52,14 +52,17 @@ def demo(
     with progress.status("the worker decides the history"):
         shown.wait_for_worker()
     _watch_live(shown, rate)
-    with progress.status("waiting for the last decisions"):
+    with progress.status("waiting for the last decisions") as status:
         shown.wait_for_worker()
-        summary = shown.summary()
+        status.update("Airflow archives every record into the lake")
+        archived = shown.archive()
+        status.update("holding everything against everything")
+        summary = shown.summary(archived)
     if as_json:
         print_json(asdict(summary))
     else:
         _print_summary(summary, info.mlflow_url)
-    if not summary.comparison.is_exact:
+    if not summary.is_exact:
         raise typer.Exit(_DEFECT)
 
 
@@ -103,6 +106,11 @@ def _print_summary(summary: Summary, mlflow_url: str) -> None:
         table.add_row(name.replace("_", " "), f"{comparison[name]:,}")
     for name in FAULTS:
         table.add_row(name, str(comparison[name]), style="red" if comparison[name] else "green")
+    table.add_row(
+        "archived by Airflow", f"{summary.archived['records']:,} records in {summary.archived['files']} files"
+    )
+    colour = "red" if summary.archived["defects"] else "green"
+    table.add_row("defects of the lake", str(summary.archived["defects"]), style=colour)
     table.add_row("live comments", f"{summary.live_comments:,} at {summary.live_per_s:.0f}/s")
     table.add_row(
         "append to published decision", f"p50 {summary.latency_p50_ms:.0f} ms, p99 {summary.latency_p99_ms:.0f} ms"

@@ -11,14 +11,19 @@ import numpy as np
 import psycopg
 from sklearn.metrics import roc_auc_score
 
+from local.airflow import admin_password, url
+from local.airflow_api import AirflowApi
 from local.layout import StackLayout
-from local.oracle import Comparison, Delivered, read_messages, verify
+from local.oracle import Comparison, Delivered, log_ranges, read_messages, verify
 from local.stack import StackInfo
 from local.waiting import wait_until
 from local.worker import stack_settings
+from moderation.adapters.lake.checking import inspect
+from moderation.adapters.lake.columns import ARCHIVED
+from moderation.adapters.lake.reading import opened_lake
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
 from moderation.bootstrap import TrainReport, register, train_to_folder
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, StackError
 from moderation.policy import Goal
 from moderation.settings import Settings, required
 from moderation.sources.generator import Arrival, TrafficConfig
@@ -72,6 +77,8 @@ class Summary:
         live_comments: comments sent live; ``live_per_s`` how fast.
         latency_p50_ms, latency_p99_ms: from the broker's append of a comment to that of its published decision.
         live_auc: ROC AUC of the live part's scores against what people did.
+        archived: what lies in the lake: ``records`` of both topics and ``files``, both from the manifest; ``defects``:
+            files that are not what was written, offsets in no file, comments that the topic has and the lake has not.
     """
 
     comparison: Comparison
@@ -80,6 +87,12 @@ class Summary:
     latency_p50_ms: float
     latency_p99_ms: float
     live_auc: float
+    archived: dict[str, int]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every number is 0 that must be."""
+        return self.comparison.is_exact and not self.archived["defects"]
 
 
 class Demo:
@@ -93,6 +106,8 @@ class Demo:
 
     def __init__(self, layout: StackLayout, info: StackInfo, csv: Path | None) -> None:
         self.settings: Settings = stack_settings(layout, info)
+        self._layout = layout
+        self._info = info
         self._folder = layout.demo
         self._csv = csv
         self._topic = self.settings.topic_prefix + "comments"
@@ -171,7 +186,31 @@ class Demo:
             ).fetchall()
         return Glance(dict(counts), [Alert(*row) for row in alerts])
 
-    def summary(self) -> Summary:
+    def archive(self) -> dict[str, int]:
+        """Archive through Airflow's DAG, and check the lake file by file.
+
+        Raises:
+            StackError: Airflow is not there, or the run of the DAG fails.
+        """
+        password = admin_password(self._layout)
+        if password is None:
+            raise StackError("Airflow", "the stack was brought up without it", "Run `moderation up`.")
+        api = AirflowApi(self._info, password)
+        state = api.wait_for_end("archive_topics", api.trigger("archive_topics"), seconds=180)
+        if state != "success":
+            raise StackError("DAG archive_topics", f"its run ended as {state}", f"See {url(self._info)}.")
+        topics = [self.settings.topic_prefix + name for name in ARCHIVED]
+        with opened_lake(self.settings) as lake:
+            found = inspect(lake.store, lake.connection, topics, "digest", lambda _: None)
+        comments = sum(file.rows for file in found.manifest if file.source.topic == self._topic)
+        sent = sum(end - first for first, end in log_ranges(self.settings.kafka_bootstrap, self._topic).values())
+        return {
+            "records": sum(file.rows for file in found.manifest),
+            "files": len(found.manifest),
+            "defects": len(found.defects) + sum(not hole.is_explained for hole in found.holes) + abs(sent - comments),
+        }
+
+    def summary(self, archived: dict[str, int]) -> Summary:
         """Compare everything and measure the live part."""
         reports = [
             Delivered(report.partition, report.offset, report.sha256)
@@ -191,7 +230,13 @@ class Demo:
         p50, p99 = np.percentile(latency_ms, (50, 99))
         sent = self._live_sent
         return Summary(
-            comparison, sent.comments, sent.comments / max(sent.seconds, 1e-9), float(p50), float(p99), self._live_auc()
+            comparison,
+            sent.comments,
+            sent.comments / max(sent.seconds, 1e-9),
+            float(p50),
+            float(p99),
+            self._live_auc(),
+            archived,
         )
 
     def _wait_published(self) -> None:

@@ -5,6 +5,7 @@
     <root>/kafka/     broker configuration and topic data
     <root>/postgres/  the database cluster
     <root>/mlflow/    artifacts of models and runs
+    <root>/lake/      every record that was archived, as Parquet
     <root>/airflow/   AIRFLOW_HOME: the logs of tasks, closed to other accounts
     <root>/jars/      the verified jars of the broker (links into the cache of the account)
 
@@ -92,6 +93,11 @@ class StackLayout:
         return self.root / "state"
 
     @property
+    def lake(self) -> Path:
+        """The Parquet lake."""
+        return self.root / "lake"
+
+    @property
     def faults(self) -> Path:
         """Orders of chaos to its workers."""
         return self.root / "faults"
@@ -130,7 +136,7 @@ class StackLayout:
         """Everything a stack writes, the folder of its lock last."""
         return (
             *(self.log, self.kafka, self.postgres, self.mlflow, self.airflow),
-            *(self.jars, self.demo, self.state, self.faults),
+            *(self.jars, self.demo, self.state, self.lake, self.faults),
             self.run,
         )
 

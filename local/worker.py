@@ -50,6 +50,7 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
         mlflow_url=info.mlflow_url,
         certificate_key=SecretStr(certificate_key(layout)),
         state_folder=layout.state,
+        lake_url=str(layout.lake),
         topic_prefix=topic_prefix,
         consumer_group=topic_prefix + "moderation-speed",
         worker_web_port=info.ports.get(WORKER, WORKER_PORTS[WORKER]),

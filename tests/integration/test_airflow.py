@@ -21,6 +21,7 @@ import sqlalchemy
 from confluent_kafka import Producer
 
 from local.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, admin_password, airflow
+from local.airflow_api import AirflowApi
 from local.environment import MARKER, inherited_environment
 from local.layout import StackLayout
 from local.processes import stack_processes, still_alive
@@ -28,7 +29,6 @@ from local.stack import PartStatus, StackInfo, down, start_program, status, stop
 from local.waiting import wait_until
 from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.topics import producer_settings
-from tests.integration.airflow_api import AirflowApi
 from tests.integration.marked import marked
 
 T = TypeVar("T")

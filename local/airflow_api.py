@@ -11,19 +11,28 @@ from local.airflow import API_SERVER, USER
 from local.ports import HOST
 from local.stack import StackInfo
 from local.waiting import wait_until
+from moderation.errors import StackError
 
 _ENDED = ("success", "failed")
+_OK, _CREATED = 200, 201
 
 
 class AirflowApi:
-    """One user of one Airflow."""
+    """One user of one Airflow.
+
+    Args:
+        stack: where it is.
+        password: of the user ``admin``.
+
+    Raises:
+        StackError: it is refused.
+    """
 
     def __init__(self, stack: StackInfo, password: str) -> None:
-        """Log in; an assertion fails if that is refused."""
         self._port = stack.ports[API_SERVER]
         self._headers = {"Content-Type": "application/json"}
         status, answer = self.ask("POST", "/auth/token", {"username": USER, "password": password})
-        assert status == 201, answer
+        _require(status == _CREATED, "log in", answer)
         self._headers["Authorization"] = f"Bearer {answer['access_token']}"
 
     def ask(
@@ -40,9 +49,13 @@ class AirflowApi:
             connection.close()
 
     def get(self, path: str) -> dict[str, Any]:
-        """What lies at a path of the API's second version."""
+        """What lies at a path of the API's second version.
+
+        Raises:
+            StackError: Airflow answers with an error.
+        """
         status, answer = self.ask("GET", f"/api/v2/{path}")
-        assert status == 200, answer
+        _require(status == _OK, f"GET {path}", answer)
         return answer
 
     def knows(self, dag_id: str) -> bool:
@@ -53,7 +66,7 @@ class AirflowApi:
         """Start a run of a DAG, once it is known; returns the run's id."""
         wait_until(lambda: self.knows(dag_id), seconds=60, description=f"DAG {dag_id}", interval_seconds=0.5)
         status, answer = self.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
-        assert status == 200, answer
+        _require(status == _OK, f"trigger {dag_id}", answer)
         return str(answer["dag_run_id"])
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
@@ -71,3 +84,8 @@ class AirflowApi:
     def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
         """What a task returned."""
         return self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value")["value"]
+
+
+def _require(holds: bool, what: str, answer: Mapping[str, object]) -> None:
+    if not holds:
+        raise StackError("Airflow", f"it refused to {what}: {answer.get('detail', answer)}", "See its log.")
