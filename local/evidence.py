@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+_SOAK_PLOT = "docs/images/soak_memory.png"
 EVIDENCE = Path(__file__).parent.parent / "docs" / "evidence"
 
 
@@ -39,6 +40,8 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
     return {
         "training_rscience": ["train", *source, "--out", "OUT/model", "--json"],
         "kernel_rscience": ["bench", "kernel", *source, "--json"],
+        "stream": ["bench", "stream", *source, "--data-folder", "OUT/bench", "--json"],
+        "soak": ["bench", "soak", *source, "--plot", _SOAK_PLOT, "--data-folder", "OUT/bench", "--json"],
     }
 
 
