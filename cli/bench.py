@@ -80,7 +80,7 @@ def bench_stream(
         table.add_row(name, f"{figures[f'{name}_per_s']:,}", f"{cpu['own']:.3f} + {cpu['broker_and_database']:.3f}")
     console.print(table)
     for load, found in figures.get("latency", {}).items():
-        console.print(f"latency at {load} % load: p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms")
+        console.print(f"latency, {load} % load: p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms")
 
 
 @bench.command("soak")

@@ -31,6 +31,8 @@ PREFIX = "bench-"
 _SLOW_SECONDS = 20.0
 _LOADS = (10, 50, 90)
 _SKIP_SECONDS = 5.0
+_LONE_PER_S = 2.0
+_LONE_SECONDS = 35.0
 Say = Callable[[str], None]
 
 
@@ -192,19 +194,21 @@ class StreamBench:
         return rate(self._ends, topic, before, self._plan.comments, _SLOW_SECONDS, own, self._servers)
 
     def _latency(self, most_per_s: float) -> dict[str, dict[str, float]]:
-        figures: dict[str, dict[str, float]] = {}
         texts = self._folder / "texts.json"
         texts.write_text(json.dumps(self._corpus.texts))
+        self._say("latency of lone comments")
+        figures = {"lone": self._latency_run("latency_lone", _LONE_PER_S, _LONE_SECONDS, texts)}
         for load in _LOADS:
             runs = []
             # The load that people run at is measured more than once.
             for number in range(self._plan.rounds if load == 50 else 1):
                 self._say(f"latency at {load} % of {most_per_s:,} comments a second, run {number + 1}")
-                runs.append(self._latency_run(f"latency{load}_{number}", most_per_s * load / 100, texts))
+                per_s = most_per_s * load / 100
+                runs.append(self._latency_run(f"latency{load}_{number}", per_s, self._plan.latency_seconds, texts))
             figures[str(load)] = sorted(runs, key=lambda run: run["p99_ms"])[len(runs) // 2]
         return figures
 
-    def _latency_run(self, name: str, per_s: float, texts: Path) -> dict[str, float]:
+    def _latency_run(self, name: str, per_s: float, seconds: float, texts: Path) -> dict[str, float]:
         prefix = f"{PREFIX}{name.replace('_', '-')}-"
         ensure_topics(self._bootstrap, TOPICS, prefix=prefix)
         topic, decisions = prefix + "comments", prefix + "decisions"
@@ -221,14 +225,14 @@ class StreamBench:
                 "bootstrap": self._bootstrap,
                 "topic": topic,
                 "per_s": per_s,
-                "seconds": self._plan.latency_seconds,
+                "seconds": seconds,
                 "first": self._plan.comments,
                 "texts": str(texts),
             }
             command = [sys.executable, "-P", "-m", "local.bench.stream.latency", json.dumps(options)]
             with running([command], {}, self._folder / f"{name}-sender") as sender:
-                sender[0].wait(self._plan.latency_seconds + 120)
-            sent = warm + round(per_s * self._plan.latency_seconds)
+                sender[0].wait(seconds + 120)
+            sent = warm + round(per_s * seconds)
             wait_until(lambda: self._ends.total(decisions) >= sent, seconds=120, description="the last decision")
         return latency.percentiles(latency.latencies_ms(self._bootstrap, decisions, began_us, _SKIP_SECONDS))
 
