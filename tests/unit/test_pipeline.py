@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
+from moderation.contracts import Comment, Pane, to_json
+from moderation.panes import OpenPanes
+from moderation.policy import Policy
+from moderation.scoring import Kernel
+from stream.dead_letter_limit import DeadLetterLimit
+from stream.decider import Decider
+from stream.fault_points import FaultPoints
+from stream.pending import Acknowledge
+from stream.pipeline import Pipeline
+from stream.publisher import Publisher
+from stream.recorder import Recorder
+from stream.records import Published, ServingModel
+
+SECONDS = 20.0
+
+
+@dataclass
+class Kafkas:
+    """A record as aiokafka hands it over."""
+
+    partition: int
+    offset: int
+    value: bytes
+    timestamp: int = 1_700_000_000_000
+    headers: tuple[()] = ()
+
+
+@dataclass
+class FakeChunk:
+    records: list[Kafkas]
+    generation_id: int = 1
+
+
+@dataclass
+class SlowLedger:
+    """A ledger whose transactions take until they are let through."""
+
+    stored: list[tuple[int, int]] = field(default_factory=list)
+    through: threading.Event = field(default_factory=threading.Event)
+    asked: threading.Event = field(default_factory=threading.Event)
+
+    def store(self, batch: Batch) -> bool:
+        self.asked.set()
+        assert self.through.wait(SECONDS)
+        self.stored.append(batch.ranges[0])
+        return False
+
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
+        return []
+
+    def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
+        return []
+
+
+@dataclass
+class Topics:
+    """Where a publisher would send."""
+
+    ledger: SlowLedger
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+
+    def publish(self, published: Published) -> int:
+        for lo, hi in published.ranges.values():
+            assert (lo, hi) in self.ledger.stored, "published before it was stored"
+            self.ranges.append((lo, hi))
+        return len(published.decisions)
+
+
+@dataclass
+class Rig:
+    pipeline: Pipeline
+    ledger: SlowLedger
+    topics: Topics
+    acknowledged: list[int] = field(default_factory=list)
+
+    def acknowledge(self, upto: int) -> Acknowledge:
+        def note() -> None:
+            assert any(hi >= upto for _, hi in self.ledger.stored), "acknowledged before it was stored"
+            self.acknowledged.append(upto)
+
+        return note
+
+    async def add(self, first: int, count: int, generation_id: int = 1) -> None:
+        records = [
+            Kafkas(0, offset, to_json(Comment(f"c{offset}", "x", "hello", 1_700_000_000_000_000 + offset)))
+            for offset in range(first, first + count)
+        ]
+        await self.pipeline.add(cast(Any, FakeChunk(records, generation_id)), self.acknowledge(first + count))
+
+
+async def rig_of(kernel: Kernel, most_records: int) -> Rig:
+    ledger = SlowLedger()
+    topics = Topics(ledger)
+    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200))
+    model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
+    publisher = cast(Publisher, topics)
+    pipeline = Pipeline(Decider(), recorder, publisher, lambda: model, most_records, FaultPoints(None))
+    rig = Rig(pipeline, ledger, topics)
+    await pipeline.assign(1, lambda: positions(0))
+    return rig
+
+
+async def positions(following: int) -> Mapping[int, Position]:
+    return {0: Position(following, following, None, None, OpenPanes())}
+
+
+async def reached(event: threading.Event) -> None:
+    assert await asyncio.get_running_loop().run_in_executor(None, event.wait, SECONDS)
+
+
+def test_a_slow_ledger_holds_the_stream_back_and_everything_is_stored_acknowledged_and_published_in_order(
+    kernel: Kernel,
+) -> None:
+    async def play() -> None:
+        rig = await rig_of(kernel, most_records=10)
+        working = asyncio.create_task(rig.pipeline.run())
+        adding = asyncio.create_task(add_chunks(rig))
+        await reached(rig.ledger.asked)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(adding), 1.0)
+        held_back_at = added[0]
+        # One batch being stored, one decided, three pending, and the chunk that filled them.
+        assert held_back_at <= 10 * (1 + 1 + 3) + 5
+        rig.ledger.through.set()
+        await asyncio.wait_for(adding, SECONDS)
+        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle), SECONDS)
+        assert rig.ledger.stored[-1][1] == 200
+        assert [lo for lo, _ in rig.ledger.stored] == [0, *(hi for _, hi in rig.ledger.stored[:-1])]
+        assert rig.topics.ranges == rig.ledger.stored
+        assert rig.acknowledged == list(range(5, 201, 5))
+        working.cancel()
+
+    added = [0]
+
+    async def add_chunks(rig: Rig) -> None:
+        for first in range(0, 200, 5):
+            await rig.add(first, 5)
+            added[0] = first + 5
+
+    asyncio.run(play())
+
+
+def test_an_assignment_finishes_what_is_under_way_and_forgets_what_was_fetched_for_the_last_one(
+    kernel: Kernel,
+) -> None:
+    async def play() -> None:
+        rig = await rig_of(kernel, most_records=10)
+        working = asyncio.create_task(rig.pipeline.run())
+        await rig.add(0, 10)
+        await reached(rig.ledger.asked)
+        await rig.add(10, 10)
+        await rig.add(20, 10)
+
+        async def read() -> Mapping[int, Position]:
+            # Whatever was decided before is stored by now, and nothing is being stored.
+            assert rig.ledger.stored[-1][1] in (10, 20)
+            return await positions(rig.ledger.stored[-1][1])
+
+        assigning = asyncio.create_task(rig.pipeline.assign(2, read))
+        rig.ledger.through.set()
+        found = await asyncio.wait_for(assigning, SECONDS)
+        following = found[0].next
+        await rig.add(30, 10, generation_id=1)  # comes late, for an assignment that is over
+        await rig.add(following, 10, generation_id=2)
+        await asyncio.wait_for(until(lambda: rig.ledger.stored[-1][1] == following + 10), SECONDS)
+        await rig.pipeline.finish()
+        assert rig.topics.ranges == rig.ledger.stored
+        assert 40 not in rig.acknowledged
+        working.cancel()
+
+    asyncio.run(play())
+
+
+async def until(condition: Any) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
