@@ -23,6 +23,7 @@ NEED_AN_EXTRA = (
     "moderation.adapters.topics",
     "moderation.adapters.sql",
     "moderation.adapters.replaying",
+    "moderation.adapters.log_ends",
     "moderation.adapters.source_log",
     "moderation.adapters.lake",
 )
