@@ -28,6 +28,23 @@ def stack_processes(root: Path) -> list[psutil.Process]:
     return [process for pid, process in sorted(found.items()) if pid not in excepted]
 
 
+def listens(root: Path, port: int) -> bool:
+    """Whether a process of the stack itself listens on a loopback port, rather than a stranger that was there first.
+
+    Processes whose connections the caller may not see get the benefit of the doubt.
+    """
+    for process in stack_processes(root):
+        try:
+            connections = process.net_connections("tcp")
+        except psutil.AccessDenied:
+            return True
+        except psutil.Error:
+            continue
+        if any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections):
+            return True
+    return False
+
+
 def still_alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Those of ``processes`` that run still; a process id used anew by another process does not count."""
     return [process for process in processes if _is_alive(process)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from local.layout import StackLayout
+from local.processes import listens
 from local.programs import Program
 from local.run_with_backoff import State
 from local.supervisor import ENDED, RUNNING, Supervisor, read_state
@@ -87,12 +88,19 @@ def _bring_up_one(
         if (state := supervisor.states().get(program.name)) in ENDED:
             exit_seen = read_state(layout, program.name).last_exit or str(state).lower()
             raise StackError(f"program {program.name}", f"it ended: {exit_seen}{_tail(log)}", f"See {log}.")
-        return program.ready() if program.ready else _has_run_a_while(read_state(layout, program.name))
+        if program.ready is None:
+            return _has_run_a_while(read_state(layout, program.name))
+        # Two stacks that start at once may choose one port: the other's server would answer in this one's place.
+        return program.ready() and (not program.address or listens(layout.root, _port(program.address)))
 
     where = f"{program.name} on {program.address}" if program.address else program.name
     seconds = wait_until(ready, seconds=program.ready_seconds, description=where, remedy=f"See {log}.{_tail(log)}")
     program.after_ready()
     progress(program.name, f"ready after {seconds:.1f} s")
+
+
+def _port(address: str) -> int:
+    return int(address.rsplit(":", 1)[1])
 
 
 def _has_run_a_while(state: State) -> bool:

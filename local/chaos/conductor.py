@@ -31,6 +31,7 @@ Say = Callable[[str], None]
 SABOTAGES = ("drop", "double", "pane", "unpublished", "late")
 _DRAIN_SECONDS = 300.0
 _SWAP_SECONDS = 60.0
+_MOVES_SECONDS = 300.0
 _SABOTAGED_SECONDS = 20.0
 
 
@@ -195,7 +196,11 @@ def _let_loose(plan: Plan, faults: Faults, watching: Watching, traffic: Traffic,
             traffic.raise_failure()
             say(f"{traffic.sent:,} records sent")
             time.sleep(1)
-        while faults.done["alias_move"] < alias_moves(plan.minutes):
+        moves_until = time.monotonic() + _MOVES_SECONDS
+        while (missing := alias_moves(plan.minutes) - faults.done["alias_move"]) > 0:
+            if time.monotonic() > moves_until:
+                faults.not_reached["alias_move"] = missing
+                break
             faults.move_alias()
             time.sleep(3)
     finally:
