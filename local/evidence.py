@@ -88,7 +88,12 @@ def gather(csv: Path | None, prefix: str = "") -> None:
 
 
 def _output(command: list[str]) -> str:
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        # What a proof that failed had to say is the most interesting of all.
+        print(done.stdout, file=sys.stderr, flush=True)  # noqa: T201
+        done.check_returncode()
+    return done.stdout.strip()
 
 
 def _cpuinfo() -> list[str]:
