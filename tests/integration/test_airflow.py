@@ -206,7 +206,6 @@ def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi
 ) -> None:
     """Once in one process (`dag.test()`), once through scheduler and executor, on the stack's real servers."""
-    pytest.importorskip("batch.archive", reason="the archive itself is not there yet")
     engine = sqlalchemy.create_engine(stack_with_airflow.postgres_url)
     migrate(engine)
     engine.dispose()

@@ -65,7 +65,6 @@ def send_a_comment(bootstrap: str) -> None:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Printed]:
-    pytest.importorskip("batch.archive", reason="the archive itself is not there yet")
     folder = tmp_path / "stack"
     try:
         first = printed_by_up(folder)
