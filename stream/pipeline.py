@@ -112,6 +112,15 @@ class Pipeline:
             await self._send(await self.in_ledger_thread(lambda: self.recorder.assign(positions)))
         return positions
 
+    async def release(self) -> None:
+        """End an assignment: finish what is under way, forget what is pending; the next owner finds it done."""
+        async with self._turn:
+            await self._finish()
+            async with self._changed:
+                self._pending.clear()
+                self._generation_id = None
+                self._changed.notify_all()
+
     async def finish(self) -> None:
         """Wait until what is under way is stored and published; pending chunks stay pending."""
         async with self._turn:

@@ -17,6 +17,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 Seek = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+Release = Callable[[], Awaitable[None]]
 _POLL_SECONDS = 1.0
 
 
@@ -49,6 +50,11 @@ class Chunk(ConsumerMessage):
 
 class LedgerConsumer(driver.Consumer):
     """Starts every assignment where the ledger stands, not where Kafka's group offsets do; hands on chunks."""
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let go of the partitions once nothing of theirs is under way: whoever gets them starts behind it."""
+        await cast(LedgerTransport, self.transport).release()
+        await super().on_partitions_revoked(revoked)
 
     async def perform_seek(self) -> None:
         """Ask the ledger for the assigned partitions' positions and seek there.
@@ -110,10 +116,12 @@ class LedgerTransport(driver.Transport):
         url: Faust's broker URLs.
         app: the Faust app.
         seek_positions: gives the offsets to seek to for an assignment.
+        release: finishes what is under way; awaited before the group is told that partitions are let go.
     """
 
     Consumer = LedgerConsumer
 
-    def __init__(self, url: Any, app: Any, seek_positions: Seek) -> None:
+    def __init__(self, url: Any, app: Any, seek_positions: Seek, release: Release) -> None:
         super().__init__(url, app)
         self.seek_positions = seek_positions
+        self.release = release

@@ -143,6 +143,10 @@ class SpeedLayer:
         except Exception as error:
             leave(error)
 
+    async def release(self) -> None:
+        """Finish what is under way before partitions are let go; whoever gets them meets no fence."""
+        await self.pipeline.release()
+
     async def note_idle(self) -> None:
         """On an idle stream, note what was published; under load the next batch does it."""
         recorder = self.pipeline.recorder
@@ -255,7 +259,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     )
     layer.app = app
     add_views(app, layer)
-    app.transport = LedgerTransport(app.conf.broker_consumer, app, layer.seek_positions)
+    app.transport = LedgerTransport(app.conf.broker_consumer, app, layer.seek_positions, layer.release)
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
     async def decide(stream: Any) -> None:

@@ -188,16 +188,20 @@ def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTe
     layer.produce(comments(1_000))
     layer.wait_accounted(1_000)
     second = layer.start_worker()
-    layer.produce(comments(4_000, start=1_000))
-    layer.wait_accounted(5_000)
+    layer.produce(comments(14_000, start=1_000))
+    layer.wait_accounted(15_000)
     wait_until(
         lambda: "deciding with" in (layer.folder / "worker-1.log").read_text(),
         seconds=60,
         description="the second worker runs",
     )
+    layer.produce(comments(1_000, start=15_000))
+    layer.wait_accounted(16_000)
+    # Neither ran into the other's fence: a member that joins ends nobody.
+    assert (first.poll(), second.poll()) == (None, None)
     first.kill()
-    layer.produce(comments(2_000, start=5_000))
-    layer.wait_accounted(7_000)
+    layer.produce(comments(2_000, start=16_000))
+    layer.wait_accounted(18_000)
     assert second.poll() is None
     assert layer.comparison().is_exact
 

@@ -182,6 +182,28 @@ def test_an_assignment_finishes_what_is_under_way_and_forgets_what_was_fetched_f
     asyncio.run(play())
 
 
+def test_letting_go_of_partitions_waits_for_what_is_under_way_and_forgets_the_rest(kernel: Kernel) -> None:
+    async def play() -> None:
+        rig = await rig_of(kernel, most_records=10)
+        working = asyncio.create_task(rig.pipeline.run())
+        await rig.add(0, 10)
+        await reached(rig.ledger.asked)
+        releasing = asyncio.create_task(rig.pipeline.release())
+        done, _ = await asyncio.wait({releasing}, timeout=0.5)
+        assert not done
+        await rig.add(10, 10)
+        rig.ledger.through.set()
+        await asyncio.wait_for(releasing, SECONDS)
+        stored = list(rig.ledger.stored)
+        await rig.add(20, 10)  # fetched before, handed on after
+        await rig.pipeline.finish()
+        assert rig.ledger.stored == stored
+        assert rig.topics.ranges == stored
+        working.cancel()
+
+    asyncio.run(play())
+
+
 async def until(condition: Any) -> None:
     while not condition():
         await asyncio.sleep(0.01)

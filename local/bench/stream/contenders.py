@@ -22,6 +22,7 @@ from moderation.errors import StackError
 
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.05
+_LOG_CHARACTERS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +57,62 @@ class Ends:
         return sum(self._client.get_watermark_offsets(place, timeout=30, cached=False)[1] for place in places)
 
 
+class Contender:
+    """One process of a contender.
+
+    Args:
+        process: just started.
+        log: what it writes.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.measured = psutil.Process(process.pid)
+        self.process = process
+        self._log = log
+
+    def check(self) -> None:
+        """See that it runs.
+
+        Raises:
+            StackError: it has ended; with its exit code and the end of its log.
+        """
+        if (code := self.process.poll()) is not None:
+            last = self._log.read_text(errors="replace")[-_LOG_CHARACTERS:]
+            raise StackError(
+                f"contender {self._log.parent.name}", f"ended by itself with exit code {code}", f"Its log ends:\n{last}"
+            )
+
+
 @contextmanager
 def running(
     commands: Sequence[Sequence[str]], environment: Mapping[str, str], folder: Path
-) -> Iterator[list[psutil.Process]]:
+) -> Iterator[list[Contender]]:
     """Run programs, their logs in a folder; they are killed at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Contender] = []
     try:
         for number, command in enumerate(commands):
-            with (folder / f"{number}.log").open("wb") as log:
-                started.append(
-                    subprocess.Popen(
-                        command,
-                        cwd=folder,
-                        env={**inherited_environment(), **environment},
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        start_new_session=True,
-                    )
+            log = folder / f"{number}.log"
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command,
+                    cwd=folder,
+                    env={**inherited_environment(), **environment},
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
                 )
-        yield [psutil.Process(each.pid) for each in started]
+            started.append(Contender(process, log))
+        yield started
     finally:
-        for each in started:
-            if each.poll() is None:
-                os.killpg(each.pid, signal.SIGKILL)
-            each.wait(30)
+        for process in (each.process for each in started):
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(30)
 
 
 def rate(
-    ends: Ends, topic: str, before: int, most: int, seconds: float, own: list[psutil.Process], servers: list[int]
+    ends: Ends, topic: str, before: int, most: int, seconds: float, own: list[Contender], servers: list[int]
 ) -> Rate:
     """Watch a topic of decisions fill.
 
@@ -95,32 +122,34 @@ def rate(
         before: how many records the topic had when the contender was started.
         most: it is over when so many decisions are published …
         seconds: … or so many seconds after the first.
-        own: the contender's processes.
+        own: what the contender consists of.
         servers: process ids of broker and database.
 
     Raises:
-        StackError: nothing is published within two minutes, or a process ends.
+        StackError: nothing is published within two minutes, or a process ends by itself.
     """
 
-    def alive() -> None:
-        if dead := [each for each in own if not each.is_running() or each.status() == psutil.STATUS_ZOMBIE]:
-            raise StackError(f"process {dead[0].pid}", "a contender ended by itself", "See its log.")
+    processes = [each.measured for each in own]
+
+    def check() -> None:
+        for each in own:
+            each.check()
 
     def begun() -> bool:
-        alive()
+        check()
         return ends.total(topic) > before
 
     wait_until(begun, seconds=_START_SECONDS, description=f"the first record of {topic}")
     time.sleep(1.0)  # past the first batch, whose size is nobody's rate
-    first, began, cpu_first = ends.total(topic), time.monotonic(), (_cpu(own), _cpu_of(servers))
+    first, began, cpu_first = ends.total(topic), time.monotonic(), (_cpu(processes), _cpu_of(servers))
     while True:
-        alive()
+        check()
         count, now = ends.total(topic), time.monotonic()
         if count - before >= most or now - began > seconds:
             break
         time.sleep(_POLL_SECONDS)
     decided = count - first
-    spent = (_cpu(own) - cpu_first[0], _cpu_of(servers) - cpu_first[1])
+    spent = (_cpu(processes) - cpu_first[0], _cpu_of(servers) - cpu_first[1])
     return Rate(decided / (now - began), (1_000 * spent[0] / decided, 1_000 * spent[1] / decided), decided)
 
 

@@ -16,7 +16,7 @@ import skops.io
 
 from local import stack
 from local.bench.stream import confluent_loop, latency, talk_design, worker
-from local.bench.stream.contenders import Ends, Rate, faust_worker, python, rate, running
+from local.bench.stream.contenders import Contender, Ends, Rate, faust_worker, python, rate, running
 from local.bench.stream.corpus import Corpus, preload
 from local.layout import StackLayout
 from local.ports import any_free_port
@@ -114,7 +114,7 @@ class StreamBench:
         """Measure everything.
 
         Raises:
-            StackError: a contender does not start, or ends by itself; its log stands in the data folder.
+            StackError: a contender does not start, or ends by itself; with the end of its log.
         """
         try:
             return self._run()
@@ -190,7 +190,7 @@ class StreamBench:
         with running([python("local.bench.stream.confluent_loop", options)], {}, self._folder / name) as own:
             return self._rate(prefix + "decisions", before, own)
 
-    def _rate(self, topic: str, before: int, own: list[Any]) -> Rate:
+    def _rate(self, topic: str, before: int, own: list[Contender]) -> Rate:
         return rate(self._ends, topic, before, self._plan.comments, _SLOW_SECONDS, own, self._servers)
 
     def _latency(self, most_per_s: float) -> dict[str, dict[str, float]]:
@@ -231,7 +231,7 @@ class StreamBench:
             }
             command = [sys.executable, "-P", "-m", "local.bench.stream.latency", json.dumps(options)]
             with running([command], {}, self._folder / f"{name}-sender") as sender:
-                sender[0].wait(seconds + 120)
+                sender[0].process.wait(seconds + 120)
             sent = warm + round(per_s * seconds)
             wait_until(lambda: self._ends.total(decisions) >= sent, seconds=120, description="the last decision")
         return latency.percentiles(latency.latencies_ms(self._bootstrap, decisions, began_us, _SKIP_SECONDS))

@@ -65,7 +65,7 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
                 moved = time.monotonic()
             elif time.monotonic() - moved > _SILENCE_SECONDS:
                 raise StackError("the worker", f"it decided nothing for {_SILENCE_SECONDS:.0f} s", "See its log.")
-            samples.append((done, own[0].memory_info().rss))
+            samples.append((done, own[0].measured.memory_info().rss))
             say(f"{done:,} of {comments:,} comments, {samples[-1][1] / 1e6:,.0f} MB")
         seconds = time.monotonic() - began
     ends.close()
