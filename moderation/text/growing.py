@@ -37,3 +37,21 @@ class GrowingArray:
     def view(self) -> NDArray[Any]:
         """The rows so far, without a copy; valid until the next ``extend``."""
         return self._rows[: self._length]
+
+    def only(self, rows: NDArray[np.int64]) -> GrowingArray:
+        """Another array with these rows of it, in this order."""
+        kept = GrowingArray(self._rows.dtype, self._rows.shape[1:])
+        kept.extend(self.view[rows])
+        return kept
+
+
+def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The numbers of several ranges one after another: each start, then start + 1, start + 2, … as long as it is.
+
+    Args:
+        starts: shape (ranges,).
+        lengths: shape (ranges,); may be 0.
+    """
+    before = np.cumsum(lengths) - lengths
+    places: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    return places

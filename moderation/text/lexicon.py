@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from moderation.text.cleaning import clean
-from moderation.text.growing import GrowingArray
+from moderation.text.growing import GrowingArray, ranges
 from moderation.text.law import SHORT_CHUNK
 from moderation.text.surface import COUNTS, chunk_counts, surface_features
 from moderation.text.tokens import ChunkTokenizer
@@ -111,10 +111,7 @@ class Lexicon:
 
         token_counts = self._token_count.view[ids]
         owner = np.repeat(np.arange(len(texts)), np.diff(starts))
-        # Positions of every chunk's tokens: each start, plus 0, 1, 2… within the chunk.
-        before = np.cumsum(token_counts) - token_counts
-        within = np.arange(int(token_counts.sum())) - np.repeat(before, token_counts)
-        position = np.repeat(self._token_start.view[ids], token_counts) + within
+        position = ranges(self._token_start.view[ids], token_counts)
         return Encoded(
             token=self._tokens.view[position],
             text=np.repeat(owner, token_counts),
@@ -141,7 +138,9 @@ class Lexicon:
         for chunk, tokens in zip(new, tokenized, strict=True):
             sums += chunk_counts(chunk, tokens)
         self._counts.extend(np.array(sums, np.int64).reshape(len(new), len(COUNTS)))
-        self._weight += sum(map(_weight, new))
+        weights = np.array([1 + len(chunk) // SHORT_CHUNK for chunk in new], np.int64)
+        self._weights.extend(weights)
+        self._weight += int(weights.sum())
         self._ids.update(zip(new, range(len(self._ids), len(self._ids) + len(new)), strict=True))
         if len(self._ids) > len(self._last_used):
             self._last_used = np.append(self._last_used, np.zeros(len(self._ids), np.int64))
@@ -149,6 +148,7 @@ class Lexicon:
     def _start_empty(self) -> None:
         self._ids: dict[str, int] = {}
         self._weight = 0
+        self._weights = GrowingArray(np.int64)
         self._tokens = GrowingArray(np.int64)
         self._token_start = GrowingArray(np.int64)
         self._token_count = GrowingArray(np.int64)
@@ -157,19 +157,28 @@ class Lexicon:
         self.vocabulary = Vocabulary()
 
     def _forget(self) -> None:
-        """Start again with the half of the chunks used last, so that memory stays within its bound."""
-        used = self._last_used[: len(self._ids)]
-        newest_first = np.argsort(-used, kind="stable")
-        weights = np.fromiter(map(_weight, self._ids), np.int64, len(self._ids))[newest_first]
-        kept = np.zeros(len(self._ids), bool)
-        kept[newest_first[np.cumsum(weights) <= self._max_chunks // 2]] = True
-        chunks = [chunk for chunk, is_kept in zip(self._ids, kept.tolist(), strict=True) if is_kept]
-        self._start_empty()
-        self._learn(chunks)
+        """Keep the half of the chunks used last, so that memory stays within its bound.
 
-
-def _weight(chunk: str) -> int:
-    return 1 + len(chunk) // SHORT_CHUNK
+        Nothing is worked out again: tokenizing the kept half anew would hold a stream up for seconds.
+        """
+        newest_first = np.argsort(-self._last_used[: len(self._ids)], kind="stable")
+        kept = np.sort(newest_first[np.cumsum(self._weights.view[newest_first]) <= self._max_chunks // 2])
+        chunks = list(self._ids)
+        chunks = [chunks[place] for place in kept.tolist()]
+        token_count = self._token_count.only(kept)
+        tokens = self._tokens.view[ranges(self._token_start.view[kept], token_count.view)]
+        numbers = np.unique(tokens)
+        self.vocabulary = self.vocabulary.only(numbers)
+        self._tokens = GrowingArray(np.int64)
+        self._tokens.extend(np.searchsorted(numbers, tokens))
+        self._token_count = token_count
+        self._token_start = GrowingArray(np.int64)
+        self._token_start.extend(np.cumsum(token_count.view) - token_count.view)
+        self._counts = self._counts.only(kept)
+        self._weights = self._weights.only(kept)
+        self._weight = int(self._weights.view.sum())
+        self._last_used = self._last_used[kept]
+        self._ids = dict(zip(chunks, range(len(chunks)), strict=True))
 
 
 def _encodable(chunk: str) -> str:

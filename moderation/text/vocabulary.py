@@ -13,7 +13,7 @@ from spacy.lang.en import lex_attrs
 from spacy.lang.lex_attrs import like_url
 from spacy.lookups import Table, load_lookups
 
-from moderation.text.growing import GrowingArray
+from moderation.text.growing import GrowingArray, ranges
 from moderation.text.law import (
     GRAM_BUCKETS,
     GRAM_SIZES,
@@ -58,9 +58,16 @@ class Vocabulary:
     """Distinct tokens, numbered from 0 in order of first sight.
 
     The numbers serve look-ups only: nothing computed from them depends on the order in which tokens were seen.
+
+    Attributes:
+        identity: tells this vocabulary from every other.
+        origin: identity of the vocabulary that this one was taken out of, and the numbers its first tokens had there;
+            None if it began empty. Whoever worked something out per token may take it over.
     """
 
     def __init__(self) -> None:
+        self.identity = object()
+        self.origin: tuple[object, NDArray[np.int64]] | None = None
         self._ids: dict[str, int] = {}
         self._tokens: list[str] = []
         self._hash = GrowingArray(np.uint64)
@@ -106,6 +113,25 @@ class Vocabulary:
         """
         start = self._gram_start.view[first:]
         return start - start[0], self._gram_bucket.view[start[0] :], self._gram_count.view[start[0] :]
+
+    def only(self, numbers: NDArray[np.int64]) -> Vocabulary:
+        """A vocabulary of some of the tokens, numbered anew from 0 in the order given.
+
+        Args:
+            numbers: of the tokens here, each once.
+        """
+        kept = Vocabulary()
+        kept.origin = self.identity, numbers
+        kept._tokens = [self._tokens[number] for number in numbers.tolist()]
+        kept._ids = dict(zip(kept._tokens, range(len(kept._tokens)), strict=True))
+        kept._hash = self._hash.only(numbers)
+        starts = self._gram_start.view
+        lengths = starts[numbers + 1] - starts[numbers]
+        kept._gram_start.extend(np.cumsum(lengths))
+        places = ranges(starts[numbers], lengths)
+        kept._gram_bucket = self._gram_bucket.only(places)
+        kept._gram_count = self._gram_count.only(places)
+        return kept
 
     def _learn(self, tokens: list[str]) -> None:
         self._tokens += tokens
