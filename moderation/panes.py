@@ -22,6 +22,8 @@ from moderation.contracts import Fate, Verdict
 
 PANE_US = 5 * 60 * 1_000_000
 LATENESS_US = 10 * 60 * 1_000_000
+MEASURES = ("comments", "reviews", "removals", "score_sum")
+"""What is counted in a pane, and compared between batch and speed."""
 _NO_EVENT_US = -(2**62)
 
 

@@ -6,8 +6,22 @@ rows cover ``[first, next)``.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, MetaData, Table, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -48,6 +62,8 @@ decisions = Table(
     Column("kernel_version", Text, nullable=False),
     Column("fate", Text, nullable=False),
     Column("reasons", JSONB, comment="tokens that spoke for removal most, strongest first; null where allowed"),
+    Column("stored_us", BigInteger, comment="when the transaction that stored it began"),
+    Index("decisions_by_event_time", "event_time_us", postgresql_using="brin"),
     schema="speed",
     postgresql_partition_by="RANGE (append_day)",
 )
@@ -140,6 +156,11 @@ files = Table(
     Column("min_event_time_us", BigInteger, comment="of the records that parse; null when none does"),
     Column("max_event_time_us", BigInteger),
     Column("created_us", BigInteger, nullable=False),
+    Column(
+        "event_days",
+        ARRAY(Date),
+        comment="UTC days of the event times of the records that parse; null for files of before this column",
+    ),
     Index("files_by_source", "topic_id", "partition", "next_offset"),
     Index("files_by_day", "topic", "dt"),
     comment="the lake: a file without a row here does not exist for readers",
@@ -157,5 +178,122 @@ archive_gaps = Table(
     Column("accepted_us", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     comment="offsets [first_offset, next_offset) that were gone before they were archived; accepted by a person",
+    schema="batch",
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("begun_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger, nullable=False),
+    Column(
+        "cut",
+        JSONB,
+        nullable=False,
+        comment="as last seen, by topic id and partition: ends of lake and ledger",
+    ),
+    Column(
+        "digest",
+        Text,
+        nullable=False,
+        comment="SHA-256 of state, panes and causes: equal results are one revision",
+    ),
+    Column("panes", BigInteger, nullable=False),
+    Column("batch_comments", BigInteger, nullable=False),
+    Column("speed_comments", BigInteger, nullable=False),
+    Column("causes", JSONB, nullable=False, comment="rows by cause"),
+    Column("lost", BigInteger, nullable=False),
+    Column("unexplained", BigInteger, nullable=False),
+    Column("phantom", BigInteger, nullable=False),
+    Column(
+        "residual",
+        BigInteger,
+        nullable=False,
+        comment="panes that are not what their ledger rows add up to",
+    ),
+    Column("agreement", JSONB, nullable=False, comment="by model version and last action: verdicts"),
+    Column("kernel_version", Text, nullable=False),
+    Column("code_version", Text, nullable=False),
+    Column("differences_url", Text, nullable=False),
+    Column("started_by", Text, nullable=False, comment="address of the Airflow run, or the command"),
+    UniqueConstraint("topic", "day", "revision"),
+    comment="reconciliations of UTC days of event time; the numbers of a revision never change",
+    schema="batch",
+)
+
+reconciled_panes = Table(
+    "panes",
+    metadata,
+    Column("run_id", ForeignKey("batch.runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("start_us", BigInteger, primary_key=True),
+    Column("community", Text, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("policy_version", Text, primary_key=True),
+    Column("batch_comments", BigInteger, nullable=False),
+    Column("batch_reviews", BigInteger, nullable=False),
+    Column("batch_removals", BigInteger, nullable=False),
+    Column("batch_score_sum", BigInteger, nullable=False),
+    Column("speed_comments", BigInteger, nullable=False),
+    Column("speed_reviews", BigInteger, nullable=False),
+    Column("speed_removals", BigInteger, nullable=False),
+    Column("speed_score_sum", BigInteger, nullable=False),
+    Column("residual_comments", BigInteger, nullable=False),
+    Column("residual_reviews", BigInteger, nullable=False),
+    Column("residual_removals", BigInteger, nullable=False),
+    Column("residual_score_sum", BigInteger, nullable=False),
+    Column(
+        "late",
+        BigInteger,
+        nullable=False,
+        comment="of the batch's comments those that the stream was right to leave out",
+    ),
+    Column(
+        "causes",
+        JSONB,
+        nullable=False,
+        comment="by cause: rows, and what they add to batch less speed in comments, reviews, removals and score_sum",
+    ),
+    Column(
+        "stored_by_age",
+        ARRAY(BigInteger),
+        nullable=False,
+        comment="comments the speed layer had stored 0 min, 5 min, 15 min, 1 h, 6 h and 24 h after the end of the "
+        "pane's hour",
+    ),
+    schema="batch",
+)
+
+differences = Table(
+    "differences",
+    metadata,
+    Column("run_id", ForeignKey("batch.runs.run_id", ondelete="CASCADE"), primary_key=True),
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("start_us", BigInteger, primary_key=True),
+    Column("community", Text, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("policy_version", Text, primary_key=True),
+    Column("cause", Text, nullable=False),
+    Column("comments", BigInteger, nullable=False, comment="batch less speed, like the three measures after it"),
+    Column("reviews", BigInteger, nullable=False),
+    Column("removals", BigInteger, nullable=False),
+    Column("score_sum", BigInteger, nullable=False),
+    Column("comment_id", Text),
+    Column("event_time_us", BigInteger, nullable=False),
+    Column("batch_score_ppm", Integer),
+    Column("batch_verdict", Text),
+    Column("speed_score_ppm", Integer),
+    Column("speed_verdict", Text),
+    Column("speed_fate", Text),
+    comment="rows behind the causes, at most 1,000 by pane and cause; all of them are in the run's Parquet file",
     schema="batch",
 )

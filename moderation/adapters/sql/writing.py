@@ -16,6 +16,11 @@ from moderation.panes import PaneKey, PaneSums
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
+# Without stored_us, which the server sets.
+_DECISION_COLUMNS = (
+    'append_day, topic_id, partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm, '
+    "verdict, model_version, policy_version, kernel_version, fate, reasons"
+)
 _ADD_TO_PANES = """
 INSERT INTO speed.panes AS p (topic_id, partition, community, start_us, model_version, policy_version,
                               comments, reviews, removals, score_sum, late, first_offset)
@@ -40,7 +45,7 @@ def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
         for row in batch.decisions
     ]
     if lines:
-        with cursor.copy("COPY speed.decisions FROM STDIN") as copy:
+        with cursor.copy(f"COPY speed.decisions ({_DECISION_COLUMNS}) FROM STDIN") as copy:
             copy.write("".join(lines))
 
 

@@ -1,0 +1,133 @@
+"""What works the statements out: DuckDB on one machine, Spark where one is not enough. Both give the same rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import duckdb
+
+from batch.reconcile.statements import RESULTS, STATEMENTS
+from moderation.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+EngineName = Literal["duckdb", "spark"]
+Say = Callable[[str], None]
+_KEPT = ("copies", "causes", "differences", "pane_causes")
+"""What is read more than once, and small: Spark would work it out every time."""
+
+
+class Engine(Protocol):
+    """Runs the statements over Parquet files."""
+
+    name: EngineName
+
+    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
+        """Work everything out.
+
+        Args:
+            inputs: for every input a folder of Parquet files, at least one.
+            folder: for what is in between, and for the results.
+            say: told what begins.
+
+        Returns:
+            For every result a Parquet file, or a folder of them, in no order.
+        """
+
+
+class DuckDbEngine:
+    """One process, all cores, bounded memory: what does not fit is kept in the folder.
+
+    Args:
+        memory_bytes: DuckDB's own bound; the process needs some more.
+    """
+
+    name: EngineName = "duckdb"
+
+    def __init__(self, memory_bytes: int = 2 * 1024**3) -> None:
+        self._memory_bytes = memory_bytes
+
+    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
+        """See :class:`Engine`."""
+        results = {name: folder / f"{name}.parquet" for name in RESULTS}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": f"{self._memory_bytes}B",
+            "temp_directory": str(folder / "spilled"),
+            "preserve_insertion_order": "false",
+            "threads": str(os.cpu_count() or 1),
+        }
+        with duckdb.connect(str(folder / "work.duckdb"), config=config) as duck:
+            for name, files in inputs.items():
+                duck.read_parquet(f"{files}/*.parquet", hive_partitioning=False).create_view(name)
+            for name, statement in STATEMENTS.items():
+                say(f"duckdb: {name.replace('_', ' ')}")
+                duck.execute(f"CREATE TABLE {name} AS {statement}")
+            for name, path in results.items():
+                duck.table(name).write_parquet(str(path), compression="zstd")
+        return results
+
+
+class SparkEngine:
+    """Spark over the same statements; by default on this machine.
+
+    Args:
+        master: where Spark runs; its workers must see the folders.
+        memory: of the driver, as Spark writes it.
+    """
+
+    name: EngineName = "spark"
+
+    def __init__(self, master: str = "local[*]", memory: str = "2g") -> None:
+        self._master = master
+        self._memory = memory
+
+    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
+        """See :class:`Engine`."""
+        results = {name: folder / f"{name}.spark" for name in RESULTS}
+        say("spark: starting")
+        spark = self._session(folder)
+        try:
+            for name, files in inputs.items():
+                spark.read.parquet(str(files)).createOrReplaceTempView(name)
+            for name, statement in STATEMENTS.items():
+                frame = spark.sql(statement)
+                (frame.cache() if name in _KEPT else frame).createOrReplaceTempView(name)
+            for name, path in results.items():
+                say(f"spark: {name.replace('_', ' ')}")
+                spark.table(name).coalesce(1).write.parquet(str(path), compression="zstd")
+        finally:
+            spark.stop()
+        return results
+
+    def _session(self, folder: Path) -> SparkSession:
+        try:
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise ConfigurationError("engine spark", "PySpark is not installed", "Install the extra spark.") from error
+        try:
+            return (
+                SparkSession.builder.master(self._master)
+                .appName("moderation reconcile")
+                .config("spark.driver.memory", self._memory)
+                .config("spark.driver.bindAddress", "127.0.0.1")
+                .config("spark.driver.host", "127.0.0.1")
+                .config("spark.ui.enabled", "false")
+                .config("spark.local.dir", str(folder / "spilled"))
+                .config("spark.sql.shuffle.partitions", str(2 * (os.cpu_count() or 1)))
+                .config("spark.sql.session.timeZone", "UTC")
+                .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
+                .getOrCreate()
+            )
+        except Exception as error:  # PySpark raises several kinds, the most frequent one a bare RuntimeError
+            raise ConfigurationError(
+                "engine spark", f"it does not start: {error}", "It needs a whole Java of 17 or newer; see JAVA_HOME."
+            ) from error
+
+
+def engine_of(name: EngineName) -> Engine:
+    """The engine of this name, with its defaults."""
+    return DuckDbEngine() if name == "duckdb" else SparkEngine()

@@ -1,0 +1,228 @@
+"""One day: pin a cut, recompute from the lake, compare, keep what came of it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet as pq
+
+from batch.reconcile.engines import DuckDbEngine, Engine
+from batch.reconcile.outcome import Outcome, read_outcome
+from batch.reconcile.rescoring import rescore, tasks_of
+from moderation.adapters.lake.columns import columns_of
+from moderation.adapters.lake.reading import Lake
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.sql.connecting import connected
+from moderation.adapters.sql.manifest import files
+from moderation.adapters.sql.runs import Run, add_run, day_lock, dirty_days
+from moderation.adapters.sql.snapshot import Snapshot, pinned
+from moderation.adapters.topics import ACTIONS, COMMENTS
+from moderation.bootstrap import production_model
+from moderation.contracts import Cause
+from moderation.settings import Settings, required
+from moderation.text import KERNEL_VERSION
+
+Say = Callable[[str], None]
+ReconcilePoint = Literal["after_snapshot", "after_rescoring", "after_comparison", "before_commit", "after_commit"]
+DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileReport:
+    """What a reconciliation found.
+
+    Attributes:
+        day: UTC day of event time.
+        engine: which one worked it out.
+        revision: of the day's results; one that was there before if nothing has changed.
+        state: ``final`` when everything of the day was archived and processed, else ``provisional``.
+        panes: how many keys have numbers on either side.
+        batch_comments, speed_comments: sums over the panes.
+        causes: rows by cause, all causes.
+        defects: ``lost``, ``unexplained`` and ``phantom`` rows, and ``residual`` panes.
+        seconds: how long it took, and for which step.
+    """
+
+    day: date
+    engine: str
+    revision: int
+    state: str
+    panes: int
+    batch_comments: int
+    speed_comments: int
+    causes: dict[str, int]
+    defects: dict[str, int]
+    seconds: dict[str, float]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is no defect."""
+        return not any(self.defects.values())
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON fields; see ``moderation reconcile``."""
+        return {
+            "date": self.day.isoformat(),
+            "engine": self.engine,
+            "revision": self.revision,
+            "state": self.state,
+            "panes": self.panes,
+            "batch_comments": self.batch_comments,
+            "speed_comments": self.speed_comments,
+            "causes": self.causes,
+            "defects": self.defects,
+            "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
+        }
+
+
+class _Clock:
+    """How long steps take."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+
+def reconcile_day(
+    settings: Settings,
+    day: date,
+    *,
+    engine: Engine | None = None,
+    started_by: str = "moderation reconcile",
+    say: Say = lambda line: None,
+    reach: Callable[[ReconcilePoint], None] = lambda point: None,
+    processes: int | None = None,
+) -> ReconcileReport:
+    """Reconcile one day. Safe to repeat, to kill, and to run twice at once: the second one waits for the first.
+
+    Args:
+        settings: where the database, the lake and the registry are.
+        day: UTC day of event time.
+        engine: DuckDB if None.
+        started_by: kept with the run.
+        say: told what happens.
+        reach: called at named instants, for tests that kill the process there.
+        processes: how many score; one for each core if None.
+
+    Raises:
+        LakeDamaged: a file that is needed is gone or not what was written.
+        ModelRefused: a version that served does not verify.
+        ConfigurationError: a server is not there, or no version ever served.
+    """
+    engine = engine or DuckDbEngine()
+    url = required(settings.database_url, "database_url")
+    topic = settings.topic_prefix + COMMENTS.name
+    begun_us = time.time_ns() // 1_000
+    clock = _Clock()
+    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    with (
+        connected(url, name="moderation reconcile") as connection,
+        day_lock(connection, topic, day, say),
+        tempfile.TemporaryDirectory(prefix="reconcile-", dir=settings.state_folder) as scratch,
+    ):
+        folder = Path(scratch)
+        say(f"{day}: pinning the cut")
+        inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
+        with pinned(url, topic, day, folder) as snapshot:
+            clock.lap("snapshot")
+            reach("after_snapshot")
+            resolve = production_model(settings).resolve
+            rescore(tasks_of(snapshot, resolve), settings, inputs["recomputed"], say, processes)
+            clock.lap("rescoring")
+            reach("after_rescoring")
+            lake = Lake(LakeStore(settings.lake_url), connection, settings.topic_prefix)
+            _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
+            outcome = read_outcome(engine.run(inputs, folder, say), folder)
+            clock.lap("comparison")
+            reach("after_comparison")
+            url_of_differences = _keep_differences(lake.store, topic, day, outcome)
+            say(f"{day}: keeping {outcome.panes:,} panes")
+            run = _run_of(snapshot, outcome, engine.name, begun_us, url_of_differences, started_by)
+            revision = add_run(
+                connection, run, outcome.pane_rows(), outcome.difference_rows(), lambda: reach("before_commit")
+            )
+            clock.lap("keeping")
+            reach("after_commit")
+    return ReconcileReport(
+        day=day,
+        engine=engine.name,
+        revision=revision,
+        state=run.state,
+        panes=run.panes,
+        batch_comments=run.batch_comments,
+        speed_comments=run.speed_comments,
+        causes=dict(run.causes),
+        defects={**{cause.value: run.causes[cause] for cause in DEFECTS}, "residual": run.residual},
+        seconds=clock.seconds,
+    )
+
+
+def days_to_reconcile(settings: Settings, upto: date) -> list[date]:
+    """Days up to this one that were never reconciled, are provisional, or of which the lake has more by now."""
+    with connected(required(settings.database_url, "database_url")) as connection:
+        return dirty_days(connection, settings.topic_prefix + COMMENTS.name, upto)
+
+
+def _write_actions(lake: Lake, topic: str, day: date, folder: Path) -> None:
+    """The actions that may be about comments of the day: they were taken after the comments came."""
+    folder.mkdir(parents=True)
+    columns = ["comment_id", "kind", "action_time_us"]
+    empty = columns_of(ACTIONS.name).schema.empty_table().select(columns)
+    names = ["comment_id", "action", "action_time_us"]
+    pq.write_table(empty.rename_columns(names), folder / "none.parquet")
+    for number, file in enumerate(files(lake.connection, topic=topic)):
+        if file.day >= day:
+            with lake.store.open(file.path) as opened:
+                table = pq.read_table(opened, columns=columns)
+            pq.write_table(table.rename_columns(names), folder / f"{number}.parquet")
+
+
+def _keep_differences(store: LakeStore, topic: str, day: date, outcome: Outcome) -> str:
+    """All differences beside the lake, under a name that equal results share."""
+    path = f"_reconciliation/{topic}/day={day.isoformat()}/differences-{outcome.digest[:16]}.parquet"
+    temporary = f"_reconciliation/_temporary/{topic}-{day.isoformat()}-{outcome.digest[:16]}.parquet"
+    with store.creating(temporary) as file, outcome.differences.open("rb") as source:
+        while piece := source.read(1 << 20):
+            file.write(piece)
+    store.publish(temporary, path)
+    return store.url_of(path)
+
+
+def _run_of(
+    snapshot: Snapshot, outcome: Outcome, engine: str, begun_us: int, differences_url: str, started_by: str
+) -> Run:
+    return Run(
+        topic=snapshot.topic,
+        day=snapshot.day,
+        state=outcome.state,
+        engine=engine,
+        begun_us=begun_us,
+        finished_us=time.time_ns() // 1_000,
+        cut=snapshot.cut_fields(),
+        digest=outcome.digest,
+        panes=outcome.panes,
+        batch_comments=outcome.batch_comments,
+        speed_comments=outcome.speed_comments,
+        causes=outcome.causes,
+        lost=outcome.causes[Cause.LOST],
+        unexplained=outcome.causes[Cause.UNEXPLAINED],
+        phantom=outcome.causes[Cause.PHANTOM],
+        residual=outcome.residual,
+        agreement=outcome.agreement,
+        kernel_version=KERNEL_VERSION,
+        code_version=version("comment-moderation"),
+        differences_url=differences_url,
+        started_by=started_by,
+    )

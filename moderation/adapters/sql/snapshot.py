@@ -1,0 +1,199 @@
+"""A pinned cut: lake's manifest, ledger, panes and positions, all as of one instant of one database.
+
+Rows leave PostgreSQL by binary COPY into Arrow and stand in Parquet files afterwards; nothing holds the instant open
+longer than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from moderation.adapters.lake.files import LakeFile, Source
+from moderation.adapters.sql.batch import Stamp
+from moderation.adapters.sql.connecting import Connection, connected
+from moderation.adapters.sql.manifest import files
+from moderation.contracts import Fate, Verdict
+
+_EPOCH = date(1970, 1, 1)
+_DAY_US = 86_400 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where one partition stands: the lake holds it up to ``archived``, the ledger up to ``next``."""
+
+    archived: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """From this offset on a version decided, until the next one."""
+
+    from_offset: int
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a reconciliation of one day rests on.
+
+    Attributes:
+        topic: full name.
+        day: UTC day of event time.
+        manifest: all the lake's files of the topic.
+        cuts: by source.
+        served: by source, in order of offsets.
+        letters: places of dead letters that were appended on the day or later, by source.
+        replays: places where dead letters were sent again, by source.
+    """
+
+    topic: str
+    day: date
+    manifest: list[LakeFile]
+    cuts: Mapping[Source, Cut]
+    served: Mapping[Source, list[Served]]
+    letters: Mapping[Source, set[int]]
+    replays: Mapping[Source, set[int]]
+
+    def cut_fields(self) -> dict[str, dict[str, dict[str, int]]]:
+        """The cuts as ``batch.runs`` keeps them."""
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for source, cut in self.cuts.items():
+            places = found.setdefault(str(source.topic_id), {})
+            places[str(source.partition)] = {"archived": cut.archived, "next": cut.next}
+        return found
+
+
+def day_bounds_us(day: date) -> tuple[int, int]:
+    """A UTC day as event times, half-open."""
+    start_us = (day - _EPOCH).days * _DAY_US
+    return start_us, start_us + _DAY_US
+
+
+def _case(column: str, values: Sequence[str]) -> str:
+    """A text of a fixed list as its number, which takes a fraction of the room."""
+    whens = " ".join(f"WHEN '{value}' THEN {number}" for number, value in enumerate(values))
+    return f"(CASE {column} {whens} END)::int4"
+
+
+_LEDGER = f"""
+SELECT topic_id::text AS topic_id, partition AS part, "offset" AS pos, event_time_us AS event_us, community,
+       score_ppm AS score, {_case("verdict", list(Verdict))} AS verdict, {_case("fate", list(Fate))} AS fate, stored_us,
+       model_version, policy_version, kernel_version
+  FROM speed.decisions
+ WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
+   AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
+"""  # noqa: S608 - numbers, dates and ids of ours
+_PANES = """
+SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model_version, policy_version,
+       comments, reviews, removals, score_sum
+  FROM speed.panes
+ WHERE topic_id = ANY('{{{topics}}}'::uuid[]) AND start_us >= {start_us} AND start_us < {end_us}
+"""
+
+
+@contextmanager
+def pinned(url: str, topic: str, day: date, folder: Path) -> Iterator[Snapshot]:
+    """Take a snapshot, and write ledger rows and panes of the day as Parquet files.
+
+    Args:
+        url: a libpq connection string.
+        topic: full name.
+        day: UTC day of event time.
+        folder: gets folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
+
+    Raises:
+        ConfigurationError: the database cannot be reached.
+        LedgerUnsafe: its tables are not there.
+    """
+    with connected(url, name="moderation reconcile") as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        snapshot = _read(connection, topic, day)
+        start_us, end_us = day_bounds_us(day)
+        named = {
+            "topics": ",".join(sorted({str(source.topic_id) for source in snapshot.cuts})),
+            # No event lies more than five minutes after its append, so none of the day was appended before.
+            "first_append_day": day - timedelta(days=1),
+            "start_us": start_us,
+            "end_us": end_us,
+        }
+        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+        exported = row[0] if row else ""
+        _export(url, exported, _LEDGER.format(**named), folder / "ledger")
+        _export(url, exported, _PANES.format(**named), folder / "speed_panes")
+    _write_places(snapshot.letters, folder / "letters")
+    _write_cuts(snapshot.cuts, folder / "cuts")
+    yield snapshot
+
+
+def _read(connection: Connection, topic: str, day: date) -> Snapshot:
+    manifest = files(connection, topic=topic)
+    ends = {file.source: file.next_offset for file in manifest}
+    rows = connection.execute("SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s", (topic,))
+    stands = {Source(topic, topic_id, partition): following for topic_id, partition, following in rows}
+    cuts = {
+        source: Cut(ends.get(source, 0), stands.get(source, 0))
+        for source in sorted(ends.keys() | stands.keys(), key=lambda each: (each.topic_id, each.partition))
+    }
+    ids = sorted({source.topic_id for source in cuts})
+    served: dict[Source, list[Served]] = {}
+    for topic_id, partition, from_offset, *stamp in connection.execute(
+        "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version FROM speed.served "
+        "WHERE topic_id = ANY(%s) ORDER BY topic_id, partition, from_offset",
+        (ids,),
+    ):
+        served.setdefault(Source(topic, topic_id, partition), []).append(Served(from_offset, Stamp(*stamp)))
+    letters: dict[Source, set[int]] = {}
+    for topic_id, partition, offset in connection.execute(
+        'SELECT topic_id, partition, "offset" FROM speed.dead_letters WHERE topic_id = ANY(%s) AND append_us >= %s',
+        (ids, day_bounds_us(day - timedelta(days=1))[0]),
+    ):
+        letters.setdefault(Source(topic, topic_id, partition), set()).add(offset)
+    replays: dict[Source, set[int]] = {}
+    for topic_id, partition, offset in connection.execute(
+        "SELECT topic_id, replayed_as_partition, replayed_as_offset FROM speed.dead_letters "
+        "WHERE topic_id = ANY(%s) AND replayed_as_offset IS NOT NULL",
+        (ids,),
+    ):
+        replays.setdefault(Source(topic, topic_id, partition), set()).add(offset)
+    return Snapshot(topic, day, manifest, cuts, served, letters, replays)
+
+
+def _export(url: str, snapshot: str, query: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with adbc.connect(url) as connection, connection.cursor() as cursor:
+        # The first statements of the transaction that the driver has begun.
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        cursor.execute(query)
+        reader = cursor.fetch_record_batch()
+        with pq.ParquetWriter(folder / "0.parquet", reader.schema, compression="lz4") as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+
+
+def _write_places(places: Mapping[Source, set[int]], folder: Path) -> None:
+    rows = [(str(source.topic_id), source.partition, offset) for source, own in places.items() for offset in own]
+    _write(folder, rows, [("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64())])
+
+
+def _write_cuts(cuts: Mapping[Source, Cut], folder: Path) -> None:
+    rows = [(str(source.topic_id), source.partition, cut.archived, cut.next) for source, cut in cuts.items()]
+    fields = [("topic_id", pa.string()), ("part", pa.int32()), ("archived", pa.int64()), ("next", pa.int64())]
+    _write(folder, rows, fields)
+
+
+def _write(folder: Path, rows: Sequence[tuple[object, ...]], fields: list[tuple[str, pa.DataType]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
+    arrays = [pa.array(values, kind) for values, (_, kind) in zip(columns, fields, strict=True)]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), folder / "0.parquet")
