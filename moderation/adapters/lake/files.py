@@ -55,6 +55,7 @@ class LakeFile:
         max_append_us: largest append time.
         min_event_time_us: smallest event time (of actions: action time) of the records that parse; None if none does.
         max_event_time_us: the largest.
+        event_days: UTC days of those times, in order; None for a file archived before they were kept.
     """
 
     path: str
@@ -69,6 +70,7 @@ class LakeFile:
     max_append_us: int
     min_event_time_us: int | None
     max_event_time_us: int | None
+    event_days: tuple[date, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

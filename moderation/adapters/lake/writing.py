@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import pyarrow as pa
@@ -15,6 +15,9 @@ from moderation.adapters.lake.cutting import Limits, in_groups
 from moderation.adapters.lake.files import LakeFile, Source, path_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.source_log import LogRecord
+from moderation.adapters.sql.copying import day_of
+
+_DAY_US = 86_400 * 1_000_000
 
 
 @dataclass(slots=True)
@@ -26,6 +29,7 @@ class _Extent:
     next_offset: int = -1
     append_us: tuple[int, int] | None = None
     event_time_us: tuple[int, int] | None = None
+    event_days: set[date] = field(default_factory=set)
 
     def add(self, table: pa.Table, event_time: str) -> None:
         offsets = table.column("offset")
@@ -35,6 +39,8 @@ class _Extent:
         self.rows += len(table)
         self.append_us = _wider(self.append_us, table.column("append_us"))
         self.event_time_us = _wider(self.event_time_us, table.column(event_time))
+        days = pc.unique(pc.divide(table.column(event_time).drop_null(), _DAY_US)).to_pylist()
+        self.event_days.update(day_of(day * _DAY_US) for day in days)
 
 
 def write_file(
@@ -97,6 +103,7 @@ def write_file(
         max_append_us=extent.append_us[1],
         min_event_time_us=minimum,
         max_event_time_us=maximum,
+        event_days=tuple(sorted(extent.event_days)),
     )
 
 

@@ -24,7 +24,7 @@ Range = tuple[int, int]
 
 _COLUMNS = (
     "path, topic, topic_id, partition, first_offset, next_offset, dt, rows, bytes, sha256, "
-    "min_append_us, max_append_us, min_event_time_us, max_event_time_us"
+    "min_append_us, max_append_us, min_event_time_us, max_event_time_us, event_days"
 )
 _HOLDER = """
 SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -111,7 +111,8 @@ def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:
     source = file.source
     values = (file.path, source.topic, source.topic_id, source.partition, file.first_offset, file.next_offset, file.day)
     figures = (file.rows, file.bytes, file.sha256, file.min_append_us, file.max_append_us)
-    times = (file.min_event_time_us, file.max_event_time_us, created_us)
+    days = None if file.event_days is None else list(file.event_days)
+    times = (file.min_event_time_us, file.max_event_time_us, days, created_us)
     marks = ", ".join(["%s"] * (len(values) + len(figures) + len(times)))
     try:
         with connection.transaction():
@@ -157,7 +158,10 @@ def files(
         "ORDER BY topic, topic_id, partition, first_offset",
         {"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": following},
     )
-    return [LakeFile(row[0], Source(*row[1:4]), *row[4:]) for row in rows]
+    return [
+        LakeFile(row[0], Source(*row[1:4]), *row[4:-1], event_days=None if row[-1] is None else tuple(row[-1]))
+        for row in rows
+    ]
 
 
 def tiles(manifest: list[LakeFile]) -> list[Tiles]:

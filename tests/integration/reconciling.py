@@ -1,0 +1,76 @@
+"""A day for reconciliation: comments sent, decided and archived, then looked at from both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from batch.archive import archive_topics
+from batch.reconcile.engines import Engine
+from batch.reconcile.run import ReconcileReport, reconcile_day
+from moderation.contracts import Comment, to_json
+from tests.integration.workers import Record, SpeedLayerUnderTest
+
+DAY = date(2023, 11, 15)
+DAY_US = 1_700_006_400_000_000
+MINUTE_US = 60_000_000
+_BODIES = ("Nice study, thanks.", "you idiot!!! {}", "FREE money at http://spam.example/{}", "Source? {}")
+
+
+def comment(number: int, *, minute: float | None = None, community: str | None = None, key: str = "c") -> Comment:
+    """A comment of the day; the later its number, the later it comes: ten in a minute."""
+    at_us = DAY_US + int((number / 10 if minute is None else minute) * MINUTE_US)
+    return Comment(
+        f"{key}{number}", community or ("science", "cooking")[number % 2], _BODIES[number % 4].format(number), at_us
+    )
+
+
+def comments(numbers: Iterable[int], **options: Any) -> list[Record]:
+    """Comments with their keys, as they are sent."""
+    made = [comment(number, **options) for number in numbers]
+    return [(each.comment_id, to_json(each)) for each in made]
+
+
+class DayUnderTest:
+    """Sends, archives, reconciles; and alters what a speed layer never would."""
+
+    def __init__(self, layer: SpeedLayerUnderTest) -> None:
+        self.layer = layer
+        self.settings = layer.settings
+
+    def send(self, records: Sequence[Record]) -> None:
+        """Send records and wait until the ledger accounts for everything sent."""
+        self.layer.produce(records)
+        self.layer.wait_accounted(len(self.layer.delivered))
+
+    def archive(self, **options: Any) -> None:
+        """Archive both topics."""
+        archive_topics(self.settings, **options)
+
+    def reconcile(
+        self, day: date = DAY, engine: Engine | None = None, reach: Callable[[Any], None] = lambda point: None
+    ) -> ReconcileReport:
+        """Reconcile in this process."""
+        return reconcile_day(self.settings, day, engine=engine, reach=reach)
+
+    def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask or alter the database; ``%(t)s`` is the topic's id when a mapping is wanted."""
+        with psycopg.connect(self.layer.database_url) as connection:
+            cursor = connection.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def run_rows(self, table: str) -> list[tuple[Any, ...]]:
+        """A run's rows of the day without ids and clocks, in order: what equal runs share."""
+        columns = {
+            "runs": "day, revision, state, digest, panes, causes, lost, unexplained, phantom, residual",
+            "panes": "partition, community, start_us, model_version, policy_version, batch_comments, batch_reviews, "
+            "batch_removals, batch_score_sum, speed_comments, residual_comments, residual_score_sum, causes::text",
+            "differences": 'partition, "offset", cause, community, start_us, comments, score_sum, comment_id',
+        }[table]
+        own = "SELECT run_id FROM batch.runs WHERE topic = %s"
+        return self.execute(
+            f"SELECT {columns} FROM batch.{table} WHERE run_id IN ({own}) ORDER BY 1, 2, 3, 4, 5", self.layer.topic
+        )
