@@ -117,3 +117,7 @@ class PublishingFailed(ModerationError):
 
 class WorkerStuck(ModerationError):
     """The worker has work and does none, or a part of it that it cannot do without has ended."""
+
+
+class DefectsFound(ModerationError):
+    """A reconciliation found something lost, unexplained, phantom or residual: a guarantee was broken."""
