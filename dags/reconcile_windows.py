@@ -18,7 +18,7 @@ Safe at any time: equal results add no revision. Without Airflow: `moderation re
 
 ## Triage
 - *DefectsFound*: a guarantee was broken; the message says which, the results are kept. Not retried.
-- *LakeDamaged*, *ModelRefused*: the message names it. Not retried; all else is. A lost night is made up for by the next.
+- *LakeDamaged*, *ModelRefused*: the message names it. Not retried; all else is. The next night makes up for one lost.
 """
 
 from __future__ import annotations

@@ -140,7 +140,10 @@ def read_outcome(results: Mapping[str, Path], folder: Path) -> Outcome:
             duck.read_parquet(files).create_view(name)
         duck.sql(_DIFFERENCES).write_parquet(str(differences), compression="zstd")
         by_pane = _panes(duck)
-        counted = duck.sql("SELECT cause, sum(differing)::BIGINT FROM pane_causes GROUP BY cause").fetchall()
+        # A row whose two sides lie in different panes is one row with two differences.
+        counted = duck.sql(
+            "SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM differences) GROUP BY cause"
+        ).fetchall()
         agreement: dict[str, dict[str, dict[str, int]]] = {}
         for model_version, action, verdict, comments in duck.sql(
             "SELECT model_version, action, verdict, comments FROM agreement ORDER BY 1, 2, 3"

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from batch.archive import archive_topics
 from batch.reconcile.engines import Engine
-from batch.reconcile.run import ReconcileReport, reconcile_day
+from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
+from local.environment import inherited_environment
+from local.worker import settings_environment
 from moderation.contracts import Comment, to_json
+from tests.conftest import ROOT
 from tests.integration.workers import Record, SpeedLayerUnderTest
 
 DAY = date(2023, 11, 15)
@@ -37,9 +43,11 @@ def comments(numbers: Iterable[int], **options: Any) -> list[Record]:
 class DayUnderTest:
     """Sends, archives, reconciles; and alters what a speed layer never would."""
 
-    def __init__(self, layer: SpeedLayerUnderTest) -> None:
+    def __init__(self, layer: SpeedLayerUnderTest, folder: Path) -> None:
         self.layer = layer
-        self.settings = layer.settings
+        self.settings = layer.settings.model_copy(
+            update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"}
+        )
 
     def send(self, records: Sequence[Record]) -> None:
         """Send records and wait until the ledger accounts for everything sent."""
@@ -56,8 +64,22 @@ class DayUnderTest:
         """Reconcile in this process."""
         return reconcile_day(self.settings, day, engine=engine, reach=reach)
 
+    def needed(self) -> list[date]:
+        """The days that need a run."""
+        return days_to_reconcile(self.settings, date(2100, 1, 1))
+
+    def start_reconciling(self, point: str = "") -> subprocess.Popen[bytes]:
+        """Reconcile in a process that kills itself at a point; at none if it is empty."""
+        command = [sys.executable, "-P", "-m", "tests.integration.dying_reconciler", DAY.isoformat(), point]
+        environment = {**inherited_environment(), **settings_environment(self.settings)}
+        return subprocess.Popen(command, cwd=ROOT, env=environment)
+
+    def reconcile_and_die(self, point: str) -> int:
+        """The exit code of a process that reconciles and kills itself at a point."""
+        return self.start_reconciling(point).wait(120)
+
     def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Ask or alter the database; ``%(t)s`` is the topic's id when a mapping is wanted."""
+        """Ask or alter the database."""
         with psycopg.connect(self.layer.database_url) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []

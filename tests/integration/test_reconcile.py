@@ -10,10 +10,7 @@ from tests.integration.workers import SpeedLayerUnderTest
 
 @pytest.fixture
 def day(layer: SpeedLayerUnderTest, tmp_path: Path) -> DayUnderTest:
-    layer.settings = layer.settings.model_copy(
-        update={"lake_url": str(tmp_path / "lake"), "state_folder": tmp_path / "state"}
-    )
-    return DayUnderTest(layer)
+    return DayUnderTest(layer, tmp_path)
 
 
 def test_a_clean_day_has_no_gap_but_what_was_sent_late_or_twice(day: DayUnderTest) -> None:

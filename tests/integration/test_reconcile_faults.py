@@ -1,0 +1,284 @@
+"""Whatever goes wrong between the layers moves its own term, by its own amount, and no other."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from batch.reconcile.run import ReconcilePoint, ReconcileReport
+from moderation.errors import LakeDamaged
+from tests.integration.reconciling import DAY, DayUnderTest, comments
+from tests.integration.workers import SpeedLayerUnderTest
+
+
+def gaps(report: ReconcileReport) -> dict[str, int]:
+    """The causes and defects that are not 0."""
+    found = {**report.causes, "residual": report.defects["residual"]}
+    return {name: count for name, count in found.items() if count}
+
+
+@contextmanager
+def altered(day: DayUnderTest, *statements: str) -> Iterator[None]:
+    """Alter ledger and panes, and put both back at the end; ``{of}`` is the topic's condition."""
+    tables = ("decisions", "panes", "dead_letters")
+    of = f"topic_id = '{day.layer.topic_id}'"
+    for table in tables:
+        day.execute(f"CREATE TABLE speed.kept_{table} AS SELECT * FROM speed.{table} WHERE {of}")
+    try:
+        for statement in statements:
+            day.execute(statement.format(of=of))
+        yield
+    finally:
+        for table in tables:
+            day.execute(f"DELETE FROM speed.{table} WHERE {of}")
+            day.execute(f"INSERT INTO speed.{table} SELECT * FROM speed.kept_{table}")
+            day.execute(f"DROP TABLE speed.kept_{table}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A counted decision."""
+
+    partition: int
+    offset: int
+    community: str
+    start_us: int
+    score_ppm: int
+
+    @property
+    def place(self) -> str:
+        """A condition on the ledger."""
+        return f'{{of}} AND partition = {self.partition} AND "offset" = {self.offset}'
+
+    @property
+    def pane(self) -> str:
+        """A condition on the panes."""
+        return (
+            f"{{of}} AND partition = {self.partition} AND start_us = {self.start_us} AND community = '{self.community}'"
+        )
+
+
+def allowed(day: DayUnderTest) -> list[Row]:
+    """The day's counted decisions that allow, in order."""
+    rows = day.execute(
+        'SELECT partition, "offset", community, event_time_us - event_time_us %% 300000000, score_ppm '
+        "FROM speed.decisions WHERE topic_id = %s AND verdict = 'allow' AND fate = 'counted' ORDER BY 1, 2",
+        day.layer.topic_id,
+    )
+    return [Row(*row) for row in rows]
+
+
+def letter(row: Row, *, offset: int | None = None, replayed: bool = False) -> str:
+    """A statement that makes a row's record, or another, a dead letter; replayed as the row's record if so."""
+    replay = f"{row.partition}, {row.offset}" if replayed else "NULL, NULL"
+    place = row.offset if offset is None else offset
+    return (
+        f"INSERT INTO speed.dead_letters SELECT topic_id, partition, {place}, append_us, 'not_json', '', '', 0, "
+        f"repeat('0', 64), {replay} FROM speed.decisions WHERE {row.place}"
+    )
+
+
+def residual(day: DayUnderTest) -> tuple[int, ...]:
+    """The four sums of residuals of the day's last run."""
+    return day.execute(
+        "SELECT sum(residual_comments)::int, sum(residual_reviews)::int, sum(residual_removals)::int, "
+        "sum(residual_score_sum)::int FROM serving.reconciled_panes WHERE topic = %s",
+        day.layer.topic,
+    )[0]
+
+
+def caused(day: DayUnderTest, cause: str) -> tuple[int, ...]:
+    """What a cause adds to batch less speed in the day's last run: comments, reviews, removals, score sum."""
+    return day.execute(
+        "SELECT sum(comments)::int, sum(reviews)::int, sum(removals)::int, sum(score_sum)::int "
+        "FROM serving.reconciled_causes WHERE topic = %s AND cause = %s",
+        day.layer.topic,
+        cause,
+    )[0]
+
+
+def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest) -> None:
+    worker = day.layer.start_worker()
+    day.send(comments(range(400)))
+    day.archive()
+    assert gaps(day.reconcile()) == {}
+    worker.kill()
+    worker.wait(30)
+    rows = allowed(day)
+    first, others = rows[0], rows[1:4]
+
+    with altered(day, *[f"DELETE FROM speed.decisions WHERE {row.place}" for row in others]):
+        found = day.reconcile()
+        panes = len({(row.partition, row.start_us, row.community) for row in others})
+        assert gaps(found) == {"lost": 3, "residual": panes}
+        assert caused(day, "lost") == (3, 0, 0, sum(row.score_ppm for row in others))
+        assert residual(day) == tuple(-measure for measure in caused(day, "lost"))
+
+    with altered(day, f"UPDATE speed.panes SET score_sum = score_sum + 7, reviews = reviews + 2 WHERE {first.pane}"):
+        assert gaps(day.reconcile()) == {"residual": 1}
+        assert residual(day) == (0, -2, 0, -7)
+
+    with altered(day, f"UPDATE speed.decisions SET score_ppm = score_ppm + 1 WHERE {first.place}"):
+        assert gaps(day.reconcile()) == {"unexplained": 1, "residual": 1}
+        assert caused(day, "unexplained") == (0, 0, 0, -1)
+        assert residual(day) == (0, 0, 0, 1)
+
+    with altered(
+        day, *[f"UPDATE speed.{table} SET policy_version = 'x' WHERE {{of}}" for table in ("decisions", "panes")]
+    ):
+        assert gaps(day.reconcile()) == {"policy": 400}
+        assert caused(day, "policy") == (0, 0, 0, 0)
+
+    with altered(
+        day,
+        f"UPDATE speed.decisions SET kernel_version = '0', score_ppm = score_ppm + 5 WHERE {first.place}",
+        f"UPDATE speed.panes SET score_sum = score_sum + 5 WHERE {first.pane}",
+    ):
+        assert gaps(day.reconcile()) == {"rescored": 1}
+        assert caused(day, "rescored") == (0, 0, 0, -5)
+
+    with altered(day, f'UPDATE speed.decisions SET "offset" = -1 WHERE {first.place}'):
+        assert gaps(day.reconcile()) == {"lost": 1, "phantom": 1}
+        assert caused(day, "phantom") == (-1, 0, 0, -first.score_ppm)
+
+    # Nobody could read it then, so neither ledger nor panes had it; by now it parses.
+    with altered(
+        day,
+        letter(first),
+        f"DELETE FROM speed.decisions WHERE {first.place}",
+        f"UPDATE speed.panes SET comments = comments - 1, score_sum = score_sum - {first.score_ppm} WHERE {first.pane}",
+    ):
+        assert gaps(day.reconcile()) == {"recovered": 1}
+        assert caused(day, "recovered") == (1, 0, 0, first.score_ppm)
+
+    assert gaps(day.reconcile()) == {}
+
+
+def test_copies_in_two_partitions_count_once_and_the_batch_says_which(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    originals = comments(range(100))
+    day.send(originals)
+    copies = [(f"other key {number}", value) for number, (_, value) in enumerate(originals[:30])]
+    day.send(copies)
+    day.archive()
+    placed = day.execute(
+        "SELECT count(*)::int FROM (SELECT record_id FROM speed.decisions WHERE topic_id = %s "
+        "GROUP BY record_id HAVING count(DISTINCT partition) = 2) twice",
+        day.layer.topic_id,
+    )[0][0]
+    assert placed > 5
+    assert gaps(day.reconcile()) == {"duplicate": placed}
+    assert caused(day, "duplicate")[0] == -placed
+
+
+def test_a_replay_that_comes_late_is_recovered_and_not_late(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(300)))
+    day.send(comments(range(500, 505), minute=1))
+    day.archive()
+    assert gaps(day.reconcile()) == {"late": 5}
+    late = day.execute(
+        'SELECT partition, "offset", community, 0, 0 FROM speed.decisions WHERE topic_id = %s AND fate = %s LIMIT 1',
+        day.layer.topic_id,
+        "late",
+    )
+    with altered(day, letter(Row(*late[0]), offset=-1, replayed=True)):
+        assert gaps(day.reconcile()) == {"late": 4, "recovered": 1}
+
+
+def test_a_worker_that_accounts_for_records_it_has_not_stored_loses_them_by_name(day: DayUnderTest) -> None:
+    day.layer.start_worker(("local.chaos.sabotaged_worker", "drop"))
+    for first in range(0, 600, 20):
+        day.send(comments(range(first, first + 20)))
+    day.archive()
+    stored = day.execute("SELECT count(*)::int FROM speed.decisions WHERE topic_id = %s", day.layer.topic_id)[0][0]
+    assert 0 < 600 - stored < 100
+    assert gaps(day.reconcile()) == {"lost": 600 - stored}
+    assert residual(day) == (0, 0, 0, 0)
+    kept = day.execute(
+        "SELECT count(*)::int, count(comment_id)::int FROM serving.reconciled_differences "
+        "WHERE topic = %s AND cause = 'lost'",
+        day.layer.topic,
+    )
+    assert kept == [(600 - stored, 600 - stored)]
+
+
+def test_a_day_is_provisional_until_all_of_it_is_archived_and_decided(day: DayUnderTest) -> None:
+    worker = day.layer.start_worker()
+    day.send(comments(range(200)))
+    day.archive()
+    day.send(comments(range(200, 300)))
+    first = day.reconcile()
+    assert gaps(first) == {"unarchived": 100}
+    assert (first.state, first.revision) == ("provisional", 1)
+    assert day.needed() == [DAY]
+    worker.kill()
+    worker.wait(30)
+    day.layer.produce(comments(range(300, 340)))
+    day.archive()
+    second = day.reconcile()
+    assert gaps(second) == {"unprocessed": 40}
+    assert (second.state, second.revision) == ("provisional", 2)
+    day.layer.start_worker()
+    day.layer.wait_accounted(340)
+    third = day.reconcile()
+    assert gaps(third) == {}
+    assert (third.state, third.revision) == ("final", 3)
+    assert day.needed() == []
+    day.send(comments(range(400, 410)))
+    assert day.needed() == []
+    day.archive()
+    assert day.needed() == [DAY]
+    assert day.reconcile().revision == 4
+    states = day.execute("SELECT revision, state FROM batch.runs WHERE topic = %s ORDER BY 1", day.layer.topic)
+    assert states == [(1, "provisional"), (2, "provisional"), (3, "final"), (4, "final")]
+
+
+def test_a_lake_file_that_is_gone_fails_by_name_and_keeps_nothing(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(50)))
+    day.archive()
+    path = day.execute("SELECT path FROM batch.files WHERE topic = %s ORDER BY rows DESC LIMIT 1", day.layer.topic)[0][
+        0
+    ]
+    (Path(day.settings.lake_url) / path).unlink()
+    with pytest.raises(LakeDamaged, match=Path(path).name):
+        day.reconcile()
+    assert day.run_rows("runs") == []
+
+
+def test_a_run_that_is_killed_leaves_nothing_half_and_the_next_gives_the_same_tables(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(300)))
+    day.send(comments(range(500, 505), minute=1))
+    day.archive()
+    day.reconcile()
+    tables = ("runs", "panes", "differences")
+    expected = {table: day.run_rows(table) for table in tables}
+    assert [len(expected[table]) > 0 for table in tables] == [True, True, True]
+
+    def forget() -> None:
+        day.execute("DELETE FROM batch.runs WHERE topic = %s", day.layer.topic)
+
+    for point in get_args(ReconcilePoint):
+        forget()
+        assert day.reconcile_and_die(point) == -signal.SIGKILL
+        assert day.run_rows("panes") == (expected["panes"] if point == "after_commit" else [])
+        assert day.reconcile_and_die("") == 0
+        assert {table: day.run_rows(table) for table in tables} == expected
+
+    forget()
+    both = [day.start_reconciling() for _ in range(2)]
+    assert [each.wait(120) for each in both] == [0, 0]
+    assert {table: day.run_rows(table) for table in tables} == expected
+
+
+@pytest.fixture
+def day(layer: SpeedLayerUnderTest, tmp_path: Path) -> DayUnderTest:
+    return DayUnderTest(layer, tmp_path)
