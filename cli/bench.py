@@ -147,6 +147,44 @@ def bench_archive(
     console.print(table)
 
 
+@bench.command("batch")
+def bench_batch(
+    rows: Annotated[list[int] | None, typer.Option(min=10_000, help="Rows of a day; 1, 3 and 10 million.")] = None,
+    rescored: Annotated[int, typer.Option(min=1_000, help="How many comments are scored again.")] = 200_000,
+    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
+    data_folder: Annotated[Path, typer.Option(help="Of the stack it runs on; emptied first.")] = Path("var/bench"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Reconcile days of millions of rows, rows leaving PostgreSQL included; scoring comments again is timed apart."""
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+    from local.bench.batch import bench_batch as run
+    from local.bench.stream.run import Bench
+    from local.layout import StackLayout
+
+    layout = StackLayout(data_folder.resolve())
+    sizes = rows or [1_000_000, 3_000_000, 10_000_000]
+    try:
+        with progress.status("starting") as status:
+            texts = _labelled(csv)
+            figures = run(Bench(layout, texts, status.update), sizes, texts, rescored, status.update)
+    finally:
+        stack.down(layout, purge=True)
+    figures["settings"]["source"] = "generator" if csv is None else csv.name
+    if as_json:
+        print_json(figures)
+        return
+    table = Table("rows", "seconds")
+    for size, seconds in zip(figures["rows"], figures["reconcile_seconds"], strict=True):
+        table.add_row(f"{size:,}", f"{seconds:.1f}")
+    console.print(table)
+    console.print(
+        f"at most {figures['peak_rss_bytes'] / 1e9:.2f} GB; {figures['rescore_per_s']:,} comments scored a second"
+    )
+
+
 def _labelled(csv: Path | None, comments: int = 10_000) -> list[LabelledComment]:
     if csv is None:
         from moderation.sources.generator import TrafficConfig, labelled_history

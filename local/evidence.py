@@ -41,6 +41,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
         "training_rscience": ["train", *source, "--out", "OUT/model", "--json"],
         "kernel_rscience": ["bench", "kernel", *source, "--json"],
         "stream": ["bench", "stream", *source, "--data-folder", "OUT/bench", "--json"],
+        "batch": ["bench", "batch", *source, "--data-folder", "OUT/bench", "--json"],
         "soak": ["bench", "soak", *source, "--plot", _SOAK_PLOT, "--data-folder", "OUT/bench", "--json"],
     }
 

@@ -31,6 +31,7 @@ from moderation.text import KERNEL_VERSION
 
 Say = Callable[[str], None]
 ReconcilePoint = Literal["after_snapshot", "after_rescoring", "after_comparison", "before_commit", "after_commit"]
+Recompute = Callable[[Snapshot, Path], None]
 DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
 
 
@@ -103,7 +104,7 @@ def reconcile_day(
     started_by: str = "moderation reconcile",
     say: Say = lambda line: None,
     reach: Callable[[ReconcilePoint], None] = lambda point: None,
-    processes: int | None = None,
+    recompute: Recompute | None = None,
 ) -> ReconcileReport:
     """Reconcile one day. Safe to repeat, to kill, and to run twice at once: the second one waits for the first.
 
@@ -114,7 +115,8 @@ def reconcile_day(
         started_by: kept with the run.
         say: told what happens.
         reach: called at named instants, for tests that kill the process there.
-        processes: how many score; one for each core if None.
+        recompute: writes what the lake's records of a snapshot's day are worth into a folder; parses and scores them
+            again with the versions that served if None.
 
     Raises:
         LakeDamaged: a file that is needed is gone or not what was written.
@@ -138,8 +140,11 @@ def reconcile_day(
         with pinned(url, topic, day, folder) as snapshot:
             clock.lap("snapshot")
             reach("after_snapshot")
-            resolve = production_model(settings).resolve
-            rescore(tasks_of(snapshot, resolve), settings, inputs["recomputed"], say, processes)
+            if recompute is None:
+                resolve = production_model(settings).resolve
+                rescore(tasks_of(snapshot, resolve), settings, inputs["recomputed"], say)
+            else:
+                recompute(snapshot, inputs["recomputed"])
             clock.lap("rescoring")
             reach("after_rescoring")
             lake = Lake(LakeStore(settings.lake_url), connection, settings.topic_prefix)
