@@ -28,7 +28,7 @@ def demo(
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Start the stack, send a history, train and register a model, replay the rest live, archive, check every row.
+    """Start the stack, send a history, train a model, replay the rest live, archive, reconcile, check every row.
 
     The data folder must be fresh: `moderation down --purge` makes it so. Exit code 3 when a number is not 0 that must
     be. The stack stays up until `moderation down`.
@@ -55,9 +55,11 @@ def demo(
     with progress.status("waiting for the last decisions") as status:
         shown.wait_for_worker()
         status.update("Airflow archives every record into the lake")
-        archived = shown.archive()
+        batch = shown.batch()
+        archived = batch.archive()
+        reconciled = batch.reconcile(status.update)
         status.update("holding everything against everything")
-        summary = shown.summary(archived)
+        summary = shown.summary(archived, reconciled)
     if as_json:
         print_json(asdict(summary))
     else:
@@ -111,6 +113,14 @@ def _print_summary(summary: Summary, mlflow_url: str) -> None:
     )
     colour = "red" if summary.archived["defects"] else "green"
     table.add_row("defects of the lake", str(summary.archived["defects"]), style=colour)
+    reconciled = summary.reconciled
+    table.add_row("days reconciled", f"{reconciled['days']}, {reconciled['final']} of them final")
+    counts = f"batch {reconciled['batch_comments']:,}, speed {reconciled['speed_comments']:,}"
+    table.add_row("comments in their panes", counts)
+    causes = [f"{rows:,} {cause}" for cause, rows in reconciled["causes"].items() if rows]
+    table.add_row("explained by", ", ".join(causes) or "nothing to explain")
+    found = sum(reconciled["defects"].values())
+    table.add_row("defects between batch and speed", str(found), style="red" if found else "green")
     table.add_row("live comments", f"{summary.live_comments:,} at {summary.live_per_s:.0f}/s")
     table.add_row(
         "append to published decision", f"p50 {summary.latency_p50_ms:.0f} ms, p99 {summary.latency_p99_ms:.0f} ms"

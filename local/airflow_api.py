@@ -62,10 +62,11 @@ class AirflowApi:
         """Whether the DAG processor has read it already."""
         return dag_id in {dag["dag_id"] for dag in self.get("dags")["dags"]}
 
-    def trigger(self, dag_id: str) -> str:
+    def trigger(self, dag_id: str, parameters: Mapping[str, object] | None = None) -> str:
         """Start a run of a DAG, once it is known; returns the run's id."""
         wait_until(lambda: self.knows(dag_id), seconds=60, description=f"DAG {dag_id}", interval_seconds=0.5)
-        status, answer = self.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": None})
+        body = {"logical_date": None, "conf": dict(parameters or {})}
+        status, answer = self.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         _require(status == _OK, f"trigger {dag_id}", answer)
         return str(answer["dag_run_id"])
 
@@ -81,9 +82,10 @@ class AirflowApi:
         wait_until(lambda: self.get(path)["state"] in _ENDED, seconds=seconds, description=ended, interval_seconds=0.5)
         return str(self.get(path)["state"])
 
-    def returned(self, dag_id: str, run_id: str, task_id: str) -> Any:
-        """What a task returned."""
-        return self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value")["value"]
+    def returned(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> Any:
+        """What a task returned; of a mapped one, the instance of this number."""
+        entry = f"taskInstances/{task_id}/xcomEntries/return_value?map_index={map_index}"
+        return self.get(f"dags/{dag_id}/dagRuns/{run_id}/{entry}")["value"]
 
 
 def _require(holds: bool, what: str, answer: Mapping[str, object]) -> None:

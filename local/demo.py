@@ -6,24 +6,21 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psycopg
 from sklearn.metrics import roc_auc_score
 
-from local.airflow import admin_password, url
-from local.airflow_api import AirflowApi
+from local.demo_batch import DemoBatch
 from local.layout import StackLayout
-from local.oracle import Comparison, Delivered, log_ranges, read_messages, verify
+from local.oracle import Comparison, Delivered, read_messages, verify
 from local.stack import StackInfo
 from local.waiting import wait_until
 from local.worker import stack_settings
-from moderation.adapters.lake.checking import inspect
-from moderation.adapters.lake.columns import ARCHIVED
-from moderation.adapters.lake.reading import opened_lake
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
 from moderation.bootstrap import TrainReport, register, train_to_folder
-from moderation.errors import ConfigurationError, StackError
+from moderation.errors import ConfigurationError
 from moderation.policy import Goal
 from moderation.settings import Settings, required
 from moderation.sources.generator import Arrival, TrafficConfig
@@ -77,8 +74,8 @@ class Summary:
         live_comments: comments sent live; ``live_per_s`` how fast.
         latency_p50_ms, latency_p99_ms: from the broker's append of a comment to that of its published decision.
         live_auc: ROC AUC of the live part's scores against what people did.
-        archived: what lies in the lake: ``records`` of both topics and ``files``, both from the manifest; ``defects``:
-            files that are not what was written, offsets in no file, comments that the topic has and the lake has not.
+        archived: what lies in the lake, see :meth:`DemoBatch.archive`.
+        reconciled: what explains the gaps between batch and speed, see :meth:`DemoBatch.reconcile`.
     """
 
     comparison: Comparison
@@ -88,11 +85,13 @@ class Summary:
     latency_p99_ms: float
     live_auc: float
     archived: dict[str, int]
+    reconciled: dict[str, Any]
 
     @property
     def is_exact(self) -> bool:
         """Whether every number is 0 that must be."""
-        return self.comparison.is_exact and not self.archived["defects"]
+        defects = (self.archived["defects"], *self.reconciled["defects"].values())
+        return self.comparison.is_exact and not any(defects)
 
 
 class Demo:
@@ -186,32 +185,16 @@ class Demo:
             ).fetchall()
         return Glance(dict(counts), [Alert(*row) for row in alerts])
 
-    def archive(self) -> dict[str, int]:
-        """Archive through Airflow's DAG, and check the lake file by file.
+    def batch(self) -> DemoBatch:
+        """The batch layer.
 
         Raises:
-            StackError: Airflow is not there, or the run of the DAG fails.
+            StackError: Airflow is not there.
         """
-        password = admin_password(self._layout)
-        if password is None:
-            raise StackError("Airflow", "the stack was brought up without it", "Run `moderation up`.")
-        api = AirflowApi(self._info, password)
-        state = api.wait_for_end("archive_topics", api.trigger("archive_topics"), seconds=180)
-        if state != "success":
-            raise StackError("DAG archive_topics", f"its run ended as {state}", f"See {url(self._info)}.")
-        topics = [self.settings.topic_prefix + name for name in ARCHIVED]
-        with opened_lake(self.settings) as lake:
-            found = inspect(lake.store, lake.connection, topics, "digest", lambda _: None)
-        comments = sum(file.rows for file in found.manifest if file.source.topic == self._topic)
-        sent = sum(end - first for first, end in log_ranges(self.settings.kafka_bootstrap, self._topic).values())
-        return {
-            "records": sum(file.rows for file in found.manifest),
-            "files": len(found.manifest),
-            "defects": len(found.defects) + sum(not hole.is_explained for hole in found.holes) + abs(sent - comments),
-        }
+        return DemoBatch(self._layout, self._info, self.settings)
 
-    def summary(self, archived: dict[str, int]) -> Summary:
-        """Compare everything and measure the live part."""
+    def summary(self, archived: dict[str, int], reconciled: dict[str, Any]) -> Summary:
+        """Compare everything and measure the live part; see :class:`DemoBatch` for what is handed in."""
         reports = [
             Delivered(report.partition, report.offset, report.sha256)
             for folder in ("history-sent", "live-sent")
@@ -237,6 +220,7 @@ class Demo:
             float(p99),
             self._live_auc(),
             archived,
+            reconciled,
         )
 
     def _wait_published(self) -> None:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
+with warnings.catch_warnings():
+    # To find where functions are defined it asks every module that is loaded for their names; hundreds of Airflow's
+    # answers are warnings, and would fill the log of every task.
+    warnings.simplefilter("ignore")
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
 
 from moderation.errors import ModelRefused
 from moderation.scoring import ModerationPipeline

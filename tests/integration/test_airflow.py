@@ -27,11 +27,16 @@ from local.layout import StackLayout
 from local.processes import stack_processes, still_alive
 from local.stack import PartStatus, StackInfo, down, start_program, status, stop_program, up
 from local.waiting import wait_until
+from local.worker import stack_settings
 from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.topics import producer_settings
+from moderation.bootstrap import register, train_to_folder
+from moderation.contracts import Comment, to_json
+from moderation.policy import parse_goal
 from tests.integration.marked import marked
 
 T = TypeVar("T")
+DAG_IDS = {"archive_topics", "reconcile_windows", "busy", "probe"}
 PARTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
 PROBE = '''
 """Tells what tasks find, and keeps one busy."""
@@ -167,11 +172,11 @@ def test_its_secrets_are_in_closed_files_and_on_no_command_line(
 
 
 def test_it_shows_the_projects_dags_without_errors_and_no_examples(api: AirflowApi) -> None:
-    for dag_id in ("archive_topics", "busy", "probe"):
+    for dag_id in DAG_IDS:
         wait_until(lambda dag_id=dag_id: api.knows(dag_id), seconds=60, description=f"the DAG {dag_id}")  # type: ignore[misc]
     assert api.get("importErrors")["import_errors"] == []
     dags = {dag["dag_id"]: dag for dag in api.get("dags")["dags"]}
-    assert dags.keys() == {"archive_topics", "busy", "probe"}
+    assert dags.keys() == DAG_IDS
     assert dags["archive_topics"]["is_paused"] is False
     assert dags["archive_topics"]["owners"] == ["moderation"]
 
@@ -197,7 +202,8 @@ def test_a_killed_scheduler_comes_back_and_runs_tasks_again(layout: StackLayout,
     )
     after = part(layout, "airflow-scheduler")
     assert (after.restarts, after.last_exit) == (before.restarts + 1, "signal 9")
-    assert still_alive(workers) == []
+    # One that was at work for a run of the schedule's ends with its task.
+    wait_until(lambda: not still_alive(workers), seconds=60, description="the end of the old scheduler's processes")
     run = api.trigger("probe")
     assert api.wait_for_end("probe", run) == "success"
 
@@ -240,6 +246,47 @@ def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
     assert archived(stack_with_airflow) == {"comments": 5, "actions": 2}
     assets = {asset["name"] for asset in api.get("assets")["assets"]}
     assert assets == {"moderation-lake-comments", "moderation-lake-actions"}
+
+
+def test_reconcile_windows_keeps_what_it_finds_and_fails_on_a_defect_without_trying_again(
+    layout: StackLayout,
+    stack_with_airflow: StackInfo,
+    api: AirflowApi,
+    small_corpus: tuple[list[str], list[int]],
+    tmp_path: Path,
+) -> None:
+    settings = stack_settings(layout, stack_with_airflow)
+    rows = zip(*small_corpus, strict=True)
+    labelled = [(Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(rows)]
+    train_to_folder(labelled, tmp_path / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
+    register(tmp_path / "model", settings, "for a test")
+    producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
+    for number in range(3):
+        comment = Comment(f"r{number}", "science", "Nice study.", 1_700_006_400_000_000 + number)
+        producer.produce("comments", to_json(comment), key=comment.comment_id)
+    assert producer.flush(30) == 0
+
+    run = api.trigger("reconcile_windows", {"day": "2023-11-15"})
+    assert api.wait_for_end("reconcile_windows", run) == "success"
+    report = api.returned("reconcile_windows", run, "reconcile", map_index=0)
+    assert (report["state"], report["causes"]["unprocessed"]) == ("provisional", 3)
+
+    with psycopg.connect(stack_with_airflow.database_url()) as connection:
+        connection.execute(
+            "insert into speed.source_offsets (topic_id, partition, topic, first, next, published_next) "
+            "select topic_id, partition, topic, 0, max(next_offset), 0 from batch.files where topic = 'comments' "
+            "group by topic_id, partition, topic"
+        )
+    run = api.trigger("reconcile_windows", {"day": "2023-11-15"})
+    assert api.wait_for_end("reconcile_windows", run) == "failed"
+    task = api.get(f"dags/reconcile_windows/dagRuns/{run}/taskInstances?map_index=0")["task_instances"][0]
+    assert (task["task_id"], task["state"], task["try_number"]) == ("reconcile", "failed", 1)
+    with psycopg.connect(stack_with_airflow.database_url()) as connection:
+        kept = connection.execute(
+            "select revision, state, lost, started_by from batch.runs order by revision"
+        ).fetchall()
+    assert [row[:3] for row in kept] == [(1, "provisional", 0), (2, "final", 3)]
+    assert run.replace(":", "%3A").replace("+", "%2B") in kept[1][3]
 
 
 def archived(stack: StackInfo) -> dict[str, int]:
