@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import json
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from batch.reconcile.nightly import days_of_run
+from cli.main import app
+from local.worker import settings_environment
+from moderation.contracts import Cause
 from tests.integration.reconciling import DAY, DayUnderTest, comments
 from tests.integration.workers import SpeedLayerUnderTest
 
@@ -42,3 +49,58 @@ def test_a_clean_day_has_no_gap_but_what_was_sent_late_or_twice(day: DayUnderTes
         (12 * 822,)
     ]
     assert DAY.isoformat() == report.fields()["date"]
+
+
+def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_gets_what_was_asked_for(
+    day: DayUnderTest,
+) -> None:
+    day.layer.start_worker()
+    before, after = (comments(range(first, first + 20)) for first in (0, 100 + 10 * 60 * 24))
+    day.send(before)
+    day.send(after)
+    day.archive()
+    now = datetime(2023, 11, 18, 2, tzinfo=UTC)
+    next_day = DAY + timedelta(days=1)
+
+    def chosen(params: dict[str, object], key: str | None) -> list[date]:
+        return days_of_run(day.settings, params, key, now)
+
+    assert chosen({}, "2023-11-15") == [DAY]
+    assert chosen({}, "2023-11-17") == [DAY, next_day, date(2023, 11, 17)]
+    assert chosen({}, None) == [DAY, next_day, date(2023, 11, 17)]
+    assert chosen({"day": "2023-11-16"}, "2023-11-17") == [next_day]
+    assert chosen({"start": "2023-11-14", "end": "2023-11-17"}, None) == [DAY - timedelta(days=1), DAY, next_day]
+    day.reconcile(DAY)
+    day.reconcile(next_day)
+    assert chosen({}, "2023-11-17") == [date(2023, 11, 17)]
+    # More of an old day in the lake, and of no other.
+    day.send(comments([5_000], minute=3))
+    day.archive()
+    assert chosen({}, "2023-11-17") == [DAY, date(2023, 11, 17)]
+
+
+def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(
+    day: DayUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = day.layer.start_worker()
+    day.send(comments(range(60)))
+    day.archive()
+    worker.kill()
+    worker.wait(30)
+    for name, value in settings_environment(day.settings).items():
+        monkeypatch.setenv(name, value)
+    runner = CliRunner()
+    clean = runner.invoke(app, ["reconcile", "--date", DAY.isoformat(), "--json"], catch_exceptions=False)
+    assert clean.exit_code == 0
+    found = json.loads(clean.stdout)
+    assert {"date", "engine", "revision", "state", "panes", "causes", "defects"} <= found.keys()
+    assert (found["date"], found["engine"], found["state"]) == (DAY.isoformat(), "duckdb", "final")
+    assert list(found["causes"]) == [cause.value for cause in Cause]
+    assert found["defects"] == {"lost": 0, "unexplained": 0, "phantom": 0, "residual": 0}
+    day.execute("UPDATE speed.panes SET comments = comments + 1 WHERE topic_id = %s", day.layer.topic_id)
+    broken = runner.invoke(app, ["reconcile", "--date", DAY.isoformat()], catch_exceptions=False)
+    assert broken.exit_code == 3
+    assert "residual" in broken.stdout
+    assert "defects" in broken.stdout
+    wrong = runner.invoke(app, ["reconcile", "--date", DAY.isoformat(), "--until", "2000-01-01"])
+    assert wrong.exit_code == 2
