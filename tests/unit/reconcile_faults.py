@@ -141,8 +141,15 @@ def late_replay(tables: Tables, random: Random, avoid: set[Place]) -> Moved | No
 def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     """A record has a copy further on, which the speed layer could not know for one: it lies in another partition."""
     ids = Counter((place.topic_id, worth.record_id) for place, worth in tables.recomputed.items())
-    found = _both(tables, avoid)
-    chosen = _one(random, (each for each in found if ids[each[0].topic_id, each[1].record_id] == 1))
+    earliest = {place.topic_id: place.part for place in sorted(tables.recomputed, reverse=True)}
+    chosen = _one(
+        random,
+        (
+            (place, worth, decided)
+            for place, worth, decided in _both(tables, avoid)
+            if ids[place.topic_id, worth.record_id] == 1 and place.part > earliest[place.topic_id]
+        ),
+    )
     if chosen is None:
         return None
     place, worth, decided = chosen
@@ -151,8 +158,6 @@ def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
         for other, first in sorted(tables.recomputed.items())
         if other.topic_id == place.topic_id and other.part < place.part
     ]
-    if not firsts:
-        return None
     first = random.choice(firsts)
     moved = Moved(tables.copy())
     moved.tables.recomputed[place] = replace(worth, record_id=first.record_id, record_hash=first.record_hash)
@@ -273,7 +278,8 @@ def unarchived(tables: Tables, random: Random, avoid: set[Place]) -> Moved | Non
     places = sorted((tables.recomputed.keys() & tables.ledger.keys()) - avoid)
     if not places:
         return None
-    cut = random.choice(places)
+    # Late in the partition of the most, where fewer copies follow.
+    cut = max(random.sample(places, min(3, len(places))))
     tail = [(place, e) for place, e in evidence_of(tables) if place[:2] == cut[:2] and place.pos >= cut.pos]
     ids = {(place.topic_id, e.worth.record_id) for place, e in tail if e.worth is not None and e.b}
     own = {place for place, _ in tail}
