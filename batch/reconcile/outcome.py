@@ -35,6 +35,10 @@ SELECT topic_id, part AS partition, pos AS "offset", community, start_us, model_
        {_named("l_verdict", VERDICTS)} AS speed_verdict, {_named("l_fate", FATES)} AS speed_fate
   FROM differences ORDER BY topic_id, start_us, part, pos, community, model_version, policy_version
 """
+# A row whose two sides lie in two panes is a difference in each, and one row.
+_COUNTED = """
+SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM differences) GROUP BY cause
+"""
 _KEPT = f"""
 SELECT * FROM read_parquet(?)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY topic_id, partition, community, start_us, model_version, policy_version, cause
@@ -140,10 +144,7 @@ def read_outcome(results: Mapping[str, Path], folder: Path) -> Outcome:
             duck.read_parquet(files).create_view(name)
         duck.sql(_DIFFERENCES).write_parquet(str(differences), compression="zstd")
         by_pane = _panes(duck)
-        # A row whose two sides lie in different panes is one row with two differences.
-        counted = duck.sql(
-            "SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM differences) GROUP BY cause"
-        ).fetchall()
+        counted = duck.sql(_COUNTED).fetchall()
         agreement: dict[str, dict[str, dict[str, int]]] = {}
         for model_version, action, verdict, comments in duck.sql(
             "SELECT model_version, action, verdict, comments FROM agreement ORDER BY 1, 2, 3"

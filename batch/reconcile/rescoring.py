@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from batch.reconcile.statements import VERDICTS
-from moderation.adapters.lake.checking import check_file
+from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.model_store import OpenModel
 from moderation.adapters.sql.snapshot import Served, Snapshot, day_bounds_us
 from moderation.bootstrap import production_model
-from moderation.contracts import Comment, parse_record
+from moderation.contracts import MAX_FUTURE_US, Comment, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
 from moderation.panes import late_flags
 from moderation.settings import Settings
@@ -100,7 +100,7 @@ def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None]) -> list[Task
             file.min_event_time_us < end_us and (file.max_event_time_us or 0) >= start_us
         )
         # A comment is not dated later than five minutes after its append: earlier files have none of the day.
-        if is_of_day or file.day >= snapshot.day:
+        if is_of_day or file.max_append_us >= start_us - MAX_FUTURE_US:
             served = tuple(snapshot.served.get(file.source, ()))
             tasks.append(
                 Task(
@@ -139,7 +139,7 @@ def rescore(tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, p
         settings: where lake and registry are.
         folder: for the files.
         say: told how far it is.
-        processes: how many work; one for each core if None, and this one alone if there is little to do.
+        processes: how many work; if None one for each core, or this one alone where there is little to do.
 
     Returns:
         How many records are of the day.
@@ -153,7 +153,7 @@ def rescore(tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, p
     rows = sum(task.file.rows for task in tasks if not task.unread_only)
     done = found = 0
     for task, count in _results(
-        tasks, settings, folder, 1 if rows <= _ALONE_ROWS else processes or os.cpu_count() or 1
+        tasks, settings, folder, processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
     ):
         done += 0 if task.unread_only else task.file.rows
         found += count
@@ -226,6 +226,8 @@ class Rescorer:
         with pq.ParquetWriter(output, SCHEMA, compression="zstd") as writer:
             for rows in self._comments(task):
                 if rows:
+                    if task.unread_only and not count:
+                        check_file(self._store, task.file)  # it is rare, and what is counted is what was written
                     writer.write_table(self._table(task, rows))
                     count += len(rows)
         return count
@@ -253,7 +255,7 @@ class Rescorer:
 
     def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
         columns = ["offset", "append_us", "value"]
-        with self._store.open(task.file.path) as opened:
+        with reading_file(self._store, task.file) as opened:
             parquet = pq.ParquetFile(opened)
             if not task.unread_only:
                 yield from parquet.iter_batches(_BATCH_ROWS, columns=columns)

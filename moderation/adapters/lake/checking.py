@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,13 +33,24 @@ def check_file(store: LakeStore, file: LakeFile, check: Check = "digest") -> Non
         raise _damaged(store, file, f"it has {found:,} bytes, the manifest says {file.bytes:,}")
     if check == "digest" and (digest := store.sha256(file.path)) != file.sha256:
         raise _damaged(store, file, f"its SHA-256 is {digest}, the manifest says {file.sha256}")
-    try:
-        with store.open(file.path) as opened:
-            footer = pq.read_metadata(opened)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(store, file, f"it cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+    with reading_file(store, file) as opened:
+        footer = pq.read_metadata(opened)
     if footer.num_rows != file.rows:
         raise _damaged(store, file, f"it has {footer.num_rows:,} rows, the manifest says {file.rows:,}")
+
+
+@contextmanager
+def reading_file(store: LakeStore, file: LakeFile) -> Iterator[BinaryIO]:
+    """A file, open for reading as Parquet while the block runs.
+
+    Raises:
+        LakeDamaged: it is missing, or the block could not read it; path and cause are named.
+    """
+    try:
+        with store.open(file.path) as opened:
+            yield opened
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(store, file, f"it cannot be read as Parquet: {str(error).splitlines()[0]}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,63 @@
+"""One process or several: the same rows out of the same lake, with models that each process opens for itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from batch.reconcile.rescoring import Task, rescore
+from local.stack import StackInfo
+from moderation.errors import LakeDamaged, ModelRefused
+from moderation.settings import Settings
+from tests.integration.workers import base_settings
+from tests.unit.rescoring_lake import SOURCES, LakeOfATest, wandering
+
+
+@pytest.fixture
+def settings(stack: StackInfo, model: Path, tmp_path: Path) -> Settings:
+    changes = {"lake_url": str(tmp_path / "lake"), "state_folder": tmp_path / "state"}
+    return base_settings(stack, "").model_copy(update=changes)
+
+
+@pytest.fixture
+def lake(settings: Settings, model: Path, tmp_path: Path) -> LakeOfATest:
+    lake = LakeOfATest(tmp_path, {"1": model})
+    for source in SOURCES:
+        lake.archive(wandering(Random(source.partition), 90), source)
+    return lake
+
+
+def rows_of(tasks: list[Task], settings: Settings, folder: Path, processes: int) -> list[dict[str, Any]]:
+    said: list[str] = []
+    count = rescore(tasks, settings, folder, said.append, processes)
+    rows: list[dict[str, Any]] = pq.read_table(folder).to_pylist()
+    total = sum(task.file.rows for task in tasks if not task.unread_only)
+    assert said[-1] == f"scored {total:,} of {total:,} records of the lake"
+    assert len(rows) == count
+    return sorted(rows, key=lambda row: (row["part"], row["pos"]))
+
+
+def test_one_process_and_two_give_the_same_rows(lake: LakeOfATest, settings: Settings, tmp_path: Path) -> None:
+    tasks = lake.tasks()
+    alone = rows_of(tasks, settings, tmp_path / "one", 1)
+    assert len(alone) > 50
+    assert alone == rows_of(tasks, settings, tmp_path / "two", 2)
+    assert alone == sorted(lake.rows(), key=lambda row: (row["part"], row["pos"]))
+
+
+def test_what_a_process_refuses_is_refused_by_name(lake: LakeOfATest, settings: Settings, tmp_path: Path) -> None:
+    damaged = next(task.file for task in lake.tasks() if not task.unread_only)
+    path = tmp_path / "lake" / damaged.path
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(LakeDamaged, match=path.name):
+        rescore(lake.tasks(), settings, tmp_path / "damaged", lambda line: None, 2)
+    path.write_bytes(whole)
+    lake.served = {}
+    tasks = lake.tasks(resolve=lambda: "77")
+    with pytest.raises(ModelRefused, match="77"):
+        rescore(tasks, settings, tmp_path / "unknown", lambda line: None, 2)

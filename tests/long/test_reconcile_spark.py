@@ -1,0 +1,106 @@
+"""DuckDB and Spark work the law out alike: the same worlds give the same outcome, row for row."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+
+import psutil
+import pytest
+
+from batch.reconcile.engines import SparkEngine
+from moderation.contracts import Cause
+from tests.unit.reconcile_checks import assert_expected
+from tests.unit.reconcile_faults import FAULTS, together
+from tests.unit.reconcile_oracle import expected_of
+from tests.unit.reconcile_tables import Seen, Tables, reconcile
+from tests.unit.reconcile_world import world_of
+
+pytestmark = pytest.mark.long
+
+
+def _java() -> str | None:
+    """Why Spark would not start; None if it would."""
+    java = shutil.which("java")
+    if java is None:
+        return "there is no java on the PATH"
+    found = subprocess.run([java, "--list-modules"], capture_output=True, text=True, timeout=30, check=False)
+    if "jdk.incubator.vector@" not in found.stdout:
+        return "the java on the PATH is older than 17 or has no module jdk.incubator.vector"
+    return None
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkEngine]:
+    """Spark on this machine; its virtual machine, which outlives a session, ends with the module."""
+    pytest.importorskip("pyspark", reason="PySpark is not installed")
+    if (reason := _java()) is not None:
+        pytest.skip(reason)
+    yield SparkEngine("local[2]", memory="1g")
+    from pyspark import SparkContext
+
+    gateway, SparkContext._gateway, SparkContext._jvm = SparkContext._gateway, None, None
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    assert gateway.proc.wait(30) == 0
+    assert java_processes() == []
+
+
+def java_processes() -> list[psutil.Process]:
+    return [each for each in psutil.Process().children(recursive=True) if each.name() == "java"]
+
+
+def assert_equal(duck: Seen, spark: Seen) -> None:
+    assert spark.differences == duck.differences
+    assert spark.kept == duck.kept
+    assert replace(spark.outcome, differences=duck.outcome.differences) == duck.outcome
+    assert spark.outcome.digest == duck.outcome.digest
+
+
+def broken(seed: int, most: int, number: int) -> Tables:
+    """A world with faults of most kinds."""
+    random = Random(seed)
+    tables = world_of(random, most, number=number).tables()
+    for _, moved in together(tables, random):
+        tables = moved.tables
+    return tables
+
+
+def test_worlds_without_and_with_faults_come_out_alike(spark: SparkEngine) -> None:
+    tables = Tables()
+    for number in range(6):
+        tables.beside(world_of(Random(number), number=number, whole=number % 2 == 0).tables())
+        tables.beside(broken(number, 20, number + 6))
+    seen = reconcile(tables, spark)
+    assert_expected(seen, expected_of(tables))
+    assert_equal(reconcile(tables), seen)
+
+
+def test_nothing_at_all_comes_out_alike(spark: SparkEngine) -> None:
+    assert_equal(reconcile(Tables()), reconcile(Tables(), spark))
+
+
+def test_thousands_of_rows_with_every_fault_come_out_alike_and_nobody_else_can_listen(spark: SparkEngine) -> None:
+    random = Random(12)
+    tables = world_of(random, 1_500).tables()
+    happened = set()
+    for name, moved in together(tables, random, share=1):
+        tables = moved.tables
+        happened.add(name)
+    assert happened == set(FAULTS)
+    assert len(tables.recomputed) > 3_000
+    heard = set[str]()
+
+    def listen(line: str) -> None:
+        for each in java_processes():
+            heard.update(at.laddr.ip for at in each.net_connections("tcp") if at.status == psutil.CONN_LISTEN)
+
+    seen = reconcile(tables, spark, random, listen)
+    assert {address.removeprefix("::ffff:") for address in heard} <= {"127.0.0.1", "::1"}
+    assert heard
+    assert {cause for cause, rows in seen.outcome.causes.items() if rows} == {cause.value for cause in Cause}
+    assert_equal(reconcile(tables), seen)
+    assert_expected(seen, expected_of(tables))

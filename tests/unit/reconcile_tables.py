@@ -1,0 +1,222 @@
+"""What a reconciliation is given, as plain rows: written as the Parquet files an engine reads, and worked out by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from batch.reconcile.engines import DuckDbEngine, Engine
+from batch.reconcile.outcome import Outcome, read_outcome
+from batch.reconcile.rescoring import SCHEMA
+
+ALLOW, REVIEW, REMOVE = range(3)
+COUNTED, LATE, DUPLICATE = range(3)
+PANE_US = 300_000_000
+HOUR_US = 3_600_000_000
+Sums = tuple[int, int, int, int]
+"""Comments, reviews, removals, sum of scores."""
+NOTHING: Sums = (0, 0, 0, 0)
+
+
+class Place(NamedTuple):
+    """Where a record lies."""
+
+    topic_id: str
+    part: int
+    pos: int
+
+
+class Key(NamedTuple):
+    """Which pane."""
+
+    topic_id: str
+    part: int
+    community: str
+    start_us: int
+    model_version: str
+    policy_version: str
+
+
+@dataclass(frozen=True)
+class Worth:
+    """A record of the lake, and what it is worth."""
+
+    topic_id: str
+    part: int
+    pos: int
+    event_us: int
+    community: str
+    comment_id: str
+    record_hash: int
+    record_id: bytes
+    score: int
+    verdict: int
+    is_late: bool
+    is_replay: bool
+    model_version: str
+    policy_version: str
+    kernel_version: str
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A row of the ledger."""
+
+    topic_id: str
+    part: int
+    pos: int
+    event_us: int
+    community: str
+    score: int
+    verdict: int
+    fate: int
+    stored_us: int
+    model_version: str
+    policy_version: str
+    kernel_version: str
+
+
+Row = Worth | Decided
+
+
+def place_of(row: Row) -> Place:
+    """Where it lies."""
+    return Place(row.topic_id, row.part, row.pos)
+
+
+def key_of(row: Row) -> Key:
+    """The pane it belongs to."""
+    start_us = row.event_us // PANE_US * PANE_US
+    return Key(row.topic_id, row.part, row.community, start_us, row.model_version, row.policy_version)
+
+
+def sums_of(row: Row) -> Sums:
+    """What one row adds to its pane."""
+    return 1, int(row.verdict == REVIEW), int(row.verdict == REMOVE), row.score
+
+
+def plus(left: Sums, right: Sums, sign: int = 1) -> Sums:
+    """Measure by measure."""
+    a, b, c, d = (x + sign * y for x, y in zip(left, right, strict=True))
+    return a, b, c, d
+
+
+@dataclass
+class Tables:
+    """Everything an engine reads."""
+
+    recomputed: dict[Place, Worth] = field(default_factory=dict)
+    ledger: dict[Place, Decided] = field(default_factory=dict)
+    panes: dict[Key, Sums] = field(default_factory=dict)
+    letters: set[Place] = field(default_factory=set)
+    cuts: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    actions: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def copy(self) -> Tables:
+        """One that can be altered."""
+        cuts, actions = dict(self.cuts), list(self.actions)
+        return Tables(dict(self.recomputed), dict(self.ledger), dict(self.panes), set(self.letters), cuts, actions)
+
+    def beside(self, other: Tables) -> None:
+        """Take over what another world has; the two share no topic."""
+        self.recomputed |= other.recomputed
+        self.ledger |= other.ledger
+        self.panes |= other.panes
+        self.letters |= other.letters
+        self.cuts |= other.cuts
+        self.actions += other.actions
+
+    def count(self, row: Decided, sign: int = 1) -> None:
+        """Let the pane of a row that counts have it, or have it no more."""
+        if row.fate == COUNTED:
+            key = key_of(row)
+            self.panes[key] = plus(self.panes.get(key, NOTHING), sums_of(row), sign)
+            if self.panes[key] == NOTHING:
+                del self.panes[key]
+
+
+_PLACE = [("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64())]
+_VERSIONS = [("model_version", pa.string()), ("policy_version", pa.string()), ("kernel_version", pa.string())]
+_DECIDED = pa.schema(
+    [
+        *_PLACE,
+        ("event_us", pa.int64()),
+        ("community", pa.string()),
+        *((name, pa.int32()) for name in ("score", "verdict", "fate")),
+        ("stored_us", pa.int64()),
+        *_VERSIONS,
+    ]
+)
+_PANES = pa.schema(
+    [
+        *_PLACE[:2],
+        ("community", pa.string()),
+        ("start_us", pa.int64()),
+        *_VERSIONS[:2],
+        *((name, pa.int64()) for name in ("comments", "reviews", "removals", "score_sum")),
+    ]
+)
+_CUTS = pa.schema([*_PLACE[:2], ("archived", pa.int64()), ("next", pa.int64())])
+_ACTIONS = pa.schema([("comment_id", pa.string()), ("action", pa.string()), ("action_time_us", pa.int64())])
+
+
+def write(tables: Tables, folder: Path, random: Random | None = None) -> dict[str, Path]:
+    """Write every input; shuffled and cut into several files if there is a ``random`` to do it with."""
+    made: Mapping[str, tuple[pa.Schema, Iterable[tuple[object, ...]]]] = {
+        "recomputed": (SCHEMA, map(astuple, tables.recomputed.values())),
+        "ledger": (_DECIDED, map(astuple, tables.ledger.values())),
+        "speed_panes": (_PANES, ((*key, *sums) for key, sums in tables.panes.items())),
+        "letters": (pa.schema(_PLACE), tables.letters),
+        "cuts": (_CUTS, ((*partition, *cut) for partition, cut in tables.cuts.items())),
+        "actions": (_ACTIONS, tables.actions),
+    }
+    inputs = {}
+    for name, (schema, lines) in made.items():
+        rows = list(lines)
+        middle = 0
+        if random:
+            random.shuffle(rows)
+            middle = random.randint(0, len(rows))
+        inputs[name] = folder / name
+        inputs[name].mkdir(parents=True)
+        for number, piece in enumerate((rows[middle:], rows[:middle]) if random else (rows,)):
+            pq.write_table(_table(schema, piece), inputs[name] / f"{number}.parquet")
+    return inputs
+
+
+def _table(schema: pa.Schema, rows: Sequence[tuple[object, ...]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    arrays = [pa.array(values, each.type) for values, each in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An outcome, with the rows of its file of differences, and those of them that PostgreSQL is to keep."""
+
+    outcome: Outcome
+    differences: list[dict[str, Any]]
+    kept: list[tuple[object, ...]]
+
+
+def reconcile(
+    tables: Tables,
+    engine: Engine | None = None,
+    random: Random | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Seen:
+    """What an engine makes of it; DuckDB if none is named."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "work").mkdir()
+        inputs = write(tables, folder, random)
+        results = (engine or DuckDbEngine()).run(inputs, folder / "work", say)
+        outcome = read_outcome(results, folder)
+        return Seen(outcome, pq.read_table(outcome.differences).to_pylist(), list(outcome.difference_rows()))

@@ -1,0 +1,125 @@
+"""A lake on a disk, and what a snapshot says of it, for tests of what its records are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import pyarrow.parquet as pq
+
+from batch.reconcile.rescoring import SCHEMA, Rescorer, Task, tasks_of
+from moderation.adapters.lake.columns import Columns, columns_of
+from moderation.adapters.lake.cutting import Limits, in_files
+from moderation.adapters.lake.files import LakeFile, Source, temporary_path
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.lake.writing import write_file
+from moderation.adapters.model_store import OpenModel, open_model
+from moderation.adapters.source_log import LogRecord
+from moderation.adapters.sql.batch import Stamp
+from moderation.adapters.sql.snapshot import Served, Snapshot
+from moderation.contracts import Comment, to_json
+from moderation.errors import InvalidRecord
+from moderation.policy import Policy
+from moderation.text import KERNEL_VERSION, Lexicon
+
+DAY_US = 1_700_006_400_000_000
+DAY, DAY_BEFORE, DAY_AFTER = date(2023, 11, 15), date(2023, 11, 14), date(2023, 11, 16)
+MINUTE_US, HOUR_US, WHOLE_DAY_US = 60_000_000, 3_600_000_000, 86_400_000_000
+SOURCES = [Source("comments", UUID(int=0xA), partition) for partition in range(2)]
+SMALL = Limits(file_rows=7, group_rows=3)
+MAX_BYTES = 64 * 1024 * 1024
+POLICIES = {"1": Policy(400_000, 900_000, ("recall>=0.8",)), "2": Policy(100_000, 500_000, ("recall>=0.9",))}
+BODIES = ("Nice study, thanks {}.", "you idiot!!! {}", "FREE money at http://spam.example/{}", "Source? {}")
+REFUSED = b"refused by the parser of then"
+
+
+def refusing(value: bytes, append_us: int) -> tuple[Any, ...]:
+    """The parser of then, which knew less than today's."""
+    if REFUSED in value:
+        raise InvalidRecord("not_json", "it is of a later producer")
+    return columns_of("comments").read(value, append_us)
+
+
+THEN = Columns(columns_of("comments").schema, "event_time_us", refusing)
+
+
+def comment(number: int, event_us: int, body: str | None = None) -> Comment:
+    text = BODIES[number % 4].format(number) if body is None else body
+    return Comment(f"c{number}", ("science", "cooking")[number % 2], text, event_us)
+
+
+def record(offset: int, append_us: int, value: Comment | bytes) -> LogRecord:
+    return LogRecord(offset, append_us, b"key", value if isinstance(value, bytes) else to_json(value), [])
+
+
+class LakeOfATest:
+    """Logs, the files they were archived to, and what a snapshot says of both."""
+
+    def __init__(self, folder: Path, models: dict[str, Path]) -> None:
+        self.folder = folder
+        self.store = LakeStore(str(folder / "lake"))
+        self.models = models
+        self.manifest: list[LakeFile] = []
+        self.served = {source: [(0, "1")] for source in SOURCES}
+        self.replays: dict[Source, set[int]] = {}
+        self.opened: list[str] = []
+
+    def archive(self, records: Sequence[LogRecord], source: Source = SOURCES[0], limits: Limits = SMALL) -> None:
+        """Archive records as the parser of then saw them."""
+        for day, own in in_files(records, limits):
+            group = list(own)
+            temporary = temporary_path(source, group[0].offset, "token")
+            file = write_file(self.store, temporary, source, THEN, day, group, limits)
+            self.store.publish(temporary, file.path)
+            self.manifest.append(file)
+
+    def snapshot(self, day: date = DAY) -> Snapshot:
+        """What PostgreSQL would say."""
+        served = {
+            source: [
+                Served(first, Stamp(version, POLICIES[version].policy_version, KERNEL_VERSION))
+                for first, version in own
+            ]
+            for source, own in self.served.items()
+        }
+        return Snapshot("comments", day, self.manifest, {}, served, {}, self.replays)
+
+    def tasks(self, day: date = DAY, resolve: Callable[[], str | None] = lambda: None) -> list[Task]:
+        """What is to be read for the day."""
+        return tasks_of(self.snapshot(day), resolve)
+
+    def open_version(self, version: str) -> OpenModel:
+        """A version's model; remembered that it was asked for."""
+        self.opened.append(version)
+        return open_model(self.models[version], Lexicon(), MAX_BYTES)
+
+    def rows(self, day: date = DAY, tasks: Iterable[Task] | None = None) -> list[dict[str, Any]]:
+        """What one process makes of the tasks, in their order."""
+        rescorer, found = Rescorer(self.store, self.open_version), []
+        for number, task in enumerate(self.tasks(day) if tasks is None else tasks):
+            output = self.folder / f"{day}-{number}.parquet"
+            count = rescorer.run(task, output)
+            table = pq.read_table(output)
+            assert table.schema == SCHEMA
+            assert len(table) == count
+            found += table.to_pylist()
+        return found
+
+
+def readable_today(number: int, event_us: int) -> Comment:
+    return comment(number, event_us, REFUSED.decode())
+
+
+def wandering(random: Random, count: int) -> list[LogRecord]:
+    """A log around two midnights: appended in order, of event times up to an hour before and 4 minutes after."""
+    append_us = DAY_US - 2 * HOUR_US
+    records = []
+    for offset in range(count):
+        append_us += random.choice((0, MINUTE_US, 70 * MINUTE_US))
+        event_us = append_us - random.choice((-4, 0, 1, 9, 11, 16, 60)) * MINUTE_US - random.randint(0, 1)
+        records.append(record(offset, append_us, b"nonsense" if offset % 9 == 4 else comment(offset, event_us)))
+    return records
