@@ -159,8 +159,7 @@ def files(
         {"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": following},
     )
     return [
-        LakeFile(row[0], Source(*row[1:4]), *row[4:-1], event_days=None if row[-1] is None else tuple(row[-1]))
-        for row in rows
+        LakeFile(row[0], Source(*row[1:4]), *(*row[4:-1], None if row[-1] is None else tuple(row[-1]))) for row in rows
     ]
 
 
