@@ -16,6 +16,7 @@ from cli.demo import demo
 from cli.generate import generate
 from cli.lake import lake
 from cli.output import progress
+from cli.preview import preview
 from cli.reconcile import reconcile
 from cli.score import explain_text, score
 from cli.source import PASS_ON, replay, source
@@ -43,6 +44,7 @@ app.command("score")(score)
 app.command("explain")(explain_text)
 app.command("archive")(archive)
 app.command("reconcile")(reconcile)
+app.command("preview")(preview)
 app.add_typer(lake, name="lake")
 app.add_typer(dead_letters, name="dead-letters")
 app.command("accept-gap")(accept_gap)

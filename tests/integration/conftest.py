@@ -25,6 +25,7 @@ from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, train_to_folder
 from moderation.contracts import Comment
 from moderation.policy import parse_goal
+from tests.integration.filled import FilledDay, filled_day
 from tests.integration.lakes import LakeUnderTest
 from tests.integration.workers import SpeedLayerUnderTest, base_settings, speed_layer
 
@@ -101,6 +102,13 @@ def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> I
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
         yield layer
+
+
+@pytest.fixture(scope="session")
+def filled(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilledDay]:
+    """A reconciled day that has something of everything; only read it."""
+    with filled_day(stack, f"test-{uuid.uuid4().hex[:12]}-", tmp_path_factory.mktemp("filled")) as day:
+        yield day
 
 
 @pytest.fixture

@@ -252,8 +252,8 @@ SELECT r.topic, r.day, m.key AS model_version, a.key AS action, v.key AS verdict
  WHERE r.is_latest
 """,
     """
-CREATE VIEW serving.dead_letter_hours AS
-SELECT t.topic, l.append_us - l.append_us % 3600000000 AS hour_us, l.reason, count(*) AS letters,
+CREATE VIEW serving.dead_letter_minutes AS
+SELECT t.topic, l.append_us - l.append_us % 60000000 AS minute_us, l.reason, count(*) AS letters,
        count(*) FILTER (WHERE l.replayed_as_offset IS NOT NULL) AS replayed
   FROM speed.dead_letters l JOIN (SELECT DISTINCT topic_id, topic FROM speed.source_offsets) t USING (topic_id)
  GROUP BY 1, 2, 3
@@ -271,6 +271,9 @@ _READER = """
 DO $$ BEGIN
     CREATE ROLE moderation_reader NOLOGIN;
 EXCEPTION WHEN duplicate_object THEN NULL;
+END $$;
+DO $$ BEGIN
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO moderation_reader', current_database());
 END $$;
 GRANT USAGE ON SCHEMA serving TO moderation_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA serving TO moderation_reader;

@@ -1,0 +1,65 @@
+"""What Grafana makes of a query before PostgreSQL sees it: variables and macros replaced.
+
+It follows Grafana's own rules, its limits included: a macro's argument ends at the first closing parenthesis, so
+``$__timeFilter(to_timestamp(x))`` is as broken here as there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+Values = Mapping[str, str | Sequence[str]]
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::(\w+))?\}")
+_MACRO = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
+
+
+def expand(query: str, values: Values, start: datetime, end: datetime) -> str:
+    """The SQL that is sent.
+
+    Args:
+        query: with variables and macros.
+        values: of the variables; several values as a list.
+        start, end: the time range, aware.
+
+    Raises:
+        KeyError: a variable that has no value.
+        ValueError: a macro or format that is unknown.
+    """
+
+    def variable(found: re.Match[str]) -> str:
+        name, form = found[1], found[2]
+        if form != "sqlstring":
+            raise ValueError(f"{found[0]}: a variable in SQL is written ${{{name}:sqlstring}}")
+        value = values[name]
+        several = [value] if isinstance(value, str) else value
+        return ",".join("'" + each.replace("'", "''") + "'" for each in several)
+
+    def macro(found: re.Match[str]) -> str:
+        name, argument = found[1], found[2].strip()
+        match name:
+            case "__timeFilter" if argument:
+                return f"{argument} BETWEEN '{_rfc3339(start)}' AND '{_rfc3339(end)}'"
+            case "__timeFrom":
+                return f"'{_rfc3339(start)}'"
+            case "__timeTo":
+                return f"'{_rfc3339(end)}'"
+            case "__unixEpochNanoFrom":
+                return str(_nanoseconds(start))
+            case "__unixEpochNanoTo":
+                return str(_nanoseconds(end))
+            case _:
+                raise ValueError(f"unknown macro {found[0]}")
+
+    return _MACRO.sub(macro, _VARIABLE.sub(variable, query))
+
+
+def _rfc3339(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _nanoseconds(instant: datetime) -> int:
+    since = instant - datetime(1970, 1, 1, tzinfo=UTC)
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000

@@ -1,0 +1,85 @@
+"""The page of `moderation preview` as people see it: a real day, a real browser, light, dark and narrow."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from local.grafana.choices import Addresses
+from local.preview import read_preview, render
+from local.stack import StackInfo
+from moderation.settings import required
+from tests.conftest import ROOT
+from tests.integration.conftest import model, stack  # noqa: F401 - fixtures
+from tests.integration.filled import filled_day
+from tests.integration.reconciling import DAY
+from tests.long.test_airflow_in_a_browser import OPTIONS
+
+pytestmark = pytest.mark.long
+
+PICTURE = ROOT / "docs" / "images" / "reconciliation.png"
+
+
+@pytest.fixture(scope="module")
+def written(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """The page of a filled day, on topics without a prefix."""
+    folder = tmp_path_factory.mktemp("preview")
+    with filled_day(stack, "", folder) as filled:
+        settings = filled.day.settings
+        url = required(settings.database_url, "database_url")
+        page = folder / "reconciliation.html"
+        page.write_text(render(read_preview(url, filled.day.layer.topic, DAY, Addresses())))
+    return page
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium is installed; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
+        yield browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900}).new_page()
+        browser.close()
+
+
+def test_the_page_shows_the_day_without_script_and_asks_nobody(
+    page: Page, written: Path, pytestconfig: pytest.Config
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(written.as_uri())
+    expect(page.get_by_role("heading", name=f"Reconciliation of {DAY}")).to_be_visible()
+    expect(page.get_by_role("region", name="Gap by cause").get_by_role("row", name="left over")).to_be_visible()
+    expect(page.get_by_role("img", name="science: batch")).to_be_visible()
+    assert asked == [written.as_uri()]
+    if pytestconfig.getoption("--screenshots"):
+        PICTURE.parent.mkdir(exist_ok=True)
+        page.screenshot(path=PICTURE, full_page=True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_both_schemes(page: Page, written: Path, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto(written.as_uri())
+    ground, text = (
+        page.locator("body").evaluate(f"element => getComputedStyle(element).{name}")
+        for name in ("backgroundColor", "color")
+    )
+    is_dark = sum(_channels(ground)) < sum(_channels(text))
+    assert is_dark == (scheme == "dark")
+
+
+def test_a_narrow_screen_scrolls_its_tables_and_not_the_page(page: Page, written: Path) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(written.as_uri())
+    width = page.locator("html").evaluate("element => element.scrollWidth")
+    assert width <= 390
+
+
+def _channels(colour: str) -> list[int]:
+    return [int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
