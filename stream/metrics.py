@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import bisect
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -124,6 +124,15 @@ REGISTRY.register(FENCE_LOSSES)
 def now_us() -> int:
     """The clock that commits are measured with."""
     return time.time_ns() // 1_000
+
+
+def show_by_partition(gauge: Gauge, values: Mapping[int, float]) -> None:
+    """Set a gauge of partitions; one that another worker owns by now is no longer shown."""
+    shown = {sample.labels["partition"] for family in gauge.collect() for sample in family.samples}
+    for partition in shown - {str(partition) for partition in values}:
+        gauge.remove(partition)
+    for partition, value in values.items():
+        gauge.labels(str(partition)).set(value)
 
 
 def serve(port: int) -> None:

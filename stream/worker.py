@@ -168,11 +168,10 @@ class SpeedLayer:
         return Vitals(self.pipeline.recorder.stored, is_rebalancing(self.app), self._ledger.is_patient, ended)
 
     def _show_progress(self, progress: Progress) -> None:
-        for partition, waiting in progress.lag.items():
-            metrics.LAG.labels(str(partition)).set(waiting)
-        for partition, newest_us in self.pipeline.recorder.newest_event_us.items():
-            delay_seconds = (metrics.now_us() - watermark_us(newest_us)) / 1e6
-            metrics.WATERMARK_DELAY.labels(str(partition)).set(delay_seconds)
+        metrics.show_by_partition(metrics.LAG, progress.lag)
+        now_us, newest_us = metrics.now_us(), self.pipeline.recorder.newest_event_us
+        delays = {partition: (now_us - watermark_us(us)) / 1e6 for partition, us in newest_us.items()}
+        metrics.show_by_partition(metrics.WATERMARK_DELAY, delays)
 
     def _connect(self) -> tuple[Recorder, Publisher]:
         settings = self._settings
