@@ -114,12 +114,12 @@ def _print_summary(summary: Summary, mlflow_url: str) -> None:
     colour = "red" if summary.archived["defects"] else "green"
     table.add_row("defects of the lake", str(summary.archived["defects"]), style=colour)
     reconciled = summary.reconciled
-    table.add_row("days reconciled", f"{reconciled['days']}, {reconciled['final']} of them final")
-    counts = f"batch {reconciled['batch_comments']:,}, speed {reconciled['speed_comments']:,}"
+    table.add_row("days reconciled", f"{reconciled.days}, {reconciled.final} of them final")
+    counts = f"batch {reconciled.batch_comments:,}, speed {reconciled.speed_comments:,}"
     table.add_row("comments in their panes", counts)
-    causes = [f"{rows:,} {cause}" for cause, rows in reconciled["causes"].items() if rows]
+    causes = [f"{rows:,} {cause}" for cause, rows in reconciled.causes.items() if rows]
     table.add_row("explained by", ", ".join(causes) or "nothing to explain")
-    found = sum(reconciled["defects"].values())
+    found = sum(reconciled.defects.values())
     table.add_row("defects between batch and speed", str(found), style="red" if found else "green")
     table.add_row("live comments", f"{summary.live_comments:,} at {summary.live_per_s:.0f}/s")
     table.add_row(

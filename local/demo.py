@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psycopg
@@ -15,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from local.demo_batch import DemoBatch
 from local.layout import StackLayout
 from local.oracle import Comparison, Delivered, read_messages, verify
+from local.reconciled import Reconciled
 from local.stack import StackInfo
 from local.waiting import wait_until
 from local.worker import stack_settings
@@ -85,13 +85,12 @@ class Summary:
     latency_p99_ms: float
     live_auc: float
     archived: dict[str, int]
-    reconciled: dict[str, Any]
+    reconciled: Reconciled
 
     @property
     def is_exact(self) -> bool:
         """Whether every number is 0 that must be."""
-        defects = (self.archived["defects"], *self.reconciled["defects"].values())
-        return self.comparison.is_exact and not any(defects)
+        return self.comparison.is_exact and self.reconciled.is_sound and not self.archived["defects"]
 
 
 class Demo:
@@ -193,7 +192,7 @@ class Demo:
         """
         return DemoBatch(self._layout, self._info, self.settings)
 
-    def summary(self, archived: dict[str, int], reconciled: dict[str, Any]) -> Summary:
+    def summary(self, archived: dict[str, int], reconciled: Reconciled) -> Summary:
         """Compare everything and measure the live part; see :class:`DemoBatch` for what is handed in."""
         reports = [
             Delivered(report.partition, report.offset, report.sha256)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
-from batch.reconcile.run import days_to_reconcile, reconcile_day
+from batch.reconcile.run import reconcile_day
 from local.airflow import admin_password, url
 from local.airflow_api import AirflowApi
 from local.layout import StackLayout
 from local.oracle import log_ranges
+from local.reconciled import Reconciled, days_now, in_sum
 from local.stack import StackInfo
 from moderation.adapters.lake.checking import inspect
 from moderation.adapters.lake.columns import ARCHIVED
@@ -68,20 +66,16 @@ class DemoBatch:
             "defects": len(found.defects) + sum(not hole.is_explained for hole in found.holes) + abs(sent - comments),
         }
 
-    def reconcile(self, say: Say) -> dict[str, Any]:
+    def reconcile(self, say: Say) -> Reconciled:
         """Reconcile every simulated day: the last one through Airflow's DAG, the others here.
 
         Args:
             say: told which day it is at.
 
-        Returns:
-            ``days``, how many of them are ``final``, ``batch_comments`` and ``speed_comments``, rows by cause in
-            ``causes``, and ``defects``.
-
         Raises:
             StackError: the run of the DAG fails, as it does when there is a defect.
         """
-        days = days_to_reconcile(self._settings, datetime.now(UTC).date())
+        days = days_now(self._settings)
         reports = []
         for number, day in enumerate(days[:-1], 1):
             say(f"reconciling {day}, day {number} of {len(days)}")
@@ -89,18 +83,7 @@ class DemoBatch:
         say(f"Airflow reconciles {days[-1]}, the last of {len(days)} days")
         run_id = self._run("reconcile_windows", {"day": days[-1].isoformat()}, _RECONCILE_SECONDS)
         reports.append(self._api.returned("reconcile_windows", run_id, "reconcile", map_index=0))
-        causes, defects = (
-            Counter({name: sum(report[kind][name] for report in reports) for name in reports[0][kind]})
-            for kind in ("causes", "defects")
-        )
-        return {
-            "days": len(days),
-            "final": sum(report["state"] == "final" for report in reports),
-            "batch_comments": sum(report["batch_comments"] for report in reports),
-            "speed_comments": sum(report["speed_comments"] for report in reports),
-            "causes": dict(causes),
-            "defects": dict(defects),
-        }
+        return in_sum(reports)
 
     def _run(self, dag_id: str, parameters: dict[str, object], seconds: float) -> str:
         run_id = self._api.trigger(dag_id, parameters)

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from local.chaos.watching import Watching
 from local.layout import StackLayout
 from local.oracle import Comparison, verify
 from local.programs import Program
+from local.reconciled import Reconciled, reconcile_all
 from local.stack import StackInfo
 from local.worker import stack_settings, worker_program
 from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
@@ -65,6 +66,7 @@ class Outcome:
         swap_seconds: from an alias move to the first decision by the new version, under load.
         ended_workers: workers that ended for good.
         seconds: how long the part with faults took.
+        reconciled: what batch and speed layer make of each other afterwards.
     """
 
     faults: dict[str, int] = field(default_factory=dict)
@@ -75,11 +77,13 @@ class Outcome:
     swap_seconds: list[float] = field(default_factory=list)
     ended_workers: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    reconciled: Reconciled = field(default_factory=Reconciled)
 
     @property
     def is_clean(self) -> bool:
         """Whether everything that must be zero is, every fault was carried out, and every worker lives."""
-        return self.comparison.is_exact and not (self.ended_workers or self.never_recovered or self.not_reached)
+        is_right = self.comparison.is_exact and self.reconciled.is_sound
+        return is_right and not (self.ended_workers or self.never_recovered or self.not_reached)
 
     def summary(self) -> dict[str, object]:
         """The figures as JSON fields; seconds are rounded to hundredths."""
@@ -94,6 +98,7 @@ class Outcome:
             "not_reached": self.not_reached,
             "ended_workers": self.ended_workers,
             "seconds": round(self.seconds, 1),
+            "reconciled": asdict(self.reconciled),
             "examples": found.examples,
         }
 
@@ -149,6 +154,7 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     outcome.comparison = verify(
         info.kafka_bootstrap, url, settings.topic_prefix, topic_id, traffic.delivered(), topics_too=True
     )
+    outcome.reconciled = reconcile_all(settings, "moderation chaos", say)
     return outcome
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +13,12 @@ from typer.testing import CliRunner
 from batch.reconcile.nightly import days_of_run
 from cli.main import app
 from local.worker import settings_environment
-from moderation.contracts import Cause
+from moderation.contracts import Cause, parse_record
+from moderation.errors import InvalidRecord
+from moderation.sources.generator import Injection, TrafficConfig, generate
 from tests.integration.reconciling import DAY, DayUnderTest, comments
 from tests.integration.workers import SpeedLayerUnderTest
+from tests.unit.event_time_law import fates_of
 
 
 @pytest.fixture
@@ -104,3 +110,45 @@ def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(
     assert "defects" in broken.stdout
     wrong = runner.invoke(app, ["reconcile", "--date", DAY.isoformat(), "--until", "2000-01-01"])
     assert wrong.exit_code == 2
+
+
+def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnderTest) -> None:
+    traffic = TrafficConfig(
+        seed=5, days=2, comments_per_day=800, late_share=0.03, duplicate_share=0.03, edit_share=0.02, broken_share=0.02
+    )
+    arrivals = [arrival for arrival in generate(traffic) if arrival.topic == "comments"]
+    day.layer.start_worker()
+    day.send([(arrival.key, arrival.value) for arrival in arrivals])
+    day.archive()
+    injected = Counter(arrival.injected for arrival in arrivals)
+    assert (
+        min(injected[kind] for kind in (Injection.LATE, Injection.DUPLICATE, Injection.EDITED, Injection.BROKEN)) > 10
+    )
+
+    # What is late by the law, told from the log alone; its first copy counts in the batch.
+    comments_of = {hashlib.sha256(arrival.value).hexdigest(): arrival for arrival in arrivals}
+    logs: dict[int, list[tuple[int, bytes]]] = {}
+    for place in sorted(day.layer.delivered, key=lambda each: (each.partition, each.offset)):
+        with contextlib.suppress(InvalidRecord):
+            found = parse_record(comments_of[place.sha256].value, 2**60)
+            logs.setdefault(place.partition, []).append((found.event_time_us, found.record_id()))
+    late_by_day: Counter[date] = Counter()
+    for log in logs.values():
+        seen: set[bytes] = set()
+        for (event_time_us, record_id), fate in zip(log, fates_of(log), strict=True):
+            if record_id not in seen and fate == "late":
+                late_by_day[datetime.fromtimestamp(event_time_us / 1e6, UTC).date()] += 1
+            seen.add(record_id)
+    assert sum(late_by_day.values()) > 10
+
+    days = day.needed()
+    assert len(days) >= 2
+    for each in days:
+        report = day.reconcile(each)
+        assert report.is_sound
+        assert report.state == "final"
+        assert {cause: rows for cause, rows in report.causes.items() if rows} == (
+            {"late": late_by_day[each]} if late_by_day[each] else {}
+        )
+        assert report.batch_comments - report.speed_comments == late_by_day[each]
+    assert sum(late_by_day[each] for each in days) == sum(late_by_day.values())

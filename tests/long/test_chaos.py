@@ -24,6 +24,8 @@ SHOWS_AS = {
     "unpublished": "topic_gaps",
     "late": "fate_mismatches",
 }
+# And what the reconciliation calls it, where batch and speed differ by it at all.
+DEFECT_OF = {"drop": "lost", "pane": "residual", "late": "unexplained"}
 
 
 def chaos(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -41,6 +43,12 @@ def test_three_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(t
     assert figures["records"] >= 3 * 60 * 400
     assert figures["faults"].keys() >= {fault.value for fault in Fault}
     assert figures["faults"]["alias_move"] >= alias_moves(3)
+    reconciled = figures["reconciled"]
+    assert reconciled["defects"] == {"lost": 0, "unexplained": 0, "phantom": 0, "residual": 0}
+    assert reconciled["days"] == reconciled["final"] > 0
+    # What the traffic sends late is all that batch and speed differ by, through every fault.
+    assert {cause for cause, rows in reconciled["causes"].items() if rows} == {"late"}
+    assert reconciled["batch_comments"] - reconciled["speed_comments"] == reconciled["causes"]["late"]
     assert not (tmp_path / "stack").exists()
 
 
@@ -48,4 +56,6 @@ def test_three_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(t
 def test_each_sabotage_is_seen(kind: str, tmp_path: Path) -> None:
     exit_code, figures = chaos(tmp_path / "stack", "--sabotage", kind)
     assert figures[SHOWS_AS[kind]] > 0, figures
+    defects = {name for name, count in figures["reconciled"]["defects"].items() if count}
+    assert defects == ({DEFECT_OF[kind]} if kind in DEFECT_OF else set()), figures
     assert exit_code == 3
