@@ -16,7 +16,7 @@ from local.worker import settings_environment
 from moderation.contracts import Cause, parse_record
 from moderation.errors import InvalidRecord
 from moderation.sources.generator import Injection, TrafficConfig, generate
-from tests.integration.reconciling import DAY, DayUnderTest, comments
+from tests.integration.reconciling import DAY, DAY_US, DayUnderTest, comments
 from tests.integration.workers import SpeedLayerUnderTest
 from tests.unit.event_time_law import fates_of
 
@@ -152,3 +152,34 @@ def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnd
         )
         assert report.batch_comments - report.speed_comments == late_by_day[each]
     assert sum(late_by_day[each] for each in days) == sum(late_by_day.values())
+
+
+def test_provisional_windows_say_how_far_such_numbers_have_been_from_final_ones(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(50), minute=1))
+    day.send(comments([100 + 10 * 60 * 24]))
+    # Most were stored in time, the others years later, as they truly were.
+    most = "mod(abs(hashtext(comment_id)), 4) > 0"
+    day.execute(
+        f"UPDATE speed.decisions SET stored_us = event_time_us + 1 WHERE topic_id = %s AND {most}", day.layer.topic_id
+    )
+    day.archive()
+    assert day.reconcile().state == "final"
+    by_community = day.execute(
+        f"SELECT community, (count(*) FILTER (WHERE NOT {most}))::float8 / count(*) FROM speed.decisions "
+        "WHERE topic_id = %s AND event_time_us < %s GROUP BY 1",
+        day.layer.topic_id,
+        DAY_US + 86_400_000_000,
+    )
+    shares = sorted(share for _, share in by_community)
+    assert len(shares) == 2
+    assert 0 < shares[0] < shares[1] < 1
+    windows = day.execute(
+        "SELECT state, error_p50, error_p95 FROM serving.tumbling_windows WHERE topic = %s "
+        "ORDER BY start_us, community",
+        day.layer.topic,
+    )
+    assert [window[0] for window in windows] == ["final", "final", "provisional"]
+    assert windows[0][1:] == windows[1][1:] == (None, None)
+    assert windows[2][1] == pytest.approx(sum(shares) / 2)
+    assert windows[2][2] == pytest.approx(shares[0] + 0.95 * (shares[1] - shares[0]))
