@@ -14,6 +14,7 @@ from moderation.errors import DefectsFound
 from moderation.settings import Settings, load_settings
 
 _ASKED = ("day", "start", "end")
+_MOST_DAYS = 365  # of earlier ones; Airflow maps a task over 1,024 at most, and the next night goes on
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -63,7 +64,7 @@ def days_of_run(
         return _days(resolve_window(params))
     key = partition_key or (run_after.astimezone(UTC) - timedelta(days=1)).date().isoformat()
     asked = _days(resolve_window({}, key))
-    return sorted({*asked, *days_to_reconcile(settings, asked[-1])})
+    return sorted({*asked, *days_to_reconcile(settings, asked[-1])[:_MOST_DAYS]})
 
 
 def require_sound(reports: Sequence[ReconcileReport]) -> None:
