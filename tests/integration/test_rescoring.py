@@ -58,6 +58,5 @@ def test_what_a_process_refuses_is_refused_by_name(lake: LakeOfATest, settings: 
         rescore(lake.tasks(), settings, tmp_path / "damaged", lambda line: None, 2)
     path.write_bytes(whole)
     lake.served = {}
-    tasks = lake.tasks(resolve=lambda: "77")
     with pytest.raises(ModelRefused, match="77"):
-        rescore(tasks, settings, tmp_path / "unknown", lambda line: None, 2)
+        rescore(lake.tasks(resolve=lambda: "77"), settings, tmp_path / "unknown", lambda line: None, 1)

@@ -43,6 +43,7 @@ def spark() -> Iterator[SparkEngine]:
     from pyspark import SparkContext
 
     gateway, SparkContext._gateway, SparkContext._jvm = SparkContext._gateway, None, None
+    assert gateway is not None
     gateway.shutdown()
     gateway.proc.stdin.close()
     assert gateway.proc.wait(30) == 0

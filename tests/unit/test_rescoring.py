@@ -108,7 +108,7 @@ def test_the_watermark_is_led_by_files_of_another_day_too(lake: LakeOfATest) -> 
 def test_each_record_is_scored_by_the_version_that_served_its_offset(lake: LakeOfATest) -> None:
     log = [record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(40)]
     lake.archive(log)
-    lake.served[SOURCES[0]] = [(3, "1"), (10, "2"), (11, "1"), (25, "2"), (99, "1")]
+    lake.served[SOURCES[0]] = [(3, "1"), (10, "2"), (11, "1"), (25, "2")]
     rows = lake.rows()
     versions = ["2" if offset == 10 or offset >= 25 else "1" for offset in range(40)]
     assert [row["model_version"] for row in rows] == versions
@@ -178,12 +178,15 @@ def damage(path: Path, kind: str) -> None:
         path.unlink()
     elif kind == "truncated":
         path.write_bytes(data[: len(data) // 2])
+    elif kind == "destroyed":
+        footer = 8 + int.from_bytes(data[-8:-4], "little")
+        path.write_bytes(data[:4] + b"\xff" * (len(data) - 4 - footer) + data[-footer:])
     else:
         # In the pages, far before the footer.
         path.write_bytes(data[:40] + bytes(each ^ 0xFF for each in data[40:60]) + data[60:])
 
 
-@pytest.mark.parametrize("kind", ["missing", "truncated", "altered"])
+@pytest.mark.parametrize("kind", ["missing", "truncated", "altered", "destroyed"])
 @pytest.mark.parametrize("unread_only", [False, True])
 def test_a_damaged_file_is_refused_by_name(lake: LakeOfATest, kind: str, unread_only: bool) -> None:
     at_us = DAY_US + (WHOLE_DAY_US if unread_only else 0)
@@ -228,11 +231,14 @@ def test_a_version_that_does_not_verify_is_refused_by_name(lake: LakeOfATest, tm
 
 def test_a_file_longer_than_a_batch_is_read_in_pieces_and_comes_out_whole(lake: LakeOfATest) -> None:
     count = 5_000
-    log = [record(n, DAY_US + n, comment(n % 50, DAY_US + n)) for n in range(count)]
+    times = [DAY_US + n for n in range(count)]
+    times[4_000] += HOUR_US  # closes the pane that all others lie in
+    log = [record(n, DAY_US + HOUR_US + n, comment(n % 50, at_us)) for n, at_us in enumerate(times)]
     lake.archive(log, limits=Limits())
     lake.served[SOURCES[0]] = [(0, "1"), (4_500, "2")]
     rows = lake.rows()
     assert [row["pos"] for row in rows] == list(range(count))
+    assert [row["is_late"] for row in rows] == [False] * 4_001 + [True] * 999
     assert [row["model_version"] for row in rows] == ["1"] * 4_500 + ["2"] * 500
     assert pq.ParquetFile(lake.folder / f"{DAY}-0.parquet").num_row_groups == 2
 

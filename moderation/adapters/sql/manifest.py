@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
 from typing import Any
@@ -158,9 +158,12 @@ def files(
         "ORDER BY topic, topic_id, partition, first_offset",
         {"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": following},
     )
-    return [
-        LakeFile(row[0], Source(*row[1:4]), *row[4:-1], None if row[-1] is None else tuple(row[-1])) for row in rows
-    ]
+    return [_file(*row) for row in rows]
+
+
+def _file(path: str, topic: str, topic_id: UUID, partition: int, *rest: Any) -> LakeFile:
+    file = LakeFile(path, Source(topic, topic_id, partition), *rest)
+    return file if file.event_days is None else replace(file, event_days=tuple(file.event_days))
 
 
 def tiles(manifest: list[LakeFile]) -> list[Tiles]:
