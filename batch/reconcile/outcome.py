@@ -39,6 +39,11 @@ SELECT topic_id, part AS partition, pos AS "offset", community, start_us, model_
 _COUNTED = """
 SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM differences) GROUP BY cause
 """
+# Which rows differ and by how much, in one number that does not depend on their order.
+_FINGERPRINT = f"""
+SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, cause, community, start_us, model_version,
+                                              policy_version, {", ".join(MEASURES)}))) FROM differences
+"""
 _KEPT = f"""
 SELECT * FROM read_parquet(?)
 QUALIFY ROW_NUMBER() OVER (PARTITION BY topic_id, partition, community, start_us, model_version, policy_version, cause
@@ -77,7 +82,7 @@ class Outcome:
         causes: rows by cause, all causes.
         agreement: by model version and last action, how many comments got which verdict.
         differences: a Parquet file of all of them.
-        digest: SHA-256 over state, panes and causes.
+        digest: SHA-256 over state, panes, causes and which rows differ.
     """
 
     by_pane: list[PaneOutcome]
@@ -150,8 +155,9 @@ def read_outcome(results: Mapping[str, Path], folder: Path) -> Outcome:
             "SELECT model_version, action, verdict, comments FROM agreement ORDER BY 1, 2, 3"
         ).fetchall():
             agreement.setdefault(model_version, {}).setdefault(action, {})[VERDICTS[verdict]] = comments
+        fingerprint = [str(value) for value in duck.sql(_FINGERPRINT).fetchall()[0]]
     causes = {cause.value: 0 for cause in Cause} | dict(counted)
-    return Outcome(by_pane, causes, agreement, differences, _digest(by_pane, causes))
+    return Outcome(by_pane, causes, agreement, differences, _digest(by_pane, causes, fingerprint))
 
 
 def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneOutcome]:
@@ -178,8 +184,9 @@ def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneOutcome]:
     return found
 
 
-def _digest(by_pane: list[PaneOutcome], causes: Mapping[str, int]) -> str:
-    digest = hashlib.sha256(json.dumps([state_of(causes), dict(sorted(causes.items()))]).encode())
+def _digest(by_pane: list[PaneOutcome], causes: Mapping[str, int], fingerprint: list[str]) -> str:
+    head = [state_of(causes), dict(sorted(causes.items())), fingerprint]
+    digest = hashlib.sha256(json.dumps(head).encode())
     for pane in by_pane:
         line = [pane.key, pane.batch, pane.speed, pane.residual, pane.late, pane.causes]
         digest.update(json.dumps(line, sort_keys=True).encode() + b"\n")

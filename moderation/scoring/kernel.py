@@ -74,7 +74,7 @@ class Kernel:
     def __init__(self, weights: LinearWeights, lexicon: Lexicon) -> None:
         self.weights = weights
         self.lexicon = lexicon
-        self._vocabulary: object = None
+        self._vocabulary: Vocabulary | None = None
         self._token_gram = GrowingArray(np.float64)
 
     def score_one(self, text: str) -> int:
@@ -119,22 +119,14 @@ class Kernel:
             logit += column
         return logit
 
-    def _taken_over(self, vocabulary: Vocabulary) -> GrowingArray:
-        """What is known of a vocabulary's first tokens because they were in the last one."""
-        if vocabulary.origin is not None:
-            identity, numbers = vocabulary.origin
-            if identity is self._vocabulary and numbers.max(initial=-1) < len(self._token_gram):
-                return self._token_gram.only(numbers)
-        return GrowingArray(np.float64)
-
     def token_gram(self, vocabulary: Vocabulary) -> Floats:
         """What one token's character n-grams add to the logit at weight 1, by token number, shape (tokens,).
 
         Worked out once per token. The caller holds the lexicon's lock.
         """
-        if vocabulary.identity is not self._vocabulary:
-            self._token_gram = self._taken_over(vocabulary)
-            self._vocabulary = vocabulary.identity
+        if vocabulary is not self._vocabulary:
+            self._vocabulary = vocabulary
+            self._token_gram = GrowingArray(np.float64)
         known = len(self._token_gram)
         if len(vocabulary) > known:
             vectors = gram_vectors(vocabulary, known, self.weights.gram_idf)

@@ -38,12 +38,6 @@ class GrowingArray:
         """The rows so far, without a copy; valid until the next ``extend``."""
         return self._rows[: self._length]
 
-    def only(self, rows: NDArray[np.int64]) -> GrowingArray:
-        """Another array with these rows of it, in this order."""
-        kept = GrowingArray(self._rows.dtype, self._rows.shape[1:])
-        kept.extend(self.view[rows])
-        return kept
-
 
 def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """The numbers of several ranges one after another: each start, then start + 1, start + 2, … as long as it is.

@@ -7,7 +7,7 @@ the encoding of a text never depends on what was seen before.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -53,8 +53,8 @@ class Lexicon:
     Safe for threads only under ``lock``, which must be held from ``encode`` until the vocabulary was last read.
 
     Args:
-        max_chunks: when more chunks than this are remembered, the half not used for longest is forgotten. A chunk
-            of more than 64 characters counts as several, so that the bound is one on memory.
+        max_chunks: no more chunks than about this are remembered; past it those not used for longest are forgotten. A
+            chunk of more than 64 characters counts as several, so that the bound is one on memory.
 
     Attributes:
         lock: see above.
@@ -66,16 +66,19 @@ class Lexicon:
         self.lock = threading.RLock()
         self._max_chunks = max_chunks
         self._tokenizer = ChunkTokenizer()
-        self._clock = 0
         self.lookups = 0
         self.misses = 0
-        self._last_used: NDArray[np.int64]
-        self.vocabulary: Vocabulary
-        self._start_empty()
+        self._young = _Generation()
+        self._old = _Generation()
 
     def __len__(self) -> int:
-        """How many chunks are remembered."""
-        return len(self._ids)
+        """How many chunks are remembered; one of both generations counts twice, as it takes room twice."""
+        return len(self._young.ids) + len(self._old.ids)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the chunks used lately."""
+        return self._young.vocabulary
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Encode texts.
@@ -86,37 +89,42 @@ class Lexicon:
         Returns:
             Tokens and surface features, text by text.
         """
-        if self._weight > self._max_chunks:
-            self._forget()
+        if self._young.weight > self._max_chunks // 2:
+            # Nothing is worked out or moved here: a stream that is scored must not be held up.
+            self._old, self._young = self._young, _Generation()
         cleaned = [clean(text) for text in texts]
         chunks: list[str] = []
         ends: list[int] = []
         for text in cleaned:
             chunks += text.split()
             ends.append(len(chunks))
-        ids = np.fromiter(map(self._ids.get, chunks, repeat(-1)), np.int64, len(chunks))
+        young = self._young
+        ids = np.fromiter(map(young.ids.get, chunks, repeat(-1)), np.int64, len(chunks))
         unknown = np.flatnonzero(ids < 0)
         if len(unknown):
-            self._learn(dict.fromkeys([chunks[index] for index in unknown]))
-            ids[unknown] = [self._ids[chunks[index]] for index in unknown]
+            wanted = dict.fromkeys([chunks[index] for index in unknown])
+            known = [chunk for chunk in wanted if chunk in self._old.ids]
+            young.adopt(self._old, known)
+            new = [chunk for chunk in wanted if chunk not in young.ids]
+            young.learn(new, self._tokenizer.tokenize([_encodable(chunk) for chunk in new]))
+            ids[unknown] = [young.ids[chunks[index]] for index in unknown]
+            fresh = set(new)
+            self.misses += sum(chunks[index] in fresh for index in unknown)
         self.lookups += len(ids)
-        self.misses += len(unknown)
-        self._clock += 1
-        self._last_used[ids] = self._clock
 
         starts = np.array([0, *ends], np.int64)
-        counts = self._counts.view
+        counts = young.counts.view
         sums = csr_array((np.ones(len(ids), np.int64), ids, starts), shape=(len(texts), len(counts))) @ counts
         line_breaks = np.array([text.count("\n") for text in cleaned], np.int64)
 
-        token_counts = self._token_count.view[ids]
+        token_counts = young.token_count.view[ids]
         owner = np.repeat(np.arange(len(texts)), np.diff(starts))
-        position = ranges(self._token_start.view[ids], token_counts)
+        position = ranges(young.token_start.view[ids], token_counts)
         return Encoded(
-            token=self._tokens.view[position],
+            token=young.tokens.view[position],
             text=np.repeat(owner, token_counts),
             surface=surface_features(sums.reshape(len(texts), len(COUNTS)), line_breaks),
-            vocabulary=self.vocabulary,
+            vocabulary=young.vocabulary,
         )
 
     def tokens_of(self, text: str) -> list[str]:
@@ -125,60 +133,56 @@ class Lexicon:
         tokens = self.vocabulary.tokens
         return [tokens[number] for number in encoded.token]
 
-    def _learn(self, chunks: Iterable[str]) -> None:
-        new = list(chunks)
-        tokenized = self._tokenizer.tokenize([_encodable(chunk) for chunk in new])
-        flat = [token for tokens in tokenized for token in tokens]
-        counts = np.array([len(tokens) for tokens in tokenized], np.int64)
-        first = len(self._tokens)
-        self._tokens.extend(np.array(self.vocabulary.ids(flat), np.int64))
-        self._token_start.extend(first + np.cumsum(counts) - counts)
-        self._token_count.extend(counts)
-        sums: list[int] = []
-        for chunk, tokens in zip(new, tokenized, strict=True):
-            sums += chunk_counts(chunk, tokens)
-        self._counts.extend(np.array(sums, np.int64).reshape(len(new), len(COUNTS)))
-        weights = np.array([1 + len(chunk) // SHORT_CHUNK for chunk in new], np.int64)
-        self._weights.extend(weights)
-        self._weight += int(weights.sum())
-        self._ids.update(zip(new, range(len(self._ids), len(self._ids) + len(new)), strict=True))
-        if len(self._ids) > len(self._last_used):
-            self._last_used = np.append(self._last_used, np.zeros(len(self._ids), np.int64))
 
-    def _start_empty(self) -> None:
-        self._ids: dict[str, int] = {}
-        self._weight = 0
-        self._weights = GrowingArray(np.int64)
-        self._tokens = GrowingArray(np.int64)
-        self._token_start = GrowingArray(np.int64)
-        self._token_count = GrowingArray(np.int64)
-        self._counts = GrowingArray(np.int64, (len(COUNTS),))
-        self._last_used = np.zeros(1024, np.int64)
+class _Generation:
+    """Chunks, their tokens and counts; rows are never changed once written.
+
+    Two of them make up a lexicon. Whatever is used is in the young one, taken over from the old one if it was there;
+    when the young one is full it becomes the old one, and what was old and not used since is gone.
+    """
+
+    def __init__(self) -> None:
+        self.ids: dict[str, int] = {}
+        self.weight = 0
+        self.tokens = GrowingArray(np.int64)
+        self.token_start = GrowingArray(np.int64)
+        self.token_count = GrowingArray(np.int64)
+        self.counts = GrowingArray(np.int64, (len(COUNTS),))
         self.vocabulary = Vocabulary()
 
-    def _forget(self) -> None:
-        """Keep the half of the chunks used last, so that memory stays within its bound.
+    def learn(self, chunks: Sequence[str], tokenized: Sequence[Sequence[str]]) -> None:
+        """Add chunks that are not here, with their tokens."""
+        if not chunks:
+            return
+        numbers = self.vocabulary.ids([token for tokens in tokenized for token in tokens])
+        sums: list[int] = []
+        for chunk, tokens in zip(chunks, tokenized, strict=True):
+            sums += chunk_counts(chunk, tokens)
+        token_count = np.array([len(tokens) for tokens in tokenized], np.int64)
+        self._add(chunks, np.array(numbers, np.int64), token_count, np.array(sums, np.int64).reshape(-1, len(COUNTS)))
 
-        Nothing is worked out again: tokenizing the kept half anew would hold a stream up for seconds.
-        """
-        newest_first = np.argsort(-self._last_used[: len(self._ids)], kind="stable")
-        kept = np.sort(newest_first[np.cumsum(self._weights.view[newest_first]) <= self._max_chunks // 2])
-        chunks = list(self._ids)
-        chunks = [chunks[place] for place in kept.tolist()]
-        token_count = self._token_count.only(kept)
-        tokens = self._tokens.view[ranges(self._token_start.view[kept], token_count.view)]
-        numbers = np.unique(tokens)
-        self.vocabulary = self.vocabulary.only(numbers)
-        self._tokens = GrowingArray(np.int64)
-        self._tokens.extend(np.searchsorted(numbers, tokens))
-        self._token_count = token_count
-        self._token_start = GrowingArray(np.int64)
-        self._token_start.extend(np.cumsum(token_count.view) - token_count.view)
-        self._counts = self._counts.only(kept)
-        self._weights = self._weights.only(kept)
-        self._weight = int(self._weights.view.sum())
-        self._last_used = self._last_used[kept]
-        self._ids = dict(zip(chunks, range(len(chunks)), strict=True))
+    def adopt(self, other: _Generation, chunks: Sequence[str]) -> None:
+        """Add chunks that are not here but in another generation."""
+        if not chunks:
+            return
+        places = np.array([other.ids[chunk] for chunk in chunks], np.int64)
+        token_count = other.token_count.view[places]
+        tokens = other.tokens.view[ranges(other.token_start.view[places], token_count)]
+        self._add(chunks, self.vocabulary.adopt(other.vocabulary, tokens), token_count, other.counts.view[places])
+
+    def _add(
+        self,
+        chunks: Sequence[str],
+        tokens: NDArray[np.int64],
+        token_count: NDArray[np.int64],
+        counts: NDArray[np.int64],
+    ) -> None:
+        self.token_start.extend(len(self.tokens) + np.cumsum(token_count) - token_count)
+        self.tokens.extend(tokens)
+        self.token_count.extend(token_count)
+        self.counts.extend(counts)
+        self.ids.update(zip(chunks, range(len(self.ids), len(self.ids) + len(chunks)), strict=True))
+        self.weight += sum(1 + len(chunk) // SHORT_CHUNK for chunk in chunks)
 
 
 def _encodable(chunk: str) -> str:

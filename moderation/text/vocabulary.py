@@ -58,16 +58,9 @@ class Vocabulary:
     """Distinct tokens, numbered from 0 in order of first sight.
 
     The numbers serve look-ups only: nothing computed from them depends on the order in which tokens were seen.
-
-    Attributes:
-        identity: tells this vocabulary from every other.
-        origin: identity of the vocabulary that this one was taken out of, and the numbers its first tokens had there;
-            None if it began empty. Whoever worked something out per token may take it over.
     """
 
     def __init__(self) -> None:
-        self.identity = object()
-        self.origin: tuple[object, NDArray[np.int64]] | None = None
         self._ids: dict[str, int] = {}
         self._tokens: list[str] = []
         self._hash = GrowingArray(np.uint64)
@@ -114,24 +107,31 @@ class Vocabulary:
         start = self._gram_start.view[first:]
         return start - start[0], self._gram_bucket.view[start[0] :], self._gram_count.view[start[0] :]
 
-    def only(self, numbers: NDArray[np.int64]) -> Vocabulary:
-        """A vocabulary of some of the tokens, numbered anew from 0 in the order given.
+    def adopt(self, other: Vocabulary, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Number tokens of another vocabulary; what it worked out for them is taken over.
 
         Args:
-            numbers: of the tokens here, each once.
+            other: where they are known.
+            numbers: theirs there, shape (tokens,).
+
+        Returns:
+            Their numbers here, shape (tokens,).
         """
-        kept = Vocabulary()
-        kept.origin = self.identity, numbers
-        kept._tokens = [self._tokens[number] for number in numbers.tolist()]
-        kept._ids = dict(zip(kept._tokens, range(len(kept._tokens)), strict=True))
-        kept._hash = self._hash.only(numbers)
-        starts = self._gram_start.view
-        lengths = starts[numbers + 1] - starts[numbers]
-        kept._gram_start.extend(np.cumsum(lengths))
-        places = ranges(starts[numbers], lengths)
-        kept._gram_bucket = self._gram_bucket.only(places)
-        kept._gram_count = self._gram_count.only(places)
-        return kept
+        distinct, inverse = np.unique(numbers, return_inverse=True)
+        tokens = [other._tokens[number] for number in distinct.tolist()]
+        known, first_new = self._ids, len(self._ids)
+        ours = np.array([known.setdefault(token, len(known)) for token in tokens], np.int64)
+        new = distinct[ours >= first_new]
+        if len(new):
+            self._tokens += [other._tokens[number] for number in new.tolist()]
+            self._hash.extend(other._hash.view[new])
+            starts = other._gram_start.view
+            lengths = starts[new + 1] - starts[new]
+            self._gram_start.extend(len(self._gram_bucket) + np.cumsum(lengths))
+            places = ranges(starts[new], lengths)
+            self._gram_bucket.extend(other._gram_bucket.view[places])
+            self._gram_count.extend(other._gram_count.view[places])
+        return ours[inverse]
 
     def _learn(self, tokens: list[str]) -> None:
         self._tokens += tokens

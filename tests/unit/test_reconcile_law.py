@@ -139,6 +139,19 @@ def test_whatever_is_counted_is_in_the_digest() -> None:
     assert len(set(digests)) == len(digests)
 
 
+def test_which_rows_differ_is_in_the_digest_even_where_the_sums_are_equal() -> None:
+    partition = (topic_id_of(0), 0)
+    digests = []
+    for pos in (3, 4):
+        tables = Tables(cuts={partition: (10, 10)})
+        row = tables.ledger[Place(*partition, pos)] = replace(DECIDED, pos=pos)
+        tables.count(row)
+        outcome = reconcile(tables).outcome
+        assert outcome.causes["phantom"] == 1
+        digests.append(outcome.digest)
+    assert digests[0] != digests[1]
+
+
 def test_nothing_at_all_is_a_final_day_without_panes_and_names_every_cause() -> None:
     outcome = reconcile(Tables()).outcome
     assert outcome.causes == {cause.value: 0 for cause in Cause}

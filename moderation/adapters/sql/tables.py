@@ -202,7 +202,7 @@ runs = Table(
         "digest",
         Text,
         nullable=False,
-        comment="SHA-256 of state, panes and causes: equal results are one revision",
+        comment="SHA-256 of state, panes, causes and rows: equal results are one revision",
     ),
     Column("panes", BigInteger, nullable=False),
     Column("batch_comments", BigInteger, nullable=False),

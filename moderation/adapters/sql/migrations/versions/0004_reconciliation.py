@@ -49,7 +49,7 @@ CREATE TABLE batch.runs (
 );
 COMMENT ON TABLE batch.runs IS 'reconciliations of UTC days of event time; the numbers of a revision never change';
 COMMENT ON COLUMN batch.runs.cut IS 'as last seen, by topic id and partition: ends of lake and ledger';
-COMMENT ON COLUMN batch.runs.digest IS 'SHA-256 of state, panes and causes: equal results are one revision';
+COMMENT ON COLUMN batch.runs.digest IS 'SHA-256 of state, panes, causes and rows: equal results are one revision';
 COMMENT ON COLUMN batch.runs.causes IS 'rows by cause';
 COMMENT ON COLUMN batch.runs.residual IS 'panes that are not what their ledger rows add up to';
 COMMENT ON COLUMN batch.runs.agreement IS 'by model version and last action: verdicts';
