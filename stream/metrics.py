@@ -129,8 +129,8 @@ def now_us() -> int:
 def show_by_partition(gauge: Gauge, values: Mapping[int, float]) -> None:
     """Set a gauge of partitions; one that another worker owns by now is no longer shown."""
     shown = {sample.labels["partition"] for family in gauge.collect() for sample in family.samples}
-    for partition in shown - {str(partition) for partition in values}:
-        gauge.remove(partition)
+    for gone in shown - {str(partition) for partition in values}:
+        gauge.remove(gone)
     for partition, value in values.items():
         gauge.labels(str(partition)).set(value)
 
