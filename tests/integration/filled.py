@@ -80,7 +80,7 @@ def filled_day(stack: StackInfo, prefix: str, folder: Path) -> Iterator[FilledDa
         update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"}
     )
     with speed_layer(settings, folder) as layer:
-        day = DayUnderTest(layer)
+        day = DayUnderTest(layer, folder)
         layer.start_worker()
         day.send([each for number in range(1_200) for each in comments([number], minute=_minute(number / 1_200))])
         day.send([each for number in range(30) for each in comments([2_000 + number], minute=240 + 11 * number)])

@@ -130,7 +130,7 @@ def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnd
     logs: dict[int, list[tuple[int, bytes]]] = {}
     for place in sorted(day.layer.delivered, key=lambda each: (each.partition, each.offset)):
         with contextlib.suppress(InvalidRecord):
-            found = parse_record(comments_of[place.sha256].value, 2**60)
+            found = parse_record(comments_of[place.value_sha256].value, 2**60)
             logs.setdefault(place.partition, []).append((found.event_time_us, found.record_id()))
     late_by_day: Counter[date] = Counter()
     for log in logs.values():
