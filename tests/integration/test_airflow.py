@@ -35,6 +35,7 @@ from moderation.contracts import Comment, to_json
 from moderation.policy import parse_goal
 from tests.integration.marked import marked
 
+pytestmark = pytest.mark.long
 T = TypeVar("T")
 DAG_IDS = {"archive_topics", "reconcile_windows", "busy", "probe"}
 PARTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
