@@ -253,6 +253,7 @@ def test_a_lake_file_that_is_gone_fails_by_name_and_keeps_nothing(day: DayUnderT
     assert day.run_rows("runs") == []
 
 
+@pytest.mark.long
 def test_a_run_that_is_killed_leaves_nothing_half_and_the_next_gives_the_same_tables(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(300)))
