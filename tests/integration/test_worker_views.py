@@ -31,7 +31,8 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, Any]:
 def watched(layer: SpeedLayerUnderTest) -> str:
     """A worker with views that has decided 200 comments; the address of the views."""
     web, metrics = any_free_port(), any_free_port()
-    layer.settings = layer.settings.model_copy(update={"worker_web_port": web, "metrics_port": metrics})
+    changes = {"worker_web_port": web, "metrics_port": metrics, "state_folder": layer.folder / "state"}
+    layer.settings = layer.settings.model_copy(update=changes)
     layer.start_worker(web=True)
     layer.produce(comments(200))
     layer.wait_accounted(200)
