@@ -35,8 +35,8 @@ class Reconciled:
 
     @property
     def is_sound(self) -> bool:
-        """Whether there is no defect."""
-        return not any(self.defects.values())
+        """Whether days were reconciled and there is no defect."""
+        return self.days > 0 and not any(self.defects.values())
 
 
 def in_sum(reports: Sequence[dict[str, Any]]) -> Reconciled:

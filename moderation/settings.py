@@ -26,7 +26,7 @@ class Settings(BaseSettings):
         default=400_000,
         ge=1_000,
         description="Distinct white-space-separated chunks whose tokens are remembered (about 0.5 KB each); "
-        "past it the half not used for longest is forgotten. Changes speed and memory, never a score.",
+        "past it those not used for longest are forgotten. Changes speed and memory, never a score.",
     )
     model_max_bytes: int = Field(
         default=256 * 1024 * 1024,
