@@ -17,8 +17,7 @@ A revision of each day in `batch.runs`, all differences as Parquet beside the la
 Safe at any time: equal results add no revision. Without Airflow: `moderation reconcile --date 2026-11-23`.
 
 ## Triage
-- *DefectsFound*: a guarantee was broken; the message says which, the results are kept. Not retried.
-- *LakeDamaged*, *ModelRefused*: the message names it. Not retried; all else is. The next night makes up for one lost.
+- *DefectsFound*: a guarantee was broken; *LakeDamaged*, *ModelRefused*: the message names it. Not retried; all else is.
 """
 
 from __future__ import annotations
@@ -34,8 +33,10 @@ FOR_GOOD = ("DefectsFound", "LakeDamaged", "ModelRefused", "SourceRefused", "Led
 
 
 @dag(
-    schedule=CronPartitionTimetable("0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d"),
-    catchup=False,
+    # Not at once when it is installed within some hours after two, as Airflow's default has it: nothing is there yet.
+    schedule=CronPartitionTimetable(
+        "0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d", run_immediately=timedelta(0)
+    ),
     is_paused_upon_creation=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=20),
@@ -73,8 +74,7 @@ def reconcile_windows() -> None:
         return import_module(STEPS).reconcile(day, params["engine"], ti.log_url)
 
     days = choose_days()
-    archive() >> days
-    reconcile.expand(day=days)
+    archive() >> days >> reconcile.expand(day=days)
 
 
 reconcile_windows()

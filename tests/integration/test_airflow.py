@@ -268,7 +268,7 @@ def test_reconcile_windows_keeps_what_it_finds_and_fails_on_a_defect_without_try
     assert producer.flush(30) == 0
 
     run = api.trigger("reconcile_windows", {"day": "2023-11-15"})
-    assert api.wait_for_end("reconcile_windows", run, seconds=300) == "success"
+    assert api.wait_for_end("reconcile_windows", run, seconds=900) == "success"
     report = api.returned("reconcile_windows", run, "reconcile", map_index=0)
     assert (report["state"], report["causes"]["unprocessed"]) == ("provisional", 3)
 
@@ -279,7 +279,7 @@ def test_reconcile_windows_keeps_what_it_finds_and_fails_on_a_defect_without_try
             "group by topic_id, partition, topic"
         )
     run = api.trigger("reconcile_windows", {"day": "2023-11-15"})
-    assert api.wait_for_end("reconcile_windows", run, seconds=300) == "failed"
+    assert api.wait_for_end("reconcile_windows", run, seconds=900) == "failed"
     tasks = api.get(f"dags/reconcile_windows/dagRuns/{run}/taskInstances")["task_instances"]
     ends = {task["task_id"]: (task["state"], task["try_number"]) for task in tasks}
     assert ends == {"archive": ("success", 1), "choose_days": ("success", 1), "reconcile": ("failed", 1)}
