@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+DAY_US = 86_400_000_000
 SOURCE_CHARACTERS = 8
 DIGEST_CHARACTERS = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,16 @@ class LakeFile:
     max_event_time_us: int | None
     event_days: tuple[date, ...] | None = None
 
+    def may_hold(self, start_us: int, end_us: int) -> bool:
+        """Whether a record with an event time in [start_us, end_us) may be in it."""
+        if self.min_event_time_us is None or self.max_event_time_us is None:
+            return False
+        if self.min_event_time_us >= end_us or self.max_event_time_us < start_us:
+            return False
+        if self.event_days is None:
+            return True
+        return any(day_start_us(day) < end_us and start_us < day_start_us(day) + DAY_US for day in self.event_days)
+
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
@@ -81,6 +93,11 @@ class NamedFile:
     partition: int
     first_offset: int
     next_offset: int
+
+
+def day_start_us(day: date) -> int:
+    """Microseconds from the epoch to the beginning of a UTC day."""
+    return (datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def day_folder(topic: str, day: date) -> str:

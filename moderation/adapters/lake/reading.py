@@ -71,6 +71,23 @@ class Lake:
         require_whole(self.connection, found, source, (first, end))
         return self._checked(found, check)
 
+    def files_of_times(self, topic: str, start_us: int, end_us: int, *, check: Check = "digest") -> list[LakeFile]:
+        """The files with a record whose event time (of actions: action time) may lie in [start_us, end_us).
+
+        They may hold others as well, and a file that was archived before its days were noted may hold none.
+
+        Args:
+            topic: its name without a prefix.
+            start_us: microseconds since the epoch.
+            end_us: the same.
+            check: as for :meth:`files_of_day`.
+
+        Raises:
+            LakeDamaged: a file is missing or not what was written.
+        """
+        found = files(self.connection, topic=self._prefix + topic)
+        return self._checked([file for file in found if file.may_hold(start_us, end_us)], check)
+
     def urls(self, found: Sequence[LakeFile]) -> list[str]:
         """Where files lie, as ``spark.read.parquet(*urls)``, DuckDB and pandas take it."""
         return [self.store.url_of(file.path) for file in found]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moderation.adapters.certificate import (
     CARD_DIGEST_TAG,
+    CERTIFICATE_TAG,
     MODEL_DIGEST_TAG,
+    PREFIX,
     Certificate,
     check_key,
     read_certificate,
@@ -21,6 +24,7 @@ from moderation.adapters.model_store import CARD, METRICS, MODEL, POLICY, OpenMo
 from moderation.adapters.registry import last_good
 from moderation.adapters.registry.connection import Connection, NotInRegistry
 from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
+from moderation.adapters.registry.evidence import Evidence
 from moderation.adapters.registry.upload import upload
 from moderation.errors import ModelRefused
 from moderation.text import Lexicon
@@ -28,7 +32,13 @@ from moderation.text import Lexicon
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
-PRODUCTION = "production"
+PRODUCTION, PREVIOUS, CHALLENGER = "production", "previous", "challenger"
+"""Aliases: which version serves, which one served before it, which one waits for a person's approval."""
+GATE_TAG, GATE_REASONS_TAG = PREFIX + "gate", PREFIX + "gate_reasons"
+OVERRIDE_TAG = PREFIX + "override"
+"""A person's reason to let a version serve that nobody certified; without a reason it is no override."""
+_MOST_TAG_CHARACTERS = 5_000  # MLflow's column is no longer
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +83,7 @@ class Registry:
         self.model_name = model_name
         self._key = key
         self._connection = Connection(tracking_uri)
+        self.evidence = Evidence(self._connection, model_name)
 
     def register(
         self,
@@ -148,9 +159,74 @@ class Registry:
         self.certificate(version.version)
         if self.resolve(alias) is not None:
             return False
-        with self._connection.asking(f"alias {alias}"):
-            self._connection.client.set_registered_model_alias(self.model_name, alias, version.version)
+        self._set_alias(alias, version.version)
         return True
+
+    def give_alias(self, alias: str, version: ModelVersion) -> None:
+        """Give a certified version an alias; the version that has it loses it.
+
+        Raises:
+            ModelRefused: the version is not certified.
+        """
+        self.certificate(version.version)
+        self._set_alias(alias, version.version)
+
+    def promote(self, version: ModelVersion) -> ModelVersion | None:
+        """Make a certified version ``production``; the one that was becomes ``previous``. Safe to repeat.
+
+        Returns:
+            The version that is ``previous`` now; None if none served before.
+
+        Raises:
+            ModelRefused: the version is not certified.
+        """
+        self.certificate(version.version)
+        serving = self.resolve(PRODUCTION)
+        if serving is None or serving.version != version.version:
+            if serving is not None:  # first: a promotion that dies half-way can still be rolled back
+                self._set_alias(PREVIOUS, serving.version)
+            self._set_alias(PRODUCTION, version.version)
+        if (challenger := self.resolve(CHALLENGER)) is not None and challenger.version == version.version:
+            with self._connection.asking(f"alias {CHALLENGER}"):
+                self._connection.client.delete_registered_model_alias(self.model_name, CHALLENGER)
+        return self.resolve(PREVIOUS)
+
+    def roll_back(self) -> tuple[ModelVersion, ModelVersion | None]:
+        """Make ``previous`` serve again; what served becomes ``previous``, so that twice is as before.
+
+        Returns:
+            The version that serves now, and the one that did.
+
+        Raises:
+            NotInRegistry: no version is ``previous``.
+            ModelRefused: it is not certified any more.
+        """
+        previous = self.resolve(PREVIOUS)
+        if previous is None:
+            raise NotInRegistry(
+                f"alias {PREVIOUS} of {self.model_name}",
+                "no version has it",
+                "Promote a version by its number instead.",
+            )
+        serving = self.resolve(PRODUCTION)
+        self.promote(previous)
+        return previous, serving
+
+    def note_gate(self, version: ModelVersion, reasons: Sequence[str]) -> None:
+        """Say in the version's tags what the gate found: nothing against it, or these reasons."""
+        self.tag(version, GATE_REASONS_TAG, "; ".join(reasons) or "none")
+        self.tag(version, GATE_TAG, "failed" if reasons else "passed")
+
+    def tag(self, version: ModelVersion, name: str, value: str) -> None:
+        """Set a tag of a version; what is too long for MLflow is cut."""
+        with self._connection.asking(str(version)):
+            self._connection.client.set_model_version_tag(
+                self.model_name, version.version, name, value[:_MOST_TAG_CHARACTERS]
+            )
+
+    def tags(self, version: ModelVersion) -> dict[str, str]:
+        """All tags of a version, as they are now."""
+        return dict(self._find(version.version).tags)
 
     def resolve(self, alias: str) -> ModelVersion | None:
         """The version an alias names now; None if it names none. Nothing of it is verified yet."""
@@ -194,6 +270,9 @@ class Registry:
     def open_certified(self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, cache: Path) -> OpenModel:
         """Verify the certificate, then the files against it, then open them; kept as the last good version.
 
+        A version without any certificate opens if a person has set the tag ``moderation.override`` to a reason, which
+        is logged. Its files are verified all the same, against the digests it was registered with.
+
         Args:
             version: as :meth:`resolve` or :meth:`version` told it; its tags are read anew.
             lexicon: the process's, to share.
@@ -203,7 +282,7 @@ class Registry:
         Raises:
             ModelRefused: naming what does not verify. Nothing was opened unless its golden rows are what differs.
         """
-        certificate = self.certificate(version.version)
+        certificate = self._overridden(version.version) or self.certificate(version.version)
         source = self._source(version.version)
         folder = fetch_into(cache, self._connection, source, certificate.card_digest, str(version))
         opened = self._open(folder, certificate, lexicon, max_bytes)
@@ -252,6 +331,20 @@ class Registry:
             policy_version=opened.policy.policy_version,
             data_digest=str(opened.card["training"].get("data_digest", "unknown")),
         )
+
+    def _overridden(self, number: str) -> Certificate | None:
+        """What a version without certificate says of itself, if a person lets it serve."""
+        tags = self._find(number).tags
+        reason = tags.get(OVERRIDE_TAG, "").strip()
+        if CERTIFICATE_TAG in tags or not reason:
+            return None
+        _log.warning("%s version %s has no certificate; it is opened by override: %s", self.model_name, number, reason)
+        stated = {field.name: tags.get(PREFIX + field.name, "") for field in fields(Certificate)}
+        return Certificate(**{**stated, "model_name": self.model_name, "version": number})
+
+    def _set_alias(self, alias: str, number: str) -> None:
+        with self._connection.asking(f"alias {alias}"):
+            self._connection.client.set_registered_model_alias(self.model_name, alias, number)
 
     def _find(self, number: str) -> MlflowVersion:
         with self._connection.asking(f"{self.model_name} version {number}"):

@@ -69,7 +69,7 @@ def upload(
     tags = {**facts.readable_tags(), PREFIX + "reason": reason}
     logged_params = {**_params(opened), **params}
     with connection.asking(f"registering {name}"):
-        experiment = _experiment(connection, name)
+        experiment = experiment_of(connection, name)
         run = client.create_run(experiment, run_name=run_name, tags=tags).info.run_id
         with _ended(connection, run):
             logged = client.create_logged_model(experiment, name, run, tags, logged_params)
@@ -177,14 +177,14 @@ def _metrics(metrics: Mapping[str, Any], opened: OpenModel, model_id: str, run: 
     ]
 
 
-def _experiment(connection: Connection, name: str) -> str:
+def experiment_of(connection: Connection, name: str) -> str:
     """The experiment of the model's name, made if absent; two makers at once get the same."""
     client = connection.client
     with _already_there():
         if (found := client.get_experiment_by_name(name)) is None:
             return str(client.create_experiment(name))
         return str(found.experiment_id)
-    return _experiment(connection, name)
+    return experiment_of(connection, name)
 
 
 def _ensure_registered_model(connection: Connection, name: str) -> None:
