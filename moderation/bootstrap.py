@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.model_store import OpenModel, open_model, save_model
 from moderation.contracts import Comment
 from moderation.policy import Goal, Policy
-from moderation.scoring import ModerationPipeline, new_pipeline
+from moderation.scoring import Family, ModerationPipeline, new_pipeline
 from moderation.settings import Settings, required
 from moderation.text import Lexicon
 from moderation.training import collect_examples, train
@@ -133,6 +133,9 @@ def train_to_folder(
     folds: int = 5,
     seed: int = 0,
     comments_per_day: float | None = None,
+    weights: Sequence[float] | None = None,
+    family: Family = "logistic_regression",
+    lineage: Mapping[str, Any] | None = None,
     on_progress: Callable[[str], None] = lambda step: None,
 ) -> TrainReport:
     """Train a model on labelled comments and write its folder.
@@ -145,6 +148,9 @@ def train_to_folder(
         folds: of the cross-validation.
         seed: of the folds.
         comments_per_day: volume, for goals on reviews per day.
+        weights: how many comments each stands for, in their order; 1 each if None.
+        family: of models.
+        lineage: where the comments came from; kept in the card, beside digest, seed, folds and family.
         on_progress: told what begins.
 
     Raises:
@@ -153,11 +159,11 @@ def train_to_folder(
         ConfigurationError: the goals contradict each other.
     """
     on_progress("reading comments")
-    examples = collect_examples(labelled)
+    examples = collect_examples(labelled, weights)
     lexicon = new_lexicon(settings)
 
     def new_estimator() -> ModerationPipeline:
-        return new_pipeline(lexicon)
+        return new_pipeline(lexicon, family=family)
 
     trained = train(
         examples,
@@ -169,7 +175,7 @@ def train_to_folder(
         on_progress=on_progress,
     )
     on_progress("writing the model")
-    training = {"data_digest": examples.data_digest, "seed": seed, "folds": folds}
+    training = {"data_digest": examples.data_digest, "seed": seed, "folds": folds, "family": family, **(lineage or {})}
     digest = save_model(out, trained.estimator, trained.policy, trained.metrics, training)
     plots = out / "plots"
     plots.mkdir(exist_ok=True)

@@ -17,10 +17,16 @@ LEAST_REMOVALS = 30
 _Z = 1.959963984540054  # standard normal quantile of 0.975
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 def resolve_policy(
-    scores_ppm: Ints, removed: NDArray[np.bool_], goals: Sequence[Goal], comments_per_day: float | None = None
+    scores_ppm: Ints,
+    removed: Bools,
+    goals: Sequence[Goal],
+    comments_per_day: float | None = None,
+    weight: Floats | None = None,
 ) -> Policy:
     """Find the two thresholds that meet the goals.
 
@@ -33,6 +39,7 @@ def resolve_policy(
         removed: True where a person removed the comment, shape (comments,).
         goals: at most one of each measure.
         comments_per_day: volume, needed for ``reviews_per_day``.
+        weight: how many comments each stands for, shape (comments,); 1 each if None.
 
     Raises:
         GoalUnmet: no threshold meets a goal; says the best that can be met.
@@ -45,39 +52,54 @@ def resolve_policy(
         raise ConfigurationError(
             str(stated[Measure.REVIEWS_PER_DAY]), "the volume is unknown", "State the comments per day."
         )
-    curve = _Curve(scores_ppm, removed)
+    curve = _Curve(scores_ppm, removed, weight)
     remove_ppm = _remove_threshold(curve, stated.get(Measure.PRECISION))
     review_ppm = _review_threshold(curve, remove_ppm, stated, comments_per_day)
     return Policy(
         review_ppm=review_ppm,
         remove_ppm=remove_ppm,
         goals=tuple(str(goal) for goal in goals),
-        expected=operating_point(scores_ppm, removed, review_ppm, remove_ppm, comments_per_day),
+        expected=operating_point(scores_ppm, removed, review_ppm, remove_ppm, comments_per_day, weight),
     )
 
 
 def operating_point(
-    scores_ppm: Ints, removed: NDArray[np.bool_], review_ppm: int, remove_ppm: int, comments_per_day: float | None
+    scores_ppm: Ints,
+    removed: Bools,
+    review_ppm: int,
+    remove_ppm: int,
+    comments_per_day: float | None,
+    weight: Floats | None = None,
 ) -> OperatingPoint:
     """What two thresholds do to labelled scores, each share with its Wilson interval."""
-    total = len(scores_ppm)
     taken = scores_ppm >= remove_ppm
     caught = scores_ppm >= review_ppm
-    reviews = wilson(int((caught & ~taken).sum()), total)
+    everything = np.ones(len(scores_ppm), bool)
+    reviews = _share(caught & ~taken, everything, weight)
     daily = None
     if comments_per_day:
         daily = Estimate(*(comments_per_day * share for share in (reviews.value, reviews.low, reviews.high)))
     return OperatingPoint(
-        precision=wilson(int((taken & removed).sum()), int(taken.sum())) if taken.any() else None,
-        recall=wilson(int((caught & removed).sum()), int(removed.sum())),
-        remove_share=wilson(int(taken.sum()), total),
+        precision=_share(removed, taken, weight) if taken.any() else None,
+        recall=_share(caught, removed, weight),
+        remove_share=_share(taken, everything, weight),
         review_share=reviews,
         reviews_per_day=daily,
-        comments=total,
+        comments=len(scores_ppm),
     )
 
 
-def wilson(successes: int, trials: int) -> Estimate:
+def _share(part: Bools, whole: Bools, weight: Floats | None) -> Estimate:
+    """Which share of ``whole`` is in ``part``; weighted comments count as many as they are worth (Kish, 1965)."""
+    if weight is None:
+        return wilson(int((part & whole).sum()), int(whole.sum()))
+    own = weight[whole]
+    total = float(own.sum())
+    effective = total * total / float((own * own).sum()) if total else 0.0
+    return wilson(effective * float(weight[part & whole].sum()) / total if total else 0.0, effective)
+
+
+def wilson(successes: float, trials: float) -> Estimate:
     """A share with its 95 % score interval (Wilson, JASA 22, 1927); no trials give 0 with the interval [0, 1]."""
     if trials == 0:
         return Estimate(0.0, 0.0, 1.0)
@@ -89,17 +111,20 @@ def wilson(successes: int, trials: int) -> Estimate:
 
 
 class _Curve:
-    """Counts at or above every distinct score, from the highest score down."""
+    """Weights at or above every distinct score, from the highest score down."""
 
-    def __init__(self, scores_ppm: Ints, removed: NDArray[np.bool_]) -> None:
+    def __init__(self, scores_ppm: Ints, removed: Bools, weight: Floats | None) -> None:
         order = np.argsort(-scores_ppm, kind="stable")
         scores = scores_ppm[order]
         last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+        worth = np.ones(len(scores)) if weight is None else weight[order]
         self.threshold: Ints = scores[last]
-        self.above: Ints = last + 1
-        self.removed_above: Ints = np.cumsum(removed[order].astype(np.int64))[last]
-        self.total = len(scores)
-        self.removed = int(removed.sum())
+        self.comments_above: Ints = last + 1
+        self.above: Floats = np.cumsum(worth)[last]
+        self.removed_above: Floats = np.cumsum(worth * removed[order])[last]
+        self.comments = len(scores)
+        self.total = float(self.above[-1])
+        self.removed = float(self.removed_above[-1])
         # A threshold at the least score seen (or at 0) would leave nothing to allow.
         self.leaves_some = (self.threshold > self.threshold[-1]) & (self.threshold > 0)
 
@@ -108,12 +133,12 @@ def _remove_threshold(curve: _Curve, goal: Goal | None) -> int:
     if goal is None:
         return NEVER_PPM
     precision = curve.removed_above / curve.above
-    enough = curve.leaves_some & (curve.above >= LEAST_REMOVALS)
+    enough = curve.leaves_some & (curve.comments_above >= LEAST_REMOVALS)
     if not enough.any():
         raise GoalUnmet(
             str(goal),
             0.0,
-            f"{curve.total} comments are too few to judge it",
+            f"{curve.comments} comments are too few to judge it",
             f"Give more than {LEAST_REMOVALS} comments.",
         )
     met = np.flatnonzero(enough & (precision >= goal.bound))
@@ -131,9 +156,9 @@ def _remove_threshold(curve: _Curve, goal: Goal | None) -> int:
 def _review_threshold(
     curve: _Curve, remove_ppm: int, stated: dict[Measure, Goal], comments_per_day: float | None
 ) -> int:
-    removals = int(curve.above[curve.threshold >= remove_ppm].max(initial=0))
+    removals = float(curve.above[curve.threshold >= remove_ppm].max(initial=0))
     most = _most_reviews(curve, stated, comments_per_day)
-    recall = curve.removed_above / max(curve.removed, 1)
+    recall = curve.removed_above / (curve.removed or 1)
     within: NDArray[np.bool_] = curve.leaves_some & (curve.threshold <= remove_ppm) & (curve.above - removals <= most)
     goal = stated.get(Measure.RECALL)
     if goal is not None:

@@ -2,11 +2,12 @@
 
 from moderation.scoring.explain import Contribution, Explanation, explain, reasons_many
 from moderation.scoring.kernel import Kernel, LinearWeights
-from moderation.scoring.pipeline import ModerationPipeline, new_pipeline
+from moderation.scoring.pipeline import Family, ModerationPipeline, new_pipeline
 
 __all__ = [
     "Contribution",
     "Explanation",
+    "Family",
     "Kernel",
     "LinearWeights",
     "ModerationPipeline",

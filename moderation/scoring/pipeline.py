@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, diags_array
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
@@ -14,6 +16,11 @@ from moderation.text.blocks import Floats
 from moderation.text.features import FEATURE_COUNT, CommentFeatures
 from moderation.text.law import GRAM_BUCKETS, WORD_BUCKETS
 from moderation.text.lexicon import Lexicon
+
+Family = Literal["logistic_regression", "nb_logistic_regression"]
+"""``nb_logistic_regression`` first multiplies every word and gram by the logarithm of how much more of its weight
+removed comments have (Wang and Manning, Baselines and Bigrams, ACL 2012); folded into the coefficients, the kernel is
+the same."""
 
 
 class ModerationPipeline(Pipeline):  # type: ignore[misc]
@@ -24,6 +31,7 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
     """
 
     _kernel: Kernel | None
+    _family: Family
 
     def fit(self, texts: Sequence[str], y: Any = None, **params: Any) -> Self:
         """Fit on comments' bodies and labels (1 = removed).
@@ -36,9 +44,15 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
         classifier: LogisticRegression = self.named_steps["classifier"]
         matrix = features.fit_transform(texts)
         occurring = np.flatnonzero(np.bincount(matrix.indices, minlength=FEATURE_COUNT))
-        classifier.fit(matrix[:, occurring], y, **params)
+        matrix = matrix[:, occurring]
+        factor = np.ones(len(occurring))
+        if getattr(self, "_family", "logistic_regression") == "nb_logistic_regression":
+            hashed = occurring < WORD_BUCKETS + GRAM_BUCKETS
+            factor[hashed] = _log_ratio(matrix[:, hashed], np.asarray(y, bool), params.get("sample_weight"))
+            matrix = matrix @ diags_array(factor, format="csr")
+        classifier.fit(matrix, y, **params)
         coefficients = np.zeros((1, FEATURE_COUNT))
-        coefficients[:, occurring] = classifier.coef_
+        coefficients[:, occurring] = classifier.coef_ * factor
         classifier.coef_ = coefficients
         classifier.n_features_in_ = FEATURE_COUNT
         return self
@@ -81,18 +95,35 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         state.pop("_kernel", None)
+        state.pop("_family", None)  # the coefficients hold all there is to know
         return state
 
 
-def new_pipeline(lexicon: Lexicon, inverse_regularisation: float = 1.0) -> ModerationPipeline:
+def new_pipeline(
+    lexicon: Lexicon, inverse_regularisation: float = 1.0, family: Family = "logistic_regression"
+) -> ModerationPipeline:
     """An unfitted model.
 
     Args:
         lexicon: shared with everything else that scores in this process.
         inverse_regularisation: scikit-learn's ``C``; smaller is smoother.
+        family: how the coefficients are found.
     """
     classifier = LogisticRegression(C=inverse_regularisation, max_iter=500)
-    return ModerationPipeline([("features", CommentFeatures().use(lexicon)), ("classifier", classifier)])
+    pipeline = ModerationPipeline([("features", CommentFeatures().use(lexicon)), ("classifier", classifier)])
+    pipeline._family = family
+    return pipeline
+
+
+def _log_ratio(matrix: csr_array, removed: NDArray[np.bool_], weight: Floats | None) -> Floats:
+    """Per column: log of its smoothed share among removed comments over that among kept ones, shape (columns,)."""
+    worth = np.ones(len(removed)) if weight is None else weight
+    shares = []
+    for own in (removed, ~removed):
+        amount = 1.0 + matrix.T @ (worth * own)
+        shares.append(amount / amount.sum())
+    ratio: Floats = np.log(shares[0] / shares[1])
+    return ratio
 
 
 def _weights(pipeline: ModerationPipeline) -> LinearWeights:

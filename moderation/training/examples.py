@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,21 +24,24 @@ class Examples:
     Attributes:
         texts: comments' bodies.
         removed: True where a person removed the comment, shape (texts,).
-        data_digest: SHA-256, hexadecimal, over record ids and labels in order.
+        weight: how many comments each stands for, shape (texts,); None when each stands for itself.
+        data_digest: SHA-256, hexadecimal, over record ids, labels and weights in order.
         days: time from the first to the last comment, in days.
     """
 
     texts: list[str]
     removed: NDArray[np.bool_]
+    weight: NDArray[np.float64] | None
     data_digest: str
     days: float
 
 
-def collect_examples(labelled: Iterable[tuple[Comment, bool]]) -> Examples:
+def collect_examples(labelled: Iterable[tuple[Comment, bool]], weights: Sequence[float] | None = None) -> Examples:
     """Gather examples.
 
     Args:
         labelled: comments, and whether a person removed them.
+        weights: how many comments each stands for, in the same order; 1 each if None.
 
     Raises:
         TrainingError: fewer than 20 distinct texts of either class.
@@ -61,5 +65,8 @@ def collect_examples(labelled: Iterable[tuple[Comment, bool]]) -> Examples:
                 f"{distinct} distinct {name} comments; at least {LEAST_OF_A_CLASS} are needed",
                 "Give more labelled comments, of both kinds.",
             )
+    weight = None if weights is None or all(each == 1 for each in weights) else np.array(weights, np.float64)
+    if weight is not None:
+        digest.update(struct.pack(f"<{len(weight)}d", *weight))
     days = ((last or 0) - (first or 0)) / _DAY_US
-    return Examples(texts, np.array(labels, bool), digest.hexdigest(), days)
+    return Examples(texts, np.array(labels, bool), weight, digest.hexdigest(), days)

@@ -21,8 +21,8 @@ from moderation.training.metrics import Bools, Floats, Metrics, measure
 class Estimator(Protocol):
     """What training asks of a model; ``scoring.ModerationPipeline`` is one."""
 
-    def fit(self, texts: Sequence[str], y: NDArray[np.int64]) -> Any:
-        """Fit on bodies and labels (1 = removed)."""
+    def fit(self, texts: Sequence[str], y: NDArray[np.int64], *, sample_weight: Floats | None) -> Any:
+        """Fit on bodies, labels (1 = removed) and weights."""
 
     def decision_function(self, texts: Sequence[str]) -> Floats:
         """Log-odds of removal, shape (texts,)."""
@@ -87,26 +87,27 @@ def train(
             on_progress(f"fold {k + 1} of {folds}")
             held_out = fold == k
             estimator = new_estimator()
-            estimator.fit(_where(examples.texts, ~held_out), labels[~held_out])
+            weight = None if examples.weight is None else examples.weight[~held_out]
+            estimator.fit(_where(examples.texts, ~held_out), labels[~held_out], sample_weight=weight)
             logits[held_out] = estimator.decision_function(_where(examples.texts, held_out))
-        slope, offset = platt(logits, labels)
+        slope, offset = platt(logits, labels, examples.weight)
         probability = expit(slope * logits + offset)
         scores_ppm = np.rint(1_000_000 * probability).astype(np.int64)
-        policy = resolve_policy(scores_ppm, examples.removed, goals, comments_per_day)
+        policy = resolve_policy(scores_ppm, examples.removed, goals, comments_per_day, examples.weight)
         on_progress("the model on all comments")
         final = new_estimator()
-        final.fit(examples.texts, labels)
+        final.fit(examples.texts, labels, sample_weight=examples.weight)
         final.calibrate(slope, offset)
-    return Trained(final, measure(probability, examples.removed, fold), policy, probability)
+    return Trained(final, measure(probability, examples.removed, fold, examples.weight), policy, probability)
 
 
-def platt(logits: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
+def platt(logits: Floats, labels: NDArray[np.int64], weight: Floats | None = None) -> tuple[float, float]:
     """Slope and offset that calibrate logits: logistic regression on one variable.
 
     Platt, Probabilistic Outputs for Support Vector Machines, 1999. A model that ranks worse than chance keeps
     slope 1 and offset 0: turning its scores around would hide that it is broken.
     """
-    fitted = LogisticRegression(C=1e9, tol=1e-8).fit(logits[:, None], labels)
+    fitted = LogisticRegression(C=1e9, tol=1e-8).fit(logits[:, None], labels, weight)
     slope = float(fitted.coef_[0, 0])
     return (slope, float(fitted.intercept_[0])) if slope > 0 else (1.0, 0.0)
 

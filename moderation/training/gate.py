@@ -119,7 +119,7 @@ def judge(
         challenger: the model that wants to pass.
         production: the model that serves; None when none does, then only what needs no comparison is judged.
         newest: the comments both judged.
-        last_night_defects: of the last reconciliation; None when there was none.
+        last_night_defects: of the last night's reconciliation; None when there was none.
         limits: the defaults if None.
         seed: of the bootstrap; the same seed gives the same judgement.
     """
@@ -128,7 +128,7 @@ def judge(
     figures: dict[str, float] = {"comments": len(newest.removed), "removed": int(newest.removed.sum())}
     intervals: dict[str, Interval] = {}
     if last_night_defects is None:
-        reasons.append("no day was reconciled yet: whether the last night was sound is not known")
+        reasons.append("no day was reconciled of late: whether the last night was sound is not known")
     elif last_night_defects:
         reasons.append(f"the last night's reconciliation found {last_night_defects} defects")
     kept = min(figures["removed"], figures["comments"] - figures["removed"])
@@ -139,7 +139,7 @@ def judge(
         )
         return Judgement(tuple(reasons), figures, intervals)
     figures["auc"] = weighted_auc(challenger.probability, newest.removed, newest.weight)
-    figures["calibration_error"] = calibration_error(challenger.probability, newest.removed)
+    figures["calibration_error"] = calibration_error(challenger.probability, newest.removed, newest.weight)
     if figures["calibration_error"] > limits.calibration_error:
         reasons.append(
             f"its calibration error is {figures['calibration_error']:.3f}; {limits.calibration_error} is allowed"

@@ -38,35 +38,42 @@ class Metrics:
     removed: int
 
 
-def measure(probability: Floats, removed: Bools, fold: NDArray[np.int64]) -> Metrics:
+def measure(probability: Floats, removed: Bools, fold: NDArray[np.int64], weight: Floats | None = None) -> Metrics:
     """Measure out-of-fold probabilities.
 
     Args:
         probability: of removal, in [0, 1], shape (comments,).
         removed: the labels, shape (comments,).
         fold: fold of each comment, shape (comments,).
+        weight: how many comments each stands for, shape (comments,); 1 each if None.
     """
-    auc = tuple(float(roc_auc_score(removed[fold == k], probability[fold == k])) for k in range(int(fold.max()) + 1))
-    precision, recall, _ = precision_recall_curve(removed, probability)
+
+    def auc_of(own: Bools) -> float:
+        worth = None if weight is None else weight[own]
+        return float(roc_auc_score(removed[own], probability[own], sample_weight=worth))
+
+    auc = tuple(auc_of(fold == k) for k in range(int(fold.max()) + 1))
+    precision, recall, _ = precision_recall_curve(removed, probability, sample_weight=weight)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return Metrics(
         auc_mean=float(np.mean(auc)),
         auc_folds=auc,
-        auc_pooled=float(roc_auc_score(removed, probability)),
-        average_precision=float(average_precision_score(removed, probability)),
-        brier=float(brier_score_loss(removed, probability)),
-        calibration_error=calibration_error(probability, removed),
+        auc_pooled=auc_of(np.ones(len(removed), bool)),
+        average_precision=float(average_precision_score(removed, probability, sample_weight=weight)),
+        brier=float(brier_score_loss(removed, probability, sample_weight=weight)),
+        calibration_error=calibration_error(probability, removed, weight),
         best_f1=float(f1.max()),
         comments=len(removed),
         removed=int(removed.sum()),
     )
 
 
-def calibration_error(probability: Floats, removed: Bools) -> float:
+def calibration_error(probability: Floats, removed: Bools, weight: Floats | None = None) -> float:
     """Expected calibration error: mean of |removed share − mean probability| over ten bins, weighted by their size.
 
     Naeini, Cooper, Hauskrecht: Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
     """
     bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
-    gap = np.bincount(bins, probability, BINS) - np.bincount(bins, removed, BINS)
-    return float(np.abs(gap).sum() / len(probability))
+    worth = np.ones(len(probability)) if weight is None else weight
+    gap = np.bincount(bins, worth * probability, BINS) - np.bincount(bins, worth * removed, BINS)
+    return float(np.abs(gap).sum() / worth.sum())

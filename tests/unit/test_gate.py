@@ -69,7 +69,8 @@ def test_a_model_of_shuffled_labels_is_stopped_with_every_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("night", "reason"), [(None, "no day was reconciled yet"), (1, "the last night's reconciliation found 1 defects")]
+    ("night", "reason"),
+    [(None, "no day was reconciled of late"), (1, "the last night's reconciliation found 1 defects")],
 )
 def test_a_night_that_was_not_sound_closes_the_gate(night: int | None, reason: str) -> None:
     comments, truth = newest()

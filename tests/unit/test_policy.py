@@ -194,3 +194,26 @@ def test_policy_versions_differ_with_thresholds_and_goals_only() -> None:
     scores, removed = scored()
     policy = resolve_policy(scores, removed, goals("recall>=0.5"))
     assert Policy(policy.review_ppm, policy.remove_ppm, policy.goals).policy_version == policy.policy_version
+
+
+@pytest.mark.parametrize("texts", [("precision>=0.8", "recall>=0.6"), ("review_share<=0.15",)])
+def test_a_comment_of_weight_n_counts_as_n_comments(texts: tuple[str, ...]) -> None:
+    scores, removed = scored(800)
+    weight = np.random.default_rng(3).integers(1, 5, len(scores))
+    weighted = resolve_policy(scores, removed, goals(*texts), weight=weight.astype(float))
+    repeated = resolve_policy(np.repeat(scores, weight), np.repeat(removed, weight), goals(*texts))
+    assert (weighted.review_ppm, weighted.remove_ppm) == (repeated.review_ppm, repeated.remove_ppm)
+    assert weighted != resolve_policy(scores, removed, goals(*texts)), "or the weights change nothing"
+    assert weighted.expected is not None
+    assert repeated.expected is not None
+    ours, theirs = weighted.expected.recall, repeated.expected.recall
+    assert ours.value == pytest.approx(theirs.value)
+    assert ours.high - ours.low > theirs.high - theirs.low, "a weight is no evidence: the interval stays as wide"
+
+
+def test_comments_of_weight_one_make_the_policy_of_no_weights() -> None:
+    scores, removed = scored()
+    stated = goals("precision>=0.85", "recall>=0.7")
+    weighted = resolve_policy(scores, removed, stated, weight=np.ones(len(scores)))
+    plain = resolve_policy(scores, removed, stated)
+    assert (weighted.review_ppm, weighted.remove_ppm) == (plain.review_ppm, plain.remove_ppm)

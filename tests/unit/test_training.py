@@ -118,3 +118,42 @@ def test_five_plots_are_drawn(small_corpus: Corpus, tmp_path: Path) -> None:
         image = matplotlib.image.imread(path)
         assert image.shape[:2] == (550, 660)
         assert image[..., :3].std() > 0.02
+
+
+def test_measurements_of_weighted_comments_are_those_of_as_many_comments() -> None:
+    dice = np.random.default_rng(5)
+    probability, fold = dice.random(300), np.arange(300) % 3
+    removed = dice.random(300) < probability
+    weight = dice.integers(1, 4, 300)
+    weighted = measure(probability, removed, fold, weight.astype(float))
+    repeated = measure(np.repeat(probability, weight), np.repeat(removed, weight), np.repeat(fold, weight))
+    plain = measure(probability, removed, fold)
+    for name in ("auc_mean", "auc_pooled", "average_precision", "brier", "calibration_error", "best_f1"):
+        assert getattr(weighted, name) == pytest.approx(getattr(repeated, name)), name
+        assert getattr(weighted, name) != pytest.approx(getattr(plain, name)), name
+
+
+def test_weights_change_the_digest_and_the_model_and_ones_do_not(small_corpus: Corpus) -> None:
+    rows = [
+        (Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(zip(*small_corpus, strict=True))
+    ]
+    plain, ones = collect_examples(rows), collect_examples(rows, [1.0] * len(rows))
+    heavier = collect_examples(rows, [5.0 if removed else 1.0 for _, removed in rows])
+    assert plain.data_digest == ones.data_digest != heavier.data_digest
+    goal = [parse_goal("review_share<=0.5")]
+    models = [train(each, new_estimator, goal, folds=3).estimator for each in (plain, ones, heavier)]
+    logits = [model.decision_function(small_corpus[0]).mean() for model in models]
+    assert logits[0] == logits[1] < logits[2]
+
+
+def test_the_naive_bayes_family_learns_another_model_of_the_same_kernel(small_corpus: Corpus) -> None:
+    texts, labels = small_corpus
+    fitted = {
+        family: new_pipeline(Lexicon(), family=family).fit(texts, labels)
+        for family in ("logistic_regression", "nb_logistic_regression")
+    }
+    plain, weighed = (model.decision_function(texts) for model in fitted.values())
+    assert not np.allclose(plain, weighed)
+    transformed = fitted["nb_logistic_regression"].named_steps["features"].transform(texts)
+    by_hand = fitted["nb_logistic_regression"].named_steps["classifier"].decision_function(transformed)
+    assert np.allclose(by_hand, weighed)
