@@ -18,6 +18,7 @@ from cli.lake import lake
 from cli.output import progress
 from cli.preview import preview
 from cli.reconcile import reconcile
+from cli.retrain import retrain
 from cli.score import explain_text, score
 from cli.source import PASS_ON, replay, source
 from cli.stack import down, status, up
@@ -40,6 +41,7 @@ app.add_typer(bench, name="bench")
 app.command("chaos")(chaos)
 app.command("generate")(generate)
 app.command("train")(train)
+app.command("retrain")(retrain)
 app.command("score")(score)
 app.command("explain")(explain_text)
 app.command("archive")(archive)

@@ -177,6 +177,7 @@ def _task_environment(layout: StackLayout, info: StackInfo) -> Mapping[str, str]
         "bootstrap.servers": info.kafka_bootstrap,
         "group.id": _ARCHIVE_GROUP,
         "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",  # a request for retraining that was sent before anybody listened counts
     }
     return {
         "AIRFLOW_CONN_KAFKA_DEFAULT": json.dumps({"conn_type": "kafka", "extra": kafka}),

@@ -13,12 +13,16 @@ from tests.dags.parsed import Parsed
 MOST_LINES = 80
 SECTIONS = ["## What", "## When", "## Inputs", "## Outputs", "## Re-run", "## Triage"]
 _NEVER = {"cli", "local", "stream", "tests"}
+_OF_TRIGGERS = {"confluent_kafka"}
+"""What the provider imports where a DAG waits for messages."""
 
 
 def breaches(folder: Path, parsed: Parsed) -> list[str]:
     """Every rule that a file of the folder breaks, as ``file: what is wrong``; empty when all are kept."""
     found = [f"{name}: cannot be imported: {error}" for name, error in parsed.import_errors.items()]
-    found += [f"{name}: parsing imports {module}" for name, modules in parsed.loaded.items() for module in modules]
+    for name, modules in parsed.loaded.items():
+        watches = "MessageQueueTrigger" in (folder / name).read_text()
+        found += [f"{name}: parsing imports {module}" for module in modules if not (watches and module in _OF_TRIGGERS)]
     found += [f"{folder.name}: parsing reaches out to {address}" for address in parsed.connections]
     if (folder / "__init__.py").exists():
         found.append("__init__.py: the folder is no package")
@@ -58,8 +62,13 @@ def _of_import(module: str, *, at_top: bool) -> Iterator[str]:
         yield f"imports {root}, which is not below dags"
     elif root == "airflow" and module != "airflow.sdk" and not module.startswith("airflow.providers."):
         yield f"imports {module} instead of airflow.sdk"
-    elif at_top and root != "airflow" and root not in sys.stdlib_module_names:
+    elif at_top and root != "airflow" and root not in sys.stdlib_module_names and not _is_form(module):
         yield f"imports {module} outside a task"
+
+
+def _is_form(module: str) -> bool:
+    """Whether it is data only: the form of a DAG."""
+    return module.startswith("batch.") and module.endswith(".form")
 
 
 def _of_dags(dags: list[dict[str, Any]]) -> Iterator[str]:

@@ -157,6 +157,17 @@ def add_run(
         return revision
 
 
+def recent_defects(connection: Connection, topic: str, since_us: int) -> int | None:
+    """Defects in the last revisions of days that were reconciled since then; None when none was."""
+    row = connection.execute(
+        "SELECT sum(lost + unexplained + phantom + residual)::bigint FROM ("
+        "SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last "
+        "WHERE finished_us >= %s",
+        (topic, since_us),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
 def dirty_days(connection: Connection, topic: str, upto: date) -> list[date]:
     """Days up to this one that were never reconciled, are provisional, or of which the lake has more by now."""
     return [row[0] for row in connection.execute(_DIRTY, {"topic": topic, "upto": upto})]

@@ -1,0 +1,1 @@
+"""Retraining: from the lake's labelled comments to a registered version, and the gate before it may challenge."""

@@ -1,0 +1,131 @@
+"""What a retraining is asked to do: from a form in the Airflow UI, a message, or the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from batch.examples import NoAction
+from batch.retrain.form import FORM
+from batch.windows import Window, resolve_window
+from moderation.errors import ConfigurationError
+from moderation.policy import Goal, parse_goal
+from moderation.scoring import Family
+
+HOUR_US = 3_600_000_000
+FOLDS, MOST = 5, 200_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A retraining.
+
+    Attributes:
+        window: event times of its comments.
+        maturity_us: how long after a comment its last action counts.
+        no_action: what a comment without an action is.
+        family: of models.
+        goals: of the policy.
+        seed: of folds and bootstrap.
+        newest_share: of the comments, kept from training for the gate.
+        auc_margin: of the gate.
+        reason: why, for people.
+        folds: of the cross-validation.
+        most: comments at most.
+    """
+
+    window: Window
+    maturity_us: int
+    no_action: NoAction
+    family: Family
+    goals: tuple[Goal, ...]
+    seed: int
+    newest_share: float
+    auc_margin: float
+    reason: str
+    folds: int = FOLDS
+    most: int = MOST
+
+    def lineage(self) -> dict[str, Any]:
+        """What repeats it, for the model's card; goals, seed, folds and family are in it anyway."""
+        return {
+            "start_us": self.window.start_us,
+            "end_us": self.window.end_us,
+            "maturity_us": self.maturity_us,
+            "no_action": self.no_action,
+            "newest_share": self.newest_share,
+            "most": self.most,
+        }
+
+
+def options_of(params: Mapping[str, Any], run_after: datetime, requests: Sequence[Mapping[str, Any]] = ()) -> Options:
+    """The options of a run.
+
+    Args:
+        params: of the form; what is missing or empty has its default.
+        run_after: when the run was to begin; without ``end`` the window ends at the last full hour whose labels are
+            mature by then.
+        requests: messages that made the run; each states what it wants, the last one wins.
+
+    Raises:
+        ConfigurationError: something is unknown or malformed; it is named.
+    """
+    stated = {name: field["default"] for name, field in FORM.items()} | {"reason": "scheduled"}
+    for given in (params, *requests):
+        if unknown := sorted(given.keys() - FORM.keys()):
+            raise ConfigurationError(
+                f"retraining with {', '.join(unknown)}", "no such option", f"Known are {', '.join(FORM)}."
+            )
+        stated |= {name: value for name, value in given.items() if value not in (None, "", [])}
+    for name, field in FORM.items():
+        _check(name, stated[name], field)
+    maturity_us = round(stated["maturity_hours"] * HOUR_US)
+    return Options(
+        window=_window(stated, run_after, maturity_us),
+        maturity_us=maturity_us,
+        no_action=stated["no_action"],
+        family=stated["family"],
+        goals=tuple(parse_goal(text) for text in stated["goals"]),
+        seed=stated["seed"],
+        newest_share=stated["newest_share"],
+        auc_margin=stated["auc_margin"],
+        reason=stated["reason"],
+    )
+
+
+def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
+    """Hold a value against its field of the form."""
+    kinds = {"number": (int, float), "integer": (int,), "string": (str,), "array": (list, tuple), "null": (type(None),)}
+    allowed = field.get("type", [])
+    types = tuple(kind for each in ([allowed] if isinstance(allowed, str) else allowed) for kind in kinds[each])
+    problem = None
+    if types and (not isinstance(value, types) or isinstance(value, bool)):
+        problem = f"it must be of type {allowed}"
+    elif "enum" in field and value not in field["enum"]:
+        problem = f"known are {', '.join(field['enum'])}"
+    elif "items" in field and not all(isinstance(each, str) for each in value):
+        problem = "it must be a list of texts"
+    elif value is not None and not (
+        field.get("minimum", value) <= value <= field.get("maximum", value)
+        and ("exclusiveMinimum" not in field or value > field["exclusiveMinimum"])
+    ):
+        problem = "it is out of range"
+    if problem:
+        raise ConfigurationError(f"{name} {value!r}", problem, field["description"])
+
+
+def _window(stated: Mapping[str, Any], run_after: datetime, maturity_us: int) -> Window:
+    mature_us = (run_after.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1) - maturity_us
+    end_us = mature_us - mature_us % HOUR_US
+    if stated["end"] is not None:
+        end_us = resolve_window({"start": "1970-01-01", "end": stated["end"]}).end_us
+        if end_us > mature_us:
+            raise ConfigurationError(
+                f"end {stated['end']}",
+                f"labels of its last comments are not mature before {stated['maturity_hours']:g} hours have passed",
+                "Name an earlier end, or a shorter maturity.",
+            )
+    return Window(end_us - round(stated["days"] * 24 * HOUR_US), end_us)

@@ -1,0 +1,128 @@
+"""One retraining: read the lake, split, train, register with all that tells where the model came from."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+from batch.examples import read_examples
+from batch.retrain.card import model_card
+from batch.retrain.options import Options
+from batch.retrain.split import split_at, split_point
+from moderation.bootstrap import new_lexicon, registry, train_to_folder
+from moderation.settings import Settings
+
+Say = Callable[[str], None]
+RUN_NAME = "retrain"
+_DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainReport:
+    """What a retraining made.
+
+    Attributes:
+        version: number of the registered version; not certified, no alias names it.
+        run_id: of the MLflow run.
+        model_digest: SHA-256 of the model file; equal for equal manifest, options and seed.
+        data_digest: SHA-256 over record ids, labels and weights.
+        manifest_digest: SHA-256 over the lake's files that were read.
+        start_us, end_us: the window.
+        split_us: where the newest comments begin, which the gate judges by.
+        counts: records, examples and what was left out.
+        metrics: out-of-fold measurements.
+    """
+
+    version: str
+    run_id: str
+    model_digest: str
+    data_digest: str
+    manifest_digest: str
+    start_us: int
+    end_us: int
+    split_us: int
+    counts: Mapping[str, int]
+    metrics: Mapping[str, Any]
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON fields; see ``moderation retrain``."""
+        return asdict(self)
+
+
+def retrain(settings: Settings, options: Options, *, started_by: str, say: Say = lambda line: None) -> RetrainReport:
+    """Retrain on the lake and register what comes of it.
+
+    Args:
+        settings: where lake, manifest and registry are.
+        options: what is asked for.
+        started_by: who or what asked, e.g. the address of an Airflow run; kept with the version.
+        say: told what happens.
+
+    Raises:
+        TrainingError: the window has too few examples of a class.
+        GoalUnmet: no thresholds reach the goals.
+        LakeDamaged: a file is missing or not what was written.
+        ConfigurationError: a server is not there.
+        RegistryUnavailable: MLflow does not answer.
+    """
+    found = read_examples(
+        settings,
+        options.window,
+        maturity_us=options.maturity_us,
+        no_action=options.no_action,
+        most=options.most,
+        say=say,
+    )
+    split = split_at(found.examples, split_point(found.examples, options.newest_share))
+    counts = {**found.counts, **split.left_out, "training": len(split.training), "newest": len(split.newest)}
+    say(f"{len(split.training):,} comments to train on, {len(split.newest):,} newer ones for the gate")
+    lineage = {
+        **options.lineage(),
+        "split_us": split.split_us,
+        "manifest_digest": found.manifest_digest,
+        "code_version": installed_version("comment-moderation"),
+    }
+    with tempfile.TemporaryDirectory(prefix="moderation-retrain-") as scratch:
+        folder = Path(scratch, "model")
+        trained = train_to_folder(
+            ((each.comment, each.removed) for each in split.training),
+            folder,
+            options.goals,
+            settings,
+            folds=options.folds,
+            seed=options.seed,
+            comments_per_day=counts["records"] / (options.window.end_us - options.window.start_us) * _DAY_US,
+            weights=[each.weight for each in split.training],
+            family=options.family,
+            lineage=lineage,
+            on_progress=say,
+        )
+        say("registering")
+        found_registry = registry(settings)
+        version = found_registry.register(
+            folder,
+            new_lexicon(settings),
+            settings.model_max_bytes,
+            run_name=RUN_NAME,
+            reason=options.reason,
+            params={"started_by": started_by, **{k: str(v) for k, v in counts.items()}},
+        )
+        card = model_card(version.version, options, lineage, counts, trained, started_by)
+        found_registry.evidence.attach(version.run_id, {"model_card.md": card.encode()})
+    say(f"registered as version {version.version}, model digest {trained.model_digest}")
+    return RetrainReport(
+        version=version.version,
+        run_id=version.run_id,
+        model_digest=trained.model_digest,
+        data_digest=trained.data_digest,
+        manifest_digest=found.manifest_digest,
+        start_us=options.window.start_us,
+        end_us=options.window.end_us,
+        split_us=split.split_us,
+        counts=counts,
+        metrics=asdict(trained.metrics),
+    )

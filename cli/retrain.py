@@ -1,0 +1,97 @@
+"""``moderation retrain``: what DAG ``retrain_model`` does, from the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from batch.retrain.form import FORM
+from cli.connection import connected_settings
+from cli.output import console, print_json, progress
+from cli.stack import DEFAULT_FOLDER, FolderOption
+
+if TYPE_CHECKING:
+    from batch.retrain.gating import GateReport
+    from batch.retrain.run import RetrainReport
+
+
+def _help(name: str) -> Any:
+    return typer.Option(help=FORM[name]["description"])
+
+
+def retrain(
+    days: Annotated[float, _help("days")] = FORM["days"]["default"],
+    end: Annotated[str | None, _help("end")] = None,
+    maturity_hours: Annotated[float, _help("maturity_hours")] = FORM["maturity_hours"]["default"],
+    no_action: Annotated[str, _help("no_action")] = FORM["no_action"]["default"],
+    family: Annotated[str, _help("family")] = FORM["family"]["default"],
+    goal: Annotated[list[str] | None, _help("goals")] = None,
+    seed: Annotated[int, _help("seed")] = FORM["seed"]["default"],
+    newest_share: Annotated[float, _help("newest_share")] = FORM["newest_share"]["default"],
+    auc_margin: Annotated[float, _help("auc_margin")] = FORM["auc_margin"]["default"],
+    reason: Annotated[str, _help("reason")] = "from the command line",
+    gate: Annotated[bool, typer.Option(help="Judge it against production; what passes is `challenger`.")] = True,
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train a model on the lake's comments and what people did with them, register it and judge it.
+
+    Archive first (`moderation archive`). The same files of the lake, options and seed give the same model digest. A
+    version that the gate stops stays registered, without certificate and alias; that is no error.
+
+    --json prints {"version", "run_id", "model_digest", "data_digest", "manifest_digest", "start_us", "end_us",
+    "split_us", "counts": {name: n}, "metrics": {…}, "gate": null or {"version", "production", "is_passed",
+    "reasons": […], "figures": {…}, "intervals": {name: {"value", "low", "high"}}}}.
+    """
+    from batch.retrain.gating import gate as judge_version
+    from batch.retrain.options import options_of
+    from batch.retrain.run import retrain as retrain_on
+    from moderation.training.gate import Limits
+
+    stated = {
+        "days": days,
+        "end": end,
+        "maturity_hours": maturity_hours,
+        "no_action": no_action,
+        "family": family,
+        "goals": goal,
+        "seed": seed,
+        "newest_share": newest_share,
+        "auc_margin": auc_margin,
+        "reason": reason,
+    }
+    options = options_of(stated, datetime.now(UTC))
+    settings = connected_settings(data_folder)
+    judged = None
+    with progress.status("starting") as status:
+        report = retrain_on(settings, options, started_by="moderation retrain", say=status.update)
+        if gate:
+            judged = judge_version(settings, report.version, limits=Limits(auc_margin=auc_margin), say=status.update)
+    if as_json:
+        print_json({**report.fields(), "gate": None if judged is None else judged.fields()})
+        return
+    _show(report)
+    if judged is not None:
+        _show_gate(judged)
+
+
+def _show(report: RetrainReport) -> None:
+    table = Table(show_header=False, title=f"version {report.version}")
+    for name, count in report.counts.items():
+        table.add_row(name.replace("_", " "), f"{count:,}")
+    table.add_row("ROC AUC, mean of folds", f"{report.metrics['auc_mean']:.4f}")
+    console.print(table)
+    console.print(f"model digest {report.model_digest}", soft_wrap=True, highlight=False)
+
+
+def _show_gate(judged: GateReport) -> None:
+    against = f"version {judged.production}" if judged.production else "no version, since none serves"
+    if judged.is_passed:
+        console.print(f"the gate: held against {against}; it is certified and has the alias challenger")
+        return
+    console.print(f"the gate: held against {against} and [bold]stopped[/bold]:")
+    for reason in judged.reasons:
+        console.print(f"- {reason}", markup=False)
