@@ -69,11 +69,10 @@ def retrain_model() -> None:
         return import_module(STEPS).retrain(params, dag_run.run_after, extras, ti.log_url)
 
     @sdk.task
-    def gate(version: str, params: Any = None) -> Any:
-        return import_module(STEPS).gate(version, params["auc_margin"])
+    def gate(report: Any, params: Any = None) -> Any:
+        return import_module(STEPS).gate(report["version"], params["auc_margin"])
 
-    report: Any = retrain()
-    gate(report["version"])
+    gate(retrain())
 
 
 retrain_model()

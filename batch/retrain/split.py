@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass, replace
 
 from batch.examples import Example
 from moderation.contracts import Comment
 from moderation.errors import TrainingError
 
 # Authors who write on both sides stay on one: this share of them on the newest side, by a hash of their key. The
-# model loses what they wrote before, the gate what they write now.
+# model loses what they wrote before, the gate what they write now; those who stay stand for those who were left out.
 _NEWEST_AUTHORS = 0.3
 
 
@@ -21,7 +21,7 @@ class Split:
 
     Attributes:
         training: before it.
-        newest: from it on; no author and no text of theirs is in ``training``.
+        newest: from it on; no author and no text of theirs is in ``training``. Weights make up for authors left out.
         split_us: the instant.
         left_out: how many examples are on neither side, and why.
     """
@@ -58,8 +58,8 @@ def split_at(examples: Sequence[Example], split_us: int) -> Split:
     before = [each for each in examples if each.comment.event_time_us < split_us]
     after = [each for each in examples if each.comment.event_time_us >= split_us]
     shared = {each.comment.author_key for each in before} & {each.comment.author_key for each in after} - {None}
-    training = [each for each in before if each.comment.author_key not in shared or not _stays_newest(each.comment)]
-    unshared = [each for each in after if each.comment.author_key not in shared or _stays_newest(each.comment)]
+    training = list(_staying(before, shared, newest=False))
+    unshared = list(_staying(after, shared, newest=True))
     texts = {_text(each.comment) for each in training}
     newest = [each for each in unshared if _text(each.comment) not in texts]
     left_out = {
@@ -74,7 +74,17 @@ def _text(comment: Comment) -> str:
     return " ".join(comment.body.casefold().split())
 
 
-def _stays_newest(comment: Comment) -> bool:
-    """Which side an author stays on who wrote on both."""
-    drawn = int.from_bytes(hashlib.sha256(str(comment.author_key).encode()).digest()[:8], "big")
-    return drawn < _NEWEST_AUTHORS * 2**64
+def _staying(examples: Sequence[Example], shared: Set[str | None], *, newest: bool) -> Iterator[Example]:
+    """Those of a side who stay on it; authors of both sides stand for as many as were drawn to the other one."""
+    share = _NEWEST_AUTHORS if newest else 1 - _NEWEST_AUTHORS
+    for example in examples:
+        author = example.comment.author_key
+        if author is None or author not in shared:
+            yield example
+        elif (_drawn(author) < _NEWEST_AUTHORS) is newest:
+            yield replace(example, weight=example.weight / share)
+
+
+def _drawn(author: str) -> float:
+    """A number in [0, 1) that is the author's own."""
+    return int.from_bytes(hashlib.sha256(author.encode()).digest()[:8], "big") / 2**64

@@ -27,7 +27,7 @@ class Limits:
 
     Attributes:
         auc_margin: the challenger's ROC AUC may be this much lower, at the lower end of the difference's interval.
-        calibration_error: largest expected calibration error.
+        calibration_error: how much larger than by chance the expected calibration error may be.
         workload_factor: reviews and removals a day may change by this factor up or down.
         community_margin: no community's AUC may be this much lower, even at the upper end of its interval.
         least_comments: fewer comments, or removed ones below a tenth of it, decide nothing.
@@ -139,13 +139,17 @@ def judge(
         )
         return Judgement(tuple(reasons), figures, intervals)
     figures["auc"] = weighted_auc(challenger.probability, newest.removed, newest.weight)
+    dice = np.random.default_rng(seed)
     figures["calibration_error"] = calibration_error(challenger.probability, newest.removed, newest.weight)
-    if figures["calibration_error"] > limits.calibration_error:
+    figures["calibration_error_by_chance"] = _chance_error(challenger.probability, newest.weight, limits, dice)
+    excess = figures["calibration_error"] - figures["calibration_error_by_chance"]
+    if excess > limits.calibration_error:
         reasons.append(
-            f"its calibration error is {figures['calibration_error']:.3f}; {limits.calibration_error} is allowed"
+            f"its calibration error is {figures['calibration_error']:.3f}, {excess:.3f} more than a calibrated model's "
+            f"would be here by chance; {limits.calibration_error} is allowed"
         )
     if production is not None:
-        _compare(challenger, production, newest, limits, np.random.default_rng(seed), reasons, figures, intervals)
+        _compare(challenger, production, newest, limits, dice, reasons, figures, intervals)
     elif figures["auc"] <= 0.5:
         reasons.append(f"its AUC of {figures['auc']:.3f} is no better than chance")
     return Judgement(tuple(reasons), figures, intervals)
@@ -235,6 +239,15 @@ def _workload_change(ours: Bools, theirs: Bools, weight: Floats, limits: Limits,
     count = len(weight)
     drawn = [change(weight * dice.multinomial(count, np.full(count, 1 / count))) for _ in range(limits.resamples)]
     return _interval(change(weight), drawn, limits)
+
+
+def _chance_error(probability: Floats, weight: Floats, limits: Limits, dice: np.random.Generator) -> float:
+    """The mean calibration error when removals are drawn with these probabilities: what few comments make of it."""
+    drawn = [
+        calibration_error(probability, dice.random(len(probability)) < probability, weight)
+        for _ in range(limits.resamples)
+    ]
+    return float(np.mean(drawn))
 
 
 def _interval(value: float, drawn: Sequence[float], limits: Limits) -> Interval:

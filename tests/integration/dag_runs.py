@@ -7,6 +7,7 @@ the stack's own PostgreSQL. Run as a program, this file is that process.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -99,11 +100,15 @@ class DagRuns:
 
 
 def main(dag_id: str, conf: str, answer: str) -> None:
+    # All that the threads below need as well: two threads that import at once may wait for each other.
     from airflow import settings
+    from airflow.api_fastapi.core_api.routes.public import hitl  # noqa: F401
     from airflow.dag_processing.dagbag import DagBag
+    from airflow.models.taskinstance import TaskInstance  # noqa: F401
 
     bag = DagBag(settings.DAGS_FOLDER)
     assert dag_id in bag.dags, bag.import_errors
+    threading.Thread(target=_end_at_retry, args=(dag_id,), daemon=True).start()
     if answer:
         threading.Thread(target=_answer, args=(dag_id, answer), daemon=True).start()
     # As over REST and in the UI: such a run has no date of its own.
@@ -131,6 +136,21 @@ def _told(run: Any) -> dict[str, Any]:
 
 def _name(one: Any) -> str:
     return str(one.task_id) if one.map_index < 0 else f"{one.task_id}[{one.map_index}]"
+
+
+def _end_at_retry(dag_id: str) -> None:
+    """End the process when a task is to be tried again: the run would only go on after minutes."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    waiting = select(TaskInstance).where(TaskInstance.dag_id == dag_id, TaskInstance.state == "up_for_retry")
+    while True:
+        with create_session() as session:
+            if session.scalars(waiting).first() is not None:
+                sys.stdout.flush()
+                os._exit(1)
+        time.sleep(0.5)
 
 
 def _answer(dag_id: str, answer: str) -> None:

@@ -48,3 +48,5 @@ def test_authors_of_both_sides_are_divided_between_them() -> None:
     split = split_at(found, split_point(found, 0.2))
     stay = len({each.comment.author_key for each in split.newest}) / 500
     assert 0.2 < stay < 0.4
+    for side, share in ((split.training, 0.7), (split.newest, 0.3)):
+        assert {each.weight for each in side} == {1 / share}, "they stand for those who were left out"

@@ -134,6 +134,11 @@ class Evidence:
                 )
             return Path(self._connection.client.download_artifacts(run_id, path, scratch)).read_bytes()
 
+    def run_params(self, run_id: str) -> dict[str, str]:
+        """The parameters a run was logged with."""
+        with self._connection.asking(f"run {run_id}"):
+            return dict(self._connection.client.get_run(run_id).data.params)
+
     def read_json(self, run_id: str, path: str) -> object:
         """The same, parsed."""
         return json.loads(self.read(run_id, path))

@@ -1,0 +1,124 @@
+"""Three weeks of generated traffic in a lake, with what moderators did, for training, gate and drift."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import psycopg
+from confluent_kafka import Producer
+
+from batch.archive import archive_topics
+from batch.windows import Window
+from moderation.adapters.sql.runs import Run, add_run
+from moderation.adapters.topics import ensure_topics, producer_settings
+from moderation.contracts import ActionKind, Comment, parse_action, parse_record
+from moderation.errors import InvalidRecord
+from moderation.settings import Settings, required
+from moderation.sources.generator import TrafficConfig, generate
+
+DAY_US = 86_400_000_000
+MATURITY_US = 2 * DAY_US
+TRAFFIC = TrafficConfig(
+    seed=5, days=21, comments_per_day=300, late_share=0.02, duplicate_share=0.02, edit_share=0.05, broken_share=0.01
+)
+END = datetime.fromtimestamp((TRAFFIC.start_us + TRAFFIC.days * DAY_US) // 1_000_000, UTC)
+WINDOW = Window(TRAFFIC.start_us, TRAFFIC.start_us + TRAFFIC.days * DAY_US)
+
+
+@dataclass(frozen=True)
+class History:
+    """A lake that holds the traffic.
+
+    Attributes:
+        settings: of the lake and of a registered model of its own.
+        values: what was sent, by topic.
+    """
+
+    settings: Settings
+    values: dict[str, list[bytes]]
+
+    def labels(self, maturity_us: int) -> dict[bytes, bool | None]:
+        """By record id: the last action while the text stood, None without one; texts edited before one left out."""
+        records: dict[bytes, Comment] = {}
+        for value in self.values["comments"]:
+            with suppress(InvalidRecord):
+                comment = parse_record(value, 2**62)
+                records.setdefault(comment.record_id(), comment)
+        actions = [parse_action(value) for value in self.values["actions"]]
+        labels: dict[bytes, bool | None] = {}
+        for record_id, comment in records.items():
+            later = [
+                other.event_time_us
+                for other in records.values()
+                if other.comment_id == comment.comment_id and other.event_time_us > comment.event_time_us
+            ]
+            until_us = comment.event_time_us + maturity_us
+            own = [
+                action
+                for action in actions
+                if action.comment_id == comment.comment_id
+                and comment.event_time_us <= action.action_time_us <= until_us
+                and (not later or action.action_time_us < min(later))
+            ]
+            if own:
+                labels[record_id] = max(own, key=lambda action: action.action_time_us).kind is ActionKind.REMOVE
+            elif not later or min(later) > until_us:
+                labels[record_id] = None
+        return labels
+
+    def reconcile(self, *, lost: int = 0, age_hours: float = 1) -> None:
+        """Have a night on record, with so many lost comments."""
+        finished_us = time.time_ns() // 1_000 - round(age_hours * 3_600_000_000)
+        run = Run(
+            topic=self.settings.topic_prefix + "comments",
+            day=date(2026, 1, 2),
+            state="final",
+            engine="duckdb",
+            begun_us=finished_us,
+            finished_us=finished_us,
+            cut={},
+            digest=f"{finished_us}",
+            panes=0,
+            batch_comments=0,
+            speed_comments=0,
+            causes={},
+            lost=lost,
+            unexplained=0,
+            phantom=0,
+            residual=0,
+            agreement={},
+            kernel_version="0",
+            code_version="0",
+            differences_url="",
+            started_by="a test",
+        )
+        with psycopg.connect(required(self.settings.database_url, "database_url"), autocommit=True) as connection:
+            add_run(connection, run, [], [])
+
+
+def history(settings: Settings, folder: Path, traffic: TrafficConfig = TRAFFIC) -> History:
+    """Send the traffic to topics of the settings' prefix and archive it."""
+    ensure_topics(settings.kafka_bootstrap, prefix=settings.topic_prefix)
+    producer = Producer(producer_settings(settings.kafka_bootstrap, 60))
+    values: dict[str, list[bytes]] = {"comments": [], "actions": []}
+    for arrival in generate(traffic):
+        values[arrival.topic].append(arrival.value)
+        _send(producer, settings.topic_prefix + arrival.topic, arrival.value)
+    assert producer.flush(60) == 0
+    own = settings.model_copy(update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"})
+    archive_topics(own)
+    return History(own, values)
+
+
+def _send(producer: Producer, topic: str, value: bytes) -> None:
+    while True:
+        try:
+            producer.produce(topic, value)
+        except BufferError:
+            producer.poll(0.1)
+        else:
+            return

@@ -1,0 +1,218 @@
+"""From the lake to a version behind the alias challenger, on real Kafka, PostgreSQL and MLflow."""
+
+from __future__ import annotations
+
+import json
+import random
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from typer.testing import CliRunner
+
+from batch.examples import Example, read_comments, read_examples
+from batch.retrain.gating import GateReport, gate
+from batch.retrain.options import Options, options_of
+from batch.retrain.run import retrain
+from batch.retrain.split import split_at, split_point
+from cli.main import app
+from local.stack import StackInfo
+from local.worker import settings_environment
+from moderation.adapters.registry import Registry
+from moderation.adapters.sql.migrate import migrate
+from moderation.bootstrap import new_lexicon, registry, train_to_folder
+from moderation.contracts import Comment
+from moderation.errors import ModelRefused, TrainingError
+from moderation.policy import parse_goal
+from tests.integration.dag_runs import DagRuns
+from tests.integration.labelled import END, MATURITY_US, WINDOW, History, history
+from tests.integration.workers import base_settings
+
+NOW = datetime.now(UTC)
+FORM = {"days": 21, "end": END.isoformat(), "newest_share": 0.3, "reason": "a test"}
+
+
+@pytest.fixture(scope="module")
+def traffic(stack: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A lake that these tests only read."""
+    engine = sqlalchemy.create_engine(stack.postgres_url)
+    migrate(engine)
+    engine.dispose()
+    settings = base_settings(stack, f"test-{uuid.uuid4().hex[:12]}-")
+    return history(settings, tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture
+def world(traffic: History, request: pytest.FixtureRequest) -> Iterator[History]:
+    """The same lake beside a registered model that no other test has, after a sound night."""
+    name = f"retrain-{uuid.uuid4().hex[:8]}"
+    world = History(traffic.settings.model_copy(update={"model_name": name}), traffic.values)
+    world.reconcile()
+    yield world
+    world.reconcile()
+
+
+def tags(found: Registry, number: str) -> dict[str, str]:
+    return found.tags(found.version(number))
+
+
+def alias(found: Registry, name: str) -> str | None:
+    version = found.resolve(name)
+    return None if version is None else version.version
+
+
+def options() -> Options:
+    return options_of(FORM, NOW)
+
+
+def training_side(world: History) -> list[Example]:
+    found = read_examples(world.settings, WINDOW, maturity_us=MATURITY_US)
+    return split_at(found.examples, split_point(found.examples, 0.3)).training
+
+
+def registered(world: History, labelled: list[tuple[Comment, bool]], folder: Path) -> str:
+    """A version trained on these labels, as if on the lake's."""
+    found = read_examples(world.settings, WINDOW, maturity_us=MATURITY_US)
+    lineage = {
+        **options().lineage(),
+        "split_us": split_point(found.examples, 0.3),
+        "manifest_digest": found.manifest_digest,
+    }
+    train_to_folder(labelled, folder, [parse_goal("review_share<=0.2")], world.settings, folds=2, lineage=lineage)
+    own = registry(world.settings)
+    lexicon = new_lexicon(world.settings)
+    return own.register(folder, lexicon, world.settings.model_max_bytes, run_name="retrain", reason="a test").version
+
+
+@pytest.mark.parametrize("maturity_us", [MATURITY_US, 3_600_000_000])
+def test_labels_are_those_of_a_reading_of_the_log_that_shares_nothing_with_it(
+    traffic: History, maturity_us: int
+) -> None:
+    wanted = {record_id: bool(removed) for record_id, removed in traffic.labels(maturity_us).items()}
+    found = read_examples(traffic.settings, WINDOW, maturity_us=maturity_us)
+    got = {each.comment.record_id(): each.removed for each in found.examples}
+    assert len(got) == len(found.examples) > 6_000, "each record once"
+    assert got == wanted
+    times = [each.comment.event_time_us for each in found.examples]
+    assert times == sorted(times)
+    assert found.counts["superseded"] > 0
+    looked_at = {record_id for record_id, removed in traffic.labels(maturity_us).items() if removed is not None}
+    judged = read_examples(traffic.settings, WINDOW, maturity_us=maturity_us, no_action="left out")
+    assert {each.comment.record_id() for each in judged.examples} == looked_at
+    assert judged.manifest_digest == found.manifest_digest
+    some = read_examples(traffic.settings, WINDOW, maturity_us=maturity_us, most=1_000)
+    smallest = sorted(wanted)[:1_000]
+    assert {each.comment.record_id() for each in some.examples} == set(smallest)
+
+
+def test_comments_of_a_window_come_once_and_whoever_was_edited_too(traffic: History) -> None:
+    comments, _ = read_comments(traffic.settings, WINDOW)
+    ids = [comment.record_id() for comment in comments]
+    assert len(ids) == len(set(ids)) == read_examples(traffic.settings, WINDOW, maturity_us=1).counts["records"]
+
+
+@pytest.mark.long
+def test_the_same_lake_form_and_seed_give_the_same_model_through_airflow_and_the_command_line(
+    world: History, dag_runs: DagRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in settings_environment(world.settings).items():
+        monkeypatch.setenv(key, value)
+    runs = [dag_runs.run("retrain_model", world.settings, FORM) for _ in range(2)]
+    assert [run.state for run in runs] == ["success", "success"], runs[0].output
+    reports: list[dict[str, Any]] = [run.returned["retrain"] for run in runs]
+    command = ["retrain", "--days", "21", "--end", END.isoformat(), "--newest-share", "0.3", "--no-gate", "--json"]
+    for _ in range(2):
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        reports.append(json.loads(done.stdout))
+    for name in ("model_digest", "data_digest", "manifest_digest", "split_us"):
+        assert len({report[name] for report in reports}) == 1, name
+    assert [report["version"] for report in reports] == ["1", "2", "3", "4"]
+    other = CliRunner().invoke(app, [*command, "--seed", "1"], catch_exceptions=False)
+    assert json.loads(other.stdout)["model_digest"] != reports[0]["model_digest"]
+    found = registry(world.settings)
+    assert runs[0].returned["gate"]["is_passed"], runs[0].returned["gate"]
+    assert alias(found, "challenger") == "2"
+    assert alias(found, "production") is None, "nothing is promoted"
+    version = found.version("1")
+    assert "retrain_model" in str(found.evidence.run_params(version.run_id)["started_by"])
+    card = found.evidence.read(version.run_id, "model_card.md").decode()
+    for said in (reports[0]["model_digest"], reports[0]["manifest_digest"], "a test", "last action within 48 hours"):
+        assert said in card
+
+
+def test_a_model_from_shuffled_labels_is_stopped_with_reasons_and_an_honest_better_one_passes(
+    world: History, tmp_path: Path
+) -> None:
+    training = [(each.comment, each.removed) for each in training_side(world)]
+    labels = [removed for _, removed in training]
+    random.Random(0).shuffle(labels)
+    shuffled = [(comment, label) for (comment, _), label in zip(training, labels, strict=True)]
+    weak = registered(world, training[::8], tmp_path / "weak")
+    broken = registered(world, shuffled, tmp_path / "broken")
+    honest = registered(world, training, tmp_path / "honest")
+    found = registry(world.settings)
+    found.certify(found.version(weak), new_lexicon(world.settings), world.settings.model_max_bytes)
+    assert found.ensure_alias("production", found.version(weak))
+
+    stopped = gate(world.settings, broken)
+    assert not stopped.is_passed
+    assert any("AUC" in reason for reason in stopped.reasons), stopped.reasons
+    assert tags(found, broken)["moderation.gate"] == "failed"
+    assert stopped.reasons[0] in tags(found, broken)["moderation.gate_reasons"]
+    assert stopped.reasons[0] in found.evidence.read(found.version(broken).run_id, "gate.md").decode()
+    with pytest.raises(ModelRefused, match="no certificate"):
+        found.certificate(broken)
+    assert alias(found, "challenger") is None
+
+    passed = gate(world.settings, honest)
+    assert passed.is_passed, passed.reasons
+    assert passed.production == weak
+    assert passed.intervals["auc"]["value"] > 0
+    assert tags(found, honest)["moderation.gate"] == "passed"
+    found.certificate(honest)
+    assert (alias(found, "challenger"), alias(found, "production")) == (honest, weak)
+    again = gate(world.settings, honest)
+    assert again == passed, "judging is repeatable"
+
+    for reason, nights in (("3 defects", {"lost": 3}), ("no day was reconciled", {"age_hours": 72})):
+        world.reconcile(**nights)
+        closed = gate(world.settings, honest)
+        assert not closed.is_passed
+        assert reason in closed.reasons[0]
+
+
+def test_a_window_without_enough_comments_names_what_is_missing(world: History) -> None:
+    short = options_of({"days": 0.05, "end": END.isoformat()}, NOW)
+    with pytest.raises(TrainingError, match="at least 20 are needed"):
+        retrain(world.settings, short, started_by="a test")
+    none = options_of({"days": 1, "end": "2020-01-01"}, NOW)
+    with pytest.raises(TrainingError, match="no labelled comment of the window"):
+        retrain(world.settings, none, started_by="a test")
+
+
+def test_a_version_that_was_not_trained_on_the_lake_cannot_be_judged(world: History, tmp_path: Path) -> None:
+    labelled = [(each.comment, each.removed) for each in training_side(world)[::8]]
+    train_to_folder(labelled, tmp_path, [parse_goal("review_share<=0.2")], world.settings, folds=2)
+    found = registry(world.settings)
+    version = found.register(
+        tmp_path, new_lexicon(world.settings), world.settings.model_max_bytes, run_name="train", reason="a test"
+    )
+    with pytest.raises(ModelRefused, match="not trained on the lake"):
+        gate(world.settings, version.version)
+
+
+def test_what_the_gate_says_can_be_read_by_people() -> None:
+    from batch.retrain.gating import gate_table
+
+    report = GateReport(
+        "4", "3", False, ("it is worse",), {"auc": 0.71}, {"auc": {"value": 0.1, "low": 0, "high": 0.2}}
+    )
+    table = gate_table(report)
+    assert "version 4 against version 3" in table
+    assert "- it is worse" in table
+    assert "| auc | +0.1000 | +0.0000 to +0.2000 |" in table
