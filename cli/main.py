@@ -18,6 +18,7 @@ from cli.lake import lake
 from cli.output import progress
 from cli.preview import preview
 from cli.reconcile import reconcile
+from cli.rescore import rescore
 from cli.retrain import retrain
 from cli.score import explain_text, score
 from cli.source import PASS_ON, replay, source
@@ -46,6 +47,7 @@ app.command("score")(score)
 app.command("explain")(explain_text)
 app.command("archive")(archive)
 app.command("reconcile")(reconcile)
+app.command("rescore")(rescore)
 app.command("preview")(preview)
 app.add_typer(lake, name="lake")
 app.add_typer(dead_letters, name="dead-letters")

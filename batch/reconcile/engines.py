@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -39,8 +40,26 @@ class Engine(Protocol):
         """
 
 
+@contextmanager
+def opened_duckdb(folder: Path, memory_bytes: int = 2 * 1024**3) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of one process, all cores, bounded memory: what does not fit is kept in the folder.
+
+    Args:
+        folder: for its files; it may have those of one DuckDB only.
+        memory_bytes: DuckDB's own bound; the process needs some more.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{memory_bytes}B",
+        "temp_directory": str(folder / "spilled"),
+        "preserve_insertion_order": "false",
+        "threads": str(os.cpu_count() or 1),
+    }
+    with duckdb.connect(str(folder / "work.duckdb"), config=config) as duck:
+        yield duck
+
+
 class DuckDbEngine:
-    """One process, all cores, bounded memory: what does not fit is kept in the folder.
+    """See :func:`opened_duckdb`.
 
     Args:
         memory_bytes: DuckDB's own bound; the process needs some more.
@@ -54,13 +73,7 @@ class DuckDbEngine:
     def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
         """See :class:`Engine`."""
         results = {name: folder / f"{name}.parquet" for name in RESULTS}
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{self._memory_bytes}B",
-            "temp_directory": str(folder / "spilled"),
-            "preserve_insertion_order": "false",
-            "threads": str(os.cpu_count() or 1),
-        }
-        with duckdb.connect(str(folder / "work.duckdb"), config=config) as duck:
+        with opened_duckdb(folder, self._memory_bytes) as duck:
             for name, files in inputs.items():
                 duck.read_parquet(f"{files}/*.parquet", hive_partitioning=False).create_view(name)
             for name, statement in STATEMENTS.items():

@@ -1,4 +1,4 @@
-"""What the lake's records of a day are worth: parsed again, scored again, told late or not. File by file, all cores."""
+"""What the lake's records of a day, or of any window, are worth: parsed, scored and told late or not once more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.model_store import OpenModel
-from moderation.adapters.sql.snapshot import Served, Snapshot, day_bounds_us
+from moderation.adapters.sql.snapshot import Served, Snapshot
 from moderation.bootstrap import production_model
 from moderation.contracts import MAX_FUTURE_US, Comment, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
@@ -61,7 +61,7 @@ class Task:
 
     Attributes:
         file: which.
-        start_us, end_us: the day, half-open.
+        start_us, end_us: the day or window, half-open.
         newest_before_us: the largest event time of all earlier records of the partition; None before the first.
         served: which version decided from which offset on.
         first_version: scores what comes before that.
@@ -80,19 +80,19 @@ class Task:
 
 
 def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None]) -> list[Task]:
-    """What is to be read for a day.
+    """What is to be read for a snapshot's day or window.
 
     A record of another day matters only for the watermark, and the manifest has the largest event time of every file.
     A file of which no record is of the day is still looked through for records that nobody could read so far.
 
     Args:
-        snapshot: of the day.
+        snapshot: whose ``served`` says which version scores what; where it says nothing, ``resolve`` does.
         resolve: gives the production version, for a partition that no version ever served.
 
     Raises:
         ConfigurationError: there are comments, and neither was any version ever served nor is one in production.
     """
-    start_us, end_us = day_bounds_us(snapshot.day)
+    start_us, end_us = snapshot.start_us, snapshot.end_us
     tasks = []
     newest: dict[object, int] = {}
     for file in snapshot.manifest:
@@ -164,7 +164,7 @@ def rescore(tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, p
 def _results(tasks: Sequence[Task], settings: Settings, folder: Path, processes: int) -> Iterator[tuple[Task, int]]:
     outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
     if processes == 1:
-        rescorer = Rescorer(LakeStore(settings.lake_url), production_model(settings).open_version)
+        rescorer = Rescorer(LakeStore(settings.lake_url), _open_version(settings))
         for task, output in zip(tasks, outputs, strict=True):
             yield task, rescorer.run(task, output)
         return
@@ -178,12 +178,21 @@ def _results(tasks: Sequence[Task], settings: Settings, folder: Path, processes:
             pool.shutdown(cancel_futures=True)
 
 
+def _open_version(settings: Settings) -> OpenVersion:
+    """Opens certified versions, with a cache of the batch's own.
+
+    What was opened last in the worker's cache is what a worker starts with while the registry is away.
+    """
+    own = settings.model_copy(update={"state_folder": settings.state_folder / "batch"})
+    return production_model(own).open_version
+
+
 _rescorer: Rescorer | None = None
 
 
 def _begin(settings: Settings) -> None:
     global _rescorer
-    _rescorer = Rescorer(LakeStore(settings.lake_url), production_model(settings).open_version)
+    _rescorer = Rescorer(LakeStore(settings.lake_url), _open_version(settings))
 
 
 def _work(task: Task, output: Path) -> int:

@@ -22,7 +22,7 @@ from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connecting import connected
 from moderation.adapters.sql.manifest import files
 from moderation.adapters.sql.runs import Run, add_run, day_lock, dirty_days
-from moderation.adapters.sql.snapshot import Snapshot, pinned
+from moderation.adapters.sql.snapshot import Snapshot, day_bounds_us, pinned
 from moderation.adapters.topics import ACTIONS, COMMENTS
 from moderation.bootstrap import production_model
 from moderation.contracts import Cause
@@ -137,7 +137,7 @@ def reconcile_day(
         folder = Path(scratch)
         say(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
-        with pinned(url, topic, day, folder) as snapshot:
+        with pinned(url, topic, day_bounds_us(day), folder) as snapshot:
             clock.lap("snapshot")
             reach("after_snapshot")
             if recompute is None:
@@ -154,7 +154,7 @@ def reconcile_day(
             reach("after_comparison")
             url_of_differences = _keep_differences(lake.store, topic, day, outcome)
             say(f"{day}: keeping {outcome.panes:,} panes")
-            run = _run_of(snapshot, outcome, engine.name, begun_us, url_of_differences, started_by)
+            run = _run_of(snapshot, day, outcome, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
                 connection, run, outcome.pane_rows(), outcome.difference_rows(), lambda: reach("before_commit")
             )
@@ -206,11 +206,11 @@ def _keep_differences(store: LakeStore, topic: str, day: date, outcome: Outcome)
 
 
 def _run_of(
-    snapshot: Snapshot, outcome: Outcome, engine: str, begun_us: int, differences_url: str, started_by: str
+    snapshot: Snapshot, day: date, outcome: Outcome, engine: str, begun_us: int, differences_url: str, started_by: str
 ) -> Run:
     return Run(
         topic=snapshot.topic,
-        day=snapshot.day,
+        day=day,
         state=outcome.state,
         engine=engine,
         begun_us=begun_us,

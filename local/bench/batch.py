@@ -226,7 +226,7 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, say: Sa
             store.publish(f"{partition}.parquet", file.path)
             files.append(file)
         cuts = {file.source: Cut(file.next_offset, file.next_offset) for file in files}
-        snapshot = Snapshot(COMMENTS.name, DAY, files, cuts, {}, {}, {})
+        snapshot = Snapshot(COMMENTS.name, *day_bounds_us(DAY), files, cuts, {}, {}, {})
         settings = settings.model_copy(update={"lake_url": str(folder / "lake")})
         tasks = tasks_of(snapshot, production_model(settings).resolve)
         begun = time.monotonic()

@@ -20,7 +20,7 @@ from moderation.adapters.lake.writing import write_file
 from moderation.adapters.model_store import OpenModel, open_model
 from moderation.adapters.source_log import LogRecord
 from moderation.adapters.sql.batch import Stamp
-from moderation.adapters.sql.snapshot import Served, Snapshot
+from moderation.adapters.sql.snapshot import Served, Snapshot, day_bounds_us
 from moderation.contracts import Comment, to_json
 from moderation.errors import InvalidRecord
 from moderation.policy import Policy
@@ -86,7 +86,7 @@ class LakeOfATest:
             ]
             for source, own in self.served.items()
         }
-        return Snapshot("comments", day, self.manifest, {}, served, {}, self.replays)
+        return Snapshot("comments", *day_bounds_us(day), self.manifest, {}, served, {}, self.replays)
 
     def tasks(self, day: date = DAY, resolve: Callable[[], str | None] = lambda: None) -> list[Task]:
         """What is to be read for the day."""

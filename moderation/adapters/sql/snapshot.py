@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.sql.batch import Stamp
 from moderation.adapters.sql.connecting import Connection, connected
+from moderation.adapters.sql.copying import day_of
 from moderation.adapters.sql.manifest import files
 from moderation.contracts import Fate, Verdict
 
@@ -44,20 +45,21 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a reconciliation of one day rests on.
+    """What is recomputed of a stretch of event time rests on this.
 
     Attributes:
         topic: full name.
-        day: UTC day of event time.
+        start_us, end_us: the stretch, half-open; of a reconciliation a UTC day.
         manifest: all the lake's files of the topic.
         cuts: by source.
         served: by source, in order of offsets.
-        letters: places of dead letters that were appended on the day or later, by source.
+        letters: places of dead letters that were appended on its first day or later, by source.
         replays: places where dead letters were sent again, by source.
     """
 
     topic: str
-    day: date
+    start_us: int
+    end_us: int
     manifest: list[LakeFile]
     cuts: Mapping[Source, Cut]
     served: Mapping[Source, list[Served]]
@@ -102,27 +104,27 @@ SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model
 
 
 @contextmanager
-def pinned(url: str, topic: str, day: date, folder: Path) -> Iterator[Snapshot]:
-    """Take a snapshot, and write ledger rows and panes of the day as Parquet files.
+def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path) -> Iterator[Snapshot]:
+    """Take a snapshot, and write ledger rows and panes of a stretch of event time as Parquet files.
 
     Args:
         url: a libpq connection string.
         topic: full name.
-        day: UTC day of event time.
+        bounds_us: start and end of the stretch, half-open; see :func:`day_bounds_us`.
         folder: gets folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
 
     Raises:
         ConfigurationError: the database cannot be reached.
         LedgerUnsafe: its tables are not there.
     """
-    with connected(url, name="moderation reconcile") as connection, connection.transaction():
+    with connected(url, name="moderation snapshot") as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        snapshot = _read(connection, topic, day)
-        start_us, end_us = day_bounds_us(day)
+        start_us, end_us = bounds_us
+        snapshot = _read(connection, topic, start_us, end_us)
         named = {
             "topics": ",".join(sorted({str(source.topic_id) for source in snapshot.cuts})),
-            # No event lies more than five minutes after its append, so none of the day was appended before.
-            "first_append_day": day - timedelta(days=1),
+            # No event lies more than five minutes after its append, so none of them was appended before.
+            "first_append_day": _day_before(start_us),
             "start_us": start_us,
             "end_us": end_us,
         }
@@ -135,7 +137,11 @@ def pinned(url: str, topic: str, day: date, folder: Path) -> Iterator[Snapshot]:
     yield snapshot
 
 
-def _read(connection: Connection, topic: str, day: date) -> Snapshot:
+def _day_before(time_us: int) -> date:
+    return day_of(time_us) - timedelta(days=1)
+
+
+def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> Snapshot:
     manifest = files(connection, topic=topic)
     ends = {file.source: file.next_offset for file in manifest}
     rows = connection.execute("SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s", (topic,))
@@ -155,7 +161,7 @@ def _read(connection: Connection, topic: str, day: date) -> Snapshot:
     letters: dict[Source, set[int]] = {}
     for topic_id, partition, offset in connection.execute(
         'SELECT topic_id, partition, "offset" FROM speed.dead_letters WHERE topic_id = ANY(%s) AND append_us >= %s',
-        (ids, day_bounds_us(day - timedelta(days=1))[0]),
+        (ids, day_bounds_us(_day_before(start_us))[0]),
     ):
         letters.setdefault(Source(topic, topic_id, partition), set()).add(offset)
     replays: dict[Source, set[int]] = {}
@@ -165,7 +171,7 @@ def _read(connection: Connection, topic: str, day: date) -> Snapshot:
         (ids,),
     ):
         replays.setdefault(Source(topic, topic_id, partition), set()).add(offset)
-    return Snapshot(topic, day, manifest, cuts, served, letters, replays)
+    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays)
 
 
 def _export(url: str, snapshot: str, query: str, folder: Path) -> None:

@@ -1,8 +1,8 @@
-"""The newest windows of the speed layer, for people."""
+"""Windows as they are served: the newest ones for people, or the hours of a stretch of time."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from moderation.adapters.sql.connecting import connected
@@ -11,6 +11,10 @@ _NEWEST = """
 SELECT community, start_us, end_us, comments, reviews, removals, score_sum, late, is_closed
   FROM serving.tumbling_windows WHERE topic_id = %s AND (%s::text IS NULL OR community = %s)
  ORDER BY start_us DESC, community LIMIT %s
+"""
+_BETWEEN = """
+SELECT topic_id::text AS topic_id, community, start_us, comments, reviews, removals, score_sum, late, state, revision
+  FROM serving.tumbling_windows WHERE topic = %s AND start_us >= %s AND start_us < %s
 """
 
 
@@ -26,7 +30,26 @@ def newest_windows(url: str, topic_id: UUID, community: str | None, most: int) -
     Raises:
         ConfigurationError: the database cannot be reached.
     """
+    return _rows(url, _NEWEST, (topic_id, community, community, most))
+
+
+def windows_between(url: str, topic: str, start_us: int, end_us: int) -> list[dict[str, Any]]:
+    """Hours that start in ``[start_us, end_us)``, of every community, in no order.
+
+    Args:
+        url: a libpq connection string.
+        topic: full name.
+        start_us: of the first.
+        end_us: one after the start of the last.
+
+    Raises:
+        ConfigurationError: the database cannot be reached.
+    """
+    return _rows(url, _BETWEEN, (topic, start_us, end_us))
+
+
+def _rows(url: str, query: LiteralString, values: tuple[object, ...]) -> list[dict[str, Any]]:
     with connected(url) as connection, connection.cursor() as cursor:
-        cursor.execute(_NEWEST, (topic_id, community, community, most))
+        cursor.execute(query, values)
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

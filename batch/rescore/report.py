@@ -1,0 +1,151 @@
+"""What a rescoring found, as JSON fields and as Markdown for people, under a digest that equal results share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from batch.reconcile.statements import VERDICTS
+from batch.rescore.hours import HourPair, Sums, by_community
+from batch.rescore.verdicts import VerdictCounts, VerdictDiff
+from batch.windows import Window
+from moderation.adapters.certificate import Certificate
+
+CHANGES = [(served, asked) for served in VERDICTS for asked in VERDICTS if served != asked]
+"""The six ways in which a verdict can change."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Rescoring:
+    """What the asked version would have said.
+
+    Attributes:
+        topic: full name.
+        window: of event time.
+        certificate: of the asked version.
+        diff: beside the verdicts served.
+        hours: had it served all along; None if that was not asked for.
+    """
+
+    topic: str
+    window: Window
+    certificate: Certificate
+    diff: VerdictDiff
+    hours: Sequence[HourPair] | None
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON fields; see ``moderation rescore``."""
+        certificate, diff = self.certificate, self.diff
+        return {
+            "topic": self.topic,
+            "start": moment(self.window.start_us),
+            "end": moment(self.window.end_us),
+            "model_name": certificate.model_name,
+            "version": certificate.version,
+            "model_digest": certificate.model_digest,
+            "policy_version": certificate.policy_version,
+            "kernel_version": certificate.kernel_version,
+            "total": diff.total.fields(),
+            "communities": [{"community": name, **counts.fields()} for name, counts in diff.communities.items()],
+            "served_by": dict(diff.served_by),
+            "most_different": [comment.fields() for comment in diff.most_different],
+            "as_if": None if self.hours is None else as_if_fields(self.hours),
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the fields and over which row has which scores and verdicts, hexadecimal."""
+        text = json.dumps([self.fields(), self.diff.fingerprint], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_if_fields(hours: Sequence[HourPair]) -> dict[str, Any]:
+    """Hours as JSON fields, and their sums by community."""
+    sums = by_community(hours)
+    return {
+        "communities": [
+            {"community": name, "as_if": as_if.fields(), "served": served.fields()}
+            for name, (as_if, served) in sums.items()
+        ],
+        "hours": [pair.fields() for pair in hours],
+    }
+
+
+def moment(time_us: int) -> str:
+    """A time as ISO 8601, UTC; fractions only where there are some."""
+    return (_EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
+
+
+def verdict_rows(communities: Mapping[str, VerdictCounts]) -> Iterator[tuple[str, ...]]:
+    """Lines of the table of verdicts: the heading, each community, all of them."""
+    changes = (f"{served} → {asked}" for served, asked in CHANGES)
+    yield ("community", "comments", "changed", "mean score shift", *changes, "not in ledger", "not in lake")
+    for name, counts in communities.items():
+        share = "" if counts.changed_share is None else f" ({100 * counts.changed_share:.1f} %)"
+        shift = "–" if counts.mean_score_shift_ppm is None else f"{counts.mean_score_shift_ppm:+,.0f} ppm"
+        yield (
+            *(name, f"{counts.comments:,}", f"{counts.changed:,}{share}", shift),
+            *(f"{counts.transitions.get(change, 0):,}" for change in CHANGES),
+            *(f"{counts.not_in_ledger:,}", f"{counts.not_in_lake:,}"),
+        )
+
+
+def as_if_rows(sums: Mapping[str, tuple[Sums, Sums]]) -> Iterator[tuple[str, ...]]:
+    """Lines of the table of hours: the heading, each community."""
+    yield ("community", "comments: served", "as if", "reviews: served", "as if", "removals: served", "as if")
+    for name, (as_if, served) in sums.items():
+        pairs = ("comments", "reviews", "removals")
+        yield (name, *(f"{getattr(side, pair):,}" for pair in pairs for side in (served, as_if)))
+
+
+def markdown(rescoring: Rescoring) -> str:
+    """A summary for people; comments are named, never quoted."""
+    window = f"{moment(rescoring.window.start_us)} to {moment(rescoring.window.end_us)}"
+    certificate, total = rescoring.certificate, rescoring.diff.total
+    named = {**rescoring.diff.communities, "**all**": total}
+    lines = [
+        f"# {certificate.model_name} version {certificate.version} beside what was served",
+        f"Comments of {rescoring.topic} written from {window}, policy {certificate.policy_version}. Served by: "
+        + (", ".join(f"version {name} ({count:,})" for name, count in rescoring.diff.served_by.items()) or "none")
+        + ".",
+        "## Verdicts",
+        *_table(verdict_rows(named)),
+    ]
+    if rescoring.hours is not None:
+        provisional = sum(pair.served is not None and pair.served.state != "final" for pair in rescoring.hours)
+        lines += [
+            "## As if it had served all along",
+            f"{len(rescoring.hours):,} hours, of which {provisional:,} are provisional on the side that is served.",
+            *_table(as_if_rows(by_community(rescoring.hours))),
+        ]
+    lines += ["## Most different comments", *_table(_most_rows(rescoring.diff))]
+    return "\n".join(lines) + "\n"
+
+
+def _most_rows(diff: VerdictDiff) -> Iterator[tuple[str, ...]]:
+    yield ("comment", "community", "place", "served: score", "verdict", "by version", "now: score", "verdict", "shift")
+    for each in diff.most_different:
+        yield (
+            *(each.comment_id, each.community, f"{each.partition}:{each.offset}"),
+            *(f"{each.served_score_ppm:,}", each.served_verdict, each.served_model_version),
+            *(f"{each.score_ppm:,}", each.verdict, f"{each.score_shift_ppm:+,}"),
+        )
+
+
+def _table(rows: Iterator[tuple[str, ...]]) -> list[str]:
+    cells = [[_plain(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
+    rule = " | ".join("-" * max(width, 3) for width in widths)
+    return ["", *(f"| {line} |" for line in (lines[0], rule, *lines[1:])), ""]
+
+
+def _plain(text: str) -> str:
+    """Names come from outside: none of them may end a line or a cell, or be markup."""
+    kept = "".join(letter if letter.isprintable() else "�" for letter in text)
+    return kept.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")

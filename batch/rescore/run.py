@@ -1,0 +1,126 @@
+"""A window of comments, scored by another version and held against what was served. Nothing that serves is touched."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from batch.reconcile.engines import opened_duckdb
+from batch.reconcile.rescoring import rescore, tasks_of
+from batch.rescore.hours import HourPair, Place, ServedHour, Sums, as_if_hours, paired, require_hours, write_hours
+from batch.rescore.keeping import Artifacts, keep
+from batch.rescore.report import Rescoring
+from batch.rescore.verdicts import compare_verdicts
+from batch.windows import Window
+from moderation.adapters.certificate import Certificate
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.sql.snapshot import pinned
+from moderation.adapters.sql.windows import windows_between
+from moderation.adapters.topics import COMMENTS
+from moderation.bootstrap import registry
+from moderation.errors import ModelRefused
+from moderation.settings import Settings, required
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RescoreReport:
+    """What was found, and where it is kept."""
+
+    rescoring: Rescoring
+    artifacts: Artifacts
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON fields; see ``moderation rescore``."""
+        return {**self.rescoring.fields(), "artifacts": self.artifacts.fields()}
+
+
+def certified_version(settings: Settings, asked: str) -> Certificate:
+    """The certificate of a version, verified; its files are verified when it is opened.
+
+    Args:
+        settings: where the registry is.
+        asked: the version's number, or an alias.
+
+    Raises:
+        ModelRefused: there is no such version, no version has the alias, or it is not certified.
+        RegistryUnavailable: the registry does not answer.
+        ConfigurationError: the key of certificates is not set, or MLflow does not accept the name.
+    """
+    found = registry(settings)
+    if asked.isdecimal():
+        return found.certificate(asked)
+    version = found.resolve(asked)
+    if version is None:
+        raise ModelRefused(
+            f"alias {asked} of {settings.model_name}",
+            "no version has it",
+            "Give it to a certified version, or ask for a version by its number.",
+        )
+    return found.certificate(version.version)
+
+
+def rescore_comments(
+    settings: Settings, window: Window, asked: str, *, as_if: bool = False, say: Say = lambda line: None
+) -> RescoreReport:
+    """What a version would have said of a window's comments, beside what was served. Safe to repeat and to kill.
+
+    Nothing is written but files beside the lake: no topic, no table, no alias.
+
+    Args:
+        settings: where the database, the lake and the registry are.
+        window: of event time.
+        asked: a certified version's number, or an alias.
+        as_if: also the tumbling hours as the batch would have them had the version served all along.
+        say: told what happens.
+
+    Raises:
+        ModelRefused: the version does not exist, is not certified, or does not verify.
+        RegistryUnavailable: the registry does not answer.
+        LakeDamaged: a file that is needed is gone or not what was written.
+        ConfigurationError: a server is not there, or hours are asked for of a window that cuts one.
+        LedgerUnsafe: the database does not have the ledger's tables as they are today.
+    """
+    if as_if:
+        require_hours(window)
+    certificate = certified_version(settings, asked)
+    say(f"{asked} is version {certificate.version} of {certificate.model_name}")
+    url = required(settings.database_url, "database_url")
+    topic = settings.topic_prefix + COMMENTS.name
+    settings.state_folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="rescore-", dir=settings.state_folder) as scratch:
+        folder = Path(scratch)
+        say("pinning the cut")
+        with pinned(url, topic, (window.start_us, window.end_us), folder) as snapshot:
+            # As if no version had ever served: then the one that is resolved scores everything.
+            tasks = tasks_of(replace(snapshot, served={}), lambda: certificate.version)
+            rescore(tasks, settings, folder / "recomputed", say)
+        say("comparing verdicts")
+        tables = {"verdicts": folder / "verdicts.parquet"}
+        hours: list[HourPair] | None = None
+        with opened_duckdb(folder) as duck:
+            for name in ("recomputed", "ledger"):
+                duck.read_parquet(f"{folder / name}/*.parquet", hive_partitioning=False).create_view(name)
+            diff = compare_verdicts(duck, tables["verdicts"])
+            if as_if:
+                say("comparing hours")
+                hours = paired(as_if_hours(duck), _served_hours(url, topic, window))
+                tables["hours"] = folder / "hours.parquet"
+                write_hours(hours, tables["hours"])
+        rescoring = Rescoring(topic, window, certificate, diff, hours)
+        say("keeping the results")
+        return RescoreReport(rescoring, keep(LakeStore(settings.lake_url), rescoring, tables))
+
+
+def _served_hours(url: str, topic: str, window: Window) -> dict[Place, ServedHour]:
+    names = ("comments", "reviews", "removals", "score_sum", "late")
+    return {
+        (row["topic_id"], row["community"], row["start_us"]): ServedHour(
+            Sums(*(row[name] for name in names)), row["state"], row["revision"]
+        )
+        for row in windows_between(url, topic, window.start_us, window.end_us)
+    }
