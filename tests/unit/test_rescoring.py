@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from batch.reconcile.rescoring import tasks_of
 from moderation.adapters.lake.cutting import Limits
 from moderation.adapters.model_store import open_model, save_model
 from moderation.adapters.source_log import LogRecord
@@ -121,6 +123,22 @@ def test_each_record_is_scored_by_the_version_that_served_its_offset(lake: LakeO
         assert (row["policy_version"], row["kernel_version"]) == (model.policy.policy_version, KERNEL_VERSION)
     assert {row["verdict"] for row in rows} == {0, 1, 2}
     assert sorted(lake.opened) == ["1", "2"], "a model stays open from one file to the next"
+
+
+def test_one_version_can_score_any_window_and_late_is_what_it_is_by_days(lake: LakeOfATest) -> None:
+    for source in SOURCES:
+        lake.archive(wandering(Random(7 + source.partition), 90), source)
+    start_us, end_us = DAY_US - 90 * MINUTE_US, DAY_US + 5 * HOUR_US + 1
+    snapshot = replace(lake.snapshot(), start_us=start_us, end_us=end_us, served={})
+    rows = lake.rows(tasks=tasks_of(snapshot, lambda: "2"))
+    assert {row["model_version"] for row in rows} == {"2"}
+    assert {row["is_late"] for row in rows} == {False, True}
+    names = ("part", "pos", "event_us", "record_id", "is_late")
+    by_days = [row for day in (DAY_BEFORE, DAY) for row in lake.rows(day) if start_us <= row["event_us"] < end_us]
+    assert sorted(tuple(row[name] for name in names) for row in rows) == sorted(
+        tuple(row[name] for name in names) for row in by_days
+    )
+    assert {row["event_us"] < DAY_US for row in rows} == {False, True}
 
 
 def test_a_partition_that_nothing_served_is_scored_by_what_serves_another_or_is_in_production(
