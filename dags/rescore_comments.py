@@ -45,7 +45,7 @@ def _failing(*errors: str) -> ExceptionRetryPolicy:
     is_paused_upon_creation=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=10),
-    tags=["batch", "models"],
+    tags=["batch", "model"],
     doc_md=__doc__,
     params={
         "day": Param(None, type=["null", "string"], format="date", description="A UTC day of event time; or:"),

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import subprocess
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ from typer.testing import CliRunner
 from batch.rescore.run import RescoreReport, rescore_comments
 from batch.windows import resolve_window
 from cli.main import app
-from local.environment import inherited_environment
 from local.stack import StackInfo
 from local.worker import settings_environment
 from moderation.adapters.topics import ensure_topics
@@ -29,7 +25,7 @@ from moderation.contracts import Comment, parse_record
 from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavailable
 from moderation.policy import parse_goal
 from moderation.settings import Settings
-from tests.conftest import ROOT
+from tests.integration.dag_runs import DagRuns
 from tests.integration.reconciling import DAY, DayUnderTest, comments
 from tests.integration.unchanged import world
 from tests.integration.workers import Record, base_settings, speed_layer
@@ -37,7 +33,6 @@ from tests.integration.workers import Record, base_settings, speed_layer
 NAME = "rescore-tests"
 HOUR_US = 3_600_000_000
 A_DAY = resolve_window({"day": DAY.isoformat()})
-_AIRFLOW_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -259,60 +254,24 @@ def test_the_command_prints_its_contract_and_takes_the_challenger_by_default(
     assert Path(found["artifacts"]["markdown"]).is_relative_to(day.settings.lake_url)
 
 
-@pytest.mark.long
 def test_the_dag_tells_what_the_function_tells_and_changes_nothing(
-    day: DayUnderTest, versions: Versions, tmp_path: Path
+    day: DayUnderTest, versions: Versions, dag_runs: DagRuns
 ) -> None:
-    """`dag.test()` in a process of its own, against the stack's servers, with metadata that is thrown away."""
     a_final_day(day)
     day.layer.stop()
-    environment = {
-        **inherited_environment(),
-        **settings_environment(day.settings),
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-    }
-    run_airflow(environment, "db", "migrate")
     before = world(day.settings)
     window = {"start": "2023-11-15T00:00:00Z", "end": "2023-11-15T03:00:00+00:00"}
-    log = run_airflow(environment, "dags", "test", "rescore_comments", "--conf", json.dumps({**window, "as_if": True}))
+    run = dag_runs.run("rescore_comments", day.settings, {**window, "as_if": True})
+    assert run.tasks == {"choose": "success", "rescore": "success"}
     assert before.differences(world(day.settings)) == []
-    assert "| community" in log
-    assert "idiot" not in log
-    with sqlite3.connect(tmp_path / "airflow" / "airflow.db") as metadata:
-        (value,) = metadata.execute(
-            "SELECT value FROM xcom WHERE task_id = 'rescore' AND key = 'return_value'"
-        ).fetchone()
-    returned = json.loads(value)
     expected = rescore_comments(day.settings, resolve_window(window), versions.challenger, as_if=True).fields()
     del expected["as_if"]["hours"]
-    assert returned == json.loads(json.dumps(expected))
-    assert returned["total"]["changed"] > 100
+    assert run.returned["rescore"] == json.loads(json.dumps(expected))
+    assert expected["total"]["changed"] > 100
+    assert "allow → remove" in run.output
+    assert expected["most_different"][0]["comment_id"] in run.output
+    assert "idiot" not in run.output
 
-    refused = run_airflow(
-        environment,
-        "dags",
-        "test",
-        "rescore_comments",
-        "--conf",
-        json.dumps({"day": DAY.isoformat(), "version": versions.uncertified}),
-        ends_well=False,
-    )
-    assert f"ModelRefused: {NAME} version {versions.uncertified}" in refused
-
-
-def run_airflow(environment: Mapping[str, str], *arguments: str, ends_well: bool = True) -> str:
-    """What Airflow's command printed."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "airflow", *arguments],
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        timeout=_AIRFLOW_SECONDS,
-        check=False,
-    )
-    log = done.stdout + done.stderr
-    assert (done.returncode == 0) == ends_well, log[-3_000:]
-    return log
+    refused = dag_runs.run("rescore_comments", day.settings, {"day": "2023-11-15", "version": versions.uncertified})
+    assert (refused.state, refused.tasks) == ("failed", {"choose": "failed", "rescore": "upstream_failed"})
+    assert f"{NAME} version {versions.uncertified}" in refused.output
