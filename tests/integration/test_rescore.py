@@ -254,6 +254,7 @@ def test_the_command_prints_its_contract_and_takes_the_challenger_by_default(
     assert Path(found["artifacts"]["markdown"]).is_relative_to(day.settings.lake_url)
 
 
+@pytest.mark.long
 def test_the_dag_tells_what_the_function_tells_and_changes_nothing(
     day: DayUnderTest, versions: Versions, dag_runs: DagRuns
 ) -> None:
