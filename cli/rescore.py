@@ -65,7 +65,7 @@ def show(report: RescoreReport) -> None:
     found = report.rescoring
     version = f"version {found.certificate.version}"
     named = {**found.diff.communities, "all": found.diff.total}
-    console.print(_table(verdict_rows(named), f"Verdicts of {version} beside those served"))
+    console.print(_table(verdict_rows(named, between="\n"), f"Verdicts of {version} beside those served"))
     if found.hours is not None:
         console.print(_table(as_if_rows(by_community(found.hours)), f"As if {version} had served all along"))
     console.print(f"summary, most different comments and rows: {escape(report.artifacts.markdown)}", highlight=False)

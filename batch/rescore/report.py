@@ -81,16 +81,19 @@ def moment(time_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
 
 
-def verdict_rows(communities: Mapping[str, VerdictCounts]) -> Iterator[tuple[str, ...]]:
-    """Lines of the table of verdicts: the heading, each community, all of them."""
-    changes = (f"{served} → {asked}" for served, asked in CHANGES)
-    yield ("community", "comments", "changed", "mean score shift", *changes, "not in ledger", "not in lake")
+def verdict_rows(communities: Mapping[str, VerdictCounts], between: str = ", ") -> Iterator[tuple[str, ...]]:
+    """Lines of the table of verdicts: the heading, each community; ``between`` stands between two kinds of change."""
+    yield ("community", "comments", "changed", "mean shift", "changes", "not in ledger", "not in lake")
     for name, counts in communities.items():
         share = "" if counts.changed_share is None else f" ({100 * counts.changed_share:.1f} %)"
         shift = "–" if counts.mean_score_shift_ppm is None else f"{counts.mean_score_shift_ppm:+,.0f} ppm"
+        changes = [
+            f"{served} → {asked}: {counts.transitions[served, asked]:,}"
+            for served, asked in CHANGES
+            if (served, asked) in counts.transitions
+        ]
         yield (
-            *(name, f"{counts.comments:,}", f"{counts.changed:,}{share}", shift),
-            *(f"{counts.transitions.get(change, 0):,}" for change in CHANGES),
+            *(name, f"{counts.comments:,}", f"{counts.changed:,}{share}", shift, between.join(changes)),
             *(f"{counts.not_in_ledger:,}", f"{counts.not_in_lake:,}"),
         )
 
@@ -110,17 +113,17 @@ def markdown(rescoring: Rescoring) -> str:
     named = {**rescoring.diff.communities, "**all**": total}
     lines = [
         f"# {certificate.model_name} version {certificate.version} beside what was served",
-        f"Comments of {rescoring.topic} written from {window}, policy {certificate.policy_version}. Served by: "
+        f"Comments of topic {rescoring.topic} written from {window}, policy {certificate.policy_version}. Served by: "
         + (", ".join(f"version {name} ({count:,})" for name, count in rescoring.diff.served_by.items()) or "none")
         + ".",
         "## Verdicts",
         *_table(verdict_rows(named)),
     ]
     if rescoring.hours is not None:
-        provisional = sum(pair.served is not None and pair.served.state != "final" for pair in rescoring.hours)
+        final = sum(pair.served is not None and pair.served.state == "final" for pair in rescoring.hours)
         lines += [
             "## As if it had served all along",
-            f"{len(rescoring.hours):,} hours, of which {provisional:,} are provisional on the side that is served.",
+            f"{len(rescoring.hours):,} hours of a community; what is served is final for {final:,} of them.",
             *_table(as_if_rows(by_community(rescoring.hours))),
         ]
     lines += ["## Most different comments", *_table(_most_rows(rescoring.diff))]
@@ -128,12 +131,12 @@ def markdown(rescoring: Rescoring) -> str:
 
 
 def _most_rows(diff: VerdictDiff) -> Iterator[tuple[str, ...]]:
-    yield ("comment", "community", "place", "served: score", "verdict", "by version", "now: score", "verdict", "shift")
+    yield ("comment", "community", "place", "score: served", "asked", "shift", "verdict: served", "asked", "served by")
     for each in diff.most_different:
         yield (
             *(each.comment_id, each.community, f"{each.partition}:{each.offset}"),
-            *(f"{each.served_score_ppm:,}", each.served_verdict, each.served_model_version),
-            *(f"{each.score_ppm:,}", each.verdict, f"{each.score_shift_ppm:+,}"),
+            *(f"{each.served_score_ppm:,}", f"{each.score_ppm:,}", f"{each.score_shift_ppm:+,}"),
+            *(each.served_verdict, each.verdict, each.served_model_version),
         )
 
 
