@@ -34,7 +34,7 @@ from batch.retrain.form import FORM
 
 STEPS = "batch.retrain.steps"
 TOPIC = MessageQueueTrigger(scheme="kafka", topics=["retrain-requests"], apply_function=f"{STEPS}.accept")
-FOR_GOOD = ("TrainingError", "GoalUnmet", "ConfigurationError", "LakeDamaged", "ModelRefused")
+FOR_GOOD = ("TrainingError", "GoalUnmet", "ConfigurationError", "LakeDamaged", "ModelRefused", "LedgerUnsafe")
 RULES = [sdk.RetryRule(f"moderation.errors.{name}", sdk.RetryAction.FAIL) for name in FOR_GOOD]
 
 

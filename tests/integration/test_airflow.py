@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import psycopg
@@ -37,7 +37,7 @@ from tests.integration.marked import marked
 
 pytestmark = pytest.mark.long
 T = TypeVar("T")
-DAG_IDS = {"archive_topics", "reconcile_windows", "rescore_comments", "busy", "probe"}
+DAG_IDS = {"archive_topics", "reconcile_windows", "rescore_comments", "retrain_model", "busy", "probe"}
 PARTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
 PROBE = '''
 """Tells what tasks find, and keeps one busy."""
@@ -246,7 +246,7 @@ def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
     assert api.returned("archive_topics", run, "archive_comments")["rows"] == 0
     assert archived(stack_with_airflow) == {"comments": 5, "actions": 2}
     assets = {asset["name"] for asset in api.get("assets")["assets"]}
-    assert assets == {"moderation-lake-comments", "moderation-lake-actions"}
+    assert assets == {"moderation-lake-comments", "moderation-lake-actions", "moderation-drift", "retrain-requests"}
 
 
 def test_reconcile_windows_keeps_what_it_finds_and_fails_on_a_defect_without_trying_again(
@@ -289,6 +289,39 @@ def test_reconcile_windows_keeps_what_it_finds_and_fails_on_a_defect_without_try
         ).fetchall()
     assert [row[:3] for row in kept] == [(1, "provisional", 0), (2, "final", 3)]
     assert run.replace(":", "%3A").replace("+", "%2B") in kept[1][3]
+
+
+def retrainings(api: AirflowApi) -> list[dict[str, Any]]:
+    return list(api.get("dags/retrain_model/dagRuns?order_by=run_after")["dag_runs"])
+
+
+@pytest.mark.parametrize("asked_by", ["a message", "drift"])
+def test_a_message_and_drift_start_a_retraining(
+    layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, asked_by: str
+) -> None:
+    engine = sqlalchemy.create_engine(stack_with_airflow.postgres_url)
+    migrate(engine)
+    engine.dispose()
+    wait_until(lambda: api.knows("retrain_model"), seconds=60, description="the DAG retrain_model")
+    before = len(retrainings(api))
+    if asked_by == "a message":
+        request = {"seed": 7, "days": 1, "end": "2020-01-01", "reason": "slurs of the week"}
+        producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
+        producer.produce("retrain-requests", b"passed over: no JSON object")
+        producer.produce("retrain-requests", json.dumps(request))
+        assert producer.flush(30) == 0
+    else:
+        drift = next(asset for asset in api.get("assets")["assets"] if asset["name"] == "moderation-drift")
+        event = {"asset_id": drift["id"], "extra": {"reason": "words drifted"}}
+        assert api.ask("POST", "/api/v2/assets/events", event)[0] == 200
+    wait_until(lambda: len(retrainings(api)) == before + 1, seconds=120, description="a run of retrain_model")
+    run = retrainings(api)[-1]["dag_run_id"]
+    assert api.wait_for_end("retrain_model", run, seconds=300) == "failed", "the lake has nothing to train on"
+    tasks = api.get(f"dags/retrain_model/dagRuns/{run}/taskInstances")["task_instances"]
+    ends = {task["task_id"]: (task["state"], task["try_number"]) for task in tasks}
+    assert ends == {"retrain": ("failed", 1), "gate": ("upstream_failed", 0)}, "what needs a person is not retried"
+    log = "".join(path.read_text() for path in layout.airflow.rglob("*.log") if run in str(path))
+    assert "no labelled comment of the window" in log
 
 
 def archived(stack: StackInfo) -> dict[str, int]:
