@@ -25,6 +25,7 @@ from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, train_to_folder
 from moderation.contracts import Comment
 from moderation.policy import parse_goal
+from tests.integration.dag_runs import DagRuns
 from tests.integration.filled import FilledDay, filled_day
 from tests.integration.lakes import LakeUnderTest
 from tests.integration.workers import SpeedLayerUnderTest, base_settings, speed_layer
@@ -128,3 +129,9 @@ def commanded(layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch) -> Sp
     for key, value in settings_environment(layer.settings).items():
         monkeypatch.setenv(key, value)
     return layer
+
+
+@pytest.fixture(scope="session")
+def dag_runs(stack: StackInfo) -> DagRuns:
+    """Runs the project's DAGs on the stack, in processes of their own."""
+    return DagRuns(stack)
