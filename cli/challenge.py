@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from cli.connection import connected_settings
@@ -58,6 +59,6 @@ def _tell(figures: dict[str, Any]) -> None:
             f"{group['production'][each]:,.1f} → {group['challenger'][each]:,.1f}"
             for each in ("reviews_per_day", "removals_per_day")
         )
-        table.add_row(name, f"{group['comments']:,}", percent(Estimate(**group["disagreement"])), *daily)
+        table.add_row(escape(name), f"{group['comments']:,}", percent(Estimate(**group["disagreement"])), *daily)
     console.print(table)
     console.print(figures["url"], highlight=False, soft_wrap=True)

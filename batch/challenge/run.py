@@ -179,8 +179,8 @@ def _keep(known: Registry, fields: Mapping[str, Any], picture: bytes, tags: Mapp
         **{f"{who}_{name}": overall[who][name] for who in ("challenger", "production") for name in overall[who]},
     }
     files = {
-        COMPARISON_JSON: (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode(errors="replace"),
-        COMPARISON_PAGE: render(fields, most_different=len(fields["most_different"])).encode(errors="replace"),
+        COMPARISON_JSON: (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode(),
+        COMPARISON_PAGE: render(fields, most_different=len(fields["most_different"])).encode(),
         COMPARISON_PICTURE: picture,
     }
     name = f"challenger {tags['challenger']} beside production {tags['production']}"
