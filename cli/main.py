@@ -10,6 +10,7 @@ import typer
 from cli.accept_gap import accept_gap
 from cli.archive import archive
 from cli.bench import bench
+from cli.challenge import challenge
 from cli.chaos import chaos
 from cli.dead_letters import dead_letters
 from cli.demo import demo
@@ -17,6 +18,7 @@ from cli.generate import generate
 from cli.lake import lake
 from cli.output import progress
 from cli.preview import preview
+from cli.promote import promote, rollback
 from cli.reconcile import reconcile
 from cli.rescore import rescore
 from cli.retrain import retrain
@@ -45,6 +47,9 @@ app.command("train")(train)
 app.command("retrain")(retrain)
 app.command("score")(score)
 app.command("explain")(explain_text)
+app.command("challenge")(challenge)
+app.command("promote")(promote)
+app.command("rollback")(rollback)
 app.command("archive")(archive)
 app.command("reconcile")(reconcile)
 app.command("rescore")(rescore)

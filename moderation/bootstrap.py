@@ -94,12 +94,27 @@ def production_model(settings: Settings) -> ProductionModel:
         return None if version is None else version.version
 
     def open_version(number: str) -> OpenModel:
-        return found.open_certified(found.version(number), lexicon, settings.model_max_bytes, cache)
+        return found.open_certified(found.version(number), lexicon, settings.model_max_bytes, cache, to_serve=True)
 
     def open_last_good() -> tuple[str, OpenModel] | None:
         return found.open_last_good(lexicon, settings.model_max_bytes, cache)
 
     return ProductionModel(resolve, open_version, open_last_good)
+
+
+def version_opener(settings: Settings) -> Callable[[str], OpenModel]:
+    """What opens certified versions by number, all with one lexicon, to look at what they would say.
+
+    What a worker on this machine starts with while the registry is away stays what it is. Errors are those of
+    ``Registry.open_certified``.
+
+    Raises:
+        ConfigurationError: see :func:`registry`.
+    """
+    found = registry(settings)
+    lexicon = new_lexicon(settings)
+    cache = settings.state_folder / "models"
+    return lambda number: found.open_certified(found.version(number), lexicon, settings.model_max_bytes, cache)
 
 
 def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:

@@ -11,6 +11,7 @@
     ├── StackError                 stop: a part of the local stack does not start, or does not end
     ├── LedgerUnsafe               stop: the database could lose what it acknowledged, or is not migrated
     ├── SourceRefused              stop: the topic is not the one the ledger accounts for, or has lost records
+    ├── OutdatedApproval           stop: what a person approved is not what would happen by now; ask again
     ├── LakeDamaged                stop: a file of the lake is missing or altered, or offsets are in no file
     ├── TooManyDeadLetters         stop: the producer is broken, or speaks another language; nothing was dropped
     ├── FenceLost                  leave the process: another worker owns the partition now
@@ -85,6 +86,10 @@ class ModelRefused(ModerationError):
 
 class RegistryUnavailable(ModerationError):
     """The registry cannot be reached, or does not do what it is asked. Keep what is open; ask again."""
+
+
+class OutdatedApproval(ModerationError):
+    """What a person was shown and approved is not what would happen now: aliases or files have changed since."""
 
 
 class StackError(ModerationError):

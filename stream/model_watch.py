@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from moderation.errors import ModelRefused, RegistryUnavailable
@@ -30,6 +31,8 @@ class ModelWatch:
         poll_seconds: how often ``resolve`` is asked.
         open_last_good: the model served last on this machine, verified; None if there is none.
         before_swap: called when a version is opened and about to serve; for chaos.
+        again_seconds: how long after its refusal a version the alias still names is opened anew: a person may have
+            certified it, or let it serve by override.
     """
 
     def __init__(
@@ -39,12 +42,15 @@ class ModelWatch:
         poll_seconds: float,
         open_last_good: OpenLastGood = _none,
         before_swap: Callable[[], None] = _none,
+        again_seconds: float = 60.0,
     ) -> None:
         self._resolve = resolve
         self._open = open_version
         self._poll_seconds = poll_seconds
         self._open_last_good = open_last_good
         self._before_swap = before_swap
+        self._again_seconds = again_seconds
+        self._again_at = 0.0
         self._model: ServingModel | None = None
         self._refused: str | None = None
         self._refusal: ModelRefused | None = None
@@ -104,7 +110,7 @@ class ModelWatch:
         try:
             version = self._resolve()
             self._away = False
-            if version is None or version == self._refused:
+            if version is None or (version == self._refused and time.monotonic() < self._again_at):
                 return
             if self._model is not None and self._model.model_version == version:
                 self._refused = None
@@ -118,6 +124,7 @@ class ModelWatch:
             self._away = True
         except ModelRefused as error:
             self._refused, self._refusal = version, error
+            self._again_at = time.monotonic() + self._again_seconds
             metrics.MODEL_REFUSALS.labels(version or "").inc()
             _log.error("refused version %s; the old model serves on, if there is one: %s", version, error)
 

@@ -21,7 +21,7 @@ from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.model_store import OpenModel
 from moderation.adapters.sql.snapshot import Served, Snapshot
-from moderation.bootstrap import production_model
+from moderation.bootstrap import version_opener
 from moderation.contracts import MAX_FUTURE_US, Comment, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
 from moderation.panes import late_flags
@@ -164,7 +164,7 @@ def rescore(tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, p
 def _results(tasks: Sequence[Task], settings: Settings, folder: Path, processes: int) -> Iterator[tuple[Task, int]]:
     outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
     if processes == 1:
-        rescorer = Rescorer(LakeStore(settings.lake_url), _open_version(settings))
+        rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
         for task, output in zip(tasks, outputs, strict=True):
             yield task, rescorer.run(task, output)
         return
@@ -178,21 +178,12 @@ def _results(tasks: Sequence[Task], settings: Settings, folder: Path, processes:
             pool.shutdown(cancel_futures=True)
 
 
-def _open_version(settings: Settings) -> OpenVersion:
-    """Opens certified versions, with a cache of the batch's own.
-
-    What was opened last in the worker's cache is what a worker starts with while the registry is away.
-    """
-    own = settings.model_copy(update={"state_folder": settings.state_folder / "batch"})
-    return production_model(own).open_version
-
-
 _rescorer: Rescorer | None = None
 
 
 def _begin(settings: Settings) -> None:
     global _rescorer
-    _rescorer = Rescorer(LakeStore(settings.lake_url), _open_version(settings))
+    _rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
 
 
 def _work(task: Task, output: Path) -> int:

@@ -25,9 +25,11 @@ from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, train_to_folder
 from moderation.contracts import Comment
 from moderation.policy import parse_goal
+from moderation.scoring import ModerationPipeline
 from tests.integration.dag_runs import DagRuns
 from tests.integration.filled import FilledDay, filled_day
 from tests.integration.lakes import LakeUnderTest
+from tests.integration.model_life import Templates
 from tests.integration.workers import SpeedLayerUnderTest, base_settings, speed_layer
 
 
@@ -95,6 +97,12 @@ def model(
     train_to_folder(labelled, folder, goals, settings, folds=3)
     assert register(folder, settings, "for tests") == ("1", True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def templates(stack: StackInfo, pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    """Models that versions are made of without another upload."""
+    return Templates(base_settings(stack, ""), tmp_path_factory.mktemp("templates"), pipeline)
 
 
 @pytest.fixture

@@ -89,6 +89,20 @@ def test_a_refused_version_leaves_the_old_one_serving_and_a_later_one_is_taken(
     wait_until(lambda: serves(watch, "3"), seconds=10, description="version 3 serves")
 
 
+def test_a_refused_version_is_looked_at_again_when_a_person_may_have_mended_it(registry: FakeRegistry) -> None:
+    registry.alias = "1"
+    watch = ModelWatch(registry.resolve, registry.open_version, poll_seconds=0.01, again_seconds=0.05)
+    watch.start()
+    registry.refused.add("2")
+    registry.alias = "2"
+    for _ in range(4):
+        assert registry.asked.acquire(timeout=10)
+    assert serves(watch, "1")
+    registry.refused.clear()
+    wait_until(lambda: serves(watch, "2"), seconds=10, description="version 2 serves after all")
+    watch.stop()
+
+
 def test_a_registry_that_goes_away_changes_nothing(registry: FakeRegistry, watch: ModelWatch) -> None:
     registry.alias = "1"
     watch.start()

@@ -88,6 +88,15 @@ class Lake:
         found = files(self.connection, topic=self._prefix + topic)
         return self._checked([file for file in found if file.may_hold(start_us, end_us)], check)
 
+    def newest_event_us(self, topic: str) -> int | None:
+        """The largest event time (of actions: action time) that the lake holds of a topic; None if it holds none.
+
+        Args:
+            topic: its name without a prefix.
+        """
+        times = (file.max_event_time_us for file in files(self.connection, topic=self._prefix + topic))
+        return max((time_us for time_us in times if time_us is not None), default=None)
+
     def urls(self, found: Sequence[LakeFile]) -> list[str]:
         """Where files lie, as ``spark.read.parquet(*urls)``, DuckDB and pandas take it."""
         return [self.store.url_of(file.path) for file in found]

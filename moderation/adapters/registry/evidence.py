@@ -35,6 +35,21 @@ class Finding:
     tags: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What a run logged.
+
+    Attributes:
+        params: what it was asked with.
+        metrics: the last value of each.
+        url: the page of the run in the MLflow UI.
+    """
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    url: str
+
+
 class Evidence:
     """Runs of one model's experiment that tell what was found. Errors are those of ``Registry``.
 
@@ -118,6 +133,16 @@ class Evidence:
             return None
         info, own = found[0].info, {k: v for k, v in found[0].data.tags.items() if k.startswith(PREFIX)}
         return Finding(info.run_id, info.start_time * 1_000, self._url(info.experiment_id, info.run_id), own)
+
+    def logged(self, run_id: str) -> Logged:
+        """Parameters and metrics of a run, also of one that trained a model.
+
+        Raises:
+            NotInRegistry: there is no such run.
+        """
+        with self._connection.asking(f"run {run_id}"):
+            run = self._connection.client.get_run(run_id)
+        return Logged(dict(run.data.params), dict(run.data.metrics), self._url(run.info.experiment_id, run_id))
 
     def read(self, run_id: str, path: str) -> bytes:
         """An artifact of a run.

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 PRODUCTION, PREVIOUS, CHALLENGER = "production", "previous", "challenger"
 """Aliases: which version serves, which one served before it, which one waits for a person's approval."""
 GATE_TAG, GATE_REASONS_TAG = PREFIX + "gate", PREFIX + "gate_reasons"
+PROMOTED_TAG = PREFIX + "promoted"
+"""Of the registered model: which version this project made ``production`` last. A person's hand moves only aliases."""
 OVERRIDE_TAG = PREFIX + "override"
 """A person's reason to let a version serve that nobody certified; without a reason it is no override."""
 _MOST_TAG_CHARACTERS = 5_000  # MLflow's column is no longer
@@ -160,6 +162,8 @@ class Registry:
         if self.resolve(alias) is not None:
             return False
         self._set_alias(alias, version.version)
+        if alias == PRODUCTION:
+            self._note_promoted(version)
         return True
 
     def give_alias(self, alias: str, version: ModelVersion) -> None:
@@ -186,31 +190,44 @@ class Registry:
             if serving is not None:  # first: a promotion that dies half-way can still be rolled back
                 self._set_alias(PREVIOUS, serving.version)
             self._set_alias(PRODUCTION, version.version)
+        self._note_promoted(version)
         if (challenger := self.resolve(CHALLENGER)) is not None and challenger.version == version.version:
             with self._connection.asking(f"alias {CHALLENGER}"):
                 self._connection.client.delete_registered_model_alias(self.model_name, CHALLENGER)
         return self.resolve(PREVIOUS)
 
     def roll_back(self) -> tuple[ModelVersion, ModelVersion | None]:
-        """Make ``previous`` serve again; what served becomes ``previous``, so that twice is as before.
+        """Make the version that served before serve again; what served becomes ``previous``: twice is as before.
 
         Returns:
             The version that serves now, and the one that did.
 
         Raises:
-            NotInRegistry: no version is ``previous``.
+            NotInRegistry: none served before, see :meth:`before`.
             ModelRefused: it is not certified any more.
         """
-        previous = self.resolve(PREVIOUS)
-        if previous is None:
+        back, serving = self.before(), self.resolve(PRODUCTION)
+        self.promote(back)
+        return back, serving
+
+    def before(self) -> ModelVersion:
+        """The version that served before the one that is ``production``.
+
+        It is ``previous``; but where a person moved ``production`` by hand, ``previous`` is older than that move, and
+        it is the one that this project made ``production`` last.
+
+        Raises:
+            NotInRegistry: there is none.
+        """
+        with self._connection.asking(self.model_name):
+            known = self._connection.client.get_registered_model(self.model_name)
+        serving, promoted = known.aliases.get(PRODUCTION), known.tags.get(PROMOTED_TAG)
+        found = promoted if promoted not in (None, serving) else known.aliases.get(PREVIOUS)
+        if found is None or found == serving:
             raise NotInRegistry(
-                f"alias {PREVIOUS} of {self.model_name}",
-                "no version has it",
-                "Promote a version by its number instead.",
+                f"alias {PREVIOUS} of {self.model_name}", "no version has it", "Promote a version by its number."
             )
-        serving = self.resolve(PRODUCTION)
-        self.promote(previous)
-        return previous, serving
+        return self.version(found)
 
     def note_gate(self, version: ModelVersion, reasons: Sequence[str]) -> None:
         """Say in the version's tags what the gate found: nothing against it, or these reasons."""
@@ -267,8 +284,10 @@ class Registry:
         source = self._source(version.version)
         return fetch_into(cache, self._connection, source, version.card_digest, str(version))
 
-    def open_certified(self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, cache: Path) -> OpenModel:
-        """Verify the certificate, then the files against it, then open them; kept as the last good version.
+    def open_certified(
+        self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, cache: Path, *, to_serve: bool = False
+    ) -> OpenModel:
+        """Verify the certificate, then the files against it, then open them.
 
         A version without any certificate opens if a person has set the tag ``moderation.override`` to a reason, which
         is logged. Its files are verified all the same, against the digests it was registered with.
@@ -278,6 +297,7 @@ class Registry:
             lexicon: the process's, to share.
             max_bytes: largest file that is read.
             cache: folder of downloaded models, see :meth:`fetch`.
+            to_serve: keep it as the version that :meth:`open_last_good` opens.
 
         Raises:
             ModelRefused: naming what does not verify. Nothing was opened unless its golden rows are what differs.
@@ -286,11 +306,12 @@ class Registry:
         source = self._source(version.version)
         folder = fetch_into(cache, self._connection, source, certificate.card_digest, str(version))
         opened = self._open(folder, certificate, lexicon, max_bytes)
-        last_good.keep(cache, certificate, self._key)
+        if to_serve:
+            last_good.keep(cache, certificate, self._key)
         return opened
 
     def open_last_good(self, lexicon: Lexicon, max_bytes: int, cache: Path) -> tuple[str, OpenModel] | None:
-        """Open the version that :meth:`open_certified` opened last, without asking the server.
+        """Open the version that :meth:`open_certified` opened last to serve, without asking the server.
 
         Args:
             lexicon: the process's, to share.
@@ -345,6 +366,10 @@ class Registry:
     def _set_alias(self, alias: str, number: str) -> None:
         with self._connection.asking(f"alias {alias}"):
             self._connection.client.set_registered_model_alias(self.model_name, alias, number)
+
+    def _note_promoted(self, version: ModelVersion) -> None:
+        with self._connection.asking(self.model_name):
+            self._connection.client.set_registered_model_tag(self.model_name, PROMOTED_TAG, version.version)
 
     def _find(self, number: str) -> MlflowVersion:
         with self._connection.asking(f"{self.model_name} version {number}"):

@@ -1,0 +1,64 @@
+"""A comparison as a picture: where the scores of both models lie, and how far apart they are."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from batch.challenge.comparison import Scored
+from moderation.policy.policy import NEVER_PPM
+
+_BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9720b", "#8a8f98"
+_PPM = 1_000_000
+
+
+def draw(challenger: Scored, production: Scored) -> bytes:
+    """Both scores of every comment with both models' thresholds, and the distribution of their difference, as PNG."""
+    figure = Figure(figsize=(11, 5), dpi=110, layout="constrained")
+    both, apart = figure.subplots(1, 2)
+    _both(both, challenger, production)
+    _apart(apart, challenger, production)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    return content.getvalue()
+
+
+def _both(axes: Axes, challenger: Scored, production: Scored) -> None:
+    axes.hexbin(
+        production.scores_ppm / _PPM,
+        challenger.scores_ppm / _PPM,
+        gridsize=50,
+        extent=(0, 1, 0, 1),
+        bins="log",
+        mincnt=1,
+        cmap="Blues",
+    )
+    axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":")
+    for ppm, style in ((production.policy.review_ppm, "--"), (production.policy.remove_ppm, "-")):
+        if ppm < NEVER_PPM:
+            axes.axvline(ppm / _PPM, color=_ORANGE, linestyle=style, linewidth=1)
+    for ppm, style in ((challenger.policy.review_ppm, "--"), (challenger.policy.remove_ppm, "-")):
+        if ppm < NEVER_PPM:
+            axes.axhline(ppm / _PPM, color=_ORANGE, linestyle=style, linewidth=1)
+    axes.set(
+        title="Scores of the same comments (lines: review from, remove from)",
+        xlabel=f"production, version {production.version}",
+        ylabel=f"challenger, version {challenger.version}",
+        xlim=(0, 1),
+        ylim=(0, 1),
+    )
+
+
+def _apart(axes: Axes, challenger: Scored, production: Scored) -> None:
+    axes.hist((challenger.scores_ppm - production.scores_ppm) / _PPM, bins=np.linspace(-1, 1, 81).tolist(), color=_BLUE)
+    axes.axvline(0, color=_GREY, linestyle=":")
+    axes.set(
+        title="How far apart they are",
+        xlabel="challenger's score less production's",
+        ylabel="comments",
+        yscale="symlog",
+        ylim=(0, None),
+    )

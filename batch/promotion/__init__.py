@@ -1,0 +1,1 @@
+"""Which version serves: what a person is shown, promotion, rollback."""
