@@ -12,6 +12,7 @@ from cli.archive import archive
 from cli.bench import bench
 from cli.challenge import challenge
 from cli.chaos import chaos
+from cli.compare import compare
 from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.generate import generate
@@ -45,6 +46,7 @@ app.command("chaos")(chaos)
 app.command("generate")(generate)
 app.command("train")(train)
 app.command("retrain")(retrain)
+app.command("compare")(compare)
 app.command("score")(score)
 app.command("explain")(explain_text)
 app.command("challenge")(challenge)

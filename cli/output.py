@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,6 +16,30 @@ if TYPE_CHECKING:
 
 console = Console()
 progress = Console(stderr=True)
+
+
+def json_bytes(fields: dict[str, Any]) -> bytes:
+    """Fields as an indented JSON document."""
+    return orjson.dumps(fields, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def writable_folder(folder: Path | None) -> None:
+    """Make a folder if it is absent, before long work is done for nothing; None is no folder.
+
+    Raises:
+        ConfigurationError: it cannot be made, or nothing can be written there.
+    """
+    from moderation.errors import ConfigurationError
+
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        cause = f"nothing can be written there ({error.strerror})"
+        raise ConfigurationError(str(folder), cause, "Name a folder of yours.") from error
 
 
 def print_json(fields: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from cli.connection import connected_settings
+from cli.labelled import BadRows, CsvOption, HistoryOption, read_labelled
 from cli.output import console, percent, policy_fields, print_json, progress, threshold
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
 
 # Without a precision goal nothing is removed without a person: the safe choice until somebody states one.
 DEFAULT_GOALS = ("review_share<=0.2",)
-_SHOWN_BAD_ROWS = 10
 
 
 def train(
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
-    csv: Annotated[Path | None, typer.Option(help="Labelled comments: an r/science export, either schema.")] = None,
-    history: Annotated[Path | None, typer.Option(help="Labelled comments: a folder of `moderation generate`.")] = None,
+    csv: CsvOption = None,
+    history: HistoryOption = None,
     goal: Annotated[
         list[str] | None,
         typer.Option(help="What the policy must reach, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200."),
@@ -46,19 +46,11 @@ def train(
     from moderation.bootstrap import train_to_folder
     from moderation.policy import parse_goal
     from moderation.settings import load_settings
-    from moderation.sources.history import BadRow
-    from moderation.sources.recorded import read_history
-    from moderation.sources.rscience import read_rscience
 
     settings = connected_settings(data_folder) if register else load_settings()
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
-    bad_rows: list[BadRow] = []
-    if csv is not None and history is None:
-        labelled = read_rscience(csv, bad_rows.append)
-    elif history is not None and csv is None:
-        labelled = read_history(history, bad_rows.append)
-    else:
-        raise typer.BadParameter("give either --csv FILE or --history FOLDER")
+    bad_rows = BadRows()
+    labelled = read_labelled(csv, history, bad_rows.append)
     started = time.monotonic()
     with progress.status("starting") as status:
         report = train_to_folder(
@@ -73,10 +65,7 @@ def train(
         )
         registered = register_folder(out, settings, "trained from the command line") if register else None
     seconds = time.monotonic() - started
-    for bad in bad_rows[:_SHOWN_BAD_ROWS]:
-        progress.print(f"line {bad.line} left out: {bad.cause}", markup=False)
-    if len(bad_rows) > _SHOWN_BAD_ROWS:
-        progress.print(f"… and {len(bad_rows) - _SHOWN_BAD_ROWS:,} more rows left out")
+    bad_rows.show()
     if as_json:
         print_json(
             {

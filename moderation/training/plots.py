@@ -15,7 +15,7 @@ from moderation.policy import Policy
 from moderation.policy.policy import NEVER_PPM
 from moderation.training.metrics import BINS, Bools, Floats, Metrics
 
-_BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9720b", "#8a8f98"
+BLUE, ORANGE, GREY = "#1f5fa8", "#d9720b", "#8a8f98"
 
 
 def draw_plots(folder: Path, probability: Floats, removed: Bools, policy: Policy, metrics: Metrics) -> list[Path]:
@@ -34,9 +34,9 @@ def draw_plots(folder: Path, probability: Floats, removed: Bools, policy: Policy
     drawings: dict[str, Callable[[Axes], None]] = {
         "roc": lambda axes: _roc(axes, probability, removed, metrics),
         "precision_recall": lambda axes: _precision_recall(axes, probability, removed, metrics),
-        "calibration": lambda axes: _calibration(axes, probability, removed, metrics),
+        "calibration": lambda axes: draw_calibration(axes, probability, removed, metrics),
         "confusion": lambda axes: _confusion(axes, probability, removed, policy),
-        "thresholds": lambda axes: _thresholds(axes, probability, removed, policy),
+        "thresholds": lambda axes: draw_thresholds(axes, probability, removed, policy),
     }
     paths = []
     for name, draw in drawings.items():
@@ -50,8 +50,8 @@ def draw_plots(folder: Path, probability: Floats, removed: Bools, policy: Policy
 
 def _roc(axes: Axes, probability: Floats, removed: Bools, metrics: Metrics) -> None:
     false_positive, true_positive, _ = roc_curve(removed, probability)
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":")
-    axes.plot(false_positive, true_positive, color=_BLUE)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    axes.plot(false_positive, true_positive, color=BLUE)
     axes.set(
         title=f"ROC, out of fold (mean AUC of folds {metrics.auc_mean:.3f})",
         xlabel="share of kept comments above the threshold",
@@ -61,8 +61,8 @@ def _roc(axes: Axes, probability: Floats, removed: Bools, metrics: Metrics) -> N
 
 def _precision_recall(axes: Axes, probability: Floats, removed: Bools, metrics: Metrics) -> None:
     precision, recall, _ = precision_recall_curve(removed, probability)
-    axes.axhline(removed.mean(), color=_GREY, linestyle=":", label="share of removed comments")
-    axes.plot(recall, precision, color=_BLUE, label="model")
+    axes.axhline(removed.mean(), color=GREY, linestyle=":", label="share of removed comments")
+    axes.plot(recall, precision, color=BLUE, label="model")
     axes.set(
         title=f"Precision and recall (average precision {metrics.average_precision:.3f})",
         xlabel="recall",
@@ -72,14 +72,15 @@ def _precision_recall(axes: Axes, probability: Floats, removed: Bools, metrics: 
     axes.legend(loc="upper right")
 
 
-def _calibration(axes: Axes, probability: Floats, removed: Bools, metrics: Metrics) -> None:
+def draw_calibration(axes: Axes, probability: Floats, removed: Bools, metrics: Metrics) -> None:
+    """Share removed over probability said, by bins; the nearer to the diagonal, the more a probability is one."""
     bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
     filled = count > 0
     said = np.bincount(bins, probability, BINS)[filled] / count[filled]
     seen = np.bincount(bins, removed, BINS)[filled] / count[filled]
-    axes.plot([0, 1], [0, 1], color=_GREY, linestyle=":")
-    axes.scatter(said, seen, s=10 + 400 * count[filled] / count.max(), color=_BLUE, alpha=0.7)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
+    axes.scatter(said, seen, s=10 + 400 * count[filled] / count.max(), color=BLUE, alpha=0.7)
     axes.set(
         title=f"Calibration (expected error {metrics.calibration_error:.3f}; area = comments)",
         xlabel="mean probability said",
@@ -105,16 +106,17 @@ def _confusion(axes: Axes, probability: Floats, removed: Bools, policy: Policy) 
     )
 
 
-def _thresholds(axes: Axes, probability: Floats, removed: Bools, policy: Policy) -> None:
+def draw_thresholds(axes: Axes, probability: Floats, removed: Bools, policy: Policy) -> None:
+    """Precision, recall and share of comments at and above every threshold; the policy's two are marked."""
     threshold = np.linspace(0, 1, 201)
     ordered = np.sort(probability)
     ordered_removed = np.sort(probability[removed])
     above = len(ordered) - np.searchsorted(ordered, threshold)
     caught = len(ordered_removed) - np.searchsorted(ordered_removed, threshold)
-    axes.plot(threshold, above / len(ordered), color=_GREY, label="share of comments above")
-    axes.plot(threshold, caught / max(len(ordered_removed), 1), color=_BLUE, label="recall")
+    axes.plot(threshold, above / len(ordered), color=GREY, label="share of comments above")
+    axes.plot(threshold, caught / max(len(ordered_removed), 1), color=BLUE, label="recall")
     some = above > 0
-    axes.plot(threshold[some], caught[some] / above[some], color=_ORANGE, label="precision")
+    axes.plot(threshold[some], caught[some] / above[some], color=ORANGE, label="precision")
     for name, ppm in (("review", policy.review_ppm), ("remove", policy.remove_ppm)):
         if ppm < NEVER_PPM:
             axes.axvline(ppm / 1_000_000, color="black", linestyle="--", linewidth=1)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PLOTS = "plots"
 EXAMPLES = ("Nice study, thanks.", "you are an IDIOT!!! go away", "")
 """Bodies of the input example."""
-_DATASET_DIGEST_CHARACTERS = 36  # MLflow's column is no longer
+DATASET_DIGEST_CHARACTERS = 36  # MLflow's column is no longer
 _ALREADY = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
 
 
@@ -71,10 +71,10 @@ def upload(
     with connection.asking(f"registering {name}"):
         experiment = experiment_of(connection, name)
         run = client.create_run(experiment, run_name=run_name, tags=tags).info.run_id
-        with _ended(connection, run):
+        with ended(connection, run):
             logged = client.create_logged_model(experiment, name, run, tags, logged_params)
             dataset = MlflowDataset(
-                "examples", facts.data_digest[:_DATASET_DIGEST_CHARACTERS], "digest", facts.data_digest
+                "examples", facts.data_digest[:DATASET_DIGEST_CHARACTERS], "digest", facts.data_digest
             )
             client.log_inputs(run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
             client.log_batch(
@@ -96,7 +96,8 @@ def upload(
 
 
 @contextlib.contextmanager
-def _ended(connection: Connection, run: str) -> Iterator[None]:
+def ended(connection: Connection, run: str) -> Iterator[None]:
+    """End a run with this block: finished, or failed when it raises."""
     from mlflow.exceptions import MlflowException
 
     try:

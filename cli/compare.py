@@ -1,0 +1,170 @@
+"""``moderation compare``: the usual models beside this project's, on the same folds."""
+
+from __future__ import annotations
+
+import csv as csv_files
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Column, Table
+
+from cli.connection import connected_settings
+from cli.labelled import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.output import console, json_bytes, print_json, progress, writable_folder
+from cli.stack import DEFAULT_FOLDER, FolderOption
+
+if TYPE_CHECKING:
+    from moderation.adapters.comparison_log import ComparisonLog
+    from moderation.training.comparison import Comparison
+
+TABLE, PICTURE, FIELDS = "comparison.csv", "comparison.png", "comparison.json"
+
+
+def compare(
+    csv: CsvOption = None,
+    history: HistoryOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help=f"Folder to keep {TABLE}, {PICTURE} and {FIELDS} in.", file_okay=False)
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the picture into this PNG.", dir_okay=False)] = None,
+    log: Annotated[bool, typer.Option("--log", help="Log it to MLflow: a run, with a nested run per model.")] = False,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds, models and bootstrap.")] = 0,
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare logistic regression, LDA, k-nearest neighbours, naive Bayes, SGD, random forest and gradient boosting.
+
+    Beside them stands what `moderation train` makes. All are judged on the same folds; whether a difference to it means
+    anything is said by an interval. The same comments, folds and seed give the same figures, times aside.
+
+    --json prints {"data_digest", "comments", "removed", "folds", "seed", "confidence", "models", "bad_rows", "seconds",
+    "logged"}, best model first: {"name", "title", "recipe", "auc_mean", "auc_folds", "auc_pooled", "average_precision",
+    "brier", "calibration_error", "best_f1", "fit_seconds", "comments_per_s", "auc_difference": null | {"value", "low",
+    "high"}, "finding": "baseline" | "better" | "worse" | "unclear"}. "logged" is the run's address, or null.
+    """
+    bad_rows = BadRows()
+    labelled = read_labelled(csv, history, bad_rows.append)
+    for folder in (out, plot and plot.parent):
+        writable_folder(folder)
+    from moderation.bootstrap import new_lexicon
+    from moderation.scoring import new_pipeline
+    from moderation.settings import load_settings
+    from moderation.training import collect_examples
+    from moderation.training.comparison import compare as compare_models
+    from moderation.training.contenders import Contender, usual_contenders
+
+    settings = connected_settings(data_folder) if log else load_settings()
+    started = time.monotonic()
+    with progress.status("starting") as status:
+        kept_in = None
+        if log:
+            from moderation.adapters.comparison_log import ComparisonLog
+
+            status.update("asking MLflow")
+            kept_in = ComparisonLog(settings.mlflow_url, settings.model_name)
+        status.update("reading comments")
+        examples = collect_examples((row.comment, row.removed) for row in labelled)
+        lexicon = new_lexicon(settings)
+        pipeline = Contender(
+            "pipeline",
+            "our pipeline",
+            "CommentFeatures → LogisticRegression (moderation train)",
+            lambda: new_pipeline(lexicon),
+        )
+        comparison = compare_models(
+            examples, pipeline, usual_contenders(lexicon, seed), folds=folds, seed=seed, on_progress=status.update
+        )
+        fields = {**comparison.fields(), "bad_rows": len(bad_rows), "seconds": round(time.monotonic() - started, 1)}
+        status.update("drawing and writing")
+        logged = _keep(comparison, fields, out, plot, kept_in)
+    bad_rows.show()
+    if as_json:
+        print_json({**fields, "logged": logged})
+        return
+    _print_table(fields)
+    for kept in (out, plot, logged):
+        if kept is not None:
+            console.print(f"kept in {kept}", markup=False, soft_wrap=True, highlight=False)
+
+
+def _keep(
+    comparison: Comparison, fields: dict[str, Any], out: Path | None, plot: Path | None, log: ComparisonLog | None
+) -> str | None:
+    """Write what is asked for; the address of the logged run, None if there is none."""
+    from moderation.training.comparison_plot import draw_comparison
+
+    with tempfile.TemporaryDirectory(prefix="moderation-compare-") as scratch:
+        folder = out or Path(scratch)
+        files = [folder / name for name in (TABLE, PICTURE, FIELDS)]
+        if out is not None or plot is not None or log is not None:
+            _write_table(files[0], fields)
+            draw_comparison(files[1], comparison)
+            files[2].write_bytes(json_bytes(fields))
+        if plot is not None:
+            shutil.copyfile(files[1], plot)
+        return None if log is None else log.keep(comparison, files)
+
+
+def _write_table(path: Path, fields: dict[str, Any]) -> None:
+    """A line per model; what is a list or an object in JSON is several columns."""
+    folds = [f"auc_fold_{number}" for number in range(1, fields["folds"] + 1)]
+    ends = ["value", "low", "high"]
+    plain = [name for name in fields["models"][0] if name not in ("auc_folds", "auc_difference")]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv_files.writer(file)
+        table.writerow([*plain, *folds, *(f"auc_difference_{end}" for end in ends)])
+        for model in fields["models"]:
+            difference = model["auc_difference"] or dict.fromkeys(ends, "")
+            row = [*(model[name] for name in plain), *model["auc_folds"], *(difference[end] for end in ends)]
+            table.writerow(row)
+
+
+def _print_table(fields: dict[str, Any]) -> None:
+    quality = Table(
+        "model",
+        *(Column(name, justify="right") for name in ("ROC AUC", "of folds", "avg. prec.", "Brier", "best F1")),
+        title=f"{fields['comments']:,} comments, {fields['removed']:,} removed; {fields['folds']} folds",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    beside = Table(
+        "model",
+        Column("AUC less ours", no_wrap=True),
+        "finding",
+        *(Column(name, justify="right") for name in ("fit s", "comments/s")),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for model in fields["models"]:
+        difference = model["auc_difference"]
+        style = "bold" if difference is None else None
+        quality.add_row(
+            model["title"],
+            f"{model['auc_mean']:.4f}",
+            f"{min(model['auc_folds']):.3f}–{max(model['auc_folds']):.3f}",
+            *(f"{model[name]:.4f}" for name in ("average_precision", "brier", "best_f1")),
+            style=style,
+        )
+        beside.add_row(
+            model["title"],
+            "–" if difference is None else _signed(difference),
+            model["finding"],
+            f"{model['fit_seconds']:.2f}",
+            f"{model['comments_per_s']:,}",
+            style=style,
+        )
+    console.print(quality)
+    console.print(beside)
+    console.print(
+        f"Differences are paired over the same comments; their intervals hold together with {fields['confidence']:.0%}."
+    )
+
+
+def _signed(difference: dict[str, float]) -> str:
+    return f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
