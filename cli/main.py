@@ -21,6 +21,7 @@ from cli.output import progress
 from cli.preview import preview
 from cli.promote import promote, rollback
 from cli.reconcile import reconcile
+from cli.report import report
 from cli.rescore import rescore
 from cli.retrain import retrain
 from cli.score import explain_text, score
@@ -47,6 +48,7 @@ app.command("generate")(generate)
 app.command("train")(train)
 app.command("retrain")(retrain)
 app.command("compare")(compare)
+app.command("report")(report)
 app.command("score")(score)
 app.command("explain")(explain_text)
 app.command("challenge")(challenge)

@@ -9,10 +9,17 @@ from moderation.contracts import Action, ActionKind, Comment
 
 @dataclass(frozen=True, slots=True)
 class LabelledComment:
-    """A comment and the last recorded action on it; no action means that it was kept."""
+    """A comment and the last recorded action on it; no action means that it was kept.
+
+    Attributes:
+        comment: what was written.
+        action: the last one on it.
+        is_time_known: False where the source had no event time and one was made up.
+    """
 
     comment: Comment
     action: Action | None
+    is_time_known: bool = True
 
     @property
     def removed(self) -> bool:

@@ -105,7 +105,7 @@ def _labelled(row: list[str], columns: dict[str, int], index: int) -> LabelledCo
             action_time_us=comment.event_time_us + REMOVED_AFTER_US,
             inclusion_probability=1.0,
         )
-    return LabelledComment(comment, action)
+    return LabelledComment(comment, action, is_time_known=bool(created))
 
 
 def _time_us(text: str) -> int:

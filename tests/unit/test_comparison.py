@@ -32,7 +32,7 @@ def examples() -> Examples:
     dice = np.random.default_rng(3)
     words = np.array([f"{a}{b}{c}" for a, b, c in itertools.product("bdgklmnr", "aeiou", "x")])
     rows = []
-    for number in range(360):
+    for _ in range(360):
         removed = bool(dice.random() < 0.4)
         weight = np.where(np.arange(len(words)) % 4 == 0, 2.0 if removed else 1.0, 1.0)
         rows.append((" ".join(dice.choice(words, 12, p=weight / weight.sum())), removed))

@@ -1,0 +1,85 @@
+"""``moderation report``: labelled comments as one page of pictures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.labelled import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.output import console, print_json, progress, writable_folder
+from cli.train import DEFAULT_GOALS
+
+
+def report(
+    out: Annotated[Path, typer.Option(help="The HTML file to write; an older one is replaced.", dir_okay=False)],
+    csv: CsvOption = None,
+    history: HistoryOption = None,
+    examples: Annotated[
+        int, typer.Option(min=0, max=100, help="Show this many comments of each kind, with their text.")
+    ] = 0,
+    goal: Annotated[
+        list[str] | None, typer.Option(help="Goals whose thresholds are marked, as for `moderation train`.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Write what labelled comments look like as a static page: open it in any browser, send it to anybody.
+
+    Balance, lengths, times, telling words, duplicates, and what a model says of comments it has not seen. Nothing in it
+    is loaded from anywhere. Comments' texts are not in it unless --examples asks; words that few comments hold never.
+
+    --json prints {"out", "comments", "removed", "times", "repeated_bodies", "tokens", "auc_mean", "examples",
+    "bad_rows", "seconds"}: comments whose time is known, bodies that occur more than once, different tokens.
+    """
+    bad_rows = BadRows()
+    labelled = read_labelled(csv, history, bad_rows.append)
+    writable_folder(out.parent)
+    from moderation.bootstrap import new_lexicon
+    from moderation.policy import parse_goal
+    from moderation.scoring import explain, new_pipeline
+    from moderation.settings import load_settings
+    from moderation.training import collect_examples, train
+    from moderation.training.exploring import OutOfFold, explore, render
+
+    goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
+    started = time.monotonic()
+    with progress.status("reading comments") as status:
+        rows = list(labelled)
+        gathered = collect_examples((row.comment, row.removed) for row in rows)
+        lexicon = new_lexicon(load_settings())
+        trained = train(
+            gathered, lambda: new_pipeline(lexicon), goals, folds=folds, seed=seed, on_progress=status.update
+        )
+        status.update("counting")
+        kernel = trained.estimator.kernel()
+        exploration = explore(
+            rows,
+            lexicon,
+            lambda tokens: [sum(part.logit for part in explain(kernel, token).tokens) for token in tokens],
+        )
+        status.update("drawing and writing")
+        judged = OutOfFold(trained.probability, trained.metrics, trained.policy)
+        source = (csv or history or Path()).name
+        out.write_text(render(exploration, judged, source, gathered.texts, examples), encoding="utf-8")
+    bad_rows.show()
+    if as_json:
+        print_json(
+            {
+                "out": str(out),
+                "comments": len(rows),
+                "removed": int(exploration.removed.sum()),
+                "times": exploration.times,
+                "repeated_bodies": exploration.duplicates.bodies,
+                "tokens": len(exploration.tokens.frequency),
+                "auc_mean": trained.metrics.auc_mean,
+                "examples": examples,
+                "bad_rows": len(bad_rows),
+                "seconds": round(time.monotonic() - started, 1),
+            }
+        )
+        return
+    console.print(f"{out} shows {len(rows):,} comments", markup=False, highlight=False, soft_wrap=True)
