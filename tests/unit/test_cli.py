@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -153,6 +155,75 @@ def test_an_explanation_adds_up(model: Path) -> None:
     assert "idiot" in run("explain", "--model", model, "you idiot!!!").stdout
 
 
+MODEL_FIELDS = {
+    "name",
+    "title",
+    "recipe",
+    "auc_mean",
+    "auc_folds",
+    "auc_pooled",
+    "average_precision",
+    "brier",
+    "calibration_error",
+    "best_f1",
+    "fit_seconds",
+    "comments_per_s",
+    "auc_difference",
+    "finding",
+}
+
+
+def test_a_comparison_is_one_object_and_keeps_table_picture_and_object(export: Path, tmp_path: Path) -> None:
+    arguments = ("compare", "--csv", export, "--folds", "2", "--json")
+    kept = json.loads(run(*arguments, "--out", tmp_path / "kept", "--plot", tmp_path / "a" / "plot.png").stdout)
+    assert kept.keys() == {
+        *("data_digest", "comments", "removed", "folds", "seed", "confidence", "models", "bad_rows", "seconds"),
+        "logged",
+    }
+    assert (kept["comments"], kept["removed"], kept["bad_rows"], kept["logged"]) == (320, 160, 1, None)
+    assert len(kept["models"]) == 8
+    assert all(model.keys() == MODEL_FIELDS for model in kept["models"])
+    assert [model["auc_difference"] for model in kept["models"] if model["finding"] == "baseline"] == [None]
+    assert json.loads((tmp_path / "kept" / "comparison.json").read_text()) == {
+        name: value for name, value in kept.items() if name != "logged"
+    }
+    with (tmp_path / "kept" / "comparison.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [line["name"] for line in table] == [model["name"] for model in kept["models"]]
+    assert [float(line["auc_fold_2"]) for line in table] == [model["auc_folds"][1] for model in kept["models"]]
+    picture = (tmp_path / "kept" / "comparison.png").read_bytes()
+    assert picture == (tmp_path / "a" / "plot.png").read_bytes()
+    again = json.loads(run(*arguments).stdout)
+    times = ("seconds", "fit_seconds", "comments_per_s")
+    assert without(again, times) == without(kept, times)
+    shown = run("compare", "--csv", export, "--folds", "2").stdout
+    assert all(model["title"] in shown for model in kept["models"])
+
+
+def without(value: Any, names: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [without(each, names) for each in value]
+    if isinstance(value, dict):
+        return {name: without(each, names) for name, each in value.items() if name not in names}
+    return value
+
+
+def test_a_report_is_one_page_without_texts_unless_asked(export: Path, tmp_path: Path) -> None:
+    page = tmp_path / "new" / "page.html"
+    report = json.loads(run("report", "--csv", export, "--out", page, "--folds", "2", "--json").stdout)
+    assert report.pop("auc_mean") > 0.9
+    assert report.pop("seconds") > 0
+    assert report == {
+        **{"out": str(page), "comments": 320, "removed": 160, "times": 0, "repeated_bodies": 0, "tokens": 61},
+        **{"examples": 0, "bad_rows": 1},
+    }
+    assert "what a clown" not in page.read_text()
+    assert "come without times" in page.read_text()
+    result = run("report", "--csv", export, "--out", page, "--folds", "2", "--examples", "3")
+    assert "line 322 left out" in result.stderr
+    assert page.read_text().count("<blockquote>") == 12
+
+
 def test_generated_history_trains_a_model(tmp_path: Path) -> None:
     shares = ("--late", "0.02", "--duplicate", "0.02", "--edited", "0.02", "--broken", "0.02", "--future", "0.02")
     size = ("--days", "2", "--comments-per-day", "1000")
@@ -166,6 +237,10 @@ def test_generated_history_trains_a_model(tmp_path: Path) -> None:
     with (tmp_path / "history" / "comments.jsonl").open("rb") as file:
         found = answers(run("score", "--model", tmp_path / "model", given=file.read()))
     assert len(found) == written["comments"]
+    page = tmp_path / "page.html"
+    seen = json.loads(run("report", "--history", tmp_path / "history", "--out", page, "--json").stdout)
+    assert seen["comments"] == seen["times"] == report["metrics"]["comments"]
+    assert seen["auc_mean"] == report["metrics"]["auc_mean"]
 
 
 @pytest.mark.parametrize(
@@ -176,6 +251,10 @@ def test_generated_history_trains_a_model(tmp_path: Path) -> None:
         (("train", "--history", "nowhere", "--out", "m"), SourceError, "nowhere"),
         (("train", "--csv", "x.csv", "--out", "m", "--goal", "nonsense"), ConfigurationError, "nonsense"),
         (("generate", "--out", "h", "--late", "2"), ConfigurationError, "late"),
+        (("compare", "--csv", "nowhere.csv"), SourceError, "nowhere.csv"),
+        (("compare", "--csv", "nowhere.csv", "--out", "/proc/none"), ConfigurationError, "/proc/none"),
+        (("report", "--history", "nowhere", "--out", "p.html"), SourceError, "nowhere"),
+        (("report", "--csv", "x.csv", "--out", "/proc/none/p.html"), ConfigurationError, "/proc/none"),
     ],
 )
 def test_errors_name_what_is_wrong(
@@ -206,6 +285,9 @@ def test_exit_codes_and_error_lines(
     assert stopped.value.code == 1
     assert "ModelRefused" in capsys.readouterr().err
     assert run("train", "--out", "m").exit_code == 2
+    assert run("compare").exit_code == 2
+    assert run("compare", "--csv", "x.csv", "--history", "h").exit_code == 2
+    assert run("report", "--out", "p.html").exit_code == 2
 
 
 def test_help_loads_no_model_libraries() -> None:

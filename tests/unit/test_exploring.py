@@ -25,6 +25,7 @@ from moderation.training.metrics import measure
 
 HOSTILE = "\"><script>alert(1)</script><img src=http://x.example/y onerror=alert(2)>&'"
 HOUR_US = 3_600_000_000
+LEXICON = Lexicon()
 WEDNESDAY_US = 1_700_006_400_000_000  # 2023-11-15T00:00:00Z
 
 
@@ -39,7 +40,7 @@ def nothing(tokens: Sequence[str]) -> list[float]:
 
 
 def explored(rows: Sequence[LabelledComment]) -> Exploration:
-    return explore(rows, Lexicon(), lambda tokens: [1.0 if token == "you" else -0.5 for token in tokens])
+    return explore(rows, LEXICON, lambda tokens: [1.0 if token == "you" else -0.5 for token in tokens])
 
 
 def judged(exploration: Exploration) -> OutOfFold:
@@ -124,7 +125,7 @@ def test_a_word_that_few_hold_is_never_shown_and_repeating_it_does_not_help() ->
     texts = [f"common w{n}" for n in range(LEAST_COMMENTS)]
     texts += ["nearly"] * 100 + [f"nearly x{n}" for n in range(LEAST_COMMENTS - 2)]
     removed = np.arange(len(texts)) < 4
-    found = count_tokens(texts, removed, Lexicon(), nothing)
+    found = count_tokens(texts, removed, LEXICON, nothing)
     assert [token.token for token in found.telling] == ["common"]
     assert found.telling[0].comments == LEAST_COMMENTS
     assert found.telling[0].removed == 4

@@ -30,6 +30,7 @@ def test_the_schema_without_ids_and_times_is_filled_the_same_way_every_time(tmp_
     assert bad == []
     assert (kept.comment.comment_id, kept.comment.body, kept.removed) == ("rscience-70", "café\nzwei", False)
     assert kept.comment.event_time_us == FIRST_TIME_US
+    assert not kept.is_time_known
     assert removed.comment.event_time_us == FIRST_TIME_US + ROW_STEP_US
     assert removed.removed
     assert removed.action is not None
@@ -51,6 +52,7 @@ def test_the_schema_with_ids_and_times_keeps_them(tmp_path: Path) -> None:
     assert first.comment.event_time_us == third.comment.event_time_us == 1_515_110_669_000_000
     assert (second.comment.parent_id, second.comment.event_time_us) == (None, 1_515_110_669_500_000)
     assert [first.removed, second.removed] == [False, True]
+    assert first.is_time_known
 
 
 def test_columns_are_found_by_name_in_any_order(tmp_path: Path) -> None:

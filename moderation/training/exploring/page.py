@@ -194,9 +194,9 @@ def _ranks(exploration: Exploration) -> str:
     total, distinct, once = int(frequency.sum()), len(frequency), exploration.tokens.once
     return figure(
         pictures.picture(lambda axes: pictures.draw_ranks(axes, frequency)),
-        f"{total:,} words and marks, {distinct:,} different ones; {100 * once / distinct:.0f} % of these occur once, so "
-        "a model will keep meeting words it has never seen. Text that people write follows the dotted line roughly; flat "
-        "steps at the top are text that machines repeat.",
+        f"{total:,} words and marks, {distinct:,} different ones; {100 * once / distinct:.0f} % of these occur once: "
+        "a model will keep meeting words it has never seen. Text that people write follows the dotted line roughly; "
+        "flat steps at the top are text that machines repeat.",
         f"Occurrences over rank, both logarithmic. The most frequent token occurs {int(frequency[0]):,} times, "
         f"{once:,} of {distinct:,} occur once.",
     )
