@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _SOAK_PLOT = "docs/images/soak_memory.png"
+_COMPARISON_PLOT = "docs/images/model_comparison.png"
 EVIDENCE = Path(__file__).parent.parent / "docs" / "evidence"
 
 
@@ -39,6 +40,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
     source = ["--csv", str(csv)]
     return {
         "training_rscience": ["train", *source, "--out", "OUT/model", "--json"],
+        "compare": ["compare", *source, "--plot", _COMPARISON_PLOT, "--json"],
         "kernel_rscience": ["bench", "kernel", *source, "--json"],
         "stream": ["bench", "stream", *source, "--data-folder", "OUT/bench", "--json"],
         "batch": ["bench", "batch", *source, "--data-folder", "OUT/bench", "--json"],

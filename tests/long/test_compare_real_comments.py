@@ -1,0 +1,33 @@
+"""The talk's models beside ours on 5,000 real comments: in the time it may take, and in the order that docs tell of."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+
+from moderation.scoring import new_pipeline
+from moderation.sources.history import LabelledComment
+from moderation.text import Lexicon
+from moderation.training import collect_examples
+from moderation.training.comparison import compare
+from moderation.training.contenders import Contender, usual_contenders
+
+pytestmark = pytest.mark.long
+
+
+def test_ours_tells_real_comments_apart_best_and_all_are_compared_in_three_minutes(
+    rscience: list[LabelledComment],
+) -> None:
+    started = time.monotonic()
+    lexicon = Lexicon()
+    ours = Contender("pipeline", "our pipeline", "ours", lambda: new_pipeline(lexicon))
+    examples = collect_examples((row.comment, row.removed) for row in rscience)
+    models = compare(examples, ours, usual_contenders(lexicon, seed=0)).models
+    assert time.monotonic() - started < 180
+    assert models[0].contender.name == "pipeline"
+    assert models[0].metrics.auc_mean > 0.79
+    assert all(model.metrics.auc_mean > 0.73 for model in models)
+    assert {model.finding for model in models[1:]} == {"worse"}
+    assert all(one.metrics.auc_mean >= other.metrics.auc_mean for one, other in pairwise(models))
