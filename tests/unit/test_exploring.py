@@ -185,7 +185,7 @@ def test_every_picture_says_what_it_shows_and_is_one() -> None:
     assert all(len(str(image["alt"])) > 20 for image in images)
     for image in images:
         drawn = matplotlib.image.imread(BytesIO(b64decode(str(image["src"]).partition(",")[2])))
-        assert drawn.shape[1] == 770
+        assert drawn.shape[1] == 800
         assert drawn[..., :3].std() > 0.02
 
 

@@ -110,7 +110,7 @@ def _tiles(exploration: Exploration, judged: OutOfFold) -> str:
 def _balance(exploration: Exploration) -> str:
     comments, removed = len(exploration.removed), int(exploration.removed.sum())
     return figure(
-        pictures.picture(lambda axes: pictures.draw_balance(axes, removed, comments - removed), height=2),
+        pictures.picture(lambda axes: pictures.draw_balance(axes, removed, comments - removed), height=1.4),
         f"People removed {percent(wilson(removed, comments))} of the comments. Who says “keep” of every comment is "
         f"right in {100 * (1 - removed / comments):.0f} % of the cases, so accuracy says little here.",
         f"Two bars: {removed:,} removed, {comments - removed:,} kept.",
@@ -130,7 +130,7 @@ def _lengths(exploration: Exploration) -> list[str]:
         ),
         figure(
             pictures.picture(
-                lambda axes: pictures.draw_rates(axes, exploration.by_length, "characters", overall), height=4.6
+                lambda axes: pictures.draw_rates(axes, exploration.by_length, "characters", overall), height=3.7
             ),
             "Each bar is about a tenth of the comments, shortest first. A bar whose interval does not reach the dashed "
             "line is removed more, or less, often than comments are in general.",
@@ -224,13 +224,13 @@ def _model(exploration: Exploration, judged: OutOfFold) -> list[str]:
             f"Probabilities of removed and kept comments; medians {gone:.2f} and {kept:.2f}.",
         ),
         figure(
-            pictures.picture(lambda axes: draw_calibration(axes, probability, removed, metrics), height=5),
+            pictures.picture(lambda axes: draw_calibration(axes, probability, removed, metrics), height=4),
             "Of comments with a probability of 0.7, seven of ten should have been removed: the nearer the dots are to "
             "the dotted line, the more a probability can be taken at its word.",
             f"Share removed over probability said; expected calibration error {metrics.calibration_error:.3f}.",
         ),
         figure(
-            pictures.picture(lambda axes: draw_thresholds(axes, probability, removed, policy), height=5),
+            pictures.picture(lambda axes: draw_thresholds(axes, probability, removed, policy), height=4),
             "What follows from a threshold: comments above it are found (recall), rightly so (precision), and have to "
             "be handled (share). Vertical lines are the thresholds that the stated goals lead to: "
             f"{', '.join(policy.goals)}.",

@@ -18,13 +18,17 @@ from moderation.training.metrics import Bools, Floats
 from moderation.training.plots import BLUE, GREY, ORANGE
 
 Draw = Callable[[Axes], None]
+_MOST_NAMES, _MOST_LETTERS = 12, 40
+"""What fits below an axis."""
 _PLAIN = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
-def picture(draw: Draw, height: float = 4.2) -> bytes:
-    """A picture of seven inches by ``height``, as PNG."""
-    figure = Figure(figsize=(7, height), dpi=110, layout="constrained")
-    draw(figure.subplots())
+def picture(draw: Draw, height: float = 3.3) -> bytes:
+    """A picture of five inches by ``height``, as PNG: its letters can be read on a phone."""
+    figure = Figure(figsize=(5, height), dpi=160, layout="constrained")
+    axes = figure.subplots()
+    draw(axes)
+    axes.title.set_fontsize("medium")
     file = BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()
@@ -38,6 +42,7 @@ def draw_balance(axes: Axes, removed: int, kept: int) -> None:
     axes.set_yticks((1, 0), ("removed", "kept"))
     axes.set_xlim(0, 1.15 * max(removed, kept))
     axes.set(xlabel="comments")
+    axes.locator_params(axis="x", nbins=5)
     axes.xaxis.set_major_formatter(_PLAIN)
 
 
@@ -68,8 +73,10 @@ def draw_rates(axes: Axes, rates: Sequence[Rate], xlabel: str, overall: float) -
     axes.errorbar(filled, values, yerr=errors, fmt="none", ecolor="black", elinewidth=1.2, capsize=2.5)
     axes.axhline(overall, color=ORANGE, linestyle="--", label="all comments")
     names = [rate.group for rate in rates]
-    is_long = max(map(len, names)) * len(names) > 80
-    axes.set_xticks(range(len(names)), names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
+    step = 1 if len(names) <= _MOST_NAMES else 3
+    is_long = sum(map(len, names[::step])) > _MOST_LETTERS
+    shown = range(0, len(names), step)
+    axes.set_xticks(shown, names[::step], rotation=45 if is_long else 0, ha="right" if is_long else "center")
     axes.set(xlabel=xlabel, ylabel="share removed", ylim=(0, None))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.legend()
