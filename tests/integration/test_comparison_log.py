@@ -81,13 +81,12 @@ def test_a_comparison_is_a_run_with_a_nested_run_per_model(
     assert upper.data.params["seed"] == "0"
 
 
-def test_without_a_server_nothing_is_compared(
-    model_name: str, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_server_is_asked_before_anything_is_read_or_compared(
+    model_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"http://{HOST}:{any_free_port()}"
     monkeypatch.setenv("MODERATION_MLFLOW_URL", url)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    arguments = ["compare", "--csv", str(export), "--out", str(tmp_path / "kept"), "--log"]
+    arguments = ["compare", "--csv", str(tmp_path / "nowhere.csv"), "--log"]
     with pytest.raises(RegistryUnavailable, match=url):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert list((tmp_path / "kept").iterdir()) == []
