@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
+from moderation.errors import TrainingError
 from moderation.training.contenders import Contender
 from moderation.training.examples import Examples
 from moderation.training.fit import platt
@@ -123,7 +124,7 @@ def compare(
     Comparisons Among Means, JASA 1961), so that with 95 % none of them excludes a difference of 0 by luck alone.
 
     Args:
-        examples: from :func:`moderation.training.collect_examples`.
+        examples: from :func:`moderation.training.collect_examples`, each standing for itself.
         baseline: what the others are held against.
         others: at least one.
         folds: of the cross-validation, at least 2.
@@ -132,8 +133,10 @@ def compare(
         clock: seconds from any start; the processor's by default, so that other programs do not slow a model down.
 
     Raises:
-        TrainingError: the comments have no words a model could be made of.
+        TrainingError: the comments have no words a model could be made of, or carry weights.
     """
+    if examples.weight is not None:
+        raise TrainingError("examples", "they carry weights, which not every model takes", "Compare without weights.")
     fold = assign_folds(examples, folds, seed)
     contenders = (baseline, *others)
     shown: list[tuple[Floats, float, float]] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +193,12 @@ def test_comments_without_common_words_are_refused_by_name() -> None:
     data = collect_examples((Comment(f"c{n}", "x", text, n), n % 2 == 0) for n, text in enumerate(texts))
     with pytest.raises(TrainingError, match="no word occurs in 2"):
         compare(data, fixed("base", len), usual_contenders(Lexicon(), seed=0)[:1], folds=2)
+
+
+def test_weights_are_refused_rather_than_ignored(examples: Examples) -> None:
+    weighted = replace(examples, weight=np.full(len(examples.texts), 2.0))
+    with pytest.raises(TrainingError, match="weights"):
+        compare(weighted, fixed("base", len), [fixed("other", len)])
 
 
 def test_the_picture_shows_every_model(comparison: Comparison, tmp_path: Path) -> None:
