@@ -79,7 +79,6 @@ def airflow_complaints(airflow: Object, values: Object) -> list[str]:
     shared = {
         "MODERATION_DATABASE_URL": values["database"]["existingSecret"],
         "MODERATION_CERTIFICATE_KEY": values["certificate"]["existingSecret"],
-        "MLFLOW_TRACKING_PASSWORD": values["mlflow"]["existingSecret"],
     }
     return found + [f"{name} comes from {secrets.get(name)}" for name in shared if secrets.get(name) != shared[name]]
 
