@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -79,9 +79,9 @@ def footprint(
     }
 
 
-def _number(connection: psycopg.Connection[Any], query: str) -> int:
-    row = connection.execute(query).fetchone()  # type: ignore[call-overload]
-    return int(row[0])
+def _number(connection: psycopg.Connection[tuple[int]], query: LiteralString) -> int:
+    ((found,),) = connection.execute(query)
+    return found
 
 
 def _log_bytes(bench: Bench, topic: str) -> int:
