@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import yaml
@@ -76,6 +77,8 @@ def airflow_complaints(airflow: Object, values: Object) -> list[str]:
     settings = Settings(**fields)
     if (settings.kafka_bootstrap, settings.mlflow_url) != (values["kafka"]["bootstrap"], values["mlflow"]["url"]):
         found.append("tasks use other servers than workers")
+    if json.loads(env["AIRFLOW_CONN_KAFKA_DEFAULT"])["extra"]["bootstrap.servers"] != settings.kafka_bootstrap:
+        found.append("triggers use another broker than tasks")
     shared = {
         "MODERATION_DATABASE_URL": values["database"]["existingSecret"],
         "MODERATION_CERTIFICATE_KEY": values["certificate"]["existingSecret"],

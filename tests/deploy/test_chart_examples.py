@@ -85,6 +85,10 @@ BREAKS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "another Airflow": ("airflow", lambda v: change(v, "airflowVersion", "2.11.0")),
     "an unknown setting": ("airflow", lambda v: change(v["env"][0], "name", "MODERATION_KAFKA")),
     "another broker": ("airflow", lambda v: change(v["env"][0], "value", "kafka:9092")),
+    "another broker of the triggers": (
+        "airflow",
+        lambda v: change(v["env"][-1], "value", '{"extra": {"bootstrap.servers": ""}}'),
+    ),
     "another secret": ("airflow", lambda v: change(v["secret"][0], "secretName", "database")),
     "another version of MLflow's image": ("mlflow", lambda v: change(v["image"], "tag", "0.0.9")),
     "a host that is refused": ("mlflow", lambda v: change(v, "serverAllowedHosts", ["mlflow"])),
