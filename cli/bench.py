@@ -115,6 +115,40 @@ def bench_soak(
     console.print(f"resident memory grows by {figures['rss_growth_per_million'] / 1e6:,.1f} MB per million")
 
 
+@bench.command("footprint")
+def bench_footprint(
+    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
+    comments: Annotated[int, typer.Option(min=10_000, help="How many are decided.")] = 500_000,
+    data_folder: Annotated[Path, typer.Option(help="Of the stack it runs on; emptied first.")] = Path("var/bench"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Decide comments and weigh what is left of each: in the ledger, in the write-ahead log, on the topics."""
+    from local.packages import check_packages
+
+    check_packages()
+    from local import stack
+    from local.bench.stream.footprint import footprint
+    from local.bench.stream.run import Bench
+    from local.layout import StackLayout
+
+    layout = StackLayout(data_folder.resolve())
+    try:
+        with progress.status("starting") as status:
+            rows = _labelled(csv)
+            figures = footprint(Bench(layout, rows, status.update), rows, comments, status.update)
+    finally:
+        stack.down(layout, purge=True)
+    figures["settings"]["source"] = "generator" if csv is None else csv.name
+    if as_json:
+        print_json(figures)
+        return
+    table = Table("bytes of a comment", "")
+    weights = figures["bytes_per_comment"]
+    for name, found in {"ledger": weights["ledger"], "write-ahead log": weights["wal"], **weights["topics"]}.items():
+        table.add_row(name, f"{found:,.0f}")
+    console.print(table)
+
+
 @bench.command("archive")
 def bench_archive(
     comments: Annotated[int, typer.Option(min=1_000, help="How many comments to archive.")] = 1_000_000,

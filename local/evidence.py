@@ -44,6 +44,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
         "kernel_rscience": ["bench", "kernel", *source, "--json"],
         "stream": ["bench", "stream", *source, "--data-folder", "OUT/bench", "--json"],
         "batch": ["bench", "batch", *source, "--data-folder", "OUT/bench", "--json"],
+        "footprint": ["bench", "footprint", *source, "--data-folder", "OUT/bench", "--json"],
         "soak": ["bench", "soak", *source, "--plot", _SOAK_PLOT, "--data-folder", "OUT/bench", "--json"],
     }
 

@@ -79,8 +79,14 @@ class Settings(BaseSettings):
     dead_letter_run: int = Field(
         default=200, ge=1, description="Unreadable records in a row at which the worker stops for good."
     )
+    worker_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Address that the worker's web views and metrics listen on. They ask nobody for a password: "
+        "`0.0.0.0` belongs in a container whose network lets in who may see them.",
+    )
     metrics_port: int = Field(
-        default=6067, ge=0, le=65_535, description="Loopback port of the worker's Prometheus metrics; 0 for none."
+        default=6067, ge=0, le=65_535, description="Port of the worker's Prometheus metrics; 0 for none."
     )
     fault_points: Path | None = Field(
         default=None, description="For chaos only: folder of files that name where the worker kills or stops itself."

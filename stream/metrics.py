@@ -135,11 +135,11 @@ def show_by_partition(gauge: Gauge, values: Mapping[int, float]) -> None:
         gauge.labels(str(partition)).set(value)
 
 
-def serve(port: int) -> None:
-    """Serve the metrics on a loopback port; 0 serves nothing.
+def serve(host: str, port: int) -> None:
+    """Serve the metrics on an address and a port; port 0 serves nothing.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is taken, or the address is none of this machine's.
     """
     if port:
-        start_http_server(port, "127.0.0.1", REGISTRY)
+        start_http_server(port, host, REGISTRY)

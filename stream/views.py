@@ -1,4 +1,4 @@
-"""The worker's web views, on a loopback port: is it well, is it ready, what serves, how far behind, what if.
+"""The worker's web views: is it well, is it ready, what serves, how far behind, what if.
 
 GET  /health   200 while the process works; it is ended by the watchdog when it does not
 GET  /ready    200 once a model serves and partitions were assigned, else 503

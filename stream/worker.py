@@ -67,7 +67,7 @@ class SpeedLayer:
     async def start(self) -> None:
         """Connect to the ledger and the brokers, and wait for a model."""
         metrics.FENCE_LOSSES.remember_in(self._settings.state_folder)
-        metrics.serve(self._settings.metrics_port)
+        metrics.serve(self._settings.worker_host, self._settings.metrics_port)
         loop = asyncio.get_running_loop()
         recorder, publisher = await loop.run_in_executor(None, self._connect)
         await loop.run_in_executor(None, self._watch.start)
@@ -253,8 +253,8 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
         web_port=settings.worker_web_port,
-        web_host="127.0.0.1",
-        web_bind="127.0.0.1",
+        web_host=settings.worker_host,
+        web_bind=settings.worker_host,
     )
     layer.app = app
     add_views(app, layer)

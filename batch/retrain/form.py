@@ -55,5 +55,9 @@ FORM: dict[str, dict[str, Any]] = {
         "minimum": 0,
         "description": "How much lower than production's the AUC may be, at the lower end of its interval.",
     },
-    "reason": {"default": "", "type": "string", "description": "Why; becomes the description of the version."},
+    "reason": {
+        "default": None,
+        "type": ["null", "string"],
+        "description": "Why; becomes the description of the version.",
+    },
 }

@@ -73,7 +73,7 @@ def options_of(params: Mapping[str, Any], run_after: datetime, requests: Sequenc
     Raises:
         ConfigurationError: something is unknown or malformed; it is named.
     """
-    stated = {name: field["default"] for name, field in FORM.items()} | {"reason": "scheduled"}
+    stated = {name: field["default"] for name, field in FORM.items()} | {"reason": "no reason was stated"}
     for given in (params, *requests):
         if unknown := sorted(given.keys() - FORM.keys()):
             raise ConfigurationError(

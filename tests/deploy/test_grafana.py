@@ -17,8 +17,8 @@ from local.grafana.choices import Addresses
 from local.grafana.files import dashboards, files
 from local.grafana.parts import Prom, Sql
 from local.grafana.provisioning import PASSWORD_FILE
-from stream.metrics import REGISTRY
 from tests.conftest import ROOT
+from tests.deploy.worker_metrics import metrics
 
 DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((FOLDER / "dashboards").glob("*.json"))}
 SOURCES = yaml.safe_load((FOLDER / "provisioning/datasources/moderation.yaml").read_text())
@@ -127,18 +127,6 @@ def test_every_panel_says_what_to_do_and_none_lies_on_another(name: str) -> None
         assert max(x for x, _ in cells) < 24
         assert not cells & taken
         taken |= cells
-
-
-def metrics() -> dict[str, set[str]]:
-    """Names as Prometheus sees them, and their labels."""
-    found: dict[str, set[str]] = {}
-    for collector in REGISTRY._collector_to_names:
-        labels = set(getattr(collector, "_labelnames", ()))
-        for family in collector.collect():
-            ends = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "gauge": [""]}[family.type]
-            for end in ends:
-                found[family.name + end] = labels | ({"le"} if end == "_bucket" else set())
-    return found
 
 
 def expressions() -> list[Prom]:

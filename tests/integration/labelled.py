@@ -101,24 +101,26 @@ class History:
 
 
 def history(settings: Settings, folder: Path, traffic: TrafficConfig = TRAFFIC) -> History:
-    """Send the traffic to topics of the settings' prefix and archive it."""
+    """Send the traffic to topics of the settings' prefix and archive it into a lake of its own."""
     ensure_topics(settings.kafka_bootstrap, prefix=settings.topic_prefix)
-    producer = Producer(producer_settings(settings.kafka_bootstrap, 60))
-    values: dict[str, list[bytes]] = {"comments": [], "actions": []}
-    for arrival in generate(traffic):
-        values[arrival.topic].append(arrival.value)
-        _send(producer, settings.topic_prefix + arrival.topic, arrival.value)
-    assert producer.flush(60) == 0
+    values = send(settings, traffic)
     own = settings.model_copy(update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"})
     archive_topics(own)
     return History(own, values)
 
 
-def _send(producer: Producer, topic: str, value: bytes) -> None:
-    while True:
-        try:
-            producer.produce(topic, value)
-        except BufferError:
-            producer.poll(0.1)
-        else:
-            return
+def send(settings: Settings, traffic: TrafficConfig = TRAFFIC) -> dict[str, list[bytes]]:
+    """Send the traffic to topics of the settings' prefix; what was sent, by topic."""
+    producer = Producer(producer_settings(settings.kafka_bootstrap, 60))
+    values: dict[str, list[bytes]] = {"comments": [], "actions": []}
+    for arrival in generate(traffic):
+        values[arrival.topic].append(arrival.value)
+        while True:
+            try:
+                producer.produce(settings.topic_prefix + arrival.topic, arrival.value)
+            except BufferError:
+                producer.poll(0.1)
+            else:
+                break
+    assert producer.flush(60) == 0
+    return values

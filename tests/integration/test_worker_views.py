@@ -27,20 +27,26 @@ def ask(url: str, body: bytes | None = None) -> tuple[int, Any]:
         return 0, None
 
 
+HOST = "127.0.0.2"
+"""Another address of the loopback range than the default."""
+
+
 @pytest.fixture
 def watched(layer: SpeedLayerUnderTest) -> str:
     """A worker with views that has decided 200 comments; the address of the views."""
     web, metrics = any_free_port(), any_free_port()
-    changes = {"worker_web_port": web, "metrics_port": metrics, "state_folder": layer.folder / "state"}
-    layer.settings = layer.settings.model_copy(update=changes)
+    changes = {"worker_host": HOST, "worker_web_port": web, "metrics_port": metrics}
+    layer.settings = layer.settings.model_copy(update={**changes, "state_folder": layer.folder / "state"})
     layer.start_worker(web=True)
     layer.produce(comments(200))
     layer.wait_accounted(200)
-    return f"http://127.0.0.1:{web}"
+    return f"http://{HOST}:{web}"
 
 
 def test_the_views_say_what_serves_how_far_behind_it_is_and_what_if(layer: SpeedLayerUnderTest, watched: str) -> None:
     assert ask(f"{watched}/health") == (200, {"status": "ok"})
+    for port in (layer.settings.worker_web_port, layer.settings.metrics_port):
+        assert ask(f"http://127.0.0.1:{port}/health")[0] == 0, "it listens where it was not told to"
     wait_until(lambda: ask(f"{watched}/ready")[0] == 200, seconds=30, description="readiness")
     assert ask(f"{watched}/model")[1]["model_version"] == "1"
     wait_until(lambda: ask(f"{watched}/lag")[1]["records"] == 0, seconds=30, description="no lag")
@@ -59,7 +65,7 @@ def test_the_views_say_what_serves_how_far_behind_it_is_and_what_if(layer: Speed
 
 def metrics(layer: SpeedLayerUnderTest) -> dict[str, float]:
     """What Prometheus would read."""
-    url = f"http://127.0.0.1:{layer.settings.metrics_port}/metrics"
+    url = f"http://{HOST}:{layer.settings.metrics_port}/metrics"
     with urllib.request.urlopen(url, timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line[0] != "#"}

@@ -20,7 +20,7 @@ def test_without_a_word_it_is_the_form_with_its_defaults() -> None:
     wanted = resolve_window({"start": "2026-10-24T03:00", "end": "2026-11-21T03:00"})
     assert options.window == wanted, "28 days up to the last full hour whose labels are two days old"
     assert options == options_of({name: field["default"] for name, field in FORM.items()}, NIGHT)
-    assert options.reason == "scheduled"
+    assert options.reason == "no reason was stated"
     assert [str(goal) for goal in options.goals] == ["review_share<=0.2"]
 
 

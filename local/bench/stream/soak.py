@@ -20,7 +20,7 @@ from moderation.sources.history import LabelledComment
 PREFIX = "soak-"
 _SAMPLE_SECONDS = 2.0
 _AHEAD = 150_000
-_APART_US = 2_000
+APART_US = 2_000
 """Between two comments' event times. A worker remembers the record ids of open panes, of about a quarter of an hour:
 so far apart, that many are there before the first million, as in any traffic that goes on for long."""
 _FLAT_FROM = 1_000_000
@@ -88,12 +88,12 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
 def feed(bootstrap: str, prefix: str, count: int, corpus: Corpus) -> None:
     """Send comments, never far ahead of what is decided, so that the topic does not outgrow the disk's cache."""
     sender, ends = Sender(bootstrap, prefix + "comments"), Ends(bootstrap)
-    began_us = time.time_ns() // 1_000 - count * _APART_US
+    began_us = time.time_ns() // 1_000 - count * APART_US
     for number in range(count):
         if number % 10_000 == 0:
             while number - ends.total(prefix + "decisions") > _AHEAD:
                 sender.poll(0.1)
-        sender.send(corpus.comment(number, began_us + number * _APART_US))
+        sender.send(corpus.comment(number, began_us + number * APART_US))
     sender.close()
 
 

@@ -1,0 +1,30 @@
+{{/* Numbers that depend on each other, and what is refused. */}}
+
+{{/* More workers than partitions would sit idle. */}}
+{{- define "moderation.maxWorkers" -}}
+{{- $partitions := int .Values.kafka.partitions -}}
+{{- $scaling := .Values.worker.autoscaling -}}
+{{- if $scaling.enabled -}}
+{{- $most := ternary $partitions (int $scaling.maxReplicas) (kindIs "invalid" $scaling.maxReplicas) -}}
+{{- if gt $most $partitions -}}
+{{- fail (printf "worker.autoscaling.maxReplicas is %d, but comments has %d partitions: a worker without a partition does nothing. Raise kafka.partitions, or lower maxReplicas." $most $partitions) -}}
+{{- end -}}
+{{- if gt (int $scaling.minReplicas) $most -}}
+{{- fail (printf "worker.autoscaling.minReplicas is %d, but at most %d workers may run. Lower it, or raise maxReplicas and kafka.partitions." (int $scaling.minReplicas) $most) -}}
+{{- end -}}
+{{- $most -}}
+{{- else -}}
+{{- if gt (int .Values.worker.replicas) $partitions -}}
+{{- fail (printf "worker.replicas is %d, but comments has %d partitions: a worker without a partition does nothing. Raise kafka.partitions, or lower replicas." (int .Values.worker.replicas) $partitions) -}}
+{{- end -}}
+{{- int .Values.worker.replicas -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "moderation.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) -}}
+{{- end -}}
+{{- end -}}

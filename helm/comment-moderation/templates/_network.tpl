@@ -1,0 +1,45 @@
+{{/* Openings of the network policies. */}}
+
+{{/* Egress to one kind of server. Call with (dict "to" peers "ports" list-of-numbers). */}}
+{{- define "moderation.egress" -}}
+- ports:
+    {{- range .ports }}
+    - protocol: TCP
+      port: {{ . }}
+    {{- end }}
+  {{- with .to }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "moderation.egressDns" -}}
+- ports:
+    - protocol: UDP
+      port: 53
+    - protocol: TCP
+      port: 53
+  to:
+    {{- toYaml .Values.networkPolicy.dns | nindent 4 }}
+{{- end -}}
+
+{{- define "moderation.egressKafka" -}}
+{{- $ports := list -}}
+{{- range splitList "," .Values.kafka.bootstrap -}}
+{{- $ports = append $ports (int (last (splitList ":" .))) -}}
+{{- end -}}
+{{- include "moderation.egress" (dict "to" .Values.networkPolicy.kafka "ports" (uniq $ports)) -}}
+{{- end -}}
+
+{{- define "moderation.egressDatabase" -}}
+{{- include "moderation.egress" (dict "to" .Values.networkPolicy.database "ports" (list (int .Values.database.port))) -}}
+{{- end -}}
+
+{{- define "moderation.egressMlflow" -}}
+{{- $address := urlParse .Values.mlflow.url -}}
+{{- $port := ternary 443 80 (eq $address.scheme "https") -}}
+{{- if regexMatch ":[0-9]+$" $address.host -}}
+{{- $port = int (last (splitList ":" $address.host)) -}}
+{{- end -}}
+{{- include "moderation.egress" (dict "to" .Values.networkPolicy.mlflow "ports" (list $port)) -}}
+{{- end -}}

@@ -1,0 +1,85 @@
+{{/* What every pod of the chart has in common. */}}
+
+{{/* The pod's side: no token, no root, no privileges. Call with (list $ "serviceAccountName"). */}}
+{{- define "moderation.podSpec" -}}
+{{- $root := index . 0 -}}
+serviceAccountName: {{ index . 1 }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{/* The container's side. */}}
+{{- define "moderation.container" -}}
+image: {{ include "moderation.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
+{{/* Libraries that want a home find one that can be written. */}}
+{{- define "moderation.homeEnv" -}}
+- name: HOME
+  value: /tmp
+{{- end -}}
+
+{{- define "moderation.kafkaEnv" -}}
+- name: MODERATION_KAFKA_BOOTSTRAP
+  value: {{ .Values.kafka.bootstrap | quote }}
+- name: MODERATION_TOPIC_PREFIX
+  value: {{ .Values.kafka.topicPrefix | quote }}
+{{- end -}}
+
+{{- define "moderation.databaseEnv" -}}
+- name: MODERATION_DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.database.existingSecret }}
+      key: {{ .Values.database.key }}
+{{- end -}}
+
+{{- define "moderation.modelEnv" -}}
+- name: MODERATION_MLFLOW_URL
+  value: {{ .Values.mlflow.url | quote }}
+- name: MODERATION_MODEL_NAME
+  value: {{ .Values.mlflow.modelName | quote }}
+- name: MODERATION_CERTIFICATE_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.certificate.existingSecret }}
+      key: {{ .Values.certificate.key }}
+{{- with .Values.mlflow.existingSecret }}
+{{- range $key := list "username" "password" }}
+- name: MLFLOW_TRACKING_{{ upper $key }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.Values.mlflow.existingSecret }}
+      key: {{ $key }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "moderation.settingsEnv" -}}
+{{- range $name, $value := .Values.settings }}
+- name: MODERATION_{{ upper $name }}
+  {{- /* JSON numbers are floats: whole ones without a point or an exponent. */}}
+  value: {{ ternary (printf "%d" (int64 $value)) (toString $value) (and (kindIs "float64" $value) (eq (floor $value) $value)) | quote }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,43 @@
+{{/* A job that runs before installation and upgrade. Call with (list $ "name" weight command). What it needs to read
+     of the release does not exist yet at that moment: its account and its network policy are hooks too. */}}
+{{- define "moderation.hookJob" -}}
+{{- $root := index . 0 -}}
+{{- $name := index . 1 -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ include "moderation.fullname" $root }}-{{ $name }}
+  labels:
+    {{- include "moderation.labels" (list $root "hook") | nindent 4 }}
+  annotations:
+    helm.sh/hook: pre-install,pre-upgrade
+    helm.sh/hook-weight: {{ index . 2 | quote }}
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+spec:
+  backoffLimit: 3
+  activeDeadlineSeconds: {{ $root.Values.hooks.activeDeadlineSeconds }}
+  template:
+    metadata:
+      labels:
+        {{- include "moderation.labels" (list $root "hook") | nindent 8 }}
+    spec:
+      {{- include "moderation.podSpec" (list $root (printf "%s-hooks" (include "moderation.fullname" $root))) | nindent 6 }}
+      restartPolicy: Never
+      containers:
+        - name: {{ $name }}
+          {{- include "moderation.container" $root | nindent 10 }}
+          command: {{ toJson (index . 3) }}
+          env:
+            {{- include "moderation.homeEnv" $root | nindent 12 }}
+            {{- include "moderation.kafkaEnv" $root | nindent 12 }}
+            {{- include "moderation.databaseEnv" $root | nindent 12 }}
+          resources:
+            {{- toYaml $root.Values.hooks.resources | nindent 12 }}
+          volumeMounts:
+            - name: temporary
+              mountPath: /tmp
+      volumes:
+        - name: temporary
+          emptyDir:
+            sizeLimit: 1Gi
+{{- end -}}

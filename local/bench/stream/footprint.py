@@ -1,0 +1,90 @@
+"""What a comment weighs: bytes in the ledger, in PostgreSQL's write-ahead log and on each topic, left by the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+
+from local.bench.stream import worker
+from local.bench.stream.contenders import Ends, running
+from local.bench.stream.corpus import Corpus, preload
+from local.bench.stream.run import Bench
+from local.waiting import wait_until
+from moderation.adapters.topics import ALERTS, COMMENTS, DECISIONS, TOPICS, ensure_topics
+from moderation.errors import StackError
+from moderation.settings import required
+from moderation.sources.history import LabelledComment
+
+PREFIX = "footprint-"
+_SECONDS = 600.0
+_WEIGHED = (COMMENTS, DECISIONS, ALERTS)
+
+
+def footprint(
+    bench: Bench, rows: Sequence[LabelledComment], comments: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Decide comments and weigh what is left of them.
+
+    Args:
+        bench: a stack with a model.
+        rows: what the comments' texts are made from.
+        comments: how many.
+        say: told how far it is.
+
+    Returns:
+        ``comments``, ``bytes_per_comment`` (``ledger``: table and indexes of decisions; ``wal``: what all of the
+        database's transactions wrote ahead meanwhile; ``topics``: by name, as the broker keeps them, one copy),
+        ``settings``.
+
+    Raises:
+        StackError: the worker ends by itself, or takes too long.
+    """
+    corpus, ends = Corpus([row.comment.body for row in rows]), Ends(bench.bootstrap)
+    ensure_topics(bench.bootstrap, TOPICS, prefix=PREFIX)
+    preload(bench.bootstrap, PREFIX + COMMENTS.name, corpus, comments, say)
+    with worker.ledger_of(bench.layout, bench.info, PREFIX, "footprint") as settings:
+        url = required(settings.database_url, "database_url")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+            before = _number(connection, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+            with running([worker.COMMAND], worker.environment(settings), bench.folder / "footprint") as own:
+
+                def all_decided() -> bool:
+                    own[0].check()
+                    decided = ends.total(PREFIX + DECISIONS.name)
+                    say(f"{decided:,} of {comments:,} comments decided")
+                    return decided >= comments
+
+                wait_until(all_decided, seconds=_SECONDS, description=f"{comments:,} decisions")
+            after = _number(connection, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
+            ledger = _number(
+                connection,
+                "SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_partition_tree('speed.decisions')",
+            )
+            stored = _number(connection, "SELECT count(*) FROM speed.decisions")
+    ends.close()
+    if stored != comments:
+        raise StackError("the ledger", f"it holds {stored:,} of {comments:,} decisions", "See the worker's log.")
+    return {
+        "comments": comments,
+        "bytes_per_comment": {
+            "ledger": round(ledger / comments, 1),
+            "wal": round((after - before) / comments, 1),
+            "topics": {topic.name: round(_log_bytes(bench, topic.name) / comments, 1) for topic in _WEIGHED},
+        },
+        "settings": {**corpus.describe(), "partitions": COMMENTS.partitions, "compression.type": "lz4"},
+    }
+
+
+def _number(connection: psycopg.Connection[tuple[int]], query: LiteralString) -> int:
+    ((found,),) = connection.execute(query)
+    return found
+
+
+def _log_bytes(bench: Bench, topic: str) -> int:
+    """Bytes of a topic's segments, without indexes, which are reserved in advance."""
+    segments: list[Path] = list(bench.layout.kafka.rglob(f"{PREFIX}{topic}-[0-9]*/*.log"))
+    return sum(path.stat().st_size for path in segments)

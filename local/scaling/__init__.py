@@ -1,0 +1,1 @@
+"""How many of everything: sizes and costs for a rate of comments, from docs/evidence alone."""

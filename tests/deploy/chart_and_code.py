@@ -1,0 +1,236 @@
+"""What the chart and the code must say alike: settings, ports, paths, topics, metrics, dashboards, commands."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+
+import promql_parser
+from pydantic import SecretStr, ValidationError
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from cli.main import app
+from local.grafana.alerts import ALERTS
+from moderation.adapters.topics import COMMENTS, TOPICS
+from moderation.settings import PREFIX, Settings
+from stream.source.command import plan_of
+from tests.conftest import ROOT
+from tests.deploy.chart import Object, containers, environment, named, of_kind, pods, title
+from tests.deploy.worker_metrics import metrics
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+VIEWS = set(re.findall(r"@app\.page\(\"(/\w+)\"", (ROOT / "stream" / "views.py").read_text()))
+FOREIGN_METRICS = {"up", "kube_pod_container_status_last_terminated_exitcode"}
+"""Of Prometheus itself, and of kube-state-metrics."""
+_TARGET_LABELS = {"namespace", "job", "pod", "container", "instance"}
+_SECRET = "s" * 32
+_SAME_THRESHOLD = {
+    "ModerationWorkersBehind": "moderation-lag",
+    "ModerationWatermarkDelay": "moderation-watermark-delay",
+    "ModerationModelRefused": "moderation-refused-model",
+    "ModerationManyDeadLetters": "moderation-dead-letters",
+}
+
+
+def settings_of(container: Object) -> Settings:
+    """The settings that a container starts with.
+
+    Raises:
+        ValueError: a setting is unknown, malformed or given twice.
+    """
+    names = [each["name"] for each in container.get("env", []) if each["name"].startswith(PREFIX)]
+    fields = [name.removeprefix(PREFIX).lower() for name in names]
+    if unknown := sorted(set(fields) - Settings.model_fields.keys()):
+        raise ValueError(f"no such setting: {', '.join(unknown)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"given twice: {sorted({name for name in names if names.count(name) > 1})}")
+    values = environment(container)
+    given = {
+        field: SecretStr(_SECRET) if values[name] is None else values[name]
+        for field, name in zip(fields, names, strict=True)
+    }
+    return Settings.model_validate(given)
+
+
+def setting_complaints(objects: list[Object]) -> list[str]:
+    """Settings that the code does not have, or refuses."""
+    found = []
+    for name, container in containers(objects):
+        try:
+            settings_of(container)
+        except (ValueError, ValidationError) as error:
+            found.append(f"{name}: {error}")
+    return found
+
+
+def worker_of(objects: list[Object]) -> Object:
+    """The worker's container."""
+    deployment = named(objects, "Deployment", "-worker")
+    container: Object = deployment["spec"]["template"]["spec"]["containers"][0]
+    return container
+
+
+def port_complaints(objects: list[Object]) -> list[str]:
+    """Ports that differ between settings, container, service, policies, probes and test; an address nobody reaches."""
+    worker, found = worker_of(objects), []
+    settings = settings_of(worker)
+    wanted = {"web": settings.worker_web_port, "metrics": settings.metrics_port}
+    if settings.worker_host in ("127.0.0.1", "localhost", "::1"):
+        found.append("the worker listens where neither probes nor Prometheus can ask")
+    if (ports := {port["name"]: port["containerPort"] for port in worker["ports"]}) != wanted:
+        found.append(f"the container's ports are {ports}, the settings' {wanted}")
+    service = named(objects, "Service", "-worker")
+    if (shown := {port["targetPort"]: port["port"] for port in service["spec"]["ports"]}) != wanted:
+        found.append(f"the service's ports are {shown}, the settings' {wanted}")
+    address = f"http://{service['metadata']['name']}:{wanted['web']}"
+    test = named(objects, "Pod", "-test")["spec"]["containers"][0]["command"]
+    if address not in test:
+        found.append(f"the test does not ask {address}")
+    paths = [worker[probe]["httpGet"]["path"] for probe in worker if probe.endswith("Probe")]
+    paths += re.findall(r'"(/\w+)"', "\n".join(test))
+    return found + [f"the worker has no view {path}" for path in paths if path not in VIEWS]
+
+
+def topic_complaints(objects: list[Object]) -> list[str]:
+    """Lag that is read from another topic, group or broker than the worker's; more workers than partitions."""
+    settings = settings_of(worker_of(objects))
+    deployment = named(objects, "Deployment", "-worker")
+    found, most = [], deployment["spec"].get("replicas")
+    for scaled in of_kind(objects, "ScaledObject"):
+        trigger = scaled["spec"]["triggers"][0]["metadata"]
+        wanted = {
+            "topic": settings.topic_prefix + COMMENTS.name,
+            "consumerGroup": settings.consumer_group,
+            "bootstrapServers": settings.kafka_bootstrap,
+        }
+        found += [
+            f"{title(scaled)}: {key} is {trigger[key]}, not {value}"
+            for key, value in wanted.items()
+            if trigger[key] != value
+        ]
+        most = scaled["spec"]["maxReplicaCount"]
+    if deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"] != 0:
+        found.append("an upgrade runs more workers than there may be")
+    partitions = partitions_of(objects)
+    if most is None or most > partitions:
+        found.append(f"{most} workers may run, for {partitions} partitions")
+    brokers = {environment(container).get("MODERATION_KAFKA_BOOTSTRAP") for _, container in containers(objects)} - {
+        None
+    }
+    prefixes = {environment(container).get("MODERATION_TOPIC_PREFIX") for _, container in containers(objects)} - {None}
+    return found + [f"not one: {values}" for values in (brokers, prefixes) if len(values) != 1]
+
+
+def partitions_of(objects: list[Object]) -> int:
+    """Partitions of `comments` that the chart makes; those of the code where it makes none."""
+    for job in of_kind(objects, "Job"):
+        command = job["spec"]["template"]["spec"]["containers"][0]["command"]
+        if "--partitions" in command:
+            return int(command[command.index("--partitions") + 1])
+    return COMMENTS.partitions
+
+
+def command_complaints(objects: list[Object]) -> list[str]:
+    """Commands that the project does not have."""
+    found = []
+    for name, container in containers(objects):
+        words = [*container["command"], *container.get("args", [])]
+        try:
+            _require_command(words)
+        except (ValueError, ImportError, SystemExit) as error:
+            found.append(f"{name}: {' '.join(words[:6])}: {error}")
+    return found
+
+
+def _require_command(words: list[str]) -> None:
+    if words[0] == "python":
+        if "-c" in words:
+            compile(words[words.index("-c") + 1], "command", "exec")
+            return
+        module = words[words.index("-m") + 1]
+        if importlib.util.find_spec(f"{module}.__main__") is None:
+            raise ValueError(f"no module {module}")
+        if "source" in words:
+            plan_of(words[words.index("source") + 1 :], Settings())
+        return
+    if words[0] not in PROJECT["scripts"]:
+        raise ValueError(f"no command {words[0]}")
+    command, rest = get_command(app), words[1:]
+    while isinstance(command, TyperGroup):
+        if not rest or rest[0] not in command.commands:
+            raise ValueError(f"{command.name or words[0]} has no command {rest[0] if rest else ''}")
+        command, rest = command.commands[rest[0]], rest[1:]
+    options = {option for parameter in command.params for option in parameter.opts}
+    if unknown := [word for word in rest if word.startswith("--") and word not in options]:
+        raise ValueError(f"{command.name} has no option {unknown[0]}")
+
+
+def selectors(expression: promql_parser.Expr) -> Iterator[promql_parser.VectorSelector]:
+    """Every series that an expression asks for."""
+    found: list[promql_parser.VectorSelector] = []
+
+    def visit(node: promql_parser.Expr) -> None:
+        if isinstance(node, promql_parser.VectorSelector):
+            found.append(node)
+
+    promql_parser.walk(expression, visit)
+    yield from found
+
+
+def alert_complaints(objects: list[Object]) -> list[str]:
+    """Rules that Prometheus refuses, that ask for what nobody measures, or that differ from Grafana's."""
+    known, found = metrics(), []
+    thresholds = {alert.uid: alert for alert in ALERTS}
+    for rule in (r for o in of_kind(objects, "PrometheusRule") for g in o["spec"]["groups"] for r in g["rules"]):
+        try:
+            expression = promql_parser.parse(rule["expr"])
+        except ValueError as error:
+            found.append(f"{rule['alert']}: {error}")
+            continue
+        for series in selectors(expression):
+            if series.name not in known.keys() | FOREIGN_METRICS:
+                found.append(f"{rule['alert']}: the worker does not measure {series.name}")
+                continue
+            labels = {matcher.name for matcher in series.matchers.matchers}
+            if unknown := labels - _TARGET_LABELS - known.get(series.name or "", set()):
+                found.append(f"{rule['alert']}: {series.name} has no label {unknown}")
+            if "namespace" not in labels:
+                found.append(f"{rule['alert']}: {series.name} is asked for in every namespace")
+        if uid := _SAME_THRESHOLD.get(rule["alert"]):
+            same = thresholds[uid]
+            bound = re.search(r"> ([0-9.]+)(?: and on .*)?$", rule["expr"])
+            if bound is None or float(bound[1]) != same.above or rule.get("for", "0s") != same.lasting:
+                found.append(f"{rule['alert']} fires when Grafana's {uid} does not")
+    return found
+
+
+def dashboard_complaints(objects: list[Object]) -> list[str]:
+    """ConfigMaps that are not the files of grafana/."""
+    found = []
+    for end, folder in (("-dashboards", "dashboards"), ("-grafana-alerts", "provisioning/alerting")):
+        for each in of_kind(objects, "ConfigMap"):
+            files = {path.name: path.read_text() for path in (ROOT / "grafana" / folder).iterdir()}
+            if each["metadata"]["name"].endswith(end) and each["data"] != files:
+                found.append(f"{title(each)} is not grafana/{folder}")
+    return found
+
+
+def version_complaints(objects: list[Object]) -> list[str]:
+    """Labels that name another version than the project's."""
+    key = "app.kubernetes.io/version"
+    return [f"{name}: {labels[key]}" for name, labels, _ in pods(objects) if labels[key] != PROJECT["version"]]
+
+
+WITH_CODE: dict[str, Callable[[list[Object]], list[str]]] = {
+    "setting": setting_complaints,
+    "port": port_complaints,
+    "topic": topic_complaints,
+    "command": command_complaints,
+    "alert": alert_complaints,
+    "dashboard": dashboard_complaints,
+    "version": version_complaints,
+}
+SHARED_TOPICS = tuple(topic for topic in TOPICS if topic.partitions == COMMENTS.partitions)

@@ -1,0 +1,166 @@
+"""The chart renders, for every kind of values, what Kubernetes takes and what the code expects."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import helm_python
+import pytest
+import yaml
+
+from moderation.settings import Settings
+from tests.conftest import ROOT
+from tests.deploy.chart import CHART, EXAMPLES, Object, example, merged, named, notes, of_kind, render
+from tests.deploy.chart_and_code import PROJECT, SHARED_TOPICS, WITH_CODE
+from tests.deploy.chart_checks import GENERAL, network_complaints
+
+MINIMAL = example("minimal")
+EVERYTHING = merged(
+    MINIMAL,
+    {
+        "source": {"enabled": True},
+        "worker": {"autoscaling": {"enabled": True}, "podAnnotations": {"note": "x"}, "priorityClassName": "high"},
+        "monitoring": {
+            "serviceMonitor": {"enabled": True},
+            "prometheusRule": {"enabled": True},
+            "grafanaAlerts": {"enabled": True},
+        },
+        "networkPolicy": {"views": [{"podSelector": {"matchLabels": {"app": "console"}}}]},
+    },
+)
+VALUES: dict[str, Object] = {
+    "minimal": MINIMAL,
+    "ha": example("ha"),
+    "air-gapped": example("air-gapped"),
+    "everything": EVERYTHING,
+    "nothing that can be left out": merged(
+        MINIMAL,
+        {
+            "hooks": {"migrate": {"enabled": False}, "topics": {"enabled": False}},
+            "worker": {"podDisruptionBudget": {"enabled": False}},
+            "monitoring": {"dashboards": {"enabled": False}},
+        },
+    ),
+    "other names and ports": merged(
+        EVERYTHING,
+        {
+            "fullnameOverride": "speed",
+            "image": {"repository": "registry.example.org:5000/x/worker", "tag": "1.2.3"},
+            "kafka": {"bootstrap": "a:19092,b:29092", "topicPrefix": "eu-", "consumerGroup": "eu", "partitions": 64},
+            "mlflow": {"url": "https://mlflow.example.org"},
+            "worker": {"webPort": 7000, "metricsPort": 7001, "autoscaling": {"cpuUtilization": None}},
+            "source": {"existingClaim": "source-state", "arguments": ["--history", "/data", "--speed", "2"]},
+            "settings": {"batch_most_records": 2000, "dead_letter_share": 0.25, "model_max_bytes": 1073741824},
+        },
+    ),
+}
+EACH = pytest.mark.parametrize("name", list(VALUES))
+RENDERED = {name: render(values) for name, values in VALUES.items()}
+
+
+def database_port(values: Object) -> int:
+    return int(values["database"].get("port", 5432))
+
+
+@EACH
+@pytest.mark.parametrize("check", [*GENERAL, *WITH_CODE])
+def test_nothing_is_wrong_with(check: str, name: str) -> None:
+    if check == "version" and VALUES[name].get("image", {}).get("tag"):
+        assert VALUES[name]["image"]["tag"] in str(RENDERED[name])
+        return
+    assert (GENERAL | WITH_CODE)[check](RENDERED[name]) == []
+
+
+@EACH
+def test_pods_reach_what_they_need_and_nothing_else(name: str) -> None:
+    assert network_complaints(RENDERED[name], database_port(VALUES[name])) == []
+
+
+@EACH
+def test_helm_has_nothing_to_warn_of(name: str) -> None:
+    report = helm_python.lint(CHART, VALUES[name], strict=True, kube_version="v1.37.0")
+    assert report["errors"] == []
+    assert [message["error"] for message in report["messages"] if message["severity"] > 1] == []
+
+
+@EACH
+def test_the_notes_say_how_many_workers_there_are(name: str) -> None:
+    objects, text = RENDERED[name], notes(VALUES[name])
+    scaled = of_kind(objects, "ScaledObject")
+    most = (
+        scaled[0]["spec"]["maxReplicaCount"] if scaled else named(objects, "Deployment", "-worker")["spec"]["replicas"]
+    )
+    assert f" {most}, " in text
+    assert f"deployment/{named(objects, 'Deployment', '-worker')['metadata']['name']}" in text
+
+
+def test_everything_that_is_switched_on_is_there() -> None:
+    kinds = {each["kind"] for each in RENDERED["everything"]}
+    assert kinds == {
+        "ConfigMap",
+        "Deployment",
+        "Job",
+        "NetworkPolicy",
+        "Pod",
+        "PodDisruptionBudget",
+        "PrometheusRule",
+        "ScaledObject",
+        "Service",
+        "ServiceAccount",
+        "ServiceMonitor",
+    }
+    assert len(of_kind(RENDERED["everything"], "Job")) == 2
+    assert len(of_kind(RENDERED["everything"], "ConfigMap")) == 2
+    absent = {"Job", "PodDisruptionBudget", "ScaledObject", "ConfigMap", "ServiceMonitor", "PrometheusRule"}
+    assert not absent & {each["kind"] for each in RENDERED["nothing that can be left out"]}
+
+
+def test_autoscaling_and_replicas_do_not_fight() -> None:
+    assert "replicas" not in named(RENDERED["everything"], "Deployment", "-worker")["spec"]
+    assert named(RENDERED["air-gapped"], "Deployment", "-worker")["spec"]["replicas"] == 4
+
+
+def test_as_many_workers_as_partitions_if_nothing_else_is_said() -> None:
+    for name in ("ha", "everything", "other names and ports"):
+        (scaled,) = of_kind(RENDERED[name], "ScaledObject")
+        default = SHARED_TOPICS[0].partitions
+        assert scaled["spec"]["maxReplicaCount"] == VALUES[name]["kafka"].get("partitions", default)
+
+
+def test_a_private_registry_is_the_only_one_and_its_secret_is_used() -> None:
+    values = VALUES["air-gapped"]
+    text = yaml.safe_dump(RENDERED["air-gapped"])
+    images = [line.split("image: ")[1] for line in text.splitlines() if "image: " in line]
+    assert images
+    assert set(images) == {f"{values['image']['repository']}@{values['image']['digest']}"}
+    assert text.count("imagePullSecrets") == len(images)
+
+
+def test_defaults_are_the_codes() -> None:
+    with helm_python.Chart.load(CHART) as chart:
+        defaults, metadata = chart.values, chart.metadata
+    assert metadata["version"] == metadata["appVersion"] == PROJECT["version"]
+    assert {topic.partitions for topic in SHARED_TOPICS} == {defaults["kafka"]["partitions"]}
+    settings = Settings()
+    assert defaults["worker"]["webPort"] == settings.worker_web_port
+    assert defaults["worker"]["metricsPort"] == settings.metrics_port
+    assert defaults["kafka"]["consumerGroup"] == settings.consumer_group
+    assert defaults["kafka"]["topicPrefix"] == settings.topic_prefix
+    assert defaults["mlflow"]["modelName"] == settings.model_name
+    assert defaults["worker"]["terminationGracePeriodSeconds"] >= settings.ledger_retry_seconds
+
+
+def test_a_package_holds_the_dashboards_themselves(tmp_path: Path) -> None:
+    archive = helm_python.package(CHART, destination=tmp_path)
+    with tarfile.open(archive) as files:
+        names = files.getnames()
+        assert not [member.name for member in files.getmembers() if member.issym()]
+    assert render(VALUES["everything"], Path(archive)) == RENDERED["everything"]
+    for path in (ROOT / "grafana" / "dashboards").iterdir():
+        assert f"comment-moderation/files/dashboards/{path.name}" in names
+
+
+def test_every_example_is_looked_at() -> None:
+    known = {"minimal", "ha", "air-gapped", "airflow", "mlflow", "grafana", "strimzi"}
+    assert {path.stem for path in EXAMPLES.iterdir()} == known

@@ -1,0 +1,128 @@
+"""The examples for other charts agree with the chart and the code; each disagreement is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import helm_python
+import pytest
+import yaml
+
+from tests.deploy.chart import CHART, EXAMPLES, Object, example
+from tests.deploy.example_checks import (
+    airflow_complaints,
+    grafana_complaints,
+    kafka_complaints,
+    kafka_documents,
+    literal_secrets,
+    mlflow_complaints,
+)
+
+HA = example("ha")
+with helm_python.Chart.load(CHART) as _chart:
+    DEFAULTS = _chart.values
+
+CHECKS: dict[str, Callable[[Any], list[str]]] = {
+    "strimzi": lambda documents: kafka_complaints(documents, HA),
+    "airflow": lambda values: airflow_complaints(values, HA),
+    "mlflow": lambda values: mlflow_complaints(values, HA),
+    "grafana": lambda values: grafana_complaints(values, DEFAULTS),
+}
+
+
+def written(name: str) -> Any:
+    return kafka_documents() if name == "strimzi" else example(name)
+
+
+def document(documents: list[Object], kind: str, name: str) -> Object:
+    (found,) = (each for each in documents if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return found
+
+
+def change(target: Any, key: Any, value: object) -> None:
+    target[key] = value
+
+
+BREAKS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "a topic renamed": (
+        "strimzi",
+        lambda d: change(document(d, "KafkaTopic", "comments")["metadata"], "name", "comment"),
+    ),
+    "a topic left out": ("strimzi", lambda d: d.pop()),
+    "other partitions": ("strimzi", lambda d: change(document(d, "KafkaTopic", "comments")["spec"], "partitions", 4)),
+    "other copies": ("strimzi", lambda d: change(document(d, "KafkaTopic", "panes")["spec"], "replicas", 1)),
+    "another timestamp": (
+        "strimzi",
+        lambda d: change(
+            document(d, "KafkaTopic", "comments")["spec"]["config"], "message.timestamp.type", "CreateTime"
+        ),
+    ),
+    "an unknown field": ("strimzi", lambda d: change(document(d, "KafkaTopic", "panes")["spec"], "replication", 3)),
+    "an old version": ("strimzi", lambda d: change(d[0], "apiVersion", "kafka.strimzi.io/v1beta2")),
+    "another cluster": (
+        "strimzi",
+        lambda d: change(document(d, "KafkaUser", "comment-producer")["metadata"]["labels"], "strimzi.io/cluster", "x"),
+    ),
+    "a right on a topic that is not there": (
+        "strimzi",
+        lambda d: change(
+            document(d, "KafkaUser", "comment-producer")["spec"]["authorization"]["acls"][0]["resource"],
+            "name",
+            "posts",
+        ),
+    ),
+    "another port": (
+        "strimzi",
+        lambda d: change(document(d, "Kafka", "moderation")["spec"]["kafka"]["listeners"][0], "port", 9093),
+    ),
+    "a listener for everybody": (
+        "strimzi",
+        lambda d: document(d, "Kafka", "moderation")["spec"]["kafka"]["listeners"][0].pop("networkPolicyPeers"),
+    ),
+    "another image": ("airflow", lambda v: change(v["images"]["airflow"], "repository", "apache/airflow")),
+    "another Airflow": ("airflow", lambda v: change(v, "airflowVersion", "2.11.0")),
+    "an unknown setting": ("airflow", lambda v: change(v["env"][0], "name", "MODERATION_KAFKA")),
+    "another broker": ("airflow", lambda v: change(v["env"][0], "value", "kafka:9092")),
+    "another broker of the triggers": (
+        "airflow",
+        lambda v: change(v["env"][-1], "value", '{"extra": {"bootstrap.servers": ""}}'),
+    ),
+    "another secret": ("airflow", lambda v: change(v["secret"][0], "secretName", "database")),
+    "another version of MLflow's image": ("mlflow", lambda v: change(v["image"], "tag", "0.0.9")),
+    "a host that is refused": ("mlflow", lambda v: change(v, "serverAllowedHosts", ["mlflow"])),
+    "another port of MLflow": ("mlflow", lambda v: change(v["service"], "port", 5000)),
+    "artifacts beside the server": ("mlflow", lambda v: change(v["artifactRoot"], "proxiedArtifactStorage", False)),
+    "another label": ("grafana", lambda v: change(v["sidecar"]["dashboards"], "label", "dashboard")),
+    "no folder": ("grafana", lambda v: change(v["sidecar"]["dashboards"], "folderAnnotation", "folder")),
+    "another uid": (
+        "grafana",
+        lambda v: change(v["datasources"]["moderation.yaml"]["datasources"][0], "uid", "postgres"),
+    ),
+    "a password elsewhere": ("grafana", lambda v: change(v["extraSecretMounts"][0], "mountPath", "/run/password")),
+}
+
+
+@pytest.mark.parametrize("name", list(CHECKS))
+def test_an_example_agrees_with_chart_and_code(name: str) -> None:
+    assert CHECKS[name](written(name)) == []
+
+
+@pytest.mark.parametrize("name", list(BREAKS))
+def test_a_disagreement_is_seen(name: str) -> None:
+    which, damage = BREAKS[name]
+    values = deepcopy(written(which))
+    damage(values)
+    assert CHECKS[which](values) != []
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_example_holds_a_secret(path: Any) -> None:
+    assert [found for each in yaml.safe_load_all(path.read_text()) for found in literal_secrets(each)] == []
+
+
+def test_a_secret_in_an_example_is_seen() -> None:
+    values = example("mlflow")
+    values["backendStore"]["postgres"]["password"] = "hunter2"
+    assert literal_secrets(values) == ["/backendStore/postgres/password"]

@@ -1,0 +1,105 @@
+"""docs/scaling.md is what the evidence makes; sizes grow as they must; the chart's defaults hold what is computed."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import helm_python
+import pytest
+
+from local.evidence import commands
+from local.scaling.__main__ import main
+from local.scaling.assumed import Assumed
+from local.scaling.measured import Measured, read
+from local.scaling.page import PAGE, RATES, tables, written
+from local.scaling.sizing import costs, size
+from moderation.adapters.topics import COMMENTS
+from tests.conftest import ROOT
+from tests.deploy.chart import CHART
+
+MEASURED, ASSUMED = read(), Assumed()
+EACH = pytest.mark.parametrize("rate", [1.0, *RATES])
+
+
+def test_the_page_is_what_the_evidence_makes() -> None:
+    assert written(PAGE.read_text(), MEASURED, ASSUMED) == PAGE.read_text(), "write it anew: python -m local.scaling"
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Measured)])
+def test_every_figure_that_is_read_shows_on_the_page(field: str) -> None:
+    value = getattr(MEASURED, field)
+    other: Any = ((1, 1.0), (2, 9_999.0)) if isinstance(value, tuple) else value * 7
+    assert tables(replace(MEASURED, **{field: other}), ASSUMED) != tables(MEASURED, ASSUMED)
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Assumed)])
+def test_every_assumption_can_be_replaced_and_matters(field: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = PAGE.read_text()
+    main([f"--{field.replace('_', '-')}", str(getattr(ASSUMED, field) / 30)])
+    printed = capsys.readouterr().out
+    found = tables(MEASURED, ASSUMED)
+    assert found["sizes"] not in printed or found["costs"] not in printed
+    assert PAGE.read_text() == before, "only the page's own assumptions stand on it"
+
+
+def test_a_table_that_is_missing_or_unknown_is_refused() -> None:
+    with pytest.raises(ValueError, match="sizes"):
+        written(PAGE.read_text().replace("table: sizes", "table: size"), MEASURED, ASSUMED)
+
+
+@EACH
+def test_workers_have_the_load_that_was_assumed_and_partitions_to_double(rate: float) -> None:
+    found = size(rate, MEASURED, ASSUMED)
+    assert rate / found.workers <= MEASURED.worker_per_s * ASSUMED.load
+    assert found.workers == 1 or rate / (found.workers - 1) > MEASURED.worker_per_s * ASSUMED.load
+    assert found.partitions >= 2 * found.workers
+    assert found.partitions % COMMENTS.partitions == 0
+
+
+@EACH
+def test_no_server_carries_more_than_was_assumed(rate: float) -> None:
+    found = size(rate, MEASURED, ASSUMED)
+    assert found.wal_mb_per_s / found.servers <= ASSUMED.server_wal_mb_per_s
+    assert found.ledger_tb_per_day * ASSUMED.ledger_days / found.servers <= ASSUMED.server_tb
+
+
+def test_what_the_page_says_of_a_million_holds() -> None:
+    found = size(1_000_000, MEASURED, ASSUMED)
+    assert found.servers > 2, "a single ledger does not hold it, many times over"
+    assert found.wal_mb_per_s > ASSUMED.server_wal_mb_per_s
+    assert not found.is_one_machine_enough
+    assert found.snapshot_hours > ASSUMED.reconcile_hours
+
+
+def test_the_smallest_rate_is_within_what_was_measured() -> None:
+    found = size(1_000, MEASURED, ASSUMED)
+    assert found.beyond < 1
+    assert found.is_one_machine_enough
+    assert found.workers == 1
+
+
+def test_a_day_that_was_measured_takes_what_was_measured() -> None:
+    rows, seconds = MEASURED.reconcile[-1]
+    assert size(rows / 86_400, MEASURED, ASSUMED).duckdb_hours * 3_600 == pytest.approx(seconds)
+
+
+def test_costs_are_proportional_once_workers_are_full() -> None:
+    hundred_thousand, million = (
+        sum(costs(size(rate, MEASURED, ASSUMED), MEASURED, ASSUMED).values()) for rate in RATES[1:]
+    )
+    assert hundred_thousand == pytest.approx(million, rel=0.01)
+    free = replace(ASSUMED, vcpu_hour=0, gb_hour=0, disk_gb_month=0, object_gb_month=0)
+    assert sum(costs(size(1_000, MEASURED, free), MEASURED, free).values()) == 0
+
+
+def test_the_evidence_can_be_made_again() -> None:
+    made = commands(None).keys() | commands(ROOT).keys()
+    assert {"stream", "soak", "footprint", "archive", "batch"} <= made
+
+
+def test_a_worker_of_the_chart_has_the_memory_that_is_computed() -> None:
+    with helm_python.Chart.load(CHART) as chart:
+        limit = chart.values["worker"]["resources"]["limits"]["memory"]
+    most = max(size(rate, MEASURED, ASSUMED).worker_gb for rate in RATES)
+    assert int(limit.removesuffix("Gi")) * 1024**3 >= most * 1e9
