@@ -1,0 +1,200 @@
+"""A model's life as its people live it: a form in Airflow, an approval, aliases in MLflow, and what the worker says."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+from playwright.sync_api import Page, expect
+
+from batch.archive import archive_topics
+from batch.reconcile.run import reconcile_day
+from cli.connection import connected_settings
+from local.waiting import wait_until
+from moderation.adapters.topics import producer_settings
+from moderation.bootstrap import register, registry, train_to_folder
+from moderation.contracts import ActionKind, Comment, to_json
+from moderation.policy import parse_goal
+from moderation.settings import Settings, required
+from moderation.sources.generator import labelled_history
+from tests.conftest import ROOT
+from tests.integration.labelled import END, TRAFFIC, send
+from tests.long.test_airflow_in_a_browser import Printed, page, up  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.long
+
+PICTURES = ROOT / "docs" / "images"
+_RUN_MS = 300_000
+
+
+class People:
+    """What an ML engineer and an operator do in the two UIs.
+
+    Args:
+        page: a browser's.
+        airflow: address.
+        mlflow: address.
+        picture: keeps a screenshot under a name.
+    """
+
+    def __init__(self, page: Page, airflow: str, mlflow: str, picture: Callable[[str], None]) -> None:  # noqa: F811
+        self._page = page
+        self._airflow = airflow
+        self._mlflow = mlflow
+        self._picture = picture
+
+    def log_in(self, password: str) -> None:
+        self._page.goto(self._airflow)
+        self._page.fill("input[name=username]", "admin")
+        self._page.fill("input[name=password]", password)
+        self._page.get_by_role("button", name="Sign in").click()
+        expect(self._page.get_by_role("heading", name="Welcome")).to_be_visible()
+
+    def trigger(self, dag_id: str, picture: str = "", **form: str) -> None:
+        """Fill fields of a DAG's form and start it; its run is shown."""
+        self._page.goto(f"{self._airflow}/dags/{dag_id}")
+        self._page.get_by_role("button", name="Trigger").first.click()
+        dialog = self._page.get_by_role("dialog")
+        for name, value in form.items():
+            dialog.locator(f"input[name=element_{name}]").fill(value)
+        if picture:
+            self._picture(picture)
+        dialog.get_by_test_id("trigger-dag-submit").click()
+        expect(self._page).to_have_url(re.compile(rf"/dags/{dag_id}/runs/manual__"))
+
+    def sees(self, task: str, state: str) -> None:
+        """Wait until a task of the run that is shown is in a state."""
+        row = self._page.get_by_role("row").filter(has=self._page.get_by_role("link", name=task, exact=True))
+        expect(row).to_contain_text(state, timeout=_RUN_MS)
+
+    def approve(self) -> None:
+        self._page.goto(f"{self._airflow}/required_actions")
+        self._page.get_by_role("link").filter(has_text="Is version").first.click()
+        expect(self._page.get_by_test_id("hitl-option-Approve")).to_be_visible()
+        expect(self._page.get_by_text("It passed.")).to_be_visible()
+        self._picture("approve_promotion.png")
+        self._page.get_by_test_id("hitl-option-Approve").click()
+        expect(self._page.get_by_text("approve response successful")).to_be_visible()
+
+    def sees_alias(self, version: str, alias: str) -> None:
+        self._page.goto("about:blank")
+        self._page.goto(f"{self._mlflow}/#/models/comment-moderation/versions/{version}")
+        expect(self._page.get_by_role("heading", name=f"Version {version}")).to_be_visible()
+        expect(self._page.get_by_text(f"@ {alias}")).to_be_visible()
+        self._picture(f"mlflow_{alias}.png")
+
+    def gives_alias(self, version: str, alias: str) -> None:
+        """Move an alias by hand in the MLflow UI."""
+        self._page.goto("about:blank")
+        self._page.goto(f"{self._mlflow}/#/models/comment-moderation/versions/{version}")
+        expect(self._page.get_by_role("heading", name=f"Version {version}")).to_be_visible()
+        self._page.locator("button[data-component-id*=modelversionviewaliaseditor]").click()
+        dialog = self._page.get_by_role("dialog")
+        dialog.get_by_role("combobox").fill(alias)
+        self._page.keyboard.press("Enter")
+        dialog.get_by_role("button", name="Save aliases").click()
+        expect(dialog).to_be_hidden()
+
+
+def first_model(settings: Settings, folder: Path) -> None:
+    """A weak model of the first days; it serves, since nothing did."""
+    rows = [
+        (row.comment, row.action is not None and row.action.kind is ActionKind.REMOVE)
+        for row in labelled_history(TRAFFIC)
+    ]
+    train_to_folder(rows[:700], folder, [parse_goal("review_share<=0.2")], settings, folds=2)
+    assert register(folder, settings, "the first days") == ("1", True)
+
+
+def accounted(settings: Settings) -> int:
+    """How many records of comments the ledger accounts for."""
+    return int(
+        ask(settings, "select coalesce(sum(next - first), 0) from speed.source_offsets where topic = 'comments'")
+    )
+
+
+def ask(settings: Settings, question: str, *values: object) -> str:
+    with psycopg.connect(required(settings.database_url, "database_url")) as connection:
+        row = connection.execute(question, values).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def decides_with(settings: Settings, version: str) -> None:
+    """Send comments until the worker decides one with this version."""
+    producer = Producer(producer_settings(settings.kafka_bootstrap, 30))
+
+    def decided() -> bool:
+        comment = Comment(f"now-{uuid.uuid4().hex}", "science", "Nice study.", time.time_ns() // 1_000)
+        producer.produce("comments", to_json(comment), key=comment.comment_id)
+        assert producer.flush(30) == 0
+        question = "select model_version from speed.decisions where comment_id = %s"
+        wait_until(
+            lambda: ask(settings, question, comment.comment_id) != "", seconds=60, description="the worker's decision"
+        )
+        return ask(settings, question, comment.comment_id) == version
+
+    wait_until(decided, seconds=90, description=f"a decision of version {version}", interval_seconds=1)
+
+
+def test_retrained_in_airflow_approved_promoted_by_hand_and_rolled_back(
+    page: Page,  # noqa: F811
+    up: Printed,  # noqa: F811
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
+) -> None:
+    def picture(name: str) -> None:
+        if pytestconfig.getoption("--screenshots"):
+            PICTURES.mkdir(exist_ok=True)
+            page.screenshot(path=PICTURES / name)
+
+    assert up.password
+    settings = connected_settings(tmp_path / "stack")
+    found = registry(settings)
+    first_model(settings, tmp_path / "model")
+    sent = len(send(settings)["comments"])
+    wait_until(lambda: accounted(settings) == sent, seconds=180, description="decisions on all that was sent")
+    archive_topics(settings)
+    assert reconcile_day(settings, date(2026, 1, 15)).is_sound, "or the gate would be closed"
+    people = People(page, up.airflow, settings.mlflow_url, picture)
+    people.log_in(up.password)
+
+    form = {"days": "21", "end": END.date().isoformat(), "newest_share": "0.3", "reason": "the first weeks"}
+    people.trigger("retrain_model", "retrain_form.png", **form)
+    people.sees("gate", "Success")
+    people.sees_alias("2", "challenger")
+    assert found.evidence.run_params(found.version("2").run_id)["newest_share"] == "0.3"
+
+    people.trigger("promote_model", reason="better on the newest comments")
+    people.sees("approve", "Awaiting Input")
+    decides_with(settings, "1")
+    people.approve()
+    page.goto(f"{up.airflow}/dags/promote_model/runs/{newest_run(page)}")
+    people.sees("promote", "Success")
+    people.sees_alias("2", "production")
+    decides_with(settings, "2")
+
+    people.gives_alias("1", "production")
+    decides_with(settings, "1")
+    people.trigger("rollback_model")
+    people.sees("roll_back", "Success")
+    decides_with(settings, "2")
+    aliases = {name: found.resolve(name) for name in ("production", "previous", "challenger")}
+    assert {name: version and version.version for name, version in aliases.items()} == {
+        "production": "2",
+        "previous": "1",
+        "challenger": None,
+    }
+
+
+def newest_run(page: Page) -> str:  # noqa: F811
+    """The id of the run whose task is shown."""
+    match = re.search(r"/runs/([^/?]+)", page.url)
+    assert match, page.url
+    return match[1]
