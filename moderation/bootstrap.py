@@ -16,6 +16,7 @@ from moderation.text import Lexicon
 from moderation.training import collect_examples, train
 from moderation.training.metrics import Metrics
 from moderation.training.plots import draw_plots
+from moderation.training.reference import training_reference
 
 if TYPE_CHECKING:
     from moderation.adapters.registry import Registry
@@ -191,7 +192,8 @@ def train_to_folder(
     )
     on_progress("writing the model")
     training = {"data_digest": examples.data_digest, "seed": seed, "folds": folds, "family": family, **(lineage or {})}
-    digest = save_model(out, trained.estimator, trained.policy, trained.metrics, training)
+    reference = training_reference(examples, trained.probability, trained.unseen, trained.policy)
+    digest = save_model(out, trained.estimator, trained.policy, trained.metrics, reference, training)
     plots = out / "plots"
     plots.mkdir(exist_ok=True)
     draw_plots(plots, trained.probability, examples.removed, trained.policy, trained.metrics)

@@ -3,8 +3,9 @@
 model.skops    the scikit-learn pipeline
 policy.json    thresholds, goals, expected operating point
 metrics.json   out-of-fold measurements
+reference.json what the training comments looked like, for the watch on drift
 golden.json    fixed texts and their scores
-model.json     the card: digests of the four files above, kernel version, data digest, seed, library versions
+model.json     the card: digests of the five files above, kernel version, data digest, seed, library versions
 plots/*.png    pictures, not verified
 """
 
@@ -26,9 +27,12 @@ from moderation.scoring import Kernel, ModerationPipeline
 from moderation.scoring.golden import GoldenRow, first_difference, golden_rows
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.training.metrics import Metrics
+from moderation.training.reference import TrainingReference
 
 CARD, MODEL, POLICY, METRICS, GOLDEN = "model.json", "model.skops", "policy.json", "metrics.json", "golden.json"
-_VERIFIED = (MODEL, POLICY, METRICS, GOLDEN)
+REFERENCE = "reference.json"
+VERIFIED = (MODEL, POLICY, METRICS, REFERENCE, GOLDEN)
+"""The files whose digests the card states."""
 _CARD_FIELDS = {"schema_version", "kernel_version", "files", "training", "versions", "card_sha256"}
 _LIBRARIES = ("numpy", "scikit-learn", "scipy", "skops", "spacy", "spacy-lookups-data")
 _REMEDY = "Take the model from where it came from again, or train it again."
@@ -41,18 +45,25 @@ class OpenModel:
     Attributes:
         kernel: its scores.
         policy: its verdicts.
+        reference: what it was trained on looked like.
         model_digest: SHA-256 of ``model.skops``, hexadecimal.
         card: the card's fields.
     """
 
     kernel: Kernel
     policy: Policy
+    reference: TrainingReference
     model_digest: str
     card: Mapping[str, Any]
 
 
 def save_model(
-    folder: Path, pipeline: ModerationPipeline, policy: Policy, metrics: Metrics, training: Mapping[str, Any]
+    folder: Path,
+    pipeline: ModerationPipeline,
+    policy: Policy,
+    metrics: Metrics,
+    reference: TrainingReference,
+    training: Mapping[str, Any],
 ) -> str:
     """Write a model folder.
 
@@ -61,6 +72,7 @@ def save_model(
         pipeline: fitted and calibrated.
         policy: resolved on its out-of-fold scores.
         metrics: measured on the same.
+        reference: likewise.
         training: what repeats the training: data digest, seed, folds.
 
     Returns:
@@ -72,6 +84,7 @@ def save_model(
         MODEL: dump_model(pipeline),
         POLICY: policy.to_json().encode(),
         METRICS: _json(asdict(metrics)),
+        REFERENCE: reference.to_json().encode(),
         GOLDEN: _json([asdict(row) for row in golden_rows(pipeline.kernel())]),
     }
     for name, data in contents.items():
@@ -102,7 +115,7 @@ def open_model(folder: Path, lexicon: Lexicon, max_bytes: int) -> OpenModel:
             is not trusted, or scores the golden texts otherwise on this machine.
     """
     card = _read_card(folder, max_bytes)
-    contents = {name: _read_verified(folder / name, card["files"].get(name), max_bytes) for name in _VERIFIED}
+    contents = {name: _read_verified(folder / name, card["files"].get(name), max_bytes) for name in VERIFIED}
     pipeline = load_model(contents[MODEL], str(folder / MODEL))
     try:
         kernel = pipeline.kernel(lexicon)
@@ -110,7 +123,8 @@ def open_model(folder: Path, lexicon: Lexicon, max_bytes: int) -> OpenModel:
         raise ModelRefused(str(folder / MODEL), f"its parts do not fit together ({error})", _REMEDY) from error
     _check_golden(folder, kernel, contents[GOLDEN], card)
     policy = Policy.from_json(contents[POLICY].decode())
-    return OpenModel(kernel, policy, card["files"][MODEL], card)
+    reference = TrainingReference.from_json(contents[REFERENCE].decode())
+    return OpenModel(kernel, policy, reference, card["files"][MODEL], card)
 
 
 def _read_card(folder: Path, max_bytes: int) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from moderation.text.blocks import (
     gram_vectors,
     surface_values,
     token_weights,
+    unseen_buckets,
+    unseen_shares,
     word_entries,
     word_values,
 )
@@ -104,6 +106,22 @@ class Kernel:
         for part in slices(texts):
             with self.lexicon.lock:
                 parts.append(self._logits(self.lexicon.encode(part)))
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    def unseen_shares(self, texts: Sequence[str], fitted_on: int) -> Floats:
+        """Share of every text's distinct words and word pairs that the model was never shown, shape (texts,).
+
+        Words and pairs are the hashed features of ``text.blocks``: one that shares a bucket with a seen one is seen.
+
+        Args:
+            texts: any strings.
+            fitted_on: how many texts the model was fitted on.
+        """
+        unseen = unseen_buckets(self.weights.word_idf, fitted_on)
+        parts = []
+        for part in slices(texts):
+            with self.lexicon.lock:
+                parts.append(unseen_shares(self.lexicon.encode(part), unseen))
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _logits(self, encoded: Encoded) -> Floats:

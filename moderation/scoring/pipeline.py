@@ -83,6 +83,10 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
         """Log-odds of removal, shape (texts,)."""
         return self.kernel().logits(texts)
 
+    def unseen_shares(self, texts: Sequence[str], fitted_on: int) -> Floats:
+        """See :meth:`Kernel.unseen_shares`."""
+        return self.kernel().unseen_shares(texts, fitted_on)
+
     def predict_proba(self, texts: Sequence[str], **params: Any) -> Floats:
         """Probabilities of kept and removed, shape (texts, 2)."""
         removed = self.kernel().probabilities(texts)

@@ -95,6 +95,27 @@ def word_values(entries: WordEntries, idf: Floats, texts: int) -> Floats:
     return values / lengths[entries.text]
 
 
+def unseen_buckets(idf: Floats, texts: int) -> NDArray[np.bool_]:
+    """Word buckets that none of the texts had on which the inverse document frequencies were learnt.
+
+    Args:
+        idf: log((1 + texts) / (1 + texts with the bucket)) + 1, shape (WORD_BUCKETS,).
+        texts: how many texts it was learnt on.
+
+    Returns:
+        Shape (WORD_BUCKETS,).
+    """
+    nowhere, in_one = np.log1p(texts) + 1, np.log((1 + texts) / 2) + 1
+    return np.asarray(idf > (nowhere + in_one) / 2)
+
+
+def unseen_shares(encoded: Encoded, unseen: NDArray[np.bool_]) -> Floats:
+    """Share of every text's distinct word features that are unseen; 0 where it has none, shape (texts,)."""
+    entries = word_entries(encoded)
+    features = np.bincount(entries.text, minlength=encoded.texts)
+    return np.bincount(entries.text, unseen[entries.bucket], encoded.texts) / np.maximum(features, 1)
+
+
 def token_weights(encoded: Encoded, idf: Floats) -> Floats:
     """Weight of every token in its text's gram block: idf(t) / sqrt(Σ idf²), shape (tokens,)."""
     weights = idf[token_buckets(encoded)]

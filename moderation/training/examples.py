@@ -23,6 +23,7 @@ class Examples:
 
     Attributes:
         texts: comments' bodies.
+        communities: where each was written.
         removed: True where a person removed the comment, shape (texts,).
         weight: how many comments each stands for, shape (texts,); None when each stands for itself.
         data_digest: SHA-256, hexadecimal, over record ids, labels and weights in order.
@@ -30,6 +31,7 @@ class Examples:
     """
 
     texts: list[str]
+    communities: list[str]
     removed: NDArray[np.bool_]
     weight: NDArray[np.float64] | None
     data_digest: str
@@ -48,11 +50,13 @@ def collect_examples(labelled: Iterable[tuple[Comment, bool]], weights: Sequence
     """
     digest = hashlib.sha256()
     texts: list[str] = []
+    communities: list[str] = []
     labels: list[bool] = []
     first = last = None
     for comment, removed in labelled:
         digest.update(comment.record_id() + (b"\1" if removed else b"\0"))
         texts.append(comment.body)
+        communities.append(comment.community)
         labels.append(removed)
         time_us = comment.event_time_us
         first = time_us if first is None else min(first, time_us)
@@ -69,4 +73,4 @@ def collect_examples(labelled: Iterable[tuple[Comment, bool]], weights: Sequence
     if weight is not None:
         digest.update(struct.pack(f"<{len(weight)}d", *weight))
     days = ((last or 0) - (first or 0)) / _DAY_US
-    return Examples(texts, np.array(labels, bool), weight, digest.hexdigest(), days)
+    return Examples(texts, communities, np.array(labels, bool), weight, digest.hexdigest(), days)

@@ -27,6 +27,9 @@ class Estimator(Protocol):
     def decision_function(self, texts: Sequence[str]) -> Floats:
         """Log-odds of removal, shape (texts,)."""
 
+    def unseen_shares(self, texts: Sequence[str], fitted_on: int) -> Floats:
+        """Share of every text's word features that none of the texts had it was fitted on, shape (texts,)."""
+
     def calibrate(self, slope: float, offset: float) -> Self:
         """Replace the logit by slope·logit + offset."""
 
@@ -43,12 +46,14 @@ class Trained(Generic[E]):
         metrics: measured out of fold.
         policy: thresholds resolved on ``probability``.
         probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
+        unseen: share of every comment's word features that the other folds' comments lack, shape (comments,).
     """
 
     estimator: E
     metrics: Metrics
     policy: Policy
     probability: Floats
+    unseen: Floats
 
 
 def train(
@@ -81,15 +86,17 @@ def train(
     """
     labels = examples.removed.astype(np.int64)
     fold = assign_folds(examples, folds, seed)
-    logits = np.zeros(len(labels))
+    logits, unseen = np.zeros(len(labels)), np.zeros(len(labels))
     with threadpool_limits(limits=1):
         for k in range(folds):
             on_progress(f"fold {k + 1} of {folds}")
             held_out = fold == k
             estimator = new_estimator()
             weight = None if examples.weight is None else examples.weight[~held_out]
-            estimator.fit(_where(examples.texts, ~held_out), labels[~held_out], sample_weight=weight)
-            logits[held_out] = estimator.decision_function(_where(examples.texts, held_out))
+            shown, others = _where(examples.texts, ~held_out), _where(examples.texts, held_out)
+            estimator.fit(shown, labels[~held_out], sample_weight=weight)
+            logits[held_out] = estimator.decision_function(others)
+            unseen[held_out] = estimator.unseen_shares(others, len(shown))
         slope, offset = platt(logits, labels, examples.weight)
         probability = expit(slope * logits + offset)
         scores_ppm = np.rint(1_000_000 * probability).astype(np.int64)
@@ -98,7 +105,8 @@ def train(
         final = new_estimator()
         final.fit(examples.texts, labels, sample_weight=examples.weight)
         final.calibrate(slope, offset)
-    return Trained(final, measure(probability, examples.removed, fold, examples.weight), policy, probability)
+    metrics = measure(probability, examples.removed, fold, examples.weight)
+    return Trained(final, metrics, policy, probability, unseen)
 
 
 def platt(logits: Floats, labels: NDArray[np.int64], weight: Floats | None = None) -> tuple[float, float]:

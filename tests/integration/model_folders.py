@@ -9,6 +9,7 @@ from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
 from moderation.training.metrics import Metrics
 from tests.naughty import NAUGHTY_TEXTS
+from tests.reference import REFERENCE
 
 KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 MAX_BYTES = 64 * 1024 * 1024
@@ -20,7 +21,7 @@ _TRAINING = {"data_digest": "d" * 64, "seed": 7, "folds": 2}
 
 def make_folder(folder: Path, pipeline: ModerationPipeline, policy: Policy) -> Path:
     """Write a model folder as training does, with a plot."""
-    save_model(folder, pipeline, policy, _METRICS, _TRAINING)
+    save_model(folder, pipeline, policy, _METRICS, REFERENCE, _TRAINING)
     (folder / "plots").mkdir()
     (folder / "plots" / "roc.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     return folder

@@ -25,7 +25,7 @@ from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
 from tests.integration.model_folders import KEY, MAX_BYTES, OTHER_KEY, POLICY, TEXTS, make_folder
 
-VERIFIED = ("model.json", "model.skops", "policy.json", "metrics.json", "golden.json")
+VERIFIED = ("model.json", "model.skops", "policy.json", "metrics.json", "reference.json", "golden.json")
 
 
 @pytest.fixture(scope="module")

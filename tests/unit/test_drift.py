@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp, kstwobign
 
 from moderation.training.drift import Alarm, drift_of, drift_of_counts, drift_of_shares, reference_of
 
@@ -48,6 +49,68 @@ def test_a_new_community_that_brings_half_of_the_day_is_drift_and_a_tiny_one_is_
     reference = {"science": 6_000, "cooking": 4_000}
     assert drift_of_shares(reference, {"science": 300, "cooking": 200, "raiders": 500}).has_drifted
     assert not drift_of_shares(reference, {"science": 600, "cooking": 400, "raiders": 3}).has_drifted
+
+
+def test_rare_names_share_a_bin_so_that_many_of_them_alarm_nobody() -> None:
+    dice = np.random.default_rng(3)
+    shares = np.full(400, 1 / 400)
+    reference = {f"c{n}": int(count) for n, count in enumerate(dice.multinomial(40_000, shares))}
+    quiet = [dice.multinomial(300, shares) for _ in range(200)]
+    found = [drift_of_shares(reference, {f"c{n}": int(c) for n, c in enumerate(day)}) for day in quiet]
+    assert not any(each.has_drifted for each in found)
+    one_bin_each = [drift_of_counts(list(reference.values()), day) for day in quiet]
+    assert min(each.psi for each in one_bin_each) > 0.2  # what it would be without
+
+
+def test_indices_by_hand() -> None:
+    reference = reference_of(np.arange(1_000.0))
+    found = drift_of(reference, np.repeat(np.arange(500.0), 2))  # the upper half is empty now
+    # Borders are the values of whole percentiles, 9, 19, … 989, and lie above themselves.
+    assert found.distance == pytest.approx(0.499)
+    p = (np.array([99, *[100] * 8, 101]) + 0.5) / 1_005
+    q = (np.array([198, *[200] * 4, 2, 0, 0, 0, 0]) + 0.5) / 1_005
+    assert found.psi == pytest.approx(sum((q - p) * np.log(q / p)))
+    assert found.has_drifted
+    assert drift_of(reference, np.arange(1_000.0)).distance == 0
+
+
+def test_the_distance_is_that_of_kolmogorov_and_smirnov_up_to_a_percent() -> None:
+    dice = np.random.default_rng(4)
+    trained, day = dice.normal(0, 1, 5_000), dice.normal(0.2, 1.3, 1_500)
+    exact = ks_2samp(trained, day, method="asymp")
+    found = drift_of(reference_of(trained), day)
+    assert found.distance is not None
+    assert found.distance_chance is not None
+    assert exact.statistic - 0.01 <= found.distance <= exact.statistic
+    assert found.distance_chance == pytest.approx(kstwobign.sf(found.distance * np.sqrt(5_000 * 1_500 / 6_500)))
+    same = drift_of(reference_of(trained), trained[:1_000])
+    assert same.distance_chance is not None
+    assert same.distance_chance > 0.05
+
+
+def test_a_shift_in_the_middle_that_the_index_takes_for_small_is_seen_by_the_distance() -> None:
+    dice = np.random.default_rng(5)
+    reference = reference_of(dice.normal(0, 1, 20_000))
+    found = drift_of(reference, dice.normal(0.43, 1, 4_000), Alarm(distance=0.16))
+    assert found.psi < 0.2
+    assert found.has_drifted
+    assert not drift_of(reference, dice.normal(0.43, 1, 4_000), Alarm(distance=0.3)).has_drifted
+
+
+def test_a_small_reference_says_nothing() -> None:
+    found = drift_of(reference_of(np.linspace(0, 1, 100)), np.ones(5_000))
+    assert found.psi > 1
+    assert not found.has_drifted
+
+
+def test_weighted_comments_have_the_distribution_of_as_many_comments_and_less_weight_as_evidence() -> None:
+    dice = np.random.default_rng(6)
+    values, weight = dice.normal(0, 1, 2_000), dice.integers(1, 6, 2_000).astype(float)
+    weighted, repeated = reference_of(values, weight), reference_of(np.repeat(values, weight.astype(int)))
+    assert weighted.edges == repeated.edges
+    shares = np.array(weighted.counts) / sum(weighted.counts)
+    assert shares == pytest.approx(np.array(repeated.counts) / sum(repeated.counts), abs=1e-6)
+    assert sum(weighted.counts) == pytest.approx(weight.sum() ** 2 / (weight**2).sum())
 
 
 def test_equal_values_make_few_bins_and_equal_shares_no_drift() -> None:

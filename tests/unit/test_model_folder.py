@@ -27,6 +27,7 @@ from moderation.scoring import ModerationPipeline, new_pipeline
 from moderation.scoring.golden import GOLDEN_TEXTS
 from moderation.text import Lexicon
 from moderation.training.metrics import Metrics
+from tests.reference import REFERENCE
 
 MAX_BYTES = 64 * 1024 * 1024
 METRICS = Metrics(0.9, (0.9, 0.9), 0.9, 0.8, 0.1, 0.02, 0.7, 100, 30)
@@ -36,7 +37,7 @@ TRAINING = {"data_digest": "d" * 64, "seed": 0, "folds": 5}
 @pytest.fixture(scope="module")
 def saved(pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    save_model(folder, pipeline, Policy(400_000, 900_000, ("recall>=0.8",)), METRICS, TRAINING)
+    save_model(folder, pipeline, Policy(400_000, 900_000, ("recall>=0.8",)), METRICS, REFERENCE, TRAINING)
     return folder
 
 
@@ -63,22 +64,25 @@ def test_a_saved_model_scores_as_before(folder: Path, pipeline: ModerationPipeli
     model = opened(folder)
     assert model.kernel.logits(GOLDEN_TEXTS).tolist() == pipeline.kernel().logits(GOLDEN_TEXTS).tolist()
     assert model.policy == Policy(400_000, 900_000, ("recall>=0.8",))
+    assert model.reference == REFERENCE
     assert model.model_digest == hashlib.sha256((folder / "model.skops").read_bytes()).hexdigest()
 
 
 def test_equal_models_have_equal_files(folder: Path, small_corpus: tuple[list[str], list[int]], tmp_path: Path) -> None:
     again = new_pipeline(Lexicon()).fit(*small_corpus)
-    save_model(tmp_path / "again", again, Policy(400_000, 900_000, ("recall>=0.8",)), METRICS, TRAINING)
-    for name in ("model.skops", "policy.json", "metrics.json", "golden.json", "model.json"):
+    save_model(tmp_path / "again", again, Policy(400_000, 900_000, ("recall>=0.8",)), METRICS, REFERENCE, TRAINING)
+    for name in ("model.skops", "policy.json", "metrics.json", "reference.json", "golden.json", "model.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_saving_over_an_older_model_replaces_it(folder: Path, pipeline: ModerationPipeline) -> None:
-    save_model(folder, pipeline, Policy(1, 2, ()), METRICS, TRAINING)
+    save_model(folder, pipeline, Policy(1, 2, ()), METRICS, REFERENCE, TRAINING)
     assert opened(folder).policy == Policy(1, 2, ())
 
 
-@pytest.mark.parametrize("name", ["model.skops", "policy.json", "metrics.json", "golden.json", "model.json"])
+@pytest.mark.parametrize(
+    "name", ["model.skops", "policy.json", "metrics.json", "reference.json", "golden.json", "model.json"]
+)
 @pytest.mark.parametrize("damage", ["missing", "truncated", "edited", "emptied"])
 def test_any_damage_to_any_file_is_refused_by_name(folder: Path, name: str, damage: str) -> None:
     path = folder / name

@@ -22,6 +22,7 @@ from moderation.panes import late_flags
 from moderation.scoring import ModerationPipeline, new_pipeline
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.training.metrics import Metrics
+from tests.reference import REFERENCE
 from tests.unit.event_time_law import fates_of
 from tests.unit.rescoring_lake import (
     BODIES,
@@ -54,9 +55,8 @@ def models(
     metrics = Metrics(0.9, (0.9, 0.9), 0.9, 0.8, 0.1, 0.02, 0.7, 100, 30)
     other = new_pipeline(Lexicon()).fit(texts[:100], labels[:100])
     for version, fitted in (("1", pipeline), ("2", other)):
-        save_model(
-            folder / version, fitted, POLICIES[version], metrics, {"data_digest": "d" * 64, "seed": 0, "folds": 5}
-        )
+        training = {"data_digest": "d" * 64, "seed": 0, "folds": 5}
+        save_model(folder / version, fitted, POLICIES[version], metrics, REFERENCE, training)
     return {version: folder / version for version in POLICIES}
 
 

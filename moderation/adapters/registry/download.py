@@ -10,18 +10,18 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from moderation.adapters.model_store import CARD, GOLDEN, METRICS, MODEL, POLICY
+from moderation.adapters.model_store import CARD, VERIFIED
 from moderation.adapters.registry.connection import Connection
 from moderation.errors import ModelRefused
 
 FOLDER = "data/model"
 """Where the model folder lies within the artifact."""
-FILES = (CARD, MODEL, POLICY, METRICS, GOLDEN)
+FILES = (CARD, *VERIFIED)
 _REMEDY = "The registry's copy was damaged or exchanged: register the model again."
 
 
 def download(connection: Connection, source: str, target: Path, thing: str) -> None:
-    """Copy the five verified files of a model folder into ``target``.
+    """Copy the card and the files it vouches for, see ``model_store``, into ``target``.
 
     Only these are asked for, by name: a listing that names others has no say in what is written.
 
