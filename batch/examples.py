@@ -5,8 +5,9 @@ text stood (from its event time until the comment was edited) and within the mat
 was kept: people who look at everything act only on what they remove. Where they look at a sample, they say so in the
 action's inclusion probability and approve what they keep; then comments without an action are better left out.
 
-An example weighs the inverse of its inclusion probability (Horvitz and Thompson, A Generalization of Sampling Without
-Replacement From a Finite Universe, JASA 1952); one without an action weighs 1.
+Where comments without an action are left out, an example weighs the inverse of its inclusion probability (Horvitz and
+Thompson, A Generalization of Sampling Without Replacement From a Finite Universe, JASA 1952). Where they are kept, every
+comment is an example and weighs 1: the audited ones would otherwise stand for comments that are there themselves.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Example:
     Attributes:
         comment: as it arrived.
         removed: whether the last action removed it.
-        weight: inverse inclusion probability, 1 or more.
+        weight: how many comments it stands for, 1 or more.
     """
 
     comment: Comment
@@ -130,7 +131,8 @@ def read_examples(
                 except InvalidRecord:  # an earlier version read it; this one has stricter rules
                     unreadable += 1
                     continue
-                examples.append(Example(comment, kind == ActionKind.REMOVE, 1 / probability if probability else 1.0))
+                weight = 1 / probability if probability and no_action == "left out" else 1.0
+                examples.append(Example(comment, kind == ActionKind.REMOVE, weight))
             say(f"{len(examples):,} comments with labels")
     return Found(examples, manifest_digest, {**counts, "unreadable": unreadable, "examples": len(examples)})
 
