@@ -6,8 +6,8 @@ was kept: people who look at everything act only on what they remove. Where they
 action's inclusion probability and approve what they keep; then comments without an action are better left out.
 
 Where comments without an action are left out, an example weighs the inverse of its inclusion probability (Horvitz and
-Thompson, A Generalization of Sampling Without Replacement From a Finite Universe, JASA 1952). Where they are kept, every
-comment is an example and weighs 1: the audited ones would otherwise stand for comments that are there themselves.
+Thompson, A Generalization of Sampling Without Replacement From a Finite Universe, JASA 1952). Where they are kept,
+every comment is an example and weighs 1: the audited ones would otherwise stand for comments that are there themselves.
 """
 
 from __future__ import annotations

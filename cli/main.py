@@ -15,6 +15,7 @@ from cli.chaos import chaos
 from cli.compare import compare
 from cli.dead_letters import dead_letters
 from cli.demo import demo
+from cli.drift import drift
 from cli.generate import generate
 from cli.lake import lake
 from cli.output import progress
@@ -57,6 +58,7 @@ app.command("rollback")(rollback)
 app.command("archive")(archive)
 app.command("reconcile")(reconcile)
 app.command("rescore")(rescore)
+app.command("drift")(drift)
 app.command("preview")(preview)
 app.add_typer(lake, name="lake")
 app.add_typer(dead_letters, name="dead-letters")

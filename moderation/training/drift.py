@@ -116,13 +116,14 @@ def reference_of(values: Values, weight: Floats | None = None) -> Reference:
     return Reference(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
-def drift_of(reference: Reference, values: Values, alarm: Alarm | None = None) -> Finding:
+def drift_of(reference: Reference, values: Values, alarm: Alarm | None = None, *, only_more: bool = False) -> Finding:
     """Compare a day's values with the reference: the PSI over about ten bins, the distance over all of them.
 
     Args:
         reference: see :func:`reference_of`.
         values: of the day, finite; may be none.
         alarm: the defaults if None.
+        only_more: whether it is an alarm only when values have grown on the whole.
     """
     alarm = alarm or Alarm()
     expected = np.array(reference.counts)
@@ -132,10 +133,12 @@ def drift_of(reference: Reference, values: Values, alarm: Alarm | None = None) -
     trained, comments = float(expected.sum()), float(seen.sum())
     if not trained or not comments:
         return Finding(found.psi, found.chance, found.comments, has_drifted=False, distance=0.0, distance_chance=1.0)
-    distance = float(np.abs(np.cumsum(expected) / trained - np.cumsum(seen) / comments).max())
+    gap = np.cumsum(expected) / trained - np.cumsum(seen) / comments
+    distance = float(np.abs(gap).max())
     chance = float(kolmogorov(distance * np.sqrt(trained * comments / (trained + comments))))
     is_far = _is_enough(trained, comments, alarm) and distance >= alarm.distance and chance <= alarm.chance
-    return Finding(found.psi, found.chance, found.comments, found.has_drifted or is_far, distance, chance)
+    has_drifted = (found.has_drifted or is_far) and not (only_more and gap.sum() <= 0)
+    return Finding(found.psi, found.chance, found.comments, has_drifted, distance, chance)
 
 
 def drift_of_shares(reference: Mapping[str, float], day: Mapping[str, float], alarm: Alarm | None = None) -> Finding:

@@ -51,6 +51,14 @@ class TrainingReference:
     labels: Mapping[str, float]
     agreement: Mapping[str, float]
 
+    def numbers(self) -> dict[str, Reference]:
+        """The measures that are numbers, by name."""
+        return {SCORE: self.score, LENGTH: self.length, UNSEEN: self.unseen}
+
+    def names(self) -> dict[str, Mapping[str, float]]:
+        """The measures that are counts by name, by name."""
+        return {COMMUNITIES: self.communities, LABELS: self.labels, AGREEMENT: self.agreement}
+
     def to_json(self) -> str:
         """The text of ``reference.json``."""
         return json.dumps({"schema_version": 1, **asdict(self)}, indent=1, sort_keys=True) + "\n"

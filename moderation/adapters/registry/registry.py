@@ -25,7 +25,7 @@ from moderation.adapters.registry import last_good
 from moderation.adapters.registry.connection import Connection, NotInRegistry
 from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
 from moderation.adapters.registry.evidence import Evidence
-from moderation.adapters.registry.upload import upload
+from moderation.adapters.registry.upload import newest_run_us, upload
 from moderation.errors import ModelRefused
 from moderation.text import Lexicon
 
@@ -263,6 +263,10 @@ class Registry:
         found = self._find(number)
         digests = found.tags.get(MODEL_DIGEST_TAG, ""), found.tags.get(CARD_DIGEST_TAG, "")
         return ModelVersion(self.model_name, str(found.version), found.run_id or "", *digests)
+
+    def newest_run_us(self, run_name: str) -> int | None:
+        """When the last run of this name that registered a version began, in microseconds; None if none did."""
+        return newest_run_us(self._connection, self.model_name, run_name)
 
     def certificate(self, number: str) -> Certificate:
         """The certificate of a version, verified; its files are not looked at.

@@ -188,6 +188,27 @@ def experiment_of(connection: Connection, name: str) -> str:
     return experiment_of(connection, name)
 
 
+def newest_run_us(connection: Connection, name: str, run_name: str) -> int | None:
+    """When the last run of this name that :func:`upload` ended well began, in microseconds; None if none did.
+
+    Args:
+        connection: to the registry.
+        name: of the registered model.
+        run_name: as given to :func:`upload`.
+    """
+    client = connection.client
+    with connection.asking(f"runs {run_name} of {name}"):
+        if (experiment := client.get_experiment_by_name(name)) is None:
+            return None
+        found = client.search_runs(
+            [experiment.experiment_id],
+            f"attributes.run_name = '{run_name}' and attributes.status = 'FINISHED'",
+            max_results=1,
+            order_by=["attributes.start_time DESC"],
+        )
+    return int(found[0].info.start_time) * 1_000 if found else None
+
+
 def _ensure_registered_model(connection: Connection, name: str) -> None:
     with _already_there():
         connection.client.create_registered_model(name)
