@@ -66,7 +66,9 @@ def watch_day(
             "no version has it: there is nothing to hold a day against",
             "Promote a version.",
         )
-    model = found.open_certified(serving, lexicon, settings.model_max_bytes, settings.state_folder / "models")
+    # In a cache of the batch's own: what a worker falls back on is what a worker opened last.
+    cache = settings.state_folder / "batch" / "models"
+    model = found.open_certified(serving, lexicon, settings.model_max_bytes, cache)
     maturity_us, no_action = label_rules(model.card["training"], maturity_hours)
     labels_day = newest_mature_day(day, maturity_us)
     comments, manifest_digest = read_comments(settings, _window(day), say=say)
