@@ -58,6 +58,7 @@ def test_rare_names_share_a_bin_so_that_many_of_them_alarm_nobody() -> None:
     quiet = [dice.multinomial(300, shares) for _ in range(200)]
     found = [drift_of_shares(reference, {f"c{n}": int(c) for n, c in enumerate(day)}) for day in quiet]
     assert not any(each.has_drifted for each in found)
+    assert max(each.psi for each in found) < 0.2
     one_bin_each = [drift_of_counts(list(reference.values()), day) for day in quiet]
     assert min(each.psi for each in one_bin_each) > 0.2  # what it would be without
 
@@ -95,6 +96,17 @@ def test_a_shift_in_the_middle_that_the_index_takes_for_small_is_seen_by_the_dis
     assert found.psi < 0.2
     assert found.has_drifted
     assert not drift_of(reference, dice.normal(0.43, 1, 4_000), Alarm(distance=0.3)).has_drifted
+
+
+def test_what_matters_in_size_but_comes_by_chance_is_no_alarm() -> None:
+    dice = np.random.default_rng(8)
+    reference, alarm = reference_of(dice.normal(0, 1, 10_000)), Alarm(least=20)
+    quiet = [drift_of(reference, dice.normal(0, 1, 40), alarm) for _ in range(200)]
+    assert sum(each.psi >= alarm.psi for each in quiet) > 20
+    assert sum((each.distance or 0) >= alarm.distance for each in quiet) > 5
+    assert not any(each.has_drifted for each in quiet)
+    only_distance = Alarm(least=20, psi=9)
+    assert not any(drift_of(reference, dice.normal(0, 1, 40), only_distance).has_drifted for _ in range(200))
 
 
 def test_a_small_reference_says_nothing() -> None:
