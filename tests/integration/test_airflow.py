@@ -38,7 +38,6 @@ from tests.integration.marked import marked
 pytestmark = pytest.mark.long
 T = TypeVar("T")
 DAG_IDS = {path.stem for path in DAGS.glob("*.py")} | {"busy", "probe"}
-DAG_IDS = {"archive_topics", "reconcile_windows", "rescore_comments", "retrain_model", "watch_drift", "busy", "probe"}
 PARTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
 PROBE = '''
 """Tells what tasks find, and keeps one busy."""
