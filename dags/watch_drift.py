@@ -5,7 +5,7 @@
 `ask_for_retraining` unless something drifted and no cool-down holds. Nothing is promoted.
 
 ## When
-Four o'clock every night, UTC, after the reconciliation, for the day before: the partition key.
+Half past two every night, UTC, before the nightly retraining, for the day before: the partition key.
 
 ## Inputs
 The lake's comments of the day, and its labels of the newest day whose labels are mature; the version that serves.
@@ -36,7 +36,7 @@ RULES = [sdk.RetryRule(f"moderation.errors.{name}", sdk.RetryAction.FAIL) for na
 
 @sdk.dag(
     schedule=sdk.CronPartitionTimetable(
-        "0 4 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d", run_immediately=timedelta(0)
+        "30 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d", run_immediately=timedelta(0)
     ),
     is_paused_upon_creation=False,
     max_active_runs=1,
@@ -45,7 +45,7 @@ RULES = [sdk.RetryRule(f"moderation.errors.{name}", sdk.RetryAction.FAIL) for na
     doc_md=__doc__,
     params={
         "day": sdk.Param(None, type=["null", "string"], format="date", description="Another day."),
-        "cool_down_days": sdk.Param(3, type="number", minimum=0, description="None is asked for so long after one."),
+        "cool_down_days": sdk.Param(0.8, type="number", minimum=0, description="None is asked for so long after one."),
         "maturity_hours": sdk.Param(None, type=["null", "number"], minimum=0, description="Else as in training."),
     },
     default_args={

@@ -21,7 +21,7 @@ from moderation.bootstrap import new_lexicon, registry
 from moderation.settings import Settings
 
 Say = Callable[[str], None]
-COOL_DOWN_DAYS = 3.0
+COOL_DOWN_DAYS = 0.8  # less than from one nightly retraining to the next watch: that one must not hold it back
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
