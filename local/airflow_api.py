@@ -75,6 +75,22 @@ class AirflowApi:
         found = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
         return {task["task_id"]: task["state"] for task in found}
 
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        """Answer what a task asks a person, once it waits.
+
+        Raises:
+            StackError: Airflow does not take the answer.
+        """
+        wait_until(
+            lambda: self.states(dag_id, run_id).get(task_id) == "awaiting_input",
+            seconds=120,
+            description=f"the question of {dag_id}",
+            interval_seconds=0.5,
+        )
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        status, answer = self.ask("PATCH", path, {"chosen_options": [option], "params_input": {}})
+        _require(status == _OK, f"answer {task_id}", answer)
+
     def wait_for_end(self, dag_id: str, run_id: str, seconds: float = 120) -> str:
         """Wait until a run has ended; returns how."""
         path = f"dags/{dag_id}/dagRuns/{run_id}"

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from moderation.policy.policy import NEVER_PPM
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_COMMUNITIES = 20
 
@@ -32,8 +34,8 @@ def render(fields: Mapping[str, Any], *, most_different: int) -> str:
                         f"{name} (version {models[name]['version']})",
                         f"{overall[name]['reviews_per_day']:,.1f}",
                         f"{overall[name]['removals_per_day']:,.1f}",
-                        f"{models[name]['review_ppm']:,} ppm",
-                        f"{models[name]['remove_ppm']:,} ppm",
+                        _threshold(models[name]["review_ppm"]),
+                        _threshold(models[name]["remove_ppm"]),
                     )
                     for name in ("production", "challenger")
                 ),
@@ -99,6 +101,10 @@ def _comments(shown: Sequence[Mapping[str, Any]], known: int) -> Iterator[str]:
 def _share(estimate: Mapping[str, float]) -> str:
     value, low, high = (100 * estimate[name] for name in ("value", "low", "high"))
     return f"{value:.2f} % ({low:.2f} to {high:.2f})"
+
+
+def _threshold(ppm: int) -> str:
+    return "never" if ppm >= NEVER_PPM else f"{ppm:,} ppm"
 
 
 def _sampled(fields: Mapping[str, Any]) -> str:

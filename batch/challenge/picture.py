@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from batch.challenge.comparison import Scored
@@ -32,7 +33,7 @@ def _both(axes: Axes, challenger: Scored, production: Scored) -> None:
         challenger.scores_ppm / _PPM,
         gridsize=50,
         extent=(0, 1, 0, 1),
-        bins="log",
+        norm=LogNorm(vmin=0.2),  # a single comment is to be seen
         mincnt=1,
         cmap="Blues",
     )
@@ -59,6 +60,7 @@ def _apart(axes: Axes, challenger: Scored, production: Scored) -> None:
         title="How far apart they are",
         xlabel="challenger's score less production's",
         ylabel="comments",
-        yscale="symlog",
-        ylim=(0, None),
+        yscale="log",
     )
+    axes.set_ylim(bottom=0.5)
+    axes.yaxis.set_major_formatter("{x:,g}")

@@ -108,7 +108,8 @@ def _gate(known: Registry, asked: ModelVersion) -> Iterator[str]:
         yield f"It **{found}**: {code(tags.get(GATE_REASONS_TAG, 'no reasons were kept'))}"
     if asked.run_id:
         try:
-            yield "\n" + known.evidence.read(asked.run_id, GATE_PAGE).decode()
+            page = known.evidence.read(asked.run_id, GATE_PAGE).decode()
+            yield "\n" + (f"##{page}" if page.startswith("# ") else page)
         except NotInRegistry:
             yield f"\nIts run has no `{GATE_PAGE}`."
 

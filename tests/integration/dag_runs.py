@@ -96,7 +96,7 @@ class DagRuns:
         output, found, result = done.stdout.rpartition(_RESULT)
         assert done.returncode == 0, done.stdout[-4_000:]
         assert found, done.stdout[-4_000:]
-        return DagRun(**json.loads(result), output=output)
+        return DagRun(**json.loads(result.splitlines()[0]), output=output)  # threads may write as they end
 
 
 def main(dag_id: str, conf: str, answer: str) -> None:

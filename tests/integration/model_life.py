@@ -69,6 +69,7 @@ class ModelLife:
         self.settings = settings.model_copy(update=own)
         self.client = MlflowClient(settings.mlflow_url, settings.mlflow_url)
         self.registry: Registry = registry(self.settings)
+        self.lexicon = templates.lexicon
         self._templates = templates
         self.client.create_registered_model(self.name)
 
@@ -99,7 +100,7 @@ class ModelLife:
             made = self.client.create_model_version(self.name, source, template.run_id, tags, model_id=logged_model)
             version = replace(template, name=self.name, version=str(made.version))
         if certified:
-            self.registry.certify(version, self._templates.lexicon, self.settings.model_max_bytes)
+            self.registry.certify(version, self.lexicon, self.settings.model_max_bytes)
         return version
 
     def point(self, alias: str, version: ModelVersion) -> None:

@@ -20,7 +20,7 @@ import pytest
 import sqlalchemy
 from confluent_kafka import Producer
 
-from local.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, admin_password, airflow
+from local.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, USER, admin_password, airflow
 from local.airflow_api import AirflowApi
 from local.environment import MARKER, inherited_environment
 from local.layout import StackLayout
@@ -30,10 +30,12 @@ from local.waiting import wait_until
 from local.worker import stack_settings
 from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.topics import producer_settings
-from moderation.bootstrap import register, train_to_folder
+from moderation.bootstrap import register, registry, train_to_folder
 from moderation.contracts import Comment, to_json
-from moderation.policy import parse_goal
+from moderation.policy import Policy, parse_goal
+from moderation.scoring import ModerationPipeline
 from tests.integration.marked import marked
+from tests.integration.model_folders import make_folder
 
 pytestmark = pytest.mark.long
 T = TypeVar("T")
@@ -322,6 +324,37 @@ def test_a_message_and_drift_start_a_retraining(
     assert ends == {"retrain": ("failed", 1), "gate": ("upstream_failed", 0)}, "what needs a person is not retried"
     log = "".join(path.read_text() for path in layout.airflow.rglob("*.log") if run in str(path))
     assert "no labelled comment of the window" in log
+
+
+def test_a_promotion_waits_for_a_persons_answer_and_goes_on_with_it(
+    layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, pipeline: ModerationPipeline, tmp_path: Path
+) -> None:
+    settings = stack_settings(layout, stack_with_airflow)
+    known = registry(settings)
+    versions = []
+    for name, policy in (("first", Policy(400_000, 900_000, ())), ("second", Policy(300_000, 800_000, ()))):
+        number, _ = register(make_folder(tmp_path / name, pipeline, policy), settings, "for a test")
+        versions.append(known.version(number))
+    first, second = versions
+    known.promote(first)
+    known.give_alias("challenger", second)
+
+    run = api.trigger("promote_model", {"reason": "a stricter policy"})
+    api.answer("promote_model", run, "approve", "Reject")
+    assert api.wait_for_end("promote_model", run) == "success"
+    assert api.states("promote_model", run) == {"show": "success", "approve": "success", "promote": "skipped"}
+    assert known.resolve("production") == first
+
+    run = api.trigger("promote_model", {"reason": "a stricter policy"})
+    api.answer("promote_model", run, "approve", "Approve")
+    assert api.wait_for_end("promote_model", run) == "success"
+    assert api.returned("promote_model", run, "promote")["by"] == USER
+    assert (known.resolve("production"), known.resolve("previous")) == (second, first)
+
+    run = api.trigger("rollback_model")
+    assert api.wait_for_end("rollback_model", run) == "success"
+    assert api.returned("rollback_model", run, "roll_back")["by"] == USER
+    assert (known.resolve("production"), known.resolve("previous")) == (first, second)
 
 
 def archived(stack: StackInfo) -> dict[str, int]:

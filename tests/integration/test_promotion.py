@@ -234,9 +234,9 @@ def test_what_the_gate_found_is_in_the_tags_and_before_the_approver(
     assert "It **failed**: `its calibration error is 0.2; community 'x' is worse`" in text
     assert f"Its run has no `{GATE_PAGE}`" in text
     life.registry.note_gate(challenger, [])
-    life.registry.evidence.attach(challenger.run_id, {GATE_PAGE: b"AUC 0.91 against 0.90"})
+    life.registry.evidence.attach(challenger.run_id, {GATE_PAGE: b"# Version 2 against 1\n\nAUC 0.91"})
     text = propose(life.settings).text
-    assert "It **passed**.\n\nAUC 0.91 against 0.90" in text
+    assert "It **passed**.\n\n### Version 2 against 1\n\nAUC 0.91" in text
     assert (life.tags(challenger)["gate"], life.tags(challenger)["gate_reasons"]) == ("passed", "none")
     assert "**They were not compared.**" in text
     assert "| auc_mean | `0.9` | `0.9` |" in text

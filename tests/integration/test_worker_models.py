@@ -21,8 +21,10 @@ from local.waiting import wait_until
 from local.worker import certificate_key
 from moderation.adapters.certificate import SIGNATURE_TAG
 from moderation.adapters.model_store import MODEL
+from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.adapters.topics import ensure_topics
-from moderation.bootstrap import register
+from moderation.bootstrap import register, registry
+from moderation.text import Lexicon
 from tests.integration.frauds import certify_again, restate, stored_folder
 from tests.integration.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
 
@@ -110,6 +112,43 @@ def test_a_version_that_must_not_serve_is_refused_in_log_and_metric_and_the_old_
             "SELECT model_version, count(*) FROM speed.decisions WHERE topic_id = %s GROUP BY 1", (layer.topic_id,)
         ).fetchall()
     assert versions == [(good, 300)]
+    assert layer.comparison().is_exact
+
+
+def test_an_uncertified_version_serves_only_by_a_persons_override_whose_reason_is_in_the_log(
+    stack: StackInfo, model: Path, renamed_layer: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    layer, client = renamed_layer, MlflowClient(stack.mlflow_url)
+    layer.settings = layer.settings.model_copy(update={"model_name": f"{NAME}-override"})
+    known, most = registry(layer.settings), layer.settings.model_max_bytes
+    good, _ = register(model, layer.settings, "the good one")
+    refused, overridden = (
+        known.register(a_new_model(model, tmp_path / name), Lexicon(), most, run_name=name, reason="for a test")
+        for name in ("refused", "overridden")
+    )
+    layer.start_worker()
+    layer.produce(comments(100))
+    layer.wait_accounted(100)
+    log = layer.folder / "worker-0.log"
+    client.set_registered_model_alias(known.model_name, "production", refused.version)
+    told = f"refused version {refused.version}; the old model serves on"
+    wait_until(lambda: told in log.read_text(), seconds=30, description="the uncertified version is refused")
+    layer.produce(comments(100, start=100))
+    layer.wait_accounted(200)
+    known.tag(overridden, OVERRIDE_TAG, "the certifier is broken, ticket 7")
+    client.set_registered_model_alias(known.model_name, "production", overridden.version)
+    told = f"{overridden} has no certificate; it is opened by override: the certifier is broken, ticket 7"
+    wait_until(lambda: told in log.read_text(), seconds=30, description="the override is logged")
+    serves = f"model version {overridden.version} serves"
+    wait_until(lambda: serves in log.read_text(), seconds=30, description="the overridden version serves")
+    layer.produce(comments(100, start=200))
+    layer.wait_accounted(300)
+    with psycopg.connect(layer.database_url) as connection:
+        versions = connection.execute(
+            "SELECT model_version, count(*) FROM speed.decisions WHERE topic_id = %s GROUP BY 1 ORDER BY 1",
+            (layer.topic_id,),
+        ).fetchall()
+    assert versions == [(good, 200), (overridden.version, 100)]
     assert layer.comparison().is_exact
 
 

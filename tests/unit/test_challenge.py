@@ -160,6 +160,13 @@ def test_a_sample_says_that_it_is_one() -> None:
     assert ", a sample of 4." in render(fields, most_different=0)
 
 
+def test_a_threshold_that_nothing_reaches_is_called_never() -> None:
+    never, production = scored([0] * 3, Policy(500_000, 1_000_001, ())), scored([0] * 3, version="1")
+    found = Found([], "d" * 64, {"records": 3})
+    fields = fields_of(compare(comments(3), never, production, days=1), never, production, Window(0, 9), found)
+    assert "| challenger (version 2) | 0.0 | 0.0 | 500,000 ppm | never |" in render(fields, most_different=0)
+
+
 def test_the_picture_is_the_same_every_time(drawn: tuple[list[Comment], Scored, Scored]) -> None:
     _, challenger, production = drawn
     first = draw(challenger, production)

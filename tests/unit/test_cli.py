@@ -290,6 +290,15 @@ def test_exit_codes_and_error_lines(
     assert run("report", "--out", "p.html").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments", [("promote",), ("promote", "--reason", " "), ("rollback",), ("challenge", "--hours", "0")]
+)
+def test_who_moves_a_model_says_why(arguments: tuple[str, ...]) -> None:
+    found = run(*arguments)
+    assert found.exit_code == 2
+    assert arguments[0] == "challenge" or "--reason" in found.output
+
+
 def test_help_loads_no_model_libraries() -> None:
     program = (
         "import sys; from cli.main import app\n"
