@@ -1,0 +1,85 @@
+"""A real S3-compatible server of a test's own, with the options that docker-compose.yaml starts it with."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.environment import inherited_environment
+from local.ports import HOST, any_free_port
+from local.waiting import wait_until
+
+BUCKET = "moderation-lake"
+_START_SECONDS = 60.0
+_PORTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
+_MORE_PORTS = ("filer.port", "filer.port.grpc", "s3.port.iceberg", "s3.port.lance", "admin.port", "admin.port.grpc")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """Where it is, and how it is opened."""
+
+    url: str
+    access_key: str
+    secret_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What clients read: the variables that AWS's own libraries know."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": "us-east-1",
+        }
+
+
+@contextlib.contextmanager
+def object_store(folder: Path) -> Iterator[ObjectStore]:
+    """SeaweedFS with an empty bucket, on free ports of the loopback address; gone with the block.
+
+    Args:
+        folder: an empty one for its data.
+    """
+    ports = {name: any_free_port() for name in (*_PORTS, *_MORE_PORTS)}
+    store = ObjectStore(f"http://{HOST}:{ports['s3.port']}", "moderation", secrets.token_urlsafe(24))
+    options = [f"-{name}={port}" for name, port in ports.items()]
+    command = [Path(sys.executable).with_name("weed"), "mini", f"-dir={folder}", f"-ip={HOST}", f"-ip.bind={HOST}"]
+    log = folder.with_name(folder.name + ".log")
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [*command, f"-bucket={BUCKET}", "-webdav=false", "-admin.ui=false", *options],
+            env=inherited_environment() | store.environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as server,
+    ):
+        try:
+            wait_until(
+                lambda: _has_bucket(store.url), seconds=_START_SECONDS, description=f"the bucket {BUCKET}, see {log}"
+            )
+            yield store
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _has_bucket(url: str) -> bool:
+    """Whether the server knows the bucket: it refuses a stranger's look into it, and has never heard of another one."""
+    try:
+        with urllib.request.urlopen(f"{url}/{BUCKET}", timeout=2):  # noqa: S310 - loopback
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code == 403
+    except OSError:
+        return False
