@@ -2,6 +2,7 @@
 #   docker build --target worker --tag comment-moderation-worker:0.1.0 .   Faust workers, the source, the `moderation` command
 #   docker build --target batch  --tag comment-moderation-batch:0.1.0 .    Airflow with the DAGs and the batch layer
 #   docker build --target mlflow --tag comment-moderation-mlflow:0.1.0 .   the MLflow server
+#   docker build --target object-store …                                   SeaweedFS, for docker-compose.yaml only
 # Each installs its part of requirements.lock, with hashes and nothing else (`make lock` writes docker/requirements-*.lock).
 # Root file systems may be read-only: what must be writable is a volume here, beside /tmp.
 
@@ -81,16 +82,20 @@ LABEL org.opencontainers.image.title="comment-moderation-batch" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
+USER 0
+RUN install --directory --owner=50000 --group=0 --mode=0775 /var/lib/moderation
 COPY --from=batch-packages /opt/moderation /opt/moderation
+# Airflow writes this file if there is none, which a read-only file system does not let it.
+COPY docker/airflow.cfg /opt/airflow/airflow.cfg
 COPY dags /opt/airflow/dags
 ENV PATH=/opt/moderation/bin:$PATH \
     VIRTUAL_ENV=/opt/moderation \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/dags \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
-    MODERATION_STATE_FOLDER=/tmp/moderation
+    MODERATION_STATE_FOLDER=/var/lib/moderation
 # Airflow's own account; the group is root's, which gives no privilege and lets any user id write.
 USER 50000:0
-VOLUME /opt/airflow/logs
+VOLUME ["/opt/airflow/logs", "/var/lib/moderation"]
 EXPOSE 8080
 # Of the default command; the other parts of Airflow have one of their own in docker-compose.yaml and in Airflow's chart.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=2m --start-interval=5s --retries=4 \
@@ -131,3 +136,20 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=3m --start-interval=5s --
     CMD ["python", "-P", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5000/health', timeout=4)"]
 ENTRYPOINT ["/usr/local/bin/registry"]
 CMD ["server"]
+
+# --- object store -----------------------------------------------------------------------------------------------------
+# SeaweedFS for docker-compose.yaml, with a folder of data that belongs to an account without rights.
+FROM chrislusf/seaweedfs:4.48 AS object-store
+USER 0
+RUN mkdir -p /objects && chown 10003:10003 /objects
+USER 10003:10003
+WORKDIR /objects
+VOLUME /objects
+EXPOSE 8333
+HEALTHCHECK --interval=15s --timeout=5s --start-period=1m --start-interval=2s --retries=4 \
+    CMD ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8333/healthz"]
+ENTRYPOINT ["/usr/bin/weed", "-logtostderr=true"]
+# Of its parts only S3 is reachable: the others ask for no password. Buckets are made by the first write of the account
+# in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which is the only one.
+CMD ["server", "-dir=/objects", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.ip.bind=0.0.0.0", \
+     "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=0", "-master.volumeSizeLimitMB=1024"]
