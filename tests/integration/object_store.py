@@ -1,12 +1,12 @@
-"""A real S3-compatible server of a test's own, with the options that docker-compose.yaml starts it with."""
+"""A real S3-compatible server of a test's own, started as the image object-store starts it."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ from pathlib import Path
 from local.environment import inherited_environment
 from local.ports import HOST, any_free_port
 from local.waiting import wait_until
+from tests.deploy.files import Files
 
 BUCKET = "moderation-lake"
 _START_SECONDS = 60.0
 _PORTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
-_MORE_PORTS = ("filer.port", "filer.port.grpc", "s3.port.iceberg", "s3.port.lance", "admin.port", "admin.port.grpc")
+_MORE_PORTS = ("filer.port", "filer.port.grpc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +44,21 @@ class ObjectStore:
 
 @contextlib.contextmanager
 def object_store(folder: Path) -> Iterator[ObjectStore]:
-    """SeaweedFS with an empty bucket, on free ports of the loopback address; gone with the block.
+    """SeaweedFS with no bucket yet, on free ports of the loopback address; gone with the block.
 
     Args:
         folder: an empty one for its data.
     """
     ports = {name: any_free_port() for name in (*_PORTS, *_MORE_PORTS)}
     store = ObjectStore(f"http://{HOST}:{ports['s3.port']}", "moderation", secrets.token_urlsafe(24))
-    options = [f"-{name}={port}" for name, port in ports.items()]
-    command = [Path(sys.executable).with_name("weed"), "mini", f"-dir={folder}", f"-ip={HOST}", f"-ip.bind={HOST}"]
+    image = Files().stages["object-store"]
+    options: list[str] = json.loads(image.last("CMD") or "")
+    changes = [f"-dir={folder}", f"-s3.ip.bind={HOST}", *(f"-{name}={port}" for name, port in ports.items())]
     log = folder.with_name(folder.name + ".log")
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            [*command, f"-bucket={BUCKET}", "-webdav=false", "-admin.ui=false", *options],
+            [str(Path(sys.executable).with_name("weed")), "-logtostderr=true", *options, *changes],
             env=inherited_environment() | store.environment,
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -66,7 +68,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     ):
         try:
             wait_until(
-                lambda: _has_bucket(store.url), seconds=_START_SECONDS, description=f"the bucket {BUCKET}, see {log}"
+                lambda: _answers(f"{store.url}/healthz"), seconds=_START_SECONDS, description=f"SeaweedFS, see {log}"
             )
             yield store
         finally:
@@ -74,12 +76,9 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
             server.wait()
 
 
-def _has_bucket(url: str) -> bool:
-    """Whether the server knows the bucket: it refuses a stranger's look into it, and has never heard of another one."""
+def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/{BUCKET}", timeout=2):  # noqa: S310 - loopback
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - loopback
             return True
-    except urllib.error.HTTPError as error:
-        return error.code == 403
     except OSError:
         return False
