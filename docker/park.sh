@@ -21,8 +21,10 @@ if [ "$code" -ne "$refused" ] || [ -n "$stopping" ]; then
     exit "$code"
 fi
 echo "park: it ended with $refused: see above, mend it, then restart the container" >&2
-trap 'exit 78' TERM INT
+napping=
+trap 'kill "$napping"; exit "$refused"' TERM INT
 while :; do
     sleep 3600 &
-    wait $!
+    napping=$!
+    wait "$napping"
 done
