@@ -296,9 +296,7 @@ def retrainings(api: AirflowApi) -> list[dict[str, Any]]:
 def test_a_message_and_drift_start_a_retraining(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, asked_by: str
 ) -> None:
-    engine = sqlalchemy.create_engine(stack_with_airflow.postgres_url)
-    migrate(engine)
-    engine.dispose()
+    migrate_database(stack_with_airflow.database_url())
     wait_until(lambda: api.knows("retrain_model"), seconds=60, description="the DAG retrain_model")
     before = len(retrainings(api))
     if asked_by == "a message":

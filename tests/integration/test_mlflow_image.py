@@ -21,6 +21,7 @@ from local.mlflow_server import answers
 from local.ports import HOST, any_free_port
 from local.stack import StackInfo
 from local.waiting import wait_until
+from moderation.adapters.model_store import open_model
 from moderation.adapters.registry import Registry
 from moderation.errors import RegistryUnavailable
 from moderation.scoring import ModerationPipeline
@@ -132,6 +133,7 @@ def status(image: ServerImage, path: str, host: str) -> int:
         connection.close()
 
 
+@pytest.mark.long
 def test_the_server_migrates_serves_with_accounts_and_keeps_models_in_the_object_store(
     image: ServerImage, pipeline: ModerationPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,7 +166,8 @@ def test_the_server_migrates_serves_with_accounts_and_keeps_models_in_the_object
         found = worker.resolve("production")
         assert found == batch.version(version.version)
         opened = worker.open_certified(found, lexicon, MAX_BYTES, tmp_path / "cache")
-        assert opened.kernel.score_one("you idiot!!!") == pipeline_score(folder, lexicon)
+        trained = open_model(folder, lexicon, MAX_BYTES)
+        assert opened.kernel.score_one("you idiot!!!") == trained.kernel.score_one("you idiot!!!")
         with pytest.raises(RegistryUnavailable, match=r"(?i)permission denied|403"):
             worker.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="a worker must not")
     settings = image.environment
@@ -176,9 +179,3 @@ def test_the_server_migrates_serves_with_accounts_and_keeps_models_in_the_object
     )
     # The server ended with the block, the object store did not.
     assert any(path.endswith("model.skops") for path in fs.find(f"{BUCKET}/models"))
-
-
-def pipeline_score(folder: Path, lexicon: Lexicon) -> int:
-    from moderation.adapters.model_store import open_model
-
-    return open_model(folder, lexicon, MAX_BYTES).kernel.score_one("you idiot!!!")
