@@ -336,6 +336,7 @@ CHART_BREAKS = (
     (differs_from_chart, f"{_CHART}/Chart.yaml", "appVersion: 0.1.0", "appVersion: 0.2.0"),
     (differs_from_chart, f"{_CHART}/templates/worker/deployment.yaml", "MODERATION_WORKER_HOST", "MODERATION_HOST"),
     (differs_from_chart, f"{_CHART}/templates/worker/deployment.yaml", "uvloop, worker]", "asyncio, worker]"),
+    (differs_from_chart, f"{_CHART}/templates/worker/scaledobject.yaml", "%scomments", "%sremarks"),
     (differs_from_chart, COMPOSE, "comment-moderation-worker:0.1.0", "comment-moderation-worker:0.2.0"),
 )
 if CHART.is_dir():
