@@ -26,9 +26,16 @@ $(STAMP): $(if $(filter .tools/%,$(UV)),.tools/bin/uv) requirements.lock pyproje
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-lock: ## Resolve requirements.lock again from pyproject.toml, with hashes and without addresses
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-annotate --no-header --all-extras pyproject.toml --output-file requirements.lock
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+          --no-annotate --no-header
+IMAGE_LOCK = $(COMPILE) --constraints requirements.lock --output-file docker/requirements
+
+lock: ## Resolve requirements.lock again from pyproject.toml, with hashes and without addresses; and each image's part of it
+	$(COMPILE) pyproject.toml --all-extras --group wheel --group mlflow-server --output-file requirements.lock
+	$(IMAGE_LOCK)-worker.lock pyproject.toml --extra stream
+	$(IMAGE_LOCK)-batch.lock pyproject.toml --extra batch --extra airflow
+	$(IMAGE_LOCK)-mlflow.lock --group mlflow-server
+	$(IMAGE_LOCK)-wheel.lock --group wheel
 
 check: setup ## Lint, types, import layers
 	$(BIN)/ruff format --check .

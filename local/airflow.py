@@ -32,6 +32,7 @@ COMPONENTS = ("scheduler", "dag-processor", "triggerer")
 USER = "admin"
 PASSWORD = "airflow-admin"  # noqa: S105 - not the password, but the name it is kept under among the credentials
 AIRFLOW_PORTS = {API_SERVER: 8080}
+KAFKA_CONNECTION = "AIRFLOW_CONN_KAFKA_DEFAULT"
 DAGS = Path(__file__).parent.parent / "dags"
 
 _MIGRATE_SECONDS = 180.0
@@ -173,16 +174,25 @@ def _environment(layout: StackLayout, info: StackInfo, dags: Path, keys: Keys) -
 
 def _task_environment(layout: StackLayout, info: StackInfo) -> Mapping[str, str]:
     """What tasks find: the Kafka provider's connection and the project's settings."""
-    kafka = {
-        "bootstrap.servers": info.kafka_bootstrap,
+    return {
+        KAFKA_CONNECTION: kafka_connection(info.kafka_bootstrap),
+        **settings_environment(stack_settings(layout, info)),
+    }
+
+
+def kafka_connection(bootstrap: str) -> str:
+    """Airflow's connection ``kafka_default``, as JSON: what the DAGs' Kafka clients are configured with.
+
+    Args:
+        bootstrap: addresses of brokers.
+    """
+    extra = {
+        "bootstrap.servers": bootstrap,
         "group.id": _ARCHIVE_GROUP,
         "enable.auto.commit": False,
         "auto.offset.reset": "earliest",  # a request for retraining that was sent before anybody listened counts
     }
-    return {
-        "AIRFLOW_CONN_KAFKA_DEFAULT": json.dumps({"conn_type": "kafka", "extra": kafka}),
-        **settings_environment(stack_settings(layout, info)),
-    }
+    return json.dumps({"conn_type": "kafka", "extra": extra})
 
 
 def _migrate(layout: StackLayout, environment: Mapping[str, str]) -> None:

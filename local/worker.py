@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import create_engine
 
 from local.credentials import write_private
 from local.layout import StackLayout
 from local.ports import HOST
 from local.programs import Program
 from local.stack import StackInfo
-from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.sql.migrate import migrate_database
 from moderation.settings import PREFIX, Settings, required
 from stream.exit_codes import REFUSED
 
@@ -82,11 +81,6 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
         web: serve the web views; two workers need two ports.
     """
 
-    def migrated() -> None:
-        engine = create_engine(required(settings.database_url, "database_url").replace("://", "+psycopg://", 1))
-        migrate(engine)
-        engine.dispose()
-
     options = ("--loop", "uvloop", "worker", *(() if web else ("--without-web",)))
     return Program(
         name=name,
@@ -95,7 +89,7 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
         env=settings_environment(settings),
         address=f"http://{HOST}:{settings.worker_web_port}" if web else "",
         depends_on=("kafka", "postgres", "mlflow"),
-        prepare=migrated,
+        prepare=lambda: _migrate(settings),
         stop_seconds=30.0,
         no_restart_codes=frozenset({REFUSED}),
     )
@@ -109,6 +103,10 @@ def progress_of(address: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found
+
+
+def _migrate(settings: Settings) -> None:
+    migrate_database(required(settings.database_url, "database_url"))
 
 
 def _folder(path: Path) -> Path:

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
-from sqlalchemy import create_engine
 
 from local import stack
 from local.environment import inherited_environment
 from local.layout import StackLayout
 from local.worker import settings_environment, stack_settings
-from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.sql.migrate import migrate_database
 from moderation.adapters.topics import COMMENTS, ensure_topics, producer_settings
 from moderation.contracts import Comment, to_json
 from moderation.errors import StackError
@@ -52,9 +51,7 @@ def bench_archive(
     stack.down(layout, purge=True)
     on_progress("bringing the stack up")
     info = stack.up(layout)
-    engine = create_engine(info.postgres_url)
-    migrate(engine)
-    engine.dispose()
+    migrate_database(info.database_url())
     with tempfile.TemporaryDirectory(prefix="moderation-lake-") as lake:
         settings = stack_settings(layout, info).model_copy(update={"lake_url": lake})
         ensure_topics(info.kafka_bootstrap)

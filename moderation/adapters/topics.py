@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +65,11 @@ PANES = TopicSettings("panes")
 RETRAIN_REQUESTS = TopicSettings("retrain-requests", partitions=1)
 
 TOPICS = (COMMENTS, ACTIONS, DECISIONS, ALERTS, PANES, RETRAIN_REQUESTS)
+
+
+def with_partitions(topics: Iterable[TopicSettings], partitions: int) -> tuple[TopicSettings, ...]:
+    """The same topics, those that workers share with another number of partitions; one of one partition keeps it."""
+    return tuple(replace(each, partitions=partitions) if each.partitions > 1 else each for each in topics)
 
 
 def producer_settings(bootstrap: str, delivery_seconds: float) -> dict[str, str | int | bool]:

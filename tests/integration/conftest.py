@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import sqlalchemy
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
@@ -20,7 +19,7 @@ from local.layout import StackLayout
 from local.ports import DEFAULT_PORTS, HOST
 from local.stack import StackInfo, down, up
 from local.worker import settings_environment
-from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.sql.migrate import migrate_database
 from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, train_to_folder
 from moderation.contracts import Comment
@@ -86,9 +85,7 @@ def model(
     stack: StackInfo, small_corpus: tuple[list[str], list[int]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A registered, certified production model, and the migrated database."""
-    engine = sqlalchemy.create_engine(stack.postgres_url)
-    migrate(engine)
-    engine.dispose()
+    migrate_database(stack.database_url())
     folder = tmp_path_factory.mktemp("model")
     settings = base_settings(stack, "")
     rows = zip(*small_corpus, strict=True)
@@ -123,9 +120,7 @@ def filled(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
     """An empty lake in a folder of the test's own, and empty topics."""
-    engine = sqlalchemy.create_engine(stack.postgres_url)
-    migrate(engine)
-    engine.dispose()
+    migrate_database(stack.database_url())
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     lake_url = str(tmp_path / "lake")
     return LakeUnderTest(base_settings(stack, topic_prefix).model_copy(update={"lake_url": lake_url}))

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import psutil
 import psycopg
 import pytest
-import sqlalchemy
 from confluent_kafka import Producer
 
 from local.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, USER, admin_password, airflow
@@ -28,7 +27,7 @@ from local.processes import stack_processes, still_alive
 from local.stack import PartStatus, StackInfo, down, start_program, status, stop_program, up
 from local.waiting import wait_until
 from local.worker import stack_settings
-from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.sql.migrate import migrate_database
 from moderation.adapters.topics import producer_settings
 from moderation.bootstrap import register, registry, train_to_folder
 from moderation.contracts import Comment, to_json
@@ -215,9 +214,7 @@ def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi
 ) -> None:
     """Once in one process (`dag.test()`), once through scheduler and executor, on the stack's real servers."""
-    engine = sqlalchemy.create_engine(stack_with_airflow.postgres_url)
-    migrate(engine)
-    engine.dispose()
+    migrate_database(stack_with_airflow.database_url())
     producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
     for topic, count in (("comments", 5), ("actions", 2)):
         for number in range(count):
@@ -301,9 +298,7 @@ def retrainings(api: AirflowApi) -> list[dict[str, Any]]:
 def test_a_message_and_drift_start_a_retraining(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, asked_by: str
 ) -> None:
-    engine = sqlalchemy.create_engine(stack_with_airflow.postgres_url)
-    migrate(engine)
-    engine.dispose()
+    migrate_database(stack_with_airflow.database_url())
     wait_until(lambda: api.knows("retrain_model"), seconds=60, description="the DAG retrain_model")
     before = len(retrainings(api))
     if asked_by == "a message":

@@ -9,12 +9,11 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 from pydantic import SecretStr
-from sqlalchemy import create_engine
 
 from local.layout import StackLayout
 from local.stack import StackInfo
 from local.worker import settings_environment, stack_settings
-from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.sql.migrate import migrate_database
 from moderation.settings import Settings
 
 COMMAND = [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "--without-web"]
@@ -35,9 +34,7 @@ def ledger_of(layout: StackLayout, info: StackInfo, prefix: str, name: str) -> I
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    engine = create_engine(url.replace("://", "+psycopg://", 1))
-    migrate(engine)
-    engine.dispose()
+    migrate_database(url)
     settings = stack_settings(layout, info, topic_prefix=prefix)
     try:
         yield settings.model_copy(

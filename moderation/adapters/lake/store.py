@@ -17,6 +17,8 @@ from fsspec.implementations.local import LocalFileSystem
 from moderation.errors import ConfigurationError
 
 _READ_BYTES = 4 * 1024 * 1024
+_CLIENTS = ("aiobotocore", "aiohttp", "botocore")
+"""What s3fs stands on. Errors of theirs that are no ``OSError`` come through it: no credentials, no answer."""
 
 
 class DigestingFile(io.RawIOBase):
@@ -95,15 +97,13 @@ class LakeStore:
         """
         full = self.full(path)
         try:
-            self.fs.makedirs(self.fs._parent(full), exist_ok=True)
-            with self.fs.open(full, "wb") as raw:
-                yield DigestingFile(raw)
-                raw.flush()
-                if self.is_local:
-                    os.fsync(raw.fileno())
-        except OSError as error:
-            self._remove_quietly(path)
-            raise self._unwritable(path, error) from error
+            with self._writing(path):
+                self.fs.makedirs(self.fs._parent(full), exist_ok=True)
+                with self.fs.open(full, "wb") as raw:
+                    yield DigestingFile(raw)
+                    raw.flush()
+                    if self.is_local:
+                        os.fsync(raw.fileno())
         except BaseException:
             self._remove_quietly(path)
             raise
@@ -114,10 +114,8 @@ class LakeStore:
         Raises:
             ConfigurationError: it cannot be renamed, or is gone.
         """
-        try:
+        with self._writing(path):
             self._publish(temporary, path)
-        except OSError as error:
-            raise self._unwritable(path, error) from error
 
     def _publish(self, temporary: str, path: str) -> None:
         full = self.full(path)
@@ -133,49 +131,98 @@ class LakeStore:
             finally:
                 os.close(handle)
 
-    def _unwritable(self, path: str, error: OSError) -> ConfigurationError:
-        return ConfigurationError(
-            f"lake file {self.url_of(path)}",
-            f"it cannot be written: {error.strerror or error}",
-            "Mend the place or MODERATION_LAKE_URL, then archive again: nothing is lost.",
-        )
-
     def _remove_quietly(self, path: str) -> None:
         # The error that led here is the one to hear of; the next run takes away what stays.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ConfigurationError):
             self.remove(path)
 
     def remove(self, path: str) -> None:
-        """Delete a file; one that is gone is no error."""
-        with contextlib.suppress(FileNotFoundError):
+        """Delete a file; one that is gone is no error.
+
+        Raises:
+            ConfigurationError: the store does not answer, or refuses.
+        """
+        with contextlib.suppress(FileNotFoundError), self._asking(path, "removed"):
             self.fs.rm_file(self.full(path))
 
     def sizes(self, folder: str = "") -> dict[str, int]:
-        """Every file below a folder, with its size in bytes; empty when there is no such folder."""
+        """Every file below a folder, with its size in bytes; empty when there is no such folder.
+
+        Raises:
+            ConfigurationError: the store does not answer, or refuses.
+        """
         self.fs.invalidate_cache()
         below = self.full(folder).rstrip("/")
         try:
-            found = self.fs.find(below, detail=True)
+            with self._asking(folder, "listed"):
+                found = self.fs.find(below, detail=True)
         except FileNotFoundError:
             return {}
         return {name[len(self._root.rstrip("/")) + 1 :]: int(entry["size"]) for name, entry in sorted(found.items())}
 
     def size(self, path: str) -> int | None:
-        """Bytes of a file; None when it is not there."""
+        """Bytes of a file; None when it is not there.
+
+        Raises:
+            ConfigurationError: the store does not answer, or refuses.
+        """
         self.fs.invalidate_cache()
         try:
-            return int(self.fs.info(self.full(path))["size"])
+            with self._asking(path, "looked at"):
+                return int(self.fs.info(self.full(path))["size"])
         except FileNotFoundError:
             return None
 
     def open(self, path: str) -> fsspec.spec.AbstractBufferedFile:
-        """Open a file to read it."""
-        return self.fs.open(self.full(path), "rb")
+        """Open a file to read it.
+
+        Raises:
+            FileNotFoundError: it is gone.
+            ConfigurationError: the store does not answer, or refuses.
+        """
+        with self._asking(path, "opened"):
+            return self.fs.open(self.full(path), "rb")
 
     def sha256(self, path: str) -> str:
-        """SHA-256 of a file, hexadecimal; read piece by piece."""
+        """SHA-256 of a file, hexadecimal; read piece by piece; its errors are those of :meth:`open`."""
         digest = hashlib.sha256()
-        with self.open(path) as file:
+        with self.open(path) as file, self._asking(path, "read"):
             while piece := file.read(_READ_BYTES):
                 digest.update(piece)
         return digest.hexdigest()
+
+    @contextmanager
+    def _writing(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, OSError) and not _is_of_a_client(error):
+                raise
+            raise ConfigurationError(
+                f"lake file {self.url_of(path)}",
+                f"it cannot be written: {_words(error)}",
+                "Mend the place or MODERATION_LAKE_URL, then archive again: nothing is lost.",
+            ) from error
+
+    @contextmanager
+    def _asking(self, path: str, action: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            if not isinstance(error, OSError) and not _is_of_a_client(error):
+                raise
+            raise ConfigurationError(
+                f"lake {self.url_of(path)}",
+                f"it cannot be {action}: {_words(error)}",
+                "Mend the place, its credentials or MODERATION_LAKE_URL, then try again.",
+            ) from error
+
+
+def _is_of_a_client(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in _CLIENTS
+
+
+def _words(error: Exception) -> str:
+    return ((error.strerror if isinstance(error, OSError) else None) or str(error)).rstrip(".")

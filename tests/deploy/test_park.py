@@ -1,0 +1,76 @@
+"""docker/park.sh: a worker that only a person can mend is not started again; every other end is passed on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stream.exit_codes import REFUSED, RESTART
+from tests.conftest import ROOT
+
+PARK = ROOT / "docker" / "park.sh"
+Parked = subprocess.Popen[str]
+
+
+@pytest.fixture
+def started() -> Iterator[list[Parked]]:
+    """What a test started; it and all its children end with the test."""
+    processes: list[Parked] = []
+    yield processes
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=20)
+
+
+def park(started: list[Parked], program: str) -> Parked:
+    process = subprocess.Popen(
+        [PARK, "sh", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    started.append(process)
+    return process
+
+
+def read_line(process: Parked, stream: str) -> str:
+    """The next line of a stream: it says that something has happened, so nothing is waited for by the clock."""
+    found = getattr(process, stream).readline()
+    assert isinstance(found, str)
+    return found
+
+
+@pytest.mark.parametrize("code", [0, 1, RESTART])
+def test_any_other_exit_code_is_passed_on(started: list[Parked], code: int) -> None:
+    assert park(started, f"exit {code}").wait(20) == code
+
+
+def test_after_78_it_stays_until_it_is_told_to_stop_and_then_ends_with_78(started: list[Parked]) -> None:
+    process = park(started, f"exit {REFUSED}")
+    assert "mend it, then restart the container" in read_line(process, "stderr")
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(20) == REFUSED
+
+
+def test_a_stop_reaches_the_command_which_ends_in_its_own_time_with_its_own_code(
+    started: list[Parked], tmp_path: Path
+) -> None:
+    done = tmp_path / "done"
+    program = f"trap 'sleep 0.3; touch {done}; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
+    process = park(started, program)
+    assert read_line(process, "stdout") == "ready\n"
+    process.terminate()
+    assert process.wait(20) == 5
+    assert done.exists()
+
+
+def test_a_command_that_is_told_to_stop_and_refuses_is_not_parked(started: list[Parked]) -> None:
+    process = park(started, f"trap 'exit {REFUSED}' TERM; echo ready; while :; do sleep 0.05; done")
+    assert read_line(process, "stdout") == "ready\n"
+    process.terminate()
+    assert process.wait(20) == REFUSED

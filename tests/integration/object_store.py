@@ -1,0 +1,84 @@
+"""A real S3-compatible server of a test's own, started as the image object-store starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.environment import inherited_environment
+from local.ports import HOST, any_free_port
+from local.waiting import wait_until
+from tests.deploy.files import Files
+
+BUCKET = "moderation-lake"
+_START_SECONDS = 60.0
+_PORTS = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
+_MORE_PORTS = ("filer.port", "filer.port.grpc")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """Where it is, and how it is opened."""
+
+    url: str
+    access_key: str
+    secret_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What clients read: the variables that AWS's own libraries know."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": "us-east-1",
+        }
+
+
+@contextlib.contextmanager
+def object_store(folder: Path) -> Iterator[ObjectStore]:
+    """SeaweedFS with no bucket yet, on free ports of the loopback address; gone with the block.
+
+    Args:
+        folder: an empty one for its data.
+    """
+    ports = {name: any_free_port() for name in (*_PORTS, *_MORE_PORTS)}
+    store = ObjectStore(f"http://{HOST}:{ports['s3.port']}", "moderation", secrets.token_urlsafe(24))
+    image = Files().stages["object-store"]
+    options: list[str] = json.loads(image.last("CMD") or "")
+    changes = [f"-dir={folder}", f"-s3.ip.bind={HOST}", *(f"-{name}={port}" for name, port in ports.items())]
+    log = folder.with_name(folder.name + ".log")
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [str(Path(sys.executable).with_name("weed")), "-logtostderr=true", *options, *changes],
+            env=inherited_environment() | store.environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as server,
+    ):
+        try:
+            wait_until(
+                lambda: _answers(f"{store.url}/healthz"), seconds=_START_SECONDS, description=f"SeaweedFS, see {log}"
+            )
+            yield store
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - loopback
+            return True
+    except OSError:
+        return False

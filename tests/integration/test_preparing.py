@@ -1,0 +1,61 @@
+"""What the jobs of a deployment run: `moderation migrate` and `moderation topics`, on real servers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from local.stack import StackInfo
+from moderation.adapters.topics import TOPICS, describe_topic_ids
+from moderation.errors import ConfigurationError
+
+
+def run(*arguments: str) -> dict[str, object]:
+    done = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.fixture
+def environment(stack: StackInfo, topic_prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODERATION_KAFKA_BOOTSTRAP", stack.kafka_bootstrap)
+    monkeypatch.setenv("MODERATION_TOPIC_PREFIX", topic_prefix)
+    monkeypatch.setenv("MODERATION_DATABASE_URL", stack.database_url())
+
+
+@pytest.mark.usefixtures("environment")
+def test_topics_are_made_once_with_the_partitions_asked_for_and_never_altered(
+    stack: StackInfo, topic_prefix: str
+) -> None:
+    names = [topic_prefix + topic.name for topic in TOPICS]
+    made = run("topics", "--partitions", "2")
+    assert made["created"] == names
+    assert made["topics"] == [
+        {"name": topic_prefix + topic.name, "partitions": min(2, topic.partitions), "replication": 1}
+        for topic in TOPICS
+    ]
+    ids = describe_topic_ids(stack.kafka_bootstrap, names)
+    assert run("topics", "--partitions", "2")["created"] == []
+    assert describe_topic_ids(stack.kafka_bootstrap, names) == ids
+    for options, difference in (
+        ([], "partitions is 2, not 4"),
+        (["--partitions", "2", "--replication", "3"], "factor"),
+    ):
+        with pytest.raises(ConfigurationError, match=difference):
+            CliRunner().invoke(app, ["topics", *options], catch_exceptions=False)
+
+
+@pytest.mark.usefixtures("environment")
+def test_migrating_again_changes_nothing_and_says_the_revision() -> None:
+    first = run("migrate")
+    assert str(first["revision"]) >= "0004"
+    assert run("migrate") == first
+
+
+def test_without_a_database_it_says_which_setting_is_missing() -> None:
+    with pytest.raises(ConfigurationError, match="MODERATION_DATABASE_URL"):
+        CliRunner().invoke(app, ["migrate"], catch_exceptions=False)
