@@ -56,7 +56,8 @@ evidence: setup ## Run the proofs that README and docs quote and write docs/evid
 	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA)) $(if $(ONLY),--only $(ONLY))
 
 screenshots: setup ## Write the pictures in docs/images anew; needs chromium
-	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py --screenshots
+	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py \
+	    tests/long/test_model_life_in_a_browser.py --screenshots
 
 demo: setup ## From nothing to live decisions on real servers; DATA=export.csv takes a real export instead
 	$(BIN)/moderation down --purge

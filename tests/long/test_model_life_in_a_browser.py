@@ -88,7 +88,8 @@ class People:
         self._page.goto(f"{self._mlflow}/#/models/comment-moderation/versions/{version}")
         expect(self._page.get_by_role("heading", name=f"Version {version}")).to_be_visible()
         expect(self._page.get_by_text(f"@ {alias}")).to_be_visible()
-        self._picture(f"mlflow_{alias}.png")
+        if alias == "production":
+            self._picture("mlflow_production.png")
 
     def gives_alias(self, version: str, alias: str) -> None:
         """Move an alias by hand in the MLflow UI."""
