@@ -19,6 +19,8 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
+from batch.archive import archive_topics
+from batch.drift.run import DAY_US
 from local.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, USER, admin_password, airflow
 from local.airflow_api import AirflowApi
 from local.environment import MARKER, inherited_environment
@@ -33,8 +35,12 @@ from moderation.bootstrap import register, registry, train_to_folder
 from moderation.contracts import Comment, to_json
 from moderation.policy import Policy, parse_goal
 from moderation.scoring import ModerationPipeline
+from moderation.sources.generator import labelled_history
+from tests.integration.labelled import send
 from tests.integration.marked import marked
 from tests.integration.model_folders import make_folder
+from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAINING_DAYS, day_of
+from tests.integration.test_drift import TRAFFIC as DRIFTING
 
 pytestmark = pytest.mark.long
 T = TypeVar("T")
@@ -294,31 +300,52 @@ def retrainings(api: AirflowApi) -> list[dict[str, Any]]:
     return list(api.get("dags/retrain_model/dagRuns?order_by=run_after")["dag_runs"])
 
 
-@pytest.mark.parametrize("asked_by", ["a message", "drift"])
-def test_a_message_and_drift_start_a_retraining(
-    layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, asked_by: str
-) -> None:
+def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi) -> None:
     migrate_database(stack_with_airflow.database_url())
     wait_until(lambda: api.knows("retrain_model"), seconds=60, description="the DAG retrain_model")
     before = len(retrainings(api))
-    if asked_by == "a message":
-        request = {"seed": 7, "days": 1, "end": "2020-01-01", "reason": "slurs of the week"}
-        producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
-        producer.produce("retrain-requests", b"passed over: no JSON object")
-        producer.produce("retrain-requests", json.dumps(request))
-        assert producer.flush(30) == 0
-    else:
-        drift = next(asset for asset in api.get("assets")["assets"] if asset["name"] == "moderation-drift")
-        event = {"asset_id": drift["id"], "extra": {"reason": "words drifted"}}
-        assert api.ask("POST", "/api/v2/assets/events", event)[0] == 200
+    request = {"seed": 7, "days": 1, "end": "2020-01-01", "reason": "slurs of the week"}
+    producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
+    producer.produce("retrain-requests", b"passed over: no JSON object")
+    producer.produce("retrain-requests", json.dumps(request))
+    assert producer.flush(30) == 0
     wait_until(lambda: len(retrainings(api)) == before + 1, seconds=120, description="a run of retrain_model")
     run = retrainings(api)[-1]["dag_run_id"]
     assert api.wait_for_end("retrain_model", run, seconds=300) == "failed", "the lake has nothing to train on"
     tasks = api.get(f"dags/retrain_model/dagRuns/{run}/taskInstances")["task_instances"]
     ends = {task["task_id"]: (task["state"], task["try_number"]) for task in tasks}
     assert ends == {"retrain": ("failed", 1), "gate": ("upstream_failed", 0)}, "what needs a person is not retried"
-    log = "".join(path.read_text() for path in layout.airflow.rglob("*.log") if run in str(path))
-    assert "no labelled comment of the window" in log
+    assert "no labelled comment of the window" in logs_of(layout, run)
+
+
+def test_drift_that_the_watch_finds_starts_a_retraining_without_a_hand(
+    layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, tmp_path: Path
+) -> None:
+    settings = stack_settings(layout, stack_with_airflow)
+    end_us = DRIFTING.start_us + TRAINING_DAYS * DAY_US
+    first_days = [
+        (each.comment, each.removed) for each in labelled_history(DRIFTING) if each.comment.event_time_us < end_us
+    ]
+    train_to_folder(first_days, tmp_path / "model", [parse_goal("review_share<=0.2")], settings)
+    number, _ = register(tmp_path / "model", settings, "the first days")
+    registry(settings).promote(registry(settings).version(number))
+    send(settings, DRIFTING)
+    archive_topics(settings)
+
+    before = len(retrainings(api))
+    for day, ends in ((QUIET_DAY, "skipped"), (LOUD_DAY, "success")):
+        run = api.trigger("watch_drift", {"day": day_of(day).isoformat()})
+        assert api.wait_for_end("watch_drift", run, seconds=300) == "success"
+        assert api.states("watch_drift", run)["ask_for_retraining"] == ends
+    wait_until(lambda: len(retrainings(api)) == before + 1, seconds=120, description="a run of retrain_model")
+    started = retrainings(api)[-1]
+    assert started["run_type"] == "asset_triggered"
+    assert api.wait_for_end("retrain_model", started["dag_run_id"], seconds=300) == "failed", "no comment is so young"
+
+
+def logs_of(layout: StackLayout, run: str) -> str:
+    """What the tasks of a run have logged."""
+    return "".join(path.read_text() for path in layout.airflow.rglob("*.log") if run in str(path))
 
 
 def test_a_promotion_waits_for_a_persons_answer_and_goes_on_with_it(

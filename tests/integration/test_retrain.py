@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy
 from typer.testing import CliRunner
 
 from batch.examples import Example, read_comments, read_examples
@@ -23,7 +22,7 @@ from cli.main import app
 from local.stack import StackInfo
 from local.worker import settings_environment
 from moderation.adapters.registry import Registry
-from moderation.adapters.sql.migrate import migrate
+from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import new_lexicon, registry, train_to_folder
 from moderation.contracts import Comment
 from moderation.errors import ModelRefused, TrainingError
@@ -39,9 +38,7 @@ FORM = {"days": 21, "end": END.isoformat(), "newest_share": 0.3, "reason": "a te
 @pytest.fixture(scope="module")
 def traffic(stack: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> History:
     """A lake that these tests only read."""
-    engine = sqlalchemy.create_engine(stack.postgres_url)
-    migrate(engine)
-    engine.dispose()
+    migrate_database(stack.database_url())
     settings = base_settings(stack, f"test-{uuid.uuid4().hex[:12]}-")
     return history(settings, tmp_path_factory.mktemp("history"))
 
