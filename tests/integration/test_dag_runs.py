@@ -1,10 +1,16 @@
-"""Every DAG that needs no more than a lake, end to end."""
+"""The DAGs that keep and explain, end to end; those of the model's life have tests of their own."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from tests.integration.dag_runs import DagRuns
 from tests.integration.lakes import LakeUnderTest, plain
-from tests.integration.workers import comments
+from tests.integration.reconciling import DAY, DayUnderTest
+from tests.integration.reconciling import comments as day_comments
+from tests.integration.workers import SpeedLayerUnderTest, comments
 
 
 def test_archive_topics(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
@@ -13,3 +19,16 @@ def test_archive_topics(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
     assert run.state == "success"
     assert run.tasks == {"archive_comments": "success", "archive_actions": "success"}
     assert run.returned["archive_comments"]["rows"] == len(lake.content()) == 20
+
+
+@pytest.mark.long
+def test_reconcile_windows(dag_runs: DagRuns, layer: SpeedLayerUnderTest, tmp_path: Path) -> None:
+    day = DayUnderTest(layer, tmp_path)
+    layer.start_worker()
+    day.send(day_comments(range(40)))
+    run = dag_runs.run("reconcile_windows", day.settings, {"day": DAY.isoformat()})
+    assert run.state == "success"
+    assert run.tasks == {"archive": "success", "choose_days": "success", "reconcile[0]": "success"}
+    report = run.returned["reconcile[0]"]
+    assert (report["date"], report["state"], report["batch_comments"]) == (DAY.isoformat(), "final", 40)
+    assert day.run_rows("runs")[0][:3] == (DAY, 1, "final")
