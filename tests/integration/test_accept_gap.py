@@ -152,6 +152,7 @@ def test_a_topic_that_ends_before_the_ledger_cannot_be_accepted(commanded: Speed
     assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 7, 0))
 
 
+@pytest.mark.long
 def test_a_worker_that_retention_overtook_goes_on_after_the_gap_was_accepted(commanded: SpeedLayerUnderTest) -> None:
     layer = commanded
     layer.produce(comments(100))
@@ -174,6 +175,7 @@ def test_a_worker_that_retention_overtook_goes_on_after_the_gap_was_accepted(com
     assert (found.decisions, found.gap_offsets) == (196, 4)
 
 
+@pytest.mark.long
 def test_a_worker_goes_on_with_a_topic_made_anew_once_it_was_accepted(commanded: SpeedLayerUnderTest) -> None:
     layer = commanded
     layer.produce(comments(50))

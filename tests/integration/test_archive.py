@@ -83,6 +83,7 @@ def test_a_run_stops_before_the_offset_it_is_given_and_takes_the_client_settings
     assert lake.content() == lake.sent
 
 
+@pytest.mark.long
 def test_ten_kills_leave_a_lake_that_the_next_run_makes_whole(lake: LakeUnderTest) -> None:
     chance = random.Random(7)
     points = ("during_write", "before_rename", "before_manifest")

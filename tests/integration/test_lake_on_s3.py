@@ -106,6 +106,7 @@ def test_a_store_that_refuses_or_is_away_is_named_and_nothing_is_lost(
     assert remote.archive().total("rows") == 50
 
 
+@pytest.mark.long
 def test_a_day_on_s3_is_reconciled(layer: SpeedLayerUnderTest, store: ObjectStore, tmp_path: Path) -> None:
     layer.start_worker()
     day = DayUnderTest(layer, tmp_path)

@@ -247,6 +247,7 @@ def test_a_killed_guardian_leaves_no_second_copy_of_its_program(stack: StackInfo
     assert _part(stack, "forks").restarts == 1
 
 
+@pytest.mark.long
 def test_kafka_killed_comes_back_after_a_pause_with_its_records(stack: StackInfo, topic_prefix: str) -> None:
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     topic = topic_prefix + COMMENTS.name
@@ -262,6 +263,7 @@ def test_kafka_killed_comes_back_after_a_pause_with_its_records(stack: StackInfo
     assert _first_record(stack, topic).value() == b"kept"
 
 
+@pytest.mark.long
 def test_a_killed_supervisor_leaves_nothing_behind_and_up_brings_everything_back(
     stack: StackInfo, topic_prefix: str, schema: str
 ) -> None:

@@ -29,6 +29,7 @@ def life(lake: LakeUnderTest, templates: Templates, tmp_path: Path) -> ModelLife
     return life
 
 
+@pytest.mark.long
 def test_a_challenger_is_compared_shown_approved_promoted_and_rolled_back(dag_runs: DagRuns, life: ModelLife) -> None:
     run = dag_runs.run("compare_challenger", life.settings, {"hours": 1})
     assert (run.state, run.tasks) == ("success", {"compare": "success"})

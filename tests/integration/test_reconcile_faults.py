@@ -192,6 +192,7 @@ def test_a_replay_that_comes_late_is_recovered_and_not_late(day: DayUnderTest) -
         assert gaps(day.reconcile()) == {"late": 4, "recovered": 1}
 
 
+@pytest.mark.long
 def test_a_worker_that_accounts_for_records_it_has_not_stored_loses_them_by_name(day: DayUnderTest) -> None:
     day.layer.start_worker(("local.chaos.sabotaged_worker", "drop"))
     for first in range(0, 600, 20):
@@ -209,6 +210,7 @@ def test_a_worker_that_accounts_for_records_it_has_not_stored_loses_them_by_name
     assert kept == [(600 - stored, 600 - stored)]
 
 
+@pytest.mark.long
 def test_a_day_is_provisional_until_all_of_it_is_archived_and_decided(day: DayUnderTest) -> None:
     worker = day.layer.start_worker()
     day.send(comments(range(200)))

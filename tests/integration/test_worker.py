@@ -206,6 +206,7 @@ def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTe
     assert layer.comparison().is_exact
 
 
+@pytest.mark.long
 def test_a_topic_made_anew_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
     from confluent_kafka.admin import AdminClient
 

@@ -7,6 +7,7 @@ import signal
 import time
 
 import psycopg
+import pytest
 
 from local.oracle import read_topic
 from local.waiting import wait_until
@@ -35,6 +36,7 @@ def test_broken_database_connections_are_mended_in_the_same_process(layer: Speed
     assert layer.comparison().is_exact
 
 
+@pytest.mark.long
 def test_a_worker_frozen_inside_its_transaction_lets_go_and_changes_nothing_when_it_wakes(
     layer: SpeedLayerUnderTest,
 ) -> None:
@@ -58,6 +60,7 @@ def test_a_worker_frozen_inside_its_transaction_lets_go_and_changes_nothing_when
     assert layer.comparison().is_exact
 
 
+@pytest.mark.long
 def test_a_producer_that_sends_nonsense_stops_the_worker_for_good_and_nothing_is_dropped(
     layer: SpeedLayerUnderTest,
 ) -> None:
@@ -74,6 +77,7 @@ def test_a_producer_that_sends_nonsense_stops_the_worker_for_good_and_nothing_is
     assert (found.decisions, found.dead_letters) == (100, 60)
 
 
+@pytest.mark.long
 def test_panes_close_once_the_watermark_reaches_their_end_and_never_by_idleness(layer: SpeedLayerUnderTest) -> None:
     def at(number: int, minutes: int, comment_id: str = "same-partition") -> tuple[str, bytes]:
         comment = Comment(comment_id, "science", f"text {number}", START_US + minutes * MINUTE_US)
@@ -129,6 +133,7 @@ def test_panes_close_once_the_watermark_reaches_their_end_and_never_by_idleness(
     assert [count for _, count in hopping] == [2, 4, 5, *[6] * 9, 4 + 1, 2 + 1, 1 + 1, *[1] * 9]
 
 
+@pytest.mark.long
 def test_a_topic_that_lost_what_the_ledger_holds_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
     """Else new records would come at offsets that count as decided, and be passed over."""
     worker = layer.start_worker()

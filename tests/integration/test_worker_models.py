@@ -152,6 +152,7 @@ def test_an_uncertified_version_serves_only_by_a_persons_override_whose_reason_i
     assert layer.comparison().is_exact
 
 
+@pytest.mark.long
 def test_a_worker_starts_with_the_last_good_model_while_the_registry_is_away(
     layer: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
