@@ -39,8 +39,7 @@ from moderation.sources.generator import labelled_history
 from tests.integration.labelled import send
 from tests.integration.marked import marked
 from tests.integration.model_folders import make_folder
-from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAINING_DAYS, day_of
-from tests.integration.test_drift import TRAFFIC as DRIFTING
+from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAFFIC, TRAINING_DAYS, day_of
 
 pytestmark = pytest.mark.long
 T = TypeVar("T")
@@ -322,14 +321,14 @@ def test_drift_that_the_watch_finds_starts_a_retraining_without_a_hand(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, tmp_path: Path
 ) -> None:
     settings = stack_settings(layout, stack_with_airflow)
-    end_us = DRIFTING.start_us + TRAINING_DAYS * DAY_US
+    end_us = TRAFFIC.start_us + TRAINING_DAYS * DAY_US
     first_days = [
-        (each.comment, each.removed) for each in labelled_history(DRIFTING) if each.comment.event_time_us < end_us
+        (each.comment, each.removed) for each in labelled_history(TRAFFIC) if each.comment.event_time_us < end_us
     ]
     train_to_folder(first_days, tmp_path / "model", [parse_goal("review_share<=0.2")], settings)
     number, _ = register(tmp_path / "model", settings, "the first days")
     registry(settings).promote(registry(settings).version(number))
-    send(settings, DRIFTING)
+    send(settings, TRAFFIC)
     archive_topics(settings)
 
     before = len(retrainings(api))
@@ -362,14 +361,12 @@ def test_a_promotion_waits_for_a_persons_answer_and_goes_on_with_it(
     known.give_alias("challenger", second)
 
     run = api.trigger("promote_model", {"reason": "a stricter policy"})
-    api.answer("promote_model", run, "approve", "Reject")
-    assert api.wait_for_end("promote_model", run) == "success"
+    assert answer_and_wait(layout, api, run, "Reject", asked=1) == "success"
     assert api.states("promote_model", run) == {"show": "success", "approve": "success", "promote": "skipped"}
     assert known.resolve("production") == first
 
     run = api.trigger("promote_model", {"reason": "a stricter policy"})
-    api.answer("promote_model", run, "approve", "Approve")
-    assert api.wait_for_end("promote_model", run) == "success"
+    assert answer_and_wait(layout, api, run, "Approve", asked=3) == "success"
     assert api.returned("promote_model", run, "promote")["by"] == USER
     assert (known.resolve("production"), known.resolve("previous")) == (second, first)
 
@@ -377,6 +374,14 @@ def test_a_promotion_waits_for_a_persons_answer_and_goes_on_with_it(
     assert api.wait_for_end("rollback_model", run) == "success"
     assert api.returned("rollback_model", run, "roll_back")["by"] == USER
     assert (known.resolve("production"), known.resolve("previous")) == (first, second)
+
+
+def answer_and_wait(layout: StackLayout, api: AirflowApi, run: str, option: str, *, asked: int) -> str:
+    """Answer the n-th question as a person would: once the asking process has ended. Before, Airflow asks again."""
+    log, ended = layout.log_file("airflow-scheduler"), "TaskInstance Finished: dag_id=promote_model, task_id=approve"
+    wait_until(lambda: log.read_text().count(ended) >= asked, seconds=120, description="the question")
+    api.answer("promote_model", run, "approve", option)
+    return api.wait_for_end("promote_model", run, seconds=300)
 
 
 def archived(stack: StackInfo) -> dict[str, int]:
