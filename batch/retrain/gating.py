@@ -55,7 +55,7 @@ class GateReport:
 
 
 def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: Say = lambda line: None) -> GateReport:
-    """Judge a version; certify it and give it the alias ``challenger`` if nothing speaks against it.
+    """Judge a version; certified and ``challenger`` if nothing speaks against it, else without that alias.
 
     Either way the version's tags say so, and its run holds ``gate.json`` and ``gate.md``. Safe to repeat.
 
@@ -108,6 +108,8 @@ def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: 
     if judgement.is_passed:
         found.certify(version, lexicon, settings.model_max_bytes)
         found.give_alias("challenger", version)
+    else:  # it may have passed before: an earlier judgement, or a night since then, no longer holds
+        found.take_alias("challenger", version)
     for line in [*judgement.reasons] or [f"nothing speaks against version {number}: it is challenger now"]:
         say(line)
     return report

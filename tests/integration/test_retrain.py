@@ -181,6 +181,9 @@ def test_a_model_from_shuffled_labels_is_stopped_with_reasons_and_an_honest_bett
         closed = gate(world.settings, honest)
         assert not closed.is_passed
         assert reason in closed.reasons[0]
+        assert tags(found, honest)["moderation.gate"] == "failed"
+        assert alias(found, "challenger") is None, "what passed before does not wait for approval any more"
+        found.give_alias("challenger", found.version(honest))
 
 
 def test_a_window_without_enough_comments_names_what_is_missing(world: History) -> None:

@@ -175,6 +175,13 @@ class Registry:
         self.certificate(version.version)
         self._set_alias(alias, version.version)
 
+    def take_alias(self, alias: str, version: ModelVersion) -> None:
+        """Take an alias off a version, if that version has it."""
+        named = self.resolve(alias)
+        if named is not None and named.version == version.version:
+            with self._connection.asking(f"alias {alias}"):
+                self._connection.client.delete_registered_model_alias(self.model_name, alias)
+
     def promote(self, version: ModelVersion) -> ModelVersion | None:
         """Make a certified version ``production``; the one that was becomes ``previous``. Safe to repeat.
 
@@ -191,9 +198,7 @@ class Registry:
                 self._set_alias(PREVIOUS, serving.version)
             self._set_alias(PRODUCTION, version.version)
         self._note_promoted(version)
-        if (challenger := self.resolve(CHALLENGER)) is not None and challenger.version == version.version:
-            with self._connection.asking(f"alias {CHALLENGER}"):
-                self._connection.client.delete_registered_model_alias(self.model_name, CHALLENGER)
+        self.take_alias(CHALLENGER, version)
         return self.resolve(PREVIOUS)
 
     def roll_back(self) -> tuple[ModelVersion, ModelVersion | None]:
