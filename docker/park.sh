@@ -6,10 +6,13 @@
 set -u
 refused=78
 
+# At every moment one of the two traps stands, so that no stop is lost: the first tells the command, the second ends the wait.
+child=
+stopping=
+trap 'stopping=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT
 "$@" &
 child=$!
-stopping=
-trap 'stopping=1; kill -TERM "$child" 2>/dev/null' TERM INT
+[ -z "$stopping" ] || kill -TERM "$child" 2>/dev/null
 code=0
 wait "$child" || code=$?
 # A signal ends the wait before the command has ended.
@@ -17,14 +20,13 @@ while kill -0 "$child" 2>/dev/null; do
     code=0
     wait "$child" || code=$?
 done
+trap 'kill "$child" 2>/dev/null; exit "$code"' TERM INT
 if [ "$code" -ne "$refused" ] || [ -n "$stopping" ]; then
     exit "$code"
 fi
 echo "park: it ended with $refused: see above, mend it, then restart the container" >&2
-napping=
-trap 'kill "$napping"; exit "$refused"' TERM INT
 while :; do
     sleep 3600 &
-    napping=$!
-    wait "$napping"
+    child=$!
+    wait "$child"
 done
