@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import faust
 
 CallSoon = Callable[[Callable[[], None]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """When the broker answers a fetch.
+
+    Attributes:
+        least_bytes: as soon as so much is there,
+        most_wait_ms: and in any case after so long, in milliseconds.
+    """
+
+    least_bytes: int
+    most_wait_ms: int
 
 
 def ended_parts(app: faust.App) -> tuple[str, ...]:
@@ -40,6 +54,12 @@ def consumer_loop(app: faust.App) -> asyncio.AbstractEventLoop:
 def kafka_consumer(app: faust.App) -> Any | None:
     """aiokafka's consumer; None before it has started."""
     return cast(Any, app.consumer)._thread._consumer
+
+
+def pace_fetching(app: faust.App, fetching: Fetching) -> None:
+    """Have the consumer's next fetches answered otherwise; aiokafka settles it once, when the consumer is made."""
+    fetcher = cast(Any, kafka_consumer(app))._fetcher
+    fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = fetching.least_bytes, fetching.most_wait_ms
 
 
 def _is_done(task: asyncio.Future[Any] | None) -> bool:

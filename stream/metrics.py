@@ -32,6 +32,12 @@ STAGE_SECONDS = Histogram(
     buckets=_SECONDS,
     registry=REGISTRY,
 )
+FETCH_RECORDS = Histogram(
+    "moderation_fetch_records",
+    "Records that one fetch brought of one partition.",
+    buckets=(1, 10, 50, 100, 250, 500, 1_000, 2_000, 5_000),
+    registry=REGISTRY,
+)
 BATCH_RECORDS = Histogram(
     "moderation_batch_records",
     "Records of one batch.",

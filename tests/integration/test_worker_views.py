@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from typing import Any
 
 import pytest
 
+from local.bench.stream.corpus import Sender
 from local.ports import any_free_port
 from local.waiting import wait_until
+from moderation.contracts import Comment
 from tests.integration.workers import SpeedLayerUnderTest, comments
 
 
@@ -118,3 +121,16 @@ def test_a_lone_comment_on_an_idle_stream_waits_for_no_company(layer: SpeedLayer
         layer.produce(comments(1, start=1_000 + number))
         layer.wait_accounted(201 + number, seconds=10)
     wait_until(lambda: metrics(layer)[within] == before + 10, seconds=5, description="ten lone comments in a second")
+
+
+def test_steady_traffic_is_fetched_in_handfuls_not_one_by_one(layer: SpeedLayerUnderTest, watched: str) -> None:
+    fetches = "moderation_fetch_records_count"
+    before, began = metrics(layer)[fetches], time.monotonic()
+    sender = Sender(layer.settings.kafka_bootstrap, layer.topic, linger_ms=0)
+    for number in range(800):
+        sender.send(Comment(f"steady{number}", "science", f"the {number}th of many", time.time_ns() // 1_000))
+        sender.poll(0.005)
+    sender.close()
+    layer.wait_accounted(1_000)
+    gathered = 4 * (time.monotonic() - began) / 0.04
+    assert metrics(layer)[fetches] - before < gathered, "a fetch of one record costs as much as one of many"
