@@ -72,7 +72,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
             )
             yield store
         finally:
-            server.terminate()
+            server.kill()  # its clean end takes half a minute, and nobody needs what it holds
             server.wait()
 
 
