@@ -24,6 +24,7 @@ def chaos(
     sabotage: Annotated[
         str | None, typer.Option(help="Make the workers wrong: drop, double, pane, unpublished or late.")
     ] = None,
+    spark: Annotated[bool, typer.Option("--spark", help="Reconcile with Spark as well; both must agree.")] = False,
     data_folder: Annotated[Path, typer.Option(help="Of the stack that suffers; emptied first.")] = _FOLDER,
     keep: Annotated[bool, typer.Option(help="Leave the stack up, to look at it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -45,7 +46,7 @@ def chaos(
     layout = StackLayout(data_folder.resolve())
     try:
         with progress.status("starting") as status:
-            outcome = run(layout, Plan(minutes, seed, rate, sabotage), status.update)
+            outcome = run(layout, Plan(minutes, seed, rate, sabotage, spark), status.update)
     finally:
         if not keep:
             stack.down(layout, purge=True)

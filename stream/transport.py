@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
+import faust
 from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -114,7 +115,7 @@ class LedgerConsumer(driver.Consumer):
         now = time.monotonic()
         is_steady = now - self._fetched_at < 2 * _GATHER_SECONDS
         self._fetched_at = now
-        pace_fetching(self.app, _GATHERED if is_steady else _AT_ONCE)
+        pace_fetching(cast(faust.App, self.app), _GATHERED if is_steady else _AT_ONCE)
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: Faust's detector knows no chunks and only logs. The watchdog judges."""

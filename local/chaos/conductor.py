@@ -45,12 +45,14 @@ class Plan:
         seed: of faults and traffic.
         per_second: records sent a second.
         sabotage: have the workers be wrong on purpose in this way, without faults; None for an honest run.
+        spark: reconcile the days with Spark as well.
     """
 
     minutes: float = 25.0
     seed: int = 0
     per_second: float = 400.0
     sabotage: str | None = None
+    spark: bool = False
 
 
 @dataclass(slots=True)
@@ -154,7 +156,7 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     outcome.comparison = verify(
         info.kafka_bootstrap, url, settings.topic_prefix, topic_id, traffic.delivered(), topics_too=True
     )
-    outcome.reconciled = reconcile_all(settings, "moderation chaos", say)
+    outcome.reconciled = reconcile_all(settings, "moderation chaos", say, spark=plan.spark)
     return outcome
 
 

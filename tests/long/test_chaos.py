@@ -13,6 +13,7 @@ import pytest
 from local.chaos.conductor import SABOTAGES
 from local.chaos.plan import Fault, alias_moves
 from local.oracle import FAULTS
+from tests.long.java import why_no_spark
 
 pytestmark = pytest.mark.long
 
@@ -37,7 +38,8 @@ def chaos(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_three_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(tmp_path: Path) -> None:
-    exit_code, figures = chaos(tmp_path / "stack", "--minutes", "3")
+    spark = ["--spark"] if why_no_spark() is None else []
+    exit_code, figures = chaos(tmp_path / "stack", "--minutes", "3", *spark)
     assert {name: figures[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0), figures
     assert exit_code == 0, figures
     assert figures["records"] >= 3 * 60 * 400
@@ -46,6 +48,8 @@ def test_three_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(t
     reconciled = figures["reconciled"]
     assert reconciled["defects"] == {"lost": 0, "unexplained": 0, "phantom": 0, "residual": 0}
     assert reconciled["days"] == reconciled["final"] > 0
+    assert reconciled["with_spark"] == (reconciled["days"] if spark else 0)
+    assert reconciled["engines_differ"] == 0
     # What the traffic sends late is all that batch and speed differ by, through every fault.
     assert {cause for cause, rows in reconciled["causes"].items() if rows} == {"late"}
     assert reconciled["batch_comments"] - reconciled["speed_comments"] == reconciled["causes"]["late"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
@@ -13,6 +11,7 @@ import pytest
 
 from batch.reconcile.engines import SparkEngine
 from moderation.contracts import Cause
+from tests.long.java import why_no_spark
 from tests.unit.reconcile_checks import assert_expected
 from tests.unit.reconcile_faults import FAULTS, together
 from tests.unit.reconcile_oracle import expected_of
@@ -22,22 +21,10 @@ from tests.unit.reconcile_world import world_of
 pytestmark = pytest.mark.long
 
 
-def _java() -> str | None:
-    """Why Spark would not start; None if it would."""
-    java = shutil.which("java")
-    if java is None:
-        return "there is no java on the PATH"
-    found = subprocess.run([java, "--list-modules"], capture_output=True, text=True, timeout=30, check=False)
-    if "jdk.incubator.vector@" not in found.stdout:
-        return "the java on the PATH is older than 17 or has no module jdk.incubator.vector"
-    return None
-
-
 @pytest.fixture(scope="module")
 def spark() -> Iterator[SparkEngine]:
     """Spark on this machine; its virtual machine, which outlives a session, ends with the module."""
-    pytest.importorskip("pyspark", reason="PySpark is not installed")
-    if (reason := _java()) is not None:
+    if (reason := why_no_spark()) is not None:
         pytest.skip(reason)
     yield SparkEngine("local[2]", memory="1g")
     from pyspark import SparkContext
