@@ -5,7 +5,7 @@
 `ask_for_retraining` unless something drifted and no cool-down holds. Nothing is promoted.
 
 ## When
-Half past two every night, UTC, before the nightly retraining, for the day before: the partition key.
+Half past two every night, UTC, before the nightly retraining, for the day before.
 
 ## Inputs
 The lake's comments of the day, and its labels of the newest day whose labels are mature; the version that serves.
@@ -35,9 +35,8 @@ RULES = [sdk.RetryRule(f"moderation.errors.{name}", sdk.RetryAction.FAIL) for na
 
 
 @sdk.dag(
-    schedule=sdk.CronPartitionTimetable(
-        "30 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d", run_immediately=timedelta(0)
-    ),
+    # Not partitioned: Airflow hands the event of a run with a partition key to nobody who is not partitioned, too.
+    schedule=sdk.CronTriggerTimetable("30 2 * * *", timezone="UTC", run_immediately=timedelta(0)),
     is_paused_upon_creation=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=4),
@@ -63,7 +62,7 @@ def watch_drift() -> None:
 
     @sdk.task
     def watch(params: Any = None, dag_run: Any = None) -> Any:
-        return import_module(STEPS).watch(params, dag_run.partition_key, dag_run.run_after)
+        return import_module(STEPS).watch(params, dag_run.run_after)
 
     @sdk.task.short_circuit
     def has_to_ask(report: Any) -> Any:

@@ -15,11 +15,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 
 
-def watch(params: Mapping[str, Any], partition_key: str | None, run_after: datetime) -> dict[str, Any]:
+def watch(params: Mapping[str, Any], run_after: datetime) -> dict[str, Any]:
     """Watch the day of a run; see :func:`batch.drift.run.watch_day`."""
     return watch_day(
         load_settings(),
-        day_of_run(params, partition_key, run_after),
+        day_of_run(params, run_after),
         cool_down_days=params["cool_down_days"],
         maturity_hours=params["maturity_hours"],
         may_ask=True,
@@ -27,18 +27,17 @@ def watch(params: Mapping[str, Any], partition_key: str | None, run_after: datet
     ).fields()
 
 
-def day_of_run(params: Mapping[str, Any], partition_key: str | None, run_after: datetime) -> date:
+def day_of_run(params: Mapping[str, Any], run_after: datetime) -> date:
     """The day a run is about.
 
     Args:
         params: of the run; ``day`` asks for that one.
-        partition_key: a day; None for the day before ``run_after``.
-        run_after: when the run was to begin, with its offset.
+        run_after: when the run was to begin, with its offset: it is about the day before.
 
     Raises:
-        ConfigurationError: parameter or key name no day.
+        ConfigurationError: the parameter names no day.
     """
-    key = partition_key or (run_after.astimezone(UTC) - _DAY).date().isoformat()
+    key = (run_after.astimezone(UTC) - _DAY).date().isoformat()
     window = resolve_window({"day": params.get("day")}, key)
     if window.end_us - window.start_us != _DAY // timedelta(microseconds=1):
         raise ConfigurationError(f"{params.get('day') or key}", "it is no day", "Write 2026-11-23.")

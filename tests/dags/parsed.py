@@ -81,6 +81,7 @@ def facts(dag: Any) -> dict[str, Any]:
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "run_seconds": seconds(dag.dagrun_timeout),
+        "is_partitioned": "Partition" in type(dag.timetable).__name__,
         "tasks": [
             {
                 "task_id": task.task_id,
@@ -90,6 +91,7 @@ def facts(dag: Any) -> dict[str, Any]:
                 "delay_seconds": seconds(task.retry_delay),
                 "longest_delay_seconds": seconds(task.max_retry_delay),
                 "seconds": seconds(task.execution_timeout),
+                "outlets": [asset.name for asset in task.outlets],
             }
             for task in dag.tasks
         ],

@@ -27,6 +27,11 @@ BROKEN = {
     "no_run_limit": ("dagrun_timeout=timedelta(minutes=50),", "", "no dagrun_timeout"),
     "many_runs": ("max_active_runs=1,", "", "more than one run at a time"),
     "catches_up": ("catchup=False,", f"catchup=True, start_date={A_DAY},", "catches up"),
+    "partitioned": (
+        'CronTriggerTimetable("5 * * * *", timezone="UTC")',
+        '__import__("airflow.sdk").sdk.CronPartitionTimetable("5 * * * *", timezone="UTC")',
+        "runs have partition keys, so moderation-lake-actions, moderation-lake-comments would start nothing",
+    ),
     "no_tags": ('tags=["batch", "lake"],', "", "no tags"),
     "no_doc": ("doc_md=__doc__,", "", "doc_md is not the docstring"),
     "no_section": ("## Re-run", "Re-run", "the docstring is no manual"),

@@ -156,14 +156,13 @@ def test_labels_are_made_as_in_the_training_unless_a_person_says_otherwise() -> 
     assert label_rules({}, None) == (48 * HOURS, "kept")
 
 
-def test_the_day_of_a_run_is_asked_for_or_its_key_or_the_day_before() -> None:
+def test_the_day_of_a_run_is_asked_for_or_the_day_before() -> None:
     night = datetime(2026, 11, 24, 4, tzinfo=UTC)
-    assert day_of_run({"day": "2026-11-01"}, "2026-11-22", night) == date(2026, 11, 1)
-    assert day_of_run({"day": None}, "2026-11-22", night) == date(2026, 11, 22)
-    assert day_of_run({}, None, night) == date(2026, 11, 23)
+    assert day_of_run({"day": "2026-11-01"}, night) == date(2026, 11, 1)
+    assert day_of_run({"day": None}, night) == day_of_run({}, night) == date(2026, 11, 23)
     for wrong in ("2026-11-01T07", "yesterday"):
         with pytest.raises(ConfigurationError, match=wrong):
-            day_of_run({"day": wrong}, None, night)
+            day_of_run({"day": wrong}, night)
 
 
 def a_report(found: Mapping[str, Finding], held_back: str | None = None) -> DriftReport:
