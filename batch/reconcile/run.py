@@ -175,7 +175,7 @@ def reconcile_day(
 
 
 def days_to_reconcile(settings: Settings, upto: date) -> list[date]:
-    """Days up to this one that were never reconciled, are provisional, or of which the lake has more by now."""
+    """Days up to this one that were not reconciled when over, are provisional, or of which the lake has more by now."""
     with connected(required(settings.database_url, "database_url")) as connection:
         return dirty_days(connection, settings.topic_prefix + COMMENTS.name, upto)
 

@@ -16,7 +16,7 @@ from local.worker import settings_environment
 from moderation.contracts import Cause, parse_record
 from moderation.errors import InvalidRecord
 from moderation.sources.generator import Injection, TrafficConfig, generate
-from tests.integration.reconciling import DAY, DAY_US, DayUnderTest, comments
+from tests.integration.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.integration.workers import SpeedLayerUnderTest
 from tests.unit.event_time_law import fates_of
 
@@ -83,6 +83,30 @@ def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_g
     day.send(comments([5_000], minute=3))
     day.archive()
     assert chosen({}, "2023-11-17") == [DAY, date(2023, 11, 17)]
+
+
+def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(day: DayUnderTest) -> None:
+    def windows() -> list[tuple[int, bool]]:
+        statement = "SELECT sum(comments), bool_and(state = 'final') FROM serving.tumbling_windows WHERE topic = %s"
+        return day.execute(statement, day.layer.topic)  # type: ignore[return-value]
+
+    def begin_at_noon() -> None:
+        noon_us = DAY_US + 12 * 60 * MINUTE_US
+        day.execute("UPDATE batch.runs SET begun_us = %s WHERE topic = %s", noon_us, day.layer.topic)
+
+    day.layer.start_worker()
+    day.send(comments(range(100)))
+    day.archive()
+    assert (day.reconcile().state, windows(), day.needed()) == ("final", [(100, True)], [])
+    begin_at_noon()
+    day.send(comments(range(100, 120)))
+    assert (windows(), day.needed()) == ([(120, False)], [DAY])
+    day.archive()
+    assert (day.reconcile().revision, windows(), day.needed()) == (2, [(120, True)], [])
+    begin_at_noon()
+    assert (windows(), day.needed()) == ([(120, False)], [DAY])
+    assert day.reconcile().revision == 2, "equal results"
+    assert (windows(), day.needed()) == ([(120, True)], []), "and they were confirmed after the day"
 
 
 def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(

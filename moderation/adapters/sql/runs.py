@@ -27,10 +27,12 @@ _RUN_COLUMNS = (
     "topic, day, revision, state, engine, begun_us, finished_us, cut, digest, panes, batch_comments, speed_comments, "
     "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, started_by"
 )
-# A day is to be done again while it is provisional, and when the lake has more of it than its last run knew.
+# A day is to be done again while it is provisional, when its last run began before it was over, and when the lake has
+# more of it than that run knew.
 _DIRTY = """
 WITH last AS (
-    SELECT DISTINCT ON (day) day, state, cut FROM batch.runs WHERE topic = %(topic)s ORDER BY day, revision DESC
+    SELECT DISTINCT ON (day) day, state, begun_us, cut
+      FROM batch.runs WHERE topic = %(topic)s ORDER BY day, revision DESC
 ), speed AS (
     SELECT DISTINCT DATE '1970-01-01' + (p.start_us / 86400000000)::int AS day
       FROM speed.panes p WHERE p.topic_id IN (SELECT topic_id FROM speed.source_offsets WHERE topic = %(topic)s)
@@ -47,7 +49,8 @@ WITH last AS (
 )
 SELECT day FROM (
     SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last)
-     UNION SELECT day FROM last WHERE state = 'provisional'
+     UNION SELECT day FROM last
+            WHERE state = 'provisional' OR begun_us < ((day - DATE '1970-01-01')::bigint + 1) * 86400000000
      UNION SELECT l.day FROM lake l LEFT JOIN last USING (day)
             WHERE l.next_offset > coalesce((last.cut->(l.topic_id::text)->(l.partition::text)->>'archived')::bigint, 0)
     ) found
@@ -117,7 +120,8 @@ def add_run(
     differences: Iterable[Sequence[object]],
     before_commit: Callable[[], None] = lambda: None,
 ) -> int:
-    """Keep a run, in one transaction. One whose results are those of the day's last revision adds none.
+    """Keep a run, in one transaction. One whose results are those of the day's last revision adds none: that one was
+    confirmed, and has the run's cut and times from now on.
 
     Args:
         connection: whose transaction it is.
@@ -133,8 +137,8 @@ def add_run(
         last = last_run(connection, run.topic, run.day)
         if last is not None and last[2] == run.digest:
             connection.execute(
-                "UPDATE batch.runs SET cut = %s, agreement = %s WHERE run_id = %s",
-                (json.dumps(run.cut), json.dumps(run.agreement), last[0]),
+                "UPDATE batch.runs SET cut = %s, agreement = %s, begun_us = %s, finished_us = %s WHERE run_id = %s",
+                (json.dumps(run.cut), json.dumps(run.agreement), run.begun_us, run.finished_us, last[0]),
             )
             before_commit()
             return last[1]
@@ -169,7 +173,7 @@ def recent_defects(connection: Connection, topic: str, since_us: int) -> int | N
 
 
 def dirty_days(connection: Connection, topic: str, upto: date) -> list[date]:
-    """Days up to this one that were never reconciled, are provisional, or of which the lake has more by now."""
+    """Days up to this one that were not reconciled when over, are provisional, or of which the lake has more by now."""
     return [row[0] for row in connection.execute(_DIRTY, {"topic": topic, "upto": upto})]
 
 
