@@ -81,6 +81,7 @@ def facts(dag: Any) -> dict[str, Any]:
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "run_seconds": seconds(dag.dagrun_timeout),
+        "params": dag.params.dump(),
         "tasks": [
             {
                 "task_id": task.task_id,
@@ -90,6 +91,8 @@ def facts(dag: Any) -> dict[str, Any]:
                 "delay_seconds": seconds(task.retry_delay),
                 "longest_delay_seconds": seconds(task.max_retry_delay),
                 "seconds": seconds(task.execution_timeout),
+                "unanswered": getattr(task, "defaults", None),
+                "answer_seconds": seconds(getattr(task, "response_timeout", None)),
             }
             for task in dag.tasks
         ],
