@@ -113,7 +113,8 @@ def read_examples(
     """
     with opened_lake(settings) as lake, duckdb.connect(config={"preserve_insertion_order": "false"}) as duck:
         labels = Window(window.start_us, window.end_us + maturity_us)
-        manifest_digest = _read(lake, duck, {COMMENTS.name: window, ACTIONS.name: labels}, say)
+        texts = Window(window.start_us, max(window.end_us, labels.end_us))  # an edit decides what an action was on
+        manifest_digest = _read(lake, duck, {COMMENTS.name: texts, ACTIONS.name: labels}, say)
         bounds = {"start": window.start_us, "end": window.end_us, "maturity": maturity_us}
         duck.execute("CREATE TABLE labelled AS " + _LABELLED, bounds)
         counts = _counts(duck, no_action)

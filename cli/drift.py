@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from batch.drift.form import COOL_DOWN_DAYS
 from cli.connection import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
@@ -22,7 +23,7 @@ def drift(
     day: Annotated[datetime, typer.Option(formats=_DAY, help="UTC day of the comments' own times.")],
     cool_down_days: Annotated[
         float, typer.Option(min=0, help="So long after a retraining, or a request for one, none is asked for.")
-    ] = 3.0,
+    ] = COOL_DOWN_DAYS,
     maturity_hours: Annotated[
         float | None, typer.Option(min=0, help="When labels are mature; as the model was trained by default.")
     ] = None,

@@ -69,8 +69,8 @@ def retrain_model() -> None:
         return import_module(STEPS).retrain(params, dag_run.run_after, extras, ti.log_url)
 
     @sdk.task
-    def gate(report: Any, params: Any = None) -> Any:
-        return import_module(STEPS).gate(report["version"], params["auc_margin"])
+    def gate(report: Any) -> Any:
+        return import_module(STEPS).gate(report["version"], report["auc_margin"])
 
     gate(retrain())
 

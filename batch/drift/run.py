@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from batch.drift.evidence import evidence_files
+from batch.drift.form import COOL_DOWN_DAYS
 from batch.drift.measures import measure_day, watch
 from batch.drift.report import DriftReport
 from batch.examples import NoAction, read_comments, read_examples
@@ -21,7 +22,6 @@ from moderation.bootstrap import new_lexicon, registry
 from moderation.settings import Settings
 
 Say = Callable[[str], None]
-COOL_DOWN_DAYS = 0.8  # less than from one nightly retraining to the next watch: that one must not hold it back
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 

@@ -27,11 +27,15 @@ def retrain(
         extras: of the asset events that made the run: a message's ``payload`` states options, anything else only its
             ``reason``.
         started_by: address of the run.
+
+    Returns:
+        The report's fields, and the ``auc_margin`` that was asked for, which the gate judges by.
     """
     requests = [extra["payload"] if "payload" in extra else _reason(extra) for extra in extras]
     options, settings = options_of(params, run_after, requests), load_settings()
     archive_topics(settings, say=print)
-    return retrain_on(settings, options, started_by=started_by, say=print).fields()
+    report = retrain_on(settings, options, started_by=started_by, say=print)
+    return {**report.fields(), "auc_margin": options.auc_margin}
 
 
 def _reason(extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,4 +60,4 @@ def accept(message: Any) -> dict[str, Any] | None:
     if not isinstance(request, dict):
         print(f"retrain request at offset {message.offset()} is no JSON object; it is passed over")  # noqa: T201
         return None
-    return request
+    return request or {"reason": ""}  # an empty one asks for the form's values, but Airflow passes over what is false

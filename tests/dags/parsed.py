@@ -82,6 +82,7 @@ def facts(dag: Any) -> dict[str, Any]:
         "max_active_runs": dag.max_active_runs,
         "run_seconds": seconds(dag.dagrun_timeout),
         "is_partitioned": "Partition" in type(dag.timetable).__name__,
+        "params": dag.params.dump(),
         "tasks": [
             {
                 "task_id": task.task_id,
@@ -92,6 +93,8 @@ def facts(dag: Any) -> dict[str, Any]:
                 "longest_delay_seconds": seconds(task.max_retry_delay),
                 "seconds": seconds(task.execution_timeout),
                 "outlets": [asset.name for asset in task.outlets],
+                "unanswered": getattr(task, "defaults", None),
+                "answer_seconds": seconds(getattr(task, "response_timeout", None)),
             }
             for task in dag.tasks
         ],

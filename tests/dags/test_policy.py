@@ -46,11 +46,6 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Parsed:
-    return parse(DAGS, tmp_path_factory.mktemp("airflow"))
-
-
-@pytest.fixture(scope="module")
 def found_in_broken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What is found in a folder of files with one breach each."""
     folder = tmp_path_factory.mktemp("broken")

@@ -18,17 +18,19 @@ from batch.retrain.gating import GateReport, gate
 from batch.retrain.options import Options, options_of
 from batch.retrain.run import retrain
 from batch.retrain.split import split_at, split_point
+from batch.windows import Window
 from cli.main import app
 from local.stack import StackInfo
 from local.worker import settings_environment
 from moderation.adapters.registry import Registry
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import new_lexicon, registry, train_to_folder
-from moderation.contracts import Comment
+from moderation.contracts import Action, ActionKind, Comment, to_json
 from moderation.errors import ModelRefused, TrainingError
 from moderation.policy import parse_goal
 from tests.integration.dag_runs import DagRuns
 from tests.integration.labelled import END, MATURITY_US, WINDOW, History, history
+from tests.integration.lakes import LakeUnderTest, plain
 from tests.integration.workers import base_settings
 
 NOW = datetime.now(UTC)
@@ -110,6 +112,37 @@ def test_comments_of_a_window_come_once_and_whoever_was_edited_too(traffic: Hist
     comments, _ = read_comments(traffic.settings, WINDOW)
     ids = [comment.record_id() for comment in comments]
     assert len(ids) == len(set(ids)) == read_examples(traffic.settings, WINDOW, maturity_us=1).counts["records"]
+
+
+def test_an_edit_after_the_windows_end_parts_the_actions_though_it_lies_in_another_file(lake: LakeUnderTest) -> None:
+    end_us, minute_us = 1_700_006_400_000_000, 60_000_000
+    first = {name: Comment(name, "science", f"first of {name}", end_us - minute_us) for name in ("a", "b", "c")}
+    edited = {name: Comment(name, "science", f"next of {name}", end_us + 10 * minute_us) for name in ("a", "b")}
+    removed = [
+        Action(name, ActionKind.REMOVE, "m", "rude", end_us + after * minute_us, 1.0)
+        for name, after in (("a", 20), ("b", 5))
+    ]
+    lake.produce(plain([(name, to_json(each)) for name, each in first.items()]))
+    lake.archive()
+    window = Window(end_us - 60 * minute_us, end_us)
+    _, before = read_comments(lake.settings, window)
+    lake.produce(plain([(name, to_json(each)) for name, each in edited.items()]))
+    lake.produce(plain([(each.comment_id, to_json(each)) for each in removed]), name="actions")
+    lake.archive()
+
+    found = read_examples(lake.settings, window, maturity_us=60 * minute_us)
+    assert {each.comment.body: each.removed for each in found.examples} == {"first of b": True, "first of c": False}
+    assert found.counts == {
+        "records": 3,
+        "with_action": 1,
+        "superseded": 1,
+        "without_action_kept": 1,
+        "unreadable": 0,
+        "examples": 2,
+    }
+    comments, digest = read_comments(lake.settings, window)
+    assert sorted(each.body for each in comments) == [f"first of {name}" for name in "abc"]
+    assert digest == before, "where no label is asked for, no later file is read"
 
 
 @pytest.mark.long

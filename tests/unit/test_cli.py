@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import subprocess
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from batch.drift.form import COOL_DOWN_DAYS
+from batch.drift.run import watch_day
+from cli.drift import drift
 from cli.lines import batches, read_lines
 from cli.main import app, main
 from moderation.contracts import MAX_RECORD_BYTES
@@ -297,6 +301,11 @@ def test_who_moves_a_model_says_why(arguments: tuple[str, ...]) -> None:
     found = run(*arguments)
     assert found.exit_code == 2
     assert arguments[0] == "challenge" or "--reason" in found.output
+
+
+def test_the_watch_cools_down_equally_long_from_the_command_line_and_from_code() -> None:
+    defaults = {inspect.signature(each).parameters["cool_down_days"].default for each in (drift, watch_day)}
+    assert defaults == {COOL_DOWN_DAYS}
 
 
 def test_help_loads_no_model_libraries() -> None:

@@ -83,3 +83,10 @@ def test_a_message_is_a_request_only_if_it_is_a_json_object(capsys: pytest.Captu
     for value in (None, b"", b"[1]", b"now!", b'"seed"'):
         assert accept(Message(value)) is None
     assert capsys.readouterr().out.count("offset 7 is no JSON object") == 5
+
+
+def test_a_message_that_states_nothing_starts_a_retraining_and_leaves_the_form_as_it_is() -> None:
+    request = accept(Message(b"{}"))
+    assert request, "Airflow's trigger passes over what is false"
+    form = {"seed": 3, "reason": "by hand"}
+    assert options_of(form, NIGHT, [request]) == options_of(form, NIGHT)
