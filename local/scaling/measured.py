@@ -31,7 +31,7 @@ class Measured:
         remembered: record ids it remembered meanwhile, at most.
         id_bytes: memory that grew for each of them; an upper bound, since the lexicon filled at the same time.
         ledger_bytes, wal_bytes: of PostgreSQL for a comment: table and indexes; write-ahead log.
-        topic_bytes: of Kafka for a comment on all topics together, one copy.
+        topic_bytes: of Kafka for a comment on `comments`, `decisions` and `alerts` together, one copy.
         lake_bytes: of Parquet for a comment whose text repeats; value_bytes: of the same record uncompressed.
         archive_per_s: comments one archiver archives a second.
         reconcile: rows of a day and the seconds its reconciliation took, smallest first.

@@ -61,7 +61,11 @@ def _measured(measured: Measured) -> str:
         ("memory for each record id remembered, at most, bytes", f"{measured.id_bytes:,.0f}", "soak"),
         ("ledger, bytes a comment with indexes", f"{measured.ledger_bytes:,.0f}", "footprint"),
         ("write-ahead log, bytes a comment", f"{measured.wal_bytes:,.0f}", "footprint"),
-        ("all topics, bytes a comment, one copy", f"{measured.topic_bytes:,.0f}", "footprint"),
+        (
+            "`comments`, `decisions` and `alerts`, bytes a comment, one copy",
+            f"{measured.topic_bytes:,.0f}",
+            "footprint",
+        ),
         ("lake, bytes a comment: texts that repeat", f"{measured.lake_bytes:,.0f}", "archive"),
         ("lake, bytes a comment: not compressed at all", f"{measured.value_bytes:,.0f}", "archive"),
         ("comments archived a second by one process", f"{measured.archive_per_s:,.0f}", "archive"),

@@ -24,6 +24,7 @@ _LISTENS = {"postgres": {5432}, "prometheus": {9090}, "grafana": {3000}}
 """Ports of images that are not ours, as their makers document them."""
 _OWN = "comment-moderation-"
 _CHART = str(CHART.relative_to(ROOT))
+GRAFANA_EXAMPLE = f"{_CHART}/examples/grafana.yaml"
 
 
 def version() -> str:
@@ -221,6 +222,8 @@ def wrong_grafana(files: Files) -> list[str]:
             found.append(f"service grafana: {source} is not mounted at {target} to be read")
     if PASSWORD_FILE not in " ".join(service["entrypoint"]):
         found.append(f"service grafana: nothing writes {PASSWORD_FILE}")
+    if service["image"].rpartition(":")[2] != yaml.safe_load(files.text(GRAFANA_EXAMPLE))["image"]["tag"]:
+        found.append(f"service grafana: {service['image']} is not of the version in {GRAFANA_EXAMPLE}")
     if service["environment"].get("GRAFANA_POSTGRES_USER") != "grafana":
         found.append("service grafana: its login is not the one that docker/postgres/databases.sh makes")
     return found
@@ -241,6 +244,20 @@ def missing_on_the_page(files: Files) -> list[str]:
     return found
 
 
+def wrong_memory(files: Files) -> list[str]:
+    """What docs/deploy.md says that the limits of memory add up to."""
+    gigabytes = {name: int(each["deploy"]["resources"]["limits"]["memory"]) >> 30 for name, each in _lasting(files)}
+    always = sum(gigabytes[name] for name, each in _lasting(files) if not each.get("profiles"))
+    wanted = (
+        f"add up to {always} GB for the speed layer with one\nworker, and to {sum(gigabytes.values())} GB with every"
+    )
+    return [] if wanted in files.text(DEPLOY_PAGE) else [f"{DEPLOY_PAGE}: it does not say {wanted!r}"]
+
+
+def _lasting(files: Files) -> list[tuple[str, Service]]:
+    return [(name, service) for name, service in files.services.items() if service["restart"] != "no"]
+
+
 def differs_from_chart(files: Files) -> list[str]:
     """What the chart calls otherwise: images, ports, settings. Nothing where there is no chart."""
     if not CHART.is_dir():
@@ -259,6 +276,9 @@ def differs_from_chart(files: Files) -> list[str]:
     command = re.search(r"command: \[(.*)\]", texts["templates/worker/deployment.yaml"])
     if command is None or command[1].split(", ") != worker["command"][1:]:
         found.append(f"the chart starts a worker by {command and command[1]}")
+    user = re.findall(r"runAs(?:User|Group): (\d+)", texts["templates/_pod.tpl"])
+    if ":".join(user) != files.stages["worker"].last("USER"):
+        found.append(f"the chart's pods run as {user}, the image as {files.stages['worker'].last('USER')}")
     everything = "".join(texts.values())
     names = dict.fromkeys(re.findall(r"name: (MODERATION_[A-Z_]+)\b", everything), "")
     found += [f"the chart uses {name}, which is no setting" for name in unknown_settings(names)]
@@ -291,6 +311,7 @@ CHECKS = (
     wrong_images,
     wrong_grafana,
     missing_on_the_page,
+    wrong_memory,
     differs_from_chart,
 )
 # Alterations that must not go unnoticed: who must notice, the file, the text and what becomes of it.
@@ -327,6 +348,9 @@ BREAKS: tuple[tuple[Callable[[Files], list[str]], str, str, str], ...] = (
     (wrong_grafana, COMPOSE, "GRAFANA_POSTGRES_SSLMODE: disable", "GRAFANA_SSLMODE: disable"),
     (wrong_grafana, COMPOSE, "/run/secrets/moderation_grafana_password", "/run/secrets/grafana_password"),
     (wrong_grafana, COMPOSE, "./grafana/dashboards:/etc/grafana/dashboards:ro", "./grafana:/etc/grafana/dashboards:ro"),
+    (wrong_grafana, GRAFANA_EXAMPLE, "tag: 13.1.3", "tag: 13.1.2"),
+    (wrong_memory, COMPOSE, "${WORKER_MEMORY:-3G}", "${WORKER_MEMORY:-4G}"),
+    (wrong_memory, COMPOSE, "${AIRFLOW_MEMORY:-2G}", "${AIRFLOW_MEMORY:-1G}"),
     (missing_on_the_page, DEPLOY_PAGE, "| `127.0.0.1:3000` |", "| `127.0.0.1:3001` |"),
     (missing_on_the_page, COMPOSE, "profiles: [traffic]", "profiles: [load]"),
 )
@@ -337,6 +361,8 @@ CHART_BREAKS = (
     (differs_from_chart, f"{_CHART}/templates/worker/deployment.yaml", "MODERATION_WORKER_HOST", "MODERATION_HOST"),
     (differs_from_chart, f"{_CHART}/templates/worker/deployment.yaml", "uvloop, worker]", "asyncio, worker]"),
     (differs_from_chart, f"{_CHART}/templates/worker/scaledobject.yaml", "%scomments", "%sremarks"),
+    (differs_from_chart, f"{_CHART}/templates/_pod.tpl", "runAsUser: 10001", "runAsUser: 10002"),
+    (differs_from_chart, "Dockerfile", "USER 10001:10001", "USER 10001:0"),
     (differs_from_chart, COMPOSE, "comment-moderation-worker:0.1.0", "comment-moderation-worker:0.2.0"),
 )
 if CHART.is_dir():

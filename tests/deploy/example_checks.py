@@ -15,6 +15,7 @@ from moderation.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.deploy.chart import EXAMPLES, Object
 from tests.deploy.chart_and_code import PROJECT, SHARED_TOPICS
+from tests.deploy.files import Files
 from tests.deploy.schemas import schema_complaints
 
 GRAFANA = ROOT / "grafana" / "provisioning"
@@ -67,6 +68,9 @@ def airflow_complaints(airflow: Object, values: Object) -> list[str]:
     needed = next(Requirement(text) for text in extra if Requirement(text).name == "apache-airflow")
     if not needed.specifier.contains(airflow["airflowVersion"]):
         found.append(f"Airflow {airflow['airflowVersion']} is not {needed}")
+    most = Files().services["airflow-scheduler"]["environment"]["AIRFLOW__CORE__PARALLELISM"]
+    if airflow["config"]["core"].get("parallelism") != most:
+        found.append(f"the scheduler runs other than {most} tasks at once")
     env = {each["name"]: each["value"] for each in airflow["env"]}
     secrets = {each["envName"]: each["secretName"] for each in airflow["secret"]}
     given: dict[str, Any] = {name: env[name] for name in env if name.startswith(PREFIX)}

@@ -328,6 +328,16 @@ def test_the_schema_knows_every_default_and_the_code_every_setting() -> None:
     )
 
 
+def test_settings_have_the_bounds_of_the_code() -> None:
+    with helm_python.Chart.load(CHART) as chart:
+        schema = chart.schema
+    assert schema is not None
+    bounds = ("type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum")
+    code = Settings.model_json_schema()["properties"]
+    for name, said in schema["properties"]["settings"]["properties"].items():
+        assert {key: said.get(key) for key in bounds} == {key: code[name].get(key) for key in bounds}, name
+
+
 def test_the_documentation_of_values_is_complete() -> None:
     page = (ROOT / "docs" / "kubernetes.md").read_text()
     for secret in ("moderation-database", "moderation-certificate", "moderation-mlflow"):

@@ -83,6 +83,7 @@ BREAKS: dict[str, tuple[str, Callable[[Any], object]]] = {
     ),
     "another image": ("airflow", lambda v: change(v["images"]["airflow"], "repository", "apache/airflow")),
     "another Airflow": ("airflow", lambda v: change(v, "airflowVersion", "2.11.0")),
+    "as many tasks at once as Airflow likes": ("airflow", lambda v: v["config"]["core"].pop("parallelism")),
     "an unknown setting": ("airflow", lambda v: change(v["env"][0], "name", "MODERATION_KAFKA")),
     "another broker": ("airflow", lambda v: change(v["env"][0], "value", "kafka:9092")),
     "another broker of the triggers": (

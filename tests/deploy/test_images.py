@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.deploy.files import DOCKERFILE, Files
-from tests.deploy.image_checks import BREAKS, CHECKS
+from tests.deploy.image_checks import BREAKS, CHECKS, volumes
 
 Check = Callable[[Files], list[str]]
 HERE = Files()
@@ -66,7 +66,7 @@ def test_scripts_can_be_executed_and_are_posix_shell() -> None:
         subprocess.run(["sh", "-n", path], check=True)
 
 
-def test_every_image_and_what_it_writes_to_is_on_the_page() -> None:
+def test_the_page_says_every_images_user_volumes_and_port() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     rows = dict(re.findall(r"^\| `(comment-moderation-[a-z-]+)` \| (.*)$", page, re.MULTILINE))
     assert {name.removeprefix("comment-moderation-") for name in rows} == {"worker", "batch", "mlflow", "object-store"}
@@ -74,4 +74,5 @@ def test_every_image_and_what_it_writes_to_is_on_the_page() -> None:
         stage = HERE.stages[name.removeprefix("comment-moderation-")]
         user = (stage.last("USER") or "").partition(":")[0]
         assert user in row
+        assert set(re.findall(r"`(/[^`]*)`", row)) == volumes(stage) | {"/tmp"}  # noqa: S108 - what may be written
         assert int(re.findall(r"`GET :(\d+)/", row)[0]) in stage.ports

@@ -72,6 +72,15 @@ def test_what_the_page_says_of_a_million_holds() -> None:
     assert found.snapshot_hours > ASSUMED.reconcile_hours
 
 
+def test_what_the_page_says_of_where_one_ledger_ends_holds() -> None:
+    assert [size(rate, MEASURED, ASSUMED).servers for rate in (60_000, 62_000, 100_000)] == [1, 2, 2]
+    assert size(100_000, MEASURED, replace(ASSUMED, ledger_days=4)).servers == 1
+    assert size(67_000, MEASURED, ASSUMED).snapshot_hours < ASSUMED.reconcile_hours
+    assert size(69_000, MEASURED, ASSUMED).snapshot_hours > ASSUMED.reconcile_hours
+    page = PAGE.read_text()
+    assert page.index("about 60,000") < page.index("about 68,000"), "in the order in which growth meets them"
+
+
 def test_the_smallest_rate_is_within_what_was_measured() -> None:
     found = size(1_000, MEASURED, ASSUMED)
     assert found.beyond < 1

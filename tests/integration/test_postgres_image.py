@@ -111,6 +111,14 @@ def test_the_job_migrates_as_a_role_without_privileges_and_grafana_reads_the_ser
                 grafana.execute(statement)
 
 
+def test_an_owner_that_may_not_make_the_reader_is_told_to_have_it_made(cluster: Cluster) -> None:
+    assert cluster.run_script().returncode == 0
+    with psycopg.connect(f"postgresql://postgres@/postgres?host={cluster.folder}&port={cluster.port}") as administrator:
+        administrator.execute("DROP ROLE moderation_reader")
+    with pytest.raises(ConfigurationError, match="permission denied.*CREATE ROLE moderation_reader NOLOGIN"):
+        migrate_database(cluster.url("moderation", "moderation"))
+
+
 def test_a_database_that_is_away_or_a_role_that_may_not_migrate_is_named(cluster: Cluster) -> None:
     assert cluster.run_script().returncode == 0
     with pytest.raises(ConfigurationError, match="PostgreSQL: .*permission denied"):

@@ -13,6 +13,10 @@ from moderation.errors import ConfigurationError
 
 _LOCK = 7_205_759  # any number of ours: two migrations at once wait for each other
 _CONNECT_SECONDS = 10
+_REMEDY = (
+    "See MODERATION_DATABASE_URL; its role must own the database. If there is no role moderation_reader, make it as "
+    "administrator: CREATE ROLE moderation_reader NOLOGIN."
+)
 
 
 def migrate(engine: Engine) -> str:
@@ -57,8 +61,4 @@ def migrate_database(url: str) -> str:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if not isinstance(cause, psycopg.OperationalError | psycopg.errors.InsufficientPrivilege):
             raise
-        raise ConfigurationError(
-            "PostgreSQL",
-            str(cause).strip().split("\n")[0].rstrip("."),
-            "See MODERATION_DATABASE_URL; its role must own the database and may need CREATEROLE.",
-        ) from error
+        raise ConfigurationError("PostgreSQL", str(cause).strip().split("\n")[0].rstrip("."), _REMEDY) from error
