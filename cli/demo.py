@@ -54,6 +54,9 @@ def demo(
     _watch_live(shown, rate)
     with progress.status("waiting for the last decisions") as status:
         shown.wait_for_worker()
+        status.update("sending the newest comments again, to other partitions")
+        shown.send_copies()
+        shown.wait_for_worker()
         status.update("Airflow archives every record into the lake")
         batch = shown.batch()
         archived = batch.archive()

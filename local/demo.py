@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import psycopg
+from confluent_kafka import KafkaError, Message, Producer
 from sklearn.metrics import roc_auc_score
 
 from local.demo_batch import DemoBatch
@@ -18,9 +20,9 @@ from local.reconciled import Reconciled
 from local.stack import StackInfo
 from local.waiting import wait_until
 from local.worker import stack_settings
-from moderation.adapters.topics import describe_topic_ids, topic_uuid
+from moderation.adapters.topics import describe_topic_ids, producer_settings, topic_uuid
 from moderation.bootstrap import TrainReport, register, train_to_folder
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, PublishingFailed
 from moderation.policy import Goal
 from moderation.settings import Settings, required
 from moderation.sources.generator import Arrival, TrafficConfig
@@ -43,6 +45,8 @@ TRAFFIC = TrafficConfig(
 )
 _DAY_US = 86_400 * 1_000_000
 _HISTORY_SHARE = 0.8
+_COPIED = 2
+_DELIVERY_SECONDS = 30.0
 Say = Callable[[str], None]
 
 
@@ -114,6 +118,7 @@ class Demo:
         self._origin = History(self._folder / "traffic") if csv is None else CsvExport(csv)
         self._live_from: dict[int, int] = {}
         self._live_sent = Sent()
+        self._copies: list[Delivered] = []
 
     def refuse_unless_fresh(self) -> None:
         """Refuse a data folder that another demonstration was run in.
@@ -168,6 +173,44 @@ class Demo:
         plan = replace(Plan(self._origin, self._folder / "live-sent"), skip=self._history_arrivals, pace=AtRate(per_s))
         self._live_sent = send_all(self.settings, plan, on_progress)
 
+    def send_copies(self) -> int:
+        """Send the newest comments once more, to every other partition, as producers with another partitioner would.
+
+        Within a partition the speed layer tells a copy; across partitions it counts both, and the batch tells them.
+
+        Returns:
+            How many copies were sent.
+
+        Raises:
+            PublishingFailed: the brokers do not confirm them.
+        """
+        with psycopg.connect(self._database_url) as connection:
+            newest = connection.execute(
+                "SELECT partition, \"offset\" FROM speed.decisions WHERE topic_id = %s AND fate = 'counted' "
+                "ORDER BY event_time_us DESC LIMIT %s",
+                (self._topic_id, _COPIED),
+            ).fetchall()
+        bootstrap = self.settings.kafka_bootstrap
+        values = {place: value for place, value, _ in read_messages(bootstrap, self._topic) if place in newest}
+        producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS))
+
+        def note(error: KafkaError | None, message: Message) -> None:
+            partition, offset, value = message.partition(), message.offset(), message.value()
+            if error is None and partition is not None and offset is not None and value is not None:
+                self._copies.append(Delivered(partition, offset, hashlib.sha256(value).hexdigest()))
+
+        sent = 0
+        for (partition, _), value in values.items():
+            for other in sorted(self._positions().keys() - {partition}):
+                producer.produce(self._topic, value, partition=other, on_delivery=note)
+                sent += 1
+        producer.flush(2 * _DELIVERY_SECONDS)
+        if len(self._copies) != sent:
+            raise PublishingFailed(
+                f"topic {self._topic}", f"{sent - len(self._copies)} copies were not confirmed", "See the broker's log."
+            )
+        return sent
+
     def glance(self) -> Glance:
         """What moderators would see now."""
         with psycopg.connect(self._database_url) as connection:
@@ -199,7 +242,7 @@ class Demo:
             for folder in ("history-sent", "live-sent")
             for report in read_report(self._folder / folder)
             if report.topic == self._topic
-        ]
+        ] + self._copies
         bootstrap = self.settings.kafka_bootstrap
         self._wait_published()
         comparison = verify(bootstrap, self._database_url, self.settings.topic_prefix, self._topic_id, reports)
@@ -254,7 +297,7 @@ class Demo:
 
     def _delivered(self) -> int:
         """How many comments the brokers have confirmed so far."""
-        return sum(
+        return len(self._copies) + sum(
             report.topic == self._topic
             for folder in ("history-sent", "live-sent")
             if (self._folder / folder).exists()

@@ -88,7 +88,7 @@ def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_g
 def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(day: DayUnderTest) -> None:
     def windows() -> list[tuple[int, bool]]:
         statement = "SELECT sum(comments), bool_and(state = 'final') FROM serving.tumbling_windows WHERE topic = %s"
-        return day.execute(statement, day.layer.topic)  # type: ignore[return-value]
+        return day.execute(statement, day.layer.topic)
 
     def begin_at_noon() -> None:
         noon_us = DAY_US + 12 * 60 * MINUTE_US
