@@ -90,7 +90,7 @@ def lake_file(day: DayUnderTest, name: str) -> Path:
     """The largest file that the lake has of a topic."""
     topic = day.settings.topic_prefix + name
     found = day.execute("SELECT path FROM batch.files WHERE topic = %s ORDER BY rows DESC LIMIT 1", topic)
-    return Path(day.settings.lake_url) / found[0][0]
+    return Path(str(day.settings.lake_url)) / str(found[0][0])
 
 
 def residual(day: DayUnderTest) -> tuple[int, ...]:
