@@ -20,7 +20,7 @@ Safe at any time: the same versions on the same files are compared once. Without
 
 ## Triage
 - *skipped* in the task's answer says why nothing was compared; it is no error.
-- *ModelRefused*, *LakeDamaged*, *ConfigurationError*: the message names it. Not retried; all else is.
+- *ModelRefused*, *LakeDamaged*, *ConfigurationError*, *LedgerUnsafe*: the message names it. Not retried; all else is.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ Safe: clear `promote` to repeat it. After a rejection start a new run. Without A
 
 ## Triage
 - *OutdatedApproval*: challenger, production or the version's files changed since it was shown. Start a new run.
-- *ModelRefused*: it is not certified, or its files do not verify. *promote* skipped: rejected; nothing was changed.
+- *ModelRefused*: not certified, or files do not verify. *ConfigurationError*: read it. *promote* skipped: rejected.
 """
 
 from __future__ import annotations

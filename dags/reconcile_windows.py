@@ -17,7 +17,7 @@ A revision of each day in `batch.runs`, all differences as Parquet beside the la
 Safe at any time: equal results add no revision. Without Airflow: `moderation reconcile --date 2026-11-23`.
 
 ## Triage
-- *DefectsFound*: a guarantee was broken; *LakeDamaged*, *ModelRefused*: the message names it. Not retried; all else is.
+- Not retried: *DefectsFound* (a broken guarantee), *LakeDamaged*, *ModelRefused*, *SourceRefused*, *LedgerUnsafe*.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ A version in MLflow with plots, model card, lineage and `gate.json`. Nothing is 
 Safe: another version. Without Airflow: `moderation retrain`; equal lake and form give an equal model digest.
 
 ## Triage
-- *TrainingError*, *GoalUnmet*, *ConfigurationError*, *LakeDamaged*: the message says what is missing. Not retried.
+- *TrainingError*, *GoalUnmet*, *ConfigurationError*, *LakeDamaged*, *ModelRefused*, *LedgerUnsafe*: the message says
+  what is missing. Not retried.
 - `gate` stopped the version: no failure; the reasons are in its log, in the version's tags and in `gate.md`.
 """
 

@@ -21,6 +21,7 @@ Airflow: `moderation rollback`.
 - *NotInRegistry*: no version served before. Promote one by its number: `promote_model`.
 - *ModelRefused*: the one before does not verify any more; what serves stays. Promote another one.
 - *OutdatedApproval*: somebody moved aliases between the two tasks. Start a new run.
+- *ConfigurationError*: the message says what is missing.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 
 from batch.reconcile.statements import AGES_US, FATES, KEY, VERDICTS
 from moderation.contracts import Cause
@@ -43,12 +45,6 @@ SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM dif
 _FINGERPRINT = f"""
 SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, cause, community, start_us, model_version,
                                               policy_version, {", ".join(MEASURES)}))) FROM differences
-"""
-_KEPT = f"""
-SELECT * FROM read_parquet(?)
-QUALIFY ROW_NUMBER() OVER (PARTITION BY topic_id, partition, community, start_us, model_version, policy_version, cause
-                           ORDER BY "offset") <= {ROWS_KEPT}
- ORDER BY topic_id, partition, start_us, community, "offset"
 """
 
 
@@ -124,10 +120,19 @@ class Outcome:
 
     def difference_rows(self) -> Iterator[tuple[object, ...]]:
         """Rows of ``batch.differences`` without the run: the first thousand of each pane and cause."""
-        with duckdb.connect() as duck:
-            found = duck.execute(_KEPT, [str(self.differences)])
-            while rows := found.fetchmany(10_000):
-                yield from rows
+        # A window over all of them would need memory for all of them; the file is in the order of panes' hours.
+        pane, kept = None, Counter[Key]()
+        with pq.ParquetFile(self.differences) as file:
+            for batch in file.iter_batches(10_000):
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    topic_id, partition, _, community, start_us, *versions_and_cause = row[:8]
+                    if pane != (topic_id, start_us, partition):
+                        pane = topic_id, start_us, partition
+                        kept.clear()
+                    key = community, *versions_and_cause
+                    kept[key] += 1
+                    if kept[key] <= ROWS_KEPT:
+                        yield row
 
 
 def state_of(causes: Mapping[str, int]) -> str:

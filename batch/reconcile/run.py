@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.outcome import Outcome, read_outcome
 from batch.reconcile.rescoring import rescore, tasks_of
+from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.columns import columns_of
 from moderation.adapters.lake.reading import Lake
 from moderation.adapters.lake.store import LakeStore
@@ -189,7 +190,8 @@ def _write_actions(lake: Lake, topic: str, day: date, folder: Path) -> None:
     pq.write_table(empty.rename_columns(names), folder / "none.parquet")
     for number, file in enumerate(files(lake.connection, topic=topic)):
         if file.day >= day:
-            with lake.store.open(file.path) as opened:
+            check_file(lake.store, file)
+            with reading_file(lake.store, file) as opened:
                 table = pq.read_table(opened, columns=columns)
             pq.write_table(table.rename_columns(names), folder / f"{number}.parquet")
 

@@ -23,8 +23,8 @@ MEANINGS = {
     Cause.RECOVERED: "was a dead letter; counts now that it was replayed or can be read",
     Cause.LATE: "came after its pane was closed; only the batch counts it",
     Cause.DUPLICATE: "a copy that the speed layer counted again; the batch counts the first",
-    Cause.POLICY: "another policy version decides now",
-    Cause.RESCORED: "another model or kernel version scores now",
+    Cause.POLICY: "stamped with another policy version than served there; 0 as long as stamps are sound",
+    Cause.RESCORED: "stamped with another model or kernel version than served there; 0 as long as stamps are sound",
     Cause.UNEXPLAINED: "differs, and nothing says why",
 }
 
@@ -329,8 +329,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Differing rows by cause, day by day",
-                "Late and rescored rows come and go with traffic and promotions. A cause that grows day by day is "
-                "worth a question; any defect is worth one today.",
+                "Late rows and copies come and go with traffic. A cause that grows day by day is worth a question; so "
+                "is any policy or rescored row, which no promotion explains; any defect is worth one today.",
                 "timeseries",
                 (TREND,),
                 width=24,

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from confluent_kafka import Producer
 
 from batch.archive import archive_topics
 from batch.reconcile.engines import Engine
 from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
 from local.environment import inherited_environment
 from local.worker import settings_environment
-from moderation.contracts import Comment, to_json
+from moderation.adapters.topics import producer_settings
+from moderation.contracts import Action, ActionKind, Comment, to_json
 from tests.conftest import ROOT
 from tests.integration.workers import Record, SpeedLayerUnderTest
 
@@ -53,6 +55,14 @@ class DayUnderTest:
         """Send records and wait until the ledger accounts for everything sent."""
         self.layer.produce(records)
         self.layer.wait_accounted(len(self.layer.delivered))
+
+    def act(self, numbers: Iterable[int]) -> None:
+        """Remove comments of these numbers, an hour after the day began."""
+        producer = Producer(producer_settings(self.settings.kafka_bootstrap, 30))
+        for number in numbers:
+            action = Action(f"c{number}", ActionKind.REMOVE, "m1", "rule 1", DAY_US + 60 * MINUTE_US, 1.0)
+            producer.produce(f"{self.settings.topic_prefix}actions", to_json(action), key=action.comment_id)
+        assert producer.flush(30) == 0
 
     def archive(self, **options: Any) -> None:
         """Archive both topics."""

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from typer.testing import CliRunner
 
 from batch.reconcile.run import ReconcilePoint, ReconcileReport
+from cli.main import app
 from moderation.errors import LakeDamaged
 from tests.integration.reconciling import DAY, DayUnderTest, comments
 from tests.integration.workers import SpeedLayerUnderTest
@@ -82,6 +84,13 @@ def letter(row: Row, *, offset: int | None = None, replayed: bool = False) -> st
         f"INSERT INTO speed.dead_letters SELECT topic_id, partition, {place}, append_us, 'not_json', '', '', 0, "
         f"repeat('0', 64), {replay} FROM speed.decisions WHERE {row.place}"
     )
+
+
+def lake_file(day: DayUnderTest, name: str) -> Path:
+    """The largest file that the lake has of a topic."""
+    topic = day.settings.topic_prefix + name
+    found = day.execute("SELECT path FROM batch.files WHERE topic = %s ORDER BY rows DESC LIMIT 1", topic)
+    return Path(str(day.settings.lake_url)) / str(found[0][0])
 
 
 def residual(day: DayUnderTest) -> tuple[int, ...]:
@@ -192,6 +201,30 @@ def test_a_replay_that_comes_late_is_recovered_and_not_late(day: DayUnderTest) -
         assert gaps(day.reconcile()) == {"late": 4, "recovered": 1}
 
 
+def test_every_letter_that_a_person_mends_and_replays_is_recovered(
+    commanded: SpeedLayerUnderTest, day: DayUnderTest, tmp_path: Path
+) -> None:
+    """The mended comments are of a pane that has closed by then, as are five that simply come late."""
+    commanded.start_worker()
+    day.send(comments(range(300)))
+    day.send([(f"broken {number}", b'{"schema_version":1,') for number in range(3)])
+    day.send(comments(range(500, 505), minute=1))
+    places = day.execute('SELECT partition, "offset" FROM speed.dead_letters WHERE topic_id = %s', commanded.topic_id)
+    assert len(places) == 3
+    mended = tmp_path / "mended.json"
+    for number, (partition, offset) in enumerate(places, 600):
+        mended.write_bytes(comments([number], minute=1)[0][1])
+        options = ["--partition", str(partition), "--offset", str(offset), "--value", str(mended)]
+        done = CliRunner().invoke(app, ["dead-letters", "replay", *options], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    commanded.wait_accounted(300 + 3 + 5 + 3)
+    day.archive()
+    found = day.reconcile()
+    assert gaps(found) == {"late": 5, "recovered": 3}
+    assert found.is_sound
+    assert caused(day, "recovered")[0] == 3
+
+
 @pytest.mark.long
 def test_a_worker_that_accounts_for_records_it_has_not_stored_loses_them_by_name(day: DayUnderTest) -> None:
     day.layer.start_worker(("local.chaos.sabotaged_worker", "drop"))
@@ -246,13 +279,31 @@ def test_a_lake_file_that_is_gone_fails_by_name_and_keeps_nothing(day: DayUnderT
     day.layer.start_worker()
     day.send(comments(range(50)))
     day.archive()
-    path = day.execute("SELECT path FROM batch.files WHERE topic = %s ORDER BY rows DESC LIMIT 1", day.layer.topic)[0][
-        0
-    ]
-    (Path(day.settings.lake_url) / path).unlink()
-    with pytest.raises(LakeDamaged, match=Path(path).name):
+    lake_file(day, "comments").unlink()
+    with pytest.raises(LakeDamaged, match=r"comments.*it is missing"):
         day.reconcile()
     assert day.run_rows("runs") == []
+
+
+def test_a_file_of_actions_that_is_gone_or_altered_fails_by_name_and_keeps_nothing(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(50)))
+    day.act(range(20))
+    day.archive()
+    file = lake_file(day, "actions")
+    written = file.read_bytes()
+    # Within the first column's pages, so that size and footer are those of before.
+    file.write_bytes(written[:100] + bytes([written[100] ^ 1]) + written[101:])
+    with pytest.raises(LakeDamaged, match=rf"{file.name}.*SHA-256"):
+        day.reconcile()
+    file.unlink()
+    with pytest.raises(LakeDamaged, match=rf"{file.name}.*it is missing"):
+        day.reconcile()
+    assert day.run_rows("runs") == []
+    file.write_bytes(written)
+    assert gaps(day.reconcile()) == {}
+    agreed = day.execute("SELECT sum(comments)::int FROM serving.agreement WHERE topic = %s", day.layer.topic)
+    assert agreed == [(20,)]
 
 
 @pytest.mark.long

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
+from pathlib import Path
+
+
+def java() -> str | None:
+    """The java that Spark would start: that of JAVA_HOME, else the first on the PATH; None if there is none."""
+    home = os.environ.get("JAVA_HOME")  # noqa: TID251 - Spark asks it too
+    return shutil.which("java", path=str(Path(home) / "bin") if home else None)
 
 
 def why_no_spark() -> str | None:
     """Why Spark would not start; None if it would."""
     if importlib.util.find_spec("pyspark") is None:
         return "PySpark is not installed"
-    java = shutil.which("java")
-    if java is None:
-        return "there is no java on the PATH"
-    found = subprocess.run([java, "--list-modules"], capture_output=True, text=True, timeout=30, check=False)
-    if "jdk.incubator.vector@" not in found.stdout:
-        return "the java on the PATH is older than 17 or has no module jdk.incubator.vector"
+    found = java()
+    if found is None:
+        return "there is no java in JAVA_HOME, or without it on the PATH"
+    listed = subprocess.run([found, "--list-modules"], capture_output=True, text=True, timeout=30, check=False)
+    if "jdk.incubator.vector@" not in listed.stdout:
+        return f"{found} is older than 17 or has no module jdk.incubator.vector"
     return None

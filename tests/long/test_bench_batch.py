@@ -1,0 +1,30 @@
+"""The bench of the batch layer through its command, with few rows: it works, and finds exactly what it put in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.long
+
+
+def test_the_bench_reconciles_its_days_and_says_how_long_that_took(tmp_path: Path) -> None:
+    folder = tmp_path / "bench"
+    command = [sys.executable, "-P", "-m", "cli.main", "bench", "batch", "--json", "--data-folder", str(folder)]
+    sizes = ["--rows", "10000", "--rows", "20000", "--rescored", "1000"]
+    # It fails when a day has a defect, or not as many late rows and copies as were put in.
+    done = subprocess.run([*command, *sizes], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    figures = json.loads(done.stdout)
+    assert figures["rows"] == [10_000, 20_000]
+    assert all(seconds > 0 for seconds in figures["reconcile_seconds"])
+    steps = {"snapshot", "rescoring", "comparison", "keeping"}
+    assert [step.keys() for step in figures["step_seconds"]] == [steps, steps]
+    assert min(figures["growth"], figures["peak_rss_bytes"], figures["rescore_per_s"]) > 0
+    settings = {name: figures["settings"][name] for name in ("late_share", "copies_share", "rescored", "engine")}
+    assert settings == {"late_share": 0.01, "copies_share": 0.005, "rescored": 1_000, "engine": "duckdb"}
+    assert not folder.exists()
