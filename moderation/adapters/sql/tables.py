@@ -190,8 +190,8 @@ runs = Table(
     Column("revision", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("engine", Text, nullable=False),
-    Column("begun_us", BigInteger, nullable=False),
-    Column("finished_us", BigInteger, nullable=False),
+    Column("begun_us", BigInteger, nullable=False, comment="of the last run that came to these results"),
+    Column("finished_us", BigInteger, nullable=False, comment="of the last run that came to these results"),
     Column(
         "cut",
         JSONB,

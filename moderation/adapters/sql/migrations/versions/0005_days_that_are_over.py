@@ -42,3 +42,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Serve them from every final run."""
     op.execute(_CURRENT_PANES.format(and_over=""))
+    op.execute("COMMENT ON COLUMN batch.runs.begun_us IS NULL")
+    op.execute("COMMENT ON COLUMN batch.runs.finished_us IS NULL")
