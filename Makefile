@@ -43,8 +43,8 @@ check: setup ## Lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup ## The tests, about 10 minutes on two cores: those on the real stack in one process, all others beside it
-	$(BIN)/pytest -m "not long" --numprocesses 2 --dist loadgroup
+test: setup ## The tests on real servers and without, a quarter of an hour on two cores
+	$(BIN)/pytest -m "not long"
 
 test-long: setup ## The tests that take minutes: clean installs, kills, chaos
 	$(BIN)/pytest -m long

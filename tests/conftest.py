@@ -18,20 +18,11 @@ hypothesis_settings.register_profile("project", deadline=None, derandomize=True,
 hypothesis_settings.load_profile("project")
 
 ROOT = Path(__file__).parent.parent
-INTEGRATION = ROOT / "tests" / "integration"
 SHARED_CSV = ROOT.parent / "shared" / "data" / "rscience_comments.csv"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", action="store_true", help="write the pictures of docs/images anew")
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist looks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In parallel, all integration tests run in one process, on one stack; the others beside it."""
-    for item in items:
-        if INTEGRATION in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 def refuse_bad_row(row: object) -> None:
