@@ -6,7 +6,8 @@
 set -u
 refused=78
 
-# At every moment one of the two traps stands, so that no stop is lost: the first tells the command, the second ends the wait.
+# At every moment one of the two traps stands, so that no stop is lost: the first tells the command, the second ends
+# the wait.
 child=
 stopping=
 trap 'stopping=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT

@@ -173,13 +173,10 @@ class Demo:
         plan = replace(Plan(self._origin, self._folder / "live-sent"), skip=self._history_arrivals, pace=AtRate(per_s))
         self._live_sent = send_all(self.settings, plan, on_progress)
 
-    def send_copies(self) -> int:
+    def send_copies(self) -> None:
         """Send the newest comments once more, to every other partition, as producers with another partitioner would.
 
         Within a partition the speed layer tells a copy; across partitions it counts both, and the batch tells them.
-
-        Returns:
-            How many copies were sent.
 
         Raises:
             PublishingFailed: the brokers do not confirm them.
@@ -200,8 +197,9 @@ class Demo:
                 self._copies.append(Delivered(partition, offset, hashlib.sha256(value).hexdigest()))
 
         sent = 0
+        partitions = self._positions().keys()
         for (partition, _), value in values.items():
-            for other in sorted(self._positions().keys() - {partition}):
+            for other in sorted(partitions - {partition}):
                 producer.produce(self._topic, value, partition=other, on_delivery=note)
                 sent += 1
         producer.flush(2 * _DELIVERY_SECONDS)
@@ -209,7 +207,6 @@ class Demo:
             raise PublishingFailed(
                 f"topic {self._topic}", f"{sent - len(self._copies)} copies were not confirmed", "See the broker's log."
             )
-        return sent
 
     def glance(self) -> Glance:
         """What moderators would see now."""

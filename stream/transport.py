@@ -110,8 +110,8 @@ class LedgerConsumer(driver.Consumer):
                 raise
 
     def _pace_fetching(self) -> None:
-        # A fetch that returns with the first record costs as much as one of hundreds, and under load there are hundreds
-        # a second: they took the interpreter from deciding, and made every comment wait several times as long.
+        # A fetch has a cost of its own. Those that return with their first record follow each other as fast as they can
+        # and take the interpreter from deciding: at half load comments waited longer for it.
         now = time.monotonic()
         is_steady = now - self._fetched_at < 2 * _GATHER_SECONDS
         self._fetched_at = now
