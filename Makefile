@@ -30,7 +30,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
           --no-annotate --no-header
 IMAGE_LOCK = $(COMPILE) --constraints requirements.lock --output-file docker/requirements
 
-lock: ## Resolve requirements.lock again from pyproject.toml, with hashes and without addresses; and each image's part of it
+lock: $(if $(filter .tools/%,$(UV)),.tools/bin/uv) ## Resolve requirements.lock again from pyproject.toml, with hashes and without addresses; and each image's part of it
 	$(COMPILE) pyproject.toml --all-extras --group wheel --group mlflow-server --output-file requirements.lock
 	$(IMAGE_LOCK)-worker.lock pyproject.toml --extra stream
 	$(IMAGE_LOCK)-batch.lock pyproject.toml --extra batch --extra airflow

@@ -25,11 +25,11 @@ from moderation.bootstrap import register, train_to_folder
 from moderation.contracts import Comment
 from moderation.policy import parse_goal
 from moderation.scoring import ModerationPipeline
-from tests.integration.dag_runs import DagRuns
-from tests.integration.filled import FilledDay, filled_day
-from tests.integration.lakes import LakeUnderTest
-from tests.integration.model_life import Templates
-from tests.integration.workers import SpeedLayerUnderTest, base_settings, speed_layer
+from tests.support.dag_runs import DagRuns
+from tests.support.filled import FilledDay, filled_day
+from tests.support.lakes import LakeUnderTest
+from tests.support.model_life import Templates
+from tests.support.workers import SpeedLayerUnderTest, base_settings, speed_layer
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from moderation.adapters.sql.connecting import connected
 from moderation.adapters.sql.gaps import Difference, Gap, accept
 from moderation.adapters.topics import describe_topic_ids, ensure_topics, topic_uuid
 from moderation.errors import SourceRefused
-from tests.integration.workers import SpeedLayerUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest, comments
 
 NOTHING: dict[str, Any] = {"gaps": [], "new_topic_id": None, "accepted": False}
 

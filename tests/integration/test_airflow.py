@@ -36,10 +36,10 @@ from moderation.contracts import Comment, to_json
 from moderation.policy import Policy, parse_goal
 from moderation.scoring import ModerationPipeline
 from moderation.sources.generator import labelled_history
-from tests.integration.labelled import send
-from tests.integration.marked import marked
-from tests.integration.model_folders import make_folder
 from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAFFIC, TRAINING_DAYS, day_of
+from tests.support.labelled import send
+from tests.support.marked import marked
+from tests.support.model_folders import make_folder
 
 pytestmark = pytest.mark.long
 T = TypeVar("T")

@@ -25,8 +25,8 @@ from moderation.adapters.sql.connecting import connected
 from moderation.adapters.sql.manifest import RangeTaken, add_file, files
 from moderation.adapters.topics import COMMENTS, ensure_topics
 from moderation.errors import ConfigurationError, LakeDamaged, SourceRefused
-from tests.integration.lakes import SMALL, LakeUnderTest, Record, plain
-from tests.integration.workers import comments
+from tests.support.lakes import SMALL, LakeUnderTest, Record, plain
+from tests.support.workers import comments
 
 
 def odd() -> list[Record]:

@@ -16,8 +16,8 @@ from local.worker import settings_environment
 from moderation.adapters.registry import ModelVersion
 from moderation.contracts import Comment, Verdict, to_json
 from moderation.errors import ConfigurationError, LakeDamaged, ModelRefused
-from tests.integration.lakes import LakeUnderTest, plain
-from tests.integration.model_life import LENIENT, STRICT, ModelLife, Templates
+from tests.support.lakes import LakeUnderTest, plain
+from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
 
 HOUR_US = 3_600_000_000
 BEGIN_US = 1_700_006_400_000_000

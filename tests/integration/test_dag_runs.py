@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.dag_runs import DagRuns
-from tests.integration.lakes import LakeUnderTest, plain
-from tests.integration.reconciling import DAY, DayUnderTest
-from tests.integration.reconciling import comments as day_comments
-from tests.integration.workers import SpeedLayerUnderTest, comments
+from tests.support.dag_runs import DagRuns
+from tests.support.lakes import LakeUnderTest, plain
+from tests.support.reconciling import DAY, DayUnderTest
+from tests.support.reconciling import comments as day_comments
+from tests.support.workers import SpeedLayerUnderTest, comments
 
 
 def test_archive_topics(dag_runs: DagRuns, lake: LakeUnderTest) -> None:

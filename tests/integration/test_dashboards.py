@@ -19,7 +19,7 @@ from local.grafana.parts import Alert, Dashboard, Panel, Sql
 from moderation.contracts import Cause
 from moderation.panes import MEASURES
 from tests.conftest import ROOT
-from tests.integration.filled import AIRFLOW_RUN, FilledDay, Result, due_day
+from tests.support.filled import AIRFLOW_RUN, FilledDay, Result, due_day
 
 DASHBOARDS = {dashboard.uid: dashboard for dashboard in dashboards(Addresses())}
 PANELS = [

@@ -22,7 +22,7 @@ from local.waiting import wait_until
 from moderation.contracts import Comment, dead_letter, parse_record, to_json
 from moderation.contracts.records import RAW_KEPT_BYTES
 from moderation.errors import ConfigurationError, InvalidRecord
-from tests.integration.workers import SpeedLayerUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest, comments
 
 OTHER_TOPIC_ID = "00000000-0000-0000-0000-000000000001"
 

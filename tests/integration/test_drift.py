@@ -24,8 +24,8 @@ from moderation.policy import parse_goal
 from moderation.settings import Settings
 from moderation.sources.generator import TrafficConfig, generate, labelled_history
 from moderation.sources.generator.moderators import AUDIT_PROBABILITY
-from tests.integration.dag_runs import DagRuns
-from tests.integration.lakes import LakeUnderTest
+from tests.support.dag_runs import DagRuns
+from tests.support.lakes import LakeUnderTest
 
 TRAINING_DAYS, QUIET_DAY, LOUD_DAY = 8, 10, 11
 TRAFFIC = TrafficConfig(seed=4, days=13, comments_per_day=400, drift_from_day=LOUD_DAY)

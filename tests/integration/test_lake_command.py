@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from local.worker import settings_environment
 from moderation.errors import SourceRefused
-from tests.integration.lakes import LakeUnderTest, plain
-from tests.integration.workers import comments
+from tests.support.lakes import LakeUnderTest, plain
+from tests.support.workers import comments
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from moderation.adapters.sql.connecting import connected
 from moderation.adapters.sql.manifest import files
 from moderation.errors import ConfigurationError, LakeDamaged
 from moderation.settings import Settings
-from tests.integration.lakes import LakeUnderTest, plain
-from tests.integration.object_store import BUCKET, ObjectStore, object_store
-from tests.integration.reconciling import DAY, DayUnderTest, comments
-from tests.integration.workers import SpeedLayerUnderTest
-from tests.integration.workers import comments as sent_comments
+from tests.support.lakes import LakeUnderTest, plain
+from tests.support.object_store import BUCKET, ObjectStore, object_store
+from tests.support.reconciling import DAY, DayUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest
+from tests.support.workers import comments as sent_comments
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ from moderation.adapters.topics import (
     ensure_topics,
 )
 from moderation.errors import ConfigurationError, StackError
-from tests.integration.marked import marked
+from tests.support.marked import marked
 
 _QUIET = {"log_level": 2}
 

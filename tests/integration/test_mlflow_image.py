@@ -28,8 +28,8 @@ from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
 from tests.conftest import ROOT
 from tests.deploy.image_environments import image_environment
-from tests.integration.model_folders import KEY, MAX_BYTES, POLICY, make_folder
-from tests.integration.object_store import BUCKET, object_store
+from tests.support.model_folders import KEY, MAX_BYTES, POLICY, make_folder
+from tests.support.object_store import BUCKET, object_store
 
 ENTRYPOINT = ROOT / "mlflow" / "entrypoint.sh"
 SECRETS = {

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from moderation.contracts import Comment, to_json
-from tests.integration.dag_runs import ANSWERER, DagRuns
-from tests.integration.lakes import LakeUnderTest, plain
-from tests.integration.model_life import LENIENT, STRICT, ModelLife, Templates
+from tests.support.dag_runs import ANSWERER, DagRuns
+from tests.support.lakes import LakeUnderTest, plain
+from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
 
 SECRET = "meet me {{ 7 * 7 }} behind the lab"
 

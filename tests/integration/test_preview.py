@@ -18,8 +18,8 @@ from local.grafana.files import dashboards
 from local.preview.reading import QUERIES
 from local.worker import settings_environment
 from moderation.errors import ConfigurationError
-from tests.integration.filled import AIRFLOW_RUN, FilledDay
-from tests.integration.reconciling import DAY
+from tests.support.filled import AIRFLOW_RUN, FilledDay
+from tests.support.reconciling import DAY
 
 
 class Page(HTMLParser):

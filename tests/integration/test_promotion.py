@@ -24,9 +24,9 @@ from moderation.adapters.registry import ModelVersion, NotInRegistry
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import production_model, version_opener
 from moderation.errors import ConfigurationError, ModelRefused, OutdatedApproval
-from tests.integration.frauds import stored_folder
-from tests.integration.model_life import LENIENT, STRICT, ModelLife, Templates
-from tests.integration.workers import base_settings
+from tests.support.frauds import stored_folder
+from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
+from tests.support.workers import base_settings
 
 
 class Word(TypedDict):

@@ -16,9 +16,9 @@ from local.worker import settings_environment
 from moderation.contracts import Cause, parse_record
 from moderation.errors import InvalidRecord
 from moderation.sources.generator import Injection, TrafficConfig, generate
-from tests.integration.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
-from tests.integration.workers import SpeedLayerUnderTest
-from tests.unit.event_time_law import fates_of
+from tests.support.event_time_law import fates_of
+from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest
 
 
 @pytest.fixture

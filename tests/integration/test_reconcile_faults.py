@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from batch.reconcile.run import ReconcilePoint, ReconcileReport
 from cli.main import app
 from moderation.errors import LakeDamaged
-from tests.integration.reconciling import DAY, DayUnderTest, comments
-from tests.integration.workers import SpeedLayerUnderTest
+from tests.support.reconciling import DAY, DayUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest
 
 
 def gaps(report: ReconcileReport) -> dict[str, int]:

@@ -23,7 +23,7 @@ from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavaila
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
-from tests.integration.model_folders import KEY, MAX_BYTES, OTHER_KEY, POLICY, TEXTS, make_folder
+from tests.support.model_folders import KEY, MAX_BYTES, OTHER_KEY, POLICY, TEXTS, make_folder
 
 VERIFIED = ("model.json", "model.skops", "policy.json", "metrics.json", "reference.json", "golden.json")
 

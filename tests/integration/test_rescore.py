@@ -26,10 +26,10 @@ from moderation.contracts import Comment, parse_record
 from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavailable
 from moderation.policy import parse_goal
 from moderation.settings import Settings
-from tests.integration.dag_runs import DagRuns
-from tests.integration.reconciling import DAY, DayUnderTest, comments
-from tests.integration.unchanged import world
-from tests.integration.workers import Record, base_settings, speed_layer
+from tests.support.dag_runs import DagRuns
+from tests.support.reconciling import DAY, DayUnderTest, comments
+from tests.support.unchanged import world
+from tests.support.workers import Record, base_settings, speed_layer
 
 NAME = "rescore-tests"
 HOUR_US = 3_600_000_000

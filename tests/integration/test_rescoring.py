@@ -13,8 +13,8 @@ from batch.reconcile.rescoring import Task, rescore
 from local.stack import StackInfo
 from moderation.errors import LakeDamaged, ModelRefused
 from moderation.settings import Settings
-from tests.integration.workers import base_settings
-from tests.unit.rescoring_lake import SOURCES, LakeOfATest, wandering
+from tests.support.rescoring_lake import SOURCES, LakeOfATest, wandering
+from tests.support.workers import base_settings
 
 
 @pytest.fixture

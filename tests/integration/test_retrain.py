@@ -28,10 +28,10 @@ from moderation.bootstrap import new_lexicon, registry, train_to_folder
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from moderation.errors import ModelRefused, TrainingError
 from moderation.policy import parse_goal
-from tests.integration.dag_runs import DagRuns
-from tests.integration.labelled import END, MATURITY_US, WINDOW, History, history
-from tests.integration.lakes import LakeUnderTest, plain
-from tests.integration.workers import base_settings
+from tests.support.dag_runs import DagRuns
+from tests.support.labelled import END, MATURITY_US, WINDOW, History, history
+from tests.support.lakes import LakeUnderTest, plain
+from tests.support.workers import base_settings
 
 NOW = datetime.now(UTC)
 FORM = {"days": 21, "end": END.isoformat(), "newest_share": 0.3, "reason": "a test"}

@@ -21,7 +21,7 @@ from moderation.adapters.model_store import open_model
 from moderation.adapters.registry import ModelVersion, Registry
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
-from tests.integration.model_folders import KEY, MAX_BYTES, POLICY, TEXTS, make_folder
+from tests.support.model_folders import KEY, MAX_BYTES, POLICY, TEXTS, make_folder
 
 
 def test_mlflow_models_serve_gives_the_same_scores(

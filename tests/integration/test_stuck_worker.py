@@ -9,7 +9,7 @@ import pytest
 from local.chaos.stuck_worker import KINDS
 from local.waiting import wait_until
 from stream.exit_codes import RESTART
-from tests.integration.workers import SpeedLayerUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest, comments
 
 pytestmark = pytest.mark.long
 _SECONDS = 60.0

@@ -21,7 +21,7 @@ from local.waiting import wait_until
 from local.worker import worker_program
 from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import load, register
-from tests.integration.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
+from tests.support.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 
 def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderTest, model: Path) -> None:

@@ -13,7 +13,7 @@ from local.oracle import read_topic
 from local.waiting import wait_until
 from moderation.contracts import Comment, to_json
 from moderation.panes import PANE_US
-from tests.integration.workers import SpeedLayerUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest, comments
 
 MINUTE_US = 60 * 1_000_000
 START_US = 1_700_000_000_000_000 // (12 * PANE_US) * 12 * PANE_US

@@ -25,8 +25,8 @@ from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, registry
 from moderation.text import Lexicon
-from tests.integration.frauds import certify_again, restate, stored_folder
-from tests.integration.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
+from tests.support.frauds import certify_again, restate, stored_folder
+from tests.support.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 NAME = "model-life-tests"
 FRAUDS = {

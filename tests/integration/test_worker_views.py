@@ -14,7 +14,7 @@ from local.bench.stream.corpus import Sender
 from local.ports import any_free_port
 from local.waiting import wait_until
 from moderation.contracts import Comment
-from tests.integration.workers import SpeedLayerUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest, comments
 
 
 def ask(url: str, body: bytes | None = None) -> tuple[int, Any]:

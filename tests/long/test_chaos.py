@@ -13,7 +13,7 @@ import pytest
 from local.chaos.conductor import SABOTAGES
 from local.chaos.plan import Fault, alias_moves
 from local.oracle import FAULTS
-from tests.long.java import why_no_spark
+from tests.support.java import why_no_spark
 
 pytestmark = pytest.mark.long
 

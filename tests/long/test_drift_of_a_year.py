@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from moderation.sources.generator import TrafficConfig
-from tests.unit.drift_world import days_of, drifted, watched
+from tests.support.drift_world import days_of, drifted, watched
 
 pytestmark = pytest.mark.long
 

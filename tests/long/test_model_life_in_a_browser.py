@@ -25,8 +25,8 @@ from moderation.policy import parse_goal
 from moderation.settings import Settings, required
 from moderation.sources.generator import labelled_history
 from tests.conftest import ROOT
-from tests.integration.labelled import END, TRAFFIC, send
 from tests.long.test_airflow_in_a_browser import Printed, page, up  # noqa: F401 - fixtures
+from tests.support.labelled import END, TRAFFIC, send
 
 pytestmark = pytest.mark.long
 

@@ -15,9 +15,9 @@ from local.stack import StackInfo
 from moderation.settings import required
 from tests.conftest import ROOT
 from tests.integration.conftest import model, stack  # noqa: F401 - fixtures
-from tests.integration.filled import filled_day
-from tests.integration.reconciling import DAY
 from tests.long.test_airflow_in_a_browser import OPTIONS
+from tests.support.filled import filled_day
+from tests.support.reconciling import DAY
 
 pytestmark = pytest.mark.long
 

@@ -11,12 +11,12 @@ import pytest
 
 from batch.reconcile.engines import SparkEngine
 from moderation.contracts import Cause
-from tests.long.java import why_no_spark
-from tests.unit.reconcile_checks import assert_expected
-from tests.unit.reconcile_faults import FAULTS, together
-from tests.unit.reconcile_oracle import expected_of
-from tests.unit.reconcile_tables import Seen, Tables, reconcile
-from tests.unit.reconcile_world import world_of
+from tests.support.java import why_no_spark
+from tests.support.reconcile_checks import assert_expected
+from tests.support.reconcile_faults import FAULTS, together
+from tests.support.reconcile_oracle import expected_of
+from tests.support.reconcile_tables import Seen, Tables, reconcile
+from tests.support.reconcile_world import world_of
 
 pytestmark = pytest.mark.long
 

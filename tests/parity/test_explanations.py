@@ -7,7 +7,7 @@ import pytest
 from moderation.scoring import Kernel, explain, reasons_many
 from moderation.scoring.golden import GOLDEN_TEXTS
 from moderation.sources.history import LabelledComment
-from tests.naughty import NAUGHTY_TEXTS
+from tests.support.naughty import NAUGHTY_TEXTS
 
 
 def check_sum(kernel: Kernel, text: str) -> None:

@@ -23,8 +23,8 @@ from moderation.sources.history import LabelledComment
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.text.blocks import word_entries, word_values
 from moderation.text.law import WORD_BUCKETS
-from tests.naughty import NAUGHTY_TEXTS
 from tests.parity.golden import GOLDEN_FILE, golden_rows
+from tests.support.naughty import NAUGHTY_TEXTS
 
 texts_strategy = st.lists(
     st.one_of(st.text(max_size=60), st.sampled_from(GOLDEN_TEXTS), st.sampled_from(NAUGHTY_TEXTS[:80])), max_size=30

@@ -1,0 +1,24 @@
+"""``python -m tests.support.dying_archiver POINT N``: archives, and kills itself at the point's n-th time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from batch.archive import archive_topics
+from batch.partition import ArchivePoint
+from moderation.settings import load_settings
+from tests.support.lakes import SMALL
+
+if __name__ == "__main__":
+    wanted, left = sys.argv[1], int(sys.argv[2])
+
+    def reach(point: ArchivePoint) -> None:
+        global left
+        if point == wanted:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    archive_topics(load_settings(), limits=SMALL, reach=reach)

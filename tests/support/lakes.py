@@ -1,0 +1,156 @@
+"""A lake of a test's own: topics with a prefix, a folder, and looks at both that share nothing with the archive."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import duckdb
+import psycopg
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from batch.archive import archive_topics
+from batch.report import ArchiveReport
+from local.environment import inherited_environment
+from local.waiting import wait_until
+from local.worker import settings_environment
+from moderation.adapters.lake.checking import Inspection, inspect
+from moderation.adapters.lake.columns import ARCHIVED
+from moderation.adapters.lake.cutting import Limits
+from moderation.adapters.lake.reading import opened_lake
+from moderation.adapters.topics import describe_topic_ids, topic_uuid
+from moderation.settings import Settings, required
+
+SMALL = Limits(file_rows=40, group_rows=15)
+"""Many files of many row groups out of few records."""
+
+Record = tuple[str | None, bytes | None, list[tuple[str, bytes | None]]]
+
+
+class LakeUnderTest:
+    """Produces records, archives them, and looks at what came of it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.prefix = settings.topic_prefix
+        self.topic = settings.topic_prefix + "comments"
+        self.folder = Path(settings.lake_url)
+        self.database_url = required(settings.database_url, "database_url")
+        self.sent: dict[tuple[int, int], Record] = {}
+
+    @property
+    def topic_id(self) -> uuid.UUID:
+        """Kafka's id of topic comments as it is now."""
+        return topic_uuid(describe_topic_ids(self.settings.kafka_bootstrap, [self.topic])[self.topic])
+
+    def produce(self, records: Iterable[Record], *, name: str = "comments") -> None:
+        """Send records and wait for their acknowledgements; those of comments are remembered by place."""
+        producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap, "linger.ms": 5, "log_level": 2})
+        delivered = []
+        for key, value, headers in records:
+
+            def note(error: object, message: object, record: Record = (key, value, headers)) -> None:
+                assert error is None, error
+                delivered.append((message.partition(), message.offset(), record))  # type: ignore[attr-defined]
+
+            producer.produce(self.prefix + name, value, key=key, headers=headers, on_delivery=note)  # type: ignore[arg-type]
+        assert producer.flush(60) == 0
+        if name == "comments":
+            self.sent.update({(partition, offset): record for partition, offset, record in delivered})
+
+    def archive(self, limits: Limits = SMALL, **options: object) -> ArchiveReport:
+        """Archive in this process, once no archiver that was killed is still connected."""
+        self.wait_for_no_archiver()
+        return archive_topics(self.settings, limits=limits, **options)  # type: ignore[arg-type]
+
+    def archive_and_die(self, point: str, times: int) -> int:
+        """Archive in a process that kills itself when it is at a point for the n-th time; its exit code."""
+        self.wait_for_no_archiver()
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "tests.support.dying_archiver", point, str(times)],
+            cwd=Path(__file__).parents[2],
+            env={**inherited_environment(), **settings_environment(self.settings)},
+            timeout=60,
+            check=False,
+        ).returncode
+
+    def wait_for_no_archiver(self) -> None:
+        """Wait until PostgreSQL has noticed the end of every archiver: it holds their locks until then."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            wait_until(
+                lambda: (
+                    connection.execute(
+                        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'moderation archive'"
+                    ).fetchone()
+                    == (0,)
+                ),
+                seconds=30,
+                description="the end of every archiver's connection",
+            )
+
+    def inspect(self) -> Inspection:
+        """What `moderation lake verify` finds."""
+        with opened_lake(self.settings) as lake:
+            topics = [self.prefix + name for name in ARCHIVED]
+            return inspect(lake.store, lake.connection, topics, "digest")
+
+    def content(self) -> dict[tuple[int, int], Record]:
+        """Every row of topic comments that the manifest leads to, by place; a place that comes twice is an error."""
+        with psycopg.connect(self.database_url) as connection:
+            rows = connection.execute("SELECT path FROM batch.files WHERE topic = %s", (self.topic,)).fetchall()
+        paths = [str(self.folder / path) for (path,) in rows]
+        if not paths:
+            return {}
+        found: dict[tuple[int, int], Record] = {}
+        with duckdb.connect() as duck:
+            for partition, offset, key, value, headers in duck.execute(
+                'SELECT partition, "offset", key, value, headers FROM read_parquet(?, hive_partitioning = false)',
+                [paths],
+            ).fetchall():
+                assert (partition, offset) not in found
+                named = [(header["name"], header["value"]) for header in headers]
+                found[partition, offset] = (None if key is None else key.decode(), value, named)
+        return found
+
+    def files(self) -> dict[str, int]:
+        """Every file below the lake's folder, with the time it was last written."""
+        return {
+            str(path.relative_to(self.folder)): path.stat().st_mtime_ns
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        }
+
+    def delete_records(self, starts: dict[int, int], *, name: str = "comments") -> None:
+        """What retention does: afterwards the log of each partition starts there."""
+        places = [TopicPartition(self.prefix + name, partition, start) for partition, start in starts.items()]
+        admin = self._admin()  # must outlive its futures
+        for future in admin.delete_records(places).values():
+            future.result(30)
+
+    def delete_topic(self) -> None:
+        """Delete topic comments and wait until it is gone."""
+        admin = self._admin()
+        for future in admin.delete_topics([self.topic]).values():
+            future.result(30)
+        wait_until(
+            lambda: self.topic not in admin.list_topics(timeout=10).topics, seconds=30, description="the topic is gone"
+        )
+
+    def ends(self) -> dict[int, int]:
+        """Where partitions end according to what was sent."""
+        ends: dict[int, int] = {}
+        for partition, offset in self.sent:
+            ends[partition] = max(ends.get(partition, 0), offset + 1)
+        return ends
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap, "log_level": 4})
+
+
+def plain(values: Sequence[tuple[str, bytes]]) -> list[Record]:
+    """Records without headers."""
+    return [(key, value, []) for key, value in values]

@@ -1,0 +1,27 @@
+"""Model folders for tests of the registry, and what opens them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from moderation.adapters.model_store import save_model
+from moderation.policy import Policy
+from moderation.scoring import ModerationPipeline
+from moderation.training.metrics import Metrics
+from tests.support.naughty import NAUGHTY_TEXTS
+from tests.support.reference import REFERENCE
+
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+MAX_BYTES = 64 * 1024 * 1024
+POLICY = Policy(400_000, 900_000, ("recall>=0.8",))
+TEXTS = NAUGHTY_TEXTS[:64]
+_METRICS = Metrics(0.9, (0.88, 0.92), 0.9, 0.8, 0.1, 0.02, 0.7, 100, 30)
+_TRAINING = {"data_digest": "d" * 64, "seed": 7, "folds": 2}
+
+
+def make_folder(folder: Path, pipeline: ModerationPipeline, policy: Policy) -> Path:
+    """Write a model folder as training does, with a plot."""
+    save_model(folder, pipeline, policy, _METRICS, REFERENCE, _TRAINING)
+    (folder / "plots").mkdir()
+    (folder / "plots" / "roc.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    return folder

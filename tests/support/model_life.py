@@ -1,0 +1,117 @@
+"""A registered model of a test's own, on the stack's real MLflow: versions that differ, certified or not."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from moderation.adapters.registry import ModelVersion, Registry
+from moderation.bootstrap import new_lexicon, registry
+from moderation.policy import Policy
+from moderation.scoring import ModerationPipeline, new_pipeline
+from moderation.settings import Settings
+from tests.support.model_folders import make_folder
+
+LENIENT, STRICT = Policy(400_000, 900_000, ("recall>=0.8",)), Policy(300_000, 600_000, ("recall>=0.9",))
+
+
+class Templates:
+    """Models that were uploaded once; versions of any registered model are made of them without another upload.
+
+    Args:
+        settings: of the stack.
+        folder: for their files.
+        pipeline: a trained model.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, pipeline: ModerationPipeline) -> None:
+        self._known = registry(settings.model_copy(update={"model_name": f"templates-{uuid.uuid4().hex[:12]}"}))
+        self._most = settings.model_max_bytes
+        self._folder = folder
+        self.lexicon = new_lexicon(settings)
+        self._pipelines = {"": pipeline}
+        self._uploaded: dict[tuple[Policy, str], ModelVersion] = {}
+
+    def of(self, policy: Policy, learnt: str = "") -> ModelVersion:
+        """The template with a policy.
+
+        Args:
+            policy: its thresholds.
+            learnt: a word that its model takes for a sign of removal; the model that all tests share if empty.
+        """
+        if (policy, learnt) not in self._uploaded:
+            self._uploaded[policy, learnt] = self.upload(self._known, policy, learnt)
+        return self._uploaded[policy, learnt]
+
+    def upload(self, to: Registry, policy: Policy, learnt: str = "") -> ModelVersion:
+        """Register such a model with files of its own."""
+        if learnt not in self._pipelines:
+            texts = [f"{('Nice study, thanks.', learnt)[n % 2]} {n}" for n in range(60)]
+            self._pipelines[learnt] = new_pipeline(self.lexicon).fit(texts, [n % 2 for n in range(60)])
+        folder = make_folder(self._folder / uuid.uuid4().hex, self._pipelines[learnt], policy)
+        return to.register(folder, self.lexicon, self._most, run_name="a test", reason="for a test")
+
+
+class ModelLife:
+    """Makes versions, and tells where the aliases are.
+
+    Args:
+        settings: of the test; the model gets a name that no other test has.
+        folder: of the test.
+        templates: of the stack.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, templates: Templates) -> None:
+        own = {"model_name": f"life-{uuid.uuid4().hex[:12]}", "state_folder": folder / "state"}
+        self.settings = settings.model_copy(update=own)
+        self.client = MlflowClient(settings.mlflow_url, settings.mlflow_url)
+        self.registry: Registry = registry(self.settings)
+        self.lexicon = templates.lexicon
+        self._templates = templates
+        self.client.create_registered_model(self.name)
+
+    @property
+    def name(self) -> str:
+        """Of the registered model."""
+        return self.settings.model_name
+
+    def register(
+        self, policy: Policy, *, learnt: str = "", certified: bool = True, own_files: bool = False
+    ) -> ModelVersion:
+        """Register another version.
+
+        Args:
+            policy: its thresholds.
+            learnt: see :meth:`Templates.of`.
+            certified: also certify it.
+            own_files: which no other version has, to be damaged.
+        """
+        if own_files:
+            version = self._templates.upload(self.registry, policy, learnt)
+        else:
+            template = self._templates.of(policy, learnt)
+            known = self.client.get_model_version(template.name, template.version)
+            tags = {name: value for name, value in known.tags.items() if name.startswith("moderation.")}
+            source = str(known.source)
+            logged_model = source.split("/")[-2]  # MLflow does not tell it of a version, but wants it for a new one
+            made = self.client.create_model_version(self.name, source, template.run_id, tags, model_id=logged_model)
+            version = replace(template, name=self.name, version=str(made.version))
+        if certified:
+            self.registry.certify(version, self.lexicon, self.settings.model_max_bytes)
+        return version
+
+    def point(self, alias: str, version: ModelVersion) -> None:
+        """Move an alias as a person does in the MLflow UI."""
+        self.client.set_registered_model_alias(self.name, alias, version.version)
+
+    def aliases(self) -> dict[str, str]:
+        """Which version each alias names."""
+        return dict(self.client.get_registered_model(self.name).aliases)
+
+    def tags(self, version: ModelVersion) -> dict[str, str]:
+        """Tags of a version without the project's prefix."""
+        found = self.client.get_model_version(self.name, version.version).tags
+        return {name.removeprefix("moderation."): value for name, value in found.items()}

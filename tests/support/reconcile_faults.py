@@ -1,0 +1,339 @@
+"""What may go wrong, one fault at a time, each with what it must move: rows with their cause, panes, residuals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from tests.support.reconcile_oracle import Evidence, evidence_of
+from tests.support.reconcile_tables import (
+    COUNTED,
+    DUPLICATE,
+    LATE,
+    NOTHING,
+    PANE_US,
+    Decided,
+    Key,
+    Place,
+    Sums,
+    Tables,
+    Worth,
+    key_of,
+    plus,
+    sums_of,
+)
+from tests.support.reconcile_world import DAY_US
+
+
+@dataclass
+class Moved:
+    """The tables after a fault.
+
+    Attributes:
+        tables: after it.
+        touched: places whose rows differ for another reason than before, or no more; all others as before.
+        differences: of the touched places, all there are.
+        residual: what is added to panes' residuals.
+        speed: what is added to the speed layer's panes.
+        batch: what is added to the batch's.
+    """
+
+    tables: Tables
+    touched: set[Place] = field(default_factory=set)
+    differences: dict[tuple[Place, Key], tuple[str, Sums]] = field(default_factory=dict)
+    residual: dict[Key, Sums] = field(default_factory=dict)
+    speed: dict[Key, Sums] = field(default_factory=dict)
+    batch: dict[Key, Sums] = field(default_factory=dict)
+
+    def differ(self, place: Place, cause: str, *sides: tuple[Row, int]) -> None:
+        """The place's row is a difference now, by its two sides with their signs."""
+        self.touched.add(place)
+        for row, sign in sides:
+            known = self.differences.get((place, key_of(row)), (cause, NOTHING))[1]
+            self.differences[place, key_of(row)] = cause, plus(known, sums_of(row), sign)
+        self.differences = {where: what for where, what in self.differences.items() if what[1] != NOTHING}
+
+    def recount(self, row: Decided, sign: int) -> None:
+        """The speed layer's pane counts a row, or counts it no more."""
+        self.tables.count(row, sign)
+        if row.fate == COUNTED:
+            self.speed[key_of(row)] = plus(self.speed.get(key_of(row), NOTHING), sums_of(row), sign)
+
+    def leave(self, row: Row, sign: int) -> None:
+        """The ledger counts a row, or does no more, and the pane knows nothing of it."""
+        if not isinstance(row, Decided) or row.fate == COUNTED:
+            self.residual[key_of(row)] = plus(self.residual.get(key_of(row), NOTHING), sums_of(row), sign)
+
+
+Row = Worth | Decided
+Fault = Callable[[Tables, Random, set[Place]], Moved | None]
+"""Takes tables, chance, and the places that are not to be touched; None if there is nothing it could happen to."""
+Both = tuple[Place, Worth, Decided]
+
+
+def _both(tables: Tables, avoid: set[Place], wanted: Callable[[Evidence], bool] = lambda e: e.b and e.l) -> list[Both]:
+    return [
+        (place, e.worth, e.decided)
+        for place, e in evidence_of(tables)
+        if e.worth is not None and e.decided is not None and place not in avoid and wanted(e)
+    ]
+
+
+def _one(random: Random, found: Iterable[Both]) -> Both | None:
+    choice = list(found)
+    return random.choice(choice) if choice else None
+
+
+def _gone(tables: Tables, random: Random, avoid: set[Place], *, counted: bool, letter: bool = False) -> Moved | None:
+    chosen = _one(random, _both(tables, avoid, lambda e: e.b))
+    if chosen is None:
+        return None
+    place, worth, decided = chosen
+    moved = Moved(tables.copy())
+    del moved.tables.ledger[place]
+    moved.recount(decided, -1) if counted else moved.leave(decided, -1)
+    if letter:
+        moved.tables.letters.add(place)
+    moved.differ(place, "recovered" if letter else "lost", (worth, 1))
+    return moved
+
+
+def skipped(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """``next`` went on, and neither a row was written nor a pane told."""
+    return _gone(tables, random, avoid, counted=True)
+
+
+def deleted(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """A row that was there is deleted; its pane still has it."""
+    return _gone(tables, random, avoid, counted=False)
+
+
+def unread(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The worker could not parse a record; today's parser can."""
+    return _gone(tables, random, avoid, counted=True, letter=True)
+
+
+def _left_out(tables: Tables, random: Random, avoid: set[Place], cause: str, fate: int) -> Moved | None:
+    chosen = _one(random, _both(tables, avoid))
+    if chosen is None:
+        return None
+    place, worth, decided = chosen
+    moved = Moved(tables.copy())
+    moved.recount(decided, -1)
+    moved.tables.ledger[place] = replace(decided, fate=fate)
+    moved.tables.recomputed[place] = replace(worth, is_late=fate == LATE, is_replay=cause == "recovered")
+    moved.differ(place, cause, (worth, 1))
+    return moved
+
+
+def late(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """It came late by the log, and both layers say so."""
+    return _left_out(tables, random, avoid, "late", LATE)
+
+
+def late_replay(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """A dead letter was sent again, too late for its pane or as a copy."""
+    return _left_out(tables, random, avoid, "recovered", random.choice((LATE, DUPLICATE)))
+
+
+def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """A record has a copy further on, which the speed layer could not know for one: it lies in another partition."""
+    ids = Counter((place.topic_id, worth.record_id) for place, worth in tables.recomputed.items())
+    earliest = {place.topic_id: place.part for place in sorted(tables.recomputed, reverse=True)}
+    chosen = _one(
+        random,
+        (
+            (place, worth, decided)
+            for place, worth, decided in _both(tables, avoid)
+            if ids[place.topic_id, worth.record_id] == 1 and place.part > earliest[place.topic_id]
+        ),
+    )
+    if chosen is None:
+        return None
+    place, worth, decided = chosen
+    firsts = [
+        first
+        for other, first in sorted(tables.recomputed.items())
+        if other.topic_id == place.topic_id and other.part < place.part
+    ]
+    first = random.choice(firsts)
+    moved = Moved(tables.copy())
+    moved.tables.recomputed[place] = replace(worth, record_id=first.record_id, record_hash=first.record_hash)
+    moved.differ(place, "duplicate", (decided, -1))
+    moved.batch[key_of(worth)] = plus(NOTHING, sums_of(worth), -1)
+    return moved
+
+
+def _stamped(tables: Tables, random: Random, avoid: set[Place], cause: str, *names: str, told: bool) -> Moved | None:
+    """The row is another one; the pane was told so, or a row was altered behind its back."""
+    chosen = _one(random, _both(tables, avoid))
+    if chosen is None:
+        return None
+    place, worth, decided = chosen
+    others = {
+        "score": (decided.score + random.randint(1, 900_000)) % 1_000_001,
+        "verdict": (decided.verdict + random.randint(1, 2)) % 3,
+        "community": "elsewhere",
+        "event_us": DAY_US + (decided.event_us - DAY_US + random.choice((1, 7)) * PANE_US) % (86_400 * 1_000_000),
+        "model_version": "another model",
+        "policy_version": "another policy",
+        "kernel_version": "another kernel",
+    }
+    altered = replace(decided, **{name: others[name] for name in names})  # type: ignore[arg-type]
+    moved = Moved(tables.copy())
+    moved.tables.ledger[place] = altered
+    for row, sign in ((decided, -1), (altered, 1)):
+        moved.recount(row, sign) if told else moved.leave(row, sign)
+    moved.differ(place, cause, (worth, 1), (altered, -1))
+    return moved
+
+
+def _stamping(cause: str, *names: str, told: bool) -> Fault:
+    return lambda tables, random, avoid: _stamped(tables, random, avoid, cause, *names, told=told)
+
+
+def wrong_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The ledger says of a row that counts that it does not."""
+    plain = _both(tables, avoid, lambda e: e.b and e.l and not (e.worth and (e.worth.is_late or e.worth.is_replay)))
+    chosen = _one(random, plain)
+    if chosen is None:
+        return None
+    place, worth, decided = chosen
+    moved = Moved(tables.copy())
+    moved.tables.ledger[place] = replace(decided, fate=random.choice((LATE, DUPLICATE)))
+    moved.leave(decided, -1)
+    moved.differ(place, "unexplained", (worth, 1))
+    return moved
+
+
+def phantom(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The ledger has a row where the lake has none; the pane was told, or not."""
+    taken = tables.recomputed.keys() | tables.ledger.keys() | avoid
+    free = [
+        place
+        for (topic_id, part), (archived, _) in tables.cuts.items()
+        for place in (Place(topic_id, part, pos) for pos in range(archived))
+        if place not in taken
+    ]
+    if not free or not tables.ledger:
+        return None
+    place = random.choice(free)
+    like = random.choice(sorted(tables.ledger.values(), key=lambda row: (row.topic_id, row.part, row.pos)))
+    made = replace(like, topic_id=place.topic_id, part=place.part, pos=place.pos, fate=COUNTED)
+    moved = Moved(tables.copy())
+    moved.tables.ledger[place] = made
+    moved.recount(made, 1) if random.random() < 0.5 else moved.leave(made, 1)
+    moved.differ(place, "phantom", (made, -1))
+    return moved
+
+
+def pane(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """A pane is not what was added to it: altered, dropped, or made up."""
+    if not tables.panes:
+        return None
+    key = random.choice(sorted(tables.panes))
+    moved = Moved(tables.copy())
+    before, kind = tables.panes[key], random.choice(("altered", "dropped", "made up"))
+    if kind == "dropped":
+        del moved.tables.panes[key]
+        after = NOTHING
+    else:
+        by = [0, 0, 0, 0]
+        by[random.randrange(4)] = random.choice((-1, 1, 5))
+        if kind == "made up":
+            key = key._replace(community="nowhere")
+            before = tables.panes.get(key, NOTHING)
+        after = plus(before, (by[0], by[1], by[2], by[3]))
+        moved.tables.panes[key] = after
+    moved.speed[key] = plus(after, before, -1)
+    moved.residual[key] = plus(before, after, -1)
+    return moved
+
+
+def unprocessed(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The worker has not come to the end of a partition."""
+    places = sorted((tables.recomputed.keys() & tables.ledger.keys()) - avoid)
+    if not places:
+        return None
+    cut = random.choice(places)
+    tail = [(place, e) for place, e in evidence_of(tables) if place[:2] == cut[:2] and place.pos >= cut.pos]
+    if any(place in avoid for place, _ in tail):
+        return None
+    moved = Moved(tables.copy())
+    moved.tables.cuts[cut[:2]] = tables.cuts[cut[:2]][0], cut.pos
+    moved.tables.letters = {each for each in tables.letters if each[:2] != cut[:2] or each.pos < cut.pos}
+    for place, e in tail:
+        moved.touched.add(place)
+        if e.decided is not None:
+            moved.recount(moved.tables.ledger.pop(place), -1)
+        if e.worth is not None and e.b:
+            moved.differ(place, "unprocessed", (e.worth, 1))
+    return moved
+
+
+def unarchived(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The lake does not reach as far as the ledger; no record that counts has a copy further on that would, instead."""
+    places = sorted((tables.recomputed.keys() & tables.ledger.keys()) - avoid)
+    if not places:
+        return None
+    # Late in the partition of the most, where fewer copies follow.
+    cut = max(random.sample(places, min(3, len(places))))
+    tail = [(place, e) for place, e in evidence_of(tables) if place[:2] == cut[:2] and place.pos >= cut.pos]
+    ids = {(place.topic_id, e.worth.record_id) for place, e in tail if e.worth is not None and e.b}
+    own = {place for place, _ in tail}
+    kept = {(place.topic_id, row.record_id) for place, row in tables.recomputed.items() if place not in own}
+    if any(place in avoid for place in own) or ids & kept:
+        return None
+    moved = Moved(tables.copy())
+    moved.tables.cuts[cut[:2]] = cut.pos, tables.cuts[cut[:2]][1]
+    for place, e in tail:
+        moved.touched.add(place)
+        moved.tables.recomputed.pop(place, None)
+        if e.worth is not None and e.b:
+            moved.batch[key_of(e.worth)] = plus(moved.batch.get(key_of(e.worth), NOTHING), sums_of(e.worth), -1)
+        if e.decided is not None and e.l:
+            moved.differ(place, "unarchived", (e.decided, -1))
+    return moved
+
+
+FAULTS: dict[str, Fault] = {
+    "unprocessed": unprocessed,
+    "unarchived": unarchived,
+    "late": late,
+    "late replay": late_replay,
+    "copied": copied,
+    "unread": unread,
+    "skipped": skipped,
+    "deleted": deleted,
+    "pane": pane,
+    "phantom": phantom,
+    "wrong score": _stamping("unexplained", "score", told=True),
+    "altered score": _stamping("unexplained", "score", told=False),
+    "altered verdict": _stamping("unexplained", "verdict", told=False),
+    "altered community": _stamping("unexplained", "community", told=False),
+    "altered time": _stamping("unexplained", "event_us", told=False),
+    "wrong fate": wrong_fate,
+    "another policy": _stamping("policy", "policy_version", "verdict", told=True),
+    "another model": _stamping("rescored", "model_version", "score", told=True),
+    "another model and policy": _stamping("policy", "model_version", "policy_version", "score", told=True),
+    "another kernel": _stamping("rescored", "kernel_version", "score", told=True),
+}
+TAMPERING = {name for name in FAULTS if name.startswith("altered")} | {"deleted", "pane", "wrong fate"}
+"""What leaves a pane that is not the sum of its ledger rows; a phantom may, too."""
+
+
+def together(tables: Tables, random: Random, share: float = 0.7) -> Iterator[tuple[str, Moved]]:
+    """Some of the faults one after the other, each on rows that no other has touched; the last one's tables have all.
+
+    What moves whole tails comes first: it must not take with it what another fault has altered.
+    """
+    touched: set[Place] = set()
+    for name in [name for name in FAULTS if random.random() < share]:
+        for _ in range(random.randint(1, 3)):
+            moved = FAULTS[name](tables, random, touched)
+            if moved is not None:
+                tables = moved.tables
+                touched |= moved.touched
+                yield name, moved

@@ -1,0 +1,178 @@
+"""The law of reconciliation once more: row by row and pane by pane, in plain Python, as slowly as it likes."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tests.support.reconcile_tables import (
+    COUNTED,
+    HOUR_US,
+    NOTHING,
+    Decided,
+    Key,
+    Place,
+    Sums,
+    Tables,
+    Worth,
+    key_of,
+    plus,
+    sums_of,
+)
+
+MINUTE_US = 60_000_000
+AGES_MINUTES = (0, 5, 15, 60, 360, 1440)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All there is to know about one place.
+
+    Attributes:
+        pos: its offset.
+        archived, next: the partition's cut.
+        worth: what the lake has there; None if nothing of the day.
+        decided: what the ledger has there.
+        is_copy: an earlier place of the lake holds the same record.
+        is_letter: a dead letter lies there.
+    """
+
+    pos: int
+    archived: int
+    next: int
+    worth: Worth | None
+    decided: Decided | None
+    is_copy: bool
+    is_letter: bool
+
+    @property
+    def b(self) -> bool:
+        """Whether the batch counts it."""
+        return self.worth is not None and not self.is_copy
+
+    @property
+    def l(self) -> bool:  # noqa: E743 - the design calls it so
+        """Whether the ledger counts it."""
+        return self.decided is not None and self.decided.fate == COUNTED
+
+
+def _stamped(name: str) -> Callable[[Evidence], bool]:
+    def differs(e: Evidence) -> bool:
+        if e.worth is None or e.decided is None:
+            return False
+        return bool(getattr(e.worth, name) != getattr(e.decided, name))
+
+    return differs
+
+
+def _altered(e: Evidence) -> bool:
+    """Something that is counted is not what the record is worth, and the cause is not asked for."""
+    if e.worth is None or e.decided is None:
+        return False
+    names = ("event_us", "community", "score", "verdict")
+    return any(_stamped(name)(e) for name in names) or (e.b and not e.l and not e.worth.is_late)
+
+
+# Each cause by its own evidence, without a thought of the others; the first that holds is the row's.
+EVIDENCE: dict[str, Callable[[Evidence], bool]] = {
+    "unarchived": lambda e: e.l and e.worth is None and e.pos >= e.archived,
+    "unprocessed": lambda e: e.b and e.decided is None and e.pos >= e.next,
+    "lost": lambda e: e.b and e.decided is None and e.pos < e.next and not e.is_letter,
+    "phantom": lambda e: e.l and e.worth is None and e.pos < e.archived,
+    "recovered": lambda e: (
+        e.worth is not None and e.b and not e.l and ((e.is_letter and e.decided is None) or e.worth.is_replay)
+    ),
+    "late": lambda e: e.worth is not None and e.b and not e.l and e.worth.is_late,
+    "duplicate": lambda e: e.l and e.is_copy,
+    "policy": _stamped("policy_version"),
+    "rescored": lambda e: _stamped("model_version")(e) or _stamped("kernel_version")(e),
+    "unexplained": _altered,
+}
+
+
+def cause_of(e: Evidence) -> str:
+    """The first cause whose evidence holds."""
+    return next((name for name, holds in EVIDENCE.items() if holds(e)), "unexplained")
+
+
+@dataclass
+class Expected:
+    """What an outcome must say."""
+
+    differences: dict[tuple[Place, Key], tuple[str, Sums]]
+    panes: dict[Key, tuple[Sums, Sums, Sums, int]]
+    causes: dict[Key, dict[str, tuple[int, Sums]]]
+    ages: dict[Key, tuple[int, ...]]
+    agreement: dict[str, dict[str, dict[str, int]]]
+
+    @property
+    def rows(self) -> Counter[str]:
+        """Rows by cause; one whose two sides lie in two panes is one row."""
+        return Counter(cause for _, cause in {(place, cause) for (place, _), (cause, _) in self.differences.items()})
+
+
+def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
+    """Every place of lake or ledger."""
+    firsts: dict[tuple[str, bytes], Place] = {}
+    for place, worth in sorted(tables.recomputed.items()):
+        firsts.setdefault((place.topic_id, worth.record_id), place)
+    for place in sorted(tables.recomputed.keys() | tables.ledger.keys()):
+        known = tables.recomputed.get(place)
+        is_copy = known is not None and firsts[place.topic_id, known.record_id] != place
+        cut = tables.cuts[place.topic_id, place.part]
+        yield (
+            place,
+            Evidence(place.pos, *cut, known, tables.ledger.get(place), is_copy, place in tables.letters),
+        )
+
+
+def expected_of(tables: Tables) -> Expected:
+    """Work everything out."""
+    differences: dict[tuple[Place, Key], tuple[str, Sums]] = {}
+    batch: dict[Key, Sums] = defaultdict(lambda: NOTHING)
+    by_ledger: dict[Key, Sums] = defaultdict(lambda: NOTHING)
+    late: Counter[Key] = Counter()
+    verdicts: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    stored: dict[Key, list[int]] = defaultdict(list)
+    for place, e in evidence_of(tables):
+        moved: dict[Key, Sums] = defaultdict(lambda: NOTHING)
+        if e.worth is not None and e.b:
+            key = key_of(e.worth)
+            batch[key] = plus(batch[key], sums_of(e.worth))
+            moved[key] = plus(moved[key], sums_of(e.worth))
+            late[key] += e.worth.is_late
+            verdicts[e.worth.comment_id].append((e.worth.model_version, e.worth.verdict))
+        if e.decided is not None and e.l:
+            key = key_of(e.decided)
+            by_ledger[key] = plus(by_ledger[key], sums_of(e.decided))
+            moved[key] = plus(moved[key], sums_of(e.decided), -1)
+            hour_end_us = (e.decided.event_us // HOUR_US + 1) * HOUR_US
+            stored[key].append(e.decided.stored_us - hour_end_us)
+        differences |= {(place, key): (cause_of(e), sums) for key, sums in moved.items() if sums != NOTHING}
+    causes: dict[Key, dict[str, tuple[int, Sums]]] = defaultdict(dict)
+    for (_, key), (cause, sums) in differences.items():
+        rows, total = causes[key].get(cause, (0, NOTHING))
+        causes[key][cause] = rows + 1, plus(total, sums)
+    panes = {}
+    for key in batch.keys() | tables.panes.keys() | causes.keys():
+        speed = tables.panes.get(key, NOTHING)
+        panes[key] = batch[key], speed, plus(by_ledger[key], speed, -1), late[key]
+    ages = {
+        key: tuple(sum(after_us <= minutes * MINUTE_US for after_us in stored[key]) for minutes in AGES_MINUTES)
+        for key in panes
+    }
+    return Expected(differences, panes, dict(causes), ages, _agreement(tables, verdicts))
+
+
+def _agreement(tables: Tables, verdicts: dict[str, list[tuple[str, int]]]) -> dict[str, dict[str, dict[str, int]]]:
+    last: dict[str, tuple[int, str]] = {}
+    for comment_id, action, time_us in sorted(tables.actions, key=lambda row: (row[2], row[1] == "approve")):
+        last[comment_id] = time_us, action  # at the same instant approve is the last word
+    found: dict[str, dict[str, dict[str, int]]] = {}
+    for comment_id, (_, action) in last.items():
+        for model_version, verdict in verdicts.get(comment_id, []):
+            counts = found.setdefault(model_version, {}).setdefault(action, {})
+            name = ("allow", "review", "remove")[verdict]
+            counts[name] = counts.get(name, 0) + 1
+    return found

@@ -1,0 +1,208 @@
+"""Random worlds for the law of reconciliation: a log, the speed layer that read it, and the lake it was archived to.
+
+The day begins at ``DAY_US``; some records are of the evening before, which moves watermarks and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from random import Random
+from uuid import UUID
+
+from tests.support.event_time_law import fates_of
+from tests.support.reconcile_tables import (
+    ALLOW,
+    COUNTED,
+    HOUR_US,
+    PANE_US,
+    REMOVE,
+    REVIEW,
+    Decided,
+    Place,
+    Tables,
+    Worth,
+    place_of,
+)
+
+DAY_US = 1_700_006_400_000_000
+COMMUNITIES = ("science", 'ciência; it\'s "odd"')
+FATES = ("counted", "late", "duplicate")
+POLICIES = {"1": "p-a", "2": "p-b", "3": "p-b"}
+"""By model version; two versions share a policy."""
+_AGES_US = (0, 5 * 60_000_000, HOUR_US, 24 * HOUR_US)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of the log. ``unread``: the worker could not parse it. ``parses``: today's parser can."""
+
+    event_us: int
+    community: str
+    comment_id: str
+    body: str
+    unread: bool = False
+    parses: bool = True
+    is_replay: bool = False
+
+    @property
+    def record_id(self) -> bytes:
+        """The community is no part of it."""
+        return hashlib.sha256(f"{self.comment_id}|{self.event_us}|{self.body}".encode()).digest()
+
+
+@dataclass
+class World:
+    """Logs by partition, with the first offset of each; which version served from which offset; where things stand."""
+
+    logs: dict[tuple[str, int], dict[int, Record]] = field(default_factory=dict)
+    served: dict[tuple[str, int], list[tuple[int, str]]] = field(default_factory=dict)
+    cuts: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    stored_us: dict[Place, int] = field(default_factory=dict)
+    actions: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def version_at(self, place: Place) -> str:
+        """Which model version decided there."""
+        return [version for first, version in self.served[place[:2]] if first <= place.pos][-1]
+
+    def tables(self) -> Tables:
+        """What an engine is given of it."""
+        tables = Tables(cuts=dict(self.cuts), actions=list(self.actions))
+        for (topic_id, part), log in self.logs.items():
+            archived, following = self.cuts[topic_id, part]
+            for worth in self._worth(topic_id, part, archived):
+                tables.recomputed[place_of(worth)] = worth
+            for decided in self._decided(topic_id, part, following):
+                tables.ledger[place_of(decided)] = decided
+                tables.count(decided)
+            unread = {pos for pos, record in log.items() if record.unread and pos < following}
+            tables.letters |= {Place(topic_id, part, pos) for pos in unread}
+        return tables
+
+    def _worth(self, topic_id: str, part: int, end: int) -> Iterator[Worth]:
+        log = [(pos, each) for pos, each in self.logs[topic_id, part].items() if each.parses and pos < end]
+        # Whether a record is late has nothing to do with its copies: told apart, none is a duplicate.
+        fates = fates_of((record.event_us, bytes([pos % 251, pos // 251])) for pos, record in log)
+        for (pos, record), fate in zip(log, fates, strict=True):
+            if record.event_us >= DAY_US:
+                version = self.version_at(Place(topic_id, part, pos))
+                score, verdict = decision(version, record.record_id)
+                yield Worth(
+                    *(topic_id, part, pos, record.event_us, record.community, record.comment_id),
+                    *(record.record_id[0] % 3, record.record_id, score, verdict, fate == "late", record.is_replay),
+                    *(version, POLICIES[version], "1"),
+                )
+
+    def _decided(self, topic_id: str, part: int, end: int) -> Iterator[Decided]:
+        log = [(pos, each) for pos, each in self.logs[topic_id, part].items() if not each.unread and pos < end]
+        fates = fates_of((record.event_us, record.record_id) for _, record in log)
+        for (pos, record), fate in zip(log, fates, strict=True):
+            if record.event_us >= DAY_US:
+                place = Place(topic_id, part, pos)
+                version = self.version_at(place)
+                score, verdict = decision(version, record.record_id)
+                yield Decided(
+                    *(topic_id, part, pos, record.event_us, record.community, score, verdict, FATES.index(fate)),
+                    *(self.stored_us[place], version, POLICIES[version], "1"),
+                )
+
+
+def decision(version: str, record_id: bytes) -> tuple[int, int]:
+    """Score and verdict of a record by a version: any pure function will do."""
+    score = int.from_bytes(hashlib.sha256(version.encode() + record_id).digest()[:4]) % 1_000_001
+    return score, REMOVE if score >= 700_000 else REVIEW if score >= 300_000 else ALLOW
+
+
+def topic_id_of(number: int) -> str:
+    """Some topic's id."""
+    return str(UUID(int=number << 96 | 0xA))
+
+
+def world_of(random: Random, most: int = 14, *, number: int = 0, whole: bool = True) -> World:
+    """A random world.
+
+    Args:
+        random: makes it.
+        most: records of a partition.
+        number: of the world; worlds of different numbers share neither topics nor comments.
+        whole: lake and ledger stand at the end of every log; else anywhere.
+    """
+    world = World()
+    for topic_id in (topic_id_of(2 * number), topic_id_of(2 * number + 1))[: random.randint(1, 2)]:
+        known: list[Record] = []
+        for part in range(random.randint(1, 3)):
+            count, first = random.randint(0, most), random.choice((0, 0, 7))
+            records = _records(random, count, known, f"c{number}-")
+            log = world.logs[topic_id, part] = {first + number: each for number, each in enumerate(records)}
+            end = first + count
+            world.cuts[topic_id, part] = (
+                (end, end) if whole else (random.randint(first, end), random.randint(first, end))
+            )
+            later = sorted(random.randint(first, end) for _ in range(random.randint(0, 2)))
+            world.served[topic_id, part] = [(at, random.choice("123")) for at in (0, *later)]
+            for pos, record in log.items():
+                hour_end_us = (record.event_us // HOUR_US + 1) * HOUR_US
+                world.stored_us[Place(topic_id, part, pos)] = (
+                    hour_end_us + random.choice(_AGES_US) + random.randint(-1, 1)
+                )
+    ids = sorted({each.comment_id for log in world.logs.values() for each in log.values()} | {"unknown"})
+    for _ in range(random.randint(0, 8)):
+        action = random.choice(("remove", "approve"))
+        world.actions.append((random.choice(ids), action, DAY_US + random.randint(0, 2)))
+    return world
+
+
+def _records(random: Random, count: int, known: list[Record], prefix: str) -> Iterator[Record]:
+    """Records whose times wander around borders of panes and around the watermark; ``known`` grows by them."""
+    pane = random.randint(-2, 2)
+    for _ in range(count):
+        pane += random.choice((0, 0, 0, 1, 2))
+        at_us = DAY_US + (pane - random.choice((0, 0, 0, 1, 2, 3, 4))) * PANE_US + random.choice((0, 1, PANE_US - 1))
+        if known and random.random() < 0.25:
+            record = random.choice(known)
+            if random.random() < 0.2:
+                record = _with(record, community=random.choice(COMMUNITIES))
+        elif known and random.random() < 0.1:
+            record = _with(random.choice(known), body=f"edited {len(known)}", event_us=at_us)
+        else:
+            record = Record(at_us, random.choice(COMMUNITIES), f"{prefix}{len(known)}", "a text")
+        known.append(record)
+        kind = random.random()
+        if kind < 0.06:
+            record = _with(record, unread=True, parses=False)
+        elif kind < 0.12:
+            record = _with(record, unread=True)
+        elif kind < 0.2:
+            record = _with(record, is_replay=True)
+        yield record
+
+
+def _with(record: Record, **changes: object) -> Record:
+    fields = {"event_us": record.event_us, "community": record.community, "comment_id": record.comment_id}
+    return Record(**{**fields, "body": record.body, **changes})  # type: ignore[arg-type]
+
+
+def natural_causes(world: World) -> dict[Place, str]:
+    """Which rows of a whole world differ though nothing went wrong, told by its log."""
+    found: dict[Place, str] = {}
+    firsts: dict[tuple[str, bytes], Place] = {}
+    fates = {place_of(row): row.fate for row in world.tables().ledger.values()}
+    by_topic: dict[str, list[Place]] = defaultdict(list)
+    for topic_id, part in sorted(world.logs):
+        by_topic[topic_id] += [Place(topic_id, part, pos) for pos in sorted(world.logs[topic_id, part])]
+    for place in (each for places in by_topic.values() for each in places):
+        record = world.logs[place[:2]][place.pos]
+        if not record.parses or record.event_us < DAY_US:
+            continue
+        is_first = firsts.setdefault((place.topic_id, record.record_id), place) == place
+        if record.unread:
+            cause = "recovered" if is_first else None
+        elif fates[place] == COUNTED:
+            cause = None if is_first else "duplicate"
+        else:
+            cause = ("recovered" if record.is_replay else "late") if is_first else None
+        if cause:
+            found[place] = cause
+    return found

@@ -1,0 +1,48 @@
+"""Little memory makes no other outcome, and what PostgreSQL is to keep is picked without holding it all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import duckdb
+import pytest
+
+from batch.reconcile.engines import DuckDbEngine
+from tests.support.reconcile_tables import Tables, reconcile
+from tests.support.reconcile_world import world_of
+
+
+def tables_of(worlds: int, most: int) -> Tables:
+    tables = Tables()
+    for number in range(worlds):
+        tables.beside(world_of(Random(number), most, number=number).tables())
+    return tables
+
+
+def test_an_engine_of_little_memory_gives_the_same_digest_or_says_that_it_cannot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("batch.reconcile.engines.os.cpu_count", lambda: 2)  # each thread needs some of it
+    tables = tables_of(60, 60)
+    assert len(tables.recomputed) > 3_000
+    expected = reconcile(tables)
+    found = reconcile(tables, DuckDbEngine(memory_bytes=40_000_000))
+    assert (found.outcome.digest, found.kept) == (expected.outcome.digest, expected.kept)
+    with pytest.raises(duckdb.OutOfMemoryException):
+        reconcile(tables, DuckDbEngine(memory_bytes=4_000_000))
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_the_first_differences_of_each_pane_and_cause_are_kept(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batch.reconcile.outcome.ROWS_KEPT", most)
+    seen = reconcile(tables_of(10, 60))
+    nth = Counter[tuple[object, ...]]()
+    expected = []
+    for row in sorted((tuple(row.values()) for row in seen.differences), key=lambda row: row[2]):
+        key = row[:2] + row[3:8]
+        nth[key] += 1
+        if nth[key] <= most:
+            expected.append(row)
+    assert len(expected) < len(seen.differences)
+    assert sorted(seen.kept, key=repr) == sorted(expected, key=repr)

@@ -1,0 +1,183 @@
+"""One row, one cause: whatever evidence there is on a row, the first cause of the order has it.
+
+Every combination of evidence that lake, ledger and cuts can hold of one offset is made, all of them in one run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from itertools import combinations, product
+
+import pytest
+
+from moderation.contracts import Cause
+from tests.support.reconcile_checks import assert_expected, differences_of
+from tests.support.reconcile_oracle import EVIDENCE, Evidence, evidence_of, expected_of
+from tests.support.reconcile_tables import (
+    COUNTED,
+    DUPLICATE,
+    LATE,
+    PANE_US,
+    Decided,
+    Place,
+    Seen,
+    Tables,
+    Worth,
+    place_of,
+    reconcile,
+)
+from tests.support.reconcile_world import DAY_US, topic_id_of
+
+ORDER = [
+    *("unarchived", "unprocessed", "lost", "phantom", "recovered"),
+    *("late", "duplicate", "policy", "rescored", "unexplained"),
+]
+_NO_LAKE = "one is of what the lake does not have, the other of what it has"
+_NO_ROW = "one is of what has no ledger row, the other of what has one"
+_SIDES = "one says the batch alone counts it, the other the ledger alone"
+IMPOSSIBLE = {
+    **{("unarchived", other): _NO_LAKE for other in ORDER if other not in ("unarchived", "phantom")},
+    ("unarchived", "phantom"): "one is at or above the lake's end, the other below",
+    **{(other, "phantom"): _NO_LAKE for other in ("unprocessed", "lost")},
+    **{("phantom", other): _NO_LAKE for other in ORDER[4:]},
+    ("unprocessed", "lost"): "one is at or above next, the other below",
+    **{(first, other): _NO_ROW for first in ("unprocessed", "lost") for other in ORDER[6:]},
+    ("recovered", "duplicate"): _SIDES,
+    ("late", "duplicate"): _SIDES,
+}
+END = 1_000_000
+ALTERATIONS: list[dict[str, object]] = [
+    {},
+    {"score": 8},
+    {"verdict": 2},
+    {"community": "b"},
+    {"event_us": DAY_US + PANE_US},
+]
+
+
+def every_row() -> Tables:
+    """One row for every combination; where lake and ledger end differs by partition."""
+    tables = Tables(
+        cuts={(topic_id_of(0), 0): (END, END), (topic_id_of(0), 1): (0, END), (topic_id_of(0), 2): (END, 0)}
+    )
+    flags = (False, True)
+    first = _worth(Place(topic_id_of(0), 0, 0))
+    tables.recomputed[place_of(first)] = first
+    tables.ledger[place_of(first)] = _decided(first)
+    pos = 0
+    # In the lake and not decided: below next or above, with a dead letter or without, late, a replay, a copy.
+    for part, letter, late, replay, copy in product((0, 2), flags, flags, flags, flags):
+        if letter and part == 2:
+            continue  # a dead letter is accounted for, so it lies below next
+        pos += 1
+        worth = replace(_worth(Place(topic_id_of(0), part, pos)), is_late=late, is_replay=replay)
+        if copy:
+            worth = replace(worth, record_id=first.record_id)
+        tables.recomputed[place_of(worth)] = worth
+        if letter:
+            tables.letters.add(place_of(worth))
+    # Decided and not in the lake: below its end or above.
+    for part, fate in product((0, 1), (COUNTED, LATE, DUPLICATE)):
+        pos += 1
+        made = replace(_decided(_worth(Place(topic_id_of(0), part, pos))), fate=fate)
+        tables.ledger[place_of(made)] = made
+    # In both. A place has one fate alone, so that a dead letter does not lie there.
+    stamps = product(("p", "q"), ("1", "2"), ("k", "l"))
+    for (policy, model, kernel), altered, fate, late, replay, copy in product(
+        stamps, ALTERATIONS, (COUNTED, LATE, DUPLICATE), flags, flags, flags
+    ):
+        pos += 1
+        worth = replace(_worth(Place(topic_id_of(0), 0, pos)), is_late=late, is_replay=replay)
+        if copy:
+            worth = replace(worth, record_id=first.record_id)
+        tables.recomputed[place_of(worth)] = worth
+        tables.ledger[place_of(worth)] = replace(
+            _decided(worth),
+            fate=fate,
+            policy_version=policy,
+            model_version=model,
+            kernel_version=kernel,
+            **altered,  # type: ignore[arg-type]
+        )
+    for row in tables.ledger.values():
+        tables.count(row)
+    return tables
+
+
+def _worth(place: Place) -> Worth:
+    record_id = hashlib.sha256(repr(place).encode()).digest()
+    # All have one hash: nothing may rest on the hash alone.
+    return Worth(*place, DAY_US, "a", f"c{place.pos}", 5, record_id, 7, 1, False, False, "1", "p", "k")
+
+
+def _decided(worth: Worth) -> Decided:
+    named = {name: getattr(worth, name) for name in ("event_us", "community", "score", "verdict")}
+    return Decided(
+        *place_of(worth),
+        **named,
+        fate=COUNTED,
+        stored_us=DAY_US,
+        model_version="1",
+        policy_version="p",
+        kernel_version="k",
+    )
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return every_row()
+
+
+@pytest.fixture(scope="module")
+def seen(tables: Tables) -> Seen:
+    return reconcile(tables)
+
+
+@pytest.fixture(scope="module")
+def held(tables: Tables) -> dict[Place, list[str]]:
+    """By place the causes whose own evidence holds, in order; nothing is asked of the others."""
+    return {place: [name for name in ORDER if EVIDENCE[name](e)] for place, e in evidence_of(tables)}
+
+
+def test_the_order_is_the_one_of_the_contract() -> None:
+    assert [cause.value for cause in Cause] == ORDER == list(EVIDENCE)
+
+
+def test_the_first_cause_whose_evidence_holds_has_the_row(seen: Seen, held: dict[Place, list[str]]) -> None:
+    found = differences_of(seen)
+    causes = {place: cause for (place, _), (cause, _) in found.items()}
+    assert len({(place, cause) for (place, _), (cause, _) in found.items()}) == len(causes)
+    for place, cause in causes.items():
+        assert held[place][:1] == [cause], (place, held[place])
+    assert set(causes.values()) == set(ORDER)
+
+
+def test_what_differs_in_no_measure_has_no_cause_and_what_differs_has_one(tables: Tables, seen: Seen) -> None:
+    assert_expected(seen, expected_of(tables))
+    named = {place for place, _ in differences_of(seen)}
+    for place, e in evidence_of(tables):
+        assert (place in named) == _differs(e), (place, e)
+
+
+def _differs(e: Evidence) -> bool:
+    if not (e.b and e.l):
+        return e.b or e.l
+    names = ("event_us", "community", "score", "verdict", "model_version", "policy_version")
+    return any(getattr(e.worth, name) != getattr(e.decided, name) for name in names)
+
+
+@pytest.mark.parametrize("pair", list(combinations(ORDER, 2)), ids="-".join)
+def test_of_two_causes_on_one_row_the_first_wins(
+    pair: tuple[str, str], seen: Seen, held: dict[Place, list[str]]
+) -> None:
+    first, second = pair
+    both = {place for place, names in held.items() if first in names and second in names}
+    if pair in IMPOSSIBLE:
+        assert not both, IMPOSSIBLE[pair]
+        return
+    causes = {place: cause for (place, _), (cause, _) in differences_of(seen).items()}
+    # Rows that no cause before these two claims.
+    decisive = [place for place in both if held[place][0] == first and place in causes]
+    assert decisive
+    assert {causes[place] for place in decisive} == {first}

@@ -1,0 +1,188 @@
+"""The oracle over a small log and ledger in memory: silent where all is well, and each fault seen as what it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.oracle.comparison import Comparison, Delivered
+from local.oracle.law import LATENESS_US, PANE_US, fates_of
+from local.oracle.ledger import (
+    Logged,
+)
+from tests.support.oracle_world import (
+    MINUTE_US,
+    RAW,
+    START_US,
+    World,
+    decision_of,
+    grouped,
+    message,
+    pane_messages,
+    raw_comment,
+)
+
+
+def test_where_all_is_well_it_finds_nothing() -> None:
+    found = World().compared()
+    assert (found.records, found.decisions, found.dead_letters) == (7, 6, 1)
+    assert found.is_exact, found.examples
+    assert len(World().panes) == 2  # one closed with two comments, one with one; the third is open
+
+
+def test_a_record_without_a_row_is_lost() -> None:
+    world = World()
+    world.raw[7] = raw_comment(9, 31)
+    world.log_range = (0, 8)
+    assert world.faults() == {"lost": 1}
+
+
+def test_what_lies_below_the_first_offset_is_not_asked_for() -> None:
+    world = World(raw={offset + 1: value for offset, value in enumerate(RAW)}, log_range=(0, 8))
+    world.raw[0] = b"from before"
+    rows = [replace(row, offset=row.offset + 1) for row in world.ledger.rows]
+    letters = [(0, 4, world.ledger.letters[0][2], 8)]
+    world.ledger = replace(world.ledger, rows=rows, letters=letters, panes=grouped(rows))
+    world.stand(1, 8)
+    found = world.compared()
+    assert (found.lost, found.phantom, found.altered) == (0, 0, 0)
+
+
+def test_a_decision_that_is_a_dead_letter_too_is_doubled() -> None:
+    world = World()
+    letter = Logged.of(RAW[0])
+    world.ledger.letters.append((0, 0, letter.value_sha256.hex(), letter.length))
+    assert world.faults() == {"doubled": 1}
+
+
+def test_a_row_inside_a_gap_is_doubled_and_a_wide_gap_costs_nothing() -> None:
+    world = World()
+    world.ledger.gaps.append((0, 6, 10**12))
+    assert world.faults() == {"doubled": 1}
+
+
+def test_offsets_in_a_gap_are_not_lost_and_rows_that_retention_has_overtaken_are_no_phantoms() -> None:
+    world = World()
+    world.raw = {8: RAW[0]}
+    world.log_range = (8, 9)
+    world.ledger.gaps.append((0, 7, 9))
+    world.delivered = [Delivered(0, 0, "0" * 64)]
+    world.stand(0, 9)
+    assert world.faults() == {}
+    assert world.compared().gap_offsets == 2
+
+
+@pytest.mark.parametrize("following", [6, 8])
+def test_a_position_that_is_not_the_logs_end_is_seen(following: int) -> None:
+    world = World()
+    world.stand(0, following)
+    assert world.faults() == {"phantom": 1}
+
+
+def test_a_row_without_a_record_is_a_phantom() -> None:
+    world = World()
+    del world.raw[6]
+    assert world.faults() == {"phantom": 1}
+
+
+@pytest.mark.parametrize("fields", [{"record_id": b""}, {"comment_id": "x"}, {"community": "x"}, {"event_time_us": 1}])
+def test_a_decision_whose_columns_are_not_its_records_is_altered(fields: dict[str, Any]) -> None:
+    world = World()
+    world.change(0, **fields)
+    assert world.faults()["altered"] == 1
+
+
+@pytest.mark.parametrize("letter", [("0" * 64, 8), (Logged.of(b"nonsense").value_sha256.hex(), 9)])
+def test_a_dead_letter_with_another_digest_or_length_is_altered(letter: tuple[str, int]) -> None:
+    world = World()
+    world.ledger.letters[0] = (0, 3, *letter)
+    assert world.faults() == {"altered": 1}
+
+
+@pytest.mark.parametrize("report", [Delivered(0, 0, "0" * 64), Delivered(0, 99, "0" * 64), Delivered(1, 0, "0" * 64)])
+def test_a_confirmed_delivery_that_the_topic_does_not_hold_is_undelivered(report: Delivered) -> None:
+    world = World()
+    world.delivered = [Delivered(0, 0, Logged.of(RAW[0]).value_sha256.hex()), report]
+    assert world.faults() == {"undelivered": 1}
+
+
+def test_a_wrong_fate_is_seen_though_pane_and_topic_agree_with_it() -> None:
+    world = World()
+    world.change(4, fate="late")
+    world.ledger = replace(world.ledger, panes=grouped(world.ledger.rows))
+    world.decisions = [message(row.comment_id.encode(), decision_of(row)) for row in world.ledger.rows]
+    world.alerts = [
+        message(row.comment_id.encode(), {"decision": decision_of(row), "reasons": row.reasons})
+        for row in world.ledger.rows
+        if row.verdict != "allow"
+    ]
+    world.panes = pane_messages(world.ledger)
+    assert world.faults() == {"fate_mismatches": 1}
+
+
+def test_a_newest_event_time_that_is_not_the_largest_is_seen() -> None:
+    world = World()
+    world.stand(0, 7, START_US + 29 * MINUTE_US)
+    assert world.faults() == {"fate_mismatches": 1}
+
+
+def test_a_partition_without_a_position_is_seen() -> None:
+    world = World()
+    world.ledger = replace(world.ledger, standing={})
+    assert world.faults()["fate_mismatches"] == 1
+
+
+@pytest.mark.parametrize("measure", range(6))
+def test_a_pane_with_any_other_measure_is_one_mismatch(measure: int) -> None:
+    world = World()
+    key = (0, "science", START_US, "1", "p")
+    sums = list(world.ledger.panes[key])
+    sums[measure] += 1
+    world.ledger = replace(world.ledger, panes={**world.ledger.panes, key: tuple(sums)})
+    assert world.faults()["pane_mismatches"] == 1
+
+
+def test_a_missing_and_a_made_up_pane_are_mismatches() -> None:
+    world = World()
+    panes = dict(world.ledger.panes)
+    panes[0, "cooking", START_US + 30 * MINUTE_US, "1", "p"] = panes.pop(
+        (0, "science", START_US + 30 * MINUTE_US, "1", "p")
+    )
+    world.ledger = replace(world.ledger, panes=panes)
+    assert world.faults() == {"pane_mismatches": 2}
+
+
+def test_a_decision_by_a_version_that_did_not_serve_is_misnamed() -> None:
+    world = World()
+    world.ledger = replace(world.ledger, served={0: [(0, "1"), (5, "2")]})
+    assert world.faults() == {"misnamed": 2}
+    world.ledger = replace(world.ledger, served={0: [(1, "1")]})
+    assert world.faults() == {"misnamed": 1}
+
+
+def test_five_examples_are_kept_and_all_faults_counted() -> None:
+    found = Comparison()
+    for offset in range(9):
+        found.fault("lost", f"partition 2 offset {offset}")
+    assert found.lost == 9
+    assert found.examples == {"lost": [f"partition 2 offset {offset}" for offset in range(5)]}
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=40))
+def test_fates_are_those_of_looking_back_over_the_whole_log_each_time(steps: list[tuple[int, int]]) -> None:
+    log = [(START_US + minute * MINUTE_US, bytes([minute, number])) for minute, number in steps]
+    expected: list[str] = []
+    for offset, (event_time_us, record_id) in enumerate(log):
+        before = log[:offset]
+        end_us = event_time_us - event_time_us % PANE_US + PANE_US
+        if any(end_us + LATENESS_US <= earlier_us for earlier_us, _ in before):
+            expected.append("late")
+        elif (record_id, "counted") in [(known, fate) for (_, known), fate in zip(before, expected, strict=True)]:
+            expected.append("duplicate")
+        else:
+            expected.append("counted")
+    assert list(fates_of(log)) == expected

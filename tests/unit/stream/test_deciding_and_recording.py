@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
+from moderation.contracts import Comment, Fate, Pane, to_json
+from moderation.errors import TooManyDeadLetters
+from moderation.panes import PANE_US, OpenPanes, PaneSums, is_closed, pane_start_us
+from moderation.policy import Policy
+from moderation.scoring import Kernel
+from stream.dead_letter_limit import DeadLetterLimit
+from stream.decider import Decider
+from stream.recorder import Recorder
+from stream.records import Decided, Published, Record, ServingModel
+from tests.support.event_time_law import Seen, fates_of, panes_of
+
+START_US = 1_700_000_100_000_000 // PANE_US * PANE_US
+PaneRow = tuple[str, int, str]
+
+
+class MemoryLedger:
+    """A ledger in memory that keeps what the real one keeps, and can fail or have stored without saying so."""
+
+    def __init__(self) -> None:
+        self.topic = "comments"
+        self.topic_id = uuid.UUID(int=1)
+        self.rows: dict[tuple[int, int], tuple[DecisionRow, Stamp]] = {}
+        self.letters: dict[tuple[int, int], str] = {}
+        self.panes: dict[tuple[int, str, int, str, str], PaneSums] = {}
+        self.next: dict[int, int] = {}
+        self.newest_us: dict[int, int] = {}
+        self.published: dict[int, int] = {}
+        self.panes_published_us: dict[int, int] = {}
+        self.outcome_unknown = False
+
+    def store(self, batch: Batch) -> bool:
+        for partition, (lo, hi) in batch.ranges.items():
+            assert self.next.get(partition, 0) == lo
+            self.next[partition] = hi
+        self.rows.update({(row.partition, row.offset): (row, batch.stamp) for row in batch.decisions})
+        self.letters.update({(p, o): letter.reason for p, o, letter in batch.dead_letters})
+        for key, sums in batch.panes.items():
+            held = self.panes.setdefault(
+                (key.partition, key.community, key.start_us, key.model_version, key.policy_version), PaneSums()
+            )
+            for name in ("comments", "reviews", "removals", "score_sum", "late"):
+                setattr(held, name, getattr(held, name) + getattr(sums, name))
+        self.newest_us.update(
+            {p: max(us, self.newest_us.get(p, us)) for p, us in batch.newest_event_us.items()},
+        )
+        self.published.update(batch.published)
+        self.panes_published_us.update(batch.panes_published_us)
+        return self.outcome_unknown
+
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
+        return [
+            (row, stamp)
+            for (p, offset), (row, stamp) in sorted(self.rows.items(), key=lambda item: item[0])
+            if p == partition and lo <= offset < hi
+        ]
+
+    def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
+        return [
+            Pane(
+                self.topic,
+                str(self.topic_id),
+                p,
+                community,
+                start_us,
+                start_us + PANE_US,
+                model_version,
+                policy_version,
+                sums.comments,
+                sums.reviews,
+                sums.removals,
+                sums.score_sum,
+            )
+            for (p, community, start_us, model_version, policy_version), sums in sorted(
+                self.panes.items(), key=lambda item: (item[0][2], item[0])
+            )
+            if p == partition and sums.comments and (after_us or 0) < start_us + PANE_US <= upto_us
+        ]
+
+    def positions(self, partitions: Sequence[int]) -> dict[int, Position]:
+        found = {}
+        for partition in partitions:
+            newest_us = self.newest_us.get(partition)
+            counted: dict[int, list[bytes]] = {}
+            for row, _ in self.rows.values():
+                start_us = pane_start_us(row.event_time_us)
+                if row.partition == partition and row.fate is Fate.COUNTED and not is_closed(start_us, newest_us):
+                    counted.setdefault(start_us, []).append(row.record_id)
+            found[partition] = Position(
+                self.next.get(partition, 0),
+                self.published.get(partition, 0),
+                self.panes_published_us.get(partition),
+                None,
+                OpenPanes(newest_us, counted),
+            )
+        return found
+
+
+class Worker:
+    """The two stages as one process has them; what is decided waits to be stored, in order."""
+
+    def __init__(self, ledger: MemoryLedger, limit: DeadLetterLimit, partitions: Sequence[int] = (0,)) -> None:
+        self.decider = Decider()
+        self.recorder = Recorder(ledger, limit)
+        positions = ledger.positions(partitions)
+        self.decider.assign(positions)
+        self.missing = self.recorder.assign(positions)
+        self.decided: deque[Decided] = deque()
+
+    def decide(self, records: Sequence[Record], model: ServingModel) -> None:
+        if (decided := self.decider.decide(records, model)) is not None:
+            self.decided.append(decided)
+
+    def store(self) -> Published:
+        return self.recorder.store(self.decided.popleft())
+
+
+def generous() -> DeadLetterLimit:
+    return DeadLetterLimit(10_000, 1.0, 10_000)
+
+
+def records_of(rows: list[tuple[int, int, int, bool]]) -> list[Record]:
+    """Records from (partition, minutes after the start, which of few bodies, broken)."""
+    offsets: dict[int, int] = {}
+    records = []
+    for partition, minutes, which, broken in rows:
+        offset = offsets.get(partition, 0)
+        offsets[partition] = offset + 1
+        body = ("Nice study, thanks.", "you idiot!!!", "FREE money at http://spam.example")[which]
+        comment = Comment(f"c{which}", ("science", "cooking")[which % 2], body, START_US + minutes * 60_000_000)
+        value = b"no comment" if broken else to_json(comment)
+        records.append(Record(partition, offset, START_US + 10**12, value))
+    return records
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 60), st.integers(0, 2), st.sampled_from([False] * 9 + [True])),
+    max_size=30,
+)
+
+
+@settings(max_examples=1_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS, data=st.data())
+def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_and_interrupted(
+    kernel: Kernel, rows: list[tuple[int, int, int, bool]], data: st.DataObject
+) -> None:
+    records = records_of(rows)
+    ledger = MemoryLedger()
+    model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
+    topic: dict[tuple[int, int], list[tuple[DecisionRow, Stamp]]] = {}
+    panes_topic: dict[tuple[int, str, int], list[Pane]] = {}
+    ends: dict[int, list[int]] = {0: [], 1: []}
+
+    def send(published: Published) -> None:
+        for row, stamp in published.decisions:
+            topic.setdefault((row.partition, row.offset), []).append((row, stamp))
+        for pane in published.panes:
+            key = (pane.partition, pane.community, pane.start_us)
+            if key not in panes_topic:
+                ends[pane.partition].append(pane.end_us)
+            panes_topic.setdefault(key, []).append(pane)
+
+    def closed_panes() -> set[tuple[int, str, int]]:
+        return {
+            key[:3]
+            for key, sums in ledger.panes.items()
+            if sums.comments and is_closed(key[2], ledger.newest_us.get(key[0]))
+        }
+
+    def start_anew() -> Worker:
+        made = Worker(ledger, generous(), [0, 1])
+        send(made.missing)
+        made.recorder.note_published(made.missing)
+        return made
+
+    worker = start_anew()
+    on_their_way: list[Published] = []
+    at = 0
+    while at < len(records):
+        upto = data.draw(st.integers(at, len(records)))
+        again = data.draw(st.integers(0, at))  # records that come a second time are passed over
+        ledger.outcome_unknown = data.draw(st.booleans())
+        worker.decide(records[again:upto], model)
+        at = max(at, upto)
+        # A worker decides ahead of what it stores, and stores ahead of what it publishes; dying loses both.
+        match data.draw(st.sampled_from(["decide ahead", "store", "publish", "die"])):
+            case "store":
+                on_their_way += [worker.store() for _ in range(min(len(worker.decided), 1))]
+            case "publish":
+                on_their_way += [worker.store() for _ in range(len(worker.decided))]
+                for published in on_their_way:
+                    send(published)
+                    worker.recorder.note_published(published)
+                on_their_way = []
+                assert topic.keys() == ledger.rows.keys()
+                assert panes_topic.keys() == closed_panes()
+            case "die":
+                on_their_way = []
+                worker = start_anew()
+                at = 0
+                if data.draw(st.booleans()):
+                    break
+    worker.decide(records, model)
+    for _ in range(len(worker.decided)):
+        worker.store()
+    worker = start_anew()
+    worker.decide(records, model)
+    for _ in range(len(worker.decided)):
+        worker.store()
+    start_anew()
+
+    for partition in (0, 1):
+        accepted = [record for record in records if record.partition == partition and record.value != b"no comment"]
+        stored = [ledger.rows[partition, record.offset][0] for record in accepted]
+        fates = fates_of((row.event_time_us, row.record_id) for row in stored)
+        assert [row.fate for row in stored] == fates
+        seen = [Seen(r.offset, r.community, r.event_time_us, r.record_id, r.verdict, r.score_ppm) for r in stored]
+        held = {
+            (key[1], key[2]): [s.comments, s.reviews, s.removals, s.score_sum, s.late]
+            for key, s in ledger.panes.items()
+            if key[0] == partition
+        }
+        assert held == panes_of(seen, fates)
+        assert ends[partition] == sorted(ends[partition])
+    assert panes_topic.keys() == closed_panes()
+    for key, panes in panes_topic.items():
+        assert len(set(panes)) == 1
+        assert panes[0].comments == ledger.panes[(*key, "1", model.policy.policy_version)].comments
+    assert topic.keys() == ledger.rows.keys()
+    assert all(values == [values[0]] * len(values) for values in topic.values())
+    assert len(ledger.rows) + len(ledger.letters) == len(records)
+
+
+def test_a_hole_in_the_offsets_stores_nothing(kernel: Kernel) -> None:
+    ledger = MemoryLedger()
+    worker = Worker(ledger, generous())
+    records = records_of([(0, 0, 0, False)] * 3)
+    with pytest.raises(RuntimeError, match=r"\[1, 2\) never came"):
+        worker.decide([records[0], records[2]], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    assert not worker.decided
+    assert ledger.rows == {}
+
+
+def test_too_many_unreadable_records_stop_the_worker_after_they_are_stored(kernel: Kernel) -> None:
+    ledger = MemoryLedger()
+    worker = Worker(ledger, DeadLetterLimit(1_000, 0.5, 20))
+    worker.decide(records_of([(0, 0, 0, True)] * 20), ServingModel(kernel, Policy(1, 2, ()), "1"))
+    with pytest.raises(TooManyDeadLetters, match="20 unreadable records in a row"):
+        worker.store()
+    assert len(ledger.letters) == 20
+    assert ledger.next == {0: 20}
+
+
+def test_wrong_clocks_are_dead_letters_that_stop_nothing(kernel: Kernel) -> None:
+    ledger = MemoryLedger()
+    worker = Worker(ledger, DeadLetterLimit(10, 0.5, 5))
+    ahead = to_json(Comment("c", "x", "hello", START_US + 10**9))
+    records = [Record(0, offset, START_US, ahead) for offset in range(50)]
+    worker.decide(records, ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.store()
+    assert set(ledger.letters.values()) == {"future_dated"}
+
+
+@pytest.mark.parametrize("header", ["", "nonsense", "1/2", f"{uuid.UUID(int=1)}/x/1"])
+def test_a_header_that_names_no_dead_letter_is_passed_over(kernel: Kernel, header: str) -> None:
+    ledger = MemoryLedger()
+    worker = Worker(ledger, generous())
+    value = records_of([(0, 0, 0, False)])[0].value
+    worker.decide([Record(0, 0, START_US, value, header)], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.store()
+    assert ledger.next == {0: 1}
