@@ -6,8 +6,14 @@ STAMP  := $(VENV)/.installed
 # uv from the PATH, or else one of our own in .tools.
 UV     := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
+# Without compiled modules each of the many processes of the tests compiles what it imports: a worker takes 20 s to start.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup lock check test test-long bench evidence screenshots demo down clean
+# Tests: JOBS processes side by side, each with servers of its own; STACK=folder reuses them and leaves them up.
+JOBS   ?= 3
+PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
+
+.PHONY: help setup lock check test test-unit test-long coverage bench evidence screenshots demo down clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,11 +49,21 @@ check: setup ## Lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup ## The tests on real servers and without, a quarter of an hour on two cores
-	$(BIN)/pytest -m "not long"
+test-unit: setup ## The tests without servers and network, a minute on two cores
+	$(PYTEST) -m "not long and not proof" tests/unit
 
-test-long: setup ## The tests that take minutes: clean installs, kills, chaos
-	$(BIN)/pytest -m long
+test: setup ## All tests but the long ones, on real servers and without; STACK=folder keeps the servers up
+	$(PYTEST) -m "not long and not proof"
+
+test-long: setup ## The tests that take minutes: kills, chaos, browsers; and many examples of every property
+	$(PYTEST) -m "(long or hypothesis) and not proof" --hypothesis-profile thorough
+
+coverage: setup ## Which lines the tests reach, in the programs they start too; writes htmlcov; TESTS=folder takes some
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m $(PYTEST:$(BIN)/%=%) -m "not long and not proof" $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
 
 bench: setup ## The kernel beside its own tokenizer and the usual pipelines
 	$(BIN)/moderation bench kernel

@@ -6,16 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings as hypothesis_settings
 
 from moderation.contracts import Comment
 from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
 from moderation.sources.history import LabelledComment
 from moderation.sources.rscience import read_rscience
 from moderation.text import Lexicon
+from tests.support import scheduling
+from tests.support.properties import register_profiles
 
-hypothesis_settings.register_profile("project", deadline=None, derandomize=True, print_blob=True)
-hypothesis_settings.load_profile("project")
+register_profiles()
+pytest_plugins = ["tests.support.servers", "tests.support.budget"]
 
 ROOT = Path(__file__).parent.parent
 SHARED_CSV = ROOT.parent / "shared" / "data" / "rscience_comments.csv"
@@ -23,6 +24,14 @@ SHARED_CSV = ROOT.parent / "shared" / "data" / "rscience_comments.csv"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--screenshots", action="store_true", help="write the pictures of docs/images anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    scheduling.order(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return scheduling.scheduler(config, log)
 
 
 def refuse_bad_row(row: object) -> None:

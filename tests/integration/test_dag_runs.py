@@ -12,6 +12,8 @@ from tests.support.reconciling import DAY, DayUnderTest
 from tests.support.reconciling import comments as day_comments
 from tests.support.workers import SpeedLayerUnderTest, comments
 
+pytestmark = pytest.mark.long
+
 
 def test_archive_topics(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
     lake.produce(plain(comments(20)))
@@ -21,7 +23,6 @@ def test_archive_topics(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
     assert run.returned["archive_comments"]["rows"] == len(lake.content()) == 20
 
 
-@pytest.mark.long
 def test_reconcile_windows(dag_runs: DagRuns, layer: SpeedLayerUnderTest, tmp_path: Path) -> None:
     day = DayUnderTest(layer, tmp_path)
     layer.start_worker()

@@ -16,24 +16,18 @@ from moderation.adapters.sql.manifest import files
 from moderation.errors import ConfigurationError, LakeDamaged
 from moderation.settings import Settings
 from tests.support.lakes import LakeUnderTest, plain
-from tests.support.object_store import BUCKET, ObjectStore, object_store
+from tests.support.object_store import BUCKET, ObjectStore
 from tests.support.reconciling import DAY, DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest
 from tests.support.workers import comments as sent_comments
 
 
-@pytest.fixture(scope="module")
-def running_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    with object_store(tmp_path_factory.mktemp("s3")) as store:
-        yield store
-
-
 @pytest.fixture
-def store(running_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    for name, value in running_store.environment.items():
+def store(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
-    yield running_store
+    yield s3_server
     s3fs.S3FileSystem.clear_instance_cache()
 
 

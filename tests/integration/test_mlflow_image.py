@@ -31,6 +31,8 @@ from tests.deploy.image_environments import image_environment
 from tests.support.model_folders import KEY, MAX_BYTES, POLICY, make_folder
 from tests.support.object_store import BUCKET, object_store
 
+pytestmark = pytest.mark.long
+
 ENTRYPOINT = ROOT / "mlflow" / "entrypoint.sh"
 SECRETS = {
     "MLFLOW_AUTH_ADMIN_PASSWORD": "admin-secret-1234",
@@ -133,7 +135,6 @@ def status(image: ServerImage, path: str, host: str) -> int:
         connection.close()
 
 
-@pytest.mark.long
 def test_the_server_migrates_serves_with_accounts_and_keeps_models_in_the_object_store(
     image: ServerImage, pipeline: ModerationPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

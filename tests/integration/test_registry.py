@@ -236,26 +236,27 @@ def test_every_edited_tag_is_refused_by_name(
     assert open_it(certified).policy == POLICY
 
 
-@pytest.mark.parametrize("name", VERIFIED)
-def test_a_file_edited_or_deleted_on_the_server_is_refused_by_name(
+def test_every_file_edited_or_deleted_on_the_server_is_refused_by_name(
     stack: StackInfo,
     registry: Registry,
     certified: ModelVersion,
     client: MlflowClient,
     lexicon: Lexicon,
     open_it: Callable[[ModelVersion], OpenModel],
-    name: str,
+    tmp_path: Path,
 ) -> None:
-    file = stored(stack, client, certified) / name
-    data = file.read_bytes()
-    file.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
-    for attempt in (lambda: open_it(certified), lambda: registry.certify(certified, lexicon, MAX_BYTES)):
-        with pytest.raises(ModelRefused, match=f"{certified}: {name} in the registry is not the one"):
-            attempt()
-    file.unlink()
-    with pytest.raises(ModelRefused, match=f"{certified}: the registry has no {name}"):
-        open_it(certified)
-    file.write_bytes(data)
+    for name in VERIFIED:
+        file = stored(stack, client, certified) / name
+        data = file.read_bytes()
+        file.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
+        for attempt in (lambda: open_it(certified), lambda: registry.certify(certified, lexicon, MAX_BYTES)):
+            with pytest.raises(ModelRefused, match=f"{certified}: {name} in the registry is not the one"):
+                attempt()
+        file.unlink()
+        with pytest.raises(ModelRefused, match=f"{certified}: the registry has no {name}"):
+            open_it(certified)
+        file.write_bytes(data)
+        assert list((tmp_path / "cache").iterdir()) == []
     assert open_it(certified).policy == POLICY
 
 

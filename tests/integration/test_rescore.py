@@ -29,9 +29,9 @@ from moderation.settings import Settings
 from tests.support.dag_runs import DagRuns
 from tests.support.reconciling import DAY, DayUnderTest, comments
 from tests.support.unchanged import world
-from tests.support.workers import Record, base_settings, speed_layer
+from tests.support.workers import RUN, Record, base_settings, speed_layer
 
-NAME = "rescore-tests"
+NAME = f"rescore-tests-{RUN}"
 HOUR_US = 3_600_000_000
 A_DAY = resolve_window({"day": DAY.isoformat()})
 
@@ -211,7 +211,7 @@ def test_only_a_certified_version_is_opened_and_every_refusal_is_by_name(day: Da
         rescore(day, versions.uncertified)
     with pytest.raises(ModelRefused, match=f"{NAME} version 999"):
         rescore(day, "999")
-    with pytest.raises(ModelRefused, match="alias nobody of rescore-tests: no version has it"):
+    with pytest.raises(ModelRefused, match=f"alias nobody of {NAME}: no version has it"):
         rescore(day, "nobody")
     with pytest.raises(ConfigurationError, match="on the hour"):
         rescore_comments(

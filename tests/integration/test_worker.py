@@ -21,7 +21,7 @@ from local.waiting import wait_until
 from local.worker import worker_program
 from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import load, register
-from tests.support.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
+from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 
 def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderTest, model: Path) -> None:
@@ -71,13 +71,14 @@ def test_moving_the_alias_swaps_the_model_without_a_restart(
     stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path
 ) -> None:
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
-    settings = base_settings(stack, topic_prefix).model_copy(update={"model_name": "swap-tests"})
+    name = f"swap-tests-{RUN}"
+    settings = base_settings(stack, topic_prefix).model_copy(update={"model_name": name})
     assert [register(model, settings, "for the swap") for _ in range(2)] == [("1", True), ("2", False)]
     with speed_layer(settings, tmp_path) as layer:
         worker = layer.start_worker()
         layer.produce(comments(400))
         layer.wait_accounted(400)
-        MlflowClient(stack.mlflow_url).set_registered_model_alias("swap-tests", "production", "2")
+        MlflowClient(stack.mlflow_url).set_registered_model_alias(name, "production", "2")
         log = tmp_path / "worker-0.log"
         wait_until(lambda: "model version 2 serves" in log.read_text(), seconds=30, description="the swap")
         layer.produce(comments(400, start=400))

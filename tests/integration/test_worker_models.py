@@ -26,9 +26,9 @@ from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, registry
 from moderation.text import Lexicon
 from tests.support.frauds import certify_again, restate, stored_folder
-from tests.support.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
+from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
-NAME = "model-life-tests"
+NAME = f"model-life-tests-{RUN}"
 FRAUDS = {
     "a bad HMAC": "tag moderation.certificate or moderation.signature was edited",
     "another kernel": "made for kernel version 0; this is version 1",

@@ -14,7 +14,6 @@ from local.preview import read_preview, render
 from local.stack import StackInfo
 from moderation.settings import required
 from tests.conftest import ROOT
-from tests.integration.conftest import model, stack  # noqa: F401 - fixtures
 from tests.long.test_airflow_in_a_browser import OPTIONS
 from tests.support.filled import filled_day
 from tests.support.reconciling import DAY
@@ -25,7 +24,7 @@ PICTURE = ROOT / "docs" / "images" / "reconciliation.png"
 
 
 @pytest.fixture(scope="module")
-def written(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def written(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a filled day, on topics without a prefix."""
     folder = tmp_path_factory.mktemp("preview")
     with filled_day(stack, "", folder) as filled:

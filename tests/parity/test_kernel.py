@@ -12,7 +12,6 @@ import threading
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
@@ -25,6 +24,7 @@ from moderation.text.blocks import word_entries, word_values
 from moderation.text.law import WORD_BUCKETS
 from tests.parity.golden import GOLDEN_FILE, golden_rows
 from tests.support.naughty import NAUGHTY_TEXTS
+from tests.support.properties import examples
 
 texts_strategy = st.lists(
     st.one_of(st.text(max_size=60), st.sampled_from(GOLDEN_TEXTS), st.sampled_from(NAUGHTY_TEXTS[:80])), max_size=30
@@ -43,7 +43,7 @@ def test_one_equals_many_in_any_order_and_any_split(kernel: Kernel, texts: list[
     assert parts.tolist() == many.tolist()
 
 
-@hypothesis_settings(max_examples=20)
+@examples(quick=6, thorough=60)
 @given(texts_strategy)
 def test_scores_do_not_depend_on_what_was_scored_before(pipeline: ModerationPipeline, texts: list[str]) -> None:
     fresh = Kernel(pipeline.kernel().weights, Lexicon(max_chunks=1_000))
@@ -84,7 +84,7 @@ def test_kernels_of_two_models_share_a_lexicon_across_threads(
     assert failures == []
 
 
-def test_processes_with_different_hash_seeds_agree_to_the_last_bit(
+def test_a_process_with_another_hash_seed_agrees_to_the_last_bit(
     kernel: Kernel, small_corpus: tuple[list[str], list[int]]
 ) -> None:
     program = (
@@ -95,16 +95,15 @@ def test_processes_with_different_hash_seeds_agree_to_the_last_bit(
     )
     asked = [*GOLDEN_TEXTS, *small_corpus[0][:20]]
     expected = [value.hex() for value in kernel.logits(asked).tolist()]
-    for seed in ("1", "4242"):
-        answer = subprocess.run(
-            [sys.executable, "-c", program],
-            input=json.dumps([*small_corpus, asked]),
-            env={**os.environ, "PYTHONHASHSEED": seed},  # noqa: TID251 - a child process needs the parent's
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert json.loads(answer.stdout) == expected
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        input=json.dumps([*small_corpus, asked]),
+        env={**os.environ, "PYTHONHASHSEED": "4242"},  # noqa: TID251 - a child process needs the parent's
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(answer.stdout) == expected
 
 
 def test_the_kernel_is_the_pipeline_computed_as_textbooks_do(
@@ -148,7 +147,8 @@ def test_golden_file() -> None:
     assert golden["rows"] == golden_rows()
 
 
-def test_tokens_are_spacys_on_all_real_rows(rscience: list[LabelledComment]) -> None:
+@pytest.mark.parametrize("rows", [500, pytest.param(5_000, marks=pytest.mark.long)])
+def test_tokens_are_spacys_on_real_rows(rscience: list[LabelledComment], rows: int) -> None:
     import spacy
 
     from moderation.text.cleaning import clean
@@ -156,11 +156,11 @@ def test_tokens_are_spacys_on_all_real_rows(rscience: list[LabelledComment]) -> 
     reference = spacy.blank("en").tokenizer
     lexicon = Lexicon()
     differing = []
-    for row in rscience:
+    assert len(rscience) == 5_000
+    for row in rscience[:rows]:
         spacys = [token.text for token in reference(clean(row.comment.body)) if not token.is_space]
         if lexicon.tokens_of(row.comment.body) != spacys:
             differing.append(row.comment.comment_id)
-    assert len(rscience) == 5_000
     assert differing == []
 
 

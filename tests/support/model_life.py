@@ -8,11 +8,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
+from moderation.adapters.certificate import Certificate, tags_of
 from moderation.adapters.registry import ModelVersion, Registry
 from moderation.bootstrap import new_lexicon, registry
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline, new_pipeline
-from moderation.settings import Settings
+from moderation.settings import Settings, required
 from tests.support.model_folders import make_folder
 
 LENIENT, STRICT = Policy(400_000, 900_000, ("recall>=0.8",)), Policy(300_000, 600_000, ("recall>=0.9",))
@@ -34,6 +35,7 @@ class Templates:
         self.lexicon = new_lexicon(settings)
         self._pipelines = {"": pipeline}
         self._uploaded: dict[tuple[Policy, str], ModelVersion] = {}
+        self._certificates: dict[tuple[Policy, str], Certificate] = {}
 
     def of(self, policy: Policy, learnt: str = "") -> ModelVersion:
         """The template with a policy.
@@ -45,6 +47,13 @@ class Templates:
         if (policy, learnt) not in self._uploaded:
             self._uploaded[policy, learnt] = self.upload(self._known, policy, learnt)
         return self._uploaded[policy, learnt]
+
+    def certificate(self, policy: Policy, learnt: str) -> Certificate:
+        """The certificate of a template; its files are checked the first time."""
+        if (policy, learnt) not in self._certificates:
+            version = self.of(policy, learnt)
+            self._certificates[policy, learnt] = self._known.certify(version, self.lexicon, self._most)
+        return self._certificates[policy, learnt]
 
     def upload(self, to: Registry, policy: Policy, learnt: str = "") -> ModelVersion:
         """Register such a model with files of its own."""
@@ -99,9 +108,18 @@ class ModelLife:
             logged_model = source.split("/")[-2]  # MLflow does not tell it of a version, but wants it for a new one
             made = self.client.create_model_version(self.name, source, template.run_id, tags, model_id=logged_model)
             version = replace(template, name=self.name, version=str(made.version))
-        if certified:
+        if certified and own_files:
             self.registry.certify(version, self.lexicon, self.settings.model_max_bytes)
+        elif certified:
+            self._sign(version, self._templates.certificate(policy, learnt))
         return version
+
+    def _sign(self, version: ModelVersion, known: Certificate) -> None:
+        """Certify a version whose files were checked when the template was certified, without another download."""
+        certificate = replace(known, model_name=self.name, version=version.version)
+        key = required(self.settings.certificate_key, "certificate_key").encode()
+        for name, value in tags_of(certificate, key).items():
+            self.client.set_model_version_tag(self.name, version.version, name, value)
 
     def point(self, alias: str, version: ModelVersion) -> None:
         """Move an alias as a person does in the MLflow UI."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
-import sys
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
@@ -23,8 +22,11 @@ from local.worker import settings_environment, stack_settings
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
 from moderation.contracts import Comment, to_json
 from moderation.settings import Settings, required
+from tests.support.fork_server import Forked, run_module
 
-MODEL_NAME = "worker-tests"
+RUN = uuid.uuid4().hex[:8]
+"""Of this process; part of names on a stack that an earlier run may have used."""
+MODEL_NAME = f"worker-tests-{RUN}"
 Record = tuple[str, bytes]
 
 
@@ -54,9 +56,9 @@ class SpeedLayerUnderTest:
         self.database_url = required(settings.database_url, "database_url")
         self.topic_id = str(topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic]))
         self.delivered: list[Delivered] = []
-        self.workers: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Forked] = []
 
-    def start_worker(self, module: Sequence[str] = ("stream",), *, web: bool = False) -> subprocess.Popen[bytes]:
+    def start_worker(self, module: Sequence[str] = ("stream",), *, web: bool = False) -> Forked:
         """Start one worker process; its log is ``worker-N.log`` in the test's folder.
 
         Args:
@@ -65,19 +67,10 @@ class SpeedLayerUnderTest:
         """
         log = self.folder / f"worker-{len(self.workers)}.log"
         options = ["--loop", "uvloop", "worker", *([] if web else ["--without-web"])]
-        with log.open("wb") as output:
-            worker = self._popen([sys.executable, "-P", "-m", *module, *options], output)
+        env = {**os.environ, **settings_environment(self.settings)}  # noqa: TID251 - a child needs the parent's
+        worker = run_module(module[0], [*module[1:], *options], env=env, cwd=self.folder, log=log)
         self.workers.append(worker)
         return worker
-
-    def _popen(self, command: Sequence[str], output: BinaryIO) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env={**os.environ, **settings_environment(self.settings)},  # noqa: TID251 - a child needs the parent's
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
 
     def produce(self, values: Iterable[tuple[str, bytes]]) -> int:
         """Send (key, value) pairs and wait for every delivery report; returns how many."""

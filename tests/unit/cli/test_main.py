@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -197,19 +196,8 @@ def test_a_comparison_is_one_object_and_keeps_table_picture_and_object(export: P
     assert [float(line["auc_fold_2"]) for line in table] == [model["auc_folds"][1] for model in kept["models"]]
     picture = (tmp_path / "kept" / "comparison.png").read_bytes()
     assert picture == (tmp_path / "a" / "plot.png").read_bytes()
-    again = json.loads(run(*arguments).stdout)
-    times = ("seconds", "fit_seconds", "comments_per_s")
-    assert without(again, times) == without(kept, times)
     shown = run("compare", "--csv", export, "--folds", "2").stdout
     assert all(model["title"] in shown for model in kept["models"])
-
-
-def without(value: Any, names: tuple[str, ...]) -> Any:
-    if isinstance(value, list):
-        return [without(each, names) for each in value]
-    if isinstance(value, dict):
-        return {name: without(each, names) for name, each in value.items() if name not in names}
-    return value
 
 
 def test_a_report_is_one_page_without_texts_unless_asked(export: Path, tmp_path: Path) -> None:
@@ -230,7 +218,7 @@ def test_a_report_is_one_page_without_texts_unless_asked(export: Path, tmp_path:
 
 def test_generated_history_trains_a_model(tmp_path: Path) -> None:
     shares = ("--late", "0.02", "--duplicate", "0.02", "--edited", "0.02", "--broken", "0.02", "--future", "0.02")
-    size = ("--days", "2", "--comments-per-day", "1000")
+    size = ("--days", "2", "--comments-per-day", "600")
     written = json.loads(run("generate", "--out", tmp_path / "history", *size, *shares, "--json").stdout)
     assert written["injected"].keys() == {"late", "duplicate", "edited", "broken", "future_dated"}
     report = json.loads(run("train", "--history", tmp_path / "history", "--out", tmp_path / "model", "--json").stdout)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from local.airflow_health import answers, is_alive_since
-from local.ports import any_free_port
+from local.airflow_health import is_alive_since
 
 _BEAT_US = 1_795_435_200 * 1_000_000
 _BEAT = "2026-11-23T12:00:00+00:00"
@@ -25,7 +24,3 @@ def test_one_that_is_unhealthy_never_beat_or_is_not_known_is_not_alive() -> None
     assert not is_alive_since(_HEALTH, "dag-processor", 0)
     assert not is_alive_since(_HEALTH, "triggerer", 0)
     assert not is_alive_since({}, "scheduler", 0)
-
-
-def test_a_server_that_is_not_there_does_not_answer() -> None:
-    assert not answers(any_free_port())

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import socket
-
-from local.ports import HOST, any_free_port, choose_ports, is_free
+from local.ports import choose_ports
 
 
 def test_free_preferred_ports_are_taken_as_wished() -> None:
@@ -22,13 +20,3 @@ def test_no_two_names_share_a_port_and_no_proposal_takes_what_another_name_prefe
     proposals = iter([20, 99, 99, 98])
     chosen = choose_ports({"a": 10, "b": 10, "c": 20}, free=lambda port: port != 10, any_free=lambda: next(proposals))
     assert chosen == {"a": 99, "b": 98, "c": 20}
-
-
-def test_a_port_that_is_listened_on_is_not_free_until_the_listener_ends() -> None:
-    port = any_free_port()
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.bind((HOST, port))
-        listener.listen(1)
-        assert not is_free(port)
-        assert choose_ports({"a": port})["a"] != port
-    assert is_free(port)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from local.layout import StackLayout
 from local.packages import check_packages
 from local.prerequisites import check_disk, check_memory, check_open_files
-from local.processes import listens
 from local.programs import Program, in_start_order, levels
 from local.waiting import wait_until
 from moderation.errors import ConfigurationError, StackError
@@ -87,10 +85,3 @@ def test_a_lack_is_named_with_its_remedy(tmp_path: Path) -> None:
         check_memory(2**62)
     with pytest.raises(ConfigurationError, match=r"limit of open files: .* ulimit"):
         check_open_files(2**62)
-
-
-def test_a_stranger_on_a_port_is_not_taken_for_the_stack(tmp_path: Path) -> None:
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.1", 0))
-        stranger.listen(1)
-        assert not listens(tmp_path, stranger.getsockname()[1])

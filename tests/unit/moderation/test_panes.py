@@ -3,12 +3,13 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.contracts import Fate
 from moderation.panes import LATENESS_US, PANE_US, OpenPanes, is_closed, pane_start_us
 from tests.support.event_time_law import fates_of
+from tests.support.properties import examples
 
 # Times within two hours on a grid of 50 s, so that pane borders, equal times and closed panes are all common.
 TIMES = st.integers(0, 144).map(lambda step: step * 50_000_000)
@@ -17,7 +18,7 @@ LOGS = st.lists(st.tuples(TIMES, st.sampled_from([b"a", b"b", b"c"])), max_size=
 )
 
 
-@settings(max_examples=3_000)
+@examples(quick=150, thorough=6_000)
 @given(log=LOGS, data=st.data())
 def test_fates_are_the_same_however_the_log_is_cut_and_however_often_it_is_taken_up_again(
     log: list[tuple[int, bytes]], data: st.DataObject

@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
-from moderation.contracts import Comment, Fate, Pane, to_json
+from moderation.adapters.sql.batch import DecisionRow, Stamp
+from moderation.contracts import Comment, Pane, to_json
 from moderation.errors import TooManyDeadLetters
-from moderation.panes import PANE_US, OpenPanes, PaneSums, is_closed, pane_start_us
+from moderation.panes import PANE_US, is_closed
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from stream.dead_letter_limit import DeadLetterLimit
@@ -19,91 +19,11 @@ from stream.decider import Decider
 from stream.recorder import Recorder
 from stream.records import Decided, Published, Record, ServingModel
 from tests.support.event_time_law import Seen, fates_of, panes_of
+from tests.support.fakes import MemoryLedger
+from tests.support.properties import examples
 
 START_US = 1_700_000_100_000_000 // PANE_US * PANE_US
 PaneRow = tuple[str, int, str]
-
-
-class MemoryLedger:
-    """A ledger in memory that keeps what the real one keeps, and can fail or have stored without saying so."""
-
-    def __init__(self) -> None:
-        self.topic = "comments"
-        self.topic_id = uuid.UUID(int=1)
-        self.rows: dict[tuple[int, int], tuple[DecisionRow, Stamp]] = {}
-        self.letters: dict[tuple[int, int], str] = {}
-        self.panes: dict[tuple[int, str, int, str, str], PaneSums] = {}
-        self.next: dict[int, int] = {}
-        self.newest_us: dict[int, int] = {}
-        self.published: dict[int, int] = {}
-        self.panes_published_us: dict[int, int] = {}
-        self.outcome_unknown = False
-
-    def store(self, batch: Batch) -> bool:
-        for partition, (lo, hi) in batch.ranges.items():
-            assert self.next.get(partition, 0) == lo
-            self.next[partition] = hi
-        self.rows.update({(row.partition, row.offset): (row, batch.stamp) for row in batch.decisions})
-        self.letters.update({(p, o): letter.reason for p, o, letter in batch.dead_letters})
-        for key, sums in batch.panes.items():
-            held = self.panes.setdefault(
-                (key.partition, key.community, key.start_us, key.model_version, key.policy_version), PaneSums()
-            )
-            for name in ("comments", "reviews", "removals", "score_sum", "late"):
-                setattr(held, name, getattr(held, name) + getattr(sums, name))
-        self.newest_us.update(
-            {p: max(us, self.newest_us.get(p, us)) for p, us in batch.newest_event_us.items()},
-        )
-        self.published.update(batch.published)
-        self.panes_published_us.update(batch.panes_published_us)
-        return self.outcome_unknown
-
-    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
-        return [
-            (row, stamp)
-            for (p, offset), (row, stamp) in sorted(self.rows.items(), key=lambda item: item[0])
-            if p == partition and lo <= offset < hi
-        ]
-
-    def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
-        return [
-            Pane(
-                self.topic,
-                str(self.topic_id),
-                p,
-                community,
-                start_us,
-                start_us + PANE_US,
-                model_version,
-                policy_version,
-                sums.comments,
-                sums.reviews,
-                sums.removals,
-                sums.score_sum,
-            )
-            for (p, community, start_us, model_version, policy_version), sums in sorted(
-                self.panes.items(), key=lambda item: (item[0][2], item[0])
-            )
-            if p == partition and sums.comments and (after_us or 0) < start_us + PANE_US <= upto_us
-        ]
-
-    def positions(self, partitions: Sequence[int]) -> dict[int, Position]:
-        found = {}
-        for partition in partitions:
-            newest_us = self.newest_us.get(partition)
-            counted: dict[int, list[bytes]] = {}
-            for row, _ in self.rows.values():
-                start_us = pane_start_us(row.event_time_us)
-                if row.partition == partition and row.fate is Fate.COUNTED and not is_closed(start_us, newest_us):
-                    counted.setdefault(start_us, []).append(row.record_id)
-            found[partition] = Position(
-                self.next.get(partition, 0),
-                self.published.get(partition, 0),
-                self.panes_published_us.get(partition),
-                None,
-                OpenPanes(newest_us, counted),
-            )
-        return found
 
 
 class Worker:
@@ -112,7 +32,7 @@ class Worker:
     def __init__(self, ledger: MemoryLedger, limit: DeadLetterLimit, partitions: Sequence[int] = (0,)) -> None:
         self.decider = Decider()
         self.recorder = Recorder(ledger, limit)
-        positions = ledger.positions(partitions)
+        positions = ledger.positions(dict.fromkeys(partitions, 0))
         self.decider.assign(positions)
         self.missing = self.recorder.assign(positions)
         self.decided: deque[Decided] = deque()
@@ -149,7 +69,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=1_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(quick=60, thorough=2_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, data=st.data())
 def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_and_interrupted(
     kernel: Kernel, rows: list[tuple[int, int, int, bool]], data: st.DataObject

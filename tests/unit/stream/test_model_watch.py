@@ -6,42 +6,20 @@ from collections.abc import Iterator
 import pytest
 
 from local.waiting import wait_until
-from moderation.errors import ModelRefused, RegistryUnavailable
+from moderation.errors import ModelRefused
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from stream.model_watch import ModelWatch
-from stream.records import ServingModel
-
-
-class FakeRegistry:
-    """Aliases and versions in memory; versions named in ``refused`` must not serve."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self.alias: str | None = None
-        self.away = False
-        self.refused: set[str] = set()
-        self.asked = threading.Semaphore(0)
-        self._kernel = kernel
-
-    def resolve(self) -> str | None:
-        self.asked.release()
-        if self.away:
-            raise RegistryUnavailable("registry", "it is away")
-        return self.alias
-
-    def open_version(self, version: str) -> ServingModel:
-        if version in self.refused:
-            raise ModelRefused(f"version {version}", "its certificate is not ours")
-        return ServingModel(self._kernel, Policy(1, 2, ()), version)
+from tests.support.fakes import MemoryRegistry
 
 
 @pytest.fixture
-def registry(kernel: Kernel) -> FakeRegistry:
-    return FakeRegistry(kernel)
+def registry(kernel: Kernel) -> MemoryRegistry:
+    return MemoryRegistry(kernel, Policy(1, 2, ()))
 
 
 @pytest.fixture
-def watch(registry: FakeRegistry) -> Iterator[ModelWatch]:
+def watch(registry: MemoryRegistry) -> Iterator[ModelWatch]:
     watch = ModelWatch(registry.resolve, registry.open_version, poll_seconds=0.01)
     yield watch
     watch.stop()
@@ -52,7 +30,7 @@ def serves(watch: ModelWatch, version: str) -> bool:
 
 
 def test_it_waits_for_a_first_model_through_an_absent_alias_and_an_absent_registry(
-    registry: FakeRegistry, watch: ModelWatch
+    registry: MemoryRegistry, watch: ModelWatch
 ) -> None:
     registry.away = True
     started = threading.Thread(target=watch.start)
@@ -67,7 +45,7 @@ def test_it_waits_for_a_first_model_through_an_absent_alias_and_an_absent_regist
     assert serves(watch, "7")
 
 
-def test_a_moved_alias_swaps_the_model(registry: FakeRegistry, watch: ModelWatch) -> None:
+def test_a_moved_alias_swaps_the_model(registry: MemoryRegistry, watch: ModelWatch) -> None:
     registry.alias = "1"
     watch.start()
     before = watch.model
@@ -77,7 +55,7 @@ def test_a_moved_alias_swaps_the_model(registry: FakeRegistry, watch: ModelWatch
 
 
 def test_a_refused_version_leaves_the_old_one_serving_and_a_later_one_is_taken(
-    registry: FakeRegistry, watch: ModelWatch, caplog: pytest.LogCaptureFixture
+    registry: MemoryRegistry, watch: ModelWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry.alias = "1"
     watch.start()
@@ -89,7 +67,7 @@ def test_a_refused_version_leaves_the_old_one_serving_and_a_later_one_is_taken(
     wait_until(lambda: serves(watch, "3"), seconds=10, description="version 3 serves")
 
 
-def test_a_refused_version_is_looked_at_again_when_a_person_may_have_mended_it(registry: FakeRegistry) -> None:
+def test_a_refused_version_is_looked_at_again_when_a_person_may_have_mended_it(registry: MemoryRegistry) -> None:
     registry.alias = "1"
     watch = ModelWatch(registry.resolve, registry.open_version, poll_seconds=0.01, again_seconds=0.05)
     watch.start()
@@ -103,7 +81,7 @@ def test_a_refused_version_is_looked_at_again_when_a_person_may_have_mended_it(r
     watch.stop()
 
 
-def test_a_registry_that_goes_away_changes_nothing(registry: FakeRegistry, watch: ModelWatch) -> None:
+def test_a_registry_that_goes_away_changes_nothing(registry: MemoryRegistry, watch: ModelWatch) -> None:
     registry.alias = "1"
     watch.start()
     registry.away = True
@@ -113,7 +91,7 @@ def test_a_registry_that_goes_away_changes_nothing(registry: FakeRegistry, watch
 
 
 def test_a_refused_version_with_nothing_to_go_on_with_stops_the_start(
-    registry: FakeRegistry, watch: ModelWatch
+    registry: MemoryRegistry, watch: ModelWatch
 ) -> None:
     registry.alias = "1"
     registry.refused.add("1")

@@ -8,9 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
-from moderation.contracts import Comment, Pane, to_json
-from moderation.panes import OpenPanes
+from moderation.adapters.sql.batch import Batch, Position
+from moderation.contracts import Comment, to_json
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from stream.dead_letter_limit import DeadLetterLimit
@@ -21,6 +20,7 @@ from stream.pipeline import Pipeline
 from stream.publisher import Publisher
 from stream.recorder import Recorder
 from stream.records import Published, ServingModel
+from tests.support.fakes import MemoryLedger, MemoryTopics
 
 SECONDS = 20.0
 
@@ -42,46 +42,42 @@ class FakeChunk:
     generation_id: int = 1
 
 
-@dataclass
-class SlowLedger:
+class SlowLedger(MemoryLedger):
     """A ledger whose transactions take until they are let through."""
 
-    stored: list[tuple[int, int]] = field(default_factory=list)
-    through: threading.Event = field(default_factory=threading.Event)
-    asked: threading.Event = field(default_factory=threading.Event)
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored: list[tuple[int, int]] = []
+        self.through = threading.Event()
+        self.asked = threading.Event()
 
     def store(self, batch: Batch) -> bool:
         self.asked.set()
         assert self.through.wait(SECONDS)
+        unknown = super().store(batch)
         self.stored.append(batch.ranges[0])
-        return False
-
-    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
-        return []
-
-    def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
-        return []
+        return unknown
 
 
 @dataclass
-class Topics:
-    """Where a publisher would send."""
+class OrderedTopics(MemoryTopics):
+    """Published topics that refuse what is not in the ledger yet."""
 
-    ledger: SlowLedger
+    ledger: SlowLedger = field(default_factory=SlowLedger)
     ranges: list[tuple[int, int]] = field(default_factory=list)
 
     def publish(self, published: Published) -> int:
         for lo, hi in published.ranges.values():
             assert (lo, hi) in self.ledger.stored, "published before it was stored"
             self.ranges.append((lo, hi))
-        return len(published.decisions)
+        return super().publish(published)
 
 
 @dataclass
 class Rig:
     pipeline: Pipeline
     ledger: SlowLedger
-    topics: Topics
+    topics: OrderedTopics
     acknowledged: list[int] = field(default_factory=list)
 
     def acknowledge(self, upto: int) -> Acknowledge:
@@ -101,18 +97,18 @@ class Rig:
 
 async def rig_of(kernel: Kernel, most_records: int) -> Rig:
     ledger = SlowLedger()
-    topics = Topics(ledger)
+    topics = OrderedTopics(ledger=ledger)
     recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200))
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
     publisher = cast(Publisher, topics)
     pipeline = Pipeline(Decider(), recorder, publisher, lambda: model, most_records, FaultPoints(None))
     rig = Rig(pipeline, ledger, topics)
-    await pipeline.assign(1, lambda: positions(0))
+    await pipeline.assign(1, lambda: positions(ledger))
     return rig
 
 
-async def positions(following: int) -> Mapping[int, Position]:
-    return {0: Position(following, following, None, None, OpenPanes())}
+async def positions(ledger: SlowLedger) -> Mapping[int, Position]:
+    return ledger.positions({0: 0})
 
 
 async def reached(event: threading.Event) -> None:
@@ -163,7 +159,7 @@ def test_an_assignment_finishes_what_is_under_way_and_forgets_what_was_fetched_f
 
         async def read() -> Mapping[int, Position]:
             asked_for_positions.set()
-            return await positions(rig.ledger.stored[-1][1])
+            return await positions(rig.ledger)
 
         assigning = asyncio.create_task(rig.pipeline.assign(2, read))
         with pytest.raises(TimeoutError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.reconcile.engines import opened_duckdb
@@ -38,6 +38,7 @@ from moderation.adapters.lake.store import LakeStore
 from moderation.contracts import Verdict
 from moderation.errors import ConfigurationError
 from tests.support import rescore_oracle as oracle
+from tests.support.properties import examples
 from tests.support.reconcile_tables import HOUR_US, Tables, place_of, write
 from tests.support.reconcile_world import DAY_US, decision, world_of
 
@@ -86,7 +87,7 @@ def plain(counts: VerdictCounts) -> tuple[Any, ...]:
     return transitions, counts.score_shift_sum, counts.not_in_ledger, counts.not_in_lake
 
 
-@settings(max_examples=12)
+@examples(quick=4, thorough=40)
 @given(CHANCE, st.booleans())
 def test_every_comment_counts_once_where_the_naive_reading_counts_it(random: Random, whole: bool) -> None:
     tables = asked_in(random, whole=whole)
@@ -106,7 +107,7 @@ def test_every_comment_counts_once_where_the_naive_reading_counts_it(random: Ran
     assert sum(seen.diff.served_by.values()) == total.compared
 
 
-@settings(max_examples=12)
+@examples(quick=4, thorough=40)
 @given(CHANCE)
 def test_rows_are_in_order_of_places_and_the_most_different_come_first(random: Random) -> None:
     tables = asked_in(random, whole=False)
@@ -121,7 +122,7 @@ def test_rows_are_in_order_of_places_and_the_most_different_come_first(random: R
         assert each.fields() == {**row, "score_shift_ppm": row["score_ppm"] - row["served_score_ppm"]}
 
 
-@settings(max_examples=12)
+@examples(quick=4, thorough=40)
 @given(CHANCE)
 def test_hours_are_counted_as_the_batch_counts_them(random: Random) -> None:
     tables = asked_in(random, whole=True)

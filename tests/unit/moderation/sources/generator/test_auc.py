@@ -12,6 +12,8 @@ from moderation.sources.generator import TrafficConfig, labelled_history
 from moderation.sources.history import LabelledComment
 from moderation.text import Lexicon
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def lexicon() -> Lexicon:

@@ -1,35 +1,41 @@
-"""One real stack for all integration tests, and a corner of it for each test."""
+"""Fixtures of the real stack: one stack per test process, and topics, schemas and models of a test's own on it.
+
+Each process of pytest-xdist has a stack of its own, so that tests of different processes share no server, table,
+alias or topic. With ``--stack FOLDER`` the stacks live in that folder, are reused and stay up after the run.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import shutil
 import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
-from confluent_kafka.admin import AdminClient
-from psycopg import sql
 
-from local.layout import StackLayout
 from local.ports import DEFAULT_PORTS, HOST
-from local.stack import StackInfo, down, up
-from local.worker import settings_environment
-from moderation.adapters.sql.migrate import migrate_database
-from moderation.adapters.topics import ensure_topics
-from moderation.bootstrap import register, train_to_folder
 from moderation.contracts import Comment
-from moderation.policy import parse_goal
-from moderation.scoring import ModerationPipeline
-from tests.support.dag_runs import DagRuns
-from tests.support.filled import FilledDay, filled_day
-from tests.support.lakes import LakeUnderTest
-from tests.support.model_life import Templates
-from tests.support.workers import SpeedLayerUnderTest, base_settings, speed_layer
+
+# Clients of the servers are imported by the fixtures that need them: this plugin is loaded for unit tests too.
+if TYPE_CHECKING:
+    from local.stack import StackInfo
+    from moderation.scoring import ModerationPipeline
+    from tests.support.dag_runs import DagRuns
+    from tests.support.filled import FilledDay
+    from tests.support.lakes import LakeUnderTest
+    from tests.support.model_life import Templates
+    from tests.support.object_store import ObjectStore
+    from tests.support.workers import SpeedLayerUnderTest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stack", metavar="FOLDER", help="reuse the stacks in this folder and leave them up")
 
 
 @contextlib.contextmanager
@@ -45,22 +51,46 @@ def _default_ports_taken() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _turn(worker_id: str) -> Iterator[None]:
+    """Let one process of this account at a time choose ports and start a stack."""
+    if worker_id == "master":
+        yield
+        return
+    path = Path(tempfile.gettempdir()) / f"moderation-tests-{os.getuid()}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
-def stack() -> Iterator[StackInfo]:
-    """A stack in a folder of its own, on ports that are not the defaults; taken down and deleted at the end."""
-    root = Path(tempfile.mkdtemp(prefix="moderation-stack-"))
+def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
+    """A stack of this process's own, on ports that are not the defaults; deleted at the end unless it is reused."""
+    from local.layout import StackLayout
+    from local.stack import down, up
+    from tests.support import fork_server
+
+    fork_server.start()  # imports while the servers start
+
+    reused = pytestconfig.getoption("--stack")
+    root = Path(reused).resolve() / worker_id if reused else Path(tempfile.mkdtemp(prefix="moderation-stack-"))
     layout = StackLayout(root)
     with _default_ports_taken():
         try:
-            yield up(layout)
+            with _turn(worker_id):
+                info = up(layout)
+            yield info
         finally:
-            down(layout, purge=True)
-            shutil.rmtree(root, ignore_errors=True)
+            if not reused:
+                down(layout, purge=True)
+                shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture
 def topic_prefix(stack: StackInfo) -> Iterator[str]:
     """A prefix for topic names that no other test has; topics that carry it are deleted afterwards."""
+    from confluent_kafka.admin import AdminClient
+
     prefix = f"test-{uuid.uuid4().hex[:12]}-"
     yield prefix
     client = AdminClient({"bootstrap.servers": stack.kafka_bootstrap, "log_level": 4})
@@ -72,6 +102,9 @@ def topic_prefix(stack: StackInfo) -> Iterator[str]:
 @pytest.fixture
 def schema(stack: StackInfo) -> Iterator[str]:
     """A schema of the project's database that no other test has; dropped afterwards."""
+    import psycopg
+    from psycopg import sql
+
     name = f"test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
@@ -85,6 +118,11 @@ def model(
     stack: StackInfo, small_corpus: tuple[list[str], list[int]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A registered, certified production model, and the migrated database."""
+    from moderation.adapters.sql.migrate import migrate_database
+    from moderation.bootstrap import register, train_to_folder
+    from moderation.policy import parse_goal
+    from tests.support.workers import base_settings
+
     migrate_database(stack.database_url())
     folder = tmp_path_factory.mktemp("model")
     settings = base_settings(stack, "")
@@ -99,12 +137,18 @@ def model(
 @pytest.fixture(scope="session")
 def templates(stack: StackInfo, pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Templates:
     """Models that versions are made of without another upload."""
+    from tests.support.model_life import Templates
+    from tests.support.workers import base_settings
+
     return Templates(base_settings(stack, ""), tmp_path_factory.mktemp("templates"), pipeline)
 
 
 @pytest.fixture
 def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
     """A speed layer with topics of its own; its workers end with the test."""
+    from moderation.adapters.topics import ensure_topics
+    from tests.support.workers import base_settings, speed_layer
+
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
         yield layer
@@ -113,6 +157,8 @@ def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> I
 @pytest.fixture(scope="session")
 def filled(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilledDay]:
     """A reconciled day that has something of everything; only read it."""
+    from tests.support.filled import filled_day
+
     with filled_day(stack, f"test-{uuid.uuid4().hex[:12]}-", tmp_path_factory.mktemp("filled")) as day:
         yield day
 
@@ -120,6 +166,11 @@ def filled(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
     """An empty lake in a folder of the test's own, and empty topics."""
+    from moderation.adapters.sql.migrate import migrate_database
+    from moderation.adapters.topics import ensure_topics
+    from tests.support.lakes import LakeUnderTest
+    from tests.support.workers import base_settings
+
     migrate_database(stack.database_url())
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     lake_url = str(tmp_path / "lake")
@@ -129,12 +180,25 @@ def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
 @pytest.fixture
 def commanded(layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch) -> SpeedLayerUnderTest:
     """A speed layer that the environment leads commands to."""
+    from local.worker import settings_environment
+
     for key, value in settings_environment(layer.settings).items():
         monkeypatch.setenv(key, value)
     return layer
 
 
 @pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3-compatible server without a bucket yet."""
+    from tests.support.object_store import object_store
+
+    with object_store(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def dag_runs(stack: StackInfo) -> DagRuns:
     """Runs the project's DAGs on the stack, in processes of their own."""
+    from tests.support.dag_runs import DagRuns
+
     return DagRuns(stack)

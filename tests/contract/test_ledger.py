@@ -1,0 +1,173 @@
+"""What the worker relies on of a ledger, for the one in memory and the one in PostgreSQL."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import pytest
+
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
+from moderation.contracts import DeadLetterReason, Fate, Pane, Verdict, dead_letter
+from moderation.errors import FenceLost, InvalidRecord
+from moderation.panes import LATENESS_US, PANE_US
+from tests.support.fakes import MemoryLedger
+
+STAMP, NEWER = Stamp("1", "policy", "1"), Stamp("2", "policy", "1")
+START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
+APPEND_US = START_US + PANE_US
+
+
+class AnyLedger(Protocol):
+    """What fake and real ledger have in common; see :class:`stream.recorder.Store`."""
+
+    def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]: ...
+
+    def store(self, batch: Batch) -> bool: ...
+
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]: ...
+
+    def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]: ...
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[], AnyLedger]]:
+    """Opens the ledger of one topic; each time as a worker that starts."""
+    if request.param == "memory":
+        memory = MemoryLedger()
+        yield lambda: memory
+        return
+    from local.stack import StackInfo
+    from moderation.adapters.sql.ledger import Ledger
+    from moderation.adapters.sql.migrate import migrate_database
+    from moderation.adapters.sql.patient_ledger import PatientLedger
+
+    stack: StackInfo = request.getfixturevalue("stack")
+    migrate_database(stack.database_url())
+    topic_id = uuid.uuid4()
+    ledgers: list[PatientLedger] = []
+
+    def open_ledger() -> PatientLedger:
+        ledgers.append(PatientLedger(Ledger(stack.database_url(), f"topic-{topic_id}", topic_id), seconds=5))
+        return ledgers[-1]
+
+    yield open_ledger
+    for ledger in ledgers:
+        ledger.close()
+
+
+def row(offset: int, minutes: float = 0, fate: Fate = Fate.COUNTED, partition: int = 0) -> DecisionRow:
+    event_time_us = START_US + int(minutes * 60_000_000)
+    record_id = bytes([partition, offset]) * 16
+    return DecisionRow(
+        partition, offset, APPEND_US, f"c{offset}", "x", event_time_us, record_id, 400_000, Verdict.REVIEW, fate, ["a"]
+    )
+
+
+def batch(*rows: DecisionRow, stamp: Stamp = STAMP, **changes: object) -> Batch:
+    """A batch of rows without gaps, with what they add to panes."""
+    offsets: dict[int, list[int]] = {}
+    newest_us: dict[int, int] = {}
+    for each in rows:
+        offsets.setdefault(each.partition, []).append(each.offset)
+        newest_us[each.partition] = max(newest_us.get(each.partition, 0), each.event_time_us)
+    fields = {
+        "ranges": {partition: (min(them), max(them) + 1) for partition, them in offsets.items()},
+        "stamp": stamp,
+        "decisions": list(rows),
+        "dead_letters": [],
+        "panes": pane_sums(list(rows), stamp),
+        "newest_event_us": newest_us,
+    }
+    return Batch(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_a_partition_that_was_never_seen_starts_at_the_start_of_the_log(opened: Callable[[], AnyLedger]) -> None:
+    positions = opened().positions({0: 7, 3: 0})
+    assert {partition: (each.next, each.published_next) for partition, each in positions.items()} == {
+        0: (7, 7),
+        3: (0, 0),
+    }
+    assert {(each.stamp, each.panes_published_us, each.open_panes.newest_event_us) for each in positions.values()} == {
+        (None, None, None)
+    }
+
+
+def test_what_was_stored_is_read_back_in_order_with_its_versions(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+    ledger.positions({0: 0, 1: 0})
+    first = [row(0), row(1), row(0, partition=1)]
+    assert ledger.store(batch(*first)) is False
+    ledger.store(batch(row(2), stamp=NEWER))
+    again = opened()
+    assert again.decisions_between(0, 0, 10) == [(first[0], STAMP), (first[1], STAMP), (row(2), NEWER)]
+    assert again.decisions_between(0, 1, 2) == [(first[1], STAMP)]
+    positions = again.positions({0: 0, 1: 0})
+    assert {partition: (each.next, each.stamp) for partition, each in positions.items()} == {
+        0: (3, NEWER),
+        1: (1, STAMP),
+    }
+
+
+def test_a_batch_that_begins_elsewhere_changes_nothing(opened: Callable[[], AnyLedger]) -> None:
+    zombie, owner = opened(), opened()
+    for ledger in (zombie, owner):
+        ledger.positions({0: 0, 1: 0})
+    owner.store(batch(row(0)))
+    with pytest.raises(FenceLost):
+        zombie.store(batch(row(0, partition=1), row(0), row(1)))
+    assert owner.decisions_between(1, 0, 10) == []
+    assert {partition: each.next for partition, each in owner.positions({0: 0, 1: 0}).items()} == {0: 1, 1: 0}
+    owner.store(batch(row(1)))
+
+
+def test_every_offset_is_one_decision_or_one_dead_letter(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+    ledger.positions({0: 0})
+    letter = dead_letter(b"{}", APPEND_US, InvalidRecord(DeadLetterReason.NOT_JSON, ""))
+    with pytest.raises(ValueError, match="for 2 offsets"):
+        ledger.store(batch(row(0), ranges={0: (0, 2)}))
+    with pytest.raises(ValueError, match="for 2 offsets"):
+        ledger.store(batch(row(0), row(1), dead_letters=[(0, 1, letter)]))
+    assert ledger.positions({0: 0})[0].next == 0
+    ledger.store(batch(row(0), ranges={0: (0, 2)}, dead_letters=[(0, 1, letter)]))
+    assert ledger.positions({0: 0})[0].next == 2
+    assert ledger.decisions_between(0, 0, 2) == [(row(0), STAMP)]
+
+
+def test_panes_are_the_sums_of_all_batches_and_come_by_their_ends(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+    ledger.positions({0: 0})
+    ledger.store(batch(row(0, 0), row(1, 6), row(2, 1, Fate.DUPLICATE)))
+    ledger.store(batch(row(3, 4), row(4, 11, Fate.LATE)))
+    ends = START_US + PANE_US, START_US + 2 * PANE_US, START_US + 3 * PANE_US
+    panes = ledger.closed_panes(0, None, ends[2])
+    assert [(pane.end_us, pane.comments, pane.reviews, pane.removals, pane.score_sum) for pane in panes] == [
+        (ends[0], 2, 2, 0, 800_000),
+        (ends[1], 1, 1, 0, 400_000),
+    ]
+    assert ledger.closed_panes(0, ends[0], ends[2]) == panes[1:]
+    assert ledger.closed_panes(0, None, ends[0]) == panes[:1]
+
+
+def test_a_position_has_what_the_next_fate_depends_on(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+    ledger.positions({0: 0})
+    newest_us = START_US + PANE_US + LATENESS_US
+    ledger.store(batch(row(0, 0), row(1, 6), row(2, (newest_us - START_US) / 60_000_000), row(3, 7, Fate.DUPLICATE)))
+    panes = opened().positions({0: 0})[0].open_panes
+    assert panes.newest_event_us == newest_us
+    asked = [row(0, 0), row(1, 6), row(9, 6)]
+    fates = panes.fates([each.event_time_us for each in asked], [each.record_id for each in asked])
+    assert fates == [Fate.LATE, Fate.DUPLICATE, Fate.COUNTED]
+
+
+def test_published_positions_move_forward_only(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+    ledger.positions({0: 0})
+    ledger.store(batch(row(0)))
+    for offset, published, ends_us in ((1, 1, START_US), (2, 0, START_US - PANE_US)):
+        ledger.store(batch(row(offset), published={0: published}, panes_published_us={0: ends_us}))
+        position = opened().positions({0: 0})[0]
+        assert (position.published_next, position.panes_published_us) == (1, START_US)

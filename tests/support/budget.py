@@ -1,0 +1,33 @@
+"""Names the tests that took longer than they may: 10 s, or what ``@pytest.mark.budget(seconds)`` states.
+
+It is a report, not a failure: on a busy machine a test takes longer than its budget without being wrong.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+SECONDS = 10.0
+_PROPERTY = "budget_seconds"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    mark = item.get_closest_marker("budget")
+    if mark is None and item.get_closest_marker("long") is not None:
+        mark = pytest.mark.budget(120).mark
+    item.user_properties.append((_PROPERTY, float(mark.args[0]) if mark is not None else SECONDS))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    over = [
+        (report.duration, seconds, report.nodeid)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, seconds in report.user_properties
+        if name == _PROPERTY and report.duration > seconds
+    ]
+    if over:
+        terminalreporter.section("over budget (seconds taken, budget)")
+        for taken, seconds, nodeid in sorted(over, reverse=True):
+            terminalreporter.line(f"{taken:7.1f} {seconds:7.0f} {nodeid}")

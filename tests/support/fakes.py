@@ -1,0 +1,159 @@
+"""Fakes of ledger, registry and published topics, in memory. tests/contract runs one suite on each and on the real one.
+
+A fake keeps what the real one keeps and refuses what the real one refuses, with the same errors.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
+from moderation.contracts import Fate, Pane, Verdict
+from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable
+from moderation.panes import PANE_US, OpenPanes, PaneSums, is_closed, pane_start_us
+from moderation.policy import Policy
+from moderation.scoring import Kernel
+from stream.records import Published, ServingModel
+
+
+class MemoryLedger:
+    """A ledger in memory; with ``outcome_unknown`` it has stored a batch without saying so."""
+
+    def __init__(self) -> None:
+        self.topic = "comments"
+        self.topic_id = uuid.UUID(int=1)
+        self.rows: dict[tuple[int, int], tuple[DecisionRow, Stamp]] = {}
+        self.letters: dict[tuple[int, int], str] = {}
+        self.panes: dict[tuple[int, str, int, str, str], PaneSums] = {}
+        self.next: dict[int, int] = {}
+        self.newest_us: dict[int, int] = {}
+        self.published: dict[int, int] = {}
+        self.panes_published_us: dict[int, int] = {}
+        self.stamps: dict[int, Stamp] = {}
+        self.outcome_unknown = False
+
+    def store(self, batch: Batch) -> bool:
+        """Store all of a batch, or nothing of it."""
+        expected = sum(hi - lo for lo, hi in batch.ranges.values())
+        if expected != len(batch.decisions) + len(batch.dead_letters):
+            raise ValueError(f"rows for {expected} offsets in {dict(batch.ranges)}")
+        for partition, (lo, _) in batch.ranges.items():
+            if self.next[partition] != lo:
+                raise FenceLost(f"partition {partition}", f"it is at {self.next[partition]}, not at {lo}")
+        for partition, (_, hi) in batch.ranges.items():
+            self.next[partition] = hi
+            self.stamps[partition] = batch.stamp
+        self.rows.update({(row.partition, row.offset): (row, batch.stamp) for row in batch.decisions})
+        self.letters.update({(p, o): letter.reason for p, o, letter in batch.dead_letters})
+        for key, sums in batch.panes.items():
+            held = self.panes.setdefault(
+                (key.partition, key.community, key.start_us, key.model_version, key.policy_version), PaneSums()
+            )
+            for name in ("comments", "reviews", "removals", "score_sum", "late"):
+                setattr(held, name, getattr(held, name) + getattr(sums, name))
+        for kept, given in (
+            (self.newest_us, batch.newest_event_us),
+            (self.published, batch.published),
+            (self.panes_published_us, batch.panes_published_us),
+        ):
+            kept.update({partition: max(value, kept.get(partition, value)) for partition, value in given.items()})
+        return self.outcome_unknown
+
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
+        """Stored decisions with offsets in [lo, hi), in order."""
+        return [
+            (row, stamp)
+            for (p, offset), (row, stamp) in sorted(self.rows.items(), key=lambda item: item[0])
+            if p == partition and lo <= offset < hi
+        ]
+
+    def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
+        """Panes with comments that end in (after_us, upto_us], in order."""
+        return [
+            Pane(
+                self.topic,
+                str(self.topic_id),
+                p,
+                community,
+                start_us,
+                start_us + PANE_US,
+                model_version,
+                policy_version,
+                sums.comments,
+                sums.reviews,
+                sums.removals,
+                sums.score_sum,
+            )
+            for (p, community, start_us, model_version, policy_version), sums in sorted(
+                self.panes.items(), key=lambda item: (item[0][2], item[0])
+            )
+            if p == partition and sums.comments and (after_us or 0) < start_us + PANE_US <= upto_us
+        ]
+
+    def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
+        """Positions of partitions; one that was never seen is at the log's start."""
+        found = {}
+        for partition, start in log_starts.items():
+            self.next.setdefault(partition, start)
+            self.published.setdefault(partition, start)
+            newest_us = self.newest_us.get(partition)
+            counted: dict[int, list[bytes]] = {}
+            for row, _ in self.rows.values():
+                start_us = pane_start_us(row.event_time_us)
+                if row.partition == partition and row.fate is Fate.COUNTED and not is_closed(start_us, newest_us):
+                    counted.setdefault(start_us, []).append(row.record_id)
+            found[partition] = Position(
+                self.next[partition],
+                self.published[partition],
+                self.panes_published_us.get(partition),
+                self.stamps.get(partition),
+                OpenPanes(newest_us, counted),
+            )
+        return found
+
+
+class MemoryRegistry:
+    """An alias and versions in memory; versions named in ``refused`` must not serve."""
+
+    def __init__(self, kernel: Kernel, policy: Policy) -> None:
+        self.alias: str | None = None
+        self.away = False
+        self.refused: set[str] = set()
+        self.asked = threading.Semaphore(0)
+        self._kernel = kernel
+        self._policy = policy
+
+    def resolve(self) -> str | None:
+        """The version that the alias names."""
+        self.asked.release()
+        if self.away:
+            raise RegistryUnavailable("registry", "it is away")
+        return self.alias
+
+    def open_version(self, version: str) -> ServingModel:
+        """A version's model."""
+        if version in self.refused:
+            raise ModelRefused(f"version {version}", "its certificate is not ours")
+        return ServingModel(self._kernel, self._policy, version)
+
+
+@dataclass
+class MemoryTopics:
+    """The published topics: what was sent, by topic and key; a key may be sent again with the same value."""
+
+    decisions: dict[tuple[int, int], tuple[DecisionRow, Stamp]] = field(default_factory=dict)
+    alerts: set[tuple[int, int]] = field(default_factory=set)
+    panes: dict[tuple[int, str, int], Pane] = field(default_factory=dict)
+
+    def publish(self, published: Published) -> int:
+        """Keep decisions, alerts and panes; how many records that were."""
+        alerts = {(row.partition, row.offset) for row, _ in published.decisions if row.verdict is not Verdict.ALLOW}
+        for row, stamp in published.decisions:
+            assert self.decisions.setdefault((row.partition, row.offset), (row, stamp)) == (row, stamp)
+        for pane in published.panes:
+            assert self.panes.setdefault((pane.partition, pane.community, pane.start_us), pane) == pane
+        self.alerts |= alerts
+        return len(published.decisions) + len(alerts) + len(published.panes)

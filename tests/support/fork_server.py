@@ -1,0 +1,91 @@
+"""Starts Python programs that take seconds to import, by forking a process that has imported them already.
+
+A worker imports for eight CPU seconds before it does anything. Here the standard library's fork server imports
+``stream.__main__`` once for all tests of a process; each program then is a fork that runs ``python -m MODULE`` in
+its own working folder, environment and log. The real command line is run by the tests of the supervised worker, by
+chaos and by the demonstration.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+PRELOADED = "tests.support.preloaded"
+_PAUSE_SECONDS = 0.02
+
+
+class Forked:
+    """A running program; its methods are those of :class:`subprocess.Popen` that tests use."""
+
+    def __init__(self, process: multiprocessing.process.BaseProcess) -> None:
+        self._process = process
+        assert process.pid is not None
+        self.pid = process.pid
+
+    def poll(self) -> int | None:
+        """The exit code, or minus the signal; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float) -> int:
+        """Wait for the end.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
+        """
+        self._process.join(timeout)
+        if (code := self._process.exitcode) is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+
+def start() -> None:
+    """Start the fork server, which imports in the background; :func:`run_module` does it if nobody has."""
+    _context()
+    forkserver.ensure_running()
+
+
+def run_module(module: str, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Forked:
+    """Start ``python -P -m MODULE ARGUMENTS``; standard output and error go to ``log``."""
+    process = _context().Process(
+        target=_run, args=(module, list(arguments), dict(env), str(cwd), str(log)), name=module, daemon=False
+    )
+    process.start()
+    return Forked(process)
+
+
+def _context() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([PRELOADED])
+    return context
+
+
+def _run(module: str, arguments: list[str], env: dict[str, str], cwd: str, log: str) -> None:
+    os.chdir(cwd)
+    os.environ.clear()  # noqa: TID251 - a program of its own has an environment of its own
+    os.environ.update(env)  # noqa: TID251
+    time.tzset()
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.close(output)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

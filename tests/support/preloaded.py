@@ -1,0 +1,18 @@
+"""What a worker imports before its first record; imported once by the fork server, for all workers of the tests.
+
+Importing starts no thread and opens no connection: a fork inherits neither.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import uvloop  # noqa: F401
+
+import stream.__main__  # noqa: F401
+from moderation.adapters.registry import Registry
+from moderation.text import Lexicon
+
+Registry("http://127.0.0.1:1", "nobody", b"k" * 32)  # imports what MLflow imports when a client is made
+Lexicon()
+assert threading.active_count() == 1, threading.enumerate()

@@ -1,0 +1,59 @@
+"""How pytest-xdist shares the tests among processes: whole files, those that need servers first.
+
+Each process has its own stack and its own session fixtures, so tests that share an expensive fixture belong together.
+"""
+
+from __future__ import annotations
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
+
+FOLDERS = ("long", "integration", "contract", "deploy", "dags", "parity", "unit")
+"""Folders of tests in the order in which they start; what is short comes last and fills up the processes."""
+WITH_SERVERS = {"long", "integration", "contract"}
+TOGETHER = {
+    "tests/integration/test_dashboards.py": "filled day",
+    "tests/integration/test_preview.py": "filled day",
+    "tests/deploy/test_image_environments.py": "image environments",
+    "tests/integration/test_mlflow_image.py": "image environments",
+}
+"""Files that run in one process because of what they share."""
+
+
+class ByFile(LoadScopeScheduling):
+    """Gives out files, or files that belong together, in the order of the collection.
+
+    Tests on servers wait more than they compute. So of three processes or more the last has no servers: it works
+    from the other end of the queue, through what needs none.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return TOGETHER.get(path, path)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if len(self.nodes) < 3 or node is not self.nodes[-1]:
+            super()._assign_work_unit(node)
+            return
+        scope = next(reversed(self.workqueue))
+        if _needs_servers(next(iter(self.workqueue[scope]))):
+            node.shutdown()
+            return
+        self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
+
+def _needs_servers(nodeid: str) -> bool:
+    return nodeid.split("/")[1] in WITH_SERVERS
+
+
+def order(items: list[pytest.Item]) -> None:
+    """Sort tests by folder; within a folder they stay as they are."""
+    items.sort(key=lambda item: FOLDERS.index(item.nodeid.split("/")[1]))
+
+
+def scheduler(config: pytest.Config, log: object) -> ByFile:
+    """The scheduler of a parallel run."""
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
