@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 JOBS   ?= 3
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
-.PHONY: help setup lock check test test-unit test-long coverage bench evidence screenshots demo down clean
+.PHONY: help setup lock check test test-unit test-long coverage proofs bench evidence screenshots demo down clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,7 +68,10 @@ coverage: setup ## Which lines the tests reach, in the programs they start too; 
 bench: setup ## The kernel beside its own tokenizer and the usual pipelines
 	$(BIN)/moderation bench kernel
 
-evidence: setup ## Run the proofs that README and docs quote and write docs/evidence/*.json; ONLY=demo runs some
+proofs: setup ## The tests that take longer than CI may: a year of drift, a million comments, every sabotage
+	$(BIN)/pytest -m proof --durations 10
+
+evidence: setup $(if $(ONLY),,proofs) ## Run the proofs that README and docs quote and write docs/evidence/*.json; ONLY=demo runs some
 	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA)) $(if $(ONLY),--only $(ONLY))
 
 screenshots: setup ## Write the pictures in docs/images anew; needs chromium

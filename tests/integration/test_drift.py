@@ -101,6 +101,7 @@ def test_audited_comments_stand_for_others_only_where_those_are_left_out(watched
     assert 0 < len(looked_at) < len(kept)
 
 
+@pytest.mark.long
 def test_nights_are_kept_drift_asks_once_and_a_retraining_begins_the_cool_down_anew(watched: Watched) -> None:
     quiet = watch_day(watched.settings, day_of(QUIET_DAY), may_ask=True)
     assert (quiet.drifted, quiet.asks, quiet.production) == ([], False, "1")

@@ -49,6 +49,7 @@ def test_one_process_and_two_give_the_same_rows(lake: LakeOfATest, settings: Set
     assert alone == sorted(lake.rows(), key=lambda row: (row["part"], row["pos"]))
 
 
+@pytest.mark.long
 def test_what_a_process_refuses_is_refused_by_name(lake: LakeOfATest, settings: Settings, tmp_path: Path) -> None:
     damaged = next(task.file for task in lake.tasks() if not task.unread_only)
     path = tmp_path / "lake" / damaged.path

@@ -175,6 +175,7 @@ def test_the_same_lake_form_and_seed_give_the_same_model_through_airflow_and_the
         assert said in card
 
 
+@pytest.mark.long
 def test_a_model_from_shuffled_labels_is_stopped_with_reasons_and_an_honest_better_one_passes(
     world: History, tmp_path: Path
 ) -> None:

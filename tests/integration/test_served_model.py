@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from local.environment import inherited_environment
 from local.ports import HOST, any_free_port
@@ -24,6 +25,7 @@ from moderation.text import Lexicon
 from tests.support.model_folders import KEY, MAX_BYTES, POLICY, TEXTS, make_folder
 
 
+@pytest.mark.long
 def test_mlflow_models_serve_gives_the_same_scores(
     stack: StackInfo, pipeline: ModerationPipeline, tmp_path: Path
 ) -> None:

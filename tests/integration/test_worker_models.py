@@ -76,6 +76,7 @@ def renamed_layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Pa
         yield layer
 
 
+@pytest.mark.long
 def test_a_version_that_must_not_serve_is_refused_in_log_and_metric_and_the_old_one_serves(
     stack: StackInfo, model: Path, renamed_layer: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.long
-
 GIBIBYTE = 1024**3
 
 
@@ -23,6 +21,7 @@ def archive(folder: Path, *arguments: str) -> dict[str, Any]:
     return figures
 
 
+@pytest.mark.proof
 def test_a_million_comments_are_archived_in_bounded_time_and_memory(tmp_path: Path) -> None:
     figures = archive(tmp_path / "bench")
     assert figures["rows"] == 1_000_000
@@ -33,6 +32,7 @@ def test_a_million_comments_are_archived_in_bounded_time_and_memory(tmp_path: Pa
     assert not (tmp_path / "bench").exists()
 
 
+@pytest.mark.long
 def test_records_as_large_as_they_may_be_take_no_more_memory(tmp_path: Path) -> None:
     figures = archive(tmp_path / "bench", "--comments", "20000", "--characters", "39000")
     assert figures["rows"] == 20_000

@@ -14,7 +14,7 @@ from moderation.training import collect_examples
 from moderation.training.comparison import compare
 from moderation.training.contenders import Contender, usual_contenders
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.proof
 
 
 def test_ours_tells_real_comments_apart_best_and_all_are_compared_in_three_minutes(

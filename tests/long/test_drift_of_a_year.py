@@ -9,11 +9,10 @@ import pytest
 from moderation.sources.generator import TrafficConfig
 from tests.support.drift_world import days_of, drifted, watched
 
-pytestmark = pytest.mark.long
-
 TRAINING, QUIET, LOUD = 21, 200, 3
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", [1, 2])
 def test_two_hundred_quiet_nights_alarm_at_most_twice_and_drift_is_found(tmp_path: Path, seed: int) -> None:
     days = TRAINING + QUIET + LOUD
@@ -25,6 +24,7 @@ def test_two_hundred_quiet_nights_alarm_at_most_twice_and_drift_is_found(tmp_pat
     assert all("unseen" in night for night in found[QUIET:])
 
 
+@pytest.mark.long
 def test_moderators_who_remove_other_things_are_found_by_the_labels(tmp_path: Path) -> None:
     traffic = TrafficConfig(seed=3, days=33, comments_per_day=800, policy_change_from_day=28)
     nights = [drifted(found) for found in watched(days_of(traffic), tmp_path / "model", training_days=TRAINING)]

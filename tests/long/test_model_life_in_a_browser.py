@@ -25,7 +25,7 @@ from moderation.policy import parse_goal
 from moderation.settings import Settings, required
 from moderation.sources.generator import labelled_history
 from tests.conftest import ROOT
-from tests.long.test_airflow_in_a_browser import Printed, page, up  # noqa: F401 - fixtures
+from tests.long.conftest import Printed
 from tests.support.labelled import END, TRAFFIC, send
 
 pytestmark = pytest.mark.long
@@ -44,7 +44,7 @@ class People:
         picture: keeps a screenshot under a name.
     """
 
-    def __init__(self, page: Page, airflow: str, mlflow: str, picture: Callable[[str], None]) -> None:  # noqa: F811
+    def __init__(self, page: Page, airflow: str, mlflow: str, picture: Callable[[str], None]) -> None:
         self._page = page
         self._airflow = airflow
         self._mlflow = mlflow
@@ -145,8 +145,8 @@ def decides_with(settings: Settings, version: str) -> None:
 
 
 def test_retrained_in_airflow_approved_promoted_by_hand_and_rolled_back(
-    page: Page,  # noqa: F811
-    up: Printed,  # noqa: F811
+    page: Page,
+    up: Printed,
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> None:
@@ -156,7 +156,7 @@ def test_retrained_in_airflow_approved_promoted_by_hand_and_rolled_back(
             page.screenshot(path=PICTURES / name)
 
     assert up.password
-    settings = connected_settings(tmp_path / "stack")
+    settings = connected_settings(up.folder)
     found = registry(settings)
     first_model(settings, tmp_path / "model")
     sent = len(send(settings)["comments"])
@@ -194,7 +194,7 @@ def test_retrained_in_airflow_approved_promoted_by_hand_and_rolled_back(
     }
 
 
-def newest_run(page: Page) -> str:  # noqa: F811
+def newest_run(page: Page) -> str:
     """The id of the run whose task is shown."""
     match = re.search(r"/runs/([^/?]+)", page.url)
     assert match, page.url

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from local.grafana.choices import Addresses
 from local.preview import read_preview, render
 from local.stack import StackInfo
 from moderation.settings import required
 from tests.conftest import ROOT
-from tests.long.test_airflow_in_a_browser import OPTIONS
 from tests.support.filled import filled_day
 from tests.support.reconciling import DAY
 
@@ -36,14 +34,11 @@ def written(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium is installed; on Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
-        yield browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900}).new_page()
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that runs no script."""
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
 
 
 def test_the_page_shows_the_day_without_script_and_asks_nobody(

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import settings
 
 QUICK, THOROUGH = "quick", "thorough"
-_QUICK_EXAMPLES, _THOROUGH_EXAMPLES = 30, 400
+_QUICK_EXAMPLES, _THOROUGH_EXAMPLES = 30, 200
 
 
 def register_profiles() -> None:

@@ -7,8 +7,6 @@ alias or topic. With ``--stack FOLDER`` the stacks live in that folder, are reus
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 import socket
 import tempfile
@@ -51,35 +49,35 @@ def _default_ports_taken() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _turn(worker_id: str) -> Iterator[None]:
-    """Let one process of this account at a time choose ports and start a stack."""
-    if worker_id == "master":
-        yield
-        return
-    path = Path(tempfile.gettempdir()) / f"moderation-tests-{os.getuid()}.lock"
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _own_ports(worker_id: str) -> dict[str, int]:
+    """Ports that no other process of this run tries, below those that the system gives to clients."""
+    number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
+    return {name: 21_000 + 100 * number + place for place, name in enumerate(DEFAULT_PORTS)}
 
 
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
     """A stack of this process's own, on ports that are not the defaults; deleted at the end unless it is reused."""
+    from local import kafka
     from local.layout import StackLayout
+    from local.record import Record, save_record
     from local.stack import down, up
     from tests.support import fork_server
 
     fork_server.start()  # imports while the servers start
+    java = kafka._java
 
     reused = pytestconfig.getoption("--stack")
     root = Path(reused).resolve() / worker_id if reused else Path(tempfile.mkdtemp(prefix="moderation-stack-"))
     layout = StackLayout(root)
-    with _default_ports_taken():
+    with _default_ports_taken(), pytest.MonkeyPatch.context() as patch:
+        # The broker's second compiler takes more time than its code saves in minutes of small tests.
+        patch.setattr(kafka, "_java", lambda *given: (*java(*given), "-XX:TieredStopAtLevel=1"))
         try:
-            with _turn(worker_id):
-                info = up(layout)
-            yield info
+            if not layout.record_file.exists():
+                layout.make_folders()
+                save_record(layout.record_file, Record(_own_ports(worker_id)))
+            yield up(layout)
         finally:
             if not reused:
                 down(layout, purge=True)

@@ -158,7 +158,8 @@ class LakeStore:
                 found = self.fs.find(below, detail=True)
         except FileNotFoundError:
             return {}
-        return {name[len(self._root.rstrip("/")) + 1 :]: int(entry["size"]) for name, entry in sorted(found.items())}
+        files = {name: entry for name, entry in found.items() if name != below}  # an emptied folder of an object store
+        return {name[len(self._root.rstrip("/")) + 1 :]: int(entry["size"]) for name, entry in sorted(files.items())}
 
     def size(self, path: str) -> int | None:
         """Bytes of a file; None when it is not there.

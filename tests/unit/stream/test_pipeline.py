@@ -171,7 +171,8 @@ def test_an_assignment_finishes_what_is_under_way_and_forgets_what_was_fetched_f
         await rig.add(following, 10, generation_id=2)
         await asyncio.wait_for(until(lambda: rig.ledger.stored[-1][1] == following + 10), SECONDS)
         await rig.pipeline.finish()
-        assert rig.topics.ranges == rig.ledger.stored
+        # What the ledger does not know to be published is published again by the new assignment.
+        assert rig.topics.ranges == [rig.ledger.stored[0], *rig.ledger.stored]
         assert 40 not in rig.acknowledged
         working.cancel()
 

@@ -1,0 +1,89 @@
+"""A stack with Airflow as `moderation up` starts it, and a browser; both tests of Airflow's UI share the stack."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+_PATIENCE_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What `moderation up` printed: addresses, and a password the first time.
+
+    Attributes:
+        folder: the stack's data folder.
+    """
+
+    folder: Path
+    airflow: str
+    kafka: str
+    password: str | None
+
+
+def moderation(folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-P", "-m", "cli.main", *arguments, "--data-folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return done.stdout
+
+
+def printed_by_up(folder: Path) -> Printed:
+    text = moderation(folder, "up")
+    patterns = (r"^Airflow +(\S+)", r"^Kafka +(\S+)", r"user admin has the password (\S+) \(shown this once\)")
+    airflow, kafka, password = (re.search(pattern, text, re.MULTILINE) for pattern in patterns)
+    assert airflow, text
+    assert kafka, text
+    return Printed(folder, airflow[1], kafka[1], password[1] if password else None)
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
+    """The stack; `up` a second time changes nothing."""
+    folder = tmp_path_factory.mktemp("browser") / "stack"
+    try:
+        first = printed_by_up(folder)
+        assert printed_by_up(folder) == Printed(folder, first.airflow, first.kafka, None)
+        yield first
+    finally:
+        moderation(folder, "down", "--purge")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a display."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium is installed; on Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of a person who is not logged in."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    page = context.new_page()
+    page.set_default_timeout(_PATIENCE_MS)
+    expect.set_options(timeout=_PATIENCE_MS)
+    yield page
+    context.close()
