@@ -11,6 +11,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Tests: JOBS processes side by side, each with servers of its own; STACK=folder reuses them and leaves them up.
 JOBS   ?= 3
+# One thread for the algebra of each: processes that share two cores only wait for each other's.
+test test-unit test-long coverage: export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
 .PHONY: help setup lock check test test-unit test-long coverage proofs bench evidence screenshots demo down clean
@@ -49,8 +51,8 @@ check: setup ## Lint, types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-unit: setup ## The tests without servers and network, a minute on two cores
-	$(PYTEST) -m "not long and not proof" tests/unit
+test-unit: setup ## The quick tests without servers and network, within a minute
+	$(PYTEST) --numprocesses 2 -m "not slow and not long and not proof" tests/unit
 
 test: setup ## All tests but the long ones, on real servers and without; STACK=folder keeps the servers up
 	$(PYTEST) -m "not long and not proof"

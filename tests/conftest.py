@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from moderation.contracts import Comment
-from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
-from moderation.sources.history import LabelledComment
-from moderation.sources.rscience import read_rscience
-from moderation.text import Lexicon
 from tests.support import scheduling
 from tests.support.properties import register_profiles
+
+# What takes seconds to import is imported by the fixtures: of a parallel run, the controller loads this file too.
+if TYPE_CHECKING:
+    from moderation.contracts import Comment
+    from moderation.scoring import Kernel, ModerationPipeline
+    from moderation.sources.history import LabelledComment
 
 register_profiles()
 pytest_plugins = ["tests.support.servers", "tests.support.budget"]
@@ -42,6 +44,8 @@ def refuse_bad_row(row: object) -> None:
 def rscience() -> list[LabelledComment]:
     if not SHARED_CSV.exists():
         pytest.skip("../shared/data/rscience_comments.csv is absent")
+    from moderation.sources.rscience import read_rscience
+
     return list(read_rscience(SHARED_CSV, refuse_bad_row))
 
 
@@ -57,6 +61,9 @@ def small_corpus() -> tuple[list[str], list[int]]:
 
 @pytest.fixture(scope="session")
 def pipeline(small_corpus: tuple[list[str], list[int]]) -> ModerationPipeline:
+    from moderation.scoring import new_pipeline
+    from moderation.text import Lexicon
+
     texts, labels = small_corpus
     return new_pipeline(Lexicon()).fit(texts, labels)
 
@@ -68,6 +75,8 @@ def kernel(pipeline: ModerationPipeline) -> Kernel:
 
 @pytest.fixture
 def comment() -> Callable[..., Comment]:
+    from moderation.contracts import Comment
+
     def make(**changes: object) -> Comment:
         fields: dict[str, object] = {
             "comment_id": "c1",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.waiting import wait_until
 from moderation.adapters.sql.batch import DecisionRow, Stamp
 from moderation.contracts import Fate, Pane, Verdict
 from moderation.panes import PANE_US
@@ -62,6 +63,7 @@ def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
     ensure_topics(bootstrap, prefix=prefix)
     topic = f"{prefix}comments"
     topic_id = topic_uuid(describe_topic_ids(bootstrap, [topic])[topic])
+    wait_until(lambda: all_have_leaders(bootstrap, prefix), seconds=30, description="leaders of new topics")
     publisher = Publisher(bootstrap, prefix, topic, topic_id, lambda: None)
 
     def values(name: str) -> list[dict[str, Any]]:
@@ -88,6 +90,18 @@ def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
             for each in values("panes")
         },
     )
+
+
+def all_have_leaders(bootstrap: str, prefix: str) -> bool:
+    """Whether every partition of the published topics can be read: a new one cannot for a moment."""
+    from confluent_kafka import KafkaException
+
+    from local.oracle import read_topic
+
+    try:
+        return all(read_topic(bootstrap, prefix + name) == {} for name in ("decisions", "alerts", "panes"))
+    except KafkaException:
+        return False
 
 
 def row(offset: int, verdict: Verdict) -> DecisionRow:

@@ -25,7 +25,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports
         if isinstance(report, pytest.TestReport) and report.when == "call"
         for name, seconds in report.user_properties
-        if name == _PROPERTY and report.duration > seconds
+        if name == _PROPERTY and isinstance(seconds, float) and report.duration > seconds
     ]
     if over:
         terminalreporter.section("over budget (seconds taken, budget)")

@@ -23,7 +23,7 @@ TOGETHER = {
 """Files that run in one process because of what they share."""
 
 
-class ByFile(LoadScopeScheduling):
+class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """Gives out files, or files that belong together, in the order of the collection.
 
     Tests on servers wait more than they compute. So of three processes or more the last has no servers: it works

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.ports import DEFAULT_PORTS, HOST
-from moderation.contracts import Comment
 
 # Clients of the servers are imported by the fixtures that need them: this plugin is loaded for unit tests too.
 if TYPE_CHECKING:
@@ -118,6 +117,7 @@ def model(
     """A registered, certified production model, and the migrated database."""
     from moderation.adapters.sql.migrate import migrate_database
     from moderation.bootstrap import register, train_to_folder
+    from moderation.contracts import Comment
     from moderation.policy import parse_goal
     from tests.support.workers import base_settings
 

@@ -55,6 +55,7 @@ def answers(result: Result) -> list[dict[str, object]]:
     return [json.loads(text) for text in result.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_digest(export: Path, model: Path, tmp_path: Path) -> None:
     arguments = ("--csv", export, "--goal", "precision>=0.9", "--goal", "review_share<=0.1", "--json")
     report = json.loads(run("train", "--out", tmp_path, *arguments).stdout)
@@ -109,6 +110,7 @@ MALFORMED = {
 }
 
 
+@pytest.mark.slow
 def test_a_thousand_malformed_lines_between_good_ones_are_all_dead_letters(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     kinds = list(MALFORMED.values())
@@ -201,6 +203,7 @@ def test_a_comparison_is_one_object_and_keeps_table_picture_and_object(export: P
     assert all(model["title"] in shown for model in kept["models"])
 
 
+@pytest.mark.slow
 def test_a_report_is_one_page_without_texts_unless_asked(export: Path, tmp_path: Path) -> None:
     page = tmp_path / "new" / "page.html"
     report = json.loads(run("report", "--csv", export, "--out", page, "--folds", "2", "--json").stdout)
@@ -217,6 +220,7 @@ def test_a_report_is_one_page_without_texts_unless_asked(export: Path, tmp_path:
     assert page.read_text().count("<blockquote>") == 12
 
 
+@pytest.mark.slow
 def test_generated_history_trains_a_model(tmp_path: Path) -> None:
     shares = ("--late", "0.02", "--duplicate", "0.02", "--edited", "0.02", "--broken", "0.02", "--future", "0.02")
     size = ("--days", "2", "--comments-per-day", "250")

@@ -167,6 +167,7 @@ def test_a_threshold_that_nothing_reaches_is_called_never() -> None:
     assert "| challenger (version 2) | 0.0 | 0.0 | 500,000 ppm | never |" in render(fields, most_different=0)
 
 
+@pytest.mark.slow
 def test_the_picture_is_the_same_every_time(drawn: tuple[list[Comment], Scored, Scored]) -> None:
     _, challenger, production = drawn
     first = draw(challenger, production)

@@ -48,7 +48,7 @@ def assert_moved(name: str, before: Expected, moved: Moved) -> Expected:
     return after
 
 
-@examples(quick=3, thorough=16)
+@examples(quick=2, thorough=16)
 @given(CHANCE)
 def test_where_nothing_went_wrong_there_is_no_defect_and_what_differs_is_what_the_log_says(random: Random) -> None:
     tables, natural = Tables(), dict[Place, str]()
@@ -64,7 +64,7 @@ def test_where_nothing_went_wrong_there_is_no_defect_and_what_differs_is_what_th
     assert (seen.outcome.residual, seen.outcome.state) == (0, "final")
 
 
-@examples(quick=3, thorough=16)
+@examples(quick=2, thorough=16)
 @given(CHANCE)
 def test_wherever_lake_and_ledger_end_there_is_no_defect(random: Random) -> None:
     tables = Tables()
@@ -77,7 +77,7 @@ def test_wherever_lake_and_ledger_end_there_is_no_defect(random: Random) -> None
     assert seen.outcome.residual == 0
 
 
-@examples(quick=4, thorough=32)
+@examples(quick=2, thorough=32)
 @given(CHANCE)
 def test_a_fault_moves_its_own_term_and_no_other(random: Random) -> None:
     """Every fault in a world of its own, all of them in one run."""
@@ -101,7 +101,7 @@ def test_most_worlds_have_something_a_fault_can_happen_to(name: str) -> None:
     assert sum(FAULTS[name](tables, Random(7), set()) is not None for tables in worlds) >= 10
 
 
-@examples(quick=4, thorough=32)
+@examples(quick=2, thorough=32)
 @given(CHANCE)
 def test_faults_that_come_together_are_told_apart(random: Random) -> None:
     everything = Tables()
@@ -125,6 +125,7 @@ def test_the_order_of_rows_and_how_they_lie_in_files_change_nothing(random: Rand
     assert (first.differences, first.kept) == (again.differences, again.kept)
 
 
+@pytest.mark.slow
 def test_whatever_is_counted_is_in_the_digest() -> None:
     random = Random(0)
     tables = world_of(random, 30).tables()

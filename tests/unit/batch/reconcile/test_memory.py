@@ -20,6 +20,7 @@ def tables_of(worlds: int, most: int) -> Tables:
     return tables
 
 
+@pytest.mark.slow
 def test_an_engine_of_little_memory_gives_the_same_digest_or_says_that_it_cannot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -44,6 +44,8 @@ from tests.support.rescoring_lake import (
     wandering,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def models(

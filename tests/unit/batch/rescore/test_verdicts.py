@@ -87,7 +87,7 @@ def plain(counts: VerdictCounts) -> tuple[Any, ...]:
     return transitions, counts.score_shift_sum, counts.not_in_ledger, counts.not_in_lake
 
 
-@examples(quick=4, thorough=24)
+@examples(quick=2, thorough=24)
 @given(CHANCE, st.booleans())
 def test_every_comment_counts_once_where_the_naive_reading_counts_it(random: Random, whole: bool) -> None:
     tables = asked_in(random, whole=whole)
@@ -107,7 +107,7 @@ def test_every_comment_counts_once_where_the_naive_reading_counts_it(random: Ran
     assert sum(seen.diff.served_by.values()) == total.compared
 
 
-@examples(quick=4, thorough=24)
+@examples(quick=2, thorough=24)
 @given(CHANCE)
 def test_rows_are_in_order_of_places_and_the_most_different_come_first(random: Random) -> None:
     tables = asked_in(random, whole=False)
@@ -122,7 +122,7 @@ def test_rows_are_in_order_of_places_and_the_most_different_come_first(random: R
         assert each.fields() == {**row, "score_shift_ppm": row["score_ppm"] - row["served_score_ppm"]}
 
 
-@examples(quick=4, thorough=24)
+@examples(quick=2, thorough=24)
 @given(CHANCE)
 def test_hours_are_counted_as_the_batch_counts_them(random: Random) -> None:
     tables = asked_in(random, whole=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import spacy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,6 +129,7 @@ def test_memory_is_bounded_and_forgetting_changes_no_encoding() -> None:
     assert len(lexicon.vocabulary) < 1_500
 
 
+@pytest.mark.slow
 def test_what_is_remembered_after_forgetting_is_what_would_be_worked_out_anew() -> None:
     lexicon = Lexicon(max_chunks=300)
     texts = [" ".join(f"word{n},x{m} don't (n{n})" for m in range(3)) for n in range(120)]
@@ -153,6 +155,7 @@ def _grams(vocabulary: Vocabulary, number: int) -> tuple[np.ndarray, np.ndarray]
     return bucket[: start[1]], count[: start[1]]
 
 
+@pytest.mark.slow
 def test_long_chunks_count_as_many() -> None:
     lexicon = Lexicon(max_chunks=1_000)
     for batch in range(100):

@@ -23,6 +23,8 @@ from moderation.training.comparison_plot import draw_comparison
 from moderation.training.contenders import Contender, normal_forms, one_and_two_grams, usual_contenders
 from moderation.training.gate import Interval
 
+pytestmark = pytest.mark.slow
+
 Floats = NDArray[np.float64]
 NAMES = {"logistic_regression", "lda", "knn", "naive_bayes", "sgd", "random_forest", "gradient_boosting"}
 

@@ -10,6 +10,7 @@ MEASURES = 6
 """So many measures are watched every night."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("comments", [250, 2_000, 8_000])
 def test_two_hundred_quiet_days_alarm_nobody(comments: int) -> None:
     dice = np.random.default_rng(comments)

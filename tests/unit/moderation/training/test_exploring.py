@@ -142,6 +142,7 @@ def test_strongest_come_first_and_only_on_their_side() -> None:
     assert len(tokens.strongest(lambda each: -each.weight, 1)) == 1
 
 
+@pytest.mark.slow
 def test_nothing_people_wrote_becomes_markup_and_nothing_is_loaded() -> None:
     rows = some_rows(f"{HOSTILE} $\\frac{{1}}{{ \u202e\x07 🙂 <b>bold</b>")
     found = explored(rows)
@@ -157,6 +158,7 @@ def test_nothing_people_wrote_becomes_markup_and_nothing_is_loaded() -> None:
     assert "\x07" not in page
 
 
+@pytest.mark.slow
 def test_no_text_of_a_comment_is_shown_unless_asked_for() -> None:
     rows = [row(f"secret{n} word{n % 4}", n % 4 < 2) for n in range(40)]
     found = explored(rows)
@@ -169,6 +171,7 @@ def test_no_text_of_a_comment_is_shown_unless_asked_for() -> None:
     assert shown.index("secret37") < shown.index("secret0 ") < shown.index("secret39") < shown.index("secret2 ")
 
 
+@pytest.mark.slow
 def test_long_examples_are_cut() -> None:
     rows = [row(f"{n} " + "x" * 5_000, n % 4 < 2) for n in range(40)]
     found = explored(rows)
@@ -177,6 +180,7 @@ def test_long_examples_are_cut() -> None:
     assert "x" * 601 not in page
 
 
+@pytest.mark.slow
 def test_every_picture_says_what_it_shows_and_is_one() -> None:
     found = explored(some_rows())
     images = Seen(render(found, judged(found), "x")).of("img")
@@ -189,6 +193,7 @@ def test_every_picture_says_what_it_shows_and_is_one() -> None:
         assert drawn[..., :3].std() > 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("known", "said"), [(40, ""), (4, "36 comments without a time are left out"), (0, "come without times")]
 )
@@ -200,6 +205,7 @@ def test_comments_without_times_say_so(known: int, said: str) -> None:
     assert said in page
 
 
+@pytest.mark.slow
 def test_comments_without_any_word_make_a_page_too() -> None:
     rows = [row(" " * n, n % 4 < 2) for n in range(40)]
     found = explored(rows)

@@ -18,6 +18,8 @@ from moderation.training.folds import assign_folds
 from moderation.training.metrics import calibration_error, measure
 from moderation.training.plots import draw_plots
 
+pytestmark = pytest.mark.slow
+
 Corpus = tuple[list[str], list[int]]
 
 

@@ -111,6 +111,7 @@ def test_without_production_only_the_model_itself_is_judged() -> None:
     assert "no better than chance" in judge(judged(1 - truth), None, comments, 0, LIMITS).reasons[-1]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_judgement() -> None:
     comments, truth = newest()
     sides = judged(truth), judged(blurred(truth, 0.3))

@@ -17,6 +17,8 @@ from moderation.training.folds import assign_folds
 from moderation.training.reference import TrainingReference, agreement_of, counts_by_name, labels_of, training_reference
 from tests.support.reference import REFERENCE
 
+pytestmark = pytest.mark.slow
+
 Corpus = tuple[list[str], list[int]]
 
 

@@ -73,6 +73,7 @@ def removed_share(comments: list[LabelledComment]) -> float:
     return sum(each.removed for each in comments) / len(comments)
 
 
+@pytest.mark.slow
 def test_one_config_gives_the_same_bytes_again() -> None:
     assert tuple(generate(FAULTY)) == arrivals(FAULTY)
 
@@ -94,6 +95,7 @@ def test_another_process_with_other_string_hashes_generates_the_same_bytes() -> 
         assert printed.strip() == digest(config)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_comments_by_other_people() -> None:
     other = history(replace(PLAIN, seed=1))
     mine = history(PLAIN)
@@ -298,6 +300,7 @@ def test_people_write_by_day_and_sleep_by_night() -> None:
     assert max(hours.values()) > 2 * min(hours.values())
 
 
+@pytest.mark.slow
 def test_weekends_are_quieter() -> None:
     config = TrafficConfig(days=14, comments_per_day=1_000)  # from a Thursday on
     days = Counter(day_of(each.comment) % 7 for each in history(config))
@@ -388,6 +391,7 @@ def test_without_label_noise_fewer_good_comments_are_removed() -> None:
     assert removed_share(list(history(replace(PLAIN, label_noise=0.0)))) < removed_share(list(history(PLAIN)))
 
 
+@pytest.mark.slow
 def test_a_month_of_history_takes_seconds() -> None:
     started = time.perf_counter()
     count = sum(arrival.topic == "comments" for arrival in generate(TrafficConfig()))
