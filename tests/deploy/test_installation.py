@@ -49,6 +49,7 @@ def core_closure() -> set[str]:
     return found
 
 
+@pytest.mark.budget(20)
 def test_the_core_imports_with_its_declared_dependencies_alone() -> None:
     core = core_closure()
     modules = {

@@ -68,6 +68,7 @@ def compared(life: ModelLife, **params: object) -> Compared:
     return found
 
 
+@pytest.mark.budget(20)
 def test_the_newest_hours_are_compared_and_what_came_of_it_is_kept(
     life: ModelLife, both: list[ModelVersion], archive: Callable[[Sequence[Comment]], None]
 ) -> None:

@@ -42,6 +42,7 @@ def number(run: Run, name: str) -> float:
     return float(run.data.metrics[name])
 
 
+@pytest.mark.budget(30)
 def test_a_comparison_is_a_run_with_a_nested_run_per_model(
     stack: StackInfo, export: Path, model_name: str, tmp_path: Path
 ) -> None:

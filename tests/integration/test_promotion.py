@@ -337,6 +337,7 @@ def test_findings_are_kept_found_by_kind_and_tags_and_read(life: ModelLife, serv
         evidence.logged("0" * 32)
 
 
+@pytest.mark.budget(30)
 def test_the_commands_show_promote_and_roll_back(
     life: ModelLife, challenger: ModelVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:

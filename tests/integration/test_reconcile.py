@@ -26,6 +26,7 @@ def day(layer: SpeedLayerUnderTest, tmp_path: Path) -> DayUnderTest:
     return DayUnderTest(layer, tmp_path)
 
 
+@pytest.mark.budget(30)
 def test_a_clean_day_has_no_gap_but_what_was_sent_late_or_twice(day: DayUnderTest) -> None:
     day.layer.start_worker()
     sent = comments(range(400))
@@ -57,6 +58,7 @@ def test_a_clean_day_has_no_gap_but_what_was_sent_late_or_twice(day: DayUnderTes
     assert DAY.isoformat() == report.fields()["date"]
 
 
+@pytest.mark.budget(20)
 def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_gets_what_was_asked_for(
     day: DayUnderTest,
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_g
     assert chosen({}, "2023-11-17") == [DAY, date(2023, 11, 17)]
 
 
+@pytest.mark.budget(30)
 def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(day: DayUnderTest) -> None:
     def windows() -> list[tuple[int, bool]]:
         statement = "SELECT sum(comments), bool_and(state = 'final') FROM serving.tumbling_windows WHERE topic = %s"
@@ -109,6 +112,7 @@ def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(d
     assert (windows(), day.needed()) == ([(120, True)], []), "and they were confirmed after the day"
 
 
+@pytest.mark.budget(20)
 def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(
     day: DayUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +140,7 @@ def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(
     assert wrong.exit_code == 2
 
 
+@pytest.mark.budget(30)
 def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnderTest) -> None:
     traffic = TrafficConfig(
         seed=5, days=2, comments_per_day=800, late_share=0.03, duplicate_share=0.03, edit_share=0.02, broken_share=0.02
@@ -178,6 +183,7 @@ def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnd
     assert sum(late_by_day[each] for each in days) == sum(late_by_day.values())
 
 
+@pytest.mark.budget(20)
 def test_provisional_windows_say_how_far_such_numbers_have_been_from_final_ones(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(50), minute=1))

@@ -111,6 +111,7 @@ def rescore(day: DayUnderTest, asked: str, **options: Any) -> RescoreReport:
     return rescore_comments(day.settings, A_DAY, asked, **options)
 
 
+@pytest.mark.budget(30)
 def test_the_version_that_served_would_have_said_what_was_said_and_served_the_hours_that_are_served(
     day: DayUnderTest, versions: Versions
 ) -> None:
@@ -138,6 +139,7 @@ def test_the_version_that_served_would_have_said_what_was_said_and_served_the_ho
     assert (total.not_in_lake, total.not_in_ledger, total.compared) == (0, 3, len(sent) + 7)
 
 
+@pytest.mark.budget(30)
 def test_a_challenger_is_told_exactly_and_nothing_but_the_results_is_written(
     day: DayUnderTest, versions: Versions
 ) -> None:

@@ -87,6 +87,7 @@ def registered(world: History, labelled: list[tuple[Comment, bool]], folder: Pat
     return own.register(folder, lexicon, world.settings.model_max_bytes, run_name="retrain", reason="a test").version
 
 
+@pytest.mark.budget(20)
 @pytest.mark.parametrize("maturity_us", [MATURITY_US, 3_600_000_000])
 def test_labels_are_those_of_a_reading_of_the_log_that_shares_nothing_with_it(
     traffic: History, maturity_us: int

@@ -159,6 +159,7 @@ def test_the_report_is_what_a_plain_consumer_reads(settings: Settings, tmp_path:
     assert all(each.sent_us <= each.acknowledged_us for each in report)
 
 
+@pytest.mark.budget(20)
 def test_killed_midway_and_started_again_it_skips_nothing_and_repeats_only_the_tail(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderT
     assert all(alert["reasons"] for alert in alerts)
 
 
+@pytest.mark.budget(30)
 def test_moving_the_alias_swaps_the_model_without_a_restart(
     stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path
 ) -> None:

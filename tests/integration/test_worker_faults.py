@@ -19,6 +19,7 @@ MINUTE_US = 60 * 1_000_000
 START_US = 1_700_000_000_000_000 // (12 * PANE_US) * 12 * PANE_US
 
 
+@pytest.mark.budget(20)
 def test_broken_database_connections_are_mended_in_the_same_process(layer: SpeedLayerUnderTest) -> None:
     worker = layer.start_worker()
     sent = layer.produce(comments(200))

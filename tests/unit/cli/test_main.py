@@ -220,6 +220,7 @@ def test_a_report_is_one_page_without_texts_unless_asked(export: Path, tmp_path:
     assert page.read_text().count("<blockquote>") == 12
 
 
+@pytest.mark.budget(30)
 @pytest.mark.slow
 def test_generated_history_trains_a_model(tmp_path: Path) -> None:
     shares = ("--late", "0.02", "--duplicate", "0.02", "--edited", "0.02", "--broken", "0.02", "--future", "0.02")

@@ -105,6 +105,7 @@ def test_every_index_shares_the_chance_of_a_night(reference: TrainingReference) 
     assert sum(1 + (each.distance is not None) for each in found.values()) == INDICES
 
 
+@pytest.mark.budget(30)
 @pytest.mark.slow
 def test_generated_quiet_days_alarm_nobody_and_other_words_are_found_the_first_night(tmp_path: Path) -> None:
     traffic = TrafficConfig(seed=5, days=22, comments_per_day=250, drift_from_day=20)

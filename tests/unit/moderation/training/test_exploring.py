@@ -158,6 +158,7 @@ def test_nothing_people_wrote_becomes_markup_and_nothing_is_loaded() -> None:
     assert "\x07" not in page
 
 
+@pytest.mark.budget(20)
 @pytest.mark.slow
 def test_no_text_of_a_comment_is_shown_unless_asked_for() -> None:
     rows = [row(f"secret{n} word{n % 4}", n % 4 < 2) for n in range(40)]

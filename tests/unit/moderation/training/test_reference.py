@@ -34,6 +34,7 @@ def examples(corpus: Corpus, weights: list[float] | None = None) -> Examples:
     return collect_examples(labelled, weights)
 
 
+@pytest.mark.budget(20)
 def test_unseen_shares_are_measured_on_the_texts_a_fold_did_not_show(small_corpus: Corpus) -> None:
     # A word that stands in one text only is always unseen when it is held out, and never in the final model's eyes.
     texts = [f"{text} hapax{n}" for n, text in enumerate(small_corpus[0])]
