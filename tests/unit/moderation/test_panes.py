@@ -18,7 +18,7 @@ LOGS = st.lists(st.tuples(TIMES, st.sampled_from([b"a", b"b", b"c"])), max_size=
 )
 
 
-@examples(quick=100, thorough=5_000)
+@examples(quick=600, thorough=5_000)
 @given(log=LOGS, data=st.data())
 def test_fates_are_the_same_however_the_log_is_cut_and_however_often_it_is_taken_up_again(
     log: list[tuple[int, bytes]], data: st.DataObject
