@@ -69,7 +69,7 @@ ROWS = st.lists(
 )
 
 
-@examples(quick=25, thorough=1_500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(quick=10, thorough=1_500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS, data=st.data())
 def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_and_interrupted(
     kernel: Kernel, rows: list[tuple[int, int, int, bool]], data: st.DataObject
