@@ -13,7 +13,6 @@ unexport PYTHONDONTWRITEBYTECODE
 JOBS   ?= 3
 # One thread for the algebra of each: processes that share two cores only wait for each other's.
 test test-unit test-long coverage: export OMP_NUM_THREADS := 1
-# The long tests run one after another: several whole systems at once on two cores do not come up in time.
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
 .PHONY: help setup lock check test test-unit test-long coverage proofs bench evidence screenshots demo down clean
@@ -59,10 +58,11 @@ test: setup ## All tests but the long ones, on real servers and without; STACK=f
 	$(PYTEST) -m "not long and not proof"
 
 test-long: setup ## The tests that take minutes: kills, chaos, browsers; and many examples of every property
+	@# One after another: several whole systems that start at once on two cores do not come up in time.
 	$(PYTEST) --numprocesses 0 -m "long and not proof"
 	$(PYTEST) --numprocesses 2 -m "hypothesis and not long and not proof" --hypothesis-profile thorough
 
-coverage: setup ## Which lines the tests reach, in the programs they start too; writes htmlcov; TESTS=folder takes some
+coverage: setup ## Which lines the tests reach; writes htmlcov; TESTS=folder takes some
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m $(PYTEST:$(BIN)/%=%) -m "not long and not proof" $(TESTS)
 	$(BIN)/coverage combine --quiet

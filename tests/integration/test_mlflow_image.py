@@ -135,6 +135,7 @@ def status(image: ServerImage, path: str, host: str) -> int:
         connection.close()
 
 
+@pytest.mark.budget(280)
 def test_the_server_migrates_serves_with_accounts_and_keeps_models_in_the_object_store(
     image: ServerImage, pipeline: ModerationPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

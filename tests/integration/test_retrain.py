@@ -146,6 +146,7 @@ def test_an_edit_after_the_windows_end_parts_the_actions_though_it_lies_in_anoth
     assert digest == before, "where no label is asked for, no later file is read"
 
 
+@pytest.mark.budget(250)
 @pytest.mark.long
 def test_the_same_lake_form_and_seed_give_the_same_model_through_airflow_and_the_command_line(
     world: History, dag_runs: DagRuns, monkeypatch: pytest.MonkeyPatch

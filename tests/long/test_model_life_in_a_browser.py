@@ -144,6 +144,7 @@ def decides_with(settings: Settings, version: str) -> None:
     wait_until(decided, seconds=90, description=f"a decision of version {version}", interval_seconds=1)
 
 
+@pytest.mark.budget(350)
 def test_retrained_in_airflow_approved_promoted_by_hand_and_rolled_back(
     page: Page,
     up: Printed,
