@@ -1,21 +1,28 @@
 """DAGs from their first task to their last in one process (``dag.test()``), on a stack's real servers.
 
-No scheduler runs and no api-server: what they do beside is the business of test_airflow.py. Airflow's metadata lie in
-the stack's own PostgreSQL. Run as a program, this file is that process.
+No scheduler and no api-server runs; test_airflow.py tests those. Airflow keeps its metadata in the stack's own
+PostgreSQL. Importing Airflow and what the tasks need takes half a minute, so one process does it once and each run
+is a fork of it. Run as a program, this file is that process: it reads one run per line of its standard input, as
+JSON, and answers each with a line that holds the exit code.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import httpx
 
 from local.airflow import API_SERVER, DAGS, airflow
 from local.environment import inherited_environment
@@ -65,7 +72,14 @@ class DagRuns:
         prepare = programs[API_SERVER].prepare
         assert prepare is not None
         prepare()
-        self._environment = programs["airflow-scheduler"].env
+        self._environment = dict(programs["airflow-scheduler"].env)
+        self._process: subprocess.Popen[str] | None = None
+
+    def close(self) -> None:
+        """End the process that runs are forked from."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
 
     def run(
         self,
@@ -83,38 +97,91 @@ class DagRuns:
             conf: parameters of the run.
             answer: what a person says to every approval the run asks for; without one such a run never ends.
         """
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", __spec__.name, dag_id, json.dumps(dict(conf or {})), answer or ""],
-            env=inherited_environment() | dict(self._environment) | dict(settings_environment(settings)),
-            cwd=Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        output, found, result = done.stdout.rpartition(_RESULT)
-        assert done.returncode == 0, done.stdout[-4_000:]
-        assert found, done.stdout[-4_000:]
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", __spec__.name],
+                env=inherited_environment() | self._environment,
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with tempfile.NamedTemporaryFile("r", prefix="dag-run-") as log:
+            wanted = {
+                "log": log.name,
+                "environment": dict(settings_environment(settings)),
+                "dag_id": dag_id,
+                "conf": dict(conf or {}),
+                "answer": answer,
+            }
+            self._process.stdin.write(json.dumps(wanted) + "\n")
+            self._process.stdin.flush()
+            answered = self._process.stdout.readline()
+            written = log.read()
+        assert answered.strip() == "0", written[-4_000:]
+        output, found, result = written.rpartition(_RESULT)
+        assert found, written[-4_000:]
         return DagRun(**json.loads(result.splitlines()[0]), output=output)  # threads may write as they end
 
 
-def main(dag_id: str, conf: str, answer: str) -> None:
-    # All that the threads below need as well: two threads that import at once may wait for each other.
-    from airflow import settings
-    from airflow.api_fastapi.core_api.routes.public import hitl  # noqa: F401
-    from airflow.dag_processing.dagbag import DagBag
-    from airflow.models.taskinstance import TaskInstance  # noqa: F401
+def serve() -> None:
+    """Import what runs need, then fork a process for each run that standard input asks for."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what imports print is no answer
 
+    # Also all that threads of a run need: two threads that import at once may wait for each other.
+    import airflow.api_fastapi.core_api.routes.public.hitl
+    import airflow.models.taskinstance  # noqa: F401
+    from airflow.sdk.execution_time import supervisor
+
+    import tests.support.preloaded_tasks  # noqa: F401
+
+    # Building the API that tasks talk to takes ten seconds; a run that finds it built starts its own event loop.
+    api = supervisor.in_process_api_server()
+    asyncio.run(_asked_once(api.app))
+    supervisor.in_process_api_server = lambda: api
+    assert threading.active_count() == 1, threading.enumerate()
+    fork = multiprocessing.get_context("fork")
+    for line in sys.stdin:
+        process = fork.Process(target=_run, kwargs=json.loads(line))
+        process.start()
+        process.join(_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        answers.write(f"{process.exitcode}\n")
+        answers.flush()
+
+
+async def _asked_once(app: Any) -> None:
+    """Have the application make its routes, which it does at its first request."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        await client.get("/no-such-route")
+
+
+def _run(log: str, environment: dict[str, str], dag_id: str, conf: dict[str, object], answer: Answer | None) -> None:
+    os.environ.update(environment)  # noqa: TID251 - the run is a program of its own
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.close(output)
+
+    from airflow import settings
+    from airflow.dag_processing.dagbag import DagBag
+
+    settings.engine.dispose(close=False)
     bag = DagBag(settings.DAGS_FOLDER)
     assert dag_id in bag.dags, bag.import_errors
     threading.Thread(target=_end_at_retry, args=(dag_id,), daemon=True).start()
     if answer:
         threading.Thread(target=_answer, args=(dag_id, answer), daemon=True).start()
     # As over REST and in the UI: such a run has no date of its own.
-    run = bag.dags[dag_id].test(logical_date=None, run_conf=json.loads(conf))
+    run = bag.dags[dag_id].test(logical_date=None, run_conf=conf)
     sys.stdout.flush()
     sys.stdout.write(_RESULT + json.dumps(_told(run)) + "\n")
+    sys.stdout.flush()
 
 
 def _told(run: Any) -> dict[str, Any]:
@@ -173,4 +240,4 @@ def _answer(dag_id: str, answer: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve()

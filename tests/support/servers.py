@@ -195,8 +195,9 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]
 
 
 @pytest.fixture(scope="session")
-def dag_runs(stack: StackInfo) -> DagRuns:
+def dag_runs(stack: StackInfo) -> Iterator[DagRuns]:
     """Runs the project's DAGs on the stack, in processes of their own."""
     from tests.support.dag_runs import DagRuns
 
-    return DagRuns(stack)
+    with contextlib.closing(DagRuns(stack)) as runs:
+        yield runs
