@@ -58,8 +58,8 @@ test: setup ## All tests but the long ones, on real servers and without; STACK=f
 	$(PYTEST) -m "not long and not proof"
 
 test-long: setup ## The tests that take minutes: kills, chaos, browsers; and many examples of every property
-	@# One after another: several whole systems that start at once on two cores do not come up in time.
-	$(PYTEST) --numprocesses 0 -m "long and not proof"
+	$(PYTEST) --numprocesses 0 -m "long and alone and not proof"
+	$(PYTEST) --numprocesses 2 -m "long and not alone and not proof"
 	$(PYTEST) --numprocesses 2 -m "hypothesis and not long and not proof" --hypothesis-profile thorough
 
 coverage: setup ## Which lines the tests reach; writes htmlcov; TESTS=folder takes some
@@ -79,8 +79,7 @@ evidence: setup $(if $(ONLY),,proofs) ## Run the proofs that README and docs quo
 	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA)) $(if $(ONLY),--only $(ONLY))
 
 screenshots: setup ## Write the pictures in docs/images anew; needs chromium
-	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py \
-	    tests/long/test_model_life_in_a_browser.py --screenshots
+	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py --screenshots
 
 demo: setup ## From nothing to live decisions on real servers; DATA=export.csv takes a real export instead
 	$(BIN)/moderation down --purge

@@ -171,7 +171,7 @@ def test_the_command_tells_and_keeps_and_never_asks(watched: Watched, monkeypatc
     assert [run["asked"] for run in watched.runs()] == ["no", "no"]
 
 
-@pytest.mark.budget(330)
+@pytest.mark.budget(120)
 @pytest.mark.long  # every run of a DAG starts Airflow anew
 def test_the_dag_asks_by_its_asset_when_a_day_drifted_and_not_again_while_it_cools_down(
     watched: Watched, dag_runs: DagRuns, stack: StackInfo

@@ -146,29 +146,28 @@ def test_an_edit_after_the_windows_end_parts_the_actions_though_it_lies_in_anoth
     assert digest == before, "where no label is asked for, no later file is read"
 
 
-@pytest.mark.budget(250)
+@pytest.mark.budget(150)
 @pytest.mark.long
 def test_the_same_lake_form_and_seed_give_the_same_model_through_airflow_and_the_command_line(
     world: History, dag_runs: DagRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in settings_environment(world.settings).items():
         monkeypatch.setenv(key, value)
-    runs = [dag_runs.run("retrain_model", world.settings, FORM) for _ in range(2)]
-    assert [run.state for run in runs] == ["success", "success"], runs[0].output
-    reports: list[dict[str, Any]] = [run.returned["retrain"] for run in runs]
+    run = dag_runs.run("retrain_model", world.settings, FORM)
+    assert run.state == "success", run.output
+    reports: list[dict[str, Any]] = [run.returned["retrain"]]
     command = ["retrain", "--days", "21", "--end", END.isoformat(), "--newest-share", "0.3", "--no-gate", "--json"]
-    for _ in range(2):
-        done = CliRunner().invoke(app, command, catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        reports.append(json.loads(done.stdout))
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    reports.append(json.loads(done.stdout))
     for name in ("model_digest", "data_digest", "manifest_digest", "split_us"):
         assert len({report[name] for report in reports}) == 1, name
-    assert [report["version"] for report in reports] == ["1", "2", "3", "4"]
+    assert [report["version"] for report in reports] == ["1", "2"]
     other = CliRunner().invoke(app, [*command, "--seed", "1"], catch_exceptions=False)
     assert json.loads(other.stdout)["model_digest"] != reports[0]["model_digest"]
     found = registry(world.settings)
-    assert runs[0].returned["gate"]["is_passed"], runs[0].returned["gate"]
-    assert alias(found, "challenger") == "2"
+    assert run.returned["gate"]["is_passed"], run.returned["gate"]
+    assert alias(found, "challenger") == "1"
     assert alias(found, "production") is None, "nothing is promoted"
     version = found.version("1")
     assert "retrain_model" in str(found.evidence.run_params(version.run_id)["started_by"])

@@ -157,7 +157,7 @@ def test_three_kills_during_a_replay_lose_nothing_and_double_nothing(
     """The supervisor brings the worker back each time."""
     layout = StackLayout(stack.root)
     name = "worker-killed"
-    up(layout, extra_programs=[worker_program(layout, layer.settings, name)])
+    up(layout, extra_programs=[worker_program(layout, layer.settings, name, web=False)])
 
     def worker() -> PartStatus:
         return next(part for part in status(layout) if part.name == name)

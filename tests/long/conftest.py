@@ -1,7 +1,8 @@
-"""A stack with Airflow as `moderation up` starts it, and a browser; both tests of Airflow's UI share the stack."""
+"""A stack with Airflow as `moderation up` starts it, and a browser."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -54,10 +55,9 @@ def printed_by_up(folder: Path) -> Printed:
     return Printed(folder, airflow[1], kafka[1], password[1] if password else None)
 
 
-@pytest.fixture(scope="session")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
-    """The stack; `up` a second time changes nothing."""
-    folder = tmp_path_factory.mktemp("browser") / "stack"
+@contextlib.contextmanager
+def printed_stack(folder: Path) -> Iterator[Printed]:
+    """A stack until the block ends; a second `up` changes nothing about it."""
     try:
         first = printed_by_up(folder)
         assert printed_by_up(folder) == Printed(folder, first.airflow, first.kafka, None)

@@ -1,49 +1,212 @@
-"""Airflow as an operator sees it: a real browser, the printed password, a run of archive_topics that succeeds."""
+"""The loop in a browser: archive, retrain and approve in Airflow, move aliases in MLflow; the worker follows."""
 
 from __future__ import annotations
 
 import re
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
 
+import psycopg
 import pytest
 from confluent_kafka import Producer
 from playwright.sync_api import Page, expect
 
+from batch.reconcile.run import reconcile_day
+from cli.connection import connected_settings
+from local.waiting import wait_until
 from moderation.adapters.topics import producer_settings
-from moderation.contracts import Action, ActionKind, to_json
+from moderation.bootstrap import register, registry, train_to_folder
+from moderation.contracts import ActionKind, Comment, to_json
+from moderation.policy import parse_goal
+from moderation.settings import Settings, required
+from moderation.sources.generator import labelled_history
 from tests.conftest import ROOT
-from tests.long.conftest import Printed
+from tests.long.conftest import Printed, printed_stack
+from tests.support.labelled import END, TRAFFIC, send
 
 pytestmark = pytest.mark.long
 
-PICTURE = ROOT / "docs" / "images" / "airflow_archive_topics.png"
-_RUN_MS = 180_000
+PICTURES = ROOT / "docs" / "images"
+_RUN_MS = 300_000
 
 
-def send_an_action(bootstrap: str) -> None:
-    """Of a comment that nobody sent; the other test of this stack counts comments."""
-    producer = Producer(producer_settings(bootstrap, 30))
-    action = Action("no comment", ActionKind.APPROVE, "m1", "", 1_700_000_000_000_000, 1.0)
-    producer.produce("actions", to_json(action), key=action.comment_id)
-    assert producer.flush(30) == 0
+class People:
+    """What an ML engineer and an operator do in the two UIs.
+
+    Args:
+        page: a browser's.
+        airflow: address.
+        mlflow: address.
+        picture: keeps a screenshot under a name.
+    """
+
+    def __init__(self, page: Page, airflow: str, mlflow: str, picture: Callable[[str], None]) -> None:
+        self._page = page
+        self._airflow = airflow
+        self._mlflow = mlflow
+        self._picture = picture
+
+    def log_in(self, password: str) -> None:
+        self._page.goto(self._airflow)
+        self._page.fill("input[name=username]", "admin")
+        self._page.fill("input[name=password]", password)
+        self._page.get_by_role("button", name="Sign in").click()
+        expect(self._page.get_by_role("heading", name="Welcome")).to_be_visible()
+
+    def trigger(self, dag_id: str, picture: str = "", **form: str) -> None:
+        """Fill fields of a DAG's form and start it; its run is shown."""
+        self._page.goto(f"{self._airflow}/dags/{dag_id}")
+        self._page.get_by_role("button", name="Trigger").first.click()
+        dialog = self._page.get_by_role("dialog")
+        for name, value in form.items():
+            dialog.locator(f"input[name=element_{name}]").fill(value)
+        if picture:
+            self._picture(picture)
+        dialog.get_by_test_id("trigger-dag-submit").click()
+        expect(self._page).to_have_url(re.compile(rf"/dags/{dag_id}/runs/manual__"))
+
+    def sees(self, task: str, state: str) -> None:
+        """Wait until a task of the run that is shown is in a state."""
+        row = self._page.get_by_role("row").filter(has=self._page.get_by_role("link", name=task, exact=True))
+        expect(row).to_contain_text(state, timeout=_RUN_MS)
+
+    def approve(self) -> None:
+        self._page.goto(f"{self._airflow}/required_actions")
+        self._page.get_by_role("link").filter(has_text="Is version").first.click()
+        expect(self._page.get_by_test_id("hitl-option-Approve")).to_be_visible()
+        expect(self._page.get_by_text("It passed.")).to_be_visible()
+        self._picture("approve_promotion.png")
+        self._page.get_by_test_id("hitl-option-Approve").click()
+        expect(self._page.get_by_text("approve response successful")).to_be_visible()
+
+    def sees_alias(self, version: str, alias: str) -> None:
+        self._page.goto("about:blank")
+        self._page.goto(f"{self._mlflow}/#/models/comment-moderation/versions/{version}")
+        expect(self._page.get_by_role("heading", name=f"Version {version}")).to_be_visible()
+        expect(self._page.get_by_text(f"@ {alias}")).to_be_visible()
+        if alias == "production":
+            self._picture("mlflow_production.png")
+
+    def gives_alias(self, version: str, alias: str) -> None:
+        """Move an alias by hand in the MLflow UI."""
+        self._page.goto("about:blank")
+        self._page.goto(f"{self._mlflow}/#/models/comment-moderation/versions/{version}")
+        expect(self._page.get_by_role("heading", name=f"Version {version}")).to_be_visible()
+        self._page.locator("button[data-component-id*=modelversionviewaliaseditor]").click()
+        dialog = self._page.get_by_role("dialog")
+        dialog.get_by_role("combobox").fill(alias)
+        self._page.keyboard.press("Enter")
+        dialog.get_by_role("button", name="Save aliases").click()
+        expect(dialog).to_be_hidden()
 
 
-def test_an_operator_logs_in_triggers_the_archive_and_sees_it_succeed(
-    page: Page, up: Printed, pytestconfig: pytest.Config
+def first_model(settings: Settings, folder: Path) -> None:
+    """A weak model of the first days; it serves, since nothing did."""
+    rows = [
+        (row.comment, row.action is not None and row.action.kind is ActionKind.REMOVE)
+        for row in labelled_history(TRAFFIC)
+    ]
+    train_to_folder(rows[:700], folder, [parse_goal("review_share<=0.2")], settings, folds=2)
+    assert register(folder, settings, "the first days") == ("1", True)
+
+
+def accounted(settings: Settings) -> int:
+    """How many records of comments the ledger accounts for."""
+    return int(
+        ask(settings, "select coalesce(sum(next - first), 0) from speed.source_offsets where topic = 'comments'")
+    )
+
+
+def ask(settings: Settings, question: str, *values: object) -> str:
+    with psycopg.connect(required(settings.database_url, "database_url")) as connection:
+        row = connection.execute(question, values).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def decides_with(settings: Settings, version: str) -> None:
+    """Send comments until the worker decides one with this version."""
+    producer = Producer(producer_settings(settings.kafka_bootstrap, 30))
+
+    def decided() -> bool:
+        comment = Comment(f"now-{uuid.uuid4().hex}", "science", "Nice study.", time.time_ns() // 1_000)
+        producer.produce("comments", to_json(comment), key=comment.comment_id)
+        assert producer.flush(30) == 0
+        question = "select model_version from speed.decisions where comment_id = %s"
+        wait_until(
+            lambda: ask(settings, question, comment.comment_id) != "", seconds=60, description="the worker's decision"
+        )
+        return ask(settings, question, comment.comment_id) == version
+
+    wait_until(decided, seconds=90, description=f"a decision of version {version}", interval_seconds=1)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Printed]:
+    """The stack; `up` a second time changes nothing. It is taken down with the test: Airflow keeps a core busy."""
+    with printed_stack(tmp_path / "stack") as printed:
+        yield printed
+
+
+@pytest.mark.budget(450)
+def test_archived_and_retrained_in_airflow_approved_promoted_by_hand_and_rolled_back(
+    page: Page,
+    up: Printed,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
 ) -> None:
-    assert up.password, "the first up prints it"
-    send_an_action(up.kafka)
-    page.goto(up.airflow)
-    page.fill("input[name=username]", "admin")
-    page.fill("input[name=password]", up.password)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
+    def picture(name: str) -> None:
+        if pytestconfig.getoption("--screenshots"):
+            PICTURES.mkdir(exist_ok=True)
+            page.screenshot(path=PICTURES / name)
 
-    page.goto(f"{up.airflow}/dags/archive_topics")
-    page.get_by_role("button", name="Trigger").first.click()
-    page.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()
-    expect(page).to_have_url(re.compile(r"/dags/archive_topics/runs/manual__"))
+    assert up.password
+    settings = connected_settings(up.folder)
+    found = registry(settings)
+    first_model(settings, tmp_path / "model")
+    sent = len(send(settings)["comments"])
+    wait_until(lambda: accounted(settings) == sent, seconds=180, description="decisions on all that was sent")
+    people = People(page, up.airflow, settings.mlflow_url, picture)
+    people.log_in(up.password)
+
+    people.trigger("archive_topics")
     for task in ("archive_comments", "archive_actions"):
-        expect(page.get_by_role("row").filter(has_text=task)).to_contain_text("Success", timeout=_RUN_MS)
-    if pytestconfig.getoption("--screenshots"):
-        PICTURE.parent.mkdir(exist_ok=True)
-        page.screenshot(path=PICTURE)
+        people.sees(task, "Success")
+    picture("airflow_archive_topics.png")
+    assert reconcile_day(settings, date(2026, 1, 15)).is_sound, "or the gate would be closed"
+
+    form = {"days": "21", "end": END.date().isoformat(), "newest_share": "0.3", "reason": "the first weeks"}
+    people.trigger("retrain_model", "retrain_form.png", **form)
+    people.sees("gate", "Success")
+    people.sees_alias("2", "challenger")
+    assert found.evidence.run_params(found.version("2").run_id)["newest_share"] == "0.3"
+
+    people.trigger("promote_model", reason="better on the newest comments")
+    people.sees("approve", "Awaiting Input")
+    decides_with(settings, "1")
+    people.approve()
+    page.goto(f"{up.airflow}/dags/promote_model/runs/{newest_run(page)}")
+    people.sees("promote", "Success")
+    people.sees_alias("2", "production")
+    decides_with(settings, "2")
+
+    people.gives_alias("1", "production")
+    decides_with(settings, "1")
+    people.trigger("rollback_model")
+    people.sees("roll_back", "Success")
+    decides_with(settings, "2")
+    aliases = {name: found.resolve(name) for name in ("production", "previous", "challenger")}
+    assert {name: version and version.version for name, version in aliases.items()} == {
+        "production": "2",
+        "previous": "1",
+        "challenger": None,
+    }
+
+
+def newest_run(page: Page) -> str:
+    """The id of the run whose task is shown."""
+    match = re.search(r"/runs/([^/?]+)", page.url)
+    assert match, page.url
+    return match[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.proof
 
 
 def test_the_bench_reconciles_its_days_and_says_how_long_that_took(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.proof
 
 
 def test_the_core_alone_installs_with_plain_pip_and_scores(

@@ -138,10 +138,8 @@ def serve() -> None:
 
     import tests.support.preloaded_tasks  # noqa: F401
 
-    # Building the API that tasks talk to takes ten seconds; a run that finds it built starts its own event loop.
-    api = supervisor.in_process_api_server()
-    asyncio.run(_asked_once(api.app))
-    supervisor.in_process_api_server = lambda: api
+    # The API that tasks talk to takes ten seconds to build. Airflow keeps it; each run starts an event loop for it.
+    asyncio.run(_asked_once(supervisor.in_process_api_server().app))
     assert threading.active_count() == 1, threading.enumerate()
     fork = multiprocessing.get_context("fork")
     for line in sys.stdin:
@@ -171,6 +169,7 @@ def _run(log: str, environment: dict[str, str], dag_id: str, conf: dict[str, obj
     from airflow import settings
     from airflow.dag_processing.dagbag import DagBag
 
+    assert settings.engine is not None
     settings.engine.dispose(close=False)
     bag = DagBag(settings.DAGS_FOLDER)
     assert dag_id in bag.dags, bag.import_errors

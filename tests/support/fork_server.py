@@ -1,9 +1,9 @@
 """Starts Python programs that take seconds to import, by forking a process that has imported them already.
 
 A worker imports for eight CPU seconds before it does anything. Here the standard library's fork server imports
-``stream.__main__`` once for all tests of a process; each program then is a fork that runs ``python -m MODULE`` in
-its own working folder, environment and log. The real command line is run by the tests of the supervised worker, by
-chaos and by the demonstration.
+:mod:`tests.support.preloaded` once for all tests of a process; each program then is a fork that runs
+``python -m MODULE`` in its own working folder, environment and log. The real command line is run by the tests of the
+supervised worker, by chaos and by the demonstration.
 """
 
 from __future__ import annotations
@@ -63,10 +63,15 @@ def start() -> None:
     forkserver.ensure_running()
 
 
-def run_module(module: str, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> Forked:
-    """Start ``python -P -m MODULE ARGUMENTS``; standard output and error go to ``log``."""
+def run_module(
+    module: str, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path | None = None
+) -> Forked:
+    """Start ``python -P -m MODULE ARGUMENTS``; output goes to ``log``, without one to the tests' own."""
     process = _context().Process(
-        target=_run, args=(module, list(arguments), dict(env), str(cwd), str(log)), name=module, daemon=False
+        target=_run,
+        args=(module, list(arguments), dict(env), str(cwd), None if log is None else str(log)),
+        name=module,
+        daemon=False,
     )
     process.start()
     return Forked(process)
@@ -78,14 +83,15 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _run(module: str, arguments: list[str], env: dict[str, str], cwd: str, log: str) -> None:
+def _run(module: str, arguments: list[str], env: dict[str, str], cwd: str, log: str | None) -> None:
     os.chdir(cwd)
     os.environ.clear()  # noqa: TID251 - a program of its own has an environment of its own
     os.environ.update(env)  # noqa: TID251
     time.tzset()
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    for stream in (1, 2):
-        os.dup2(output, stream)
-    os.close(output)
+    if log is not None:
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        os.close(output)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

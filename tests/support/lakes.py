@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,6 +22,7 @@ from moderation.adapters.lake.cutting import Limits
 from moderation.adapters.lake.reading import opened_lake
 from moderation.adapters.topics import describe_topic_ids, topic_uuid
 from moderation.settings import Settings, required
+from tests.support.fork_server import run_module
 
 SMALL = Limits(file_rows=40, group_rows=15)
 """Many files of many row groups out of few records."""
@@ -70,13 +69,9 @@ class LakeUnderTest:
     def archive_and_die(self, point: str, times: int) -> int:
         """Archive in a process that kills itself when it is at a point for the n-th time; its exit code."""
         self.wait_for_no_archiver()
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "tests.support.dying_archiver", point, str(times)],
-            cwd=Path(__file__).parents[2],
-            env={**inherited_environment(), **settings_environment(self.settings)},
-            timeout=60,
-            check=False,
-        ).returncode
+        environment = {**inherited_environment(), **settings_environment(self.settings)}
+        folder = Path(__file__).parents[2]
+        return run_module("tests.support.dying_archiver", [point, str(times)], cwd=folder, env=environment).wait(60)
 
     def wait_for_no_archiver(self) -> None:
         """Wait until PostgreSQL has noticed the end of every archiver: it holds their locks until then."""

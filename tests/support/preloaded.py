@@ -1,4 +1,4 @@
-"""What a worker imports before its first record; imported once by the fork server, for all workers of the tests.
+"""What workers, archivers and reconcilers import; imported once by the fork server, for all that tests start.
 
 Importing starts no thread and opens no connection: a fork inherits neither.
 """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -20,6 +18,7 @@ from local.worker import settings_environment
 from moderation.adapters.topics import producer_settings
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from tests.conftest import ROOT
+from tests.support.fork_server import Forked, run_module
 from tests.support.workers import Record, SpeedLayerUnderTest
 
 DAY = date(2023, 11, 15)
@@ -78,11 +77,10 @@ class DayUnderTest:
         """The days that need a run."""
         return days_to_reconcile(self.settings, date(2100, 1, 1))
 
-    def start_reconciling(self, point: str = "") -> subprocess.Popen[bytes]:
+    def start_reconciling(self, point: str = "") -> Forked:
         """Reconcile in a process that kills itself at a point; at none if it is empty."""
-        command = [sys.executable, "-P", "-m", "tests.support.dying_reconciler", DAY.isoformat(), point]
         environment = {**inherited_environment(), **settings_environment(self.settings)}
-        return subprocess.Popen(command, cwd=ROOT, env=environment)
+        return run_module("tests.support.dying_reconciler", [DAY.isoformat(), point], cwd=ROOT, env=environment)
 
     def reconcile_and_die(self, point: str) -> int:
         """The exit code of a process that reconciles and kills itself at a point."""

@@ -15,8 +15,6 @@ WITH_SERVERS = {"long", "integration", "contract"}
 TOGETHER = {
     "tests/integration/test_dashboards.py": "filled day",
     "tests/integration/test_preview.py": "filled day",
-    "tests/long/test_airflow_in_a_browser.py": "stack with Airflow",
-    "tests/long/test_model_life_in_a_browser.py": "stack with Airflow",
     "tests/deploy/test_image_environments.py": "image environments",
     "tests/integration/test_mlflow_image.py": "image environments",
 }
