@@ -1,26 +1,30 @@
-"""Every error this project raises on purpose, as one tree.
+"""Every error this project raises on purpose, as one tree. The four bases say what may happen next.
 
     ModerationError                what went wrong with which thing, and what to do next
-    ├── InvalidRecord              poison: the record becomes a dead letter, never retried
-    ├── ConfigurationError         stop: a setting is unknown, malformed or contradictory
-    ├── SourceError                stop: a file of comments cannot be read at all
-    ├── TrainingError              stop: the examples cannot carry a model
-    ├── GoalUnmet                  stop: a policy goal cannot be met; carries the best that can
-    ├── ModelRefused               stop, or keep serving the old model: an artifact failed verification
-    ├── RegistryUnavailable        transient: keep what is open and ask again, with bounded back-off
-    ├── StackError                 stop: a part of the local stack does not start, or does not end
-    ├── LedgerUnsafe               stop: the database could lose what it acknowledged, or is not migrated
-    ├── SourceRefused              stop: the topic is not the one the ledger accounts for, or has lost records
-    ├── OutdatedApproval           stop: what a person approved is not what would happen by now; ask again
-    ├── LakeDamaged                stop: a file of the lake is missing or altered, or offsets are in no file
-    ├── TooManyDeadLetters         stop: the producer is broken, or speaks another language; nothing was dropped
-    ├── FenceLost                  leave the process: another worker owns the partition now
-    ├── PublishingFailed           leave the process: the brokers did not take what is stored; it is sent again
-    └── WorkerStuck                leave the process: it makes no progress, and something in it never will
+    ├── BadRecord                  the record becomes a dead letter; it is never tried again
+    │   └── InvalidRecord
+    ├── Unavailable                try again with back-off: database, broker, registry or store does not answer
+    │   └── RegistryUnavailable
+    ├── NeedsPerson                stop: a setting, a refusal or damage; another start changes nothing
+    │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
+    │   ├── SourceError            a file of comments cannot be read at all
+    │   ├── TrainingError          the examples cannot carry a model
+    │   ├── GoalUnmet              a policy goal cannot be met; carries the best that can
+    │   ├── ModelRefused           an artifact failed verification; a worker keeps serving the old model
+    │   ├── StackError             a part of the local stack does not start, or does not end
+    │   ├── LedgerUnsafe           the database could lose what it acknowledged, or is not migrated
+    │   ├── SourceRefused          the topic is not the one the ledger accounts for, or has lost records
+    │   ├── OutdatedApproval       what a person approved is not what would happen by now; ask again
+    │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
+    │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
+    │   └── DefectsFound           a reconciliation found a broken guarantee
+    └── RestartProcess             leave the process; the supervisor starts another, which goes on from the ledger
+        ├── FenceLost              another worker owns the partition now
+        ├── PublishingFailed       the brokers did not take what is stored; it is sent again
+        └── WorkerStuck            the process makes no progress
 
-Only RegistryUnavailable may be retried unchanged; the others need another input. The last three heal with another
-start: the supervisor starts the process again, the group gives it what is free, the ledger says where to go on.
-Anything outside the tree is a defect of ours and ends the process.
+Anything outside the tree is a defect of ours. What a defect means for a record under way is decided by
+:mod:`stream.blame`.
 """
 
 from __future__ import annotations
@@ -46,7 +50,23 @@ class ModerationError(Exception):
         return f"{message} {self.remedy}" if self.remedy else message
 
 
-class InvalidRecord(ModerationError):
+class BadRecord(ModerationError):
+    """One record cannot be read, decided or stored. It becomes a dead letter."""
+
+
+class Unavailable(ModerationError):
+    """Something outside this process does not answer. The same call may succeed later."""
+
+
+class NeedsPerson(ModerationError):
+    """Nothing changes until a person does something; the message says what."""
+
+
+class RestartProcess(ModerationError):
+    """This process cannot go on; another one can."""
+
+
+class InvalidRecord(BadRecord):
     """A record that cannot be a comment or an action. ``reason`` is the stable code kept in the dead letter."""
 
     def __init__(self, reason: str, cause: str) -> None:
@@ -54,19 +74,19 @@ class InvalidRecord(ModerationError):
         super().__init__("record", cause, "It is kept as a dead letter; mend the producer and replay it.")
 
 
-class ConfigurationError(ModerationError):
+class ConfigurationError(NeedsPerson):
     """A setting or an option is unknown, malformed or contradicts another one."""
 
 
-class SourceError(ModerationError):
+class SourceError(NeedsPerson):
     """A file of comments cannot be read: absent, not a known schema, or without a usable row."""
 
 
-class TrainingError(ModerationError):
+class TrainingError(NeedsPerson):
     """The labelled examples cannot carry a model: too few, or all of one class."""
 
 
-class GoalUnmet(ModerationError):
+class GoalUnmet(NeedsPerson):
     """No threshold reaches a policy goal.
 
     Attributes:
@@ -80,49 +100,49 @@ class GoalUnmet(ModerationError):
         super().__init__(f"goal {goal}", cause, remedy)
 
 
-class ModelRefused(ModerationError):
+class ModelRefused(NeedsPerson):
     """A model artifact is missing, damaged, altered, of another kernel, or holds a type that is not trusted."""
 
 
-class RegistryUnavailable(ModerationError):
+class RegistryUnavailable(Unavailable):
     """The registry cannot be reached, or does not do what it is asked. Keep what is open; ask again."""
 
 
-class OutdatedApproval(ModerationError):
+class OutdatedApproval(NeedsPerson):
     """What a person was shown and approved is not what would happen now: aliases or files have changed since."""
 
 
-class StackError(ModerationError):
+class StackError(NeedsPerson):
     """A part of the local stack does not start, does not answer in time, or does not end."""
 
 
-class LedgerUnsafe(ModerationError):
+class LedgerUnsafe(NeedsPerson):
     """The database is not what the guarantees stand on: a durability setting is off, or the schema is missing."""
 
 
-class SourceRefused(ModerationError):
+class SourceRefused(NeedsPerson):
     """A topic made anew under a known name, or records the ledger still needs are gone from the topic."""
 
 
-class LakeDamaged(ModerationError):
+class LakeDamaged(NeedsPerson):
     """A file that the manifest names is missing or is not what was written, or a range is not whole."""
 
 
-class TooManyDeadLetters(ModerationError):
+class TooManyDeadLetters(NeedsPerson):
     """So many records cannot be comments that a person must look. Each is kept; decisions go on after a restart."""
 
 
-class FenceLost(ModerationError):
+class FenceLost(RestartProcess):
     """Another worker has moved a partition on since this one read its position; nothing of the batch was kept."""
 
 
-class PublishingFailed(ModerationError):
+class PublishingFailed(RestartProcess):
     """The brokers did not take a stored decision in time; the ledger still holds it for the next start."""
 
 
-class WorkerStuck(ModerationError):
+class WorkerStuck(RestartProcess):
     """The worker has work and does none, or a part of it that it cannot do without has ended."""
 
 
-class DefectsFound(ModerationError):
+class DefectsFound(NeedsPerson):
     """A reconciliation found something lost, unexplained, phantom or residual: a guarantee was broken."""

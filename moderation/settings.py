@@ -70,14 +70,18 @@ class Settings(BaseSettings):
     dead_letter_window: int = Field(
         default=1_000, ge=10, description="Records that the share of dead letters is taken over."
     )
-    dead_letter_share: float = Field(
-        default=0.5,
+    dead_letter_share: float | None = Field(
+        default=None,
         gt=0,
         le=1,
-        description="Share of unreadable records at which the worker stops for good; wrong clocks don't count.",
+        description="Share of unreadable records at which the worker stops until a person starts it again; wrong "
+        "clocks do not count. Without it the worker never stops for that.",
     )
-    dead_letter_run: int = Field(
-        default=200, ge=1, description="Unreadable records in a row at which the worker stops for good."
+    dead_letter_run: int | None = Field(
+        default=None,
+        ge=1,
+        description="Unreadable records in a row at which the worker stops until a person starts it again. Without it "
+        "the worker never stops for that.",
     )
     worker_host: str = Field(
         default="127.0.0.1",

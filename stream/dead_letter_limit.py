@@ -1,4 +1,4 @@
-"""When so many records are unreadable that going on would only fill the dead letters: the worker stops for a person."""
+"""A limit on unreadable records that an operator may set. Without one the worker goes on whatever it reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from moderation.errors import TooManyDeadLetters
 
 _REMEDY = (
-    "Every one is kept: `moderation dead-letters list` shows them. Mend the producer, or raise the limit "
+    "Every one is kept: `moderation dead-letters list` shows them. Correct the producer, or raise the limit "
     "(MODERATION_DEAD_LETTER_*), and start the worker again: it goes on behind them."
 )
 
@@ -18,11 +18,11 @@ class DeadLetterLimit:
 
     Args:
         window: how many records the share is taken over; it is not judged before that many came.
-        share: of unreadable ones at which it stops.
-        run: unreadable ones in a row at which it stops.
+        share: of unreadable ones at which it stops; None for never.
+        run: unreadable ones in a row at which it stops; None for never.
     """
 
-    def __init__(self, window: int, share: float, run: int) -> None:
+    def __init__(self, window: int, share: float | None, run: int | None) -> None:
         self._newest: deque[bool] = deque(maxlen=window)
         self._share = share
         self._run = run
@@ -42,9 +42,10 @@ class DeadLetterLimit:
             newest.append(bad)
             self._unreadable += bad
             self._in_a_row = self._in_a_row + 1 if bad else 0
-            if self._in_a_row >= self._run:
+            if self._run is not None and self._in_a_row >= self._run:
                 raise TooManyDeadLetters("topic comments", f"{self._in_a_row} unreadable records in a row", _REMEDY)
-            if len(newest) == newest.maxlen and self._unreadable >= self._share * len(newest):
+            is_full = len(newest) == newest.maxlen
+            if is_full and self._share is not None and self._unreadable >= self._share * len(newest):
                 raise TooManyDeadLetters(
                     "topic comments", f"{self._unreadable} of the last {len(newest)} records are unreadable", _REMEDY
                 )

@@ -1,23 +1,40 @@
 """From raw records to decisions: parse, score, verdict, fate. Plain code: knows neither Kafka nor the ledger.
 
 It runs ahead of the ledger: while one batch is stored, the next is decided, on the assumption that the first will be
-stored. If it is not, the process ends, and the next one begins where the ledger stands.
+stored. If it is not, the process ends, and the next one begins where the ledger stands. Only where a record is the
+cause of the failure (:mod:`stream.blame`), the batch is decided again without it, in the same process.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Replayed, pane_sums
-from moderation.contracts import Comment, DeadLetter, DeadLetterReason, Fate, Verdict, dead_letter, parse_record
+from moderation.contracts import (
+    Comment,
+    DeadLetter,
+    DeadLetterReason,
+    Fate,
+    Verdict,
+    dead_letter,
+    parse_record,
+    quarantined,
+)
 from moderation.errors import InvalidRecord
 from moderation.panes import OpenPanes
 from moderation.scoring import reasons_many
-from stream.records import Decided, Record, ServingModel
+from stream import blame
+from stream.narrowing import culprits
+from stream.records import Decided, Place, Record, ServingModel
 
 MOST_REASONS = 3
+_CONTROL = "A control text that every model can score."
+_log = logging.getLogger(__name__)
+Judged = tuple[bytes, int, Verdict, list[str] | None]
+"""Of a comment: record id, score, verdict, reasons; whatever does not depend on other comments."""
 
 
 @dataclass(slots=True)
@@ -40,18 +57,25 @@ class Decider:
             partition: _Frontier(position.next, position.open_panes) for partition, position in positions.items()
         }
 
-    def decide(self, records: Sequence[Record], model: ServingModel) -> Decided | None:
+    def decide(
+        self, records: Sequence[Record], model: ServingModel, failing: Mapping[Place, str] | None = None
+    ) -> Decided | None:
         """Decide records; those from before a partition's frontier were decided already and are passed over.
+
+        A record that makes deciding fail becomes a dead letter ``processing_failed``; the others are decided as if it
+        were not there.
 
         Args:
             records: in offset order within each partition.
             model: decides all of them.
+            failing: records that cannot be stored, by place; what is kept of the error.
 
         Returns:
             What is to be stored next; None when no record is new.
 
         Raises:
             RuntimeError: offsets are missing between the frontier and the records.
+            Exception: deciding fails for a reason that is not a record's.
         """
         fresh, ranges = self._contiguous(records)
         if not fresh:
@@ -59,6 +83,7 @@ class Decider:
         comments: list[tuple[Record, Comment]] = []
         letters: list[tuple[int, int, DeadLetter]] = []
         unreadable = []
+        failed = dict(failing or {})
         for record in fresh:
             try:
                 comments.append((record, parse_record(record.value, record.append_us)))
@@ -66,7 +91,25 @@ class Decider:
             except InvalidRecord as error:
                 letters.append((record.partition, record.offset, dead_letter(record.value, record.append_us, error)))
                 unreadable.append(error.reason != DeadLetterReason.FUTURE_DATED)
-        rows = self._decide(comments, model)
+            except Exception as error:
+                if not blame.is_records(error):
+                    raise
+                failed[Place(record.partition, record.offset)] = blame.name_of(error)
+                unreadable.append(False)
+        if failed:
+            comments = [each for each in comments if each[0].place not in failed]
+        try:
+            judged = self._judge(comments, model)
+        except Exception as error:
+            failed |= self._failing(comments, model, error)
+            comments = [each for each in comments if each[0].place not in failed]
+            judged = self._judge(comments, model)
+        letters += [
+            (record.partition, record.offset, _quarantine(record, failed[record.place]))
+            for record in (fresh if failed else ())
+            if record.place in failed
+        ]
+        rows = self._rows(comments, judged)
         by_partition: dict[int, list[DecisionRow]] = {}
         for row in rows:
             by_partition.setdefault(row.partition, []).append(row)
@@ -98,14 +141,33 @@ class Decider:
         moved = {p: (self._frontiers[p].next, hi) for p, hi in sorted(upto.items()) if hi > self._frontiers[p].next}
         return fresh, moved
 
-    def _decide(self, comments: Sequence[tuple[Record, Comment]], model: ServingModel) -> list[DecisionRow]:
+    def _failing(
+        self, comments: Sequence[tuple[Record, Comment]], model: ServingModel, error: Exception
+    ) -> dict[Place, str]:
+        """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
+        if not blame.is_records(error):
+            raise error
+        found = culprits(comments, lambda part: self._judge(part, model))
+        if not found:
+            raise error
+        record = found[0][0][0]
+        # A kernel that fails for every text is no fault of a record: this raises then.
+        self._judge([(record, Comment("control", "control", _CONTROL, 0))], model)
+        return {record.place: blame.name_of(cause) for (record, _), cause in found}
+
+    def _judge(self, comments: Sequence[tuple[Record, Comment]], model: ServingModel) -> list[Judged]:
         bodies = [comment.body for _, comment in comments]
         scores = model.kernel.score_many(bodies)
         verdicts = model.policy.verdicts(scores)
         alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
-        reasons = iter(reasons_many(model.kernel, alerted, MOST_REASONS))
-        record_ids = [comment.record_id() for _, comment in comments]
-        fates = self._fates(comments, record_ids)
+        reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
+        return [
+            (comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
+            for (_, comment), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
+        ]
+
+    def _rows(self, comments: Sequence[tuple[Record, Comment]], judged: Sequence[Judged]) -> list[DecisionRow]:
+        fates = self._fates(comments, [record_id for record_id, _, _, _ in judged])
         return [
             DecisionRow(
                 record.partition,
@@ -118,10 +180,10 @@ class Decider:
                 score_ppm,
                 verdict,
                 fate,
-                None if verdict is Verdict.ALLOW else next(reasons),
+                reasons,
             )
-            for (record, comment), record_id, fate, score_ppm, verdict in zip(
-                comments, record_ids, fates, scores.tolist(), verdicts, strict=True
+            for (record, comment), (record_id, score_ppm, verdict, reasons), fate in zip(
+                comments, judged, fates, strict=True
             )
         ]
 
@@ -145,6 +207,23 @@ class Decider:
             frontier.open_panes.remember(
                 [row.event_time_us for row in own], [row.record_id for row in own], [row.fate for row in own]
             )
+
+
+def _storable(reasons: list[str]) -> list[str]:
+    """Tokens as PostgreSQL's jsonb can hold them: without NUL, which cleaning makes of ``<U+0000>``."""
+    if not any("\0" in reason for reason in reasons):
+        return reasons
+    return [stripped for reason in reasons if (stripped := reason.replace("\0", ""))]
+
+
+def _quarantine(record: Record, error_class: str) -> DeadLetter:
+    _log.error(
+        "partition %d offset %d goes into quarantine: %s; the other records go on",
+        record.partition,
+        record.offset,
+        error_class,
+    )
+    return quarantined(record.value, record.append_us, error_class)
 
 
 def _replayed(record: Record) -> Replayed | None:

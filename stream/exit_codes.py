@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from typing import NoReturn
 
-from moderation.errors import FenceLost, ModerationError, PublishingFailed, WorkerStuck
-from stream import metrics
+from moderation.errors import FenceLost, NeedsPerson
+from stream import blame, metrics
 
 RESTART = 75
 """Something that another start may heal: a lost fence, a broken connection, a defect."""
 REFUSED = 78
 """Something that only a person can mend: the supervisor must not start the worker again."""
 
-_HEALED_BY_A_START = (FenceLost, PublishingFailed, WorkerStuck)
 _log = logging.getLogger(__name__)
 
 
 def exit_code(error: BaseException) -> int:
     """The exit code for an error that ends the process."""
-    if isinstance(error, ModerationError) and not isinstance(error, _HEALED_BY_A_START):
-        return REFUSED
-    return RESTART
+    return REFUSED if isinstance(error, NeedsPerson) else RESTART
 
 
 def leave(error: BaseException) -> NoReturn:
@@ -33,6 +31,7 @@ def leave(error: BaseException) -> NoReturn:
     if code == REFUSED:
         _log.critical("stopping for good: %s", error)
     else:
-        _log.critical("stopping; the supervisor starts again", exc_info=error)
+        where = "".join(traceback.format_tb(error.__traceback__))
+        _log.critical("stopping; the supervisor starts again: %s\n%s", blame.shown(error), where)
     logging.shutdown()
     os._exit(code)

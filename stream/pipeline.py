@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from moderation.adapters.sql.batch import Position
 from moderation.contracts import REPLAY_OF
-from stream import metrics
+from stream import blame, metrics
 from stream.decider import Decider
 from stream.exit_codes import leave
 from stream.pending import Acknowledge, Pending, Piece
@@ -36,7 +36,7 @@ class Faults(Protocol):
 
 
 class Pipeline:
-    """Decides, stores and publishes chunks in order. An error in any stage ends the process.
+    """Decides, stores and publishes chunks in order. An error ends the process, unless one record causes it.
 
     Args:
         decider, recorder, publisher: the stages.
@@ -67,6 +67,7 @@ class Pipeline:
         self._turn = asyncio.Lock()
         self._generation_id: int | None = None
         self._storing_now: asyncio.Task[None] | None = None
+        self._decided_again: Decider | None = None
         self._sending_now: asyncio.Task[None] | None = None
 
     async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
@@ -109,6 +110,7 @@ class Pipeline:
                 self._changed.notify_all()
             positions = await read_positions()
             self._decider.assign(positions)
+            self._decided_again = None
             await self._send(await self.in_ledger_thread(lambda: self.recorder.assign(positions)))
         return positions
 
@@ -142,24 +144,34 @@ class Pipeline:
             pieces = [piece for piece in self._pending.take() if piece.generation_id == self._generation_id]
             self._changed.notify_all()
 
+        records = _records(pieces)
+
         def decide() -> Decided | None:
             with metrics.STAGE_SECONDS.labels("decide").time():
-                return self._decider.decide(_records(pieces), self._model())
+                return self._decider.decide(records, self._model())
 
-        decided = await asyncio.get_running_loop().run_in_executor(self._deciding, decide)
+        loop = asyncio.get_running_loop()
+        decided = await loop.run_in_executor(self._deciding, decide)
         await self._stored()
+        if self._decided_again is not None:
+            # What this batch follows was stored without a record that it was decided after.
+            self._decider, self._decided_again = self._decided_again, None
+            decided = await loop.run_in_executor(self._deciding, decide)
         if decided is not None:
-            self._begin_storing([piece.acknowledge for piece in pieces if piece.acknowledge], decided)
+            acknowledgements = [piece.acknowledge for piece in pieces if piece.acknowledge]
+            self._storing_now = asyncio.create_task(self._store_and_publish(acknowledgements, records, decided))
 
-    def _begin_storing(self, acknowledgements: Sequence[Acknowledge], decided: Decided) -> None:
-        self._storing_now = asyncio.create_task(self._store_and_publish(acknowledgements, decided))
-
-    async def _store_and_publish(self, acknowledgements: Sequence[Acknowledge], decided: Decided) -> None:
+    async def _store_and_publish(
+        self, acknowledgements: Sequence[Acknowledge], records: Sequence[Record], decided: Decided
+    ) -> None:
         try:
 
             def store() -> Published:
                 with metrics.STAGE_SECONDS.labels("store").time():
-                    return self.recorder.store(decided)
+                    try:
+                        return self.recorder.store(decided)
+                    except Exception as error:
+                        return self._store_without_culprits(records, decided, error)
 
             published = await self.in_ledger_thread(store)
             self._faults.reach("after_commit")
@@ -169,6 +181,26 @@ class Pipeline:
             self._sending_now = asyncio.create_task(self._send_or_leave(published))
         except Exception as error:
             leave(error)
+
+    def _store_without_culprits(self, records: Sequence[Record], decided: Decided, error: Exception) -> Published:
+        """Find the records that the ledger refuses, decide the batch again without them, and store that.
+
+        Raises:
+            Exception: the error that was given, where no record of the batch is its cause.
+        """
+        if not blame.is_records(error):
+            raise error
+        failing = self.recorder.refused(decided)
+        if not failing:
+            raise error
+        decider = Decider()
+        decider.assign(self.recorder.positions())
+        again = decider.decide(records, self._model(), failing)
+        if again is None:
+            raise error
+        published = self.recorder.store(again)
+        self._decided_again = decider
+        return published
 
     async def _send_or_leave(self, published: Published) -> None:
         try:

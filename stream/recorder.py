@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
 from moderation.contracts import Pane
 from moderation.panes import PANE_US, watermark_us
-from stream import metrics
+from stream import blame, metrics
 from stream.dead_letter_limit import DeadLetterLimit
-from stream.records import Decided, Published
+from stream.narrowing import culprits
+from stream.records import Decided, Place, Published
 
 
 class Store(Protocol):
@@ -20,6 +21,12 @@ class Store(Protocol):
 
     def store(self, batch: Batch) -> bool:
         """Store a batch in one transaction, or nothing of it; True when it turned out to be stored already."""
+
+    def rehearse(self, batch: Batch) -> None:
+        """Write the rows of a batch and undo that; raises what keeps them from being stored."""
+
+    def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
+        """Where partitions stand."""
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
         """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
@@ -140,6 +147,35 @@ class Recorder:
             return self._from_ledger(ranges, ranges)
         panes, panes_upto_us = self._closed_panes(ranges)
         return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us)
+
+    def refused(self, decided: Decided) -> dict[Place, str]:
+        """The records of a batch that the ledger refuses, each alone; with the class of the error.
+
+        Raises:
+            Exception: the ledger fails for a reason that is not a record's.
+        """
+        batch = decided.batch
+        letters = {Place(partition, offset): letter for partition, offset, letter in batch.dead_letters}
+        rows = {Place(row.partition, row.offset): row for row in batch.decisions}
+        replayed = {Place(each.as_partition, each.as_offset): each for each in batch.replayed}
+
+        def rehearse(places: Sequence[Place]) -> None:
+            decisions = [rows[place] for place in places if place in rows]
+            self._store.rehearse(
+                replace(
+                    batch,
+                    decisions=decisions,
+                    dead_letters=[(*place, letters[place]) for place in places if place in letters],
+                    panes=pane_sums(decisions, batch.stamp),
+                    replayed=[replayed[place] for place in places if place in replayed],
+                )
+            )
+
+        return {place: blame.name_of(error) for place, error in culprits(sorted(rows.keys() | letters), rehearse)}
+
+    def positions(self) -> dict[int, Position]:
+        """Where the own partitions stand in the ledger."""
+        return self._store.positions(dict.fromkeys(self._standings, 0))
 
     def _closed_panes(self, partitions: Iterable[int]) -> tuple[list[Pane], dict[int, int]]:
         panes: list[Pane] = []

@@ -13,6 +13,13 @@ from moderation.scoring import Kernel
 from moderation.text import KERNEL_VERSION
 
 
+class Place(NamedTuple):
+    """Where a record is in its topic."""
+
+    partition: int
+    offset: int
+
+
 class Record(NamedTuple):
     """One record of the source topic, as it came: the value is not looked at before it is decided.
 
@@ -24,6 +31,11 @@ class Record(NamedTuple):
     append_us: int
     value: bytes
     replay_of: str | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the record is in its topic."""
+        return Place(self.partition, self.offset)
 
 
 @dataclass(frozen=True, slots=True)

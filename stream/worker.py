@@ -23,7 +23,7 @@ from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
 from moderation.errors import SourceRefused
 from moderation.panes import watermark_us
 from moderation.settings import Settings, required
-from stream import metrics
+from stream import metrics, unpacking
 from stream.anatomy import consumer_loop, ended_parts, is_rebalancing
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider
@@ -235,6 +235,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         watch: gives the model to decide with.
         faults: for chaos.
     """
+    unpacking.install()
     layer = SpeedLayer(settings, watch, faults)
     app = new_app(
         settings.consumer_group,

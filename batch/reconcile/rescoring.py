@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -22,7 +23,7 @@ from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.model_store import OpenModel
 from moderation.adapters.sql.snapshot import Served, Snapshot
 from moderation.bootstrap import version_opener
-from moderation.contracts import MAX_FUTURE_US, Comment, parse_record
+from moderation.contracts import MAX_FUTURE_US, Comment, Verdict, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
 from moderation.panes import late_flags
 from moderation.settings import Settings
@@ -50,6 +51,7 @@ SCHEMA = pa.schema(
         ("model_version", pa.string()),
         ("policy_version", pa.string()),
         ("kernel_version", pa.string()),
+        ("is_quarantined", pa.bool_()),
     ]
 )
 _NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
@@ -66,6 +68,8 @@ class Task:
         served: which version decided from which offset on.
         first_version: scores what comes before that.
         replays: offsets that repeat a dead letter.
+        quarantined: offsets of records that cannot be decided or stored, with the SHA-256 of their values. They are
+            not scored, they move no watermark, and they are nobody's copies.
         unread_only: only records that could not be read when they were archived; the others are of other days.
     """
 
@@ -76,10 +80,11 @@ class Task:
     served: tuple[Served, ...]
     first_version: str
     replays: frozenset[int]
+    quarantined: Mapping[int, str]
     unread_only: bool
 
 
-def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None]) -> list[Task]:
+def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None], store: LakeStore) -> list[Task]:
     """What is to be read for a snapshot's day or window.
 
     A record of another day matters only for the watermark, and the manifest has the largest event time of every file.
@@ -88,6 +93,7 @@ def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None]) -> list[Task
     Args:
         snapshot: whose ``served`` says which version scores what; where it says nothing, ``resolve`` does.
         resolve: gives the production version, for a partition that no version ever served.
+        store: the lake; looked into for the event times of files that hold a record in quarantine.
 
     Raises:
         ConfigurationError: there are comments, and neither was any version ever served nor is one in production.
@@ -111,12 +117,32 @@ def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None]) -> list[Task
                     served,
                     _first_version(snapshot, served, resolve),
                     frozenset(snapshot.replays.get(file.source, ())),
+                    _of_file(snapshot, file),
                     unread_only=not is_of_day,
                 )
             )
-        if file.max_event_time_us is not None:
-            newest[file.source] = max(newest.get(file.source, 0), file.max_event_time_us)
+        newest_us = _newest_us(snapshot, file, store)
+        if newest_us is not None:
+            newest[file.source] = max(newest.get(file.source, 0), newest_us)
     return tasks
+
+
+def _of_file(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
+    """The records in quarantine that a file holds."""
+    own = snapshot.quarantined.get(file.source, {})
+    return {offset: digest for offset, digest in own.items() if file.first_offset <= offset < file.next_offset}
+
+
+def _newest_us(snapshot: Snapshot, file: LakeFile, store: LakeStore) -> int | None:
+    """The largest event time of a file's records, without those in quarantine."""
+    quarantined = _of_file(snapshot, file)
+    if not quarantined:
+        return file.max_event_time_us
+    with reading_file(store, file) as opened:
+        table = pq.read_table(opened, columns=["offset", "event_time_us"])
+    is_in = pc.is_in(table["offset"], value_set=pa.array(list(quarantined), pa.int64()))
+    found = pc.max(table.filter(pc.invert(is_in))["event_time_us"]).as_py()
+    return None if found is None else int(found)
 
 
 def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callable[[], str | None]) -> str:
@@ -199,6 +225,7 @@ class _Row:
     offset: int
     comment: Comment
     is_late: bool
+    is_quarantined: bool
 
 
 class Rescorer:
@@ -237,7 +264,11 @@ class Rescorer:
         for batch in self._batches(task):
             offsets: list[int] = []
             comments: list[Comment] = []
+            quarantined: list[_Row] = []
             for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns[:3]), strict=True):
+                if _is_quarantined(task, offset, value or b""):
+                    quarantined += _quarantined_row(offset, append_us, value or b"")
+                    continue
                 try:
                     comments.append(parse_record(value or b"", append_us))
                     offsets.append(offset)
@@ -247,11 +278,13 @@ class Rescorer:
             late = np.zeros(len(comments), bool) if task.unread_only else late_flags(newest_us, times_us)
             if len(times_us):
                 newest_us = max(int(times_us.max()), -1 if newest_us is None else newest_us)
-            yield [
-                _Row(offset, comment, is_late)
+            rows = [
+                _Row(offset, comment, is_late, False)
                 for offset, comment, is_late in zip(offsets, comments, late.tolist(), strict=True)
-                if task.start_us <= comment.event_time_us < task.end_us
             ]
+            if quarantined:
+                rows = sorted([*rows, *quarantined], key=lambda row: row.offset)
+            yield [row for row in rows if task.start_us <= row.comment.event_time_us < task.end_us]
 
     def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
         columns = ["offset", "append_us", "value"]
@@ -273,10 +306,12 @@ class Rescorer:
         versions: list[tuple[str, str]] = []
         for version, first, end in _spans(task, offsets):
             model = self._model(version)
-            part = model.kernel.score_many([row.comment.body for row in rows[first:end]])
+            part = model.kernel.score_many(["" if row.is_quarantined else row.comment.body for row in rows[first:end]])
             scores[first:end] = part
             verdicts[first:end] = [_NUMBER[verdict] for verdict in model.policy.verdicts(part)]
             versions += [(version, model.policy.policy_version)] * (end - first)
+        in_quarantine = np.array([row.is_quarantined for row in rows])
+        scores[in_quarantine], verdicts[in_quarantine] = 0, _NUMBER[Verdict.ALLOW]
         record_ids = [row.comment.record_id() for row in rows]
         source, count = task.file.source, len(rows)
         columns = [
@@ -295,6 +330,7 @@ class Rescorer:
             [version for version, _ in versions],
             [policy for _, policy in versions],
             [KERNEL_VERSION] * count,
+            in_quarantine,
         ]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
@@ -303,6 +339,19 @@ class Rescorer:
         if version not in self._models:
             self._models[version] = self._open_version(version)
         return self._models[version]
+
+
+def _is_quarantined(task: Task, offset: int, value: bytes) -> bool:
+    """Whether a record is the one in quarantine, by its bytes; one that was put in its place is not."""
+    return offset in task.quarantined and hashlib.sha256(value).hexdigest() == task.quarantined[offset]
+
+
+def _quarantined_row(offset: int, append_us: int, value: bytes) -> list[_Row]:
+    """The row of a record in quarantine; none where even reading it fails."""
+    try:
+        return [_Row(offset, parse_record(value, append_us), False, True)]
+    except Exception:
+        return []
 
 
 def _spans(task: Task, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:

@@ -143,7 +143,8 @@ def reconcile_day(
             reach("after_snapshot")
             if recompute is None:
                 resolve = production_model(settings).resolve
-                rescore(tasks_of(snapshot, resolve), settings, inputs["recomputed"], say)
+                tasks = tasks_of(snapshot, resolve, LakeStore(settings.lake_url))
+                rescore(tasks, settings, inputs["recomputed"], say)
             else:
                 recompute(snapshot, inputs["recomputed"])
             clock.lap("rescoring")

@@ -3,11 +3,13 @@
 Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verdicts and fates are numbers:
 
 - ``recomputed``: what the lake's records of the day are worth today. topic_id, part, pos, event_us, community,
-  comment_id, record_hash, record_id, score, verdict, is_late, is_replay, model_version, policy_version, kernel_version
+  comment_id, record_hash, record_id, score, verdict, is_late, is_replay, model_version, policy_version,
+  kernel_version, is_quarantined: its bytes are those of a dead letter ``processing_failed``; it is not scored
 - ``ledger``: the speed layer's rows of the day. topic_id, part, pos, event_us, community, score, verdict, fate,
   stored_us, model_version, policy_version, kernel_version
 - ``speed_panes``: its panes of the day, as maintained. Pane key, comments, reviews, removals, score_sum
-- ``letters``: places of dead letters. topic_id, part, pos
+- ``letters``: places of dead letters. topic_id, part, pos, failed: whether it is a ``processing_failed``
+  whose replay was not decided
 - ``cuts``: by partition, ``archived`` is the end of the lake and ``next`` the end of the ledger
 - ``actions``: comment_id, action and its time
 
@@ -38,14 +40,16 @@ def _sums(of: str) -> str:
 
 
 # The first copy of a record is the one that counts: by partition, then by offset. A hash of 64 bits finds the few that
-# may have copies; the whole record id decides.
+# may have copies; the whole record id decides. A record in quarantine is nobody's copy, and nobody is its copy.
 _COPIES = """
 SELECT topic_id, part, pos FROM (
     SELECT r.topic_id, r.part, r.pos,
            ROW_NUMBER() OVER (PARTITION BY r.topic_id, r.record_id ORDER BY r.part, r.pos) AS nth
       FROM recomputed r
-      JOIN (SELECT topic_id, record_hash FROM recomputed GROUP BY topic_id, record_hash HAVING COUNT(*) > 1) h
-        ON h.topic_id = r.topic_id AND h.record_hash = r.record_hash) n
+      JOIN (SELECT topic_id, record_hash FROM recomputed WHERE NOT is_quarantined
+             GROUP BY topic_id, record_hash HAVING COUNT(*) > 1) h
+        ON h.topic_id = r.topic_id AND h.record_hash = r.record_hash
+     WHERE NOT r.is_quarantined) n
  WHERE nth > 1
 """
 
@@ -70,6 +74,7 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
        r.event_us AS b_event_us, r.community AS b_community, r.score AS b_score, r.verdict AS b_verdict,
        r.model_version AS b_model, r.policy_version AS b_policy, r.kernel_version AS b_kernel, r.comment_id,
        COALESCE(r.is_late, FALSE) AS is_late, COALESCE(r.is_replay, FALSE) AS is_replay, c.pos IS NOT NULL AS is_copy,
+       COALESCE(r.is_quarantined, FALSE) AS is_quarantined,
        l.event_us AS l_event_us, l.community AS l_community, l.score AS l_score, l.verdict AS l_verdict,
        l.model_version AS l_model, l.policy_version AS l_policy, l.kernel_version AS l_kernel, l.fate AS l_fate
   FROM recomputed r
@@ -85,8 +90,10 @@ _CAUSES = f"""
 SELECT u.*, CASE
        WHEN NOT u.in_lake AND u.pos >= COALESCE(k.archived, 0) THEN '{Cause.UNARCHIVED}'
        WHEN NOT u.in_ledger AND u.pos >= COALESCE(k.next, 0) THEN '{Cause.UNPROCESSED}'
+       WHEN NOT u.in_ledger AND u.is_quarantined THEN '{Cause.QUARANTINED}'
        WHEN NOT u.in_ledger AND d.pos IS NULL THEN '{Cause.LOST}'
        WHEN NOT u.in_lake THEN '{Cause.PHANTOM}'
+       WHEN NOT u.in_ledger AND d.failed THEN '{Cause.UNEXPLAINED}'
        WHEN NOT u.in_ledger OR (u.is_replay AND u.l = 0) THEN '{Cause.RECOVERED}'
        WHEN u.is_late AND u.l = 0 THEN '{Cause.LATE}'
        WHEN u.is_copy AND u.l = 1 THEN '{Cause.DUPLICATE}'
@@ -168,7 +175,7 @@ SELECT r.model_version, a.action, r.verdict, CAST(COUNT(*) AS BIGINT) AS comment
                ORDER BY action_time_us DESC, action) AS nth FROM actions) a
   JOIN recomputed r ON r.comment_id = a.comment_id
   LEFT JOIN copies c ON c.topic_id = r.topic_id AND c.part = r.part AND c.pos = r.pos
- WHERE a.nth = 1 AND c.pos IS NULL
+ WHERE a.nth = 1 AND c.pos IS NULL AND NOT r.is_quarantined
  GROUP BY r.model_version, a.action, r.verdict
 """
 

@@ -97,14 +97,15 @@ def rescore_comments(
         say("pinning the cut")
         with pinned(url, topic, (window.start_us, window.end_us), folder) as snapshot:
             # As if no version had ever served: then the one that is resolved scores everything.
-            tasks = tasks_of(replace(snapshot, served={}), lambda: certificate.version)
+            tasks = tasks_of(replace(snapshot, served={}), lambda: certificate.version, LakeStore(settings.lake_url))
             rescore(tasks, settings, folder / "recomputed", say)
         say("comparing verdicts")
         tables = {"verdicts": folder / "verdicts.parquet"}
         hours: list[HourPair] | None = None
         with opened_duckdb(folder) as duck:
-            for name in ("recomputed", "ledger"):
-                duck.read_parquet(f"{folder / name}/*.parquet", hive_partitioning=False).create_view(name)
+            for name, chosen in (("recomputed", "NOT is_quarantined"), ("ledger", "TRUE")):
+                files = duck.read_parquet(f"{folder / name}/*.parquet", hive_partitioning=False)
+                files.filter(chosen).create_view(name)
             diff = compare_verdicts(duck, tables["verdicts"])
             if as_if:
                 say("comparing hours")

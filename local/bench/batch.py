@@ -61,7 +61,7 @@ _RECOMPUTED = f"""
 SELECT '{_TOPIC_ID}' AS topic_id, CAST(part AS INTEGER) AS part, pos, event_us, community, comment_id,
        (hash(o) >> 1)::BIGINT AS record_hash, unhex(sha256(o::VARCHAR)) AS record_id, score,
        CAST({_VERDICTS.format(remove=2, review=1, allow=0)} AS INTEGER) AS verdict, is_late, FALSE AS is_replay,
-       '1' AS model_version, 'policy' AS policy_version, '1' AS kernel_version
+       '1' AS model_version, 'policy' AS policy_version, '1' AS kernel_version, FALSE AS is_quarantined
   FROM ({{source}})
 """  # noqa: S608 - our own numbers
 _LEDGER = f"""
@@ -226,9 +226,9 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, say: Sa
             store.publish(f"{partition}.parquet", file.path)
             files.append(file)
         cuts = {file.source: Cut(file.next_offset, file.next_offset) for file in files}
-        snapshot = Snapshot(COMMENTS.name, *day_bounds_us(DAY), files, cuts, {}, {}, {})
+        snapshot = Snapshot(COMMENTS.name, *day_bounds_us(DAY), files, cuts, {}, {}, {}, {})
         settings = settings.model_copy(update={"lake_url": str(folder / "lake")})
-        tasks = tasks_of(snapshot, production_model(settings).resolve)
+        tasks = tasks_of(snapshot, production_model(settings).resolve, LakeStore(settings.lake_url))
         begun = time.monotonic()
         found = rescore(tasks, settings, folder / "scored", lambda line: None)
         taken = time.monotonic() - begun

@@ -18,6 +18,7 @@ RESIDUAL = "residual"
 MEANINGS = {
     Cause.UNARCHIVED: "decided, not in the lake yet; the next archive brings it",
     Cause.UNPROCESSED: "in the lake, not decided yet when the run began; the worker is behind",
+    Cause.QUARANTINED: "could not be decided or stored; a dead letter processing_failed has it",
     Cause.LOST: "in the lake, never decided, no dead letter: a record was lost",
     Cause.PHANTOM: "decided, but the lake holds no such record",
     Cause.RECOVERED: "was a dead letter; counts now that it was replayed or can be read",

@@ -1,6 +1,6 @@
 """The contracts: what travels between the parts, and the one strict parser. See ``records`` for the nouns."""
 
-from moderation.contracts.parse import dead_letter, parse_action, parse_record, to_json
+from moderation.contracts.parse import dead_letter, parse_action, parse_record, quarantined, to_json
 from moderation.contracts.records import (
     MAX_BODY_CHARACTERS,
     MAX_FUTURE_US,
@@ -38,5 +38,6 @@ __all__ = [
     "dead_letter",
     "parse_action",
     "parse_record",
+    "quarantined",
     "to_json",
 ]

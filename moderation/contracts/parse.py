@@ -106,6 +106,18 @@ def dead_letter(raw: bytes, append_us: int, error: InvalidRecord) -> DeadLetter:
     )
 
 
+def quarantined(raw: bytes, append_us: int, error_class: str) -> DeadLetter:
+    """The dead letter of a record that can be read and cannot be decided or stored.
+
+    Args:
+        raw: the record's value.
+        append_us: broker append time in microseconds.
+        error_class: name of the class of the error; never its text, which may quote the comment.
+    """
+    error = InvalidRecord(DeadLetterReason.PROCESSING_FAILED, f"deciding or storing it fails: {error_class}")
+    return dead_letter(raw, append_us, error)
+
+
 def _refuse(reason: DeadLetterReason, cause: str) -> NoReturn:
     raise InvalidRecord(reason, cause)
 

@@ -55,6 +55,7 @@ class Cause(StrEnum):
 
     UNARCHIVED = "unarchived"
     UNPROCESSED = "unprocessed"
+    QUARANTINED = "quarantined"
     LOST = "lost"
     PHANTOM = "phantom"
     RECOVERED = "recovered"
@@ -78,7 +79,11 @@ class ActionKind(StrEnum):
 
 
 class DeadLetterReason(StrEnum):
-    """Why a record cannot be a comment (or an action). Stable: dashboards and replays select by it."""
+    """Why a record has no decision. Stable: dashboards and replays select by it.
+
+    All but the last say why it cannot be a comment (or an action). ``processing_failed``: it can be read, but deciding
+    or storing it fails; it is in quarantine.
+    """
 
     EMPTY = "empty"
     TOO_LARGE = "too_large"
@@ -91,6 +96,7 @@ class DeadLetterReason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     NUL_CHARACTER = "nul_character"
     FUTURE_DATED = "future_dated"
+    PROCESSING_FAILED = "processing_failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+import psycopg
 import pytest
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
@@ -25,6 +26,8 @@ class AnyLedger(Protocol):
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]: ...
 
     def store(self, batch: Batch) -> bool: ...
+
+    def rehearse(self, batch: Batch) -> None: ...
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]: ...
 
@@ -171,3 +174,20 @@ def test_published_positions_move_forward_only(opened: Callable[[], AnyLedger]) 
         ledger.store(batch(row(offset), published={0: published}, panes_published_us={0: ends_us}))
         position = opened().positions({0: 0})[0]
         assert (position.published_next, position.panes_published_us) == (1, START_US)
+
+
+def test_a_rehearsal_refuses_what_storing_refuses_and_leaves_nothing(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+    ledger.positions({0: 0})
+    ledger.store(batch(row(0)))
+    good, bad = row(1), row(2)._replace(comment_id="c\0")
+    for whole in (batch(good, bad), batch(bad)):
+        with pytest.raises(psycopg.DataError):
+            ledger.store(whole)
+        with pytest.raises(psycopg.DataError):
+            ledger.rehearse(whole)
+    ledger.rehearse(batch(good))
+    assert ledger.positions({0: 0})[0].next == 1
+    assert [found.offset for found, _ in ledger.decisions_between(0, 0, 10)] == [0]
+    assert [pane.comments for pane in ledger.closed_panes(0, None, START_US + 10 * PANE_US)] == [1]
+    ledger.store(batch(good))

@@ -10,6 +10,8 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import psycopg
+
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Fate, Pane, Verdict
 from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable
@@ -35,8 +37,14 @@ class MemoryLedger:
         self.stamps: dict[int, Stamp] = {}
         self.outcome_unknown = False
 
+    def rehearse(self, batch: Batch) -> None:
+        """Refuse what PostgreSQL refuses: text with NUL."""
+        if any("\0" in text for row in batch.decisions for text in (row.comment_id, row.community)):
+            raise psycopg.DataError("NUL")
+
     def store(self, batch: Batch) -> bool:
         """Store all of a batch, or nothing of it."""
+        self.rehearse(batch)
         expected = sum(hi - lo for lo, hi in batch.ranges.values())
         if expected != len(batch.decisions) + len(batch.dead_letters):
             raise ValueError(f"rows for {expected} offsets in {dict(batch.ranges)}")

@@ -9,6 +9,7 @@ from random import Random
 
 from tests.support.reconcile_oracle import Evidence, evidence_of
 from tests.support.reconcile_tables import (
+    ALLOW,
     COUNTED,
     DUPLICATE,
     LATE,
@@ -113,6 +114,25 @@ def deleted(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 def unread(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     """The worker could not parse a record; today's parser can."""
     return _gone(tables, random, avoid, counted=True, letter=True)
+
+
+def quarantined(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """A record could not be decided or stored; no other is its copy."""
+    copies = Counter((place.topic_id, worth.record_id) for place, worth in tables.recomputed.items())
+    chosen = _one(random, [each for each in _both(tables, avoid) if copies[each[0].topic_id, each[1].record_id] == 1])
+    if chosen is None:
+        return None
+    place, worth, decided = chosen
+    moved = Moved(tables.copy())
+    del moved.tables.ledger[place]
+    moved.recount(decided, -1)
+    moved.tables.letters.add(place)
+    moved.tables.failed.add(place)
+    unscored = replace(worth, score=0, verdict=ALLOW, is_late=False, is_replay=False, is_quarantined=True)
+    moved.tables.recomputed[place] = unscored
+    moved.batch[key_of(worth)] = plus(sums_of(unscored), sums_of(worth), -1)
+    moved.differ(place, "quarantined", (unscored, 1))
+    return moved
 
 
 def _left_out(tables: Tables, random: Random, avoid: set[Place], cause: str, fate: int) -> Moved | None:
@@ -305,6 +325,7 @@ FAULTS: dict[str, Fault] = {
     "late replay": late_replay,
     "copied": copied,
     "unread": unread,
+    "quarantined": quarantined,
     "skipped": skipped,
     "deleted": deleted,
     "pane": pane,

@@ -36,6 +36,7 @@ class Evidence:
         decided: what the ledger has there.
         is_copy: an earlier place of the lake holds the same record.
         is_letter: a dead letter lies there.
+        is_failed: it is one of a record that could not be decided or stored.
     """
 
     pos: int
@@ -45,6 +46,7 @@ class Evidence:
     decided: Decided | None
     is_copy: bool
     is_letter: bool
+    is_failed: bool
 
     @property
     def b(self) -> bool:
@@ -68,22 +70,34 @@ def _stamped(name: str) -> Callable[[Evidence], bool]:
 
 def _altered(e: Evidence) -> bool:
     """Something that is counted is not what the record is worth, and the cause is not asked for."""
+    if _put_in_place(e):
+        return True
     if e.worth is None or e.decided is None:
         return False
     names = ("event_us", "community", "score", "verdict")
     return any(_stamped(name)(e) for name in names) or (e.b and not e.l and not e.worth.is_late)
 
 
+def _put_in_place(e: Evidence) -> bool:
+    """Another record than the one that could not be decided is where that was."""
+    return e.decided is None and e.is_failed and e.worth is not None and not e.worth.is_quarantined
+
+
 # Each cause by its own evidence, without a thought of the others; the first that holds is the row's.
 EVIDENCE: dict[str, Callable[[Evidence], bool]] = {
     "unarchived": lambda e: e.l and e.worth is None and e.pos >= e.archived,
     "unprocessed": lambda e: e.b and e.decided is None and e.pos >= e.next,
+    "quarantined": lambda e: e.b and e.decided is None and e.worth is not None and e.worth.is_quarantined,
     "lost": lambda e: e.b and e.decided is None and e.pos < e.next and not e.is_letter,
     "phantom": lambda e: e.l and e.worth is None and e.pos < e.archived,
     "recovered": lambda e: (
-        e.worth is not None and e.b and not e.l and ((e.is_letter and e.decided is None) or e.worth.is_replay)
+        e.worth is not None
+        and e.b
+        and not e.l
+        and ((e.is_letter and e.decided is None) or e.worth.is_replay)
+        and not _put_in_place(e)
     ),
-    "late": lambda e: e.worth is not None and e.b and not e.l and e.worth.is_late,
+    "late": lambda e: e.worth is not None and e.b and not e.l and e.worth.is_late and not _put_in_place(e),
     "duplicate": lambda e: e.l and e.is_copy,
     "policy": _stamped("policy_version"),
     "rescored": lambda e: _stamped("model_version")(e) or _stamped("kernel_version")(e),
@@ -116,14 +130,23 @@ def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
     """Every place of lake or ledger."""
     firsts: dict[tuple[str, bytes], Place] = {}
     for place, worth in sorted(tables.recomputed.items()):
-        firsts.setdefault((place.topic_id, worth.record_id), place)
+        if not worth.is_quarantined:
+            firsts.setdefault((place.topic_id, worth.record_id), place)
     for place in sorted(tables.recomputed.keys() | tables.ledger.keys()):
         known = tables.recomputed.get(place)
-        is_copy = known is not None and firsts[place.topic_id, known.record_id] != place
+        is_copy = known is not None and not known.is_quarantined and firsts[place.topic_id, known.record_id] != place
         cut = tables.cuts[place.topic_id, place.part]
         yield (
             place,
-            Evidence(place.pos, *cut, known, tables.ledger.get(place), is_copy, place in tables.letters),
+            Evidence(
+                place.pos,
+                *cut,
+                known,
+                tables.ledger.get(place),
+                is_copy,
+                place in tables.letters,
+                place in tables.failed,
+            ),
         )
 
 
@@ -142,7 +165,8 @@ def expected_of(tables: Tables) -> Expected:
             batch[key] = plus(batch[key], sums_of(e.worth))
             moved[key] = plus(moved[key], sums_of(e.worth))
             late[key] += e.worth.is_late
-            verdicts[e.worth.comment_id].append((e.worth.model_version, e.worth.verdict))
+            if not e.worth.is_quarantined:
+                verdicts[e.worth.comment_id].append((e.worth.model_version, e.worth.verdict))
         if e.decided is not None and e.l:
             key = key_of(e.decided)
             by_ledger[key] = plus(by_ledger[key], sums_of(e.decided))

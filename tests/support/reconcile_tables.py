@@ -63,6 +63,7 @@ class Worth:
     model_version: str
     policy_version: str
     kernel_version: str
+    is_quarantined: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,16 @@ class Tables:
     ledger: dict[Place, Decided] = field(default_factory=dict)
     panes: dict[Key, Sums] = field(default_factory=dict)
     letters: set[Place] = field(default_factory=set)
+    failed: set[Place] = field(default_factory=set)
+    """Of the letters those of records that could not be decided or stored."""
     cuts: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     actions: list[tuple[str, str, int]] = field(default_factory=list)
 
     def copy(self) -> Tables:
         """One that can be altered."""
         cuts, actions = dict(self.cuts), list(self.actions)
-        return Tables(dict(self.recomputed), dict(self.ledger), dict(self.panes), set(self.letters), cuts, actions)
+        letters, failed = set(self.letters), set(self.failed)
+        return Tables(dict(self.recomputed), dict(self.ledger), dict(self.panes), letters, failed, cuts, actions)
 
     def beside(self, other: Tables) -> None:
         """Take over what another world has; the two share no topic."""
@@ -130,6 +134,7 @@ class Tables:
         self.ledger |= other.ledger
         self.panes |= other.panes
         self.letters |= other.letters
+        self.failed |= other.failed
         self.cuts |= other.cuts
         self.actions += other.actions
 
@@ -163,6 +168,7 @@ _PANES = pa.schema(
         *((name, pa.int64()) for name in ("comments", "reviews", "removals", "score_sum")),
     ]
 )
+_LETTERS = pa.schema([*_PLACE, ("failed", pa.bool_())])
 _CUTS = pa.schema([*_PLACE[:2], ("archived", pa.int64()), ("next", pa.int64())])
 _ACTIONS = pa.schema([("comment_id", pa.string()), ("action", pa.string()), ("action_time_us", pa.int64())])
 
@@ -173,7 +179,7 @@ def write(tables: Tables, folder: Path, random: Random | None = None) -> dict[st
         "recomputed": (SCHEMA, map(astuple, tables.recomputed.values())),
         "ledger": (_DECIDED, map(astuple, tables.ledger.values())),
         "speed_panes": (_PANES, ((*key, *sums) for key, sums in tables.panes.items())),
-        "letters": (pa.schema(_PLACE), tables.letters),
+        "letters": (_LETTERS, ((*place, place in tables.failed) for place in tables.letters)),
         "cuts": (_CUTS, ((*partition, *cut) for partition, cut in tables.cuts.items())),
         "actions": (_ACTIONS, tables.actions),
     }

@@ -66,6 +66,7 @@ class LakeOfATest:
         self.manifest: list[LakeFile] = []
         self.served = {source: [(0, "1")] for source in SOURCES}
         self.replays: dict[Source, set[int]] = {}
+        self.quarantined: dict[Source, dict[int, str]] = {}
         self.opened: list[str] = []
 
     def archive(self, records: Sequence[LogRecord], source: Source = SOURCES[0], limits: Limits = SMALL) -> None:
@@ -86,11 +87,11 @@ class LakeOfATest:
             ]
             for source, own in self.served.items()
         }
-        return Snapshot("comments", *day_bounds_us(day), self.manifest, {}, served, {}, self.replays)
+        return Snapshot("comments", *day_bounds_us(day), self.manifest, {}, served, {}, self.replays, self.quarantined)
 
     def tasks(self, day: date = DAY, resolve: Callable[[], str | None] = lambda: None) -> list[Task]:
         """What is to be read for the day."""
-        return tasks_of(self.snapshot(day), resolve)
+        return tasks_of(self.snapshot(day), resolve, self.store)
 
     def open_version(self, version: str) -> OpenModel:
         """A version's model; remembered that it was asked for."""

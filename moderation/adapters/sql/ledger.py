@@ -114,10 +114,7 @@ class Ledger:
         self._ensure_days({copying.day_of(row.append_us).isoformat() for row in batch.decisions})
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, batch)
-            writing.copy_decisions(cursor, self.topic_id, batch)
-            writing.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
-            writing.add_to_panes(cursor, self.topic_id, batch.panes)
-            writing.note_replayed(cursor, batch.replayed)
+            self._write_rows(cursor, batch)
             changed = [partition for partition in batch.ranges if self._stamps.get(partition) != batch.stamp]
             for partition in changed:
                 cursor.execute(
@@ -133,6 +130,21 @@ class Ledger:
                 )
             self._before_commit()
         self._stamps.update(dict.fromkeys(changed, batch.stamp))
+
+    def rehearse(self, batch: Batch) -> None:
+        """Write the rows of a batch, whose days are there, and undo it; for finding out which of them cannot be stored.
+
+        Raises:
+            psycopg.Error: what storing them raises.
+        """
+        with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:
+            self._write_rows(cursor, batch)
+
+    def _write_rows(self, cursor: writing.Cursor, batch: Batch) -> None:
+        writing.copy_decisions(cursor, self.topic_id, batch)
+        writing.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
+        writing.add_to_panes(cursor, self.topic_id, batch.panes)
+        writing.note_replayed(cursor, batch.replayed)
 
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
         """Note what is surely published, outside a batch (an idle stream, a clean stop).

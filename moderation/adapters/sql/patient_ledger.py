@@ -22,6 +22,8 @@ T = TypeVar("T")
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)
+_NOT_TRANSIENT = psycopg.errors.ProgramLimitExceeded
+"""An OperationalError by its class; the same value is refused every time."""
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +82,10 @@ class PatientLedger:
 
         return self._patiently(attempt)
 
+    def rehearse(self, batch: Batch) -> None:
+        """See :meth:`Ledger.rehearse`."""
+        self._patiently(lambda: self._ledger.rehearse(batch))
+
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
         """See :meth:`Ledger.mark_published`."""
         self._patiently(lambda: self._ledger.mark_published(published, panes_published_us))
@@ -103,6 +109,8 @@ class PatientLedger:
                 done = work()
                 self.is_patient = False
                 return done
+            except _NOT_TRANSIENT:
+                raise
             except _TRANSIENT as error:
                 broken = self.is_patient = True
                 if self._clock() + pause_seconds > deadline:

@@ -21,7 +21,7 @@ from moderation.adapters.sql.batch import Stamp
 from moderation.adapters.sql.connecting import Connection, connected
 from moderation.adapters.sql.copying import day_of
 from moderation.adapters.sql.manifest import files
-from moderation.contracts import Fate, Verdict
+from moderation.contracts import DeadLetterReason, Fate, Verdict
 
 _EPOCH = date(1970, 1, 1)
 _DAY_US = 86_400 * 1_000_000
@@ -53,8 +53,11 @@ class Snapshot:
         manifest: all the lake's files of the topic.
         cuts: by source.
         served: by source, in order of offsets.
-        letters: places of dead letters that were appended on its first day or later, by source.
+        letters: places of dead letters that were appended on its first day or later, by source; with whether the record
+            is in quarantine.
         replays: places where dead letters were sent again, by source.
+        quarantined: places of all records that could not be decided or stored, by source, with the SHA-256 of their
+            values; those whose replay was decided are not among them.
     """
 
     topic: str
@@ -63,8 +66,9 @@ class Snapshot:
     manifest: list[LakeFile]
     cuts: Mapping[Source, Cut]
     served: Mapping[Source, list[Served]]
-    letters: Mapping[Source, set[int]]
+    letters: Mapping[Source, Mapping[int, bool]]
     replays: Mapping[Source, set[int]]
+    quarantined: Mapping[Source, Mapping[int, str]]
 
     def cut_fields(self) -> dict[str, dict[str, dict[str, int]]]:
         """The cuts as ``batch.runs`` keeps them."""
@@ -132,7 +136,7 @@ def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path) -> It
         exported = row[0] if row else ""
         _export(url, exported, _LEDGER.format(**named), folder / "ledger")
         _export(url, exported, _PANES.format(**named), folder / "speed_panes")
-    _write_places(snapshot.letters, folder / "letters")
+    _write_letters(snapshot.letters, folder / "letters")
     _write_cuts(snapshot.cuts, folder / "cuts")
     yield snapshot
 
@@ -158,12 +162,20 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> Sna
         (ids,),
     ):
         served.setdefault(Source(topic, topic_id, partition), []).append(Served(from_offset, Stamp(*stamp)))
-    letters: dict[Source, set[int]] = {}
-    for topic_id, partition, offset in connection.execute(
-        'SELECT topic_id, partition, "offset" FROM speed.dead_letters WHERE topic_id = ANY(%s) AND append_us >= %s',
-        (ids, day_bounds_us(_day_before(start_us))[0]),
+    letters: dict[Source, dict[int, bool]] = {}
+    for topic_id, partition, offset, failed in connection.execute(
+        'SELECT topic_id, partition, "offset", reason = %s AND replayed_as_offset IS NULL FROM speed.dead_letters '
+        "WHERE topic_id = ANY(%s) AND append_us >= %s",
+        (DeadLetterReason.PROCESSING_FAILED.value, ids, day_bounds_us(_day_before(start_us))[0]),
     ):
-        letters.setdefault(Source(topic, topic_id, partition), set()).add(offset)
+        letters.setdefault(Source(topic, topic_id, partition), {})[offset] = failed
+    quarantined: dict[Source, dict[int, str]] = {}
+    for topic_id, partition, offset, digest in connection.execute(
+        'SELECT topic_id, partition, "offset", raw_sha256 FROM speed.dead_letters '
+        "WHERE topic_id = ANY(%s) AND reason = %s AND replayed_as_offset IS NULL",
+        (ids, DeadLetterReason.PROCESSING_FAILED.value),
+    ):
+        quarantined.setdefault(Source(topic, topic_id, partition), {})[offset] = digest
     replays: dict[Source, set[int]] = {}
     for topic_id, partition, offset in connection.execute(
         "SELECT topic_id, replayed_as_partition, replayed_as_offset FROM speed.dead_letters "
@@ -171,7 +183,7 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> Sna
         (ids,),
     ):
         replays.setdefault(Source(topic, topic_id, partition), set()).add(offset)
-    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays)
+    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined)
 
 
 def _export(url: str, snapshot: str, query: str, folder: Path) -> None:
@@ -187,9 +199,14 @@ def _export(url: str, snapshot: str, query: str, folder: Path) -> None:
                 writer.write_batch(batch)
 
 
-def _write_places(places: Mapping[Source, set[int]], folder: Path) -> None:
-    rows = [(str(source.topic_id), source.partition, offset) for source, own in places.items() for offset in own]
-    _write(folder, rows, [("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64())])
+def _write_letters(letters: Mapping[Source, Mapping[int, bool]], folder: Path) -> None:
+    rows = [
+        (str(source.topic_id), source.partition, offset, failed)
+        for source, own in letters.items()
+        for offset, failed in own.items()
+    ]
+    fields = [("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("failed", pa.bool_())]
+    _write(folder, rows, fields)
 
 
 def _write_cuts(cuts: Mapping[Source, Cut], folder: Path) -> None:

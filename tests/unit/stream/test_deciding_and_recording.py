@@ -3,14 +3,16 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from collections.abc import Sequence
+from typing import cast
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from moderation.adapters.sql.batch import DecisionRow, Stamp
 from moderation.contracts import Comment, Pane, to_json
-from moderation.errors import TooManyDeadLetters
+from moderation.errors import ModelRefused, TooManyDeadLetters
 from moderation.panes import PANE_US, is_closed
 from moderation.policy import Policy
 from moderation.scoring import Kernel
@@ -189,6 +191,70 @@ def test_wrong_clocks_are_dead_letters_that_stop_nothing(kernel: Kernel) -> None
     worker.decide(records, ServingModel(kernel, Policy(1, 2, ()), "1"))
     worker.store()
     assert set(ledger.letters.values()) == {"future_dated"}
+
+
+class Brittle:
+    """A kernel that fails for texts that have a word, or for every text if the word is empty."""
+
+    def __init__(self, kernel: Kernel, word: str, error: Exception) -> None:
+        self.kernel, self.word, self.error = kernel, word, error
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.kernel, name)
+
+    def score_many(self, texts: Sequence[str]) -> object:
+        if any(self.word in text for text in texts):
+            raise self.error
+        return self.kernel.score_many(texts)
+
+
+def brittle(kernel: Kernel, word: str, error: Exception) -> ServingModel:
+    return ServingModel(cast(Kernel, Brittle(kernel, word, error)), Policy(300_000, 700_000, ()), "1")
+
+
+def test_a_record_that_makes_deciding_fail_goes_into_quarantine_and_the_others_are_decided(
+    kernel: Kernel, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = records_of([(n % 2, n % 7, n % 3, n % 11 == 0) for n in range(60)])
+    spam = {(r.partition, r.offset) for r in records if b"spam.example" in r.value}
+    ledger, usual = MemoryLedger(), MemoryLedger()
+    worker, other = (Worker(each, generous(), [0, 1]) for each in (ledger, usual))
+    worker.decide(records, brittle(kernel, "spam.example", ValueError("FREE money at http://spam.example")))
+    worker.store()
+    other.decide(records, ServingModel(kernel, Policy(300_000, 700_000, ()), "1"))
+    other.store()
+    failed = {place for place, reason in ledger.letters.items() if reason == "processing_failed"}
+    assert failed == spam
+    assert ledger.rows == {place: row for place, row in usual.rows.items() if place not in spam}
+    assert ledger.next == usual.next
+    assert "spam.example" not in caplog.text
+    assert "ValueError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), OSError("disk"), ModelRefused("model", "damaged"), psycopg.OperationalError("away")]
+)
+def test_an_error_that_is_not_a_records_quarantines_nothing(kernel: Kernel, error: Exception) -> None:
+    ledger = MemoryLedger()
+    worker = Worker(ledger, generous(), [0, 1])
+    with pytest.raises(type(error)):
+        worker.decide(records_of([(0, 0, n % 3, False) for n in range(10)]), brittle(kernel, "spam", error))
+    assert not worker.decided
+
+
+def test_a_kernel_that_fails_for_every_text_quarantines_nothing(kernel: Kernel) -> None:
+    worker = Worker(MemoryLedger(), generous(), [0, 1])
+    with pytest.raises(ValueError, match="a defect"):
+        worker.decide(records_of([(0, 0, 0, False)] * 10), brittle(kernel, "", ValueError("a defect")))
+    assert not worker.decided
+
+
+def test_unreadable_records_never_stop_a_worker_without_a_limit(kernel: Kernel) -> None:
+    ledger = MemoryLedger()
+    worker = Worker(ledger, DeadLetterLimit(10, None, None))
+    worker.decide(records_of([(0, 0, 0, True)] * 300), ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.store()
+    assert len(ledger.letters) == 300
 
 
 @pytest.mark.parametrize("header", ["", "nonsense", "1/2", f"{uuid.UUID(int=1)}/x/1"])

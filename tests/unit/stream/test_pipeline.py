@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import psycopg
 import pytest
 
 from moderation.adapters.sql.batch import Batch, Position
@@ -23,6 +24,7 @@ from stream.records import Published, ServingModel
 from tests.support.fakes import MemoryLedger, MemoryTopics
 
 SECONDS = 20.0
+UNSTORABLE = "refused by the ledger"
 
 
 @dataclass
@@ -50,6 +52,11 @@ class SlowLedger(MemoryLedger):
         self.stored: list[tuple[int, int]] = []
         self.through = threading.Event()
         self.asked = threading.Event()
+
+    def rehearse(self, batch: Batch) -> None:
+        if any(row.comment_id == UNSTORABLE for row in batch.decisions):
+            raise psycopg.DataError("a row that quotes a comment")
+        super().rehearse(batch)
 
     def store(self, batch: Batch) -> bool:
         self.asked.set()
@@ -87,12 +94,17 @@ class Rig:
 
         return note
 
-    async def add(self, first: int, count: int, generation_id: int = 1) -> None:
-        records = [
-            Kafkas(0, offset, to_json(Comment(f"c{offset}", "x", "hello", 1_700_000_000_000_000 + offset)))
-            for offset in range(first, first + count)
-        ]
+    async def add(self, first: int, count: int, generation_id: int = 1, unstorable: int | None = None) -> None:
+        records = [Kafkas(0, offset, value_of(offset, offset == unstorable)) for offset in range(first, first + count)]
         await self.pipeline.add(cast(Any, FakeChunk(records, generation_id)), self.acknowledge(first + count))
+
+
+def value_of(offset: int, is_unstorable: bool) -> bytes:
+    """A comment; one that is unstorable has the largest event time, so that those after it would be late."""
+    comment = Comment(f"c{offset}", "x", "hello", 1_700_000_000_000_000 + offset)
+    if is_unstorable:
+        comment = replace(comment, comment_id=UNSTORABLE, event_time_us=comment.event_time_us + 200_000_000)
+    return to_json(comment)
 
 
 async def rig_of(kernel: Kernel, most_records: int) -> Rig:
@@ -199,6 +211,63 @@ def test_letting_go_of_partitions_waits_for_what_is_under_way_and_forgets_the_re
         working.cancel()
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("unstorable", [0, 7, 9])
+def test_a_record_that_the_ledger_refuses_goes_into_quarantine_and_others_are_decided_as_if_it_were_not_there(
+    kernel: Kernel, unstorable: int
+) -> None:
+    async def play(refused: int | None) -> SlowLedger:
+        rig = await rig_of(kernel, most_records=10)
+        working = asyncio.create_task(rig.pipeline.run())
+        await rig.add(0, 10, unstorable=refused)
+        await reached(rig.ledger.asked)
+        # Decided while the first batch is being stored, and again once that was stored without the record.
+        await rig.add(10, 10)
+        rig.ledger.through.set()
+        await asyncio.wait_for(until(lambda: rig.ledger.next[0] == 20), SECONDS)
+        await rig.pipeline.finish()
+        assert rig.topics.ranges == rig.ledger.stored == [(0, 10), (10, 20)]
+        assert rig.acknowledged == [10, 20]
+        working.cancel()
+        return rig.ledger
+
+    usual, found = asyncio.run(play(None)), asyncio.run(play(unstorable))
+    assert found.letters == {(0, unstorable): "processing_failed"}
+    expected = {place: row for place, row in usual.rows.items() if place != (0, unstorable)}
+    assert found.rows == expected
+    assert sum(sums.comments for sums in found.panes.values()) == 19
+    assert found.newest_us[0] == max(row.event_time_us for row, _ in expected.values())
+
+
+def test_an_error_that_is_not_a_records_ends_the_process(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[BaseException] = []
+    monkeypatch.setattr("stream.pipeline.leave", left.append)
+
+    class FullDisk(SlowLedger):
+        def store(self, batch: Batch) -> bool:
+            raise psycopg.errors.DiskFull("no space left")
+
+    async def play() -> None:
+        pipeline = Pipeline(
+            Decider(),
+            Recorder(ledger, DeadLetterLimit(1_000, None, None)),
+            cast(Publisher, MemoryTopics()),
+            lambda: ServingModel(kernel, Policy(300_000, 700_000, ()), "1"),
+            10,
+            FaultPoints(None),
+        )
+        await pipeline.assign(1, lambda: positions(ledger))
+        working = asyncio.create_task(pipeline.run())
+        chunk = FakeChunk([Kafkas(0, 0, value_of(0, False))])
+        await pipeline.add(cast(Any, chunk), lambda: None)
+        await asyncio.wait_for(until(lambda: left), SECONDS)
+        working.cancel()
+
+    ledger = FullDisk()
+    asyncio.run(play())
+    assert [type(error) for error in left] == [psycopg.errors.DiskFull]
+    assert ledger.letters == {}
 
 
 async def until(condition: Any) -> None:

@@ -30,7 +30,7 @@ from tests.support.reconcile_tables import (
 from tests.support.reconcile_world import DAY_US, topic_id_of
 
 ORDER = [
-    *("unarchived", "unprocessed", "lost", "phantom", "recovered"),
+    *("unarchived", "unprocessed", "quarantined", "lost", "phantom", "recovered"),
     *("late", "duplicate", "policy", "rescored", "unexplained"),
 ]
 _NO_LAKE = "one is of what the lake does not have, the other of what it has"
@@ -39,10 +39,11 @@ _SIDES = "one says the batch alone counts it, the other the ledger alone"
 IMPOSSIBLE = {
     **{("unarchived", other): _NO_LAKE for other in ORDER if other not in ("unarchived", "phantom")},
     ("unarchived", "phantom"): "one is at or above the lake's end, the other below",
-    **{(other, "phantom"): _NO_LAKE for other in ("unprocessed", "lost")},
-    **{("phantom", other): _NO_LAKE for other in ORDER[4:]},
-    ("unprocessed", "lost"): "one is at or above next, the other below",
-    **{(first, other): _NO_ROW for first in ("unprocessed", "lost") for other in ORDER[6:]},
+    **{(other, "phantom"): _NO_LAKE for other in ("unprocessed", "quarantined", "lost")},
+    **{("phantom", other): _NO_LAKE for other in ORDER[5:]},
+    **{("unprocessed", other): "one is at or above next, the other below" for other in ("quarantined", "lost")},
+    ("quarantined", "lost"): "one has a dead letter, the other none",
+    **{(first, other): _NO_ROW for first in ("unprocessed", "quarantined", "lost") for other in ORDER[7:]},
     ("recovered", "duplicate"): _SIDES,
     ("late", "duplicate"): _SIDES,
 }
@@ -66,17 +67,22 @@ def every_row() -> Tables:
     tables.recomputed[place_of(first)] = first
     tables.ledger[place_of(first)] = _decided(first)
     pos = 0
-    # In the lake and not decided: below next or above, with a dead letter or without, late, a replay, a copy.
-    for part, letter, late, replay, copy in product((0, 2), flags, flags, flags, flags):
+    # In the lake and not decided: below next or above, with a dead letter or without, late, a replay, a copy. A letter
+    # of a record that could not be decided has its digest, or that of another record.
+    letters = ("", "unreadable", "quarantined", "another record")
+    for part, letter, late, replay, copy in product((0, 2), letters, flags, flags, flags):
         if letter and part == 2:
             continue  # a dead letter is accounted for, so it lies below next
         pos += 1
         worth = replace(_worth(Place(topic_id_of(0), part, pos)), is_late=late, is_replay=replay)
+        worth = replace(worth, is_quarantined=letter == "quarantined")
         if copy:
             worth = replace(worth, record_id=first.record_id)
         tables.recomputed[place_of(worth)] = worth
         if letter:
             tables.letters.add(place_of(worth))
+        if letter in letters[2:]:
+            tables.failed.add(place_of(worth))
     # Decided and not in the lake: below its end or above.
     for part, fate in product((0, 1), (COUNTED, LATE, DUPLICATE)):
         pos += 1

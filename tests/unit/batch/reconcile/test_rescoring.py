@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -127,12 +128,29 @@ def test_each_record_is_scored_by_the_version_that_served_its_offset(lake: LakeO
     assert sorted(lake.opened) == ["1", "2"], "a model stays open from one file to the next"
 
 
+def test_a_record_in_quarantine_is_not_scored_and_moves_no_watermark_while_another_in_its_place_is(
+    lake: LakeOfATest,
+) -> None:
+    times_us = [DAY_US, DAY_US + 40 * MINUTE_US, DAY_US + MINUTE_US, DAY_US + 2 * MINUTE_US]
+    log = [record(offset, DAY_US + HOUR_US, comment(1, at_us)) for offset, at_us in enumerate(times_us)]
+    for each in log:
+        lake.archive([each])
+    assert [row["is_late"] for row in lake.rows()] == [False, False, True, True]
+    digests = [hashlib.sha256(each.value or b"").hexdigest() for each in log]
+    lake.quarantined[SOURCES[0]] = {1: digests[1], 3: digests[0]}
+    rows = lake.rows()
+    assert [row["is_quarantined"] for row in rows] == [False, True, False, False]
+    assert [row["is_late"] for row in rows] == [False] * 4
+    assert (rows[1]["score"], rows[1]["verdict"]) == (0, 0)
+    assert rows[3]["score"] > 0
+
+
 def test_one_version_can_score_any_window_and_late_is_what_it_is_by_days(lake: LakeOfATest) -> None:
     for source in SOURCES:
         lake.archive(wandering(Random(7 + source.partition), 90), source)
     start_us, end_us = DAY_US - 90 * MINUTE_US, DAY_US + 5 * HOUR_US + 1
     snapshot = replace(lake.snapshot(), start_us=start_us, end_us=end_us, served={})
-    rows = lake.rows(tasks=tasks_of(snapshot, lambda: "2"))
+    rows = lake.rows(tasks=tasks_of(snapshot, lambda: "2", lake.store))
     assert {row["model_version"] for row in rows} == {"2"}
     assert {row["is_late"] for row in rows} == {False, True}
     names = ("part", "pos", "event_us", "record_id", "is_late")
