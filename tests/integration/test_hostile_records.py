@@ -1,0 +1,151 @@
+"""Records that are made to stop the stream: the worker goes on, decides the others, and names what it cannot decide.
+
+Adds to test_worker's malformed records what parses and still fails, what other clients can send, and long runs of
+unreadable records with the settings as documented.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from local.oracle import Delivered
+from moderation.contracts import DeadLetterReason
+from tests.support.odd_batches import send_with_header_names
+from tests.support.workers import Record, SpeedLayerUnderTest, comments
+
+WORD = "unmistakable-words-of-a-comment"
+
+
+def with_body(number: int, body: str, comment_id: str | None = None) -> Record:
+    """A comment of the usual kind with another text."""
+    key, value = comments(1, start=number)[0]
+    fields = json.loads(value) | {"body": body, "comment_id": comment_id or f"odd{number}"}
+    return key, json.dumps(fields).encode()
+
+
+def letters(layer: SpeedLayerUnderTest) -> Counter[str]:
+    """Dead letters by reason."""
+    with psycopg.connect(layer.database_url) as connection:
+        rows = connection.execute("SELECT reason FROM speed.dead_letters WHERE topic_id = %s", (layer.topic_id,))
+        return Counter(reason for (reason,) in rows)
+
+
+def failures(layer: SpeedLayerUnderTest) -> dict[str, int]:
+    """What is kept of the errors of records in quarantine, and of how many."""
+    with psycopg.connect(layer.database_url) as connection:
+        rows = connection.execute(
+            "SELECT detail, count(*) FROM speed.dead_letters WHERE topic_id = %s AND reason = %s GROUP BY 1",
+            (layer.topic_id, DeadLetterReason.PROCESSING_FAILED.value),
+        ).fetchall()
+    return {detail.rpartition(": ")[2]: count for detail, count in rows}
+
+
+def test_a_nul_that_cleaning_makes_is_left_out_of_the_reasons(layer: SpeedLayerUnderTest) -> None:
+    worker = layer.start_worker()
+    layer.produce([*comments(100), with_body(1, "you idiot<U+0000>!!!"), *comments(100, start=100)])
+    layer.wait_accounted(201)
+    assert worker.poll() is None
+    assert letters(layer) == {}
+    assert layer.comparison().is_exact
+    with psycopg.connect(layer.database_url) as connection:
+        row = connection.execute(
+            "SELECT verdict, reasons FROM speed.decisions WHERE topic_id = %s AND comment_id = 'odd1'",
+            (layer.topic_id,),
+        ).fetchone()
+    assert row is not None
+    assert row[0] != "allow"
+    assert any("idiot" in reason for reason in row[1])
+
+
+def test_records_that_make_deciding_fail_are_quarantined_by_name_and_their_words_are_in_no_log(
+    layer: SpeedLayerUnderTest,
+) -> None:
+    worker = layer.start_worker(("tests.support.brittle_worker", WORD))
+    sent = comments(600)
+    for place in (0, 150, 151, 599):
+        sent.insert(place, with_body(place, f"a text with {WORD}"))
+    layer.produce(sent)
+    layer.wait_accounted(604)
+    assert worker.poll() is None
+    assert failures(layer) == {"ZeroDivisionError": 4}
+    assert letters(layer) == {"processing_failed": 4}
+    found = layer.comparison()
+    assert found.is_exact
+    assert (found.decisions, found.dead_letters) == (600, 4)
+    log = (layer.folder / "worker-0.log").read_text()
+    assert "goes into quarantine: ZeroDivisionError" in log
+    assert WORD not in log
+
+
+@pytest.fixture
+def refusing(layer: SpeedLayerUnderTest) -> Iterator[str]:
+    """A comment id that PostgreSQL refuses, as it would one that its columns cannot hold."""
+    comment_id, name = f"refused-{layer.settings.topic_prefix}", sql.Identifier("refused_in_a_test")
+    with psycopg.connect(layer.database_url, autocommit=True) as connection:
+        check = sql.SQL("ALTER TABLE speed.decisions ADD CONSTRAINT {} CHECK (comment_id <> {}) NOT VALID")
+        connection.execute(check.format(name, sql.Literal(comment_id)))
+        yield comment_id
+        connection.execute(sql.SQL("ALTER TABLE speed.decisions DROP CONSTRAINT {}").format(name))
+
+
+@pytest.mark.budget(30)
+def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothing_to_stop_at(
+    layer: SpeedLayerUnderTest, refusing: str
+) -> None:
+    worker = layer.start_worker()
+    sent = comments(1_500)
+    for place in (10, 700, 701):
+        sent.insert(place, with_body(place, f"{WORD} {place}", comment_id=refusing))
+    layer.produce(sent)
+    layer.wait_accounted(1_503)
+    assert worker.poll() is None
+    assert failures(layer) == {"CheckViolation": 3}
+    worker.kill()
+    layer.start_worker()
+    layer.produce(comments(100, start=1_500))
+    layer.wait_accounted(1_603)
+    found = layer.comparison()
+    assert found.is_exact
+    assert found.decisions == 1_600
+    assert WORD not in (layer.folder / "worker-0.log").read_text()
+
+
+def test_long_runs_of_unreadable_records_stop_nothing(layer: SpeedLayerUnderTest) -> None:
+    worker = layer.start_worker()
+    good = json.loads(comments(1)[0][1])
+    kinds = {
+        "new field": json.dumps(good | {"new_field": None}).encode(),
+        "half an emoji": json.dumps(good | {"body": "half \ud83d"}).encode(),
+        "tombstone": b"",
+    }
+    for value in kinds.values():
+        layer.produce([("the same key", value)] * 250)
+    layer.produce(comments(300))
+    layer.wait_accounted(1_050)
+    assert worker.poll() is None
+    assert letters(layer) == {"unknown_field": 250, "not_json": 250, "empty": 250}
+    assert layer.comparison().is_exact
+
+
+def test_header_names_that_are_not_utf8_are_read(layer: SpeedLayerUnderTest) -> None:
+    worker = layer.start_worker()
+    layer.produce(comments(100))
+    odd = [(key.encode(), value, b"\xff\xfe\x80" + 20 * b"x") for key, value in comments(50, start=100)]
+    layer.produce(comments(1, start=150))
+    first = send_with_header_names(layer.settings.kafka_bootstrap, layer.topic, odd)
+    layer.delivered += [
+        Delivered(0, first + number, hashlib.sha256(value).hexdigest()) for number, (_, value, _) in enumerate(odd)
+    ]
+    layer.produce(comments(100, start=151))
+    layer.wait_accounted(251)
+    assert worker.poll() is None
+    found = layer.comparison()
+    assert found.is_exact
+    assert found.decisions == 251

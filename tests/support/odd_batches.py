@@ -1,0 +1,48 @@
+"""Record batches as other clients write them: bytes that the Python clients refuse to send."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.util import calc_crc32c
+
+_CRC_AT, _ATTRIBUTES_AT = struct.calcsize(">qiib"), struct.calcsize(">qiibI")
+_PLACEHOLDER = "header-name-placeholder"
+
+
+def send_with_header_names(
+    bootstrap: str, topic: str, records: Sequence[tuple[bytes, bytes, bytes]], partition: int = 0
+) -> int:
+    """Send records whose one header has a name that need not be UTF-8.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: full name.
+        records: key, value and header name of each; a name has 23 bytes.
+        partition: of the topic.
+
+    Returns:
+        The offset of the first.
+    """
+    return asyncio.run(_send(bootstrap, topic, partition, records))
+
+
+async def _send(bootstrap: str, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, bytes]]) -> int:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        batch: BatchBuilder = producer.create_batch()
+        for key, value, _ in records:
+            assert batch.append(key=key, value=value, timestamp=None, headers=[(_PLACEHOLDER, b"x")]) is not None
+        batch.close()
+        built = bytearray(batch._build())
+        for _, _, name in records:
+            at = built.index(_PLACEHOLDER.encode())
+            assert len(name) == len(_PLACEHOLDER)
+            built[at : at + len(name)] = name
+        built[_CRC_AT:_ATTRIBUTES_AT] = struct.pack(">I", calc_crc32c(bytes(built[_ATTRIBUTES_AT:])))
+        batch._buffer = bytes(built)
+        sent = await (await producer.send_batch(batch, topic, partition=partition))
+        return int(sent.offset)
