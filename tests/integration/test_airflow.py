@@ -232,6 +232,7 @@ def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
     assert assets == {"moderation-lake-comments", "moderation-lake-actions", "moderation-drift", "retrain-requests"}
 
 
+@pytest.mark.proof  # test_dag_runs runs the DAG, test_policy knows what is not tried again
 def test_reconcile_windows_keeps_what_it_finds_and_fails_on_a_defect_without_trying_again(
     layout: StackLayout,
     stack_with_airflow: StackInfo,

@@ -24,7 +24,7 @@ def test_two_hundred_quiet_nights_alarm_at_most_twice_and_drift_is_found(tmp_pat
     assert all("unseen" in night for night in found[QUIET:])
 
 
-@pytest.mark.long
+@pytest.mark.proof
 def test_moderators_who_remove_other_things_are_found_by_the_labels(tmp_path: Path) -> None:
     traffic = TrafficConfig(seed=3, days=33, comments_per_day=800, policy_change_from_day=28)
     nights = [drifted(found) for found in watched(days_of(traffic), tmp_path / "model", training_days=TRAINING)]

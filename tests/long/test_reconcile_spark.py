@@ -57,6 +57,7 @@ def broken(seed: int, most: int, number: int) -> Tables:
     return tables
 
 
+@pytest.mark.proof  # the thousands of rows below have every fault
 def test_worlds_without_and_with_faults_come_out_alike(spark: SparkEngine) -> None:
     tables = Tables()
     for number in range(6):
@@ -67,10 +68,12 @@ def test_worlds_without_and_with_faults_come_out_alike(spark: SparkEngine) -> No
     assert_equal(reconcile(tables), seen)
 
 
+@pytest.mark.proof
 def test_nothing_at_all_comes_out_alike(spark: SparkEngine) -> None:
     assert_equal(reconcile(Tables()), reconcile(Tables(), spark))
 
 
+@pytest.mark.budget(180)
 def test_thousands_of_rows_with_every_fault_come_out_alike_and_nobody_else_can_listen(spark: SparkEngine) -> None:
     random = Random(12)
     tables = world_of(random, 1_500).tables()

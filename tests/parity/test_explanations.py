@@ -19,7 +19,7 @@ def check_sum(kernel: Kernel, text: str) -> None:
     assert [part.name for part in explanation.tokens] == kernel.lexicon.tokens_of(text)
 
 
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.proof)])
 def test_naughty_texts_are_scored_in_bounded_time_and_their_explanations_sum(kernel: Kernel, step: int) -> None:
     assert len(NAUGHTY_TEXTS) == 200
     assert max(map(len, NAUGHTY_TEXTS)) == 40_000
