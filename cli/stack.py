@@ -50,16 +50,28 @@ def status(
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show every part of the stack, its state, address and log, and how fast the worker is and how far behind."""
+    """Show whether the stack moderates, every part of it, how fast the worker is and how far behind.
+
+    Exit code 0: all is well. 1: comments are decided, and something needs attention. 2: no comment is decided.
+    """
     from local.packages import check_packages
 
     check_packages()
     from local import stack
-    from local.worker import WORKER, progress_of
+    from local.health import health_of
+    from local.worker import WORKER, answers_of
 
     parts = stack.status(_layout(data_folder))
     worker = next((part for part in parts if part.name == WORKER and part.state == "running"), None)
-    behind = progress_of(worker.address) if worker is not None else None
+    answers = answers_of(worker.address) if worker is not None else None
+    health = health_of(parts, WORKER, answers)
+    behind = None
+    if answers is not None:
+        behind = {
+            "records": sum(answers.waiting.values()),
+            "per_second": answers.per_second,
+            "lag": dict(answers.waiting),
+        }
     if as_json:
         shown = [
             {
@@ -74,11 +86,12 @@ def status(
             }
             for part in parts
         ]
-        print_json({"parts": shown, "worker": behind})
-        return
+        found = {"level": int(health.level), "reasons": list(health.reasons)}
+        print_json({"health": found, "parts": shown, "worker": behind})
+        raise typer.Exit(health.level)
     if not parts:
-        console.print("the stack is down; `moderation up` starts it")
-        return
+        console.print(health.reasons[0])
+        raise typer.Exit(health.level)
     table = Table("part", "state", "address", "up", "restarts")
     table.add_column("log", overflow="fold")
     for part in parts:
@@ -90,6 +103,10 @@ def status(
     console.print(table)
     if behind is not None:
         console.print(f"worker: {behind['per_second']:,.0f} records a second, {behind['records']:,} waiting")
+    for reason in health.reasons:
+        console.print(reason, markup=False, highlight=False, soft_wrap=True)
+    console.print(health.level.name.lower().replace("_", " "))
+    raise typer.Exit(health.level)
 
 
 def start(data_folder: Path, *, core: bool = False, out: Console = console) -> StackInfo:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from local.credentials import write_private
+from local.health import WorkerAnswers
 from local.layout import StackLayout
 from local.ports import HOST
 from local.programs import Program
@@ -95,13 +97,23 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
     )
 
 
-def progress_of(address: str) -> dict[str, Any] | None:
-    """What a worker's ``/lag`` says: ``lag`` by partition, ``records`` in all, ``per_second``; None if it is silent."""
+def answers_of(address: str) -> WorkerAnswers | None:
+    """What a worker's views ``/lag`` and ``/ready`` say; None if it does not answer."""
     try:
-        with urllib.request.urlopen(f"{address}/lag", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
-            found: dict[str, Any] = json.loads(answer.read())
+        lag, ready = _asked(f"{address}/lag"), _asked(f"{address}/ready")
     except (OSError, ValueError):
         return None
+    return WorkerAnswers(ready["missing"], lag["lag"], lag["per_second"])
+
+
+def _asked(url: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
+            body = answer.read()
+    except urllib.error.HTTPError as error:  # not ready is an answer
+        with error:
+            body = error.read()
+    found: dict[str, Any] = json.loads(body)
     return found
 
 

@@ -4,7 +4,8 @@
     ├── BadRecord                  the record becomes a dead letter; it is never tried again
     │   └── InvalidRecord
     ├── Unavailable                try again with back-off: database, broker, registry or store does not answer
-    │   └── RegistryUnavailable
+    │   ├── RegistryUnavailable
+    │   └── BrokerUnavailable
     ├── NeedsPerson                stop: a setting, a refusal or damage; another start changes nothing
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
     │   ├── SourceError            a file of comments cannot be read at all
@@ -21,6 +22,7 @@
     └── RestartProcess             leave the process; the supervisor starts another, which goes on from the ledger
         ├── FenceLost              another worker owns the partition now
         ├── PublishingFailed       the brokers did not take what is stored; it is sent again
+        ├── OffsetsGone            the topic no longer has an offset that is needed next; the next start names why
         └── WorkerStuck            the process makes no progress
 
 Anything outside the tree is a defect of ours. What a defect means for a record under way is decided by
@@ -108,6 +110,10 @@ class RegistryUnavailable(Unavailable):
     """The registry cannot be reached, or does not do what it is asked. Keep what is open; ask again."""
 
 
+class BrokerUnavailable(Unavailable):
+    """No Kafka broker answers."""
+
+
 class OutdatedApproval(NeedsPerson):
     """What a person was shown and approved is not what would happen now: aliases or files have changed since."""
 
@@ -138,6 +144,10 @@ class FenceLost(RestartProcess):
 
 class PublishingFailed(RestartProcess):
     """The brokers did not take a stored decision in time; the ledger still holds it for the next start."""
+
+
+class OffsetsGone(RestartProcess):
+    """A partition has no record at the offset that is needed next, neither before nor behind it."""
 
 
 class WorkerStuck(RestartProcess):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -54,11 +54,13 @@ class Recorder:
     Args:
         store: the ledger.
         limit: told about every stored record.
+        require_source: called before each batch is stored; raises if its topic is not the same as before.
     """
 
-    def __init__(self, store: Store, limit: DeadLetterLimit) -> None:
+    def __init__(self, store: Store, limit: DeadLetterLimit, require_source: Callable[[], None] = lambda: None) -> None:
         self._store = store
         self._limit = limit
+        self._require_source = require_source
         self._standings: dict[int, _Standing] = {}
 
     def assign(self, positions: Mapping[int, Position]) -> Published:
@@ -126,8 +128,10 @@ class Recorder:
 
         Raises:
             FenceLost: another worker owns a partition by now; nothing is stored.
+            SourceRefused: the topic is not the same as before; nothing is stored.
             TooManyDeadLetters: the batch is stored, and a person must look.
         """
+        self._require_source()
         ranges = decided.batch.ranges
         batch = replace(
             decided.batch,

@@ -24,6 +24,7 @@ from stream.anatomy import Fetching, pace_fetching
 
 Seek = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 Release = Callable[[], Awaitable[None]]
+CheckSource = Callable[[TP, int], Awaitable[None]]
 _POLL_SECONDS = 1.0
 _GATHER_SECONDS = 0.04
 _AT_ONCE = Fetching(least_bytes=1, most_wait_ms=1_500)
@@ -97,6 +98,8 @@ class LedgerConsumer(driver.Consumer):
                 for found, records in (fetched or {}).items():
                     tp = TP(found.topic, found.partition)
                     read = self._read_offset[tp]
+                    if read is not None and records[0].offset < read:
+                        await cast(LedgerTransport, self.transport).check_source(tp, read)
                     fresh = [record for record in records if read is None or record.offset >= read]
                     if not fresh or not self.flow_active or generation_id != self.app.consumer_generation_id:
                         continue
@@ -139,11 +142,14 @@ class LedgerTransport(driver.Transport):
         app: the Faust app.
         seek_positions: gives the offsets to seek to for an assignment.
         release: finishes what is under way; awaited before the group is told that partitions are let go.
+        check_source: called when records come from before the offset that was asked for. The consumer does that for an
+            offset that is gone: the topic may have been created again, or have lost records.
     """
 
     Consumer = LedgerConsumer
 
-    def __init__(self, url: Any, app: Any, seek_positions: Seek, release: Release) -> None:
+    def __init__(self, url: Any, app: Any, seek_positions: Seek, release: Release, check_source: CheckSource) -> None:
         super().__init__(url, app)
         self.seek_positions = seek_positions
         self.release = release
+        self.check_source = check_source

@@ -19,8 +19,9 @@ from moderation.adapters.sql.batch import Position
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.patient_ledger import PatientLedger
 from moderation.adapters.sql.windows import newest_windows
+from moderation.adapters.topic_identity import TopicIdentity
 from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
-from moderation.errors import SourceRefused
+from moderation.errors import OffsetsGone, SourceRefused
 from moderation.panes import watermark_us
 from moderation.settings import Settings, required
 from stream import metrics, unpacking
@@ -40,6 +41,10 @@ from stream.views import add_views
 from stream.watchdog import Progress, Vitals, Watchdog
 
 _LOG_END_ATTEMPTS = 10
+_IDENTITY_SECONDS = 0.5
+"""So old may the broker's word be that the topic is the same as before, when a batch is stored."""
+_METADATA_MS = 5_000
+"""Partitions that were added are read, and a topic that was created again is noticed, after so long at most."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +63,7 @@ class SpeedLayer:
         self._faults = faults
         self.source = settings.topic_prefix + COMMENTS.name
         self._ledger: PatientLedger
+        self._identity: TopicIdentity
         self._noted: tuple[object, object] = ({}, {})
         self._watchdog: Watchdog | None = None
         self._working: asyncio.Task[Any] | None = None
@@ -129,6 +135,7 @@ class SpeedLayer:
             source = [tp for tp in assigned if tp.topic == self.source]
             if not source:
                 return {}
+            await asyncio.get_running_loop().run_in_executor(None, self._identity.require)
             starts = await self.app.consumer.earliest_offsets(*source)
             log_starts = {tp.partition: starts[tp] for tp in source}
 
@@ -146,6 +153,17 @@ class SpeedLayer:
     async def release(self) -> None:
         """Finish what is under way before partitions are let go; whoever gets them meets no fence."""
         await self.pipeline.release()
+
+    async def check_source(self, tp: TP, needed: int) -> None:
+        """End the process if the topic was created again, or ends before the offset that is needed next."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._identity.require)
+            ends = await self.app.consumer.highwaters(tp)
+            if ends[tp] < needed:
+                where = f"topic {self.source} partition {tp.partition}"
+                raise OffsetsGone(where, f"it ends at {ends[tp]}, but offset {needed} is needed next")
+        except Exception as error:
+            leave(error)
 
     async def note_idle(self) -> None:
         """On an idle stream, note what was published; under load the next batch does it."""
@@ -179,6 +197,7 @@ class SpeedLayer:
         url = required(settings.database_url, "database_url")
         ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"))
         self._ledger = PatientLedger(ledger, settings.ledger_retry_seconds)
+        self._identity = TopicIdentity(settings.kafka_bootstrap, self.source, topic_id)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
         publisher = Publisher(
             settings.kafka_bootstrap,
@@ -187,7 +206,7 @@ class SpeedLayer:
             topic_id,
             lambda: self._faults.reach("during_publish"),
         )
-        return Recorder(self._ledger, limit), publisher
+        return Recorder(self._ledger, limit, lambda: self._identity.require(_IDENTITY_SECONDS)), publisher
 
     async def _require_log_reaches(self, source: Sequence[TP], positions: Mapping[int, Position]) -> None:
         """Refuse a topic that lost records the ledger holds: new ones would come at offsets already accounted for.
@@ -251,7 +270,10 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         stream_buffer_maxsize=8,
         consumer_max_poll_records=settings.batch_most_records,
         consumer_max_fetch_size=8 * 1024 * 1024,
+        # For partitions without a committed offset, until they are sought. An offset that is gone leads there too:
+        # what comes then is checked, see check_source.
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=_METADATA_MS,
         stream_wait_empty=False,
         web_port=settings.worker_web_port,
         web_host=settings.worker_host,
@@ -259,7 +281,9 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     )
     layer.app = app
     add_views(app, layer)
-    app.transport = LedgerTransport(app.conf.broker_consumer, app, layer.seek_positions, layer.release)
+    app.transport = LedgerTransport(
+        app.conf.broker_consumer, app, layer.seek_positions, layer.release, layer.check_source
+    )
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
     async def decide(stream: Any) -> None:

@@ -112,9 +112,12 @@ class FoundTopic:
 def refuse_difference(name: str, wanted: TopicSettings, replication: int, found: FoundTopic) -> None:
     """Compare a topic with what it must be like.
 
+    More partitions than wanted are no difference: somebody may have added some.
+
     Raises:
         ConfigurationError: naming the topic and the first setting that differs.
     """
+    wanted = replace(wanted, partitions=max(wanted.partitions, found.partitions))
     expected = {"partitions": str(wanted.partitions), "replication factor": str(replication)}
     actual = {"partitions": str(found.partitions), "replication factor": str(found.replication)}
     for setting, value in (expected | wanted.configuration()).items():

@@ -180,8 +180,8 @@ def test_a_rehearsal_refuses_what_storing_refuses_and_leaves_nothing(opened: Cal
     ledger = opened()
     ledger.positions({0: 0})
     ledger.store(batch(row(0)))
-    good, bad = row(1), row(2)._replace(comment_id="c\0")
-    for whole in (batch(good, bad), batch(bad)):
+    good = row(1)
+    for whole in (batch(good, row(2)._replace(comment_id="c\0")), batch(row(1)._replace(community="x\0"))):
         with pytest.raises(psycopg.DataError):
             ledger.store(whole)
         with pytest.raises(psycopg.DataError):

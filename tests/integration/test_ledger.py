@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from psycopg import sql
 
 from local.stack import StackInfo
+from moderation.adapters.sql import copying
 from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate
@@ -188,3 +189,25 @@ def test_a_database_that_could_lose_commits_or_has_no_tables_is_refused(
         new_ledger(stack.database_url() + "?options=-c%20synchronous_commit%3Doff")
     with pytest.raises(LedgerUnsafe, match="Run the migrations"):
         new_ledger(stack.database_url("mlflow"))
+
+
+@pytest.mark.parametrize("read", ["speed.decisions", "serving.tumbling_windows", "serving.reconciliations"])
+def test_an_open_reader_does_not_hold_up_the_first_batch_of_a_day(
+    stack: StackInfo, new_ledger: Callable[..., Ledger], read: str
+) -> None:
+    """The day's partition has to be made while the reader's transaction is open, and readers go on meanwhile."""
+    ledger = new_ledger()
+    ledger.positions({0: 0})
+    day_us = APPEND_US + (
+        1 + ["speed.decisions", "serving.tumbling_windows", "serving.reconciliations"].index(read)
+    ) * (86_400 * 10**6)
+    with psycopg.connect(stack.database_url()) as reader, ThreadPoolExecutor(1) as pool:
+        name = copying.day_of(day_us).isoformat().replace("-", "")
+        assert reader.execute("SELECT to_regclass(%s)", (f"speed.decisions_{name}",)).fetchone() == (None,)
+        reader.execute(f"SELECT count(*) FROM {read}")  # its locks last until its transaction ends
+        storing = pool.submit(
+            ledger.store, batch(0, 3, decisions=[row(n)._replace(append_us=day_us) for n in range(3)])
+        )
+        storing.result(10)
+        reader.execute("SELECT count(*) FROM speed.decisions")
+    assert stored(stack, ledger) == [0, 1, 2]

@@ -49,6 +49,10 @@ def test_a_topic_as_wanted_is_accepted_whatever_else_the_broker_says(topic: Topi
     refuse_difference(topic.name, topic, 1, _as_wanted(topic))
 
 
+def test_partitions_that_somebody_added_are_accepted() -> None:
+    refuse_difference("here-comments", COMMENTS, 1, replace(_as_wanted(COMMENTS), partitions=8))
+
+
 @pytest.mark.parametrize(
     ("found", "message"),
     [

@@ -1,0 +1,91 @@
+"""Whether a topic still is the one it was: Kafka gives a topic that is deleted and created again another id."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from moderation.adapters.topics import topic_uuid
+from moderation.errors import BrokerUnavailable, SourceRefused
+
+_REQUEST_SECONDS = 5.0
+_PAUSE_SECONDS = 0.2
+_UNKNOWN_SECONDS = 10.0
+"""A broker that has just started may not know its topics yet."""
+
+
+class TopicIdentity:
+    """Asks a broker for a topic's id, over a connection of its own. Safe for threads.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: full name.
+        topic_id: what it was when the process began.
+        patience_seconds: how long a broker that does not answer is asked.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        topic_id: UUID,
+        patience_seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        self._topic = topic
+        self._topic_id = topic_id
+        self._patience_seconds = patience_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._confirmed_at = float("-inf")
+
+    def require(self, fresh_seconds: float = 0.0) -> None:
+        """Return if the topic is the same as before.
+
+        Args:
+            fresh_seconds: an answer that was asked for so recently is good enough.
+
+        Raises:
+            SourceRefused: the topic has another id, or has been unknown to the broker for ten seconds.
+            BrokerUnavailable: no broker answers for ``patience_seconds``.
+        """
+        with self._lock:
+            began = self._clock()
+            while (asked_at := self._clock()) - self._confirmed_at > fresh_seconds:
+                found = self._ask()
+                if found == self._topic_id:
+                    self._confirmed_at = asked_at
+                    return
+                if isinstance(found, UUID):
+                    raise self._refused(f"its id is {found}, but the ledger accounts for {self._topic_id}")
+                waited = self._clock() - began
+                if found.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART and waited > _UNKNOWN_SECONDS:
+                    raise self._refused(f"it is gone; the ledger accounts for {self._topic_id}") from found
+                if waited > self._patience_seconds:
+                    raise BrokerUnavailable(
+                        f"topic {self._topic}",
+                        f"no broker says whether it is the same as before: {found.args[0].str()}",
+                        "See that Kafka runs.",
+                    ) from found
+                time.sleep(_PAUSE_SECONDS)
+
+    def _ask(self) -> UUID | KafkaException:
+        futures = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=_REQUEST_SECONDS)
+        try:
+            return topic_uuid(str(futures[self._topic].result().topic_id))
+        except KafkaException as error:
+            return error
+
+    def _refused(self, cause: str) -> SourceRefused:
+        return SourceRefused(
+            f"topic {self._topic}",
+            f"{cause}: it was deleted and created again",
+            "`moderation accept-gap` shows what of the old topic was decided, and takes the new one on.",
+        )
