@@ -191,23 +191,23 @@ def test_a_database_that_could_lose_commits_or_has_no_tables_is_refused(
         new_ledger(stack.database_url("mlflow"))
 
 
-@pytest.mark.parametrize("read", ["speed.decisions", "serving.tumbling_windows", "serving.reconciliations"])
+READERS = ("speed.decisions", "serving.decision_minutes", "serving.alerts", "serving.served_versions")
+"""All that read the ledger's rows."""
+
+
+@pytest.mark.parametrize("number", range(len(READERS)), ids=READERS)
 def test_an_open_reader_does_not_hold_up_the_first_batch_of_a_day(
-    stack: StackInfo, new_ledger: Callable[..., Ledger], read: str
+    stack: StackInfo, new_ledger: Callable[..., Ledger], number: int
 ) -> None:
     """The day's partition has to be made while the reader's transaction is open, and readers go on meanwhile."""
     ledger = new_ledger()
     ledger.positions({0: 0})
-    day_us = APPEND_US + (
-        1 + ["speed.decisions", "serving.tumbling_windows", "serving.reconciliations"].index(read)
-    ) * (86_400 * 10**6)
+    day_us = APPEND_US + (number + 1) * 86_400 * 10**6
+    first = batch(0, 3, decisions=[row(n)._replace(append_us=day_us) for n in range(3)])
     with psycopg.connect(stack.database_url()) as reader, ThreadPoolExecutor(1) as pool:
-        name = copying.day_of(day_us).isoformat().replace("-", "")
-        assert reader.execute("SELECT to_regclass(%s)", (f"speed.decisions_{name}",)).fetchone() == (None,)
-        reader.execute(f"SELECT count(*) FROM {read}")  # its locks last until its transaction ends
-        storing = pool.submit(
-            ledger.store, batch(0, 3, decisions=[row(n)._replace(append_us=day_us) for n in range(3)])
-        )
-        storing.result(10)
+        name = f"speed.decisions_{copying.day_of(day_us):%Y%m%d}"
+        assert reader.execute("SELECT to_regclass(%s)", (name,)).fetchone() == (None,)
+        reader.execute(f"SELECT count(*) FROM {READERS[number]}")  # its locks last until its transaction ends
+        pool.submit(ledger.store, first).result(8)
         reader.execute("SELECT count(*) FROM speed.decisions")
     assert stored(stack, ledger) == [0, 1, 2]

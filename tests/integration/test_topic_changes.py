@@ -20,7 +20,6 @@ from local.waiting import wait_until
 from moderation.adapters.topics import describe_topic_ids, ensure_topics, producer_settings, topic_uuid
 from tests.support.workers import SpeedLayerUnderTest, comments
 
-
 pytestmark = pytest.mark.long
 
 
