@@ -68,6 +68,7 @@ class Outcome:
         swap_seconds: from an alias move to the first decision by the new version, under load.
         ended_workers: workers that ended for good.
         seconds: how long the part with faults took.
+        quarantined: dead letters of records that could not be decided or stored; no fault here makes any.
         reconciled: what batch and speed layer make of each other afterwards.
     """
 
@@ -79,12 +80,14 @@ class Outcome:
     swap_seconds: list[float] = field(default_factory=list)
     ended_workers: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    quarantined: int = 0
     reconciled: Reconciled = field(default_factory=Reconciled)
 
     @property
     def is_clean(self) -> bool:
         """Whether everything that must be zero is, every fault was carried out, and every worker lives."""
         is_right = self.comparison.is_exact and self.reconciled.is_sound
+        is_right = is_right and not self.quarantined
         return is_right and not (self.ended_workers or self.never_recovered or self.not_reached)
 
     def summary(self) -> dict[str, object]:
@@ -99,6 +102,7 @@ class Outcome:
             "never_recovered": self.never_recovered,
             "not_reached": self.not_reached,
             "ended_workers": self.ended_workers,
+            "quarantined": self.quarantined,
             "seconds": round(self.seconds, 1),
             "reconciled": asdict(self.reconciled),
             "examples": found.examples,
@@ -156,6 +160,7 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     outcome.comparison = verify(
         info.kafka_bootstrap, url, settings.topic_prefix, topic_id, traffic.delivered(), topics_too=True
     )
+    outcome.quarantined = watching.quarantined()
     outcome.reconciled = reconcile_all(settings, "moderation chaos", say, spark=plan.spark)
     return outcome
 

@@ -77,6 +77,11 @@ class Watching:
         rows = self._ask("SELECT model_version, count(*) FROM speed.served WHERE topic_id = %s GROUP BY 1")
         return next((int(count) for found, count in rows if found == version), 0)
 
+    def quarantined(self) -> int:
+        """How many records could not be decided or stored."""
+        query = "SELECT count(*) FROM speed.dead_letters WHERE topic_id = %s AND reason = 'processing_failed'"
+        return int(self._ask(query)[0][0])
+
     def seconds_until_served(self, version: str, more_than: int, seconds: float) -> float | None:
         """Wait until a version began to decide in more places than before; None when it took longer."""
         began = time.monotonic()

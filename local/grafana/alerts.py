@@ -36,6 +36,10 @@ WITH letters AS (
 SELECT topic, (coalesce(letters, 0) / (coalesce(letters, 0) + coalesce(decisions, 0)))::float8 AS ratio
   FROM letters FULL JOIN decided USING (topic)""")
 
+QUARANTINED = Sql(f"""\
+SELECT topic, sum(letters)::float8 AS records FROM serving.dead_letter_minutes
+ WHERE reason = 'processing_failed' AND minute_us >= {_NOW_US} - 3600000000 GROUP BY topic""")
+
 LAG = Prom("sum(max by (partition) (moderation_lag_records))")
 # An idle topic has an old watermark and no problem: only while decisions are made does the delay mean anything.
 WATERMARK = Prom("max(moderation_watermark_delay_seconds) and on () (sum(rate(moderation_decisions_total[10m])) > 0)")
@@ -123,8 +127,22 @@ ALERTS = (
         severity="warning",
         summary="{{ .Labels.topic }}: share {{ .Values.A }} of the last hour's records are dead letters",
         runbook="A producer sends what is no comment. `moderation dead-letters list` shows reasons and records; mend "
-        "the producer, then `moderation dead-letters replay`. At half of 1,000 records, or 200 in a row, the worker "
-        "stops for good.",
+        "the producer, then `moderation dead-letters replay`.",
+        panel=(_HEALTH, "Dead letters in the time range"),
+    ),
+    Alert(
+        uid="moderation-quarantine",
+        title="Records could not be decided or stored",
+        query=QUARANTINED,
+        above=0,
+        lasting="0s",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Labels.topic }}: {{ .Values.A }} records of the last hour are in quarantine",
+        runbook="Nobody moderates these comments: read them with `moderation dead-letters list --reason "
+        "processing_failed` and decide by hand. The reason names the class of the error: a defect of this project, "
+        "please report it. Once it is corrected, `moderation dead-letters replay`.",
         panel=(_HEALTH, "Dead letters in the time range"),
     ),
     Alert(

@@ -32,6 +32,7 @@ _SAME_THRESHOLD = {
     "ModerationWatermarkDelay": "moderation-watermark-delay",
     "ModerationModelRefused": "moderation-refused-model",
     "ModerationManyDeadLetters": "moderation-dead-letters",
+    "ModerationQuarantine": "moderation-quarantine",
 }
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import secrets
 import uuid
+from collections import Counter
 from datetime import UTC, datetime
 
 import psycopg
@@ -164,6 +165,19 @@ def test_the_alert_on_a_missing_run_ends_with_the_run(filled: FilledDay) -> None
 def test_the_alert_on_dead_letters_gives_their_share(filled: FilledDay) -> None:
     rows = dict(filled.ask(alerts.DEAD_LETTER_RATIO, {}).rows)
     assert rows[filled.day.layer.topic] == pytest.approx(40 / (40 + 1_200 + 30 + 20), abs=0.001)
+
+
+def test_the_alert_on_quarantine_counts_its_records_and_no_other_dead_letters(filled: FilledDay) -> None:
+    topic = filled.day.layer.topic
+    assert topic not in dict(filled.ask(alerts.QUARANTINED, {}).rows)
+    change = "UPDATE speed.dead_letters SET reason = %s WHERE topic_id = %s AND reason = %s"
+    letters = filled.day.execute("SELECT reason FROM speed.dead_letters WHERE topic_id = %s", filled.day.layer.topic_id)
+    reason, count = Counter(reason for (reason,) in letters).most_common(1)[0]
+    filled.day.execute(change, "processing_failed", filled.day.layer.topic_id, reason)
+    try:
+        assert dict(filled.ask(alerts.QUARANTINED, {}).rows)[topic] == count
+    finally:
+        filled.day.execute(change, reason, filled.day.layer.topic_id, "processing_failed")
 
 
 def test_the_newest_alerts_say_why(filled: FilledDay) -> None:

@@ -52,7 +52,7 @@ def test_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(
         pytest.skip(why)
     exit_code, figures = chaos(tmp_path / "stack", "--minutes", str(minutes), *spark)
     assert {name: figures[name] for name in FAULTS} == dict.fromkeys(FAULTS, 0), json.dumps(figures)
-    for name in ("not_reached", "ended_workers", "never_recovered"):
+    for name in ("not_reached", "ended_workers", "never_recovered", "quarantined"):
         assert not figures[name], json.dumps(figures)
     assert exit_code == 0, json.dumps(figures)
     assert figures["records"] >= minutes * 60 * 400
