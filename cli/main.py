@@ -27,6 +27,7 @@ from cli.report import report
 from cli.rescore import rescore
 from cli.retrain import retrain
 from cli.score import explain_text, score
+from cli.skip import skip
 from cli.source import PASS_ON, replay, source
 from cli.stack import down, status, up
 from cli.train import train
@@ -66,6 +67,7 @@ app.command("preview")(preview)
 app.add_typer(lake, name="lake")
 app.add_typer(dead_letters, name="dead-letters")
 app.command("accept-gap")(accept_gap)
+app.command("skip")(skip)
 
 
 def main() -> None:

@@ -96,6 +96,14 @@ class SourceLog:
 
     def value_at(self, partition: int, offset: int) -> bytes | None:
         """The value of one record; None if the topic does not have it any more."""
+        found = self.value_and_time_at(partition, offset)
+        return None if found is None else found[0]
+
+    def value_and_time_at(self, partition: int, offset: int) -> tuple[bytes, int] | None:
+        """Value and append time (microseconds) of one record; None if the topic does not have it any more."""
+        known = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic]
+        if partition not in known.partitions:
+            return None
         first, end = self.range_of(partition)
         if not first <= offset < end:
             return None
@@ -109,7 +117,7 @@ class SourceLog:
             raise KafkaException(error)
         if error is not None or message.offset() != offset:
             return None
-        return message.value() or b""
+        return _bytes(message.value()) or b"", message.timestamp()[1] * 1_000
 
     def records(self, partition: int, first: int, end: int) -> Iterator[LogRecord]:
         """Read the records with offsets in [first, end), every one of them, in order.

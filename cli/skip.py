@@ -1,0 +1,60 @@
+"""``moderation skip``: pass over the one record at which every worker ends."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.connection import connected_settings
+from cli.output import console, print_json
+from cli.stack import DEFAULT_FOLDER, FolderOption
+
+
+def skip(
+    partition: Annotated[int, typer.Argument(min=0, help="Of the record.")],
+    offset: Annotated[int, typer.Argument(min=0, help="Of the record; the one that the ledger expects next.")],
+    reason: Annotated[str, typer.Option(help="Kept with the dead letter: why it is skipped.")] = "none given",
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Put the next record of a partition into quarantine without deciding it: the last resort.
+
+    It becomes a dead letter processing_failed, which reconciliation counts as quarantined. A record that makes deciding
+    or storing fail needs no help. This one is for a record that ends the process itself, so that every worker starts
+    again at the same offset. To find it, run one worker with MODERATION_BATCH_MOST_RECORDS=1: it stops right before.
+    """
+    if "\0" in reason:
+        raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
+    from moderation.adapters.source_log import opened
+    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.skipping import skip as skip_record
+    from moderation.adapters.topics import COMMENTS
+    from moderation.contracts import DeadLetterReason, dead_letter
+    from moderation.errors import InvalidRecord, SourceRefused
+    from moderation.settings import required
+
+    settings = connected_settings(data_folder)
+    topic = settings.topic_prefix + COMMENTS.name
+    with (
+        connected(required(settings.database_url, "database_url")) as connection,
+        opened(settings.kafka_bootstrap, topic) as log,
+    ):
+        found = log.value_and_time_at(partition, offset)
+        if found is None:
+            raise SourceRefused(
+                f"topic {topic} partition {partition}",
+                f"it has no record at offset {offset}",
+                "`moderation accept-gap` shows offsets that are gone.",
+            )
+        value, append_us = found
+        why = InvalidRecord(DeadLetterReason.PROCESSING_FAILED, f"skipped by a person: {reason}")
+        letter = dead_letter(value, append_us, why)
+        skip_record(connection, topic, log.topic_id, partition, offset, letter)
+    if as_json:
+        print_json({"partition": partition, "offset": offset, "raw_sha256": letter.raw_sha256})
+        return
+    console.print(
+        f"partition {partition} offset {offset} is in quarantine, {letter.raw_length:,} bytes; workers go on behind it",
+        soft_wrap=True,
+    )

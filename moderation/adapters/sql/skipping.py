@@ -1,0 +1,60 @@
+"""An operator's last resort: a record that ends the worker in a way that cannot be caught is passed over."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from moderation.adapters.sql.connecting import Connection
+from moderation.contracts import DeadLetter
+from moderation.errors import SourceRefused
+
+
+def next_offset(connection: Connection, topic_id: UUID, partition: int) -> int | None:
+    """The first offset of a partition that the ledger does not account for; None if no worker has read it yet."""
+    row = connection.execute(
+        "SELECT next FROM speed.source_offsets WHERE topic_id = %s AND partition = %s", (topic_id, partition)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def skip(connection: Connection, topic: str, topic_id: UUID, partition: int, offset: int, letter: DeadLetter) -> None:
+    """Account for the next record of a partition as a dead letter, in one transaction with the worker's own fence.
+
+    Args:
+        connection: to the ledger's database.
+        topic: full name.
+        topic_id: Kafka's id of the topic.
+        partition: of the record.
+        offset: of the record; the one that the ledger expects next.
+        letter: what is kept of it.
+
+    Raises:
+        SourceRefused: the ledger does not expect this offset next; nothing was changed.
+    """
+    with connection.transaction():
+        moved = connection.execute(
+            "UPDATE speed.source_offsets SET next = %s WHERE topic_id = %s AND partition = %s AND next = %s",
+            (offset + 1, topic_id, partition, offset),
+        )
+        if moved.rowcount != 1:
+            expected = next_offset(connection, topic_id, partition)
+            raise SourceRefused(
+                f"topic {topic} partition {partition}",
+                f"the ledger expects offset {expected} next, not {offset}; nothing was changed",
+                "Only the record at which every worker stops can be skipped.",
+            )
+        connection.execute(
+            'INSERT INTO speed.dead_letters (topic_id, partition, "offset", append_us, reason, detail, raw, '
+            "raw_length, raw_sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                topic_id,
+                partition,
+                offset,
+                letter.append_us,
+                letter.reason.value,
+                letter.detail,
+                letter.raw,
+                letter.raw_length,
+                letter.raw_sha256,
+            ),
+        )

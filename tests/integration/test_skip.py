@@ -1,0 +1,59 @@
+"""``moderation skip``: the record at which every worker would end is passed over, recorded and reconciled."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from moderation.errors import SourceRefused
+from tests.support.reconciling import DAY, DayUnderTest
+from tests.support.reconciling import comments as day_comments
+from tests.support.workers import SpeedLayerUnderTest
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["skip", *arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def day(commanded: SpeedLayerUnderTest, tmp_path_factory: pytest.TempPathFactory) -> DayUnderTest:
+    return DayUnderTest(commanded, tmp_path_factory.mktemp("lake"))
+
+
+@pytest.mark.budget(30)
+def test_the_record_that_comes_next_is_skipped_and_reconciliation_names_it(day: DayUnderTest) -> None:
+    layer = day.layer
+    layer.start_worker()
+    day.send(day_comments(range(40)))
+    layer.stop()
+    layer.produce(day_comments(range(40, 60)))
+    ((partition, offset),) = day.execute(
+        "SELECT partition, next FROM speed.source_offsets WHERE topic_id = %s ORDER BY 1 LIMIT 1", layer.topic_id
+    )
+    done = run(str(partition), str(offset), "--reason", "it kills the worker", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["offset"]) == (0, offset)
+    kept = day.execute(
+        "SELECT reason, detail, raw_length > 50 FROM speed.dead_letters WHERE topic_id = %s", layer.topic_id
+    )
+    assert kept == [("processing_failed", "skipped by a person: it kills the worker", True)]
+    with pytest.raises(SourceRefused, match=f"expects offset {offset + 1} next, not {offset}"):
+        run(str(partition), str(offset))
+    layer.start_worker()
+    layer.wait_accounted(60)
+    found = layer.comparison()
+    assert found.is_exact, found.examples
+    assert (found.decisions, found.dead_letters) == (59, 1)
+    day.archive()
+    report = day.reconcile(DAY)
+    assert report.is_sound
+    assert {cause: rows for cause, rows in report.causes.items() if rows} == {"quarantined": 1}
+    assert (report.batch_comments, report.speed_comments, report.state) == (60, 59, "final")
+
+
+@pytest.mark.parametrize("place", [("0", "999999"), ("9", "0")])
+def test_a_record_that_is_not_there_cannot_be_skipped(commanded: SpeedLayerUnderTest, place: tuple[str, str]) -> None:
+    with pytest.raises(SourceRefused, match=f"partition {place[0]}: it has no record at offset {place[1]}"):
+        run(*place)
