@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 FolderOption = Annotated[Path, typer.Option("--data-folder", help="Everything the stack writes lies here.")]
 DEFAULT_FOLDER = Path("var")
+_SECOND_LOOK_SECONDS = 3.0
 
 
 def up(
@@ -64,6 +66,9 @@ def status(
     parts = stack.status(_layout(data_folder))
     worker = next((part for part in parts if part.name == WORKER and part.state == "running"), None)
     answers = answers_of(worker.address) if worker is not None else None
+    if worker is not None and answers is not None and any(answers.waiting.values()) and not answers.per_second:
+        time.sleep(_SECOND_LOOK_SECONDS)  # the first comment of an idle stream waits for a moment, too
+        answers = answers_of(worker.address)
     health = health_of(parts, WORKER, answers)
     behind = None
     if answers is not None:

@@ -89,7 +89,8 @@ def _of_worker(part: PartStatus, answers: WorkerAnswers | None) -> list[tuple[Le
     if answers.missing:
         return [*found, (Level.NOT_MODERATING, f"{part.name} has no {' and no '.join(answers.missing)}")]
     if not answers.waiting:
-        found.append((Level.NOT_MODERATING, f"{part.name} has no partition; is another worker running?"))
+        cause = "it has no partition, or Kafka does not answer it"
+        found.append((Level.NOT_MODERATING, f"{part.name} does not say what waits: {cause}; see {part.log}"))
     waiting = sum(answers.waiting.values())
     if waiting and not answers.per_second:
         found.append((Level.NOT_MODERATING, f"{waiting:,} records wait, and none was decided for ten seconds"))

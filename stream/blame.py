@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import psycopg
+from confluent_kafka import KafkaException
 
 from moderation.errors import BadRecord, ModerationError
 
@@ -34,6 +35,7 @@ TABLE = (
     Row(MemoryError, False, "the process as a whole has too little memory"),
     Row(OSError, False, "the file system or the network"),
     Row(ImportError, False, "the installation"),
+    Row(KafkaException, False, "the brokers"),
     Row(psycopg.errors.ProgramLimitExceeded, True, "a value is too large for a column or an index"),
     Row(psycopg.errors.UniqueViolation, False, "the offset was stored by somebody else"),
     Row(psycopg.DataError, True, "PostgreSQL cannot hold a value"),

@@ -22,8 +22,9 @@ from moderation.contracts import (
     dead_letter,
     parse_record,
     quarantined,
+    to_json,
 )
-from moderation.errors import InvalidRecord
+from moderation.errors import InvalidRecord, OffsetsGone
 from moderation.panes import OpenPanes
 from moderation.scoring import reasons_many
 from stream import blame
@@ -32,6 +33,7 @@ from stream.records import Decided, Place, Record, ServingModel
 
 MOST_REASONS = 3
 _CONTROL = "A control text that every model can score."
+_CONTROL_RECORD = to_json(Comment("control", "control", _CONTROL, 0))
 _log = logging.getLogger(__name__)
 Judged = tuple[bytes, int, Verdict, list[str] | None]
 """Of a comment: record id, score, verdict, reasons; whatever does not depend on other comments."""
@@ -50,6 +52,8 @@ class Decider:
 
     def __init__(self) -> None:
         self._frontiers: dict[int, _Frontier] = {}
+        self.is_narrowing = False
+        """Whether a failure is being traced to its records at the moment."""
 
     def assign(self, positions: Mapping[int, Position]) -> None:
         """Take over partitions at the positions the ledger gave; all others are forgotten."""
@@ -74,7 +78,7 @@ class Decider:
             What is to be stored next; None when no record is new.
 
         Raises:
-            RuntimeError: offsets are missing between the frontier and the records.
+            OffsetsGone: offsets are missing between the frontier and the records.
             Exception: deciding fails for a reason that is not a record's.
         """
         fresh, ranges = self._contiguous(records)
@@ -94,6 +98,7 @@ class Decider:
             except Exception as error:
                 if not blame.is_records(error):
                     raise
+                parse_record(_CONTROL_RECORD, record.append_us)
                 failed[Place(record.partition, record.offset)] = blame.name_of(error)
                 unreadable.append(False)
         if failed:
@@ -133,8 +138,10 @@ class Decider:
             if expected is None or record.offset < expected:
                 continue
             if record.offset > expected:
-                raise RuntimeError(
-                    f"partition {record.partition}: [{expected}, {record.offset}) never came; start again at {expected}"
+                raise OffsetsGone(
+                    f"partition {record.partition}",
+                    f"[{expected}, {record.offset}) never came",
+                    f"The next start begins at {expected} and names what is gone.",
                 )
             upto[record.partition] = expected + 1
             fresh.append(record)
@@ -147,12 +154,16 @@ class Decider:
         """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
         if not blame.is_records(error):
             raise error
-        found = culprits(comments, lambda part: self._judge(part, model))
+        self.is_narrowing = True
+        try:
+            found = culprits(comments, lambda part: self._judge(part, model))
+        finally:
+            self.is_narrowing = False
         if not found:
             raise error
-        record = found[0][0][0]
         # A kernel that fails for every text is no fault of a record: this raises then.
-        self._judge([(record, Comment("control", "control", _CONTROL, 0))], model)
+        self._judge([(found[0][0][0], Comment("control", "control", _CONTROL, 0))], model)
+        reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
         return {record.place: blame.name_of(cause) for (record, _), cause in found}
 
     def _judge(self, comments: Sequence[tuple[Record, Comment]], model: ServingModel) -> list[Judged]:

@@ -24,7 +24,8 @@ def culprits(items: Sequence[T], attempt: Callable[[Sequence[T]], object]) -> li
         Exception: the step failed for a reason that is not an item's, see :mod:`stream.blame`.
     """
     found: list[tuple[T, Exception]] = []
-    parts = [items]
+    middle = len(items) // 2
+    parts = [items[middle:], items[:middle]] if middle else [items]
     while parts:
         part = parts.pop()
         try:

@@ -59,6 +59,9 @@ class Pipeline:
         self._publisher = publisher
         self._model = model
         self._faults = faults
+        # One record at a time, and none is looked at before the last is stored: where the process ends, the next one
+        # is the cause.
+        self._is_careful = most_records == 1
         self._deciding = ThreadPoolExecutor(1, thread_name_prefix="decide")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._sending = ThreadPoolExecutor(1, thread_name_prefix="publish")
@@ -68,6 +71,7 @@ class Pipeline:
         self._generation_id: int | None = None
         self._storing_now: asyncio.Task[None] | None = None
         self._decided_again: Decider | None = None
+        self._is_narrowing = False
         self._sending_now: asyncio.Task[None] | None = None
 
     async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
@@ -129,6 +133,11 @@ class Pipeline:
             await self._finish()
 
     @property
+    def is_narrowing(self) -> bool:
+        """Whether a failure is being traced to its records; nothing is stored meanwhile."""
+        return self._decider.is_narrowing or self._is_narrowing
+
+    @property
     def is_idle(self) -> bool:
         """Whether nothing is pending or under way."""
         under_way = [task for task in (self._storing_now, self._sending_now) if task is not None and not task.done()]
@@ -145,6 +154,8 @@ class Pipeline:
             self._changed.notify_all()
 
         records = _records(pieces)
+        if self._is_careful:
+            await self._stored()
 
         def decide() -> Decided | None:
             with metrics.STAGE_SECONDS.labels("decide").time():
@@ -190,7 +201,11 @@ class Pipeline:
         """
         if not blame.is_records(error):
             raise error
-        failing = self.recorder.refused(decided)
+        self._is_narrowing = True
+        try:
+            failing = self.recorder.refused(decided)
+        finally:
+            self._is_narrowing = False
         if not failing:
             raise error
         decider = Decider()

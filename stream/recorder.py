@@ -15,6 +15,9 @@ from stream.dead_letter_limit import DeadLetterLimit
 from stream.narrowing import culprits
 from stream.records import Decided, Place, Published
 
+_DAY_US = 86_400 * 1_000_000
+_NOWHERE = -1
+
 
 class Store(Protocol):
     """Where batches go; ``moderation.adapters.sql.patient_ledger.PatientLedger`` is the one in use."""
@@ -156,7 +159,7 @@ class Recorder:
         """The records of a batch that the ledger refuses, each alone; with the class of the error.
 
         Raises:
-            Exception: the ledger fails for a reason that is not a record's.
+            Exception: the ledger fails for a reason that is not a record's, or refuses a row that is sound.
         """
         batch = decided.batch
         letters = {Place(partition, offset): letter for partition, offset, letter in batch.dead_letters}
@@ -175,7 +178,13 @@ class Recorder:
                 )
             )
 
-        return {place: blame.name_of(error) for place, error in culprits(sorted(rows.keys() | letters), rehearse)}
+        found = {place: blame.name_of(error) for place, error in culprits(sorted(rows.keys() | letters), rehearse)}
+        if found and batch.decisions:
+            # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.
+            control = [_control(row) for row in {row.append_us // _DAY_US: row for row in batch.decisions}.values()]
+            panes = pane_sums(control, batch.stamp)
+            self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replayed=[]))
+        return found
 
     def positions(self) -> dict[int, Position]:
         """Where the own partitions stand in the ledger."""
@@ -203,6 +212,18 @@ class Recorder:
         ]
         panes, panes_upto_us = self._closed_panes(partitions)
         return Published(decisions, panes, ranges, panes_upto_us)
+
+
+def _control(row: DecisionRow) -> DecisionRow:
+    """A sound row of the same day at a place that no record has."""
+    return row._replace(
+        partition=_NOWHERE,
+        offset=row.append_us,
+        comment_id="control",
+        community="control",
+        record_id=bytes(32),
+        reasons=["control"],
+    )
 
 
 def _count(batch: Batch) -> None:

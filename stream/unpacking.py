@@ -31,6 +31,9 @@ class TolerantRecords:
         self._data = data
         self._strict = MemoryRecords(data)
         self._given = 0
+        # Goes through the data once, up to the last batch that was unpacked again.
+        self._again: _MemoryRecordsPy | None = None
+        self._again_at = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._strict, name)
@@ -44,9 +47,10 @@ class TolerantRecords:
         return _Batch(batch, lambda: self._tolerant(number))
 
     def _tolerant(self, number: int) -> _TolerantBatch:
-        records = _MemoryRecordsPy(self._data)
-        for _ in range(number):
+        records = self._again = self._again or _MemoryRecordsPy(self._data)
+        while self._again_at < number:
             records.next_batch()
+            self._again_at += 1
         return _TolerantBatch(cast(memoryview, records._next_slice))
 
 

@@ -40,7 +40,8 @@ class Vitals:
     Attributes:
         stored: first offset not yet stored, by own partition.
         rebalancing: whether an assignment is under way.
-        patient: whether the ledger is away and being tried again, for a bounded time.
+        patient: whether the ledger is away and being tried again, for a bounded time, or a failure is being traced to
+            the records that cause it.
         ended: names of parts that a worker cannot do without and that have ended.
     """
 

@@ -183,7 +183,12 @@ class SpeedLayer:
         ended = ended_parts(self.app)
         if self._working is not None and self._working.done():
             ended = (*ended, "the pipeline")
-        return Vitals(self.pipeline.recorder.stored, is_rebalancing(self.app), self._ledger.is_patient, ended)
+        return Vitals(
+            self.pipeline.recorder.stored,
+            is_rebalancing(self.app),
+            self._ledger.is_patient or self.pipeline.is_narrowing,
+            ended,
+        )
 
     def _show_progress(self, progress: Progress) -> None:
         metrics.show_by_partition(metrics.LAG, progress.lag)

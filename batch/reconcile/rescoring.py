@@ -121,9 +121,9 @@ def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None], store: LakeS
                     unread_only=not is_of_day,
                 )
             )
-        newest_us = _newest_us(snapshot, file, store)
-        if newest_us is not None:
-            newest[file.source] = max(newest.get(file.source, 0), newest_us)
+        known_us = newest.get(file.source, 0)
+        if file.max_event_time_us is not None and file.max_event_time_us > known_us:
+            newest[file.source] = max(known_us, _newest_us(snapshot, file, store) or 0)
     return tasks
 
 

@@ -58,17 +58,21 @@ class TopicIdentity:
         """
         with self._lock:
             began = self._clock()
+            unknown_since: float | None = None
             while (asked_at := self._clock()) - self._confirmed_at > fresh_seconds:
                 found = self._ask()
                 if found == self._topic_id:
                     self._confirmed_at = asked_at
                     return
                 if isinstance(found, UUID):
-                    raise self._refused(f"its id is {found}, but the ledger accounts for {self._topic_id}")
-                waited = self._clock() - began
-                if found.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART and waited > _UNKNOWN_SECONDS:
-                    raise self._refused(f"it is gone; the ledger accounts for {self._topic_id}") from found
-                if waited > self._patience_seconds:
+                    raise self._refused(f"its id is {found}, not {self._topic_id}: it was deleted and created again")
+                if found.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    unknown_since = None
+                elif unknown_since is None:
+                    unknown_since = asked_at
+                elif self._clock() - unknown_since > _UNKNOWN_SECONDS:
+                    raise self._refused("the broker does not know it any more: it was deleted") from found
+                if self._clock() - began > self._patience_seconds and unknown_since is None:
                     raise BrokerUnavailable(
                         f"topic {self._topic}",
                         f"no broker says whether it is the same as before: {found.args[0].str()}",
@@ -86,6 +90,6 @@ class TopicIdentity:
     def _refused(self, cause: str) -> SourceRefused:
         return SourceRefused(
             f"topic {self._topic}",
-            f"{cause}: it was deleted and created again",
+            cause,
             "`moderation accept-gap` shows what of the old topic was decided, and takes the new one on.",
         )

@@ -21,6 +21,7 @@ LOCK = (ROOT / "requirements.lock").read_text()
 # Adapters to servers need the client of their server, which the extras bring.
 NEED_AN_EXTRA = (
     "moderation.adapters.topics",
+    "moderation.adapters.topic_identity",
     "moderation.adapters.sql",
     "moderation.adapters.replaying",
     "moderation.adapters.log_ends",

@@ -42,6 +42,7 @@ def rows_of(tasks: list[Task], settings: Settings, folder: Path, processes: int)
 
 
 @pytest.mark.budget(60)
+@pytest.mark.long
 def test_one_process_and_two_give_the_same_rows(lake: LakeOfATest, settings: Settings, tmp_path: Path) -> None:
     tasks = lake.tasks()
     alone = rows_of(tasks, settings, tmp_path / "one", 1)

@@ -37,10 +37,10 @@ def add_day(cursor: writing.Cursor, day: str) -> None:
         day: of append times, as ISO 8601.
     """
     name = f"speed.decisions_{day.replace('-', '')}"
-    cursor.execute("SELECT to_regclass(%s)", (name,))
-    if cursor.fetchone() != (None,):
+    attached = "SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) AND inhparent = 'speed.decisions'::regclass"
+    if cursor.execute(attached, (name,)).fetchone() is not None:
         return
-    cursor.execute(f"CREATE TABLE {name} (LIKE speed.decisions INCLUDING ALL)")
+    cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE speed.decisions INCLUDING ALL)")
     cursor.execute(
         f"ALTER TABLE speed.decisions ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{day}'::date + 1)"
     )

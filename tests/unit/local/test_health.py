@@ -40,7 +40,7 @@ def test_nothing_waits_and_nothing_is_decided_is_well() -> None:
         ([*SERVERS, part("worker", uptime=5)], WorkerAnswers(["model"], {}, 0.0), 2, "worker is starting"),
         ([*SERVERS, WORKER], None, 2, "does not answer"),
         ([*SERVERS, WORKER], WorkerAnswers(["model", "partitions"], {}, 0.0), 2, "no model and no partitions"),
-        ([*SERVERS, WORKER], WorkerAnswers([], {}, 0.0), 2, "has no partition"),
+        ([*SERVERS, WORKER], WorkerAnswers([], {}, 0.0), 2, "has no partition, or Kafka"),
         ([*SERVERS, WORKER], WorkerAnswers([], {"0": 1_500}, 0.0), 2, "1,500 records wait, and none was decided"),
         ([*SERVERS, part("worker", "running", 90, 2, "exit 75")], DECIDING, 1, "again 2 times, last with exit 75"),
         ([*SERVERS[:3], part("mlflow", "waiting"), WORKER], DECIDING, 1, "mlflow is not running"),

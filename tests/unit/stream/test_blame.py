@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from confluent_kafka import KafkaException
 from psycopg import errors
 
 from moderation.errors import ConfigurationError, FenceLost, InvalidRecord, LedgerUnsafe, RegistryUnavailable
@@ -31,6 +32,7 @@ OTHERS: tuple[BaseException, ...] = (
     OSError("file system"),
     ConnectionResetError("broker"),
     ImportError("no module"),
+    KafkaException("no broker"),
     errors.UniqueViolation("stored by another worker"),
     errors.DiskFull("no space left"),
     errors.LockNotAvailable("a reader"),
