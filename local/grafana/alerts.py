@@ -37,8 +37,8 @@ SELECT topic, (coalesce(letters, 0) / (coalesce(letters, 0) + coalesce(decisions
   FROM letters FULL JOIN decided USING (topic)""")
 
 QUARANTINED = Sql(f"""\
-SELECT topic, sum(letters)::float8 AS records FROM serving.dead_letter_minutes
- WHERE reason = 'processing_failed' AND minute_us >= {_NOW_US} - 3600000000 GROUP BY topic""")
+SELECT topic, coalesce(sum(letters) FILTER (WHERE reason = 'processing_failed'), 0)::float8 AS records
+  FROM serving.dead_letter_minutes WHERE minute_us >= {_NOW_US} - 3600000000 GROUP BY topic""")
 
 LAG = Prom("sum(max by (partition) (moderation_lag_records))")
 # An idle topic has an old watermark and no problem: only while decisions are made does the delay mean anything.
