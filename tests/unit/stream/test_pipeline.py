@@ -240,6 +240,35 @@ def test_a_record_that_the_ledger_refuses_goes_into_quarantine_and_others_are_de
     assert found.newest_us[0] == max(row.event_time_us for row, _ in expected.values())
 
 
+def test_with_batches_of_one_record_none_is_decided_before_the_last_is_stored(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the offset at which the ledger stays is that of a record that ends the process."""
+
+    async def play() -> None:
+        rig = await rig_of(kernel, most_records=1)
+        decided: list[int] = []
+        decide = rig.pipeline._decider.decide
+
+        def noted(records: Any, *others: Any) -> Any:
+            decided.extend(record.offset for record in records)
+            return decide(records, *others)
+
+        monkeypatch.setattr(rig.pipeline._decider, "decide", noted)
+        working = asyncio.create_task(rig.pipeline.run())
+        await rig.add(0, 2)
+        await reached(rig.ledger.asked)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(until(lambda: len(decided) > 1), 0.5)
+        assert decided == [0]
+        rig.ledger.through.set()
+        await asyncio.wait_for(until(lambda: rig.ledger.next[0] == 2), SECONDS)
+        assert decided == [0, 1]
+        working.cancel()
+
+    asyncio.run(play())
+
+
 def test_an_error_that_is_not_a_records_ends_the_process(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[BaseException] = []
     monkeypatch.setattr("stream.pipeline.leave", left.append)
