@@ -47,9 +47,11 @@ def chaos(
     try:
         with progress.status("starting") as status:
             outcome = run(layout, Plan(minutes, seed, rate, sabotage, spark), status.update)
-    finally:
-        if not keep:
-            stack.down(layout, purge=True)
+    except BaseException:
+        stack.down(layout)  # its logs are kept
+        raise
+    if not keep:
+        stack.down(layout, purge=True)
     if as_json:
         print_json({**outcome.summary(), "minutes": minutes, "seed": seed, "rate": rate, "sabotage": sabotage})
     else:

@@ -15,11 +15,12 @@ from pathlib import Path
 import psutil
 from mlflow.exceptions import MlflowException
 
+from local.chaos.frozen import Frozen
 from local.chaos.models import Models, move_alias
 from local.chaos.plan import Fault
 from local.layout import StackLayout
 from local.stack import start_program, status, stop_program
-from moderation.errors import StackError
+from local.waiting import wait_until
 from moderation.settings import Settings
 
 GUEST = "worker-3"
@@ -27,7 +28,6 @@ GUEST = "worker-3"
 WORKERS = ("worker-1", "worker-2", GUEST)
 _REACH_SECONDS = 60.0
 _PID_SECONDS = 60.0
-_SESSION_SECONDS = 10.0
 _SERVERS = {Fault.BROKER_KILL: "kafka", Fault.POSTGRES_KILL: "postgres", Fault.MLFLOW_KILL: "mlflow"}
 
 
@@ -49,7 +49,7 @@ class Faults:
         self._orders = settings.fault_points or Path()
         self._alias = models.good[0]
         self._alias_lock = threading.Lock()
-        self._frozen: list[threading.Thread] = []
+        self._frozen = Frozen(self._random)
         self.done: Counter[str] = Counter()
         self.not_reached: Counter[str] = Counter()
 
@@ -61,7 +61,7 @@ class Faults:
         elif fault is Fault.KILL_RANDOM:
             self._kill(self._random.choice(WORKERS[:2]))
         elif fault is Fault.ZOMBIE:
-            self._freeze(self._pid(self._random.choice(WORKERS[:2])))
+            self._frozen.freeze(self._pid(self._random.choice(WORKERS[:2])))
         elif fault is Fault.JOIN:
             start_program(self._layout, GUEST)
         elif fault is Fault.LEAVE:
@@ -85,8 +85,7 @@ class Faults:
 
     def wake_all(self) -> None:
         """Wait for every frozen worker to be woken."""
-        for thread in self._frozen:
-            thread.join()
+        self._frozen.wake_all()
 
     def ended_workers(self) -> list[str]:
         """Workers that the supervisor has given up."""
@@ -107,7 +106,7 @@ class Faults:
                 self._provoke(point)
             time.sleep(0.05)
         if deed == "zombie":
-            self._await(lambda: bool(self._freeze_found()))
+            self._await("a worker that stopped itself", lambda: bool(self._frozen.take(self._workers())))
         return True
 
     def _provoke(self, point: str) -> None:
@@ -146,40 +145,12 @@ class Faults:
             found[:] = [part.pid for part in status(self._layout) if part.name == program and part.pid]
             return bool(found) and psutil.pid_exists(found[0])
 
-        self._await(runs)
+        self._await(f"the process of {program}", runs)
         return found[0]
 
-    def _freeze_found(self) -> list[int]:
-        """Workers that stopped themselves at a point, taken into care to be woken."""
-        cared_for = {int(thread.name) for thread in self._frozen}
-        found = []
-        for part in status(self._layout):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                stopped = part.pid and psutil.Process(part.pid).status() == psutil.STATUS_STOPPED
-                if part.name in WORKERS and stopped and part.pid not in cared_for:
-                    self._wake_later(part.pid)
-                    found.append(part.pid)
-        return found
+    def _workers(self) -> list[int]:
+        return [part.pid for part in status(self._layout) if part.name in WORKERS and part.pid]
 
-    def _freeze(self, pid: int) -> None:
-        os.kill(pid, signal.SIGSTOP)
-        self._wake_later(pid)
-
-    def _wake_later(self, pid: int) -> None:
-        seconds = _SESSION_SECONDS + self._random.uniform(3, 6)
-
-        def wake() -> None:
-            time.sleep(seconds)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-        thread = threading.Thread(target=wake, name=str(pid))
-        self._frozen.append(thread)
-        thread.start()
-
-    def _await(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _PID_SECONDS
-        while not condition():
-            if time.monotonic() > deadline:
-                raise StackError("a worker", f"it does not come up within {_PID_SECONDS} s", "See its log.")
-            time.sleep(0.1)
+    def _await(self, what: str, condition: Callable[[], bool]) -> None:
+        remedy = f"See the logs in {self._layout.log}."
+        wait_until(condition, seconds=_PID_SECONDS, description=what, remedy=remedy)

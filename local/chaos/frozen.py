@@ -1,0 +1,72 @@
+"""Processes that are stopped for longer than a consumer group waits, and then continue."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterable
+
+import psutil
+
+SESSION_SECONDS = 10.0
+
+
+class Frozen:
+    """Stops processes, and continues each one a few seconds after its session has ended.
+
+    Args:
+        dice: draws how much later.
+        session_seconds: how long the group waits for a silent member.
+    """
+
+    def __init__(self, dice: random.Random, session_seconds: float = SESSION_SECONDS) -> None:
+        self._dice = dice
+        self._session_seconds = session_seconds
+        self._wakers: list[threading.Thread] = []
+
+    def freeze(self, pid: int) -> None:
+        """Stop a process; a thread continues it later.
+
+        Raises:
+            ProcessLookupError: there is no such process.
+        """
+        os.kill(pid, signal.SIGSTOP)
+        self._wake_later(pid)
+
+    def take(self, pids: Iterable[int]) -> list[int]:
+        """Have those continued later that stopped themselves.
+
+        A process that was frozen before and continued may stop itself afterwards: only a waker at work counts.
+
+        Returns:
+            The ids of the processes found stopped.
+        """
+        awaited = {int(waker.name) for waker in self._wakers if waker.is_alive()}
+        found = []
+        for pid in pids:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if pid not in awaited and psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                    self._wake_later(pid)
+                    found.append(pid)
+        return found
+
+    def wake_all(self) -> None:
+        """Wait until every process has been continued."""
+        for waker in self._wakers:
+            waker.join()
+
+    def _wake_later(self, pid: int) -> None:
+        seconds = self._session_seconds + self._dice.uniform(3, 6)
+
+        def wake() -> None:
+            time.sleep(seconds)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+        waker = threading.Thread(target=wake, name=str(pid))
+        self._wakers.append(waker)
+        waker.start()

@@ -1,0 +1,46 @@
+"""Which stopped processes chaos finds and continues."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from local.chaos.frozen import Frozen
+from local.waiting import wait_until
+
+
+@pytest.fixture
+def pid() -> Iterator[int]:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        yield process.pid
+        process.kill()
+
+
+def is_stopped(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_STOPPED
+
+
+def test_a_process_that_was_frozen_before_is_found_when_it_stops_itself(pid: int) -> None:
+    frozen = Frozen(random.Random(0), session_seconds=-3)
+    frozen.freeze(pid)
+    frozen.wake_all()
+    wait_until(lambda: not is_stopped(pid), seconds=10, description="a continued process")
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: is_stopped(pid), seconds=10, description="a stopped process")
+    assert frozen.take([pid]) == [pid]
+    assert frozen.take([pid]) == []  # once: its waker is at work
+    frozen.wake_all()
+    wait_until(lambda: not is_stopped(pid), seconds=10, description="a continued process")
+
+
+def test_a_process_at_work_and_one_that_is_gone_are_not_found(pid: int) -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert Frozen(random.Random(0)).take([pid, gone.pid]) == []
