@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Callable, Mapping
 
 HOST = "127.0.0.1"
+_UNASSIGNED = (20_000, 32_768)
+_RANDOM = random.SystemRandom()
 
 DEFAULT_PORTS: Mapping[str, int] = {
     "kafka": 9092,
@@ -29,10 +32,11 @@ def is_free(port: int) -> bool:
 
 
 def any_free_port() -> int:
-    """A port that the system says is free."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A free port outside the range that systems give to outgoing connections: none of those takes it meanwhile."""
+    while True:
+        port = _RANDOM.randrange(*_UNASSIGNED)
+        if is_free(port):
+            return port
 
 
 def choose_ports(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.environment import inherited_environment
-from local.ports import HOST, any_free_port
+from local.ports import HOST, choose_ports
 from local.waiting import wait_until
 from tests.deploy.files import Files
 
@@ -49,7 +49,7 @@ def object_store(folder: Path) -> Iterator[ObjectStore]:
     Args:
         folder: an empty one for its data.
     """
-    ports = {name: any_free_port() for name in (*_PORTS, *_MORE_PORTS)}
+    ports = choose_ports(dict.fromkeys((*_PORTS, *_MORE_PORTS), 0))
     store = ObjectStore(f"http://{HOST}:{ports['s3.port']}", "moderation", secrets.token_urlsafe(24))
     image = Files().stages["object-store"]
     options: list[str] = json.loads(image.last("CMD") or "")
