@@ -62,5 +62,15 @@ def pace_fetching(app: faust.App, fetching: Fetching) -> None:
     fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = fetching.least_bytes, fetching.most_wait_ms
 
 
+def read_committed(consumer: Any) -> None:
+    """Have aiokafka's consumer, not yet started, read committed records only; Faust ties that to its own transactions.
+
+    Ends of partitions that it asks for are the last stable offsets then.
+    """
+    if not hasattr(consumer, "_isolation_level"):
+        raise RuntimeError("aiokafka's consumer has no isolation level")
+    consumer._isolation_level = "read_committed"
+
+
 def _is_done(task: asyncio.Future[Any] | None) -> bool:
     return task is not None and task.done()

@@ -8,7 +8,7 @@ cause of the failure (:mod:`stream.blame`), the batch is decided again without i
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -18,8 +18,11 @@ from moderation.contracts import (
     DeadLetter,
     DeadLetterReason,
     Fate,
+    Hole,
     Verdict,
+    clipped,
     dead_letter,
+    merged,
     parse_record,
     quarantined,
     to_json,
@@ -62,7 +65,11 @@ class Decider:
         }
 
     def decide(
-        self, records: Sequence[Record], model: ServingModel, failing: Mapping[Place, str] | None = None
+        self,
+        records: Sequence[Record],
+        model: ServingModel,
+        failing: Mapping[Place, str] | None = None,
+        holes: Sequence[Hole] = (),
     ) -> Decided | None:
         """Decide records; those from before a partition's frontier were decided already and are passed over.
 
@@ -73,16 +80,17 @@ class Decider:
             records: in offset order within each partition.
             model: decides all of them.
             failing: records that cannot be stored, by place; what is kept of the error.
+            holes: offsets without a record, in order within each partition.
 
         Returns:
-            What is to be stored next; None when no record is new.
+            What is to be stored next; None when no record and no hole is new.
 
         Raises:
-            OffsetsGone: offsets are missing between the frontier and the records.
+            OffsetsGone: offsets between the frontier and the records are in no hole.
             Exception: deciding fails for a reason that is not a record's.
         """
-        fresh, ranges = self._contiguous(records)
-        if not fresh:
+        fresh, ranges = self._contiguous(records, holes)
+        if not ranges:
             return None
         comments: list[tuple[Record, Comment]] = []
         letters: list[tuple[int, int, DeadLetter]] = []
@@ -126,17 +134,23 @@ class Decider:
             panes=pane_sums(rows, model.stamp),
             newest_event_us={p: max([row.event_time_us for row in own]) for p, own in by_partition.items()},
             replayed=[found for record, _ in comments if (found := _replayed(record)) is not None],
+            holes=_inside(holes, ranges) if holes else [],
         )
         self._advance(ranges, by_partition)
         return Decided(batch, unreadable)
 
-    def _contiguous(self, records: Sequence[Record]) -> tuple[list[Record], dict[int, tuple[int, int]]]:
+    def _contiguous(
+        self, records: Sequence[Record], holes: Sequence[Hole]
+    ) -> tuple[list[Record], dict[int, tuple[int, int]]]:
         fresh: list[Record] = []
         upto = {partition: frontier.next for partition, frontier in self._frontiers.items()}
+        ends = {(hole.partition, _first(hole, upto)): hole.next for hole in holes}
         for record in records:
             expected = upto.get(record.partition)
             if expected is None or record.offset < expected:
                 continue
+            if record.offset > expected:
+                expected = _past(ends, record.partition, expected)
             if record.offset > expected:
                 raise OffsetsGone(
                     f"partition {record.partition}",
@@ -145,6 +159,8 @@ class Decider:
                 )
             upto[record.partition] = expected + 1
             fresh.append(record)
+        if ends:
+            upto = {partition: _past(ends, partition, offset) for partition, offset in upto.items()}
         moved = {p: (self._frontiers[p].next, hi) for p, hi in sorted(upto.items()) if hi > self._frontiers[p].next}
         return fresh, moved
 
@@ -218,6 +234,24 @@ class Decider:
             frontier.open_panes.remember(
                 [row.event_time_us for row in own], [row.record_id for row in own], [row.fate for row in own]
             )
+
+
+def _first(hole: Hole, upto: Mapping[int, int]) -> int:
+    """Where a hole begins, as seen from the frontier, which may lie inside it."""
+    frontier = upto.get(hole.partition, 0)
+    return frontier if hole.first < frontier < hole.next else hole.first
+
+
+def _past(ends: Mapping[tuple[int, int], int], partition: int, offset: int) -> int:
+    """The first offset from this one on that is in no hole."""
+    while (following := ends.get((partition, offset))) is not None:
+        offset = following
+    return offset
+
+
+def _inside(holes: Iterable[Hole], ranges: Mapping[int, tuple[int, int]]) -> list[Hole]:
+    parts = (clipped(hole, *ranges.get(hole.partition, (0, 0))) for hole in holes)
+    return list(merged(sorted(part for part in parts if part is not None)))
 
 
 def _storable(reasons: list[str]) -> list[str]:

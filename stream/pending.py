@@ -20,7 +20,7 @@ class Piece:
     """Neighbouring records of a chunk.
 
     Attributes:
-        records: aiokafka's, in offset order.
+        records: aiokafka's and the holes between them, in offset order.
         size_bytes: of their values.
         generation_id: of the assignment they were fetched for.
         acknowledge: acknowledges the chunk; None for all pieces but its last.

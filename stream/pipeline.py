@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
 from moderation.adapters.sql.batch import Position
-from moderation.contracts import REPLAY_OF
+from moderation.adapters.unpacking import NoRecord
+from moderation.contracts import REPLAY_OF, Hole
 from stream import blame, metrics
 from stream.decider import Decider
 from stream.exit_codes import leave
@@ -153,13 +154,13 @@ class Pipeline:
             pieces = [piece for piece in self._pending.take() if piece.generation_id == self._generation_id]
             self._changed.notify_all()
 
-        records = _records(pieces)
+        records, holes = _records(pieces), _holes(pieces)
         if self._is_careful:
             await self._stored()
 
         def decide() -> Decided | None:
             with metrics.STAGE_SECONDS.labels("decide").time():
-                return self._decider.decide(records, self._model())
+                return self._decider.decide(records, self._model(), holes=holes)
 
         loop = asyncio.get_running_loop()
         decided = await loop.run_in_executor(self._deciding, decide)
@@ -170,10 +171,14 @@ class Pipeline:
             decided = await loop.run_in_executor(self._deciding, decide)
         if decided is not None:
             acknowledgements = [piece.acknowledge for piece in pieces if piece.acknowledge]
-            self._storing_now = asyncio.create_task(self._store_and_publish(acknowledgements, records, decided))
+            self._storing_now = asyncio.create_task(self._store_and_publish(acknowledgements, records, holes, decided))
 
     async def _store_and_publish(
-        self, acknowledgements: Sequence[Acknowledge], records: Sequence[Record], decided: Decided
+        self,
+        acknowledgements: Sequence[Acknowledge],
+        records: Sequence[Record],
+        holes: Sequence[Hole],
+        decided: Decided,
     ) -> None:
         try:
 
@@ -182,7 +187,7 @@ class Pipeline:
                     try:
                         return self.recorder.store(decided)
                     except Exception as error:
-                        return self._store_without_culprits(records, decided, error)
+                        return self._store_without_culprits(records, holes, decided, error)
 
             published = await self.in_ledger_thread(store)
             self._faults.reach("after_commit")
@@ -193,7 +198,9 @@ class Pipeline:
         except Exception as error:
             leave(error)
 
-    def _store_without_culprits(self, records: Sequence[Record], decided: Decided, error: Exception) -> Published:
+    def _store_without_culprits(
+        self, records: Sequence[Record], holes: Sequence[Hole], decided: Decided, error: Exception
+    ) -> Published:
         """Find the records that the ledger refuses, decide the batch again without them, and store that.
 
         Raises:
@@ -210,7 +217,7 @@ class Pipeline:
             raise error
         decider = Decider()
         decider.assign(self.recorder.positions())
-        again = decider.decide(records, self._model(), failing)
+        again = decider.decide(records, self._model(), failing, holes)
         if again is None:
             raise error
         published = self.recorder.store(again)
@@ -258,7 +265,12 @@ def _records(pieces: Sequence[Piece]) -> list[Record]:
         )
         for piece in pieces
         for record in piece.records
+        if type(record) is not NoRecord
     ]
+
+
+def _holes(pieces: Sequence[Piece]) -> list[Hole]:
+    return [record.hole for piece in pieces for record in piece.records if type(record) is NoRecord]
 
 
 def _replay_of(headers: Sequence[tuple[str, bytes | None]]) -> str | None:

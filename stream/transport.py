@@ -20,7 +20,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from stream import metrics
-from stream.anatomy import Fetching, pace_fetching
+from stream.anatomy import Fetching, pace_fetching, read_committed
 
 Seek = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 Release = Callable[[], Awaitable[None]]
@@ -35,7 +35,7 @@ class Chunk(ConsumerMessage):
     """What one fetch brought of one partition, as one Faust message. Its offset is the last record's.
 
     Attributes:
-        records: aiokafka's records, in offset order, at least one.
+        records: aiokafka's records and the holes between them, in offset order, at least one.
     """
 
     __slots__ = ("records",)
@@ -58,10 +58,22 @@ class Chunk(ConsumerMessage):
         self.records = records
 
 
+class CommittedConsumerThread(driver.AIOKafkaConsumerThread):
+    """The thread of a consumer that sees no record of a transaction before it is committed."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        read_committed(consumer)
+        return consumer
+
+
 class LedgerConsumer(driver.Consumer):
     """Starts every assignment where the ledger stands, not where Kafka's group offsets do; hands on chunks."""
 
     _fetched_at = -math.inf
+
+    def _new_consumer_thread(self) -> CommittedConsumerThread:
+        return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let go of the partitions once nothing of theirs is under way: whoever gets them starts behind it."""

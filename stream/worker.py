@@ -14,6 +14,7 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from moderation.adapters import unpacking
 from moderation.adapters.log_ends import LogEnds
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.sql.ledger import Ledger
@@ -24,7 +25,7 @@ from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
 from moderation.errors import OffsetsGone, SourceRefused
 from moderation.panes import watermark_us
 from moderation.settings import Settings, required
-from stream import metrics, unpacking
+from stream import metrics
 from stream.anatomy import consumer_loop, ended_parts, is_rebalancing
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider
@@ -43,6 +44,8 @@ from stream.watchdog import Progress, Vitals, Watchdog
 _LOG_END_ATTEMPTS = 10
 _IDENTITY_SECONDS = 0.5
 """So old may the broker's word be that the topic is the same as before, when a batch is stored."""
+_MOST_POLLED = 20_000
+"""Records unpacked at a time: more than a fetch of usual comments holds, and a bound for batches of tiny records."""
 _METADATA_MS = 5_000
 """Partitions that were added are read, and a topic that was created again is noticed, after so long at most."""
 _log = logging.getLogger(__name__)
@@ -271,9 +274,9 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         broker_request_timeout=60,
         broker_commit_interval=1,
         producer_request_timeout=30,
-        # A message is a chunk here: what one fetch brought of one partition, at most consumer_max_poll_records.
+        # A message is a chunk here: what one fetch brought of one partition.
         stream_buffer_maxsize=8,
-        consumer_max_poll_records=settings.batch_most_records,
+        broker_max_poll_records=_MOST_POLLED,
         consumer_max_fetch_size=8 * 1024 * 1024,
         # For partitions without a committed offset, until they are sought. An offset that is gone leads there too:
         # what comes then is checked, see check_source.

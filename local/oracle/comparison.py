@@ -29,13 +29,16 @@ class Delivered:
 
 @dataclass(slots=True)
 class Comparison:
-    """What the comparison found; all but records, decisions, dead letters and gap offsets must be 0.
+    """What the comparison found; all but records, decisions, dead letters, gap, hole and unreadable
+    offsets must be 0.
 
     Attributes:
         records: records of the topic.
         decisions, dead_letters: rows of the ledger.
         gap_offsets: offsets inside recorded gaps.
-        lost: records without a row.
+        hole_offsets: offsets inside recorded holes.
+        unreadable_offsets: of them, those whose records could not be read.
+        lost: records without a row, and offsets below next that are in nothing at all.
         doubled: rows beyond one for a record, whether by place or between the two tables.
         phantom: rows without a record.
         altered: rows whose digest is not the record's.
@@ -52,6 +55,8 @@ class Comparison:
     decisions: int = 0
     dead_letters: int = 0
     gap_offsets: int = 0
+    hole_offsets: int = 0
+    unreadable_offsets: int = 0
     lost: int = 0
     doubled: int = 0
     phantom: int = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -77,6 +78,8 @@ class Contents:
         rows: decisions in order of partition and offset.
         letters: (partition, offset, SHA-256 in hexadecimal, length).
         gaps: (partition, first offset, next offset).
+        holes: likewise, of offsets without a record; not those that could not be read.
+        unreadable: likewise, of records that could not be read.
         panes: by key: comments, reviews, removals, score sum, late, first offset.
         standing: by partition: first, next, newest event time.
         served: by partition: (from offset, model version) in order.
@@ -85,6 +88,8 @@ class Contents:
     rows: list[Row]
     letters: list[tuple[int, int, str, int]]
     gaps: list[tuple[int, int, int]]
+    holes: list[tuple[int, int, int]]
+    unreadable: list[tuple[int, int, int]]
     panes: Mapping[PaneKey, tuple[int, ...]]
     standing: Mapping[int, tuple[int, int, int | None]]
     served: Mapping[int, list[tuple[int, str]]]
@@ -109,6 +114,9 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
             rows = [Row(*row) for row in cursor]
         letters = ask('SELECT partition, "offset", raw_sha256, raw_length FROM speed.dead_letters WHERE topic_id = %s')
         gaps = ask("SELECT partition, first_offset, next_offset FROM speed.gaps WHERE topic_id = %s")
+        holes = ask(
+            "SELECT partition, first_offset, next_offset, kind = 'unreadable' FROM speed.holes WHERE topic_id = %s"
+        )
         panes = ask(
             "SELECT partition, community, start_us, model_version, policy_version, comments, reviews, removals, "
             "score_sum, late, first_offset FROM speed.panes WHERE topic_id = %s"
@@ -123,6 +131,8 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
         rows,
         [(row[0], row[1], row[2], row[3]) for row in letters],
         [(row[0], row[1], row[2]) for row in gaps],
+        [(row[0], row[1], row[2]) for row in holes if not row[3]],
+        [(row[0], row[1], row[2]) for row in holes if row[3]],
         {(row[0], row[1], row[2], row[3], row[4]): row[5:] for row in panes},
         {row[0]: (row[1], row[2], row[3]) for row in standing},
         served,
@@ -153,26 +163,28 @@ def compare_places(
         seen[place] += 1
         if place in log and (log[place].value_sha256.hex(), log[place].length) != (sha256, length):
             found.fault("altered", _at(place))
-    # A gap may be wide: it is asked about the places there are, never spelled out.
-    gaps: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for partition, lo, hi in ledger.gaps:
-        found.gap_offsets += hi - lo
-        gaps[partition].append((lo, hi))
-
-    def in_gaps(place: Place) -> int:
-        return sum(lo <= place[1] < hi for lo, hi in gaps.get(place[0], ()))
-
+    found.gap_offsets, found.unreadable_offsets = _width(ledger.gaps), _width(ledger.unreadable)
+    found.hole_offsets = _width(ledger.holes) + found.unreadable_offsets
+    gaps, without = _Ranges(ledger.gaps + ledger.unreadable), _Ranges(ledger.holes + ledger.unreadable + ledger.gaps)
+    for place in without.overlapping():
+        found.fault("doubled", _at(place))
     for place, count in seen.items():
-        if count + in_gaps(place) > 1:
+        if count + (place in without) > 1:
             found.fault("doubled", _at(place))
         if place not in log and place[1] >= ranges.get(place[0], (0, 0))[0]:
             found.fault("phantom", _at(place))
         elif place[1] >= ledger.standing.get(place[0], (0, 0, None))[1]:
             found.fault("phantom", f"{_at(place)}: not below next")
     for place in log.keys() - seen.keys():
-        if place[1] >= ledger.standing.get(place[0], (0, 0, None))[0] and not in_gaps(place):
+        if place[1] >= ledger.standing.get(place[0], (0, 0, None))[0] and place not in gaps:
             found.fault("lost", _at(place))
-    for partition, (_, following, _) in ledger.standing.items():
+    for partition, (first, following, _) in ledger.standing.items():
+        upto = min(following, ranges.get(partition, (0, 0))[1])
+        # Offsets of records without a row are counted above.
+        known = sum(place[0] == partition and first <= place[1] < upto for place in seen.keys() | log.keys())
+        known += _width([each for each in ledger.gaps + ledger.unreadable + ledger.holes if each[0] == partition])
+        if known < upto - first:
+            found.fault("lost", f"partition {partition}: {upto - first - known} offsets are in nothing")
         # Records would come at offsets that are accounted for already. (An end above next is lost records, above.)
         if following > ranges.get(partition, (0, 0))[1]:
             found.fault("phantom", f"partition {partition}: next {following} lies beyond the log's end")
@@ -182,6 +194,29 @@ def compare_places(
             continue
         if place not in log or log[place].value_sha256.hex() != report.value_sha256:
             found.fault("undelivered", _at(place))
+
+
+def _width(ranges: Iterable[tuple[int, int, int]]) -> int:
+    return sum(hi - lo for _, lo, hi in ranges)
+
+
+class _Ranges:
+    """Disjoint ranges of offsets. They may be wide: they are asked about places, never spelled out."""
+
+    def __init__(self, ranges: Iterable[tuple[int, int, int]]) -> None:
+        self._by_partition: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for partition, lo, hi in sorted(ranges):
+            self._by_partition[partition].append((lo, hi))
+
+    def __contains__(self, place: Place) -> bool:
+        own = self._by_partition.get(place[0], [])
+        upto = bisect_right(own, place[1], key=lambda each: each[0])
+        return upto > 0 and place[1] < own[upto - 1][1]
+
+    def overlapping(self) -> Iterator[Place]:
+        """Where a range begins inside the one before it."""
+        for partition, own in self._by_partition.items():
+            yield from ((partition, after[0]) for before, after in pairwise(own) if after[0] < before[1])
 
 
 def compare_fates(found: Comparison, ledger: Contents) -> None:

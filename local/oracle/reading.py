@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 Place = tuple[int, int]
 _IDLE_SECONDS = 30.0
+_COMMITTED = {"isolation.level": "read_committed", "enable.partition.eof": True}
 _POLL_SECONDS = 0.2  # consume() waits this long for a full thousand
 
 
@@ -18,7 +19,7 @@ def read_topic(bootstrap: str, topic: str) -> dict[Place, bytes]:
 
 
 def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, int]]:
-    """Read a topic from its beginning to where it ended when this was called.
+    """Read the committed records of a topic from its beginning to its last stable offset when this was called.
 
     Yields:
         Partition and offset, the value, and the record's time in milliseconds since the epoch.
@@ -36,7 +37,13 @@ def read_keyed(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes
 
 def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int]]:
     consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "oracle", "enable.auto.commit": False, "log_level": 4}
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "oracle",
+            "enable.auto.commit": False,
+            "log_level": 4,
+            **_COMMITTED,
+        }
     )
     try:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
@@ -55,10 +62,14 @@ def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int
             elif time.monotonic() - heard > _IDLE_SECONDS:
                 raise TimeoutError(f"topic {topic} gave nothing for {_IDLE_SECONDS} s before its end")
             for message in messages:
-                if message.error() is not None:
-                    raise TimeoutError(f"topic {topic}: {message.error()}")
-                partition, offset = message.partition(), message.offset()
+                partition, offset, error = message.partition(), message.offset(), message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                    raise TimeoutError(f"topic {topic}: {error}")
                 if partition is None or offset is None:
+                    continue
+                if error is not None:
+                    # Behind the last record there may be offsets without one.
+                    reached[partition] = max(reached[partition], offset)
                     continue
                 reached[partition] = offset + 1
                 if offset < ends[partition]:
@@ -68,8 +79,8 @@ def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int
 
 
 def log_ranges(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
-    """First offset and end of every partition of a topic."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "oracle", "log_level": 4})
+    """First offset and last stable offset of every partition of a topic."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "oracle", "log_level": 4, **_COMMITTED})
     try:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         return {

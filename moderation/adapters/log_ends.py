@@ -1,11 +1,14 @@
-"""Where the partitions of a topic end, asked over a connection of its own."""
+"""Where the partitions of a topic end, asked over a connection of its own.
+
+The end is the last stable offset: what comes behind it belongs to a transaction that is still open.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 _REQUEST_SECONDS = 3.0
@@ -26,12 +29,14 @@ class LogEnds:
         self._away = False
 
     def ask(self, partitions: Iterable[int]) -> dict[int, int] | None:
-        """First offset not yet written, by partition; None when no broker answers within 3 s."""
+        """First offset not yet readable, by partition; None when no broker answers within 3 s."""
         wanted = {TopicPartition(self._topic, partition): OffsetSpec.latest() for partition in partitions}  # type: ignore[no-untyped-call]
         if not wanted:
             return {}
         try:
-            futures = self._client.list_offsets(wanted, request_timeout=_REQUEST_SECONDS)
+            futures = self._client.list_offsets(
+                wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=_REQUEST_SECONDS
+            )
             found = {place.partition: int(future.result().offset) for place, future in futures.items()}
         except KafkaException as error:
             if not self._away:

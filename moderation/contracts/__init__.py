@@ -1,5 +1,6 @@
 """The contracts: what travels between the parts, and the one strict parser. See ``records`` for the nouns."""
 
+from moderation.contracts.holes import Hole, HoleKind, clipped, merged
 from moderation.contracts.parse import dead_letter, parse_action, parse_record, quarantined, to_json
 from moderation.contracts.records import (
     MAX_BODY_CHARACTERS,
@@ -33,9 +34,13 @@ __all__ = [
     "DeadLetterReason",
     "Decision",
     "Fate",
+    "Hole",
+    "HoleKind",
     "Pane",
     "Verdict",
+    "clipped",
     "dead_letter",
+    "merged",
     "parse_action",
     "parse_record",
     "quarantined",

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
-from moderation.contracts import DeadLetterReason, Fate, Pane, Verdict, dead_letter
+from moderation.contracts import DeadLetterReason, Fate, Hole, HoleKind, Pane, Verdict, dead_letter
 from moderation.errors import FenceLost, InvalidRecord
 from moderation.panes import LATENESS_US, PANE_US
 from tests.support.fakes import MemoryLedger
@@ -123,6 +123,19 @@ def test_a_batch_that_begins_elsewhere_changes_nothing(opened: Callable[[], AnyL
     assert owner.decisions_between(1, 0, 10) == []
     assert {partition: each.next for partition, each in owner.positions({0: 0, 1: 0}).items()} == {0: 1, 1: 0}
     owner.store(batch(row(1)))
+
+
+def test_offsets_without_a_record_are_accounted_for_in_holes(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+    ledger.positions({0: 0})
+    marker = Hole(0, 1, 3, HoleKind.MARKER, APPEND_US)
+    with pytest.raises(ValueError, match="for 4 offsets"):
+        ledger.store(batch(row(0), ranges={0: (0, 4)}, holes=[marker]))
+    assert ledger.positions({0: 0})[0].next == 0
+    ledger.store(batch(row(0), ranges={0: (0, 3)}, holes=[marker]))
+    ledger.store(batch(ranges={0: (3, 9)}, holes=[Hole(0, 3, 9, HoleKind.UNREADABLE, APPEND_US, "too large")]))
+    assert ledger.positions({0: 0})[0].next == 9
+    assert ledger.decisions_between(0, 0, 9) == [(row(0), STAMP)]
 
 
 def test_every_offset_is_one_decision_or_one_dead_letter(opened: Callable[[], AnyLedger]) -> None:

@@ -25,6 +25,7 @@ NEED_AN_EXTRA = (
     "moderation.adapters.sql",
     "moderation.adapters.replaying",
     "moderation.adapters.log_ends",
+    "moderation.adapters.unpacking",
     "moderation.adapters.source_log",
     "moderation.adapters.lake",
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
-from moderation.contracts import Fate, Pane, Verdict
+from moderation.contracts import Fate, Hole, Pane, Verdict
 from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable
 from moderation.panes import PANE_US, OpenPanes, PaneSums, is_closed, pane_start_us
 from moderation.policy import Policy
@@ -29,6 +29,7 @@ class MemoryLedger:
         self.topic_id = uuid.UUID(int=1)
         self.rows: dict[tuple[int, int], tuple[DecisionRow, Stamp]] = {}
         self.letters: dict[tuple[int, int], str] = {}
+        self.holes: list[Hole] = []
         self.panes: dict[tuple[int, str, int, str, str], PaneSums] = {}
         self.next: dict[int, int] = {}
         self.newest_us: dict[int, int] = {}
@@ -46,7 +47,8 @@ class MemoryLedger:
         """Store all of a batch, or nothing of it."""
         self.rehearse(batch)
         expected = sum(hi - lo for lo, hi in batch.ranges.values())
-        if expected != len(batch.decisions) + len(batch.dead_letters):
+        without = sum(hole.next - hole.first for hole in batch.holes)
+        if expected != len(batch.decisions) + len(batch.dead_letters) + without:
             raise ValueError(f"rows for {expected} offsets in {dict(batch.ranges)}")
         for partition, (lo, _) in batch.ranges.items():
             if self.next[partition] != lo:
@@ -56,6 +58,7 @@ class MemoryLedger:
             self.stamps[partition] = batch.stamp
         self.rows.update({(row.partition, row.offset): (row, batch.stamp) for row in batch.decisions})
         self.letters.update({(p, o): letter.reason for p, o, letter in batch.dead_letters})
+        self.holes += batch.holes
         for key, sums in batch.panes.items():
             held = self.panes.setdefault(
                 (key.partition, key.community, key.start_us, key.model_version, key.policy_version), PaneSums()

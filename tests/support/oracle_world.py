@@ -123,6 +123,8 @@ class World:
             rows=rows,
             letters=[(0, 3, letter.value_sha256.hex(), letter.length)],
             gaps=[],
+            holes=[],
+            unreadable=[],
             panes=grouped(rows),
             standing={0: (0, len(RAW), START_US + 30 * MINUTE_US)},
             served={0: [(0, "1")]},

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from moderation.contracts import DeadLetter, Fate, Verdict
+from moderation.contracts import DeadLetter, Fate, Hole, Verdict
 from moderation.panes import OpenPanes, PaneKey, PaneSums, pane_start_us
 
 
@@ -80,6 +80,7 @@ class Batch:
         replayed: decisions on replays of dead letters.
         published: for each partition, up to which offset decisions are surely published by now.
         panes_published_us: for each partition, up to which end panes are surely published by now.
+        holes: offsets without a record.
     """
 
     ranges: Mapping[int, tuple[int, int]]
@@ -91,6 +92,7 @@ class Batch:
     replayed: list[Replayed] = field(default_factory=list)
     published: Mapping[int, int] = field(default_factory=dict)
     panes_published_us: Mapping[int, int] = field(default_factory=dict)
+    holes: list[Hole] = field(default_factory=list)
 
 
 def pane_sums(decisions: list[DecisionRow], stamp: Stamp) -> dict[PaneKey, PaneSums]:

@@ -1,7 +1,8 @@
 """The ledger: one fenced transaction per batch. PostgreSQL is the truth, the Kafka offset a hint.
 
 A batch moves each of its partitions from ``lo`` to ``hi`` if and only if the partition still stands at ``lo``, and
-holds exactly ``hi - lo`` rows, decisions and dead letters together. Whoever lost a partition meanwhile changes nothing.
+holds exactly ``hi - lo`` decisions, dead letters and offsets in holes together. Whoever lost a partition meanwhile
+changes nothing.
 """
 
 from __future__ import annotations
@@ -135,6 +136,7 @@ class Ledger:
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, batch)
             self._write_rows(cursor, batch)
+            writing.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
             changed = [partition for partition in batch.ranges if self._stamps.get(partition) != batch.stamp]
             for partition in changed:
                 cursor.execute(
@@ -193,8 +195,9 @@ class Ledger:
 
     def _require_whole(self, batch: Batch) -> None:
         expected = sum(hi - lo for lo, hi in batch.ranges.values())
-        if expected != len(batch.decisions) + len(batch.dead_letters):
-            rows = f"{len(batch.decisions)} decisions and {len(batch.dead_letters)} dead letters"
+        without = sum(hole.next - hole.first for hole in batch.holes)
+        if expected != len(batch.decisions) + len(batch.dead_letters) + without:
+            rows = f"{len(batch.decisions)} decisions, {len(batch.dead_letters)} dead letters, {without} in holes"
             raise ValueError(f"{rows} for {expected} offsets in {dict(batch.ranges)}")
 
     def _move(self, cursor: writing.Cursor, batch: Batch) -> None:

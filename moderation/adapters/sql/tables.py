@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -121,6 +122,21 @@ gaps = Table(
     schema="speed",
 )
 
+holes = Table(
+    "holes",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("first_offset", BigInteger, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("append_us", BigInteger, nullable=False, comment="append time of the batch that shows it"),
+    Column("cause", Text, nullable=False, comment="of unreadable ones; empty where the kind says it all"),
+    Index("holes_unreadable", "append_us", postgresql_where=text("kind = 'unreadable'")),
+    comment="offsets [first_offset, next_offset) without a record, as the log shows it: the worker read past them",
+    schema="speed",
+)
+
 served = Table(
     "served",
     metadata,
@@ -145,7 +161,8 @@ files = Table(
         "next_offset",
         BigInteger,
         nullable=False,
-        comment="half-open: the file holds every offset of [first_offset, next_offset)",
+        comment="half-open: the file holds every record of [first_offset, next_offset); "
+        "batch.holes has the other offsets",
     ),
     Column("dt", Date, nullable=False, comment="UTC day of the broker's append time"),
     Column("rows", BigInteger, nullable=False),
@@ -178,6 +195,21 @@ archive_gaps = Table(
     Column("accepted_us", BigInteger, nullable=False),
     Column("reason", Text, nullable=False),
     comment="offsets [first_offset, next_offset) that were gone before they were archived; accepted by a person",
+    schema="batch",
+)
+
+archive_holes = Table(
+    "holes",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("first_offset", BigInteger, primary_key=True),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("append_us", BigInteger, nullable=False, comment="append time of the batch that shows it"),
+    Column("cause", Text, nullable=False, comment="of unreadable ones; empty where the kind says it all"),
+    Index("holes_unreadable", "append_us", postgresql_where=text("kind = 'unreadable'")),
+    comment="offsets [first_offset, next_offset) without a record, as the log shows it: the archive read past them",
     schema="batch",
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ import psycopg
 
 from moderation.adapters.sql import copying
 from moderation.adapters.sql.batch import Batch, Replayed
-from moderation.contracts import DeadLetter
+from moderation.contracts import DeadLetter, Hole
 from moderation.panes import PaneKey, PaneSums
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -59,6 +59,19 @@ def copy_dead_letters(cursor: Cursor, topic_id: UUID, letters: list[tuple[int, i
     if lines:
         columns = 'topic_id, partition, "offset", append_us, reason, detail, raw, raw_length, raw_sha256'
         with cursor.copy(f"COPY speed.dead_letters ({columns}) FROM STDIN") as copy:
+            copy.write("".join(lines))
+
+
+def copy_holes(cursor: Cursor, table: str, topic_id: UUID, holes: Sequence[Hole]) -> None:
+    """COPY offsets without a record into ``speed.holes`` or ``batch.holes``."""
+    lines = [
+        f"{topic_id}\t{hole.partition}\t{hole.first}\t{hole.next}\t{hole.kind}\t{hole.append_us}\t"
+        f"{copying.text(hole.cause)}\n"
+        for hole in holes
+    ]
+    if lines:
+        columns = "topic_id, partition, first_offset, next_offset, kind, append_us, cause"
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
             copy.write("".join(lines))
 
 

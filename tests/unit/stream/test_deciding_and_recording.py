@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from moderation.adapters.sql.batch import DecisionRow, Stamp
-from moderation.contracts import Comment, Pane, to_json
+from moderation.contracts import Comment, Hole, HoleKind, Pane, to_json
 from moderation.errors import ModelRefused, OffsetsGone, TooManyDeadLetters
 from moderation.panes import PANE_US, is_closed
 from moderation.policy import Policy
@@ -161,6 +161,56 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
     assert topic.keys() == ledger.rows.keys()
     assert all(values == [values[0]] * len(values) for values in topic.values())
     assert len(ledger.rows) + len(ledger.letters) == len(records)
+
+
+def plain(offset: int) -> Record:
+    return Record(0, offset, START_US + 10**12, to_json(Comment(f"c{offset}", "science", "Nice.", START_US)))
+
+
+def hole(first: int, following: int, kind: HoleKind = HoleKind.MARKER) -> Hole:
+    return Hole(0, first, following, kind, START_US)
+
+
+@pytest.mark.parametrize(
+    ("start", "offsets", "holes", "stored"),
+    [
+        pytest.param(0, [0, 2], [hole(1, 2)], [hole(1, 2)], id="between two records"),
+        pytest.param(0, [2], [hole(0, 2)], [hole(0, 2)], id="before the first"),
+        pytest.param(0, [0], [hole(1, 4)], [hole(1, 4)], id="behind the last"),
+        pytest.param(0, [], [hole(0, 4)], [hole(0, 4)], id="no record at all"),
+        pytest.param(0, [0, 4], [hole(1, 2), hole(2, 4)], [hole(1, 4)], id="neighbours of one kind"),
+        pytest.param(
+            0,
+            [0, 4],
+            [hole(1, 2), hole(2, 4, HoleKind.ABORTED)],
+            [hole(1, 2), hole(2, 4, HoleKind.ABORTED)],
+            id="neighbours of two kinds",
+        ),
+        pytest.param(3, [1, 5], [hole(0, 1), hole(2, 5)], [hole(3, 5)], id="read again from before the frontier"),
+        pytest.param(3, [1], [hole(0, 1), hole(2, 3)], None, id="all of it known"),
+    ],
+)
+def test_holes_are_stored_as_part_of_the_batch(
+    kernel: Kernel, start: int, offsets: list[int], holes: list[Hole], stored: list[Hole] | None
+) -> None:
+    ledger = MemoryLedger()
+    ledger.next[0] = start
+    decider = Decider()
+    decider.assign(ledger.positions({0: 0}))
+    model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
+    decided = decider.decide([plain(offset) for offset in offsets], model, holes=holes)
+    assert (decided and decided.batch.holes) == stored
+    if decided is not None:
+        ledger.store(decided.batch)
+        assert ledger.next[0] == max([*(offset + 1 for offset in offsets), *(each.next for each in holes)])
+
+
+def test_offsets_beside_a_hole_are_still_missed(kernel: Kernel) -> None:
+    decider = Decider()
+    decider.assign(MemoryLedger().positions({0: 0}))
+    model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
+    with pytest.raises(OffsetsGone, match=r"\[2, 3\)"):
+        decider.decide([plain(0), plain(3)], model, holes=[hole(1, 2)])
 
 
 def test_a_hole_in_the_offsets_stores_nothing(kernel: Kernel) -> None:

@@ -250,9 +250,9 @@ def test_with_batches_of_one_record_none_is_decided_before_the_last_is_stored(
         decided: list[int] = []
         decide = rig.pipeline._decider.decide
 
-        def noted(records: Any, *others: Any) -> Any:
+        def noted(records: Any, *others: Any, **named: Any) -> Any:
             decided.extend(record.offset for record in records)
-            return decide(records, *others)
+            return decide(records, *others, **named)
 
         monkeypatch.setattr(rig.pipeline._decider, "decide", noted)
         working = asyncio.create_task(rig.pipeline.run())

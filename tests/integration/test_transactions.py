@@ -1,0 +1,120 @@
+"""Producers that write in transactions, as Flink, Kafka Streams and Debezium do: markers, aborted and open ones.
+
+Adds to the other tests of the worker, whose producers leave no offset without a record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+
+from local.oracle import Delivered
+from local.waiting import wait_until
+from moderation.adapters.log_ends import LogEnds
+from moderation.adapters.topics import COMMENTS
+from tests.support.workers import Record, SpeedLayerUnderTest, comments
+
+
+class Transactional:
+    """A producer with a transaction open."""
+
+    def __init__(self, layer: SpeedLayerUnderTest, name: str) -> None:
+        self._layer = layer
+        self._producer = Producer(
+            {
+                "bootstrap.servers": layer.settings.kafka_bootstrap,
+                "transactional.id": f"{layer.settings.topic_prefix}{name}",
+                "partitioner": "murmur2_random",
+                "log_level": 2,
+            }
+        )
+        self._producer.init_transactions(30)
+
+    def send(self, records: Iterable[Record]) -> list[Delivered]:
+        """Begin a transaction and send records into it."""
+        self._producer.begin_transaction()
+        sent: list[Delivered] = []
+
+        def note(error: object, message: object) -> None:
+            assert error is None, error
+            digest = hashlib.sha256(message.value()).hexdigest()  # type: ignore[attr-defined]
+            sent.append(Delivered(message.partition(), message.offset(), digest))  # type: ignore[attr-defined]
+
+        for key, value in records:
+            self._producer.produce(self._layer.topic, value, key=key, on_delivery=note)
+        assert self._producer.flush(30) == 0
+        return sent
+
+    def commit(self) -> None:
+        self._producer.commit_transaction(30)
+
+    def abort(self) -> None:
+        self._producer.abort_transaction(30)
+
+
+def holes(layer: SpeedLayerUnderTest) -> dict[str, int]:
+    """Offsets without a record, by kind."""
+    with psycopg.connect(layer.database_url) as connection:
+        rows = connection.execute(
+            "SELECT kind, sum(next_offset - first_offset)::int FROM speed.holes WHERE topic_id = %s GROUP BY 1",
+            (layer.topic_id,),
+        )
+        return dict(rows.fetchall())
+
+
+def is_at_the_end(layer: SpeedLayerUnderTest) -> bool:
+    """Whether the ledger accounts for all offsets up to the last stable ones."""
+    with psycopg.connect(layer.database_url) as connection:
+        rows = connection.execute(
+            "SELECT partition, next FROM speed.source_offsets WHERE topic_id = %s", (layer.topic_id,)
+        ).fetchall()
+    return bool(rows) and dict(rows) == LogEnds(layer.settings.kafka_bootstrap, layer.topic).ask(dict(rows))
+
+
+@pytest.mark.budget(60)
+def test_committed_records_are_decided_aborted_ones_never_and_an_open_transaction_holds_up_what_is_behind_it(
+    layer: SpeedLayerUnderTest,
+) -> None:
+    worker = layer.start_worker()
+    layer.produce(comments(40))
+    one, other = Transactional(layer, "one"), Transactional(layer, "other")
+    layer.delivered += one.send(comments(40, start=100))
+    one.commit()
+    one.send(comments(40, start=200))
+    one.abort()
+    layer.produce(comments(40, start=300))
+    wait_until(lambda: is_at_the_end(layer), seconds=60, description="the end of the topic")
+    partitions = COMMENTS.partitions
+    assert holes(layer) == {"marker": 2 * partitions, "aborted": 40}
+
+    layer.delivered += other.send(comments(40, start=400))
+    layer.produce(comments(40, start=500))
+    wait_until(lambda: is_at_the_end(layer), seconds=30, description="the last stable offsets")
+    assert layer.accounted() == 160 + 2 * partitions
+    worker.kill()
+    worker = layer.start_worker()
+    wait_until(lambda: is_at_the_end(layer), seconds=60, description="the last stable offsets after a restart")
+    other.commit()
+    layer.wait_accounted(240 + 3 * partitions)
+
+    assert worker.poll() is None
+    assert holes(layer) == {"marker": 3 * partitions, "aborted": 40}
+    found = layer.comparison()
+    assert found.is_exact, found
+    assert (found.decisions, found.hole_offsets, found.unreadable_offsets) == (200, 40 + 3 * partitions, 0)
+
+
+def test_a_topic_that_ends_with_markers_only_is_read_to_its_end(layer: SpeedLayerUnderTest) -> None:
+    layer.start_worker()
+    one = Transactional(layer, "one")
+    one.send(comments(40))
+    one.abort()
+    wait_until(lambda: is_at_the_end(layer), seconds=60, description="the end of the topic")
+    assert holes(layer)["aborted"] == 40
+    found = layer.comparison()
+    assert found.is_exact, found
+    assert found.decisions == 0
