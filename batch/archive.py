@@ -22,16 +22,6 @@ from moderation.errors import ModerationError, SourceRefused
 from moderation.settings import Settings, required
 
 _LIMITS = Limits()
-_READING = {
-    "group.id": "moderation-archive",
-    # Enough to keep a reader busy, and a bound on what waits in memory.
-    "queued.min.messages": 100_000,
-    "queued.max.messages.kbytes": 32 * 1024,
-    # A full queue is looked at again soon: the client's own second would be most of the run.
-    "fetch.queue.backoff.ms": 10,
-    # Partitions are read one after another: the next one must not wait for the last one's request for more.
-    "fetch.wait.max.ms": 20,
-}
 
 
 def archive_topics(
@@ -49,8 +39,8 @@ def archive_topics(
     Args:
         settings: where Kafka, the manifest's database and the lake are.
         topics: names without the prefix, ``comments`` and ``actions``.
-        kafka: settings of a confluent-kafka client, e.g. of an Airflow connection; those of ``settings`` if None. No
-            group is joined and no offset committed.
+        kafka: settings of a connection by librdkafka's names, e.g. of an Airflow connection; those of ``settings`` if
+            None. No group is joined and no offset committed.
         upto: for each topic and partition an offset to stop before; elsewhere the end of the log is the end.
         limits: how large files become.
         say: told what happens.
@@ -72,7 +62,7 @@ def archive_topics(
         place = Workplace(LakeStore(settings.lake_url), connection, limits, say, reach)
         for name in topics:
             columns, topic = columns_of(name), settings.topic_prefix + name
-            with opened(bootstrap, topic, {**_READING, **(kafka or {})}) as log:
+            with opened(bootstrap, topic, kafka) as log:
                 report = TopicReport(topic, log.topic_id)
                 reports.append(report)
                 for partition in log.ranges():

@@ -8,7 +8,7 @@ from moderation.adapters.lake.columns import ARCHIVED
 from moderation.adapters.lake.files import Source
 from moderation.adapters.source_log import opened
 from moderation.adapters.sql.connecting import connected
-from moderation.adapters.sql.manifest import Range, accept_gap, accepted_gaps, end_of, uncovered
+from moderation.adapters.sql.manifest import Range, accept_gap, end_of, explained, uncovered
 from moderation.settings import Settings, required
 
 
@@ -31,7 +31,7 @@ def find_gaps(settings: Settings, *, accept: bool, reason: str) -> list[tuple[So
                     source = Source(log.topic, log.topic_id, partition)
                     end = end_of(connection, source)
                     if end is not None:
-                        missing = uncovered((end, first), accepted_gaps(connection, source))
+                        missing = uncovered((end, first), explained(connection, source))
                         found += [(source, gap) for gap in missing]
         if accept:
             with connection.transaction():

@@ -29,14 +29,16 @@ from moderation.adapters.source_log import LogRecord, SourceLog
 from moderation.adapters.sql.connecting import Connection
 from moderation.adapters.sql.manifest import (
     RangeTaken,
-    accepted_gaps,
     add_file,
+    add_holes,
     end_of,
+    explained,
     files,
     has_file,
     partition_lock,
     uncovered,
 )
+from moderation.contracts import Hole, merged
 
 ArchivePoint = Literal["during_write", "before_rename", "before_manifest", "after_manifest"]
 
@@ -79,6 +81,7 @@ class PartitionArchiver:
         self._log = log
         self._source = source
         self._columns = columns
+        self._holes: list[Hole] = []
 
     def run(self, upto: int | None) -> PartitionReport:
         """Archive what is new.
@@ -97,17 +100,38 @@ class PartitionArchiver:
                 return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
             self._remove_temporary()
             log = self._log.range_of(source.partition)
-            first, end = next_range(source, archived_end, log, accepted_gaps(place.connection, source))
+            first, end = next_range(source, archived_end, log, explained(place.connection, source))
             end = end if upto is None else max(first, min(end, upto))
             report = PartitionReport(source.partition, first, first)
             days: list[date] = []
-            for day, records in in_files(self._log.records(source.partition, first, end), place.limits):
+            for day, records in in_files(self._records(first, end), place.limits):
                 days.append(day)
                 if not self._archive(report, day, records, end):
                     break
+            else:
+                self._add_holes(report)
             for day in dict.fromkeys(days):
                 self._remove_covered(day)
         return report
+
+    def _records(self, first: int, end: int) -> Iterator[LogRecord]:
+        """Records only; the holes among them wait for the row of their file."""
+        for found in self._log.records(self._source.partition, first, end):
+            if isinstance(found, Hole):
+                self._holes.append(found)
+            else:
+                yield found
+
+    def _add_holes(self, report: PartitionReport) -> None:
+        """Make the holes behind the last record part of the lake."""
+        if self._holes:
+            with self._place.connection.transaction():
+                add_holes(self._place.connection, self._source, self._taken_holes())
+            report.next_offset = end_of(self._place.connection, self._source) or report.next_offset
+
+    def _taken_holes(self) -> list[Hole]:
+        holes, self._holes = list(merged(self._holes)), []
+        return holes
 
     def _archive(self, report: PartitionReport, day: date, records: Iterator[LogRecord], end: int) -> bool:
         """Make one file part of the lake; False when somebody else was faster."""
@@ -128,7 +152,9 @@ class PartitionArchiver:
         place.store.publish(temporary, file.path)
         place.reach("before_manifest")
         try:
-            add_file(place.connection, file, place.now_us())
+            with place.connection.transaction():
+                add_file(place.connection, file, place.now_us())
+                add_holes(place.connection, source, self._taken_holes())
         except RangeTaken:
             self._withdraw(report, file)
             return False

@@ -27,10 +27,11 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
     """Show what the manifest says of each partition, and files that are in no row of it. Reads no file.
 
     --json prints {"lake_url", "sources": [{"topic", "topic_id", "partition", "first_offset", "next_offset", "files",
-    "rows", "bytes"}], "files", "rows", "bytes", "orphans": [{"path", "bytes", "temporary"}], "holes": [{"topic",
-    "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offsets are half-open. A hole lies between
-    two files; it is explained when a person accepted it. An orphan is what a killed archiver left, or one at work; no
-    reader sees it, and the next run takes it away.
+    "rows", "bytes"}], "files", "rows", "bytes", "orphans": [{"path", "bytes", "temporary"}], "missing": [{"topic",
+    "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offsets are half-open. Missing offsets lie
+    between two files; they are explained when they hold no record (a transaction's marker, aborted or deleted records)
+    or a person accepted them. An orphan is what a killed archiver left, or one at work; no reader sees it, and the next
+    run takes it away.
     """
     found = _inspect(data_folder, None, lambda _: None)
     if as_json:
@@ -45,7 +46,7 @@ def verify(
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Check every file against the manifest, byte by byte, and that ranges leave no holes.
+    """Check every file against the manifest, byte by byte, and that no offset is missing.
 
     Exit code 3 when a file is missing or not what was written, or offsets are in no file and nobody accepted that.
     Orphans are shown and are no defect.
@@ -99,7 +100,7 @@ def _fields(found: Inspection) -> dict[str, Any]:
         "rows": sum(file.rows for file in found.manifest),
         "bytes": sum(file.bytes for file in found.manifest),
         "orphans": [{"path": each.path, "bytes": each.bytes, "temporary": each.is_temporary} for each in found.orphans],
-        "holes": [
+        "missing": [
             {
                 "topic": each.source.topic,
                 "topic_id": str(each.source.topic_id),
@@ -108,7 +109,7 @@ def _fields(found: Inspection) -> dict[str, Any]:
                 "next_offset": each.next_offset,
                 "explained": each.is_explained,
             }
-            for each in found.holes
+            for each in found.missing
         ],
     }
 
@@ -123,9 +124,9 @@ def _print(found: Inspection) -> None:
             figures = (f"{figure:,}" for figure in (each.rows, each.files, each.bytes))
             table.add_row(each.source.topic, str(each.source.partition), offsets.replace("[", "\\["), *figures)
         console.print(table)
-    for hole in found.holes:
-        why = "accepted as lost" if hole.is_explained else "in no file, and nobody accepted that"
-        _say(f"{hole.source}: offsets [{hole.first_offset}, {hole.next_offset}) are {why}")
+    for missing in found.missing:
+        why = "accepted as lost" if missing.is_explained else "in no file, and nobody accepted that"
+        _say(f"{missing.source}: offsets [{missing.first_offset}, {missing.next_offset}) are {why}")
     for orphan in found.orphans:
         kind = "temporary" if orphan.is_temporary else "without a row in the manifest"
         _say(f"{orphan.path}: {kind}, {orphan.bytes:,} bytes; no reader sees it")

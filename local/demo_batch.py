@@ -63,7 +63,7 @@ class DemoBatch:
         return {
             "records": sum(file.rows for file in found.manifest),
             "files": len(found.manifest),
-            "defects": len(found.defects) + sum(not hole.is_explained for hole in found.holes) + abs(sent - comments),
+            "defects": len(found.defects) + sum(not each.is_explained for each in found.missing) + abs(sent - comments),
         }
 
     def reconcile(self, say: Say) -> Reconciled:

@@ -10,14 +10,17 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from local.oracle import Delivered
+from moderation.adapters.unpacking import MOST_UNPACKED_BYTES
 from moderation.contracts import DeadLetterReason
-from tests.support.odd_batches import send_with_header_names
+from tests.support.lakes import LakeUnderTest
+from tests.support.odd_batches import send_one_huge_record, send_with_header_names
 from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 WORD = "unmistakable-words-of-a-comment"
@@ -134,7 +137,39 @@ def test_long_runs_of_unreadable_records_stop_nothing(layer: SpeedLayerUnderTest
     assert layer.comparison().is_exact
 
 
-def test_header_names_that_are_not_utf8_are_read(layer: SpeedLayerUnderTest) -> None:
+def archived(layer: SpeedLayerUnderTest, folder: Path) -> LakeUnderTest:
+    """The lake after a run of the archive that must find nothing wrong, and a second one that finds nothing new."""
+    lake = LakeUnderTest(layer.settings.model_copy(update={"lake_url": str(folder / "lake")}))
+    lake.archive()
+    assert all(each.rows == 0 for topic in lake.archive().topics for each in topic.partitions)
+    found = lake.inspect()
+    assert found.is_whole, found.defects
+    return lake
+
+
+def test_a_batch_that_unpacks_to_too_much_is_lost_by_name_and_the_others_are_decided_and_archived(
+    layer: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    worker = layer.start_worker()
+    layer.produce(comments(100))
+    size_bytes = MOST_UNPACKED_BYTES + 1_000
+    offset, digest = send_one_huge_record(layer.settings.kafka_bootstrap, layer.topic, size_bytes)
+    layer.delivered.append(Delivered(0, offset, digest))
+    layer.produce(comments(100, start=100))
+    layer.wait_accounted(201)
+    assert worker.poll() is None
+    found = layer.comparison()
+    assert found.is_exact, found
+    assert (found.decisions, found.unreadable_offsets) == (200, 1)
+    lake = archived(layer, tmp_path)
+    assert len(lake.content()) == 200
+    with psycopg.connect(layer.database_url) as connection:
+        for query in ("SELECT first_offset, cause FROM speed.holes", "SELECT first_offset, cause FROM batch.holes"):
+            rows = connection.execute(f"{query} WHERE topic_id = %s", (layer.topic_id,)).fetchall()
+            assert rows == [(offset, f"it unpacks to more than {MOST_UNPACKED_BYTES:,} bytes")]
+
+
+def test_header_names_that_are_not_utf8_are_read(layer: SpeedLayerUnderTest, tmp_path: Path) -> None:
     worker = layer.start_worker()
     layer.produce(comments(100))
     odd = [(key.encode(), value, b"\xff\xfe\x80" + 20 * b"x") for key, value in comments(50, start=100)]
@@ -149,3 +184,6 @@ def test_header_names_that_are_not_utf8_are_read(layer: SpeedLayerUnderTest) -> 
     found = layer.comparison()
     assert found.is_exact
     assert found.decisions == 251
+    _, value, headers = archived(layer, tmp_path).content()[0, first]
+    assert value == odd[0][1]
+    assert headers == [("\\xff\\xfe\\x80" + 20 * "x", b"x")]

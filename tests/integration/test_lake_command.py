@@ -51,9 +51,9 @@ def test_archive_says_what_it_did_and_status_what_the_lake_holds(commanded_lake:
     assert run("archive").stdout.count("nothing new") == 8
 
     held = answer("lake", "status")
-    assert held.keys() == {"lake_url", "sources", "files", "rows", "bytes", "orphans", "holes"}
+    assert held.keys() == {"lake_url", "sources", "files", "rows", "bytes", "orphans", "missing"}
     assert (held["files"], held["rows"], held["bytes"]) == (4, 200, done["bytes"])
-    assert (held["orphans"], held["holes"]) == ([], [])
+    assert (held["orphans"], held["missing"]) == ([], [])
     assert {each["partition"]: (each["first_offset"], each["next_offset"]) for each in held["sources"]} == {
         partition: (0, end) for partition, end in lake.ends().items()
     }
@@ -111,7 +111,7 @@ def test_a_hole_that_nobody_accepted_is_a_defect(commanded_lake: LakeUnderTest) 
     assert following
     with psycopg.connect(lake.database_url) as connection:
         connection.execute("DELETE FROM batch.files WHERE path = %s", (middle.path,))
-    (hole,) = answer("lake", "verify", exit_code=3)["holes"]
+    (hole,) = answer("lake", "verify", exit_code=3)["missing"]
     assert (hole["first_offset"], hole["next_offset"]) == (middle.first_offset, middle.next_offset)
     assert not hole["explained"]
     assert "nobody accepted" in run("lake", "status").stdout
@@ -151,7 +151,7 @@ def test_what_retention_took_is_shown_then_accepted_and_the_archive_goes_on(comm
     }
     assert answer("accept-gap", "--lake") == nothing
     answer("archive")
-    holes = answer("lake", "verify")["holes"]
+    holes = answer("lake", "verify")["missing"]
     assert [(hole["first_offset"], hole["next_offset"], hole["explained"]) for hole in holes] == [
         (ends[0], ends[0] + 2, True),
         (3, 5, True),

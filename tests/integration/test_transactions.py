@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 
 import psycopg
 import pytest
 from confluent_kafka import Producer
+from psycopg import sql
 
 from local.oracle import Delivered
 from local.waiting import wait_until
 from moderation.adapters.log_ends import LogEnds
 from moderation.adapters.topics import COMMENTS
+from tests.support.lakes import SMALL, LakeUnderTest
+from tests.support.reconciling import DayUnderTest
+from tests.support.reconciling import comments as of_the_day
 from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 
@@ -56,13 +61,11 @@ class Transactional:
         self._producer.abort_transaction(30)
 
 
-def holes(layer: SpeedLayerUnderTest) -> dict[str, int]:
-    """Offsets without a record, by kind."""
+def holes(layer: SpeedLayerUnderTest, schema: str = "speed") -> dict[str, int]:
+    """Offsets without a record, by kind, as the speed layer or the archive recorded them."""
+    query = sql.SQL("SELECT kind, sum(next_offset - first_offset)::int FROM {}.holes WHERE topic_id = %s GROUP BY 1")
     with psycopg.connect(layer.database_url) as connection:
-        rows = connection.execute(
-            "SELECT kind, sum(next_offset - first_offset)::int FROM speed.holes WHERE topic_id = %s GROUP BY 1",
-            (layer.topic_id,),
-        )
+        rows = connection.execute(query.format(sql.Identifier(schema)), (layer.topic_id,))
         return dict(rows.fetchall())
 
 
@@ -106,6 +109,61 @@ def test_committed_records_are_decided_aborted_ones_never_and_an_open_transactio
     found = layer.comparison()
     assert found.is_exact, found
     assert (found.decisions, found.hole_offsets, found.unreadable_offsets) == (200, 40 + 3 * partitions, 0)
+
+
+@pytest.mark.budget(30)
+def test_a_day_with_transactions_is_archived_and_reconciled_without_a_defect(
+    layer: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    day = DayUnderTest(layer, tmp_path)
+    layer.start_worker()
+    one, other = Transactional(layer, "one"), Transactional(layer, "other")
+    for first in range(0, 200, 50):
+        layer.delivered += one.send(of_the_day(range(first, first + 40)))
+        one.commit()
+        one.send(of_the_day(range(first + 40, first + 50)))
+        one.abort()
+    other.send(of_the_day(range(200, 220)))
+    layer.produce(of_the_day(range(220, 240)))
+    wait_until(lambda: is_at_the_end(layer), seconds=60, description="the last stable offsets")
+    day.archive(limits=SMALL)
+    report = day.reconcile()
+    assert report.defects == dict.fromkeys(report.defects, 0)
+    assert (report.batch_comments, report.speed_comments) == (160, 160)
+
+    other.abort()
+    wait_until(lambda: is_at_the_end(layer), seconds=30, description="the end of the topic")
+    for _ in range(2):
+        day.archive(limits=SMALL)
+    report = day.reconcile()
+    assert report.defects == dict.fromkeys(report.defects, 0)
+    assert (report.batch_comments, report.speed_comments) == (180, 180)
+    found_holes = holes(layer)
+    assert holes(layer, "batch") == found_holes
+    assert found_holes["aborted"] == 60
+    assert found_holes["marker"] >= 9
+    lake = LakeUnderTest(day.settings)
+    found = lake.inspect()
+    assert found.is_whole, found.defects
+    assert found.missing == []
+    assert len(lake.content()) == 180
+
+
+def test_what_the_archive_calls_a_hole_and_the_ledger_decided_is_a_defect(
+    layer: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    day = DayUnderTest(layer, tmp_path)
+    layer.start_worker()
+    layer.produce(of_the_day(range(40)))
+    layer.wait_accounted(40)
+    day.archive()
+    day.execute(
+        "INSERT INTO batch.holes SELECT topic_id, partition, next_offset - 1, next_offset, 'marker', 0, '' "
+        "FROM batch.files WHERE topic_id = %s AND partition = 0",
+        layer.topic_id,
+    )
+    (defect,) = LakeUnderTest(day.settings).inspect().defects
+    assert "-1 of its offsets" in defect.cause
 
 
 def test_a_topic_that_ends_with_markers_only_is_read_to_its_end(layer: SpeedLayerUnderTest) -> None:

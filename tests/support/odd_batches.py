@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import struct
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
 _CRC_AT, _ATTRIBUTES_AT = struct.calcsize(">qiib"), struct.calcsize(">qiibI")
@@ -29,6 +31,30 @@ def send_with_header_names(
         The offset of the first.
     """
     return asyncio.run(_send(bootstrap, topic, partition, records))
+
+
+def send_one_huge_record(bootstrap: str, topic: str, size_bytes: int, partition: int = 0) -> tuple[int, str]:
+    """Send a record of zeros in a batch that zstd makes ten thousand times smaller.
+
+    Returns:
+        Its offset, and the SHA-256 of its value in hexadecimal.
+    """
+    value = bytes(size_bytes)
+    builder = DefaultRecordBatchBuilder(2, DefaultRecordBatch.CODEC_ZSTD, 0, -1, -1, -1, 1 << 31)
+    builder.append(0, timestamp=0, key=b"huge", value=value, headers=[])
+    offset = asyncio.run(_send_built(bootstrap, topic, partition, bytes(builder.build())))
+    return offset, hashlib.sha256(value).hexdigest()
+
+
+async def _send_built(bootstrap: str, topic: str, partition: int, built: bytes) -> int:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        batch: BatchBuilder = producer.create_batch()
+        assert batch.append(key=b"key", value=b"value", timestamp=None) is not None
+        batch.close()
+        batch._build()
+        batch._buffer = built
+        sent = await (await producer.send_batch(batch, topic, partition=partition))
+        return int(sent.offset)
 
 
 async def _send(bootstrap: str, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, bytes]]) -> int:

@@ -13,7 +13,17 @@ import pyarrow.parquet as pq
 from moderation.adapters.lake.files import LakeFile, Source, is_temporary
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connecting import Connection
-from moderation.adapters.sql.manifest import Range, Tiles, accepted_gaps, end_of, files, tiles, uncovered
+from moderation.adapters.sql.manifest import (
+    Range,
+    Tiles,
+    accepted_gaps,
+    end_of,
+    explained,
+    files,
+    holes_inside,
+    tiles,
+    uncovered,
+)
 from moderation.errors import LakeDamaged
 
 Check = Literal["digest", "size"]
@@ -69,8 +79,11 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
-    """Offsets of a source between two of its files that are in none; explained when a person accepted them."""
+class Missing:
+    """Offsets of a source between two of its files that are in none.
+
+    They held records; they are explained when a person accepted their loss.
+    """
 
     source: Source
     first_offset: int
@@ -94,7 +107,7 @@ class Inspection:
         lake_url: which lake.
         manifest: its files.
         tiles: what they say of each source.
-        holes: offsets between files.
+        missing: offsets between files.
         orphans: files that are not among them.
         defects: files that are not what was written; empty when files were not looked at.
     """
@@ -102,14 +115,14 @@ class Inspection:
     lake_url: str
     manifest: list[LakeFile]
     tiles: list[Tiles]
-    holes: list[Hole]
+    missing: list[Missing]
     orphans: list[Orphan]
     defects: list[Defect]
 
     @property
     def is_whole(self) -> bool:
-        """Whether every file is what was written and every hole is explained."""
-        return not self.defects and all(hole.is_explained for hole in self.holes)
+        """Whether every file is what was written and all missing offsets are explained."""
+        return not self.defects and all(each.is_explained for each in self.missing)
 
 
 def inspect(
@@ -135,9 +148,9 @@ def inspect(
         store.url,
         manifest,
         tiles(manifest),
-        holes(connection, manifest),
+        missing_between(connection, manifest),
         orphans(sizes, manifest),
-        [] if check is None else defects(store, manifest, check, say),
+        [] if check is None else miscounted(connection, manifest) + defects(store, manifest, check, say),
     )
 
 
@@ -152,16 +165,33 @@ def orphans(sizes: Mapping[str, int], manifest: list[LakeFile]) -> list[Orphan]:
     return [Orphan(path, size_bytes, is_temporary(path)) for path, size_bytes in sizes.items() if path not in known]
 
 
-def holes(connection: Connection, manifest: list[LakeFile]) -> list[Hole]:
-    """Offsets between files; the parts that a person accepted, and the parts that nobody did."""
+def missing_between(connection: Connection, manifest: list[LakeFile]) -> list[Missing]:
+    """Offsets between files and holes; the parts that a person accepted, and the parts that nobody did."""
     found = []
     for each in tiles(manifest):
-        accepted = accepted_gaps(connection, each.source) if each.holes else []
-        for hole in each.holes:
-            unexplained = uncovered(hole, accepted)
-            parts = [(part, False) for part in unexplained]
-            parts += [(part, True) for part in uncovered(hole, unexplained)]
-            found += [Hole(each.source, *part, explained) for part, explained in sorted(parts)]
+        accepted = accepted_gaps(connection, each.source) if each.missing else []
+        known = explained(connection, each.source) if each.missing else []
+        for missing in each.missing:
+            parts = [(part, False) for part in uncovered(missing, known)]
+            lost = [part for gap in accepted for part in _common(missing, gap)]
+            parts += [(part, True) for part in lost]
+            found += [Missing(each.source, *part, is_explained) for part, is_explained in sorted(parts)]
+    return found
+
+
+def _common(one: Range, other: Range) -> list[Range]:
+    lo, hi = max(one[0], other[0]), min(one[1], other[1])
+    return [(lo, hi)] if lo < hi else []
+
+
+def miscounted(connection: Connection, manifest: list[LakeFile]) -> list[Defect]:
+    """Files whose rows and holes do not add up to the offsets they span."""
+    inside = holes_inside(connection, [file.path for file in manifest])
+    found = []
+    for file in manifest:
+        missing = file.next_offset - file.first_offset - file.rows - inside.get(file.path, 0)
+        if missing:
+            found.append(Defect(file.path, f"{missing:,} of its offsets are neither rows nor in batch.holes"))
     return found
 
 
@@ -187,7 +217,7 @@ def defects(
 
 
 def require_whole(connection: Connection, source_files: list[LakeFile], source: Source, wanted: Range) -> None:
-    """Refuse a range that is not covered by files and accepted gaps.
+    """Refuse a range that is not covered by files, holes and accepted gaps.
 
     Raises:
         LakeDamaged: offsets of it are in no file; they are named.
@@ -195,7 +225,7 @@ def require_whole(connection: Connection, source_files: list[LakeFile], source: 
     covers = [(file.first_offset, file.next_offset) for file in source_files]
     missing = uncovered(wanted, covers)
     if missing:
-        missing = uncovered(wanted, covers + accepted_gaps(connection, source))
+        missing = uncovered(wanted, covers + explained(connection, source))
     if missing:
         first, following = missing[0]
         later = following > (end_of(connection, source) or 0)

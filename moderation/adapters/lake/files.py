@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class LakeFile:
-    """A row of the manifest. A file holds every offset of [first_offset, next_offset) and nothing else.
+    """A row of the manifest. A file holds every record of [first_offset, next_offset) and nothing else.
 
     Attributes:
         path: relative to the lake.
@@ -50,7 +50,7 @@ class LakeFile:
         first_offset: of its first record.
         next_offset: one after its last record.
         day: UTC day of the append time of all its records.
-        rows: how many records; next_offset - first_offset.
+        rows: how many records; the other offsets are holes.
         bytes: its size.
         sha256: of the file, hexadecimal.
         min_append_us: smallest append time.

@@ -1,4 +1,4 @@
-"""The manifest ``batch.files``: which files the lake consists of, and which missing offsets a person accepted.
+"""The manifest ``batch.files``: which files the lake consists of, and which offsets need be in none.
 
 PostgreSQL itself refuses two files of a partition whose ranges overlap, whoever writes and however often.
 """
@@ -6,7 +6,7 @@ PostgreSQL itself refuses two files of a partition whose ranges overlap, whoever
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -18,6 +18,7 @@ import psycopg
 
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.sql.connecting import Connection
+from moderation.contracts import Hole
 
 Range = tuple[int, int]
 """Offsets, half-open."""
@@ -48,7 +49,7 @@ class Tiles:
         files: how many.
         rows: in all of them.
         bytes: of all of them.
-        holes: offsets between files that are in none.
+        missing: offsets between files that are in none.
     """
 
     source: Source
@@ -57,7 +58,7 @@ class Tiles:
     files: int
     rows: int
     bytes: int
-    holes: tuple[Range, ...]
+    missing: tuple[Range, ...]
 
 
 @contextmanager
@@ -82,10 +83,13 @@ def partition_lock(connection: Connection, source: Source) -> Iterator[str | Non
 
 
 def end_of(connection: Connection, source: Source) -> int | None:
-    """One after the last archived offset of a source; None when nothing of it is archived."""
+    """One after the last offset of a source that is in a file or a hole; None when nothing of it is archived."""
     found = _one(
         connection,
-        "SELECT max(next_offset) FROM batch.files WHERE topic_id = %s AND partition = %s",
+        "SELECT greatest((SELECT max(next_offset) FROM batch.files WHERE topic_id = %s AND partition = %s), "
+        "(SELECT max(next_offset) FROM batch.holes WHERE topic_id = %s AND partition = %s))",
+        source.topic_id,
+        source.partition,
         source.topic_id,
         source.partition,
     )
@@ -100,6 +104,51 @@ def accepted_gaps(connection: Connection, source: Source) -> list[Range]:
         {"t": source.topic_id, "p": source.partition},
     )
     return [(first, following) for first, following in rows]
+
+
+def explained(connection: Connection, source: Source) -> list[Range]:
+    """Offsets that need be in no file, in order: accepted gaps, and holes that the archive saw in the log."""
+    rows = connection.execute(
+        "SELECT first_offset, next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s",
+        (source.topic_id, source.partition),
+    )
+    return sorted([*accepted_gaps(connection, source), *((first, following) for first, following in rows)])
+
+
+def add_holes(connection: Connection, source: Source, holes: Sequence[Hole]) -> None:
+    """Record offsets without a record, inside files and between them. Harmless to repeat."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO batch.holes (topic_id, partition, first_offset, next_offset, kind, append_us, cause) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [
+                (source.topic_id, source.partition, hole.first, hole.next, hole.kind, hole.append_us, hole.cause)
+                for hole in holes
+            ],
+        )
+
+
+def holes_inside(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
+    """How many offsets without a record files span, by path; of the given files only."""
+    rows = connection.execute(
+        "SELECT f.path, sum(least(h.next_offset, f.next_offset) - greatest(h.first_offset, f.first_offset)) "
+        "FROM batch.files f JOIN batch.holes h ON h.topic_id = f.topic_id AND h.partition = f.partition "
+        "AND h.first_offset < f.next_offset AND h.next_offset > f.first_offset WHERE f.path = ANY(%s) GROUP BY 1",
+        (list(paths),),
+    )
+    return {path: int(count) for path, count in rows}
+
+
+def archived_ends(connection: Connection, topic: str) -> dict[Source, int]:
+    """For each source of a topic one after the last offset that is in a file or a hole."""
+    rows = connection.execute(
+        "SELECT topic_id, partition, max(next_offset) FROM (SELECT topic_id, partition, next_offset FROM batch.files "
+        "WHERE topic = %(t)s UNION ALL SELECT topic_id, partition, next_offset FROM batch.holes WHERE topic_id IN "
+        "(SELECT topic_id FROM batch.files WHERE topic = %(t)s UNION "
+        "SELECT topic_id FROM speed.source_offsets WHERE topic = %(t)s)) found GROUP BY 1, 2",
+        {"t": topic},
+    )
+    return {Source(topic, topic_id, partition): int(end) for topic_id, partition, end in rows}
 
 
 def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:

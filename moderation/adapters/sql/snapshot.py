@@ -20,7 +20,7 @@ from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.sql.batch import Stamp
 from moderation.adapters.sql.connecting import Connection, connected
 from moderation.adapters.sql.copying import day_of
-from moderation.adapters.sql.manifest import files
+from moderation.adapters.sql.manifest import archived_ends, files
 from moderation.contracts import DeadLetterReason, Fate, Verdict
 
 _EPOCH = date(1970, 1, 1)
@@ -147,7 +147,7 @@ def _day_before(time_us: int) -> date:
 
 def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> Snapshot:
     manifest = files(connection, topic=topic)
-    ends = {file.source: file.next_offset for file in manifest}
+    ends = archived_ends(connection, topic)
     rows = connection.execute("SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s", (topic,))
     stands = {Source(topic, topic_id, partition): following for topic_id, partition, following in rows}
     cuts = {
