@@ -13,8 +13,10 @@ from rich.table import Table
 from cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from local.layout import StackLayout
-    from local.stack import StackInfo
+    from local.stack import PartStatus, StackInfo
 
 FolderOption = Annotated[Path, typer.Option("--data-folder", help="Everything the stack writes lies here.")]
 DEFAULT_FOLDER = Path("var")
@@ -69,7 +71,7 @@ def status(
     if worker is not None and answers is not None and any(answers.waiting.values()) and not answers.per_second:
         time.sleep(_SECOND_LOOK_SECONDS)  # the first comment of an idle stream waits for a moment, too
         answers = answers_of(worker.address)
-    health = health_of(parts, WORKER, answers)
+    health = health_of(parts, WORKER, answers, _attention(data_folder, parts))
     behind = None
     if answers is not None:
         behind = {
@@ -112,6 +114,18 @@ def status(
         console.print(reason, markup=False, highlight=False, soft_wrap=True)
     console.print(health.level.name.lower().replace("_", " "))
     raise typer.Exit(health.level)
+
+
+def _attention(data_folder: Path, parts: Sequence[PartStatus]) -> list[str]:
+    from local import stack
+    from local.attention import attention
+    from local.worker import stack_settings
+
+    running = {part.name for part in parts if part.state == "running"}
+    if not {"kafka", "postgres"} <= running:
+        return []
+    layout = _layout(data_folder)
+    return attention(stack_settings(layout, stack.info(layout)))
 
 
 def start(data_folder: Path, *, core: bool = False, out: Console = console) -> StackInfo:

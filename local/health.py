@@ -50,13 +50,16 @@ class WorkerAnswers:
     per_second: float
 
 
-def health_of(parts: Sequence[PartStatus], worker: str, answers: WorkerAnswers | None) -> Health:
+def health_of(
+    parts: Sequence[PartStatus], worker: str, answers: WorkerAnswers | None, attention: Sequence[str] = ()
+) -> Health:
     """Judge a stack.
 
     Args:
         parts: all of it; empty if the stack is down.
         worker: name of the part that moderates.
         answers: of the worker; None if it does not answer.
+        attention: what needs a person though comments are decided.
     """
     if not parts:
         return Health(Level.NOT_MODERATING, ("the stack is down; `moderation up` starts it",))
@@ -70,6 +73,7 @@ def health_of(parts: Sequence[PartStatus], worker: str, answers: WorkerAnswers |
         found.append((Level.NOT_MODERATING, "the stack has no worker; `moderation up` starts one"))
     else:
         found += _of_worker(moderating, answers)
+    found += [(Level.DEGRADED, each) for each in attention]
     found.sort(key=lambda each: -each[0])
     return Health(found[0][0] if found else Level.WELL, tuple(reason for _, reason in found))
 

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from moderation.contracts import HoleKind
+
 REGISTRY = CollectorRegistry()
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -47,6 +49,18 @@ BATCH_RECORDS = Histogram(
 
 # How far behind: records not stored yet; how old the watermark is.
 LAG = Gauge("moderation_lag_records", "Records of an own partition not stored yet.", ["partition"], registry=REGISTRY)
+OPEN_TRANSACTION = Gauge(
+    "moderation_open_transaction_seconds",
+    "Age of a transaction that is open for a minute or more; the records behind it wait.",
+    ["partition"],
+    registry=REGISTRY,
+)
+HOLE_OFFSETS = Counter(
+    "moderation_hole_offsets", "Offsets without a record that were passed over, by kind.", ["kind"], registry=REGISTRY
+)
+for _kind in HoleKind:
+    HOLE_OFFSETS.labels(_kind)  # from 0 on, so that the first one is an increase
+STARTED = Gauge("moderation_worker_started_seconds", "When the worker started, Unix time.", registry=REGISTRY)
 WATERMARK_DELAY = Gauge(
     "moderation_watermark_delay_seconds",
     "Now less the watermark of an own partition.",

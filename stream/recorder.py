@@ -234,5 +234,7 @@ def _count(batch: Batch) -> None:
         metrics.DECISIONS.labels(fate).inc(count)
     for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
         metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
+    for hole in batch.holes:
+        metrics.HOLE_OFFSETS.labels(hole.kind).inc(hole.next - hole.first)
     for reason, count in Counter([letter.reason for _, _, letter in batch.dead_letters]).items():
         metrics.DEAD_LETTERS.labels(reason).inc(count)

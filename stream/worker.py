@@ -6,16 +6,20 @@ The event loop only passes things on; deciding, storing and publishing have a th
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 from faust.types import TP
 
 from moderation.adapters import unpacking
 from moderation.adapters.log_ends import LogEnds
+from moderation.adapters.open_transactions import open_transactions
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.patient_ledger import PatientLedger
@@ -76,6 +80,7 @@ class SpeedLayer:
     async def start(self) -> None:
         """Connect to the ledger and the brokers, and wait for a model."""
         metrics.FENCE_LOSSES.remember_in(self._settings.state_folder)
+        metrics.STARTED.set_to_current_time()
         metrics.serve(self._settings.worker_host, self._settings.metrics_port)
         loop = asyncio.get_running_loop()
         recorder, publisher = await loop.run_in_executor(None, self._connect)
@@ -179,6 +184,20 @@ class SpeedLayer:
             self._noted = standing
         except Exception as error:
             leave(error)
+
+    async def look_for_open_transactions(self) -> None:
+        """Log transactions that keep records from being read, and show their age."""
+        bootstrap = self._settings.kafka_bootstrap
+        try:
+            look = functools.partial(open_transactions, bootstrap, self.source)
+            found = await asyncio.get_running_loop().run_in_executor(None, look)
+        except (KafkaException, KafkaError) as error:
+            _log.warning("cannot look for open transactions: %s", error)
+            return
+        for each in found:
+            _log.warning("%s", each.told(bootstrap))
+        ages = {each.partition: (metrics.now_us() - each.since_us) / 1e6 for each in found}
+        metrics.show_by_partition(metrics.OPEN_TRANSACTION, ages)
 
     def _vitals(self) -> Vitals:
         if self.app._stopped.is_set():
@@ -301,6 +320,10 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     @app.timer(1.0)  # type: ignore[untyped-decorator]
     async def note_idle() -> None:
         await layer.note_idle()
+
+    @app.timer(60.0)  # type: ignore[untyped-decorator]
+    async def look_for_open_transactions() -> None:
+        await layer.look_for_open_transactions()
 
     @app.task  # type: ignore[untyped-decorator]
     async def work() -> None:

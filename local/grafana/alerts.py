@@ -27,19 +27,28 @@ SELECT t.topic, d.day::text AS day,
 
 DEAD_LETTER_RATIO = Sql(f"""\
 WITH letters AS (
-    SELECT topic, sum(letters) AS letters FROM serving.dead_letter_minutes
-     WHERE minute_us >= {_NOW_US} - 3600000000 GROUP BY topic
+    SELECT DISTINCT ON (topic) topic, reason, sum(sum(letters)) OVER (PARTITION BY topic) AS letters
+      FROM serving.dead_letter_minutes WHERE minute_us >= {_NOW_US} - 3600000000
+     GROUP BY topic, reason ORDER BY topic, sum(letters) DESC
 ), decided AS (
     SELECT topic, sum(decisions) AS decisions FROM serving.decision_minutes
      WHERE minute_us >= {_NOW_US} - 3600000000 GROUP BY topic
 )
-SELECT topic, (coalesce(letters, 0) / (coalesce(letters, 0) + coalesce(decisions, 0)))::float8 AS ratio
+SELECT topic, coalesce(reason, 'none') AS reason,
+       (coalesce(letters, 0) / (coalesce(letters, 0) + coalesce(decisions, 0)))::float8 AS ratio
   FROM letters FULL JOIN decided USING (topic)""")
 
 QUARANTINED = Sql(f"""\
 SELECT topic, coalesce(sum(letters) FILTER (WHERE reason = 'processing_failed'), 0)::float8 AS records
   FROM serving.dead_letter_minutes WHERE minute_us >= {_NOW_US} - 3600000000 GROUP BY topic""")
 
+# A worker that stops at one record for ever is started again and again, and looks healthy in between.
+RESTARTS = Prom("sum(changes(moderation_worker_started_seconds[10m]))")
+STALLED = Prom(
+    "sum(max by (partition) (moderation_lag_records)) and on () (sum(rate(moderation_decisions_total[2m])) == 0)"
+)
+UNREADABLE = Prom('sum(increase(moderation_hole_offsets_total{kind="unreadable"}[1h]))')
+OPEN_TRANSACTION = Prom("max by (partition) (moderation_open_transaction_seconds)")
 LAG = Prom("sum(max by (partition) (moderation_lag_records))")
 # An idle topic has an old watermark and no problem: only while decisions are made does the delay mean anything.
 WATERMARK = Prom("max(moderation_watermark_delay_seconds) and on () (sum(rate(moderation_decisions_total[10m])) > 0)")
@@ -102,6 +111,63 @@ ALERTS = (
         panel=(_HEALTH, "Lag by partition"),
     ),
     Alert(
+        uid="moderation-stalled",
+        title="Records wait and none is decided",
+        query=STALLED,
+        above=0,
+        lasting="2m",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Values.A }} records wait, and none was decided for two minutes",
+        runbook="PostgreSQL or Kafka is away, or the worker ends at the same place again and again: `moderation "
+        "status` and the worker's log name it. Nothing is lost while the topic keeps the records.",
+        panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
+        uid="moderation-restarts",
+        title="Workers are started again and again",
+        query=RESTARTS,
+        above=2,
+        lasting="0s",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Values.A }} restarts in ten minutes",
+        runbook="The last lines of the worker's log say why it ended. If it ends at one record: `moderation skip "
+        "PARTITION OFFSET` passes over it, once everything else was tried; the lake keeps its bytes.",
+        panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
+        uid="moderation-unreadable",
+        title="Records could not be read and are lost",
+        query=UNREADABLE,
+        above=0,
+        lasting="0s",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Values.A }} records of the last hour could not be read",
+        runbook="Their batch is damaged on the broker's disk or unpacks to more than 64 MiB. `moderation status` and "
+        "table speed.holes name topic, partition, offsets and cause. Ask the producer for them again; without that, "
+        "nobody moderates them.",
+        panel=(_HEALTH, "Dead letters in the time range"),
+    ),
+    Alert(
+        uid="moderation-open-transaction",
+        title="A producer left a transaction open",
+        query=OPEN_TRANSACTION,
+        above=300,
+        lasting="0s",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="partition {{ .Labels.partition }}: a transaction is open for {{ .Values.A }} s; later records wait",
+        runbook="`moderation status` and the worker's log name the producer and the command that ends its transaction. "
+        "Use it only if the producer is gone: the records of the transaction count as never sent then.",
+        panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
         uid="moderation-watermark-delay",
         title="Comments are decided long after they were written",
         query=WATERMARK,
@@ -125,7 +191,8 @@ ALERTS = (
         every="1m",
         silence="OK",
         severity="warning",
-        summary="{{ .Labels.topic }}: share {{ .Values.A }} of the last hour's records are dead letters",
+        summary="{{ .Labels.topic }}: share {{ .Values.A }} of the last hour's records are dead letters, most of them "
+        "{{ .Labels.reason }}",
         runbook="A producer sends what is no comment. `moderation dead-letters list` shows reasons and records; mend "
         "the producer, then `moderation dead-letters replay`.",
         panel=(_HEALTH, "Dead letters in the time range"),

@@ -33,6 +33,10 @@ _SAME_THRESHOLD = {
     "ModerationModelRefused": "moderation-refused-model",
     "ModerationManyDeadLetters": "moderation-dead-letters",
     "ModerationQuarantine": "moderation-quarantine",
+    "ModerationStalled": "moderation-stalled",
+    "ModerationRestarts": "moderation-restarts",
+    "ModerationUnreadableRecords": "moderation-unreadable",
+    "ModerationOpenTransaction": "moderation-open-transaction",
 }
 
 

@@ -28,7 +28,7 @@ RULES = [rule for group in GROUPS for rule in group["rules"]]
 EACH = pytest.mark.parametrize("name", list(DASHBOARDS))
 _GLOBALS = {"__data", "__url_time_range", "__from", "__to"}
 _WORDS_OF_PROMQL = {"by", "le", "and", "on", "or", "unless", "offset"}
-_FUNCTIONS = {"sum", "max", "count", "rate", "increase", "histogram_quantile"}
+_FUNCTIONS = {"sum", "max", "count", "rate", "increase", "changes", "histogram_quantile"}
 
 
 def panels(name: str) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def expressions() -> list[Prom]:
 @pytest.mark.parametrize("query", expressions(), ids=lambda query: query.text)
 def test_prometheus_is_asked_for_metrics_and_labels_that_the_worker_has(query: Prom) -> None:
     known = metrics()
-    words = set(re.findall(r"[a-z_]\w*", re.sub(r"\[\w+\]|\boffset \w+", "", query.text)))
+    words = set(re.findall(r"[a-z_]\w*", re.sub(r"\[\w+\]|\boffset \w+|\"\w+\"", "", query.text)))
     asked = {word for word in words if word.startswith("moderation_")}
     assert asked
     assert asked <= known.keys()
@@ -160,7 +160,7 @@ def test_the_names_of_metrics_are_what_the_worker_serves() -> None:
 def test_rules_are_whole_and_lead_to_a_panel_that_shows_more() -> None:
     ids = {dashboard["uid"]: {panel["id"] for panel in dashboard["panels"]} for dashboard in DASHBOARDS.values()}
     provisioned = {source["uid"] for source in SOURCES["datasources"]}
-    assert len(RULES) == len(ALERTS) == 7
+    assert len(RULES) == len(ALERTS) == 11
     for rule in RULES:
         query, threshold = rule["data"]
         assert rule["panelId"] in ids[rule["dashboardUid"]]

@@ -25,6 +25,8 @@ NEED_AN_EXTRA = (
     "moderation.adapters.sql",
     "moderation.adapters.replaying",
     "moderation.adapters.log_ends",
+    "moderation.adapters.committed_reader",
+    "moderation.adapters.open_transactions",
     "moderation.adapters.unpacking",
     "moderation.adapters.source_log",
     "moderation.adapters.lake",

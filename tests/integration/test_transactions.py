@@ -6,6 +6,7 @@ Adds to the other tests of the worker, whose producers leave no offset without a
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from psycopg import sql
 from local.oracle import Delivered
 from local.waiting import wait_until
 from moderation.adapters.log_ends import LogEnds
+from moderation.adapters.open_transactions import open_transactions
 from moderation.adapters.topics import COMMENTS
 from tests.support.lakes import SMALL, LakeUnderTest
 from tests.support.reconciling import DayUnderTest
@@ -69,13 +71,19 @@ def holes(layer: SpeedLayerUnderTest, schema: str = "speed") -> dict[str, int]:
         return dict(rows.fetchall())
 
 
-def is_at_the_end(layer: SpeedLayerUnderTest) -> bool:
-    """Whether the ledger accounts for all offsets up to the last stable ones."""
+def positions(layer: SpeedLayerUnderTest) -> dict[int, int]:
+    """Up to where the ledger accounts for each partition."""
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(
             "SELECT partition, next FROM speed.source_offsets WHERE topic_id = %s", (layer.topic_id,)
-        ).fetchall()
-    return bool(rows) and dict(rows) == LogEnds(layer.settings.kafka_bootstrap, layer.topic).ask(dict(rows))
+        )
+        return dict(rows.fetchall())
+
+
+def is_at_the_end(layer: SpeedLayerUnderTest) -> bool:
+    """Whether the ledger accounts for all offsets up to the last stable ones."""
+    found = positions(layer)
+    return bool(found) and found == LogEnds(layer.settings.kafka_bootstrap, layer.topic).ask(found)
 
 
 @pytest.mark.budget(60)
@@ -98,6 +106,11 @@ def test_committed_records_are_decided_aborted_ones_never_and_an_open_transactio
     layer.produce(comments(40, start=500))
     wait_until(lambda: is_at_the_end(layer), seconds=30, description="the last stable offsets")
     assert layer.accounted() == 160 + 2 * partitions
+    opened = open_transactions(layer.settings.kafka_bootstrap, layer.topic, seconds=0)
+    assert {each.partition: each.offset for each in opened} == dict(positions(layer))
+    assert all(each.producer_id >= 0 and time.time() - each.since_us / 1e6 < 120 for each in opened)
+    assert f"--partition 0 --start-offset {opened[0].offset}" in opened[0].told("kafka:9092")
+    assert open_transactions(layer.settings.kafka_bootstrap, layer.topic) == []  # so young ones are nobody's concern
     worker.kill()
     worker = layer.start_worker()
     wait_until(lambda: is_at_the_end(layer), seconds=60, description="the last stable offsets after a restart")

@@ -25,6 +25,11 @@ def test_a_stack_whose_worker_decides_is_well() -> None:
     assert (found.level, found.reasons) == (Level.WELL, ())
 
 
+def test_what_needs_attention_is_named_and_comments_are_decided() -> None:
+    found = health_of([*SERVERS, WORKER], "worker", DECIDING, ["a transaction is open"])
+    assert (found.level, found.reasons) == (Level.DEGRADED, ("a transaction is open",))
+
+
 def test_nothing_waits_and_nothing_is_decided_is_well() -> None:
     assert health_of([*SERVERS, WORKER], "worker", WorkerAnswers([], {"0": 0}, 0.0)).level is Level.WELL
 

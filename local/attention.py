@@ -1,0 +1,48 @@
+"""What needs a person's attention though the worker decides: found in the topic and in the ledger."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
+
+from moderation.adapters.open_transactions import open_transactions
+from moderation.adapters.topics import COMMENTS
+from moderation.settings import Settings, required
+
+_UNREADABLE_HOURS = 24
+_UNREADABLE = """
+SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
+  FROM speed.holes h JOIN (SELECT DISTINCT topic_id, topic FROM speed.source_offsets) o USING (topic_id)
+ WHERE h.kind = 'unreadable' AND h.append_us >= %s ORDER BY h.append_us DESC
+"""
+
+
+def attention(settings: Settings) -> list[str]:
+    """Sentences about open transactions, and about records of the last day that could not be read."""
+    try:
+        found = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
+    except (KafkaException, KafkaError) as error:
+        transactions = [f"Kafka does not say whether transactions are open: {error}"]
+    else:
+        transactions = [each.told(settings.kafka_bootstrap) for each in found]
+    try:
+        return transactions + _unreadable(required(settings.database_url, "database_url"))
+    except psycopg.Error as error:
+        return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
+
+
+def _unreadable(url: str) -> list[str]:
+    since_us = round((time.time() - _UNREADABLE_HOURS * 3_600) * 1e6)
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        rows = connection.execute(_UNREADABLE, (since_us,)).fetchall()
+    if not rows:
+        return []
+    count = sum(following - first for _, _, first, following, _ in rows)
+    topic, partition, first, following, cause = rows[0]
+    return [
+        f"{count:,} records of the last {_UNREADABLE_HOURS} hours could not be read and are lost, newest: "
+        f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; speed.holes has all of them"
+    ]
