@@ -112,11 +112,11 @@ class Decider:
         if failed:
             comments = [each for each in comments if each[0].place not in failed]
         try:
-            judged = self._judge(comments, model)
+            judged = judge(comments, model)
         except Exception as error:
             failed |= self._failing(comments, model, error)
             comments = [each for each in comments if each[0].place not in failed]
-            judged = self._judge(comments, model)
+            judged = judge(comments, model)
         letters += [
             (record.partition, record.offset, _quarantine(record, failed[record.place]))
             for record in (fresh if failed else ())
@@ -172,26 +172,15 @@ class Decider:
             raise error
         self.is_narrowing = True
         try:
-            found = culprits(comments, lambda part: self._judge(part, model))
+            found = culprits(comments, lambda part: judge(part, model))
         finally:
             self.is_narrowing = False
         if not found:
             raise error
         # A kernel that fails for every text is no fault of a record: this raises then.
-        self._judge([(found[0][0][0], Comment("control", "control", _CONTROL, 0))], model)
+        judge([(found[0][0][0], Comment("control", "control", _CONTROL, 0))], model)
         reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
         return {record.place: blame.name_of(cause) for (record, _), cause in found}
-
-    def _judge(self, comments: Sequence[tuple[Record, Comment]], model: ServingModel) -> list[Judged]:
-        bodies = [comment.body for _, comment in comments]
-        scores = model.kernel.score_many(bodies)
-        verdicts = model.policy.verdicts(scores)
-        alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
-        reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
-        return [
-            (comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
-            for (_, comment), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
-        ]
 
     def _rows(self, comments: Sequence[tuple[Record, Comment]], judged: Sequence[Judged]) -> list[DecisionRow]:
         fates = self._fates(comments, [record_id for record_id, _, _, _ in judged])
@@ -234,6 +223,19 @@ class Decider:
             frontier.open_panes.remember(
                 [row.event_time_us for row in own], [row.record_id for row in own], [row.fate for row in own]
             )
+
+
+def judge(comments: Sequence[tuple[Record, Comment]], model: ServingModel) -> list[Judged]:
+    """What deciding says of comments that depends on no other comment."""
+    bodies = [comment.body for _, comment in comments]
+    scores = model.kernel.score_many(bodies)
+    verdicts = model.policy.verdicts(scores)
+    alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
+    reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
+    return [
+        (comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
+        for (_, comment), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
+    ]
 
 
 def _first(hole: Hole, upto: Mapping[int, int]) -> int:

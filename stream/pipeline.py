@@ -12,18 +12,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.unpacking import NoRecord
 from moderation.contracts import REPLAY_OF, Hole
-from stream import blame, metrics
+from stream import blame, metrics, probe
 from stream.decider import Decider
 from stream.exit_codes import leave
 from stream.pending import Acknowledge, Pending, Piece
 from stream.publisher import Publisher
 from stream.recorder import Recorder
-from stream.records import Decided, Published, Record, ServingModel
+from stream.records import Decided, Place, Published, Record, ServingModel
 from stream.transport import Chunk
 
 T = TypeVar("T")
@@ -34,6 +35,20 @@ class Faults(Protocol):
 
     def reach(self, point: Any) -> None:
         """Carry out what was ordered for this point."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a batch is decided of."""
+
+    acknowledgements: Sequence[Acknowledge]
+    records: Sequence[Record]
+    holes: Sequence[Hole]
+    failing: Mapping[Place, str]
+
+
+async def _nobody() -> set[int]:
+    return set()
 
 
 class Pipeline:
@@ -73,6 +88,7 @@ class Pipeline:
         self._storing_now: asyncio.Task[None] | None = None
         self._decided_again: Decider | None = None
         self._is_narrowing = False
+        self._suspected: set[int] = set()
         self._sending_now: asyncio.Task[None] | None = None
 
     async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
@@ -99,13 +115,17 @@ class Pipeline:
             leave(error)
 
     async def assign(
-        self, generation_id: int, read_positions: Callable[[], Awaitable[Mapping[int, Position]]]
+        self,
+        generation_id: int,
+        read_positions: Callable[[], Awaitable[Mapping[int, Position]]],
+        suspected: Callable[[], Awaitable[set[int]]] = _nobody,
     ) -> Mapping[int, Position]:
         """Begin an assignment: finish what is under way, forget what is pending, take over where the ledger stands.
 
         Args:
             generation_id: of the assignment; chunks fetched for another one are dropped.
             read_positions: asks the ledger, once nothing is being stored.
+            suspected: gives the partitions whose next records ended processes before, asked after the positions.
         """
         async with self._turn:
             await self._finish()
@@ -114,6 +134,7 @@ class Pipeline:
                 self._generation_id = generation_id
                 self._changed.notify_all()
             positions = await read_positions()
+            self._suspected = await suspected()
             self._decider.assign(positions)
             self._decided_again = None
             await self._send(await self.in_ledger_thread(lambda: self.recorder.assign(positions)))
@@ -155,12 +176,13 @@ class Pipeline:
             self._changed.notify_all()
 
         records, holes = _records(pieces), _holes(pieces)
-        if self._is_careful:
+        if self._is_careful or self._suspected:
             await self._stored()
+        failing = await self._deadly(records) if self._suspected else {}
 
         def decide() -> Decided | None:
             with metrics.STAGE_SECONDS.labels("decide").time():
-                return self._decider.decide(records, self._model(), holes=holes)
+                return self._decider.decide(records, self._model(), failing, holes)
 
         loop = asyncio.get_running_loop()
         decided = await loop.run_in_executor(self._deciding, decide)
@@ -171,15 +193,23 @@ class Pipeline:
             decided = await loop.run_in_executor(self._deciding, decide)
         if decided is not None:
             acknowledgements = [piece.acknowledge for piece in pieces if piece.acknowledge]
-            self._storing_now = asyncio.create_task(self._store_and_publish(acknowledgements, records, holes, decided))
+            taken = _Taken(acknowledgements, records, holes, failing)
+            self._storing_now = asyncio.create_task(self._store_and_publish(taken, decided))
 
-    async def _store_and_publish(
-        self,
-        acknowledgements: Sequence[Acknowledge],
-        records: Sequence[Record],
-        holes: Sequence[Hole],
-        decided: Decided,
-    ) -> None:
+    async def _deadly(self, records: Sequence[Record]) -> dict[Place, str]:
+        """Records of suspected partitions that end the process that decides them."""
+        looked_at = [record for record in records if record.partition in self._suspected]
+        if not looked_at:
+            return {}
+        self._is_narrowing = True
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._deciding, probe.deadly, looked_at)
+        finally:
+            self._is_narrowing = False
+        self._suspected -= {record.partition for record in looked_at}
+        return found
+
+    async def _store_and_publish(self, taken: _Taken, decided: Decided) -> None:
         try:
 
             def store() -> Published:
@@ -187,20 +217,18 @@ class Pipeline:
                     try:
                         return self.recorder.store(decided)
                     except Exception as error:
-                        return self._store_without_culprits(records, holes, decided, error)
+                        return self._store_without_culprits(taken, decided, error)
 
             published = await self.in_ledger_thread(store)
             self._faults.reach("after_commit")
-            for acknowledge in acknowledgements:
+            for acknowledge in taken.acknowledgements:
                 acknowledge()
             await self._published()
             self._sending_now = asyncio.create_task(self._send_or_leave(published))
         except Exception as error:
             leave(error)
 
-    def _store_without_culprits(
-        self, records: Sequence[Record], holes: Sequence[Hole], decided: Decided, error: Exception
-    ) -> Published:
+    def _store_without_culprits(self, taken: _Taken, decided: Decided, error: Exception) -> Published:
         """Find the records that the ledger refuses, decide the batch again without them, and store that.
 
         Raises:
@@ -217,7 +245,7 @@ class Pipeline:
             raise error
         decider = Decider()
         decider.assign(self.recorder.positions())
-        again = decider.decide(records, self._model(), failing, holes)
+        again = decider.decide(taken.records, self._model(), {**failing, **taken.failing}, taken.holes)
         if again is None:
             raise error
         published = self.recorder.store(again)

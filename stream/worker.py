@@ -46,6 +46,8 @@ from stream.views import add_views
 from stream.watchdog import Progress, Vitals, Watchdog
 
 _LOG_END_ATTEMPTS = 10
+_SUSPECT_AFTER = 1
+"""So many processes in a row may end at the same offset before the records there are tried in another process."""
 _IDENTITY_SECONDS = 0.5
 """So old may the broker's word be that the topic is the same as before, when a batch is stored."""
 _MOST_POLLED = 20_000
@@ -130,6 +132,8 @@ class SpeedLayer:
             self._watchdog.stop()
         await self.pipeline.finish()
         await self.pipeline.in_ledger_thread(self._mark_published)
+        stands = self.pipeline.recorder.stored
+        await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(stands))
         self._watch.stop()
         await self.pipeline.in_ledger_thread(self._ledger.close)
 
@@ -153,7 +157,14 @@ class SpeedLayer:
                 self._faults.reach("during_assignment")
                 return found
 
-            positions = await self.pipeline.assign(self.app.consumer_generation_id, read)
+            async def suspected() -> set[int]:
+                attempts = await self.pipeline.in_ledger_thread(lambda: self._ledger.begin_attempts(log_starts))
+                found = {partition for partition, before in attempts.items() if before >= _SUSPECT_AFTER}
+                if found:
+                    _log.warning("processes ended at the next records of partitions %s; they are tried", sorted(found))
+                return found
+
+            positions = await self.pipeline.assign(self.app.consumer_generation_id, read, suspected)
             return {tp: positions[tp.partition].next for tp in source}
         except Exception as error:
             leave(error)
@@ -161,6 +172,11 @@ class SpeedLayer:
     async def release(self) -> None:
         """Finish what is under way before partitions are let go; whoever gets them meets no fence."""
         await self.pipeline.release()
+        try:
+            stands = self.pipeline.recorder.stored
+            await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(stands))
+        except Exception as error:
+            leave(error)
 
     async def check_source(self, tp: TP, needed: int) -> None:
         """End the process if the topic was created again, or ends before the offset that is needed next."""

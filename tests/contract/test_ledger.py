@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 import psycopg
@@ -28,6 +28,10 @@ class AnyLedger(Protocol):
     def store(self, batch: Batch) -> bool: ...
 
     def rehearse(self, batch: Batch) -> None: ...
+
+    def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]: ...
+
+    def give_up_attempts(self, partitions: Iterable[int]) -> None: ...
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]: ...
 
@@ -136,6 +140,18 @@ def test_offsets_without_a_record_are_accounted_for_in_holes(opened: Callable[[]
     ledger.store(batch(ranges={0: (3, 9)}, holes=[Hole(0, 3, 9, HoleKind.UNREADABLE, APPEND_US, "too large")]))
     assert ledger.positions({0: 0})[0].next == 9
     assert ledger.decisions_between(0, 0, 9) == [(row(0), STAMP)]
+
+
+def test_attempts_at_one_offset_are_counted_until_something_is_stored_or_they_are_given_up(
+    opened: Callable[[], AnyLedger],
+) -> None:
+    ledger = opened()
+    ledger.positions({0: 0, 1: 0})
+    assert [ledger.begin_attempts([0, 1]) for _ in range(3)] == [{0: 0, 1: 0}, {0: 1, 1: 1}, {0: 2, 1: 2}]
+    ledger.store(batch(row(0)))
+    assert ledger.begin_attempts([0, 1]) == {0: 0, 1: 3}
+    ledger.give_up_attempts([0, 1])
+    assert ledger.begin_attempts([0, 1]) == {0: 0, 1: 0}
 
 
 def test_every_offset_is_one_decision_or_one_dead_letter(opened: Callable[[], AnyLedger]) -> None:

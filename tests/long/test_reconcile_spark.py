@@ -75,7 +75,7 @@ def test_nothing_at_all_comes_out_alike(spark: SparkEngine) -> None:
 
 @pytest.mark.budget(180)
 def test_thousands_of_rows_with_every_fault_come_out_alike_and_nobody_else_can_listen(spark: SparkEngine) -> None:
-    random = Random(12)
+    random = Random(9)  # one with which every cause remains
     tables = world_of(random, 1_500).tables()
     happened = set()
     for name, moved in together(tables, random, share=1):

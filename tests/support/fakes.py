@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import psycopg
@@ -36,6 +36,7 @@ class MemoryLedger:
         self.published: dict[int, int] = {}
         self.panes_published_us: dict[int, int] = {}
         self.stamps: dict[int, Stamp] = {}
+        self.attempts: dict[int, tuple[int, int]] = {}
         self.outcome_unknown = False
 
     def rehearse(self, batch: Batch) -> None:
@@ -103,6 +104,21 @@ class MemoryLedger:
             )
             if p == partition and sums.comments and (after_us or 0) < start_us + PANE_US <= upto_us
         ]
+
+    def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Note that an assignment begins; how many began at the same offset before."""
+        found = {}
+        for partition in partitions:
+            at, count = self.attempts.get(partition, (None, 0))
+            count = count + 1 if at == self.next[partition] else 1
+            self.attempts[partition] = self.next[partition], count
+            found[partition] = count - 1
+        return found
+
+    def give_up_attempts(self, partitions: Iterable[int]) -> None:
+        """Forget attempts of partitions that were let go."""
+        for partition in partitions:
+            self.attempts.pop(partition, None)
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
         """Positions of partitions; one that was never seen is at the log's start."""

@@ -107,6 +107,36 @@ class Ledger:
             self._stamps[partition] = position.stamp
         return found
 
+    def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Note that an assignment begins where partitions stand now; storing anything of them ends the attempt.
+
+        Returns:
+            For each partition how many attempts began at the same offset before and neither stored anything nor were
+            given up: as many processes ended there.
+        """
+        found = {}
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            for partition in sorted(partitions):
+                cursor.execute(
+                    "UPDATE speed.source_offsets SET attempt_at = next, "
+                    "attempts = CASE WHEN attempt_at = next THEN attempts + 1 ELSE 1 END "
+                    "WHERE topic_id = %s AND partition = %s RETURNING attempts",
+                    (self.topic_id, partition),
+                )
+                row = cursor.fetchone()
+                found[partition] = int(str(row[0])) - 1 if row else 0
+        return found
+
+    def give_up_attempts(self, partitions: Iterable[int]) -> None:
+        """Note that partitions were let go in order: nothing ended there."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            for partition in sorted(partitions):
+                cursor.execute(
+                    "UPDATE speed.source_offsets SET attempt_at = NULL WHERE topic_id = %s AND partition = %s "
+                    "AND attempt_at = next",
+                    (self.topic_id, partition),
+                )
+
     def standing(self, ranges: Mapping[int, tuple[int, int]]) -> bool:
         """Whether a batch of these ranges is stored: after an error that left the outcome of its commit open.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import psycopg
@@ -59,6 +59,14 @@ class PatientLedger:
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
         """See :meth:`Ledger.positions`."""
         return self._patiently(lambda: self._ledger.positions(log_starts))
+
+    def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]:
+        """See :meth:`Ledger.begin_attempts`."""
+        return self._patiently(lambda: self._ledger.begin_attempts(partitions))
+
+    def give_up_attempts(self, partitions: Iterable[int]) -> None:
+        """See :meth:`Ledger.give_up_attempts`."""
+        self._patiently(lambda: self._ledger.give_up_attempts(partitions))
 
     def store(self, batch: Batch) -> bool:
         """Store a batch, or find that an attempt with an open outcome had stored it.

@@ -41,6 +41,8 @@ source_offsets = Table(
         comment="largest event time of the comments below next; the watermark lies ten minutes before it",
     ),
     Column("panes_published_us", BigInteger, comment="panes that end at or before this are surely published"),
+    Column("attempt_at", BigInteger, comment="next when the last assignment began; null when it was given up"),
+    Column("attempts", Integer, nullable=False, server_default="0", comment="assignments that began at attempt_at"),
     schema="speed",
 )
 

@@ -1,4 +1,4 @@
-"""Offsets without a record: recorded with their kind by the speed layer and by the archive."""
+"""Offsets without a record, recorded by the speed layer and by the archive; attempts at the next offset."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ COMMENT ON COLUMN {schema}.holes.append_us IS 'append time of the batch that sho
 COMMENT ON COLUMN {schema}.holes.cause IS 'of unreadable ones; empty where the kind says it all';
 CREATE INDEX holes_unreadable ON {schema}.holes (append_us) WHERE kind = 'unreadable';
 """
+_ATTEMPTS = """
+ALTER TABLE speed.source_offsets ADD COLUMN attempt_at bigint, ADD COLUMN attempts integer NOT NULL DEFAULT 0;
+COMMENT ON COLUMN speed.source_offsets.attempt_at IS 'next when the last assignment began; null when it was given up';
+COMMENT ON COLUMN speed.source_offsets.attempts IS 'assignments that began at attempt_at';
+"""
 _CHECKED = """
 DO $$
 DECLARE found text;
@@ -42,7 +47,8 @@ COMMENT ON COLUMN batch.files.next_offset IS 'half-open: {comment}';
 
 
 def upgrade() -> None:
-    """Add both tables of holes; a file may span some."""
+    """Add both tables of holes, which a file may span, and the count of attempts."""
+    op.execute(_ATTEMPTS)
     op.execute(_TABLE.format(schema="speed", by="the worker read past them"))
     op.execute(_TABLE.format(schema="batch", by="the archive read past them"))
     comment = "the file holds every record of [first_offset, next_offset); batch.holes has the other offsets"
@@ -50,7 +56,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; refused while a file spans holes."""
+    """Drop all of it; refused while a file spans holes."""
     comment = "the file holds every offset of [first_offset, next_offset)"
     op.execute(_CHECKED.format(old="<=", new="=", comment=comment))
     op.execute("DROP TABLE speed.holes, batch.holes")
+    op.execute("ALTER TABLE speed.source_offsets DROP COLUMN attempt_at, DROP COLUMN attempts")

@@ -1,0 +1,181 @@
+"""Decides records in another process, one at a time, to find those that end the process that decides them.
+
+A process that runs out of memory, crashes in a library or takes for ever at a record leaves no error to look at. After
+such deaths the worker has the records at which it ended decided here first. Only a record that ends the child alone,
+several times, goes into quarantine: a death for another reason does not repeat at the same record.
+
+    python -m stream.probe    the child: a line of JSON for each record comes in, a line goes out once it is decided
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from moderation.contracts import parse_record
+from stream.records import Place, Record, ServingModel
+
+COMMAND = [sys.executable, "-P", "-m", "stream.probe"]
+_ATTEMPTS = 3
+_RECORD_SECONDS = 5
+_START_SECONDS = 180.0
+_ANSWER_SECONDS = 4.0 * _RECORD_SECONDS
+_MEMORY_BYTES = 1024 * 1024 * 1024
+_NO_MEMORY = 70
+_READY, _DONE = "ready", "done"
+_log = logging.getLogger(__name__)
+
+
+class ProbeBroken(RuntimeError):
+    """The child cannot be used, whatever the records are."""
+
+
+class _Child:
+    """A process that loads the model once and forks another one to decide records, again whenever that one ends."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self._line(_START_SECONDS) != _READY:
+            self.end()
+            raise ProbeBroken(f"{' '.join(COMMAND)} does not start")
+
+    def kills(self, record: Record) -> str | None:
+        """Have a record decided; what ended the process at it, None if nothing did.
+
+        Raises:
+            ProbeBroken: the child does not answer.
+        """
+        request = {"value": base64.b64encode(record.value).decode(), "append_us": record.append_us}
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+        answer = self._line(_ANSWER_SECONDS)
+        if not answer:
+            raise ProbeBroken(f"{' '.join(COMMAND)} does not answer")
+        return None if answer == _DONE else answer
+
+    def end(self) -> None:
+        """End the child."""
+        self._process.kill()
+        self._process.wait()
+
+    def _line(self, seconds: float) -> str:
+        """The child's next line; empty when it has ended or says nothing in time."""
+        if self._process.stdout is None:
+            return ""
+        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
+        return self._process.stdout.readline().strip().decode() if ready else ""
+
+
+def deadly(records: Sequence[Record]) -> dict[Place, str]:
+    """Find the records that end the process that decides them, each alone.
+
+    Args:
+        records: to look at, in order.
+
+    Returns:
+        Their places, with what ended the child: a signal's name, ``MemoryError``, a time limit.
+
+    Raises:
+        ProbeBroken: the child does not come up.
+    """
+    found: dict[Place, str] = {}
+    child = _Child()
+    try:
+        for record in records:
+            if child.kills(record) is None:
+                continue
+            _log.warning("a process ended at partition %d offset %d; it is tried alone", *record.place)
+            causes = [child.kills(record) for _ in range(_ATTEMPTS)]
+            if None not in causes:
+                found[record.place] = str(causes[-1])
+    finally:
+        child.end()
+    return found
+
+
+def serve() -> None:
+    """Be the child: load the model, then have records decided until the parent has no more."""
+    from moderation.bootstrap import production_model
+    from moderation.settings import load_settings
+
+    # What libraries print must not be taken for an answer.
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    production = production_model(load_settings())
+    found = production.open_last_good()
+    version, opened = found or ("", production.open_version(production.resolve() or ""))
+    model = ServingModel(opened.kernel, opened.policy, version)
+    _say(answers, _READY)
+    while (pid := os.fork()) != 0:
+        _, status = os.waitpid(pid, 0)
+        if status == 0:
+            return
+        _say(answers, _ended_by(status))
+    try:
+        _limit_memory()
+        _decide_all(answers, model)
+    finally:
+        os._exit(0)
+
+
+def _decide_all(answers: int, model: ServingModel) -> None:
+    from stream.decider import judge
+
+    while line := _read_line():
+        request = json.loads(line)
+        record = Record(0, 0, request["append_us"], base64.b64decode(request["value"]))
+        # Not caught: it ends the process, wherever that is at the time.
+        signal.alarm(_RECORD_SECONDS)
+        try:
+            judge([(record, parse_record(record.value, record.append_us))], model)
+        except MemoryError:
+            os._exit(_NO_MEMORY)
+        except Exception:  # noqa: S110 - an error that can be caught is narrowed down by the worker itself
+            pass
+        signal.alarm(0)
+        _say(answers, _DONE)
+
+
+def _read_line() -> bytes:
+    """The parent's next line, and nothing of what follows it."""
+    read = b""
+    while not read.endswith(b"\n") and (part := os.read(sys.stdin.fileno(), 1 << 16)):
+        read += part
+    return read
+
+
+def _ended_by(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGALRM:
+        return f"no end within {_RECORD_SECONDS} s"
+    if code == _NO_MEMORY:
+        return "MemoryError"
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _say(answers: int, word: str) -> None:
+    os.write(answers, word.encode() + b"\n")
+
+
+def _limit_memory() -> None:
+    """Have allocations fail that exceed what the child uses now by a gibibyte; on Linux only."""
+    sizes = Path("/proc/self/statm")
+    if sizes.exists():
+        size_bytes = int(sizes.read_text().split()[0]) * resource.getpagesize() + _MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (size_bytes, size_bytes))
+
+
+if __name__ == "__main__":
+    serve()

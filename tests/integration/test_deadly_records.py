@@ -1,0 +1,78 @@
+"""Records at which the process ends without an error: found in another process, quarantined by name.
+
+Adds to test_hostile_records, whose records raise errors that can be caught.
+"""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+import pytest
+
+from tests.integration.test_hostile_records import WORD, failures, with_body
+from tests.support.workers import SpeedLayerUnderTest, comments
+
+pytestmark = pytest.mark.long
+MODULE = ("tests.support.deadly_worker", WORD)
+
+
+def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[str, ...], seconds: float) -> int:
+    """Start a worker again whenever it ends, as a supervisor does; how often it ended."""
+    worker, ends = layer.start_worker(module), 0
+    deadline = time.monotonic() + seconds
+    while layer.accounted() < count:
+        assert time.monotonic() < deadline, f"{layer.accounted()} of {count} accounted for after {ends} ends"
+        if worker.poll() is not None:
+            ends += 1
+            worker = layer.start_worker(module)
+        time.sleep(0.2)
+    assert worker.poll() is None
+    return ends
+
+
+@pytest.mark.budget(120)
+def test_a_record_at_which_the_process_ends_is_quarantined_and_the_others_are_decided(
+    layer: SpeedLayerUnderTest,
+) -> None:
+    sent = comments(150)
+    sent.insert(70, with_body(1, f"a text with {WORD}"))
+    layer.produce(sent)
+    assert run_until_accounted(layer, 151, MODULE, 110) >= 1
+    assert failures(layer) == {"SIGSEGV": 1}
+    layer.produce(comments(100, start=150))
+    layer.wait_accounted(251)
+    found = layer.comparison()
+    assert found.is_exact, found
+    assert (found.decisions, found.dead_letters) == (250, 1)
+    for number in range(len(layer.workers)):
+        assert WORD not in (layer.folder / f"worker-{number}.log").read_text()
+
+
+@pytest.mark.budget(180)
+def test_a_record_that_takes_for_ever_is_quarantined(layer: SpeedLayerUnderTest) -> None:
+    layer.produce([*comments(50), with_body(1, f"hang at {WORD}")])
+    run_until_accounted(layer, 51, MODULE, 170)
+    assert failures(layer) == {"no end within 5 s": 1}
+    assert layer.comparison().is_exact
+
+
+@pytest.mark.budget(60)
+def test_processes_that_are_killed_again_and_again_quarantine_nothing(layer: SpeedLayerUnderTest) -> None:
+    layer.produce(comments(100))
+    worker = layer.start_worker()
+    layer.wait_accounted(100)
+    worker.kill()
+    worker.wait(30)
+    with psycopg.connect(layer.database_url) as connection:
+        connection.execute(
+            "UPDATE speed.source_offsets SET attempt_at = next, attempts = 5 WHERE topic_id = %s", (layer.topic_id,)
+        )
+    layer.produce(comments(100, start=100))
+    worker = layer.start_worker()
+    layer.wait_accounted(200)
+    assert worker.poll() is None
+    assert "they are tried" in (layer.folder / "worker-1.log").read_text()
+    found = layer.comparison()
+    assert found.is_exact, found
+    assert (found.decisions, found.dead_letters) == (200, 0)
