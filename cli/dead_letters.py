@@ -184,6 +184,7 @@ def _replay(
     again: bool,
     dry_run: bool,
 ) -> Outcome:
+    from moderation.adapters.lake.reading import opened_lake
     from moderation.adapters.replaying import replay_letters, sending, whole_bytes
     from moderation.adapters.source_log import opened
     from moderation.adapters.sql.connecting import connected
@@ -197,11 +198,12 @@ def _replay(
     with (
         connected(_database(settings)) as connection,
         opened(settings.kafka_bootstrap, topic) as log,
+        opened_lake(settings) as lake,
         ExitStack() as held,
     ):
 
         def original(letter: StoredLetter) -> bytes | None:
-            return whole_bytes(letter, log) if mended is None else mended
+            return whole_bytes(letter, log, lake) if mended is None else mended
 
         letters: Iterable[StoredLetter]
         if place is None:
@@ -223,7 +225,7 @@ def _print_outcome(outcome: Outcome, *, dry_run: bool) -> None:
     for each in outcome.gone:
         progress.print(
             f"partition {each.partition} offset {each.offset}: {each.letter.raw_length:,} bytes, of which the ledger "
-            f"keeps {len(each.letter.raw):,}, and the topic does not have it any more; send it with --value",
+            f"keeps {len(each.letter.raw):,}, and neither topic nor lake has it; send it with --value",
             markup=False,
             highlight=False,
         )

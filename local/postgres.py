@@ -48,6 +48,8 @@ _SETTINGS: Mapping[str, str] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
+    # Details quote rows, and rows hold words of comments.
+    "log_error_verbosity": "terse",
 }
 # Given on the command line: no ALTER SYSTEM and no edited file can turn durability off. Time-outs, the planner and
 # the like stay open to both.

@@ -83,6 +83,12 @@ class Settings(BaseSettings):
         description="Unreadable records in a row at which the worker stops until a person starts it again. Without it "
         "the worker never stops for that.",
     )
+    dead_letter_bytes_per_minute: int = Field(
+        default=16 * 1024 * 1024,
+        ge=0,
+        description="Bytes of dead letters that a worker keeps in the ledger in a minute, 64 KiB of each at most. "
+        "Beyond that a dead letter keeps digest and length; topic and lake have the bytes.",
+    )
     worker_host: str = Field(
         default="127.0.0.1",
         min_length=1,

@@ -13,6 +13,7 @@ from moderation.panes import PANE_US, watermark_us
 from stream import blame, metrics
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.narrowing import culprits
+from stream.raw_budget import Letters, RawBudget
 from stream.records import Decided, Place, Published
 
 _DAY_US = 86_400 * 1_000_000
@@ -58,12 +59,20 @@ class Recorder:
         store: the ledger.
         limit: told about every stored record.
         require_source: called before each batch is stored; raises if its topic is not the same as before.
+        budget: of the bytes of dead letters; None for no limit.
     """
 
-    def __init__(self, store: Store, limit: DeadLetterLimit, require_source: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        limit: DeadLetterLimit,
+        require_source: Callable[[], None] = lambda: None,
+        budget: RawBudget | None = None,
+    ) -> None:
         self._store = store
         self._limit = limit
         self._require_source = require_source
+        self._budget = budget
         self._standings: dict[int, _Standing] = {}
 
     def assign(self, positions: Mapping[int, Position]) -> Published:
@@ -138,6 +147,7 @@ class Recorder:
         ranges = decided.batch.ranges
         batch = replace(
             decided.batch,
+            dead_letters=self._budgeted(decided.batch.dead_letters),
             published={p: self._standings[p].published_next for p in ranges},
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
         )
@@ -154,6 +164,9 @@ class Recorder:
             return self._from_ledger(ranges, ranges)
         panes, panes_upto_us = self._closed_panes(ranges)
         return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us)
+
+    def _budgeted(self, letters: Letters) -> Letters:
+        return letters if self._budget is None or not letters else self._budget.within(letters)
 
     def refused(self, decided: Decided) -> dict[Place, str]:
         """The records of a batch that the ledger refuses, each alone; with the class of the error.

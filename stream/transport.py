@@ -11,6 +11,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import faust
@@ -22,7 +23,22 @@ from faust.types.tuples import ConsumerMessage
 from stream import metrics
 from stream.anatomy import Fetching, pace_fetching, read_committed
 
-Seek = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where to begin reading a partition.
+
+    Attributes:
+        offset: of the first record that is wanted.
+        last_append_us: append time that the record before it must have; None to read from the first wanted one.
+    """
+
+    offset: int
+    last_append_us: int | None = None
+
+
+Seek = Callable[[set[TP]], Awaitable[Mapping[TP, Start]]]
+RefuseLast = Callable[[TP, int, int], None]
 Release = Callable[[], Awaitable[None]]
 CheckSource = Callable[[TP, int], Awaitable[None]]
 _POLL_SECONDS = 1.0
@@ -71,6 +87,7 @@ class LedgerConsumer(driver.Consumer):
     """Starts every assignment where the ledger stands, not where Kafka's group offsets do; hands on chunks."""
 
     _fetched_at = -math.inf
+    _last_append_us: dict[TP, int]
 
     def _new_consumer_thread(self) -> CommittedConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -89,11 +106,13 @@ class LedgerConsumer(driver.Consumer):
         assigned = self.assignment()
         if not assigned:
             return
-        positions = await cast(LedgerTransport, self.transport).seek_positions(assigned)
-        await self.seek_wait(positions)
-        for tp, offset in positions.items():
-            self._read_offset[tp] = offset or None
-            self._committed_offset[tp] = offset or None
+        starts = await cast(LedgerTransport, self.transport).seek_positions(assigned)
+        # The record before the first wanted one comes along, to be compared with what the ledger says of it.
+        self._last_append_us = {tp: us for tp, start in starts.items() if (us := start.last_append_us) is not None}
+        await self.seek_wait({tp: start.offset - (tp in self._last_append_us) for tp, start in starts.items()})
+        for tp, start in starts.items():
+            self._read_offset[tp] = start.offset or None
+            self._committed_offset[tp] = start.offset or None
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -110,7 +129,8 @@ class LedgerConsumer(driver.Consumer):
                 for found, records in (fetched or {}).items():
                     tp = TP(found.topic, found.partition)
                     read = self._read_offset[tp]
-                    if read is not None and records[0].offset < read:
+                    self._compare_last(tp, read, records[0])
+                    if read is not None and records[0].offset < read - 1:
                         await cast(LedgerTransport, self.transport).check_source(tp, read)
                     fresh = [record for record in records if read is None or record.offset >= read]
                     if not fresh or not self.flow_active or generation_id != self.app.consumer_generation_id:
@@ -123,6 +143,13 @@ class LedgerConsumer(driver.Consumer):
         except (ConsumerStoppedError, asyncio.CancelledError):
             if not self.transport.app.should_stop:
                 raise
+
+    def _compare_last(self, tp: TP, read: int | None, record: Any) -> None:
+        expected_us = self._last_append_us.pop(tp, None)
+        if expected_us is None or read is None or record.offset != read - 1:
+            return
+        if record.timestamp * 1_000 != expected_us:
+            cast(LedgerTransport, self.transport).refuse_last(tp, record.offset, record.timestamp * 1_000)
 
     def _pace_fetching(self) -> None:
         # A fetch has a cost of its own. Those that return with their first record follow each other as fast as they can
@@ -152,16 +179,26 @@ class LedgerTransport(driver.Transport):
     Args:
         url: Faust's broker URLs.
         app: the Faust app.
-        seek_positions: gives the offsets to seek to for an assignment.
+        seek_positions: gives where to begin for an assignment.
         release: finishes what is under way; awaited before the group is told that partitions are let go.
         check_source: called when records come from before the offset that was asked for. The consumer does that for an
             offset that is gone: the topic may have been created again, or have lost records.
+        refuse_last: called with place and append time of a record that is not the one the ledger knows.
     """
 
     Consumer = LedgerConsumer
 
-    def __init__(self, url: Any, app: Any, seek_positions: Seek, release: Release, check_source: CheckSource) -> None:
+    def __init__(
+        self,
+        url: Any,
+        app: Any,
+        seek_positions: Seek,
+        release: Release,
+        check_source: CheckSource,
+        refuse_last: RefuseLast,
+    ) -> None:
         super().__init__(url, app)
         self.seek_positions = seek_positions
         self.release = release
         self.check_source = check_source
+        self.refuse_last = refuse_last

@@ -39,9 +39,10 @@ from stream.faust_app import new_app
 from stream.model_watch import ModelWatch
 from stream.pipeline import Pipeline
 from stream.publisher import Publisher
+from stream.raw_budget import RawBudget
 from stream.recorder import Recorder
 from stream.records import ServingModel
-from stream.transport import LedgerTransport
+from stream.transport import LedgerTransport, Start
 from stream.views import add_views
 from stream.watchdog import Progress, Vitals, Watchdog
 
@@ -137,7 +138,7 @@ class SpeedLayer:
         self._watch.stop()
         await self.pipeline.in_ledger_thread(self._ledger.close)
 
-    async def seek_positions(self, assigned: set[TP]) -> Mapping[TP, int]:
+    async def seek_positions(self, assigned: set[TP]) -> Mapping[TP, Start]:
         """Where to start reading the assigned partitions; publishes again what may not have been.
 
         The batch under way is stored, or the process ends, before positions are read; whatever was fetched already and
@@ -165,7 +166,7 @@ class SpeedLayer:
                 return found
 
             positions = await self.pipeline.assign(self.app.consumer_generation_id, read, suspected)
-            return {tp: positions[tp.partition].next for tp in source}
+            return {tp: _start(positions[tp.partition], log_starts[tp.partition]) for tp in source}
         except Exception as error:
             leave(error)
 
@@ -188,6 +189,18 @@ class SpeedLayer:
                 raise OffsetsGone(where, f"it ends at {ends[tp]}, but offset {needed} is needed next")
         except Exception as error:
             leave(error)
+
+    def refuse_last(self, tp: TP, offset: int, append_us: int) -> None:
+        """End the process: the log has another record at an offset than the ledger has."""
+        leave(
+            SourceRefused(
+                f"topic {self.source} partition {tp.partition}",
+                f"the record at offset {offset} was appended at {append_us} µs, and the ledger knows another one there: "
+                "the log lost its end, and new records took the places of old ones",
+                "The ledger's newest records are gone from the topic, and those in their places were not decided. "
+                "Create the topic again, then take it on with `moderation accept-gap`.",
+            )
+        )
 
     async def note_idle(self) -> None:
         """On an idle stream, note what was published; under load the next batch does it."""
@@ -249,7 +262,9 @@ class SpeedLayer:
             topic_id,
             lambda: self._faults.reach("during_publish"),
         )
-        return Recorder(self._ledger, limit, lambda: self._identity.require(_IDENTITY_SECONDS)), publisher
+        budget = RawBudget(settings.dead_letter_bytes_per_minute)
+        require_source = functools.partial(self._identity.require, _IDENTITY_SECONDS)
+        return Recorder(self._ledger, limit, require_source, budget), publisher
 
     async def _require_log_reaches(self, source: Sequence[TP], positions: Mapping[int, Position]) -> None:
         """Refuse a topic that lost records the ledger holds: new ones would come at offsets already accounted for.
@@ -276,6 +291,11 @@ class SpeedLayer:
     def _mark_published(self) -> None:
         recorder = self.pipeline.recorder
         self._ledger.mark_published(recorder.published, recorder.panes_published_us)
+
+
+def _start(position: Position, log_start: int) -> Start:
+    """Where to begin; with the record before it, if log and ledger have one."""
+    return Start(position.next, position.last_append_us if position.next > log_start else None)
 
 
 def _settle_memory() -> None:
@@ -325,7 +345,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     layer.app = app
     add_views(app, layer)
     app.transport = LedgerTransport(
-        app.conf.broker_consumer, app, layer.seek_positions, layer.release, layer.check_source
+        app.conf.broker_consumer, app, layer.seek_positions, layer.release, layer.check_source, layer.refuse_last
     )
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")

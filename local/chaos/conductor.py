@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from local import stack
 from local.chaos.faults import WORKERS, Faults
+from local.chaos.hostile import Hostile
 from local.chaos.models import make_models
 from local.chaos.plan import Fault, alias_moves, calm_swaps, faults_of
 from local.chaos.traffic import Traffic
@@ -68,6 +70,7 @@ class Outcome:
         swap_seconds: from an alias move to the first decision by the new version, under load.
         ended_workers: workers that ended for good.
         seconds: how long the part with faults took.
+        hostile: what other producers sent meanwhile, by kind: transactions, odd headers, huge batches.
         quarantined: dead letters of records that could not be decided or stored; no fault here makes any.
         reconciled: what batch and speed layer make of each other afterwards.
     """
@@ -80,6 +83,7 @@ class Outcome:
     swap_seconds: list[float] = field(default_factory=list)
     ended_workers: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    hostile: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     reconciled: Reconciled = field(default_factory=Reconciled)
 
@@ -103,6 +107,7 @@ class Outcome:
             "not_reached": self.not_reached,
             "ended_workers": self.ended_workers,
             "quarantined": self.quarantined,
+            "hostile": self.hostile,
             "seconds": round(self.seconds, 1),
             "reconciled": asdict(self.reconciled),
             "examples": found.examples,
@@ -135,10 +140,12 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     watching = Watching(info.kafka_bootstrap, topic, info.database_url(), topic_id)
     faults = Faults(layout, settings, models, plan.seed)
     traffic = Traffic(info.kafka_bootstrap, settings.topic_prefix, plan.per_second, plan.seed)
+    hostile = Hostile(info.kafka_bootstrap, settings.topic_prefix, plan.seed)
     outcome = Outcome()
     traffic.start()
     try:
         if plan.sabotage is None:
+            hostile.start()
             _time_swaps(faults, watching, calm_swaps(plan.minutes), outcome, say)
             _let_loose(plan, faults, watching, traffic, outcome, say)
         else:
@@ -146,6 +153,9 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     finally:
         faults.wake_all()
     say("waiting for the last acknowledgements and decisions")
+    if plan.sabotage is None:
+        hostile.stop()
+        outcome.hostile = dict(sorted(hostile.done.items()))
     traffic.stop()
     watching.join()
     ends = watching.log_ends()
@@ -157,9 +167,8 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     outcome.faults, outcome.not_reached = dict(sorted(faults.done.items())), dict(faults.not_reached)
     say("the oracle compares")
     url = required(settings.database_url, "database_url")
-    outcome.comparison = verify(
-        info.kafka_bootstrap, url, settings.topic_prefix, topic_id, traffic.delivered(), topics_too=True
-    )
+    delivered = chain(traffic.delivered(), hostile.delivered())
+    outcome.comparison = verify(info.kafka_bootstrap, url, settings.topic_prefix, topic_id, delivered, topics_too=True)
     outcome.quarantined = watching.quarantined()
     outcome.reconciled = reconcile_all(settings, "moderation chaos", say, spark=plan.spark)
     return outcome

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from moderation.adapters.lake.reading import Lake
 from moderation.adapters.source_log import SourceLog
 from moderation.adapters.sql.dead_letters import StoredLetter
 from moderation.adapters.topics import producer_settings
@@ -37,7 +38,7 @@ class Outcome:
         replayed: how many were sent.
         already: how many were decided before and left alone.
         still_refused: how many cannot be a comment today either, by reason.
-        gone: letters longer than what the ledger keeps, which the topic does not have any more.
+        gone: letters longer than what the ledger keeps, which neither topic nor lake has.
     """
 
     replayed: int = 0
@@ -82,20 +83,23 @@ def replay_letters(
     return outcome
 
 
-def whole_bytes(letter: StoredLetter, log: SourceLog) -> bytes | None:
-    """The record as it was: what the ledger keeps where that is all of it, else from the topic.
+def whole_bytes(letter: StoredLetter, log: SourceLog, lake: Lake) -> bytes | None:
+    """The record as it was: what the ledger keeps where that is all of it, else from the topic, else from the lake.
 
-    Either way the SHA-256 must agree, so it does not matter which of the two is asked first; the ledger is the faster.
+    The SHA-256 must agree, so it does not matter which of them is asked first; the ledger is the fastest.
+
+    Raises:
+        LakeDamaged: the file of the lake that has the record is not what was written.
 
     Returns:
-        None when neither has it.
+        None when none has it.
     """
     kept = letter.letter
     if _is_whole(kept.raw, letter):
         return kept.raw
-    if letter.topic_id != log.topic_id:
-        return None
-    value = log.value_at(letter.partition, letter.offset)
+    value = log.value_at(letter.partition, letter.offset) if letter.topic_id == log.topic_id else None
+    if value is None or not _is_whole(value, letter):
+        value = lake.value_at(letter.topic_id, letter.partition, letter.offset)
     return value if value is not None and _is_whole(value, letter) else None
 
 

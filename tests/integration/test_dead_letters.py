@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
+from batch.archive import archive_topics
 from cli.dead_letters import printable
 from cli.main import app
 from local.oracle import read_topic
@@ -244,6 +245,24 @@ def test_a_record_longer_than_the_ledger_keeps_comes_from_the_topic_or_is_named_
     assert shown.exit_code == 1
     assert f"partition {place[0]} offset {place[1]}:" in shown.stderr
     assert "--value" in shown.stderr
+
+
+def test_a_record_that_ledger_and_topic_no_longer_have_comes_from_the_lake(
+    letters: Letters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODERATION_LAKE_URL", str(tmp_path / "lake"))
+    value = comment("c1", now_us())
+    place = letters.add("c1", value, now_us() - 3_600_000_000)
+    letters.execute("UPDATE speed.dead_letters SET raw = '' WHERE topic_id = %s", letters.layer.topic_id)
+    archive_topics(letters.layer.settings.model_copy(update={"lake_url": str(tmp_path / "lake")}))
+    letters.layer.produce([("other", b"what keeps the log from being empty")] * 40)
+    admin = AdminClient({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 4})
+    before = TopicPartition(letters.layer.topic, place[0], place[1] + 1)
+    for future in admin.delete_records([before]).values():
+        future.result(30)
+    found = answer("replay", "--reason", "future_dated")
+    assert (found["replayed"], found["gone"]) == (1, [])
+    assert value in letters.values()
 
 
 def test_another_record_at_the_place_is_never_sent(letters: Letters) -> None:

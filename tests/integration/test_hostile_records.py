@@ -16,11 +16,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
+from local.layout import StackLayout
 from local.oracle import Delivered
+from local.stack import StackInfo
 from moderation.adapters.unpacking import MOST_UNPACKED_BYTES
 from moderation.contracts import DeadLetterReason
 from tests.support.lakes import LakeUnderTest
-from tests.support.odd_batches import send_one_huge_record, send_with_header_names
 from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 WORD = "unmistakable-words-of-a-comment"
@@ -100,7 +102,7 @@ def refusing(layer: SpeedLayerUnderTest) -> Iterator[str]:
 
 @pytest.mark.budget(30)
 def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothing_to_stop_at(
-    layer: SpeedLayerUnderTest, refusing: str
+    layer: SpeedLayerUnderTest, refusing: str, stack: StackInfo
 ) -> None:
     worker = layer.start_worker()
     sent = comments(1_500)
@@ -118,6 +120,9 @@ def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothi
     assert found.is_exact
     assert found.decisions == 1_600
     assert WORD not in (layer.folder / "worker-0.log").read_text()
+    servers_log = StackLayout(stack.root).log_file("postgres").read_text()
+    assert "refused_in_a_test" in servers_log
+    assert refusing not in servers_log
 
 
 def test_long_runs_of_unreadable_records_stop_nothing(layer: SpeedLayerUnderTest) -> None:

@@ -55,6 +55,11 @@ def test_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(
     for name in ("not_reached", "ended_workers", "never_recovered", "quarantined"):
         assert not figures[name], json.dumps(figures)
     assert exit_code == 0, json.dumps(figures)
+    hostile = figures["hostile"]
+    for kind in ("transaction committed", "transaction aborted", "transaction left open", "odd header names"):
+        assert hostile[kind] > 0, hostile
+    assert figures["unreadable_offsets"] >= hostile["huge batch"] > 0
+    assert figures["hole_offsets"] > figures["unreadable_offsets"]
     assert figures["records"] >= minutes * 60 * 400
     assert figures["faults"].keys() >= {fault.value for fault in Fault}
     assert figures["faults"]["alias_move"] >= alias_moves(minutes)

@@ -6,6 +6,7 @@ earlier one refused. The columns beyond the record's own are null where the valu
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from moderation.adapters.topics import ACTIONS, COMMENTS
 from moderation.contracts import parse_action, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
 
+_log = logging.getLogger(__name__)
 _RECORD = (
     pa.field("partition", pa.int32(), nullable=False),
     pa.field("offset", pa.int64(), nullable=False),
@@ -131,6 +133,10 @@ def table_of(source: Source, columns: Columns, records: Sequence[LogRecord]) -> 
         try:
             read = columns.read(record.value or b"", record.append_us)
         except InvalidRecord:
+            read = nothing
+        except Exception as error:
+            # A defect that this record meets. Its bytes are kept all the same; the error's text may quote them.
+            _log.error("%s offset %d cannot be parsed: %s", source, record.offset, type(error).__name__)
             read = nothing
         headers = [{"name": name, "value": value} for name, value in record.headers]
         rows.append((source.partition, record.offset, record.append_us, record.key, record.value, headers, *read))

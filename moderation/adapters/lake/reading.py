@@ -8,7 +8,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from moderation.adapters.lake.checking import Check, check_file, require_whole
+import pyarrow.parquet as pq
+
+from moderation.adapters.lake.checking import Check, check_file, reading_file, require_whole
 from moderation.adapters.lake.columns import columns_of
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.lake.store import LakeStore
@@ -70,6 +72,20 @@ class Lake:
         found = files(self.connection, topic_id=topic_id, partition=partition, overlapping=(first, end))
         require_whole(self.connection, found, source, (first, end))
         return self._checked(found, check)
+
+    def value_at(self, topic_id: UUID, partition: int, offset: int) -> bytes | None:
+        """The value of one record; None if the lake does not have it, or it has none.
+
+        Raises:
+            LakeDamaged: its file is missing or not what was written.
+        """
+        place = (offset, offset + 1)
+        for file in files(self.connection, topic_id=topic_id, partition=partition, overlapping=place):
+            check_file(self.store, file)
+            with reading_file(self.store, file) as opened:
+                table = pq.read_table(opened, columns=["value"], filters=[("offset", "=", offset)])
+            return table["value"][0].as_py() if len(table) else None
+        return None
 
     def files_of_times(self, topic: str, start_us: int, end_us: int, *, check: Check = "digest") -> list[LakeFile]:
         """The files with a record whose event time (of actions: action time) may lie in [start_us, end_us).

@@ -30,6 +30,7 @@ class Position:
         panes_published_us: panes that end at or before this are surely published; None when none is.
         stamp: the versions that decided last; None before the first decision.
         open_panes: what the fate of the next record depends on.
+        last_append_us: append time of the record at ``next - 1``; None if the ledger has none there.
     """
 
     next: int
@@ -37,6 +38,7 @@ class Position:
     panes_published_us: int | None
     stamp: Stamp | None
     open_panes: OpenPanes = field(repr=False, compare=False)
+    last_append_us: int | None = None
 
 
 class DecisionRow(NamedTuple):

@@ -16,6 +16,11 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 _POSITIONS = """
 SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.newest_event_us,
+       (SELECT append_us FROM speed.decisions d
+         WHERE (d.topic_id, d.partition, d."offset") = (o.topic_id, o.partition, o.next - 1)
+         UNION ALL
+        SELECT append_us FROM speed.dead_letters d
+         WHERE (d.topic_id, d.partition, d."offset") = (o.topic_id, o.partition, o.next - 1) LIMIT 1),
        s.model_version, s.policy_version, s.kernel_version
   FROM speed.source_offsets o
   LEFT JOIN LATERAL (SELECT * FROM speed.served s WHERE (s.topic_id, s.partition) = (o.topic_id, o.partition)
@@ -55,8 +60,9 @@ def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int
             panes_published_us=panes_published_us,
             stamp=None if versions[0] is None else Stamp(*versions),
             open_panes=_open_panes(cursor, topic_id, partition, newest_event_us),
+            last_append_us=last_append_us,
         )
-        for partition, following, published_next, panes_published_us, newest_event_us, *versions in rows
+        for partition, following, published_next, panes_published_us, newest_event_us, last_append_us, *versions in rows
     }
 
 

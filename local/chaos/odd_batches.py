@@ -1,4 +1,4 @@
-"""Record batches as other clients write them: bytes that the Python clients refuse to send."""
+"""Record batches as other clients write them, and as nobody should: bytes that Python clients refuse to send."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def send_one_huge_record(bootstrap: str, topic: str, size_bytes: int, partition:
 async def _send_built(bootstrap: str, topic: str, partition: int, built: bytes) -> int:
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
         batch: BatchBuilder = producer.create_batch()
-        assert batch.append(key=b"key", value=b"value", timestamp=None) is not None
+        batch.append(key=b"key", value=b"value", timestamp=None)
         batch.close()
         batch._build()
         batch._buffer = built
@@ -61,12 +61,14 @@ async def _send(bootstrap: str, topic: str, partition: int, records: Sequence[tu
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
         batch: BatchBuilder = producer.create_batch()
         for key, value, _ in records:
-            assert batch.append(key=key, value=value, timestamp=None, headers=[(_PLACEHOLDER, b"x")]) is not None
+            if batch.append(key=key, value=value, timestamp=None, headers=[(_PLACEHOLDER, b"x")]) is None:
+                raise ValueError("the records are too large for one batch")
         batch.close()
         built = bytearray(batch._build())
         for _, _, name in records:
             at = built.index(_PLACEHOLDER.encode())
-            assert len(name) == len(_PLACEHOLDER)
+            if len(name) != len(_PLACEHOLDER):
+                raise ValueError(f"a header name of {len(name)} bytes, not {len(_PLACEHOLDER)}")
             built[at : at + len(name)] = name
         built[_CRC_AT:_ATTRIBUTES_AT] = struct.pack(">I", calc_crc32c(bytes(built[_ATTRIBUTES_AT:])))
         batch._buffer = bytes(built)

@@ -1,0 +1,42 @@
+"""How much of dead letters' bytes the ledger keeps: a flood of large nonsense must not fill its disk.
+
+Beyond the budget a dead letter keeps digest and length; the topic and the lake have the bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from moderation.contracts import DeadLetter
+
+Letters = list[tuple[int, int, DeadLetter]]
+_MINUTE_SECONDS = 60.0
+
+
+class RawBudget:
+    """Keeps the bytes of dead letters while they fit into the budget of the minute.
+
+    Args:
+        most_bytes: of a minute.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, most_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._most_bytes = most_bytes
+        self._clock = clock
+        self._left = most_bytes
+        self._until = clock() + _MINUTE_SECONDS
+
+    def within(self, letters: Iterable[tuple[int, int, DeadLetter]]) -> Letters:
+        """The same letters; those that no longer fit have no bytes, but digest and length as before."""
+        now = self._clock()
+        if now >= self._until:
+            self._left, self._until = self._most_bytes, now + _MINUTE_SECONDS
+        kept: Letters = []
+        for partition, offset, letter in letters:
+            fits = len(letter.raw) <= self._left
+            self._left -= len(letter.raw) if fits else 0
+            kept.append((partition, offset, letter if fits else replace(letter, raw=b"")))
+        return kept
