@@ -31,7 +31,7 @@ def find_gaps(settings: Settings, *, accept: bool, reason: str) -> list[tuple[So
                     source = Source(log.topic, log.topic_id, partition)
                     end = end_of(connection, source)
                     if end is not None:
-                        missing = uncovered((end, first), explained(connection, source))
+                        missing = uncovered((end, first), explained(connection, source, (end, first)))
                         found += [(source, gap) for gap in missing]
         if accept:
             with connection.transaction():

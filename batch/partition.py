@@ -38,7 +38,7 @@ from moderation.adapters.sql.manifest import (
     partition_lock,
     uncovered,
 )
-from moderation.contracts import Hole, merged
+from moderation.contracts import Hole, HoleKind, merged
 
 ArchivePoint = Literal["during_write", "before_rename", "before_manifest", "after_manifest"]
 
@@ -100,7 +100,8 @@ class PartitionArchiver:
                 return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
             self._remove_temporary()
             log = self._log.range_of(source.partition)
-            first, end = next_range(source, archived_end, log, explained(place.connection, source))
+            lost = (archived_end or 0, log[0])
+            first, end = next_range(source, archived_end, log, explained(place.connection, source, lost))
             end = end if upto is None else max(first, min(end, upto))
             report = PartitionReport(source.partition, first, first)
             days: list[date] = []
@@ -119,6 +120,10 @@ class PartitionArchiver:
         for found in self._log.records(self._source.partition, first, end):
             if isinstance(found, Hole):
                 self._holes.append(found)
+                if found.kind is HoleKind.UNREADABLE:
+                    self._place.say(
+                        f"{self._source}: offsets [{found.first}, {found.next}) cannot be read: {found.cause}"
+                    )
             else:
                 yield found
 

@@ -48,7 +48,8 @@ def chaos(
         with progress.status("starting") as status:
             outcome = run(layout, Plan(minutes, seed, rate, sabotage, spark), status.update)
     except BaseException:
-        stack.down(layout)  # its logs are kept
+        if not keep:
+            stack.down(layout)  # its logs stay
         raise
     if not keep:
         stack.down(layout, purge=True)

@@ -15,7 +15,9 @@ from moderation.settings import Settings, required
 _UNREADABLE_HOURS = 24
 _UNREADABLE = """
 SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
-  FROM speed.holes h JOIN (SELECT DISTINCT topic_id, topic FROM speed.source_offsets) o USING (topic_id)
+  FROM (SELECT * FROM speed.holes UNION SELECT * FROM batch.holes) h
+  JOIN (SELECT topic_id, topic FROM speed.source_offsets UNION SELECT topic_id, topic FROM batch.files) o
+ USING (topic_id)
  WHERE h.kind = 'unreadable' AND h.append_us >= %s ORDER BY h.append_us DESC
 """
 
@@ -44,5 +46,6 @@ def _unreadable(url: str) -> list[str]:
     topic, partition, first, following, cause = rows[0]
     return [
         f"{count:,} records of the last {_UNREADABLE_HOURS} hours could not be read and are lost, newest: "
-        f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; speed.holes has all of them"
+        f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; "
+        "speed.holes and batch.holes have all of them"
     ]

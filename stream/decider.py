@@ -97,6 +97,9 @@ class Decider:
         unreadable = []
         failed = dict(failing or {})
         for record in fresh:
+            if failed and record.place in failed:
+                unreadable.append(False)
+                continue
             try:
                 comments.append((record, parse_record(record.value, record.append_us)))
                 unreadable.append(False)
@@ -109,8 +112,6 @@ class Decider:
                 parse_record(_CONTROL_RECORD, record.append_us)
                 failed[Place(record.partition, record.offset)] = blame.name_of(error)
                 unreadable.append(False)
-        if failed:
-            comments = [each for each in comments if each[0].place not in failed]
         try:
             judged = judge(comments, model)
         except Exception as error:
@@ -151,7 +152,7 @@ class Decider:
                 continue
             if record.offset > expected:
                 expected = _past(ends, record.partition, expected)
-            if record.offset > expected:
+            if record.offset != expected:
                 raise OffsetsGone(
                     f"partition {record.partition}",
                     f"[{expected}, {record.offset}) never came",

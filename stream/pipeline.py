@@ -10,6 +10,7 @@ under load. At most one batch is being stored and one being published; nothing i
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from stream.records import Decided, Place, Published, Record, ServingModel
 from stream.transport import Chunk
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class Faults(Protocol):
@@ -176,9 +178,11 @@ class Pipeline:
             self._changed.notify_all()
 
         records, holes = _records(pieces), _holes(pieces)
-        if self._is_careful or self._suspected:
+        places = _partitions(records, holes) if self._suspected else frozenset()
+        if self._is_careful or self._suspected & places:
+            # What is stored ends the suspicion against its partitions.
             await self._stored()
-        failing = await self._deadly(records) if self._suspected else {}
+        failing = await self._deadly(records) if self._suspected & places else {}
 
         def decide() -> Decided | None:
             with metrics.STAGE_SECONDS.labels("decide").time():
@@ -203,11 +207,12 @@ class Pipeline:
             return {}
         self._is_narrowing = True
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._deciding, probe.deadly, looked_at)
+            return await asyncio.get_running_loop().run_in_executor(self._deciding, probe.deadly, looked_at)
+        except probe.ProbeBroken as error:
+            _log.warning("records cannot be tried in another process: %s; they are decided here", error)
+            return {}
         finally:
             self._is_narrowing = False
-        self._suspected -= {record.partition for record in looked_at}
-        return found
 
     async def _store_and_publish(self, taken: _Taken, decided: Decided) -> None:
         try:
@@ -221,6 +226,7 @@ class Pipeline:
 
             published = await self.in_ledger_thread(store)
             self._faults.reach("after_commit")
+            self._suspected -= decided.batch.ranges.keys()
             for acknowledge in taken.acknowledgements:
                 acknowledge()
             await self._published()
@@ -295,6 +301,10 @@ def _records(pieces: Sequence[Piece]) -> list[Record]:
         for record in piece.records
         if type(record) is not NoRecord
     ]
+
+
+def _partitions(records: Sequence[Record], holes: Sequence[Hole]) -> frozenset[int]:
+    return frozenset({record.partition for record in records} | {hole.partition for hole in holes})
 
 
 def _holes(pieces: Sequence[Piece]) -> list[Hole]:

@@ -19,25 +19,30 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from moderation.contracts import parse_record
+from moderation.contracts import Comment, parse_record, to_json
 from stream.records import Place, Record, ServingModel
 
 COMMAND = [sys.executable, "-P", "-m", "stream.probe"]
 _ATTEMPTS = 3
-_RECORD_SECONDS = 5
+_RECORD_SECONDS = 5.0
+"""Of processor time: a slow machine is no fault of a record."""
+_WALL_SECONDS = 60
+_LONGEST_SECONDS = 120.0
 _START_SECONDS = 180.0
-_ANSWER_SECONDS = 4.0 * _RECORD_SECONDS
+_ANSWER_SECONDS = 2.0 * _WALL_SECONDS
 _MEMORY_BYTES = 1024 * 1024 * 1024
 _NO_MEMORY = 70
 _READY, _DONE = "ready", "done"
+_CONTROL = Record(0, 0, 0, to_json(Comment("control", "control", "A text that every model can score.", 0)))
 _log = logging.getLogger(__name__)
 
 
 class ProbeBroken(RuntimeError):
-    """The child cannot be used, whatever the records are."""
+    """The child does not start or answer, whatever the records are."""
 
 
 class _Child:
@@ -88,16 +93,21 @@ def deadly(records: Sequence[Record]) -> dict[Place, str]:
         Their places, with what ended the child: a signal's name, ``MemoryError``, a time limit.
 
     Raises:
-        ProbeBroken: the child does not come up.
+        ProbeBroken: the child does not come up, ends at a sound text too, or takes too long: nothing is known.
     """
     found: dict[Place, str] = {}
+    until = time.monotonic() + _LONGEST_SECONDS
     child = _Child()
     try:
         for record in records:
+            if time.monotonic() > until:
+                raise ProbeBroken(f"it takes longer than {_LONGEST_SECONDS:g} s")
             if child.kills(record) is None:
                 continue
             _log.warning("a process ended at partition %d offset %d; it is tried alone", *record.place)
             causes = [child.kills(record) for _ in range(_ATTEMPTS)]
+            if (cause := child.kills(_CONTROL)) is not None:
+                raise ProbeBroken(f"it ends at a text that every model can score ({cause})")
             if None not in causes:
                 found[record.place] = str(causes[-1])
     finally:
@@ -137,13 +147,15 @@ def _decide_all(answers: int, model: ServingModel) -> None:
         request = json.loads(line)
         record = Record(0, 0, request["append_us"], base64.b64decode(request["value"]))
         # Not caught: it ends the process, wherever that is at the time.
-        signal.alarm(_RECORD_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, _RECORD_SECONDS)
+        signal.alarm(_WALL_SECONDS)
         try:
             judge([(record, parse_record(record.value, record.append_us))], model)
         except MemoryError:
             os._exit(_NO_MEMORY)
         except Exception:  # noqa: S110 - an error that can be caught is narrowed down by the worker itself
             pass
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
         _say(answers, _DONE)
 
@@ -158,8 +170,8 @@ def _read_line() -> bytes:
 
 def _ended_by(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
-    if code == -signal.SIGALRM:
-        return f"no end within {_RECORD_SECONDS} s"
+    if code in (-signal.SIGPROF, -signal.SIGALRM):
+        return f"no end within {_RECORD_SECONDS:g} s"
     if code == _NO_MEMORY:
         return "MemoryError"
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
-from moderation.contracts import Pane
+from moderation.contracts import Hole, HoleKind, Pane, without_compaction
 from moderation.panes import PANE_US, watermark_us
 from stream import blame, metrics
 from stream.dead_letter_limit import DeadLetterLimit
@@ -60,6 +60,7 @@ class Recorder:
         limit: told about every stored record.
         require_source: called before each batch is stored; raises if its topic is not the same as before.
         budget: of the bytes of dead letters; None for no limit.
+        is_compacted: whether records of the topic may be gone between others; asked when some are.
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class Recorder:
         limit: DeadLetterLimit,
         require_source: Callable[[], None] = lambda: None,
         budget: RawBudget | None = None,
+        is_compacted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._limit = limit
         self._require_source = require_source
         self._budget = budget
+        self._is_compacted = is_compacted
         self._standings: dict[int, _Standing] = {}
 
     def assign(self, positions: Mapping[int, Position]) -> Published:
@@ -148,6 +151,7 @@ class Recorder:
         batch = replace(
             decided.batch,
             dead_letters=self._budgeted(decided.batch.dead_letters),
+            holes=self._judged(decided.batch.holes),
             published={p: self._standings[p].published_next for p in ranges},
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
         )
@@ -167,6 +171,11 @@ class Recorder:
 
     def _budgeted(self, letters: Letters) -> Letters:
         return letters if self._budget is None or not letters else self._budget.within(letters)
+
+    def _judged(self, holes: list[Hole]) -> list[Hole]:
+        if not any(hole.kind is HoleKind.DELETED for hole in holes) or self._is_compacted():
+            return holes
+        return [without_compaction(hole) for hole in holes]
 
     def refused(self, decided: Decided) -> dict[Place, str]:
         """The records of a batch that the ledger refuses, each alone; with the class of the error.

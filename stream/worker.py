@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import faust
-from aiokafka.errors import KafkaError
-from confluent_kafka import KafkaException
+import psycopg
 from faust.types import TP
 
 from moderation.adapters import unpacking
@@ -25,11 +24,11 @@ from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.patient_ledger import PatientLedger
 from moderation.adapters.sql.windows import newest_windows
 from moderation.adapters.topic_identity import TopicIdentity
-from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
+from moderation.adapters.topics import COMMENTS, describe_topic_ids, is_compacted, topic_uuid
 from moderation.errors import OffsetsGone, SourceRefused
 from moderation.panes import watermark_us
 from moderation.settings import Settings, required
-from stream import metrics
+from stream import blame, metrics
 from stream.anatomy import consumer_loop, ended_parts, is_rebalancing
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider
@@ -133,8 +132,7 @@ class SpeedLayer:
             self._watchdog.stop()
         await self.pipeline.finish()
         await self.pipeline.in_ledger_thread(self._mark_published)
-        stands = self.pipeline.recorder.stored
-        await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(stands))
+        await self._give_up_attempts()
         self._watch.stop()
         await self.pipeline.in_ledger_thread(self._ledger.close)
 
@@ -173,11 +171,14 @@ class SpeedLayer:
     async def release(self) -> None:
         """Finish what is under way before partitions are let go; whoever gets them meets no fence."""
         await self.pipeline.release()
+        await self._give_up_attempts()
+
+    async def _give_up_attempts(self) -> None:
+        stands = self.pipeline.recorder.stored
         try:
-            stands = self.pipeline.recorder.stored
             await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(stands))
-        except Exception as error:
-            leave(error)
+        except psycopg.Error as error:
+            _log.warning("the next worker tries the next records in another process first: %s", blame.shown(error))
 
     async def check_source(self, tp: TP, needed: int) -> None:
         """End the process if the topic was created again, or ends before the offset that is needed next."""
@@ -195,7 +196,7 @@ class SpeedLayer:
         leave(
             SourceRefused(
                 f"topic {self.source} partition {tp.partition}",
-                f"the record at offset {offset} was appended at {append_us} µs, and the ledger knows another one there: "
+                f"the record at offset {offset} was appended at {append_us} µs, and the ledger knows another one: "
                 "the log lost its end, and new records took the places of old ones",
                 "The ledger's newest records are gone from the topic, and those in their places were not decided. "
                 "Create the topic again, then take it on with `moderation accept-gap`.",
@@ -220,8 +221,9 @@ class SpeedLayer:
         try:
             look = functools.partial(open_transactions, bootstrap, self.source)
             found = await asyncio.get_running_loop().run_in_executor(None, look)
-        except (KafkaException, KafkaError) as error:
-            _log.warning("cannot look for open transactions: %s", error)
+        except Exception as error:
+            # It only looks: nothing of it may end a worker that decides.
+            _log.warning("cannot look for open transactions: %s", blame.shown(error))
             return
         for each in found:
             _log.warning("%s", each.told(bootstrap))
@@ -264,7 +266,8 @@ class SpeedLayer:
         )
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
         require_source = functools.partial(self._identity.require, _IDENTITY_SECONDS)
-        return Recorder(self._ledger, limit, require_source, budget), publisher
+        compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.source)
+        return Recorder(self._ledger, limit, require_source, budget, compacted), publisher
 
     async def _require_log_reaches(self, source: Sequence[TP], positions: Mapping[int, Position]) -> None:
         """Refuse a topic that lost records the ledger holds: new ones would come at offsets already accounted for.

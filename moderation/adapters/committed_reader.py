@@ -7,6 +7,7 @@ for what a batch unpacks to, and ends the process at header names that are not U
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
@@ -16,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.helpers import create_ssl_context
 
 from moderation.adapters import unpacking
-from moderation.errors import BrokerUnavailable
+from moderation.errors import BrokerUnavailable, ConfigurationError
 
 T = TypeVar("T")
 _SILENCE_SECONDS = 60.0
@@ -34,20 +35,42 @@ _PLAIN = {
 }
 _TLS = {
     "ssl.ca.location": "cafile",
+    "ssl.ca.pem": "cadata",
     "ssl.certificate.location": "certfile",
     "ssl.key.location": "keyfile",
     "ssl.key.password": "password",
 }
+_CHECK_NAME, _VERIFY = "ssl.endpoint.identification.algorithm", "enable.ssl.certificate.verification"
+_SECURING = ("ssl.", "sasl.", "security.")
 
 
 def aiokafka_settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """librdkafka's settings of a connection as aiokafka's arguments; those of groups and polling mean nothing here."""
+    """librdkafka's settings of a connection as aiokafka's arguments; those of groups and polling mean nothing here.
+
+    Raises:
+        ConfigurationError: one that secures the connection has no counterpart, or a certificate cannot be read.
+    """
+    known = {*_PLAIN, *_TLS, _CHECK_NAME, _VERIFY}
+    unknown = sorted(name for name in configuration if name.startswith(_SECURING) and name not in known)
+    if unknown:
+        raise ConfigurationError(
+            f"Kafka setting {unknown[0]}",
+            "the archive cannot use it",
+            f"It knows {', '.join(sorted(known))}.",
+        )
     settings = {ours: configuration[name] for name, ours in _PLAIN.items() if name in configuration}
     if "security_protocol" in settings:
         settings["security_protocol"] = str(settings["security_protocol"]).upper()
     if str(settings.get("security_protocol", "")).endswith("SSL"):
         tls = {ours: configuration[name] for name, ours in _TLS.items() if name in configuration}
-        settings["ssl_context"] = create_ssl_context(**tls)
+        try:
+            context = create_ssl_context(**tls)
+        except OSError as error:
+            raise ConfigurationError("Kafka's TLS files", str(error), f"See {', '.join(sorted(_TLS))}.") from error
+        context.check_hostname = str(configuration.get(_CHECK_NAME, "https")).lower() != "none"
+        if str(configuration.get(_VERIFY, "true")).lower() == "false":
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        settings["ssl_context"] = context
     return settings
 
 
@@ -109,7 +132,8 @@ class CommittedReader:
     def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             unpacking.install()
-            self._thread.start()
+            if not self._thread.is_alive():
+                self._thread.start()
             self._consumer = self._run(self._connect())
         return self._consumer
 

@@ -13,9 +13,9 @@ from aiokafka.errors import OffsetOutOfRangeError
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from moderation.adapters.committed_reader import CommittedReader
-from moderation.adapters.topics import describe_topic_ids, topic_uuid
+from moderation.adapters.topics import describe_topic_ids, is_compacted, topic_uuid
 from moderation.adapters.unpacking import NoRecord
-from moderation.contracts import Hole, clipped
+from moderation.contracts import Hole, HoleKind, clipped, without_compaction
 from moderation.errors import ConfigurationError, SourceRefused
 
 _REQUEST_SECONDS = 30.0
@@ -64,9 +64,10 @@ class SourceLog:
 
     def __init__(self, bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> None:
         self.topic = topic
+        self._bootstrap = bootstrap
         given = dict(configuration or {})
         # A consumer's settings mean nothing to the administration client, which would say so about each.
-        quiet = given | {"log_level": _ERRORS_ONLY}
+        self._quiet = quiet = given | {"log_level": _ERRORS_ONLY}
         self.topic_id: UUID = topic_uuid(describe_topic_ids(bootstrap, [topic], configuration=quiet)[topic])
         self._consumer = Consumer(
             {
@@ -123,7 +124,8 @@ class SourceLog:
             for found in self._reader.read(partition, first, end):
                 if isinstance(found, NoRecord):
                     if (hole := clipped(found.hole, first, end)) is not None:
-                        yield hole
+                        is_deleted = hole.kind is HoleKind.DELETED
+                        yield without_compaction(hole) if is_deleted and not self._is_compacted() else hole
                 elif found.offset < end:
                     yield self._record(found)
         except OffsetOutOfRangeError as error:
@@ -142,6 +144,9 @@ class SourceLog:
                 "Set message.timestamp.type to LogAppendTime and make the topic anew.",
             )
         return LogRecord(found.offset, found.timestamp * 1_000, found.key, found.value, list(found.headers))
+
+    def _is_compacted(self) -> bool:
+        return is_compacted(self._bootstrap, self.topic, configuration=self._quiet)
 
     def range_of(self, partition: int) -> tuple[int, int]:
         """The first offset a partition still has and its last stable offset, half-open."""

@@ -207,6 +207,18 @@ def describe_topic_ids(
     return ids
 
 
+def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> bool:
+    """Whether the brokers compact a topic: records may be gone between others then.
+
+    Raises:
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    client = _client(bootstrap, configuration)  # must outlive its futures
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    (future,) = client.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
+    return "compact" in str(future.result()["cleanup.policy"].value)
+
+
 def topic_uuid(topic_id: str) -> UUID:
     """A topic id as the database keeps it, from Kafka's spelling: 16 bytes in URL-safe base64 without padding."""
     return UUID(bytes=base64.urlsafe_b64decode(topic_id + "=="))

@@ -10,22 +10,24 @@ The layout of batches and records: https://kafka.apache.org/documentation/#recor
 from __future__ import annotations
 
 import logging
+import math
 import struct
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, SupportsIndex
+from typing import Any, ClassVar, SupportsIndex, cast
 
 import aiokafka.consumer.fetcher
 import cramjam
 import numpy as np
-from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
-from aiokafka.errors import CorruptRecordException
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
+from aiokafka.errors import KafkaError
 from aiokafka.record.control_record import ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
-from aiokafka.record.legacy_records import LegacyRecordBatch
 from numpy.typing import NDArray
 
 from moderation.contracts import Hole, HoleKind
+from moderation.contracts.records import MAX_TIME_US
 
 MOST_UNPACKED_BYTES = 64 * 1024 * 1024
 """Of one batch; producers send a mebibyte unless they were told otherwise."""
@@ -33,10 +35,15 @@ _FIRST_BYTES = 64 * 1024
 _GROWTH = 8
 _HEADER = _DefaultRecordBatchPy.HEADER_STRUCT
 _LENGTH = struct.Struct(">qi")
-_COUNT = struct.Struct(">i")
 _BLOCK = struct.Struct(">i")
 _MAGIC_AT = 16
-_LEAST_BYTES = 14
+_MAGIC = 2
+_LEAST_BYTES = 49
+"""Of a batch without records, behind its first offset and its length."""
+_MOST_DAMAGED = 1_000_000
+_PART_BYTES = 16 * 1024 * 1024
+_PART_SECONDS = 0.5
+"""Of one part of a fetch: what is unpacked before it is handed on, and for how long."""
 _ATTRIBUTES = struct.Struct(">H")
 _ATTRIBUTES_AT = _DefaultRecordBatchPy.ATTRIBUTES_OFFSET
 _CODEC_MASK = _DefaultRecordBatchPy.CODEC_MASK
@@ -52,6 +59,7 @@ def install() -> None:
     """Have every consumer of this process unpack with :class:`WholeRecords`."""
     aiokafka.consumer.fetcher.MemoryRecords = Batches
     aiokafka.consumer.fetcher.PartitionRecords = WholeRecords
+    aiokafka.consumer.fetcher.FetchResult = BoundedResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +117,83 @@ class Batches:
 
     def _end(self) -> int:
         length: int = _LENGTH.unpack_from(self._data, self._at)[1]
-        if length < _LEAST_BYTES:
-            raise CorruptRecordException(f"a batch of {length} bytes")
-        return self._at + _LENGTH.size + length
+        # A damaged length leaves nothing to cut by: the rest is one damaged batch.
+        return self._at + _LENGTH.size + length if length >= _LEAST_BYTES else len(self._data)
 
 
 class Batch:
-    """One batch: aiokafka's view of it, and its bytes."""
+    """One batch: the numbers of its header, and its bytes.
+
+    Attributes:
+        data: header and records.
+        is_known: whether it is of the format that brokers have written since version 0.11; otherwise only
+            ``base_offset`` means anything.
+    """
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
-        self.magic = data[_MAGIC_AT]
-        self.parsed = DefaultRecordBatch(data) if self.magic >= 2 else LegacyRecordBatch(data, self.magic)
+        self.base_offset: int = _LENGTH.unpack_from(data)[0]
+        self.is_known = len(data) >= _HEADER.size and data[_MAGIC_AT] == _MAGIC
+        if self.is_known:
+            _, _, _, _, _, self.attributes, self.last_offset_delta, _, time_ms, self.producer_id, _, _, self.count = (
+                _HEADER.unpack_from(data)
+            )
+        else:
+            self.attributes, self.last_offset_delta, time_ms, self.producer_id, self.count = 0, 0, 0, -1, 0
+        self.max_timestamp = min(max(time_ms, 0), MAX_TIME_US // 1_000)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.parsed, name)
+    @property
+    def next_offset(self) -> int:
+        """One after its last offset."""
+        return int(self.base_offset + self.last_offset_delta + 1)
+
+    @property
+    def timestamp_type(self) -> int:
+        """1 if the broker set the times of its records."""
+        return int(bool(self.attributes & _DefaultRecordBatchPy.TIMESTAMP_TYPE_MASK))
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether its records belong to a transaction."""
+        return bool(self.attributes & _DefaultRecordBatchPy.TRANSACTIONAL_MASK)
+
+    @property
+    def is_control_batch(self) -> bool:
+        """Whether it holds a transaction's marker."""
+        return bool(self.attributes & _DefaultRecordBatchPy.CONTROL_MASK)
+
+    def validate_crc(self) -> bool:
+        """Whether its checksum is right; of an unknown format nothing can be said."""
+        return not self.is_known or bool(DefaultRecordBatch(self.data).validate_crc())
 
 
 class Unreadable(Exception):
     """A batch that cannot be unpacked; the message says why. Never leaves this module."""
+
+
+class BoundedResult(FetchResult):  # type: ignore[misc] # aiokafka has no types
+    """What was fetched of one partition, handed on in parts of bounded size; in place of aiokafka's ``FetchResult``.
+
+    aiokafka bounds the number of records only: a fetch of 100 kB may unpack to gigabytes.
+    """
+
+    _partition_records: Any
+
+    def getall(self, max_records: int | None = None) -> list[Any]:
+        """The next part; the rest stays for the next call."""
+        if not self.check_assignment(self._topic_partition) or not self.has_more():
+            return []
+        records = cast(WholeRecords, self._partition_records)
+        records.begin_part()
+        found = []
+        for each in records:
+            found.append(each)
+            if records.is_part_full or (max_records is not None and len(found) >= max_records):
+                self._update_position()
+                return found
+        self._update_position()
+        self._partition_records = None
+        return found
 
 
 class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no types
@@ -136,11 +202,29 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
     next_fetch_offset: int
     _suspects: ClassVar[set[tuple[Any, int]]] = set()
     """Batches whose checksum was wrong once: they are fetched again before they count as damaged."""
+    _spent_bytes = 0
+    _part_until = math.inf
+
+    def begin_part(self) -> None:
+        """Begin to count what is unpacked, and the time."""
+        self._spent_bytes = 0
+        self._part_until = time.monotonic() + _PART_SECONDS
+
+    @property
+    def is_part_full(self) -> bool:
+        """Whether enough was unpacked for one part, or it took long."""
+        return self._spent_bytes >= _PART_BYTES
 
     def _unpack_records(self) -> Iterator[Any]:
         records = self._records
         while records.has_next():
+            if time.monotonic() > self._part_until:
+                self._spent_bytes = _PART_BYTES
             batch = records.next_batch()
+            if not batch.is_known:
+                following = _end_of_damaged(batch, records.following_offset())
+                yield from self._unreadable(batch, following, "its format is unknown, or its header is damaged")
+                continue
             if self._check_crcs and not batch.validate_crc():
                 suspect = self._tp, batch.base_offset
                 if suspect not in self._suspects:
@@ -148,11 +232,10 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
                     _log.warning("%s offset %d: wrong checksum; the batch is fetched again", *suspect)
                     return
                 self._suspects.discard(suspect)
-                yield from self._unreadable(
-                    batch, _end_of_damaged(batch, records.following_offset()), "its checksum is wrong"
-                )
+                following = _end_of_damaged(batch, records.following_offset())
+                yield from self._unreadable(batch, following, "its checksum is wrong")
                 continue
-            is_committed_only = self._isolation_level == READ_COMMITTED and batch.producer_id is not None
+            is_committed_only = self._isolation_level == READ_COMMITTED and batch.producer_id >= 0
             if is_committed_only:
                 self._consume_aborted_up_to(batch.base_offset)
                 if batch.is_control_batch and _is_abort(batch):
@@ -164,34 +247,58 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
             else:
                 yield from self._readable(batch)
 
-    def _readable(self, batch: Any) -> Iterator[Any]:
+    def _readable(self, batch: Batch) -> Iterator[Any]:
         tp = self._tp
         try:
-            for record in _records_of(batch, lambda: self.next_fetch_offset):
+            for record in self._records_of(batch):
                 expected = self.next_fetch_offset
                 if record.offset < expected:
                     continue
-                if record.offset >= batch.next_offset and batch.magic >= 2:
+                if record.offset >= batch.next_offset:
                     raise Unreadable(f"it has a record at offset {record.offset}, outside of it")
                 if record.offset > expected:
                     yield self._hole(batch, record.offset, HoleKind.DELETED)
                 found = self._consumer_record(tp, record)
                 self.next_fetch_offset = record.offset + 1
                 yield found
-        except (Unreadable, CorruptRecordException) as error:
-            yield from self._unreadable(batch, batch.next_offset, str(error))
+        except MemoryError:
+            raise
+        except Exception as error:
+            # Whatever the bytes of a batch do to the code that unpacks them, the next batch can be read.
+            cause = str(error) if isinstance(error, Unreadable | KafkaError) else type(error).__name__
+            yield from self._unreadable(batch, batch.next_offset, cause)
             return
         if batch.next_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.next_offset, HoleKind.DELETED)
 
-    def _holes(self, batch: Any, kind: HoleKind) -> Iterator[NoRecord]:
+    def _records_of(self, batch: Batch) -> Iterator[Any]:
+        """The records of a batch; from the first whose header names are not UTF-8 on, with aiokafka's slower code.
+
+        Clients in C and Go can write such names and brokers accept them. Each undecodable byte is written as ``\\xNN``.
+        """
+        try:
+            data = unpacked(batch)
+        except Unreadable:
+            self._spent_bytes += MOST_UNPACKED_BYTES
+            raise
+        if data is None:
+            data = batch.data
+        else:
+            self._spent_bytes += len(data)
+        try:
+            yield from DefaultRecordBatch(data)
+        except UnicodeDecodeError:
+            expected = self.next_fetch_offset
+            yield from (record for record in _TolerantBatch(data) if record.offset >= expected)
+
+    def _holes(self, batch: Batch, kind: HoleKind) -> Iterator[NoRecord]:
         """The offsets before a batch that are not there any more, and the batch's own."""
         if batch.base_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.base_offset, HoleKind.DELETED)
         if batch.next_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.next_offset, kind)
 
-    def _unreadable(self, batch: Any, following: int, cause: str) -> Iterator[NoRecord]:
+    def _unreadable(self, batch: Batch, following: int, cause: str) -> Iterator[NoRecord]:
         if batch.base_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.base_offset, HoleKind.DELETED)
         if following > self.next_fetch_offset:
@@ -199,8 +306,8 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
             _log.error("%s offsets [%d, %d) cannot be read and are lost: %s", self._tp, first, following, cause)
             yield self._hole(batch, following, HoleKind.UNREADABLE, cause[:_MOST_CAUSE].replace("\0", ""))
 
-    def _hole(self, batch: Any, following: int, kind: HoleKind, cause: str = "") -> NoRecord:
-        tp, first, time_ms = self._tp, self.next_fetch_offset, max(batch.max_timestamp or 0, 0)
+    def _hole(self, batch: Batch, following: int, kind: HoleKind, cause: str = "") -> NoRecord:
+        tp, first, time_ms = self._tp, self.next_fetch_offset, batch.max_timestamp
         self.next_fetch_offset = following
         hole = Hole(tp.partition, first, following, kind, time_ms * 1_000, cause)
         return NoRecord(hole, tp.topic, time_ms, batch.timestamp_type)
@@ -219,7 +326,7 @@ def unpacked(batch: Batch, most_bytes: int = MOST_UNPACKED_BYTES) -> memoryview 
     Raises:
         Unreadable: the records unpack to more, cannot be unpacked, or are compressed in an unknown way.
     """
-    codec = int(batch.attributes) & _CODEC_MASK
+    codec = batch.attributes & _CODEC_MASK
     if not codec:
         return None
     whole = _decompressed(codec, bytes(batch.data[_HEADER.size :]), most_bytes)
@@ -257,8 +364,12 @@ def _snappy(data: bytes, out: NDArray[np.uint8]) -> int:
         return _snappy_block(data, out)
     at, size = _XERIAL_HEADER_BYTES, 0
     while at < len(data):
+        if len(data) - at < _BLOCK.size:
+            raise cramjam.DecompressionError("bytes behind the last block")
         (length,) = _BLOCK.unpack_from(data, at)
         at += _BLOCK.size
+        if not 0 < length <= len(data) - at:
+            raise cramjam.DecompressionError(f"a block of {length} bytes")
         size += _snappy_block(data[at : at + length], out[size:])
         at += length
     return size
@@ -279,39 +390,20 @@ _CODECS: dict[int, tuple[str, Callable[[Any, Any], int]]] = {
 }
 
 
-def _records_of(batch: Batch, following: Callable[[], int]) -> Iterator[Any]:
-    """The records of a batch; from the first whose header names are not UTF-8 on, with aiokafka's slower code.
-
-    Clients in C and Go can write such names and brokers accept them. Each undecodable byte is written as ``\\xNN``.
-
-    Args:
-        batch: not yet iterated.
-        following: gives the offset that is expected next.
-    """
-    if batch.magic < 2:
-        yield from batch.parsed
-        return
-    data = unpacked(batch)
-    try:
-        yield from batch.parsed if data is None else DefaultRecordBatch(data)
-    except UnicodeDecodeError:
-        expected = following()
-        tolerant = _TolerantBatch(batch.data if data is None else data)
-        yield from (record for record in tolerant if record.offset >= expected)
-
-
 def _end_of_damaged(batch: Batch, following: int | None) -> int:
-    """Where a batch ends whose own header cannot be trusted, at least one offset on."""
-    if following is not None and following > batch.base_offset:
+    """Where a batch ends whose own header cannot be trusted, at least one offset on.
+
+    Neither can the next batch's first offset: no checksum covers it.
+    """
+    if following is not None and 0 < following - batch.base_offset <= _MOST_DAMAGED:
         return following
-    (count,) = _COUNT.unpack_from(batch.data, _HEADER.size - _COUNT.size)
-    if 0 < count == batch.last_offset_delta + 1:
-        return int(batch.next_offset)
-    return int(batch.base_offset) + 1
+    if 0 < batch.count == batch.last_offset_delta + 1 <= _MOST_DAMAGED:
+        return batch.next_offset
+    return batch.base_offset + 1
 
 
 def _is_abort(batch: Batch) -> bool:
-    control = next(iter(batch.parsed), None)
+    control = next(iter(DefaultRecordBatch(batch.data)), None)
     return control is not None and ControlRecord.parse(control.key).type_ == _ABORT
 
 

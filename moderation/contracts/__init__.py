@@ -1,6 +1,6 @@
 """The contracts: what travels between the parts, and the one strict parser. See ``records`` for the nouns."""
 
-from moderation.contracts.holes import Hole, HoleKind, clipped, merged
+from moderation.contracts.holes import Hole, HoleKind, clipped, merged, without_compaction
 from moderation.contracts.parse import dead_letter, parse_action, parse_record, quarantined, to_json
 from moderation.contracts.records import (
     MAX_BODY_CHARACTERS,
@@ -45,4 +45,5 @@ __all__ = [
     "parse_record",
     "quarantined",
     "to_json",
+    "without_compaction",
 ]

@@ -17,7 +17,8 @@ class HoleKind(StrEnum):
     DELETED = "deleted"
     """Taken out of the log between records that are still there, as compaction does."""
     UNREADABLE = "unreadable"
-    """Records that were lost: their batch is damaged, or unpacks to more than the limit."""
+    """Records that were lost: their batch is damaged, unpacks to more than the limit, or is gone and nothing compacts
+    the topic."""
 
 
 class Hole(NamedTuple):
@@ -57,6 +58,13 @@ def merged(holes: Iterable[Hole]) -> Iterator[Hole]:
         last = hole
     if last is not None:
         yield last
+
+
+def without_compaction(hole: Hole) -> Hole:
+    """A hole of a topic that nothing compacts: offsets that are gone between records were lost there."""
+    if hole.kind is not HoleKind.DELETED:
+        return hole
+    return hole._replace(kind=HoleKind.UNREADABLE, cause="the log does not have them, and nothing compacts it")
 
 
 def clipped(hole: Hole, first: int, following: int) -> Hole | None:

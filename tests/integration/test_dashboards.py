@@ -17,7 +17,7 @@ from local.grafana import alerts, models, moderation_now, pipeline_health, recon
 from local.grafana.choices import Addresses
 from local.grafana.files import dashboards
 from local.grafana.parts import Alert, Dashboard, Panel, Sql
-from moderation.contracts import Cause
+from moderation.contracts import Cause, DeadLetterReason
 from moderation.panes import MEASURES
 from tests.conftest import ROOT
 from tests.support.filled import AIRFLOW_RUN, FilledDay, Result, due_day
@@ -163,8 +163,10 @@ def test_the_alert_on_a_missing_run_ends_with_the_run(filled: FilledDay) -> None
 
 
 def test_the_alert_on_dead_letters_gives_their_share(filled: FilledDay) -> None:
-    rows = dict(filled.ask(alerts.DEAD_LETTER_RATIO, {}).rows)
-    assert rows[filled.day.layer.topic] == pytest.approx(40 / (40 + 1_200 + 30 + 20), abs=0.001)
+    rows = {topic: (reason, share) for topic, reason, share in filled.ask(alerts.DEAD_LETTER_RATIO, {}).rows}
+    reason, share = rows[filled.day.layer.topic]
+    assert share == pytest.approx(40 / (40 + 1_200 + 30 + 20), abs=0.001)
+    assert reason in list(DeadLetterReason)
 
 
 def test_the_alert_on_quarantine_counts_its_records_and_no_other_dead_letters(filled: FilledDay) -> None:

@@ -76,6 +76,30 @@ def rows_of(layer: SpeedLayerUnderTest, topic_id: str) -> int:
     return int(row[0])
 
 
+def test_another_record_than_the_ledger_knows_stops_the_worker_by_name(layer: SpeedLayerUnderTest) -> None:
+    """As after an election of a replica that lacked the newest records: ids and offsets are those of before."""
+    worker = layer.start_worker()
+    layer.produce(comments(200))
+    layer.wait_accounted(200)
+    worker.kill()
+    worker.wait(30)
+    layer.start_worker()
+    layer.produce(comments(20, start=200))
+    layer.wait_accounted(220)
+    layer.workers[1].kill()
+    layer.workers[1].wait(30)
+    with psycopg.connect(layer.database_url) as connection:
+        changed = connection.execute(
+            "UPDATE speed.decisions d SET append_us = append_us + 1000 FROM speed.source_offsets o WHERE d.topic_id = %s "
+            'AND (o.topic_id, o.partition, o.next - 1) = (d.topic_id, d.partition, d."offset") AND d.partition = 0',
+            (layer.topic_id,),
+        )
+        assert changed.rowcount == 1
+    worker = layer.start_worker()
+    assert worker.wait(60) == 78
+    assert "the ledger knows another one" in (layer.folder / "worker-2.log").read_text()
+
+
 @pytest.mark.parametrize("decided_before", [20, 2_000])
 @pytest.mark.budget(90)
 def test_a_topic_that_is_created_again_under_load_loses_nothing_without_a_word(

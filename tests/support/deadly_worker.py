@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,8 +25,8 @@ def end_for(word: str) -> None:
     def deadly(self: Kernel, texts: Sequence[str]) -> Any:
         for text in texts:
             if word in text:
-                if "hang" in text:
-                    time.sleep(600)
+                while "hang" in text:
+                    pass
                 os.kill(os.getpid(), signal.SIGSEGV)
         return score_many(self, texts)
 

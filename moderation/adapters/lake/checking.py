@@ -82,7 +82,7 @@ class Orphan:
 class Missing:
     """Offsets of a source between two of its files that are in none.
 
-    They held records; they are explained when a person accepted their loss.
+    They are no holes; they are explained when a person accepted their loss.
     """
 
     source: Source
@@ -170,8 +170,8 @@ def missing_between(connection: Connection, manifest: list[LakeFile]) -> list[Mi
     found = []
     for each in tiles(manifest):
         accepted = accepted_gaps(connection, each.source) if each.missing else []
-        known = explained(connection, each.source) if each.missing else []
         for missing in each.missing:
+            known = explained(connection, each.source, missing)
             parts = [(part, False) for part in uncovered(missing, known)]
             lost = [part for gap in accepted for part in _common(missing, gap)]
             parts += [(part, True) for part in lost]
@@ -225,7 +225,7 @@ def require_whole(connection: Connection, source_files: list[LakeFile], source: 
     covers = [(file.first_offset, file.next_offset) for file in source_files]
     missing = uncovered(wanted, covers)
     if missing:
-        missing = uncovered(wanted, covers + explained(connection, source))
+        missing = uncovered(wanted, covers + explained(connection, source, wanted))
     if missing:
         first, following = missing[0]
         later = following > (end_of(connection, source) or 0)

@@ -87,7 +87,8 @@ def end_of(connection: Connection, source: Source) -> int | None:
     found = _one(
         connection,
         "SELECT greatest((SELECT max(next_offset) FROM batch.files WHERE topic_id = %s AND partition = %s), "
-        "(SELECT max(next_offset) FROM batch.holes WHERE topic_id = %s AND partition = %s))",
+        "(SELECT next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s "
+        "ORDER BY first_offset DESC LIMIT 1))",
         source.topic_id,
         source.partition,
         source.topic_id,
@@ -106,11 +107,18 @@ def accepted_gaps(connection: Connection, source: Source) -> list[Range]:
     return [(first, following) for first, following in rows]
 
 
-def explained(connection: Connection, source: Source) -> list[Range]:
-    """Offsets that need be in no file, in order: accepted gaps, and holes that the archive saw in the log."""
+def explained(connection: Connection, source: Source, within: Range) -> list[Range]:
+    """Offsets that need be in no file, in order: accepted gaps, and holes that the archive saw in the log.
+
+    Args:
+        connection: to the manifest's database.
+        source: whose.
+        within: offsets that are asked about; holes elsewhere are left out.
+    """
     rows = connection.execute(
-        "SELECT first_offset, next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s",
-        (source.topic_id, source.partition),
+        "SELECT first_offset, next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s "
+        "AND first_offset < %s AND next_offset > %s",
+        (source.topic_id, source.partition, within[1], within[0]),
     )
     return sorted([*accepted_gaps(connection, source), *((first, following) for first, following in rows)])
 
@@ -142,13 +150,14 @@ def holes_inside(connection: Connection, paths: Sequence[str]) -> dict[str, int]
 def archived_ends(connection: Connection, topic: str) -> dict[Source, int]:
     """For each source of a topic one after the last offset that is in a file or a hole."""
     rows = connection.execute(
-        "SELECT topic_id, partition, max(next_offset) FROM (SELECT topic_id, partition, next_offset FROM batch.files "
-        "WHERE topic = %(t)s UNION ALL SELECT topic_id, partition, next_offset FROM batch.holes WHERE topic_id IN "
-        "(SELECT topic_id FROM batch.files WHERE topic = %(t)s UNION "
-        "SELECT topic_id FROM speed.source_offsets WHERE topic = %(t)s)) found GROUP BY 1, 2",
+        "SELECT s.topic_id, s.partition, greatest(s.next_offset, (SELECT h.next_offset FROM batch.holes h "
+        "WHERE h.topic_id = s.topic_id AND h.partition = s.partition ORDER BY h.first_offset DESC LIMIT 1)) "
+        "FROM (SELECT topic_id, partition, max(next_offset) AS next_offset FROM "
+        "(SELECT topic_id, partition, next_offset FROM batch.files WHERE topic = %(t)s UNION ALL "
+        "SELECT topic_id, partition, NULL FROM speed.source_offsets WHERE topic = %(t)s) known GROUP BY 1, 2) s",
         {"t": topic},
     )
-    return {Source(topic, topic_id, partition): int(end) for topic_id, partition, end in rows}
+    return {Source(topic, topic_id, partition): int(end) for topic_id, partition, end in rows if end is not None}
 
 
 def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:

@@ -205,6 +205,35 @@ def test_holes_are_stored_as_part_of_the_batch(
         assert ledger.next[0] == max([*(offset + 1 for offset in offsets), *(each.next for each in holes)])
 
 
+@pytest.mark.parametrize(("compacted", "kind"), [(True, HoleKind.DELETED), (False, HoleKind.UNREADABLE)])
+def test_records_gone_between_others_were_lost_unless_the_topic_is_compacted(
+    kernel: Kernel, compacted: bool, kind: HoleKind
+) -> None:
+    ledger = MemoryLedger()
+    recorder = Recorder(ledger, generous(), is_compacted=lambda: compacted)
+    decider = Decider()
+    positions = ledger.positions({0: 0})
+    decider.assign(positions)
+    recorder.assign(positions)
+    model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
+    decided = decider.decide([plain(0), plain(3)], model, holes=[hole(1, 2), hole(2, 3, HoleKind.DELETED)])
+    assert decided is not None
+    recorder.store(decided)
+    assert [each.kind for each in ledger.holes] == [HoleKind.MARKER, kind]
+
+
+def test_a_record_that_is_known_to_fail_is_not_even_parsed(kernel: Kernel) -> None:
+    decider = Decider()
+    decider.assign(MemoryLedger().positions({0: 0}))
+    model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
+    unreadable = Record(0, 1, START_US, b"no comment")
+    decided = decider.decide([plain(0), unreadable, plain(2)], model, {unreadable.place: "SIGSEGV"})
+    assert decided is not None
+    assert [(offset, letter.reason) for _, offset, letter in decided.batch.dead_letters] == [(1, "processing_failed")]
+    MemoryLedger().rehearse(decided.batch)
+    assert len(decided.unreadable) == 3
+
+
 def test_offsets_beside_a_hole_are_still_missed(kernel: Kernel) -> None:
     decider = Decider()
     decider.assign(MemoryLedger().positions({0: 0}))

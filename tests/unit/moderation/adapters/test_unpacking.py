@@ -173,6 +173,59 @@ def test_a_damaged_last_batch_never_claims_offsets_that_were_not_written() -> No
     assert told(read(bytes(data), 5)) == [(5, 6, "unreadable")]
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"\x82SNAPPY\x00" + bytes(8) + b"\x00\x00", id="xerial: bytes behind the last block"),
+        pytest.param(b"\x82SNAPPY\x00" + bytes(8) + b"\xff\xff\xff\xfc", id="xerial: a negative length"),
+        pytest.param(b"\x82SNAPPY\x00" + bytes(8) + bytes(4), id="xerial: a length of zero"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_compressed_bytes_that_make_no_sense(payload: bytes) -> None:
+    data = bytearray(batch(5, [b"a", b"b"], codec=SNAPPY)[:PAYLOAD_AT]) + payload
+    struct.pack_into(">i", data, 8, len(data) - 12)
+    assert told(read(signed(data) + batch(7, [b"good"]), 5)) == [(5, 7, "unreadable"), 7]
+
+
+@pytest.mark.parametrize(("at", "value"), [(16, 0), (16, 1), (16, 3)])
+def test_another_format(at: int, value: int) -> None:
+    data = bytearray(batch(5, [b"a", b"b"]))
+    data[at] = value
+    assert told(read(bytes(data) + batch(7, [b"good"]), 5)) == [(5, 7, "unreadable"), 7]
+
+
+def test_a_damaged_length_leaves_one_damaged_batch() -> None:
+    data = bytearray(batch(5, [b"a", b"b"]))
+    struct.pack_into(">i", data, 8, 3)
+    for _ in range(2):
+        found = read(bytes(data) + batch(7, [b"good"]), 5)
+    assert told(found) == [(5, 7, "unreadable")]
+
+
+def test_a_first_offset_that_was_damaged_never_hides_what_was_not_sent() -> None:
+    data = bytearray(batch(5, [b"a", b"b"])) + batch(1 << 60, [b"good"])
+    data[80] ^= 1
+    for _ in range(2):
+        found = read(bytes(data), 5)
+    assert told(found)[0] == (5, 7, "unreadable")
+
+
+def test_a_part_of_a_fetch_unpacks_so_much_and_the_rest_stays() -> None:
+    data = b"".join(batch(number, [bytes(10_000_000)], codec=ZSTD) for number in range(5))
+    records = WholeRecords(TP, Batches(data), None, 0, None, None, True, 1)
+    parts: list[list[int]] = []
+    while sum(map(len, parts)) < 5:
+        records.begin_part()
+        part = []
+        for each in records:
+            part.append(each.offset)
+            if records.is_part_full:
+                break
+        parts.append(part)
+    assert parts == [[0, 1], [2, 3], [4]]
+
+
 def test_a_record_outside_its_batch_takes_nobodys_place() -> None:
     data = bytearray(batch(5, [b"a", b"b"]))
     data[PAYLOAD_AT + 3] = 20  # the first record's offset delta: 10 as a zigzag number
