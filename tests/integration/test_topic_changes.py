@@ -90,8 +90,9 @@ def test_another_record_than_the_ledger_knows_stops_the_worker_by_name(layer: Sp
     layer.workers[1].wait(30)
     with psycopg.connect(layer.database_url) as connection:
         changed = connection.execute(
-            "UPDATE speed.decisions d SET append_us = append_us + 1000 FROM speed.source_offsets o WHERE d.topic_id = %s "
-            'AND (o.topic_id, o.partition, o.next - 1) = (d.topic_id, d.partition, d."offset") AND d.partition = 0',
+            "UPDATE speed.decisions d SET append_us = append_us + 1000 FROM speed.source_offsets o "
+            'WHERE (o.topic_id, o.partition, o.next - 1) = (d.topic_id, d.partition, d."offset") '
+            "AND d.topic_id = %s AND d.partition = 0",
             (layer.topic_id,),
         )
         assert changed.rowcount == 1
