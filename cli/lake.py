@@ -29,9 +29,8 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
     --json prints {"lake_url", "sources": [{"topic", "topic_id", "partition", "first_offset", "next_offset", "files",
     "rows", "bytes"}], "files", "rows", "bytes", "orphans": [{"path", "bytes", "temporary"}], "missing": [{"topic",
     "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offsets are half-open. Missing offsets lie
-    between two files; they are explained when they hold no record (a transaction's marker, aborted or deleted records)
-    or a person accepted them. An orphan is what a killed archiver left, or one at work; no reader sees it, and the next
-    run takes it away.
+    between two files and are no holes; they are explained when a person accepted the loss. An orphan is what a killed
+    archiver left, or one at work; no reader sees it, and the next run takes it away.
     """
     found = _inspect(data_folder, None, lambda _: None)
     if as_json:
