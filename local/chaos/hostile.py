@@ -14,8 +14,8 @@ from confluent_kafka import KafkaException, Message, Producer
 
 from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
 from local.oracle import Delivered
+from moderation.adapters.record_batches import MOST_UNPACKED_BYTES
 from moderation.adapters.topics import COMMENTS
-from moderation.adapters.unpacking import MOST_UNPACKED_BYTES
 from moderation.contracts import Comment, to_json
 from moderation.sources.generator.config import START_US
 

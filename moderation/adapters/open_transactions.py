@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition as _Place
 from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from moderation.adapters.unpacking import Batches
+from moderation.adapters.record_batches import Batches
 
 OPEN_SECONDS = 60.0
 _REQUEST_SECONDS = 5.0

@@ -28,6 +28,7 @@ NEED_AN_EXTRA = (
     "moderation.adapters.committed_reader",
     "moderation.adapters.open_transactions",
     "moderation.adapters.unpacking",
+    "moderation.adapters.record_batches",
     "moderation.adapters.source_log",
     "moderation.adapters.lake",
 )

@@ -20,7 +20,7 @@ from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
 from local.layout import StackLayout
 from local.oracle import Delivered
 from local.stack import StackInfo
-from moderation.adapters.unpacking import MOST_UNPACKED_BYTES
+from moderation.adapters.record_batches import MOST_UNPACKED_BYTES
 from moderation.contracts import DeadLetterReason
 from tests.support.lakes import LakeUnderTest
 from tests.support.workers import Record, SpeedLayerUnderTest, comments

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import time
+
 import psycopg
 from alembic import command
 from alembic.config import Config
@@ -13,29 +16,75 @@ from moderation.errors import ConfigurationError
 
 _LOCK = 7_205_759  # any number of ours: two migrations at once wait for each other
 _CONNECT_SECONDS = 10
+_LOCK_TIMEOUT = "2s"
+"""So long others queue behind a lock that the migration waits for."""
+_PAUSE_SECONDS = 1.0
+_PATIENCE_SECONDS = 120.0
+_HOLDERS = """
+SELECT DISTINCT a.pid, a.application_name, a.xact_start AT TIME ZONE 'UTC'
+  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_stat_activity a ON a.pid = l.pid
+ WHERE l.granted AND n.nspname IN ('speed', 'batch') AND l.pid <> pg_backend_pid() ORDER BY 3
+"""
+_log = logging.getLogger(__name__)
 _REMEDY = (
     "See MODERATION_DATABASE_URL; its role must own the database. If there is no role moderation_reader, make it as "
     "administrator: CREATE ROLE moderation_reader NOLOGIN."
 )
 
 
-def migrate(engine: Engine) -> str:
+def migrate(engine: Engine, seconds: float = _PATIENCE_SECONDS, upto: str = "head") -> str:
     """Run the migrations that are missing; harmless when none is, and when two processes do it at once.
+
+    Workers may go on: a lock that somebody's transaction keeps from being taken is given up after a moment, so that
+    nobody queues behind it, and tried again.
 
     Args:
         engine: of a database whose role may create schemas, and the role ``moderation_reader`` if it is not there.
+        seconds: how long locks are tried for.
+        upto: the last revision to run.
 
     Returns:
         The schema's revision afterwards.
+
+    Raises:
+        ConfigurationError: a lock cannot be had in that time; who may hold it is named.
     """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return _upgrade(engine, upto)
+        except DBAPIError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected):
+                raise
+            holders = _holders(engine)
+            if time.monotonic() > until:
+                raise ConfigurationError(
+                    "the tables of schemas speed and batch",
+                    f"a lock cannot be had within {seconds:g} s; transactions are open: {holders}",
+                    "End them, or wait for their end; then migrate again.",
+                ) from error
+            _log.warning("a table is locked and the migration is tried again; transactions are open: %s", holders)
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _upgrade(engine: Engine, upto: str) -> str:
     config = Config()
     config.set_main_option("script_location", "moderation.adapters.sql:migrations")
     with engine.begin() as connection:
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         connection.execute(text("CREATE SCHEMA IF NOT EXISTS speed"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, upto)
         return str(connection.execute(text("SELECT version_num FROM speed.alembic_version")).scalar_one())
+
+
+def _holders(engine: Engine) -> str:
+    """Sessions with an open transaction that has locked tables of ours, oldest first."""
+    with engine.begin() as connection:
+        rows = connection.execute(text(_HOLDERS)).all()
+    return ", ".join(f"{name or 'a session'} (backend {pid}, since {since:%H:%M:%S} UTC)" for pid, name, since in rows)
 
 
 def migrate_database(url: str) -> str:

@@ -13,15 +13,8 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.adapters.unpacking import (
-    MOST_UNPACKED_BYTES,
-    Batch,
-    Batches,
-    NoRecord,
-    Unreadable,
-    WholeRecords,
-    unpacked,
-)
+from moderation.adapters.record_batches import MOST_UNPACKED_BYTES, Batch, Batches, Unreadable, unpacked
+from moderation.adapters.unpacking import NoRecord, WholeRecords
 from moderation.contracts import HoleKind
 
 TP = TopicPartition("comments", 3)

@@ -48,11 +48,12 @@ COMMENT ON COLUMN batch.files.next_offset IS 'half-open: {comment}';
 
 def upgrade() -> None:
     """Add both tables of holes, which a file may span, and the count of attempts."""
-    op.execute(_ATTEMPTS)
     op.execute(_TABLE.format(schema="speed", by="the worker read past them"))
     op.execute(_TABLE.format(schema="batch", by="the archive read past them"))
     comment = "the file holds every record of [first_offset, next_offset); batch.holes has the other offsets"
     op.execute(_CHECKED.format(old="=", new="<=", comment=comment))
+    # Last: workers wait for this lock.
+    op.execute(_ATTEMPTS)
 
 
 def downgrade() -> None:

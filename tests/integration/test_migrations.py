@@ -1,0 +1,69 @@
+"""Migrations of a database that workers write to and a reader keeps a transaction open on."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from local.stack import StackInfo
+from moderation.adapters.sql.migrate import migrate
+from moderation.errors import ConfigurationError
+
+
+@pytest.fixture
+def url(stack: StackInfo) -> Iterator[str]:
+    """A database of the test's own, as it was before the last migration."""
+    name = f"migrated_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(stack.database_url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        own = psycopg.conninfo.make_conninfo(stack.database_url(), dbname=name)
+        migrate(engine_of(own), upto="0005")
+        with psycopg.connect(own) as filled:
+            filled.execute(
+                "INSERT INTO speed.source_offsets (topic_id, partition, topic, first, next, published_next) "
+                "VALUES (%s, 0, 'comments', 0, 0, 0)",
+                (uuid.uuid4(),),
+            )
+        yield own
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def engine_of(url: str) -> Engine:
+    return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+
+
+@pytest.mark.budget(30)
+def test_a_migration_waits_for_a_reader_and_no_worker_waits_for_the_migration(url: str) -> None:
+    over, moved = threading.Event(), 0
+    with (
+        psycopg.connect(url, application_name="a reader") as reader,
+        psycopg.connect(url, autocommit=True) as worker,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        reader.execute("SELECT count(*) FROM speed.source_offsets").fetchone()
+        worker.execute("SET lock_timeout = '8s'")
+        migration = pool.submit(migrate, engine_of(url))
+        migration.add_done_callback(lambda _: over.set())
+        while moved < 20 and not over.wait(0.2):
+            worker.execute("UPDATE speed.source_offsets SET next = next + 1")
+            moved += 1
+        assert not over.is_set()
+        reader.rollback()
+        assert migration.result(30) > "0005"
+        worker.execute("UPDATE speed.source_offsets SET attempts = attempts + 1")
+    assert moved == 20
+
+
+def test_who_keeps_a_migration_waiting_is_named(url: str) -> None:
+    with psycopg.connect(url, application_name="a reader") as reader:
+        reader.execute("SELECT count(*) FROM speed.source_offsets").fetchone()
+        with pytest.raises(ConfigurationError, match=r"a reader \(backend \d+, since"):
+            migrate(engine_of(url), seconds=0)
