@@ -129,7 +129,7 @@ def replay(
     everything: Annotated[bool, typer.Option("--all", help="Every dead letter of the topic.")] = False,
     value: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Send this file's bytes, mended, instead; for one record."),
+        typer.Option(exists=True, dir_okay=False, help="Send this file's bytes, corrected, instead; for one record."),
     ] = None,
     again: Annotated[bool, typer.Option("--again", help="Even if its replay was decided; for one record.")] = False,
     topic_id: TopicIdOption = None,
@@ -154,11 +154,11 @@ def replay(
         raise typer.BadParameter("choose with one of --reason, --partition and --offset, or --all")
     if (value is not None or again or topic_id is not None) and not named:
         raise typer.BadParameter("--value, --again and --topic-id need one record: --partition and --offset")
-    mended = None if value is None else value.read_bytes()
+    corrected = None if value is None else value.read_bytes()
     place = (partition, offset) if partition is not None and offset is not None else None
     settings = connected_settings(data_folder)
     with progress.status("sending"):
-        outcome = _replay(settings, reason, place, topic_id, mended=mended, again=again, dry_run=dry_run)
+        outcome = _replay(settings, reason, place, topic_id, corrected=corrected, again=again, dry_run=dry_run)
     if as_json:
         gone = [{"partition": each.partition, "offset": each.offset} for each in outcome.gone]
         counts = {"replayed": outcome.replayed, "already": outcome.already}
@@ -180,7 +180,7 @@ def _replay(
     place: tuple[int, int] | None,
     topic_id: UUID | None,
     *,
-    mended: bytes | None,
+    corrected: bytes | None,
     again: bool,
     dry_run: bool,
 ) -> Outcome:
@@ -203,7 +203,7 @@ def _replay(
     ):
 
         def original(letter: StoredLetter) -> bytes | None:
-            return whole_bytes(letter, log, lake) if mended is None else mended
+            return whole_bytes(letter, log, lake) if corrected is None else corrected
 
         letters: Iterable[StoredLetter]
         if place is None:

@@ -129,8 +129,8 @@ class LedgerConsumer(driver.Consumer):
                 for found, records in (fetched or {}).items():
                     tp = TP(found.topic, found.partition)
                     read = self._read_offset[tp]
-                    self._compare_last(tp, read, records[0])
-                    if read is not None and records[0].offset < read - 1:
+                    is_awaited = self._compare_last(tp, read, records[0])
+                    if read is not None and records[0].offset < read and not is_awaited:
                         await cast(LedgerTransport, self.transport).check_source(tp, read)
                     fresh = [record for record in records if read is None or record.offset >= read]
                     if not fresh or not self.flow_active or generation_id != self.app.consumer_generation_id:
@@ -144,12 +144,14 @@ class LedgerConsumer(driver.Consumer):
             if not self.transport.app.should_stop:
                 raise
 
-    def _compare_last(self, tp: TP, read: int | None, record: Any) -> None:
+    def _compare_last(self, tp: TP, read: int | None, record: Any) -> bool:
+        """Whether a record is the one before the first wanted, which was asked for to be compared."""
         expected_us = self._last_append_us.pop(tp, None)
         if expected_us is None or read is None or record.offset != read - 1:
-            return
+            return False
         if record.timestamp * 1_000 != expected_us:
             cast(LedgerTransport, self.transport).refuse_last(tp, record.offset, record.timestamp * 1_000)
+        return True
 
     def _pace_fetching(self) -> None:
         # A fetch has a cost of its own. Those that return with their first record follow each other as fast as they can

@@ -26,6 +26,24 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
+
+def _holes(schema: str, by: str) -> Table:
+    return Table(
+        "holes",
+        metadata,
+        Column("topic_id", Uuid, primary_key=True),
+        Column("partition", Integer, primary_key=True),
+        Column("first_offset", BigInteger, primary_key=True),
+        Column("next_offset", BigInteger, nullable=False),
+        Column("kind", Text, nullable=False),
+        Column("append_us", BigInteger, nullable=False, comment="append time of the batch that shows it"),
+        Column("cause", Text, nullable=False, comment="of unreadable ones; empty where the kind says it all"),
+        Index("holes_unreadable", "append_us", postgresql_where=text("kind = 'unreadable'")),
+        comment=f"offsets [first_offset, next_offset) without a record, as the log shows it: {by}",
+        schema=schema,
+    )
+
+
 source_offsets = Table(
     "source_offsets",
     metadata,
@@ -124,20 +142,7 @@ gaps = Table(
     schema="speed",
 )
 
-holes = Table(
-    "holes",
-    metadata,
-    Column("topic_id", Uuid, primary_key=True),
-    Column("partition", Integer, primary_key=True),
-    Column("first_offset", BigInteger, primary_key=True),
-    Column("next_offset", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("append_us", BigInteger, nullable=False, comment="append time of the batch that shows it"),
-    Column("cause", Text, nullable=False, comment="of unreadable ones; empty where the kind says it all"),
-    Index("holes_unreadable", "append_us", postgresql_where=text("kind = 'unreadable'")),
-    comment="offsets [first_offset, next_offset) without a record, as the log shows it: the worker read past them",
-    schema="speed",
-)
+holes = _holes("speed", "the worker read past them")
 
 served = Table(
     "served",
@@ -200,20 +205,7 @@ archive_gaps = Table(
     schema="batch",
 )
 
-archive_holes = Table(
-    "holes",
-    metadata,
-    Column("topic_id", Uuid, primary_key=True),
-    Column("partition", Integer, primary_key=True),
-    Column("first_offset", BigInteger, primary_key=True),
-    Column("next_offset", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("append_us", BigInteger, nullable=False, comment="append time of the batch that shows it"),
-    Column("cause", Text, nullable=False, comment="of unreadable ones; empty where the kind says it all"),
-    Index("holes_unreadable", "append_us", postgresql_where=text("kind = 'unreadable'")),
-    comment="offsets [first_offset, next_offset) without a record, as the log shows it: the archive read past them",
-    schema="batch",
-)
+archive_holes = _holes("batch", "the archive read past them")
 
 runs = Table(
     "runs",
