@@ -87,11 +87,11 @@ class Traffic:
             self._failure = error
 
     def _records(self) -> Iterator[tuple[str, bytes]]:
-        # Ten thousand comments a day at hundreds a second: a pane closes every few records, a day passes in a minute.
+        # Twenty thousand comments a day at 400 a second: a pane closes every few records, a day passes within a minute.
         config = TrafficConfig(
             seed=self._seed,
-            days=400,
-            comments_per_day=10_000,
+            days=200,
+            comments_per_day=20_000,
             late_share=0.01,
             duplicate_share=0.01,
             edit_share=0.01,

@@ -39,7 +39,7 @@ from tests.support.labelled import send
 from tests.support.marked import marked
 from tests.support.model_folders import make_folder
 
-pytestmark = [pytest.mark.long, pytest.mark.alone]
+pytestmark = pytest.mark.long
 T = TypeVar("T")
 DAG_IDS = {path.stem for path in DAGS.glob("*.py")} | {"busy", "probe"}
 PARTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]

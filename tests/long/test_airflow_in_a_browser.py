@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 from tests.long.conftest import Printed, printed_stack
 from tests.support.labelled import END, TRAFFIC, send
 
-pytestmark = [pytest.mark.long, pytest.mark.alone]
+pytestmark = pytest.mark.long
 
 PICTURES = ROOT / "docs" / "images"
 _RUN_MS = 300_000

@@ -19,6 +19,8 @@ TOGETHER = {
     "tests/integration/test_mlflow_image.py": "image environments",
 }
 """Files that run in one process because of what they share."""
+FIRST = ("tests/long/test_airflow_in_a_browser.py", "tests/integration/test_mlflow_image.py")
+"""Files that take minutes: started last they would run after all others have ended."""
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
@@ -29,7 +31,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        path = nodeid.partition("::")[0]
+        path = _path(nodeid)
         return TOGETHER.get(path, path)
 
     def _assign_work_unit(self, node: WorkerController) -> None:
@@ -44,13 +46,17 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
         super()._assign_work_unit(node)
 
 
+def _path(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
+
+
 def _needs_servers(nodeid: str) -> bool:
     return nodeid.split("/")[1] in WITH_SERVERS
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Sort tests by folder; within a folder they stay as they are."""
-    items.sort(key=lambda item: FOLDERS.index(item.nodeid.split("/")[1]))
+    """Sort tests by folder, those of ``FIRST`` before; within a folder they stay as they are."""
+    items.sort(key=lambda item: (_path(item.nodeid) not in FIRST, FOLDERS.index(item.nodeid.split("/")[1])))
 
 
 def scheduler(config: pytest.Config, log: object) -> ByFile:
