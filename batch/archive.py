@@ -18,6 +18,7 @@ from moderation.adapters.lake.files import Source
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.source_log import opened
 from moderation.adapters.sql.connecting import connected
+from moderation.contracts import Rules
 from moderation.errors import ModerationError, SourceRefused
 from moderation.settings import Settings, required
 
@@ -61,7 +62,7 @@ def archive_topics(
     with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
         place = Workplace(LakeStore(settings.lake_url), connection, limits, say, reach)
         for name in topics:
-            columns, topic = columns_of(name), settings.topic_prefix + name
+            columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
             with opened(bootstrap, topic, kafka) as log:
                 report = TopicReport(topic, log.topic_id)
                 reports.append(report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +67,11 @@ class Settings(BaseSettings):
         gt=0,
         description="How long a batch is tried again while PostgreSQL does not answer, before the worker ends and is "
         "started again.",
+    )
+    earliest_event_date: date = Field(
+        default=date(2000, 1, 1),
+        description="UTC day before which no comment was written: earlier event times are dead letters `past_dated`. "
+        "Workers and the archive need the same value.",
     )
     dead_letter_window: int = Field(
         default=1_000, ge=10, description="Records that the share of dead letters is taken over."

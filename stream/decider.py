@@ -14,17 +14,22 @@ from uuid import UUID
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Replayed, pane_sums
 from moderation.contracts import (
+    EARLIEST_EVENT_US,
+    NEWEST_RULES,
     Comment,
     DeadLetter,
     DeadLetterReason,
     Fate,
     Hole,
+    Read,
+    Rules,
     Verdict,
+    at_least_review,
     clipped,
     dead_letter,
     merged,
-    parse_record,
     quarantined,
+    read_record,
     to_json,
 )
 from moderation.errors import InvalidRecord, OffsetsGone
@@ -36,7 +41,9 @@ from stream.records import Decided, Place, Record, ServingModel
 
 MOST_REASONS = 3
 _CONTROL = "A control text that every model can score."
-_CONTROL_RECORD = to_json(Comment("control", "control", _CONTROL, 0))
+_CONTROL_COMMENT = Comment("control", "control", _CONTROL, EARLIEST_EVENT_US)
+_CONTROL_RECORD = to_json(_CONTROL_COMMENT)
+_WRONG_CLOCK = (DeadLetterReason.FUTURE_DATED, DeadLetterReason.PAST_DATED)
 _log = logging.getLogger(__name__)
 Judged = tuple[bytes, int, Verdict, list[str] | None]
 """Of a comment: record id, score, verdict, reasons; whatever does not depend on other comments."""
@@ -51,9 +58,14 @@ class _Frontier:
 
 
 class Decider:
-    """Decides records in offset order, remembering what fates depend on. Not safe for threads."""
+    """Decides records in offset order, remembering what fates depend on. Not safe for threads.
 
-    def __init__(self) -> None:
+    Args:
+        rules: by which records are read.
+    """
+
+    def __init__(self, rules: Rules = NEWEST_RULES) -> None:
+        self.rules = rules
         self._frontiers: dict[int, _Frontier] = {}
         self.is_narrowing = False
         """Whether a failure is being traced to its records at the moment."""
@@ -92,7 +104,8 @@ class Decider:
         fresh, ranges = self._contiguous(records, holes)
         if not ranges:
             return None
-        comments: list[tuple[Record, Comment]] = []
+        comments: list[tuple[Record, Read]] = []
+        ignored = 0
         letters: list[tuple[int, int, DeadLetter]] = []
         unreadable = []
         failed = dict(failing or {})
@@ -101,15 +114,17 @@ class Decider:
                 unreadable.append(False)
                 continue
             try:
-                comments.append((record, parse_record(record.value, record.append_us)))
+                read = read_record(record.value, record.append_us, self.rules)
+                comments.append((record, read))
+                ignored += read.ignored
                 unreadable.append(False)
             except InvalidRecord as error:
                 letters.append((record.partition, record.offset, dead_letter(record.value, record.append_us, error)))
-                unreadable.append(error.reason != DeadLetterReason.FUTURE_DATED)
+                unreadable.append(error.reason not in _WRONG_CLOCK)
             except Exception as error:
                 if not blame.is_records(error):
                     raise
-                parse_record(_CONTROL_RECORD, record.append_us)
+                read_record(_CONTROL_RECORD, record.append_us, self.rules)
                 failed[Place(record.partition, record.offset)] = blame.name_of(error)
                 unreadable.append(False)
         try:
@@ -136,9 +151,10 @@ class Decider:
             newest_event_us={p: max([row.event_time_us for row in own]) for p, own in by_partition.items()},
             replayed=[found for record, _ in comments if (found := _replayed(record)) is not None],
             holes=_inside(holes, ranges) if holes else [],
+            rules=self.rules,
         )
         self._advance(ranges, by_partition)
-        return Decided(batch, unreadable)
+        return Decided(batch, unreadable, ignored)
 
     def _contiguous(
         self, records: Sequence[Record], holes: Sequence[Hole]
@@ -166,7 +182,7 @@ class Decider:
         return fresh, moved
 
     def _failing(
-        self, comments: Sequence[tuple[Record, Comment]], model: ServingModel, error: Exception
+        self, comments: Sequence[tuple[Record, Read]], model: ServingModel, error: Exception
     ) -> dict[Place, str]:
         """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
         if not blame.is_records(error):
@@ -179,38 +195,39 @@ class Decider:
         if not found:
             raise error
         # A kernel that fails for every text is no fault of a record: this raises then.
-        judge([(found[0][0][0], Comment("control", "control", _CONTROL, 0))], model)
+        judge([(found[0][0][0], Read(_CONTROL_COMMENT))], model)
         reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
         return {record.place: blame.name_of(cause) for (record, _), cause in found}
 
-    def _rows(self, comments: Sequence[tuple[Record, Comment]], judged: Sequence[Judged]) -> list[DecisionRow]:
+    def _rows(self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]) -> list[DecisionRow]:
         fates = self._fates(comments, [record_id for record_id, _, _, _ in judged])
         return [
             DecisionRow(
                 record.partition,
                 record.offset,
                 record.append_us,
-                comment.comment_id,
-                comment.community,
-                comment.event_time_us,
+                read.comment.comment_id,
+                read.comment.community,
+                read.comment.event_time_us,
                 record_id,
                 score_ppm,
                 verdict,
                 fate,
                 reasons,
+                read.repairs,
             )
-            for (record, comment), (record_id, score_ppm, verdict, reasons), fate in zip(
+            for (record, read), (record_id, score_ppm, verdict, reasons), fate in zip(
                 comments, judged, fates, strict=True
             )
         ]
 
-    def _fates(self, comments: Sequence[tuple[Record, Comment]], record_ids: Sequence[bytes]) -> list[Fate]:
+    def _fates(self, comments: Sequence[tuple[Record, Read]], record_ids: Sequence[bytes]) -> list[Fate]:
         places: dict[int, list[int]] = {}
         for place, (record, _) in enumerate(comments):
             places.setdefault(record.partition, []).append(place)
         fates = [Fate.COUNTED] * len(comments)
         for partition, own in places.items():
-            times_us = [comments[place][1].event_time_us for place in own]
+            times_us = [comments[place][1].comment.event_time_us for place in own]
             found = self._frontiers[partition].open_panes.fates(times_us, [record_ids[place] for place in own])
             for place, fate in zip(own, found, strict=True):
                 fates[place] = fate
@@ -226,16 +243,19 @@ class Decider:
             )
 
 
-def judge(comments: Sequence[tuple[Record, Comment]], model: ServingModel) -> list[Judged]:
+def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[Judged]:
     """What deciding says of comments that depends on no other comment."""
-    bodies = [comment.body for _, comment in comments]
+    bodies = [read.comment.body for _, read in comments]
     scores = model.kernel.score_many(bodies)
     verdicts = model.policy.verdicts(scores)
+    for place, (_, read) in enumerate(comments):
+        if read.repairs:
+            verdicts[place] = at_least_review(verdicts[place], read.repairs)
     alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
     reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
     return [
-        (comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
-        for (_, comment), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
+        (read.comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
+        for (_, read), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
     ]
 
 

@@ -24,6 +24,10 @@ DECISIONS = Counter("moderation_decisions", "Decisions stored, by fate.", ["fate
 VERDICTS = Counter(
     "moderation_verdicts", "Decisions stored, by verdict and model version.", ["verdict", "version"], registry=REGISTRY
 )
+REPAIRS = Counter("moderation_repairs", "Repairs of records that were decided, by kind.", ["repair"], registry=REGISTRY)
+IGNORED_FIELDS = Counter(
+    "moderation_ignored_fields", "Fields of records that nobody knows and that were ignored.", registry=REGISTRY
+)
 DEAD_LETTERS = Counter("moderation_dead_letters", "Dead letters stored, by reason.", ["reason"], registry=REGISTRY)
 
 # How fast: seconds a batch spends in each stage; records of a batch.

@@ -249,7 +249,7 @@ class Pipeline:
             self._is_narrowing = False
         if not failing:
             raise error
-        decider = Decider()
+        decider = Decider(self._decider.rules)
         decider.assign(self.recorder.positions())
         again = decider.decide(taken.records, self._model(), {**failing, **taken.failing}, taken.holes)
         if again is None:

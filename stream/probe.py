@@ -23,7 +23,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from moderation.contracts import Comment, parse_record, to_json
+from moderation.contracts import Comment, Rules, read_record, to_json
 from stream.records import Place, Record, ServingModel
 
 COMMAND = [sys.executable, "-P", "-m", "stream.probe"]
@@ -123,7 +123,8 @@ def serve() -> None:
     # What libraries print must not be taken for an answer.
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    production = production_model(load_settings())
+    settings = load_settings()
+    production = production_model(settings)
     found = production.open_last_good()
     version, opened = found or ("", production.open_version(production.resolve() or ""))
     model = ServingModel(opened.kernel, opened.policy, version)
@@ -135,12 +136,12 @@ def serve() -> None:
         _say(answers, _ended_by(status))
     try:
         _limit_memory()
-        _decide_all(answers, model)
+        _decide_all(answers, model, Rules.since(settings.earliest_event_date))
     finally:
         os._exit(0)
 
 
-def _decide_all(answers: int, model: ServingModel) -> None:
+def _decide_all(answers: int, model: ServingModel, rules: Rules) -> None:
     from stream.decider import judge
 
     while line := _read_line():
@@ -150,7 +151,7 @@ def _decide_all(answers: int, model: ServingModel) -> None:
         signal.setitimer(signal.ITIMER_PROF, _RECORD_SECONDS)
         signal.alarm(_WALL_SECONDS)
         try:
-            judge([(record, parse_record(record.value, record.append_us))], model)
+            judge([(record, read_record(record.value, record.append_us, rules))], model)
         except MemoryError:
             os._exit(_NO_MEMORY)
         except Exception:  # noqa: S110 - an error that can be caught is narrowed down by the worker itself

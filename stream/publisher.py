@@ -37,6 +37,7 @@ def decision_fields(topic: str, topic_id: str, row: DecisionRow, stamp: Stamp) -
         "model_version": stamp.model_version,
         "policy_version": stamp.policy_version,
         "fate": row.fate,
+        "repairs": row.repairs,
         "schema_version": SCHEMA_VERSION,
     }
 

@@ -163,6 +163,7 @@ class Recorder:
             if newest_us is not None and (standing.newest_event_us is None or newest_us > standing.newest_event_us):
                 standing.newest_event_us = newest_us
         _count(batch)
+        metrics.IGNORED_FIELDS.inc(decided.ignored)
         self._limit.note(decided.unreadable)
         if found_stored:
             return self._from_ledger(ranges, ranges)
@@ -256,6 +257,8 @@ def _count(batch: Batch) -> None:
         metrics.DECISIONS.labels(fate).inc(count)
     for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
         metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
+    for repair, count in Counter([repair for row in batch.decisions for repair in row.repairs]).items():
+        metrics.REPAIRS.labels(repair).inc(count)
     for hole in batch.holes:
         metrics.HOLE_OFFSETS.labels(hole.kind).inc(hole.next - hole.first)
     for reason, count in Counter([letter.reason for _, _, letter in batch.dead_letters]).items():

@@ -59,10 +59,12 @@ class Decided:
     Attributes:
         batch: for the ledger; what is published by then is added when it is stored.
         unreadable: for every record, in order, whether it cannot be read; a wrong clock is readable.
+        ignored: how many fields of the records nobody knows.
     """
 
     batch: Batch
     unreadable: list[bool]
+    ignored: int = 0
 
 
 @dataclass(frozen=True, slots=True)

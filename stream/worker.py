@@ -25,6 +25,7 @@ from moderation.adapters.sql.patient_ledger import PatientLedger
 from moderation.adapters.sql.windows import newest_windows
 from moderation.adapters.topic_identity import TopicIdentity
 from moderation.adapters.topics import COMMENTS, describe_topic_ids, is_compacted, topic_uuid
+from moderation.contracts import Rules
 from moderation.errors import OffsetsGone, SourceRefused
 from moderation.panes import watermark_us
 from moderation.settings import Settings, required
@@ -89,7 +90,8 @@ class SpeedLayer:
         await loop.run_in_executor(None, self._watch.start)
         _settle_memory()
         most_records = self._settings.batch_most_records
-        self.pipeline = Pipeline(Decider(), recorder, publisher, lambda: self._watch.model, most_records, self._faults)
+        decider = Decider(Rules.since(self._settings.earliest_event_date))
+        self.pipeline = Pipeline(decider, recorder, publisher, lambda: self._watch.model, most_records, self._faults)
 
     async def work(self) -> None:
         """Decide, store and publish until cancelled."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 
 from batch.reconcile.statements import VERDICTS
 from moderation.adapters.lake.checking import check_file, reading_file
-from moderation.adapters.lake.files import LakeFile
+from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.model_store import OpenModel
 from moderation.adapters.sql.snapshot import Served, Snapshot
 from moderation.bootstrap import version_opener
-from moderation.contracts import MAX_FUTURE_US, Comment, Verdict, parse_record
+from moderation.contracts import MAX_FUTURE_US, Read, Rules, Verdict, at_least_review, read_record
 from moderation.errors import ConfigurationError, InvalidRecord
 from moderation.panes import late_flags
 from moderation.settings import Settings
@@ -52,6 +53,7 @@ SCHEMA = pa.schema(
         ("policy_version", pa.string()),
         ("kernel_version", pa.string()),
         ("is_quarantined", pa.bool_()),
+        ("repairs", pa.string()),
     ]
 )
 _NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
@@ -65,8 +67,9 @@ class Task:
         file: which.
         start_us, end_us: the day or window, half-open.
         newest_before_us: the largest event time of all earlier records of the partition; None before the first.
-        served: which version decided from which offset on.
+        served: which version scores from which offset on.
         first_version: scores what comes before that.
+        rules: which rules read from which offset on; the first from the file's beginning.
         replays: offsets that repeat a dead letter.
         quarantined: offsets of records that cannot be decided or stored, with the SHA-256 of their values. They are
             not scored, they move no watermark, and they are nobody's copies.
@@ -79,12 +82,15 @@ class Task:
     newest_before_us: int | None
     served: tuple[Served, ...]
     first_version: str
+    rules: tuple[tuple[int, Rules], ...]
     replays: frozenset[int]
     quarantined: Mapping[int, str]
     unread_only: bool
 
 
-def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None], store: LakeStore) -> list[Task]:
+def tasks_of(
+    snapshot: Snapshot, resolve: Callable[[], str | None], store: LakeStore, *, version: str | None = None
+) -> list[Task]:
     """What is to be read for a snapshot's day or window.
 
     A record of another day matters only for the watermark, and the manifest has the largest event time of every file.
@@ -93,38 +99,96 @@ def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None], store: LakeS
     Args:
         snapshot: whose ``served`` says which version scores what; where it says nothing, ``resolve`` does.
         resolve: gives the production version, for a partition that no version ever served.
-        store: the lake; looked into for the event times of files that hold a record in quarantine.
+        store: the lake; looked into for the event times of files that hold a record in quarantine, or that were
+            archived by other rules than those that decided them.
+        version: scores everything, whichever served.
 
     Raises:
         ConfigurationError: there are comments, and neither was any version ever served nor is one in production.
     """
     start_us, end_us = snapshot.start_us, snapshot.end_us
     tasks = []
-    newest: dict[object, int] = {}
+    newest: dict[Source, _Newest] = {}
     for file in snapshot.manifest:
+        decided = tuple(snapshot.served.get(file.source, ()))
+        rules = _rules(decided, file)
+        known = newest.setdefault(file.source, _Newest(snapshot, store))
         is_of_day = file.min_event_time_us is not None and (
             file.min_event_time_us < end_us and (file.max_event_time_us or 0) >= start_us
         )
-        # A comment is not dated later than five minutes after its append: earlier files have none of the day.
+        # Read by other rules its records may have other times; never later than five minutes after their append.
+        is_of_day |= not _is_exact(file, rules) and file.max_append_us >= start_us - MAX_FUTURE_US
         if is_of_day or file.max_append_us >= start_us - MAX_FUTURE_US:
-            served = tuple(snapshot.served.get(file.source, ()))
+            served = decided if version is None else ()
             tasks.append(
                 Task(
                     file,
                     start_us,
                     end_us,
-                    newest.get(file.source),
+                    known.value(),
                     served,
-                    _first_version(snapshot, served, resolve),
+                    _first_version(snapshot, served, resolve) if version is None else version,
+                    rules,
                     frozenset(snapshot.replays.get(file.source, ())),
                     _of_file(snapshot, file),
                     unread_only=not is_of_day,
                 )
             )
-        known_us = newest.get(file.source, 0)
-        if file.max_event_time_us is not None and file.max_event_time_us > known_us:
-            newest[file.source] = max(known_us, _newest_us(snapshot, file, store) or 0)
+        known.add(file, rules)
     return tasks
+
+
+class _Newest:
+    """The largest event time of a source's files so far.
+
+    The manifest has it of most files. Of the others, which hold a record in quarantine or were archived by other rules
+    than those that decided them, it has a bound; they are read only where the bound matters.
+    """
+
+    def __init__(self, snapshot: Snapshot, store: LakeStore) -> None:
+        self._snapshot = snapshot
+        self._store = store
+        self._known_us: int | None = None
+        self._unread: list[tuple[int, LakeFile, tuple[tuple[int, Rules], ...]]] = []
+
+    def add(self, file: LakeFile, rules: tuple[tuple[int, Rules], ...]) -> None:
+        """Take the next file into account."""
+        if not _is_exact(file, rules):
+            self._unread.append((file.max_append_us + MAX_FUTURE_US, file, rules))
+        elif file.max_event_time_us is not None and _of_file(self._snapshot, file):
+            self._unread.append((file.max_event_time_us, file, rules))
+        else:
+            self._note(file.max_event_time_us)
+
+    def value(self) -> int | None:
+        """The largest; None before the first."""
+        for bound_us, file, rules in self._unread:
+            if self._known_us is None or bound_us > self._known_us:
+                self._note(_newest_us(self._snapshot, file, rules, self._store))
+        self._unread.clear()
+        return self._known_us
+
+    def _note(self, time_us: int | None) -> None:
+        if time_us is not None and (self._known_us is None or time_us > self._known_us):
+            self._known_us = time_us
+
+
+def _rules(served: Sequence[Served], file: LakeFile) -> tuple[tuple[int, Rules], ...]:
+    """By which rules a file's records were decided, from which offset on; by its own where none were."""
+    if not served:
+        return ((file.first_offset, file.rules),)
+    found = [(file.first_offset, served[0].rules)]
+    for each in served:
+        if each.from_offset <= file.first_offset:
+            found[0] = file.first_offset, each.rules
+        elif each.from_offset < file.next_offset and each.rules != found[-1][1]:
+            found.append((each.from_offset, each.rules))
+    return tuple(found)
+
+
+def _is_exact(file: LakeFile, rules: tuple[tuple[int, Rules], ...]) -> bool:
+    """Whether a file's records were decided by the rules that the manifest's figures of it rest on."""
+    return all(each == file.rules for _, each in rules)
 
 
 def _of_file(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
@@ -133,16 +197,39 @@ def _of_file(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
     return {offset: digest for offset, digest in own.items() if file.first_offset <= offset < file.next_offset}
 
 
-def _newest_us(snapshot: Snapshot, file: LakeFile, store: LakeStore) -> int | None:
-    """The largest event time of a file's records, without those in quarantine."""
+def _newest_us(
+    snapshot: Snapshot, file: LakeFile, rules: tuple[tuple[int, Rules], ...], store: LakeStore
+) -> int | None:
+    """The largest event time of a file's records as they were decided, without those in quarantine."""
     quarantined = _of_file(snapshot, file)
-    if not quarantined:
-        return file.max_event_time_us
     with reading_file(store, file) as opened:
+        if not _is_exact(file, rules):
+            return _parsed_newest_us(pq.ParquetFile(opened), rules, quarantined)
         table = pq.read_table(opened, columns=["offset", "event_time_us"])
     is_in = pc.is_in(table["offset"], value_set=pa.array(list(quarantined), pa.int64()))
     found = pc.max(table.filter(pc.invert(is_in))["event_time_us"]).as_py()
     return None if found is None else int(found)
+
+
+def _parsed_newest_us(
+    parquet: pq.ParquetFile, rules: tuple[tuple[int, Rules], ...], quarantined: Mapping[int, str]
+) -> int | None:
+    newest_us = None
+    for batch in parquet.iter_batches(_BATCH_ROWS, columns=["offset", "append_us", "value"]):
+        for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            try:
+                read = read_record(value or b"", append_us, _rules_at(rules, offset))
+            except InvalidRecord:
+                continue
+            if offset not in quarantined and (newest_us is None or read.comment.event_time_us > newest_us):
+                newest_us = read.comment.event_time_us
+    return newest_us
+
+
+def _rules_at(rules: tuple[tuple[int, Rules], ...], offset: int) -> Rules:
+    if len(rules) == 1:
+        return rules[0][1]
+    return rules[bisect_right(rules, offset, key=lambda each: each[0]) - 1][1]
 
 
 def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callable[[], str | None]) -> str:
@@ -223,7 +310,7 @@ class _Row:
     """A comment of the day and its place."""
 
     offset: int
-    comment: Comment
+    read: Read
     is_late: bool
     is_quarantined: bool
 
@@ -263,28 +350,28 @@ class Rescorer:
         newest_us = task.newest_before_us
         for batch in self._batches(task):
             offsets: list[int] = []
-            comments: list[Comment] = []
+            reads: list[Read] = []
             quarantined: list[_Row] = []
             for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns[:3]), strict=True):
                 if _is_quarantined(task, offset, value or b""):
-                    quarantined += _quarantined_row(offset, append_us, value or b"")
+                    quarantined += _quarantined_row(offset, append_us, value or b"", _rules_at(task.rules, offset))
                     continue
                 try:
-                    comments.append(parse_record(value or b"", append_us))
+                    reads.append(read_record(value or b"", append_us, _rules_at(task.rules, offset)))
                     offsets.append(offset)
                 except InvalidRecord:
                     continue
-            times_us = np.array([comment.event_time_us for comment in comments], np.int64)
-            late = np.zeros(len(comments), bool) if task.unread_only else late_flags(newest_us, times_us)
+            times_us = np.array([read.comment.event_time_us for read in reads], np.int64)
+            late = np.zeros(len(reads), bool) if task.unread_only else late_flags(newest_us, times_us)
             if len(times_us):
                 newest_us = max(int(times_us.max()), -1 if newest_us is None else newest_us)
             rows = [
-                _Row(offset, comment, is_late, False)
-                for offset, comment, is_late in zip(offsets, comments, late.tolist(), strict=True)
+                _Row(offset, read, is_late, False)
+                for offset, read, is_late in zip(offsets, reads, late.tolist(), strict=True)
             ]
             if quarantined:
                 rows = sorted([*rows, *quarantined], key=lambda row: row.offset)
-            yield [row for row in rows if task.start_us <= row.comment.event_time_us < task.end_us]
+            yield [row for row in rows if task.start_us <= row.read.comment.event_time_us < task.end_us]
 
     def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
         columns = ["offset", "append_us", "value"]
@@ -306,21 +393,26 @@ class Rescorer:
         versions: list[tuple[str, str]] = []
         for version, first, end in _spans(task, offsets):
             model = self._model(version)
-            part = model.kernel.score_many(["" if row.is_quarantined else row.comment.body for row in rows[first:end]])
+            part = model.kernel.score_many(
+                ["" if row.is_quarantined else row.read.comment.body for row in rows[first:end]]
+            )
             scores[first:end] = part
-            verdicts[first:end] = [_NUMBER[verdict] for verdict in model.policy.verdicts(part)]
+            verdicts[first:end] = [
+                _NUMBER[at_least_review(verdict, row.read.repairs)]
+                for verdict, row in zip(model.policy.verdicts(part), rows[first:end], strict=True)
+            ]
             versions += [(version, model.policy.policy_version)] * (end - first)
         in_quarantine = np.array([row.is_quarantined for row in rows])
         scores[in_quarantine], verdicts[in_quarantine] = 0, _NUMBER[Verdict.ALLOW]
-        record_ids = [row.comment.record_id() for row in rows]
+        record_ids = [row.read.comment.record_id() for row in rows]
         source, count = task.file.source, len(rows)
         columns = [
             [str(source.topic_id)] * count,
             [source.partition] * count,
             offsets,
-            [row.comment.event_time_us for row in rows],
-            [row.comment.community for row in rows],
-            [row.comment.comment_id for row in rows],
+            [row.read.comment.event_time_us for row in rows],
+            [row.read.comment.community for row in rows],
+            [row.read.comment.comment_id for row in rows],
             np.frombuffer(b"".join(record_ids), "<i8").reshape(count, 4)[:, 0],
             record_ids,
             scores,
@@ -331,6 +423,7 @@ class Rescorer:
             [policy for _, policy in versions],
             [KERNEL_VERSION] * count,
             in_quarantine,
+            [",".join(row.read.repairs) for row in rows],
         ]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
@@ -346,10 +439,10 @@ def _is_quarantined(task: Task, offset: int, value: bytes) -> bool:
     return offset in task.quarantined and hashlib.sha256(value).hexdigest() == task.quarantined[offset]
 
 
-def _quarantined_row(offset: int, append_us: int, value: bytes) -> list[_Row]:
+def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) -> list[_Row]:
     """The row of a record in quarantine; none where even reading it fails."""
     try:
-        return [_Row(offset, parse_record(value, append_us), False, True)]
+        return [_Row(offset, read_record(value, append_us, rules), False, True)]
     except Exception:
         return []
 

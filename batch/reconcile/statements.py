@@ -4,9 +4,9 @@ Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verd
 
 - ``recomputed``: what the lake's records of the day are worth today. topic_id, part, pos, event_us, community,
   comment_id, record_hash, record_id, score, verdict, is_late, is_replay, model_version, policy_version,
-  kernel_version, is_quarantined: its bytes are those of a dead letter ``processing_failed``; it is not scored
+  kernel_version, repairs, is_quarantined: its bytes are those of a dead letter ``processing_failed``; it is not scored
 - ``ledger``: the speed layer's rows of the day. topic_id, part, pos, event_us, community, score, verdict, fate,
-  stored_us, model_version, policy_version, kernel_version
+  stored_us, model_version, policy_version, kernel_version, repairs
 - ``speed_panes``: its panes of the day, as maintained. Pane key, comments, reviews, removals, score_sum
 - ``letters``: places of dead letters. topic_id, part, pos, failed: whether it is a ``processing_failed``
   whose replay was not decided
@@ -82,7 +82,7 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
   LEFT JOIN copies c ON c.topic_id = r.topic_id AND c.part = r.part AND c.pos = r.pos
  WHERE r.pos IS NULL OR l.pos IS NULL OR l.fate <> {_COUNTED} OR c.pos IS NOT NULL OR r.score <> l.score
     OR r.verdict <> l.verdict OR r.event_us <> l.event_us OR r.community <> l.community
-    OR r.model_version <> l.model_version OR r.policy_version <> l.policy_version
+    OR r.model_version <> l.model_version OR r.policy_version <> l.policy_version OR r.repairs <> l.repairs
 """
 
 # The first that applies, in the order of ``Cause``; each rests on evidence that is not the difference itself.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,7 @@ def rescore_comments(
         folder = Path(scratch)
         say("pinning the cut")
         with pinned(url, topic, (window.start_us, window.end_us), folder) as snapshot:
-            # As if no version had ever served: then the one that is resolved scores everything.
-            tasks = tasks_of(replace(snapshot, served={}), lambda: certificate.version, LakeStore(settings.lake_url))
+            tasks = tasks_of(snapshot, lambda: None, LakeStore(settings.lake_url), version=certificate.version)
             rescore(tasks, settings, folder / "recomputed", say)
         say("comparing verdicts")
         tables = {"verdicts": folder / "verdicts.parquet"}

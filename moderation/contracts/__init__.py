@@ -1,8 +1,17 @@
-"""The contracts: what travels between the parts, and the one strict parser. See ``records`` for the nouns."""
+"""The contracts: what travels between the parts, and the one reader of records. See ``records`` for the nouns."""
 
 from moderation.contracts.holes import Hole, HoleKind, clipped, merged, without_compaction
-from moderation.contracts.parse import dead_letter, parse_action, parse_record, quarantined, to_json
+from moderation.contracts.parse import (
+    NEWEST_RULES,
+    dead_letter,
+    parse_action,
+    parse_record,
+    quarantined,
+    read_record,
+    to_json,
+)
 from moderation.contracts.records import (
+    EARLIEST_EVENT_US,
     MAX_BODY_CHARACTERS,
     MAX_FUTURE_US,
     MAX_RECORD_BYTES,
@@ -17,14 +26,20 @@ from moderation.contracts.records import (
     Decision,
     Fate,
     Pane,
+    Repair,
     Verdict,
 )
+from moderation.contracts.rules import FIRST_RULES, RULES_VERSION, Read, Rules, at_least_review
 
 __all__ = [
+    "EARLIEST_EVENT_US",
+    "FIRST_RULES",
     "MAX_BODY_CHARACTERS",
     "MAX_FUTURE_US",
     "MAX_RECORD_BYTES",
+    "NEWEST_RULES",
     "REPLAY_OF",
+    "RULES_VERSION",
     "SCHEMA_VERSION",
     "Action",
     "ActionKind",
@@ -37,13 +52,18 @@ __all__ = [
     "Hole",
     "HoleKind",
     "Pane",
+    "Read",
+    "Repair",
+    "Rules",
     "Verdict",
+    "at_least_review",
     "clipped",
     "dead_letter",
     "merged",
     "parse_action",
     "parse_record",
     "quarantined",
+    "read_record",
     "to_json",
     "without_compaction",
 ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow as pa
 from moderation.adapters.lake.files import Source
 from moderation.adapters.source_log import LogRecord
 from moderation.adapters.topics import ACTIONS, COMMENTS
-from moderation.contracts import parse_action, parse_record
+from moderation.contracts import NEWEST_RULES, Rules, parse_action, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
 
 _log = logging.getLogger(__name__)
@@ -44,11 +45,13 @@ class Columns:
         schema: all of them.
         event_time: name of the column that statistics by event time rest on.
         read: gives the columns beyond the record's own, in the schema's order.
+        rules: by which it parses comments.
     """
 
     schema: pa.Schema
     event_time: str
     read: Callable[[bytes, int], tuple[Any, ...]]
+    rules: Rules = NEWEST_RULES
 
     @property
     def statistics(self) -> list[str]:
@@ -60,8 +63,8 @@ class Columns:
         ]
 
 
-def _comment(value: bytes, append_us: int) -> tuple[Any, ...]:
-    comment = parse_record(value, append_us)
+def _comment(value: bytes, append_us: int, rules: Rules = NEWEST_RULES) -> tuple[Any, ...]:
+    comment = parse_record(value, append_us, rules)
     return comment.comment_id, comment.community, comment.event_time_us, comment.record_id()
 
 
@@ -111,18 +114,20 @@ ARCHIVED = tuple(_COLUMNS)
 """Names of the topics that the lake keeps, without a prefix."""
 
 
-def columns_of(name: str) -> Columns:
+def columns_of(name: str, rules: Rules = NEWEST_RULES) -> Columns:
     """The columns of a topic's files.
 
     Args:
         name: of the topic, without a prefix.
+        rules: by which comments are parsed; noted with each file.
 
     Raises:
         ConfigurationError: the lake does not keep this topic.
     """
     if name not in _COLUMNS:
         raise ConfigurationError(f"topic {name}", "the lake does not keep it", f"It keeps {', '.join(ARCHIVED)}.")
-    return _COLUMNS[name]
+    found = _COLUMNS[name]
+    return replace(found, read=partial(_comment, rules=rules), rules=rules) if name == COMMENTS.name else found
 
 
 def table_of(source: Source, columns: Columns, records: Sequence[LogRecord]) -> pa.Table:

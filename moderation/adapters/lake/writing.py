@@ -104,6 +104,7 @@ def write_file(
         min_event_time_us=minimum,
         max_event_time_us=maximum,
         event_days=tuple(sorted(extent.event_days)),
+        rules=columns.rules,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
-from moderation.contracts import DeadLetter, Fate, Hole, Verdict
+from moderation.contracts import NEWEST_RULES, DeadLetter, Fate, Hole, Repair, Rules, Verdict
 from moderation.panes import OpenPanes, PaneKey, PaneSums, pane_start_us
 
 
@@ -31,6 +31,7 @@ class Position:
         stamp: the versions that decided last; None before the first decision.
         open_panes: what the fate of the next record depends on.
         last_append_us: append time of the record at ``next - 1``; None if the ledger has none there.
+        rules: that read the last records; None before the first.
     """
 
     next: int
@@ -39,6 +40,7 @@ class Position:
     stamp: Stamp | None
     open_panes: OpenPanes = field(repr=False, compare=False)
     last_append_us: int | None = None
+    rules: Rules | None = None
 
 
 class DecisionRow(NamedTuple):
@@ -55,6 +57,7 @@ class DecisionRow(NamedTuple):
     verdict: Verdict
     fate: Fate
     reasons: list[str] | None
+    repairs: tuple[Repair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Batch:
         published: for each partition, up to which offset decisions are surely published by now.
         panes_published_us: for each partition, up to which end panes are surely published by now.
         holes: offsets without a record.
+        rules: that read the records.
     """
 
     ranges: Mapping[int, tuple[int, int]]
@@ -95,6 +99,7 @@ class Batch:
     published: Mapping[int, int] = field(default_factory=dict)
     panes_published_us: Mapping[int, int] = field(default_factory=dict)
     holes: list[Hole] = field(default_factory=list)
+    rules: Rules = NEWEST_RULES
 
 
 def pane_sums(decisions: list[DecisionRow], stamp: Stamp) -> dict[PaneKey, PaneSums]:

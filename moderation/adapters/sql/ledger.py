@@ -14,7 +14,7 @@ import psycopg
 
 from moderation.adapters.sql import copying, reading, writing
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
-from moderation.contracts import Pane
+from moderation.contracts import Pane, Rules
 from moderation.errors import FenceLost, LedgerUnsafe, SourceRefused
 
 _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
@@ -25,6 +25,10 @@ _DAYS_LOCK = 7_205_760
 
 def _nothing() -> None:
     return None
+
+
+def _served(position: Position) -> tuple[Stamp, Rules] | None:
+    return None if position.stamp is None or position.rules is None else (position.stamp, position.rules)
 
 
 def add_day(cursor: writing.Cursor, day: str) -> None:
@@ -67,7 +71,7 @@ class Ledger:
         self._url = url
         self._before_commit = before_commit
         self._known_days: set[str] = set()
-        self._stamps: dict[int, Stamp | None] = {}
+        self._served: dict[int, tuple[Stamp, Rules] | None] = {}
         self._connection = self._connect()
 
     def reconnect(self) -> None:
@@ -104,7 +108,7 @@ class Ledger:
                     f"offsets [{position.next}, {log_starts[partition]}) are gone before they were read",
                     "Retention overtook the worker: `moderation accept-gap` shows the gap and records it.",
                 )
-            self._stamps[partition] = position.stamp
+            self._served[partition] = _served(position)
         return found
 
     def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -150,7 +154,7 @@ class Ledger:
             return False
         if stands != {partition: hi for partition, (_, hi) in ranges.items()}:
             raise self._fence_lost(f"partitions {sorted(ranges)}", f"they stand at {stands}, not at {dict(ranges)}")
-        self._stamps.update({partition: position.stamp for partition, position in found.items()})
+        self._served.update({partition: _served(position) for partition, position in found.items()})
         return True
 
     def store(self, batch: Batch) -> None:
@@ -167,10 +171,12 @@ class Ledger:
             self._move(cursor, batch)
             self._write_rows(cursor, batch)
             writing.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
-            changed = [partition for partition in batch.ranges if self._stamps.get(partition) != batch.stamp]
+            serving = batch.stamp, batch.rules
+            changed = [partition for partition in batch.ranges if self._served.get(partition) != serving]
             for partition in changed:
                 cursor.execute(
-                    "INSERT INTO speed.served VALUES (%s, %s, %s, %s, %s, %s)",
+                    "INSERT INTO speed.served (topic_id, partition, from_offset, model_version, policy_version, "
+                    "kernel_version, rules_version, earliest_event_us) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                     (
                         self.topic_id,
                         partition,
@@ -178,10 +184,12 @@ class Ledger:
                         batch.stamp.model_version,
                         batch.stamp.policy_version,
                         batch.stamp.kernel_version,
+                        batch.rules.version,
+                        batch.rules.earliest_event_us,
                     ),
                 )
             self._before_commit()
-        self._stamps.update(dict.fromkeys(changed, batch.stamp))
+        self._served.update(dict.fromkeys(changed, serving))
 
     def rehearse(self, batch: Batch) -> None:
         """Write the rows of a batch, whose days are there, and undo it; for finding out which of them cannot be stored.

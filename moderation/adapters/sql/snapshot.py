@@ -21,7 +21,7 @@ from moderation.adapters.sql.batch import Stamp
 from moderation.adapters.sql.connecting import Connection, connected
 from moderation.adapters.sql.copying import day_of
 from moderation.adapters.sql.manifest import archived_ends, files
-from moderation.contracts import DeadLetterReason, Fate, Verdict
+from moderation.contracts import NEWEST_RULES, DeadLetterReason, Fate, Rules, Verdict
 
 _EPOCH = date(1970, 1, 1)
 _DAY_US = 86_400 * 1_000_000
@@ -37,10 +37,11 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """From this offset on a version decided, until the next one."""
+    """From this offset on a version decided by these rules, until the next one."""
 
     from_offset: int
     stamp: Stamp
+    rules: Rules = NEWEST_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def _case(column: str, values: Sequence[str]) -> str:
 _LEDGER = f"""
 SELECT topic_id::text AS topic_id, partition AS part, "offset" AS pos, event_time_us AS event_us, community,
        score_ppm AS score, {_case("verdict", list(Verdict))} AS verdict, {_case("fate", list(Fate))} AS fate, stored_us,
-       model_version, policy_version, kernel_version
+       model_version, policy_version, kernel_version, coalesce(repairs, '') AS repairs
   FROM speed.decisions
  WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
@@ -156,12 +157,13 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> Sna
     }
     ids = sorted({source.topic_id for source in cuts})
     served: dict[Source, list[Served]] = {}
-    for topic_id, partition, from_offset, *stamp in connection.execute(
-        "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version FROM speed.served "
-        "WHERE topic_id = ANY(%s) ORDER BY topic_id, partition, from_offset",
+    for topic_id, partition, from_offset, *versions in connection.execute(
+        "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version, rules_version, "
+        "earliest_event_us FROM speed.served WHERE topic_id = ANY(%s) ORDER BY topic_id, partition, from_offset",
         (ids,),
     ):
-        served.setdefault(Source(topic, topic_id, partition), []).append(Served(from_offset, Stamp(*stamp)))
+        found = Served(from_offset, Stamp(*versions[:3]), Rules(*versions[3:]))
+        served.setdefault(Source(topic, topic_id, partition), []).append(found)
     letters: dict[Source, dict[int, bool]] = {}
     for topic_id, partition, offset, failed in connection.execute(
         'SELECT topic_id, partition, "offset", reason = %s AND replayed_as_offset IS NULL FROM speed.dead_letters '

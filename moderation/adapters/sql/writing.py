@@ -19,7 +19,7 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 # Without stored_us, which the server sets.
 _DECISION_COLUMNS = (
     'append_day, topic_id, partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm, '
-    "verdict, model_version, policy_version, kernel_version, fate, reasons"
+    "verdict, model_version, policy_version, kernel_version, fate, reasons, repairs"
 )
 _ADD_TO_PANES = """
 INSERT INTO speed.panes AS p (topic_id, partition, community, start_us, model_version, policy_version,
@@ -41,7 +41,8 @@ def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
         f"{copying.day_of(row.append_us)}\t{topic_id}\t{row.partition}\t{row.offset}\t{row.append_us}\t"
         f"{copying.text(row.comment_id)}\t{copying.text(row.community)}\t{row.event_time_us}\t"
         f"{copying.binary(row.record_id)}\t{row.score_ppm}\t{row.verdict}\t{versions}\t{row.fate}\t"
-        f"{copying.NULL if row.reasons is None else copying.text(orjson.dumps(row.reasons).decode())}\n"
+        f"{copying.NULL if row.reasons is None else copying.text(orjson.dumps(row.reasons).decode())}\t"
+        f"{','.join(row.repairs) or copying.NULL}\n"
         for row in batch.decisions
     ]
     if lines:
