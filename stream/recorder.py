@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from moderation.adapters import blame
+from moderation.adapters.narrowing import culprits
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
 from moderation.contracts import Hole, HoleKind, Pane, without_compaction
 from moderation.panes import PANE_US, watermark_us
-from stream import blame, metrics
+from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
-from stream.narrowing import culprits
 from stream.raw_budget import Letters, RawBudget
 from stream.records import Decided, Place, Published
 

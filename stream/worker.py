@@ -16,7 +16,7 @@ import faust
 import psycopg
 from faust.types import TP
 
-from moderation.adapters import unpacking
+from moderation.adapters import blame, unpacking
 from moderation.adapters.log_ends import LogEnds
 from moderation.adapters.open_transactions import open_transactions
 from moderation.adapters.sql.batch import Position
@@ -28,7 +28,7 @@ from moderation.adapters.topics import COMMENTS, describe_topic_ids, is_compacte
 from moderation.errors import OffsetsGone, SourceRefused
 from moderation.panes import watermark_us
 from moderation.settings import Settings, required
-from stream import blame, metrics
+from stream import metrics
 from stream.anatomy import consumer_loop, ended_parts, is_rebalancing
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from batch.isolation import Failure, parse_failure, score_each, tell
 from batch.reconcile.statements import VERDICTS
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.files import LakeFile
@@ -24,7 +25,7 @@ from moderation.adapters.model_store import OpenModel
 from moderation.adapters.sql.snapshot import Served, Snapshot
 from moderation.bootstrap import version_opener
 from moderation.contracts import MAX_FUTURE_US, Comment, Verdict, parse_record
-from moderation.errors import ConfigurationError, InvalidRecord
+from moderation.errors import ConfigurationError, InvalidRecord, ProcessDied
 from moderation.panes import late_flags
 from moderation.settings import Settings
 from moderation.text import KERNEL_VERSION
@@ -157,8 +158,26 @@ def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callab
     return version
 
 
-def rescore(tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, processes: int | None = None) -> int:
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """What came of the tasks.
+
+    Attributes:
+        rows: how many records are of the day.
+        failures: records of the day that cannot be scored, and records appended on it that cannot be parsed, because of
+            a defect; in order of position.
+    """
+
+    rows: int
+    failures: list[Failure]
+
+
+def rescore(
+    tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, processes: int | None = None
+) -> Recomputed:
     """Write what the records are worth as Parquet files, one for each task.
+
+    A record that cannot be scored has a row with score 0 and verdict ``allow``; one that cannot be parsed has none.
 
     Args:
         tasks: see :func:`tasks_of`.
@@ -167,39 +186,51 @@ def rescore(tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, p
         say: told how far it is.
         processes: how many work; if None one for each core, or this one alone where there is little to do.
 
-    Returns:
-        How many records are of the day.
-
     Raises:
         ModelRefused: a version that served does not verify, or is of another kernel version.
         LakeDamaged: a file is gone, or not what was written.
+        ProcessDied: a process ended without an error; the files that were being recomputed are named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(SCHEMA.empty_table(), folder / "none.parquet")
     rows = sum(task.file.rows for task in tasks if not task.unread_only)
     done = found = 0
-    for task, count in _results(
+    failures: list[Failure] = []
+    for task, (count, failed) in _results(
         tasks, settings, folder, processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
     ):
         done += 0 if task.unread_only else task.file.rows
         found += count
+        failures += failed
         say(f"scored {done:,} of {rows:,} records of the lake")
-    return found
+    tell(sorted(failures), say)
+    return Recomputed(found, sorted(failures))
 
 
-def _results(tasks: Sequence[Task], settings: Settings, folder: Path, processes: int) -> Iterator[tuple[Task, int]]:
+def _results(
+    tasks: Sequence[Task], settings: Settings, folder: Path, processes: int
+) -> Iterator[tuple[Task, tuple[int, list[Failure]]]]:
     outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
     if processes == 1:
         rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
         for task, output in zip(tasks, outputs, strict=True):
-            yield task, rescorer.run(task, output)
+            yield task, (rescorer.run(task, output), rescorer.take_failures())
         return
     # A process that is forked would inherit threads and connections in the middle of something.
     with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (settings,)) as pool:
         waiting = {pool.submit(_work, task, output): task for task, output in zip(tasks, outputs, strict=True)}
+        unfinished = dict.fromkeys(task.file.path for task in tasks)
         try:
             for future in as_completed(waiting):
-                yield waiting[future], future.result()
+                task, result = waiting[future], future.result()
+                del unfinished[task.file.path]
+                yield task, result
+        except BrokenExecutor as error:
+            raise ProcessDied(
+                f"{len(unfinished)} files of the lake, the first {next(iter(unfinished))}",
+                "a process that recomputed them ended without an error: it crashed or ran out of memory",
+                "If it ends there again, a record is the cause: see docs/reconciliation.md, Records that fail.",
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -212,10 +243,10 @@ def _begin(settings: Settings) -> None:
     _rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
 
 
-def _work(task: Task, output: Path) -> int:
+def _work(task: Task, output: Path) -> tuple[int, list[Failure]]:
     if _rescorer is None:
         raise RuntimeError("the process was not prepared")
-    return _rescorer.run(task, output)
+    return _rescorer.run(task, output), _rescorer.take_failures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +271,12 @@ class Rescorer:
         self._store = store
         self._open_version = open_version
         self._models: dict[str, OpenModel] = {}
+        self._failures: list[Failure] = []
+
+    def take_failures(self) -> list[Failure]:
+        """The records that failed since the last call."""
+        failures, self._failures = self._failures, []
+        return failures
 
     def run(self, task: Task, output: Path) -> int:
         """Write one file's comments of the day; returns how many.
@@ -274,6 +311,10 @@ class Rescorer:
                     offsets.append(offset)
                 except InvalidRecord:
                     continue
+                except Exception as error:
+                    cause = parse_failure(error, append_us)
+                    if task.start_us <= append_us < task.end_us:
+                        self._note(task, offset, cause)
             times_us = np.array([comment.event_time_us for comment in comments], np.int64)
             late = np.zeros(len(comments), bool) if task.unread_only else late_flags(newest_us, times_us)
             if len(times_us):
@@ -303,15 +344,22 @@ class Rescorer:
         offsets = np.array([row.offset for row in rows], np.int64)
         scores = np.empty(len(rows), np.int64)
         verdicts = np.empty(len(rows), np.int64)
+        unscored = np.zeros(len(rows), bool)
         versions: list[tuple[str, str]] = []
         for version, first, end in _spans(task, offsets):
             model = self._model(version)
-            part = model.kernel.score_many(["" if row.is_quarantined else row.comment.body for row in rows[first:end]])
+            part, failed = score_each(
+                model.kernel, ["" if row.is_quarantined else row.comment.body for row in rows[first:end]]
+            )
+            for index, cause in failed.items():
+                self._note(task, rows[first + index].offset, cause)
+                unscored[first + index] = True
             scores[first:end] = part
             verdicts[first:end] = [_NUMBER[verdict] for verdict in model.policy.verdicts(part)]
             versions += [(version, model.policy.policy_version)] * (end - first)
         in_quarantine = np.array([row.is_quarantined for row in rows])
-        scores[in_quarantine], verdicts[in_quarantine] = 0, _NUMBER[Verdict.ALLOW]
+        unscored |= in_quarantine
+        scores[unscored], verdicts[unscored] = 0, _NUMBER[Verdict.ALLOW]
         record_ids = [row.comment.record_id() for row in rows]
         source, count = task.file.source, len(rows)
         columns = [
@@ -334,6 +382,10 @@ class Rescorer:
         ]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+    def _note(self, task: Task, offset: int, cause: str) -> None:
+        source = task.file.source
+        self._failures.append(Failure(str(source.topic_id), source.partition, offset, cause))
 
     def _model(self, version: str) -> OpenModel:
         if version not in self._models:
