@@ -267,7 +267,7 @@ class SpeedLayer:
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
         require_source = functools.partial(self._identity.require, _IDENTITY_SECONDS)
         compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.source)
-        return Recorder(self._ledger, limit, require_source, budget, compacted), publisher
+        return Recorder(self._ledger, limit, require_source, budget, compacted, publisher.encode), publisher
 
     async def _require_log_reaches(self, source: Sequence[TP], positions: Mapping[int, Position]) -> None:
         """Refuse a topic that lost records the ledger holds: new ones would come at offsets already accounted for.

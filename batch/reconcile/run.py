@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from batch.isolation import Failure, failure_fields
 from batch.reconcile.engines import DuckDbEngine, Engine
+from batch.reconcile.file_tasks import tasks_of
 from batch.reconcile.outcome import Outcome, read_outcome
-from batch.reconcile.rescoring import rescore, tasks_of
+from batch.reconcile.rescoring import rescore
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.columns import columns_of
 from moderation.adapters.lake.reading import Lake

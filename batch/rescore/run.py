@@ -12,7 +12,8 @@ import duckdb
 
 from batch.isolation import Failure
 from batch.reconcile.engines import opened_duckdb
-from batch.reconcile.rescoring import rescore, tasks_of
+from batch.reconcile.file_tasks import tasks_of
+from batch.reconcile.rescoring import rescore
 from batch.rescore.hours import HourPair, Place, ServedHour, Sums, as_if_hours, paired, require_hours, write_hours
 from batch.rescore.keeping import Artifacts, keep
 from batch.rescore.report import Rescoring

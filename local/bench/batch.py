@@ -19,7 +19,8 @@ import duckdb
 import psutil
 import psycopg
 
-from batch.reconcile.rescoring import rescore, tasks_of
+from batch.reconcile.file_tasks import tasks_of
+from batch.reconcile.rescoring import rescore
 from local.bench.stream.run import Bench
 from local.bench.stream.worker import ledger_of
 from local.environment import inherited_environment

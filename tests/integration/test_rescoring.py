@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from batch.reconcile.rescoring import Task, rescore
+from batch.reconcile.file_tasks import Task
+from batch.reconcile.rescoring import rescore
 from local.stack import StackInfo
 from moderation.errors import LakeDamaged, ModelRefused
 from moderation.settings import Settings

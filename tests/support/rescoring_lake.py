@@ -12,7 +12,8 @@ from uuid import UUID
 import pyarrow.parquet as pq
 
 from batch.isolation import Failure
-from batch.reconcile.rescoring import SCHEMA, Rescorer, Task, tasks_of
+from batch.reconcile.file_tasks import Task, tasks_of
+from batch.reconcile.rescoring import SCHEMA, Rescorer
 from moderation.adapters.lake.columns import Columns, columns_of
 from moderation.adapters.lake.cutting import Limits, in_files
 from moderation.adapters.lake.files import LakeFile, Source, temporary_path

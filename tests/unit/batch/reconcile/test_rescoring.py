@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.isolation import Failure
-from batch.reconcile.rescoring import tasks_of
+from batch.reconcile.file_tasks import tasks_of
 from moderation.adapters.lake.cutting import Limits
 from moderation.adapters.model_store import open_model, save_model
 from moderation.adapters.source_log import LogRecord
