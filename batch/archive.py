@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from batch.isolation import MOST_NAMED
 from batch.partition import ArchivePoint, PartitionArchiver, Workplace
 from batch.report import ArchiveReport, PartitionReport, TopicReport
 from moderation.adapters.lake.columns import ARCHIVED, columns_of
@@ -87,4 +88,6 @@ def archive_topics(
 
 def _tell(say: Callable[[str], None], source: Source, done: PartitionReport) -> None:
     added = f"{done.rows:,} records in {done.files} files, the lake holds it up to {done.next_offset}"
+    for failure in done.unparsed[:MOST_NAMED]:
+        say(f"{source}: offset {failure.offset} cannot be parsed ({failure.error}); its bytes are archived")
     say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{f'; {done.note}' if done.note else ''}")

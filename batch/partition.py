@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from batch.isolation import Failure
 from batch.report import Outcome, PartitionReport
 from batch.standing import next_range
 from moderation.adapters.lake.columns import Columns
@@ -150,8 +151,21 @@ class PartitionArchiver:
             place.say(f"{source}: {written:,} of {end - report.first_offset:,} records")
             place.reach("during_write")
 
+        unparsed: list[Failure] = []
+
+        def failed(offset: int, error: str) -> None:
+            unparsed.append(Failure(str(source.topic_id), source.partition, offset, error))
+
         file = write_file(
-            place.store, temporary, source, self._columns, day, records, place.limits, wrote_group=wrote_group
+            place.store,
+            temporary,
+            source,
+            self._columns,
+            day,
+            records,
+            place.limits,
+            wrote_group=wrote_group,
+            failed=failed,
         )
         place.reach("before_rename")
         place.store.publish(temporary, file.path)
@@ -168,6 +182,7 @@ class PartitionArchiver:
         report.files += 1
         report.rows += file.rows
         report.bytes += file.bytes
+        report.unparsed += unparsed
         report.next_offset = file.next_offset
         return True
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from batch.isolation import Failure, failure_fields
+
 
 class Outcome(StrEnum):
     """What became of a partition."""
@@ -32,6 +34,8 @@ class PartitionReport:
         rows: in them.
         bytes: of them.
         note: who was at work, or what was in the way; empty otherwise.
+        unparsed: records that cannot be parsed because of a defect, in order. Their bytes are in the lake, and the
+            columns read out of them are null.
     """
 
     partition: int
@@ -42,6 +46,7 @@ class PartitionReport:
     rows: int = 0
     bytes: int = 0
     note: str = ""
+    unparsed: list[Failure] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class ArchiveReport:
                             "rows": each.rows,
                             "bytes": each.bytes,
                             "note": each.note,
+                            "unparsed": failure_fields(each.unparsed),
                         }
                         for each in topic.partitions
                     ],

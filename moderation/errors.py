@@ -18,7 +18,8 @@
     │   ├── OutdatedApproval       what a person approved is not what would happen by now; ask again
     │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
     │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
-    │   └── DefectsFound           a reconciliation found a broken guarantee
+    │   ├── DefectsFound           a reconciliation found a broken guarantee
+    │   └── ProcessDied            a process of the batch ended without an error: a crash, or too little memory
     └── RestartProcess             leave the process; the supervisor starts another, which goes on from the ledger
         ├── FenceLost              another worker owns the partition now
         ├── PublishingFailed       the brokers did not take what is stored; it is sent again
@@ -26,7 +27,7 @@
         └── WorkerStuck            the process makes no progress
 
 Anything outside the tree is a defect of ours. What a defect means for a record under way is decided by
-:mod:`stream.blame`.
+:mod:`moderation.adapters.blame`.
 """
 
 from __future__ import annotations
@@ -156,3 +157,7 @@ class WorkerStuck(RestartProcess):
 
 class DefectsFound(NeedsPerson):
     """A reconciliation found something lost, unexplained, phantom or residual: a guarantee was broken."""
+
+
+class ProcessDied(NeedsPerson):
+    """A process that recomputed files of the lake ended without an error: it crashed or ran out of memory."""

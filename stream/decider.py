@@ -2,7 +2,7 @@
 
 It runs ahead of the ledger: while one batch is stored, the next is decided, on the assumption that the first will be
 stored. If it is not, the process ends, and the next one begins where the ledger stands. Only where a record is the
-cause of the failure (:mod:`stream.blame`), the batch is decided again without it, in the same process.
+cause of the failure (:mod:`moderation.adapters.blame`), the batch is decided again without it, in the same process.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from moderation.adapters import blame
+from moderation.adapters.narrowing import culprits
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Replayed, pane_sums
 from moderation.contracts import (
     EARLIEST_EVENT_US,
@@ -35,8 +37,6 @@ from moderation.contracts import (
 from moderation.errors import InvalidRecord, OffsetsGone
 from moderation.panes import OpenPanes
 from moderation.scoring import reasons_many
-from stream import blame
-from stream.narrowing import culprits
 from stream.records import Decided, Place, Record, ServingModel
 
 MOST_REASONS = 3

@@ -16,10 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from moderation.adapters import blame
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.unpacking import NoRecord
 from moderation.contracts import REPLAY_OF, Hole
-from stream import blame, metrics, probe
+from stream import metrics, probe
 from stream.decider import Decider
 from stream.exit_codes import leave
 from stream.pending import Acknowledge, Pending, Piece

@@ -16,7 +16,7 @@ from moderation.adapters.sql.batch import DecisionRow, Stamp
 from moderation.adapters.topics import ALERTS, DECISIONS, PANES, producer_settings
 from moderation.contracts import SCHEMA_VERSION, Pane, Verdict
 from moderation.errors import PublishingFailed
-from stream.records import Published
+from stream.records import Encoded, Published
 
 DELIVERY_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -40,6 +40,22 @@ def decision_fields(topic: str, topic_id: str, row: DecisionRow, stamp: Stamp) -
         "repairs": row.repairs,
         "schema_version": SCHEMA_VERSION,
     }
+
+
+def encode_decision(topic: str, topic_id: str, row: DecisionRow, stamp: Stamp) -> Encoded:
+    """What a decision becomes on the topics; needs no broker.
+
+    Args:
+        topic: full name of the source topic.
+        topic_id: its id.
+        row: of the ledger.
+        stamp: the versions that decided it.
+    """
+    fields = decision_fields(topic, topic_id, row, stamp)
+    alert = None
+    if row.verdict is not Verdict.ALLOW:
+        alert = orjson.dumps({"decision": fields, "reasons": row.reasons or []})
+    return Encoded(row.comment_id.encode(), orjson.dumps(fields), alert)
 
 
 def pane_key(pane: Pane) -> bytes:
@@ -77,6 +93,10 @@ class Publisher:
         }
         self._producer = Producer({**settings, "linger.ms": 5, "on_delivery": self._note})
 
+    def encode(self, row: DecisionRow, stamp: Stamp) -> Encoded:
+        """What a decision becomes on the topics. May be called by any thread."""
+        return encode_decision(self._topic, self._topic_id, row, stamp)
+
     def publish(self, published: Published) -> int:
         """Send decisions, alerts and panes, and wait until the brokers have them all.
 
@@ -111,13 +131,10 @@ class Publisher:
                 raise PublishingFailed(f"topic {topic}", str(error)) from error
 
     def _records(self, published: Published) -> Iterator[tuple[str, bytes, bytes]]:
-        topic, topic_id = self._topic, self._topic_id
-        for row, stamp in published.decisions:
-            key = row.comment_id.encode()
-            fields = decision_fields(topic, topic_id, row, stamp)
-            yield self._decisions, orjson.dumps(fields), key
-            if row.verdict is not Verdict.ALLOW:
-                yield self._alerts, orjson.dumps({"decision": fields, "reasons": row.reasons or []}), key
+        for encoded in published.encoded or (self.encode(row, stamp) for row, stamp in published.decisions):
+            yield self._decisions, encoded.decision, encoded.key
+            if encoded.alert is not None:
+                yield self._alerts, encoded.alert, encoded.key
         for pane in published.panes:
             yield self._panes, orjson.dumps(pane), pane_key(pane)
 

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from moderation.adapters import blame
+from moderation.adapters.narrowing import culprits
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
 from moderation.contracts import Hole, HoleKind, Pane, without_compaction
 from moderation.panes import PANE_US, watermark_us
-from stream import blame, metrics
+from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
-from stream.narrowing import culprits
 from stream.raw_budget import Letters, RawBudget
-from stream.records import Decided, Place, Published
+from stream.records import Decided, Encoded, Place, Published
 
 _DAY_US = 86_400 * 1_000_000
 _NOWHERE = -1
@@ -60,6 +61,9 @@ class Recorder:
         limit: told about every stored record.
         require_source: called before each batch is stored; raises if its topic is not the same as before.
         budget: of the bytes of dead letters; None for no limit.
+        encode: makes of a decision what is sent to the topics; None to leave that to the publisher. It is done before
+            the decision is stored: a record that it fails for, or that ends the process there, can still be
+            quarantined.
         is_compacted: whether records of the topic may be gone between others; asked when some are.
     """
 
@@ -70,7 +74,9 @@ class Recorder:
         require_source: Callable[[], None] = lambda: None,
         budget: RawBudget | None = None,
         is_compacted: Callable[[], bool] = lambda: True,
+        encode: Callable[[DecisionRow, Stamp], Encoded] | None = None,
     ) -> None:
+        self._encode = encode
         self._store = store
         self._limit = limit
         self._require_source = require_source
@@ -155,6 +161,7 @@ class Recorder:
             published={p: self._standings[p].published_next for p in ranges},
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
         )
+        encoded = self._encoded(batch.decisions, batch.stamp)
         found_stored = self._store.store(batch)
         for partition, (_, hi) in ranges.items():
             standing = self._standings[partition]
@@ -168,7 +175,10 @@ class Recorder:
         if found_stored:
             return self._from_ledger(ranges, ranges)
         panes, panes_upto_us = self._closed_panes(ranges)
-        return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us)
+        return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
+
+    def _encoded(self, rows: Sequence[DecisionRow], stamp: Stamp) -> list[Encoded]:
+        return [] if self._encode is None else [self._encode(row, stamp) for row in rows]
 
     def _budgeted(self, letters: Letters) -> Letters:
         return letters if self._budget is None or not letters else self._budget.within(letters)
@@ -179,7 +189,7 @@ class Recorder:
         return [without_compaction(hole) for hole in holes]
 
     def refused(self, decided: Decided) -> dict[Place, str]:
-        """The records of a batch that the ledger refuses, each alone; with the class of the error.
+        """The records of a batch that cannot be encoded or that the ledger refuses, each alone; the error's class.
 
         Raises:
             Exception: the ledger fails for a reason that is not a record's, or refuses a row that is sound.
@@ -191,6 +201,7 @@ class Recorder:
 
         def rehearse(places: Sequence[Place]) -> None:
             decisions = [rows[place] for place in places if place in rows]
+            self._encoded(decisions, batch.stamp)
             self._store.rehearse(
                 replace(
                     batch,
@@ -205,6 +216,7 @@ class Recorder:
         if found and batch.decisions:
             # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.
             control = [_control(row) for row in {row.append_us // _DAY_US: row for row in batch.decisions}.values()]
+            self._encoded(control, batch.stamp)
             panes = pane_sums(control, batch.stamp)
             self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replayed=[]))
         return found

@@ -67,6 +67,14 @@ class Decided:
     ignored: int = 0
 
 
+class Encoded(NamedTuple):
+    """A decision as it is sent: its key, its value on topic ``decisions``, and on ``alerts`` if it is one."""
+
+    key: bytes
+    decision: bytes
+    alert: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """What stored records have to say on the topics.
@@ -76,9 +84,11 @@ class Published:
         panes: those that were closed, in order within a partition.
         ranges: for each partition the offsets the decisions cover.
         panes_upto_us: for each partition the end up to which its panes are covered.
+        encoded: the decisions as they are sent, in their order; empty if that was not done yet.
     """
 
     decisions: list[tuple[DecisionRow, Stamp]] = field(default_factory=list)
     panes: list[Pane] = field(default_factory=list)
     ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     panes_upto_us: Mapping[int, int] = field(default_factory=dict)
+    encoded: list[Encoded] = field(default_factory=list)

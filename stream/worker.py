@@ -16,7 +16,7 @@ import faust
 import psycopg
 from faust.types import TP
 
-from moderation.adapters import unpacking
+from moderation.adapters import blame, unpacking
 from moderation.adapters.log_ends import LogEnds
 from moderation.adapters.open_transactions import open_transactions
 from moderation.adapters.sql.batch import Position
@@ -29,7 +29,7 @@ from moderation.contracts import Rules
 from moderation.errors import OffsetsGone, SourceRefused
 from moderation.panes import watermark_us
 from moderation.settings import Settings, required
-from stream import blame, metrics
+from stream import metrics
 from stream.anatomy import consumer_loop, ended_parts, is_rebalancing
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider
@@ -269,7 +269,7 @@ class SpeedLayer:
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
         require_source = functools.partial(self._identity.require, _IDENTITY_SECONDS)
         compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.source)
-        return Recorder(self._ledger, limit, require_source, budget, compacted), publisher
+        return Recorder(self._ledger, limit, require_source, budget, compacted, publisher.encode), publisher
 
     async def _require_log_reaches(self, source: Sequence[TP], positions: Mapping[int, Position]) -> None:
         """Refuse a topic that lost records the ledger holds: new ones would come at offsets already accounted for.

@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from batch.isolation import Failure, failure_fields
 from batch.reconcile.engines import DuckDbEngine, Engine
+from batch.reconcile.file_tasks import tasks_of
 from batch.reconcile.outcome import Outcome, read_outcome
-from batch.reconcile.rescoring import rescore, tasks_of
+from batch.reconcile.rescoring import rescore
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.columns import columns_of
 from moderation.adapters.lake.reading import Lake
@@ -48,7 +50,8 @@ class ReconcileReport:
         panes: how many keys have numbers on either side.
         batch_comments, speed_comments: sums over the panes.
         causes: rows by cause, all causes.
-        defects: ``lost``, ``unexplained`` and ``phantom`` rows, and ``residual`` panes.
+        defects: ``lost``, ``unexplained`` and ``phantom`` rows, ``residual`` panes, and ``not_recomputed`` records.
+        not_recomputed: the records of the day that only the batch fails at, by position.
         seconds: how long it took, and for which step.
     """
 
@@ -61,6 +64,7 @@ class ReconcileReport:
     speed_comments: int
     causes: dict[str, int]
     defects: dict[str, int]
+    not_recomputed: list[Failure]
     seconds: dict[str, float]
 
     @property
@@ -80,6 +84,7 @@ class ReconcileReport:
             "speed_comments": self.speed_comments,
             "causes": self.causes,
             "defects": self.defects,
+            "not_recomputed": failure_fields(self.not_recomputed),
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
         }
 
@@ -141,10 +146,11 @@ def reconcile_day(
         with pinned(url, topic, day_bounds_us(day), folder) as snapshot:
             clock.lap("snapshot")
             reach("after_snapshot")
+            failures: list[Failure] = []
             if recompute is None:
                 resolve = production_model(settings).resolve
                 tasks = tasks_of(snapshot, resolve, LakeStore(settings.lake_url))
-                rescore(tasks, settings, inputs["recomputed"], say)
+                failures = rescore(tasks, settings, inputs["recomputed"], say).failures
             else:
                 recompute(snapshot, inputs["recomputed"])
             clock.lap("rescoring")
@@ -171,7 +177,12 @@ def reconcile_day(
         batch_comments=run.batch_comments,
         speed_comments=run.speed_comments,
         causes=dict(run.causes),
-        defects={**{cause.value: run.causes[cause] for cause in DEFECTS}, "residual": run.residual},
+        defects={
+            **{cause.value: run.causes[cause] for cause in DEFECTS},
+            "residual": run.residual,
+            "not_recomputed": len(failures),
+        },
+        not_recomputed=failures,
         seconds=clock.seconds,
     )
 

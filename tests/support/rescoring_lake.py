@@ -11,7 +11,9 @@ from uuid import UUID
 
 import pyarrow.parquet as pq
 
-from batch.reconcile.rescoring import SCHEMA, Rescorer, Task, tasks_of
+from batch.isolation import Failure
+from batch.reconcile.file_tasks import Task, tasks_of
+from batch.reconcile.rescoring import SCHEMA, Rescorer
 from moderation.adapters.lake.columns import Columns, columns_of
 from moderation.adapters.lake.cutting import Limits, in_files
 from moderation.adapters.lake.files import LakeFile, Source, temporary_path
@@ -68,6 +70,7 @@ class LakeOfATest:
         self.replays: dict[Source, set[int]] = {}
         self.quarantined: dict[Source, dict[int, str]] = {}
         self.opened: list[str] = []
+        self.failures: list[Failure] = []
 
     def archive(self, records: Sequence[LogRecord], source: Source = SOURCES[0], limits: Limits = SMALL) -> None:
         """Archive records as the parser of then saw them."""
@@ -108,6 +111,7 @@ class LakeOfATest:
             assert table.schema == SCHEMA
             assert len(table) == count
             found += table.to_pylist()
+        self.failures = rescorer.take_failures()
         return found
 
 

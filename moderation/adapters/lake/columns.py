@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from moderation.adapters import blame
 from moderation.adapters.lake.files import Source
 from moderation.adapters.source_log import LogRecord
 from moderation.adapters.topics import ACTIONS, COMMENTS
@@ -130,8 +131,25 @@ def columns_of(name: str, rules: Rules = NEWEST_RULES) -> Columns:
     return replace(found, read=partial(_comment, rules=rules), rules=rules) if name == COMMENTS.name else found
 
 
-def table_of(source: Source, columns: Columns, records: Sequence[LogRecord]) -> pa.Table:
-    """Records of one source as a table of its columns, one row each."""
+def table_of(
+    source: Source,
+    columns: Columns,
+    records: Sequence[LogRecord],
+    failed: Callable[[int, str], None] = lambda offset, error: None,
+) -> pa.Table:
+    """Records of one source as a table of its columns, one row each.
+
+    A record that makes parsing fail keeps its bytes; its other columns are null.
+
+    Args:
+        source: whose records they are.
+        columns: of the topic.
+        records: in order of offsets.
+        failed: told the offset of each such record, and the class of the error.
+
+    Raises:
+        Exception: parsing failed for a reason that is not a record's, see :mod:`moderation.adapters.blame`.
+    """
     nothing = (None,) * (len(columns.schema) - len(_RECORD))
     rows = []
     for record in records:
@@ -140,8 +158,11 @@ def table_of(source: Source, columns: Columns, records: Sequence[LogRecord]) -> 
         except InvalidRecord:
             read = nothing
         except Exception as error:
-            # A defect that this record meets. Its bytes are kept all the same; the error's text may quote them.
-            _log.error("%s offset %d cannot be parsed: %s", source, record.offset, type(error).__name__)
+            # A defect that this record meets. The text of the error may quote the comment.
+            if not blame.is_records(error):
+                raise
+            _log.error("%s offset %d cannot be parsed: %s", source, record.offset, blame.name_of(error))
+            failed(record.offset, blame.name_of(error))
             read = nothing
         headers = [{"name": name, "value": value} for name, value in record.headers]
         rows.append((source.partition, record.offset, record.append_us, record.key, record.value, headers, *read))

@@ -10,7 +10,7 @@ import orjson
 import psycopg
 
 from moderation.adapters.sql import copying
-from moderation.adapters.sql.batch import Batch, Replayed
+from moderation.adapters.sql.batch import Batch, DecisionRow, Replayed, Stamp
 from moderation.contracts import DeadLetter, Hole
 from moderation.panes import PaneKey, PaneSums
 
@@ -33,18 +33,22 @@ ON CONFLICT (topic_id, partition, start_us, community, model_version, policy_ver
 """
 
 
-def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
-    """COPY a batch's decisions."""
-    stamp = batch.stamp
+def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], stamp: Stamp) -> list[str]:
+    """Decisions as lines of COPY's text format, in the order of the columns; needs no database."""
     versions = "\t".join(map(copying.text, (stamp.model_version, stamp.policy_version, stamp.kernel_version)))
-    lines = [
+    return [
         f"{copying.day_of(row.append_us)}\t{topic_id}\t{row.partition}\t{row.offset}\t{row.append_us}\t"
         f"{copying.text(row.comment_id)}\t{copying.text(row.community)}\t{row.event_time_us}\t"
         f"{copying.binary(row.record_id)}\t{row.score_ppm}\t{row.verdict}\t{versions}\t{row.fate}\t"
         f"{copying.NULL if row.reasons is None else copying.text(orjson.dumps(row.reasons).decode())}\t"
         f"{','.join(row.repairs) or copying.NULL}\n"
-        for row in batch.decisions
+        for row in rows
     ]
+
+
+def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
+    """COPY a batch's decisions."""
+    lines = decision_lines(topic_id, batch.decisions, batch.stamp)
     if lines:
         with cursor.copy(f"COPY speed.decisions ({_DECISION_COLUMNS}) FROM STDIN") as copy:
             copy.write("".join(lines))

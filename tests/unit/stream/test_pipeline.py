@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import psycopg
 import pytest
 
-from moderation.adapters.sql.batch import Batch, Position
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Comment, to_json
 from moderation.policy import Policy
 from moderation.scoring import Kernel
@@ -18,9 +18,9 @@ from stream.decider import Decider
 from stream.fault_points import FaultPoints
 from stream.pending import Acknowledge
 from stream.pipeline import Pipeline
-from stream.publisher import Publisher
+from stream.publisher import Publisher, encode_decision
 from stream.recorder import Recorder
-from stream.records import Published, ServingModel
+from stream.records import Encoded, Published, ServingModel
 from tests.support.fakes import MemoryLedger, MemoryTopics
 
 SECONDS = 20.0
@@ -107,10 +107,12 @@ def value_of(offset: int, is_unstorable: bool) -> bytes:
     return to_json(comment)
 
 
-async def rig_of(kernel: Kernel, most_records: int) -> Rig:
+async def rig_of(
+    kernel: Kernel, most_records: int, encode: Callable[[DecisionRow, Stamp], Encoded] | None = None
+) -> Rig:
     ledger = SlowLedger()
     topics = OrderedTopics(ledger=ledger)
-    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200))
+    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200), encode=encode)
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
     publisher = cast(Publisher, topics)
     pipeline = Pipeline(Decider(), recorder, publisher, lambda: model, most_records, FaultPoints(None))
@@ -238,6 +240,26 @@ def test_a_record_that_the_ledger_refuses_goes_into_quarantine_and_others_are_de
     assert found.rows == expected
     assert sum(sums.comments for sums in found.panes.values()) == 19
     assert found.newest_us[0] == max(row.event_time_us for row, _ in expected.values())
+
+
+def test_a_record_that_cannot_be_encoded_for_the_topics_is_quarantined_before_it_is_stored(kernel: Kernel) -> None:
+    def encode(row: DecisionRow, stamp: Stamp) -> Encoded:
+        if row.comment_id == "c3":
+            raise TypeError(row.comment_id)
+        return encode_decision("comments", "id", row, stamp)
+
+    async def play() -> None:
+        rig = await rig_of(kernel, 10, encode)
+        rig.ledger.through.set()
+        working = asyncio.create_task(rig.pipeline.run())
+        await rig.add(0, 10)
+        await asyncio.wait_for(until(lambda: rig.ledger.next[0] == 10), SECONDS)
+        await rig.pipeline.finish()
+        working.cancel()
+        assert rig.ledger.letters == {(0, 3): "processing_failed"}
+        assert sorted(offset for _, offset in rig.ledger.rows) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+    asyncio.run(play())
 
 
 def test_with_batches_of_one_record_none_is_decided_before_the_last_is_stored(

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from batch.reconcile.rescoring import tasks_of
+from batch.isolation import Failure
+from batch.reconcile.file_tasks import tasks_of
 from moderation.adapters.lake.cutting import Limits
 from moderation.adapters.model_store import open_model, save_model
 from moderation.adapters.source_log import LogRecord
 from moderation.contracts import Comment, parse_record
 from moderation.errors import ConfigurationError, LakeDamaged, ModelRefused
 from moderation.panes import late_flags
-from moderation.scoring import ModerationPipeline, new_pipeline
+from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.training.metrics import Metrics
 from tests.support.event_time_law import fates_of
@@ -288,3 +291,41 @@ def test_days_are_utc(lake: LakeOfATest) -> None:
     )
     assert [row["pos"] for row in lake.rows(DAY_BEFORE)] == [0]
     assert [row["pos"] for row in lake.rows(DAY)] == [1]
+
+
+def test_a_record_that_only_the_batch_cannot_score_is_named_and_the_others_are_scored(
+    lake: LakeOfATest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.archive([record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(12)])
+    expected = lake.rows()
+    assert lake.failures == []
+    score_many = Kernel.score_many
+
+    def brittle(self: Kernel, texts: Sequence[str]) -> Any:
+        if any(text == BODIES[1].format(5) for text in texts):
+            raise ZeroDivisionError
+        return score_many(self, texts)
+
+    monkeypatch.setattr(Kernel, "score_many", brittle)
+    rows = lake.rows()
+    assert lake.failures == [Failure(str(SOURCES[0].topic_id), 0, 5, "ZeroDivisionError")]
+    assert [row for row in rows if row["pos"] != 5] == [row for row in expected if row["pos"] != 5]
+    assert rows[5] == expected[5] | {"score": 0, "verdict": 0}
+
+
+def test_a_record_that_only_the_batch_cannot_parse_is_named_on_the_day_of_its_append(
+    lake: LakeOfATest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.archive([record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(12)])
+    expected = lake.rows()
+
+    def brittle(value: bytes, append_us: int) -> Comment:
+        if b'"c5"' in value:
+            raise ZeroDivisionError(value)
+        return parse_record(value, append_us)
+
+    monkeypatch.setattr("batch.reconcile.rescoring.parse_record", brittle)
+    assert lake.rows() == [row for row in expected if row["pos"] != 5]
+    assert lake.failures == [Failure(str(SOURCES[0].topic_id), 0, 5, "ZeroDivisionError")]
+    assert lake.rows(DAY_BEFORE) == []
+    assert lake.failures == []
