@@ -8,7 +8,7 @@ from uuid import UUID
 
 from moderation.adapters.sql import writing
 from moderation.adapters.sql.batch import DecisionRow
-from moderation.contracts import Comment, Fate, parse_record, to_json
+from moderation.contracts import Comment, Fate, Read, parse_record, to_json
 from moderation.text.cleaning import clean
 from stream.decider import _storable, judge
 from stream.publisher import encode_decision
@@ -62,7 +62,7 @@ def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> l
         record = Record(0, offset, APPEND_US, to_json(comment))
         parsed = parse_record(record.value, record.append_us)
         assert parsed == comment
-        pairs.append((record, parsed))
+        pairs.append((record, Read(parsed)))
     return [
         DecisionRow(
             record.partition,
@@ -77,7 +77,9 @@ def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> l
             Fate.COUNTED,
             [*(reasons or []), *_storable(clean(comment.body).split(" "))],
         )
-        for (record, comment), (record_id, score_ppm, verdict, reasons) in zip(pairs, judge(pairs, model), strict=True)
+        for (record, (comment, _, _)), (record_id, score_ppm, verdict, reasons) in zip(
+            pairs, judge(pairs, model), strict=True
+        )
     ]
 
 

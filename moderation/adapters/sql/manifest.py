@@ -225,7 +225,7 @@ def _file(path: str, topic: str, topic_id: UUID, partition: int, *rest: Any) -> 
     *fields, event_days, rules_version, earliest_event_us = rest
     days = None if event_days is None else tuple(event_days)
     source = Source(topic, topic_id, partition)
-    return LakeFile(path, source, *fields, days, Rules(rules_version, earliest_event_us))
+    return LakeFile(path, source, *fields, event_days=days, rules=Rules(rules_version, earliest_event_us))
 
 
 def tiles(manifest: list[LakeFile]) -> list[Tiles]:
