@@ -101,8 +101,8 @@ def deadly(records: Sequence[Record]) -> dict[Place, str]:
         ProbeBroken: the child does not come up, ends at a sound text too, or takes too long: nothing is known.
     """
     found: dict[Place, str] = {}
-    until = time.monotonic() + _LONGEST_SECONDS
     child = _Child()
+    until = time.monotonic() + _LONGEST_SECONDS
     try:
         for record in records:
             if time.monotonic() > until:

@@ -20,7 +20,7 @@ from tests.support.code_points import ALL, decided, raw_ids
 @pytest.mark.budget(30)
 def test_every_code_point_is_stored_as_it_is(stack: StackInfo, kernel: Kernel) -> None:
     migrate_database(stack.database_url())
-    model = ServingModel(kernel, Policy(0, 500_000, ()), "1")
+    model = ServingModel(kernel, Policy(1, 500_000, ()), "1")
     ids = list(raw_ids(ALL))
     # The id also as a reason: reasons are stored as JSON.
     rows = [row._replace(reasons=[row.comment_id]) for row in decided(["hello"] * len(ids), ids, model)]

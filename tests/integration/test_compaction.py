@@ -55,7 +55,7 @@ def wait_for_compaction(layer: SpeedLayerUnderTest, first: int) -> None:
         left = read_topic(layer.settings.kafka_bootstrap, layer.topic)
         return len(layer.delivered) - len(left) > KEYS * (ROUNDS - 5)
 
-    wait_until(is_compacted, seconds=150, description="records that the broker took out")
+    wait_until(is_compacted, seconds=150, description="records that the broker took out", interval_seconds=2)
 
 
 @pytest.mark.long

@@ -55,15 +55,15 @@ def test_a_record_at_which_the_process_ends_is_quarantined_and_the_others_are_de
 def test_a_record_that_ends_the_process_where_it_is_encoded_is_quarantined(
     layer: SpeedLayerUnderTest, stage: str
 ) -> None:
-    sent = comments(150)
-    sent.insert(70, with_body(1, "sound", comment_id=f"id-{WORD}"))
+    sent = comments(40)
+    sent.insert(20, with_body(1, "sound", comment_id=f"id-{WORD}"))
     layer.produce(sent)
-    assert run_until_accounted(layer, 151, ("tests.support.deadly_worker", f"{stage}:{WORD}"), 170) >= 1
+    assert run_until_accounted(layer, 41, ("tests.support.deadly_worker", f"{stage}:{WORD}"), 170) >= 1
     assert failures(layer) == {"SIGSEGV": 1}
-    layer.produce(comments(50, start=150))
-    layer.wait_accounted(201)
+    layer.produce(comments(50, start=40))
+    layer.wait_accounted(91)
     wait_until(lambda: layer.comparison(topics_too=True).is_exact, seconds=30, description="all is on the topics")
-    assert layer.comparison().decisions == 200
+    assert layer.comparison().decisions == 90
 
 
 @pytest.mark.budget(180)

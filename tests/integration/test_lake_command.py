@@ -46,7 +46,7 @@ def test_archive_says_what_it_did_and_status_what_the_lake_holds(commanded_lake:
     assert (topic["topic"], topic["topic_id"]) == (lake.topic, str(lake.topic_id))
     assert {part["partition"]: part["next_offset"] for part in topic["partitions"]} == lake.ends()
     assert topic["partitions"][0].keys() == {
-        *("partition", "outcome", "first_offset", "next_offset", "files", "rows", "bytes", "note")
+        *("partition", "outcome", "first_offset", "next_offset", "files", "rows", "bytes", "note", "unparsed")
     }
     assert run("archive").stdout.count("nothing new") == 8
 

@@ -16,7 +16,7 @@ from tests.support.code_points import ALL, QUICK, decided, encoded, escapes, raw
 
 @pytest.fixture(scope="module")
 def model(kernel: Kernel) -> ServingModel:
-    return ServingModel(kernel, Policy(0, 500_000, ()), "1")
+    return ServingModel(kernel, Policy(1, 500_000, ()), "1")
 
 
 def strings_in(value: object) -> Iterator[str]:

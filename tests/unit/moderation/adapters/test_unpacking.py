@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from moderation.adapters.record_batches import MOST_UNPACKED_BYTES, Batch, Batches, Unreadable, unpacked
 from moderation.adapters.unpacking import NoRecord, WholeRecords
 from moderation.contracts import HoleKind
+from tests.support.raw_produce import RawBatch
+from tests.support.raw_produce import record as raw_record
 
 TP = TopicPartition("comments", 3)
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
@@ -99,6 +101,13 @@ def test_reading_begins_in_the_middle_of_an_aborted_batch() -> None:
 )
 def test_records_that_compaction_took_out_are_holes(left_out: tuple[int, ...], expected: list[object]) -> None:
     assert told(read(batch(5, [b"a", b"b", b"c"], left_out=left_out), 4)) == expected
+
+
+@pytest.mark.parametrize("deltas", [(1, 0, 2), (2, 1, 0), (0, 2, 1), (1, 2, 0)])
+def test_records_whose_offsets_are_out_of_order_are_read_in_order(deltas: tuple[int, ...]) -> None:
+    records = b"".join(raw_record(str(delta).encode(), delta=delta) for delta in deltas)
+    found = read(RawBatch(records, count=3).data() + batch(3, [b"next"]), 0)
+    assert [(each.offset, each.value) for each in found] == [(0, b"0"), (1, b"1"), (2, b"2"), (3, b"next")]
 
 
 @pytest.mark.parametrize("codec", [0, GZIP, SNAPPY, LZ4, ZSTD])
