@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
 from batch.reconcile.statements import VERDICTS
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.files import LakeFile
@@ -23,7 +24,7 @@ from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.model_store import OpenModel
 from moderation.adapters.sql.snapshot import Served, Snapshot
 from moderation.bootstrap import version_opener
-from moderation.contracts import MAX_FUTURE_US, Comment, Verdict, parse_record
+from moderation.contracts import MAX_FUTURE_US, Comment, LetterContents, Verdict, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
 from moderation.panes import late_flags
 from moderation.settings import Settings
@@ -67,7 +68,8 @@ class Task:
         newest_before_us: the largest event time of all earlier records of the partition; None before the first.
         served: which version decided from which offset on.
         first_version: scores what comes before that.
-        replays: offsets that repeat a dead letter.
+        replays: for each offset of a replay that closed a dead letter what it must contain.
+        decided_next: the ledger's end; headers of records from there on are not judged.
         quarantined: offsets of records that cannot be decided or stored, with the SHA-256 of their values. They are
             not scored, they move no watermark, and they are nobody's copies.
         unread_only: only records that could not be read when they were archived; the others are of other days.
@@ -79,7 +81,8 @@ class Task:
     newest_before_us: int | None
     served: tuple[Served, ...]
     first_version: str
-    replays: frozenset[int]
+    replays: Mapping[int, LetterContents]
+    decided_next: int
     quarantined: Mapping[int, str]
     unread_only: bool
 
@@ -116,7 +119,8 @@ def tasks_of(snapshot: Snapshot, resolve: Callable[[], str | None], store: LakeS
                     newest.get(file.source),
                     served,
                     _first_version(snapshot, served, resolve),
-                    frozenset(snapshot.replays.get(file.source, ())),
+                    snapshot.replays.get(file.source, {}),
+                    snapshot.cuts[file.source].next if file.source in snapshot.cuts else 0,
                     _of_file(snapshot, file),
                     unread_only=not is_of_day,
                 )
@@ -226,6 +230,7 @@ class _Row:
     comment: Comment
     is_late: bool
     is_quarantined: bool
+    is_replay: bool = False
 
 
 class Rescorer:
@@ -250,21 +255,24 @@ class Rescorer:
         """
         check_file(self._store, task.file, "size" if task.unread_only else "digest")
         count = 0
+        ignored = IgnoredReplays()
         with pq.ParquetWriter(output, SCHEMA, compression="zstd") as writer:
-            for rows in self._comments(task):
+            for rows in self._comments(task, ignored):
                 if rows:
                     if task.unread_only and not count:
                         check_file(self._store, task.file)  # it is rare, and what is counted is what was written
                     writer.write_table(self._table(task, rows))
                     count += len(rows)
+        ignored.write(output)
         return count
 
-    def _comments(self, task: Task) -> Iterator[list[_Row]]:
+    def _comments(self, task: Task, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
         newest_us = task.newest_before_us
         for batch in self._batches(task):
             offsets: list[int] = []
             comments: list[Comment] = []
             quarantined: list[_Row] = []
+            replays: set[int] = set()
             for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns[:3]), strict=True):
                 if _is_quarantined(task, offset, value or b""):
                     quarantined += _quarantined_row(offset, append_us, value or b"")
@@ -274,20 +282,27 @@ class Rescorer:
                     offsets.append(offset)
                 except InvalidRecord:
                     continue
+                if task.replays and is_replay(task.replays, offset, value or b""):
+                    replays.add(offset)
             times_us = np.array([comment.event_time_us for comment in comments], np.int64)
             late = np.zeros(len(comments), bool) if task.unread_only else late_flags(newest_us, times_us)
             if len(times_us):
                 newest_us = max(int(times_us.max()), -1 if newest_us is None else newest_us)
             rows = [
-                _Row(offset, comment, is_late, False)
+                _Row(offset, comment, is_late, False, offset in replays)
                 for offset, comment, is_late in zip(offsets, comments, late.tolist(), strict=True)
             ]
             if quarantined:
                 rows = sorted([*rows, *quarantined], key=lambda row: row.offset)
-            yield [row for row in rows if task.start_us <= row.comment.event_time_us < task.end_us]
+            rows = [row for row in rows if task.start_us <= row.comment.event_time_us < task.end_us]
+            named = {offset for offset in header_offsets(batch) if offset < task.decided_next} - replays
+            for row in rows if named else ():
+                if row.offset in named and not row.is_quarantined:
+                    ignored.add(position(task.file.source, row.offset))
+            yield rows
 
     def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
-        columns = ["offset", "append_us", "value"]
+        columns = ["offset", "append_us", "value", "headers"]
         with reading_file(self._store, task.file) as opened:
             parquet = pq.ParquetFile(opened)
             if not task.unread_only:
@@ -326,7 +341,7 @@ class Rescorer:
             scores,
             verdicts,
             [row.is_late for row in rows],
-            [row.offset in task.replays for row in rows],
+            [row.is_replay for row in rows],
             [version for version, _ in versions],
             [policy for _, policy in versions],
             [KERNEL_VERSION] * count,

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.outcome import Outcome, read_outcome
+from batch.reconcile.replays import ignored_replays
 from batch.reconcile.rescoring import rescore, tasks_of
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.columns import columns_of
@@ -50,6 +51,7 @@ class ReconcileReport:
         causes: rows by cause, all causes.
         defects: ``lost``, ``unexplained`` and ``phantom`` rows, and ``residual`` panes.
         seconds: how long it took, and for which step.
+        ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
     """
 
     day: date
@@ -62,6 +64,7 @@ class ReconcileReport:
     causes: dict[str, int]
     defects: dict[str, int]
     seconds: dict[str, float]
+    ignored_replays: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -80,6 +83,7 @@ class ReconcileReport:
             "speed_comments": self.speed_comments,
             "causes": self.causes,
             "defects": self.defects,
+            "ignored_replays": self.ignored_replays,
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
         }
 
@@ -138,18 +142,22 @@ def reconcile_day(
         folder = Path(scratch)
         say(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
-        with pinned(url, topic, day_bounds_us(day), folder) as snapshot:
+        store = LakeStore(settings.lake_url)
+        with pinned(url, topic, day_bounds_us(day), folder, store) as snapshot:
             clock.lap("snapshot")
             reach("after_snapshot")
             if recompute is None:
                 resolve = production_model(settings).resolve
-                tasks = tasks_of(snapshot, resolve, LakeStore(settings.lake_url))
+                tasks = tasks_of(snapshot, resolve, store)
                 rescore(tasks, settings, inputs["recomputed"], say)
             else:
                 recompute(snapshot, inputs["recomputed"])
+            ignored = ignored_replays(inputs["recomputed"])
+            if ignored:
+                say(f"{day}: {ignored.told()}")
             clock.lap("rescoring")
             reach("after_rescoring")
-            lake = Lake(LakeStore(settings.lake_url), connection, settings.topic_prefix)
+            lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
             outcome = read_outcome(engine.run(inputs, folder, say), folder)
             clock.lap("comparison")
@@ -173,6 +181,7 @@ def reconcile_day(
         causes=dict(run.causes),
         defects={**{cause.value: run.causes[cause] for cause in DEFECTS}, "residual": run.residual},
         seconds=clock.seconds,
+        ignored_replays=ignored.count,
     )
 
 

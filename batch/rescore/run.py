@@ -95,9 +95,10 @@ def rescore_comments(
     with tempfile.TemporaryDirectory(prefix="rescore-", dir=settings.state_folder) as scratch:
         folder = Path(scratch)
         say("pinning the cut")
-        with pinned(url, topic, (window.start_us, window.end_us), folder) as snapshot:
+        store = LakeStore(settings.lake_url)
+        with pinned(url, topic, (window.start_us, window.end_us), folder, store) as snapshot:
             # As if no version had ever served: then the one that is resolved scores everything.
-            tasks = tasks_of(replace(snapshot, served={}), lambda: certificate.version, LakeStore(settings.lake_url))
+            tasks = tasks_of(replace(snapshot, served={}), lambda: certificate.version, store)
             rescore(tasks, settings, folder / "recomputed", say)
         say("comparing verdicts")
         tables = {"verdicts": folder / "verdicts.parquet"}
@@ -114,7 +115,7 @@ def rescore_comments(
                 write_hours(hours, tables["hours"])
         rescoring = Rescoring(topic, window, certificate, diff, hours)
         say("keeping the results")
-        return RescoreReport(rescoring, keep(LakeStore(settings.lake_url), rescoring, tables))
+        return RescoreReport(rescoring, keep(store, rescoring, tables))
 
 
 def _served_hours(url: str, topic: str, window: Window) -> dict[Place, ServedHour]:
