@@ -24,6 +24,7 @@ from cli.preview import preview
 from cli.promote import promote, rollback
 from cli.reconcile import reconcile
 from cli.report import report
+from cli.republish import republish
 from cli.rescore import rescore
 from cli.retrain import retrain
 from cli.score import explain_text, score
@@ -66,6 +67,7 @@ app.command("drift")(drift)
 app.command("preview")(preview)
 app.add_typer(lake, name="lake")
 app.add_typer(dead_letters, name="dead-letters")
+app.command("republish")(republish)
 app.command("accept-gap")(accept_gap)
 app.command("skip")(skip)
 

@@ -9,11 +9,14 @@ import typer
 from cli.connection import connected_settings
 from cli.output import console, print_json
 from cli.stack import DEFAULT_FOLDER, FolderOption
+from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
 
 
 def skip(
-    partition: Annotated[int, typer.Argument(min=0, help="Of the record.")],
-    offset: Annotated[int, typer.Argument(min=0, help="Of the record; the one that the ledger expects next.")],
+    partition: Annotated[int, typer.Argument(min=0, max=MAX_PARTITION, help="Of the record.")],
+    offset: Annotated[
+        int, typer.Argument(min=0, max=MAX_OFFSET, help="Of the record; the one that the ledger expects next.")
+    ],
     reason: Annotated[str, typer.Option(help="Kept with the dead letter: why it is skipped.")] = "none given",
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

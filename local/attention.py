@@ -9,7 +9,8 @@ from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
 from moderation.adapters.open_transactions import open_transactions
-from moderation.adapters.topics import COMMENTS
+from moderation.adapters.topics import ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
+from moderation.errors import TopicsMissing
 from moderation.settings import Settings, required
 
 _UNREADABLE_HOURS = 24
@@ -23,17 +24,27 @@ SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
 
 
 def attention(settings: Settings) -> list[str]:
-    """Sentences about open transactions, and about records of the last day that could not be read."""
+    """Sentences about open transactions, missing topics, and records of the last day that could not be read."""
     try:
         found = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
     except (KafkaException, KafkaError) as error:
         transactions = [f"Kafka does not say whether transactions are open: {error}"]
     else:
         transactions = [each.told(settings.kafka_bootstrap) for each in found]
+    transactions += _missing(settings)
     try:
         return transactions + _unreadable(required(settings.database_url, "database_url"))
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
+
+
+def _missing(settings: Settings) -> list[str]:
+    names = [settings.topic_prefix + topic.name for topic in (DECISIONS, ALERTS, PANES)]
+    try:
+        missing = missing_topics(settings.kafka_bootstrap, names)
+    except KafkaException:
+        return []  # It is named above.
+    return [str(TopicsMissing(missing))] if missing else []
 
 
 def _unreadable(url: str) -> list[str]:

@@ -5,7 +5,8 @@
     │   └── InvalidRecord
     ├── Unavailable                try again with back-off: database, broker, registry or store does not answer
     │   ├── RegistryUnavailable
-    │   └── BrokerUnavailable
+    │   ├── BrokerUnavailable
+    │   └── TopicsMissing          a published topic does not exist; decisions are stored and published later
     ├── NeedsPerson                stop: a setting, a refusal or damage; another start changes nothing
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
     │   ├── SourceError            a file of comments cannot be read at all
@@ -113,6 +114,24 @@ class RegistryUnavailable(Unavailable):
 
 class BrokerUnavailable(Unavailable):
     """No Kafka broker answers."""
+
+
+class TopicsMissing(Unavailable):
+    """Published topics do not exist.
+
+    Attributes:
+        topics: their full names.
+    """
+
+    def __init__(self, topics: list[str]) -> None:
+        self.topics = topics
+        names = ", ".join(topics)
+        super().__init__(
+            f"topic {names}" if len(topics) == 1 else f"topics {names}",
+            "not on the brokers, so decisions are stored in the ledger and published later",
+            "Create what is missing with `moderation topics`; if a topic was deleted, send its earlier records again "
+            "with `moderation republish`.",
+        )
 
 
 class OutdatedApproval(NeedsPerson):

@@ -10,15 +10,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from moderation.adapters import blame
 from moderation.adapters.narrowing import culprits
-from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Replayed, pane_sums
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, ReplayClaim, pane_sums
 from moderation.contracts import (
     EARLIEST_EVENT_US,
     NEWEST_RULES,
     Comment,
+    Content,
     DeadLetter,
     DeadLetterReason,
     Fate,
@@ -30,6 +30,7 @@ from moderation.contracts import (
     clipped,
     dead_letter,
     merged,
+    named_letter,
     quarantined,
     read_record,
     to_json,
@@ -149,7 +150,7 @@ class Decider:
             dead_letters=letters,
             panes=pane_sums(rows, model.stamp),
             newest_event_us={p: max([row.event_time_us for row in own]) for p, own in by_partition.items()},
-            replayed=[found for record, _ in comments if (found := _replayed(record)) is not None],
+            replays=[_claim(record) for record, _ in comments if record.replay_of],
             holes=_inside(holes, ranges) if holes else [],
             rules=self.rules,
         )
@@ -294,12 +295,7 @@ def _quarantine(record: Record, error_class: str) -> DeadLetter:
     return quarantined(record.value, record.append_us, error_class)
 
 
-def _replayed(record: Record) -> Replayed | None:
-    """Which dead letter a record repeats; None for the others, and for a header that names none."""
-    if record.replay_of is None:
-        return None
-    try:
-        topic_id, partition, offset = record.replay_of.split("/")
-        return Replayed(UUID(topic_id), int(partition), int(offset), record.partition, record.offset)
-    except ValueError:
-        return None
+def _claim(record: Record) -> ReplayClaim:
+    """What a record's headers claim, and what its value can prove."""
+    named = named_letter(list(record.replay_of))
+    return ReplayClaim(named, record.partition, record.offset, Content.of(record.value))

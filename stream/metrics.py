@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from moderation.contracts import HoleKind
+from moderation.contracts import HoleKind, ReplayOutcome
 
 REGISTRY = CollectorRegistry()
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -29,6 +29,14 @@ IGNORED_FIELDS = Counter(
     "moderation_ignored_fields", "Fields of records that nobody knows and that were ignored.", registry=REGISTRY
 )
 DEAD_LETTERS = Counter("moderation_dead_letters", "Dead letters stored, by reason.", ["reason"], registry=REGISTRY)
+REPLAYS = Counter(
+    "moderation_replays",
+    "Decided records with a header replay_of, by outcome: closed, repeated, or ignored: malformed, unknown, mismatch.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+for _outcome in ReplayOutcome:
+    REPLAYS.labels(_outcome)  # from 0 on, so that the first one is an increase
 
 # How fast: seconds a batch spends in each stage; records of a batch.
 STAGE_SECONDS = Histogram(
@@ -64,6 +72,11 @@ HOLE_OFFSETS = Counter(
 )
 for _kind in HoleKind:
     HOLE_OFFSETS.labels(_kind)  # from 0 on, so that the first one is an increase
+MISSING_TOPICS = Gauge(
+    "moderation_missing_topics",
+    "Published topics that do not exist; decisions are stored and published later.",
+    registry=REGISTRY,
+)
 STARTED = Gauge("moderation_worker_started_seconds", "When the worker started, Unix time.", registry=REGISTRY)
 WATERMARK_DELAY = Gauge(
     "moderation_watermark_delay_seconds",

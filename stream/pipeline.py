@@ -19,12 +19,12 @@ from typing import Any, Protocol, TypeVar
 from moderation.adapters import blame
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.unpacking import NoRecord
-from moderation.contracts import REPLAY_OF, Hole
+from moderation.contracts import Hole, replay_headers
 from stream import metrics, probe
 from stream.decider import Decider
 from stream.exit_codes import leave
 from stream.pending import Acknowledge, Pending, Piece
-from stream.publisher import Publisher
+from stream.publishing import Publishing, Topics
 from stream.recorder import Recorder
 from stream.records import Decided, Place, Published, Record, ServingModel
 from stream.transport import Chunk
@@ -68,14 +68,13 @@ class Pipeline:
         self,
         decider: Decider,
         recorder: Recorder,
-        publisher: Publisher,
+        publisher: Topics,
         model: Callable[[], ServingModel],
         most_records: int,
         faults: Faults,
     ) -> None:
         self._decider = decider
         self.recorder = recorder
-        self._publisher = publisher
         self._model = model
         self._faults = faults
         # One record at a time, and none is looked at before the last is stored: where the process ends, the next one
@@ -83,7 +82,7 @@ class Pipeline:
         self._is_careful = most_records == 1
         self._deciding = ThreadPoolExecutor(1, thread_name_prefix="decide")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._sending = ThreadPoolExecutor(1, thread_name_prefix="publish")
+        self.publishing = Publishing(publisher, recorder, self.in_ledger_thread, lambda: faults.reach("before_publish"))
         self._pending = Pending(most_records)
         self._changed = asyncio.Condition()
         self._turn = asyncio.Lock()
@@ -140,8 +139,17 @@ class Pipeline:
             self._suspected = await suspected()
             self._decider.assign(positions)
             self._decided_again = None
-            await self._send(await self.in_ledger_thread(lambda: self.recorder.assign(positions)))
+            await self.in_ledger_thread(lambda: self.recorder.assign(positions))
+            await self.publishing.take_over()
         return positions
+
+    async def catch_up(self) -> None:
+        """Publish what is stored and not published yet, in slices; batches are decided in between."""
+        more = self.publishing.is_behind
+        while more:
+            async with self._turn:
+                await self._finish()
+                more = await self.publishing.send_slice()
 
     async def release(self) -> None:
         """End an assignment: finish what is under way, forget what is pending; the next owner finds it done."""
@@ -261,18 +269,9 @@ class Pipeline:
 
     async def _send_or_leave(self, published: Published) -> None:
         try:
-            await self._send(published)
+            await self.publishing.send(published)
         except Exception as error:
             leave(error)
-
-    async def _send(self, published: Published) -> None:
-        def send() -> None:
-            self._faults.reach("before_publish")
-            with metrics.STAGE_SECONDS.labels("publish").time():
-                self._publisher.publish(published)
-
-        await asyncio.get_running_loop().run_in_executor(self._sending, send)
-        self.recorder.note_published(published)
 
     async def _finish(self) -> None:
         await self._stored()
@@ -296,7 +295,7 @@ def _records(pieces: Sequence[Piece]) -> list[Record]:
             record.offset,
             record.timestamp * 1_000,
             record.value or b"",
-            _replay_of(record.headers) if record.headers else None,
+            tuple(replay_headers(record.headers)) if record.headers else (),
         )
         for piece in pieces
         for record in piece.records
@@ -310,8 +309,3 @@ def _partitions(records: Sequence[Record], holes: Sequence[Hole]) -> frozenset[i
 
 def _holes(pieces: Sequence[Piece]) -> list[Hole]:
     return [record.hole for piece in pieces for record in piece.records if type(record) is NoRecord]
-
-
-def _replay_of(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
-    found = dict(headers).get(REPLAY_OF)
-    return found.decode("ascii", "replace") if found is not None else None

@@ -84,12 +84,8 @@ class Recorder:
         self._is_compacted = is_compacted
         self._standings: dict[int, _Standing] = {}
 
-    def assign(self, positions: Mapping[int, Position]) -> Published:
-        """Take over partitions at the positions the ledger gave; all others are forgotten.
-
-        Returns:
-            What may be missing on the topics, to be published before anything else.
-        """
+    def assign(self, positions: Mapping[int, Position]) -> None:
+        """Take over partitions at the positions the ledger gave; all others are forgotten."""
         self._standings = {
             partition: _Standing(
                 position.next,
@@ -100,8 +96,30 @@ class Recorder:
             )
             for partition, position in sorted(positions.items())
         }
-        ranges = {partition: (p.published_next, p.next) for partition, p in self._standings.items()}
-        return self._from_ledger({p: (lo, hi) for p, (lo, hi) in ranges.items() if hi > lo}, self._standings)
+
+    def unpublished(self, most_offsets: int) -> tuple[Published, bool]:
+        """Read stored records that may be missing on the topics, in order; nothing may be stored meanwhile.
+
+        Args:
+            most_offsets: bound of the offsets whose decisions are read. Panes come with the last of them.
+
+        Returns:
+            The next slice, and whether it is the last: everything stored is in it or in an earlier one.
+        """
+        ranges = {}
+        left = most_offsets
+        for partition, standing in self._standings.items():
+            upto = min(standing.next, standing.published_next + left)
+            if upto > standing.published_next:
+                ranges[partition] = (standing.published_next, upto)
+                left -= upto - standing.published_next
+        is_last = all(
+            standing.next == ranges.get(partition, (0, standing.published_next))[1]
+            for partition, standing in self._standings.items()
+        )
+        for standing in self._standings.values() if is_last else ():
+            standing.panes_handed_over_us = standing.panes_published_us
+        return self._from_ledger(ranges, self._standings if is_last else ()), is_last
 
     def note_published(self, published: Published) -> None:
         """Note that this is surely on the topics; the next batch stores it."""
@@ -197,7 +215,7 @@ class Recorder:
         batch = decided.batch
         letters = {Place(partition, offset): letter for partition, offset, letter in batch.dead_letters}
         rows = {Place(row.partition, row.offset): row for row in batch.decisions}
-        replayed = {Place(each.as_partition, each.as_offset): each for each in batch.replayed}
+        replays = {Place(each.partition, each.offset): each for each in batch.replays}
 
         def rehearse(places: Sequence[Place]) -> None:
             decisions = [rows[place] for place in places if place in rows]
@@ -208,7 +226,7 @@ class Recorder:
                     decisions=decisions,
                     dead_letters=[(*place, letters[place]) for place in places if place in letters],
                     panes=pane_sums(decisions, batch.stamp),
-                    replayed=[replayed[place] for place in places if place in replayed],
+                    replays=[replays[place] for place in places if place in replays],
                 )
             )
 
@@ -218,7 +236,7 @@ class Recorder:
             control = [_control(row) for row in {row.append_us // _DAY_US: row for row in batch.decisions}.values()]
             self._encoded(control, batch.stamp)
             panes = pane_sums(control, batch.stamp)
-            self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replayed=[]))
+            self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replays=[]))
         return found
 
     def positions(self) -> dict[int, Position]:

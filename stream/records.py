@@ -23,14 +23,14 @@ class Place(NamedTuple):
 class Record(NamedTuple):
     """One record of the source topic, as it came: the value is not looked at before it is decided.
 
-    ``replay_of`` is the header of that name: the dead letter it repeats, as ``topic id/partition/offset``.
+    ``replay_of`` are the values of its headers of that name; see :mod:`moderation.contracts.replays`.
     """
 
     partition: int
     offset: int
     append_us: int
     value: bytes
-    replay_of: str | None = None
+    replay_of: tuple[bytes | None, ...] = ()
 
     @property
     def place(self) -> Place:

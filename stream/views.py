@@ -1,7 +1,7 @@
 """The worker's web views: is it well, is it ready, what serves, how far behind, what if.
 
 GET  /health   200 while the process works; it is ended by the watchdog when it does not
-GET  /ready    200 once a model serves and partitions were assigned, else 503
+GET  /ready    200 once a model serves, partitions were assigned and the published topics exist, else 503
 GET  /model    which version decides
 GET  /lag      records waiting, by partition, and records a second
 POST /score    {"text": "…"}: what the serving model makes of it; nothing is stored
@@ -19,7 +19,7 @@ import orjson
 from faust.web import View
 
 from moderation.contracts import MAX_BODY_CHARACTERS
-from moderation.errors import ModerationError
+from moderation.errors import ModerationError, TopicsMissing
 from moderation.scoring import reasons_many
 from stream.decider import MOST_REASONS
 from stream.records import ServingModel
@@ -38,6 +38,10 @@ class Seen(Protocol):
     @property
     def is_assigned(self) -> bool:
         """Whether partitions were assigned, and none are being assigned now."""
+
+    @property
+    def missing_topics(self) -> tuple[str, ...]:
+        """Published topics that do not exist."""
 
     @property
     def progress(self) -> Progress:
@@ -59,7 +63,10 @@ def add_views(app: faust.App, seen: Seen) -> None:
         missing = [
             name for name, there in (("model", seen.model is not None), ("partitions", seen.is_assigned)) if not there
         ]
-        return view.json({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+        answer: dict[str, Any] = {"ready": not missing, "missing": missing}
+        if topics := seen.missing_topics:
+            answer = {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
+        return view.json(answer, status=200 if answer["ready"] else 503)
 
     @app.page("/model", name="model")
     async def model(view: View, request: Any) -> Any:

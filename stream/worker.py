@@ -42,6 +42,7 @@ from stream.publisher import Publisher
 from stream.raw_budget import RawBudget
 from stream.recorder import Recorder
 from stream.records import ServingModel
+from stream.replay_report import ReplayReport
 from stream.transport import LedgerTransport, Start
 from stream.views import add_views
 from stream.watchdog import Progress, Vitals, Watchdog
@@ -92,6 +93,7 @@ class SpeedLayer:
         most_records = self._settings.batch_most_records
         decider = Decider(Rules.since(self._settings.earliest_event_date))
         self.pipeline = Pipeline(decider, recorder, publisher, lambda: self._watch.model, most_records, self._faults)
+        await self.pipeline.publishing.look()
 
     async def work(self) -> None:
         """Decide, store and publish until cancelled."""
@@ -117,6 +119,11 @@ class SpeedLayer:
     def is_assigned(self) -> bool:
         """Whether partitions were assigned, and none are being assigned now."""
         return not is_rebalancing(self.app)
+
+    @property
+    def missing_topics(self) -> tuple[str, ...]:
+        """Published topics that do not exist; their records are in the ledger."""
+        return self.pipeline.publishing.missing
 
     @property
     def progress(self) -> Progress:
@@ -206,14 +213,14 @@ class SpeedLayer:
         )
 
     async def note_idle(self) -> None:
-        """On an idle stream, note what was published; under load the next batch does it."""
+        """Publish what could not be published before; on an idle stream note it, under load the next batch does."""
         recorder = self.pipeline.recorder
-        standing = (recorder.published, recorder.panes_published_us)
-        if not self.pipeline.is_idle or standing == self._noted:
-            return
         try:
-            await self.pipeline.in_ledger_thread(self._mark_published)
-            self._noted = standing
+            await self.pipeline.catch_up()
+            standing = (recorder.published, recorder.panes_published_us)
+            if self.pipeline.is_idle and standing != self._noted:
+                await self.pipeline.in_ledger_thread(self._mark_published)
+                self._noted = standing
         except Exception as error:
             leave(error)
 
@@ -255,7 +262,7 @@ class SpeedLayer:
         settings = self._settings
         topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.source])[self.source])
         url = required(settings.database_url, "database_url")
-        ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"))
+        ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"), ReplayReport().note)
         self._ledger = PatientLedger(ledger, settings.ledger_retry_seconds)
         self._identity = TopicIdentity(settings.kafka_bootstrap, self.source, topic_id)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)

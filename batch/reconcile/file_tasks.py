@@ -15,7 +15,7 @@ from moderation.adapters.lake.checking import reading_file
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.snapshot import Served, Snapshot
-from moderation.contracts import MAX_FUTURE_US, Rules, read_record
+from moderation.contracts import MAX_FUTURE_US, LetterContents, Rules, read_record
 from moderation.errors import ConfigurationError
 
 RulesByOffset = tuple[tuple[int, Rules], ...]
@@ -34,7 +34,8 @@ class Task:
         served: which version scores from which offset on.
         first_version: scores what comes before that.
         rules: which rules read from which offset on; the first from the file's beginning.
-        replays: offsets that repeat a dead letter.
+        replays: for each offset of a replay that closed a dead letter what it must contain.
+        decided_next: the ledger's end; headers of records from there on are not judged.
         quarantined: offsets of records that cannot be decided or stored, with the SHA-256 of their values. They are
             not scored, they move no watermark, and they are nobody's copies.
         unread_only: only records that could not be read when they were archived; the others are of other days.
@@ -47,7 +48,8 @@ class Task:
     served: tuple[Served, ...]
     first_version: str
     rules: RulesByOffset
-    replays: frozenset[int]
+    replays: Mapping[int, LetterContents]
+    decided_next: int
     quarantined: Mapping[int, str]
     unread_only: bool
 
@@ -95,7 +97,8 @@ def tasks_of(
                     served,
                     _first_version(snapshot, served, resolve) if version is None else version,
                     rules,
-                    frozenset(snapshot.replays.get(file.source, ())),
+                    snapshot.replays.get(file.source, {}),
+                    snapshot.cuts[file.source].next if file.source in snapshot.cuts else 0,
                     _of_file(snapshot, file),
                     unread_only=not is_of_day,
                 )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from batch.isolation import Failure, parse_failure, score_each, tell
 from batch.reconcile.file_tasks import Task, rules_at
+from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
 from batch.reconcile.statements import VERDICTS
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.store import LakeStore
@@ -157,6 +158,7 @@ class _Row:
     read: Read
     is_late: bool
     is_quarantined: bool
+    is_replay: bool = False
 
 
 class Rescorer:
@@ -187,21 +189,24 @@ class Rescorer:
         """
         check_file(self._store, task.file, "size" if task.unread_only else "digest")
         count = 0
+        ignored = IgnoredReplays()
         with pq.ParquetWriter(output, SCHEMA, compression="zstd") as writer:
-            for rows in self._comments(task):
+            for rows in self._comments(task, ignored):
                 if rows:
                     if task.unread_only and not count:
                         check_file(self._store, task.file)  # it is rare, and what is counted is what was written
                     writer.write_table(self._table(task, rows))
                     count += len(rows)
+        ignored.write(output)
         return count
 
-    def _comments(self, task: Task) -> Iterator[list[_Row]]:
+    def _comments(self, task: Task, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
         newest_us = task.newest_before_us
         for batch in self._batches(task):
             offsets: list[int] = []
             reads: list[Read] = []
             quarantined: list[_Row] = []
+            replays: set[int] = set()
             for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns[:3]), strict=True):
                 if _is_quarantined(task, offset, value or b""):
                     quarantined += _quarantined_row(offset, append_us, value or b"", rules_at(task.rules, offset))
@@ -215,20 +220,28 @@ class Rescorer:
                     cause = parse_failure(error, append_us)
                     if task.start_us <= append_us < task.end_us:
                         self._note(task, offset, cause)
+                    continue
+                if task.replays and is_replay(task.replays, offset, value or b""):
+                    replays.add(offset)
             times_us = np.array([read.comment.event_time_us for read in reads], np.int64)
             late = np.zeros(len(reads), bool) if task.unread_only else late_flags(newest_us, times_us)
             if len(times_us):
                 newest_us = max(int(times_us.max()), -1 if newest_us is None else newest_us)
             rows = [
-                _Row(offset, read, is_late, False)
+                _Row(offset, read, is_late, False, offset in replays)
                 for offset, read, is_late in zip(offsets, reads, late.tolist(), strict=True)
             ]
             if quarantined:
                 rows = sorted([*rows, *quarantined], key=lambda row: row.offset)
-            yield [row for row in rows if task.start_us <= row.read.comment.event_time_us < task.end_us]
+            rows = [row for row in rows if task.start_us <= row.read.comment.event_time_us < task.end_us]
+            named = {offset for offset in header_offsets(batch) if offset < task.decided_next} - replays
+            for row in rows if named else ():
+                if row.offset in named and not row.is_quarantined:
+                    ignored.add(position(task.file.source, row.offset))
+            yield rows
 
     def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
-        columns = ["offset", "append_us", "value"]
+        columns = ["offset", "append_us", "value", "headers"]
         with reading_file(self._store, task.file) as opened:
             parquet = pq.ParquetFile(opened)
             if not task.unread_only:
@@ -277,7 +290,7 @@ class Rescorer:
             scores,
             verdicts,
             [row.is_late for row in rows],
-            [row.offset in task.replays for row in rows],
+            [row.is_replay for row in rows],
             [version for version, _ in versions],
             [policy for _, policy in versions],
             [KERNEL_VERSION] * count,

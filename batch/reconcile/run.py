@@ -17,6 +17,7 @@ from batch.isolation import Failure, failure_fields
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.file_tasks import tasks_of
 from batch.reconcile.outcome import Outcome, read_outcome
+from batch.reconcile.replays import ignored_replays
 from batch.reconcile.rescoring import rescore
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.columns import columns_of
@@ -53,6 +54,7 @@ class ReconcileReport:
         defects: ``lost``, ``unexplained`` and ``phantom`` rows, ``residual`` panes, and ``not_recomputed`` records.
         not_recomputed: the records of the day that only the batch fails at, by position.
         seconds: how long it took, and for which step.
+        ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
     """
 
     day: date
@@ -66,6 +68,7 @@ class ReconcileReport:
     defects: dict[str, int]
     not_recomputed: list[Failure]
     seconds: dict[str, float]
+    ignored_replays: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -85,6 +88,7 @@ class ReconcileReport:
             "causes": self.causes,
             "defects": self.defects,
             "not_recomputed": failure_fields(self.not_recomputed),
+            "ignored_replays": self.ignored_replays,
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
         }
 
@@ -143,19 +147,23 @@ def reconcile_day(
         folder = Path(scratch)
         say(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
-        with pinned(url, topic, day_bounds_us(day), folder) as snapshot:
+        store = LakeStore(settings.lake_url)
+        with pinned(url, topic, day_bounds_us(day), folder, store) as snapshot:
             clock.lap("snapshot")
             reach("after_snapshot")
             failures: list[Failure] = []
             if recompute is None:
                 resolve = production_model(settings).resolve
-                tasks = tasks_of(snapshot, resolve, LakeStore(settings.lake_url))
+                tasks = tasks_of(snapshot, resolve, store)
                 failures = rescore(tasks, settings, inputs["recomputed"], say).failures
             else:
                 recompute(snapshot, inputs["recomputed"])
+            ignored = ignored_replays(inputs["recomputed"])
+            if ignored:
+                say(f"{day}: {ignored.told()}")
             clock.lap("rescoring")
             reach("after_rescoring")
-            lake = Lake(LakeStore(settings.lake_url), connection, settings.topic_prefix)
+            lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
             outcome = read_outcome(engine.run(inputs, folder, say), folder)
             clock.lap("comparison")
@@ -184,6 +192,7 @@ def reconcile_day(
         },
         not_recomputed=failures,
         seconds=clock.seconds,
+        ignored_replays=ignored.count,
     )
 
 

@@ -99,8 +99,9 @@ def rescore_comments(
     with tempfile.TemporaryDirectory(prefix="rescore-", dir=settings.state_folder) as scratch:
         folder = Path(scratch)
         say("pinning the cut")
-        with pinned(url, topic, (window.start_us, window.end_us), folder) as snapshot:
-            tasks = tasks_of(snapshot, lambda: None, LakeStore(settings.lake_url), version=certificate.version)
+        store = LakeStore(settings.lake_url)
+        with pinned(url, topic, (window.start_us, window.end_us), folder, store) as snapshot:
+            tasks = tasks_of(snapshot, lambda: None, store, version=certificate.version)
             failures = rescore(tasks, settings, folder / "recomputed", say).failures
         say("comparing verdicts")
         tables = {"verdicts": folder / "verdicts.parquet"}
@@ -115,7 +116,7 @@ def rescore_comments(
                 write_hours(hours, tables["hours"])
         rescoring = Rescoring(topic, window, certificate, diff, hours, failures)
         say("keeping the results")
-        return RescoreReport(rescoring, keep(LakeStore(settings.lake_url), rescoring, tables))
+        return RescoreReport(rescoring, keep(store, rescoring, tables))
 
 
 def _create_views(duck: duckdb.DuckDBPyConnection, folder: Path, failures: Sequence[Failure]) -> None:

@@ -49,6 +49,7 @@ STALLED = Prom(
 )
 UNREADABLE = Prom('sum(increase(moderation_hole_offsets_total{kind="unreadable"}[1h]))')
 OPEN_TRANSACTION = Prom("max by (partition) (moderation_open_transaction_seconds)")
+MISSING_TOPICS = Prom("max(moderation_missing_topics)")
 LAG = Prom("sum(max by (partition) (moderation_lag_records))")
 # An idle topic has an old watermark and no problem: only while decisions are made does the delay mean anything.
 WATERMARK = Prom("max(moderation_watermark_delay_seconds) and on () (sum(rate(moderation_decisions_total[10m])) > 0)")
@@ -165,6 +166,20 @@ ALERTS = (
         summary="partition {{ .Labels.partition }}: a transaction is open for {{ .Values.A }} s; later records wait",
         runbook="`moderation status` and the worker's log name the producer and the command that ends its transaction. "
         "Use it only if the producer is gone: the records of the transaction count as never sent then.",
+        panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
+        uid="moderation-missing-topics",
+        title="A published topic does not exist",
+        query=MISSING_TOPICS,
+        above=0,
+        lasting="2m",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Values.A }} published topics do not exist; decisions are stored and not published",
+        runbook="`moderation status` names the topics; `moderation topics` creates them, and the workers publish what "
+        "is pending. If a topic was deleted, `moderation republish` sends its earlier records again.",
         panel=(_HEALTH, "Lag by partition"),
     ),
     Alert(

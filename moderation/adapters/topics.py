@@ -207,6 +207,22 @@ def describe_topic_ids(
     return ids
 
 
+def missing_topics(bootstrap: str, names: Iterable[str], *, timeout_seconds: float = 5.0) -> list[str]:
+    """Those of some topics that do not exist, in the order given.
+
+    Args:
+        bootstrap: addresses of brokers.
+        names: full topic names.
+        timeout_seconds: how long a broker may take to answer.
+
+    Raises:
+        KafkaException: no broker answers.
+    """
+    # Of all topics: a question about a single one may create it.
+    existing = _client(bootstrap, None).list_topics(timeout=timeout_seconds).topics
+    return [name for name in names if name not in existing]
+
+
 def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> bool:
     """Whether the brokers compact a topic: records may be gone between others then.
 

@@ -27,6 +27,8 @@ UNKNOWN_COMMUNITY = "unknown"
 RAW_KEPT_BYTES = 64 * 1024
 REPLAY_OF = "replay_of"
 """Kafka header of a replay: which dead letter it repeats, ``topic id/partition/offset`` in ASCII."""
+REPUBLISHED = "republished"
+"""Kafka header, value ``1``, of a record of a published topic that was sent again from the ledger."""
 
 # Text that PostgreSQL can hold and people can type: no NUL character.
 _NO_NUL = r"^[^\u0000]*$"

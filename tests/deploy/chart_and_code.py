@@ -37,6 +37,7 @@ _SAME_THRESHOLD = {
     "ModerationRestarts": "moderation-restarts",
     "ModerationUnreadableRecords": "moderation-unreadable",
     "ModerationOpenTransaction": "moderation-open-transaction",
+    "ModerationTopicMissing": "moderation-missing-topics",
 }
 
 

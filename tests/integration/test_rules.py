@@ -75,7 +75,7 @@ def test_what_has_something_to_decide_is_decided_with_its_repairs_and_reconciles
         json.loads(value)
         for value in read_topic(day.settings.kafka_bootstrap, f"{day.settings.topic_prefix}decisions").values()
     ]
-    assert {each["comment_id"]: ",".join(each["repairs"]) or None for each in published} == {
+    assert {each["comment_id"]: ",".join(each.get("repairs", [])) or None for each in published} == {
         comment_id: stored for comment_id, (_, stored, _) in found.items()
     }
     day.archive()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from moderation.adapters.sql.connecting import Connection
-from moderation.contracts import DeadLetter, DeadLetterReason
+from moderation.contracts import DeadLetter, DeadLetterReason, RecordPosition
 from moderation.errors import ConfigurationError
 
 _PAGE_ROWS = 100
@@ -49,9 +49,9 @@ class StoredLetter:
     replayed_as: tuple[int, int] | None
 
     @property
-    def place(self) -> str:
-        """The name a replay carries: ``topic id/partition/offset``."""
-        return f"{self.topic_id}/{self.partition}/{self.offset}"
+    def position(self) -> RecordPosition:
+        """Its position, which a replay names in its header."""
+        return RecordPosition(self.topic_id, self.partition, self.offset)
 
 
 @dataclass(frozen=True, slots=True)

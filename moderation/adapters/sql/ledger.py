@@ -7,12 +7,12 @@ changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 import psycopg
 
-from moderation.adapters.sql import copying, reading, writing
+from moderation.adapters.sql import copying, reading, replays, writing
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Pane, Rules
 from moderation.errors import FenceLost, LedgerUnsafe, SourceRefused
@@ -29,6 +29,10 @@ def _nothing() -> None:
 
 def _served(position: Position) -> tuple[Stamp, Rules] | None:
     return None if position.stamp is None or position.rules is None else (position.stamp, position.rules)
+
+
+def _ignore(judged: Sequence[replays.Judged]) -> None:
+    return None
 
 
 def add_day(cursor: writing.Cursor, day: str) -> None:
@@ -59,17 +63,26 @@ class Ledger:
         topic: name of the source topic.
         topic_id: Kafka's id of it.
         before_commit: called in each batch's transaction when everything is written; for tests and chaos.
+        report_replays: called after each commit with the batch's claims to repeat dead letters, and their outcomes.
 
     Raises:
         LedgerUnsafe: a durability setting of the server is off, or the schema is missing.
         psycopg.OperationalError: the server cannot be reached; may be tried again.
     """
 
-    def __init__(self, url: str, topic: str, topic_id: UUID, before_commit: Callable[[], None] = _nothing) -> None:
+    def __init__(
+        self,
+        url: str,
+        topic: str,
+        topic_id: UUID,
+        before_commit: Callable[[], None] = _nothing,
+        report_replays: Callable[[Sequence[replays.Judged]], None] = _ignore,
+    ) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self._url = url
         self._before_commit = before_commit
+        self._report_replays = report_replays
         self._known_days: set[str] = set()
         self._served: dict[int, tuple[Stamp, Rules] | None] = {}
         self._connection = self._connect()
@@ -169,7 +182,7 @@ class Ledger:
         self._ensure_days({copying.day_of(row.append_us).isoformat() for row in batch.decisions})
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, batch)
-            self._write_rows(cursor, batch)
+            judged = self._write_rows(cursor, batch)
             writing.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
             serving = batch.stamp, batch.rules
             changed = [partition for partition in batch.ranges if self._served.get(partition) != serving]
@@ -190,6 +203,7 @@ class Ledger:
                 )
             self._before_commit()
         self._served.update(dict.fromkeys(changed, serving))
+        self._report_replays(judged)
 
     def rehearse(self, batch: Batch) -> None:
         """Write the rows of a batch, whose days are there, and undo it; for finding out which of them cannot be stored.
@@ -200,11 +214,11 @@ class Ledger:
         with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:
             self._write_rows(cursor, batch)
 
-    def _write_rows(self, cursor: writing.Cursor, batch: Batch) -> None:
+    def _write_rows(self, cursor: writing.Cursor, batch: Batch) -> list[replays.Judged]:
         writing.copy_decisions(cursor, self.topic_id, batch)
         writing.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
         writing.add_to_panes(cursor, self.topic_id, batch.panes)
-        writing.note_replayed(cursor, batch.replayed)
+        return replays.close_replayed(cursor, batch.replays)
 
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
         """Note what is surely published, outside a batch (an idle stream, a clean stop).

@@ -223,9 +223,8 @@ def files(
 
 def _file(path: str, topic: str, topic_id: UUID, partition: int, *rest: Any) -> LakeFile:
     *fields, event_days, rules_version, earliest_event_us = rest
-    days = None if event_days is None else tuple(event_days)
-    source = Source(topic, topic_id, partition)
-    return LakeFile(path, source, *fields, event_days=days, rules=Rules(rules_version, earliest_event_us))
+    fields += [None if event_days is None else tuple(event_days), Rules(rules_version, earliest_event_us)]
+    return LakeFile(path, Source(topic, topic_id, partition), *fields)
 
 
 def tiles(manifest: list[LakeFile]) -> list[Tiles]:

@@ -104,6 +104,8 @@ dead_letters = Table(
     Column("raw_sha256", Text, nullable=False),
     Column("replayed_as_partition", Integer),
     Column("replayed_as_offset", BigInteger, comment="where the decision on its replay lies"),
+    Column("corrected_length", BigInteger),
+    Column("corrected_sha256", Text, comment="of the value that an operator sent in place of the record"),
     schema="speed",
 )
 

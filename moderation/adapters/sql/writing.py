@@ -10,7 +10,7 @@ import orjson
 import psycopg
 
 from moderation.adapters.sql import copying
-from moderation.adapters.sql.batch import Batch, DecisionRow, Replayed, Stamp
+from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp
 from moderation.contracts import DeadLetter, Hole
 from moderation.panes import PaneKey, PaneSums
 
@@ -101,14 +101,3 @@ def add_to_panes(cursor: Cursor, topic_id: UUID, panes: Mapping[PaneKey, PaneSum
         for key, sums in panes.items()
     ]
     cursor.execute(_ADD_TO_PANES, (topic_id, *map(list, zip(*rows, strict=True))))
-
-
-def note_replayed(cursor: Cursor, replayed: list[Replayed]) -> None:
-    """Say in dead letters where the decision on their replay lies; the first replay stays the one named."""
-    # Sorted: workers of two partitions that replay the same letters take the row locks in one order.
-    for each in sorted(replayed, key=lambda one: (one.topic_id, one.partition, one.offset)):
-        cursor.execute(
-            "UPDATE speed.dead_letters SET replayed_as_partition = %s, replayed_as_offset = %s "
-            'WHERE topic_id = %s AND partition = %s AND "offset" = %s AND replayed_as_offset IS NULL',
-            (each.as_partition, each.as_offset, each.topic_id, each.partition, each.offset),
-        )

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from moderation.adapters.sql.batch import DecisionRow, Stamp
-from moderation.contracts import Comment, Hole, HoleKind, Pane, to_json
+from moderation.adapters.sql.batch import DecisionRow, ReplayClaim, Stamp
+from moderation.contracts import Comment, Content, Hole, HoleKind, Pane, to_json
 from moderation.errors import ModelRefused, OffsetsGone, TooManyDeadLetters
 from moderation.panes import PANE_US, is_closed
 from moderation.policy import Policy
@@ -36,7 +36,7 @@ class Worker:
         self.recorder = Recorder(ledger, limit)
         positions = ledger.positions(dict.fromkeys(partitions, 0))
         self.decider.assign(positions)
-        self.missing = self.recorder.assign(positions)
+        self.recorder.assign(positions)
         self.decided: deque[Decided] = deque()
 
     def decide(self, records: Sequence[Record], model: ServingModel) -> None:
@@ -101,8 +101,11 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
 
     def start_anew() -> Worker:
         made = Worker(ledger, generous(), [0, 1])
-        send(made.missing)
-        made.recorder.note_published(made.missing)
+        is_last = False
+        while not is_last:
+            backlog, is_last = made.recorder.unpublished(data.draw(st.sampled_from([1, 7, 100])))
+            send(backlog)
+            made.recorder.note_published(backlog)
         return made
 
     worker = start_anew()
@@ -336,11 +339,14 @@ def test_unreadable_records_never_stop_a_worker_without_a_limit(kernel: Kernel) 
     assert len(ledger.letters) == 300
 
 
-@pytest.mark.parametrize("header", ["", "nonsense", "1/2", f"{uuid.UUID(int=1)}/x/1"])
-def test_a_header_that_names_no_dead_letter_is_passed_over(kernel: Kernel, header: str) -> None:
+@pytest.mark.parametrize("header", [b"", b"nonsense", b"1/2", f"{uuid.UUID(int=1)}/x/1".encode(), None])
+def test_a_record_with_a_malformed_replay_header_is_decided_and_names_no_dead_letter(
+    kernel: Kernel, header: bytes | None
+) -> None:
     ledger = MemoryLedger()
     worker = Worker(ledger, generous())
     value = records_of([(0, 0, 0, False)])[0].value
-    worker.decide([Record(0, 0, START_US, value, header)], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.decide([Record(0, 0, START_US, value, (header,))], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    assert worker.decided[0].batch.replays == [ReplayClaim(None, 0, 0, Content.of(value))]
     worker.store()
     assert ledger.next == {0: 1}

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import orjson
 
+from moderation.adapters.published import decision_fields
 from moderation.adapters.sql.batch import DecisionRow, Stamp
 from moderation.contracts import Decision, Fate, Verdict
-from stream.publisher import decision_fields
 
 
 def test_what_is_published_is_the_contract_field_by_field() -> None:
