@@ -25,6 +25,11 @@ VERDICTS = Counter(
     "moderation_verdicts", "Decisions stored, by verdict and model version.", ["verdict", "version"], registry=REGISTRY
 )
 DEAD_LETTERS = Counter("moderation_dead_letters", "Dead letters stored, by reason.", ["reason"], registry=REGISTRY)
+ACCOUNTED = Counter(
+    "moderation_accounted_offsets",
+    "Offsets accounted for: decisions of every fate, dead letters and offsets without a record.",
+    registry=REGISTRY,
+)
 
 # How fast: seconds a batch spends in each stage; records of a batch.
 STAGE_SECONDS = Histogram(

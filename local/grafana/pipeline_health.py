@@ -106,9 +106,9 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Dead letters a second by reason",
-                "Records that cannot be comments. One reason that begins at once is a producer that changed: see the "
-                "rows with `moderation dead-letters list`. At half of 1,000 records, or 200 in a row, the worker "
-                "stops.",
+                "Records that cannot be comments. One reason that begins suddenly means that a producer changed: "
+                "`moderation dead-letters summary` shows which field and which keys. The worker stops only at a limit "
+                "that an operator set (`MODERATION_DEAD_LETTER_SHARE`, `MODERATION_DEAD_LETTER_RUN`).",
                 "timeseries",
                 (DEAD_LETTERS,),
                 unit="cps",
@@ -145,7 +145,7 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Dead letters in the time range",
-                "From the ledger, replays included. Mend the producer first, then `moderation dead-letters replay`; "
+                "From the ledger, replays included. Fix the producer first, then run `moderation dead-letters replay`; "
                 "wrong clocks (future_dated) can be replayed once their time has come.",
                 "table",
                 (LETTERS,),
