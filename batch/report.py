@@ -32,6 +32,8 @@ class PartitionReport:
         rows: in them.
         bytes: of them.
         note: who was at work, or what was in the way; empty otherwise.
+        seconds_left: when the run read the oldest offset that was not archived: how long until the broker might have
+            deleted it; None if there was none, or the topic's retention has no limit.
     """
 
     partition: int
@@ -42,6 +44,7 @@ class PartitionReport:
     rows: int = 0
     bytes: int = 0
     note: str = ""
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class ArchiveReport:
                             "rows": each.rows,
                             "bytes": each.bytes,
                             "note": each.note,
+                            "seconds_left": None if each.seconds_left is None else round(each.seconds_left, 1),
                         }
                         for each in topic.partitions
                     ],

@@ -54,10 +54,21 @@ BATCH_RECORDS = Histogram(
 
 # How far behind: records not stored yet; how old the watermark is.
 LAG = Gauge("moderation_lag_records", "Records of an own partition not stored yet.", ["partition"], registry=REGISTRY)
+UNREAD_PARTITIONS = Gauge(
+    "moderation_unread_partitions",
+    "Partitions of the topic that no worker of the group reads, as the brokers report it to this worker.",
+    registry=REGISTRY,
+)
 OPEN_TRANSACTION = Gauge(
     "moderation_open_transaction_seconds",
     "Age of a transaction that is open for a minute or more; the records behind it wait.",
     ["partition"],
+    registry=REGISTRY,
+)
+ARCHIVE_RETENTION_USED = Gauge(
+    "moderation_archive_retention_used_ratio",
+    "Age of the oldest record that is not in the lake, as a share of the topic's retention; at 1 it may be deleted.",
+    ["topic", "partition"],
     registry=REGISTRY,
 )
 HOLE_OFFSETS = Counter(

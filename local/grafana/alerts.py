@@ -50,6 +50,8 @@ STALLED = Prom(
     " and on () (sum(rate(moderation_accounted_offsets_total[2m])) == 0)"
 )
 UNREADABLE = Prom('sum(increase(moderation_hole_offsets_total{kind="unreadable"}[1h]))')
+UNREAD_PARTITIONS = Prom("max(moderation_unread_partitions)")
+ARCHIVE = Prom("max by (topic, partition) (moderation_archive_retention_used_ratio)")
 OPEN_TRANSACTION = Prom("max by (partition) (moderation_open_transaction_seconds)")
 LAG = Prom("sum(max by (partition) (moderation_lag_records))")
 # An idle topic has an old watermark without a problem: the delay counts only while comments are decided.
@@ -170,6 +172,39 @@ ALERTS = (
         "worker's log name the producer and the command that aborts the transaction. Run the command only if the "
         "producer no longer exists: the records of an aborted transaction count as never sent.",
         panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
+        uid="moderation-unread-partitions",
+        title="Partitions that no worker reads",
+        query=UNREAD_PARTITIONS,
+        above=0,
+        lasting="2m",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Values.A }} partitions of the topic are assigned to no worker",
+        runbook="The consumer group leaves these partitions out, so nobody decides their records. A worker without "
+        "partitions ends after 20 seconds and its restart starts a new assignment. If the alert stays, the worker's "
+        "log names the partitions: check that the topic exists, and compare `moderation status` with the members of "
+        "the group (`kafka-consumer-groups.sh --describe --members --verbose`).",
+        panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
+        uid="moderation-archive-retention",
+        title="Retention may delete records that are not archived",
+        query=ARCHIVE,
+        above=0.75,
+        lasting="10m",
+        every="5m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Labels.topic }} partition {{ .Labels.partition }}: the oldest record that is not archived has "
+        "used the share {{ .Values.A }} of the retention",
+        runbook="The broker may delete the record once the share is 1; it is lost for the lake then. `moderation lake "
+        "status` shows how many offsets wait and the hours left. Check the runs of DAG archive_topics in Airflow; "
+        "without Airflow, run `moderation archive`. If the archive needs more time, raise retention.ms of the topic "
+        "first. Without a batch layer, silence this alert.",
+        panel=(_HEALTH, "Retention used before archiving"),
     ),
     Alert(
         uid="moderation-watermark-delay",

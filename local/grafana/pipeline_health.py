@@ -29,6 +29,9 @@ EVENTS = (
     Prom("sum(increase(moderation_model_refusals_total[15m]))", "models refused"),
     Prom("sum(increase(moderation_fence_losses_total[15m]))", "partitions taken over"),
 )
+ARCHIVE = Prom(
+    "max by (topic, partition) (moderation_archive_retention_used_ratio)", "{{topic}} partition {{partition}}"
+)
 
 LETTERS = Sql("""\
 SELECT reason, sum(letters)::bigint AS letters, sum(replayed)::bigint AS replayed,
@@ -142,6 +145,16 @@ def pipeline_health() -> Dashboard:
                 "Take-overs without a deployment: workers die or freeze.",
                 "timeseries",
                 EVENTS,
+            ),
+            Panel(
+                "Retention used before archiving",
+                "Age of the oldest record that is not in the lake, as a share of the topic's retention. It falls with "
+                "every run of the archive. At 1 the broker may delete the record: check DAG archive_topics, or run "
+                "`moderation archive`.",
+                "timeseries",
+                (ARCHIVE,),
+                width=24,
+                unit="percentunit",
             ),
             Panel(
                 "Dead letters in the time range",

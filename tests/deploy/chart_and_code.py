@@ -37,6 +37,8 @@ _SAME_THRESHOLD = {
     "ModerationRestarts": "moderation-restarts",
     "ModerationUnreadableRecords": "moderation-unreadable",
     "ModerationOpenTransaction": "moderation-open-transaction",
+    "ModerationUnreadPartitions": "moderation-unread-partitions",
+    "ModerationArchiveRetention": "moderation-archive-retention",
 }
 
 
