@@ -129,7 +129,7 @@ def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothi
 
 
 @pytest.mark.long
-@pytest.mark.budget(150)
+@pytest.mark.budget(200)
 def test_no_log_of_any_part_has_words_of_a_comment(
     layer: SpeedLayerUnderTest, refusing: str, stack: StackInfo, dag_runs: DagRuns, tmp_path: Path
 ) -> None:

@@ -187,6 +187,7 @@ def used_ratios(lake: LakeUnderTest) -> dict[str, float]:
     }
 
 
+@pytest.mark.budget(20)
 def test_records_that_retention_may_delete_before_they_are_archived_are_named(commanded_lake: LakeUnderTest) -> None:
     lake = commanded_lake
     lake.produce(plain(comments(40)))

@@ -5,10 +5,14 @@ Adds to test_stuck_worker, which has a group whose assignment leaves all partiti
 
 from __future__ import annotations
 
+import json
+import signal
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -38,38 +42,76 @@ def with_views(layer: SpeedLayerUnderTest) -> str:
     return f"http://127.0.0.1:{layer.settings.worker_web_port}"
 
 
-def is_ready(address: str) -> bool:
-    """Whether the view answers with 200."""
+def readiness(address: str) -> Any:
+    """What the view answers; None while nobody listens."""
     try:
         with urllib.request.urlopen(f"{address}/ready", timeout=5) as answer:  # noqa: S310 - loopback
-            return bool(answer.status == 200)
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:  # 503 is an answer
+        with error:
+            return json.loads(error.read())
     except OSError:
-        return False
+        return None
 
 
-@pytest.mark.budget(90)
+def is_ready(address: str) -> bool:
+    return readiness(address) == {"ready": True, "missing": []}
+
+
+def is_without_partitions(layer: SpeedLayerUnderTest, number: int) -> bool:
+    """Whether the newest assignment of a worker is empty."""
+    lines = (layer.folder / f"worker-{number}.log").read_text().splitlines()
+    assigned = [line for line in lines if "Setting newly assigned partitions" in line]
+    return bool(assigned) and "TopicPartition(" not in assigned[-1]
+
+
+@pytest.mark.budget(150)
 def test_a_worker_more_than_partitions_is_ready_and_stays(narrow: SpeedLayerUnderTest) -> None:
     layer = narrow
     readers = GroupReaders(layer.settings.kafka_bootstrap, layer.topic, layer.settings.consumer_group)
-    wait_until(
-        lambda: readers.unread() == frozenset({0}), seconds=30, description="the answer that no group exists yet"
-    )
-    addresses = []
-    for _ in range(2):
-        addresses.append(with_views(layer))
-        layer.start_worker(web=True)
-    wait_until(lambda: all(map(is_ready, addresses)), seconds=60, description="readiness of both")
-    assert readers.unread() == frozenset()
+    wait_until(lambda: readers.unread() == frozenset({0}), seconds=30, description="the answer that nobody reads")
+    first = with_views(layer)
+    worker = layer.start_worker(web=True)
     layer.produce(comments(50))
     layer.wait_accounted(50)
-    # The limit must pass: this is what a worker without partitions is not to be ended for.
+    # The order of random member ids decides who gets the partition. Here the first worker is to lose it.
+    for _ in range(12):
+        second = with_views(layer)
+        layer.start_worker(web=True)
+        wait_until(lambda: is_ready(first) and is_ready(second), seconds=60, description="readiness of both")  # noqa: B023
+        if is_without_partitions(layer, 0):
+            break
+        layer.workers[-1].send_signal(signal.SIGTERM)
+        layer.workers[-1].wait(30)
+    assert is_without_partitions(layer, 0)
+    assert readers.unread() == frozenset()
+    layer.produce(comments(50, start=50))
+    layer.wait_accounted(100)
+    # All limits must pass: a worker without partitions is not to be ended for any of them.
     began = time.monotonic()
-    wait_until(lambda: time.monotonic() - began > UNREAD_SECONDS + 8, seconds=60, description="the limit to pass")
-    assert [worker.poll() for worker in layer.workers] == [None, None]
-    assert all(map(is_ready, addresses))
-    logs = [(layer.folder / f"worker-{number}.log").read_text() for number in range(2)]
-    assert sum("Resuming streams with empty assignment" in log for log in logs) == 1
-    assert not any("has no partition, and" in log for log in logs)
+    wait_until(lambda: time.monotonic() - began > UNREAD_SECONDS + 8, seconds=60, description="the limits to pass")
+    assert [worker.poll(), layer.workers[-1].poll()] == [None, None]
+    assert is_ready(first)
+    assert is_ready(second)
+    assert "no worker" not in (layer.folder / "worker-0.log").read_text()
+
+
+@pytest.mark.budget(60)
+def test_a_worker_whose_group_leaves_partitions_out_is_not_ready_and_names_them(layer: SpeedLayerUnderTest) -> None:
+    address = with_views(layer)
+    layer.start_worker(("local.chaos.stuck_worker", "no_partitions"), web=True)
+    sent, missing = 0, {"ready": False, "missing": ["partitions"]}
+
+    def is_unready() -> bool:
+        nonlocal sent
+        sent += layer.produce(comments(10, start=sent))
+        log = (layer.folder / "worker-0.log").read_text()
+        return "stuck: no_partitions" in log and readiness(address) == missing
+
+    wait_until(is_unready, seconds=60, description="the view that says so")
+    warning = "no worker of the group reads partition 0, 1, 2, 3 of the topic; this worker has no partition"
+    log = layer.folder / "worker-0.log"
+    wait_until(lambda: warning in log.read_text(), seconds=20, description="the line of the log")
 
 
 @pytest.mark.budget(60)
