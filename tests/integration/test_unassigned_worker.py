@@ -55,7 +55,7 @@ def readiness(address: str) -> Any:
 
 
 def is_ready(address: str) -> bool:
-    return readiness(address) == {"ready": True, "missing": []}
+    return bool(readiness(address) == {"ready": True, "missing": []})
 
 
 def is_without_partitions(layer: SpeedLayerUnderTest, number: int) -> bool:
