@@ -85,7 +85,6 @@ class PartitionArchiver:
         self._source = source
         self._columns = columns
         self._retention_ms = retention_ms
-        self._report: PartitionReport | None = None
         self._holes: list[Hole] = []
 
     def run(self, upto: int | None) -> PartitionReport:
@@ -113,9 +112,8 @@ class PartitionArchiver:
             first, end = next_range(source, archived_end, log, explained(place.connection, source, lost))
             end = end if upto is None else max(first, min(end, upto))
             report = PartitionReport(source.partition, first, first)
-            self._report = report
             days: list[date] = []
-            for day, records in in_files(self._records(first, end), place.limits):
+            for day, records in in_files(self._records(report, end), place.limits):
                 days.append(day)
                 if not self._archive(report, day, records, end):
                     break
@@ -125,12 +123,11 @@ class PartitionArchiver:
                 self._remove_covered(day)
         return report
 
-    def _records(self, first: int, end: int) -> Iterator[LogRecord]:
+    def _records(self, report: PartitionReport, end: int) -> Iterator[LogRecord]:
         """Records only; the holes among them wait for the row of their file."""
-        for number, found in enumerate(self._log.records(self._source.partition, first, end)):
-            if not number and self._retention_ms is not None and self._report is not None:
-                left_us = found.append_us + self._retention_ms * 1_000 - self._place.now_us()
-                self._report.seconds_left = left_us / 1e6
+        for found in self._log.records(self._source.partition, report.first_offset, end):
+            if report.seconds_left is None and self._retention_ms is not None:
+                report.seconds_left = (found.append_us - self._place.now_us()) / 1e6 + self._retention_ms / 1e3
             if isinstance(found, Hole):
                 self._holes.append(found)
                 if found.kind is HoleKind.UNREADABLE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ _MOVING = (
     KafkaError.UNKNOWN_LEADER_EPOCH,
 )
 _LOG_APPEND_TIME = 1
+_log = logging.getLogger(__name__)
 _ERRORS_ONLY = 3
 
 
@@ -97,8 +99,15 @@ class SourceLog:
         return written_ends(self._bootstrap, self.topic, [partition], configuration=self._quiet)[partition]
 
     def retention_ms(self) -> int | None:
-        """How long after their append the brokers may delete records, in milliseconds; None for never."""
-        return retention_ms(self._bootstrap, self.topic, configuration=self._quiet)
+        """How long after their append the brokers may delete records, in milliseconds.
+
+        None for never, and, with a warning, where the brokers refuse to tell: reading needs no right to settings.
+        """
+        try:
+            return retention_ms(self._bootstrap, self.topic, configuration=self._quiet)
+        except KafkaException as error:
+            _log.warning("the retention of topic %s is not known: %s", self.topic, error.args[0].str())
+            return None
 
     def value_at(self, partition: int, offset: int) -> bytes | None:
         """The value of one record; None if the topic does not have it any more."""
