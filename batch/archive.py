@@ -67,9 +67,10 @@ def archive_topics(
             with opened(bootstrap, topic, kafka) as log:
                 report = TopicReport(topic, log.topic_id)
                 reports.append(report)
+                retention_ms = log.retention_ms()
                 for partition in log.ranges():
                     source = Source(topic, log.topic_id, partition)
-                    archiver = PartitionArchiver(place, log, source, columns)
+                    archiver = PartitionArchiver(place, log, source, columns, retention_ms)
                     try:
                         done = archiver.run((upto or {}).get(name, {}).get(partition))
                     except SourceRefused as error:
@@ -88,6 +89,7 @@ def archive_topics(
 
 def _tell(say: Callable[[str], None], source: Source, done: PartitionReport) -> None:
     added = f"{done.rows:,} records in {done.files} files, the lake holds it up to {done.next_offset}"
+    left = "" if done.seconds_left is None else f"; retention left {done.seconds_left / 3_600:,.1f} h for the oldest"
     for failure in done.unparsed[:MOST_NAMED]:
         say(f"{source}: offset {failure.offset} cannot be parsed ({failure.error}); its bytes are archived")
-    say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{f'; {done.note}' if done.note else ''}")
+    say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{left}{f'; {done.note}' if done.note else ''}")

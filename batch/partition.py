@@ -75,13 +75,17 @@ class PartitionArchiver:
         log: the topic.
         source: the partition.
         columns: of the topic's files.
+        retention_ms: of the topic, in milliseconds; None without a limit.
     """
 
-    def __init__(self, place: Workplace, log: SourceLog, source: Source, columns: Columns) -> None:
+    def __init__(
+        self, place: Workplace, log: SourceLog, source: Source, columns: Columns, retention_ms: int | None = None
+    ) -> None:
         self._place = place
         self._log = log
         self._source = source
         self._columns = columns
+        self._retention_ms = retention_ms
         self._holes: list[Hole] = []
 
     def run(self, upto: int | None) -> PartitionReport:
@@ -101,12 +105,16 @@ class PartitionArchiver:
                 return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
             self._remove_temporary()
             log = self._log.range_of(source.partition)
+            if archived_end is not None and log[1] < archived_end <= self._log.written_end(source.partition):
+                # An earlier version read records before their transaction ended.
+                note = f"a transaction is open at offset {log[1]}, and offsets up to {archived_end} are archived"
+                return PartitionReport(source.partition, archived_end, archived_end, note=note)
             lost = (archived_end or 0, log[0])
             first, end = next_range(source, archived_end, log, explained(place.connection, source, lost))
             end = end if upto is None else max(first, min(end, upto))
             report = PartitionReport(source.partition, first, first)
             days: list[date] = []
-            for day, records in in_files(self._records(first, end), place.limits):
+            for day, records in in_files(self._records(report, end), place.limits):
                 days.append(day)
                 if not self._archive(report, day, records, end):
                     break
@@ -116,9 +124,11 @@ class PartitionArchiver:
                 self._remove_covered(day)
         return report
 
-    def _records(self, first: int, end: int) -> Iterator[LogRecord]:
+    def _records(self, report: PartitionReport, end: int) -> Iterator[LogRecord]:
         """Records only; the holes among them wait for the row of their file."""
-        for found in self._log.records(self._source.partition, first, end):
+        for found in self._log.records(self._source.partition, report.first_offset, end):
+            if report.seconds_left is None and self._retention_ms is not None:
+                report.seconds_left = (found.append_us - self._place.now_us()) / 1e6 + self._retention_ms / 1e3
             if isinstance(found, Hole):
                 self._holes.append(found)
                 if found.kind is HoleKind.UNREADABLE:

@@ -36,6 +36,8 @@ class PartitionReport:
         note: who was at work, or what was in the way; empty otherwise.
         unparsed: records that cannot be parsed because of a defect, in order. Their bytes are in the lake, and the
             columns read out of them are null.
+        seconds_left: when the run read the oldest offset that was not archived: how long until the broker might have
+            deleted it; None if there was none, or the topic's retention has no limit.
     """
 
     partition: int
@@ -47,6 +49,7 @@ class PartitionReport:
     bytes: int = 0
     note: str = ""
     unparsed: list[Failure] = field(default_factory=list)
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class ArchiveReport:
                             "bytes": each.bytes,
                             "note": each.note,
                             "unparsed": failure_fields(each.unparsed),
+                            "seconds_left": None if each.seconds_left is None else round(each.seconds_left, 1),
                         }
                         for each in topic.partitions
                     ],

@@ -1,4 +1,4 @@
-"""``moderation dead-letters list | show | replay``: records that could not be comments, and a second try for them."""
+"""``moderation dead-letters list | show | summary | replay``: records that could not be comments, and replays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.connection import connected_settings
-from cli.output import console, print_json, progress
+from cli.dead_letter_summary import summary
+from cli.output import console, print_json, printable, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
 
@@ -36,6 +37,7 @@ TopicIdOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
+dead_letters.command("summary")(summary)
 _REFUSED = 1
 
 
@@ -172,11 +174,6 @@ def replay(
         _print_outcome(outcome, dry_run=dry_run)
     if outcome.gone or (outcome.still_refused and not outcome.replayed):
         raise typer.Exit(_REFUSED)
-
-
-def printable(text: str) -> str:
-    """Text a terminal can be given: whatever would steer it, or turn its order around, is shown as an escape."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _replay(

@@ -1,4 +1,4 @@
-"""What needs a person's attention though the worker decides: found in the topic and in the ledger."""
+"""What needs a person's attention though the worker decides: read from the topics and the database."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import psycopg
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
+from moderation.adapters.archive_delay import NEAR_RATIO, archive_delays
 from moderation.adapters.open_transactions import open_transactions
-from moderation.adapters.topics import ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
+from moderation.adapters.topics import ACTIONS, ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
 from moderation.errors import TopicsMissing
 from moderation.settings import Settings, required
 
@@ -24,7 +25,7 @@ SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
 
 
 def attention(settings: Settings) -> list[str]:
-    """Sentences about open transactions, missing topics, and records of the last day that could not be read."""
+    """Sentences about open transactions, missing topics, records that could not be read, and a late archive."""
     try:
         found = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
     except (KafkaException, KafkaError) as error:
@@ -33,7 +34,7 @@ def attention(settings: Settings) -> list[str]:
         transactions = [each.told(settings.kafka_bootstrap) for each in found]
     transactions += _missing(settings)
     try:
-        return transactions + _unreadable(required(settings.database_url, "database_url"))
+        return transactions + _unreadable(required(settings.database_url, "database_url")) + _unarchived(settings)
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
 
@@ -45,6 +46,24 @@ def _missing(settings: Settings) -> list[str]:
     except KafkaException:
         return []  # It is named above.
     return [str(TopicsMissing(missing))] if missing else []
+
+
+def _unarchived(settings: Settings) -> list[str]:
+    """Partitions whose oldest record that is not archived is close to its deletion by the topic's retention."""
+    topics = [settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)]
+    try:
+        with psycopg.connect(required(settings.database_url, "database_url"), connect_timeout=5) as connection:
+            delays = archive_delays(settings.kafka_bootstrap, connection, topics)
+    except (KafkaException, KafkaError) as error:
+        return [f"Kafka does not answer how old the records are that are not archived: {error}"]
+    now_us = time.time_ns() // 1_000
+    return [
+        f"{delay.source}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived, and the topic may "
+        f"delete the oldest in {max(0.0, delay.seconds_left(now_us) or 0.0) / 3_600:,.1f} h; `moderation archive` "
+        "archives them"
+        for delay in delays
+        if delay.used_ratio(now_us) > NEAR_RATIO
+    ]
 
 
 def _unreadable(url: str) -> list[str]:

@@ -37,6 +37,11 @@ REPLAYS = Counter(
 )
 for _outcome in ReplayOutcome:
     REPLAYS.labels(_outcome)  # from 0 on, so that the first one is an increase
+ACCOUNTED = Counter(
+    "moderation_accounted_offsets",
+    "Offsets accounted for: decisions of every fate, dead letters and offsets without a record.",
+    registry=REGISTRY,
+)
 
 # How fast: seconds a batch spends in each stage; records of a batch.
 STAGE_SECONDS = Histogram(
@@ -61,10 +66,21 @@ BATCH_RECORDS = Histogram(
 
 # How far behind: records not stored yet; how old the watermark is.
 LAG = Gauge("moderation_lag_records", "Records of an own partition not stored yet.", ["partition"], registry=REGISTRY)
+UNREAD_PARTITIONS = Gauge(
+    "moderation_unread_partitions",
+    "Partitions of the topic that no worker of the group reads, as the brokers report it to this worker.",
+    registry=REGISTRY,
+)
 OPEN_TRANSACTION = Gauge(
     "moderation_open_transaction_seconds",
     "Age of a transaction that is open for a minute or more; the records behind it wait.",
     ["partition"],
+    registry=REGISTRY,
+)
+ARCHIVE_RETENTION_USED = Gauge(
+    "moderation_archive_retention_used_ratio",
+    "Age of the oldest record that is not in the lake, as a share of the topic's retention; at 1 it may be deleted.",
+    ["topic", "partition"],
     registry=REGISTRY,
 )
 HOLE_OFFSETS = Counter(

@@ -281,6 +281,7 @@ def _control(row: DecisionRow) -> DecisionRow:
 
 def _count(batch: Batch) -> None:
     stamp = batch.stamp
+    metrics.ACCOUNTED.inc(sum(hi - lo for lo, hi in batch.ranges.values()))
     metrics.BATCH_RECORDS.observe(len(batch.decisions) + len(batch.dead_letters))
     metrics.COMMIT_LATENCY.observe(metrics.now_us(), [row.append_us for row in batch.decisions])
     for fate, count in Counter([row.fate for row in batch.decisions]).items():

@@ -22,11 +22,15 @@ STALLED_SECONDS = 15.0
 """Records wait, and none was stored for so long."""
 REBALANCING_SECONDS = 30.0
 """An assignment has not come about; a group of live members needs a few seconds."""
+UNREAD_SECONDS = 20.0
+"""The worker has no partition, though the topic has some that no worker of the group reads."""
 FROZEN_SECONDS = 15.0
 """An event loop did not answer."""
 HELD_SECONDS = 40.0
 """Not even this thread could run: native code holds the interpreter. A timer outside the interpreter ends that."""
 _POLL_SECONDS = 1.0
+_UNREAD_POLLS = 5
+"""Every so many polls the brokers are asked which partitions nobody reads."""
 _STDERR = 2  # by number: Faust puts a logger in its place
 _SUSPENDED_SECONDS = 6.0
 _RATE_SECONDS = 10.0
@@ -58,10 +62,12 @@ class Progress:
     Attributes:
         lag: records not stored yet, by own partition; empty while the broker does not answer.
         per_second: records stored a second, over the last ten seconds.
+        unread: partitions that no worker of the group reads; empty while the broker does not answer.
     """
 
     lag: Mapping[int, int]
     per_second: float
+    unread: frozenset[int] = frozenset()
 
 
 class Judge:
@@ -71,6 +77,7 @@ class Judge:
         self._stored: Mapping[int, int] = {}
         self._moved_at = 0.0
         self._assigned_at = 0.0
+        self._read_at = 0.0
         self._heard_at: dict[str, float] = {}
         self._history: deque[tuple[float, int]] = deque()
         self._total = 0
@@ -78,25 +85,32 @@ class Judge:
 
     def begin_anew(self, loops: Iterable[str], now: float) -> None:
         """Start every clock again."""
-        self._moved_at = self._assigned_at = now
+        self._moved_at = self._assigned_at = self._read_at = now
         self._heard_at = dict.fromkeys(loops, now)
 
     def hear(self, loop: str, now: float) -> None:
         """Note that an event loop answered."""
         self._heard_at[loop] = now
 
-    def look(self, vitals: Vitals, ends: Mapping[int, int] | None, now: float) -> str | None:
+    def look(
+        self,
+        vitals: Vitals,
+        ends: Mapping[int, int] | None,
+        now: float,
+        unread: frozenset[int] = frozenset(),
+    ) -> str | None:
         """Judge.
 
         Args:
             vitals: of this moment.
             ends: where the own partitions end; None when the broker does not answer.
             now: monotonic seconds.
+            unread: partitions that no worker of the group reads.
 
         Returns:
             Why the worker is stuck; None when it is not.
         """
-        self._note_progress(vitals, ends, now)
+        self._note_progress(vitals, ends, now, unread)
         if vitals.ended:
             return f"{', '.join(vitals.ended)} ended"
         for loop, heard_at in self._heard_at.items():
@@ -106,12 +120,19 @@ class Judge:
             self._assigned_at = now
         if now - self._assigned_at > REBALANCING_SECONDS:
             return f"no assignment has come about for {now - self._assigned_at:.0f} s"
+        # A worker more than there are partitions has none and is healthy: the others read all of them.
+        if vitals.stored or vitals.rebalancing or vitals.patient or not unread:
+            self._read_at = now
+        if now - self._read_at > UNREAD_SECONDS:
+            return f"it has no partition, and for {now - self._read_at:.0f} s no worker read {_named(unread)}"
         behind = sum(self.progress.lag.values())
         if behind and now - self._moved_at > STALLED_SECONDS:
             return f"{behind} records wait, and none was stored for {now - self._moved_at:.0f} s"
         return None
 
-    def _note_progress(self, vitals: Vitals, ends: Mapping[int, int] | None, now: float) -> None:
+    def _note_progress(
+        self, vitals: Vitals, ends: Mapping[int, int] | None, now: float, unread: frozenset[int]
+    ) -> None:
         behind = {p: max(0, end - vitals.stored[p]) for p, end in (ends or {}).items() if p in vitals.stored}
         gained = sum(max(0, at - self._stored[p]) for p, at in vitals.stored.items() if p in self._stored)
         # Waiting for nothing, for the broker, for the ledger or for an assignment is not standing still.
@@ -123,7 +144,12 @@ class Judge:
         while now - self._history[0][0] > _RATE_SECONDS:
             self._history.popleft()
         began, total = self._history[0]
-        self.progress = Progress(behind, (self._total - total) / (now - began) if now > began else 0.0)
+        per_second = (self._total - total) / (now - began) if now > began else 0.0
+        self.progress = Progress(behind, per_second, unread)
+
+
+def _named(partitions: frozenset[int]) -> str:
+    return f"partition {', '.join(map(str, sorted(partitions)))}"
 
 
 class Watchdog:
@@ -135,6 +161,7 @@ class Watchdog:
         loops: by name, how to have an event loop call something soon.
         leave: ends the process.
         on_progress: told how far behind the worker is, once a second.
+        unread: asks the broker which partitions no worker of the group reads; None when it does not answer.
     """
 
     def __init__(
@@ -144,12 +171,17 @@ class Watchdog:
         loops: Mapping[str, Callable[[Callable[[], None]], object]],
         leave: Callable[[BaseException], object],
         on_progress: Callable[[Progress], None],
+        unread: Callable[[], frozenset[int] | None] = lambda: None,
     ) -> None:
         self._vitals = vitals
         self._ends = ends
         self._loops = loops
         self._leave = leave
         self._on_progress = on_progress
+        self._ask_unread = unread
+        self._unread: frozenset[int] = frozenset()
+        self._warned: frozenset[int] = frozenset()
+        self._polls = 0
         self._judge = Judge()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -187,7 +219,21 @@ class Watchdog:
             call_soon(lambda name=name: self._judge.hear(name, time.monotonic()))  # type: ignore[misc]
         vitals = self._vitals()
         ends = self._ends(tuple(sorted(vitals.stored)))
-        reason = self._judge.look(vitals, ends, time.monotonic())
+        if self._polls % _UNREAD_POLLS == 0 and ends is not None:  # a silent broker is not asked twice in one look
+            unread = None if vitals.rebalancing else self._ask_unread()
+            self._note_unread(unread or frozenset(), has_partitions=bool(vitals.stored))
+        self._polls += 1
+        reason = self._judge.look(vitals, ends, time.monotonic(), self._unread)
         self._on_progress(self._judge.progress)
         if reason is not None and not self._stop.is_set():
             self._leave(WorkerStuck("worker", reason, "It is started again and goes on where the ledger stands."))
+
+    def _note_unread(self, unread: frozenset[int], *, has_partitions: bool) -> None:
+        # Seen once, it may be another worker's rebalance; seen twice, it is logged, once.
+        if unread and unread == self._unread and unread != self._warned:
+            self._warned = unread
+            shown = "has others" if has_partitions else "has no partition"
+            _log.warning("no worker of the group reads %s of the topic; this worker %s", _named(unread), shown)
+        if not unread:
+            self._warned = unread
+        self._unread = unread

@@ -5,6 +5,7 @@ Run as ``python -m local.chaos.stuck_worker KIND …`` with the worker's own opt
 frozen_consumer    the consumer hands on nothing any more, though its heartbeat goes on
 dead_coordination  the task that keeps the consumer in its group has ended
 blocked_loop       the event loop runs something that never returns
+no_partitions      the group assigns no partition to any member, as with stale metadata of the topic
 """
 
 from __future__ import annotations
@@ -49,10 +50,19 @@ def blocked_loop(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
     loop.call_soon_threadsafe(time.sleep, _FOREVER_SECONDS)
 
 
+def no_partitions(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
+    """Have the leader of the group assign nothing, and start an assignment."""
+    consumer = kafka_consumer(app)
+    # What the leader's assignor sees of a topic that its metadata do not have.
+    consumer._client.cluster.partitions_for_topic = lambda topic: None  # type: ignore[union-attr]
+    consumer_loop(app).call_soon_threadsafe(consumer._coordinator.request_rejoin)  # type: ignore[union-attr]
+
+
 KINDS: dict[str, Callable[[faust.App, asyncio.AbstractEventLoop], None]] = {
     "frozen_consumer": frozen_consumer,
     "dead_coordination": dead_coordination,
     "blocked_loop": blocked_loop,
+    "no_partitions": no_partitions,
 }
 
 

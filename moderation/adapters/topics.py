@@ -235,6 +235,22 @@ def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any]
     return "compact" in str(future.result()["cleanup.policy"].value)
 
 
+def retention_ms(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> int | None:
+    """How long after their append the brokers may delete records of a topic, in milliseconds; None for never.
+
+    This is the limit by time. A limit by size (``retention.bytes``) may delete them earlier.
+
+    Raises:
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    client = _client(bootstrap, configuration)  # must outlive its futures
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    (future,) = client.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
+    found = future.result()
+    limit = int(str(found["retention.ms"].value))
+    return None if limit < 0 or "delete" not in str(found["cleanup.policy"].value) else limit
+
+
 def topic_uuid(topic_id: str) -> UUID:
     """A topic id as the database keeps it, from Kafka's spelling: 16 bytes in URL-safe base64 without padding."""
     return UUID(bytes=base64.urlsafe_b64decode(topic_id + "=="))

@@ -38,6 +38,8 @@ _SAME_THRESHOLD = {
     "ModerationUnreadableRecords": "moderation-unreadable",
     "ModerationOpenTransaction": "moderation-open-transaction",
     "ModerationTopicMissing": "moderation-missing-topics",
+    "ModerationUnreadPartitions": "moderation-unread-partitions",
+    "ModerationArchiveRetention": "moderation-archive-retention",
 }
 
 

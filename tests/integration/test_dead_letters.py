@@ -11,13 +11,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from batch.archive import archive_topics
-from cli.dead_letters import printable
 from cli.main import app
+from cli.output import printable
 from local.oracle import read_topic
 from local.waiting import wait_until
 from moderation.contracts import Comment, dead_letter, parse_record, to_json
@@ -138,6 +138,61 @@ def test_the_list_is_newest_first_filtered_and_counted_by_reason(letters: Letter
     assert "2023-11-14" in shown.stdout
     assert "4 in all: 2 not_json, 1 empty, 1 not_an_object" in shown.stdout
     assert run("list", "--reason", "no_such").exit_code == 2
+
+
+def test_the_summary_names_reason_field_and_the_producers_key_and_shows_no_value(letters: Letters) -> None:
+    now = now_us()
+    word = "unmistakable"
+    good = json.loads(comment("c", now))
+    wrong_time = json.dumps(good | {"event_time_us": word}).encode()
+    new_field = json.dumps(good | {"new field": word}).encode()
+    for _ in range(3):
+        letters.add("sensor\x1b[2J\n" + 100 * "k", wrong_time, now)
+    letters.add("other", new_field, now)
+    letters.add("gone", b"[]", now, in_topic=False)
+    place = letters.add("placeholder", new_field, now)
+    # The last one has no key, but a header.
+    producer = Producer({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 2})
+    reports: list[int | None] = []
+    producer.produce(
+        letters.layer.topic,
+        new_field,
+        partition=place[0],
+        headers=[("replay_of", b"x"), ("client", b"importer-7")],
+        on_delivery=lambda _, message: reports.append(message.offset()),
+    )
+    assert producer.flush(30) == 0
+    letters.execute(
+        'UPDATE speed.dead_letters SET "offset" = %s WHERE topic_id = %s AND (partition, "offset") = (%s, %s)',
+        *(reports[0], letters.layer.topic_id, *place),
+    )
+
+    found = answer("summary")
+    assert (found["total"], found["examined"]) == (6, 6)
+    assert found["by_field"] == [
+        {"reason": "wrong_type", "field": "event_time_us", "letters": 3},
+        {"reason": "unknown_field", "field": "'new field'", "letters": 2},
+        {"reason": "not_an_object", "field": "", "letters": 1},
+    ]
+    first, *others = found["by_key"]
+    assert first == {
+        "key_from": "key",
+        "key": "sensor\\x1b[2J\\n" + 45 * "k" + "…",
+        "reason": "wrong_type",
+        "field": "event_time_us",
+        "letters": 3,
+    }
+    assert {(each["key_from"], each["key"], each["field"]) for each in others} == {
+        ("key", "other", "'new field'"),
+        ("header client", "importer-7", "'new field'"),
+        ("gone", "", ""),
+    }
+    shown = run("summary").stdout
+    assert "importer-7" in shown
+    assert word not in shown + json.dumps(found)
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    limited = answer("summary", "--limit", 1, "--newest", 2)
+    assert (len(limited["by_field"]), len(limited["by_key"]), limited["examined"]) == (1, 1, 2)
 
 
 def test_letters_of_other_topics_are_not_shown(letters: Letters) -> None:

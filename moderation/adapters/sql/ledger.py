@@ -276,8 +276,8 @@ class Ledger:
     def _fence_lost(self, what: str, cause: str) -> FenceLost:
         return FenceLost(
             f"topic {self.topic} {what}",
-            f"{cause}: another worker has taken over",
-            "Nothing was stored; start again to take part in the group.",
+            f"{cause}: another worker took over, or `moderation skip` or `moderation accept-gap` moved it",
+            "Nothing of the batch was stored; the next start reads the position again.",
         )
 
     def _refuse_unknown_topic(self, cursor: writing.Cursor) -> None:

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
+from local.grafana.alerts import STALLED
 from moderation.adapters.sql.batch import DecisionRow, ReplayClaim, Stamp
 from moderation.contracts import Comment, Content, Hole, HoleKind, Pane, to_json
 from moderation.errors import ModelRefused, OffsetsGone, TooManyDeadLetters
 from moderation.panes import PANE_US, is_closed
 from moderation.policy import Policy
 from moderation.scoring import Kernel
+from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider
 from stream.recorder import Recorder
@@ -263,6 +265,26 @@ def test_too_many_unreadable_records_stop_the_worker_after_they_are_stored(kerne
         worker.store()
     assert len(ledger.letters) == 20
     assert ledger.next == {0: 20}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[(0, 0, 0, True)] * 5, [(0, 0, 0, False)] * 5, [(0, 600, 0, False), *([(0, 0, 0, False)] * 4)]],
+    ids=["dead letters only", "duplicates", "late"],
+)
+def test_every_record_that_is_stored_counts_as_progress(kernel: Kernel, rows: list[tuple[int, int, int, bool]]) -> None:
+    """The alert on records that wait asks this counter: a stream without new decisions is no standstill."""
+    before = accounted()
+    worker = Worker(MemoryLedger(), generous())
+    worker.decide(records_of(rows), ServingModel(kernel, Policy(300_000, 700_000, ()), "1"))
+    worker.store()
+    assert accounted() - before == 5
+    assert "moderation_accounted_offsets_total" in STALLED.text
+
+
+def accounted() -> float:
+    (family,) = metrics.ACCOUNTED.collect()
+    return next(sample.value for sample in family.samples if sample.name.endswith("_total"))
 
 
 def test_wrong_clocks_are_dead_letters_that_stop_nothing(kernel: Kernel) -> None:

@@ -2,12 +2,25 @@ from __future__ import annotations
 
 import pytest
 
-from stream.watchdog import FROZEN_SECONDS, REBALANCING_SECONDS, STALLED_SECONDS, Judge, Vitals
+from stream.watchdog import (
+    FROZEN_SECONDS,
+    REBALANCING_SECONDS,
+    STALLED_SECONDS,
+    UNREAD_SECONDS,
+    Judge,
+    Vitals,
+)
 
 LOOP = "the event loop"
 
 
-def judge_after(seconds: int, vitals: Vitals, ends: dict[int, int] | None, heard: bool = True) -> str | None:
+def judge_after(
+    seconds: int,
+    vitals: Vitals,
+    ends: dict[int, int] | None,
+    heard: bool = True,
+    unread: frozenset[int] = frozenset(),
+) -> str | None:
     """What a judge says that looked every second at a worker that stays as it is."""
     judge = Judge()
     judge.begin_anew([LOOP], 0.0)
@@ -15,7 +28,7 @@ def judge_after(seconds: int, vitals: Vitals, ends: dict[int, int] | None, heard
     for second in range(seconds + 1):
         if heard:
             judge.hear(LOOP, float(second))
-        reason = judge.look(vitals, ends, float(second))
+        reason = judge.look(vitals, ends, float(second), unread)
     return reason
 
 
@@ -93,3 +106,36 @@ def test_begin_anew_forgets_the_time_a_process_was_suspended() -> None:
     assert judge.look(Vitals({0: 10}), {0: 11}, 0.0) is None
     judge.begin_anew([LOOP], 1_000.0)
     assert judge.look(Vitals({0: 10}), {0: 11}, 1_000.0) is None
+
+
+def test_a_worker_without_partitions_is_stuck_while_nobody_reads_some() -> None:
+    unread = frozenset({2, 0})
+    assert judge_after(round(UNREAD_SECONDS), Vitals({}), {}, unread=unread) is None
+    reason = judge_after(round(UNREAD_SECONDS) + 1, Vitals({}), {}, unread=unread)
+    assert reason is not None
+    assert "no worker read partition 0, 2" in reason
+
+
+@pytest.mark.parametrize(
+    ("vitals", "unread"),
+    [
+        (Vitals({}), frozenset()),
+        (Vitals({1: 5}), frozenset({0})),
+        (Vitals({}, patient=True), frozenset({0})),
+    ],
+    ids=["others read all", "it has a partition itself", "the database is away"],
+)
+def test_a_worker_that_others_read_for_or_that_reads_itself_is_not_ended(
+    vitals: Vitals, unread: frozenset[int]
+) -> None:
+    assert judge_after(600, vitals, {1: 5}, unread=unread) is None
+
+
+def test_the_clock_of_unread_partitions_begins_again_once_they_are_read() -> None:
+    judge = Judge()
+    judge.begin_anew([LOOP], 0.0)
+    for second in range(100):
+        judge.hear(LOOP, float(second))
+        unread = frozenset({0}) if second % 15 else frozenset[int]()
+        assert judge.look(Vitals({}), {}, float(second), unread) is None
+    assert judge.progress.unread == {0}
