@@ -9,9 +9,12 @@ from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
 from moderation.adapters.open_transactions import open_transactions
+from moderation.adapters.sql.partitions import partition_state
 from moderation.adapters.topics import COMMENTS
+from moderation.errors import ModerationError
 from moderation.settings import Settings, required
 
+_FEWEST_DAYS_AHEAD = 7
 _UNREADABLE_HOURS = 24
 _UNREADABLE = """
 SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
@@ -23,17 +26,19 @@ SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
 
 
 def attention(settings: Settings) -> list[str]:
-    """Sentences about open transactions, and about records of the last day that could not be read."""
+    """Sentences about open transactions, unreadable records of the last day, and missing partitions of the ledger."""
     try:
         found = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
     except (KafkaException, KafkaError) as error:
         transactions = [f"Kafka does not say whether transactions are open: {error}"]
     else:
         transactions = [each.told(settings.kafka_bootstrap) for each in found]
+    url = required(settings.database_url, "database_url")
     try:
-        return transactions + _unreadable(required(settings.database_url, "database_url"))
+        unreadable = _unreadable(url)
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
+    return [*transactions, *unreadable, *_partitions(url)]
 
 
 def _unreadable(url: str) -> list[str]:
@@ -49,3 +54,22 @@ def _unreadable(url: str) -> list[str]:
         f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; "
         "speed.holes and batch.holes have all of them"
     ]
+
+
+def _partitions(url: str) -> list[str]:
+    try:
+        state = partition_state(url)
+    except ModerationError as error:
+        return [f"the partitions of speed.decisions cannot be read: {error}"]
+    reasons = []
+    if state.days_ahead < _FEWEST_DAYS_AHEAD:
+        reasons.append(
+            f"only {max(state.days_ahead, 0)} days ahead have a partition of speed.decisions; "
+            "run `moderation partitions`, the nightly DAG does"
+        )
+    if state.default_rows:
+        reasons.append(
+            f"{state.default_rows:,} decisions are in speed.decisions_default, because their day had no partition; "
+            "`moderation partitions` moves them"
+        )
+    return reasons

@@ -5,7 +5,8 @@
     │   └── InvalidRecord
     ├── Unavailable                try again with back-off: database, broker, registry or store does not answer
     │   ├── RegistryUnavailable
-    │   └── BrokerUnavailable
+    │   ├── BrokerUnavailable
+    │   └── TableLocked
     ├── NeedsPerson                stop: a setting, a refusal or damage; another start changes nothing
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
     │   ├── SourceError            a file of comments cannot be read at all
@@ -112,6 +113,10 @@ class RegistryUnavailable(Unavailable):
 
 class BrokerUnavailable(Unavailable):
     """No Kafka broker answers."""
+
+
+class TableLocked(Unavailable):
+    """A lock on a table cannot be had in time; the message names the sessions that may hold it."""
 
 
 class OutdatedApproval(NeedsPerson):
