@@ -197,7 +197,9 @@ class Ledger:
                 if error.diag.constraint_name is not None:
                     raise
         raise LedgerUnsafe(
-            "table speed.decisions", "no partition takes a row of the batch", "`moderation migrate` adds DEFAULT."
+            "table speed.decisions",
+            "no partition takes a row of the batch",
+            "Attach speed.decisions_default as DEFAULT; `moderation migrate` does, where it never was.",
         )
 
     def _write_rows(self, cursor: writing.Cursor, batch: Batch) -> None:
@@ -298,7 +300,15 @@ class Ledger:
                         f"it is {row and row[0]!r}, so a crash could lose what was acknowledged",
                         f"Set {name} = on.",
                     )
-            for table in ("speed.panes", "speed.decisions_default"):
-                cursor.execute("SELECT to_regclass(%s)", (table,))
-                if cursor.fetchone() == (None,):
-                    raise LedgerUnsafe("PostgreSQL", f"it has no table {table}", "Run the migrations first.")
+            cursor.execute("SELECT to_regclass('speed.panes')")
+            if cursor.fetchone() == (None,):
+                raise LedgerUnsafe("PostgreSQL", "it has no table speed.panes", "Run the migrations first.")
+            cursor.execute(
+                "SELECT FROM pg_partitioned_table WHERE partrelid = 'speed.decisions'::regclass AND partdefid <> 0"
+            )
+            if cursor.fetchone() is None:
+                raise LedgerUnsafe(
+                    "table speed.decisions",
+                    "it has no DEFAULT partition",
+                    "Run `moderation migrate`, or attach it again.",
+                )
