@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -235,13 +235,14 @@ def test_readers_get_every_row_once_whenever_they_begin(url: str, at: str) -> No
     ):
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         old.execute("SELECT 1")  # takes the snapshot
-        answers = []
+        answers: list[Future[object]] = []
 
         def begin(step: str) -> None:
             if step != at or answers:
                 return
-            for connection, query in ((waits, WHOLE), (waits_for_the_day, f"{WHOLE} WHERE append_day = '{TODAY}'")):
-                answers.append(pool.submit(lambda c=connection, q=query: c.execute(q).fetchone()))
+            answers.append(pool.submit(lambda: waits.execute(WHOLE).fetchone()))
+            of_the_day = f"{WHOLE} WHERE append_day = '{TODAY}'"
+            answers.append(pool.submit(lambda: waits_for_the_day.execute(of_the_day).fetchone()))
             if at == "locked":
                 wait_until(lambda: ask(url, WAITING) == (2,), seconds=20, description="readers wait")
             else:
