@@ -19,7 +19,7 @@ from cli.drift import drift
 from cli.generate import generate
 from cli.lake import lake
 from cli.output import progress
-from cli.preparing import migrate, topics
+from cli.preparing import migrate, partitions, topics
 from cli.preview import preview
 from cli.promote import promote, rollback
 from cli.reconcile import reconcile
@@ -45,6 +45,7 @@ app.command("up")(up)
 app.command("down")(down)
 app.command("status")(status)
 app.command("migrate")(migrate)
+app.command("partitions")(partitions)
 app.command("topics")(topics)
 app.command("source", context_settings=PASS_ON)(source)
 app.command("replay", context_settings=PASS_ON)(replay)

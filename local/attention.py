@@ -10,10 +10,12 @@ from confluent_kafka import KafkaException
 
 from moderation.adapters.archive_delay import NEAR_RATIO, archive_delays
 from moderation.adapters.open_transactions import open_transactions
+from moderation.adapters.sql.partitions import partition_state
 from moderation.adapters.topics import ACTIONS, ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
-from moderation.errors import TopicsMissing
+from moderation.errors import ModerationError, TopicsMissing
 from moderation.settings import Settings, required
 
+_FEWEST_DAYS_AHEAD = 7
 _UNREADABLE_HOURS = 24
 _UNREADABLE = """
 SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
@@ -25,7 +27,7 @@ SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
 
 
 def attention(settings: Settings) -> list[str]:
-    """Sentences about open transactions, missing topics, records that could not be read, and a late archive."""
+    """Sentences about transactions, topics, unreadable records, a late archive, and missing partitions of tables."""
     try:
         found = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
     except (KafkaException, KafkaError) as error:
@@ -33,10 +35,12 @@ def attention(settings: Settings) -> list[str]:
     else:
         transactions = [each.told(settings.kafka_bootstrap) for each in found]
     transactions += _missing(settings)
+    url = required(settings.database_url, "database_url")
     try:
-        return transactions + _unreadable(required(settings.database_url, "database_url")) + _unarchived(settings)
+        unreadable = _unreadable(url) + _unarchived(settings)
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
+    return [*transactions, *unreadable, *_partitions(url)]
 
 
 def _missing(settings: Settings) -> list[str]:
@@ -79,3 +83,22 @@ def _unreadable(url: str) -> list[str]:
         f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; "
         "speed.holes and batch.holes have all of them"
     ]
+
+
+def _partitions(url: str) -> list[str]:
+    try:
+        state = partition_state(url)
+    except ModerationError as error:
+        return [f"the partitions of speed.decisions cannot be read: {error}"]
+    reasons = []
+    if state.days_ahead < _FEWEST_DAYS_AHEAD:
+        reasons.append(
+            f"only {max(state.days_ahead, 0)} days ahead have a partition of speed.decisions; "
+            "run `moderation partitions`, the nightly DAG does"
+        )
+    if state.default_rows:
+        reasons.append(
+            f"{state.default_rows:,} decisions are in speed.decisions_default, because their day had no partition; "
+            "`moderation partitions` moves them"
+        )
+    return reasons

@@ -6,7 +6,8 @@
     ├── Unavailable                try again with back-off: database, broker, registry or store does not answer
     │   ├── RegistryUnavailable
     │   ├── BrokerUnavailable
-    │   └── TopicsMissing          a published topic does not exist; decisions are stored and published later
+    │   ├── TopicsMissing          a published topic does not exist; decisions are stored and published later
+    │   └── TableLocked
     ├── NeedsPerson                stop: a setting, a refusal or damage; another start changes nothing
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
     │   ├── SourceError            a file of comments cannot be read at all
@@ -132,6 +133,10 @@ class TopicsMissing(Unavailable):
             "Create what is missing with `moderation topics`; if a topic was deleted, send its earlier records again "
             "with `moderation republish`.",
         )
+
+
+class TableLocked(Unavailable):
+    """A lock on a table cannot be had in time; the message names the sessions that may hold it."""
 
 
 class OutdatedApproval(NeedsPerson):

@@ -42,6 +42,11 @@ QUARANTINED = Sql(f"""\
 SELECT topic, coalesce(sum(letters) FILTER (WHERE reason = 'processing_failed'), 0)::float8 AS records
   FROM serving.dead_letter_minutes WHERE minute_us >= {_NOW_US} - 3600000000 GROUP BY topic""")
 
+PARTITIONS = Sql(f"""\
+SELECT days_ahead::text AS days_ahead, default_rows::text AS default_rows,
+       (days_ahead < 7 OR coalesce(default_since_us < {_NOW_US} - 3600000000, false))::int AS behind
+  FROM serving.decision_partitions""")
+
 # A worker that always ends at the same record restarts repeatedly and looks healthy in between.
 RESTARTS = Prom("sum(changes(moderation_worker_started_seconds[10m]))")
 # Everything that is stored is progress: decisions, duplicates, dead letters, offsets without a record.
@@ -266,6 +271,21 @@ ALERTS = (
         "processing_failed` and decide by hand. The reason names the class of the error, which is a defect of this "
         "project: please report it. After a fix, run `moderation dead-letters replay`.",
         panel=(_HEALTH, "Dead letters in the time range"),
+    ),
+    Alert(
+        uid="moderation-partitions",
+        title="Partitions of the ledger are missing",
+        query=PARTITIONS,
+        above=0,
+        lasting="5m",
+        every="5m",
+        silence="OK",
+        severity="warning",
+        summary="{{ .Labels.days_ahead }} days ahead have a partition; {{ .Labels.default_rows }} rows are in DEFAULT",
+        runbook="Fewer than 7 days ahead have a partition, or rows are in speed.decisions_default for more than an "
+        "hour. Decisions go on, but old days cannot be dropped cheaply. Run `moderation partitions`: it names the "
+        "sessions that keep a lock. Then see why DAG create_partitions did not run.",
+        panel=(_HEALTH, "Lag by partition"),
     ),
     Alert(
         uid="moderation-refused-model",

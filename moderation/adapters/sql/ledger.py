@@ -3,24 +3,29 @@
 A batch moves each of its partitions from ``lo`` to ``hi`` if and only if the partition still stands at ``lo``, and
 holds exactly ``hi - lo`` decisions, dead letters and offsets in holes together. Whoever lost a partition meanwhile
 changes nothing.
+
+A worker never creates tables: `moderation partitions` prepares the days, and DEFAULT takes rows of any other day.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
 
-from moderation.adapters.sql import copying, reading, replays, writing
+from moderation.adapters.sql import reading, replays, writing
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Pane, Rules
 from moderation.errors import FenceLost, LedgerUnsafe, SourceRefused
 
+T = TypeVar("T")
 _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 # A worker that freezes inside a transaction must not hold its partitions' locks for longer than a takeover takes.
 _LIMITS = {"idle_in_transaction_session_timeout": "8s", "lock_timeout": "30s", "statement_timeout": "60s"}
-_DAYS_LOCK = 7_205_760
+_ROUTINGS = 3
+"""How often a batch is stored again because partitions changed while it was stored."""
 
 
 def _nothing() -> None:
@@ -33,26 +38,6 @@ def _served(position: Position) -> tuple[Stamp, Rules] | None:
 
 def _ignore(judged: Sequence[replays.Judged]) -> None:
     return None
-
-
-def add_day(cursor: writing.Cursor, day: str) -> None:
-    """Make the partition of ``speed.decisions`` for a day, if it is not there.
-
-    It is made beside the table and attached: that takes a lock which readers of the table do not hold, while
-    ``CREATE TABLE … PARTITION OF`` waits for every open reader, and everybody else behind it.
-
-    Args:
-        cursor: in a transaction.
-        day: of append times, as ISO 8601.
-    """
-    name = f"speed.decisions_{day.replace('-', '')}"
-    attached = "SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) AND inhparent = 'speed.decisions'::regclass"
-    if cursor.execute(attached, (name,)).fetchone() is not None:
-        return
-    cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE speed.decisions INCLUDING ALL)")
-    cursor.execute(
-        f"ALTER TABLE speed.decisions ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{day}'::date + 1)"
-    )
 
 
 class Ledger:
@@ -83,7 +68,6 @@ class Ledger:
         self._url = url
         self._before_commit = before_commit
         self._report_replays = report_replays
-        self._known_days: set[str] = set()
         self._served: dict[int, tuple[Stamp, Rules] | None] = {}
         self._connection = self._connect()
 
@@ -176,10 +160,16 @@ class Ledger:
         Raises:
             FenceLost: a partition no longer stands where the batch begins.
             ValueError: the batch does not hold one row for every offset; nothing is stored.
+            LedgerUnsafe: the table has no partition for a row, not even DEFAULT.
             psycopg.Error: the server failed; nothing is stored unless it failed during the commit, see ``standing``.
         """
         self._require_whole(batch)
-        self._ensure_days({copying.day_of(row.append_us).isoformat() for row in batch.decisions})
+        changed, judged = self._routed(lambda: self._store(batch))
+        self._served.update(dict.fromkeys(changed, (batch.stamp, batch.rules)))
+        self._report_replays(judged)
+
+    def _store(self, batch: Batch) -> tuple[list[int], list[replays.Judged]]:
+        """Store a batch; returns the partitions that another version serves from here on, and what replays came to."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, batch)
             judged = self._write_rows(cursor, batch)
@@ -202,17 +192,37 @@ class Ledger:
                     ),
                 )
             self._before_commit()
-        self._served.update(dict.fromkeys(changed, serving))
-        self._report_replays(judged)
+        return changed, judged
 
     def rehearse(self, batch: Batch) -> None:
-        """Write the rows of a batch, whose days are there, and undo it; for finding out which of them cannot be stored.
+        """Write the rows of a batch and undo it; for finding out which of them cannot be stored.
 
         Raises:
             psycopg.Error: what storing them raises.
         """
-        with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:
-            self._write_rows(cursor, batch)
+
+        def rehearse() -> None:
+            with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:
+                self._write_rows(cursor, batch)
+
+        self._routed(rehearse)
+
+    def _routed(self, write: Callable[[], T]) -> T:
+        """Write rows, again if a partition was attached while DEFAULT was about to take one of its rows.
+
+        Only a partition's range has no constraint name; a record cannot break it, so it must not be blamed.
+        """
+        for _ in range(_ROUTINGS):
+            try:
+                return write()
+            except psycopg.errors.CheckViolation as error:
+                if error.diag.constraint_name is not None:
+                    raise
+        raise LedgerUnsafe(
+            "table speed.decisions",
+            "no partition takes a row of the batch",
+            "Attach speed.decisions_default as DEFAULT; `moderation migrate` does, where it never was.",
+        )
 
     def _write_rows(self, cursor: writing.Cursor, batch: Batch) -> list[replays.Judged]:
         writing.copy_decisions(cursor, self.topic_id, batch)
@@ -315,10 +325,12 @@ class Ledger:
             cursor.execute("SELECT to_regclass('speed.panes')")
             if cursor.fetchone() == (None,):
                 raise LedgerUnsafe("PostgreSQL", "it has no table speed.panes", "Run the migrations first.")
-
-    def _ensure_days(self, days: Iterable[str]) -> None:
-        for day in sorted(set(days) - self._known_days):
-            with self._connection.transaction(), self._connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_DAYS_LOCK,))
-                add_day(cursor, day)
-            self._known_days.add(day)
+            cursor.execute(
+                "SELECT FROM pg_partitioned_table WHERE partrelid = 'speed.decisions'::regclass AND partdefid <> 0"
+            )
+            if cursor.fetchone() is None:
+                raise LedgerUnsafe(
+                    "table speed.decisions",
+                    "it has no DEFAULT partition",
+                    "Run `moderation migrate`, or attach it again.",
+                )
