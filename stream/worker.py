@@ -348,7 +348,13 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     layer.app = app
     add_views(app, layer)
     app.transport = LedgerTransport(
-        app.conf.broker_consumer, app, layer.seek_positions, layer.release, layer.check_source, layer.refuse_last
+        app.conf.broker_consumer,
+        app,
+        layer.seek_positions,
+        layer.release,
+        layer.check_source,
+        layer.refuse_last,
+        lambda partition: layer.pipeline.is_full(partition),
     )
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
