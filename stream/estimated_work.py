@@ -10,9 +10,9 @@ import string
 
 PLAIN_US = 1.5
 """Microseconds for an ASCII letter, digit or space: a short word that was never seen."""
-MARK_US = 7.0
+MARK_US = 9.0
 """For another ASCII character: a mark that is peeled off a word."""
-OTHER_US = 3.0
+OTHER_US = 4.0
 """For a byte of another character in UTF-8, which has two to four."""
 _PLAIN = (string.ascii_letters + string.digits + " ").encode()
 _ASCII = bytes(range(128))

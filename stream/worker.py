@@ -42,6 +42,7 @@ from stream.raw_budget import RawBudget
 from stream.recorder import Recorder
 from stream.records import ServingModel
 from stream.transport import LedgerTransport, Start
+from stream.view_limits import ViewLimits
 from stream.views import add_views
 from stream.watchdog import Progress, Vitals, Watchdog
 
@@ -346,7 +347,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         web_bind=settings.worker_host,
     )
     layer.app = app
-    add_views(app, layer)
+    add_views(app, layer, ViewLimits(settings))
     app.transport = LedgerTransport(
         app.conf.broker_consumer,
         app,
