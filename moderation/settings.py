@@ -108,6 +108,19 @@ class Settings(BaseSettings):
         default=None, description="For chaos only: folder of files that name where the worker kills or stops itself."
     )
     worker_web_port: int = Field(default=6066, ge=1, le=65_535, description="Port of the worker's web views.")
+    view_most_bytes: int = Field(
+        default=256 * 1024, ge=1_024, description="Largest body of a request to `POST /score`, in bytes; else 413."
+    )
+    view_requests_per_second: float = Field(
+        default=20.0, gt=0, description="Requests a second to `/score` and `/windows` together; else 429."
+    )
+    view_work_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Share of a processor core that `POST /score` may use, by an estimate; else 429. The rest is the "
+        "stream's.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message written to the log."
     )

@@ -94,14 +94,14 @@ class Pipeline:
         self._sending_now: asyncio.Task[None] | None = None
 
     async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
-        """Take a chunk in; waits while too many are pending.
+        """Take a chunk in; waits while too many of its partition are pending.
 
         Args:
             chunk: the next of its partition.
             acknowledge: called on the event loop once all of it is stored.
         """
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._pending.is_full)
+            await self._changed.wait_for(lambda: not self._pending.is_full(chunk.partition))
             self._pending.add(chunk, acknowledge)
             self._changed.notify_all()
 
@@ -175,6 +175,10 @@ class Pipeline:
         """Whether nothing is pending or under way."""
         under_way = [task for task in (self._storing_now, self._sending_now) if task is not None and not task.done()]
         return not (self._pending or under_way or self._turn.locked())
+
+    def is_full(self, partition: int) -> bool:
+        """Whether no more of a partition is to be fetched now. Another full one would make all partitions wait."""
+        return self._pending.is_full(partition)
 
     async def in_ledger_thread(self, work: Callable[[], T]) -> T:
         """Run something between two batches, in the thread that owns the ledger."""

@@ -6,12 +6,12 @@ GET  /model    which version decides
 GET  /lag      records waiting, by partition, and records a second
 POST /score    {"text": "…"}: what the serving model makes of it; nothing is stored
 GET  /windows  the newest hours; ?community=NAME&most=N
+
+/score and /windows have limits (:mod:`stream.view_limits`); 413 and 429 name the limit and its setting.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import faust
@@ -22,7 +22,9 @@ from moderation.contracts import MAX_BODY_CHARACTERS
 from moderation.errors import ModerationError, TopicsMissing
 from moderation.scoring import reasons_many
 from stream.decider import MOST_REASONS
+from stream.estimated_work import estimated_work_us
 from stream.records import ServingModel
+from stream.view_limits import TOO_LARGE, Refusal, ViewLimits
 from stream.watchdog import Progress
 
 _MOST_WINDOWS = 500
@@ -51,7 +53,7 @@ class Seen(Protocol):
         """The newest hours; may raise ``ModerationError``. Called in a thread."""
 
 
-def add_views(app: faust.App, seen: Seen) -> None:
+def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
     """Add the views to the worker's web server."""
 
     @app.page("/health", name="health")
@@ -105,7 +107,10 @@ def add_views(app: faust.App, seen: Seen) -> None:
             return view.error(400, f"most must be a whole number from 1 to {_MOST_WINDOWS}")
         community = request.query.get("community")
         try:
-            return view.json({"windows": await _in_thread(lambda: seen.windows(community, most))})
+            limits.check_rate()
+            return view.json({"windows": await limits.run("windows", lambda: seen.windows(community, most))})
+        except Refusal as refusal:
+            return view.error(refusal.status, refusal.reason)
         except ModerationError as error:
             return view.error(503, str(error))
 
@@ -118,19 +123,27 @@ def add_views(app: faust.App, seen: Seen) -> None:
             serving = seen.model
             if serving is None:
                 return self.error(503, "no model serves yet")
-            text = _text(await request.read())
-            if text is None:
-                return self.error(400, f'send {{"text": "…"}} of at most {MAX_BODY_CHARACTERS} characters')
-            return self.json(await _in_thread(lambda: _what_if(serving, text)))
+            try:
+                limits.check_rate()
+                limits.check_size(request.content_length)
+                text = _text(await request.read())
+                limits.check_work(estimated_work_us(text.encode()))
+                return self.json(await limits.run("score", lambda: _what_if(serving, text)))
+            except Refusal as refusal:
+                return self.error(refusal.status, refusal.reason)
 
 
-def _text(body: bytes) -> str | None:
+def _text(body: bytes) -> str:
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
+        fields = None
     text = fields.get("text") if isinstance(fields, dict) else None
-    return text if isinstance(text, str) and len(text) <= MAX_BODY_CHARACTERS else None
+    if not isinstance(text, str):
+        raise Refusal(400, 'send {"text": "…"}')
+    if len(text) > MAX_BODY_CHARACTERS:
+        raise Refusal(TOO_LARGE, f"the text has {len(text)} characters, at most {MAX_BODY_CHARACTERS}")
+    return text
 
 
 def _what_if(serving: ServingModel, text: str) -> dict[str, Any]:
@@ -142,7 +155,3 @@ def _what_if(serving: ServingModel, text: str) -> dict[str, Any]:
         "model_version": serving.model_version,
         "policy_version": serving.policy.policy_version,
     }
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, work)

@@ -32,8 +32,10 @@ _POLL_SECONDS = 1.0
 _UNREAD_POLLS = 5
 """Every so many polls the brokers are asked which partitions nobody reads."""
 _STDERR = 2  # by number: Faust puts a logger in its place
-_SUSPENDED_SECONDS = 6.0
+_LONGEST_STEP_SECONDS = 6.0
+"""A longer time between two looks counts as this: the process may have been suspended."""
 _RATE_SECONDS = 10.0
+_REMEDY = "The supervisor starts it again, and it continues at the ledger's offsets."
 _log = logging.getLogger(__name__)
 
 
@@ -70,12 +72,39 @@ class Progress:
     unread: frozenset[int] = frozenset()
 
 
+class WatchedTime:
+    """Seconds that the watchdog has watched for.
+
+    A gap counts up to a few seconds and never sets anything back. After a suspension the worker has time to make
+    progress; a watchdog that is starved of processor time needs a few looks more, and sees the same.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._looked_at: float | None = None
+
+    def advance(self, now: float) -> float:
+        """Add the time since the last call.
+
+        Args:
+            now: monotonic seconds.
+
+        Returns:
+            Watched seconds so far.
+        """
+        if self._looked_at is not None:
+            self.seconds += min(now - self._looked_at, _LONGEST_STEP_SECONDS)
+        self._looked_at = now
+        return self.seconds
+
+
 class Judge:
-    """Decides from what was seen whether a worker is stuck. Plain: time is handed in; ``begin_anew`` comes first."""
+    """Decides from what was seen whether a worker is stuck. Plain: time is handed in; ``begin`` comes first."""
 
     def __init__(self) -> None:
         self._stored: Mapping[int, int] = {}
         self._moved_at = 0.0
+        self._noted_at = 0.0
         self._assigned_at = 0.0
         self._read_at = 0.0
         self._heard_at: dict[str, float] = {}
@@ -83,9 +112,9 @@ class Judge:
         self._total = 0
         self.progress = Progress({}, 0.0)
 
-    def begin_anew(self, loops: Iterable[str], now: float) -> None:
-        """Start every clock again."""
-        self._moved_at = self._assigned_at = self._read_at = now
+    def begin(self, loops: Iterable[str], now: float) -> None:
+        """Start every clock. Later only progress resets one."""
+        self._moved_at = self._assigned_at = self._noted_at = self._read_at = now
         self._heard_at = dict.fromkeys(loops, now)
 
     def hear(self, loop: str, now: float) -> None:
@@ -104,7 +133,7 @@ class Judge:
         Args:
             vitals: of this moment.
             ends: where the own partitions end; None when the broker does not answer.
-            now: monotonic seconds.
+            now: watched seconds.
             unread: partitions that no worker of the group reads.
 
         Returns:
@@ -135,9 +164,12 @@ class Judge:
     ) -> None:
         behind = {p: max(0, end - vitals.stored[p]) for p, end in (ends or {}).items() if p in vitals.stored}
         gained = sum(max(0, at - self._stored[p]) for p, at in vitals.stored.items() if p in self._stored)
-        # Waiting for nothing, for the broker, for the ledger or for an assignment is not standing still.
-        if gained or not any(behind.values()) or vitals.patient or vitals.rebalancing:
+        if gained or vitals.patient or vitals.rebalancing or (ends is not None and not any(behind.values())):
             self._moved_at = now
+        elif ends is None:
+            # The broker does not answer, or the watchdog is too starved to ask: the clock pauses, and keeps its time.
+            self._moved_at += now - self._noted_at
+        self._noted_at = now
         self._stored = vitals.stored
         self._total += gained
         self._history.append((now, self._total))
@@ -183,6 +215,7 @@ class Watchdog:
         self._warned: frozenset[int] = frozenset()
         self._polls = 0
         self._judge = Judge()
+        self._watched = WatchedTime()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -201,32 +234,34 @@ class Watchdog:
         faulthandler.cancel_dump_traceback_later()
 
     def _run(self) -> None:
-        looked_at = -_SUSPENDED_SECONDS
+        looked_at = self._watched.advance(time.monotonic())
+        self._judge.begin(self._loops, looked_at)
         while not self._stop.wait(_POLL_SECONDS):
-            if time.monotonic() - looked_at > _SUSPENDED_SECONDS:
-                # The process begins, or was suspended as a whole: the time that passed says nothing about its parts.
-                self._judge.begin_anew(self._loops, time.monotonic())
+            now = self._watched.advance(time.monotonic())
             try:
                 faulthandler.dump_traceback_later(HELD_SECONDS, exit=True, file=_STDERR)
-                self._look()
-                looked_at = time.monotonic()
-            except Exception:
-                # A defect of the watch must not end it silently; the log says why, and it looks again.
+                self._look(now)
+                looked_at = now
+            except Exception as error:
+                # A defect of the watch must not disarm it: the log says why, it looks again, and gives up in the end.
                 _log.exception("the watchdog failed to look")
+                if now - looked_at > HELD_SECONDS:
+                    reason = f"the watchdog has failed to look for {now - looked_at:.0f} s ({type(error).__name__})"
+                    self._leave(WorkerStuck("worker", reason, _REMEDY))
 
-    def _look(self) -> None:
+    def _look(self, now: float) -> None:
         for name, call_soon in self._loops.items():
-            call_soon(lambda name=name: self._judge.hear(name, time.monotonic()))  # type: ignore[misc]
+            call_soon(lambda name=name: self._judge.hear(name, self._watched.seconds))  # type: ignore[misc]
         vitals = self._vitals()
         ends = self._ends(tuple(sorted(vitals.stored)))
         if self._polls % _UNREAD_POLLS == 0 and ends is not None:  # a silent broker is not asked twice in one look
             unread = None if vitals.rebalancing else self._ask_unread()
             self._note_unread(unread or frozenset(), has_partitions=bool(vitals.stored))
         self._polls += 1
-        reason = self._judge.look(vitals, ends, time.monotonic(), self._unread)
+        reason = self._judge.look(vitals, ends, now, self._unread)
         self._on_progress(self._judge.progress)
         if reason is not None and not self._stop.is_set():
-            self._leave(WorkerStuck("worker", reason, "It is started again and goes on where the ledger stands."))
+            self._leave(WorkerStuck("worker", reason, _REMEDY))
 
     def _note_unread(self, unread: frozenset[int], *, has_partitions: bool) -> None:
         # Seen once, it may be another worker's rebalance; seen twice, it is logged, once.

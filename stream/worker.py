@@ -46,6 +46,7 @@ from stream.records import ServingModel
 from stream.replay_report import ReplayReport
 from stream.source_checks import SourceChecks
 from stream.transport import LedgerTransport, Start
+from stream.view_limits import ViewLimits
 from stream.views import add_views
 from stream.watchdog import Progress, Vitals, Watchdog
 
@@ -339,9 +340,15 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         web_bind=settings.worker_host,
     )
     layer.app = app
-    add_views(app, layer)
+    add_views(app, layer, ViewLimits(settings))
     app.transport = LedgerTransport(
-        app.conf.broker_consumer, app, layer.seek_positions, layer.release, layer.check_source, layer.refuse_last
+        app.conf.broker_consumer,
+        app,
+        layer.seek_positions,
+        layer.release,
+        layer.check_source,
+        layer.refuse_last,
+        lambda partition: layer.pipeline.is_full(partition),
     )
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")

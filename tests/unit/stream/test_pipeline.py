@@ -42,6 +42,7 @@ class Kafkas:
 class FakeChunk:
     records: list[Kafkas]
     generation_id: int = 1
+    partition: int = 0
 
 
 class SlowLedger(MemoryLedger):
