@@ -70,30 +70,38 @@ def test_a_worker_more_than_partitions_is_ready_and_stays(narrow: SpeedLayerUnde
     layer = narrow
     readers = GroupReaders(layer.settings.kafka_bootstrap, layer.topic, layer.settings.consumer_group)
     wait_until(lambda: readers.unread() == frozenset({0}), seconds=30, description="the answer that nobody reads")
-    first = with_views(layer)
-    worker = layer.start_worker(web=True)
+    address = with_views(layer)
+    layer.start_worker(web=True)
     layer.produce(comments(50))
     layer.wait_accounted(50)
-    # The order of random member ids decides who gets the partition. Here the first worker is to lose it.
-    for _ in range(12):
-        second = with_views(layer)
+    loser = 0
+    # The least of random member ids gets the partition. A worker that has it is to lose it; one that keeps it is
+    # replaced by the newcomer, whose id is greater.
+    for newcomer in range(1, 12):
+        other = with_views(layer)
         layer.start_worker(web=True)
-        wait_until(lambda: is_ready(first) and is_ready(second), seconds=60, description="readiness of both")  # noqa: B023
-        if is_without_partitions(layer, 0):
+        both = (address, other)
+        wait_until(lambda both=both: all(map(is_ready, both)), seconds=60, description="readiness")  # type: ignore[misc]
+        if is_without_partitions(layer, loser):
             break
-        layer.workers[-1].send_signal(signal.SIGTERM)
-        layer.workers[-1].wait(30)
-    assert is_without_partitions(layer, 0)
+        layer.workers[loser].send_signal(signal.SIGTERM)
+        layer.workers[loser].wait(30)
+        loser, address = newcomer, other
+        wait_until(
+            lambda loser=loser: not is_without_partitions(layer, loser),  # type: ignore[misc]
+            seconds=30,
+            description="the partition",
+        )
+    assert is_without_partitions(layer, loser)
     assert readers.unread() == frozenset()
     layer.produce(comments(50, start=50))
     layer.wait_accounted(100)
     # All limits must pass: a worker without partitions is not to be ended for any of them.
     began = time.monotonic()
     wait_until(lambda: time.monotonic() - began > UNREAD_SECONDS + 8, seconds=60, description="the limits to pass")
-    assert [worker.poll(), layer.workers[-1].poll()] == [None, None]
-    assert is_ready(first)
-    assert is_ready(second)
-    assert "no worker" not in (layer.folder / "worker-0.log").read_text()
+    assert [layer.workers[number].poll() for number in (loser, -1)] == [None, None]
+    assert all(map(is_ready, both))
+    assert "no worker" not in (layer.folder / f"worker-{loser}.log").read_text()
 
 
 @pytest.mark.budget(60)
