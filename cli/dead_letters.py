@@ -48,7 +48,7 @@ def list_letters(
         int | None, typer.Option(min=0, max=MAX_PARTITION, help="Only those of this partition.")
     ] = None,
     only_open: Annotated[bool, typer.Option("--open", help="Leave out those whose replay was decided.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Show this many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Show this many, the newest.")] = 50,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:

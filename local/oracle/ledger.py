@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """A dead letter whose replay was decided.
+    """A dead letter whose replay was decided, on the same topic.
 
     Attributes:
         letter: its partition and offset.
@@ -134,7 +134,8 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
         closings = ask(
             'SELECT partition, "offset", replayed_as_partition, replayed_as_offset, raw_sha256, raw_length, '
             "corrected_sha256, corrected_length FROM speed.dead_letters "
-            "WHERE topic_id = %s AND replayed_as_offset IS NOT NULL"
+            "WHERE topic_id = %s AND replayed_as_offset IS NOT NULL "
+            "AND coalesce(replayed_as_topic_id, topic_id) = topic_id"
         )
         gaps = ask("SELECT partition, first_offset, next_offset FROM speed.gaps WHERE topic_id = %s")
         holes = ask(

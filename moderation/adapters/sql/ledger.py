@@ -228,7 +228,7 @@ class Ledger:
         writing.copy_decisions(cursor, self.topic_id, batch)
         writing.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
         writing.add_to_panes(cursor, self.topic_id, batch.panes)
-        return replays.close_replayed(cursor, batch.replays)
+        return replays.close_replayed(cursor, self.topic_id, batch.replays)
 
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
         """Note what is surely published, outside a batch (an idle stream, a clean stop).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
@@ -21,7 +22,7 @@ SELECT d.topic_id, d.partition, d."offset", d.raw_length, d.raw_sha256, d.correc
   JOIN speed.dead_letters d ON d.topic_id = named.topic_id AND d.partition = named.partition AND d."offset" = named.pos
 """
 _CLOSE = """
-UPDATE speed.dead_letters SET replayed_as_partition = %s, replayed_as_offset = %s
+UPDATE speed.dead_letters SET replayed_as_topic_id = %s, replayed_as_partition = %s, replayed_as_offset = %s
  WHERE topic_id = %s AND partition = %s AND "offset" = %s AND replayed_as_offset IS NULL
 """
 _CORRECT = """
@@ -44,8 +45,13 @@ def letter_contents(cursor: Cursor, positions: Iterable[RecordPosition]) -> dict
     }
 
 
-def close_replayed(cursor: Cursor, claims: Sequence[ReplayClaim]) -> list[Judged]:
+def close_replayed(cursor: Cursor, topic_id: UUID, claims: Sequence[ReplayClaim]) -> list[Judged]:
     """Close the dead letters that decided records prove to repeat; the first replay stays the one named.
+
+    Args:
+        cursor: in the transaction that stores the decisions.
+        topic_id: of the topic that the decided records are from; the dead letters may be of an earlier one.
+        claims: of the decided records.
 
     Returns:
         Every claim and what it amounts to.
@@ -59,7 +65,7 @@ def close_replayed(cursor: Cursor, claims: Sequence[ReplayClaim]) -> list[Judged
         letter = letters.get(claim.letter) if claim.letter is not None else None
         outcome = replay_outcome(claim.letter, claim.content, letter)
         if outcome is ReplayOutcome.CLOSED and claim.letter is not None and letter is not None:
-            cursor.execute(_CLOSE, (claim.partition, claim.offset, *claim.letter))
+            cursor.execute(_CLOSE, (topic_id, claim.partition, claim.offset, *claim.letter))
             letters[claim.letter] = replace(letter, is_closed=True)
             if cursor.rowcount != 1:
                 outcome = ReplayOutcome.REPEATED

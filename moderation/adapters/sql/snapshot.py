@@ -109,8 +109,8 @@ SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model
  WHERE topic_id = ANY('{{{topics}}}'::uuid[]) AND start_us >= {start_us} AND start_us < {end_us}
 """
 _CLOSINGS = """
-SELECT topic_id, partition, "offset", reason, replayed_as_partition, replayed_as_offset, raw_length, raw_sha256,
-       corrected_length, corrected_sha256
+SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, topic_id), replayed_as_partition,
+       replayed_as_offset, raw_length, raw_sha256, corrected_length, corrected_sha256
   FROM speed.dead_letters WHERE topic_id = ANY(%s) AND replayed_as_offset IS NOT NULL
 """
 
@@ -203,10 +203,10 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tup
         quarantined.setdefault(Source(topic, topic_id, partition), {})[offset] = digest
     replays: dict[Source, dict[int, LetterContents]] = {}
     closings = []
-    for topic_id, partition, offset, reason, as_partition, as_offset, *contents in connection.execute(
+    for topic_id, partition, offset, reason, as_topic_id, as_partition, as_offset, *contents in connection.execute(
         _CLOSINGS, (ids,)
     ):
-        replay, expected = Source(topic, topic_id, as_partition), _contents_of(*contents)
+        replay, expected = Source(topic, as_topic_id, as_partition), _contents_of(*contents)
         replays.setdefault(replay, {})[as_offset] = expected
         if reason == failed_reason:
             closings.append(Closing(Source(topic, topic_id, partition), offset, replay, as_offset, expected))

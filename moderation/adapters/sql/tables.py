@@ -106,6 +106,7 @@ dead_letters = Table(
     Column("replayed_as_offset", BigInteger, comment="where the decision on its replay lies"),
     Column("corrected_length", BigInteger),
     Column("corrected_sha256", Text, comment="of the value that an operator sent in place of the record"),
+    Column("replayed_as_topic_id", Uuid, comment="of the replay; null in older rows: the dead letter's topic"),
     schema="speed",
 )
 
