@@ -189,7 +189,9 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
             for each in records:
                 rest.append(each)
         finally:
-            yield from sorted(rest, key=lambda each: each.offset)
+            # A record outside of the batch makes it damaged: nothing behind that record counts.
+            is_damaged = any(each.offset >= batch.next_offset for each in rest)
+            yield from rest if is_damaged else sorted(rest, key=lambda each: each.offset)
 
     def _records_of(self, batch: Batch) -> Iterator[Any]:
         """The records of a batch; from the first whose header names are not UTF-8 on, with aiokafka's slower code.

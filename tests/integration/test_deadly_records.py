@@ -50,7 +50,7 @@ def test_a_record_at_which_the_process_ends_is_quarantined_and_the_others_are_de
         assert WORD not in (layer.folder / f"worker-{number}.log").read_text()
 
 
-@pytest.mark.budget(180)
+@pytest.mark.budget(300)
 @pytest.mark.parametrize("stage", ["copy", "topics"])
 def test_a_record_that_ends_the_process_where_it_is_encoded_is_quarantined(
     layer: SpeedLayerUnderTest, stage: str
@@ -58,7 +58,7 @@ def test_a_record_that_ends_the_process_where_it_is_encoded_is_quarantined(
     sent = comments(40)
     sent.insert(20, with_body(1, "sound", comment_id=f"id-{WORD}"))
     layer.produce(sent)
-    assert run_until_accounted(layer, 41, ("tests.support.deadly_worker", f"{stage}:{WORD}"), 170) >= 1
+    assert run_until_accounted(layer, 41, ("tests.support.deadly_worker", f"{stage}:{WORD}"), 290) >= 1
     assert failures(layer) == {"SIGSEGV": 1}
     layer.produce(comments(50, start=40))
     layer.wait_accounted(91)
