@@ -44,7 +44,7 @@ def bench_kernel(
 @bench.command("worst-text")
 def bench_worst_text(
     csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="How many shapes of text are tried.")] = 300,
+    steps: Annotated[int, typer.Option(min=1, help="How many shapes of text are tried.")] = 60,
     seed: Annotated[int, typer.Option(help="Of the search.")] = 18,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """An estimate of the processor time that deciding a record takes, from its bytes alone.
 
 It is an upper bound, calibrated with the most expensive texts that ``moderation bench worst-text`` finds: the words of
-a text may all be new to the kernel. Ordinary comments take about a tenth of it.
+a text may all be new to the kernel. Usual comments take a fraction of it.
 """
 
 from __future__ import annotations

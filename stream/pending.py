@@ -15,7 +15,7 @@ from stream.estimated_work import estimated_work_us
 from stream.transport import Chunk
 
 Acknowledge = Callable[[], object]
-MOST_WORK_US = 1_000_000.0
+MOST_WORK_US = 1_200_000.0
 """Estimated work of one batch, unless a single record takes more."""
 _PENDING_BATCHES = 3
 

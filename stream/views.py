@@ -20,12 +20,11 @@ from faust.web import View
 
 from moderation.contracts import MAX_BODY_CHARACTERS
 from moderation.errors import ModerationError, TopicsMissing
-from moderation.scoring import reasons_many
-from stream.decider import MOST_REASONS
 from stream.estimated_work import estimated_work_us
 from stream.records import ServingModel
 from stream.view_limits import TOO_LARGE, Refusal, ViewLimits
 from stream.watchdog import Progress
+from stream.what_if import WhatIf
 
 _MOST_WINDOWS = 500
 
@@ -55,6 +54,7 @@ class Seen(Protocol):
 
 def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
     """Add the views to the worker's web server."""
+    what_if = WhatIf()
 
     @app.page("/health", name="health")
     async def health(view: View, request: Any) -> Any:
@@ -128,7 +128,7 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
                 limits.check_size(request.content_length)
                 text = _text(await request.read())
                 limits.check_work(estimated_work_us(text.encode()))
-                return self.json(await limits.run("score", lambda: _what_if(serving, text)))
+                return self.json(await limits.run("score", lambda: what_if.answer(serving, text)))
             except Refusal as refusal:
                 return self.error(refusal.status, refusal.reason)
 
@@ -144,14 +144,3 @@ def _text(body: bytes) -> str:
     if len(text) > MAX_BODY_CHARACTERS:
         raise Refusal(TOO_LARGE, f"the text has {len(text)} characters, at most {MAX_BODY_CHARACTERS}")
     return text
-
-
-def _what_if(serving: ServingModel, text: str) -> dict[str, Any]:
-    score_ppm = serving.kernel.score_one(text)
-    return {
-        "score_ppm": score_ppm,
-        "verdict": serving.policy.verdict(score_ppm),
-        "reasons": reasons_many(serving.kernel, [text], MOST_REASONS)[0],
-        "model_version": serving.model_version,
-        "policy_version": serving.policy.policy_version,
-    }
