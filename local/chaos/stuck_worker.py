@@ -30,7 +30,7 @@ from stream.transport import LedgerConsumer
 
 _AFTER_BATCHES = 3
 _FOREVER_SECONDS = 86_400.0
-_HELD_NUMBERS = 400_000_000
+_HELD_NUMBERS = 300_000_000
 """Adding so many takes about seven seconds, in which no other thread runs."""
 
 
@@ -68,7 +68,7 @@ def starved(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
     def hold() -> None:
         while True:
             sum(range(_HELD_NUMBERS))
-            time.sleep(0.3)
+            time.sleep(0.5)
 
     frozen_consumer(app, loop)
     threading.Thread(target=hold, daemon=True).start()
