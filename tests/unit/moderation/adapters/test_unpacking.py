@@ -237,6 +237,17 @@ def test_a_part_of_a_fetch_unpacks_so_much_and_the_rest_stays() -> None:
     assert parts == [[0, 1], [2, 3], [4]]
 
 
+@pytest.mark.parametrize("damaged", range(20))
+def test_damaged_lengths_beside_odd_header_names_end_no_process(damaged: int) -> None:
+    """aiokafka's compiled code reads numbers behind the end of the buffer, which ends the process."""
+    data = bytearray(batch(5, [b"a", b"b"], headers=[("na\u00efve", b"v")]))
+    data = data.replace("\u00ef".encode(), b"\xff\xfe")
+    at = (PAYLOAD_AT + len(data)) // 2 + damaged  # in the second record
+    data[at : at + 5] = b"\xfe\xff\xff\xff\x0f"[: len(data) - at]
+    found = read(signed(data) + batch(7, [b"good"]), 5)
+    assert found[-1].value == b"good"
+
+
 def test_a_record_outside_its_batch_takes_nobodys_place() -> None:
     data = bytearray(batch(5, [b"a", b"b"]))
     data[PAYLOAD_AT + 3] = 20  # the first record's offset delta: 10 as a zigzag number
