@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from moderation.adapters import blame
@@ -125,7 +126,8 @@ class Decider:
             except Exception as error:
                 if not blame.is_records(error):
                     raise
-                read_record(_CONTROL_RECORD, record.append_us, self.rules)
+                with suppress(InvalidRecord):  # whatever the clock: reading works
+                    read_record(_CONTROL_RECORD, record.append_us, self.rules)
                 failed[Place(record.partition, record.offset)] = blame.name_of(error)
                 unreadable.append(False)
         try:

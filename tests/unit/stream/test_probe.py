@@ -22,7 +22,7 @@ class Reached(Exception):
 
 @pytest.mark.parametrize(
     ("module", "step"),
-    [(probe, "parse_record"), (decider, "judge"), (copying, "text"), (publisher, "encode_decision")],
+    [(probe, "read_record"), (decider, "judge"), (copying, "text"), (publisher, "encode_decision")],
 )
 def test_every_step_of_a_record_is_rehearsed(
     module: object, step: str, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
