@@ -22,7 +22,7 @@ from moderation.adapters.lake.cutting import Limits
 from moderation.adapters.model_store import open_model, save_model
 from moderation.adapters.source_log import LogRecord
 from moderation.adapters.sql.snapshot import Cut
-from moderation.contracts import Comment, Content, LetterContents, parse_record
+from moderation.contracts import Comment, Content, LetterContents, Read, Rules, parse_record, read_record
 from moderation.errors import ConfigurationError, LakeDamaged, ModelRefused
 from moderation.panes import late_flags
 from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
@@ -338,12 +338,12 @@ def test_a_record_that_only_the_batch_cannot_parse_is_named_on_the_day_of_its_ap
     lake.archive([record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(12)])
     expected = lake.rows()
 
-    def brittle(value: bytes, append_us: int) -> Comment:
+    def brittle(value: bytes, append_us: int, rules: Rules) -> Read:
         if b'"c5"' in value:
             raise ZeroDivisionError(value)
-        return parse_record(value, append_us)
+        return read_record(value, append_us, rules)
 
-    monkeypatch.setattr("batch.reconcile.rescoring.parse_record", brittle)
+    monkeypatch.setattr("batch.reconcile.rescoring.read_record", brittle)
     assert lake.rows() == [row for row in expected if row["pos"] != 5]
     assert lake.failures == [Failure(str(SOURCES[0].topic_id), 0, 5, "ZeroDivisionError")]
     assert lake.rows(DAY_BEFORE) == []
