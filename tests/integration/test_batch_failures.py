@@ -25,7 +25,7 @@ from local.chaos.odd_batches import send_one_huge_record
 from local.oracle import Delivered
 from local.waiting import wait_until
 from moderation.adapters.record_batches import MOST_UNPACKED_BYTES
-from moderation.contracts import Comment, parse_record, to_json
+from moderation.contracts import Comment, Rules, parse_record, to_json
 from moderation.text import Lexicon
 from tests.integration.test_hostile_records import WORD
 from tests.integration.test_transactions import Transactional, holes, is_at_the_end
@@ -137,10 +137,10 @@ def test_a_record_that_the_archive_cannot_parse_is_named_and_its_bytes_are_in_th
 
     parse = parse_record
 
-    def brittle(value: bytes, append_us: int) -> Comment:
+    def brittle(value: bytes, append_us: int, rules: Rules) -> Comment:
         if WORD.encode() in value:
             raise ZeroDivisionError(value)
-        return parse(value, append_us)
+        return parse(value, append_us, rules)
 
     monkeypatch.setattr(columns, "parse_record", brittle)
     key, value = with_word(7, WORD)

@@ -173,17 +173,21 @@ def test_long_runs_of_unreadable_records_stop_nothing(layer: SpeedLayerUnderTest
     worker = layer.start_worker()
     good = json.loads(comments(1)[0][1])
     kinds = {
+        "time in seconds": json.dumps(good | {"event_time_us": 1_700_000_000}).encode(),
+        "half a record": json.dumps(good)[:40].encode(),
+        "tombstone": b"",
         "new field": json.dumps(good | {"new_field": None}).encode(),
         "half an emoji": json.dumps(good | {"body": "half \ud83d"}).encode(),
-        "tombstone": b"",
     }
     for value in kinds.values():
         layer.produce([("the same key", value)] * 250)
     layer.produce(comments(300))
-    layer.wait_accounted(1_050)
+    layer.wait_accounted(1_550)
     assert worker.poll() is None
-    assert letters(layer) == {"unknown_field": 250, "not_json": 250, "empty": 250}
-    assert layer.comparison().is_exact
+    assert letters(layer) == {"past_dated": 250, "not_json": 250, "empty": 250}
+    found = layer.comparison()
+    assert found.is_exact
+    assert found.decisions == 800, "the new field and half an emoji are decided"
 
 
 def archived(layer: SpeedLayerUnderTest, folder: Path) -> LakeUnderTest:
