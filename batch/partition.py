@@ -105,7 +105,7 @@ class PartitionArchiver:
                 return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
             self._remove_temporary()
             log = self._log.range_of(source.partition)
-            if archived_end is not None and log[1] < archived_end <= self._log.written_end(source.partition):
+            if archived_end is not None and log[1] < archived_end <= self._written_end():
                 # An earlier version read records before their transaction ended.
                 note = f"a transaction is open at offset {log[1]}, and offsets up to {archived_end} are archived"
                 return PartitionReport(source.partition, archived_end, archived_end, note=note)
@@ -204,6 +204,10 @@ class PartitionArchiver:
         report.outcome = Outcome.OVERTAKEN
         report.next_offset = end_of(place.connection, source) or report.next_offset
         report.note = f"another archiver's file with offsets of [{file.first_offset}, {file.next_offset}) came first"
+
+    def _written_end(self) -> int:
+        """The log end of the partition, open transactions included."""
+        return self._log.written_ends([self._source.partition])[self._source.partition]
 
     def _remove_temporary(self) -> None:
         """Take away what archivers of this partition left: whoever holds it now is the only one."""

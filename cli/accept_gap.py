@@ -60,7 +60,7 @@ def accept_gap(
         standings = read_standings(connection, topic)
         readable = log.ranges()
         # Offsets of a transaction that is open are not readable, and not gone either.
-        ends = {partition: log.written_end(partition) for partition in readable}
+        ends = log.written_ends(readable)
         written = {partition: (first, max(end, ends[partition])) for partition, (first, end) in readable.items()}
         found = difference(standings, log.topic_id, written)
         early = _decided_too_early(standings, log.topic_id, readable) if not found else {}

@@ -48,7 +48,12 @@ def log_starts(client: AdminClient, topic: str, partitions: Iterable[int]) -> di
 
 
 def written_ends(
-    bootstrap: str, topic: str, partitions: Iterable[int], *, configuration: Mapping[str, Any] | None = None
+    bootstrap: str,
+    topic: str,
+    partitions: Iterable[int],
+    *,
+    configuration: Mapping[str, Any] | None = None,
+    timeout_seconds: float = _REQUEST_SECONDS,
 ) -> dict[int, int]:
     """The log end of each partition, open transactions included.
 
@@ -57,12 +62,13 @@ def written_ends(
         topic: full name.
         partitions: which ones.
         configuration: further settings of the client.
+        timeout_seconds: for connecting and asking.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
     """
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2, **(configuration or {})})
-    return ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
+    return ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED, timeout_seconds)
 
 
 class LogEnds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -94,9 +94,15 @@ class SourceLog:
         partitions = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic].partitions
         return {partition: self.range_of(partition) for partition in sorted(partitions)}
 
-    def written_end(self, partition: int) -> int:
-        """The log end of a partition; unlike the last stable offset, it includes transactions that are still open."""
-        return written_ends(self._bootstrap, self.topic, [partition], configuration=self._quiet)[partition]
+    def written_ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The log ends of partitions; unlike last stable offsets, they include transactions that are still open."""
+        return written_ends(
+            self._bootstrap,
+            self.topic,
+            partitions,
+            configuration=self._quiet,
+            timeout_seconds=_REQUEST_SECONDS,
+        )
 
     def retention_ms(self) -> int | None:
         """How long after their append the brokers may delete records, in milliseconds.
