@@ -59,7 +59,7 @@ test: setup ## All tests but the long ones, on real servers and without; STACK=f
 
 test-long: setup ## The tests that take minutes: kills, chaos, browsers; and many examples of every property
 	$(PYTEST) --numprocesses 0 -m "long and alone and not proof"
-	$(PYTEST) --numprocesses 4 -m "long and not alone and not proof"
+	$(PYTEST) --numprocesses 2 -m "long and not alone and not proof"
 	$(PYTEST) --numprocesses 2 -m "hypothesis and not long and not proof" --hypothesis-profile thorough
 
 coverage: setup ## Which lines the tests reach; writes htmlcov; TESTS=folder takes some

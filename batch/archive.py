@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from batch.isolation import MOST_NAMED
 from batch.partition import ArchivePoint, PartitionArchiver, Workplace
 from batch.report import ArchiveReport, PartitionReport, TopicReport
 from moderation.adapters.lake.columns import ARCHIVED, columns_of
@@ -18,6 +19,7 @@ from moderation.adapters.lake.files import Source
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.source_log import opened
 from moderation.adapters.sql.connecting import connected
+from moderation.contracts import Rules
 from moderation.errors import ModerationError, SourceRefused
 from moderation.settings import Settings, required
 
@@ -61,13 +63,14 @@ def archive_topics(
     with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
         place = Workplace(LakeStore(settings.lake_url), connection, limits, say, reach)
         for name in topics:
-            columns, topic = columns_of(name), settings.topic_prefix + name
+            columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
             with opened(bootstrap, topic, kafka) as log:
                 report = TopicReport(topic, log.topic_id)
                 reports.append(report)
+                retention_ms = log.retention_ms()
                 for partition in log.ranges():
                     source = Source(topic, log.topic_id, partition)
-                    archiver = PartitionArchiver(place, log, source, columns)
+                    archiver = PartitionArchiver(place, log, source, columns, retention_ms)
                     try:
                         done = archiver.run((upto or {}).get(name, {}).get(partition))
                     except SourceRefused as error:
@@ -86,4 +89,7 @@ def archive_topics(
 
 def _tell(say: Callable[[str], None], source: Source, done: PartitionReport) -> None:
     added = f"{done.rows:,} records in {done.files} files, the lake holds it up to {done.next_offset}"
-    say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{f'; {done.note}' if done.note else ''}")
+    left = "" if done.seconds_left is None else f"; retention left {done.seconds_left / 3_600:,.1f} h for the oldest"
+    for failure in done.unparsed[:MOST_NAMED]:
+        say(f"{source}: offset {failure.offset} cannot be parsed ({failure.error}); its bytes are archived")
+    say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{left}{f'; {done.note}' if done.note else ''}")

@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import duckdb
 
+from batch.isolation import Failure, failing_texts, parse_failure, tell
 from batch.windows import Window
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.reading import Lake, opened_lake
 from moderation.adapters.topics import ACTIONS, COMMENTS
-from moderation.contracts import ActionKind, Comment, parse_record
+from moderation.contracts import ActionKind, Comment, Repair, read_record
 from moderation.errors import InvalidRecord
 from moderation.settings import Settings
 
@@ -33,7 +34,7 @@ Say = Callable[[str], None]
 # Every record once; what a comment's next text is, and since when.
 _TEXTS = """
 CREATE TABLE texts AS
-SELECT record_id, comment_id, event_time_us, append_us, value,
+SELECT record_id, comment_id, event_time_us, append_us, value, partition, "offset",
        lead(event_time_us) OVER (PARTITION BY comment_id ORDER BY event_time_us, record_id) AS edited_us
   FROM (SELECT *, row_number() OVER (PARTITION BY record_id ORDER BY append_us, partition, "offset") AS copy
           FROM comments WHERE event_time_us IS NOT NULL)
@@ -52,7 +53,7 @@ WITH own AS (
        AND a.action_time_us <= t.event_time_us + $maturity AND (t.edited_us IS NULL OR a.action_time_us < t.edited_us)
 )
 SELECT t.record_id, t.event_time_us, t.append_us, t.value, j.kind, j.inclusion_probability,
-       coalesce(t.edited_us <= t.event_time_us + $maturity, false) AS is_superseded
+       t.partition, t."offset", coalesce(t.edited_us <= t.event_time_us + $maturity, false) AS is_superseded
   FROM own t LEFT JOIN judged j ON j.record_id = t.record_id AND j.nth = 1
 """
 
@@ -65,11 +66,16 @@ class Example:
         comment: as it arrived.
         removed: whether the last action removed it.
         weight: how many comments it stands for, 1 or more.
+        partition, offset: position of the record in topic comments.
+        repairs: of the record; they may ask for a review whatever the score.
     """
 
     comment: Comment
     removed: bool
     weight: float
+    partition: int = -1
+    offset: int = -1
+    repairs: tuple[Repair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +86,13 @@ class Found:
         examples: in order of event time and record id.
         manifest_digest: SHA-256 over paths and digests of all files that were read, hexadecimal.
         counts: how many records there were, and what became of those that are no example.
+        failures: records that cannot be parsed because of a defect, by position; they are no examples.
     """
 
     examples: list[Example]
     manifest_digest: str
     counts: dict[str, int]
+    failures: list[Failure] = field(default_factory=list)
 
 
 def read_examples(
@@ -125,17 +133,44 @@ def read_examples(
         )
         examples: list[Example] = []
         unreadable = 0
+        failures: list[Failure] = []
         while some := rows.fetchmany(10_000):
-            for _, _, append_us, value, kind, probability, _ in some:
+            for _, _, append_us, value, kind, probability, partition, offset, _ in some:
                 try:
-                    comment = parse_record(value, append_us)
+                    read = read_record(value, append_us)
                 except InvalidRecord:  # an earlier version read it; this one has stricter rules
                     unreadable += 1
                     continue
+                except Exception as error:
+                    failures.append(Failure("", partition, offset, parse_failure(error, append_us)))
+                    continue
                 weight = 1 / probability if probability and no_action == "left out" else 1.0
-                examples.append(Example(comment, kind == ActionKind.REMOVE, weight))
+                is_removed = kind == ActionKind.REMOVE
+                examples.append(Example(read.comment, is_removed, weight, partition, offset, read.repairs))
             say(f"{len(examples):,} comments with labels")
-    return Found(examples, manifest_digest, {**counts, "unreadable": unreadable, "examples": len(examples)})
+    tell(sorted(failures), say)
+    counts |= {"unreadable": unreadable, "failed": len(failures), "examples": len(examples)}
+    return Found(examples, manifest_digest, counts, sorted(failures))
+
+
+def without_failing(
+    examples: Sequence[Example], attempt: Callable[[Sequence[str]], object], error: Exception, say: Say
+) -> tuple[list[Example], list[Failure]]:
+    """The examples without those whose text makes a step fail, each alone; these are named.
+
+    Args:
+        examples: what the step failed for together.
+        attempt: the step; it gets bodies and changes nothing.
+        error: what it raised.
+        say: told which records are left out.
+
+    Raises:
+        Exception: the error again if it is not a record's, see :func:`batch.isolation.failing_texts`.
+    """
+    failed = failing_texts([each.comment.body for each in examples], attempt, error)
+    failures = [Failure("", examples[at].partition, examples[at].offset, cause) for at, cause in failed.items()]
+    tell(sorted(failures), say)
+    return [each for at, each in enumerate(examples) if at not in failed], sorted(failures)
 
 
 def read_comments(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from batch.isolation import Failure
 from batch.report import Outcome, PartitionReport
 from batch.standing import next_range
 from moderation.adapters.lake.columns import Columns
@@ -74,13 +75,17 @@ class PartitionArchiver:
         log: the topic.
         source: the partition.
         columns: of the topic's files.
+        retention_ms: of the topic, in milliseconds; None without a limit.
     """
 
-    def __init__(self, place: Workplace, log: SourceLog, source: Source, columns: Columns) -> None:
+    def __init__(
+        self, place: Workplace, log: SourceLog, source: Source, columns: Columns, retention_ms: int | None = None
+    ) -> None:
         self._place = place
         self._log = log
         self._source = source
         self._columns = columns
+        self._retention_ms = retention_ms
         self._holes: list[Hole] = []
 
     def run(self, upto: int | None) -> PartitionReport:
@@ -100,12 +105,16 @@ class PartitionArchiver:
                 return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
             self._remove_temporary()
             log = self._log.range_of(source.partition)
+            if archived_end is not None and log[1] < archived_end <= self._written_end():
+                # An earlier version read records before their transaction ended.
+                note = f"a transaction is open at offset {log[1]}, and offsets up to {archived_end} are archived"
+                return PartitionReport(source.partition, archived_end, archived_end, note=note)
             lost = (archived_end or 0, log[0])
             first, end = next_range(source, archived_end, log, explained(place.connection, source, lost))
             end = end if upto is None else max(first, min(end, upto))
             report = PartitionReport(source.partition, first, first)
             days: list[date] = []
-            for day, records in in_files(self._records(first, end), place.limits):
+            for day, records in in_files(self._records(report, end), place.limits):
                 days.append(day)
                 if not self._archive(report, day, records, end):
                     break
@@ -115,9 +124,11 @@ class PartitionArchiver:
                 self._remove_covered(day)
         return report
 
-    def _records(self, first: int, end: int) -> Iterator[LogRecord]:
+    def _records(self, report: PartitionReport, end: int) -> Iterator[LogRecord]:
         """Records only; the holes among them wait for the row of their file."""
-        for found in self._log.records(self._source.partition, first, end):
+        for found in self._log.records(self._source.partition, report.first_offset, end):
+            if report.seconds_left is None and self._retention_ms is not None:
+                report.seconds_left = (found.append_us - self._place.now_us()) / 1e6 + self._retention_ms / 1e3
             if isinstance(found, Hole):
                 self._holes.append(found)
                 if found.kind is HoleKind.UNREADABLE:
@@ -150,8 +161,21 @@ class PartitionArchiver:
             place.say(f"{source}: {written:,} of {end - report.first_offset:,} records")
             place.reach("during_write")
 
+        unparsed: list[Failure] = []
+
+        def failed(offset: int, error: str) -> None:
+            unparsed.append(Failure(str(source.topic_id), source.partition, offset, error))
+
         file = write_file(
-            place.store, temporary, source, self._columns, day, records, place.limits, wrote_group=wrote_group
+            place.store,
+            temporary,
+            source,
+            self._columns,
+            day,
+            records,
+            place.limits,
+            wrote_group=wrote_group,
+            failed=failed,
         )
         place.reach("before_rename")
         place.store.publish(temporary, file.path)
@@ -168,6 +192,7 @@ class PartitionArchiver:
         report.files += 1
         report.rows += file.rows
         report.bytes += file.bytes
+        report.unparsed += unparsed
         report.next_offset = file.next_offset
         return True
 
@@ -179,6 +204,10 @@ class PartitionArchiver:
         report.outcome = Outcome.OVERTAKEN
         report.next_offset = end_of(place.connection, source) or report.next_offset
         report.note = f"another archiver's file with offsets of [{file.first_offset}, {file.next_offset}) came first"
+
+    def _written_end(self) -> int:
+        """The log end of the partition, open transactions included."""
+        return self._log.written_ends([self._source.partition])[self._source.partition]
 
     def _remove_temporary(self) -> None:
         """Take away what archivers of this partition left: whoever holds it now is the only one."""

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from batch.isolation import Failure, failure_fields
+
 
 class Outcome(StrEnum):
     """What became of a partition."""
@@ -32,6 +34,10 @@ class PartitionReport:
         rows: in them.
         bytes: of them.
         note: who was at work, or what was in the way; empty otherwise.
+        unparsed: records that cannot be parsed because of a defect, in order. Their bytes are in the lake, and the
+            columns read out of them are null.
+        seconds_left: when the run read the oldest offset that was not archived: how long until the broker might have
+            deleted it; None if there was none, or the topic's retention has no limit.
     """
 
     partition: int
@@ -42,6 +48,8 @@ class PartitionReport:
     rows: int = 0
     bytes: int = 0
     note: str = ""
+    unparsed: list[Failure] = field(default_factory=list)
+    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,8 @@ class ArchiveReport:
                             "rows": each.rows,
                             "bytes": each.bytes,
                             "note": each.note,
+                            "unparsed": failure_fields(each.unparsed),
+                            "seconds_left": None if each.seconds_left is None else round(each.seconds_left, 1),
                         }
                         for each in topic.partitions
                     ],

@@ -12,6 +12,7 @@ from cli.output import console, print_json
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from uuid import UUID
 
@@ -57,7 +58,12 @@ def accept_gap(
     ):
         # The ledger first: a worker that goes on meanwhile is then behind the topic's end, never ahead of it.
         standings = read_standings(connection, topic)
-        found = difference(standings, log.topic_id, log.ranges())
+        readable = log.ranges()
+        # Offsets of a transaction that is open are not readable, and not gone either.
+        ends = log.written_ends(readable)
+        written = {partition: (first, max(end, ends[partition])) for partition, (first, end) in readable.items()}
+        found = difference(standings, log.topic_id, written)
+        early = _decided_too_early(standings, log.topic_id, readable) if not found else {}
         accepted = yes and bool(found)
         if accepted:
             accept(connection, topic, log.topic_id, found, reason=reason, now_us=time.time_ns() // 1_000)
@@ -70,8 +76,22 @@ def accept_gap(
         print_json({"gaps": gaps, "new_topic_id": new_topic_id, "accepted": accepted})
     else:
         _print(found, standings, log.topic_id, accepted=accepted)
+        for partition, (following, end) in early.items():
+            _say(
+                f"partition {partition}: the ledger accounts for offsets up to {following}, but the topic is readable "
+                f"up to {end} only: an earlier version of the worker decided records of a transaction that is still "
+                "open. The worker waits until the transaction ends; `moderation status` shows how to end it"
+            )
     if found and not accepted:
         raise typer.Exit(_TO_BE_ACCEPTED)
+
+
+def _decided_too_early(
+    standings: Standings, topic_id: UUID, readable: Mapping[int, tuple[int, int]]
+) -> dict[int, tuple[int, int]]:
+    """The ledger's next offset and the last stable offset of partitions where the ledger is ahead."""
+    following = standings.next.get(topic_id, {})
+    return {p: (following[p], end) for p, (_, end) in readable.items() if following.get(p, 0) > end}
 
 
 def _accept_in_lake(*, yes: bool, reason: str, data_folder: Path, as_json: bool) -> None:

@@ -25,8 +25,10 @@ def archive(
     others are archived first, and `moderation accept-gap --lake` shows what is gone.
 
     --json prints {"topics": [{"topic", "topic_id", "partitions": [{"partition", "outcome", "first_offset",
-    "next_offset", "files", "rows", "bytes", "note"}]}], "files", "rows", "bytes", "seconds"}. Figures are of this run;
-    the lake holds a partition up to next_offset; outcome is archived, nothing_new, left_to_other or overtaken.
+    "next_offset", "files", "rows", "bytes", "note", "unparsed", "seconds_left"}]}], "files", "rows", "bytes",
+    "seconds"}. Figures are of this run; unparsed is {"count", "records": [{"topic_id", "partition", "offset",
+    "error"}]}; the lake contains a partition up to next_offset; outcome is archived, nothing_new, left_to_other or
+    overtaken; seconds_left is how long the oldest record of the run would still have been kept by the topic, at least.
     """
     from batch.archive import archive_topics
     from moderation.adapters.lake.columns import ARCHIVED

@@ -41,6 +41,32 @@ def bench_kernel(
     console.print(f"{figures['cache_hit_ratio']:.1%} of the chunks of texts never seen were known")
 
 
+@bench.command("worst-text")
+def bench_worst_text(
+    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="How many shapes of text are tried.")] = 60,
+    seed: Annotated[int, typer.Option(help="Of the search.")] = 18,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Search for the text that costs most processor time per character, and measure it beside usual ones."""
+    from local.bench.worst_text import bench_worst_text as run
+
+    rows = _labelled(csv, 5_000)
+    with progress.status("starting") as status:
+        figures = run(
+            [row.comment.body for row in rows], [int(row.removed) for row in rows], steps, seed, status.update
+        )
+    figures["settings"]["source"] = "generator" if csv is None else csv.name
+    if as_json:
+        print_json(figures)
+        return
+    console.print(
+        f"worst text: {figures['worst_ms_per_1000_characters']} ms of processor time per 1,000 characters, usual: "
+        f"{figures['usual_ms_per_1000_characters']} ms; longest batch {figures['longest_batch_ms']} ms"
+    )
+    console.print(f"shape of its chunks: {figures['worst_shape']}")
+
+
 @bench.command("stream")
 def bench_stream(
     csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,

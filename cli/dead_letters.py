@@ -1,4 +1,4 @@
-"""``moderation dead-letters list | show | replay``: records that could not be comments, and a second try for them."""
+"""``moderation dead-letters list | show | summary | replay``: records that could not be comments, and replays."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.connection import connected_settings
-from cli.output import console, print_json, progress
+from cli.dead_letter_summary import summary
+from cli.output import console, print_json, printable, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
+from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moderation.adapters.replaying import Outcome
+    from moderation.adapters.sql.connecting import Connection
     from moderation.adapters.sql.dead_letters import StoredLetter
     from moderation.settings import Settings
 
@@ -34,15 +37,18 @@ TopicIdOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
+dead_letters.command("summary")(summary)
 _REFUSED = 1
 
 
 @dead_letters.command("list")
 def list_letters(
     reason: ReasonOption = None,
-    partition: Annotated[int | None, typer.Option(min=0, help="Only those of this partition.")] = None,
+    partition: Annotated[
+        int | None, typer.Option(min=0, max=MAX_PARTITION, help="Only those of this partition.")
+    ] = None,
     only_open: Annotated[bool, typer.Option("--open", help="Leave out those whose replay was decided.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Show this many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Show this many, the newest.")] = 50,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
@@ -86,8 +92,8 @@ def list_letters(
 
 @dead_letters.command("show")
 def show(
-    partition: Annotated[int, typer.Argument(min=0)],
-    offset: Annotated[int, typer.Argument(min=0)],
+    partition: Annotated[int, typer.Argument(min=0, max=MAX_PARTITION)],
+    offset: Annotated[int, typer.Argument(min=0, max=MAX_OFFSET)],
     topic_id: TopicIdOption = None,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
@@ -124,8 +130,8 @@ def show(
 @dead_letters.command("replay")
 def replay(
     reason: ReasonOption = None,
-    partition: Annotated[int | None, typer.Option(min=0, help="With --offset: one record.")] = None,
-    offset: Annotated[int | None, typer.Option(min=0, help="With --partition: one record.")] = None,
+    partition: Annotated[int | None, typer.Option(min=0, max=MAX_PARTITION, help="With --offset: one record.")] = None,
+    offset: Annotated[int | None, typer.Option(min=0, max=MAX_OFFSET, help="With --partition: one record.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every dead letter of the topic.")] = False,
     value: Annotated[
         Path | None,
@@ -140,8 +146,9 @@ def replay(
     """Send dead letters to topic comments again, and wait until the broker has them.
 
     Choose with --reason, with --partition and --offset, or with --all. What still cannot be a comment is not sent. A
-    letter counts as replayed once the worker has decided its replay; those are left alone. A second copy of a replay
-    becomes `duplicate` while its pane is open and `late` after; neither is counted twice.
+    letter counts as replayed once the worker has decided its replay, whose bytes must be the dead letter's or those
+    that --value sent last; those are left alone. A second copy of a replay becomes `duplicate` while its pane is open
+    and `late` after; neither is counted twice.
 
     Exit code 1 when nothing could be sent, or when the bytes of a record are gone. With --dry-run "replayed" says how
     many would be sent.
@@ -167,11 +174,6 @@ def replay(
         _print_outcome(outcome, dry_run=dry_run)
     if outcome.gone or (outcome.still_refused and not outcome.replayed):
         raise typer.Exit(_REFUSED)
-
-
-def printable(text: str) -> str:
-    """Text a terminal can be given: whatever would steer it, or turn its order around, is shown as an escape."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def _replay(
@@ -212,8 +214,25 @@ def _replay(
             letters = [one(connection, topic, *place, topic_id)]
         if dry_run:
             return replay_letters(letters, original, lambda *_: None, now_us, again=again)
+        if corrected is not None:
+            _store_correction(connection, letters, corrected, now_us())
         with sending(settings.kafka_bootstrap, topic) as send:
             return replay_letters(letters, original, send, now_us, again=again)
+
+
+def _store_correction(connection: Connection, letters: Iterable[StoredLetter], value: bytes, now_us: int) -> None:
+    """Store what is about to be sent in place of a record: the worker accepts it as the record's replay."""
+    from moderation.adapters.sql.replays import store_correction
+    from moderation.contracts import Content, parse_record
+    from moderation.errors import InvalidRecord
+
+    try:
+        parse_record(value, now_us)
+    except InvalidRecord:
+        return  # It is not sent, either.
+    with connection.transaction(), connection.cursor() as cursor:
+        for letter in letters:
+            store_correction(cursor, letter.position, Content.of(value))
 
 
 def _print_outcome(outcome: Outcome, *, dry_run: bool) -> None:

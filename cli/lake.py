@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from moderation.adapters.archive_delay import ArchiveDelay
     from moderation.adapters.lake.checking import Check, Inspection
 
 lake = typer.Typer(help="The lake: what it holds, and whether it is whole.", no_args_is_help=True)
@@ -30,13 +32,27 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
     "rows", "bytes"}], "files", "rows", "bytes", "orphans": [{"path", "bytes", "temporary"}], "missing": [{"topic",
     "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offsets are half-open. Missing offsets lie
     between two files and are no holes; they are explained when a person accepted the loss. An orphan is what a killed
-    archiver left, or one at work; no reader sees it, and the next run takes it away.
+    archiver left, or one at work; no reader sees it, and the next run removes it.
+
+    It also prints "retention": [{"topic", "partition", "next_offset", "waiting", "append_us", "retention_ms",
+    "seconds_left"}], null if Kafka does not answer: how many offsets of each partition wait for the archive, and how
+    long until the topic may delete the oldest of them; null if none waits or the topic keeps records without limit.
     """
     found = _inspect(data_folder, None, lambda _: None)
+    delays = _delays(data_folder)
+    now_us = time.time_ns() // 1_000
     if as_json:
-        print_json(_fields(found))
+        print_json({**_fields(found), "retention": None if delays is None else [_retention(d, now_us) for d in delays]})
         return
     _print(found)
+    for delay in delays or ():
+        left = delay.seconds_left(now_us)
+        if left is not None:
+            when = f"in {left / 3_600:,.1f} h" if left > 0 else "at any time"
+            _say(
+                f"{delay.source}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived; the topic "
+                f"may delete the oldest {when}"
+            )
 
 
 @lake.command("verify")
@@ -50,7 +66,8 @@ def verify(
     Exit code 3 when a file is missing or not what was written, or offsets are in no file and nobody accepted that.
     Orphans are shown and are no defect.
 
-    --json prints what `lake status --json` prints, and {"check": "digest" or "size", "defects": [{"path", "cause"}]}.
+    --json prints what `lake status --json` prints except "retention", and {"check": "digest" or "size", "defects":
+    [{"path", "cause"}]}.
     """
     with progress.status("reading the manifest") as status:
         check: Check = "size" if quick else "digest"
@@ -66,6 +83,38 @@ def verify(
             console.print(f"the lake is whole: {len(found.manifest):,} files checked")
     if not found.is_whole:
         raise typer.Exit(_DEFECT)
+
+
+def _delays(data_folder: Path) -> list[ArchiveDelay] | None:
+    from aiokafka.errors import KafkaError
+    from confluent_kafka import KafkaException
+
+    from moderation.adapters.archive_delay import archive_delays
+    from moderation.adapters.lake.columns import ARCHIVED
+    from moderation.adapters.sql.connecting import connected
+    from moderation.settings import required
+
+    settings = connected_settings(data_folder)
+    topics = [settings.topic_prefix + name for name in ARCHIVED]
+    try:
+        with connected(required(settings.database_url, "database_url")) as connection:
+            return archive_delays(settings.kafka_bootstrap, connection, topics)
+    except (KafkaException, KafkaError) as error:
+        progress.print(f"Kafka does not answer, so the retention is not known: {error}", markup=False, highlight=False)
+        return None
+
+
+def _retention(delay: ArchiveDelay, now_us: int) -> dict[str, Any]:
+    left = delay.seconds_left(now_us)
+    return {
+        "topic": delay.source.topic,
+        "partition": delay.source.partition,
+        "next_offset": delay.next_offset,
+        "waiting": delay.waiting,
+        "append_us": delay.append_us,
+        "retention_ms": delay.retention_ms,
+        "seconds_left": None if left is None else round(left, 1),
+    }
 
 
 def _inspect(data_folder: Path, check: Check | None, say: Callable[[str], None]) -> Inspection:

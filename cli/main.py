@@ -19,11 +19,12 @@ from cli.drift import drift
 from cli.generate import generate
 from cli.lake import lake
 from cli.output import progress
-from cli.preparing import migrate, topics
+from cli.preparing import migrate, partitions, topics
 from cli.preview import preview
 from cli.promote import promote, rollback
 from cli.reconcile import reconcile
 from cli.report import report
+from cli.republish import republish
 from cli.rescore import rescore
 from cli.retrain import retrain
 from cli.score import explain_text, score
@@ -44,6 +45,7 @@ app.command("up")(up)
 app.command("down")(down)
 app.command("status")(status)
 app.command("migrate")(migrate)
+app.command("partitions")(partitions)
 app.command("topics")(topics)
 app.command("source", context_settings=PASS_ON)(source)
 app.command("replay", context_settings=PASS_ON)(replay)
@@ -66,6 +68,7 @@ app.command("drift")(drift)
 app.command("preview")(preview)
 app.add_typer(lake, name="lake")
 app.add_typer(dead_letters, name="dead-letters")
+app.command("republish")(republish)
 app.command("accept-gap")(accept_gap)
 app.command("skip")(skip)
 

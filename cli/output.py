@@ -64,3 +64,8 @@ def threshold(ppm: int) -> str:
 def policy_fields(policy: Policy) -> dict[str, Any]:
     """A policy as JSON fields."""
     return {"policy_version": policy.policy_version, **asdict(policy)}
+
+
+def printable(text: str) -> str:
+    """Text that is safe on a terminal: control characters and marks of writing direction are shown as escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,18 +1,23 @@
-"""``moderation migrate | topics``: what PostgreSQL and Kafka need before workers and DAGs start; for jobs."""
+"""``moderation migrate | partitions | topics``: prepare PostgreSQL and Kafka for workers and DAGs; for jobs."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.connection import connected_settings
 from cli.output import console, print_json, progress
+from moderation.adapters.sql.partition_plan import DAYS_AHEAD
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def migrate(as_json: JsonOption = False) -> None:
-    """Bring the database of MODERATION_DATABASE_URL to the newest schema. Safe to repeat, and to run twice at once.
+    """Bring the database of MODERATION_DATABASE_URL to the newest schema, then create the partitions of the days ahead.
+
+    Safe to repeat, and to run twice at once.
 
     --json prints {"revision"}: the schema's revision afterwards.
     """
@@ -26,6 +31,38 @@ def migrate(as_json: JsonOption = False) -> None:
         print_json({"revision": revision})
     else:
         console.print(f"the database is at revision {revision}")
+
+
+def partitions(
+    days: Annotated[int, typer.Option(min=1, max=365, help="Days after today that get a partition.")] = DAYS_AHEAD,
+    data_folder: Annotated[Path, typer.Option("--data-folder", help="Of the local stack.")] = Path("var"),
+    as_json: JsonOption = False,
+) -> None:
+    """Create the partitions of the days ahead, and move rows out of the DEFAULT partition of speed.decisions.
+
+    Workers and readers go on. A transaction that keeps a lock for two minutes is named, and the exit code is 1. Safe to
+    repeat, to kill, and to run twice at once.
+
+    --json prints {"days_ahead": int, "created": [days], "moved": {day: rows}, "far": {day: rows},
+    "longest_lock_seconds": float}. Rows of far days, over 90 days old or later than the days ahead, stay in DEFAULT.
+    """
+    from moderation.adapters.sql.partitions import keep_partitions
+    from moderation.settings import required
+
+    url = required(connected_settings(data_folder).database_url, "database_url")
+    with progress.status("creating partitions"):
+        report = keep_partitions(url, days)
+    if as_json:
+        print_json(report.fields())
+        return
+    console.print(
+        f"{report.days_ahead} days ahead have a partition, {len(report.created)} of them new; "
+        f"{sum(report.moved.values()):,} rows moved out of DEFAULT; longest lock {report.longest_lock_seconds:.3f} s"
+    )
+    if report.far:
+        console.print(
+            f"{sum(report.far.values()):,} rows of far append days stay in DEFAULT, the first of {min(report.far)}"
+        )
 
 
 def topics(

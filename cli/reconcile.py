@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFECT_EXIT_CODE = 3
 _DAY = ["%Y-%m-%d"]
+_MOST_SHOWN = 20
 
 
 def reconcile(
@@ -31,10 +32,12 @@ def reconcile(
 
     Archive first (`moderation archive`): what the lake lacks is `unarchived`, and the day stays provisional. Safe to
     repeat; equal results are one revision. Exit code 3 when there is a defect: something lost, unexplained or phantom,
-    or panes that are not what their ledger rows add up to (residual).
+    panes that are not what their ledger rows add up to (residual), or a record that only the batch fails at
+    (not_recomputed).
 
     --json prints {"date", "engine", "revision", "state", "panes", "batch_comments", "speed_comments", "causes": {name:
-    rows}, "defects": {"lost", "unexplained", "phantom", "residual"}, "seconds": {step: seconds}}; with --until
+    rows}, "defects": {"lost", "unexplained", "phantom", "residual", "not_recomputed"}, "not_recomputed": {"count",
+    "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}}; with --until
     {"days": [one such object a day]}.
     """
     from batch.reconcile.engines import engine_of
@@ -63,9 +66,12 @@ def show(report: ReconcileReport) -> None:
         is_defect = cause in report.defects
         style = "" if not rows else "bold red" if is_defect else "yellow"
         table.add_row(cause, f"{rows:,}", style=style or "dim")
-    residual = report.defects["residual"]
+    residual, failures = report.defects["residual"], report.not_recomputed
     table.add_row("residual (panes)", f"{residual:,}", style="bold red" if residual else "dim")
+    table.add_row("not recomputed", f"{len(failures):,}", style="bold red" if failures else "dim")
     console.print(table)
+    for each in failures[:_MOST_SHOWN]:
+        console.print(f"not recomputed: {each}", soft_wrap=True)
     console.print(
         f"batch counts {report.batch_comments:,} comments, speed {report.speed_comments:,}, in {report.panes:,} panes"
     )

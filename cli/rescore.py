@@ -39,8 +39,9 @@ def rescore(
     "most_different": [{"topic_id", "partition", "offset", "comment_id", "community", "event_time_us",
     "served_score_ppm", "served_verdict", "served_model_version", "score_ppm", "verdict", "score_shift_ppm"}], "as_if":
     null or {"communities": [{"community", "as_if": SUMS, "served": SUMS}], "hours": [{"topic_id", "community",
-    "start_us", "end_us", "as_if": SUMS, "served": null or {…SUMS, "state", "revision"}}]}, "artifacts": {"verdicts",
-    "hours", "markdown", "json"}}. COUNTS are {"comments", "compared", "changed", "changed_share",
+    "start_us", "end_us", "as_if": SUMS, "served": null or {…SUMS, "state", "revision"}}]}, "not_scored":
+    {"count", "records": [{"topic_id", "partition", "offset", "error"}]}, "artifacts": {"verdicts", "hours",
+    "markdown", "json"}}. COUNTS are {"comments", "compared", "changed", "changed_share",
     "mean_score_shift_ppm", "not_in_ledger", "not_in_lake", "transitions": {verdict served: {verdict now: comments}}},
     share and mean null where nothing is compared; SUMS are {"comments", "reviews", "removals", "score_sum", "late"}.
     """

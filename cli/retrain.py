@@ -43,8 +43,9 @@ def retrain(
     version that the gate stops stays registered, without certificate and alias; that is no error.
 
     --json prints {"version", "run_id", "model_digest", "data_digest", "manifest_digest", "start_us", "end_us",
-    "split_us", "counts": {name: n}, "metrics": {…}, "gate": null or {"version", "production", "is_passed",
-    "reasons": […], "figures": {…}, "intervals": {name: {"value", "low", "high"}}}}.
+    "split_us", "counts": {name: n}, "metrics": {…}, "failures": {"count", "records"}, "gate": null or
+    {"version", "production", "is_passed", "reasons": […], "figures": {…},
+    "intervals": {name: {"value", "low", "high"}}}}.
     """
     from batch.retrain.gating import gate as judge_version
     from batch.retrain.options import options_of

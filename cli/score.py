@@ -6,6 +6,7 @@ import gc
 import sys
 import time
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ from moderation.errors import InvalidRecord, SourceError
 
 if TYPE_CHECKING:
     from moderation.adapters.model_store import OpenModel
-    from moderation.contracts import Comment
+    from moderation.contracts import Read
 
 ModelOption = Annotated[Path, typer.Option("--model", help="Model folder written by `moderation train`.")]
 
@@ -38,7 +39,8 @@ def score(
     from moderation.bootstrap import load
     from moderation.settings import load_settings
 
-    opened = load(model, load_settings())
+    settings = load_settings()
+    opened = load(model, settings)
     gc.freeze()  # the model and the tokenizer stay: the collector need not walk them again
     try:
         stream = sys.stdin.buffer if file is None else file.open("rb")
@@ -47,7 +49,7 @@ def score(
     scored = dead = 0
     with stream:
         for batch in batches(read_lines(stream), batch_size):
-            for answer in _answers(opened, batch, first_line=scored + dead + 1):
+            for answer in _answers(opened, batch, scored + dead + 1, settings.earliest_event_date):
                 sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
                 scored += "comment" in answer
                 dead += "dead_letter" in answer
@@ -93,29 +95,31 @@ def explain_text(
     console.print(table)
 
 
-def _answers(opened: OpenModel, batch: list[bytes], first_line: int) -> Iterator[dict[str, Any]]:
-    from moderation.contracts import parse_record
+def _answers(opened: OpenModel, batch: list[bytes], first_line: int, earliest: date) -> Iterator[dict[str, Any]]:
+    from moderation.contracts import Rules, at_least_review, read_record
 
-    def parse(raw: bytes) -> Comment | InvalidRecord:
+    rules = Rules.since(earliest)
+
+    def parse(raw: bytes) -> Read | InvalidRecord:
         try:
-            return parse_record(raw, now_us)
+            return read_record(raw, now_us, rules)
         except InvalidRecord as error:
             return error
 
     now_us = time.time_ns() // 1_000
     parsed = [parse(raw) for raw in batch]
-    scores = iter(
-        opened.kernel.score_many([record.body for record in parsed if not isinstance(record, InvalidRecord)]).tolist()
-    )
+    bodies = [record.comment.body for record in parsed if not isinstance(record, InvalidRecord)]
+    scores = iter(opened.kernel.score_many(bodies).tolist())
     for line, record in enumerate(parsed, start=first_line):
         if isinstance(record, InvalidRecord):
             yield {"dead_letter": {"line": line, "reason": record.reason}}
         else:
             score_ppm = next(scores)
             yield {
-                "comment": record,
+                "comment": record.comment,
                 "score_ppm": score_ppm,
-                "verdict": opened.policy.verdict(score_ppm),
+                "verdict": at_least_review(opened.policy.verdict(score_ppm), record.repairs),
+                "repairs": record.repairs,
                 "model_version": None,
                 "policy_version": opened.policy.policy_version,
             }

@@ -9,20 +9,28 @@ import typer
 from cli.connection import connected_settings
 from cli.output import console, print_json
 from cli.stack import DEFAULT_FOLDER, FolderOption
+from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
 
 
 def skip(
-    partition: Annotated[int, typer.Argument(min=0, help="Of the record.")],
-    offset: Annotated[int, typer.Argument(min=0, help="Of the record; the one that the ledger expects next.")],
+    partition: Annotated[int, typer.Argument(min=0, max=MAX_PARTITION, help="Of the record.")],
+    offset: Annotated[
+        int,
+        typer.Argument(min=0, max=MAX_OFFSET, help="Of the record; must be the offset that the ledger expects next."),
+    ],
     reason: Annotated[str, typer.Option(help="Kept with the dead letter: why it is skipped.")] = "none given",
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Put the next record of a partition into quarantine without deciding it: the last resort.
+    """Put the next record of a partition into quarantine without deciding it. Use this as the last resort.
 
-    It becomes a dead letter processing_failed, which reconciliation counts as quarantined. A record that makes deciding
-    or storing fail needs no help. This one is for a record that ends the process itself, so that every worker starts
-    again at the same offset. To find it, run one worker with MODERATION_BATCH_MOST_RECORDS=1: it stops right before.
+    The record becomes a dead letter processing_failed, which reconciliation counts as quarantined. A worker quarantines
+    a record that makes deciding or storing fail by itself. This command is for a record that ends the process, so that
+    every worker ends at the same offset. To find the offset, run one worker with MODERATION_BATCH_MOST_RECORDS=1: it
+    ends right before the record.
+
+    Workers may run. One that is about to store the same record cannot: the position moved, so it ends with exit code 75
+    and its next start reads behind the record. If the worker stored the record first, nothing is skipped.
     """
     if "\0" in reason:
         raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
@@ -55,6 +63,7 @@ def skip(
         print_json({"partition": partition, "offset": offset, "raw_sha256": letter.raw_sha256})
         return
     console.print(
-        f"partition {partition} offset {offset} is in quarantine, {letter.raw_length:,} bytes; workers go on behind it",
+        f"partition {partition} offset {offset} is in quarantine, {letter.raw_length:,} bytes. The next worker that "
+        f"gets the partition starts at offset {offset + 1}; one that has it now restarts once (exit code 75).",
         soft_wrap=True,
     )

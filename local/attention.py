@@ -1,4 +1,4 @@
-"""What needs a person's attention though the worker decides: found in the topic and in the ledger."""
+"""What needs a person's attention though the worker decides: read from the topics and the database."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import psycopg
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
+from moderation.adapters.archive_delay import NEAR_RATIO, archive_delays
 from moderation.adapters.open_transactions import open_transactions
-from moderation.adapters.topics import COMMENTS
+from moderation.adapters.sql.partitions import partition_state
+from moderation.adapters.topics import ACTIONS, ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
+from moderation.errors import ModerationError, TopicsMissing
 from moderation.settings import Settings, required
 
+_FEWEST_DAYS_AHEAD = 7
 _UNREADABLE_HOURS = 24
 _UNREADABLE = """
 SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
@@ -23,17 +27,47 @@ SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
 
 
 def attention(settings: Settings) -> list[str]:
-    """Sentences about open transactions, and about records of the last day that could not be read."""
+    """Sentences about transactions, topics, unreadable records, a late archive, and missing partitions of tables."""
     try:
         found = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
     except (KafkaException, KafkaError) as error:
         transactions = [f"Kafka does not say whether transactions are open: {error}"]
     else:
         transactions = [each.told(settings.kafka_bootstrap) for each in found]
+    transactions += _missing(settings)
+    url = required(settings.database_url, "database_url")
     try:
-        return transactions + _unreadable(required(settings.database_url, "database_url"))
+        unreadable = _unreadable(url) + _unarchived(settings)
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
+    return [*transactions, *unreadable, *_partitions(url)]
+
+
+def _missing(settings: Settings) -> list[str]:
+    names = [settings.topic_prefix + topic.name for topic in (DECISIONS, ALERTS, PANES)]
+    try:
+        missing = missing_topics(settings.kafka_bootstrap, names)
+    except KafkaException:
+        return []  # It is named above.
+    return [str(TopicsMissing(missing))] if missing else []
+
+
+def _unarchived(settings: Settings) -> list[str]:
+    """Partitions whose oldest record that is not archived is close to its deletion by the topic's retention."""
+    topics = [settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)]
+    try:
+        with psycopg.connect(required(settings.database_url, "database_url"), connect_timeout=5) as connection:
+            delays = archive_delays(settings.kafka_bootstrap, connection, topics)
+    except (KafkaException, KafkaError) as error:
+        return [f"Kafka does not answer how old the records are that are not archived: {error}"]
+    now_us = time.time_ns() // 1_000
+    return [
+        f"{delay.source}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived, and the topic may "
+        f"delete the oldest in {max(0.0, delay.seconds_left(now_us) or 0.0) / 3_600:,.1f} h; `moderation archive` "
+        "archives them"
+        for delay in delays
+        if delay.used_ratio(now_us) > NEAR_RATIO
+    ]
 
 
 def _unreadable(url: str) -> list[str]:
@@ -49,3 +83,22 @@ def _unreadable(url: str) -> list[str]:
         f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; "
         "speed.holes and batch.holes have all of them"
     ]
+
+
+def _partitions(url: str) -> list[str]:
+    try:
+        state = partition_state(url)
+    except ModerationError as error:
+        return [f"the partitions of speed.decisions cannot be read: {error}"]
+    reasons = []
+    if state.days_ahead < _FEWEST_DAYS_AHEAD:
+        reasons.append(
+            f"only {max(state.days_ahead, 0)} days ahead have a partition of speed.decisions; "
+            "run `moderation partitions`, the nightly DAG does"
+        )
+    if state.default_rows:
+        reasons.append(
+            f"{state.default_rows:,} decisions are in speed.decisions_default, because their day had no partition; "
+            "`moderation partitions` moves them"
+        )
+    return reasons

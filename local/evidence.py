@@ -32,6 +32,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
             "generate": ["generate", "--out", "OUT/history", "--days", "30", "--json"],
             "training_generated": ["train", *history, "--out", "OUT/model", "--json"],
             "kernel_generated": ["bench", "kernel", "--json"],
+            "worst_text": ["bench", "worst-text", "--json"],
             "demo": ["demo", "--data-folder", "OUT/stack", "--json"],
             "demo_down": ["down", "--data-folder", "OUT/stack", "--purge"],
             "archive": ["bench", "archive", "--data-folder", "OUT/bench", "--json"],

@@ -5,7 +5,9 @@
     │   └── InvalidRecord
     ├── Unavailable                try again with back-off: database, broker, registry or store does not answer
     │   ├── RegistryUnavailable
-    │   └── BrokerUnavailable
+    │   ├── BrokerUnavailable
+    │   ├── TopicsMissing          a published topic does not exist; decisions are stored and published later
+    │   └── TableLocked
     ├── NeedsPerson                stop: a setting, a refusal or damage; another start changes nothing
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
     │   ├── SourceError            a file of comments cannot be read at all
@@ -18,7 +20,8 @@
     │   ├── OutdatedApproval       what a person approved is not what would happen by now; ask again
     │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
     │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
-    │   └── DefectsFound           a reconciliation found a broken guarantee
+    │   ├── DefectsFound           a reconciliation found a broken guarantee
+    │   └── ProcessDied            a process of the batch ended without an error: a crash, or too little memory
     └── RestartProcess             leave the process; the supervisor starts another, which goes on from the ledger
         ├── FenceLost              another worker owns the partition now
         ├── PublishingFailed       the brokers did not take what is stored; it is sent again
@@ -26,7 +29,7 @@
         └── WorkerStuck            the process makes no progress
 
 Anything outside the tree is a defect of ours. What a defect means for a record under way is decided by
-:mod:`stream.blame`.
+:mod:`moderation.adapters.blame`.
 """
 
 from __future__ import annotations
@@ -114,6 +117,28 @@ class BrokerUnavailable(Unavailable):
     """No Kafka broker answers."""
 
 
+class TopicsMissing(Unavailable):
+    """Published topics do not exist.
+
+    Attributes:
+        topics: their full names.
+    """
+
+    def __init__(self, topics: list[str]) -> None:
+        self.topics = topics
+        names = ", ".join(topics)
+        super().__init__(
+            f"topic {names}" if len(topics) == 1 else f"topics {names}",
+            "not on the brokers, so decisions are stored in the ledger and published later",
+            "Create what is missing with `moderation topics`; if a topic was deleted, send its earlier records again "
+            "with `moderation republish`.",
+        )
+
+
+class TableLocked(Unavailable):
+    """A lock on a table cannot be had in time; the message names the sessions that may hold it."""
+
+
 class OutdatedApproval(NeedsPerson):
     """What a person was shown and approved is not what would happen now: aliases or files have changed since."""
 
@@ -156,3 +181,7 @@ class WorkerStuck(RestartProcess):
 
 class DefectsFound(NeedsPerson):
     """A reconciliation found something lost, unexplained, phantom or residual: a guarantee was broken."""
+
+
+class ProcessDied(NeedsPerson):
+    """A process that recomputed files of the lake ended without an error: it crashed or ran out of memory."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +68,11 @@ class Settings(BaseSettings):
         description="How long a batch is tried again while PostgreSQL does not answer, before the worker ends and is "
         "started again.",
     )
+    earliest_event_date: date = Field(
+        default=date(2000, 1, 1),
+        description="UTC day before which no comment was written: earlier event times are dead letters `past_dated`. "
+        "Workers and the archive need the same value.",
+    )
     dead_letter_window: int = Field(
         default=1_000, ge=10, description="Records that the share of dead letters is taken over."
     )
@@ -102,6 +108,19 @@ class Settings(BaseSettings):
         default=None, description="For chaos only: folder of files that name where the worker kills or stops itself."
     )
     worker_web_port: int = Field(default=6066, ge=1, le=65_535, description="Port of the worker's web views.")
+    view_most_bytes: int = Field(
+        default=256 * 1024, ge=1_024, description="Largest body of a request to `POST /score`, in bytes; else 413."
+    )
+    view_requests_per_second: float = Field(
+        default=20.0, gt=0, description="Requests a second to `/score` and `/windows` together; else 429."
+    )
+    view_work_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="Share of a processor core that `POST /score` may use, by an estimate; else 429. The rest is the "
+        "stream's.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe message written to the log."
     )

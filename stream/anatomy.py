@@ -46,6 +46,11 @@ def is_rebalancing(app: faust.App) -> bool:
     return bool(app.rebalancing) or app._assignment is None
 
 
+def assigned_partitions(app: faust.App, topic: str) -> frozenset[int]:
+    """Partitions of a topic that the newest assignment gave to this worker; none before the first one."""
+    return frozenset(tp.partition for tp in app._assignment or () if tp.topic == topic)
+
+
 def consumer_loop(app: faust.App) -> asyncio.AbstractEventLoop:
     """The event loop of the consumer's own thread, which keeps the group's heartbeat."""
     return cast(asyncio.AbstractEventLoop, cast(Any, app.consumer)._thread.thread_loop)

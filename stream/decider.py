@@ -2,41 +2,50 @@
 
 It runs ahead of the ledger: while one batch is stored, the next is decided, on the assumption that the first will be
 stored. If it is not, the process ends, and the next one begins where the ledger stands. Only where a record is the
-cause of the failure (:mod:`stream.blame`), the batch is decided again without it, in the same process.
+cause of the failure (:mod:`moderation.adapters.blame`), the batch is decided again without it, in the same process.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from uuid import UUID
 
-from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Replayed, pane_sums
+from moderation.adapters import blame
+from moderation.adapters.narrowing import culprits
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, ReplayClaim, pane_sums
 from moderation.contracts import (
+    EARLIEST_EVENT_US,
+    NEWEST_RULES,
     Comment,
+    Content,
     DeadLetter,
     DeadLetterReason,
     Fate,
     Hole,
+    Read,
+    Rules,
     Verdict,
+    at_least_review,
     clipped,
     dead_letter,
     merged,
-    parse_record,
+    named_letter,
     quarantined,
+    read_record,
     to_json,
 )
 from moderation.errors import InvalidRecord, OffsetsGone
 from moderation.panes import OpenPanes
 from moderation.scoring import reasons_many
-from stream import blame
-from stream.narrowing import culprits
 from stream.records import Decided, Place, Record, ServingModel
 
 MOST_REASONS = 3
 _CONTROL = "A control text that every model can score."
-_CONTROL_RECORD = to_json(Comment("control", "control", _CONTROL, 0))
+_CONTROL_COMMENT = Comment("control", "control", _CONTROL, EARLIEST_EVENT_US)
+_CONTROL_RECORD = to_json(_CONTROL_COMMENT)
+_WRONG_CLOCK = (DeadLetterReason.FUTURE_DATED, DeadLetterReason.PAST_DATED)
 _log = logging.getLogger(__name__)
 Judged = tuple[bytes, int, Verdict, list[str] | None]
 """Of a comment: record id, score, verdict, reasons; whatever does not depend on other comments."""
@@ -51,9 +60,14 @@ class _Frontier:
 
 
 class Decider:
-    """Decides records in offset order, remembering what fates depend on. Not safe for threads."""
+    """Decides records in offset order, remembering what fates depend on. Not safe for threads.
 
-    def __init__(self) -> None:
+    Args:
+        rules: by which records are read.
+    """
+
+    def __init__(self, rules: Rules = NEWEST_RULES) -> None:
+        self.rules = rules
         self._frontiers: dict[int, _Frontier] = {}
         self.is_narrowing = False
         """Whether a failure is being traced to its records at the moment."""
@@ -92,7 +106,8 @@ class Decider:
         fresh, ranges = self._contiguous(records, holes)
         if not ranges:
             return None
-        comments: list[tuple[Record, Comment]] = []
+        comments: list[tuple[Record, Read]] = []
+        ignored = 0
         letters: list[tuple[int, int, DeadLetter]] = []
         unreadable = []
         failed = dict(failing or {})
@@ -101,15 +116,18 @@ class Decider:
                 unreadable.append(False)
                 continue
             try:
-                comments.append((record, parse_record(record.value, record.append_us)))
+                read = read_record(record.value, record.append_us, self.rules)
+                comments.append((record, read))
+                ignored += read.ignored
                 unreadable.append(False)
             except InvalidRecord as error:
                 letters.append((record.partition, record.offset, dead_letter(record.value, record.append_us, error)))
-                unreadable.append(error.reason != DeadLetterReason.FUTURE_DATED)
+                unreadable.append(error.reason not in _WRONG_CLOCK)
             except Exception as error:
                 if not blame.is_records(error):
                     raise
-                parse_record(_CONTROL_RECORD, record.append_us)
+                with suppress(InvalidRecord):  # whatever the clock: reading works
+                    read_record(_CONTROL_RECORD, record.append_us, self.rules)
                 failed[Place(record.partition, record.offset)] = blame.name_of(error)
                 unreadable.append(False)
         try:
@@ -134,11 +152,12 @@ class Decider:
             dead_letters=letters,
             panes=pane_sums(rows, model.stamp),
             newest_event_us={p: max([row.event_time_us for row in own]) for p, own in by_partition.items()},
-            replayed=[found for record, _ in comments if (found := _replayed(record)) is not None],
+            replays=[_claim(record) for record, _ in comments if record.replay_of],
             holes=_inside(holes, ranges) if holes else [],
+            rules=self.rules,
         )
         self._advance(ranges, by_partition)
-        return Decided(batch, unreadable)
+        return Decided(batch, unreadable, ignored)
 
     def _contiguous(
         self, records: Sequence[Record], holes: Sequence[Hole]
@@ -166,7 +185,7 @@ class Decider:
         return fresh, moved
 
     def _failing(
-        self, comments: Sequence[tuple[Record, Comment]], model: ServingModel, error: Exception
+        self, comments: Sequence[tuple[Record, Read]], model: ServingModel, error: Exception
     ) -> dict[Place, str]:
         """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
         if not blame.is_records(error):
@@ -179,38 +198,39 @@ class Decider:
         if not found:
             raise error
         # A kernel that fails for every text is no fault of a record: this raises then.
-        judge([(found[0][0][0], Comment("control", "control", _CONTROL, 0))], model)
+        judge([(found[0][0][0], Read(_CONTROL_COMMENT))], model)
         reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
         return {record.place: blame.name_of(cause) for (record, _), cause in found}
 
-    def _rows(self, comments: Sequence[tuple[Record, Comment]], judged: Sequence[Judged]) -> list[DecisionRow]:
+    def _rows(self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]) -> list[DecisionRow]:
         fates = self._fates(comments, [record_id for record_id, _, _, _ in judged])
         return [
             DecisionRow(
                 record.partition,
                 record.offset,
                 record.append_us,
-                comment.comment_id,
-                comment.community,
-                comment.event_time_us,
+                read.comment.comment_id,
+                read.comment.community,
+                read.comment.event_time_us,
                 record_id,
                 score_ppm,
                 verdict,
                 fate,
                 reasons,
+                read.repairs,
             )
-            for (record, comment), (record_id, score_ppm, verdict, reasons), fate in zip(
+            for (record, read), (record_id, score_ppm, verdict, reasons), fate in zip(
                 comments, judged, fates, strict=True
             )
         ]
 
-    def _fates(self, comments: Sequence[tuple[Record, Comment]], record_ids: Sequence[bytes]) -> list[Fate]:
+    def _fates(self, comments: Sequence[tuple[Record, Read]], record_ids: Sequence[bytes]) -> list[Fate]:
         places: dict[int, list[int]] = {}
         for place, (record, _) in enumerate(comments):
             places.setdefault(record.partition, []).append(place)
         fates = [Fate.COUNTED] * len(comments)
         for partition, own in places.items():
-            times_us = [comments[place][1].event_time_us for place in own]
+            times_us = [comments[place][1].comment.event_time_us for place in own]
             found = self._frontiers[partition].open_panes.fates(times_us, [record_ids[place] for place in own])
             for place, fate in zip(own, found, strict=True):
                 fates[place] = fate
@@ -226,16 +246,19 @@ class Decider:
             )
 
 
-def judge(comments: Sequence[tuple[Record, Comment]], model: ServingModel) -> list[Judged]:
+def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[Judged]:
     """What deciding says of comments that depends on no other comment."""
-    bodies = [comment.body for _, comment in comments]
+    bodies = [read.comment.body for _, read in comments]
     scores = model.kernel.score_many(bodies)
     verdicts = model.policy.verdicts(scores)
+    for place, (_, read) in enumerate(comments):
+        if read.repairs:
+            verdicts[place] = at_least_review(verdicts[place], read.repairs)
     alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
     reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
     return [
-        (comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
-        for (_, comment), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
+        (read.comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
+        for (_, read), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
     ]
 
 
@@ -274,12 +297,7 @@ def _quarantine(record: Record, error_class: str) -> DeadLetter:
     return quarantined(record.value, record.append_us, error_class)
 
 
-def _replayed(record: Record) -> Replayed | None:
-    """Which dead letter a record repeats; None for the others, and for a header that names none."""
-    if record.replay_of is None:
-        return None
-    try:
-        topic_id, partition, offset = record.replay_of.split("/")
-        return Replayed(UUID(topic_id), int(partition), int(offset), record.partition, record.offset)
-    except ValueError:
-        return None
+def _claim(record: Record) -> ReplayClaim:
+    """What a record's headers claim, and what its value can prove."""
+    named = named_letter(list(record.replay_of))
+    return ReplayClaim(named, record.partition, record.offset, Content.of(record.value))

@@ -7,8 +7,9 @@ import os
 import traceback
 from typing import NoReturn
 
+from moderation.adapters import blame
 from moderation.errors import FenceLost, NeedsPerson
-from stream import blame, metrics
+from stream import metrics
 
 RESTART = 75
 """Something that another start may heal: a lost fence, a broken connection, a defect."""

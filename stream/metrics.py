@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from moderation.contracts import HoleKind
+from moderation.contracts import HoleKind, ReplayOutcome
 
 REGISTRY = CollectorRegistry()
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -24,7 +24,24 @@ DECISIONS = Counter("moderation_decisions", "Decisions stored, by fate.", ["fate
 VERDICTS = Counter(
     "moderation_verdicts", "Decisions stored, by verdict and model version.", ["verdict", "version"], registry=REGISTRY
 )
+REPAIRS = Counter("moderation_repairs", "Repairs of records that were decided, by kind.", ["repair"], registry=REGISTRY)
+IGNORED_FIELDS = Counter(
+    "moderation_ignored_fields", "Fields of records that nobody knows and that were ignored.", registry=REGISTRY
+)
 DEAD_LETTERS = Counter("moderation_dead_letters", "Dead letters stored, by reason.", ["reason"], registry=REGISTRY)
+REPLAYS = Counter(
+    "moderation_replays",
+    "Decided records with a header replay_of, by outcome: closed, repeated, or ignored: malformed, unknown, mismatch.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+for _outcome in ReplayOutcome:
+    REPLAYS.labels(_outcome)  # from 0 on, so that the first one is an increase
+ACCOUNTED = Counter(
+    "moderation_accounted_offsets",
+    "Offsets accounted for: decisions of every fate, dead letters and offsets without a record.",
+    registry=REGISTRY,
+)
 
 # How fast: seconds a batch spends in each stage; records of a batch.
 STAGE_SECONDS = Histogram(
@@ -49,10 +66,21 @@ BATCH_RECORDS = Histogram(
 
 # How far behind: records not stored yet; how old the watermark is.
 LAG = Gauge("moderation_lag_records", "Records of an own partition not stored yet.", ["partition"], registry=REGISTRY)
+UNREAD_PARTITIONS = Gauge(
+    "moderation_unread_partitions",
+    "Partitions of the topic that no worker of the group reads, as the brokers report it to this worker.",
+    registry=REGISTRY,
+)
 OPEN_TRANSACTION = Gauge(
     "moderation_open_transaction_seconds",
     "Age of a transaction that is open for a minute or more; the records behind it wait.",
     ["partition"],
+    registry=REGISTRY,
+)
+ARCHIVE_RETENTION_USED = Gauge(
+    "moderation_archive_retention_used_ratio",
+    "Age of the oldest record that is not in the lake, as a share of the topic's retention; at 1 it may be deleted.",
+    ["topic", "partition"],
     registry=REGISTRY,
 )
 HOLE_OFFSETS = Counter(
@@ -60,6 +88,11 @@ HOLE_OFFSETS = Counter(
 )
 for _kind in HoleKind:
     HOLE_OFFSETS.labels(_kind)  # from 0 on, so that the first one is an increase
+MISSING_TOPICS = Gauge(
+    "moderation_missing_topics",
+    "Published topics that do not exist; decisions are stored and published later.",
+    registry=REGISTRY,
+)
 STARTED = Gauge("moderation_worker_started_seconds", "When the worker started, Unix time.", registry=REGISTRY)
 WATERMARK_DELAY = Gauge(
     "moderation_watermark_delay_seconds",

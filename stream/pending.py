@@ -1,4 +1,8 @@
-"""Chunks that wait to be decided, cut so that no batch takes long: by records, and by bytes for long texts."""
+"""Chunks that wait to be decided, cut so that no batch takes long, and taken from the partitions in turn.
+
+A batch is bounded by records and by estimated work (:mod:`stream.estimated_work`). Partitions take turns, so that one
+with expensive texts delays the others by about one batch.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stream.estimated_work import estimated_work_us
 from stream.transport import Chunk
 
 Acknowledge = Callable[[], object]
-MOST_BYTES = 1024 * 1024
-"""Of one batch, unless a single record is larger: text that is hostile on purpose takes seconds a megabyte."""
+MOST_WORK_US = 1_200_000.0
+"""Estimated work of one batch, unless a single record takes more."""
 _PENDING_BATCHES = 3
 
 
@@ -21,81 +26,107 @@ class Piece:
 
     Attributes:
         records: aiokafka's and the holes between them, in offset order.
-        size_bytes: of their values.
+        work_us: estimated microseconds to decide them.
         generation_id: of the assignment they were fetched for.
         acknowledge: acknowledges the chunk; None for all pieces but its last.
     """
 
     records: Sequence[Any]
-    size_bytes: int
+    work_us: float
     generation_id: int | None
     acknowledge: Acknowledge | None
 
 
+class _Queue:
+    """The pieces of one partition, in offset order."""
+
+    def __init__(self) -> None:
+        self.pieces: deque[Piece] = deque()
+        self.records = 0
+        self.work_us = 0.0
+
+    def add(self, piece: Piece) -> None:
+        self.pieces.append(piece)
+        self.records += len(piece.records)
+        self.work_us += piece.work_us
+
+    def take(self) -> Piece:
+        piece = self.pieces.popleft()
+        self.records -= len(piece.records)
+        # Sums of floats may not return to zero exactly.
+        self.work_us = self.work_us - piece.work_us if self.pieces else 0.0
+        return piece
+
+
 class Pending:
-    """A queue of pieces.
+    """Queues of pieces, one for each partition that has any.
 
     Args:
         most_records: of one batch.
-        most_bytes: of one batch, unless a single record is larger.
+        most_work_us: estimated work of one batch in microseconds, unless a single record takes more.
+        work_us: estimates the work of a record's value.
     """
 
-    def __init__(self, most_records: int, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        most_records: int,
+        most_work_us: float = MOST_WORK_US,
+        work_us: Callable[[bytes | None], float] = estimated_work_us,
+    ) -> None:
         self._most_records = most_records
-        self._most_bytes = most_bytes
-        self._pieces: deque[Piece] = deque()
-        self._records = 0
-        self._bytes = 0
+        self._most_work_us = most_work_us
+        self._estimate_us = work_us
+        self._queues: dict[int, _Queue] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._pieces)
+        return bool(self._queues)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether three batches wait."""
-        return (
-            self._records >= _PENDING_BATCHES * self._most_records or self._bytes >= _PENDING_BATCHES * self._most_bytes
+    def is_full(self, partition: int) -> bool:
+        """Whether three batches of a partition wait."""
+        queue = self._queues.get(partition)
+        return queue is not None and (
+            queue.records >= _PENDING_BATCHES * self._most_records
+            or queue.work_us >= _PENDING_BATCHES * self._most_work_us
         )
 
     def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
-        """Put a chunk behind the others."""
+        """Put a chunk behind the others of its partition."""
+        queue = self._queues.setdefault(chunk.partition, _Queue())
         runs = list(self._cut(chunk.records))
-        for number, (records, size_bytes) in enumerate(runs, start=1):
+        for number, (records, work_us) in enumerate(runs, start=1):
             last = acknowledge if number == len(runs) else None
-            self._pieces.append(Piece(records, size_bytes, chunk.generation_id, last))
-            self._records += len(records)
-            self._bytes += size_bytes
+            queue.add(Piece(records, work_us, chunk.generation_id, last))
 
     def take(self) -> list[Piece]:
-        """The next batch; empty when nothing is pending."""
+        """The next batch: pieces of the partitions in turn; empty when nothing is pending."""
         taken: list[Piece] = []
-        records = size_bytes = 0
-        while self._pieces:
-            following = self._pieces[0]
-            is_over = (
-                records + len(following.records) > self._most_records
-                or size_bytes + following.size_bytes > self._most_bytes
-            )
+        records, work_us = 0, 0.0
+        while self._queues:
+            partition, queue = next(iter(self._queues.items()))
+            first = queue.pieces[0]
+            is_over = records + len(first.records) > self._most_records or work_us + first.work_us > self._most_work_us
             if taken and is_over:
                 break
-            taken.append(self._pieces.popleft())
-            records += len(following.records)
-            size_bytes += following.size_bytes
-        self._records -= records
-        self._bytes -= size_bytes
+            taken.append(queue.take())
+            records += len(first.records)
+            work_us += first.work_us
+            # A dict keeps its order: the partition goes behind the others.
+            del self._queues[partition]
+            if queue.pieces:
+                self._queues[partition] = queue
         return taken
 
     def clear(self) -> None:
         """Forget everything."""
-        self._pieces.clear()
-        self._records = self._bytes = 0
+        self._queues.clear()
 
-    def _cut(self, records: Sequence[Any]) -> Iterator[tuple[Sequence[Any], int]]:
-        first = size_bytes = 0
-        for place, record in enumerate(records):
-            size = len(record.value or b"")
-            if place > first and (place - first >= self._most_records or size_bytes + size > self._most_bytes):
-                yield records[first:place], size_bytes
-                first, size_bytes = place, 0
-            size_bytes += size
-        yield records[first:], size_bytes
+    def _cut(self, records: Sequence[Any]) -> Iterator[tuple[Sequence[Any], float]]:
+        first, work_us = 0, 0.0
+        for index, record in enumerate(records):
+            record_us = self._estimate_us(record.value)
+            is_over = index - first >= self._most_records or work_us + record_us > self._most_work_us
+            if index > first and is_over:
+                yield records[first:index], work_us
+                first, work_us = index, 0.0
+            work_us += record_us
+        yield records[first:], work_us

@@ -16,14 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from moderation.adapters import blame
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.unpacking import NoRecord
-from moderation.contracts import REPLAY_OF, Hole
-from stream import blame, metrics, probe
+from moderation.contracts import Hole, replay_headers
+from stream import metrics, probe
 from stream.decider import Decider
 from stream.exit_codes import leave
 from stream.pending import Acknowledge, Pending, Piece
-from stream.publisher import Publisher
+from stream.publishing import Publishing, Topics
 from stream.recorder import Recorder
 from stream.records import Decided, Place, Published, Record, ServingModel
 from stream.transport import Chunk
@@ -67,14 +68,13 @@ class Pipeline:
         self,
         decider: Decider,
         recorder: Recorder,
-        publisher: Publisher,
+        publisher: Topics,
         model: Callable[[], ServingModel],
         most_records: int,
         faults: Faults,
     ) -> None:
         self._decider = decider
         self.recorder = recorder
-        self._publisher = publisher
         self._model = model
         self._faults = faults
         # One record at a time, and none is looked at before the last is stored: where the process ends, the next one
@@ -82,7 +82,7 @@ class Pipeline:
         self._is_careful = most_records == 1
         self._deciding = ThreadPoolExecutor(1, thread_name_prefix="decide")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._sending = ThreadPoolExecutor(1, thread_name_prefix="publish")
+        self.publishing = Publishing(publisher, recorder, self.in_ledger_thread, lambda: faults.reach("before_publish"))
         self._pending = Pending(most_records)
         self._changed = asyncio.Condition()
         self._turn = asyncio.Lock()
@@ -94,14 +94,14 @@ class Pipeline:
         self._sending_now: asyncio.Task[None] | None = None
 
     async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
-        """Take a chunk in; waits while too many are pending.
+        """Take a chunk in; waits while too many of its partition are pending.
 
         Args:
             chunk: the next of its partition.
             acknowledge: called on the event loop once all of it is stored.
         """
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._pending.is_full)
+            await self._changed.wait_for(lambda: not self._pending.is_full(chunk.partition))
             self._pending.add(chunk, acknowledge)
             self._changed.notify_all()
 
@@ -139,8 +139,17 @@ class Pipeline:
             self._suspected = await suspected()
             self._decider.assign(positions)
             self._decided_again = None
-            await self._send(await self.in_ledger_thread(lambda: self.recorder.assign(positions)))
+            await self.in_ledger_thread(lambda: self.recorder.assign(positions))
+            await self.publishing.take_over()
         return positions
+
+    async def catch_up(self) -> None:
+        """Publish what is stored and not published yet, in slices; batches are decided in between."""
+        more = self.publishing.is_behind
+        while more:
+            async with self._turn:
+                await self._finish()
+                more = await self.publishing.send_slice()
 
     async def release(self) -> None:
         """End an assignment: finish what is under way, forget what is pending; the next owner finds it done."""
@@ -166,6 +175,10 @@ class Pipeline:
         """Whether nothing is pending or under way."""
         under_way = [task for task in (self._storing_now, self._sending_now) if task is not None and not task.done()]
         return not (self._pending or under_way or self._turn.locked())
+
+    def is_full(self, partition: int) -> bool:
+        """Whether no more of a partition is to be fetched now. Another full one would make all partitions wait."""
+        return self._pending.is_full(partition)
 
     async def in_ledger_thread(self, work: Callable[[], T]) -> T:
         """Run something between two batches, in the thread that owns the ledger."""
@@ -249,7 +262,7 @@ class Pipeline:
             self._is_narrowing = False
         if not failing:
             raise error
-        decider = Decider()
+        decider = Decider(self._decider.rules)
         decider.assign(self.recorder.positions())
         again = decider.decide(taken.records, self._model(), {**failing, **taken.failing}, taken.holes)
         if again is None:
@@ -260,18 +273,9 @@ class Pipeline:
 
     async def _send_or_leave(self, published: Published) -> None:
         try:
-            await self._send(published)
+            await self.publishing.send(published)
         except Exception as error:
             leave(error)
-
-    async def _send(self, published: Published) -> None:
-        def send() -> None:
-            self._faults.reach("before_publish")
-            with metrics.STAGE_SECONDS.labels("publish").time():
-                self._publisher.publish(published)
-
-        await asyncio.get_running_loop().run_in_executor(self._sending, send)
-        self.recorder.note_published(published)
 
     async def _finish(self) -> None:
         await self._stored()
@@ -295,7 +299,7 @@ def _records(pieces: Sequence[Piece]) -> list[Record]:
             record.offset,
             record.timestamp * 1_000,
             record.value or b"",
-            _replay_of(record.headers) if record.headers else None,
+            tuple(replay_headers(record.headers)) if record.headers else (),
         )
         for piece in pieces
         for record in piece.records
@@ -309,8 +313,3 @@ def _partitions(records: Sequence[Record], holes: Sequence[Hole]) -> frozenset[i
 
 def _holes(pieces: Sequence[Piece]) -> list[Hole]:
     return [record.hole for piece in pieces for record in piece.records if type(record) is NoRecord]
-
-
-def _replay_of(headers: Sequence[tuple[str, bytes | None]]) -> str | None:
-    found = dict(headers).get(REPLAY_OF)
-    return found.decode("ascii", "replace") if found is not None else None

@@ -1,10 +1,11 @@
 """Decides records in another process, one at a time, to find those that end the process that decides them.
 
 A process that runs out of memory, crashes in a library or takes for ever at a record leaves no error to look at. After
-such deaths the worker has the records at which it ended decided here first. Only a record that ends the child alone,
-several times, goes into quarantine: a death for another reason does not repeat at the same record.
+such deaths the worker has the records at which it ended decided here first, and encoded for the ledger and the topics,
+without touching either. Only a record that ends the child alone, several times, goes into quarantine: a death for
+another reason does not repeat at the same record.
 
-    python -m stream.probe    the child: a line of JSON for each record comes in, a line goes out once it is decided
+    python -m stream.probe    the child: a line of JSON for each record comes in, a line goes out once it is done
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
-from moderation.contracts import Comment, parse_record, to_json
+from moderation.adapters.sql import writing
+from moderation.adapters.sql.batch import DecisionRow, pane_sums
+from moderation.contracts import NEWEST_RULES, Comment, Fate, Rules, read_record, to_json
 from stream.records import Place, Record, ServingModel
 
 COMMAND = [sys.executable, "-P", "-m", "stream.probe"]
@@ -36,6 +40,7 @@ _START_SECONDS = 180.0
 _ANSWER_SECONDS = 2.0 * _WALL_SECONDS
 _MEMORY_BYTES = 1024 * 1024 * 1024
 _NO_MEMORY = 70
+_TOPIC_ID = UUID(int=0)
 _READY, _DONE = "ready", "done"
 _CONTROL = Record(0, 0, 0, to_json(Comment("control", "control", "A text that every model can score.", 0)))
 _log = logging.getLogger(__name__)
@@ -96,8 +101,8 @@ def deadly(records: Sequence[Record]) -> dict[Place, str]:
         ProbeBroken: the child does not come up, ends at a sound text too, or takes too long: nothing is known.
     """
     found: dict[Place, str] = {}
-    until = time.monotonic() + _LONGEST_SECONDS
     child = _Child()
+    until = time.monotonic() + _LONGEST_SECONDS
     try:
         for record in records:
             if time.monotonic() > until:
@@ -123,7 +128,8 @@ def serve() -> None:
     # What libraries print must not be taken for an answer.
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    production = production_model(load_settings())
+    settings = load_settings()
+    production = production_model(settings)
     found = production.open_last_good()
     version, opened = found or ("", production.open_version(production.resolve() or ""))
     model = ServingModel(opened.kernel, opened.policy, version)
@@ -135,14 +141,43 @@ def serve() -> None:
         _say(answers, _ended_by(status))
     try:
         _limit_memory()
-        _decide_all(answers, model)
+        _decide_all(answers, model, Rules.since(settings.earliest_event_date))
     finally:
         os._exit(0)
 
 
-def _decide_all(answers: int, model: ServingModel) -> None:
+def rehearse(record: Record, model: ServingModel, rules: Rules = NEWEST_RULES) -> None:
+    """Do all that the worker does with a record alone: read, decide, encode for COPY and for the topics.
+
+    Raises:
+        Exception: what any of these raises.
+    """
+    from stream import publisher
     from stream.decider import judge
 
+    read = read_record(record.value, record.append_us, rules)
+    comment = read.comment
+    ((record_id, score_ppm, verdict, reasons),) = judge([(record, read)], model)
+    row = DecisionRow(
+        record.partition,
+        record.offset,
+        record.append_us,
+        comment.comment_id,
+        comment.community,
+        comment.event_time_us,
+        record_id,
+        score_ppm,
+        verdict,
+        Fate.COUNTED,
+        reasons,
+        read.repairs,
+    )
+    writing.decision_lines(_TOPIC_ID, [row], model.stamp)
+    pane_sums([row], model.stamp)
+    publisher.encode_decision("comments", str(_TOPIC_ID), row, model.stamp)
+
+
+def _decide_all(answers: int, model: ServingModel, rules: Rules) -> None:
     while line := _read_line():
         request = json.loads(line)
         record = Record(0, 0, request["append_us"], base64.b64decode(request["value"]))
@@ -150,7 +185,7 @@ def _decide_all(answers: int, model: ServingModel) -> None:
         signal.setitimer(signal.ITIMER_PROF, _RECORD_SECONDS)
         signal.alarm(_WALL_SECONDS)
         try:
-            judge([(record, parse_record(record.value, record.append_us))], model)
+            rehearse(record, model, rules)
         except MemoryError:
             os._exit(_NO_MEMORY)
         except Exception:  # noqa: S110 - an error that can be caught is narrowed down by the worker itself

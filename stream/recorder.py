@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from moderation.adapters import blame
+from moderation.adapters.narrowing import culprits
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
 from moderation.contracts import Hole, HoleKind, Pane, without_compaction
 from moderation.panes import PANE_US, watermark_us
-from stream import blame, metrics
+from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
-from stream.narrowing import culprits
 from stream.raw_budget import Letters, RawBudget
-from stream.records import Decided, Place, Published
+from stream.records import Decided, Encoded, Place, Published
 
 _DAY_US = 86_400 * 1_000_000
 _NOWHERE = -1
@@ -60,6 +61,9 @@ class Recorder:
         limit: told about every stored record.
         require_source: called before each batch is stored; raises if its topic is not the same as before.
         budget: of the bytes of dead letters; None for no limit.
+        encode: makes of a decision what is sent to the topics; None to leave that to the publisher. It is done before
+            the decision is stored: a record that it fails for, or that ends the process there, can still be
+            quarantined.
         is_compacted: whether records of the topic may be gone between others; asked when some are.
     """
 
@@ -70,7 +74,9 @@ class Recorder:
         require_source: Callable[[], None] = lambda: None,
         budget: RawBudget | None = None,
         is_compacted: Callable[[], bool] = lambda: True,
+        encode: Callable[[DecisionRow, Stamp], Encoded] | None = None,
     ) -> None:
+        self._encode = encode
         self._store = store
         self._limit = limit
         self._require_source = require_source
@@ -78,12 +84,8 @@ class Recorder:
         self._is_compacted = is_compacted
         self._standings: dict[int, _Standing] = {}
 
-    def assign(self, positions: Mapping[int, Position]) -> Published:
-        """Take over partitions at the positions the ledger gave; all others are forgotten.
-
-        Returns:
-            What may be missing on the topics, to be published before anything else.
-        """
+    def assign(self, positions: Mapping[int, Position]) -> None:
+        """Take over partitions at the positions the ledger gave; all others are forgotten."""
         self._standings = {
             partition: _Standing(
                 position.next,
@@ -94,8 +96,30 @@ class Recorder:
             )
             for partition, position in sorted(positions.items())
         }
-        ranges = {partition: (p.published_next, p.next) for partition, p in self._standings.items()}
-        return self._from_ledger({p: (lo, hi) for p, (lo, hi) in ranges.items() if hi > lo}, self._standings)
+
+    def unpublished(self, most_offsets: int) -> tuple[Published, bool]:
+        """Read stored records that may be missing on the topics, in order; nothing may be stored meanwhile.
+
+        Args:
+            most_offsets: bound of the offsets whose decisions are read. Panes come with the last of them.
+
+        Returns:
+            The next slice, and whether it is the last: everything stored is in it or in an earlier one.
+        """
+        ranges = {}
+        left = most_offsets
+        for partition, standing in self._standings.items():
+            upto = min(standing.next, standing.published_next + left)
+            if upto > standing.published_next:
+                ranges[partition] = (standing.published_next, upto)
+                left -= upto - standing.published_next
+        is_last = all(
+            standing.next == ranges.get(partition, (0, standing.published_next))[1]
+            for partition, standing in self._standings.items()
+        )
+        for standing in self._standings.values() if is_last else ():
+            standing.panes_handed_over_us = standing.panes_published_us
+        return self._from_ledger(ranges, self._standings if is_last else ()), is_last
 
     def note_published(self, published: Published) -> None:
         """Note that this is surely on the topics; the next batch stores it."""
@@ -155,6 +179,7 @@ class Recorder:
             published={p: self._standings[p].published_next for p in ranges},
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
         )
+        encoded = self._encoded(batch.decisions, batch.stamp)
         found_stored = self._store.store(batch)
         for partition, (_, hi) in ranges.items():
             standing = self._standings[partition]
@@ -163,11 +188,15 @@ class Recorder:
             if newest_us is not None and (standing.newest_event_us is None or newest_us > standing.newest_event_us):
                 standing.newest_event_us = newest_us
         _count(batch)
+        metrics.IGNORED_FIELDS.inc(decided.ignored)
         self._limit.note(decided.unreadable)
         if found_stored:
             return self._from_ledger(ranges, ranges)
         panes, panes_upto_us = self._closed_panes(ranges)
-        return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us)
+        return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
+
+    def _encoded(self, rows: Sequence[DecisionRow], stamp: Stamp) -> list[Encoded]:
+        return [] if self._encode is None else [self._encode(row, stamp) for row in rows]
 
     def _budgeted(self, letters: Letters) -> Letters:
         return letters if self._budget is None or not letters else self._budget.within(letters)
@@ -178,7 +207,7 @@ class Recorder:
         return [without_compaction(hole) for hole in holes]
 
     def refused(self, decided: Decided) -> dict[Place, str]:
-        """The records of a batch that the ledger refuses, each alone; with the class of the error.
+        """The records of a batch that cannot be encoded or that the ledger refuses, each alone; the error's class.
 
         Raises:
             Exception: the ledger fails for a reason that is not a record's, or refuses a row that is sound.
@@ -186,17 +215,18 @@ class Recorder:
         batch = decided.batch
         letters = {Place(partition, offset): letter for partition, offset, letter in batch.dead_letters}
         rows = {Place(row.partition, row.offset): row for row in batch.decisions}
-        replayed = {Place(each.as_partition, each.as_offset): each for each in batch.replayed}
+        replays = {Place(each.partition, each.offset): each for each in batch.replays}
 
         def rehearse(places: Sequence[Place]) -> None:
             decisions = [rows[place] for place in places if place in rows]
+            self._encoded(decisions, batch.stamp)
             self._store.rehearse(
                 replace(
                     batch,
                     decisions=decisions,
                     dead_letters=[(*place, letters[place]) for place in places if place in letters],
                     panes=pane_sums(decisions, batch.stamp),
-                    replayed=[replayed[place] for place in places if place in replayed],
+                    replays=[replays[place] for place in places if place in replays],
                 )
             )
 
@@ -204,8 +234,9 @@ class Recorder:
         if found and batch.decisions:
             # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.
             control = [_control(row) for row in {row.append_us // _DAY_US: row for row in batch.decisions}.values()]
+            self._encoded(control, batch.stamp)
             panes = pane_sums(control, batch.stamp)
-            self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replayed=[]))
+            self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replays=[]))
         return found
 
     def positions(self) -> dict[int, Position]:
@@ -250,12 +281,15 @@ def _control(row: DecisionRow) -> DecisionRow:
 
 def _count(batch: Batch) -> None:
     stamp = batch.stamp
+    metrics.ACCOUNTED.inc(sum(hi - lo for lo, hi in batch.ranges.values()))
     metrics.BATCH_RECORDS.observe(len(batch.decisions) + len(batch.dead_letters))
     metrics.COMMIT_LATENCY.observe(metrics.now_us(), [row.append_us for row in batch.decisions])
     for fate, count in Counter([row.fate for row in batch.decisions]).items():
         metrics.DECISIONS.labels(fate).inc(count)
     for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
         metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
+    for repair, count in Counter([repair for row in batch.decisions for repair in row.repairs]).items():
+        metrics.REPAIRS.labels(repair).inc(count)
     for hole in batch.holes:
         metrics.HOLE_OFFSETS.labels(hole.kind).inc(hole.next - hole.first)
     for reason, count in Counter([letter.reason for _, _, letter in batch.dead_letters]).items():

@@ -23,14 +23,14 @@ class Place(NamedTuple):
 class Record(NamedTuple):
     """One record of the source topic, as it came: the value is not looked at before it is decided.
 
-    ``replay_of`` is the header of that name: the dead letter it repeats, as ``topic id/partition/offset``.
+    ``replay_of`` are the values of its headers of that name; see :mod:`moderation.contracts.replays`.
     """
 
     partition: int
     offset: int
     append_us: int
     value: bytes
-    replay_of: str | None = None
+    replay_of: tuple[bytes | None, ...] = ()
 
     @property
     def place(self) -> Place:
@@ -59,10 +59,20 @@ class Decided:
     Attributes:
         batch: for the ledger; what is published by then is added when it is stored.
         unreadable: for every record, in order, whether it cannot be read; a wrong clock is readable.
+        ignored: how many fields of the records nobody knows.
     """
 
     batch: Batch
     unreadable: list[bool]
+    ignored: int = 0
+
+
+class Encoded(NamedTuple):
+    """A decision as it is sent: its key, its value on topic ``decisions``, and on ``alerts`` if it is one."""
+
+    key: bytes
+    decision: bytes
+    alert: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +84,11 @@ class Published:
         panes: those that were closed, in order within a partition.
         ranges: for each partition the offsets the decisions cover.
         panes_upto_us: for each partition the end up to which its panes are covered.
+        encoded: the decisions as they are sent, in their order; empty if that was not done yet.
     """
 
     decisions: list[tuple[DecisionRow, Stamp]] = field(default_factory=list)
     panes: list[Pane] = field(default_factory=list)
     ranges: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     panes_upto_us: Mapping[int, int] = field(default_factory=dict)
+    encoded: list[Encoded] = field(default_factory=list)

@@ -43,6 +43,8 @@ Release = Callable[[], Awaitable[None]]
 CheckSource = Callable[[TP, int], Awaitable[None]]
 _POLL_SECONDS = 1.0
 _GATHER_SECONDS = 0.04
+_FULL_SECONDS = 0.03
+"""How soon a partition that has enough pending is looked at again."""
 _AT_ONCE = Fetching(least_bytes=1, most_wait_ms=1_500)
 _GATHERED = Fetching(least_bytes=1024 * 1024, most_wait_ms=round(_GATHER_SECONDS * 1_000))
 
@@ -144,6 +146,17 @@ class LedgerConsumer(driver.Consumer):
             if not self.transport.app.should_stop:
                 raise
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        # Chunks go through one queue: a partition that has enough pending would hold up the others there.
+        is_full = cast(LedgerTransport, self.transport).is_full
+        wanted = {tp for tp in active_partitions or () if not is_full(tp.partition)}
+        if not wanted:
+            await self.sleep(_FULL_SECONDS)
+            return {}
+        if len(wanted) < len(active_partitions or ()):
+            timeout = min(timeout, _FULL_SECONDS)
+        return await super()._getmany(wanted, timeout)
+
     def _compare_last(self, tp: TP, read: int | None, record: Any) -> bool:
         """Whether a record is the one before the first wanted, which was asked for to be compared."""
         expected_us = self._last_append_us.pop(tp, None)
@@ -185,6 +198,7 @@ class LedgerTransport(driver.Transport):
         release: finishes what is under way; awaited before the group is told that partitions are let go.
         check_source: called when records come from before the offset that was asked for. The consumer does that for an
             offset that is gone: the topic may have been created again, or have lost records.
+        is_full: says whether no more of a partition is to be fetched now.
         refuse_last: called with place and append time of a record that is not the one the ledger knows.
     """
 
@@ -198,9 +212,11 @@ class LedgerTransport(driver.Transport):
         release: Release,
         check_source: CheckSource,
         refuse_last: RefuseLast,
+        is_full: Callable[[int], bool],
     ) -> None:
         super().__init__(url, app)
         self.seek_positions = seek_positions
         self.release = release
         self.check_source = check_source
         self.refuse_last = refuse_last
+        self.is_full = is_full

@@ -1,17 +1,17 @@
 """The worker's web views: is it well, is it ready, what serves, how far behind, what if.
 
 GET  /health   200 while the process works; it is ended by the watchdog when it does not
-GET  /ready    200 once a model serves and partitions were assigned, else 503
+GET  /ready    200 once a model serves, partitions were assigned and the published topics exist, else 503
 GET  /model    which version decides
 GET  /lag      records waiting, by partition, and records a second
 POST /score    {"text": "…"}: what the serving model makes of it; nothing is stored
 GET  /windows  the newest hours; ?community=NAME&most=N
+
+/score and /windows have limits (:mod:`stream.view_limits`); 413 and 429 name the limit and its setting.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import faust
@@ -19,11 +19,12 @@ import orjson
 from faust.web import View
 
 from moderation.contracts import MAX_BODY_CHARACTERS
-from moderation.errors import ModerationError
-from moderation.scoring import reasons_many
-from stream.decider import MOST_REASONS
+from moderation.errors import ModerationError, TopicsMissing
+from stream.estimated_work import estimated_work_us
 from stream.records import ServingModel
+from stream.view_limits import TOO_LARGE, Refusal, ViewLimits
 from stream.watchdog import Progress
+from stream.what_if import WhatIf
 
 _MOST_WINDOWS = 500
 
@@ -40,6 +41,10 @@ class Seen(Protocol):
         """Whether partitions were assigned, and none are being assigned now."""
 
     @property
+    def missing_topics(self) -> tuple[str, ...]:
+        """Published topics that do not exist."""
+
+    @property
     def progress(self) -> Progress:
         """How far behind, how fast."""
 
@@ -47,8 +52,9 @@ class Seen(Protocol):
         """The newest hours; may raise ``ModerationError``. Called in a thread."""
 
 
-def add_views(app: faust.App, seen: Seen) -> None:
+def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
     """Add the views to the worker's web server."""
+    what_if = WhatIf()
 
     @app.page("/health", name="health")
     async def health(view: View, request: Any) -> Any:
@@ -59,7 +65,10 @@ def add_views(app: faust.App, seen: Seen) -> None:
         missing = [
             name for name, there in (("model", seen.model is not None), ("partitions", seen.is_assigned)) if not there
         ]
-        return view.json({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+        answer: dict[str, Any] = {"ready": not missing, "missing": missing}
+        if topics := seen.missing_topics:
+            answer = {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
+        return view.json(answer, status=200 if answer["ready"] else 503)
 
     @app.page("/model", name="model")
     async def model(view: View, request: Any) -> Any:
@@ -98,7 +107,10 @@ def add_views(app: faust.App, seen: Seen) -> None:
             return view.error(400, f"most must be a whole number from 1 to {_MOST_WINDOWS}")
         community = request.query.get("community")
         try:
-            return view.json({"windows": await _in_thread(lambda: seen.windows(community, most))})
+            limits.check_rate()
+            return view.json({"windows": await limits.run("windows", lambda: seen.windows(community, most))})
+        except Refusal as refusal:
+            return view.error(refusal.status, refusal.reason)
         except ModerationError as error:
             return view.error(503, str(error))
 
@@ -111,31 +123,24 @@ def add_views(app: faust.App, seen: Seen) -> None:
             serving = seen.model
             if serving is None:
                 return self.error(503, "no model serves yet")
-            text = _text(await request.read())
-            if text is None:
-                return self.error(400, f'send {{"text": "…"}} of at most {MAX_BODY_CHARACTERS} characters')
-            return self.json(await _in_thread(lambda: _what_if(serving, text)))
+            try:
+                limits.check_rate()
+                limits.check_size(request.content_length)
+                text = _text(await request.read())
+                limits.check_work(estimated_work_us(text.encode()))
+                return self.json(await limits.run("score", lambda: what_if.answer(serving, text)))
+            except Refusal as refusal:
+                return self.error(refusal.status, refusal.reason)
 
 
-def _text(body: bytes) -> str | None:
+def _text(body: bytes) -> str:
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
+        fields = None
     text = fields.get("text") if isinstance(fields, dict) else None
-    return text if isinstance(text, str) and len(text) <= MAX_BODY_CHARACTERS else None
-
-
-def _what_if(serving: ServingModel, text: str) -> dict[str, Any]:
-    score_ppm = serving.kernel.score_one(text)
-    return {
-        "score_ppm": score_ppm,
-        "verdict": serving.policy.verdict(score_ppm),
-        "reasons": reasons_many(serving.kernel, [text], MOST_REASONS)[0],
-        "model_version": serving.model_version,
-        "policy_version": serving.policy.policy_version,
-    }
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(None, work)
+    if not isinstance(text, str):
+        raise Refusal(400, 'send {"text": "…"}')
+    if len(text) > MAX_BODY_CHARACTERS:
+        raise Refusal(TOO_LARGE, f"the text has {len(text)} characters, at most {MAX_BODY_CHARACTERS}")
+    return text

@@ -9,27 +9,29 @@ import asyncio
 import functools
 import gc
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import faust
 import psycopg
 from faust.types import TP
 
-from moderation.adapters import unpacking
+from moderation.adapters import blame, unpacking
+from moderation.adapters.group_readers import GroupReaders
 from moderation.adapters.log_ends import LogEnds
-from moderation.adapters.open_transactions import open_transactions
 from moderation.adapters.sql.batch import Position
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.patient_ledger import PatientLedger
 from moderation.adapters.sql.windows import newest_windows
 from moderation.adapters.topic_identity import TopicIdentity
 from moderation.adapters.topics import COMMENTS, describe_topic_ids, is_compacted, topic_uuid
-from moderation.errors import OffsetsGone, SourceRefused
+from moderation.contracts import Rules
+from moderation.errors import SourceRefused
 from moderation.panes import watermark_us
 from moderation.settings import Settings, required
-from stream import blame, metrics
-from stream.anatomy import consumer_loop, ended_parts, is_rebalancing
+from stream import metrics
+from stream.anatomy import assigned_partitions, consumer_loop, ended_parts, is_rebalancing
+from stream.archive_watch import show_archive_delays
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider
 from stream.exit_codes import leave
@@ -41,11 +43,13 @@ from stream.publisher import Publisher
 from stream.raw_budget import RawBudget
 from stream.recorder import Recorder
 from stream.records import ServingModel
+from stream.replay_report import ReplayReport
+from stream.source_checks import SourceChecks
 from stream.transport import LedgerTransport, Start
+from stream.view_limits import ViewLimits
 from stream.views import add_views
 from stream.watchdog import Progress, Vitals, Watchdog
 
-_LOG_END_ATTEMPTS = 10
 _SUSPECT_AFTER = 1
 """So many processes in a row may end at the same offset before the records there are tried in another process."""
 _IDENTITY_SECONDS = 0.5
@@ -72,7 +76,7 @@ class SpeedLayer:
         self._faults = faults
         self.source = settings.topic_prefix + COMMENTS.name
         self._ledger: PatientLedger
-        self._identity: TopicIdentity
+        self._checks: SourceChecks
         self._noted: tuple[object, object] = ({}, {})
         self._watchdog: Watchdog | None = None
         self._working: asyncio.Task[Any] | None = None
@@ -89,7 +93,9 @@ class SpeedLayer:
         await loop.run_in_executor(None, self._watch.start)
         _settle_memory()
         most_records = self._settings.batch_most_records
-        self.pipeline = Pipeline(Decider(), recorder, publisher, lambda: self._watch.model, most_records, self._faults)
+        decider = Decider(Rules.since(self._settings.earliest_event_date))
+        self.pipeline = Pipeline(decider, recorder, publisher, lambda: self._watch.model, most_records, self._faults)
+        await self.pipeline.publishing.look()
 
     async def work(self) -> None:
         """Decide, store and publish until cancelled."""
@@ -103,7 +109,8 @@ class SpeedLayer:
             "the consumer's event loop": consumer_loop(self.app).call_soon_threadsafe,
         }
         ends = LogEnds(self._settings.kafka_bootstrap, self.source)
-        self._watchdog = Watchdog(self._vitals, ends.ask, loops, leave, self._show_progress)
+        readers = GroupReaders(self._settings.kafka_bootstrap, self.source, self._settings.consumer_group)
+        self._watchdog = Watchdog(self._vitals, ends.ask, loops, leave, self._show_progress, readers.unread)
         self._watchdog.start()
 
     @property
@@ -113,8 +120,15 @@ class SpeedLayer:
 
     @property
     def is_assigned(self) -> bool:
-        """Whether partitions were assigned, and none are being assigned now."""
-        return not is_rebalancing(self.app)
+        """Whether an assignment came about. One without partitions counts while others of the group read them all."""
+        if is_rebalancing(self.app):
+            return False
+        return bool(assigned_partitions(self.app, self.source)) or not self.progress.unread
+
+    @property
+    def missing_topics(self) -> tuple[str, ...]:
+        """Published topics that do not exist; their records are in the ledger."""
+        return self.pipeline.publishing.missing
 
     @property
     def progress(self) -> Progress:
@@ -146,13 +160,15 @@ class SpeedLayer:
             source = [tp for tp in assigned if tp.topic == self.source]
             if not source:
                 return {}
-            await asyncio.get_running_loop().run_in_executor(None, self._identity.require)
+            await self._checks.require_same()
             starts = await self.app.consumer.earliest_offsets(*source)
             log_starts = {tp.partition: starts[tp] for tp in source}
 
             async def read() -> Mapping[int, Position]:
                 found = await self.pipeline.in_ledger_thread(lambda: self._ledger.positions(log_starts))
-                await self._require_log_reaches(source, found)
+                ends = await self.app.consumer.highwaters(*source)
+                needed = {partition: position.next for partition, position in found.items()}
+                await self._checks.require_reaches(needed, {tp.partition: ends[tp] for tp in source})
                 self._faults.reach("during_assignment")
                 return found
 
@@ -183,11 +199,8 @@ class SpeedLayer:
     async def check_source(self, tp: TP, needed: int) -> None:
         """End the process if the topic was created again, or ends before the offset that is needed next."""
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._identity.require)
-            ends = await self.app.consumer.highwaters(tp)
-            if ends[tp] < needed:
-                where = f"topic {self.source} partition {tp.partition}"
-                raise OffsetsGone(where, f"it ends at {ends[tp]}, but offset {needed} is needed next")
+            await self._checks.require_same()
+            await self._checks.require_end(tp.partition, needed)
         except Exception as error:
             leave(error)
 
@@ -204,31 +217,29 @@ class SpeedLayer:
         )
 
     async def note_idle(self) -> None:
-        """On an idle stream, note what was published; under load the next batch does it."""
+        """Publish what could not be published before; on an idle stream note it, under load the next batch does."""
         recorder = self.pipeline.recorder
-        standing = (recorder.published, recorder.panes_published_us)
-        if not self.pipeline.is_idle or standing == self._noted:
-            return
         try:
-            await self.pipeline.in_ledger_thread(self._mark_published)
-            self._noted = standing
+            await self.pipeline.catch_up()
+            standing = (recorder.published, recorder.panes_published_us)
+            if self.pipeline.is_idle and standing != self._noted:
+                await self.pipeline.in_ledger_thread(self._mark_published)
+                self._noted = standing
         except Exception as error:
             leave(error)
 
-    async def look_for_open_transactions(self) -> None:
+    async def show_open_transactions(self) -> None:
         """Log transactions that keep records from being read, and show their age."""
-        bootstrap = self._settings.kafka_bootstrap
-        try:
-            look = functools.partial(open_transactions, bootstrap, self.source)
-            found = await asyncio.get_running_loop().run_in_executor(None, look)
-        except Exception as error:
-            # It only looks: nothing of it may end a worker that decides.
-            _log.warning("cannot look for open transactions: %s", blame.shown(error))
+        await self._checks.show_open_transactions()
+
+    async def check_unassigned(self) -> None:
+        """End the process if it has no partition because its topic was deleted, or deleted and created again."""
+        if is_rebalancing(self.app) or assigned_partitions(self.app, self.source):
             return
-        for each in found:
-            _log.warning("%s", each.told(bootstrap))
-        ages = {each.partition: (metrics.now_us() - each.since_us) / 1e6 for each in found}
-        metrics.show_by_partition(metrics.OPEN_TRANSACTION, ages)
+        try:
+            await self._checks.require_same_or_no_answer()
+        except Exception as error:
+            leave(error)
 
     def _vitals(self) -> Vitals:
         if self.app._stopped.is_set():
@@ -236,8 +247,10 @@ class SpeedLayer:
         ended = ended_parts(self.app)
         if self._working is not None and self._working.done():
             ended = (*ended, "the pipeline")
+        assigned = assigned_partitions(self.app, self.source)
+        stored = self.pipeline.recorder.stored
         return Vitals(
-            self.pipeline.recorder.stored,
+            {partition: offset for partition, offset in stored.items() if partition in assigned},
             is_rebalancing(self.app),
             self._ledger.is_patient or self.pipeline.is_narrowing,
             ended,
@@ -245,17 +258,20 @@ class SpeedLayer:
 
     def _show_progress(self, progress: Progress) -> None:
         metrics.show_by_partition(metrics.LAG, progress.lag)
+        metrics.UNREAD_PARTITIONS.set(len(progress.unread))
+        assigned = assigned_partitions(self.app, self.source)
         now_us, newest_us = metrics.now_us(), self.pipeline.recorder.newest_event_us
-        delays = {partition: (now_us - watermark_us(us)) / 1e6 for partition, us in newest_us.items()}
+        delays = {p: (now_us - watermark_us(us)) / 1e6 for p, us in newest_us.items() if p in assigned}
         metrics.show_by_partition(metrics.WATERMARK_DELAY, delays)
 
     def _connect(self) -> tuple[Recorder, Publisher]:
         settings = self._settings
         topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.source])[self.source])
         url = required(settings.database_url, "database_url")
-        ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"))
+        ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"), ReplayReport().note)
         self._ledger = PatientLedger(ledger, settings.ledger_retry_seconds)
-        self._identity = TopicIdentity(settings.kafka_bootstrap, self.source, topic_id)
+        identity = TopicIdentity(settings.kafka_bootstrap, self.source, topic_id)
+        self._checks = SourceChecks(settings.kafka_bootstrap, self.source, identity)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
         publisher = Publisher(
             settings.kafka_bootstrap,
@@ -265,31 +281,9 @@ class SpeedLayer:
             lambda: self._faults.reach("during_publish"),
         )
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
-        require_source = functools.partial(self._identity.require, _IDENTITY_SECONDS)
+        require_source = functools.partial(identity.require, _IDENTITY_SECONDS)
         compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.source)
-        return Recorder(self._ledger, limit, require_source, budget, compacted), publisher
-
-    async def _require_log_reaches(self, source: Sequence[TP], positions: Mapping[int, Position]) -> None:
-        """Refuse a topic that lost records the ledger holds: new ones would come at offsets already accounted for.
-
-        A broker that has just come back may report an older end for a moment, so it is asked for a while.
-
-        Raises:
-            SourceRefused: a partition ends before the offset the ledger expects next.
-        """
-        for attempt in range(_LOG_END_ATTEMPTS):
-            ends = await self.app.consumer.highwaters(*source)
-            short = [tp for tp in source if ends[tp] < positions[tp.partition].next]
-            if not short:
-                return
-            if attempt + 1 < _LOG_END_ATTEMPTS:
-                await asyncio.sleep(1)
-        first, accounted = short[0], positions[short[0].partition].next
-        raise SourceRefused(
-            f"topic {self.source} partition {first.partition}",
-            f"it ends at {ends[first]}, but the ledger accounts for offsets up to {accounted}",
-            "The brokers lost records: make the topic anew, then take it on with `moderation accept-gap`.",
-        )
+        return Recorder(self._ledger, limit, require_source, budget, compacted, publisher.encode), publisher
 
     def _mark_published(self) -> None:
         recorder = self.pipeline.recorder
@@ -346,9 +340,15 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         web_bind=settings.worker_host,
     )
     layer.app = app
-    add_views(app, layer)
+    add_views(app, layer, ViewLimits(settings))
     app.transport = LedgerTransport(
-        app.conf.broker_consumer, app, layer.seek_positions, layer.release, layer.check_source, layer.refuse_last
+        app.conf.broker_consumer,
+        app,
+        layer.seek_positions,
+        layer.release,
+        layer.check_source,
+        layer.refuse_last,
+        lambda partition: layer.pipeline.is_full(partition),
     )
 
     @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
@@ -361,8 +361,13 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         await layer.note_idle()
 
     @app.timer(60.0)  # type: ignore[untyped-decorator]
-    async def look_for_open_transactions() -> None:
-        await layer.look_for_open_transactions()
+    async def show_open_transactions() -> None:
+        await layer.show_open_transactions()
+        await show_archive_delays(settings)
+
+    @app.timer(5.0)  # type: ignore[untyped-decorator]
+    async def check_unassigned() -> None:
+        await layer.check_unassigned()
 
     @app.task  # type: ignore[untyped-decorator]
     async def work() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.contracts import Comment, Verdict
+from moderation.contracts import Comment, Repair, Verdict, at_least_review
 from moderation.policy import Estimate, Policy
 from moderation.policy.resolve import wilson
 
@@ -32,15 +32,20 @@ class Scored:
         version: of the model, its number.
         policy: its thresholds.
         scores_ppm: shape (comments,).
+        repairs: of the comments' records, in their order; empty where no record was repaired.
     """
 
     version: str
     policy: Policy
     scores_ppm: Ints
+    repairs: Sequence[Sequence[Repair]] = ()
 
     def verdict_numbers(self) -> Ints:
         """0 allow, 1 review, 2 remove; shape (comments,)."""
-        return np.array([_NUMBER[verdict] for verdict in self.policy.verdicts(self.scores_ppm)], np.int64)
+        verdicts = self.policy.verdicts(self.scores_ppm)
+        if self.repairs:
+            verdicts = [at_least_review(*each) for each in zip(verdicts, self.repairs, strict=True)]
+        return np.array([_NUMBER[verdict] for verdict in verdicts], np.int64)
 
 
 @dataclass(frozen=True, slots=True)

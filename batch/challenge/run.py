@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from batch.challenge.comparison import Comparison, Scored, compare
 from batch.challenge.page import render
 from batch.challenge.picture import draw
-from batch.examples import Found, read_examples
+from batch.examples import Found, read_examples, without_failing
 from batch.windows import Window, resolve_window
 from moderation.adapters.lake.reading import opened_lake
 from moderation.adapters.registry.evidence import Finding
@@ -101,15 +101,24 @@ def compare_challenger(
     }
     if (before := known.evidence.newest("comparison", tags)) is not None:
         return Compared(comparison_of(known, before), before.url, False)
-    comments = [example.comment for example in found.examples]
     open_version = version_opener(settings)
+    opened = {version: open_version(version) for version in (challenger.version, production.version)}
 
-    def scored(version: str) -> Scored:
-        opened = open_version(version)
-        say(f"version {version} scores {len(comments):,} comments")
-        return Scored(version, opened.policy, opened.kernel.score_many([comment.body for comment in comments]))
+    def score(texts: Sequence[str]) -> list[Scored]:
+        return [Scored(version, each.policy, each.kernel.score_many(texts)) for version, each in opened.items()]
 
-    ours, theirs = scored(challenger.version), scored(production.version)
+    examples = found.examples
+    say(f"versions {challenger.version} and {production.version} score {len(examples):,} comments")
+    try:
+        ours, theirs = score([each.comment.body for each in examples])
+    except Exception as error:
+        # A record at which either version fails is compared by neither.
+        examples, _ = without_failing(examples, score, error, say)
+        ours, theirs = score([each.comment.body for each in examples])
+    if any(each.repairs for each in examples):
+        repairs = [each.repairs for each in examples]
+        ours, theirs = replace(ours, repairs=repairs), replace(theirs, repairs=repairs)
+    comments = [each.comment for each in examples]
     comparison = compare(comments, ours, theirs, _days(comments, window), found.counts["records"] / len(found.examples))
     fields = fields_of(comparison, ours, theirs, window, found)
     kept = _keep(known, fields, draw(ours, theirs), tags)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 from batch.drift.evidence import evidence_files
 from batch.drift.form import COOL_DOWN_DAYS
-from batch.drift.measures import measure_day, watch
+from batch.drift.measures import Measures, measure_day, watch
 from batch.drift.report import DriftReport
-from batch.examples import NoAction, read_comments, read_examples
+from batch.examples import Example, NoAction, read_examples, without_failing
 from batch.retrain.form import FORM
 from batch.retrain.run import RUN_NAME
 from batch.windows import Window, resolve_window
 from moderation.adapters.certificate import PREFIX
+from moderation.adapters.model_store import OpenModel
 from moderation.adapters.registry import NotInRegistry, Registry
 from moderation.bootstrap import new_lexicon, registry
 from moderation.settings import Settings
@@ -71,12 +72,14 @@ def watch_day(
     model = found.open_certified(serving, lexicon, settings.model_max_bytes, cache)
     maturity_us, no_action = label_rules(model.card["training"], maturity_hours)
     labels_day = newest_mature_day(day, maturity_us)
-    comments, manifest_digest = read_comments(settings, _window(day), say=say)
+    # With a maturity of less than nothing every record is an example, as in batch.examples.read_comments.
+    found_comments = read_examples(settings, _window(day), maturity_us=-1, say=say)
+    comments, manifest_digest = found_comments.examples, found_comments.manifest_digest
     labelled = read_examples(
         settings, _window(labels_day), maturity_us=maturity_us, no_action=no_action, say=say
     ).examples
     say(f"{day}: {len(comments):,} comments against version {serving.version}")
-    measures = measure_day(model, comments, labelled)
+    measures = _measured(model, comments, labelled, say)
     report = DriftReport(
         day=day.isoformat(),
         labels_day=labels_day.isoformat(),
@@ -154,6 +157,24 @@ def _cool_down(found: Registry, day: date, cool_down_days: float, now_us: int | 
     asked_us = None if asked is None or asked.tags[PREFIX + "day"] == day.isoformat() else asked.began_us
     now_us = time.time_ns() // 1_000 if now_us is None else now_us
     return cooling_down(now_us, found.newest_run_us(RUN_NAME), asked_us, round(cool_down_days * DAY_US))
+
+
+def _measured(model: OpenModel, comments: Sequence[Example], labelled: Sequence[Example], say: Say) -> Measures:
+    """The day's measures, without records at which the model fails."""
+    try:
+        return measure_day(model, [each.comment for each in comments], labelled)
+    except Exception as error:
+
+        def attempt(texts: Sequence[str]) -> None:
+            model.kernel.probabilities(texts)
+            model.kernel.unseen_shares(texts, model.reference.comments)
+
+        _, failures = without_failing([*comments, *labelled], attempt, error, say)
+    failed = {(each.partition, each.offset) for each in failures}
+    sound, judged = (
+        [each for each in part if (each.partition, each.offset) not in failed] for part in (comments, labelled)
+    )
+    return measure_day(model, [each.comment for each in sound], judged)
 
 
 def _window(day: date) -> Window:

@@ -13,9 +13,12 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from batch.isolation import Failure, failure_fields
 from batch.reconcile.engines import DuckDbEngine, Engine
+from batch.reconcile.file_tasks import tasks_of
 from batch.reconcile.outcome import Outcome, read_outcome
-from batch.reconcile.rescoring import rescore, tasks_of
+from batch.reconcile.replays import ignored_replays
+from batch.reconcile.rescoring import rescore
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.columns import columns_of
 from moderation.adapters.lake.reading import Lake
@@ -48,8 +51,10 @@ class ReconcileReport:
         panes: how many keys have numbers on either side.
         batch_comments, speed_comments: sums over the panes.
         causes: rows by cause, all causes.
-        defects: ``lost``, ``unexplained`` and ``phantom`` rows, and ``residual`` panes.
+        defects: ``lost``, ``unexplained`` and ``phantom`` rows, ``residual`` panes, and ``not_recomputed`` records.
+        not_recomputed: the records of the day that only the batch fails at, by position.
         seconds: how long it took, and for which step.
+        ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
     """
 
     day: date
@@ -61,7 +66,9 @@ class ReconcileReport:
     speed_comments: int
     causes: dict[str, int]
     defects: dict[str, int]
+    not_recomputed: list[Failure]
     seconds: dict[str, float]
+    ignored_replays: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -80,6 +87,8 @@ class ReconcileReport:
             "speed_comments": self.speed_comments,
             "causes": self.causes,
             "defects": self.defects,
+            "not_recomputed": failure_fields(self.not_recomputed),
+            "ignored_replays": self.ignored_replays,
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
         }
 
@@ -138,18 +147,23 @@ def reconcile_day(
         folder = Path(scratch)
         say(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
-        with pinned(url, topic, day_bounds_us(day), folder) as snapshot:
+        store = LakeStore(settings.lake_url)
+        with pinned(url, topic, day_bounds_us(day), folder, store) as snapshot:
             clock.lap("snapshot")
             reach("after_snapshot")
+            failures: list[Failure] = []
             if recompute is None:
                 resolve = production_model(settings).resolve
-                tasks = tasks_of(snapshot, resolve, LakeStore(settings.lake_url))
-                rescore(tasks, settings, inputs["recomputed"], say)
+                tasks = tasks_of(snapshot, resolve, store)
+                failures = rescore(tasks, settings, inputs["recomputed"], say).failures
             else:
                 recompute(snapshot, inputs["recomputed"])
+            ignored = ignored_replays(inputs["recomputed"])
+            if ignored:
+                say(f"{day}: {ignored.told()}")
             clock.lap("rescoring")
             reach("after_rescoring")
-            lake = Lake(LakeStore(settings.lake_url), connection, settings.topic_prefix)
+            lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
             outcome = read_outcome(engine.run(inputs, folder, say), folder)
             clock.lap("comparison")
@@ -171,8 +185,14 @@ def reconcile_day(
         batch_comments=run.batch_comments,
         speed_comments=run.speed_comments,
         causes=dict(run.causes),
-        defects={**{cause.value: run.causes[cause] for cause in DEFECTS}, "residual": run.residual},
+        defects={
+            **{cause.value: run.causes[cause] for cause in DEFECTS},
+            "residual": run.residual,
+            "not_recomputed": len(failures),
+        },
+        not_recomputed=failures,
         seconds=clock.seconds,
+        ignored_replays=ignored.count,
     )
 
 

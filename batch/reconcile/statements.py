@@ -4,9 +4,9 @@ Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verd
 
 - ``recomputed``: what the lake's records of the day are worth today. topic_id, part, pos, event_us, community,
   comment_id, record_hash, record_id, score, verdict, is_late, is_replay, model_version, policy_version,
-  kernel_version, is_quarantined: its bytes are those of a dead letter ``processing_failed``; it is not scored
+  kernel_version, repairs, is_quarantined: its bytes are those of a dead letter ``processing_failed``; it is not scored
 - ``ledger``: the speed layer's rows of the day. topic_id, part, pos, event_us, community, score, verdict, fate,
-  stored_us, model_version, policy_version, kernel_version
+  stored_us, model_version, policy_version, kernel_version, repairs
 - ``speed_panes``: its panes of the day, as maintained. Pane key, comments, reviews, removals, score_sum
 - ``letters``: places of dead letters. topic_id, part, pos, failed: whether it is a ``processing_failed``
   whose replay was not decided
@@ -73,6 +73,7 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
        r.pos IS NOT NULL AS in_lake, l.pos IS NOT NULL AS in_ledger,
        r.event_us AS b_event_us, r.community AS b_community, r.score AS b_score, r.verdict AS b_verdict,
        r.model_version AS b_model, r.policy_version AS b_policy, r.kernel_version AS b_kernel, r.comment_id,
+       COALESCE(r.repairs <> l.repairs, FALSE) AS other_repairs,
        COALESCE(r.is_late, FALSE) AS is_late, COALESCE(r.is_replay, FALSE) AS is_replay, c.pos IS NOT NULL AS is_copy,
        COALESCE(r.is_quarantined, FALSE) AS is_quarantined,
        l.event_us AS l_event_us, l.community AS l_community, l.score AS l_score, l.verdict AS l_verdict,
@@ -82,7 +83,7 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
   LEFT JOIN copies c ON c.topic_id = r.topic_id AND c.part = r.part AND c.pos = r.pos
  WHERE r.pos IS NULL OR l.pos IS NULL OR l.fate <> {_COUNTED} OR c.pos IS NOT NULL OR r.score <> l.score
     OR r.verdict <> l.verdict OR r.event_us <> l.event_us OR r.community <> l.community
-    OR r.model_version <> l.model_version OR r.policy_version <> l.policy_version
+    OR r.model_version <> l.model_version OR r.policy_version <> l.policy_version OR r.repairs <> l.repairs
 """
 
 # The first that applies, in the order of ``Cause``; each rests on evidence that is not the difference itself.
@@ -115,20 +116,21 @@ def _side(side: str, sign: str) -> str:
            {sign}CASE WHEN {side}_verdict = {_REVIEW} THEN 1 ELSE 0 END AS reviews,
            {sign}CASE WHEN {side}_verdict = {_REMOVE} THEN 1 ELSE 0 END AS removals,
            {sign}CAST({side}_score AS BIGINT) AS score_sum,
+           CASE WHEN other_repairs THEN 1 ELSE 0 END AS other_repairs,
            comment_id, COALESCE(b_event_us, l_event_us) AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
       FROM causes WHERE {side} = 1"""
 
 
 _DETAILS = ("comment_id", "event_us", "b_score", "b_verdict", "l_score", "l_verdict", "l_fate")
 
-# A row whose two sides lie in different panes is one difference in each.
+# A row whose two sides are in different panes is one difference in each. Other repairs are a difference by themselves.
 _DIFFERENCES = f"""
 SELECT topic_id, part, pos, cause, community, start_us, model_version, policy_version, {_sums("{}")},
        {", ".join(f"MAX({name}) AS {name}" for name in _DETAILS)}
   FROM ({_side("b", "")}
      UNION ALL {_side("l", "-")}) sides
  GROUP BY topic_id, part, pos, cause, community, start_us, model_version, policy_version
-HAVING {" OR ".join(f"SUM({measure}) <> 0" for measure in MEASURES)}
+HAVING {" OR ".join(f"SUM({measure}) <> 0" for measure in MEASURES)} OR MAX(other_repairs) = 1
 """
 
 _PANE_CAUSES = f"""

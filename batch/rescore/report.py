@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from batch.isolation import MOST_NAMED, Failure, failure_fields
 from batch.reconcile.statements import VERDICTS
 from batch.rescore.hours import HourPair, Sums, by_community
 from batch.rescore.verdicts import VerdictCounts, VerdictDiff
@@ -30,6 +31,7 @@ class Rescoring:
         certificate: of the asked version.
         diff: beside the verdicts served.
         hours: had it served all along; None if that was not asked for.
+        not_scored: records of the window that the version cannot score, by position; they are compared nowhere.
     """
 
     topic: str
@@ -37,6 +39,7 @@ class Rescoring:
     certificate: Certificate
     diff: VerdictDiff
     hours: Sequence[HourPair] | None
+    not_scored: Sequence[Failure] = ()
 
     def fields(self) -> dict[str, Any]:
         """As JSON fields; see ``moderation rescore``."""
@@ -55,6 +58,7 @@ class Rescoring:
             "served_by": dict(diff.served_by),
             "most_different": [comment.fields() for comment in diff.most_different],
             "as_if": None if self.hours is None else as_if_fields(self.hours),
+            "not_scored": failure_fields(self.not_scored),
         }
 
     @property
@@ -126,8 +130,16 @@ def markdown(rescoring: Rescoring) -> str:
             f"{len(rescoring.hours):,} hours of a community; what is served is final for {final:,} of them.",
             *_table(as_if_rows(by_community(rescoring.hours))),
         ]
+    if rescoring.not_scored:
+        lines += ["## Records that cannot be scored", *_table(_not_scored_rows(rescoring.not_scored))]
     lines += ["## Most different comments", *_table(_most_rows(rescoring.diff))]
     return "\n".join(lines) + "\n"
+
+
+def _not_scored_rows(failures: Sequence[Failure]) -> Iterator[tuple[str, ...]]:
+    yield ("topic id", "place", "error")
+    for each in sorted(failures)[:MOST_NAMED]:
+        yield each.topic_id, f"{each.partition}:{each.offset}", each.error
 
 
 def _most_rows(diff: VerdictDiff) -> Iterator[tuple[str, ...]]:

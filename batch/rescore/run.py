@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
+from batch.isolation import Failure
 from batch.reconcile.engines import opened_duckdb
-from batch.reconcile.rescoring import rescore, tasks_of
+from batch.reconcile.file_tasks import tasks_of
+from batch.reconcile.rescoring import rescore
 from batch.rescore.hours import HourPair, Place, ServedHour, Sums, as_if_hours, paired, require_hours, write_hours
 from batch.rescore.keeping import Artifacts, keep
 from batch.rescore.report import Rescoring
@@ -95,26 +99,38 @@ def rescore_comments(
     with tempfile.TemporaryDirectory(prefix="rescore-", dir=settings.state_folder) as scratch:
         folder = Path(scratch)
         say("pinning the cut")
-        with pinned(url, topic, (window.start_us, window.end_us), folder) as snapshot:
-            # As if no version had ever served: then the one that is resolved scores everything.
-            tasks = tasks_of(replace(snapshot, served={}), lambda: certificate.version, LakeStore(settings.lake_url))
-            rescore(tasks, settings, folder / "recomputed", say)
+        store = LakeStore(settings.lake_url)
+        with pinned(url, topic, (window.start_us, window.end_us), folder, store) as snapshot:
+            tasks = tasks_of(snapshot, lambda: None, store, version=certificate.version)
+            failures = rescore(tasks, settings, folder / "recomputed", say).failures
         say("comparing verdicts")
         tables = {"verdicts": folder / "verdicts.parquet"}
         hours: list[HourPair] | None = None
         with opened_duckdb(folder) as duck:
-            for name, chosen in (("recomputed", "NOT is_quarantined"), ("ledger", "TRUE")):
-                files = duck.read_parquet(f"{folder / name}/*.parquet", hive_partitioning=False)
-                files.filter(chosen).create_view(name)
+            _create_views(duck, folder, failures)
             diff = compare_verdicts(duck, tables["verdicts"])
             if as_if:
                 say("comparing hours")
                 hours = paired(as_if_hours(duck), _served_hours(url, topic, window))
                 tables["hours"] = folder / "hours.parquet"
                 write_hours(hours, tables["hours"])
-        rescoring = Rescoring(topic, window, certificate, diff, hours)
+        rescoring = Rescoring(topic, window, certificate, diff, hours, failures)
         say("keeping the results")
-        return RescoreReport(rescoring, keep(LakeStore(settings.lake_url), rescoring, tables))
+        return RescoreReport(rescoring, keep(store, rescoring, tables))
+
+
+def _create_views(duck: duckdb.DuckDBPyConnection, folder: Path, failures: Sequence[Failure]) -> None:
+    """Views ``recomputed`` and ``ledger`` of the records that can be compared."""
+    duck.execute("CREATE TABLE failures (topic_id VARCHAR, part INTEGER, pos BIGINT)")
+    if failures:
+        places = [(each.topic_id, each.partition, each.offset) for each in failures]
+        duck.executemany("INSERT INTO failures VALUES (?, ?, ?)", places)
+    for name, chosen in (("recomputed", "NOT is_quarantined"), ("ledger", "TRUE")):
+        duck.read_parquet(f"{folder / name}/*.parquet", hive_partitioning=False).create_view(f"all_{name}")
+        duck.execute(
+            f"CREATE VIEW {name} AS SELECT a.* FROM all_{name} a "
+            f"ANTI JOIN failures f ON f.topic_id = a.topic_id AND f.part = a.part AND f.pos = a.pos WHERE {chosen}"
+        )
 
 
 def _served_hours(url: str, topic: str, window: Window) -> dict[Place, ServedHour]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from batch.examples import Example, read_examples
+from batch.examples import Example, read_examples, without_failing
 from batch.retrain.split import split_at
 from batch.windows import Window
 from moderation.adapters.model_store import OpenModel, open_model
@@ -19,6 +19,7 @@ from moderation.adapters.sql.connecting import connected
 from moderation.adapters.sql.runs import recent_defects
 from moderation.adapters.topics import COMMENTS
 from moderation.bootstrap import new_lexicon, registry
+from moderation.contracts import at_least_review
 from moderation.errors import ModelRefused
 from moderation.settings import Settings, required
 from moderation.training.gate import Judged, Limits, Newest, judge
@@ -80,9 +81,16 @@ def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: 
         production = found.open_certified(serving, lexicon, settings.model_max_bytes, settings.state_folder / "models")
     defects = _last_night_defects(settings)
     say(f"judging version {number} on {len(newest):,} comments")
+    try:
+        ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
+    except Exception as error:
+        # A record at which either version fails is judged by neither.
+        for model in [challenger] if production is None else [challenger, production]:
+            newest = _scorable(model, newest, error, say)
+        ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
     judgement = judge(
-        _judged(challenger, newest),
-        None if production is None else _judged(production, newest),
+        ours,
+        theirs,
         Newest(
             removed=np.array([each.removed for each in newest], bool),
             weight=np.array([each.weight for each in newest], np.float64),
@@ -149,9 +157,22 @@ def _newest(settings: Settings, version: ModelVersion, model: OpenModel, say: Sa
     return split_at(found.examples, split_us).newest
 
 
+def _scorable(model: OpenModel, newest: list[Example], error: Exception, say: Say) -> list[Example]:
+    """The examples that a version can score."""
+    try:
+        _judged(model, newest)
+    except Exception:
+        return without_failing(newest, model.kernel.score_many, error, say)[0]
+    return newest
+
+
 def _judged(model: OpenModel, newest: Sequence[Example]) -> Judged:
     scores = model.kernel.score_many([each.comment.body for each in newest])
-    return Judged(np.asarray(scores, np.float64) / 1_000_000, model.policy.verdicts(scores))
+    verdicts = [
+        at_least_review(verdict, each.repairs)
+        for verdict, each in zip(model.policy.verdicts(scores), newest, strict=True)
+    ]
+    return Judged(np.asarray(scores, np.float64) / 1_000_000, verdicts)
 
 
 def _days(newest: Sequence[Example]) -> float:

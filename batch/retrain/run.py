@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from batch.examples import read_examples
+from batch.examples import Example, read_examples, without_failing
+from batch.isolation import Failure, failure_fields
 from batch.retrain.card import model_card
 from batch.retrain.options import Options
 from batch.retrain.split import split_at, split_point
-from moderation.bootstrap import new_lexicon, registry, train_to_folder
+from moderation.bootstrap import TrainReport, new_lexicon, registry, train_to_folder
 from moderation.settings import Settings
 
 Say = Callable[[str], None]
@@ -35,6 +36,8 @@ class RetrainReport:
         split_us: where the newest comments begin, which the gate judges by.
         counts: records, examples and what was left out.
         metrics: out-of-fold measurements.
+        failures: records that cannot be parsed or turned into features because of a defect, by position; they were
+            left out.
     """
 
     version: str
@@ -47,10 +50,11 @@ class RetrainReport:
     split_us: int
     counts: Mapping[str, int]
     metrics: Mapping[str, Any]
+    failures: Sequence[Failure] = ()
 
     def fields(self) -> dict[str, Any]:
         """As JSON fields; see ``moderation retrain``."""
-        return asdict(self)
+        return {**asdict(self), "failures": failure_fields(self.failures)}
 
 
 def retrain(settings: Settings, options: Options, *, started_by: str, say: Say = lambda line: None) -> RetrainReport:
@@ -78,8 +82,9 @@ def retrain(settings: Settings, options: Options, *, started_by: str, say: Say =
         say=say,
     )
     split = split_at(found.examples, split_point(found.examples, options.newest_share))
-    counts = {**found.counts, **split.left_out, "training": len(split.training), "newest": len(split.newest)}
-    say(f"{len(split.training):,} comments to train on, {len(split.newest):,} newer ones for the gate")
+    training, failures = split.training, found.failures
+    counts = {**found.counts, **split.left_out, "training": len(training), "newest": len(split.newest)}
+    say(f"{len(training):,} comments to train on, {len(split.newest):,} newer ones for the gate")
     lineage = {
         **options.lineage(),
         "split_us": split.split_us,
@@ -88,19 +93,30 @@ def retrain(settings: Settings, options: Options, *, started_by: str, say: Say =
     }
     with tempfile.TemporaryDirectory(prefix="moderation-retrain-") as scratch:
         folder = Path(scratch, "model")
-        trained = train_to_folder(
-            ((each.comment, each.removed) for each in split.training),
-            folder,
-            options.goals,
-            settings,
-            folds=options.folds,
-            seed=options.seed,
-            comments_per_day=counts["records"] / (options.window.end_us - options.window.start_us) * _DAY_US,
-            weights=[each.weight for each in split.training],
-            family=options.family,
-            lineage=lineage,
-            on_progress=say,
-        )
+
+        def train(examples: Sequence[Example]) -> TrainReport:
+            return train_to_folder(
+                ((each.comment, each.removed) for each in examples),
+                folder,
+                options.goals,
+                settings,
+                folds=options.folds,
+                seed=options.seed,
+                comments_per_day=counts["records"] / (options.window.end_us - options.window.start_us) * _DAY_US,
+                weights=[each.weight for each in examples],
+                family=options.family,
+                lineage=lineage,
+                on_progress=say,
+            )
+
+        try:
+            trained = train(training)
+        except Exception as error:
+            training, failing = without_failing(training, new_lexicon(settings).encode, error, say)
+            failures = sorted([*failures, *failing])
+            counts |= {"failed": len(failures), "training": len(training)}
+            say("training again without them")
+            trained = train(training)
         say("registering")
         found_registry = registry(settings)
         version = found_registry.register(
@@ -125,4 +141,5 @@ def retrain(settings: Settings, options: Options, *, started_by: str, say: Say =
         split_us=split.split_us,
         counts=counts,
         metrics=asdict(trained.metrics),
+        failures=failures,
     )

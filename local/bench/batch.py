@@ -19,7 +19,8 @@ import duckdb
 import psutil
 import psycopg
 
-from batch.reconcile.rescoring import rescore, tasks_of
+from batch.reconcile.file_tasks import tasks_of
+from batch.reconcile.rescoring import rescore
 from local.bench.stream.run import Bench
 from local.bench.stream.worker import ledger_of
 from local.environment import inherited_environment
@@ -230,7 +231,7 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, say: Sa
         settings = settings.model_copy(update={"lake_url": str(folder / "lake")})
         tasks = tasks_of(snapshot, production_model(settings).resolve, LakeStore(settings.lake_url))
         begun = time.monotonic()
-        found = rescore(tasks, settings, folder / "scored", lambda line: None)
+        found = rescore(tasks, settings, folder / "scored", lambda line: None).rows
         taken = time.monotonic() - begun
     if found != each * PARTITIONS:
         raise StackError("scoring again", f"{found:,} of {each * PARTITIONS:,} comments were scored")

@@ -5,12 +5,15 @@ Run as ``python -m local.chaos.stuck_worker KIND …`` with the worker's own opt
 frozen_consumer    the consumer hands on nothing any more, though its heartbeat goes on
 dead_coordination  the task that keeps the consumer in its group has ended
 blocked_loop       the event loop runs something that never returns
+no_partitions      the group assigns no partition to any member, as with stale metadata of the topic
+starved            the consumer is frozen, and native code holds the interpreter for seconds again and again
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +30,8 @@ from stream.transport import LedgerConsumer
 
 _AFTER_BATCHES = 3
 _FOREVER_SECONDS = 86_400.0
+_HELD_NUMBERS = 300_000_000
+"""Adding so many takes about seven seconds, in which no other thread runs."""
 
 
 def frozen_consumer(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
@@ -49,10 +54,32 @@ def blocked_loop(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
     loop.call_soon_threadsafe(time.sleep, _FOREVER_SECONDS)
 
 
+def no_partitions(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
+    """Have the leader of the group assign nothing, and start an assignment."""
+    consumer = kafka_consumer(app)
+    # What the leader's assignor sees of a topic that its metadata do not have.
+    consumer._client.cluster.partitions_for_topic = lambda topic: None  # type: ignore[union-attr]
+    consumer_loop(app).call_soon_threadsafe(consumer._coordinator.request_rejoin)  # type: ignore[union-attr]
+
+
+def starved(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
+    """Freeze the consumer, and let the other threads run for moments only."""
+
+    def hold() -> None:
+        while True:
+            sum(range(_HELD_NUMBERS))
+            time.sleep(0.5)
+
+    frozen_consumer(app, loop)
+    threading.Thread(target=hold, daemon=True).start()
+
+
 KINDS: dict[str, Callable[[faust.App, asyncio.AbstractEventLoop], None]] = {
     "frozen_consumer": frozen_consumer,
     "dead_coordination": dead_coordination,
     "blocked_loop": blocked_loop,
+    "no_partitions": no_partitions,
+    "starved": starved,
 }
 
 

@@ -1,4 +1,4 @@
-"""Alert rules: what should wake somebody, or wait for the morning, and what to do then."""
+"""Alert rules: query, threshold, severity, and the runbook that each message carries."""
 
 from __future__ import annotations
 
@@ -42,17 +42,27 @@ QUARANTINED = Sql(f"""\
 SELECT topic, coalesce(sum(letters) FILTER (WHERE reason = 'processing_failed'), 0)::float8 AS records
   FROM serving.dead_letter_minutes WHERE minute_us >= {_NOW_US} - 3600000000 GROUP BY topic""")
 
-# A worker that stops at one record for ever is started again and again, and looks healthy in between.
+PARTITIONS = Sql(f"""\
+SELECT days_ahead::text AS days_ahead, default_rows::text AS default_rows,
+       (days_ahead < 7 OR coalesce(default_since_us < {_NOW_US} - 3600000000, false))::int AS behind
+  FROM serving.decision_partitions""")
+
+# A worker that always ends at the same record restarts repeatedly and looks healthy in between.
 RESTARTS = Prom("sum(changes(moderation_worker_started_seconds[10m]))")
+# Everything that is stored is progress: decisions, duplicates, dead letters, offsets without a record.
 STALLED = Prom(
-    "sum(max by (partition) (moderation_lag_records)) and on () (sum(rate(moderation_decisions_total[2m])) == 0)"
+    "sum(max by (partition) (moderation_lag_records))"
+    " and on () (sum(rate(moderation_accounted_offsets_total[2m])) == 0)"
 )
 UNREADABLE = Prom('sum(increase(moderation_hole_offsets_total{kind="unreadable"}[1h]))')
+UNREAD_PARTITIONS = Prom("max(moderation_unread_partitions)")
+ARCHIVE = Prom("max by (topic, partition) (moderation_archive_retention_used_ratio)")
 OPEN_TRANSACTION = Prom("max by (partition) (moderation_open_transaction_seconds)")
+MISSING_TOPICS = Prom("max(moderation_missing_topics)")
 LAG = Prom("sum(max by (partition) (moderation_lag_records))")
-# An idle topic has an old watermark and no problem: only while decisions are made does the delay mean anything.
+# An idle topic has an old watermark without a problem: the delay counts only while comments are decided.
 WATERMARK = Prom("max(moderation_watermark_delay_seconds) and on () (sum(rate(moderation_decisions_total[10m])) > 0)")
-# The first refusal makes the series; increase() does not see a series begin.
+# The first refusal creates the series, which increase() does not count.
 REFUSED = Prom(
     "sum by (version) (moderation_model_refusals_total unless moderation_model_refusals_total offset 1h)"
     " or sum by (version) (increase(moderation_model_refusals_total[1h])) > 0"
@@ -71,11 +81,11 @@ ALERTS = (
         silence="OK",
         severity="critical",
         summary="{{ .Labels.day }}: {{ .Values.A }} defects on {{ .Labels.topic }}",
-        runbook="A record was lost, differs without a cause, exists in the ledger only, or a pane is not the sum of "
-        "its rows. Promote nothing. Open dashboard Reconciliation, choose the day, follow the red cause to its rows, "
-        "and keep topic, ledger and lake as they are until they are understood. Then `moderation reconcile --date "
-        "DAY`: a revision without defects ends the alert. A loss that is final stays a defect: silence the alert for "
-        "that day.",
+        runbook="A record was lost, a result differs without a known cause, a decision exists only in the ledger, or "
+        "a pane is not the sum of its rows. Do not promote a model. Open dashboard Reconciliation, choose the day and "
+        "follow the red cause to its rows. Keep topic, ledger and lake unchanged until you know the cause. Then run "
+        "`moderation reconcile --date DAY`: a revision without defects ends the alert. If the records are lost for "
+        "good, the defect stays; silence the alert for that day.",
         panel=(reconciliation.UID, "Gap by cause"),
     ),
     Alert(
@@ -88,10 +98,10 @@ ALERTS = (
         silence="OK",
         severity="warning",
         summary="{{ .Labels.topic }}: no run for {{ .Labels.day }} by 06:00 UTC",
-        runbook="Comments of yesterday were decided and no reconciliation ended after them. Look at the "
-        "reconciliation's runs in Airflow: not started (is the scheduler up, is the DAG paused?), failed (its log "
-        "names the cause), or still at work. Without Airflow: `moderation archive`, then `moderation reconcile --date "
-        "DAY`.",
+        runbook="Workers decided comments of yesterday, and no reconciliation ended after the last decision. Check "
+        "the runs of DAG reconcile_windows in Airflow: it did not start (is the scheduler running, is the DAG "
+        "paused?), it failed (its log names the cause), or it still runs. Without Airflow, run `moderation archive`, "
+        "then `moderation reconcile --date DAY`.",
         panel=(reconciliation.UID, "Days"),
     ),
     Alert(
@@ -104,29 +114,30 @@ ALERTS = (
         silence="Alerting",
         severity="critical",
         summary="{{ .Values.A }} records wait for a decision (no number: no worker answers)",
-        runbook="No data means that Prometheus reads no worker: `moderation status`; exit code 78 means that a worker "
-        "stopped for good and its log says why. Otherwise see Pipeline health: nothing decided means that PostgreSQL "
-        "or Kafka is away; decided at full rate means too little capacity: start another worker, up to one for each "
-        "partition. Nothing is lost while the topic keeps the records.",
+        runbook="No data means that Prometheus cannot read any worker: run `moderation status`. Exit code 78 means "
+        "that a worker stopped and needs a person; its log names the reason. With data, open dashboard Pipeline "
+        "health. If the workers decide nothing, PostgreSQL or Kafka is not available. If they decide at their full "
+        "rate, start more workers, at most one for each partition. No record is lost while the topic keeps it.",
         panel=(_HEALTH, "Lag by partition"),
     ),
     Alert(
         uid="moderation-stalled",
-        title="Records wait and none is decided",
+        title="Records wait and none is stored",
         query=STALLED,
         above=0,
         lasting="2m",
         every="1m",
         silence="OK",
         severity="critical",
-        summary="{{ .Values.A }} records wait, and none was decided for two minutes",
-        runbook="PostgreSQL or Kafka is away, or the worker ends at the same place again and again: `moderation "
-        "status` and the worker's log name it. Nothing is lost while the topic keeps the records.",
+        summary="{{ .Values.A }} records wait, and the workers stored nothing for two minutes",
+        runbook="PostgreSQL or Kafka is not available, or the worker ends at the same record again and again. "
+        "`moderation status` and the worker's log name the cause. No record is lost while the topic keeps it. Dead "
+        "letters and duplicates count as progress here; they have alerts and panels of their own.",
         panel=(_HEALTH, "Lag by partition"),
     ),
     Alert(
         uid="moderation-restarts",
-        title="Workers are started again and again",
+        title="Workers restart repeatedly",
         query=RESTARTS,
         above=2,
         lasting="0s",
@@ -134,8 +145,8 @@ ALERTS = (
         silence="OK",
         severity="critical",
         summary="{{ .Values.A }} restarts in ten minutes",
-        runbook="The last lines of the worker's log say why it ended. If it ends at one record: `moderation skip "
-        "PARTITION OFFSET` passes over it, once everything else was tried; the lake keeps its bytes.",
+        runbook="The last lines of the worker's log name the reason. If one record ends every worker and nothing else "
+        "helps, `moderation skip PARTITION OFFSET` puts that record into quarantine; the lake keeps its bytes.",
         panel=(_HEALTH, "Lag by partition"),
     ),
     Alert(
@@ -149,7 +160,7 @@ ALERTS = (
         severity="critical",
         summary="{{ .Values.A }} records of the last hour could not be read",
         runbook="Their batch is damaged on the broker's disk or unpacks to more than 64 MiB. `moderation status` and "
-        "table speed.holes name topic, partition, offsets and cause. Ask the producer for them again; without that, "
+        "table speed.holes name topic, partition, offsets and cause. Ask the producer to send them again; otherwise "
         "nobody moderates them.",
         panel=(_HEALTH, "Dead letters in the time range"),
     ),
@@ -163,9 +174,57 @@ ALERTS = (
         silence="OK",
         severity="critical",
         summary="partition {{ .Labels.partition }}: a transaction is open for {{ .Values.A }} s; later records wait",
-        runbook="`moderation status` and the worker's log name the producer and the command that ends its transaction. "
-        "Use it only if the producer is gone: the records of the transaction count as never sent then.",
+        runbook="The worker cannot read the records after the start of this transaction. `moderation status` and the "
+        "worker's log name the producer and the command that aborts the transaction. Run the command only if the "
+        "producer no longer exists: the records of an aborted transaction count as never sent.",
         panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
+        uid="moderation-missing-topics",
+        title="A published topic does not exist",
+        query=MISSING_TOPICS,
+        above=0,
+        lasting="2m",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Values.A }} published topics do not exist; decisions are stored and not published",
+        runbook="`moderation status` names the topics; `moderation topics` creates them, and the workers publish what "
+        "is pending. If a topic was deleted, `moderation republish` sends its earlier records again.",
+        panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
+        uid="moderation-unread-partitions",
+        title="Partitions that no worker reads",
+        query=UNREAD_PARTITIONS,
+        above=0,
+        lasting="2m",
+        every="1m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Values.A }} partitions of the topic are assigned to no worker",
+        runbook="The consumer group leaves these partitions out, so nobody decides their records. A worker without "
+        "partitions ends after 20 seconds and its restart starts a new assignment. If the alert stays, the worker's "
+        "log names the partitions: check that the topic exists, and compare `moderation status` with the members of "
+        "the group (`kafka-consumer-groups.sh --describe --members --verbose`).",
+        panel=(_HEALTH, "Lag by partition"),
+    ),
+    Alert(
+        uid="moderation-archive-retention",
+        title="Retention may delete records that are not archived",
+        query=ARCHIVE,
+        above=0.75,
+        lasting="10m",
+        every="5m",
+        silence="OK",
+        severity="critical",
+        summary="{{ .Labels.topic }} partition {{ .Labels.partition }}: the oldest record that is not archived has "
+        "used the share {{ .Values.A }} of the retention",
+        runbook="The broker may delete the record once the share is 1; it is lost for the lake then. `moderation lake "
+        "status` shows how many offsets wait and the hours left. Check the runs of DAG archive_topics in Airflow; "
+        "without Airflow, run `moderation archive`. If the archive needs more time, raise retention.ms of the topic "
+        "first. Without a batch layer, silence this alert.",
+        panel=(_HEALTH, "Retention used before archiving"),
     ),
     Alert(
         uid="moderation-watermark-delay",
@@ -177,9 +236,9 @@ ALERTS = (
         silence="OK",
         severity="warning",
         summary="the slowest watermark is {{ .Values.A }} s old while comments arrive",
-        runbook="Windows stay open and live numbers lag. With a lag as well: see the alert on it. Without one: a "
-        "source delivers old comments (a replay is one, and harmless), or one partition gets none; Pipeline health "
-        "shows which.",
+        runbook="Windows close late. If there is a lag too, follow the alert on the lag. Otherwise a source delivers "
+        "old comments (a replay does this and is harmless), or one partition receives no comments. Dashboard Pipeline "
+        "health shows which partition.",
         panel=(_HEALTH, "Watermark delay by partition"),
     ),
     Alert(
@@ -193,8 +252,9 @@ ALERTS = (
         severity="warning",
         summary="{{ .Labels.topic }}: share {{ .Values.A }} of the last hour's records are dead letters, most of them "
         "{{ .Labels.reason }}",
-        runbook="A producer sends what is no comment. `moderation dead-letters list` shows reasons and records; mend "
-        "the producer, then `moderation dead-letters replay`.",
+        runbook="A producer sends invalid records. `moderation dead-letters summary` counts them by reason, field and "
+        "key of the producer; `moderation dead-letters list` shows single records. Fix the producer, then run "
+        "`moderation dead-letters replay`.",
         panel=(_HEALTH, "Dead letters in the time range"),
     ),
     Alert(
@@ -208,9 +268,24 @@ ALERTS = (
         severity="critical",
         summary="{{ .Labels.topic }}: {{ .Values.A }} records of the last hour are in quarantine",
         runbook="Nobody moderates these comments: read them with `moderation dead-letters list --reason "
-        "processing_failed` and decide by hand. The reason names the class of the error: a defect of this project, "
-        "please report it. Once it is corrected, `moderation dead-letters replay`.",
+        "processing_failed` and decide by hand. The reason names the class of the error, which is a defect of this "
+        "project: please report it. After a fix, run `moderation dead-letters replay`.",
         panel=(_HEALTH, "Dead letters in the time range"),
+    ),
+    Alert(
+        uid="moderation-partitions",
+        title="Partitions of the ledger are missing",
+        query=PARTITIONS,
+        above=0,
+        lasting="5m",
+        every="5m",
+        silence="OK",
+        severity="warning",
+        summary="{{ .Labels.days_ahead }} days ahead have a partition; {{ .Labels.default_rows }} rows are in DEFAULT",
+        runbook="Fewer than 7 days ahead have a partition, or rows are in speed.decisions_default for more than an "
+        "hour. Decisions go on, but old days cannot be dropped cheaply. Run `moderation partitions`: it names the "
+        "sessions that keep a lock. Then see why DAG create_partitions did not run.",
+        panel=(_HEALTH, "Lag by partition"),
     ),
     Alert(
         uid="moderation-refused-model",
@@ -222,9 +297,9 @@ ALERTS = (
         silence="OK",
         severity="critical",
         summary="version {{ .Labels.version }} has the alias production and does not verify",
-        runbook="The worker keeps serving the old version. Its log and `/model` say what failed: certificate, digest, "
-        "types, golden rows or kernel version. Move the alias back to a version that verifies, then find out who "
-        "registered or changed this one: a digest that differs means that the file was altered.",
+        runbook="The worker continues to serve the previous version. Its log names what failed: certificate, digest, "
+        "types, golden rows or kernel version. Move the alias back to a version that verifies. Then find out who "
+        "registered or changed this version: a digest that differs means that the file was altered.",
         panel=(_HEALTH, "Workers by serving version"),
     ),
 )

@@ -29,6 +29,9 @@ EVENTS = (
     Prom("sum(increase(moderation_model_refusals_total[15m]))", "models refused"),
     Prom("sum(increase(moderation_fence_losses_total[15m]))", "partitions taken over"),
 )
+ARCHIVE = Prom(
+    "max by (topic, partition) (moderation_archive_retention_used_ratio)", "{{topic}} partition {{partition}}"
+)
 
 LETTERS = Sql("""\
 SELECT reason, sum(letters)::bigint AS letters, sum(replayed)::bigint AS replayed,
@@ -106,9 +109,9 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Dead letters a second by reason",
-                "Records that cannot be comments. One reason that begins at once is a producer that changed: see the "
-                "rows with `moderation dead-letters list`. At half of 1,000 records, or 200 in a row, the worker "
-                "stops.",
+                "Records that cannot be comments. One reason that begins suddenly means that a producer changed: "
+                "`moderation dead-letters summary` shows which field and which keys. The worker stops only at a limit "
+                "that an operator set (`MODERATION_DEAD_LETTER_SHARE`, `MODERATION_DEAD_LETTER_RUN`).",
                 "timeseries",
                 (DEAD_LETTERS,),
                 unit="cps",
@@ -144,8 +147,18 @@ def pipeline_health() -> Dashboard:
                 EVENTS,
             ),
             Panel(
+                "Retention used before archiving",
+                "Age of the oldest record that is not in the lake, as a share of the topic's retention. It falls with "
+                "every run of the archive. At 1 the broker may delete the record: check DAG archive_topics, or run "
+                "`moderation archive`.",
+                "timeseries",
+                (ARCHIVE,),
+                width=24,
+                unit="percentunit",
+            ),
+            Panel(
                 "Dead letters in the time range",
-                "From the ledger, replays included. Mend the producer first, then `moderation dead-letters replay`; "
+                "From the ledger, replays included. Fix the producer first, then run `moderation dead-letters replay`; "
                 "wrong clocks (future_dated) can be replayed once their time has come.",
                 "table",
                 (LETTERS,),

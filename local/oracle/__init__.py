@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from local.oracle.comparison import FAULTS, Comparison, Delivered
-from local.oracle.ledger import Logged, compare_fates, compare_panes, compare_places, compare_served, read_ledger
+from local.oracle.ledger import (
+    Logged,
+    compare_closings,
+    compare_fates,
+    compare_panes,
+    compare_places,
+    compare_served,
+    read_ledger,
+)
 from local.oracle.reading import log_ranges, read_keyed, read_messages, read_topic
 from local.oracle.topics import compare_topics
 
@@ -43,7 +51,9 @@ def verify(
     source = topic_prefix + "comments"
     log = {place: Logged.of(value) for place, value, _ in read_messages(bootstrap, source)}
     ledger = read_ledger(database_url, topic_id)
-    compare_places(found, log, ledger, delivered, log_ranges(bootstrap, source))
+    ranges = log_ranges(bootstrap, source)
+    compare_places(found, log, ledger, delivered, ranges)
+    compare_closings(found, log, ledger, ranges)
     compare_fates(found, ledger)
     compare_panes(found, ledger)
     compare_served(found, ledger)

@@ -14,6 +14,7 @@ FAULTS = (
     "pane_mismatches",
     "topic_gaps",
     "misnamed",
+    "misclosed",
 )
 _MOST_EXAMPLES = 5
 
@@ -48,6 +49,8 @@ class Comparison:
         topic_gaps: decisions, alerts or closed panes that are missing on their topic, or stand there with another
             value or in another order, or without a reason in the ledger.
         misnamed: decisions whose version is not the one noted as serving at their offset.
+        misclosed: dead letters that are closed by a record that does not have their bytes, nor those of their
+            correction, or by a record that closes another one.
         examples: the first places of each fault.
     """
 
@@ -66,6 +69,7 @@ class Comparison:
     pane_mismatches: int = 0
     topic_gaps: int = 0
     misnamed: int = 0
+    misclosed: int = 0
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     @property

@@ -1,4 +1,4 @@
-"""The law of event time, restated in the oracle's own words: record by record, over a partition's whole log."""
+"""The rules of reading and of event time, restated for the oracle: record by record, over a partition's whole log."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Iterable, Iterator
 _MINUTE_US = 60_000_000
 PANE_US = 5 * _MINUTE_US
 LATENESS_US = 10 * _MINUTE_US
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MOST_CHARACTERS = 40_000
+_MOST_ID_CHARACTERS = 256
 
 
 def identity_of(value: bytes) -> tuple[bytes, bytes]:
@@ -17,10 +20,20 @@ def identity_of(value: bytes) -> tuple[bytes, bytes]:
     Raises:
         ValueError, KeyError, TypeError: the bytes are no comment's.
     """
-    fields = json.loads(value)
-    comment_id, event_time_us = fields["comment_id"], fields["event_time_us"]
-    record_id = hashlib.sha256(f"{comment_id}\0{event_time_us}\0{fields['body']}".encode()).digest()
-    return record_id, columns_digest(comment_id, fields["community"], event_time_us)
+    fields = json.loads(value.removeprefix(_BYTE_ORDER_MARK).decode(errors="replace"))
+    comment_id, event_time_us = _repaired(fields["comment_id"]), fields["event_time_us"]
+    body = _repaired(fields["body"])[:_MOST_CHARACTERS]
+    record_id = hashlib.sha256(f"{comment_id}\0{event_time_us}\0{body}".encode()).digest()
+    return record_id, columns_digest(comment_id, _community(fields.get("community")), event_time_us)
+
+
+def _repaired(text: str) -> str:
+    """What cannot be stored or is no character is replaced: NUL, halves of surrogate pairs."""
+    return "".join("\ufffd" if each == "\0" or "\ud800" <= each <= "\udfff" else each for each in text)
+
+
+def _community(named: object) -> str:
+    return _repaired(named) if isinstance(named, str) and 1 <= len(named) <= _MOST_ID_CHARACTERS else "unknown"
 
 
 def columns_digest(comment_id: str, community: str, event_time_us: int) -> bytes:

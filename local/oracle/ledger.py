@@ -6,7 +6,7 @@ import hashlib
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -63,11 +63,27 @@ class Row:
     policy_version: str
     fate: str
     reasons: list[str] | None
+    repairs: str | None = None
 
     @property
     def place(self) -> Place:
         """Partition and offset."""
         return self.partition, self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A dead letter whose replay was decided, on the same topic.
+
+    Attributes:
+        letter: its partition and offset.
+        replayed_as: partition and offset of the replay.
+        contents: (SHA-256 in hexadecimal, length) of the record and, if there is one, of its correction.
+    """
+
+    letter: Place
+    replayed_as: Place
+    contents: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,7 @@ class Contents:
         panes: by key: comments, reviews, removals, score sum, late, first offset.
         standing: by partition: first, next, newest event time.
         served: by partition: (from offset, model version) in order.
+        closings: dead letters whose replays were decided.
     """
 
     rows: list[Row]
@@ -93,6 +110,7 @@ class Contents:
     panes: Mapping[PaneKey, tuple[int, ...]]
     standing: Mapping[int, tuple[int, int, int | None]]
     served: Mapping[int, list[tuple[int, str]]]
+    closings: list[Closing] = field(default_factory=list)
 
 
 def read_ledger(database_url: str, topic_id: str) -> Contents:
@@ -107,12 +125,18 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
             cursor.itersize = 10_000
             cursor.execute(
                 'SELECT partition, "offset", comment_id, community, event_time_us, record_id, score_ppm, verdict, '
-                "model_version, policy_version, fate, reasons FROM speed.decisions WHERE topic_id = %s "
+                "model_version, policy_version, fate, reasons, repairs FROM speed.decisions WHERE topic_id = %s "
                 'ORDER BY partition, "offset"',
                 (topic_id,),
             )
             rows = [Row(*row) for row in cursor]
         letters = ask('SELECT partition, "offset", raw_sha256, raw_length FROM speed.dead_letters WHERE topic_id = %s')
+        closings = ask(
+            'SELECT partition, "offset", replayed_as_partition, replayed_as_offset, raw_sha256, raw_length, '
+            "corrected_sha256, corrected_length FROM speed.dead_letters "
+            "WHERE topic_id = %s AND replayed_as_offset IS NOT NULL "
+            "AND coalesce(replayed_as_topic_id, topic_id) = topic_id"
+        )
         gaps = ask("SELECT partition, first_offset, next_offset FROM speed.gaps WHERE topic_id = %s")
         holes = ask(
             "SELECT partition, first_offset, next_offset, kind = 'unreadable' FROM speed.holes WHERE topic_id = %s"
@@ -136,6 +160,10 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
         {(row[0], row[1], row[2], row[3], row[4]): row[5:] for row in panes},
         {row[0]: (row[1], row[2], row[3]) for row in standing},
         served,
+        [
+            Closing((row[0], row[1]), (row[2], row[3]), (row[4:6], row[6:8]) if row[6] is not None else (row[4:6],))
+            for row in closings
+        ],
     )
 
 
@@ -262,6 +290,20 @@ def compare_served(found: Comparison, ledger: Contents) -> None:
         place = bisect_right(served, row.offset, key=lambda each: each[0])
         if not place or served[place - 1][1] != row.model_version:
             found.fault("misnamed", _at(row.place))
+
+
+def compare_closings(
+    found: Comparison, log: Mapping[Place, Logged], ledger: Contents, ranges: Mapping[int, tuple[int, int]]
+) -> None:
+    """A dead letter is closed by a record of its bytes, or of its correction's; one record closes one."""
+    closed_by: set[Place] = set()
+    for closing in ledger.closings:
+        place, record = closing.replayed_as, log.get(closing.replayed_as)
+        is_proven = record is not None and (record.value_sha256.hex(), record.length) in closing.contents
+        is_gone = record is None and place[1] < ranges.get(place[0], (0, 0))[0]
+        if place in closed_by or not (is_proven or is_gone):
+            found.fault("misclosed", f"{_at(closing.letter)}, by {_at(place)}")
+        closed_by.add(place)
 
 
 def closed_panes(ledger: Contents) -> dict[PaneKey, tuple[int, ...]]:

@@ -123,7 +123,8 @@ def _decision(row: Row, source: Source) -> dict[str, Any]:
     names = "partition offset comment_id community event_time_us score_ppm verdict model_version policy_version fate"
     topic, topic_id = source
     fields = {name: getattr(row, name) for name in names.split()}
-    return {"topic": topic, "topic_id": topic_id, **fields, "schema_version": 1}
+    repairs = {"repairs": row.repairs.split(",")} if row.repairs else {}
+    return {"topic": topic, "topic_id": topic_id, **fields, "schema_version": 1, **repairs}
 
 
 def _pane(key: PaneKey, sums: tuple[int, ...], source: Source) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, SupportsIndex
 import cramjam
 import numpy as np
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy
+from aiokafka.record.util import decode_varint_py
 from numpy.typing import NDArray
 
 from moderation.contracts.records import MAX_TIME_US
@@ -204,6 +205,11 @@ class TolerantBatch(_DefaultRecordBatchPy):  # type: ignore[misc] # final for ai
     def __init__(self, buffer: memoryview) -> None:
         super().__init__(buffer)
         self._buffer: bytearray = _TolerantBytes(self._buffer)
+
+    def _read_msg(self) -> Any:
+        # The default reads numbers with compiled code that does not look where the buffer ends: a damaged length would
+        # end the process.
+        return super()._read_msg(decode_varint_py)
 
 
 class _TolerantBytes(bytearray):

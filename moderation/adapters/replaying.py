@@ -1,31 +1,24 @@
-"""Sending dead letters again: the whole bytes from where they still are, to the source topic, acknowledged.
+"""Sends dead letters to the source topic again, with all their bytes, and waits for the acknowledgements.
 
-The worker that decides a replay notes the decision's place in the dead letter, in the transaction of its batch. This
-module only sends, so a letter stays open until then, and sending it twice is harmless: the second copy is a duplicate
-while its pane is open, late afterwards, and in neither case counted again.
+The worker that decides a replay stores the position of the decision with the dead letter, in the transaction of its
+batch, if the replay's value has the length and digest of the dead letter or of its correction
+(:mod:`moderation.contracts.replays`). This module only sends, so a dead letter stays open until then, and sending it
+twice is harmless: the second copy is a duplicate while its pane is open, late afterwards, and never counted again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
+from moderation.adapters.acknowledged_sender import acknowledged_sender
 from moderation.adapters.lake.reading import Lake
 from moderation.adapters.source_log import SourceLog
 from moderation.adapters.sql.dead_letters import StoredLetter
-from moderation.adapters.topics import producer_settings
-from moderation.contracts import REPLAY_OF, parse_record
-from moderation.errors import ConfigurationError, InvalidRecord
-
-_DELIVERY_SECONDS = 120
-_FULL_SECONDS = 0.05
-_log = logging.getLogger(__name__)
+from moderation.contracts import REPLAY_OF, Content, parse_record
+from moderation.errors import InvalidRecord
 
 Send = Callable[[bytes, bytes, StoredLetter], None]
 
@@ -103,79 +96,14 @@ def whole_bytes(letter: StoredLetter, log: SourceLog, lake: Lake) -> bytes | Non
     return value if value is not None and _is_whole(value, letter) else None
 
 
-class ReplaySender:
-    """An idempotent producer that puts a comment where every other producer here does.
-
-    Args:
-        bootstrap: Kafka's addresses.
-        topic: full name of the source topic.
-    """
-
-    def __init__(self, bootstrap: str, topic: str) -> None:
-        self._topic = topic
-        self._handed_over = self._acknowledged = 0
-        self._error: KafkaError | None = None
-        self._producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS), logger=_log)
-
-    def send(self, key: bytes, value: bytes, letter: StoredLetter) -> None:
-        """Hand one replay over.
-
-        Raises:
-            ConfigurationError: an earlier one was refused.
-        """
-        headers: list[tuple[str, str | bytes | None]] = [(REPLAY_OF, letter.place.encode("ascii"))]
-        while True:
-            self._raise_error()
-            try:
-                self._producer.produce(self._topic, value, key=key, headers=headers, on_delivery=self._answered)
-                break
-            except BufferError:
-                self._producer.poll(_FULL_SECONDS)
-        self._handed_over += 1
-        self._producer.poll(0)
-
-    def wait(self) -> None:
-        """Wait until the brokers have everything that was handed over.
-
-        Raises:
-            ConfigurationError: a replay was refused, or not acknowledged within two minutes.
-        """
-        # Every record ends in an answer or an error within its delivery timeout, so this ends.
-        while self._producer.flush(1.0) and self._error is None:
-            pass
-        self._raise_error()
-
-    def close(self) -> None:
-        """Give up what was not acknowledged and disconnect."""
-        self._producer.purge()
-        self._producer.flush(1.0)
-
-    def _answered(self, error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            self._error = self._error or error
-        else:
-            self._acknowledged += 1
-
-    def _raise_error(self) -> None:
-        if self._error is not None:
-            sent = f"{self._acknowledged} of {self._handed_over} replays are acknowledged"
-            raise ConfigurationError(
-                f"topic {self._topic}",
-                f"{self._error.str().rstrip('.')}; {sent}",
-                "Mend Kafka and repeat the command: a record sent twice is counted once.",
-            ) from KafkaException(self._error)
-
-
 @contextmanager
 def sending(bootstrap: str, topic: str) -> Iterator[Send]:
-    """A ``send`` whose records are all acknowledged when the block ends well."""
-    sender = ReplaySender(bootstrap, topic)
-    try:
-        yield sender.send
-        sender.wait()
-    finally:
-        sender.close()
+    """A ``send`` whose records are all acknowledged when the block ends without an error."""
+    remedy = "Fix Kafka and repeat the command: a record sent twice is counted once."
+    with acknowledged_sender(bootstrap, topic, "replays", remedy) as sender:
+        yield lambda key, value, letter: sender.send(key, value, [(REPLAY_OF, letter.position.header())])
 
 
 def _is_whole(value: bytes, letter: StoredLetter) -> bool:
-    return len(value) == letter.letter.raw_length and hashlib.sha256(value).hexdigest() == letter.letter.raw_sha256
+    expected = Content(letter.letter.raw_length, letter.letter.raw_sha256)
+    return len(value) == expected.length and Content.of(value) == expected

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +14,8 @@ from aiokafka.errors import OffsetOutOfRangeError
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from moderation.adapters.committed_reader import CommittedReader
-from moderation.adapters.topics import describe_topic_ids, is_compacted, topic_uuid
+from moderation.adapters.log_ends import written_ends
+from moderation.adapters.topics import describe_topic_ids, is_compacted, retention_ms, topic_uuid
 from moderation.adapters.unpacking import NoRecord
 from moderation.contracts import Hole, HoleKind, clipped, without_compaction
 from moderation.errors import ConfigurationError, SourceRefused
@@ -28,6 +30,7 @@ _MOVING = (
     KafkaError.UNKNOWN_LEADER_EPOCH,
 )
 _LOG_APPEND_TIME = 1
+_log = logging.getLogger(__name__)
 _ERRORS_ONLY = 3
 
 
@@ -90,6 +93,27 @@ class SourceLog:
         """For each partition the first offset it still has and its last stable offset, half-open."""
         partitions = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic].partitions
         return {partition: self.range_of(partition) for partition in sorted(partitions)}
+
+    def written_ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """The log ends of partitions; unlike last stable offsets, they include transactions that are still open."""
+        return written_ends(
+            self._bootstrap,
+            self.topic,
+            partitions,
+            configuration=self._quiet,
+            timeout_seconds=_REQUEST_SECONDS,
+        )
+
+    def retention_ms(self) -> int | None:
+        """How long after their append the brokers may delete records, in milliseconds.
+
+        None for never, and, with a warning, where the brokers refuse to tell: reading needs no right to settings.
+        """
+        try:
+            return retention_ms(self._bootstrap, self.topic, configuration=self._quiet)
+        except KafkaException as error:
+            _log.warning("the retention of topic %s is not known: %s", self.topic, error.args[0].str())
+            return None
 
     def value_at(self, partition: int, offset: int) -> bytes | None:
         """The value of one record; None if the topic does not have it any more."""

@@ -207,6 +207,22 @@ def describe_topic_ids(
     return ids
 
 
+def missing_topics(bootstrap: str, names: Iterable[str], *, timeout_seconds: float = 5.0) -> list[str]:
+    """Those of some topics that do not exist, in the order given.
+
+    Args:
+        bootstrap: addresses of brokers.
+        names: full topic names.
+        timeout_seconds: how long a broker may take to answer.
+
+    Raises:
+        KafkaException: no broker answers.
+    """
+    # Of all topics: a question about a single one may create it.
+    existing = _client(bootstrap, None).list_topics(timeout=timeout_seconds).topics
+    return [name for name in names if name not in existing]
+
+
 def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> bool:
     """Whether the brokers compact a topic: records may be gone between others then.
 
@@ -217,6 +233,22 @@ def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any]
     resource = ConfigResource(ResourceType.TOPIC, topic)
     (future,) = client.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
     return "compact" in str(future.result()["cleanup.policy"].value)
+
+
+def retention_ms(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> int | None:
+    """How long after their append the brokers may delete records of a topic, in milliseconds; None for never.
+
+    This is the limit by time. A limit by size (``retention.bytes``) may delete them earlier.
+
+    Raises:
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    client = _client(bootstrap, configuration)  # must outlive its futures
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    (future,) = client.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
+    found = future.result()
+    limit = int(str(found["retention.ms"].value))
+    return None if limit < 0 or "delete" not in str(found["cleanup.policy"].value) else limit
 
 
 def topic_uuid(topic_id: str) -> UUID:

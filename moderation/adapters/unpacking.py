@@ -36,6 +36,8 @@ _PART_SECONDS = 0.5
 """Of one part of a fetch: what is unpacked before it is handed on, and for how long."""
 _ABORT = 0
 _MOST_CAUSE = 200
+_MOST_SORTED = 100_000
+"""Records of a batch that are brought into order; clients gather a few thousand."""
 _log = logging.getLogger(__name__)
 
 
@@ -148,7 +150,7 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
     def _readable(self, batch: Batch) -> Iterator[Any]:
         tp = self._tp
         try:
-            for record in self._records_of(batch):
+            for record in self._by_offset(batch):
                 expected = self.next_fetch_offset
                 if record.offset < expected:
                     continue
@@ -168,6 +170,28 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
             return
         if batch.next_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.next_offset, HoleKind.DELETED)
+
+    def _by_offset(self, batch: Batch) -> Iterator[Any]:
+        """The records of a batch in order of offsets: brokers accept batches whose records are in another order.
+
+        Only a batch with a gap is looked at whole, and only if its records are not so many that they need much memory.
+        """
+        expected, records = max(self.next_fetch_offset, batch.base_offset), self._records_of(batch)
+        for record in records:
+            if record.offset > expected and batch.count <= _MOST_SORTED:
+                break
+            yield record
+            expected = record.offset + 1
+        else:
+            return
+        rest = [record]
+        try:
+            for each in records:
+                rest.append(each)
+        finally:
+            # A record outside of the batch makes it damaged: nothing behind that record counts.
+            is_damaged = any(each.offset >= batch.next_offset for each in rest)
+            yield from rest if is_damaged else sorted(rest, key=lambda each: each.offset)
 
     def _records_of(self, batch: Batch) -> Iterator[Any]:
         """The records of a batch; from the first whose header names are not UTF-8 on, with aiokafka's slower code.

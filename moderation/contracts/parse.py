@@ -1,92 +1,47 @@
-"""Bytes in, contract out. One strict parser for worker and batch; whatever it refuses becomes a dead letter."""
+"""Bytes in, contract out. One reader for worker and batch; whatever it refuses becomes a dead letter."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NoReturn
 
 import orjson
 
-from moderation.contracts.records import (
-    MAX_BODY_CHARACTERS,
-    MAX_FUTURE_US,
-    MAX_ID_CHARACTERS,
-    MAX_REASON_CHARACTERS,
-    MAX_RECORD_BYTES,
-    MAX_TIME_US,
-    RAW_KEPT_BYTES,
-    SCHEMA_VERSION,
-    Action,
-    ActionKind,
-    Comment,
-    DeadLetter,
-    DeadLetterReason,
-)
+from moderation.contracts.lenient import read_action, read_leniently
+from moderation.contracts.records import RAW_KEPT_BYTES, Action, Comment, DeadLetter, DeadLetterReason
+from moderation.contracts.rules import Read, Rules
+from moderation.contracts.strict import read_strictly
 from moderation.errors import InvalidRecord
 
-_COMMENT_REQUIRED = ("comment_id", "community", "body", "event_time_us")
-_COMMENT_FIELDS = frozenset((*_COMMENT_REQUIRED, "schema_version", "author_key", "parent_id"))
-_ACTION_REQUIRED = ("comment_id", "kind", "moderator_key", "reason", "action_time_us", "inclusion_probability")
-_ACTION_FIELDS = frozenset((*_ACTION_REQUIRED, "schema_version"))
+NEWEST_RULES = Rules()
 
 
-def parse_record(raw: bytes, append_us: int) -> Comment:
-    """Read one record of topic ``comments``.
+def read_record(raw: bytes, append_us: int, rules: Rules = NEWEST_RULES) -> Read:
+    """Read one record of topic ``comments`` by the rules that are, or were, in force for it.
 
     Args:
-        raw: the record's value, at most 1 MiB of UTF-8 JSON.
+        raw: the record's value, at most 1 MiB of JSON.
         append_us: broker append time in microseconds; the clock that future-dated records are judged by.
+        rules: of the record's offset.
 
     Returns:
-        The comment.
-
-    Raises:
-        InvalidRecord: with the ``DeadLetterReason`` that applies first, in the order of that enum.
-    """
-    fields = _object(raw, _COMMENT_REQUIRED, _COMMENT_FIELDS)
-    comment = Comment(
-        _text(fields, "comment_id", 1, MAX_ID_CHARACTERS),
-        _text(fields, "community", 1, MAX_ID_CHARACTERS),
-        _text(fields, "body", 0, MAX_BODY_CHARACTERS),
-        _time(fields, "event_time_us"),
-        None if fields.get("author_key") is None else _text(fields, "author_key", 1, MAX_ID_CHARACTERS),
-        None if fields.get("parent_id") is None else _text(fields, "parent_id", 1, MAX_ID_CHARACTERS),
-    )
-    if comment.event_time_us > append_us + MAX_FUTURE_US:
-        ahead_s = (comment.event_time_us - append_us) // 1_000_000
-        _refuse(DeadLetterReason.FUTURE_DATED, f"event_time_us lies {ahead_s} s after the append time")
-    return comment
-
-
-def parse_action(raw: bytes) -> Action:
-    """Read one record of topic ``actions``.
-
-    Args:
-        raw: the record's value, at most 1 MiB of UTF-8 JSON.
-
-    Returns:
-        The action.
+        The comment, what was repaired, and how many fields were ignored.
 
     Raises:
         InvalidRecord: with the ``DeadLetterReason`` that applies first.
     """
-    fields = _object(raw, _ACTION_REQUIRED, _ACTION_FIELDS)
-    kind = _text(fields, "kind", 1, MAX_ID_CHARACTERS)
-    if kind not in list(ActionKind):
-        _refuse(DeadLetterReason.OUT_OF_RANGE, f"kind must be one of {', '.join(ActionKind)}")
-    probability = fields["inclusion_probability"]
-    if type(probability) not in (int, float):
-        _refuse(DeadLetterReason.WRONG_TYPE, "inclusion_probability must be a number")
-    if not 0 < probability <= 1:
-        _refuse(DeadLetterReason.OUT_OF_RANGE, "inclusion_probability must lie in (0, 1]")
-    return Action(
-        comment_id=_text(fields, "comment_id", 1, MAX_ID_CHARACTERS),
-        kind=ActionKind(kind),
-        moderator_key=_text(fields, "moderator_key", 1, MAX_ID_CHARACTERS),
-        reason=_text(fields, "reason", 0, MAX_REASON_CHARACTERS),
-        action_time_us=_time(fields, "action_time_us"),
-        inclusion_probability=float(probability),
-    )
+    if rules.version == 1:
+        return Read(read_strictly(raw, append_us))
+    return read_leniently(raw, append_us, rules.earliest_event_us)
+
+
+def parse_record(raw: bytes, append_us: int, rules: Rules = NEWEST_RULES) -> Comment:
+    """The comment of :func:`read_record`, for those who need nothing else of it."""
+    return read_record(raw, append_us, rules).comment
+
+
+def parse_action(raw: bytes) -> Action:
+    """Read one record of topic ``actions``; see :func:`moderation.contracts.lenient.read_action`."""
+    return read_action(raw)
 
 
 def to_json(record: Comment | Action) -> bytes:
@@ -116,49 +71,3 @@ def quarantined(raw: bytes, append_us: int, error_class: str) -> DeadLetter:
     """
     error = InvalidRecord(DeadLetterReason.PROCESSING_FAILED, f"deciding or storing it fails: {error_class}")
     return dead_letter(raw, append_us, error)
-
-
-def _refuse(reason: DeadLetterReason, cause: str) -> NoReturn:
-    raise InvalidRecord(reason, cause)
-
-
-def _object(raw: bytes, required: tuple[str, ...], known: frozenset[str]) -> dict[str, Any]:
-    if not raw or raw.isspace():
-        _refuse(DeadLetterReason.EMPTY, "the record has no bytes but white space")
-    if len(raw) > MAX_RECORD_BYTES:
-        _refuse(DeadLetterReason.TOO_LARGE, f"{len(raw)} bytes; the limit is {MAX_RECORD_BYTES}")
-    try:
-        fields = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        _refuse(DeadLetterReason.NOT_JSON, str(error))
-    if type(fields) is not dict:
-        _refuse(DeadLetterReason.NOT_AN_OBJECT, f"a JSON object is expected, this is a {type(fields).__name__}")
-    version = fields.get("schema_version")
-    if type(version) is not int or version != SCHEMA_VERSION:
-        _refuse(DeadLetterReason.SCHEMA_VERSION, f"schema_version must be {SCHEMA_VERSION}")
-    for name in required:
-        if name not in fields:
-            _refuse(DeadLetterReason.MISSING_FIELD, f"{name} is missing")
-    if not fields.keys() <= known:
-        _refuse(DeadLetterReason.UNKNOWN_FIELD, f"unknown field {sorted(fields.keys() - known)[0][:80]!r}")
-    return fields
-
-
-def _text(fields: dict[str, Any], name: str, least: int, most: int) -> str:
-    value = fields[name]
-    if type(value) is not str:
-        _refuse(DeadLetterReason.WRONG_TYPE, f"{name} must be a string")
-    if not least <= len(value) <= most:
-        _refuse(DeadLetterReason.OUT_OF_RANGE, f"{name} has {len(value)} characters; {least} to {most} are allowed")
-    if "\0" in value:
-        _refuse(DeadLetterReason.NUL_CHARACTER, f"{name} holds a NUL character")
-    return value
-
-
-def _time(fields: dict[str, Any], name: str) -> int:
-    value = fields[name]
-    if type(value) is not int:
-        _refuse(DeadLetterReason.WRONG_TYPE, f"{name} must be an integer of microseconds")
-    if not 0 <= value <= MAX_TIME_US:
-        _refuse(DeadLetterReason.OUT_OF_RANGE, f"{name} must lie between 1970 and 9999")
-    return value

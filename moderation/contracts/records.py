@@ -8,7 +8,7 @@ on the hot path without a validation library.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -21,9 +21,14 @@ MAX_ID_CHARACTERS = 256
 MAX_REASON_CHARACTERS = 1_000
 MAX_TIME_US = 253_402_300_799_999_999  # the last microsecond of the year 9999
 MAX_FUTURE_US = 5 * 60 * 1_000_000
+EARLIEST_EVENT_US = 946_684_800_000_000  # 2000-01-01
+UNKNOWN_COMMUNITY = "unknown"
+"""Community of a comment whose record names none."""
 RAW_KEPT_BYTES = 64 * 1024
 REPLAY_OF = "replay_of"
 """Kafka header of a replay: which dead letter it repeats, ``topic id/partition/offset`` in ASCII."""
+REPUBLISHED = "republished"
+"""Kafka header, value ``1``, of a record of a published topic that was sent again from the ledger."""
 
 # Text that PostgreSQL can hold and people can type: no NUL character.
 _NO_NUL = r"^[^\u0000]*$"
@@ -48,6 +53,29 @@ class Fate(StrEnum):
     COUNTED = "counted"
     LATE = "late"
     DUPLICATE = "duplicate"
+
+
+class Repair(StrEnum):
+    """What had to be changed to read a record, in the order in which it is listed with the decision.
+
+    ``invalid_utf8``, ``surrogate`` and ``nul``: replaced by U+FFFD; ``cut``: the body was longer than 40,000
+    characters. The text that is scored is not the text that readers see, so the verdict is at least ``review``.
+    ``byte_order_mark``: dropped; ``community``: the record names none, it is ``unknown``; ``optional_field``:
+    author_key or parent_id cannot be used and is left out. These change no verdict.
+    """
+
+    INVALID_UTF8 = "invalid_utf8"
+    SURROGATE = "surrogate"
+    NUL = "nul"
+    CUT = "cut"
+    BYTE_ORDER_MARK = "byte_order_mark"
+    COMMUNITY = "community"
+    OPTIONAL_FIELD = "optional_field"
+
+    @property
+    def changes_text(self) -> bool:
+        """Whether text was replaced or cut, so that a person must look at the comment."""
+        return self in (Repair.INVALID_UTF8, Repair.SURROGATE, Repair.NUL, Repair.CUT)
 
 
 class Cause(StrEnum):
@@ -82,7 +110,7 @@ class DeadLetterReason(StrEnum):
     """Why a record has no decision. Stable: dashboards and replays select by it.
 
     All but the last say why it cannot be a comment (or an action). ``processing_failed``: it can be read, but deciding
-    or storing it fails; it is in quarantine.
+    or storing it fails; it is in quarantine. ``unknown_field`` and ``nul_character`` come from rules version 1 only.
     """
 
     EMPTY = "empty"
@@ -96,6 +124,7 @@ class DeadLetterReason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     NUL_CHARACTER = "nul_character"
     FUTURE_DATED = "future_dated"
+    PAST_DATED = "past_dated"
     PROCESSING_FAILED = "processing_failed"
 
 
@@ -149,6 +178,7 @@ class Decision:
     model_version: Id
     policy_version: Id
     fate: Fate
+    repairs: list[Repair] = field(default_factory=list)
     schema_version: Literal[1] = SCHEMA_VERSION
 
 

@@ -2,24 +2,27 @@
 
 spaCy's tokenizer works between white space, so the tokens of a text are those of its chunks one after another, white
 space aside. That makes them worth remembering per distinct chunk (``lexicon``). Two things speed up the rest: a word,
-alone or before one closing mark, needs no regular expression; and all other new chunks of a batch share one ``Doc``.
+alone or before one closing mark, needs no regular expression; and other new chunks share a ``Doc``. spaCy's searches
+for affixes and URLs are replaced by linear ones (``affixes``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
-import spacy
 from spacy.attrs import IDX, LENGTH
 from spacy.tokenizer import Tokenizer
 
+from moderation.text.affixes import blank_english
 from moderation.text.law import LONG_PIECE, PUNCTUATED_PIECE, PUNCTUATED_SHARE, SHORT_CHUNK
 
 _CLOSING = frozenset(",;:!?)\"'")
 _EDGE = re.compile(r"[\W_]*")
 _DOC_CHUNKS = 5_000
+_DOC_CHARACTERS = 20_000
+"""Of one ``Doc``: parts of spaCy's work on a ``Doc`` let no other thread run."""
 
 
 class ChunkTokenizer:
@@ -30,7 +33,7 @@ class ChunkTokenizer:
     """
 
     def __init__(self) -> None:
-        self._nlp = spacy.blank("en")
+        self._nlp = blank_english()
         self._tokenizer = cast(Tokenizer, self._nlp.tokenizer)
         self._exceptions = frozenset(self._tokenizer.rules or ())
         # Only boundaries are asked for: working out shape, case and a dozen more attributes per new word is waste.
@@ -56,9 +59,8 @@ class ChunkTokenizer:
             for piece in _pieces(chunk):
                 pieces.append(piece)
                 owners.append(index)
-        for first in range(0, len(pieces), _DOC_CHUNKS):
-            batch = pieces[first : first + _DOC_CHUNKS]
-            for owner, piece_tokens in zip(owners[first:], self._spacy_tokens(batch), strict=False):
+        for first, end in _doc_ranges(pieces):
+            for owner, piece_tokens in zip(owners[first:end], self._spacy_tokens(pieces[first:end]), strict=True):
                 tokens[owner] += piece_tokens
         return tokens
 
@@ -85,6 +87,17 @@ class ChunkTokenizer:
             else:
                 lines[-1].append(text)
         return lines
+
+
+def _doc_ranges(pieces: Sequence[str]) -> Iterator[tuple[int, int]]:
+    first = characters = 0
+    for index, piece in enumerate(pieces):
+        if index > first and (index - first >= _DOC_CHUNKS or characters + len(piece) > _DOC_CHARACTERS):
+            yield first, index
+            first, characters = index, 0
+        characters += len(piece)
+    if first < len(pieces):
+        yield first, len(pieces)
 
 
 def _pieces(chunk: str) -> list[str]:

@@ -37,6 +37,9 @@ _SAME_THRESHOLD = {
     "ModerationRestarts": "moderation-restarts",
     "ModerationUnreadableRecords": "moderation-unreadable",
     "ModerationOpenTransaction": "moderation-open-transaction",
+    "ModerationTopicMissing": "moderation-missing-topics",
+    "ModerationUnreadPartitions": "moderation-unread-partitions",
+    "ModerationArchiveRetention": "moderation-archive-retention",
 }
 
 

@@ -20,6 +20,14 @@ LOCK = (ROOT / "requirements.lock").read_text()
 
 # Adapters to servers need the client of their server, which the extras bring.
 NEED_AN_EXTRA = (
+    "moderation.adapters.acknowledged_sender",
+    "moderation.adapters.archive_delay",
+    "moderation.adapters.batch_headers",
+    "moderation.adapters.blame",
+    "moderation.adapters.narrowing",
+    "moderation.adapters.group_readers",
+    "moderation.adapters.producer_keys",
+    "moderation.adapters.republishing",
     "moderation.adapters.topics",
     "moderation.adapters.topic_identity",
     "moderation.adapters.sql",

@@ -23,6 +23,12 @@ def test_archive_topics(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
     assert run.returned["archive_comments"]["rows"] == len(lake.content()) == 20
 
 
+def test_create_partitions(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
+    run = dag_runs.run("create_partitions", lake.settings)
+    assert (run.state, run.tasks) == ("success", {"create": "success"})
+    assert run.returned["create"]["days_ahead"] >= 30
+
+
 def test_reconcile_windows(dag_runs: DagRuns, layer: SpeedLayerUnderTest, tmp_path: Path) -> None:
     day = DayUnderTest(layer, tmp_path)
     layer.start_worker()

@@ -11,13 +11,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from batch.archive import archive_topics
-from cli.dead_letters import printable
 from cli.main import app
+from cli.output import printable
 from local.oracle import read_topic
 from local.waiting import wait_until
 from moderation.contracts import Comment, dead_letter, parse_record, to_json
@@ -140,6 +140,61 @@ def test_the_list_is_newest_first_filtered_and_counted_by_reason(letters: Letter
     assert run("list", "--reason", "no_such").exit_code == 2
 
 
+def test_the_summary_names_reason_field_and_the_producers_key_and_shows_no_value(letters: Letters) -> None:
+    now = now_us()
+    word = "unmistakable"
+    good = json.loads(comment("c", now))
+    wrong_time = json.dumps(good | {"event_time_us": word}).encode()
+    other_version = json.dumps(good | {"schema_version": word}).encode()
+    for _ in range(3):
+        letters.add("sensor\x1b[2J\n" + 100 * "k", wrong_time, now)
+    letters.add("other", other_version, now)
+    letters.add("gone", b"[]", now, in_topic=False)
+    place = letters.add("placeholder", other_version, now)
+    # The last one has no key, but a header.
+    producer = Producer({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 2})
+    reports: list[int | None] = []
+    producer.produce(
+        letters.layer.topic,
+        other_version,
+        partition=place[0],
+        headers=[("replay_of", b"x"), ("client", b"importer-7")],
+        on_delivery=lambda _, message: reports.append(message.offset()),
+    )
+    assert producer.flush(30) == 0
+    letters.execute(
+        'UPDATE speed.dead_letters SET "offset" = %s WHERE topic_id = %s AND (partition, "offset") = (%s, %s)',
+        *(reports[0], letters.layer.topic_id, *place),
+    )
+
+    found = answer("summary")
+    assert (found["total"], found["examined"]) == (6, 6)
+    assert found["by_field"] == [
+        {"reason": "wrong_type", "field": "event_time_us", "letters": 3},
+        {"reason": "schema_version", "field": "schema_version", "letters": 2},
+        {"reason": "not_an_object", "field": "", "letters": 1},
+    ]
+    first, *others = found["by_key"]
+    assert first == {
+        "key_from": "key",
+        "key": "sensor\\x1b[2J\\n" + 45 * "k" + "…",
+        "reason": "wrong_type",
+        "field": "event_time_us",
+        "letters": 3,
+    }
+    assert {(each["key_from"], each["key"], each["field"]) for each in others} == {
+        ("key", "other", "schema_version"),
+        ("header client", "importer-7", "schema_version"),
+        ("gone", "", ""),
+    }
+    shown = run("summary").stdout
+    assert "importer-7" in shown
+    assert word not in shown + json.dumps(found)
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    limited = answer("summary", "--limit", 1, "--newest", 2)
+    assert (len(limited["by_field"]), len(limited["by_key"]), limited["examined"]) == (1, 1, 2)
+
+
 def test_letters_of_other_topics_are_not_shown(letters: Letters) -> None:
     letters.add("k", b"no", 5)
     letters.execute("UPDATE speed.source_offsets SET topic = 'another' WHERE topic_id = %s", letters.layer.topic_id)
@@ -207,9 +262,11 @@ def test_mended_bytes_are_sent_in_place_of_the_record(letters: Letters, tmp_path
     one = ("replay", "--partition", place[0], "--offset", place[1])
     mended.write_bytes(b"still broken")
     assert answer(*one, "--value", mended, exit_code=1)["still_refused"] == {"not_json": 1}
-    mended.write_bytes(comment("mended", 5))
+    mended.write_bytes(comment("mended", 1_700_000_000_000_000))
     assert answer(*one, "--value", mended)["replayed"] == 1
-    assert [(key, value) for key, value, _ in letters.replays()] == [(b"mended", comment("mended", 5))]
+    assert [(key, value) for key, value, _ in letters.replays()] == [
+        (b"mended", comment("mended", 1_700_000_000_000_000))
+    ]
 
 
 def test_what_was_decided_is_left_alone_unless_asked_for_again(letters: Letters) -> None:

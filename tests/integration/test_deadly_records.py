@@ -10,6 +10,7 @@ import time
 import psycopg
 import pytest
 
+from local.waiting import wait_until
 from tests.integration.test_hostile_records import WORD, failures, with_body
 from tests.support.workers import SpeedLayerUnderTest, comments
 
@@ -47,6 +48,22 @@ def test_a_record_at_which_the_process_ends_is_quarantined_and_the_others_are_de
     assert (found.decisions, found.dead_letters) == (250, 1)
     for number in range(len(layer.workers)):
         assert WORD not in (layer.folder / f"worker-{number}.log").read_text()
+
+
+@pytest.mark.budget(300)
+@pytest.mark.parametrize("stage", ["copy", "topics"])
+def test_a_record_that_ends_the_process_where_it_is_encoded_is_quarantined(
+    layer: SpeedLayerUnderTest, stage: str
+) -> None:
+    sent = comments(40)
+    sent.insert(20, with_body(1, "sound", comment_id=f"id-{WORD}"))
+    layer.produce(sent)
+    assert run_until_accounted(layer, 41, ("tests.support.deadly_worker", f"{stage}:{WORD}"), 290) >= 1
+    assert failures(layer) == {"SIGSEGV": 1}
+    layer.produce(comments(50, start=40))
+    layer.wait_accounted(91)
+    wait_until(lambda: layer.comparison(topics_too=True).is_exact, seconds=30, description="all is on the topics")
+    assert layer.comparison().decisions == 90
 
 
 @pytest.mark.budget(180)

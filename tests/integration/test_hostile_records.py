@@ -22,7 +22,10 @@ from local.oracle import Delivered
 from local.stack import StackInfo
 from moderation.adapters.record_batches import MOST_UNPACKED_BYTES
 from moderation.contracts import DeadLetterReason
+from tests.support.dag_runs import DagRuns
 from tests.support.lakes import LakeUnderTest
+from tests.support.reconciling import DAY, DayUnderTest
+from tests.support.reconciling import comments as day_comments
 from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 WORD = "unmistakable-words-of-a-comment"
@@ -125,21 +128,66 @@ def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothi
     assert refusing not in servers_log
 
 
+@pytest.mark.long
+@pytest.mark.budget(200)
+def test_no_log_of_any_part_has_words_of_a_comment(
+    layer: SpeedLayerUnderTest, refusing: str, stack: StackInfo, dag_runs: DagRuns, tmp_path: Path
+) -> None:
+    """Worker, servers, and the runs of archive and reconciliation, over records that fail at every stage."""
+    decided, unreadable = "plainly-decided-words", "words-that-cannot-be-parsed"
+    layer.settings = layer.settings.model_copy(update={"log_level": "debug"})
+    day = DayUnderTest(layer, tmp_path)
+    layer.start_worker(("tests.support.brittle_worker", WORD))
+    values = [json.loads(value) for _, value in day_comments(range(40))]
+    made = [
+        *({**values[number], "body": f"{decided}, you idiot!!! {number}"} for number in range(20)),
+        *({**values[number], "body": f"a text with {WORD} {number}"} for number in range(20, 25)),
+        *({**values[number], "body": f"{decided} {number}", "comment_id": refusing} for number in range(25, 28)),
+        *({**values[number], "body": unreadable, "event_time_us": unreadable} for number in range(28, 32)),
+        *({**values[number], "body": unreadable, unreadable: 1} for number in range(32, 36)),
+    ]
+    records = [json.dumps(each).encode() for each in made] + [unreadable.encode()] * 4
+    layer.produce([(f"k{number}", value) for number, value in enumerate(records)])
+    layer.wait_accounted(len(records))
+    # A row that is gone is a defect: the run fails and its log has the traceback.
+    (gone,) = day.execute(
+        'DELETE FROM speed.decisions WHERE topic_id = %s AND (partition, "offset") = (SELECT partition, "offset" '
+        'FROM speed.decisions WHERE topic_id = %s ORDER BY 1, 2 LIMIT 1) RETURNING "offset"',
+        *(layer.topic_id, layer.topic_id),
+    )
+    run = dag_runs.run("reconcile_windows", day.settings, {"day": DAY.isoformat()})
+    assert (run.state, run.tasks["archive"]) == ("failed", "success"), (gone, run.tasks)
+    assert "DefectsFound" in run.output
+    layout = StackLayout(stack.root)
+    logs = {
+        str(path): path.read_text(errors="replace") for path in (*layout.log.glob("*"), *layer.folder.glob("*.log"))
+    }
+    logs["the runs of archive and reconciliation"] = run.output
+    assert {"postgres.log", "kafka.log", "mlflow.log", "worker-0.log"} <= {Path(name).name for name in logs}
+    assert "goes into quarantine" in logs[str(layer.folder / "worker-0.log")]
+    words = (WORD, decided, unreadable)
+    assert [(name, word) for name, text in logs.items() for word in words if word in text] == []
+
+
 def test_long_runs_of_unreadable_records_stop_nothing(layer: SpeedLayerUnderTest) -> None:
     worker = layer.start_worker()
     good = json.loads(comments(1)[0][1])
     kinds = {
+        "time in seconds": json.dumps(good | {"event_time_us": 1_700_000_000}).encode(),
+        "half a record": json.dumps(good)[:40].encode(),
+        "tombstone": b"",
         "new field": json.dumps(good | {"new_field": None}).encode(),
         "half an emoji": json.dumps(good | {"body": "half \ud83d"}).encode(),
-        "tombstone": b"",
     }
     for value in kinds.values():
         layer.produce([("the same key", value)] * 250)
     layer.produce(comments(300))
-    layer.wait_accounted(1_050)
+    layer.wait_accounted(1_550)
     assert worker.poll() is None
-    assert letters(layer) == {"unknown_field": 250, "not_json": 250, "empty": 250}
-    assert layer.comparison().is_exact
+    assert letters(layer) == {"past_dated": 250, "not_json": 250, "empty": 250}
+    found = layer.comparison()
+    assert found.is_exact
+    assert found.decisions == 800, "the new field and half an emoji are decided"
 
 
 def archived(layer: SpeedLayerUnderTest, folder: Path) -> LakeUnderTest:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from typing import Any
 
 import psycopg
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from local.attention import attention
 from local.worker import settings_environment
+from moderation.adapters.topics import RETENTION_MS
 from moderation.errors import SourceRefused
+from stream import metrics
+from stream.archive_watch import show_archive_delays
 from tests.support.lakes import LakeUnderTest, plain
 from tests.support.workers import comments
 
@@ -46,19 +53,23 @@ def test_archive_says_what_it_did_and_status_what_the_lake_holds(commanded_lake:
     assert (topic["topic"], topic["topic_id"]) == (lake.topic, str(lake.topic_id))
     assert {part["partition"]: part["next_offset"] for part in topic["partitions"]} == lake.ends()
     assert topic["partitions"][0].keys() == {
-        *("partition", "outcome", "first_offset", "next_offset", "files", "rows", "bytes", "note")
+        *("partition", "outcome", "first_offset", "next_offset", "files", "rows", "bytes", "note", "unparsed"),
+        "seconds_left",
     }
+    week_seconds = RETENTION_MS / 1_000
+    assert all(week_seconds - 600 < part["seconds_left"] <= week_seconds for part in topic["partitions"])
     assert run("archive").stdout.count("nothing new") == 8
 
     held = answer("lake", "status")
-    assert held.keys() == {"lake_url", "sources", "files", "rows", "bytes", "orphans", "missing"}
+    assert held.keys() == {"lake_url", "sources", "files", "rows", "bytes", "orphans", "missing", "retention"}
+    assert {(each["waiting"], each["seconds_left"]) for each in held["retention"]} == {(0, None)}
     assert (held["files"], held["rows"], held["bytes"]) == (4, 200, done["bytes"])
     assert (held["orphans"], held["missing"]) == ([], [])
     assert {each["partition"]: (each["first_offset"], each["next_offset"]) for each in held["sources"]} == {
         partition: (0, end) for partition, end in lake.ends().items()
     }
     checked = answer("lake", "verify")
-    assert {name: checked[name] for name in held} == held
+    assert {name: checked.get(name, held["retention"]) for name in held} == held
     assert (checked["check"], checked["defects"]) == ("digest", [])
     assert "the lake is whole: 4 files checked" in run("lake", "verify").stdout
 
@@ -157,3 +168,58 @@ def test_what_retention_took_is_shown_then_accepted_and_the_archive_goes_on(comm
         (3, 5, True),
     ]
     assert "accepted as lost" in run("lake", "status").stdout
+
+
+def keep_for(lake: LakeUnderTest, retention_ms: int) -> None:
+    """Change the retention of topic comments."""
+    admin = AdminClient({"bootstrap.servers": lake.settings.kafka_bootstrap, "log_level": 2})
+    entry = ConfigEntry("retention.ms", str(retention_ms), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, lake.topic, incremental_configs=[entry])
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
+def used_ratios(lake: LakeUnderTest) -> dict[str, float]:
+    """What a worker shows of topic comments, by partition."""
+    asyncio.run(show_archive_delays(lake.settings))
+    (family,) = metrics.ARCHIVE_RETENTION_USED.collect()
+    return {
+        sample.labels["partition"]: sample.value for sample in family.samples if sample.labels["topic"] == lake.topic
+    }
+
+
+@pytest.mark.budget(20)
+def test_records_that_retention_may_delete_before_they_are_archived_are_named(commanded_lake: LakeUnderTest) -> None:
+    lake = commanded_lake
+    lake.produce(plain(comments(40)))
+    answer("archive")
+    archived = lake.ends()
+    assert set(used_ratios(lake).values()) == {0.0}
+
+    lake.produce(plain(comments(40, start=40)))
+    began = time.time()
+    waiting = [each for each in answer("lake", "status")["retention"] if each["topic"] == lake.topic]
+    assert {each["partition"]: each["next_offset"] for each in waiting} == archived
+    assert sum(each["waiting"] for each in waiting) == 40
+    assert all(abs(each["append_us"] / 1e6 - began) < 60 for each in waiting)
+    assert all(RETENTION_MS / 1e3 - 120 < each["seconds_left"] <= RETENTION_MS / 1e3 for each in waiting)
+    assert attention(lake.settings) == []
+
+    keep_for(lake, 1_000)
+    time_is_up = [each for each in attention(lake.settings) if "are not archived" in each]
+    assert len(time_is_up) == len(archived)
+    assert "may delete the oldest in 0.0 h; `moderation archive` archives them" in time_is_up[0]
+    assert "may delete the oldest at any time" in run("lake", "status").stdout
+    assert all(ratio > 1 for ratio in used_ratios(lake).values())
+
+    keep_for(lake, -1)
+    unlimited = [each for each in answer("lake", "status")["retention"] if each["topic"] == lake.topic]
+    assert {(each["seconds_left"], each["retention_ms"]) for each in unlimited} == {(None, None)}
+    assert set(used_ratios(lake).values()) == {0.0}
+    assert not any("are not archived" in each for each in attention(lake.settings))
+
+    keep_for(lake, 1_000)
+    done = answer("archive", "--topic", "comments")
+    assert done["rows"] == 40
+    assert all(part["seconds_left"] < 0 for part in done["topics"][0]["partitions"])
+    assert set(used_ratios(lake).values()) == {0.0}

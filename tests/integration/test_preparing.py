@@ -1,4 +1,4 @@
-"""What the jobs of a deployment run: `moderation migrate` and `moderation topics`, on real servers."""
+"""What the jobs of a deployment run: `moderation migrate | partitions | topics`, on real servers."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ def test_migrating_again_changes_nothing_and_says_the_revision() -> None:
     first = run("migrate")
     assert str(first["revision"]) >= "0004"
     assert run("migrate") == first
+
+
+@pytest.mark.usefixtures("environment")
+def test_partitions_are_there_after_migrating_and_their_command_adds_those_that_are_missing() -> None:
+    run("migrate")
+    answer = run("partitions")
+    assert (answer["created"], int(str(answer["days_ahead"])) >= 30) == ([], True)
+    assert answer.keys() == {"days_ahead", "created", "moved", "far", "longest_lock_seconds"}
 
 
 def test_without_a_database_it_says_which_setting_is_missing() -> None:

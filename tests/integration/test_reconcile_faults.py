@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from batch.reconcile.run import ReconcilePoint, ReconcileReport
 from cli.main import app
+from local.oracle import read_topic
 from moderation.errors import LakeDamaged
 from tests.support.reconciling import DAY, DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest
@@ -76,13 +78,15 @@ def allowed(day: DayUnderTest) -> list[Row]:
     return [Row(*row) for row in rows]
 
 
-def letter(row: Row, *, offset: int | None = None, replayed: bool = False) -> str:
-    """A statement that makes a row's record, or another, a dead letter; replayed as the row's record if so."""
+def letter(
+    row: Row, *, offset: int | None = None, replayed: bool = False, value: bytes = b"", reason: str = "not_json"
+) -> str:
+    """A statement that makes a record a dead letter of a value: the row's, or one that the row replays."""
     replay = f"{row.partition}, {row.offset}" if replayed else "NULL, NULL"
     place = row.offset if offset is None else offset
     return (
-        f"INSERT INTO speed.dead_letters SELECT topic_id, partition, {place}, append_us, 'not_json', '', '', 0, "
-        f"repeat('0', 64), {replay} FROM speed.decisions WHERE {row.place}"
+        f"INSERT INTO speed.dead_letters SELECT topic_id, partition, {place}, append_us, '{reason}', '', '', "
+        f"{len(value)}, '{hashlib.sha256(value).hexdigest()}', {replay} FROM speed.decisions WHERE {row.place}"
     )
 
 
@@ -200,8 +204,44 @@ def test_a_replay_that_comes_late_is_recovered_and_not_late(day: DayUnderTest) -
         day.layer.topic_id,
         "late",
     )
-    with altered(day, letter(Row(*late[0]), offset=-1, replayed=True)):
+    row = Row(*late[0])
+    value = read_topic(day.settings.kafka_bootstrap, day.layer.topic)[row.partition, row.offset]
+    with altered(day, letter(row, offset=-1, replayed=True, value=value)):
         assert gaps(day.reconcile()) == {"late": 4, "recovered": 1}
+    with altered(day, letter(row, offset=-1, replayed=True, value=value + b" ")):
+        assert gaps(day.reconcile()) == {"late": 5}
+
+
+@pytest.mark.budget(30)
+def test_a_record_in_quarantine_is_released_by_its_own_bytes_only(day: DayUnderTest) -> None:
+    """What a forged header closed in the ledger stays quarantined; a header that closed nothing is counted."""
+    day.layer.start_worker()
+    day.send(comments(range(300)))
+    day.layer.produce(comments(range(300, 302)), [("replay_of", f"{day.layer.topic_id}/0/0".encode())])
+    day.layer.wait_accounted(302)
+    day.archive()
+    assert day.reconcile().ignored_replays == 2
+    first, other = allowed(day)[:2]
+    topic = read_topic(day.settings.kafka_bootstrap, day.layer.topic)
+    value = topic[first.partition, first.offset]
+    failed = letter(first, value=value, reason="processing_failed")
+    gone = f"DELETE FROM speed.decisions WHERE {first.place}"
+    closed = (
+        f"UPDATE speed.dead_letters SET replayed_as_partition = {other.partition}, "
+        f"replayed_as_offset = {other.offset} WHERE {first.place}"
+    )
+    corrected = topic[other.partition, other.offset]
+    correction = (
+        f"UPDATE speed.dead_letters SET corrected_length = {len(corrected)}, "
+        f"corrected_sha256 = '{hashlib.sha256(corrected).hexdigest()}' WHERE {first.place}"
+    )
+    with altered(day, failed, gone):
+        assert gaps(day.reconcile())["quarantined"] == 1
+    with altered(day, failed, gone, closed):
+        assert gaps(day.reconcile())["quarantined"] == 1
+    with altered(day, failed, gone, closed, correction):
+        found = gaps(day.reconcile())
+        assert (found["recovered"], "quarantined" in found) == (1, False)
 
 
 @pytest.mark.budget(20)

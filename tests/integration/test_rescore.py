@@ -239,7 +239,7 @@ def test_the_command_prints_its_contract_and_takes_the_challenger_by_default(
     found = json.loads(done.stdout)
     assert list(found) == [
         *("topic", "start", "end", "model_name", "version", "model_digest", "policy_version", "kernel_version"),
-        *("total", "communities", "served_by", "most_different", "as_if", "artifacts"),
+        *("total", "communities", "served_by", "most_different", "as_if", "not_scored", "artifacts"),
     ]
     assert (found["version"], found["start"], found["end"]) == (
         versions.challenger,

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from batch.reconcile.rescoring import Task, rescore
+from batch.reconcile.file_tasks import Task
+from batch.reconcile.rescoring import rescore
 from local.stack import StackInfo
 from moderation.errors import LakeDamaged, ModelRefused
 from moderation.settings import Settings
@@ -33,7 +34,7 @@ def lake(settings: Settings, model: Path, tmp_path: Path) -> LakeOfATest:
 
 def rows_of(tasks: list[Task], settings: Settings, folder: Path, processes: int) -> list[dict[str, Any]]:
     said: list[str] = []
-    count = rescore(tasks, settings, folder, said.append, processes)
+    count = rescore(tasks, settings, folder, said.append, processes).rows
     rows: list[dict[str, Any]] = pq.read_table(folder).to_pylist()
     total = sum(task.file.rows for task in tasks if not task.unread_only)
     assert said[-1] == f"scored {total:,} of {total:,} records of the lake"

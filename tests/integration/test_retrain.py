@@ -139,6 +139,7 @@ def test_an_edit_after_the_windows_end_parts_the_actions_though_it_lies_in_anoth
         "superseded": 1,
         "without_action_kept": 1,
         "unreadable": 0,
+        "failed": 0,
         "examples": 2,
     }
     comments, digest = read_comments(lake.settings, window)

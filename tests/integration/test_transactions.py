@@ -14,7 +14,9 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 from psycopg import sql
+from typer.testing import CliRunner
 
+from cli.main import app
 from local.oracle import Delivered
 from local.waiting import wait_until
 from moderation.adapters.log_ends import LogEnds
@@ -177,6 +179,45 @@ def test_what_the_archive_calls_a_hole_and_the_ledger_decided_is_a_defect(
     )
     (defect,) = LakeUnderTest(day.settings).inspect().defects
     assert "-1 of its offsets" in defect.cause
+
+
+@pytest.mark.budget(60)
+def test_records_of_an_open_transaction_that_an_earlier_version_decided_are_waited_for(
+    commanded: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    """The position that an earlier version left, which read records before their transaction ended."""
+    layer = commanded
+    layer.start_worker()
+    layer.produce(comments(40))
+    layer.wait_accounted(40)
+    layer.stop()
+    lake = LakeUnderTest(layer.settings.model_copy(update={"lake_url": str(tmp_path / "lake")}))
+    lake.archive()
+    one = Transactional(layer, "one")
+    sent = one.send(comments(40, start=40))
+    readable = positions(layer)
+    ahead = readable[sent[0].partition] + 1
+    with psycopg.connect(layer.database_url) as connection:
+        moved = "UPDATE {} SET {} = {} + 1 WHERE topic_id = %s AND partition = %s"
+        for table, column in (("speed.source_offsets", "next"), ("batch.files", "next_offset")):
+            statement = sql.SQL(moved).format(sql.SQL(table), *2 * (sql.Identifier(column),))
+            connection.execute(statement, (layer.topic_id, sent[0].partition))
+    worker = layer.start_worker()
+    log = layer.folder / "worker-1.log"
+    warned = "of a transaction that is still open"
+    wait_until(lambda: log.exists() and warned in log.read_text(), seconds=60, description="the warning")
+    assert f"accounts for offsets up to {ahead}, but the topic is readable up to {ahead - 1} only" in log.read_text()
+    assert "kafka-transactions.sh" in log.read_text()
+    shown = CliRunner().invoke(app, ["accept-gap"], catch_exceptions=False)
+    assert shown.exit_code == 0, shown.output
+    assert "decided records of a transaction that is still open" in shown.output
+    (note,) = [each.note for each in lake.archive().topics[0].partitions if each.note]
+    assert f"a transaction is open at offset {ahead - 1}" in note
+
+    one.commit()
+    wait_until(lambda: is_at_the_end(layer), seconds=40, description="the end of the topic")
+    assert worker.poll() is None
+    assert "brokers lost records" not in log.read_text()
 
 
 def test_a_topic_that_ends_with_markers_only_is_read_to_its_end(layer: SpeedLayerUnderTest) -> None:

@@ -144,8 +144,7 @@ def test_one_percent_of_malformed_records_become_dead_letters_and_stop_nothing(l
         "empty": 2,
         "not_json": 8,
         "not_an_object": 6,
-        "schema_version": 2,
-        "missing_field": 2,
+        "missing_field": 4,
     }
     assert sorted(length for _, length in reasons) == sorted(map(len, broken * 2))
 

@@ -58,7 +58,7 @@ def test_the_views_say_what_serves_how_far_behind_it_is_and_what_if(layer: Speed
     assert 0 <= scored["score_ppm"] <= 1_000_000
     assert scored.keys() == {"score_ppm", "verdict", "reasons", "model_version", "policy_version"}
     assert ask(f"{watched}/score", b"nonsense")[0] == 400
-    assert ask(f"{watched}/score", json.dumps({"text": "x" * 40_001}).encode())[0] == 400
+    assert ask(f"{watched}/score", json.dumps({"text": "x" * 40_001}).encode())[0] == 413
     status, found = ask(f"{watched}/windows?community=science")
     assert status == 200
     assert sum(window["comments"] for window in found["windows"]) == 100

@@ -1,6 +1,8 @@
 """``python -m tests.support.deadly_worker WORD …``: a worker whose process ends at every text that has a word in it.
 
-``… deadly_worker probe WORD`` is the child that the worker tries records in; it ends likewise.
+With ``copy:WORD`` it ends where a text is encoded for COPY, with ``topics:WORD`` where a decision is encoded for the
+topics whose comment id has the word. ``… deadly_worker probe WORD`` is the child that the worker tries records in; it
+ends likewise.
 """
 
 from __future__ import annotations
@@ -11,15 +13,46 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from moderation.adapters.sql import copying
+from moderation.adapters.sql.batch import DecisionRow, Stamp
 from moderation.scoring import Kernel
 from moderation.settings import load_settings
-from stream import probe
+from stream import probe, publisher
 from stream.__main__ import new_worker
 from stream.logs import faust_level
+from stream.records import Encoded
 
 
 def end_for(word: str) -> None:
-    """Have every kernel of this process end it at texts with a word, or hang if the text says so."""
+    """Have this process end at a word: in its kernels, or where ``copy:`` or ``topics:`` before the word says so."""
+    stage, _, rest = word.rpartition(":")
+    {"": _end_in_kernel, "copy": _end_in_copy, "topics": _end_in_topics}[stage](rest)
+
+
+def _end_in_copy(word: str) -> None:
+    text = copying.text
+
+    def deadly(value: str) -> str:
+        if word in value:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return text(value)
+
+    copying.text = deadly
+
+
+def _end_in_topics(word: str) -> None:
+    encode = publisher.encode_decision
+
+    def deadly(topic: str, topic_id: str, row: DecisionRow, stamp: Stamp) -> Encoded:
+        if word in row.comment_id:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return encode(topic, topic_id, row, stamp)
+
+    publisher.encode_decision = deadly
+
+
+def _end_in_kernel(word: str) -> None:
+    """Have every kernel end the process at texts with a word, or hang if the text says so."""
     score_many = Kernel.score_many
 
     def deadly(self: Kernel, texts: Sequence[str]) -> Any:

@@ -14,7 +14,7 @@ import psycopg
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Fate, Hole, Pane, Verdict
-from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable
+from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable, TopicsMissing
 from moderation.panes import PANE_US, OpenPanes, PaneSums, is_closed, pane_start_us
 from moderation.policy import Policy
 from moderation.scoring import Kernel
@@ -174,9 +174,16 @@ class MemoryTopics:
     decisions: dict[tuple[int, int], tuple[DecisionRow, Stamp]] = field(default_factory=dict)
     alerts: set[tuple[int, int]] = field(default_factory=set)
     panes: dict[tuple[int, str, int], Pane] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+
+    def missing_topics(self) -> list[str]:
+        """Topics that do not exist."""
+        return list(self.absent)
 
     def publish(self, published: Published) -> int:
         """Keep decisions, alerts and panes; how many records that were."""
+        if self.absent:
+            raise TopicsMissing(self.absent)
         alerts = {(row.partition, row.offset) for row, _ in published.decisions if row.verdict is not Verdict.ALLOW}
         for row, stamp in published.decisions:
             assert self.decisions.setdefault((row.partition, row.offset), (row, stamp)) == (row, stamp)

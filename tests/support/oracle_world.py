@@ -14,6 +14,7 @@ from local.oracle.ledger import (
     Logged,
     Row,
     closed_panes,
+    compare_closings,
     compare_fates,
     compare_panes,
     compare_places,
@@ -149,6 +150,7 @@ class World:
         found = Comparison()
         log = {(0, offset): Logged.of(value) for offset, value in self.raw.items()}
         compare_places(found, log, self.ledger, self.delivered, {0: self.log_range})
+        compare_closings(found, log, self.ledger, {0: self.log_range})
         compare_fates(found, self.ledger)
         compare_panes(found, self.ledger)
         compare_served(found, self.ledger)

@@ -64,6 +64,7 @@ class Worth:
     policy_version: str
     kernel_version: str
     is_quarantined: bool = False
+    repairs: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Decided:
     model_version: str
     policy_version: str
     kernel_version: str
+    repairs: str = ""
 
 
 Row = Worth | Decided
@@ -157,6 +159,7 @@ _DECIDED = pa.schema(
         *((name, pa.int32()) for name in ("score", "verdict", "fate")),
         ("stored_us", pa.int64()),
         *_VERSIONS,
+        ("repairs", pa.string()),
     ]
 )
 _PANES = pa.schema(

@@ -11,7 +11,9 @@ from uuid import UUID
 
 import pyarrow.parquet as pq
 
-from batch.reconcile.rescoring import SCHEMA, Rescorer, Task, tasks_of
+from batch.isolation import Failure
+from batch.reconcile.file_tasks import Task, tasks_of
+from batch.reconcile.rescoring import SCHEMA, Rescorer
 from moderation.adapters.lake.columns import Columns, columns_of
 from moderation.adapters.lake.cutting import Limits, in_files
 from moderation.adapters.lake.files import LakeFile, Source, temporary_path
@@ -20,8 +22,8 @@ from moderation.adapters.lake.writing import write_file
 from moderation.adapters.model_store import OpenModel, open_model
 from moderation.adapters.source_log import LogRecord
 from moderation.adapters.sql.batch import Stamp
-from moderation.adapters.sql.snapshot import Served, Snapshot, day_bounds_us
-from moderation.contracts import Comment, to_json
+from moderation.adapters.sql.snapshot import Cut, Served, Snapshot, day_bounds_us
+from moderation.contracts import Comment, LetterContents, to_json
 from moderation.errors import InvalidRecord
 from moderation.policy import Policy
 from moderation.text import KERNEL_VERSION, Lexicon
@@ -52,8 +54,11 @@ def comment(number: int, event_us: int, body: str | None = None) -> Comment:
     return Comment(f"c{number}", ("science", "cooking")[number % 2], text, event_us)
 
 
-def record(offset: int, append_us: int, value: Comment | bytes) -> LogRecord:
-    return LogRecord(offset, append_us, b"key", value if isinstance(value, bytes) else to_json(value), [])
+def record(
+    offset: int, append_us: int, value: Comment | bytes, headers: Sequence[tuple[str, bytes | None]] = ()
+) -> LogRecord:
+    raw = value if isinstance(value, bytes) else to_json(value)
+    return LogRecord(offset, append_us, b"key", raw, list(headers))
 
 
 class LakeOfATest:
@@ -65,9 +70,11 @@ class LakeOfATest:
         self.models = models
         self.manifest: list[LakeFile] = []
         self.served = {source: [(0, "1")] for source in SOURCES}
-        self.replays: dict[Source, set[int]] = {}
+        self.replays: dict[Source, dict[int, LetterContents]] = {}
+        self.cuts: dict[Source, Cut] = {}
         self.quarantined: dict[Source, dict[int, str]] = {}
         self.opened: list[str] = []
+        self.failures: list[Failure] = []
 
     def archive(self, records: Sequence[LogRecord], source: Source = SOURCES[0], limits: Limits = SMALL) -> None:
         """Archive records as the parser of then saw them."""
@@ -87,7 +94,8 @@ class LakeOfATest:
             ]
             for source, own in self.served.items()
         }
-        return Snapshot("comments", *day_bounds_us(day), self.manifest, {}, served, {}, self.replays, self.quarantined)
+        bounds_us, known = day_bounds_us(day), (self.replays, self.quarantined)
+        return Snapshot("comments", *bounds_us, self.manifest, self.cuts, served, {}, *known)
 
     def tasks(self, day: date = DAY, resolve: Callable[[], str | None] = lambda: None) -> list[Task]:
         """What is to be read for the day."""
@@ -108,6 +116,7 @@ class LakeOfATest:
             assert table.schema == SCHEMA
             assert len(table) == count
             found += table.to_pylist()
+        self.failures = rescorer.take_failures()
         return found
 
 

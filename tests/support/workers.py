@@ -72,8 +72,10 @@ class SpeedLayerUnderTest:
         self.workers.append(worker)
         return worker
 
-    def produce(self, values: Iterable[tuple[str, bytes]]) -> int:
-        """Send (key, value) pairs and wait for every delivery report; returns how many."""
+    def produce(
+        self, values: Iterable[tuple[str, bytes]], headers: Sequence[tuple[str, str | bytes | None]] = ()
+    ) -> int:
+        """Send (key, value) pairs, all with these headers, and wait for every delivery report; returns how many."""
         producer = Producer(
             {
                 "bootstrap.servers": self.settings.kafka_bootstrap,
@@ -93,7 +95,7 @@ class SpeedLayerUnderTest:
 
         sent = 0
         for key, value in values:
-            producer.produce(self.topic, value, key=key, on_delivery=note)
+            producer.produce(self.topic, value, key=key, headers=list(headers), on_delivery=note)
             producer.poll(0)
             sent += 1
         assert producer.flush(60) == 0

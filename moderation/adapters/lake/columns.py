@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
+from moderation.adapters import blame
 from moderation.adapters.lake.files import Source
 from moderation.adapters.source_log import LogRecord
 from moderation.adapters.topics import ACTIONS, COMMENTS
-from moderation.contracts import parse_action, parse_record
+from moderation.contracts import NEWEST_RULES, Rules, parse_action, parse_record
 from moderation.errors import ConfigurationError, InvalidRecord
 
 _log = logging.getLogger(__name__)
@@ -44,11 +46,13 @@ class Columns:
         schema: all of them.
         event_time: name of the column that statistics by event time rest on.
         read: gives the columns beyond the record's own, in the schema's order.
+        rules: by which it parses comments.
     """
 
     schema: pa.Schema
     event_time: str
     read: Callable[[bytes, int], tuple[Any, ...]]
+    rules: Rules = NEWEST_RULES
 
     @property
     def statistics(self) -> list[str]:
@@ -60,8 +64,8 @@ class Columns:
         ]
 
 
-def _comment(value: bytes, append_us: int) -> tuple[Any, ...]:
-    comment = parse_record(value, append_us)
+def _comment(value: bytes, append_us: int, rules: Rules = NEWEST_RULES) -> tuple[Any, ...]:
+    comment = parse_record(value, append_us, rules)
     return comment.comment_id, comment.community, comment.event_time_us, comment.record_id()
 
 
@@ -111,22 +115,41 @@ ARCHIVED = tuple(_COLUMNS)
 """Names of the topics that the lake keeps, without a prefix."""
 
 
-def columns_of(name: str) -> Columns:
+def columns_of(name: str, rules: Rules = NEWEST_RULES) -> Columns:
     """The columns of a topic's files.
 
     Args:
         name: of the topic, without a prefix.
+        rules: by which comments are parsed; noted with each file.
 
     Raises:
         ConfigurationError: the lake does not keep this topic.
     """
     if name not in _COLUMNS:
         raise ConfigurationError(f"topic {name}", "the lake does not keep it", f"It keeps {', '.join(ARCHIVED)}.")
-    return _COLUMNS[name]
+    found = _COLUMNS[name]
+    return replace(found, read=partial(_comment, rules=rules), rules=rules) if name == COMMENTS.name else found
 
 
-def table_of(source: Source, columns: Columns, records: Sequence[LogRecord]) -> pa.Table:
-    """Records of one source as a table of its columns, one row each."""
+def table_of(
+    source: Source,
+    columns: Columns,
+    records: Sequence[LogRecord],
+    failed: Callable[[int, str], None] = lambda offset, error: None,
+) -> pa.Table:
+    """Records of one source as a table of its columns, one row each.
+
+    A record that makes parsing fail keeps its bytes; its other columns are null.
+
+    Args:
+        source: whose records they are.
+        columns: of the topic.
+        records: in order of offsets.
+        failed: told the offset of each such record, and the class of the error.
+
+    Raises:
+        Exception: parsing failed for a reason that is not a record's, see :mod:`moderation.adapters.blame`.
+    """
     nothing = (None,) * (len(columns.schema) - len(_RECORD))
     rows = []
     for record in records:
@@ -135,8 +158,11 @@ def table_of(source: Source, columns: Columns, records: Sequence[LogRecord]) -> 
         except InvalidRecord:
             read = nothing
         except Exception as error:
-            # A defect that this record meets. Its bytes are kept all the same; the error's text may quote them.
-            _log.error("%s offset %d cannot be parsed: %s", source, record.offset, type(error).__name__)
+            # A defect that this record meets. The text of the error may quote the comment.
+            if not blame.is_records(error):
+                raise
+            _log.error("%s offset %d cannot be parsed: %s", source, record.offset, blame.name_of(error))
+            failed(record.offset, blame.name_of(error))
             read = nothing
         headers = [{"name": name, "value": value} for name, value in record.headers]
         rows.append((source.partition, record.offset, record.append_us, record.key, record.value, headers, *read))

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+from moderation.contracts import NEWEST_RULES, Rules
+
 DAY_US = 86_400_000_000
 SOURCE_CHARACTERS = 8
 DIGEST_CHARACTERS = 16
@@ -58,6 +60,7 @@ class LakeFile:
         min_event_time_us: smallest event time (of actions: action time) of the records that parse; None if none does.
         max_event_time_us: the largest.
         event_days: UTC days of those times, in order; None for a file archived before they were kept.
+        rules: that its records were parsed by.
     """
 
     path: str
@@ -73,6 +76,7 @@ class LakeFile:
     min_event_time_us: int | None
     max_event_time_us: int | None
     event_days: tuple[date, ...] | None = None
+    rules: Rules = NEWEST_RULES
 
     def may_hold(self, start_us: int, end_us: int) -> bool:
         """Whether a record with an event time in [start_us, end_us) may be in it."""

@@ -52,6 +52,7 @@ def write_file(
     records: Iterable[LogRecord],
     limits: Limits,
     wrote_group: Callable[[int], None] = lambda rows: None,
+    failed: Callable[[int, str], None] = lambda offset, error: None,
 ) -> LakeFile:
     """Write records in order of offsets, and say what the manifest will say of them.
 
@@ -64,6 +65,7 @@ def write_file(
         records: at least one, contiguous.
         limits: of a row group.
         wrote_group: told the number of rows of each row group when it was handed to the file.
+        failed: see :func:`table_of`.
 
     Returns:
         The manifest's row; its path is where the file is to be published.
@@ -82,7 +84,7 @@ def write_file(
             sorting_columns=[pq.SortingColumn(schema.get_field_index("offset"))],
         ) as writer:
             for group in in_groups(records, limits):
-                table = table_of(source, columns, group)
+                table = table_of(source, columns, group, failed)
                 writer.write_table(table, row_group_size=len(group))
                 extent.add(table, columns.event_time)
                 wrote_group(len(group))
@@ -104,6 +106,7 @@ def write_file(
         min_event_time_us=minimum,
         max_event_time_us=maximum,
         event_days=tuple(sorted(extent.event_days)),
+        rules=columns.rules,
     )
 
 

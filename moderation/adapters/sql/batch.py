@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from uuid import UUID
 
-from moderation.contracts import DeadLetter, Fate, Hole, Verdict
+from moderation.contracts import (
+    NEWEST_RULES,
+    Content,
+    DeadLetter,
+    Fate,
+    Hole,
+    RecordPosition,
+    Repair,
+    Rules,
+    Verdict,
+)
 from moderation.panes import OpenPanes, PaneKey, PaneSums, pane_start_us
 
 
@@ -31,6 +40,7 @@ class Position:
         stamp: the versions that decided last; None before the first decision.
         open_panes: what the fate of the next record depends on.
         last_append_us: append time of the record at ``next - 1``; None if the ledger has none there.
+        rules: that read the last records; None before the first.
     """
 
     next: int
@@ -39,6 +49,7 @@ class Position:
     stamp: Stamp | None
     open_panes: OpenPanes = field(repr=False, compare=False)
     last_append_us: int | None = None
+    rules: Rules | None = None
 
 
 class DecisionRow(NamedTuple):
@@ -55,17 +66,23 @@ class DecisionRow(NamedTuple):
     verdict: Verdict
     fate: Fate
     reasons: list[str] | None
+    repairs: tuple[Repair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
-    """A decision on the replay of a dead letter: which letter, and where the decision lies."""
+class ReplayClaim:
+    """A decided record whose headers say that it repeats a dead letter; see :mod:`moderation.contracts.replays`.
 
-    topic_id: UUID
+    Attributes:
+        letter: the dead letter it names; None if the headers are malformed.
+        partition, offset: position of the record.
+        content: of its value.
+    """
+
+    letter: RecordPosition | None
     partition: int
     offset: int
-    as_partition: int
-    as_offset: int
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +96,11 @@ class Batch:
         dead_letters: (partition, offset, letter) for records that are none.
         panes: what the decisions add to panes.
         newest_event_us: for each partition with comments, the largest event time so far.
-        replayed: decisions on replays of dead letters.
+        replays: decided records that claim to repeat a dead letter.
         published: for each partition, up to which offset decisions are surely published by now.
         panes_published_us: for each partition, up to which end panes are surely published by now.
         holes: offsets without a record.
+        rules: that read the records.
     """
 
     ranges: Mapping[int, tuple[int, int]]
@@ -91,10 +109,11 @@ class Batch:
     dead_letters: list[tuple[int, int, DeadLetter]]
     panes: Mapping[PaneKey, PaneSums] = field(default_factory=dict)
     newest_event_us: Mapping[int, int] = field(default_factory=dict)
-    replayed: list[Replayed] = field(default_factory=list)
+    replays: list[ReplayClaim] = field(default_factory=list)
     published: Mapping[int, int] = field(default_factory=dict)
     panes_published_us: Mapping[int, int] = field(default_factory=dict)
     holes: list[Hole] = field(default_factory=list)
+    rules: Rules = NEWEST_RULES
 
 
 def pane_sums(decisions: list[DecisionRow], stamp: Stamp) -> dict[PaneKey, PaneSums]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 from uuid import UUID
 
 from moderation.adapters.sql.connecting import Connection
-from moderation.contracts import DeadLetter, DeadLetterReason
+from moderation.contracts import Comment, DeadLetter, DeadLetterReason, RecordPosition
 from moderation.errors import ConfigurationError
 
 _PAGE_ROWS = 100
@@ -27,6 +28,15 @@ SELECT d.topic_id, d.partition, d."offset", d.reason, d.detail, d.raw, d.raw_len
 """
 _OLDEST_FIRST = ' ORDER BY d.append_us, d.topic_id, d.partition, d."offset"'
 _NEWEST_FIRST = ' ORDER BY d.append_us DESC, d.topic_id, d.partition, d."offset" DESC LIMIT %(limit)s'
+_FIELD = """
+CASE WHEN d.reason = 'unknown_field' THEN substr(d.detail, length('unknown field ') + 1)
+     WHEN split_part(d.detail, ' ', 1) = ANY(%(fields)s) THEN split_part(d.detail, ' ', 1) ELSE '' END
+"""
+_BY_FIELD = f"""
+SELECT d.reason, {_FIELD} AS field, count(*) {_CHOSEN} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s
+"""
+_PLACES = f'SELECT d.topic_id, d.partition, d."offset", d.reason, {_FIELD} {_CHOSEN}'
+_FIELDS = [each.name for each in fields(Comment)]
 _BY_REASON = f"SELECT d.reason, count(*) {_CHOSEN} GROUP BY d.reason ORDER BY count(*) DESC, d.reason"
 
 
@@ -49,9 +59,9 @@ class StoredLetter:
     replayed_as: tuple[int, int] | None
 
     @property
-    def place(self) -> str:
-        """The name a replay carries: ``topic id/partition/offset``."""
-        return f"{self.topic_id}/{self.partition}/{self.offset}"
+    def position(self) -> RecordPosition:
+        """Its position, which a replay names in its header."""
+        return RecordPosition(self.topic_id, self.partition, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,32 @@ def count_by_reason(connection: Connection, selection: Selection) -> dict[str, i
     """How many letters are chosen, by reason, the most frequent first."""
     rows = connection.execute(_BY_REASON, selection.parameters()).fetchall()
     return dict(rows)
+
+
+class LetterPlace(NamedTuple):
+    """Where a dead letter was, its reason, and the field at fault; empty where it is the whole record."""
+
+    topic_id: UUID
+    partition: int
+    offset: int
+    reason: str
+    field: str
+
+
+def count_by_field(connection: Connection, selection: Selection, limit: int) -> list[tuple[str, str, int]]:
+    """Reason, field and number of the chosen letters, the most frequent first, at most ``limit`` rows.
+
+    The field is empty where the reason is about the whole record. The name of an unknown field is quoted.
+    """
+    parameters = {**selection.parameters(), "fields": _FIELDS, "limit": limit}
+    rows = connection.execute(_BY_FIELD, parameters).fetchall()
+    return [(reason, field, int(letters)) for reason, field, letters in rows]
+
+
+def newest_places(connection: Connection, selection: Selection, limit: int) -> list[LetterPlace]:
+    """Where the newest of the chosen letters were, at most ``limit``."""
+    parameters = {**selection.parameters(), "fields": _FIELDS, "limit": limit}
+    return [LetterPlace(*row) for row in connection.execute(_PLACES + _NEWEST_FIRST, parameters)]
 
 
 def newest(connection: Connection, selection: Selection, limit: int) -> list[StoredLetter]:

@@ -3,48 +3,41 @@
 A batch moves each of its partitions from ``lo`` to ``hi`` if and only if the partition still stands at ``lo``, and
 holds exactly ``hi - lo`` decisions, dead letters and offsets in holes together. Whoever lost a partition meanwhile
 changes nothing.
+
+A worker never creates tables: `moderation partitions` prepares the days, and DEFAULT takes rows of any other day.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
 
-from moderation.adapters.sql import copying, reading, writing
+from moderation.adapters.sql import reading, replays, writing
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
-from moderation.contracts import Pane
+from moderation.contracts import Pane, Rules
 from moderation.errors import FenceLost, LedgerUnsafe, SourceRefused
 
+T = TypeVar("T")
 _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 # A worker that freezes inside a transaction must not hold its partitions' locks for longer than a takeover takes.
 _LIMITS = {"idle_in_transaction_session_timeout": "8s", "lock_timeout": "30s", "statement_timeout": "60s"}
-_DAYS_LOCK = 7_205_760
+_ROUTINGS = 3
+"""How often a batch is stored again because partitions changed while it was stored."""
 
 
 def _nothing() -> None:
     return None
 
 
-def add_day(cursor: writing.Cursor, day: str) -> None:
-    """Make the partition of ``speed.decisions`` for a day, if it is not there.
+def _served(position: Position) -> tuple[Stamp, Rules] | None:
+    return None if position.stamp is None or position.rules is None else (position.stamp, position.rules)
 
-    It is made beside the table and attached: that takes a lock which readers of the table do not hold, while
-    ``CREATE TABLE … PARTITION OF`` waits for every open reader, and everybody else behind it.
 
-    Args:
-        cursor: in a transaction.
-        day: of append times, as ISO 8601.
-    """
-    name = f"speed.decisions_{day.replace('-', '')}"
-    attached = "SELECT FROM pg_inherits WHERE inhrelid = to_regclass(%s) AND inhparent = 'speed.decisions'::regclass"
-    if cursor.execute(attached, (name,)).fetchone() is not None:
-        return
-    cursor.execute(f"CREATE TABLE IF NOT EXISTS {name} (LIKE speed.decisions INCLUDING ALL)")
-    cursor.execute(
-        f"ALTER TABLE speed.decisions ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{day}'::date + 1)"
-    )
+def _ignore(judged: Sequence[replays.Judged]) -> None:
+    return None
 
 
 class Ledger:
@@ -55,19 +48,27 @@ class Ledger:
         topic: name of the source topic.
         topic_id: Kafka's id of it.
         before_commit: called in each batch's transaction when everything is written; for tests and chaos.
+        report_replays: called after each commit with the batch's claims to repeat dead letters, and their outcomes.
 
     Raises:
         LedgerUnsafe: a durability setting of the server is off, or the schema is missing.
         psycopg.OperationalError: the server cannot be reached; may be tried again.
     """
 
-    def __init__(self, url: str, topic: str, topic_id: UUID, before_commit: Callable[[], None] = _nothing) -> None:
+    def __init__(
+        self,
+        url: str,
+        topic: str,
+        topic_id: UUID,
+        before_commit: Callable[[], None] = _nothing,
+        report_replays: Callable[[Sequence[replays.Judged]], None] = _ignore,
+    ) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self._url = url
         self._before_commit = before_commit
-        self._known_days: set[str] = set()
-        self._stamps: dict[int, Stamp | None] = {}
+        self._report_replays = report_replays
+        self._served: dict[int, tuple[Stamp, Rules] | None] = {}
         self._connection = self._connect()
 
     def reconnect(self) -> None:
@@ -104,7 +105,7 @@ class Ledger:
                     f"offsets [{position.next}, {log_starts[partition]}) are gone before they were read",
                     "Retention overtook the worker: `moderation accept-gap` shows the gap and records it.",
                 )
-            self._stamps[partition] = position.stamp
+            self._served[partition] = _served(position)
         return found
 
     def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -150,7 +151,7 @@ class Ledger:
             return False
         if stands != {partition: hi for partition, (_, hi) in ranges.items()}:
             raise self._fence_lost(f"partitions {sorted(ranges)}", f"they stand at {stands}, not at {dict(ranges)}")
-        self._stamps.update({partition: position.stamp for partition, position in found.items()})
+        self._served.update({partition: _served(position) for partition, position in found.items()})
         return True
 
     def store(self, batch: Batch) -> None:
@@ -159,18 +160,26 @@ class Ledger:
         Raises:
             FenceLost: a partition no longer stands where the batch begins.
             ValueError: the batch does not hold one row for every offset; nothing is stored.
+            LedgerUnsafe: the table has no partition for a row, not even DEFAULT.
             psycopg.Error: the server failed; nothing is stored unless it failed during the commit, see ``standing``.
         """
         self._require_whole(batch)
-        self._ensure_days({copying.day_of(row.append_us).isoformat() for row in batch.decisions})
+        changed, judged = self._routed(lambda: self._store(batch))
+        self._served.update(dict.fromkeys(changed, (batch.stamp, batch.rules)))
+        self._report_replays(judged)
+
+    def _store(self, batch: Batch) -> tuple[list[int], list[replays.Judged]]:
+        """Store a batch; returns the partitions that another version serves from here on, and what replays came to."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, batch)
-            self._write_rows(cursor, batch)
+            judged = self._write_rows(cursor, batch)
             writing.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
-            changed = [partition for partition in batch.ranges if self._stamps.get(partition) != batch.stamp]
+            serving = batch.stamp, batch.rules
+            changed = [partition for partition in batch.ranges if self._served.get(partition) != serving]
             for partition in changed:
                 cursor.execute(
-                    "INSERT INTO speed.served VALUES (%s, %s, %s, %s, %s, %s)",
+                    "INSERT INTO speed.served (topic_id, partition, from_offset, model_version, policy_version, "
+                    "kernel_version, rules_version, earliest_event_us) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                     (
                         self.topic_id,
                         partition,
@@ -178,25 +187,48 @@ class Ledger:
                         batch.stamp.model_version,
                         batch.stamp.policy_version,
                         batch.stamp.kernel_version,
+                        batch.rules.version,
+                        batch.rules.earliest_event_us,
                     ),
                 )
             self._before_commit()
-        self._stamps.update(dict.fromkeys(changed, batch.stamp))
+        return changed, judged
 
     def rehearse(self, batch: Batch) -> None:
-        """Write the rows of a batch, whose days are there, and undo it; for finding out which of them cannot be stored.
+        """Write the rows of a batch and undo it; for finding out which of them cannot be stored.
 
         Raises:
             psycopg.Error: what storing them raises.
         """
-        with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:
-            self._write_rows(cursor, batch)
 
-    def _write_rows(self, cursor: writing.Cursor, batch: Batch) -> None:
+        def rehearse() -> None:
+            with self._connection.transaction(force_rollback=True), self._connection.cursor() as cursor:
+                self._write_rows(cursor, batch)
+
+        self._routed(rehearse)
+
+    def _routed(self, write: Callable[[], T]) -> T:
+        """Write rows, again if a partition was attached while DEFAULT was about to take one of its rows.
+
+        Only a partition's range has no constraint name; a record cannot break it, so it must not be blamed.
+        """
+        for _ in range(_ROUTINGS):
+            try:
+                return write()
+            except psycopg.errors.CheckViolation as error:
+                if error.diag.constraint_name is not None:
+                    raise
+        raise LedgerUnsafe(
+            "table speed.decisions",
+            "no partition takes a row of the batch",
+            "Attach speed.decisions_default as DEFAULT; `moderation migrate` does, where it never was.",
+        )
+
+    def _write_rows(self, cursor: writing.Cursor, batch: Batch) -> list[replays.Judged]:
         writing.copy_decisions(cursor, self.topic_id, batch)
         writing.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
         writing.add_to_panes(cursor, self.topic_id, batch.panes)
-        writing.note_replayed(cursor, batch.replayed)
+        return replays.close_replayed(cursor, self.topic_id, batch.replays)
 
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
         """Note what is surely published, outside a batch (an idle stream, a clean stop).
@@ -254,8 +286,8 @@ class Ledger:
     def _fence_lost(self, what: str, cause: str) -> FenceLost:
         return FenceLost(
             f"topic {self.topic} {what}",
-            f"{cause}: another worker has taken over",
-            "Nothing was stored; start again to take part in the group.",
+            f"{cause}: another worker took over, or `moderation skip` or `moderation accept-gap` moved it",
+            "Nothing of the batch was stored; the next start reads the position again.",
         )
 
     def _refuse_unknown_topic(self, cursor: writing.Cursor) -> None:
@@ -293,10 +325,12 @@ class Ledger:
             cursor.execute("SELECT to_regclass('speed.panes')")
             if cursor.fetchone() == (None,):
                 raise LedgerUnsafe("PostgreSQL", "it has no table speed.panes", "Run the migrations first.")
-
-    def _ensure_days(self, days: Iterable[str]) -> None:
-        for day in sorted(set(days) - self._known_days):
-            with self._connection.transaction(), self._connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_DAYS_LOCK,))
-                add_day(cursor, day)
-            self._known_days.add(day)
+            cursor.execute(
+                "SELECT FROM pg_partitioned_table WHERE partrelid = 'speed.decisions'::regclass AND partdefid <> 0"
+            )
+            if cursor.fetchone() is None:
+                raise LedgerUnsafe(
+                    "table speed.decisions",
+                    "it has no DEFAULT partition",
+                    "Run `moderation migrate`, or attach it again.",
+                )

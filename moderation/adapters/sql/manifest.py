@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Any
@@ -18,14 +18,15 @@ import psycopg
 
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.sql.connecting import Connection
-from moderation.contracts import Hole
+from moderation.contracts import Hole, Rules
 
 Range = tuple[int, int]
 """Offsets, half-open."""
 
 _COLUMNS = (
     "path, topic, topic_id, partition, first_offset, next_offset, dt, rows, bytes, sha256, "
-    "min_append_us, max_append_us, min_event_time_us, max_event_time_us, event_days"
+    "min_append_us, max_append_us, min_event_time_us, max_event_time_us, event_days, "
+    "rules_version, earliest_event_us"
 )
 _HOLDER = """
 SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -170,7 +171,8 @@ def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:
     values = (file.path, source.topic, source.topic_id, source.partition, file.first_offset, file.next_offset, file.day)
     figures = (file.rows, file.bytes, file.sha256, file.min_append_us, file.max_append_us)
     days = None if file.event_days is None else list(file.event_days)
-    times = (file.min_event_time_us, file.max_event_time_us, days, created_us)
+    rules = (file.rules.version, file.rules.earliest_event_us)
+    times = (file.min_event_time_us, file.max_event_time_us, days, *rules, created_us)
     marks = ", ".join(["%s"] * (len(values) + len(figures) + len(times)))
     try:
         with connection.transaction():
@@ -220,8 +222,9 @@ def files(
 
 
 def _file(path: str, topic: str, topic_id: UUID, partition: int, *rest: Any) -> LakeFile:
-    file = LakeFile(path, Source(topic, topic_id, partition), *rest)
-    return file if file.event_days is None else replace(file, event_days=tuple(file.event_days))
+    *fields, event_days, rules_version, earliest_event_us = rest
+    fields += [None if event_days is None else tuple(event_days), Rules(rules_version, earliest_event_us)]
+    return LakeFile(path, Source(topic, topic_id, partition), *fields)
 
 
 def tiles(manifest: list[LakeFile]) -> list[Tiles]:

@@ -12,7 +12,9 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from moderation.errors import ConfigurationError
+from moderation.adapters.sql.locks import HOLDERS, describe
+from moderation.adapters.sql.partitions import keep_partitions
+from moderation.errors import ConfigurationError, TableLocked
 
 _LOCK = 7_205_759  # any number of ours: two migrations at once wait for each other
 _CONNECT_SECONDS = 10
@@ -20,12 +22,8 @@ _LOCK_TIMEOUT = "2s"
 """So long others queue behind a lock that the migration waits for."""
 _PAUSE_SECONDS = 1.0
 _PATIENCE_SECONDS = 120.0
-_HOLDERS = """
-SELECT DISTINCT a.pid, a.application_name, a.xact_start AT TIME ZONE 'UTC'
-  FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_stat_activity a ON a.pid = l.pid
- WHERE l.granted AND n.nspname IN ('speed', 'batch') AND l.pid <> pg_backend_pid() ORDER BY 3
-"""
+_PARTITIONS_PATIENCE_SECONDS = 10.0
+"""Partitions of later days are not urgent, and without them rows go into DEFAULT."""
 _log = logging.getLogger(__name__)
 _REMEDY = (
     "See MODERATION_DATABASE_URL; its role must own the database. If there is no role moderation_reader, make it as "
@@ -83,12 +81,14 @@ def _upgrade(engine: Engine, upto: str) -> str:
 def _holders(engine: Engine) -> str:
     """Sessions with an open transaction that has locked tables of ours, oldest first."""
     with engine.begin() as connection:
-        rows = connection.execute(text(_HOLDERS)).all()
-    return ", ".join(f"{name or 'a session'} (backend {pid}, since {since:%H:%M:%S} UTC)" for pid, name, since in rows)
+        rows = connection.execute(text(HOLDERS)).all()
+    return describe((pid, name, since) for pid, name, since in rows)
 
 
 def migrate_database(url: str) -> str:
-    """:func:`migrate`, over a connection of its own.
+    """:func:`migrate`, over a connection of its own; then create the partitions of the days ahead.
+
+    Whatever keeps the partitions from being created is named in a warning.
 
     Args:
         url: a libpq connection string.
@@ -105,9 +105,14 @@ def migrate_database(url: str) -> str:
         poolclass=NullPool,
     )
     try:
-        return migrate(engine)
+        revision = migrate(engine)
     except (psycopg.Error, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if not isinstance(cause, psycopg.OperationalError | psycopg.errors.InsufficientPrivilege):
             raise
         raise ConfigurationError("PostgreSQL", str(cause).strip().split("\n")[0].rstrip("."), _REMEDY) from error
+    try:
+        keep_partitions(url, seconds=_PARTITIONS_PATIENCE_SECONDS)
+    except (TableLocked, ConfigurationError) as error:
+        _log.warning("%s", error)
+    return revision

@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 
 from moderation.adapters.sql.batch import DecisionRow, Position, Stamp
-from moderation.contracts import Fate, Pane, Verdict
+from moderation.contracts import Fate, Pane, Repair, Rules, Verdict
 from moderation.panes import LATENESS_US, PANE_US, OpenPanes, pane_start_us
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -21,7 +21,7 @@ SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.newest_eve
          UNION ALL
         SELECT append_us FROM speed.dead_letters d
          WHERE (d.topic_id, d.partition, d."offset") = (o.topic_id, o.partition, o.next - 1) LIMIT 1),
-       s.model_version, s.policy_version, s.kernel_version
+       s.model_version, s.policy_version, s.kernel_version, s.rules_version, s.earliest_event_us
   FROM speed.source_offsets o
   LEFT JOIN LATERAL (SELECT * FROM speed.served s WHERE (s.topic_id, s.partition) = (o.topic_id, o.partition)
                       ORDER BY from_offset DESC LIMIT 1) s ON true
@@ -36,7 +36,7 @@ SELECT d.event_time_us, d.record_id FROM speed.decisions d
 """
 _DECISIONS = """
 SELECT partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm,
-       verdict, fate, reasons, model_version, policy_version, kernel_version
+       verdict, fate, reasons, repairs, model_version, policy_version, kernel_version
   FROM speed.decisions
  WHERE topic_id = %s AND partition = %s AND "offset" >= %s AND "offset" < %s ORDER BY "offset"
 """
@@ -58,7 +58,8 @@ def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int
             next=following,
             published_next=published_next,
             panes_published_us=panes_published_us,
-            stamp=None if versions[0] is None else Stamp(*versions),
+            stamp=None if versions[0] is None else Stamp(*versions[:3]),
+            rules=None if versions[0] is None else Rules(*versions[3:]),
             open_panes=_open_panes(cursor, topic_id, partition, newest_event_us),
             last_append_us=last_append_us,
         )
@@ -72,9 +73,14 @@ def decisions_between(
     """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
     cursor.execute(_DECISIONS, (topic_id, partition, lo, hi))
     for found in cursor:
-        verdict, fate, reasons = found[8:11]
-        fields: list[Any] = [*found[:8], Verdict(verdict), Fate(fate), reasons]
-        yield DecisionRow(*fields), Stamp(*found[11:])
+        verdict, fate, reasons, repairs = found[8:12]
+        fields: list[Any] = [*found[:8], Verdict(verdict), Fate(fate), reasons, repairs_of(repairs)]
+        yield DecisionRow(*fields), Stamp(*found[12:])
+
+
+def repairs_of(stored: str | None) -> tuple[Repair, ...]:
+    """Repairs as the ledger keeps them: separated by commas, null for none."""
+    return tuple(map(Repair, stored.split(","))) if stored else ()
 
 
 def closed_panes(

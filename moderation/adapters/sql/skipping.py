@@ -1,4 +1,4 @@
-"""An operator's last resort: a record that ends the worker in a way that cannot be caught is passed over."""
+"""``moderation skip``: put one record that ends every worker into quarantine without deciding it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def skip(connection: Connection, topic: str, topic_id: UUID, partition: int, off
         letter: what is kept of it.
 
     Raises:
-        SourceRefused: the ledger does not expect this offset next; nothing was changed.
+        SourceRefused: the ledger does not expect this offset next, or has no position of the partition; nothing was
+            changed.
     """
     with connection.transaction():
         moved = connection.execute(
@@ -37,12 +38,7 @@ def skip(connection: Connection, topic: str, topic_id: UUID, partition: int, off
             (offset + 1, topic_id, partition, offset),
         )
         if moved.rowcount != 1:
-            expected = next_offset(connection, topic_id, partition)
-            raise SourceRefused(
-                f"topic {topic} partition {partition}",
-                f"the ledger expects offset {expected} next, not {offset}; nothing was changed",
-                "Only the record at which every worker stops can be skipped.",
-            )
+            raise _refused(topic, partition, offset, next_offset(connection, topic_id, partition))
         connection.execute(
             'INSERT INTO speed.dead_letters (topic_id, partition, "offset", append_us, reason, detail, raw, '
             "raw_length, raw_sha256) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -58,3 +54,25 @@ def skip(connection: Connection, topic: str, topic_id: UUID, partition: int, off
                 letter.raw_sha256,
             ),
         )
+
+
+def _refused(topic: str, partition: int, offset: int, expected: int | None) -> SourceRefused:
+    where = f"topic {topic} partition {partition}"
+    if expected is None:
+        return SourceRefused(
+            where,
+            "no worker has read this partition yet, so the ledger has no position to move; nothing was changed",
+            "Start a worker: it stores the position when it gets the partition. If the topic was created again, "
+            "`moderation accept-gap` shows it.",
+        )
+    if expected > offset:
+        return SourceRefused(
+            where,
+            f"offset {offset} is accounted for already, the ledger expects offset {expected} next; nothing was changed",
+            "A worker went on by itself, or the record was skipped before: nothing is to be done for this record.",
+        )
+    return SourceRefused(
+        where,
+        f"the ledger expects offset {expected} next, not {offset}; nothing was changed",
+        f"Only the next record can be skipped: `moderation skip {partition} {expected}`, if that one ends the worker.",
+    )

@@ -6,9 +6,9 @@ longer than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,11 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from moderation.adapters.lake.files import LakeFile, Source
+from moderation.adapters.lake.replays import Closing, proven_closings
+from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.batch import Stamp
 from moderation.adapters.sql.connecting import Connection, connected
 from moderation.adapters.sql.copying import day_of
 from moderation.adapters.sql.manifest import archived_ends, files
-from moderation.contracts import DeadLetterReason, Fate, Verdict
+from moderation.contracts import NEWEST_RULES, Content, DeadLetterReason, Fate, LetterContents, Rules, Verdict
 
 _EPOCH = date(1970, 1, 1)
 _DAY_US = 86_400 * 1_000_000
@@ -37,10 +39,11 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """From this offset on a version decided, until the next one."""
+    """From this offset on a version decided by these rules, until the next one."""
 
     from_offset: int
     stamp: Stamp
+    rules: Rules = NEWEST_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,11 @@ class Snapshot:
         manifest: all the lake's files of the topic.
         cuts: by source.
         served: by source, in order of offsets.
-        letters: places of dead letters that were appended on its first day or later, by source; with whether the record
-            is in quarantine.
-        replays: places where dead letters were sent again, by source.
-        quarantined: places of all records that could not be decided or stored, by source, with the SHA-256 of their
-            values; those whose replay was decided are not among them.
+        letters: offsets of dead letters that were appended on its first day or later, by source; with whether the
+            record is in quarantine.
+        replays: by source, for each offset of a replay that closed a dead letter what it must contain.
+        quarantined: offsets of all records that could not be decided or stored, by source, with the SHA-256 of their
+            values; without those whose replay was decided, as the bytes of the replay in the lake prove.
     """
 
     topic: str
@@ -67,7 +70,7 @@ class Snapshot:
     cuts: Mapping[Source, Cut]
     served: Mapping[Source, list[Served]]
     letters: Mapping[Source, Mapping[int, bool]]
-    replays: Mapping[Source, set[int]]
+    replays: Mapping[Source, Mapping[int, LetterContents]]
     quarantined: Mapping[Source, Mapping[int, str]]
 
     def cut_fields(self) -> dict[str, dict[str, dict[str, int]]]:
@@ -94,7 +97,7 @@ def _case(column: str, values: Sequence[str]) -> str:
 _LEDGER = f"""
 SELECT topic_id::text AS topic_id, partition AS part, "offset" AS pos, event_time_us AS event_us, community,
        score_ppm AS score, {_case("verdict", list(Verdict))} AS verdict, {_case("fate", list(Fate))} AS fate, stored_us,
-       model_version, policy_version, kernel_version
+       model_version, policy_version, kernel_version, coalesce(repairs, '') AS repairs
   FROM speed.decisions
  WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
@@ -105,10 +108,15 @@ SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model
   FROM speed.panes
  WHERE topic_id = ANY('{{{topics}}}'::uuid[]) AND start_us >= {start_us} AND start_us < {end_us}
 """
+_CLOSINGS = """
+SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, topic_id), replayed_as_partition,
+       replayed_as_offset, raw_length, raw_sha256, corrected_length, corrected_sha256
+  FROM speed.dead_letters WHERE topic_id = ANY(%s) AND replayed_as_offset IS NOT NULL
+"""
 
 
 @contextmanager
-def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path) -> Iterator[Snapshot]:
+def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore) -> Iterator[Snapshot]:
     """Take a snapshot, and write ledger rows and panes of a stretch of event time as Parquet files.
 
     Args:
@@ -116,15 +124,17 @@ def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path) -> It
         topic: full name.
         bounds_us: start and end of the stretch, half-open; see :func:`day_bounds_us`.
         folder: gets folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
+        store: the lake, whose bytes prove that records in quarantine were replayed.
 
     Raises:
+        LakeDamaged: a file that has such a replay is missing or is not what was written.
         ConfigurationError: the database cannot be reached.
         LedgerUnsafe: its tables are not there.
     """
     with connected(url, name="moderation snapshot") as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         start_us, end_us = bounds_us
-        snapshot = _read(connection, topic, start_us, end_us)
+        snapshot, closings = _read(connection, topic, start_us, end_us)
         named = {
             "topics": ",".join(sorted({str(source.topic_id) for source in snapshot.cuts})),
             # No event lies more than five minutes after its append, so none of them was appended before.
@@ -136,6 +146,7 @@ def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path) -> It
         exported = row[0] if row else ""
         _export(url, exported, _LEDGER.format(**named), folder / "ledger")
         _export(url, exported, _PANES.format(**named), folder / "speed_panes")
+    snapshot = _released(snapshot, proven_closings(store, snapshot.manifest, closings))
     _write_letters(snapshot.letters, folder / "letters")
     _write_cuts(snapshot.cuts, folder / "cuts")
     yield snapshot
@@ -145,7 +156,19 @@ def _day_before(time_us: int) -> date:
     return day_of(time_us) - timedelta(days=1)
 
 
-def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> Snapshot:
+def _released(snapshot: Snapshot, proven: Iterable[Closing]) -> Snapshot:
+    """The snapshot without the records in quarantine whose replays are proven."""
+    letters = {source: dict(own) for source, own in snapshot.letters.items()}
+    quarantined = {source: dict(own) for source, own in snapshot.quarantined.items()}
+    for closing in proven:
+        quarantined.get(closing.source, {}).pop(closing.offset, None)
+        if closing.offset in (own := letters.get(closing.source, {})):
+            own[closing.offset] = False
+    return replace(snapshot, letters=letters, quarantined=quarantined)
+
+
+def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tuple[Snapshot, list[Closing]]:
+    """The snapshot, with all failed records in quarantine, and the replays that may release some of them."""
     manifest = files(connection, topic=topic)
     ends = archived_ends(connection, topic)
     rows = connection.execute("SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s", (topic,))
@@ -156,34 +179,43 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> Sna
     }
     ids = sorted({source.topic_id for source in cuts})
     served: dict[Source, list[Served]] = {}
-    for topic_id, partition, from_offset, *stamp in connection.execute(
-        "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version FROM speed.served "
-        "WHERE topic_id = ANY(%s) ORDER BY topic_id, partition, from_offset",
+    for topic_id, partition, from_offset, *versions in connection.execute(
+        "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version, rules_version, "
+        "earliest_event_us FROM speed.served WHERE topic_id = ANY(%s) ORDER BY topic_id, partition, from_offset",
         (ids,),
     ):
-        served.setdefault(Source(topic, topic_id, partition), []).append(Served(from_offset, Stamp(*stamp)))
+        found = Served(from_offset, Stamp(*versions[:3]), Rules(*versions[3:]))
+        served.setdefault(Source(topic, topic_id, partition), []).append(found)
+    failed_reason = DeadLetterReason.PROCESSING_FAILED.value
     letters: dict[Source, dict[int, bool]] = {}
     for topic_id, partition, offset, failed in connection.execute(
-        'SELECT topic_id, partition, "offset", reason = %s AND replayed_as_offset IS NULL FROM speed.dead_letters '
+        'SELECT topic_id, partition, "offset", reason = %s FROM speed.dead_letters '
         "WHERE topic_id = ANY(%s) AND append_us >= %s",
-        (DeadLetterReason.PROCESSING_FAILED.value, ids, day_bounds_us(_day_before(start_us))[0]),
+        (failed_reason, ids, day_bounds_us(_day_before(start_us))[0]),
     ):
         letters.setdefault(Source(topic, topic_id, partition), {})[offset] = failed
     quarantined: dict[Source, dict[int, str]] = {}
     for topic_id, partition, offset, digest in connection.execute(
         'SELECT topic_id, partition, "offset", raw_sha256 FROM speed.dead_letters '
-        "WHERE topic_id = ANY(%s) AND reason = %s AND replayed_as_offset IS NULL",
-        (ids, DeadLetterReason.PROCESSING_FAILED.value),
+        "WHERE topic_id = ANY(%s) AND reason = %s",
+        (ids, failed_reason),
     ):
         quarantined.setdefault(Source(topic, topic_id, partition), {})[offset] = digest
-    replays: dict[Source, set[int]] = {}
-    for topic_id, partition, offset in connection.execute(
-        "SELECT topic_id, replayed_as_partition, replayed_as_offset FROM speed.dead_letters "
-        "WHERE topic_id = ANY(%s) AND replayed_as_offset IS NOT NULL",
-        (ids,),
+    replays: dict[Source, dict[int, LetterContents]] = {}
+    closings = []
+    for topic_id, partition, offset, reason, as_topic_id, as_partition, as_offset, *contents in connection.execute(
+        _CLOSINGS, (ids,)
     ):
-        replays.setdefault(Source(topic, topic_id, partition), set()).add(offset)
-    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined)
+        replay, expected = Source(topic, as_topic_id, as_partition), _contents_of(*contents)
+        replays.setdefault(replay, {})[as_offset] = expected
+        if reason == failed_reason:
+            closings.append(Closing(Source(topic, topic_id, partition), offset, replay, as_offset, expected))
+    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined), closings
+
+
+def _contents_of(length: int, digest: str, corrected_length: int | None, corrected: str | None) -> LetterContents:
+    correction = None if corrected_length is None or corrected is None else Content(corrected_length, corrected)
+    return LetterContents(Content(length, digest), correction, is_closed=True)
 
 
 def _export(url: str, snapshot: str, query: str, folder: Path) -> None:

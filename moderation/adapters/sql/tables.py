@@ -84,6 +84,7 @@ decisions = Table(
     Column("fate", Text, nullable=False),
     Column("reasons", JSONB, comment="tokens that spoke for removal most, strongest first; null where allowed"),
     Column("stored_us", BigInteger, comment="when the transaction that stored it began"),
+    Column("repairs", Text, comment="what was changed to read the record, separated by commas; null for nothing"),
     Index("decisions_by_event_time", "event_time_us", postgresql_using="brin"),
     schema="speed",
     postgresql_partition_by="RANGE (append_day)",
@@ -103,6 +104,9 @@ dead_letters = Table(
     Column("raw_sha256", Text, nullable=False),
     Column("replayed_as_partition", Integer),
     Column("replayed_as_offset", BigInteger, comment="where the decision on its replay lies"),
+    Column("corrected_length", BigInteger),
+    Column("corrected_sha256", Text, comment="of the value that an operator sent in place of the record"),
+    Column("replayed_as_topic_id", Uuid, comment="of the replay; null in older rows: the dead letter's topic"),
     schema="speed",
 )
 
@@ -153,6 +157,10 @@ served = Table(
     Column("model_version", Text, nullable=False),
     Column("policy_version", Text, nullable=False),
     Column("kernel_version", Text, nullable=False),
+    Column(
+        "rules_version", Integer, nullable=False, server_default="1", comment="of parsing and event time; see contracts"
+    ),
+    Column("earliest_event_us", BigInteger, nullable=False, server_default="0", comment="earlier is past_dated"),
     schema="speed",
 )
 
@@ -185,6 +193,8 @@ files = Table(
         ARRAY(Date),
         comment="UTC days of the event times of the records that parse; null for files of before this column",
     ),
+    Column("rules_version", Integer, nullable=False, server_default="1", comment="that its records were parsed by"),
+    Column("earliest_event_us", BigInteger, nullable=False, server_default="0", comment="earlier is past_dated"),
     Index("files_by_source", "topic_id", "partition", "next_offset"),
     Index("files_by_day", "topic", "dt"),
     comment="the lake: a file without a row here does not exist for readers",

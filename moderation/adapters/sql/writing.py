@@ -10,7 +10,7 @@ import orjson
 import psycopg
 
 from moderation.adapters.sql import copying
-from moderation.adapters.sql.batch import Batch, Replayed
+from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp
 from moderation.contracts import DeadLetter, Hole
 from moderation.panes import PaneKey, PaneSums
 
@@ -19,7 +19,7 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 # Without stored_us, which the server sets.
 _DECISION_COLUMNS = (
     'append_day, topic_id, partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm, '
-    "verdict, model_version, policy_version, kernel_version, fate, reasons"
+    "verdict, model_version, policy_version, kernel_version, fate, reasons, repairs"
 )
 _ADD_TO_PANES = """
 INSERT INTO speed.panes AS p (topic_id, partition, community, start_us, model_version, policy_version,
@@ -33,17 +33,22 @@ ON CONFLICT (topic_id, partition, start_us, community, model_version, policy_ver
 """
 
 
-def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
-    """COPY a batch's decisions."""
-    stamp = batch.stamp
+def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], stamp: Stamp) -> list[str]:
+    """Decisions as lines of COPY's text format, in the order of the columns; needs no database."""
     versions = "\t".join(map(copying.text, (stamp.model_version, stamp.policy_version, stamp.kernel_version)))
-    lines = [
+    return [
         f"{copying.day_of(row.append_us)}\t{topic_id}\t{row.partition}\t{row.offset}\t{row.append_us}\t"
         f"{copying.text(row.comment_id)}\t{copying.text(row.community)}\t{row.event_time_us}\t"
         f"{copying.binary(row.record_id)}\t{row.score_ppm}\t{row.verdict}\t{versions}\t{row.fate}\t"
-        f"{copying.NULL if row.reasons is None else copying.text(orjson.dumps(row.reasons).decode())}\n"
-        for row in batch.decisions
+        f"{copying.NULL if row.reasons is None else copying.text(orjson.dumps(row.reasons).decode())}\t"
+        f"{','.join(row.repairs) or copying.NULL}\n"
+        for row in rows
     ]
+
+
+def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
+    """COPY a batch's decisions."""
+    lines = decision_lines(topic_id, batch.decisions, batch.stamp)
     if lines:
         with cursor.copy(f"COPY speed.decisions ({_DECISION_COLUMNS}) FROM STDIN") as copy:
             copy.write("".join(lines))
@@ -96,14 +101,3 @@ def add_to_panes(cursor: Cursor, topic_id: UUID, panes: Mapping[PaneKey, PaneSum
         for key, sums in panes.items()
     ]
     cursor.execute(_ADD_TO_PANES, (topic_id, *map(list, zip(*rows, strict=True))))
-
-
-def note_replayed(cursor: Cursor, replayed: list[Replayed]) -> None:
-    """Say in dead letters where the decision on their replay lies; the first replay stays the one named."""
-    # Sorted: workers of two partitions that replay the same letters take the row locks in one order.
-    for each in sorted(replayed, key=lambda one: (one.topic_id, one.partition, one.offset)):
-        cursor.execute(
-            "UPDATE speed.dead_letters SET replayed_as_partition = %s, replayed_as_offset = %s "
-            'WHERE topic_id = %s AND partition = %s AND "offset" = %s AND replayed_as_offset IS NULL',
-            (each.as_partition, each.as_offset, each.topic_id, each.partition, each.offset),
-        )

@@ -1,4 +1,8 @@
-"""Ways in which a producer gets a comment record wrong. The parser must refuse every one."""
+"""Ways in which a producer gets a comment record wrong.
+
+``BREAKAGES`` leave nothing to decide: every one is refused. ``REPAIRABLE`` ones have an id, a text and a time all the
+same: they are decided, with the repair recorded.
+"""
 
 from __future__ import annotations
 
@@ -33,26 +37,28 @@ BREAKAGES: dict[str, Callable[[Comment], bytes]] = {
     "missing field": _without("body"),
     "schema version 99": _with(schema_version=99),
     "empty": lambda comment: b"",
-    "body too long": lambda comment: orjson.dumps(
-        _fields(comment) | {"body": "spam " * (MAX_BODY_CHARACTERS // 5 + 1)}
-    ),
     "truncated JSON": lambda comment: to_json(comment)[: -1 - len(to_json(comment)) // 3],
     "body is a number": _with(body=42),
-    "no schema version": _without("schema_version"),
     "JSON array": lambda comment: b"[" + to_json(comment) + b"]",
-    "NUL character": lambda comment: orjson.dumps(_fields(comment) | {"body": f"{comment.body}\0"}),
-    "unknown field": _with(upvotes=7),
-    "lone surrogate": _spliced(rb'"broken emoji \ud83d"'),
     "time is a boolean": _with(event_time_us=True),
     "white space": lambda comment: b" \n",
     "time in seconds as text": lambda comment: orjson.dumps(
         _fields(comment) | {"event_time_us": str(comment.event_time_us // 1_000_000)}
     ),
-    "invalid UTF-8": _spliced(b'"caf\xe9"'),
     "time before 1970": _with(event_time_us=-1),
     "empty comment id": _with(comment_id=""),
     "schema version as text": _with(schema_version="1"),
     "JSON string": lambda comment: orjson.dumps(comment.body),
     "single quotes": lambda comment: str(_fields(comment)).encode(),
+}
+REPAIRABLE: dict[str, Callable[[Comment], bytes]] = {
+    "body too long": lambda comment: orjson.dumps(
+        _fields(comment) | {"body": "spam " * (MAX_BODY_CHARACTERS // 5 + 1)}
+    ),
+    "no schema version": _without("schema_version"),
+    "NUL character": lambda comment: orjson.dumps(_fields(comment) | {"body": f"{comment.body}\0"}),
+    "unknown field": _with(upvotes=7),
+    "lone surrogate": _spliced(rb'"broken emoji \ud83d"'),
+    "invalid UTF-8": _spliced(b'"caf\xe9"'),
     "author is an object": _with(author_key={"name": "someone"}),
 }

@@ -21,6 +21,7 @@ from moderation.contracts import MAX_RECORD_BYTES
 from moderation.errors import ConfigurationError, GoalUnmet, ModelRefused, ModerationError, SourceError
 
 Corpus = tuple[list[str], list[int]]
+EVENT_US = 1_700_000_000_000_000
 
 
 def run(*arguments: str | Path, given: bytes | None = None) -> Result:
@@ -46,7 +47,7 @@ def model(export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def line(**changes: object) -> bytes:
-    fields = {"schema_version": 1, "comment_id": "c", "community": "x", "body": "thanks", "event_time_us": 5}
+    fields = {"schema_version": 1, "comment_id": "c", "community": "x", "body": "thanks", "event_time_us": EVENT_US}
     return json.dumps({**fields, **changes}).encode()
 
 
@@ -78,7 +79,7 @@ def test_scores_come_in_order_and_as_the_contract_says(model: Path) -> None:
     given = b"\n".join(line(body=body, comment_id=f"c{n}") for n, body in enumerate(bodies))
     found = answers(run("score", "--model", model, given=given))
     assert [answer.keys() for answer in found] == [
-        {"comment", "score_ppm", "verdict", "model_version", "policy_version"}
+        {"comment", "score_ppm", "verdict", "repairs", "model_version", "policy_version"}
     ] * 4
     comments = [answer["comment"] for answer in found]
     assert [comment["comment_id"] for comment in comments] == ["c0", "c1", "c2", "c3"]  # type: ignore[index]
@@ -100,10 +101,9 @@ MALFORMED = {
     "wrong types": line(comment_id=5),
     "missing fields": b'{"schema_version": 1}',
     "NUL bytes": b"\0\0\0",
-    "NUL in a text": line(body="a\0b"),
-    "lone surrogates": b'{"schema_version":1,"comment_id":"c","community":"x","body":"\\ud800","event_time_us":5}',
+    "time in seconds": line(event_time_us=1_700_000_000),
     "5 MB text": line(body="x" * 5_000_000),
-    "huge numbers": line().replace(b": 5}", b": " + b"9" * 400 + b"}"),
+    "huge numbers": line().replace(str(EVENT_US).encode(), b"9" * 400),
     "deep nesting": b"[" * 50_000,
     "wrong schema_version": line(schema_version=99),
     "empty": b"",
@@ -127,7 +127,7 @@ def test_a_thousand_malformed_lines_between_good_ones_are_all_dead_letters(model
         "not_json",
         "wrong_type",
         "missing_field",
-        "nul_character",
+        "past_dated",
         "too_large",
         "schema_version",
         "empty",

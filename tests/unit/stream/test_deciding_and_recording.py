@@ -10,12 +10,14 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from moderation.adapters.sql.batch import DecisionRow, Stamp
-from moderation.contracts import Comment, Hole, HoleKind, Pane, to_json
+from local.grafana.alerts import STALLED
+from moderation.adapters.sql.batch import DecisionRow, ReplayClaim, Stamp
+from moderation.contracts import Comment, Content, Hole, HoleKind, Pane, to_json
 from moderation.errors import ModelRefused, OffsetsGone, TooManyDeadLetters
 from moderation.panes import PANE_US, is_closed
 from moderation.policy import Policy
 from moderation.scoring import Kernel
+from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.decider import Decider
 from stream.recorder import Recorder
@@ -36,7 +38,7 @@ class Worker:
         self.recorder = Recorder(ledger, limit)
         positions = ledger.positions(dict.fromkeys(partitions, 0))
         self.decider.assign(positions)
-        self.missing = self.recorder.assign(positions)
+        self.recorder.assign(positions)
         self.decided: deque[Decided] = deque()
 
     def decide(self, records: Sequence[Record], model: ServingModel) -> None:
@@ -101,8 +103,11 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
 
     def start_anew() -> Worker:
         made = Worker(ledger, generous(), [0, 1])
-        send(made.missing)
-        made.recorder.note_published(made.missing)
+        is_last = False
+        while not is_last:
+            backlog, is_last = made.recorder.unpublished(data.draw(st.sampled_from([1, 7, 100])))
+            send(backlog)
+            made.recorder.note_published(backlog)
         return made
 
     worker = start_anew()
@@ -262,6 +267,26 @@ def test_too_many_unreadable_records_stop_the_worker_after_they_are_stored(kerne
     assert ledger.next == {0: 20}
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [[(0, 0, 0, True)] * 5, [(0, 0, 0, False)] * 5, [(0, 600, 0, False), *([(0, 0, 0, False)] * 4)]],
+    ids=["dead letters only", "duplicates", "late"],
+)
+def test_every_record_that_is_stored_counts_as_progress(kernel: Kernel, rows: list[tuple[int, int, int, bool]]) -> None:
+    """The alert on records that wait asks this counter: a stream without new decisions is no standstill."""
+    before = accounted()
+    worker = Worker(MemoryLedger(), generous())
+    worker.decide(records_of(rows), ServingModel(kernel, Policy(300_000, 700_000, ()), "1"))
+    worker.store()
+    assert accounted() - before == 5
+    assert "moderation_accounted_offsets_total" in STALLED.text
+
+
+def accounted() -> float:
+    (family,) = metrics.ACCOUNTED.collect()
+    return next(sample.value for sample in family.samples if sample.name.endswith("_total"))
+
+
 def test_wrong_clocks_are_dead_letters_that_stop_nothing(kernel: Kernel) -> None:
     ledger = MemoryLedger()
     worker = Worker(ledger, DeadLetterLimit(10, 0.5, 5))
@@ -336,11 +361,14 @@ def test_unreadable_records_never_stop_a_worker_without_a_limit(kernel: Kernel) 
     assert len(ledger.letters) == 300
 
 
-@pytest.mark.parametrize("header", ["", "nonsense", "1/2", f"{uuid.UUID(int=1)}/x/1"])
-def test_a_header_that_names_no_dead_letter_is_passed_over(kernel: Kernel, header: str) -> None:
+@pytest.mark.parametrize("header", [b"", b"nonsense", b"1/2", f"{uuid.UUID(int=1)}/x/1".encode(), None])
+def test_a_record_with_a_malformed_replay_header_is_decided_and_names_no_dead_letter(
+    kernel: Kernel, header: bytes | None
+) -> None:
     ledger = MemoryLedger()
     worker = Worker(ledger, generous())
     value = records_of([(0, 0, 0, False)])[0].value
-    worker.decide([Record(0, 0, START_US, value, header)], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    worker.decide([Record(0, 0, START_US, value, (header,))], ServingModel(kernel, Policy(1, 2, ()), "1"))
+    assert worker.decided[0].batch.replays == [ReplayClaim(None, 0, 0, Content.of(value))]
     worker.store()
     assert ledger.next == {0: 1}

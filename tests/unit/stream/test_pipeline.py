@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import psycopg
 import pytest
 
-from moderation.adapters.sql.batch import Batch, Position
+from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Comment, to_json
 from moderation.policy import Policy
 from moderation.scoring import Kernel
@@ -18,9 +18,9 @@ from stream.decider import Decider
 from stream.fault_points import FaultPoints
 from stream.pending import Acknowledge
 from stream.pipeline import Pipeline
-from stream.publisher import Publisher
+from stream.publisher import Publisher, encode_decision
 from stream.recorder import Recorder
-from stream.records import Published, ServingModel
+from stream.records import Encoded, Published, ServingModel
 from tests.support.fakes import MemoryLedger, MemoryTopics
 
 SECONDS = 20.0
@@ -42,6 +42,7 @@ class Kafkas:
 class FakeChunk:
     records: list[Kafkas]
     generation_id: int = 1
+    partition: int = 0
 
 
 class SlowLedger(MemoryLedger):
@@ -72,10 +73,12 @@ class OrderedTopics(MemoryTopics):
 
     ledger: SlowLedger = field(default_factory=SlowLedger)
     ranges: list[tuple[int, int]] = field(default_factory=list)
+    is_sliced: bool = False
 
     def publish(self, published: Published) -> int:
         for lo, hi in published.ranges.values():
-            assert (lo, hi) in self.ledger.stored, "published before it was stored"
+            is_stored = hi <= self.ledger.next[0] if self.is_sliced else (lo, hi) in self.ledger.stored
+            assert is_stored, "published before it was stored"
             self.ranges.append((lo, hi))
         return super().publish(published)
 
@@ -107,10 +110,12 @@ def value_of(offset: int, is_unstorable: bool) -> bytes:
     return to_json(comment)
 
 
-async def rig_of(kernel: Kernel, most_records: int) -> Rig:
+async def rig_of(
+    kernel: Kernel, most_records: int, encode: Callable[[DecisionRow, Stamp], Encoded] | None = None
+) -> Rig:
     ledger = SlowLedger()
     topics = OrderedTopics(ledger=ledger)
-    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200))
+    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200), encode=encode)
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
     publisher = cast(Publisher, topics)
     pipeline = Pipeline(Decider(), recorder, publisher, lambda: model, most_records, FaultPoints(None))
@@ -240,6 +245,26 @@ def test_a_record_that_the_ledger_refuses_goes_into_quarantine_and_others_are_de
     assert found.newest_us[0] == max(row.event_time_us for row, _ in expected.values())
 
 
+def test_a_record_that_cannot_be_encoded_for_the_topics_is_quarantined_before_it_is_stored(kernel: Kernel) -> None:
+    def encode(row: DecisionRow, stamp: Stamp) -> Encoded:
+        if row.comment_id == "c3":
+            raise TypeError(row.comment_id)
+        return encode_decision("comments", "id", row, stamp)
+
+    async def play() -> None:
+        rig = await rig_of(kernel, 10, encode)
+        rig.ledger.through.set()
+        working = asyncio.create_task(rig.pipeline.run())
+        await rig.add(0, 10)
+        await asyncio.wait_for(until(lambda: rig.ledger.next[0] == 10), SECONDS)
+        await rig.pipeline.finish()
+        working.cancel()
+        assert rig.ledger.letters == {(0, 3): "processing_failed"}
+        assert sorted(offset for _, offset in rig.ledger.rows) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+    asyncio.run(play())
+
+
 def test_with_batches_of_one_record_none_is_decided_before_the_last_is_stored(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,3 +327,61 @@ def test_an_error_that_is_not_a_records_ends_the_process(kernel: Kernel, monkeyp
 async def until(condition: Any) -> None:
     while not condition():
         await asyncio.sleep(0.01)
+
+
+def missing(rig: Rig) -> list[str]:
+    return list(rig.pipeline.publishing.missing)
+
+
+def test_batches_are_stored_while_a_topic_is_missing_and_published_in_order_once_it_exists(kernel: Kernel) -> None:
+    async def play() -> None:
+        rig = await rig_of(kernel, most_records=10)
+        rig.ledger.through.set()
+        rig.topics.absent = ["decisions"]
+        working = asyncio.create_task(rig.pipeline.run())
+        for first in range(0, 100, 5):
+            await rig.add(first, 5)
+        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged[-1:] == [100]), SECONDS)
+        await rig.pipeline.catch_up()
+        assert rig.ledger.next == {0: 100}
+        assert (rig.topics.decisions, rig.pipeline.recorder.published) == ({}, {0: 0})
+        assert missing(rig) == ["decisions"]
+
+        rig.topics.absent = []
+        rig.topics.is_sliced = True
+        await rig.pipeline.catch_up()
+        rig.topics.is_sliced = False
+        assert missing(rig) == []
+        assert rig.topics.decisions == rig.ledger.rows
+        await rig.add(100, 5)
+        await asyncio.wait_for(until(lambda: rig.pipeline.recorder.published == {0: 105}), SECONDS)
+        assert rig.topics.ranges[-1] == (100, 105)
+        working.cancel()
+
+    asyncio.run(play())
+
+
+def test_a_new_assignment_publishes_a_large_backlog_in_slices_and_new_batches_after_it(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        monkeypatch.setattr("stream.publishing.SLICE_OFFSETS", 20)
+        rig = await rig_of(kernel, most_records=10)
+        rig.ledger.through.set()
+        rig.topics.absent = ["decisions"]
+        working = asyncio.create_task(rig.pipeline.run())
+        await rig.add(0, 50)
+        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged == [50]), SECONDS)
+        rig.topics.absent = []
+        rig.topics.is_sliced = True
+        await rig.pipeline.assign(2, lambda: positions(rig.ledger))
+        assert rig.pipeline.recorder.published == {0: 20}
+        await rig.add(50, 5, generation_id=2)
+        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged == [50, 55]), SECONDS)
+        assert rig.pipeline.recorder.published == {0: 20}
+        await rig.pipeline.catch_up()
+        assert rig.topics.ranges[-3:] == [(0, 20), (20, 40), (40, 55)]
+        assert rig.topics.decisions == rig.ledger.rows
+        working.cancel()
+
+    asyncio.run(play())

@@ -130,6 +130,18 @@ def _decided(worth: Worth) -> Decided:
     )
 
 
+def test_other_repairs_than_the_rules_give_are_unexplained() -> None:
+    tables = Tables(cuts={(topic_id_of(0), 0): (END, END)})
+    for pos, (lake, ledger) in enumerate((("cut", "cut"), ("", ""), ("cut", ""), ("", "nul"))):
+        worth = replace(_worth(Place(topic_id_of(0), 0, pos)), repairs=lake)
+        tables.recomputed[place_of(worth)] = worth
+        tables.ledger[place_of(worth)] = replace(_decided(worth), repairs=ledger)
+        tables.count(tables.ledger[place_of(worth)])
+    found = reconcile(tables)
+    assert {row["offset"]: row["cause"] for row in found.differences} == dict.fromkeys((2, 3), Cause.UNEXPLAINED)
+    assert found.outcome.causes[Cause.UNEXPLAINED] == 2
+
+
 @pytest.fixture(scope="module")
 def tables() -> Tables:
     return every_row()

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from batch.reconcile.rescoring import tasks_of
+from batch.isolation import Failure
+from batch.reconcile.file_tasks import tasks_of
+from batch.reconcile.replays import ignored_replays
 from moderation.adapters.lake.cutting import Limits
 from moderation.adapters.model_store import open_model, save_model
 from moderation.adapters.source_log import LogRecord
-from moderation.contracts import Comment, parse_record
+from moderation.adapters.sql.snapshot import Cut
+from moderation.contracts import Comment, Content, LetterContents, Read, Rules, parse_record, read_record
 from moderation.errors import ConfigurationError, LakeDamaged, ModelRefused
 from moderation.panes import late_flags
-from moderation.scoring import ModerationPipeline, new_pipeline
+from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.training.metrics import Metrics
 from tests.support.event_time_law import fates_of
@@ -173,10 +178,27 @@ def test_a_partition_that_nothing_served_is_scored_by_what_serves_another_or_is_
         lake.tasks()
 
 
-def test_replays_are_known_by_their_places(lake: LakeOfATest) -> None:
-    lake.archive([record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(9)])
-    lake.replays = {SOURCES[0]: {2, 8}, SOURCES[1]: {3}}
+def test_replays_are_known_by_their_offsets_and_proven_by_their_bytes(lake: LakeOfATest) -> None:
+    log = [record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(9)]
+    lake.archive(log)
+    contents = {each.offset: LetterContents(Content.of(each.value or b"")) for each in log}
+    corrected = LetterContents(Content.of(b"no comment"), corrected=contents[8].original)
+    lake.replays = {SOURCES[0]: {2: contents[2], 5: contents[6], 8: corrected}, SOURCES[1]: {3: contents[3]}}
     assert [row["pos"] for row in lake.rows() if row["is_replay"]] == [2, 8]
+
+
+def test_replay_headers_that_closed_nothing_are_counted_up_to_the_end_of_the_ledger(lake: LakeOfATest) -> None:
+    def with_header(offset: int, header: bytes | None) -> LogRecord:
+        return record(offset, DAY_US + offset, comment(offset, DAY_US + offset), [("replay_of", header)])
+
+    log = [with_header(offset, header) for offset, header in enumerate((b"genuine", b"forged", None, b"later"))]
+    lake.archive([*log, record(4, DAY_US + 4, comment(4, DAY_US + 4), [("other", b"x")])])
+    lake.replays = {SOURCES[0]: {0: LetterContents(Content.of(log[0].value or b""))}}
+    lake.cuts = {SOURCES[0]: Cut(5, 3)}
+    lake.rows()
+    found = ignored_replays(lake.folder)
+    assert (found.count, found.examples) == (2, ["partition 0 offset 1", "partition 0 offset 2"])
+    assert "2 headers replay_of" in found.told()
 
 
 def test_what_could_not_be_read_when_it_was_archived_is_found_in_files_of_later_days(lake: LakeOfATest) -> None:
@@ -288,3 +310,41 @@ def test_days_are_utc(lake: LakeOfATest) -> None:
     )
     assert [row["pos"] for row in lake.rows(DAY_BEFORE)] == [0]
     assert [row["pos"] for row in lake.rows(DAY)] == [1]
+
+
+def test_a_record_that_only_the_batch_cannot_score_is_named_and_the_others_are_scored(
+    lake: LakeOfATest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.archive([record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(12)])
+    expected = lake.rows()
+    assert lake.failures == []
+    score_many = Kernel.score_many
+
+    def brittle(self: Kernel, texts: Sequence[str]) -> Any:
+        if any(text == BODIES[1].format(5) for text in texts):
+            raise ZeroDivisionError
+        return score_many(self, texts)
+
+    monkeypatch.setattr(Kernel, "score_many", brittle)
+    rows = lake.rows()
+    assert lake.failures == [Failure(str(SOURCES[0].topic_id), 0, 5, "ZeroDivisionError")]
+    assert [row for row in rows if row["pos"] != 5] == [row for row in expected if row["pos"] != 5]
+    assert rows[5] == expected[5] | {"score": 0, "verdict": 0}
+
+
+def test_a_record_that_only_the_batch_cannot_parse_is_named_on_the_day_of_its_append(
+    lake: LakeOfATest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.archive([record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(12)])
+    expected = lake.rows()
+
+    def brittle(value: bytes, append_us: int, rules: Rules) -> Read:
+        if b'"c5"' in value:
+            raise ZeroDivisionError(value)
+        return read_record(value, append_us, rules)
+
+    monkeypatch.setattr("batch.reconcile.rescoring.read_record", brittle)
+    assert lake.rows() == [row for row in expected if row["pos"] != 5]
+    assert lake.failures == [Failure(str(SOURCES[0].topic_id), 0, 5, "ZeroDivisionError")]
+    assert lake.rows(DAY_BEFORE) == []
+    assert lake.failures == []

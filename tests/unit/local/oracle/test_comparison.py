@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from local.oracle.comparison import Comparison, Delivered
 from local.oracle.law import LATENESS_US, PANE_US, fates_of
 from local.oracle.ledger import (
+    Closing,
     Logged,
 )
 from tests.support.oracle_world import (
@@ -186,3 +187,18 @@ def test_fates_are_those_of_looking_back_over_the_whole_log_each_time(steps: lis
         else:
             expected.append("counted")
     assert list(fates_of(log)) == expected
+
+
+def test_a_dead_letter_that_is_closed_by_other_bytes_is_misclosed() -> None:
+    world = World()
+    record = Logged.of(RAW[4])
+    genuine = Closing((0, 3), (0, 4), ((Logged.of(RAW[3]).value_sha256.hex(), len(RAW[3])),))
+    corrected = replace(genuine, contents=(*genuine.contents, (record.value_sha256.hex(), record.length)))
+    world.ledger = replace(world.ledger, closings=[corrected])
+    assert world.faults() == {}
+    world.ledger = replace(world.ledger, closings=[genuine])
+    assert world.faults() == {"misclosed": 1}
+    world.ledger = replace(world.ledger, closings=[corrected, replace(corrected, letter=(0, 1))])
+    assert world.faults() == {"misclosed": 1}
+    world.ledger = replace(world.ledger, closings=[replace(corrected, replayed_as=(0, 10))])
+    assert world.faults() == {"misclosed": 1}

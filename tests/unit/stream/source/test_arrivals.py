@@ -69,7 +69,7 @@ def test_an_export_in_any_order_arrives_in_order_of_time(tmp_path: Path) -> None
 
 def test_bad_rows_of_an_export_are_told_and_left_out(tmp_path: Path) -> None:
     told: list[BadRow] = []
-    plan = Plan(export(tmp_path, HEADER + "1,fine,1,,a,5,x,0\n2,odd,1,,b,never,x,0\n"), tmp_path)
+    plan = Plan(export(tmp_path, HEADER + "1,fine,1,,a,1500000000,x,0\n2,odd,1,,b,never,x,0\n"), tmp_path)
     assert [each.key for each in arrivals_of(plan, told.append)] == ["a"]
     assert [bad.line for bad in told] == [3]
 

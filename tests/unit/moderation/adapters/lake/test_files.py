@@ -27,6 +27,7 @@ from moderation.errors import ConfigurationError, InvalidRecord, LakeDamaged
 SOURCE = Source("comments", uuid.UUID("3087eee9-3500-42ac-b839-2b8979ac38ff"), 2)
 DAY = date(2026, 11, 1)
 APPEND_US = 1_793_491_200_000_000
+EVENT_US = APPEND_US - 60_000_000
 SMALL = Limits(group_rows=3)
 ODD_VALUES = [b"", None, b"\xff\x00not json", b"{}", "\u2028 ünïcode".encode(), b"[1]"]
 
@@ -39,7 +40,7 @@ def records() -> list[LogRecord]:
     made = [
         record(
             10 + n,
-            to_json(Comment(f"c{n}", "science", f"body {n} 😀", 5 + n)),
+            to_json(Comment(f"c{n}", "science", f"body {n} 😀", EVENT_US + n)),
             ("replay_of", b"a/1/2"),
             ("other", None),
         )
@@ -98,7 +99,10 @@ def test_the_manifest_row_says_what_the_file_holds(store: LakeStore) -> None:
     assert file.sha256 == hashlib.sha256(content).hexdigest() == store.sha256(file.path)
     assert (file.bytes, file.rows, file.first_offset, file.next_offset) == (len(content), 11, 10, 21)
     assert (file.min_append_us, file.max_append_us) == (APPEND_US + 10_000, APPEND_US + 20_000)
-    assert (file.min_event_time_us, file.max_event_time_us) == (5, 8)  # the future-dated one is no comment
+    assert (file.min_event_time_us, file.max_event_time_us) == (
+        EVENT_US,
+        EVENT_US + 3,
+    )  # the future-dated one is no comment
     assert file.path == f"comments/dt=2026-11-01/comments-2-10-20-3087eee9-{file.sha256[:16]}.parquet"
     assert store.sizes("comments") == {file.path: file.bytes}
     check_file(store, file)
@@ -113,7 +117,7 @@ def test_a_file_is_compressed_sorted_and_cut_into_row_groups_with_statistics(sto
     columns = {groups[0].column(n).path_in_schema: groups[0].column(n) for n in range(footer.num_columns)}
     assert {column.compression for column in columns.values()} == {"ZSTD"}
     assert (columns["offset"].statistics.min, columns["offset"].statistics.max) == (10, 12)
-    assert columns["event_time_us"].statistics.max == 7
+    assert columns["event_time_us"].statistics.max == EVENT_US + 2
     assert columns["value"].statistics is None
     assert [pq.SortingColumn.to_ordering(footer.schema.to_arrow_schema(), g.sorting_columns)[0] for g in groups] == [
         (("offset", "ascending"),)

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import KafkaException
 from psycopg import errors
 
+from moderation.adapters import blame
 from moderation.errors import ConfigurationError, FenceLost, InvalidRecord, LedgerUnsafe, RegistryUnavailable
-from stream import blame
 
 SECRET = "words of a comment"
 RECORDS: tuple[BaseException, ...] = (

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.narrowing import culprits
+from moderation.adapters.narrowing import culprits
 from tests.support.properties import examples
 
 

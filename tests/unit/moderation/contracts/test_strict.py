@@ -1,6 +1,7 @@
+"""Rules version 1: what it refuses, and why. It is frozen: days that it decided are recomputed with it."""
+
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 import orjson
@@ -12,16 +13,12 @@ from moderation.contracts import (
     MAX_BODY_CHARACTERS,
     MAX_FUTURE_US,
     MAX_RECORD_BYTES,
-    Action,
-    ActionKind,
     Comment,
     DeadLetterReason,
-    dead_letter,
-    parse_action,
-    parse_record,
     to_json,
 )
-from moderation.contracts.records import MAX_ID_CHARACTERS, MAX_TIME_US, RAW_KEPT_BYTES
+from moderation.contracts.records import MAX_ID_CHARACTERS, MAX_TIME_US
+from moderation.contracts.strict import read_strictly
 from moderation.errors import InvalidRecord
 
 NOW_US = 1_700_000_000_000_000
@@ -53,13 +50,13 @@ def record(**changes: object) -> bytes:
 
 def reason_of(raw: bytes, append_us: int = NOW_US) -> str:
     with pytest.raises(InvalidRecord) as refused:
-        parse_record(raw, append_us)
+        read_strictly(raw, append_us)
     return refused.value.reason
 
 
 @given(comments)
 def test_a_written_comment_parses_back_to_an_equal_one(comment: Comment) -> None:
-    assert parse_record(to_json(comment), NOW_US) == comment
+    assert read_strictly(to_json(comment), NOW_US) == comment
 
 
 @pytest.mark.parametrize(
@@ -115,70 +112,13 @@ def test_limits_themselves_are_accepted(comment: Callable[..., Comment]) -> None
     at_limit = comment(
         comment_id="x" * MAX_ID_CHARACTERS, body="é" * MAX_BODY_CHARACTERS, event_time_us=NOW_US + MAX_FUTURE_US
     )
-    assert parse_record(to_json(at_limit), NOW_US) == at_limit
-    assert parse_record(record(body=""), NOW_US).body == ""
+    assert read_strictly(to_json(at_limit), NOW_US) == at_limit
+    assert read_strictly(record(body=""), NOW_US).body == ""
 
 
 @given(st.binary(max_size=200) | st.text().map(str.encode))
 def test_any_bytes_are_a_comment_or_a_refusal(raw: bytes) -> None:
     try:
-        parse_record(raw, NOW_US)
+        read_strictly(raw, NOW_US)
     except InvalidRecord as refused:
         assert refused.reason in list(DeadLetterReason)
-
-
-def test_a_dead_letter_keeps_the_head_the_length_and_the_digest_of_the_whole() -> None:
-    raw = b"y" * (MAX_RECORD_BYTES + 5)
-    letter = dead_letter(raw, NOW_US, InvalidRecord(R.TOO_LARGE, "big"))
-    assert letter.raw == raw[:RAW_KEPT_BYTES]
-    assert letter.raw_length == len(raw)
-    assert letter.raw_sha256 == hashlib.sha256(raw).hexdigest()
-    assert (letter.reason, letter.detail, letter.append_us) == (R.TOO_LARGE, "big", NOW_US)
-
-
-def test_record_ids_tell_apart_what_differs_in_id_time_or_body(comment: Callable[..., Comment]) -> None:
-    variants = [comment(), comment(comment_id="c2"), comment(event_time_us=1), comment(body="other")]
-    assert len({variant.record_id() for variant in variants}) == 4
-    assert comment(comment_id="c1", community="a").record_id() == comment(community="b").record_id()
-    known = hashlib.sha256(b"c1\x001700000000000000\x00Nice study, thanks.").digest()
-    assert comment().record_id() == known
-
-
-def action(**changes: object) -> bytes:
-    fields = {
-        "schema_version": 1,
-        "comment_id": "c1",
-        "kind": "remove",
-        "moderator_key": "m1",
-        "reason": "spam",
-        "action_time_us": NOW_US,
-        "inclusion_probability": 0.5,
-    }
-    return orjson.dumps({name: value for name, value in {**fields, **changes}.items() if value != "absent"})
-
-
-def test_an_action_parses_and_round_trips() -> None:
-    parsed = parse_action(action())
-    assert parsed == Action("c1", ActionKind.REMOVE, "m1", "spam", NOW_US, 0.5)
-    assert parse_action(to_json(parsed)) == parsed
-    assert parse_action(action(inclusion_probability=1)).inclusion_probability == 1.0
-
-
-@pytest.mark.parametrize(
-    ("raw", "reason"),
-    [
-        (action(inclusion_probability="absent"), R.MISSING_FIELD),
-        (action(inclusion_probability=0), R.OUT_OF_RANGE),
-        (action(inclusion_probability=1.01), R.OUT_OF_RANGE),
-        (action(inclusion_probability="1"), R.WRONG_TYPE),
-        (action(inclusion_probability=True), R.WRONG_TYPE),
-        (action(kind="ban"), R.OUT_OF_RANGE),
-        (action(reason="x" * 1_001), R.OUT_OF_RANGE),
-        (action(action_time_us=None), R.WRONG_TYPE),
-        (action(moderator_key=""), R.OUT_OF_RANGE),
-    ],
-)
-def test_what_cannot_be_an_action_is_refused_with_its_reason(raw: bytes, reason: DeadLetterReason) -> None:
-    with pytest.raises(InvalidRecord) as refused:
-        parse_action(raw)
-    assert refused.value.reason == reason

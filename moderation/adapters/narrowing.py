@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from stream import blame
+from moderation.adapters import blame
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ def culprits(items: Sequence[T], attempt: Callable[[Sequence[T]], object]) -> li
         The items in order, each with the error it causes; none if the step fails for some items together only.
 
     Raises:
-        Exception: the step failed for a reason that is not an item's, see :mod:`stream.blame`.
+        Exception: the step failed for a reason that is not an item's, see :mod:`moderation.adapters.blame`.
     """
     found: list[tuple[T, Exception]] = []
     middle = len(items) // 2

@@ -1,0 +1,113 @@
+"""``moderation dead-letters summary``: dead letters counted by reason, field and key of the producer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.connection import connected_settings
+from cli.output import console, print_json, printable
+from cli.stack import DEFAULT_FOLDER, FolderOption
+
+if TYPE_CHECKING:
+    from moderation.adapters.producer_keys import ProducerKey
+    from moderation.adapters.sql.dead_letters import Selection
+    from moderation.settings import Settings
+
+_MOST_CHARACTERS = 60
+_NO_KEY, _GONE = "none", "gone"
+Row = tuple[str, str, str, str]
+"""Where the key is from, the key, reason and field."""
+
+
+def summary(
+    only_open: Annotated[bool, typer.Option("--open", help="Leave out those whose replay was decided.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Show this many lines of each table.")] = 10,
+    newest: Annotated[
+        int, typer.Option(min=0, max=10_000, help="Read the keys of this many dead letters from the topic.")
+    ] = 1_000,
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Count dead letters by reason and field, and the newest by the key of their producer.
+
+    The ledger keeps no keys, so those of the newest dead letters are read from the topic: the record's key or, if it
+    has none, its first header. Keys are shown escaped and cut; values of records are never shown.
+
+    --json prints {"total", "by_field": [{"reason", "field", "letters"}], "examined", "by_key": [{"key_from", "key",
+    "reason", "field", "letters"}]}. "key_from" is "key", "header NAME", "none" (the record has neither) or "gone" (the
+    topic no longer has the record). "field" is empty where the reason is about the whole record.
+    """
+    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.dead_letters import Selection, count_by_field, count_by_reason
+    from moderation.adapters.topics import COMMENTS
+    from moderation.settings import required
+
+    settings = connected_settings(data_folder)
+    topic = settings.topic_prefix + COMMENTS.name
+    selection = Selection(topic, only_open=only_open)
+    with connected(required(settings.database_url, "database_url")) as connection:
+        total = sum(count_by_reason(connection, selection).values())
+        by_field = count_by_field(connection, selection, limit)
+    by_key = _by_key(settings, selection, newest) if total and newest else Counter[Row]()
+    if as_json:
+        fields = [{"reason": reason, "field": field, "letters": letters} for reason, field, letters in by_field]
+        keys: list[dict[str, Any]] = [
+            {"key_from": source, "key": key, "reason": reason, "field": field, "letters": letters}
+            for (source, key, reason, field), letters in by_key.most_common(limit)
+        ]
+        print_json({"total": total, "by_field": fields, "examined": by_key.total(), "by_key": keys})
+        return
+    if not total:
+        console.print("no dead letters")
+        return
+    table = Table("letters", "reason", "field", title=f"{total:,} dead letters")
+    for reason, field, letters in by_field:
+        table.add_row(f"{letters:,}", reason, Text(printable(field)))
+    console.print(table)
+    if by_key:
+        table = Table("letters", "key from", "key", "reason", "field", title=f"keys of the newest {by_key.total():,}")
+        for (source, key, reason, field), letters in by_key.most_common(limit):
+            table.add_row(f"{letters:,}", Text(source), Text(key), reason, Text(printable(field)))
+        console.print(table)
+
+
+def shown_key(value: bytes) -> str:
+    """A key as a terminal can be given it: escaped, and cut after 60 characters."""
+    text = printable(value.decode("utf-8", "backslashreplace"))
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
+
+
+def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Row]:
+    from moderation.adapters.producer_keys import keys_at
+    from moderation.adapters.source_log import opened
+    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.dead_letters import newest_places
+    from moderation.settings import required
+
+    with connected(required(settings.database_url, "database_url")) as connection:
+        places = newest_places(connection, selection, newest)
+    with opened(settings.kafka_bootstrap, selection.topic) as log:
+        offsets: dict[int, list[int]] = {}
+        for place in places:
+            if place.topic_id == log.topic_id:
+                offsets.setdefault(place.partition, []).append(place.offset)
+        keys = keys_at(log, offsets)
+        rows: Counter[Row] = Counter()
+        for place in places:
+            at = (place.partition, place.offset)
+            is_there = place.topic_id == log.topic_id and at in keys
+            source, key = _named(keys[at]) if is_there else (_GONE, "")
+            rows[source, key, place.reason, place.field] += 1
+    return rows
+
+
+def _named(key: ProducerKey | None) -> tuple[str, str]:
+    if key is None:
+        return _NO_KEY, ""
+    source = "key" if key.header is None else f"header {shown_key(key.header.encode())}"
+    return source, shown_key(key.value)

@@ -1,0 +1,100 @@
+"""How close retention is to records that are not in the lake yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import IsolationLevel, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from moderation.adapters.batch_headers import batches_at
+from moderation.adapters.lake.files import Source
+from moderation.adapters.log_ends import ends_of, log_starts
+from moderation.adapters.sql.connecting import Connection
+from moderation.adapters.sql.manifest import end_of
+from moderation.adapters.topics import retention_ms, topic_uuid
+
+NEAR_RATIO = 0.75
+"""From this share of the retention on, records that are not archived are in danger: the alert fires."""
+_REQUEST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveDelay:
+    """The oldest record of a partition that is not in the lake.
+
+    Attributes:
+        source: the partition.
+        next_offset: first offset that is not archived and that the topic still has.
+        waiting: offsets from there to the end of the log.
+        append_us: append time of the first of them, microseconds since the epoch; None if none waits.
+        retention_ms: how long the brokers keep records, in milliseconds; None without a limit.
+    """
+
+    source: Source
+    next_offset: int
+    waiting: int
+    append_us: int | None
+    retention_ms: int | None
+
+    def seconds_left(self, now_us: int) -> float | None:
+        """Until the broker may delete the record, at least; negative if it may have. None if nothing waits or expires.
+
+        The broker deletes whole segments, so a record may be kept longer.
+        """
+        if self.append_us is None or self.retention_ms is None:
+            return None
+        return (self.append_us - now_us) / 1e6 + self.retention_ms / 1e3
+
+    def used_ratio(self, now_us: int) -> float:
+        """Age of the record as a share of the retention; 0 if nothing waits or expires."""
+        if self.append_us is None or self.retention_ms is None:
+            return 0.0
+        return max(0.0, (now_us - self.append_us) / 1e3 / max(1, self.retention_ms))
+
+
+def archive_delays(bootstrap: str, connection: Connection, topics: Sequence[str]) -> list[ArchiveDelay]:
+    """Compare each partition with the manifest. A topic that does not exist has none.
+
+    Args:
+        bootstrap: addresses of brokers.
+        connection: to the manifest's database.
+        topics: full names.
+
+    Raises:
+        KafkaException: the brokers do not answer.
+        aiokafka.errors.KafkaError: they refuse.
+        psycopg.Error: the database does not answer, or has no manifest.
+    """
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    existing = client.list_topics(timeout=_REQUEST_SECONDS).topics
+    return [
+        delay
+        for topic in topics
+        if topic in existing
+        for delay in _delays_of(bootstrap, client, connection, topic, sorted(existing[topic].partitions))
+    ]
+
+
+def _delays_of(
+    bootstrap: str, client: AdminClient, connection: Connection, topic: str, partitions: list[int]
+) -> list[ArchiveDelay]:
+    described = client.describe_topics(TopicCollection([topic]), request_timeout=_REQUEST_SECONDS)
+    topic_id = topic_uuid(str(described[topic].result().topic_id))
+    limit_ms = retention_ms(bootstrap, topic)
+    starts = log_starts(client, topic, partitions)
+    # Open transactions count: their records cannot be archived, and grow older.
+    ends = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
+    nexts = {p: max(end_of(connection, Source(topic, topic_id, p)) or 0, starts[p]) for p in partitions}
+    firsts = batches_at(bootstrap, topic, {p: nexts[p] for p in partitions if nexts[p] < ends[p]})
+    return [
+        ArchiveDelay(
+            Source(topic, topic_id, p),
+            nexts[p],
+            max(0, ends[p] - nexts[p]),
+            firsts[p].append_us if p in firsts else None,
+            limit_ms,
+        )
+        for p in partitions
+    ]

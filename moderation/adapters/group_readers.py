@@ -1,0 +1,58 @@
+"""Which partitions of a topic no member of a consumer group reads, asked over a connection of its own."""
+
+from __future__ import annotations
+
+import logging
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+_REQUEST_SECONDS = 2.0
+_log = logging.getLogger(__name__)
+
+
+class GroupReaders:
+    """Compares the partitions of a topic with what the members of a group are assigned.
+
+    A member without partitions is healthy where the others read all of them: there are more members than partitions.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: full name.
+        group: id of the consumer group.
+    """
+
+    def __init__(self, bootstrap: str, topic: str, group: str) -> None:
+        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        self._topic = topic
+        self._group = group
+        self._has_failed = False
+
+    def unread(self) -> frozenset[int] | None:
+        """Partitions that no member reads; None when no broker answers within 2 s, or the topic does not exist.
+
+        While members join and leave, the broker reports no assignments, so for that time no partition is read.
+        """
+        topics = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=_REQUEST_SECONDS)
+        groups = self._client.describe_consumer_groups([self._group], request_timeout=_REQUEST_SECONDS)
+        try:
+            partitions = frozenset(int(each.id) for each in topics[self._topic].result().partitions)
+            try:
+                members = groups[self._group].result().members
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+                    raise
+                members = []
+        except KafkaException as error:
+            if not self._has_failed:
+                _log.warning("cannot ask who reads topic %s in group %s: %s", self._topic, self._group, error)
+            self._has_failed = True
+            return None
+        self._has_failed = False
+        read = {
+            place.partition
+            for member in members
+            for place in member.assignment.topic_partitions
+            if place.topic == self._topic
+        }
+        return partitions - read

@@ -1,0 +1,142 @@
+"""Ledger rows of the published topics, for publishing them again: streamed, in a fixed order, selected by range."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from moderation.adapters.sql.batch import DecisionRow, Stamp
+from moderation.adapters.sql.connecting import Connection
+from moderation.adapters.sql.reading import repairs_of
+from moderation.contracts import MAX_OFFSET, Fate, Pane, Verdict
+from moderation.panes import PANE_US, watermark_us
+
+_PAGE_ROWS = 1_000
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(9999, 12, 31)
+
+_SOURCES = """
+SELECT topic_id, partition, next, newest_event_us FROM speed.source_offsets
+ WHERE topic = %s AND (%s::int IS NULL OR partition = %s) ORDER BY topic_id, partition
+"""
+_DECISIONS = """
+SELECT partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm,
+       verdict, fate, reasons, repairs, model_version, policy_version, kernel_version
+  FROM speed.decisions
+ WHERE topic_id = %(topic_id)s AND partition = %(partition)s AND "offset" >= %(first)s AND "offset" < %(next)s
+   AND append_day >= %(first_day)s AND append_day <= %(last_day)s
+   AND (NOT %(alerts_only)s OR verdict <> 'allow')
+ ORDER BY "offset"
+"""
+_PANES = """
+SELECT partition, community, start_us, model_version, policy_version, comments, reviews, removals, score_sum
+  FROM speed.panes
+ WHERE topic_id = %(topic_id)s AND partition = %(partition)s AND comments > 0
+   AND start_us >= %(first_us)s AND start_us <= %(last_us)s
+ ORDER BY start_us, community, model_version, policy_version
+"""
+_EPOCH, _DAY_US = date(1970, 1, 1), 86_400 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedSource:
+    """A partition of the source topic.
+
+    Attributes:
+        topic_id: Kafka's id of the topic; the topic may have been re-created since.
+        partition: its partition.
+        next: the ledger's end.
+        newest_event_us: largest event time; None before the first comment.
+    """
+
+    topic_id: UUID
+    partition: int
+    next: int
+    newest_event_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RowSelection:
+    """Which rows; a bound that is None does not apply.
+
+    Attributes:
+        partition: of the source topic.
+        offsets: of the source topic, half-open; not for panes.
+        first_day, last_day: both inclusive, UTC: append days of decisions, days of event time of panes.
+    """
+
+    partition: int | None = None
+    offsets: tuple[int, int] | None = None
+    first_day: date | None = None
+    last_day: date | None = None
+
+
+def published_sources(connection: Connection, topic: str, partition: int | None) -> list[PublishedSource]:
+    """The partitions of a source topic that the ledger knows, in order of topic id and partition."""
+    rows = connection.execute(_SOURCES, (topic, partition, partition)).fetchall()
+    return [PublishedSource(*row) for row in rows]
+
+
+def decisions(
+    connection: Connection, source: PublishedSource, chosen: RowSelection, *, first: int, alerts_only: bool
+) -> Generator[tuple[DecisionRow, Stamp]]:
+    """Decisions in order of offsets; a page of them is in memory. To be closed: a transaction is open until then.
+
+    Args:
+        connection: to the ledger.
+        source: the partition.
+        chosen: which rows.
+        first: the first offset to read.
+        alerts_only: leave out those with verdict ``allow``.
+    """
+    lower, upper = chosen.offsets or (0, MAX_OFFSET)
+    parameters = {
+        "topic_id": source.topic_id,
+        "partition": source.partition,
+        "first": max(lower, first),
+        "next": min(upper, source.next),
+        "first_day": chosen.first_day or _FIRST_DAY,
+        "last_day": chosen.last_day or _LAST_DAY,
+        "alerts_only": alerts_only,
+    }
+    with connection.transaction(), connection.cursor(name="decisions") as cursor:
+        cursor.itersize = _PAGE_ROWS
+        cursor.execute(_DECISIONS, parameters)
+        for row in cursor:
+            verdict, fate, reasons, repairs = row[8:12]
+            fields: list[Any] = [*row[:8], Verdict(verdict), Fate(fate), reasons, repairs_of(repairs)]
+            yield DecisionRow(*fields), Stamp(*row[12:])
+
+
+def panes(
+    connection: Connection, topic: str, source: PublishedSource, chosen: RowSelection, *, first_us: int
+) -> Generator[Pane]:
+    """Closed panes in order of their starts; a page of them is in memory. To be closed, see :func:`decisions`.
+
+    Args:
+        connection: to the ledger.
+        topic: full name of the source topic.
+        source: the partition; its watermark decides which panes are closed.
+        chosen: which rows.
+        first_us: the earliest start to read.
+    """
+    if source.newest_event_us is None:
+        return
+    last_us = watermark_us(source.newest_event_us) - PANE_US
+    if chosen.last_day is not None:
+        last_us = min(last_us, _start_us(chosen.last_day) + _DAY_US - 1)
+    if chosen.first_day is not None:
+        first_us = max(first_us, _start_us(chosen.first_day))
+    parameters = {"topic_id": source.topic_id, "partition": source.partition, "first_us": first_us, "last_us": last_us}
+    with connection.transaction(), connection.cursor(name="panes") as cursor:
+        cursor.itersize = _PAGE_ROWS
+        cursor.execute(_PANES, parameters)
+        for partition, community, start_us, *rest in cursor:
+            end_us = start_us + PANE_US
+            yield Pane(topic, str(source.topic_id), partition, community, start_us, end_us, *rest)
+
+
+def _start_us(day: date) -> int:
+    return (day - _EPOCH).days * _DAY_US

@@ -1,0 +1,94 @@
+"""A topic that the broker really compacts: what it took out is a hole of kind ``deleted`` in both layers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from local.oracle.reading import read_topic
+from local.waiting import wait_until
+from tests.integration.test_transactions import holes, is_at_the_end
+from tests.support.lakes import SMALL, LakeUnderTest
+from tests.support.reconciling import DayUnderTest, comments
+from tests.support.workers import Record, SpeedLayerUnderTest
+
+KEYS, ROUNDS = 12, 20
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "segment.ms": "500",
+    "min.cleanable.dirty.ratio": "0.001",
+    "max.compaction.lag.ms": "500",
+    "min.compaction.lag.ms": "0",
+}
+
+
+UNTOUCHED = {"max.compaction.lag.ms": str((1 << 63) - 1), "min.compaction.lag.ms": str(1 << 50)}
+
+
+def configure(layer: SpeedLayerUnderTest, settings: dict[str, str]) -> None:
+    """Alter settings of topic comments."""
+    admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap, "log_level": 2})
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, layer.topic, incremental_configs=entries)
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(30)
+
+
+def with_few_keys(first: int) -> list[Record]:
+    """Comments of the day, each under one of a few keys."""
+    return [(f"key {number % KEYS}", value) for number, (_, value) in enumerate(comments(range(first, first + KEYS)))]
+
+
+def wait_for_compaction(layer: SpeedLayerUnderTest, first: int) -> None:
+    """Send under the same keys until the broker took out most of what came before."""
+    sent = first
+
+    def is_compacted() -> bool:
+        nonlocal sent
+        # A segment that is written to is never compacted: another record closes it.
+        layer.produce(with_few_keys(sent))
+        sent += KEYS
+        left = read_topic(layer.settings.kafka_bootstrap, layer.topic)
+        return len(layer.delivered) - len(left) > KEYS * (ROUNDS - 5)
+
+    wait_until(is_compacted, seconds=150, description="records that the broker took out", interval_seconds=2)
+
+
+@pytest.mark.long
+@pytest.mark.budget(240)
+def test_what_compaction_took_out_is_a_hole_in_both_layers_and_nothing_counts_as_lost(
+    layer: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    day = DayUnderTest(layer, tmp_path)
+    configure(layer, COMPACTED)
+    for number in range(ROUNDS):
+        layer.produce(with_few_keys(number * KEYS))
+    wait_for_compaction(layer, KEYS * ROUNDS)
+    configure(layer, UNTOUCHED)  # what both layers read stays what it is
+
+    worker = layer.start_worker()
+    wait_until(lambda: is_at_the_end(layer), seconds=60, description="the end of the topic")
+    day.archive(limits=SMALL)
+    assert worker.poll() is None
+    found_holes = holes(layer)
+    assert set(found_holes) == {"deleted"}
+    assert found_holes["deleted"] > KEYS * (ROUNDS - 5)
+    assert holes(layer, "batch") == found_holes
+
+    left = set(read_topic(layer.settings.kafka_bootstrap, layer.topic))
+    assert len(layer.delivered) - len(left) == found_holes["deleted"]
+    layer.delivered = [each for each in layer.delivered if (each.partition, each.offset) in left]
+    found = layer.comparison()
+    assert found.is_exact, found
+    assert (found.hole_offsets, found.unreadable_offsets) == (found_holes["deleted"], 0)
+    lake = LakeUnderTest(day.settings)
+    inspection = lake.inspect()
+    assert inspection.is_whole, inspection.defects
+    assert set(lake.content()) == left
+    report = day.reconcile()
+    assert report.defects == dict.fromkeys(report.defects, 0)
+    assert report.batch_comments == report.speed_comments == len(left)

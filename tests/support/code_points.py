@@ -1,0 +1,92 @@
+"""Every code point as producers write it, and what a worker makes of texts on the way to ledger and topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from uuid import UUID
+
+from moderation.adapters.sql import writing
+from moderation.adapters.sql.batch import DecisionRow
+from moderation.contracts import Comment, Fate, Read, parse_record, to_json
+from moderation.text.cleaning import clean
+from stream.decider import _storable, judge
+from stream.publisher import encode_decision
+from stream.records import Record, ServingModel
+
+ALL = range(0x110000)
+QUICK = sorted({*range(0x3000), *range(0xD7F0, 0xE010), *range(0xFD00, 0x10010), *range(0, 0x110000, 251)})
+"""All of the first planes' controls, marks and edges, surrogates, and a sample of the rest."""
+APPEND_US = 1_700_000_000_000_000
+TOPIC_ID = UUID(int=7)
+_FORMS_OF_A_TEXT = 1_500
+
+
+def escapes(codes: Iterable[int]) -> Iterator[str]:
+    """Each code point as ``<U+XXXX>``, ``&#N;`` and ``&#xN;``."""
+    for code in codes:
+        yield f"<U+{code:04X}>"
+        yield f"&#{code};"
+        yield f"&#x{code:x};"
+
+
+def texts_of(codes: Iterable[int]) -> Iterator[str]:
+    """Bodies that hold all escapes of code points, some as words of their own and some without a space between."""
+    forms = escapes(codes)
+    while some := list(islice(forms, _FORMS_OF_A_TEXT)):
+        half = len(some) // 2
+        yield " ".join(some[:half]) + " you idiot " + "".join(some[half:])
+
+
+def raw_ids(codes: Iterable[int], size: int = 200) -> Iterator[str]:
+    """Code points that a comment id may hold, as they are, in ids of ``size`` characters."""
+    scalars = iter([code for code in codes if code and not 0xD800 <= code <= 0xDFFF])
+    while some := list(islice(scalars, size)):
+        yield "".join(map(chr, some))
+
+
+def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> list[DecisionRow]:
+    """Parse and decide comments as a worker does.
+
+    Args:
+        bodies: of the comments.
+        ids: their ids and communities, as many.
+        model: whose policy finds every comment worth an alert, so that each has reasons.
+
+    Returns:
+        Rows of the ledger. Their reasons are the model's own and every token of the cleaned body.
+    """
+    pairs = []
+    for offset, (body, name) in enumerate(zip(bodies, ids, strict=True)):
+        comment = Comment(name, name[:100], body, APPEND_US - 1)
+        record = Record(0, offset, APPEND_US, to_json(comment))
+        parsed = parse_record(record.value, record.append_us)
+        assert parsed == comment
+        pairs.append((record, Read(parsed)))
+    return [
+        DecisionRow(
+            record.partition,
+            record.offset,
+            record.append_us,
+            comment.comment_id,
+            comment.community,
+            comment.event_time_us,
+            record_id,
+            score_ppm,
+            verdict,
+            Fate.COUNTED,
+            [*(reasons or []), *_storable(clean(comment.body).split(" "))],
+        )
+        for (record, (comment, _, _)), (record_id, score_ppm, verdict, reasons) in zip(
+            pairs, judge(pairs, model), strict=True
+        )
+    ]
+
+
+def encoded(rows: Sequence[DecisionRow], model: ServingModel) -> Iterator[bytes]:
+    """Everything that is stored or sent of decisions, as bytes."""
+    for line in writing.decision_lines(TOPIC_ID, rows, model.stamp):
+        yield line.encode()
+    for row in rows:
+        sent = encode_decision("comments", str(TOPIC_ID), row, model.stamp)
+        yield from (part for part in sent if part is not None)

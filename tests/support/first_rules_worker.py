@@ -1,0 +1,30 @@
+"""``python -m tests.support.first_rules_worker …``: a worker that reads records by rules version 1."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from typing import Any
+
+from moderation.contracts import FIRST_RULES, Rules
+from moderation.settings import load_settings
+from stream import worker
+from stream.__main__ import new_worker
+from stream.logs import faust_level
+
+
+class _First:
+    """Stands where the worker asks for its rules."""
+
+    @staticmethod
+    def since(earliest: date) -> Rules:
+        """Whatever the setting says, version 1."""
+        return FIRST_RULES
+
+
+if __name__ == "__main__":
+    patched: Any = worker
+    patched.Rules = _First
+    settings = load_settings()
+    sys.argv += ["--loglevel", faust_level(settings.log_level)]
+    new_worker(settings).main()
