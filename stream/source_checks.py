@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -19,7 +20,9 @@ from moderation.errors import BrokerUnavailable, OffsetsGone, SourceRefused
 from stream import metrics
 
 T = TypeVar("T")
-_LOG_END_ATTEMPTS = 10
+_LOG_END_SECONDS = 9.0
+"""A broker that has just come back may report an older end for so long."""
+_ANSWER_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
@@ -71,7 +74,8 @@ class SourceChecks:
             SourceRefused: a partition ends before the offset that the ledger expects next.
             BrokerUnavailable: no broker answers.
         """
-        for attempt in range(_LOG_END_ATTEMPTS):
+        until = time.monotonic() + _LOG_END_SECONDS
+        while True:
             early = [partition for partition, offset in sorted(needed.items()) if readable[partition] < offset]
             if not early:
                 return
@@ -80,8 +84,9 @@ class SourceChecks:
             if not short:
                 await self._log_decided_too_early({partition: needed[partition] for partition in early}, readable)
                 return
-            if attempt + 1 < _LOG_END_ATTEMPTS:
-                await asyncio.sleep(1)
+            if time.monotonic() > until:
+                break
+            await asyncio.sleep(1)
             readable = {**readable, **written}
         raise SourceRefused(
             f"topic {self._topic} partition {short[0]}",
@@ -116,7 +121,9 @@ class SourceChecks:
 
     async def _written(self, partitions: Iterable[int]) -> dict[int, int]:
         try:
-            return await _in_thread(lambda: written_ends(self._bootstrap, self._topic, partitions))
+            return await _in_thread(
+                lambda: written_ends(self._bootstrap, self._topic, partitions, timeout_seconds=_ANSWER_SECONDS)
+            )
         except KafkaException as error:
             raise BrokerUnavailable(
                 f"topic {self._topic}",

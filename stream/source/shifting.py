@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from moderation.contracts import parse_action, parse_record, to_json
+from moderation.contracts import FIRST_RULES, parse_action, parse_record, to_json
 from moderation.contracts.records import MAX_TIME_US
 from moderation.errors import ConfigurationError, InvalidRecord
 from moderation.sources.generator import Arrival
@@ -37,7 +37,7 @@ def shifted_arrival(arrival: Arrival, by_us: int) -> Arrival:
             value = to_json(replace(action, action_time_us=_moved(action.action_time_us, by_us, arrival.key)))
         else:
             # The clock is not judged here: a future-dated comment is moved like every other.
-            comment = parse_record(value, MAX_TIME_US)
+            comment = parse_record(value, MAX_TIME_US, FIRST_RULES)  # what needs repair stays as it is
             value = to_json(replace(comment, event_time_us=_moved(comment.event_time_us, by_us, arrival.key)))
     except InvalidRecord:
         pass
