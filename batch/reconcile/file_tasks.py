@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from batch.isolation import parse_failure
 from moderation.adapters.lake.checking import reading_file
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.snapshot import Served, Snapshot
 from moderation.contracts import MAX_FUTURE_US, LetterContents, Rules, read_record
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, InvalidRecord
 
 RulesByOffset = tuple[tuple[int, Rules], ...]
 """By which rules records are read, from which offset on, in order."""
@@ -188,10 +188,16 @@ def _newest_us(snapshot: Snapshot, file: LakeFile, rules: RulesByOffset, store: 
 def _event_times_us(parquet: pq.ParquetFile, rules: RulesByOffset, without: Mapping[int, str]) -> Iterator[int]:
     for batch in parquet.iter_batches(_BATCH_ROWS, columns=["offset", "append_us", "value"]):
         for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            # Whatever else reading may raise makes the record one in quarantine, or a failure that the run names.
-            with suppress(Exception):
-                if offset not in without:
-                    yield read_record(value or b"", append_us, rules_at(rules, offset)).comment.event_time_us
+            if offset in without:
+                continue
+            try:
+                read = read_record(value or b"", append_us, rules_at(rules, offset))
+            except InvalidRecord:
+                continue
+            except Exception as error:
+                parse_failure(error, append_us)  # raises it again if it is not the record's; the run names the record
+                continue
+            yield read.comment.event_time_us
 
 
 def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callable[[], str | None]) -> str:

@@ -256,16 +256,16 @@ def test_a_replay_is_the_same_bytes_under_the_comments_key_and_names_its_letter(
     assert len(letters.values()) == before + 1
 
 
-def test_mended_bytes_are_sent_in_place_of_the_record(letters: Letters, tmp_path: Path) -> None:
+def test_corrected_bytes_are_sent_in_place_of_the_record(letters: Letters, tmp_path: Path) -> None:
     place = letters.add("k", b'{"schema_version":1,', now_us())
-    mended = tmp_path / "mended.json"
+    corrected = tmp_path / "corrected.json"
     one = ("replay", "--partition", place[0], "--offset", place[1])
-    mended.write_bytes(b"still broken")
-    assert answer(*one, "--value", mended, exit_code=1)["still_refused"] == {"not_json": 1}
-    mended.write_bytes(comment("mended", 1_700_000_000_000_000))
-    assert answer(*one, "--value", mended)["replayed"] == 1
+    corrected.write_bytes(b"still broken")
+    assert answer(*one, "--value", corrected, exit_code=1)["still_refused"] == {"not_json": 1}
+    corrected.write_bytes(comment("corrected", 1_700_000_000_000_000))
+    assert answer(*one, "--value", corrected)["replayed"] == 1
     assert [(key, value) for key, value, _ in letters.replays()] == [
-        (b"mended", comment("mended", 1_700_000_000_000_000))
+        (b"corrected", comment("corrected", 1_700_000_000_000_000))
     ]
 
 
