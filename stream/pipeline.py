@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from moderation.adapters import blame
@@ -91,6 +92,7 @@ class Pipeline:
         self._decided_again: Decider | None = None
         self._is_narrowing = False
         self._suspected: set[int] = set()
+        self._is_ending = False
         self._sending_now: asyncio.Task[None] | None = None
 
     async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
@@ -152,18 +154,30 @@ class Pipeline:
                 more = await self.publishing.send_slice()
 
     async def release(self) -> None:
-        """End an assignment: finish what is under way, forget what is pending; the next owner finds it done."""
-        async with self._turn:
-            await self._finish()
-            async with self._changed:
-                self._pending.clear()
-                self._generation_id = None
-                self._changed.notify_all()
+        """End an assignment: finish what is under way, forget what is pending; the next owner finds it done.
+
+        Records that are being tried in another process are not waited for: the group waits for this worker meanwhile.
+        """
+        self._is_ending = True
+        try:
+            async with self._turn:
+                await self._finish()
+                async with self._changed:
+                    self._pending.clear()
+                    self._generation_id = None
+                    self._changed.notify_all()
+        finally:
+            self._is_ending = False
 
     async def finish(self) -> None:
         """Wait until what is under way is stored and published; pending chunks stay pending."""
         async with self._turn:
             await self._finish()
+
+    @property
+    def suspected(self) -> frozenset[int]:
+        """Partitions whose next records ended processes before, and of which nothing was stored since."""
+        return frozenset(self._suspected)
 
     @property
     def is_narrowing(self) -> bool:
@@ -195,7 +209,10 @@ class Pipeline:
         if self._is_careful or self._suspected & places:
             # What is stored ends the suspicion against its partitions.
             await self._stored()
-        failing = await self._deadly(records) if self._suspected & places else {}
+        try:
+            failing = await self._deadly(records) if self._suspected & places else {}
+        except probe.ProbeStopped:
+            return  # the assignment ends: whoever gets the partitions fetches these records again
 
         def decide() -> Decided | None:
             with metrics.STAGE_SECONDS.labels("decide").time():
@@ -220,7 +237,8 @@ class Pipeline:
             return {}
         self._is_narrowing = True
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._deciding, probe.deadly, looked_at)
+            look = partial(probe.deadly, looked_at, lambda: not self._is_ending)
+            return await asyncio.get_running_loop().run_in_executor(self._deciding, look)
         except probe.ProbeBroken as error:
             _log.warning("records cannot be tried in another process: %s; they are decided here", error)
             return {}

@@ -1,11 +1,12 @@
-"""Decides records in another process, one at a time, to find those that end the process that decides them.
+"""Decides records in another process to find those that end the process that decides them.
 
 A process that runs out of memory, crashes in a library or takes for ever at a record leaves no error to look at. After
 such deaths the worker has the records at which it ended decided here first, and encoded for the ledger and the topics,
-without touching either. Only a record that ends the child alone, several times, goes into quarantine: a death for
-another reason does not repeat at the same record.
+without touching either. They are decided in small groups; the records of a group that ends the child are decided one
+by one. Only a record that ends the child alone, several times, goes into quarantine: a death for another reason does
+not repeat at the same record.
 
-    python -m stream.probe    the child: a line of JSON for each record comes in, a line goes out once it is done
+    python -m stream.probe    the child: a line of JSON for each group comes in, a line goes out once it is done
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -32,11 +33,14 @@ from stream.records import Place, Record, ServingModel
 
 COMMAND = [sys.executable, "-P", "-m", "stream.probe"]
 _ATTEMPTS = 3
+_GROUP = 200
+"""Records decided at once; one by one takes ten times as long, and nothing else is decided meanwhile."""
 _RECORD_SECONDS = 5.0
 """Of processor time: a slow machine is no fault of a record."""
 _WALL_SECONDS = 60
 _LONGEST_SECONDS = 120.0
 _START_SECONDS = 180.0
+_LOOK_SECONDS = 0.2
 _ANSWER_SECONDS = 2.0 * _WALL_SECONDS
 _MEMORY_BYTES = 1024 * 1024 * 1024
 _NO_MEMORY = 70
@@ -50,22 +54,35 @@ class ProbeBroken(RuntimeError):
     """The child does not start or answer, whatever the records are."""
 
 
+class ProbeStopped(Exception):
+    """Nobody wants the answer any more."""
+
+
 class _Child:
     """A process that loads the model once and forks another one to decide records, again whenever that one ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_wanted: Callable[[], bool]) -> None:
+        self._is_wanted = is_wanted
         self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def start(self) -> None:
+        """Wait until it has loaded the model.
+
+        Raises:
+            ProbeBroken: it does not start.
+            ProbeStopped: nobody waits any more.
+        """
         if self._line(_START_SECONDS) != _READY:
-            self.end()
             raise ProbeBroken(f"{' '.join(COMMAND)} does not start")
 
-    def kills(self, record: Record) -> str | None:
-        """Have a record decided; what ended the process at it, None if nothing did.
+    def kills(self, *records: Record) -> str | None:
+        """Have records decided together; what ended the process at them, None if nothing did.
 
         Raises:
             ProbeBroken: the child does not answer.
+            ProbeStopped: nobody waits any more.
         """
-        request = {"value": base64.b64encode(record.value).decode(), "append_us": record.append_us}
+        request = [[base64.b64encode(record.value).decode(), record.append_us] for record in records]
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -78,33 +95,43 @@ class _Child:
     def end(self) -> None:
         """End the child."""
         self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(BrokenPipeError), self._process:
+            pass  # its pipes are closed and its end is waited for
 
     def _line(self, seconds: float) -> str:
         """The child's next line; empty when it has ended or says nothing in time."""
         if self._process.stdout is None:
             return ""
-        ready, _, _ = select.select([self._process.stdout], [], [], seconds)
-        return self._process.stdout.readline().strip().decode() if ready else ""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            ready, _, _ = select.select([self._process.stdout], [], [], _LOOK_SECONDS)
+            if ready:
+                return self._process.stdout.readline().strip().decode()
+            if not self._is_wanted():
+                raise ProbeStopped
+        return ""
 
 
-def deadly(records: Sequence[Record]) -> dict[Place, str]:
+def deadly(records: Sequence[Record], is_wanted: Callable[[], bool] = lambda: True) -> dict[Place, str]:
     """Find the records that end the process that decides them, each alone.
 
     Args:
         records: to look at, in order.
+        is_wanted: asked several times a second, whether anybody waits for the answer.
 
     Returns:
         Their places, with what ended the child: a signal's name, ``MemoryError``, a time limit.
 
     Raises:
         ProbeBroken: the child does not come up, ends at a sound text too, or takes too long: nothing is known.
+        ProbeStopped: nobody waits any more.
     """
     found: dict[Place, str] = {}
-    child = _Child()
-    until = time.monotonic() + _LONGEST_SECONDS
+    child = _Child(is_wanted)
     try:
-        for record in records:
+        child.start()
+        until = time.monotonic() + _LONGEST_SECONDS
+        for record in _not_passed(child, records):
             if time.monotonic() > until:
                 raise ProbeBroken(f"it takes longer than {_LONGEST_SECONDS:g} s")
             if child.kills(record) is None:
@@ -118,6 +145,14 @@ def deadly(records: Sequence[Record]) -> dict[Place, str]:
     finally:
         child.end()
     return found
+
+
+def _not_passed(child: _Child, records: Sequence[Record]) -> Iterator[Record]:
+    """The records of those groups that end the child."""
+    for first in range(0, len(records), _GROUP):
+        group = records[first : first + _GROUP]
+        if child.kills(*group) is not None:
+            yield from group
 
 
 def serve() -> None:
@@ -146,8 +181,8 @@ def serve() -> None:
         os._exit(0)
 
 
-def rehearse(record: Record, model: ServingModel, rules: Rules = NEWEST_RULES) -> None:
-    """Do all that the worker does with a record alone: read, decide, encode for COPY and for the topics.
+def rehearse(records: Sequence[Record], model: ServingModel, rules: Rules = NEWEST_RULES) -> None:
+    """Do all that the worker does with records: read, decide, encode for COPY and for the topics.
 
     Raises:
         Exception: what any of these raises.
@@ -155,44 +190,55 @@ def rehearse(record: Record, model: ServingModel, rules: Rules = NEWEST_RULES) -
     from stream import publisher
     from stream.decider import judge
 
-    read = read_record(record.value, record.append_us, rules)
-    comment = read.comment
-    ((record_id, score_ppm, verdict, reasons),) = judge([(record, read)], model)
-    row = DecisionRow(
-        record.partition,
-        record.offset,
-        record.append_us,
-        comment.comment_id,
-        comment.community,
-        comment.event_time_us,
-        record_id,
-        score_ppm,
-        verdict,
-        Fate.COUNTED,
-        reasons,
-        read.repairs,
-    )
-    writing.decision_lines(_TOPIC_ID, [row], model.stamp)
-    pane_sums([row], model.stamp)
-    publisher.encode_decision("comments", str(_TOPIC_ID), row, model.stamp)
+    comments = [(record, read_record(record.value, record.append_us, rules)) for record in records]
+    rows = [
+        DecisionRow(
+            record.partition,
+            record.offset,
+            record.append_us,
+            read.comment.comment_id,
+            read.comment.community,
+            read.comment.event_time_us,
+            record_id,
+            score_ppm,
+            verdict,
+            Fate.COUNTED,
+            reasons,
+            read.repairs,
+        )
+        for (record, read), (record_id, score_ppm, verdict, reasons) in zip(
+            comments, judge(comments, model), strict=True
+        )
+    ]
+    writing.decision_lines(_TOPIC_ID, rows, model.stamp)
+    pane_sums(rows, model.stamp)
+    for row in rows:
+        publisher.encode_decision("comments", str(_TOPIC_ID), row, model.stamp)
 
 
 def _decide_all(answers: int, model: ServingModel, rules: Rules) -> None:
     while line := _read_line():
-        request = json.loads(line)
-        record = Record(0, 0, request["append_us"], base64.b64decode(request["value"]))
-        # Not caught: it ends the process, wherever that is at the time.
-        signal.setitimer(signal.ITIMER_PROF, _RECORD_SECONDS)
-        signal.alarm(_WALL_SECONDS)
-        try:
-            rehearse(record, model, rules)
-        except MemoryError:
-            os._exit(_NO_MEMORY)
-        except Exception:  # noqa: S110 - an error that can be caught is narrowed down by the worker itself
-            pass
+        records = [Record(0, 0, append_us, base64.b64decode(value)) for value, append_us in json.loads(line)]
+        if not _passes(records, model, rules):
+            for record in records:
+                _passes([record], model, rules)
+        _say(answers, _DONE)
+
+
+def _passes(records: Sequence[Record], model: ServingModel, rules: Rules) -> bool:
+    """Whether records are decided without an error; what cannot be caught ends the process, wherever that is."""
+    signal.setitimer(signal.ITIMER_PROF, _RECORD_SECONDS)
+    signal.alarm(_WALL_SECONDS)
+    try:
+        rehearse(records, model, rules)
+    except MemoryError:
+        os._exit(_NO_MEMORY)
+    except Exception:
+        return False  # an error that can be caught is narrowed down by the worker itself
+    finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
-        _say(answers, _DONE)
+    return True
 
 
 def _read_line() -> bytes:

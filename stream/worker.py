@@ -190,7 +190,7 @@ class SpeedLayer:
         await self._give_up_attempts()
 
     async def _give_up_attempts(self) -> None:
-        stands = self.pipeline.recorder.stored
+        stands = self.pipeline.recorder.stored.keys() - self.pipeline.suspected
         try:
             await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(stands))
         except psycopg.Error as error:

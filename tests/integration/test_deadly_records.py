@@ -36,16 +36,18 @@ def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[st
 def test_a_record_at_which_the_process_ends_is_quarantined_and_the_others_are_decided(
     layer: SpeedLayerUnderTest,
 ) -> None:
-    sent = comments(150)
-    sent.insert(70, with_body(1, f"a text with {WORD}"))
+    # Records are tried in groups: one that is refused must not hide the deadly one beside it, nor the first the second.
+    sent = [*comments(75), ("key", b"not JSON"), *comments(75, start=75)]
+    for place in (70, 80):
+        sent.insert(place, with_body(place, f"a text with {WORD}"))
     layer.produce(sent)
-    assert run_until_accounted(layer, 151, MODULE, 110) >= 1
-    assert failures(layer) == {"SIGSEGV": 1}
+    assert run_until_accounted(layer, 153, MODULE, 110) >= 1
+    assert failures(layer) == {"SIGSEGV": 2}
     layer.produce(comments(100, start=150))
-    layer.wait_accounted(251)
+    layer.wait_accounted(253)
     found = layer.comparison()
     assert found.is_exact, found
-    assert (found.decisions, found.dead_letters) == (250, 1)
+    assert (found.decisions, found.dead_letters) == (250, 3)
     for number in range(len(layer.workers)):
         assert WORD not in (layer.folder / f"worker-{number}.log").read_text()
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -191,6 +194,43 @@ def test_an_assignment_finishes_what_is_under_way_and_forgets_what_was_fetched_f
         # What the ledger does not know to be published is published again by the new assignment.
         assert rig.topics.ranges == [rig.ledger.stored[0], *rig.ledger.stored]
         assert 40 not in rig.acknowledged
+        working.cancel()
+
+    asyncio.run(play())
+
+
+def test_letting_go_of_partitions_does_not_wait_for_records_that_are_being_tried(
+    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play() -> None:
+        rig = await rig_of(kernel, most_records=10)
+        rig.ledger.through.set()
+        starting = threading.Event()
+
+        def silent(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+            child = popen([sys.executable, "-c", "import sys; sys.stdin.read()"], **options)
+            children.append(child)
+            starting.set()
+            return child
+
+        async def suspected() -> set[int]:
+            return {0}
+
+        popen, children = subprocess.Popen, list[subprocess.Popen[bytes]]()
+        monkeypatch.setattr(subprocess, "Popen", silent)
+        await rig.pipeline.assign(1, lambda: positions(rig.ledger), suspected)
+        working = asyncio.create_task(rig.pipeline.run())
+        await rig.add(0, 5)
+        await reached(starting)
+        await rig.add(5, 5)
+        await asyncio.wait_for(rig.pipeline.release(), SECONDS)
+        assert [child.poll() for child in children] == [-signal.SIGKILL]
+        # Nothing was stored, those records that came later neither, and the suspicion is not given up.
+        assert not rig.ledger.stored and not rig.acknowledged and rig.pipeline.suspected == frozenset({0})
+        monkeypatch.setattr(subprocess, "Popen", popen)
+        await rig.pipeline.assign(2, lambda: positions(rig.ledger))
+        await rig.add(0, 10, generation_id=2)
+        await asyncio.wait_for(until(lambda: rig.ledger.next[0] == 10), SECONDS)
         working.cancel()
 
     asyncio.run(play())

@@ -28,11 +28,11 @@ def test_every_step_of_a_record_is_rehearsed(
     module: object, step: str, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ServingModel(kernel, Policy(1, 500_000, ()), "1")
-    probe.rehearse(RECORD, model)
+    probe.rehearse([RECORD], model)
 
     def reached(*arguments: Any) -> None:
         raise Reached
 
     monkeypatch.setattr(module, step, reached)
     with pytest.raises(Reached):
-        probe.rehearse(RECORD, model)
+        probe.rehearse([RECORD], model)
