@@ -15,7 +15,6 @@ from moderation.settings import Settings, required
 from moderation.text import Lexicon
 from moderation.training import collect_examples, train
 from moderation.training.metrics import Metrics
-from moderation.training.plots import draw_plots
 from moderation.training.reference import training_reference
 
 if TYPE_CHECKING:
@@ -194,6 +193,8 @@ def train_to_folder(
     training = {"data_digest": examples.data_digest, "seed": seed, "folds": folds, "family": family, **(lineage or {})}
     reference = training_reference(examples, trained.probability, trained.unseen, trained.policy)
     digest = save_model(out, trained.estimator, trained.policy, trained.metrics, reference, training)
+    from moderation.training.plots import draw_plots  # loads Matplotlib, which no worker needs
+
     plots = out / "plots"
     plots.mkdir(exist_ok=True)
     draw_plots(plots, trained.probability, examples.removed, trained.policy, trained.metrics)

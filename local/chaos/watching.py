@@ -13,7 +13,7 @@ import psycopg
 from local.oracle import log_ranges
 
 _POLL_SECONDS = 0.05
-_LONGEST_WAIT_SECONDS = 240.0
+_LONGEST_WAIT_SECONDS = 400.0
 
 
 class Watching:
