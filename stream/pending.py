@@ -64,7 +64,7 @@ class Pending:
     Args:
         most_records: of one batch.
         most_work_us: estimated work of one batch in microseconds, unless a single record takes more.
-        work_us: estimates the work of a record's value.
+        work_us: estimates the work of a record's value; that of several values joined is the sum.
     """
 
     def __init__(
@@ -121,11 +121,20 @@ class Pending:
         self._queues.clear()
 
     def _cut(self, records: Sequence[Any]) -> Iterator[tuple[Sequence[Any], float]]:
+        for first in range(0, len(records), self._most_records):
+            run = records[first : first + self._most_records]
+            # What they take together, in one look at all their bytes.
+            work_us = self._estimate_us(b"".join(record.value or b"" for record in run))
+            if work_us <= self._most_work_us:
+                yield run, work_us
+            else:
+                yield from self._cut_by_work(run)
+
+    def _cut_by_work(self, records: Sequence[Any]) -> Iterator[tuple[Sequence[Any], float]]:
         first, work_us = 0, 0.0
         for index, record in enumerate(records):
             record_us = self._estimate_us(record.value)
-            is_over = index - first >= self._most_records or work_us + record_us > self._most_work_us
-            if index > first and is_over:
+            if index > first and work_us + record_us > self._most_work_us:
                 yield records[first:index], work_us
                 first, work_us = index, 0.0
             work_us += record_us

@@ -36,8 +36,10 @@ _PART_SECONDS = 0.5
 """Of one part of a fetch: what is unpacked before it is handed on, and for how long."""
 _ABORT = 0
 _MOST_CAUSE = 200
+_MOST_AT_ONCE = 10_000
+"""Records of a batch that are unpacked together; clients gather a few thousand."""
 _MOST_SORTED = 100_000
-"""Records of a batch that are brought into order; clients gather a few thousand."""
+"""Records of a batch that are brought into order."""
 _log = logging.getLogger(__name__)
 
 
@@ -176,7 +178,11 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
 
         Only a batch with a gap is looked at whole, and only if its records are not so many that they need much memory.
         """
-        expected, records = max(self.next_fetch_offset, batch.base_offset), self._records_of(batch)
+        data = self._unpacked(batch)
+        if (usual := _without_gap(batch, data)) is not None:
+            yield from usual
+            return
+        expected, records = max(self.next_fetch_offset, batch.base_offset), self._records_of(data)
         for record in records:
             if record.offset > expected and batch.count <= _MOST_SORTED:
                 break
@@ -193,20 +199,22 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
             is_damaged = any(each.offset >= batch.next_offset for each in rest)
             yield from rest if is_damaged else sorted(rest, key=lambda each: each.offset)
 
-    def _records_of(self, batch: Batch) -> Iterator[Any]:
-        """The records of a batch; from the first whose header names are not UTF-8 on, with aiokafka's slower code.
-
-        Clients in C and Go can write such names and brokers accept them. Each undecodable byte is written as ``\\xNN``.
-        """
+    def _unpacked(self, batch: Batch) -> memoryview:
         try:
             data = unpacked(batch)
         except Unreadable:
             self._spent_bytes += MOST_UNPACKED_BYTES
             raise
         if data is None:
-            data = batch.data
-        else:
-            self._spent_bytes += len(data)
+            return batch.data
+        self._spent_bytes += len(data)
+        return data
+
+    def _records_of(self, data: memoryview) -> Iterator[Any]:
+        """The records of a batch; from the first whose header names are not UTF-8 on, with aiokafka's slower code.
+
+        Clients in C and Go can write such names and brokers accept them. Each undecodable byte is written as ``\\xNN``.
+        """
         try:
             yield from DefaultRecordBatch(data)
         except UnicodeDecodeError:
@@ -233,6 +241,20 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
         self.next_fetch_offset = following
         hole = Hole(tp.partition, first, following, kind, time_ms * 1_000, cause)
         return NoRecord(hole, tp.topic, time_ms, batch.timestamp_type)
+
+
+def _without_gap(batch: Batch, data: memoryview) -> list[Any] | None:
+    """The records of a usual batch, each at the offset after the one before; None for any other."""
+    if not 0 < batch.count == batch.last_offset_delta + 1 <= _MOST_AT_ONCE:
+        return None
+    try:
+        records = list(DefaultRecordBatch(data))
+    except MemoryError:
+        raise
+    except Exception:
+        return None  # the error is met again by those who read record by record, behind the last sound one
+    offsets = range(batch.base_offset, batch.next_offset)
+    return records if [record.offset for record in records] == list(offsets) else None
 
 
 def _end_of_damaged(batch: Batch, following: int | None) -> int:
