@@ -17,7 +17,7 @@ from local import stack
 from local.chaos.faults import WORKERS, Faults
 from local.chaos.hostile import Hostile
 from local.chaos.models import make_models
-from local.chaos.plan import Fault, alias_moves, calm_swaps, faults_of
+from local.chaos.plan import Fault, alias_moves, away_seconds, calm_swaps, faults_of
 from local.chaos.traffic import Traffic
 from local.chaos.watching import Watching
 from local.layout import StackLayout
@@ -138,7 +138,7 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     topic = settings.topic_prefix + COMMENTS.name
     topic_id = str(topic_uuid(describe_topic_ids(info.kafka_bootstrap, [topic])[topic]))
     watching = Watching(info.kafka_bootstrap, topic, info.database_url(), topic_id)
-    faults = Faults(layout, settings, models, plan.seed)
+    faults = Faults(layout, settings, models, plan.seed, away_seconds(plan.minutes))
     traffic = Traffic(info.kafka_bootstrap, settings.topic_prefix, plan.per_second, plan.seed)
     hostile = Hostile(info.kafka_bootstrap, settings.topic_prefix, plan.seed)
     outcome = Outcome()

@@ -40,13 +40,15 @@ class Faults:
         settings: of its workers; ``fault_points`` is set.
         models: to move the alias between.
         seed: of what is left open by a fault's name.
+        away_seconds: for how long the database is stopped, where it is not started again at once.
     """
 
-    def __init__(self, layout: StackLayout, settings: Settings, models: Models, seed: int) -> None:
+    def __init__(self, layout: StackLayout, settings: Settings, models: Models, seed: int, away_seconds: float) -> None:
         self._layout = layout
         self._settings = settings
         self._models = models
         self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
+        self._away_seconds = away_seconds
         self._orders = settings.fault_points or Path()
         self._alias = models.good[0]
         self._alias_lock = threading.Lock()
@@ -65,6 +67,10 @@ class Faults:
             self._frozen.freeze(self._pid(self._random.choice(WORKERS[:2])))
         elif fault is Fault.JOIN:
             start_program(self._layout, GUEST)
+        elif fault is Fault.POSTGRES_AWAY:
+            stop_program(self._layout, _SERVERS[Fault.POSTGRES_KILL])
+            time.sleep(self._away_seconds)
+            start_program(self._layout, _SERVERS[Fault.POSTGRES_KILL])
         elif fault is Fault.LEAVE:
             stop_program(self._layout, GUEST)
         elif not (self._refused_alias() if fault is Fault.REFUSED_ALIAS else self._at_point(fault)):

@@ -25,6 +25,7 @@ class Fault(StrEnum):
     LEAVE = "leave"
     BROKER_KILL = "broker_kill"
     POSTGRES_KILL = "postgres_kill"
+    POSTGRES_AWAY = "postgres_away"
     MLFLOW_KILL = "mlflow_kill"
     REFUSED_ALIAS = "refused_alias"
 
@@ -36,13 +37,14 @@ _COUNTS = {
     Fault.KILL_DURING_PUBLISH: 5,
     Fault.KILL_DURING_SWAP: 5,
     Fault.KILL_DURING_ASSIGNMENT: 5,
-    Fault.KILL_RANDOM: 11,
+    Fault.KILL_RANDOM: 25,
     Fault.ZOMBIE: 5,
     Fault.ZOMBIE_AFTER_COPY: 3,
     Fault.ZOMBIE_AFTER_COMMIT: 3,
     Fault.JOIN: 10,
     Fault.BROKER_KILL: 5,
     Fault.POSTGRES_KILL: 5,
+    Fault.POSTGRES_AWAY: 1,
     Fault.MLFLOW_KILL: 3,
     Fault.REFUSED_ALIAS: 3,
 }
@@ -67,6 +69,11 @@ def faults_of(minutes: float, seed: int) -> list[Fault]:
         faults.append(fault)
         joined = joined or fault is Fault.JOIN
     return [*faults, Fault.LEAVE]
+
+
+def away_seconds(minutes: float) -> float:
+    """How long the database is away: a minute in a full run."""
+    return max(10.0, 60.0 * min(1.0, minutes / FULL_MINUTES))
 
 
 def calm_swaps(minutes: float) -> int:

@@ -327,7 +327,7 @@ def logs_of(layout: StackLayout, run: str) -> str:
     return "".join(path.read_text() for path in layout.airflow.rglob("*.log") if run in str(path))
 
 
-@pytest.mark.proof  # test_airflow_in_a_browser has a person approve, and test_model_dags has one reject
+@pytest.mark.budget(180)
 def test_a_promotion_waits_for_a_persons_answer_and_goes_on_with_it(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, pipeline: ModerationPipeline, tmp_path: Path
 ) -> None:

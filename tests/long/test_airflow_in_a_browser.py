@@ -27,7 +27,7 @@ from tests.conftest import ROOT
 from tests.long.conftest import Printed, printed_stack
 from tests.support.labelled import END, TRAFFIC, send
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.proof  # test_airflow has a person answer by Airflow's API, test_model_dags has one reject
 
 PICTURES = ROOT / "docs" / "images"
 _RUN_MS = 300_000
