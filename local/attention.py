@@ -8,7 +8,7 @@ import psycopg
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
-from moderation.adapters.archive_delay import NEAR_RATIO, archive_delays
+from moderation.adapters.archive_delay import NEAR_RATIO, ArchiveDelay, archive_delays
 from moderation.adapters.open_transactions import open_transactions
 from moderation.adapters.sql.partitions import partition_state
 from moderation.adapters.topics import ACTIONS, ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
@@ -63,11 +63,16 @@ def _unarchived(settings: Settings) -> list[str]:
     now_us = time.time_ns() // 1_000
     return [
         f"{delay.source}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived, and the topic may "
-        f"delete the oldest in {max(0.0, delay.seconds_left(now_us) or 0.0) / 3_600:,.1f} h; `moderation archive` "
-        "archives them"
+        f"delete the oldest {_when(delay, now_us)}; `moderation archive` archives them"
         for delay in delays
         if delay.used_ratio(now_us) > NEAR_RATIO
     ]
+
+
+def _when(delay: ArchiveDelay, now_us: int) -> str:
+    if delay.kept is not None and delay.waiting / max(1, delay.kept) > NEAR_RATIO:
+        return f"soon: it is full (retention.bytes), and has {delay.kept:,} offsets"
+    return f"in {max(0.0, delay.seconds_left(now_us) or 0.0) / 3_600:,.1f} h"
 
 
 def _unreadable(url: str) -> list[str]:

@@ -13,7 +13,7 @@ from moderation.adapters.lake.files import Source
 from moderation.adapters.log_ends import ends_of, log_starts
 from moderation.adapters.sql.connecting import Connection
 from moderation.adapters.sql.manifest import end_of
-from moderation.adapters.topics import retention_ms, topic_uuid
+from moderation.adapters.topics import retention, topic_uuid
 
 NEAR_RATIO = 0.75
 """From this share of the retention on, records that are not archived are in danger: the alert fires."""
@@ -30,6 +30,7 @@ class ArchiveDelay:
         waiting: offsets from there to the end of the log.
         append_us: append time of the first of them, microseconds since the epoch; None if none waits.
         retention_ms: how long the brokers keep records, in milliseconds; None without a limit.
+        kept: offsets that the topic has, where it has a limit by size and has begun to delete; None otherwise.
     """
 
     source: Source
@@ -37,6 +38,7 @@ class ArchiveDelay:
     waiting: int
     append_us: int | None
     retention_ms: int | None
+    kept: int | None = None
 
     def seconds_left(self, now_us: int) -> float | None:
         """Until the broker may delete the record, at least; negative if it may have. None if nothing waits or expires.
@@ -48,10 +50,17 @@ class ArchiveDelay:
         return (self.append_us - now_us) / 1e6 + self.retention_ms / 1e3
 
     def used_ratio(self, now_us: int) -> float:
-        """Age of the record as a share of the retention; 0 if nothing waits or expires."""
-        if self.append_us is None or self.retention_ms is None:
+        """How much of the retention is used up: at 1 the broker may delete the record; 0 if nothing waits or expires.
+
+        The larger of two shares: the record's age of the retention by time, and, once a limit by size deletes records,
+        those that wait of all that the topic has.
+        """
+        if self.append_us is None:
             return 0.0
-        return max(0.0, (now_us - self.append_us) / 1e3 / max(1, self.retention_ms))
+        by_time = 0.0
+        if self.retention_ms is not None:
+            by_time = max(0.0, (now_us - self.append_us) / 1e3 / max(1, self.retention_ms))
+        return max(by_time, self.waiting / max(1, self.kept) if self.kept is not None else 0.0)
 
 
 def archive_delays(bootstrap: str, connection: Connection, topics: Sequence[str]) -> list[ArchiveDelay]:
@@ -82,7 +91,7 @@ def _delays_of(
 ) -> list[ArchiveDelay]:
     described = client.describe_topics(TopicCollection([topic]), request_timeout=_REQUEST_SECONDS)
     topic_id = topic_uuid(str(described[topic].result().topic_id))
-    limit_ms = retention_ms(bootstrap, topic)
+    limits = retention(bootstrap, topic)
     starts = log_starts(client, topic, partitions)
     # Open transactions count: their records cannot be archived, and grow older.
     ends = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
@@ -94,7 +103,8 @@ def _delays_of(
             nexts[p],
             max(0, ends[p] - nexts[p]),
             firsts[p].append_us if p in firsts else None,
-            limit_ms,
+            limits.ms,
+            ends[p] - starts[p] if limits.size_bytes is not None and starts[p] > 0 else None,
         )
         for p in partitions
     ]

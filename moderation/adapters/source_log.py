@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from moderation.adapters.committed_reader import CommittedReader
 from moderation.adapters.log_ends import written_ends
-from moderation.adapters.topics import describe_topic_ids, is_compacted, retention_ms, topic_uuid
+from moderation.adapters.topics import describe_topic_ids, is_compacted, retention, topic_uuid
 from moderation.adapters.unpacking import NoRecord
 from moderation.contracts import Hole, HoleKind, clipped, without_compaction
 from moderation.errors import ConfigurationError, SourceRefused
@@ -110,7 +110,7 @@ class SourceLog:
         None for never, and, with a warning, where the brokers refuse to tell: reading needs no right to settings.
         """
         try:
-            return retention_ms(self._bootstrap, self.topic, configuration=self._quiet)
+            return retention(self._bootstrap, self.topic, configuration=self._quiet).ms
         except KafkaException as error:
             _log.warning("the retention of topic %s is not known: %s", self.topic, error.args[0].str())
             return None

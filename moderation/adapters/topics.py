@@ -235,10 +235,21 @@ def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any]
     return "compact" in str(future.result()["cleanup.policy"].value)
 
 
-def retention_ms(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> int | None:
-    """How long after their append the brokers may delete records of a topic, in milliseconds; None for never.
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """When brokers may delete records of a topic.
 
-    This is the limit by time. A limit by size (``retention.bytes``) may delete them earlier.
+    Attributes:
+        ms: milliseconds after their append; None for never.
+        size_bytes: once a partition is larger than this, from its beginning on; None for never.
+    """
+
+    ms: int | None
+    size_bytes: int | None
+
+
+def retention(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> Retention:
+    """What a topic's settings say of the deletion of records.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
@@ -247,8 +258,10 @@ def retention_ms(bootstrap: str, topic: str, *, configuration: Mapping[str, Any]
     resource = ConfigResource(ResourceType.TOPIC, topic)
     (future,) = client.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
     found = future.result()
-    limit = int(str(found["retention.ms"].value))
-    return None if limit < 0 or "delete" not in str(found["cleanup.policy"].value) else limit
+    if "delete" not in str(found["cleanup.policy"].value):
+        return Retention(None, None)
+    ms, size_bytes = (int(str(found[name].value)) for name in ("retention.ms", "retention.bytes"))
+    return Retention(None if ms < 0 else ms, None if size_bytes < 0 else size_bytes)
 
 
 def topic_uuid(topic_id: str) -> UUID:

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from typer.testing import CliRunner, Result
 
@@ -170,10 +171,10 @@ def test_what_retention_took_is_shown_then_accepted_and_the_archive_goes_on(comm
     assert "accepted as lost" in run("lake", "status").stdout
 
 
-def keep_for(lake: LakeUnderTest, retention_ms: int) -> None:
+def keep_for(lake: LakeUnderTest, retention_ms: int, name: str = "retention.ms") -> None:
     """Change the retention of topic comments."""
     admin = AdminClient({"bootstrap.servers": lake.settings.kafka_bootstrap, "log_level": 2})
-    entry = ConfigEntry("retention.ms", str(retention_ms), incremental_operation=AlterConfigOpType.SET)
+    entry = ConfigEntry(name, str(retention_ms), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, lake.topic, incremental_configs=[entry])
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(30)
@@ -217,6 +218,18 @@ def test_records_that_retention_may_delete_before_they_are_archived_are_named(co
     assert {(each["seconds_left"], each["retention_ms"]) for each in unlimited} == {(None, None)}
     assert set(used_ratios(lake).values()) == {0.0}
     assert not any("are not archived" in each for each in attention(lake.settings))
+
+    # By size: nothing is in danger before the broker begins to delete, all that is left once only that waits.
+    keep_for(lake, 100_000_000, "retention.bytes")
+    assert set(used_ratios(lake).values()) == {0.0}
+    admin = AdminClient({"bootstrap.servers": lake.settings.kafka_bootstrap, "log_level": 2})
+    for future in admin.delete_records([TopicPartition(lake.topic, p, end) for p, end in archived.items()]).values():
+        future.result(30)
+    assert set(used_ratios(lake).values()) == {1.0}
+    full = [each for each in attention(lake.settings) if "are not archived" in each]
+    assert len(full) == len(archived)
+    assert "may delete the oldest soon: it is full (retention.bytes), and has " in full[0]
+    keep_for(lake, -1, "retention.bytes")
 
     keep_for(lake, 1_000)
     done = answer("archive", "--topic", "comments")

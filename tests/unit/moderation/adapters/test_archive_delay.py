@@ -33,6 +33,17 @@ def test_the_distance_to_retention(
     assert delay.seconds_left(now_us) == (None if seconds_left is None else pytest.approx(seconds_left))
 
 
+@pytest.mark.parametrize(
+    ("waiting", "retention_ms", "ratio"),
+    [(0, None, 0.0), (30, None, 0.3), (90, None, 0.9), (30, 4 * DAY_MS, 0.75), (90, 4 * DAY_MS, 0.9)],
+)
+def test_where_a_limit_by_size_deletes_records_the_share_that_waits_counts_too(
+    waiting: int, retention_ms: int | None, ratio: float
+) -> None:
+    delay = ArchiveDelay(SOURCE, 1_000, waiting, 0 if waiting else None, retention_ms, kept=100)
+    assert delay.used_ratio(3 * DAY_MS * 1_000) == pytest.approx(ratio)
+
+
 def test_the_alert_and_the_status_agree_on_what_is_near() -> None:
     from local.grafana.alerts import ALERTS
 
