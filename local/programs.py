@@ -58,7 +58,7 @@ class Program:
     depends_on: tuple[str, ...] = ()
     prepare: Callable[[], None] = _nothing
     ready: Callable[[], bool] | None = None
-    ready_seconds: float = 60.0
+    ready_seconds: float = 180.0
     after_ready: Callable[[], None] = _nothing
     stop_signal: str = "TERM"
     stop_seconds: float = 20.0
