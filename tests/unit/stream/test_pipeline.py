@@ -226,7 +226,9 @@ def test_letting_go_of_partitions_does_not_wait_for_records_that_are_being_tried
         await asyncio.wait_for(rig.pipeline.release(), SECONDS)
         assert [child.poll() for child in children] == [-signal.SIGKILL]
         # Nothing was stored, those records that came later neither, and the suspicion is not given up.
-        assert not rig.ledger.stored and not rig.acknowledged and rig.pipeline.suspected == frozenset({0})
+        assert not rig.ledger.stored
+        assert not rig.acknowledged
+        assert rig.pipeline.suspected == frozenset({0})
         monkeypatch.setattr(subprocess, "Popen", popen)
         await rig.pipeline.assign(2, lambda: positions(rig.ledger))
         await rig.add(0, 10, generation_id=2)
