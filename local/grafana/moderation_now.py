@@ -55,8 +55,9 @@ SELECT to_timestamp(append_us / 1e6) AS arrived, community, verdict, score_ppm /
  ORDER BY append_us DESC LIMIT 100""")
 HOURS = Sql("""\
 SELECT to_timestamp(start_us / 1e6) AS hour, community, comments, reviews, removals, late,
-       CASE WHEN state = 'final' THEN 'final, revision ' || revision WHEN is_closed THEN 'provisional, closed'
-            ELSE 'provisional, open' END AS state, error_p95
+       CASE WHEN state = 'final' THEN 'final, revision ' || revision
+            WHEN is_closed AND is_reopened THEN 'provisional, closed, re-opened since'
+            WHEN is_closed THEN 'provisional, closed' ELSE 'provisional, open' END AS state, error_p95
   FROM serving.tumbling_windows
  WHERE topic = ${topic:sqlstring} AND community = ANY(ARRAY[${community:sqlstring}]::text[])
    AND start_us >= $__unixEpochNanoFrom() / 1000 - 3600000000 AND start_us < $__unixEpochNanoTo() / 1000

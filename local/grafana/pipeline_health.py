@@ -41,7 +41,8 @@ SELECT reason, sum(letters)::bigint AS letters, sum(replayed)::bigint AS replaye
    AND minute_us >= $__unixEpochNanoFrom() / 1000 AND minute_us < $__unixEpochNanoTo() / 1000
  GROUP BY reason ORDER BY letters DESC""")
 PARTITIONS = Sql("""\
-SELECT partition, next AS decided_upto, unpublished, to_timestamp(watermark_us / 1e6) AS watermark
+SELECT partition, next AS decided_upto, unpublished, to_timestamp(watermark_us / 1e6) AS watermark,
+       to_timestamp(read_to_end_us / 1e6) AS read_to_end
   FROM serving.watermarks WHERE topic = ${topic:sqlstring} ORDER BY partition""")
 
 

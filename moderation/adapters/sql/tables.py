@@ -61,6 +61,11 @@ source_offsets = Table(
     Column("panes_published_us", BigInteger, comment="panes that end at or before this are surely published"),
     Column("attempt_at", BigInteger, comment="next when the last assignment began; null when it was given up"),
     Column("attempts", Integer, nullable=False, server_default="0", comment="assignments that began at attempt_at"),
+    Column(
+        "read_to_end_us",
+        BigInteger,
+        comment="latest broker time at which every record appended so far was below next; null if unknown",
+    ),
     schema="speed",
 )
 
@@ -130,6 +135,19 @@ panes = Table(
         comment="decisions that came after the pane was closed; not in the sums",
     ),
     Column("first_offset", BigInteger, comment="smallest offset of a counted decision"),
+    Column(
+        "reopened_until_us",
+        BigInteger,
+        comment="windows with this pane that end at or before this were closed when a comment was counted; "
+        "null for none",
+    ),
+    Index(
+        "panes_reopened",
+        "topic_id",
+        "community",
+        "start_us",
+        postgresql_where=text("reopened_until_us IS NOT NULL"),
+    ),
     schema="speed",
 )
 

@@ -22,6 +22,7 @@ from stream.fault_points import FaultPoints
 from stream.pending import Acknowledge
 from stream.pipeline import Pipeline
 from stream.publisher import Publisher, encode_decision
+from stream.read_to_end import EndLooks
 from stream.recorder import Recorder
 from stream.records import Encoded, Published, ServingModel
 from tests.support.fakes import MemoryLedger, MemoryTopics
@@ -114,11 +115,14 @@ def value_of(offset: int, is_unstorable: bool) -> bytes:
 
 
 async def rig_of(
-    kernel: Kernel, most_records: int, encode: Callable[[DecisionRow, Stamp], Encoded] | None = None
+    kernel: Kernel,
+    most_records: int,
+    encode: Callable[[DecisionRow, Stamp], Encoded] | None = None,
+    ends: EndLooks | None = None,
 ) -> Rig:
     ledger = SlowLedger()
     topics = OrderedTopics(ledger=ledger)
-    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200), encode=encode)
+    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200), encode=encode, ends=ends)
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
     publisher = cast(Publisher, topics)
     pipeline = Pipeline(Decider(), recorder, publisher, lambda: model, most_records, FaultPoints(None))
@@ -133,6 +137,24 @@ async def positions(ledger: SlowLedger) -> Mapping[int, Position]:
 
 async def reached(event: threading.Event) -> None:
     assert await asyncio.get_running_loop().run_in_executor(None, event.wait, SECONDS)
+
+
+def test_only_a_worker_with_an_assignment_notes_that_partitions_were_read_to_their_ends(kernel: Kernel) -> None:
+    now_us = [1_700_000_000_000_000]
+
+    async def scenario() -> None:
+        rig = await rig_of(kernel, 10, ends=EndLooks(lambda wanted: dict.fromkeys(wanted, 0), lambda: now_us[0]))
+        await rig.pipeline.note_read_to_end({0})
+        first_us = rig.ledger.read_to_end_us[0]
+        await rig.pipeline.release()
+        now_us[0] += 3_600_000_000
+        await rig.pipeline.note_read_to_end({0})
+        assert rig.ledger.read_to_end_us[0] == first_us
+        await rig.pipeline.assign(2, lambda: positions(rig.ledger))
+        await rig.pipeline.note_read_to_end({0})
+        assert rig.ledger.read_to_end_us[0] == first_us + 3_600_000_000
+
+    asyncio.run(scenario())
 
 
 def test_a_slow_ledger_holds_the_stream_back_and_everything_is_stored_acknowledged_and_published_in_order(
