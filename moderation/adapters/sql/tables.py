@@ -235,6 +235,23 @@ archive_gaps = Table(
 
 archive_holes = _holes("batch", "the archive read past them")
 
+action_dead_letters = Table(
+    "action_dead_letters",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("append_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("field", Text, nullable=False, comment="that is wrong; empty where the reason is about the whole record"),
+    Column("detail", Text, nullable=False, comment="what is wrong, without the record's text"),
+    Column("archived_us", BigInteger, nullable=False, comment="when the archive found it"),
+    Index("action_dead_letters_by_time", "archived_us"),
+    comment="records of topic actions that cannot be actions, as the archive found them; the lake has their bytes",
+    schema="batch",
+)
+
 runs = Table(
     "runs",
     metadata,
