@@ -97,9 +97,9 @@ def moderation_now(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Watermark delay",
-                "Now less the slowest partition's watermark; ten minutes are normal. Statistics of event time are open "
-                "for that long. It also grows while a topic is idle. Large while comments arrive: they arrive late, or "
-                "the worker is behind (see Pipeline health).",
+                "Now less the slowest partition's watermark; ten minutes are normal. Panes are open for that long. It "
+                "also grows while a topic is idle; windows close all the same. Large while comments arrive: they "
+                "arrive late, or the worker is behind (see Pipeline health).",
                 "stat",
                 (WATERMARK,),
                 width=8,

@@ -135,26 +135,13 @@ async def positions(ledger: SlowLedger) -> Mapping[int, Position]:
     return ledger.positions({0: 0})
 
 
+async def until(condition: Any) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
+
+
 async def reached(event: threading.Event) -> None:
     assert await asyncio.get_running_loop().run_in_executor(None, event.wait, SECONDS)
-
-
-def test_only_a_worker_with_an_assignment_notes_that_partitions_were_read_to_their_ends(kernel: Kernel) -> None:
-    now_us = [1_700_000_000_000_000]
-
-    async def scenario() -> None:
-        rig = await rig_of(kernel, 10, ends=EndLooks(lambda wanted: dict.fromkeys(wanted, 0), lambda: now_us[0]))
-        await rig.pipeline.note_read_to_end({0})
-        first_us = rig.ledger.read_to_end_us[0]
-        await rig.pipeline.release()
-        now_us[0] += 3_600_000_000
-        await rig.pipeline.note_read_to_end({0})
-        assert rig.ledger.read_to_end_us[0] == first_us
-        await rig.pipeline.assign(2, lambda: positions(rig.ledger))
-        await rig.pipeline.note_read_to_end({0})
-        assert rig.ledger.read_to_end_us[0] == first_us + 3_600_000_000
-
-    asyncio.run(scenario())
 
 
 def test_a_slow_ledger_holds_the_stream_back_and_everything_is_stored_acknowledged_and_published_in_order(
@@ -386,66 +373,3 @@ def test_an_error_that_is_not_a_records_ends_the_process(kernel: Kernel, monkeyp
     asyncio.run(play())
     assert [type(error) for error in left] == [psycopg.errors.DiskFull]
     assert ledger.letters == {}
-
-
-async def until(condition: Any) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
-
-
-def missing(rig: Rig) -> list[str]:
-    return list(rig.pipeline.publishing.missing)
-
-
-def test_batches_are_stored_while_a_topic_is_missing_and_published_in_order_once_it_exists(kernel: Kernel) -> None:
-    async def play() -> None:
-        rig = await rig_of(kernel, most_records=10)
-        rig.ledger.through.set()
-        rig.topics.absent = ["decisions"]
-        working = asyncio.create_task(rig.pipeline.run())
-        for first in range(0, 100, 5):
-            await rig.add(first, 5)
-        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged[-1:] == [100]), SECONDS)
-        await rig.pipeline.catch_up()
-        assert rig.ledger.next == {0: 100}
-        assert (rig.topics.decisions, rig.pipeline.recorder.published) == ({}, {0: 0})
-        assert missing(rig) == ["decisions"]
-
-        rig.topics.absent = []
-        rig.topics.is_sliced = True
-        await rig.pipeline.catch_up()
-        rig.topics.is_sliced = False
-        assert missing(rig) == []
-        assert rig.topics.decisions == rig.ledger.rows
-        await rig.add(100, 5)
-        await asyncio.wait_for(until(lambda: rig.pipeline.recorder.published == {0: 105}), SECONDS)
-        assert rig.topics.ranges[-1] == (100, 105)
-        working.cancel()
-
-    asyncio.run(play())
-
-
-def test_a_new_assignment_publishes_a_large_backlog_in_slices_and_new_batches_after_it(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def play() -> None:
-        monkeypatch.setattr("stream.publishing.SLICE_OFFSETS", 20)
-        rig = await rig_of(kernel, most_records=10)
-        rig.ledger.through.set()
-        rig.topics.absent = ["decisions"]
-        working = asyncio.create_task(rig.pipeline.run())
-        await rig.add(0, 50)
-        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged == [50]), SECONDS)
-        rig.topics.absent = []
-        rig.topics.is_sliced = True
-        await rig.pipeline.assign(2, lambda: positions(rig.ledger))
-        assert rig.pipeline.recorder.published == {0: 20}
-        await rig.add(50, 5, generation_id=2)
-        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged == [50, 55]), SECONDS)
-        assert rig.pipeline.recorder.published == {0: 20}
-        await rig.pipeline.catch_up()
-        assert rig.topics.ranges[-3:] == [(0, 20), (20, 40), (40, 55)]
-        assert rig.topics.decisions == rig.ledger.rows
-        working.cancel()
-
-    asyncio.run(play())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp, pane_sums
 from moderation.contracts import Fate, Verdict
 from moderation.errors import FenceLost
 from moderation.panes import LATENESS_US, PANE_US, closed_until_us
+from moderation.scoring import Kernel
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.read_to_end import CLOCK_MARGIN_US, EndLooks
 from stream.recorder import Recorder
@@ -18,6 +20,7 @@ from stream.records import Decided
 from tests.support.event_time_law import fates_of
 from tests.support.fakes import MemoryLedger
 from tests.support.properties import examples
+from tests.unit.stream.test_pipeline import positions, rig_of
 
 MINUTE_US = 60 * 1_000_000
 START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
@@ -205,6 +208,24 @@ def test_a_worker_whose_partition_was_taken_over_writes_nothing() -> None:
     with pytest.raises(FenceLost):
         zombie.recorder.note_read_to_end()
     assert ledger.read_to_end_us == {}
+
+
+def test_only_a_worker_with_an_assignment_notes_that_partitions_were_read_to_their_ends(kernel: Kernel) -> None:
+    now_us = [1_700_000_000_000_000]
+
+    async def scenario() -> None:
+        rig = await rig_of(kernel, 10, ends=EndLooks(lambda wanted: dict.fromkeys(wanted, 0), lambda: now_us[0]))
+        await rig.pipeline.note_read_to_end({0})
+        first_us = rig.ledger.read_to_end_us[0]
+        await rig.pipeline.release()
+        now_us[0] += 3_600_000_000
+        await rig.pipeline.note_read_to_end({0})
+        assert rig.ledger.read_to_end_us[0] == first_us
+        await rig.pipeline.assign(2, lambda: positions(rig.ledger))
+        await rig.pipeline.note_read_to_end({0})
+        assert rig.ledger.read_to_end_us[0] == first_us + 3_600_000_000
+
+    asyncio.run(scenario())
 
 
 STEPS = st.lists(
