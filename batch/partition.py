@@ -36,6 +36,7 @@ from moderation.adapters.sql.manifest import (
     explained,
     files,
     has_file,
+    maximum_at_end,
     partition_lock,
     uncovered,
 )
@@ -176,6 +177,7 @@ class PartitionArchiver:
             place.limits,
             wrote_group=wrote_group,
             failed=failed,
+            maximum=maximum_at_end(place.connection, source) if self._columns.moves_watermark else None,
         )
         place.reach("before_rename")
         place.store.publish(temporary, file.path)

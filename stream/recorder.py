@@ -89,7 +89,7 @@ class Recorder:
         self._standings = {
             partition: _Standing(
                 position.next,
-                position.open_panes.newest_event_us,
+                position.open_panes.maximum.newest_event_us,
                 position.published_next,
                 position.panes_published_us,
                 position.panes_published_us,
@@ -138,7 +138,7 @@ class Recorder:
 
     @property
     def newest_event_us(self) -> dict[int, int]:
-        """The largest event time stored, by partition."""
+        """The running maximum of the event times stored, by partition."""
         return {
             partition: standing.newest_event_us
             for partition, standing in self._standings.items()
@@ -184,9 +184,8 @@ class Recorder:
         for partition, (_, hi) in ranges.items():
             standing = self._standings[partition]
             standing.next = hi
-            newest_us = batch.newest_event_us.get(partition)
-            if newest_us is not None and (standing.newest_event_us is None or newest_us > standing.newest_event_us):
-                standing.newest_event_us = newest_us
+            if partition in batch.maxima:
+                standing.newest_event_us = batch.maxima[partition][1].newest_event_us
         _count(batch)
         metrics.IGNORED_FIELDS.inc(decided.ignored)
         self._limit.note(decided.unreadable)

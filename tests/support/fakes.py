@@ -18,6 +18,7 @@ from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable, Topi
 from moderation.panes import PANE_US, OpenPanes, PaneSums, is_closed, pane_start_us
 from moderation.policy import Policy
 from moderation.scoring import Kernel
+from moderation.watermark import NOTHING_SEEN, RunningMaximum
 from stream.records import Published, ServingModel
 
 
@@ -32,7 +33,7 @@ class MemoryLedger:
         self.holes: list[Hole] = []
         self.panes: dict[tuple[int, str, int, str, str], PaneSums] = {}
         self.next: dict[int, int] = {}
-        self.newest_us: dict[int, int] = {}
+        self.maxima: dict[int, RunningMaximum] = {}
         self.published: dict[int, int] = {}
         self.panes_published_us: dict[int, int] = {}
         self.stamps: dict[int, Stamp] = {}
@@ -54,6 +55,10 @@ class MemoryLedger:
         for partition, (lo, _) in batch.ranges.items():
             if self.next[partition] != lo:
                 raise FenceLost(f"partition {partition}", f"it is at {self.next[partition]}, not at {lo}")
+        for partition, (before, _) in batch.maxima.items():
+            if self.maxima.get(partition, NOTHING_SEEN) != before:
+                raise FenceLost(f"partition {partition}", f"its maximum is not {before}")
+        self.maxima.update({partition: after for partition, (_, after) in batch.maxima.items()})
         for partition, (_, hi) in batch.ranges.items():
             self.next[partition] = hi
             self.stamps[partition] = batch.stamp
@@ -67,7 +72,6 @@ class MemoryLedger:
             for name in ("comments", "reviews", "removals", "score_sum", "late"):
                 setattr(held, name, getattr(held, name) + getattr(sums, name))
         for kept, given in (
-            (self.newest_us, batch.newest_event_us),
             (self.published, batch.published),
             (self.panes_published_us, batch.panes_published_us),
         ):
@@ -126,18 +130,19 @@ class MemoryLedger:
         for partition, start in log_starts.items():
             self.next.setdefault(partition, start)
             self.published.setdefault(partition, start)
-            newest_us = self.newest_us.get(partition)
+            maximum = self.maxima.get(partition, NOTHING_SEEN)
             counted: dict[int, list[bytes]] = {}
             for row, _ in self.rows.values():
                 start_us = pane_start_us(row.event_time_us)
-                if row.partition == partition and row.fate is Fate.COUNTED and not is_closed(start_us, newest_us):
+                is_open = not is_closed(start_us, maximum.newest_event_us)
+                if row.partition == partition and row.fate is Fate.COUNTED and is_open:
                     counted.setdefault(start_us, []).append(row.record_id)
             found[partition] = Position(
                 self.next[partition],
                 self.published[partition],
                 self.panes_published_us.get(partition),
                 self.stamps.get(partition),
-                OpenPanes(newest_us, counted),
+                OpenPanes(maximum, counted),
             )
         return found
 

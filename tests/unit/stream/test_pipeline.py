@@ -226,7 +226,9 @@ def test_letting_go_of_partitions_does_not_wait_for_records_that_are_being_tried
         await asyncio.wait_for(rig.pipeline.release(), SECONDS)
         assert [child.poll() for child in children] == [-signal.SIGKILL]
         # Nothing was stored, those records that came later neither, and the suspicion is not given up.
-        assert not rig.ledger.stored and not rig.acknowledged and rig.pipeline.suspected == frozenset({0})
+        assert not rig.ledger.stored
+        assert not rig.acknowledged
+        assert rig.pipeline.suspected == frozenset({0})
         monkeypatch.setattr(subprocess, "Popen", popen)
         await rig.pipeline.assign(2, lambda: positions(rig.ledger))
         await rig.add(0, 10, generation_id=2)
@@ -282,7 +284,7 @@ def test_a_record_that_the_ledger_refuses_goes_into_quarantine_and_others_are_de
     expected = {place: row for place, row in usual.rows.items() if place != (0, unstorable)}
     assert found.rows == expected
     assert sum(sums.comments for sums in found.panes.values()) == 19
-    assert found.newest_us[0] == max(row.event_time_us for row, _ in expected.values())
+    assert found.maxima[0].newest_event_us == max(row.event_time_us for row, _ in expected.values())
 
 
 def test_a_record_that_cannot_be_encoded_for_the_topics_is_quarantined_before_it_is_stored(kernel: Kernel) -> None:
