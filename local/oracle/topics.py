@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from local.oracle.comparison import Comparison
@@ -35,7 +35,7 @@ def compare_topics(
     _compare_decisions(found, "decision", rows, source, decisions)
     alerted = {place: row for place, row in rows.items() if row.verdict != "allow"}
     _compare_decisions(found, "alert", alerted, source, alerts)
-    _compare_panes(found, closed_panes(ledger), source, panes)
+    _compare_panes(found, closed_panes(ledger), source, _last_after_resets(panes, ledger.resets.keys()))
 
 
 def _compare_decisions(
@@ -57,6 +57,28 @@ def _compare_decisions(
             seen.fault(place, "says something else than its row")
         seen.note(place, raw)
     seen.require(rows)
+
+
+def _last_after_resets(messages: Iterable[Message], reset: Collection[int]) -> Iterator[Message]:
+    """Messages of panes; of partitions whose watermark was reset only the last of each key, in order of panes.
+
+    A reset opens panes again, which are published once more when they close.
+    """
+    last: dict[tuple[int, bytes], Message] = {}
+    for message in messages:
+        if reset and (partition := _partition_of(message[1])) in reset:
+            last[partition, message[1]] = message
+        else:
+            yield message
+    yield from sorted(last.values(), key=lambda message: json.loads(message[1])[3])
+
+
+def _partition_of(key: bytes) -> int:
+    """The partition in a pane's key; -1 where there is none."""
+    try:
+        return int(json.loads(key)[1])
+    except (ValueError, KeyError, TypeError, IndexError):
+        return -1
 
 
 def _compare_panes(

@@ -305,7 +305,8 @@ class Ledger:
     def _fence_lost(self, what: str, cause: str) -> FenceLost:
         return FenceLost(
             f"topic {self.topic} {what}",
-            f"{cause}: another worker took over, or `moderation skip`, `accept-gap` or `reset-watermark` changed it",
+            f"{cause}: another worker took over, or `moderation skip`, `moderation accept-gap` or "
+            "`moderation reset-watermark` changed it",
             "Nothing of the batch was stored; the next start reads the position again.",
         )
 

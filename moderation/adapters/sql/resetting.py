@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from moderation.adapters.lake.files import Source
@@ -26,6 +26,10 @@ class RecordedReset:
     offset: int
     newest_event_us: int
     previous_event_us: int | None
+
+    def fields(self) -> dict[str, int | None]:
+        """As a JSON object's."""
+        return asdict(self)
 
 
 def reset_watermark(
