@@ -88,6 +88,7 @@ class PartitionArchiver:
         self._columns = columns
         self._retention_ms = retention_ms
         self._holes: list[Hole] = []
+        self._producer_times: list[int] = []
 
     def run(self, upto: int | None) -> PartitionReport:
         """Archive what is new.
@@ -123,6 +124,9 @@ class PartitionArchiver:
                 self._add_holes(report)
             for day in dict.fromkeys(days):
                 self._remove_covered(day)
+        if self._producer_times:
+            first, last = self._producer_times[0], self._producer_times[-1]
+            report.note = f"records of offsets [{first}, {last}] have times that producers set, not the broker's"
         return report
 
     def _records(self, report: PartitionReport, end: int) -> Iterator[LogRecord]:
@@ -137,6 +141,8 @@ class PartitionArchiver:
                         f"{self._source}: offsets [{found.first}, {found.next}) cannot be read: {found.cause}"
                     )
             else:
+                if not found.has_append_time:
+                    self._producer_times = [*self._producer_times[:1], found.offset]
                 yield found
 
     def _add_holes(self, report: PartitionReport) -> None:

@@ -35,7 +35,8 @@ def compare_topics(
     _compare_decisions(found, "decision", rows, source, decisions)
     alerted = {place: row for place, row in rows.items() if row.verdict != "allow"}
     _compare_decisions(found, "alert", alerted, source, alerts)
-    _compare_panes(found, closed_panes(ledger), source, _last_after_resets(panes, ledger.resets.keys()))
+    closed = closed_panes(ledger)
+    _compare_panes(found, closed, source, _last_after_resets(panes, ledger.resets.keys(), closed))
 
 
 def _compare_decisions(
@@ -59,26 +60,29 @@ def _compare_decisions(
     seen.require(rows)
 
 
-def _last_after_resets(messages: Iterable[Message], reset: Collection[int]) -> Iterator[Message]:
-    """Messages of panes; of partitions whose watermark was reset only the last of each key, in order of panes.
+def _last_after_resets(
+    messages: Iterable[Message], reset: Collection[int], closed: Collection[PaneKey]
+) -> Iterator[Message]:
+    """Messages of panes; of partitions whose watermark was reset only the last of each pane that is closed.
 
     A reset opens panes again, which are published once more when they close.
     """
-    last: dict[tuple[int, bytes], Message] = {}
+    last: dict[PaneKey, Message] = {}
     for message in messages:
-        if reset and (partition := _partition_of(message[1])) in reset:
-            last[partition, message[1]] = message
+        key: Any = _pane_key(message[1]) if reset else ()
+        if key and key[0] in reset:
+            last[key] = message
         else:
             yield message
-    yield from sorted(last.values(), key=lambda message: json.loads(message[1])[3])
+    yield from (last[key] for key in sorted(last.keys() & set(closed), key=lambda key: key[2]))
 
 
-def _partition_of(key: bytes) -> int:
-    """The partition in a pane's key; -1 where there is none."""
+def _pane_key(key: bytes) -> tuple[Any, ...]:
+    """The key of a pane without the topic's id; empty where it is none."""
     try:
-        return int(json.loads(key)[1])
-    except (ValueError, KeyError, TypeError, IndexError):
-        return -1
+        return tuple(json.loads(key)[1:])
+    except (ValueError, TypeError):
+        return ()
 
 
 def _compare_panes(

@@ -10,9 +10,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from local.waiting import wait_until
 from moderation.contracts import Comment, to_json
 from moderation.errors import SourceRefused
 from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest
+from tests.support.topic_settings import set_timestamp_type
 from tests.support.workers import Record, SpeedLayerUnderTest
 
 KEY = "one partition"
@@ -83,6 +85,39 @@ def test_a_comment_hours_ahead_makes_no_other_late_until_another_comment_confirm
     require_sound(day, {"late": 2}, rows=10)
 
 
+@pytest.mark.budget(60)
+def test_offsets_that_version_1_decided_keep_the_plain_maximum(day: DayUnderTest) -> None:
+    first = day.layer.start_worker(("tests.support.first_rules_worker",))
+    day.send([at("a", 0), at("b", 300), at("c", 1)])
+    day.archive()
+    first.kill()
+    first.wait(30)
+    assert fates(day) == {"a": "counted", "b": "counted", "c": "late"}
+    require_sound(day, {"late": 1}, rows=3)
+    day.layer.start_worker()
+    day.send([at("d", 2), at("e", 700), at("f", 301), at("g", 299)])
+    assert maximum(day) == (301, 700, "e")
+    require_sound(day, {"late": 2}, rows=7)
+
+
+@pytest.mark.budget(60)
+def test_a_topic_whose_times_producers_set_is_refused_while_the_worker_runs_and_at_its_start(
+    day: DayUnderTest,
+) -> None:
+    worker, bootstrap = day.layer.start_worker(), day.settings.kafka_bootstrap
+    day.send([at("a", 0), at("b", 1)])
+    set_timestamp_type(bootstrap, day.layer.topic, "CreateTime")
+    assert worker.wait(30) == 78
+    assert day.layer.start_worker().wait(60) == 78
+    for number in (0, 1):
+        log = (day.layer.folder / f"worker-{number}.log").read_text()
+        assert f"topic {day.layer.topic}: message.timestamp.type is CreateTime" in log
+    set_timestamp_type(bootstrap, day.layer.topic, "LogAppendTime")
+    day.layer.start_worker()
+    day.send([at("c", 2)])
+    require_sound(day, {}, rows=3)
+
+
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["reset-watermark", *arguments], catch_exceptions=False)
 
@@ -131,6 +166,11 @@ def test_a_reset_applies_from_the_next_offset_on_and_the_day_reconciles(day: Day
     assert recorded == [(6, "two clocks ran ahead"), (9, "none given")]
     # The late copy of e counts in the batch, the later one in the ledger.
     require_sound(day, {"late": 3, "duplicate": 1}, rows=10)
+
+    def is_published() -> bool:
+        return day.layer.comparison(topics_too=True).is_exact
+
+    wait_until(is_published, seconds=30, description="panes that closed again on their topic", interval_seconds=1)
 
 
 def test_a_partition_that_no_worker_has_read_yet_has_no_watermark(commanded: SpeedLayerUnderTest) -> None:
