@@ -10,7 +10,7 @@ from typing import Protocol
 from moderation.adapters import blame
 from moderation.adapters.narrowing import culprits
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
-from moderation.contracts import Hole, HoleKind, Pane, without_compaction
+from moderation.contracts import Fate, Hole, HoleKind, Pane, without_compaction
 from moderation.panes import PANE_US, watermark_us
 from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
@@ -285,6 +285,11 @@ def _count(batch: Batch) -> None:
     metrics.COMMIT_LATENCY.observe(metrics.now_us(), [row.append_us for row in batch.decisions])
     for fate, count in Counter([row.fate for row in batch.decisions]).items():
         metrics.DECISIONS.labels(fate).inc(count)
+    for partition, count in Counter([row.partition for row in batch.decisions]).items():
+        metrics.PARTITION_DECISIONS.labels(partition).inc(count)
+        metrics.PARTITION_LATE.labels(partition)  # from 0 on, so that the first one is an increase
+    for partition, count in Counter([row.partition for row in batch.decisions if row.fate is Fate.LATE]).items():
+        metrics.PARTITION_LATE.labels(partition).inc(count)
     for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
         metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
     for repair, count in Counter([repair for row in batch.decisions for repair in row.repairs]).items():
