@@ -52,7 +52,8 @@ def archive_topics(
         What was done. A partition that another archiver works on is left to it, and the report says so.
 
     Raises:
-        SourceRefused: partitions that retention overtook, or that lost records; the others are archived first.
+        SourceRefused: partitions that retention overtook, or that lost records, or topics whose times producers set;
+            the others are archived first.
         ConfigurationError: a topic, Kafka, the database or the lake's address is not there.
         LedgerUnsafe: the database has no manifest.
     """
@@ -67,6 +68,12 @@ def archive_topics(
             with opened(bootstrap, topic, kafka) as log:
                 report = TopicReport(topic, log.topic_id)
                 reports.append(report)
+                try:
+                    log.require_append_time()
+                except SourceRefused as error:
+                    say(str(error))
+                    refused.append(error)
+                    continue
                 retention_ms = log.retention_ms()
                 for partition in log.ranges():
                     source = Source(topic, log.topic_id, partition)
@@ -83,7 +90,7 @@ def archive_topics(
         raise refused[0]
     if refused:
         causes = "; ".join(f"{error.thing}: {error.cause}" for error in refused)
-        raise SourceRefused(f"{len(refused)} partitions", causes, refused[0].remedy)
+        raise SourceRefused(f"{len(refused)} topics or partitions", causes, refused[0].remedy)
     return ArchiveReport(reports, time.monotonic() - begun)
 
 

@@ -37,6 +37,7 @@ from moderation.adapters.sql.manifest import (
     explained,
     files,
     has_file,
+    maximum_at_end,
     partition_lock,
     uncovered,
 )
@@ -89,6 +90,7 @@ class PartitionArchiver:
         self._columns = columns
         self._retention_ms = retention_ms
         self._holes: list[Hole] = []
+        self._producer_times: list[int] = []
 
     def run(self, upto: int | None) -> PartitionReport:
         """Archive what is new.
@@ -124,6 +126,9 @@ class PartitionArchiver:
                 self._add_holes(report)
             for day in dict.fromkeys(days):
                 self._remove_covered(day)
+        if self._producer_times:
+            first, last = self._producer_times[0], self._producer_times[-1]
+            report.note = f"records of offsets [{first}, {last}] have times that producers set, not the broker's"
         return report
 
     def _records(self, report: PartitionReport, end: int) -> Iterator[LogRecord]:
@@ -138,6 +143,8 @@ class PartitionArchiver:
                         f"{self._source}: offsets [{found.first}, {found.next}) cannot be read: {found.cause}"
                     )
             else:
+                if not found.has_append_time:
+                    self._producer_times = [*self._producer_times[:1], found.offset]
                 yield found
 
     def _add_holes(self, report: PartitionReport) -> None:
@@ -185,6 +192,7 @@ class PartitionArchiver:
             wrote_group=wrote_group,
             failed=failed,
             refused=refused,
+            maximum=maximum_at_end(place.connection, source) if self._columns.moves_watermark else None,
         )
         place.reach("before_rename")
         place.store.publish(temporary, file.path)

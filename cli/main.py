@@ -26,6 +26,7 @@ from cli.reconcile import reconcile
 from cli.report import report
 from cli.republish import republish
 from cli.rescore import rescore
+from cli.reset_watermark import reset_watermark
 from cli.retrain import retrain
 from cli.score import explain_text, score
 from cli.skip import skip
@@ -71,6 +72,7 @@ app.add_typer(dead_letters, name="dead-letters")
 app.command("republish")(republish)
 app.command("accept-gap")(accept_gap)
 app.command("skip")(skip)
+app.command("reset-watermark")(reset_watermark)
 
 
 def main() -> None:

@@ -1,15 +1,15 @@
 """Event time: panes, watermark, and the fate of every record. The law, stated once for worker and batch.
 
-A partition's watermark is the largest event time among the accepted records before an offset, less the lateness
-allowed. A record is late when its pane ended at or before the watermark of its own offset; late is decided first. A
-record that is not late is a duplicate when its record id was counted before. Everything is a function of the log up to
-the record: neither a clock nor the cut of batches has a say.
+A partition's watermark is the running maximum of the event times before an offset (:mod:`moderation.watermark`), less
+the lateness allowed. A record is late when its pane ended at or before the watermark of its own offset; late is decided
+first. A record that is not late is a duplicate when its record id was counted before. Everything is a function of the
+log up to the record: neither a clock nor the cut of batches has a say.
 
 A window is a sum of panes over all partitions. It is also closed by partitions that were read to their ends after its
 end and the lateness, see :func:`closed_until_us`; that changes no fate.
 
-A record that is not late lies in an open pane, and the watermark never falls, so an earlier copy of it was not late
-either: to tell duplicates, only the record ids of open panes need to be known.
+A record that is not late belongs to an open pane. Only an operator's reset lowers the watermark, and the worker then
+reads the ids of open panes from the ledger again. So the record ids of open panes are enough to find duplicates.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.contracts import Fate, Verdict
+from moderation.contracts import Fate, Rules, Verdict
+from moderation.watermark import NO_EVENT_US, NOTHING_SEEN, RunningMaximum, advance
 
 PANE_US = 5 * 60 * 1_000_000
 LATENESS_US = 10 * 60 * 1_000_000
 MEASURES = ("comments", "reviews", "removals", "score_sum")
 """What is counted in a pane, and compared between batch and speed."""
-_NO_EVENT_US = -(2**62)
 
 
 def pane_start_us(event_time_us: int) -> int:
@@ -56,8 +56,8 @@ def closed_until_us(newest_event_us: int | None, read_to_end_us: int | None) -> 
     Returns:
         Microseconds since the epoch; far below any event time when nothing is closed.
     """
-    by_watermark = _NO_EVENT_US if newest_event_us is None else watermark_us(newest_event_us)
-    by_end = _NO_EVENT_US if read_to_end_us is None else read_to_end_us - LATENESS_US - 1
+    by_watermark = NO_EVENT_US if newest_event_us is None else watermark_us(newest_event_us)
+    by_end = NO_EVENT_US if read_to_end_us is None else read_to_end_us - LATENESS_US - 1
     return max(by_watermark, by_end)
 
 
@@ -71,49 +71,54 @@ def is_reopened(start_us: int, closed_until_us: int | None) -> bool:
     return closed_until_us is not None and start_us + PANE_US <= closed_until_us
 
 
-def late_flags(newest_event_us: int | None, event_times_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+def late_flags(newest_before_us: NDArray[np.int64], event_times_us: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which records of one partition are late.
 
     Args:
-        newest_event_us: largest event time of the accepted records before the first of these; None if there is none.
-        event_times_us: event times of accepted records, shape (n,), in offset order.
+        newest_before_us: the running maximum before each record, shape (n,); see :func:`moderation.watermark.advance`.
+        event_times_us: event times of the records, shape (n,).
 
     Returns:
         True where late, shape (n,).
     """
-    before = np.empty(len(event_times_us) + 1, np.int64)
-    before[0] = _NO_EVENT_US if newest_event_us is None else newest_event_us
-    before[1:] = event_times_us
-    newest = np.maximum.accumulate(before)[:-1]
     ends = event_times_us - event_times_us % PANE_US + PANE_US
-    return ends <= newest - LATENESS_US
+    return ends <= newest_before_us - LATENESS_US
 
 
 class OpenPanes:
     """What one partition must remember to tell the fate of its next record.
 
     Args:
-        newest_event_us: largest event time of accepted records so far; None before the first.
+        maximum: the running maximum after the records so far.
         counted: record ids of the records counted in open panes, by pane start.
     """
 
     def __init__(
-        self, newest_event_us: int | None = None, counted: Mapping[int, Iterable[bytes]] | None = None
+        self, maximum: RunningMaximum = NOTHING_SEEN, counted: Mapping[int, Iterable[bytes]] | None = None
     ) -> None:
-        self.newest_event_us = newest_event_us
+        self.maximum = maximum
         self._counted = {start_us: set(ids) for start_us, ids in (counted or {}).items()}
 
-    def fates(self, event_times_us: Sequence[int], record_ids: Sequence[bytes]) -> list[Fate]:
-        """The fates of the partition's next accepted records; nothing is remembered yet.
+    def fates(
+        self, event_times_us: Sequence[int], record_ids: Sequence[bytes], comment_ids: Sequence[str], rules: Rules
+    ) -> tuple[list[Fate], RunningMaximum]:
+        """The fates of the partition's next accepted records, and the running maximum after them.
+
+        Nothing is remembered yet.
 
         Args:
             event_times_us: in offset order.
             record_ids: in the same order.
+            comment_ids: in the same order.
+            rules: that decide the records.
         """
-        late = late_flags(self.newest_event_us, np.asarray(event_times_us, np.int64)).tolist()
+        times_us = np.asarray(event_times_us, np.int64)
+        before_us, maximum = advance(self.maximum, times_us, comment_ids, rules)
         seen: set[bytes] = set()
         fates = []
-        for event_time_us, record_id, is_late in zip(event_times_us, record_ids, late, strict=True):
+        for event_time_us, record_id, is_late in zip(
+            event_times_us, record_ids, late_flags(before_us, times_us).tolist(), strict=True
+        ):
             if is_late:
                 fates.append(Fate.LATE)
             elif record_id in seen or record_id in self._counted.get(pane_start_us(event_time_us), ()):
@@ -121,18 +126,21 @@ class OpenPanes:
             else:
                 seen.add(record_id)
                 fates.append(Fate.COUNTED)
-        return fates
+        return fates, maximum
 
-    def remember(self, event_times_us: Sequence[int], record_ids: Sequence[bytes], fates: Sequence[Fate]) -> None:
-        """Take records over once they are stored; what closed panes held is forgotten."""
+    def remember(
+        self,
+        event_times_us: Sequence[int],
+        record_ids: Sequence[bytes],
+        fates: Sequence[Fate],
+        maximum: RunningMaximum,
+    ) -> None:
+        """Take over decided records and the running maximum after them; ids of closed panes are forgotten."""
         for event_time_us, record_id, fate in zip(event_times_us, record_ids, fates, strict=True):
             if fate is Fate.COUNTED:
                 self._counted.setdefault(pane_start_us(event_time_us), set()).add(record_id)
-        if event_times_us:
-            newest_us = max(event_times_us)
-            if self.newest_event_us is None or newest_us > self.newest_event_us:
-                self.newest_event_us = newest_us
-        for start_us in [start for start in self._counted if is_closed(start, self.newest_event_us)]:
+        self.maximum = maximum
+        for start_us in [start for start in self._counted if is_closed(start, maximum.newest_event_us)]:
             del self._counted[start_us]
 
 

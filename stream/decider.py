@@ -39,6 +39,7 @@ from moderation.contracts import (
 from moderation.errors import InvalidRecord, OffsetsGone
 from moderation.panes import OpenPanes
 from moderation.scoring import reasons_many
+from moderation.watermark import RunningMaximum
 from stream.records import Decided, Place, Record, ServingModel
 
 MOST_REASONS = 3
@@ -141,7 +142,7 @@ class Decider:
             for record in (fresh if failed else ())
             if record.place in failed
         ]
-        rows = self._rows(comments, judged)
+        rows, maxima = self._rows(comments, judged)
         by_partition: dict[int, list[DecisionRow]] = {}
         for row in rows:
             by_partition.setdefault(row.partition, []).append(row)
@@ -151,12 +152,12 @@ class Decider:
             decisions=rows,
             dead_letters=letters,
             panes=pane_sums(rows, model.stamp),
-            newest_event_us={p: max([row.event_time_us for row in own]) for p, own in by_partition.items()},
+            maxima={p: (self._frontiers[p].open_panes.maximum, after) for p, after in maxima.items()},
             replays=[_claim(record) for record, _ in comments if record.replay_of],
             holes=_inside(holes, ranges) if holes else [],
             rules=self.rules,
         )
-        self._advance(ranges, by_partition)
+        self._advance(ranges, by_partition, maxima)
         return Decided(batch, unreadable, ignored)
 
     def _contiguous(
@@ -202,9 +203,12 @@ class Decider:
         reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
         return {record.place: blame.name_of(cause) for (record, _), cause in found}
 
-    def _rows(self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]) -> list[DecisionRow]:
-        fates = self._fates(comments, [record_id for record_id, _, _, _ in judged])
-        return [
+    def _rows(
+        self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]
+    ) -> tuple[list[DecisionRow], dict[int, RunningMaximum]]:
+        """The rows, and for each partition of them the running maximum after them."""
+        fates, maxima = self._fates(comments, [record_id for record_id, _, _, _ in judged])
+        rows = [
             DecisionRow(
                 record.partition,
                 record.offset,
@@ -223,27 +227,44 @@ class Decider:
                 comments, judged, fates, strict=True
             )
         ]
+        return rows, maxima
 
-    def _fates(self, comments: Sequence[tuple[Record, Read]], record_ids: Sequence[bytes]) -> list[Fate]:
+    def _fates(
+        self, comments: Sequence[tuple[Record, Read]], record_ids: Sequence[bytes]
+    ) -> tuple[list[Fate], dict[int, RunningMaximum]]:
         places: dict[int, list[int]] = {}
         for place, (record, _) in enumerate(comments):
             places.setdefault(record.partition, []).append(place)
         fates = [Fate.COUNTED] * len(comments)
+        maxima = {}
         for partition, own in places.items():
-            times_us = [comments[place][1].comment.event_time_us for place in own]
-            found = self._frontiers[partition].open_panes.fates(times_us, [record_ids[place] for place in own])
+            own_comments = [comments[place][1].comment for place in own]
+            found, maxima[partition] = self._frontiers[partition].open_panes.fates(
+                [comment.event_time_us for comment in own_comments],
+                [record_ids[place] for place in own],
+                [comment.comment_id for comment in own_comments],
+                self.rules,
+            )
             for place, fate in zip(own, found, strict=True):
                 fates[place] = fate
-        return fates
+        return fates, maxima
 
-    def _advance(self, ranges: Mapping[int, tuple[int, int]], rows: Mapping[int, Sequence[DecisionRow]]) -> None:
+    def _advance(
+        self,
+        ranges: Mapping[int, tuple[int, int]],
+        rows: Mapping[int, Sequence[DecisionRow]],
+        maxima: Mapping[int, RunningMaximum],
+    ) -> None:
         for partition, (_, hi) in ranges.items():
             frontier = self._frontiers[partition]
             frontier.next = hi
-            own = rows.get(partition, ())
-            frontier.open_panes.remember(
-                [row.event_time_us for row in own], [row.record_id for row in own], [row.fate for row in own]
-            )
+            if own := rows.get(partition):
+                frontier.open_panes.remember(
+                    [row.event_time_us for row in own],
+                    [row.record_id for row in own],
+                    [row.fate for row in own],
+                    maxima[partition],
+                )
 
 
 def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[Judged]:

@@ -96,10 +96,14 @@ MISSING_TOPICS = Gauge(
 STARTED = Gauge("moderation_worker_started_seconds", "When the worker started, Unix time.", registry=REGISTRY)
 WATERMARK_DELAY = Gauge(
     "moderation_watermark_delay_seconds",
-    "Now less the watermark of an own partition.",
+    "Now less the watermark of an own partition; below 600 where event times are ahead of the clock.",
     ["partition"],
     registry=REGISTRY,
 )
+PARTITION_DECISIONS = Counter(
+    "moderation_partition_decisions", "Decisions of a partition.", ["partition"], registry=REGISTRY
+)
+PARTITION_LATE = Counter("moderation_partition_late", "Late ones among them.", ["partition"], registry=REGISTRY)
 
 # Which model.
 MODEL_SWAPS = Counter("moderation_model_swaps", "Times another model version began to serve.", registry=REGISTRY)

@@ -10,7 +10,7 @@ from typing import Protocol
 from moderation.adapters import blame
 from moderation.adapters.narrowing import culprits
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
-from moderation.contracts import Hole, HoleKind, Pane, without_compaction
+from moderation.contracts import Fate, Hole, HoleKind, Pane, without_compaction
 from moderation.panes import PANE_US, closed_until_us, watermark_us
 from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
@@ -104,7 +104,7 @@ class Recorder:
         self._standings = {
             partition: _Standing(
                 position.next,
-                position.open_panes.newest_event_us,
+                position.open_panes.maximum.newest_event_us,
                 position.published_next,
                 position.panes_published_us,
                 position.panes_published_us,
@@ -154,7 +154,7 @@ class Recorder:
 
     @property
     def newest_event_us(self) -> dict[int, int]:
-        """The largest event time stored, by partition."""
+        """The running maximum of the event times stored, by partition."""
         return {
             partition: standing.newest_event_us
             for partition, standing in self._standings.items()
@@ -201,9 +201,8 @@ class Recorder:
         for partition, (_, hi) in ranges.items():
             standing = self._standings[partition]
             standing.next = hi
-            newest_us = batch.newest_event_us.get(partition)
-            if newest_us is not None and (standing.newest_event_us is None or newest_us > standing.newest_event_us):
-                standing.newest_event_us = newest_us
+            if partition in batch.maxima:
+                standing.newest_event_us = batch.maxima[partition][1].newest_event_us
             standing.read_to_end_us = batch.read_to_end_us.get(partition, standing.read_to_end_us)
         _count(batch)
         metrics.IGNORED_FIELDS.inc(decided.ignored)
@@ -349,6 +348,11 @@ def _count(batch: Batch) -> None:
     metrics.COMMIT_LATENCY.observe(metrics.now_us(), [row.append_us for row in batch.decisions])
     for fate, count in Counter([row.fate for row in batch.decisions]).items():
         metrics.DECISIONS.labels(fate).inc(count)
+    for partition, count in Counter([row.partition for row in batch.decisions]).items():
+        metrics.PARTITION_DECISIONS.labels(partition).inc(count)
+        metrics.PARTITION_LATE.labels(partition)  # from 0 on, so that the first one is an increase
+    for partition, count in Counter([row.partition for row in batch.decisions if row.fate is Fate.LATE]).items():
+        metrics.PARTITION_LATE.labels(partition).inc(count)
     for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
         metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
     for repair, count in Counter([repair for row in batch.decisions for repair in row.repairs]).items():

@@ -49,6 +49,14 @@ class SourceChecks:
         """
         await _in_thread(self._identity.require)
 
+    async def require_append_time(self) -> None:
+        """Return if records get the broker's time when they are appended, or no broker tells.
+
+        Raises:
+            SourceRefused: producers set the times.
+        """
+        await _in_thread(self._identity.require_append_time)
+
     async def require_same_or_no_answer(self) -> None:
         """As ``require_same``, but a broker that does not answer is only logged: nothing waits for the answer.
 

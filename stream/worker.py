@@ -162,6 +162,7 @@ class SpeedLayer:
             if not source:
                 return {}
             await self._checks.require_same()
+            await self._checks.require_append_time()
             starts = await self.app.consumer.earliest_offsets(*source)
             log_starts = {tp.partition: starts[tp] for tp in source}
 
@@ -240,12 +241,12 @@ class SpeedLayer:
         """Log transactions that keep records from being read, and show their age."""
         await self._checks.show_open_transactions()
 
-    async def check_unassigned(self) -> None:
-        """End the process if it has no partition because its topic was deleted, or deleted and created again."""
-        if is_rebalancing(self.app) or assigned_partitions(self.app, self.source):
-            return
+    async def check_topic(self) -> None:
+        """End the process if producers set the topic's times, or if it has no partition and its topic was deleted."""
         try:
-            await self._checks.require_same_or_no_answer()
+            await self._checks.require_append_time()
+            if not is_rebalancing(self.app) and not assigned_partitions(self.app, self.source):
+                await self._checks.require_same_or_no_answer()
         except Exception as error:
             leave(error)
 
@@ -368,8 +369,8 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         await show_archive_delays(settings)
 
     @app.timer(5.0)  # type: ignore[untyped-decorator]
-    async def check_unassigned() -> None:
-        await layer.check_unassigned()
+    async def check_topic() -> None:
+        await layer.check_topic()
 
     @app.task  # type: ignore[untyped-decorator]
     async def work() -> None:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from batch.isolation import parse_failure
+from batch.reconcile.running_maximum import RulesByOffset, Walk, rules_at
 from moderation.adapters.lake.checking import reading_file
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.snapshot import Served, Snapshot
-from moderation.contracts import MAX_FUTURE_US, LetterContents, Rules, read_record
+from moderation.contracts import MAX_FUTURE_US, LetterContents, read_record
 from moderation.errors import ConfigurationError, InvalidRecord
+from moderation.watermark import MAX_STEP_US, NOTHING_SEEN, Reset, RunningMaximum
 
-RulesByOffset = tuple[tuple[int, Rules], ...]
-"""By which rules records are read, from which offset on, in order."""
 _BATCH_ROWS = 4_096
+_COLUMN_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Task:
     Attributes:
         file: which.
         start_us, end_us: the day or window, half-open.
-        newest_before_us: the largest event time of all earlier records of the partition; None before the first.
+        maximum_before: the running maximum of event times before the file's first record.
+        resets: an operator's resets of it at later offsets of the file.
         served: which version scores from which offset on.
         first_version: scores what comes before that.
         rules: which rules read from which offset on; the first from the file's beginning.
@@ -44,7 +45,8 @@ class Task:
     file: LakeFile
     start_us: int
     end_us: int
-    newest_before_us: int | None
+    maximum_before: RunningMaximum
+    resets: tuple[Reset, ...]
     served: tuple[Served, ...]
     first_version: str
     rules: RulesByOffset
@@ -59,14 +61,15 @@ def tasks_of(
 ) -> list[Task]:
     """What is to be read for a snapshot's day or window.
 
-    A record of another day matters only for the watermark, and the manifest has the largest event time of every file.
+    A record of another day matters only for the watermark. The manifest has the largest event time of every file, and
+    the running maximum before and after it as the archive saw it.
     A file of which no record is of the day is still looked through for records that nobody could read so far.
 
     Args:
         snapshot: whose ``served`` says which version scores what; where it says nothing, ``resolve`` does.
         resolve: gives the production version, for a partition that no version ever served.
-        store: the lake; looked into for the event times of files that hold a record in quarantine, or that were
-            archived by other rules than those that decided them.
+        store: the lake; looked into for the event times of files that hold a record in quarantine, that were archived
+            by other rules than those that decided them, or before which the archive knew another running maximum.
         version: scores everything, whichever served.
 
     Raises:
@@ -74,11 +77,11 @@ def tasks_of(
     """
     start_us, end_us = snapshot.start_us, snapshot.end_us
     tasks = []
-    newest: dict[Source, _Newest] = {}
+    maxima: dict[Source, _Maximum] = {}
     for file in snapshot.manifest:
         decided = tuple(snapshot.served.get(file.source, ()))
         rules = _rules(decided, file)
-        known = newest.setdefault(file.source, _Newest(snapshot, store))
+        maximum = maxima.setdefault(file.source, _Maximum(snapshot, file.source, store))
         # A comment is not dated later than five minutes after its append: earlier files have none of the day.
         may_hold = file.max_append_us >= start_us - MAX_FUTURE_US
         is_of_day = file.min_event_time_us is not None and (
@@ -93,7 +96,8 @@ def tasks_of(
                     file,
                     start_us,
                     end_us,
-                    known.value(),
+                    maximum.before(file),
+                    maximum.resets_inside(file),
                     served,
                     _first_version(snapshot, served, resolve) if version is None else version,
                     rules,
@@ -103,50 +107,129 @@ def tasks_of(
                     unread_only=not is_of_day,
                 )
             )
-        known.add(file, rules)
+        maximum.add(file, rules)
     return tasks
 
 
-class _Newest:
-    """The largest event time of a source's files so far.
+class _Maximum:
+    """The running maximum of a source's event times, file by file.
 
-    The manifest has it of most files. Of the others, which hold a record in quarantine or were archived by other rules
-    than those that decided them, it has a bound; they are read only where the bound matters.
+    A file is read only where the manifest does not say what its comments do to the maximum, and the maximum behind it
+    is needed.
     """
 
-    def __init__(self, snapshot: Snapshot, store: LakeStore) -> None:
+    def __init__(self, snapshot: Snapshot, source: Source, store: LakeStore) -> None:
         self._snapshot = snapshot
         self._store = store
-        self._known_us: int | None = None
-        self._unread: list[tuple[int, LakeFile, RulesByOffset]] = []
+        self._resets = tuple(snapshot.resets.get(source, ()))
+        self._state = NOTHING_SEEN
+        self._passed_offset = -1
+        self._waiting: list[tuple[LakeFile, RulesByOffset]] = []
 
     def add(self, file: LakeFile, rules: RulesByOffset) -> None:
         """Take the next file into account."""
-        if not _is_exact(file, rules):
-            self._unread.append((file.max_append_us + MAX_FUTURE_US, file, rules))
-        elif file.max_event_time_us is not None and _of_file(self._snapshot, file):
-            self._unread.append((file.max_event_time_us, file, rules))
-        else:
-            self._note(file.max_event_time_us)
+        self._waiting.append((file, rules))
 
-    def value(self) -> int | None:
-        """The largest; None before the first."""
-        for bound_us, file, rules in self._unread:
-            if self._known_us is None or bound_us > self._known_us:
-                self._note(_newest_us(self._snapshot, file, rules, self._store))
-        self._unread.clear()
-        return self._known_us
+    def before(self, file: LakeFile) -> RunningMaximum:
+        """The running maximum before the first record of the next file."""
+        for each, rules in self._waiting:
+            self._pass(each, rules)
+        self._waiting.clear()
+        self._to(file.first_offset)
+        return self._state
 
-    def _note(self, time_us: int | None) -> None:
-        if time_us is not None and (self._known_us is None or time_us > self._known_us):
-            self._known_us = time_us
+    def resets_inside(self, file: LakeFile) -> tuple[Reset, ...]:
+        """The resets behind a file's first record, up to its last."""
+        return tuple(each for each in self._resets if file.first_offset < each.offset < file.next_offset)
+
+    def _to(self, offset: int) -> None:
+        for each in self._resets:
+            if self._passed_offset < each.offset <= offset:
+                self._state = RunningMaximum(each.newest_event_us)
+        self._passed_offset = max(self._passed_offset, offset)
+
+    def _pass(self, file: LakeFile, rules: RulesByOffset) -> None:
+        self._to(file.first_offset)
+        resets = self.resets_inside(file)
+        quarantined = _of_file(self._snapshot, file)
+        state = None if resets else _by_manifest(self._state, file, rules, is_whole=not quarantined)
+        if state is None:
+            state = _by_reading(Walk(self._state, rules, resets), file, rules, quarantined, self._store)
+        self._state = state
+        self._passed_offset = file.next_offset - 1
 
 
-def rules_at(rules: RulesByOffset, offset: int) -> Rules:
-    """The rules in force at an offset."""
-    if len(rules) == 1:
-        return rules[0][1]
-    return rules[bisect_right(rules, offset, key=lambda each: each[0]) - 1][1]
+def _by_manifest(
+    state: RunningMaximum, file: LakeFile, rules: RulesByOffset, *, is_whole: bool
+) -> RunningMaximum | None:
+    """The running maximum after a file as the manifest's figures give it; None where they do not suffice.
+
+    Args:
+        state: before the file.
+        file: without a reset behind its first record.
+        rules: that decided its records.
+        is_whole: no record of it is in quarantine.
+    """
+    is_exact, newest_us = _is_exact(file, rules), state.newest_event_us
+    bound_us = file.max_event_time_us if is_exact else file.max_append_us + MAX_FUTURE_US
+    if bound_us is None or (newest_us is not None and bound_us <= newest_us):
+        return state  # no comment of it, or none that is newer
+    if not is_exact or not is_whole:
+        return None
+    if not file.rules.confirms_jumps:
+        return state.after(bound_us, "", file.rules)
+    if file.maximum_after is not None and file.maximum_before == state:
+        return file.maximum_after
+    if newest_us is not None and bound_us <= newest_us + MAX_STEP_US:
+        return state.after(bound_us, "", file.rules)  # each of them is within an hour of the maximum
+    return None
+
+
+def _by_reading(
+    walk: Walk, file: LakeFile, rules: RulesByOffset, quarantined: Mapping[int, str], store: LakeStore
+) -> RunningMaximum:
+    """The running maximum after a file's records as they were decided, without those in quarantine."""
+    with reading_file(store, file) as opened:
+        parquet = pq.ParquetFile(opened)
+        comments = _comments(parquet) if _is_exact(file, rules) else _parsed(parquet, rules)
+        for offsets, times_us, comment_ids in comments:
+            kept = [index for index, offset in enumerate(offsets) if offset not in quarantined]
+            walk.past(
+                [offsets[index] for index in kept],
+                np.array([times_us[index] for index in kept], np.int64),
+                [comment_ids[index] for index in kept],
+            )
+    return walk.to(file.next_offset - 1)
+
+
+Comments = tuple[list[int], list[int], list[str]]
+"""Offsets, event times and comment ids of comments in order."""
+
+
+def _comments(parquet: pq.ParquetFile) -> Iterator[Comments]:
+    """The comments of a file as they were parsed when it was archived."""
+    for batch in parquet.iter_batches(_COLUMN_ROWS, columns=["offset", "event_time_us", "comment_id"]):
+        readable = batch.filter(pc.is_valid(batch.column("event_time_us")))
+        offsets, times_us, comment_ids = (readable.column(name).to_pylist() for name in readable.schema.names)
+        yield offsets, times_us, comment_ids
+
+
+def _parsed(parquet: pq.ParquetFile, rules: RulesByOffset) -> Iterator[Comments]:
+    """The comments of a file as their values are parsed by these rules."""
+    for batch in parquet.iter_batches(_BATCH_ROWS, columns=["offset", "append_us", "value"]):
+        offsets, times_us, comment_ids = [], [], []
+        for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            try:
+                comment = read_record(value or b"", append_us, rules_at(rules, offset)).comment
+            except InvalidRecord:
+                continue
+            except Exception as error:
+                parse_failure(error, append_us)  # raises it again if it is not the record's; the run names the record
+                continue
+            offsets.append(offset)
+            times_us.append(comment.event_time_us)
+            comment_ids.append(comment.comment_id)
+        yield offsets, times_us, comment_ids
 
 
 def _rules(served: Sequence[Served], file: LakeFile) -> RulesByOffset:
@@ -171,33 +254,6 @@ def _of_file(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
     """The records in quarantine that a file holds."""
     own = snapshot.quarantined.get(file.source, {})
     return {offset: digest for offset, digest in own.items() if file.first_offset <= offset < file.next_offset}
-
-
-def _newest_us(snapshot: Snapshot, file: LakeFile, rules: RulesByOffset, store: LakeStore) -> int | None:
-    """The largest event time of a file's records as they were decided, without those in quarantine."""
-    quarantined = _of_file(snapshot, file)
-    with reading_file(store, file) as opened:
-        if not _is_exact(file, rules):
-            return max(_event_times_us(pq.ParquetFile(opened), rules, quarantined), default=None)
-        table = pq.read_table(opened, columns=["offset", "event_time_us"])
-    is_in = pc.is_in(table["offset"], value_set=pa.array(list(quarantined), pa.int64()))
-    found = pc.max(table.filter(pc.invert(is_in))["event_time_us"]).as_py()
-    return None if found is None else int(found)
-
-
-def _event_times_us(parquet: pq.ParquetFile, rules: RulesByOffset, without: Mapping[int, str]) -> Iterator[int]:
-    for batch in parquet.iter_batches(_BATCH_ROWS, columns=["offset", "append_us", "value"]):
-        for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            if offset in without:
-                continue
-            try:
-                read = read_record(value or b"", append_us, rules_at(rules, offset))
-            except InvalidRecord:
-                continue
-            except Exception as error:
-                parse_failure(error, append_us)  # raises it again if it is not the record's; the run names the record
-                continue
-            yield read.comment.event_time_us
 
 
 def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callable[[], str | None]) -> str:

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from batch.isolation import Failure, parse_failure, score_each, tell
-from batch.reconcile.file_tasks import Task, rules_at
+from batch.reconcile.file_tasks import Task
 from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
+from batch.reconcile.running_maximum import Walk, rules_at
 from batch.reconcile.statements import VERDICTS
 from moderation.adapters.lake.checking import check_file, reading_file
 from moderation.adapters.lake.store import LakeStore
@@ -201,7 +202,7 @@ class Rescorer:
         return count
 
     def _comments(self, task: Task, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
-        newest_us = task.newest_before_us
+        walk = Walk(task.maximum_before, task.rules, task.resets)
         for batch in self._batches(task):
             offsets: list[int] = []
             reads: list[Read] = []
@@ -224,9 +225,10 @@ class Rescorer:
                 if task.replays and is_replay(task.replays, offset, value or b""):
                     replays.add(offset)
             times_us = np.array([read.comment.event_time_us for read in reads], np.int64)
-            late = np.zeros(len(reads), bool) if task.unread_only else late_flags(newest_us, times_us)
-            if len(times_us):
-                newest_us = max(int(times_us.max()), -1 if newest_us is None else newest_us)
+            if task.unread_only:
+                late = np.zeros(len(reads), bool)
+            else:
+                late = late_flags(walk.past(offsets, times_us, [read.comment.comment_id for read in reads]), times_us)
             rows = [
                 _Row(offset, read, is_late, False, offset in replays)
                 for offset, read, is_late in zip(offsets, reads, late.tolist(), strict=True)

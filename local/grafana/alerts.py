@@ -66,6 +66,13 @@ MISSING_TOPICS = Prom("max(moderation_missing_topics)")
 LAG = Prom("sum(max by (partition) (moderation_lag_records))")
 # An idle topic has an old watermark without a problem: the delay counts only while comments are decided.
 WATERMARK = Prom("max(moderation_watermark_delay_seconds) and on () (sum(rate(moderation_decisions_total[10m])) > 0)")
+# The watermark is ten minutes less than the newest event time.
+CLOCK_AHEAD = Prom("max by (partition) (600 - moderation_watermark_delay_seconds)")
+_DECIDED = "sum by (partition) (increase(moderation_partition_decisions_total[10m]))"
+LATE_SHARE = Prom(
+    f"sum by (partition) (increase(moderation_partition_late_total[10m])) / {_DECIDED}"
+    f" and on (partition) ({_DECIDED} > 100)"
+)
 # The first refusal creates the series, which increase() does not count.
 REFUSED = Prom(
     "sum by (version) (moderation_model_refusals_total unless moderation_model_refusals_total offset 1h)"
@@ -244,6 +251,38 @@ ALERTS = (
         "old comments (a replay does this and is harmless), or one partition receives no comments: its windows close "
         "all the same, once it was read to its end. Dashboard Pipeline health shows which partition.",
         panel=(_HEALTH, "Watermark delay by partition"),
+    ),
+    Alert(
+        uid="moderation-clock-ahead",
+        title="Event times are ahead of the clock",
+        query=CLOCK_AHEAD,
+        above=120,
+        lasting="5m",
+        every="1m",
+        silence="OK",
+        severity="warning",
+        summary="partition {{ .Labels.partition }}: the newest event time is {{ .Values.A }} s ahead of the worker",
+        runbook="A producer's clock runs ahead, or the clock of the worker or the brokers runs behind: compare them "
+        "with NTP first. The ten minutes that comments may be late shrink by the difference. Comments more than five "
+        "minutes ahead of their append are dead letters future_dated, and `moderation dead-letters summary` names the "
+        "producer's keys. Once the clock is right, `moderation reset-watermark PARTITION` starts the watermark again.",
+        panel=(_HEALTH, "Watermark delay by partition"),
+    ),
+    Alert(
+        uid="moderation-late-share",
+        title="Many comments of a partition are late",
+        query=LATE_SHARE,
+        above=0.2,
+        lasting="10m",
+        every="1m",
+        silence="OK",
+        severity="warning",
+        summary="partition {{ .Labels.partition }}: share {{ .Values.A }} of the comments of ten minutes is late",
+        runbook="Late comments are decided, but live statistics leave them out until the nightly batch. Either a "
+        "source delivers old comments (a replay does this and is harmless), or event times that are wrong moved the "
+        "watermark of this partition ahead. Compare the newest event times in speed.decisions with their append "
+        "times. Fix the producer, then run `moderation reset-watermark PARTITION`.",
+        panel=(_HEALTH, "Decisions a second by fate"),
     ),
     Alert(
         uid="moderation-dead-letters",

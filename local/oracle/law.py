@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 
 _MINUTE_US = 60_000_000
 PANE_US = 5 * _MINUTE_US
 LATENESS_US = 10 * _MINUTE_US
+STEP_US = 60 * _MINUTE_US
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MOST_CHARACTERS = 40_000
 _MOST_ID_CHARACTERS = 256
@@ -41,17 +41,54 @@ def columns_digest(comment_id: str, community: str, event_time_us: int) -> bytes
     return hashlib.sha256(f"{comment_id}\0{community}\0{event_time_us}".encode()).digest()[:16]
 
 
-def fates_of(log: Iterable[tuple[int, bytes]]) -> Iterator[str]:
-    """The fates of one partition's accepted records, (event time, record id) in offset order."""
-    newest_us: int | None = None
-    counted: set[bytes] = set()
-    for event_time_us, record_id in log:
+class Partition:
+    """The law of event time over one partition, record by record.
+
+    Attributes:
+        newest_us: the largest event time that moves the watermark; None before the first record.
+        candidate: event time and comment id of a record that lies more than an hour ahead and is not confirmed.
+    """
+
+    def __init__(self) -> None:
+        self.newest_us: int | None = None
+        self.candidate: tuple[int, str] | None = None
+        self._counted: set[bytes] = set()
+
+    def reset(self, newest_us: int) -> None:
+        """An operator's command: the watermark starts again."""
+        self.newest_us, self.candidate = newest_us, None
+
+    def fate(self, event_time_us: int, record_id: bytes, comment_id: str, rules_version: int) -> str:
+        """The fate of the next accepted record."""
         end_us = (event_time_us // PANE_US + 1) * PANE_US
-        if newest_us is not None and end_us <= newest_us - LATENESS_US:
-            yield "late"
-        elif record_id in counted:
-            yield "duplicate"
+        if self.newest_us is not None and end_us <= self.newest_us - LATENESS_US:
+            fate = "late"
+        elif record_id in self._counted:
+            fate = "duplicate"
         else:
-            counted.add(record_id)
-            yield "counted"
-        newest_us = event_time_us if newest_us is None else max(newest_us, event_time_us)
+            self._counted.add(record_id)
+            fate = "counted"
+        self._move(event_time_us, comment_id, rules_version)
+        return fate
+
+    def _move(self, event_time_us: int, comment_id: str, rules_version: int) -> None:
+        if self.newest_us is None or rules_version == 1:
+            self.newest_us = max(event_time_us, event_time_us if self.newest_us is None else self.newest_us)
+            return
+        self._drop_near()
+        if event_time_us <= self.newest_us + STEP_US:
+            self.newest_us = max(self.newest_us, event_time_us)
+            self._drop_near()
+        elif self.candidate is None:
+            self.candidate = event_time_us, comment_id
+        elif self.candidate[1] == comment_id:
+            self.candidate = min(self.candidate, (event_time_us, comment_id))
+        else:
+            lower, upper = sorted([self.candidate, (event_time_us, comment_id)])
+            self.newest_us, self.candidate = lower[0], upper
+            if upper[0] <= lower[0] + STEP_US:
+                self.newest_us, self.candidate = upper[0], None
+
+    def _drop_near(self) -> None:
+        if self.candidate is not None and self.newest_us is not None and self.candidate[0] <= self.newest_us + STEP_US:
+            self.candidate = None

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from local.oracle.comparison import Comparison, Delivered
-from local.oracle.law import LATENESS_US, PANE_US, columns_digest, fates_of, identity_of
+from local.oracle.law import LATENESS_US, PANE_US, Partition, columns_digest, identity_of
 from local.oracle.reading import Place
 
 PaneKey = tuple[int, str, int, str, str]
@@ -100,6 +100,9 @@ class Contents:
         standing: by partition: first, next, newest event time.
         served: by partition: (from offset, model version) in order.
         closings: dead letters whose replays were decided.
+        candidates: by partition: event time and comment id of a record that may move the watermark later.
+        rules: by partition: (from offset, rules version) in order.
+        resets: by partition: (offset, event time that the watermark started again from there) in order of time.
     """
 
     rows: list[Row]
@@ -111,6 +114,9 @@ class Contents:
     standing: Mapping[int, tuple[int, int, int | None]]
     served: Mapping[int, list[tuple[int, str]]]
     closings: list[Closing] = field(default_factory=list)
+    candidates: Mapping[int, tuple[int, str]] = field(default_factory=dict)
+    rules: Mapping[int, list[tuple[int, int]]] = field(default_factory=dict)
+    resets: Mapping[int, list[tuple[int, int]]] = field(default_factory=dict)
 
 
 def read_ledger(database_url: str, topic_id: str) -> Contents:
@@ -146,11 +152,22 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
             "score_sum, late, first_offset FROM speed.panes WHERE topic_id = %s"
         )
         standing = ask("SELECT partition, first, next, newest_event_us FROM speed.source_offsets WHERE topic_id = %s")
-        served = defaultdict(list)
-        for partition, from_offset, version in ask(
-            "SELECT partition, from_offset, model_version FROM speed.served WHERE topic_id = %s ORDER BY 1, 2"
+        candidates = ask(
+            "SELECT partition, candidate_event_us, candidate_comment_id FROM speed.source_offsets "
+            "WHERE topic_id = %s AND candidate_event_us IS NOT NULL"
+        )
+        served, rules, resets = defaultdict(list), defaultdict(list), defaultdict(list)
+        for partition, from_offset, version, rules_version in ask(
+            "SELECT partition, from_offset, model_version, rules_version FROM speed.served WHERE topic_id = %s "
+            "ORDER BY 1, 2"
         ):
             served[partition].append((from_offset, version))
+            rules[partition].append((from_offset, rules_version))
+        for partition, offset, newest_us in ask(
+            'SELECT partition, "offset", newest_event_us FROM speed.watermark_resets WHERE topic_id = %s '
+            "ORDER BY partition, reset_us"
+        ):
+            resets[partition].append((offset, newest_us))
     return Contents(
         rows,
         [(row[0], row[1], row[2], row[3]) for row in letters],
@@ -164,6 +181,9 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
             Closing((row[0], row[1]), (row[2], row[3]), (row[4:6], row[6:8]) if row[6] is not None else (row[4:6],))
             for row in closings
         ],
+        {row[0]: (row[1], row[2]) for row in candidates},
+        rules,
+        resets,
     )
 
 
@@ -248,19 +268,26 @@ class _Ranges:
 
 
 def compare_fates(found: Comparison, ledger: Contents) -> None:
-    """Fates worked out anew from the log, in offset order, and the newest event time with them."""
+    """Fates worked out anew from the log, in offset order, and the state that the watermark follows from with them."""
     by_partition: dict[int, list[Row]] = defaultdict(list)
     for row in ledger.rows:
         by_partition[row.partition].append(row)
     for partition in sorted(ledger.standing.keys() | by_partition.keys()):
-        rows = by_partition[partition]
-        newest_us = ledger.standing.get(partition, (0, 0, None))[2]
-        fates = fates_of((row.event_time_us, bytes(row.record_id)) for row in rows)
-        for row, fate in zip(rows, fates, strict=True):
+        law, resets = Partition(), list(ledger.resets.get(partition, []))
+        rules = ledger.rules.get(partition) or [(0, 1)]
+        for row in by_partition[partition]:
+            while resets and resets[0][0] <= row.offset:
+                law.reset(resets.pop(0)[1])
+            version = rules[max(0, bisect_right(rules, row.offset, key=lambda each: each[0]) - 1)][1]
+            fate = law.fate(row.event_time_us, bytes(row.record_id), row.comment_id, version)
             if row.fate != fate:
                 found.fault("fate_mismatches", f"{_at(row.place)}: {row.fate}, not {fate}")
-        if newest_us != max((row.event_time_us for row in rows), default=None):
-            found.fault("fate_mismatches", f"partition {partition}: newest event time {newest_us}")
+        for _, newest_us in resets:
+            law.reset(newest_us)
+        stored = ledger.standing.get(partition, (0, 0, None))[2], ledger.candidates.get(partition)
+        if stored != (law.newest_us, law.candidate):
+            expected = law.newest_us, law.candidate
+            found.fault("fate_mismatches", f"partition {partition}: newest event time {stored}, not {expected}")
 
 
 def compare_panes(found: Comparison, ledger: Contents) -> None:

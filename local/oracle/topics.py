@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from local.oracle.comparison import Comparison
@@ -35,7 +35,8 @@ def compare_topics(
     _compare_decisions(found, "decision", rows, source, decisions)
     alerted = {place: row for place, row in rows.items() if row.verdict != "allow"}
     _compare_decisions(found, "alert", alerted, source, alerts)
-    _compare_panes(found, closed_panes(ledger), source, panes)
+    closed = closed_panes(ledger)
+    _compare_panes(found, closed, source, _last_after_resets(panes, ledger.resets.keys(), closed))
 
 
 def _compare_decisions(
@@ -57,6 +58,31 @@ def _compare_decisions(
             seen.fault(place, "says something else than its row")
         seen.note(place, raw)
     seen.require(rows)
+
+
+def _last_after_resets(
+    messages: Iterable[Message], reset: Collection[int], closed: Collection[PaneKey]
+) -> Iterator[Message]:
+    """Messages of panes; of partitions whose watermark was reset only the last of each pane that is closed.
+
+    A reset opens panes again, which are published once more when they close.
+    """
+    last: dict[PaneKey, Message] = {}
+    for message in messages:
+        key: Any = _pane_key(message[1]) if reset else ()
+        if key and key[0] in reset:
+            last[key] = message
+        else:
+            yield message
+    yield from (last[key] for key in sorted(last.keys() & set(closed), key=lambda key: key[2]))
+
+
+def _pane_key(key: bytes) -> tuple[Any, ...]:
+    """The key of a pane without the topic's id; empty where it is none."""
+    try:
+        return tuple(json.loads(key)[1:])
+    except (ValueError, TypeError):
+        return ()
 
 
 def _compare_panes(

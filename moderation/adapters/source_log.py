@@ -12,10 +12,11 @@ from uuid import UUID
 from aiokafka.errors import KafkaError as AiokafkaError
 from aiokafka.errors import OffsetOutOfRangeError
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from moderation.adapters.committed_reader import CommittedReader
 from moderation.adapters.log_ends import written_ends
-from moderation.adapters.topics import describe_topic_ids, is_compacted, retention, topic_uuid
+from moderation.adapters.topics import describe_topic_ids, is_compacted, refuse_producer_times, retention, topic_uuid
 from moderation.adapters.unpacking import NoRecord
 from moderation.contracts import Hole, HoleKind, clipped, without_compaction
 from moderation.errors import ConfigurationError, SourceRefused
@@ -44,6 +45,7 @@ class LogRecord(NamedTuple):
         value: its bytes, untouched; None if it has none.
         headers: names and values, in their order; a name may occur more than once. Bytes of a name that are not UTF-8
             are written as ``\\xNN``.
+        has_append_time: whether ``append_us`` is the broker's; else a producer set it, for the topic allowed that.
     """
 
     offset: int
@@ -51,6 +53,7 @@ class LogRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
+    has_append_time: bool = True
 
 
 class SourceLog:
@@ -137,8 +140,7 @@ class SourceLog:
         The end must not lie beyond the last stable offset.
 
         Raises:
-            SourceRefused: retention took offsets of the range meanwhile, or a record's time is not the broker's; named
-                with topic, partition and range.
+            SourceRefused: retention took offsets of the range meanwhile; named with topic, partition and range.
             BrokerUnavailable: the brokers are silent for a minute.
             aiokafka.errors.KafkaError: they refuse.
         """
@@ -161,13 +163,20 @@ class SourceLog:
             ) from error
 
     def _record(self, found: Any) -> LogRecord:
-        if found.timestamp_type != _LOG_APPEND_TIME:
-            raise SourceRefused(
-                f"topic {self.topic} partition {found.partition}",
-                f"the time of offset {found.offset} is not the broker's append time",
-                "Set message.timestamp.type to LogAppendTime and make the topic anew.",
-            )
-        return LogRecord(found.offset, found.timestamp * 1_000, found.key, found.value, list(found.headers))
+        is_brokers = found.timestamp_type == _LOG_APPEND_TIME
+        return LogRecord(found.offset, found.timestamp * 1_000, found.key, found.value, list(found.headers), is_brokers)
+
+    def require_append_time(self) -> None:
+        """Return if records of the topic get the broker's time when they are appended, or the brokers refuse to tell.
+
+        Raises:
+            SourceRefused: producers set the times.
+        """
+        try:
+            client = AdminClient({"bootstrap.servers": self._bootstrap, **self._quiet})
+            refuse_producer_times(self.topic, client)
+        except KafkaException as error:
+            _log.warning("whose time records of topic %s get is not known: %s", self.topic, error.args[0].str())
 
     def _is_compacted(self) -> bool:
         return is_compacted(self._bootstrap, self.topic, configuration=self._quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,13 +11,14 @@ from uuid import UUID
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from moderation.adapters.topics import topic_uuid
+from moderation.adapters.topics import refuse_producer_times, topic_uuid
 from moderation.errors import BrokerUnavailable, SourceRefused
 
 _REQUEST_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
 _UNKNOWN_SECONDS = 10.0
 """A broker that has just started may not know its topics yet."""
+_log = logging.getLogger(__name__)
 
 
 class TopicIdentity:
@@ -79,6 +81,19 @@ class TopicIdentity:
                         "See that Kafka runs.",
                     ) from found
                 time.sleep(_PAUSE_SECONDS)
+
+    def require_append_time(self) -> None:
+        """Return if records of the topic get the broker's time when they are appended, or no broker tells.
+
+        Reading needs no right to see settings, so a broker that refuses or does not answer is only logged.
+
+        Raises:
+            SourceRefused: producers set the times.
+        """
+        try:
+            refuse_producer_times(self._topic, self._client, _REQUEST_SECONDS)
+        except KafkaException as error:
+            _log.warning("whose time records of topic %s get is not known: %s", self._topic, error.args[0].str())
 
     def _ask(self) -> UUID | KafkaException:
         futures = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=_REQUEST_SECONDS)

@@ -16,7 +16,7 @@ from uuid import UUID
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, SourceRefused
 
 RETENTION_MS = 7 * 24 * 3600 * 1000
 RECORD_MAX_BYTES = 1024 * 1024
@@ -24,6 +24,8 @@ RECORD_MAX_BYTES = 1024 * 1024
 RECORD_BATCH_MAX_BYTES = RECORD_MAX_BYTES + 64 * 1024
 """What the broker must accept for it: the limit counts key, headers and the batch's own bytes too."""
 
+_TIMESTAMP_TYPE = "message.timestamp.type"
+_APPEND_TIME = "LogAppendTime"
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _LOG_WARNINGS = 4
@@ -52,13 +54,13 @@ class TopicSettings:
         return {
             "cleanup.policy": "delete",
             "max.message.bytes": str(self.max_message_bytes),
-            "message.timestamp.type": self.timestamp_type,
+            _TIMESTAMP_TYPE: self.timestamp_type,
             "retention.ms": str(self.retention_ms),
         }
 
 
-COMMENTS = TopicSettings("comments", timestamp_type="LogAppendTime")
-ACTIONS = TopicSettings("actions", timestamp_type="LogAppendTime")
+COMMENTS = TopicSettings("comments", timestamp_type=_APPEND_TIME)
+ACTIONS = TopicSettings("actions", timestamp_type=_APPEND_TIME)
 DECISIONS = TopicSettings("decisions")
 ALERTS = TopicSettings("alerts")
 PANES = TopicSettings("panes")
@@ -229,10 +231,7 @@ def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any]
     Raises:
         KafkaException: the broker cannot be reached or refuses.
     """
-    client = _client(bootstrap, configuration)  # must outlive its futures
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    (future,) = client.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
-    return "compact" in str(future.result()["cleanup.policy"].value)
+    return "compact" in _settings_of(_client(bootstrap, configuration), topic)["cleanup.policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,14 +253,33 @@ def retention(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
     """
-    client = _client(bootstrap, configuration)  # must outlive its futures
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    (future,) = client.describe_configs([resource], request_timeout=_REQUEST_SECONDS).values()
-    found = future.result()
-    if "delete" not in str(found["cleanup.policy"].value):
+    found = _settings_of(_client(bootstrap, configuration), topic)
+    if "delete" not in found["cleanup.policy"]:
         return Retention(None, None)
-    ms, size_bytes = (int(str(found[name].value)) for name in ("retention.ms", "retention.bytes"))
+    ms, size_bytes = int(found["retention.ms"]), int(found["retention.bytes"])
     return Retention(None if ms < 0 else ms, None if size_bytes < 0 else size_bytes)
+
+
+def refuse_producer_times(topic: str, client: AdminClient, timeout_seconds: float = _REQUEST_SECONDS) -> None:
+    """Return if the records of a topic get the broker's time when they are appended.
+
+    Args:
+        topic: full name.
+        client: asks a broker.
+        timeout_seconds: how long a broker may take to answer.
+
+    Raises:
+        SourceRefused: they get a time that producers set.
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    found = _settings_of(client, topic, timeout_seconds)[_TIMESTAMP_TYPE]
+    if found != _APPEND_TIME:
+        raise SourceRefused(
+            f"topic {topic}",
+            f"{_TIMESTAMP_TYPE} is {found}, so producers set the times that its records are judged by",
+            f"Set it back (`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config "
+            f"{_TIMESTAMP_TYPE}={_APPEND_TIME}`), then start again; see docs/speed-layer.md, Clocks.",
+        )
 
 
 def topic_uuid(topic_id: str) -> UUID:
@@ -271,6 +289,12 @@ def topic_uuid(topic_id: str) -> UUID:
 
 def _client(bootstrap: str, configuration: Mapping[str, Any] | None) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": _LOG_WARNINGS, **(configuration or {})})
+
+
+def _settings_of(client: AdminClient, topic: str, timeout_seconds: float = _REQUEST_SECONDS) -> dict[str, str]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    (future,) = client.describe_configs([resource], request_timeout=timeout_seconds).values()
+    return {name: str(entry.value) for name, entry in future.result().items()}
 
 
 def _describe(client: AdminClient, names: list[str]) -> dict[str, FoundTopic]:

@@ -15,9 +15,12 @@ from typing import NamedTuple
 from moderation.contracts.records import EARLIEST_EVENT_US, Comment, Repair, Verdict
 
 RULES_VERSION = 2
-"""1: anything but a perfect record is a dead letter. 2: what has an id, a text and a believable time is repaired."""
+"""1: anything but a perfect record is a dead letter, and the watermark follows the largest event time. 2: what has an
+id, a text and a believable time is repaired, and an event time more than an hour ahead moves the watermark only once a
+later comment with another id confirms it (:mod:`moderation.watermark`)."""
 
 
+_CONFIRMING_VERSION = 2
 _EPOCH = date(1970, 1, 1)
 _DAY_US = 86_400 * 1_000_000
 
@@ -41,6 +44,11 @@ class Rules:
     def since(cls, earliest: date) -> Rules:
         """The newest rules, with event times accepted from the beginning of a UTC day on."""
         return cls(earliest_event_us=(earliest - _EPOCH).days * _DAY_US)
+
+    @property
+    def confirms_jumps(self) -> bool:
+        """Whether an event time more than an hour ahead needs a second comment to move the watermark."""
+        return self.version >= _CONFIRMING_VERSION
 
     def __post_init__(self) -> None:
         if not 1 <= self.version <= RULES_VERSION:

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
-from moderation.contracts import DeadLetterReason, Fate, Hole, HoleKind, Pane, Verdict, dead_letter
+from moderation.contracts import NEWEST_RULES, DeadLetterReason, Fate, Hole, HoleKind, Pane, Verdict, dead_letter
 from moderation.errors import FenceLost, InvalidRecord
 from moderation.panes import LATENESS_US, PANE_US
+from moderation.watermark import NOTHING_SEEN, Candidate, RunningMaximum
+from tests.support.event_time_law import HOUR_US
 from tests.support.fakes import MemoryLedger
 
 STAMP, NEWER = Stamp("1", "policy", "1"), Stamp("2", "policy", "1")
@@ -77,17 +79,14 @@ def row(offset: int, minutes: float = 0, fate: Fate = Fate.COUNTED, partition: i
 def batch(*rows: DecisionRow, stamp: Stamp = STAMP, **changes: object) -> Batch:
     """A batch of rows without gaps, with what they add to panes."""
     offsets: dict[int, list[int]] = {}
-    newest_us: dict[int, int] = {}
     for each in rows:
         offsets.setdefault(each.partition, []).append(each.offset)
-        newest_us[each.partition] = max(newest_us.get(each.partition, 0), each.event_time_us)
     fields = {
         "ranges": {partition: (min(them), max(them) + 1) for partition, them in offsets.items()},
         "stamp": stamp,
         "decisions": list(rows),
         "dead_letters": [],
         "panes": pane_sums(list(rows), stamp),
-        "newest_event_us": newest_us,
     }
     return Batch(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -98,8 +97,8 @@ def test_a_partition_that_was_never_seen_starts_at_the_start_of_the_log(opened: 
         0: (7, 7),
         3: (0, 0),
     }
-    assert {(each.stamp, each.panes_published_us, each.open_panes.newest_event_us) for each in positions.values()} == {
-        (None, None, None)
+    assert {(each.stamp, each.panes_published_us, each.open_panes.maximum) for each in positions.values()} == {
+        (None, None, NOTHING_SEEN)
     }
 
 
@@ -189,12 +188,33 @@ def test_a_position_has_what_the_next_fate_depends_on(opened: Callable[[], AnyLe
     ledger = opened()
     ledger.positions({0: 0})
     newest_us = START_US + PANE_US + LATENESS_US
-    ledger.store(batch(row(0, 0), row(1, 6), row(2, (newest_us - START_US) / 60_000_000), row(3, 7, Fate.DUPLICATE)))
+    maximum = RunningMaximum(newest_us, Candidate(newest_us + 2 * HOUR_US, "c9"))
+    rows = (row(0, 0), row(1, 6), row(2, (newest_us - START_US) / 60_000_000), row(3, 7, Fate.DUPLICATE))
+    ledger.store(batch(*rows, maxima={0: (NOTHING_SEEN, maximum)}))
     panes = opened().positions({0: 0})[0].open_panes
-    assert panes.newest_event_us == newest_us
+    assert panes.maximum == maximum
     asked = [row(0, 0), row(1, 6), row(9, 6)]
-    fates = panes.fates([each.event_time_us for each in asked], [each.record_id for each in asked])
+    fates, _ = panes.fates(
+        [each.event_time_us for each in asked],
+        [each.record_id for each in asked],
+        [each.comment_id for each in asked],
+        NEWEST_RULES,
+    )
     assert fates == [Fate.LATE, Fate.DUPLICATE, Fate.COUNTED]
+
+
+def test_a_batch_decided_by_another_maximum_is_refused(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+    ledger.positions({0: 0})
+    first = RunningMaximum(START_US)
+    ledger.store(batch(row(0), maxima={0: (NOTHING_SEEN, first)}))
+    second = RunningMaximum(START_US, Candidate(START_US + 2 * HOUR_US, "c1"))
+    for other in (NOTHING_SEEN, RunningMaximum(START_US + 1), second):
+        with pytest.raises(FenceLost):
+            ledger.store(batch(row(1), maxima={0: (other, second)}))
+    ledger.store(batch(row(1), maxima={0: (first, second)}))
+    position = ledger.positions({0: 0})[0]
+    assert (position.next, position.open_panes.maximum) == (2, second)
 
 
 def test_published_positions_move_forward_only(opened: Callable[[], AnyLedger]) -> None:

@@ -30,6 +30,8 @@ _SECRET = "s" * 32
 _SAME_THRESHOLD = {
     "ModerationWorkersBehind": "moderation-lag",
     "ModerationWatermarkDelay": "moderation-watermark-delay",
+    "ModerationClockAhead": "moderation-clock-ahead",
+    "ModerationLateShare": "moderation-late-share",
     "ModerationModelRefused": "moderation-refused-model",
     "ModerationManyDeadLetters": "moderation-dead-letters",
     "ModerationQuarantine": "moderation-quarantine",

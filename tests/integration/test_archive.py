@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import signal
 import threading
 import uuid
@@ -22,10 +23,11 @@ from moderation.adapters.lake.reading import opened_lake
 from moderation.adapters.source_log import LogRecord, opened
 from moderation.adapters.sql.connecting import connected
 from moderation.adapters.sql.manifest import RangeTaken, add_file, files
-from moderation.adapters.topics import COMMENTS, ensure_topics
+from moderation.adapters.topics import ensure_topics
 from moderation.contracts import Hole
 from moderation.errors import ConfigurationError, LakeDamaged, SourceRefused
 from tests.support.lakes import SMALL, LakeUnderTest, Record, plain
+from tests.support.topic_settings import set_timestamp_type
 from tests.support.workers import comments
 
 
@@ -287,14 +289,21 @@ def test_a_topic_made_anew_is_another_source_that_collides_with_nothing(lake: La
     assert lake.files().items() > old_files.items()
 
 
-def test_a_topic_with_the_producers_time_is_refused_by_name(lake: LakeUnderTest) -> None:
-    lake.delete_topic()
+def test_a_topic_with_the_producers_time_is_refused_by_name_until_it_is_set_back(lake: LakeUnderTest) -> None:
     bootstrap = lake.settings.kafka_bootstrap
-    ensure_topics(bootstrap, [replace(COMMENTS, timestamp_type="CreateTime")], prefix=lake.prefix)
+    lake.produce(plain(comments(10)))
+    set_timestamp_type(bootstrap, lake.topic, "CreateTime")
     lake.produce([("k", b"v", [])])
-    with pytest.raises(SourceRefused, match=r"the time of offset 0 is not the broker's append time"):
+    with pytest.raises(SourceRefused, match=f"{lake.topic}: message.timestamp.type is CreateTime.* Set it back"):
         lake.archive()
     assert not lake.files()
+    set_timestamp_type(bootstrap, lake.topic, "LogAppendTime")
+    lake.produce(plain(comments(10)))
+    report = lake.archive()
+    assert report.total("rows") == 21
+    notes = [part.note for each in report.topics for part in each.partitions if part.note]
+    assert len(notes) == 1
+    assert re.match(r"records of offsets \[\d+, \d+\] have times that producers set", notes[0])
 
 
 def test_files_of_a_day_and_of_a_range_are_handed_out_checked(lake: LakeUnderTest) -> None:

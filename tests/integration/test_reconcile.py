@@ -156,15 +156,15 @@ def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnd
 
     # What is late by the law, told from the log alone; its first copy counts in the batch.
     comments_of = {hashlib.sha256(arrival.value).hexdigest(): arrival for arrival in arrivals}
-    logs: dict[int, list[tuple[int, bytes]]] = {}
+    logs: dict[int, list[tuple[int, bytes, str]]] = {}
     for place in sorted(day.layer.delivered, key=lambda each: (each.partition, each.offset)):
         with contextlib.suppress(InvalidRecord):
             found = parse_record(comments_of[place.value_sha256].value, 2**60)
-            logs.setdefault(place.partition, []).append((found.event_time_us, found.record_id()))
+            logs.setdefault(place.partition, []).append((found.event_time_us, found.record_id(), found.comment_id))
     late_by_day: Counter[date] = Counter()
     for log in logs.values():
         seen: set[bytes] = set()
-        for (event_time_us, record_id), fate in zip(log, fates_of(log), strict=True):
+        for (event_time_us, record_id, _), fate in zip(log, fates_of(log), strict=True):
             if record_id not in seen and fate == "late":
                 late_by_day[datetime.fromtimestamp(event_time_us / 1e6, UTC).date()] += 1
             seen.add(record_id)

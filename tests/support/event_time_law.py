@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 MINUTE_US = 60 * 1_000_000
@@ -20,22 +20,65 @@ class Seen:
     score_ppm: int
 
 
-def fates_of(log: Iterable[tuple[int, bytes]]) -> list[str]:
-    """The fates of (event time, record id) in offset order."""
+HOUR_US = 60 * MINUTE_US
+
+
+def fates_of(log: Iterable[tuple[int, bytes] | tuple[int, bytes, str]]) -> list[str]:
+    """The fates of (event time, record id, comment id) in offset order; without comment id each is another one's."""
+    return [fate for fate, _ in fates_and_maxima_of(log)]
+
+
+def fates_and_maxima_of(
+    log: Iterable[tuple[int, bytes] | tuple[int, bytes, str]],
+    version: Callable[[int], int] = lambda index: 2,
+    resets: Mapping[int, int] | None = None,
+) -> list[tuple[str, tuple[int | None, tuple[int, str] | None]]]:
+    """For each record its fate, and after it the maximum and the candidate (event time, comment id).
+
+    Args:
+        log: (event time, record id, comment id) in offset order.
+        version: of the rules, by index.
+        resets: by index of a record the maximum that applies again before it.
+    """
     newest_us: int | None = None
+    waiting: tuple[int, str] | None = None
     counted: set[bytes] = set()
-    fates = []
-    for event_time_us, record_id in log:
+    found: list[tuple[str, tuple[int | None, tuple[int, str] | None]]] = []
+    for index, (event_time_us, record_id, *comment_id) in enumerate(log):
+        key = comment_id[0] if comment_id else record_id.hex()
+        if resets and index in resets:
+            newest_us, waiting = resets[index], None
         pane_end_us = (event_time_us // (5 * MINUTE_US) + 1) * 5 * MINUTE_US
         if newest_us is not None and pane_end_us <= newest_us - 10 * MINUTE_US:
-            fates.append("late")
+            fate = "late"
         elif record_id in counted:
-            fates.append("duplicate")
+            fate = "duplicate"
         else:
             counted.add(record_id)
-            fates.append("counted")
-        newest_us = event_time_us if newest_us is None else max(newest_us, event_time_us)
-    return fates
+            fate = "counted"
+        if newest_us is None:
+            newest_us = event_time_us
+        elif version(index) == 1:
+            newest_us = max(newest_us, event_time_us)
+        else:
+            if waiting and waiting[0] - newest_us <= HOUR_US:
+                waiting = None
+            is_jump = event_time_us - newest_us > HOUR_US
+            if not is_jump:
+                newest_us = max(newest_us, event_time_us)
+            elif not waiting:
+                waiting = event_time_us, key
+            elif waiting[1] == key:
+                waiting = min(waiting[0], event_time_us), key
+            else:  # two comments say that it is at least this late
+                newest_us = min(waiting[0], event_time_us)
+                waiting = waiting if waiting[0] > event_time_us else (event_time_us, key)
+                if waiting[0] - newest_us <= HOUR_US:
+                    newest_us = waiting[0]
+            if waiting and waiting[0] - newest_us <= HOUR_US:
+                waiting = None
+        found.append((fate, (newest_us, waiting)))
+    return found
 
 
 def panes_of(log: Iterable[Seen], fates: Iterable[str]) -> dict[tuple[str, int], list[int]]:

@@ -18,6 +18,7 @@ from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable, Topi
 from moderation.panes import PANE_US, OpenPanes, PaneSums, closed_until_us, is_closed, is_reopened, pane_start_us
 from moderation.policy import Policy
 from moderation.scoring import Kernel
+from moderation.watermark import NOTHING_SEEN, RunningMaximum
 from stream.records import Published, ServingModel
 
 
@@ -32,7 +33,7 @@ class MemoryLedger:
         self.holes: list[Hole] = []
         self.panes: dict[tuple[int, str, int, str, str], PaneSums] = {}
         self.next: dict[int, int] = {}
-        self.newest_us: dict[int, int] = {}
+        self.maxima: dict[int, RunningMaximum] = {}
         self.published: dict[int, int] = {}
         self.panes_published_us: dict[int, int] = {}
         self.read_to_end_us: dict[int, int] = {}
@@ -57,6 +58,10 @@ class MemoryLedger:
             if self.next[partition] != lo:
                 raise FenceLost(f"partition {partition}", f"it is at {self.next[partition]}, not at {lo}")
         closed_us = self.closed_until_us()
+        for partition, (before, _) in batch.maxima.items():
+            if self.maxima.get(partition, NOTHING_SEEN) != before:
+                raise FenceLost(f"partition {partition}", f"its maximum is not {before}")
+        self.maxima.update({partition: after for partition, (_, after) in batch.maxima.items()})
         for partition, (_, hi) in batch.ranges.items():
             self.next[partition] = hi
             self.stamps[partition] = batch.stamp
@@ -72,7 +77,6 @@ class MemoryLedger:
             if sums.comments and is_reopened(key.start_us, closed_us):
                 self.reopened_until_us[key] = max(closed_us, self.reopened_until_us.get(key, closed_us))
         for kept, given in (
-            (self.newest_us, batch.newest_event_us),
             (self.published, batch.published),
             (self.panes_published_us, batch.panes_published_us),
             (self.read_to_end_us, batch.read_to_end_us),
@@ -82,7 +86,10 @@ class MemoryLedger:
 
     def closed_until_us(self) -> int:
         """Windows that end at or before this are closed."""
-        return min(closed_until_us(self.newest_us.get(p), self.read_to_end_us.get(p)) for p in self.next)
+        return min(
+            closed_until_us(self.maxima.get(p, NOTHING_SEEN).newest_event_us, self.read_to_end_us.get(p))
+            for p in self.next
+        )
 
     def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
         """Note that partitions were read to their ends, or nothing of it."""
@@ -144,18 +151,19 @@ class MemoryLedger:
         for partition, start in log_starts.items():
             self.next.setdefault(partition, start)
             self.published.setdefault(partition, start)
-            newest_us = self.newest_us.get(partition)
+            maximum = self.maxima.get(partition, NOTHING_SEEN)
             counted: dict[int, list[bytes]] = {}
             for row, _ in self.rows.values():
                 start_us = pane_start_us(row.event_time_us)
-                if row.partition == partition and row.fate is Fate.COUNTED and not is_closed(start_us, newest_us):
+                is_open = not is_closed(start_us, maximum.newest_event_us)
+                if row.partition == partition and row.fate is Fate.COUNTED and is_open:
                     counted.setdefault(start_us, []).append(row.record_id)
             found[partition] = Position(
                 self.next[partition],
                 self.published[partition],
                 self.panes_published_us.get(partition),
                 self.stamps.get(partition),
-                OpenPanes(newest_us, counted),
+                OpenPanes(maximum, counted),
                 read_to_end_us=self.read_to_end_us.get(partition),
             )
         return found

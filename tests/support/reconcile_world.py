@@ -84,7 +84,7 @@ class World:
     def _worth(self, topic_id: str, part: int, end: int) -> Iterator[Worth]:
         log = [(pos, each) for pos, each in self.logs[topic_id, part].items() if each.parses and pos < end]
         # Whether a record is late has nothing to do with its copies: told apart, none is a duplicate.
-        fates = fates_of((record.event_us, bytes([pos % 251, pos // 251])) for pos, record in log)
+        fates = fates_of((record.event_us, bytes([pos % 251, pos // 251]), record.comment_id) for pos, record in log)
         for (pos, record), fate in zip(log, fates, strict=True):
             if record.event_us >= DAY_US:
                 version = self.version_at(Place(topic_id, part, pos))
@@ -97,7 +97,7 @@ class World:
 
     def _decided(self, topic_id: str, part: int, end: int) -> Iterator[Decided]:
         log = [(pos, each) for pos, each in self.logs[topic_id, part].items() if not each.unread and pos < end]
-        fates = fates_of((record.event_us, record.record_id) for _, record in log)
+        fates = fates_of((record.event_us, record.record_id, record.comment_id) for _, record in log)
         for (pos, record), fate in zip(log, fates, strict=True):
             if record.event_us >= DAY_US:
                 place = Place(topic_id, part, pos)

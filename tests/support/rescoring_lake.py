@@ -27,6 +27,7 @@ from moderation.contracts import Comment, LetterContents, to_json
 from moderation.errors import InvalidRecord
 from moderation.policy import Policy
 from moderation.text import KERNEL_VERSION, Lexicon
+from moderation.watermark import NOTHING_SEEN, Reset
 
 DAY_US = 1_700_006_400_000_000
 DAY, DAY_BEFORE, DAY_AFTER = date(2023, 11, 15), date(2023, 11, 14), date(2023, 11, 16)
@@ -73,15 +74,24 @@ class LakeOfATest:
         self.replays: dict[Source, dict[int, LetterContents]] = {}
         self.cuts: dict[Source, Cut] = {}
         self.quarantined: dict[Source, dict[int, str]] = {}
+        self.resets: dict[Source, list[Reset]] = {}
         self.opened: list[str] = []
         self.failures: list[Failure] = []
 
-    def archive(self, records: Sequence[LogRecord], source: Source = SOURCES[0], limits: Limits = SMALL) -> None:
-        """Archive records as the parser of then saw them."""
+    def archive(
+        self,
+        records: Sequence[LogRecord],
+        source: Source = SOURCES[0],
+        limits: Limits = SMALL,
+        maxima: bool = True,
+    ) -> None:
+        """Archive records as the parser of then saw them; without maxima as before they were noted."""
         for day, own in in_files(records, limits):
             group = list(own)
             temporary = temporary_path(source, group[0].offset, "token")
-            file = write_file(self.store, temporary, source, THEN, day, group, limits)
+            before = [each.maximum_after for each in self.manifest if each.source == source]
+            maximum = (before[-1] if before else NOTHING_SEEN) if maxima else None
+            file = write_file(self.store, temporary, source, THEN, day, group, limits, maximum=maximum)
             self.store.publish(temporary, file.path)
             self.manifest.append(file)
 
@@ -95,7 +105,7 @@ class LakeOfATest:
             for source, own in self.served.items()
         }
         bounds_us, known = day_bounds_us(day), (self.replays, self.quarantined)
-        return Snapshot("comments", *bounds_us, self.manifest, self.cuts, served, {}, *known)
+        return Snapshot("comments", *bounds_us, self.manifest, self.cuts, served, {}, *known, resets=self.resets)
 
     def tasks(self, day: date = DAY, resolve: Callable[[], str | None] = lambda: None) -> list[Task]:
         """What is to be read for the day."""

@@ -57,6 +57,11 @@ class Columns:
     keeps_letters: bool = False
 
     @property
+    def moves_watermark(self) -> bool:
+        """Whether the records are comments, whose event times move a watermark."""
+        return "community" in self.schema.names
+
+    @property
     def statistics(self) -> list[str]:
         """Columns that readers may skip row groups by."""
         return [

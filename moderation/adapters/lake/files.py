@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from moderation.contracts import NEWEST_RULES, Rules
+from moderation.watermark import RunningMaximum
 
 DAY_US = 86_400_000_000
 SOURCE_CHARACTERS = 8
@@ -61,6 +62,9 @@ class LakeFile:
         max_event_time_us: the largest.
         event_days: UTC days of those times, in order; None for a file archived before they were kept.
         rules: that its records were parsed by.
+        maximum_before: the running maximum of event times before its first record, as the archive computed it by these
+            rules; None for actions, and for a file archived before it was noted.
+        maximum_after: the same after its last record.
     """
 
     path: str
@@ -77,6 +81,8 @@ class LakeFile:
     max_event_time_us: int | None
     event_days: tuple[date, ...] | None = None
     rules: Rules = NEWEST_RULES
+    maximum_before: RunningMaximum | None = None
+    maximum_after: RunningMaximum | None = None
 
     def may_hold(self, start_us: int, end_us: int) -> bool:
         """Whether a record with an event time in [start_us, end_us) may be in it."""

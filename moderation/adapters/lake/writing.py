@@ -16,7 +16,9 @@ from moderation.adapters.lake.files import LakeFile, Source, path_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.source_log import LogRecord
 from moderation.adapters.sql.copying import day_of
+from moderation.contracts import Rules
 from moderation.errors import InvalidRecord
+from moderation.watermark import RunningMaximum, advance
 
 _DAY_US = 86_400 * 1_000_000
 
@@ -31,8 +33,9 @@ class _Extent:
     append_us: tuple[int, int] | None = None
     event_time_us: tuple[int, int] | None = None
     event_days: set[date] = field(default_factory=set)
+    maximum: RunningMaximum | None = None
 
-    def add(self, table: pa.Table, event_time: str) -> None:
+    def add(self, table: pa.Table, event_time: str, rules: Rules) -> None:
         offsets = table.column("offset")
         if not self.rows:
             self.first_offset = offsets[0].as_py()
@@ -42,6 +45,10 @@ class _Extent:
         self.event_time_us = _wider(self.event_time_us, table.column(event_time))
         days = pc.unique(pc.divide(table.column(event_time).drop_null(), _DAY_US)).to_pylist()
         self.event_days.update(day_of(day * _DAY_US) for day in days)
+        if self.maximum is not None:
+            read = table.select([event_time, "comment_id"]).filter(pc.is_valid(table.column(event_time)))
+            times_us = read.column(event_time).to_numpy()
+            self.maximum = advance(self.maximum, times_us, read.column("comment_id").to_pylist(), rules).state
 
 
 def write_file(
@@ -55,6 +62,7 @@ def write_file(
     wrote_group: Callable[[int], None] = lambda rows: None,
     failed: Callable[[int, str], None] = lambda offset, error: None,
     refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,
+    maximum: RunningMaximum | None = None,
 ) -> LakeFile:
     """Write records in order of offsets, and say what the manifest will say of them.
 
@@ -68,6 +76,7 @@ def write_file(
         limits: of a row group.
         wrote_group: told the number of rows of each row group when it was handed to the file.
         failed, refused: see :func:`table_of`.
+        maximum: the running maximum of event times before the first record; None if the topic has none.
 
     Returns:
         The manifest's row; its path is where the file is to be published.
@@ -75,7 +84,7 @@ def write_file(
     schema = columns.schema.with_metadata(
         {"topic": source.topic, "topic_id": str(source.topic_id), "partition": str(source.partition)}
     )
-    extent = _Extent()
+    extent = _Extent(maximum=maximum)
     with store.creating(temporary) as file:
         with pq.ParquetWriter(
             file,
@@ -88,12 +97,12 @@ def write_file(
             for group in in_groups(records, limits):
                 table = table_of(source, columns, group, failed, refused)
                 writer.write_table(table, row_group_size=len(group))
-                extent.add(table, columns.event_time)
+                extent.add(table, columns.event_time, columns.rules)
                 wrote_group(len(group))
         digest, size_bytes = file.sha256, file.size_bytes
     if extent.append_us is None:
         raise ValueError("a file of no records")
-    minimum, maximum = extent.event_time_us or (None, None)
+    earliest_us, newest_us = extent.event_time_us or (None, None)
     return LakeFile(
         path=path_of(source, day, extent.first_offset, extent.next_offset, digest),
         source=source,
@@ -105,10 +114,12 @@ def write_file(
         sha256=digest,
         min_append_us=extent.append_us[0],
         max_append_us=extent.append_us[1],
-        min_event_time_us=minimum,
-        max_event_time_us=maximum,
+        min_event_time_us=earliest_us,
+        max_event_time_us=newest_us,
         event_days=tuple(sorted(extent.event_days)),
         rules=columns.rules,
+        maximum_before=maximum,
+        maximum_after=extent.maximum,
     )
 
 

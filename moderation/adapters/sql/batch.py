@@ -18,6 +18,7 @@ from moderation.contracts import (
     Verdict,
 )
 from moderation.panes import OpenPanes, PaneKey, PaneSums, pane_start_us
+from moderation.watermark import RunningMaximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Batch:
         decisions: rows for comments.
         dead_letters: (partition, offset, letter) for records that are none.
         panes: what the decisions add to panes.
-        newest_event_us: for each partition with comments, the largest event time so far.
+        maxima: for each partition with comments, the running maximum of event times before and after them.
         replays: decided records that claim to repeat a dead letter.
         published: for each partition, up to which offset decisions are surely published by now.
         panes_published_us: for each partition, up to which end panes are surely published by now.
@@ -111,7 +112,7 @@ class Batch:
     decisions: list[DecisionRow]
     dead_letters: list[tuple[int, int, DeadLetter]]
     panes: Mapping[PaneKey, PaneSums] = field(default_factory=dict)
-    newest_event_us: Mapping[int, int] = field(default_factory=dict)
+    maxima: Mapping[int, tuple[RunningMaximum, RunningMaximum]] = field(default_factory=dict)
     replays: list[ReplayClaim] = field(default_factory=list)
     published: Mapping[int, int] = field(default_factory=dict)
     panes_published_us: Mapping[int, int] = field(default_factory=dict)

@@ -21,6 +21,25 @@ from moderation.contracts import Pane, Rules
 from moderation.errors import FenceLost, LedgerUnsafe, SourceRefused
 
 T = TypeVar("T")
+# Panes are published up to the watermark at most: what a worker published before a reset may have changed since.
+_MOVE = """
+UPDATE speed.source_offsets SET next = %(next)s, published_next = greatest(published_next, %(published)s),
+       panes_published_us = least(greatest(panes_published_us, %(panes)s), newest_event_us - 600000000),
+       read_to_end_us = greatest(read_to_end_us, %(read_to_end)s)
+ WHERE topic_id = %(topic_id)s AND partition = %(partition)s AND next = %(lo)s
+"""
+# A reset of the watermark leaves next as it is: a worker that decided by the maximum before it must not go on.
+_MOVE_WITH_MAXIMUM = (
+    _MOVE.replace(
+        "\n WHERE",
+        ", newest_event_us = %(newest)s, candidate_event_us = %(candidate)s, candidate_comment_id = %(comment)s WHERE",
+    )
+    + """
+   AND newest_event_us IS NOT DISTINCT FROM %(old_newest)s::bigint
+   AND candidate_event_us IS NOT DISTINCT FROM %(old_candidate)s::bigint
+   AND candidate_comment_id IS NOT DISTINCT FROM %(old_comment)s::text
+"""
+)
 _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 # A worker that freezes inside a transaction must not hold its partitions' locks for longer than a takeover takes.
 _LIMITS = {"idle_in_transaction_session_timeout": "8s", "lock_timeout": "30s", "statement_timeout": "60s"}
@@ -245,7 +264,8 @@ class Ledger:
             for partition, offset in sorted(published.items()):
                 cursor.execute(
                     "UPDATE speed.source_offsets SET published_next = greatest(published_next, least(%s, next)), "
-                    "panes_published_us = greatest(panes_published_us, %s) WHERE topic_id = %s AND partition = %s",
+                    "panes_published_us = least(greatest(panes_published_us, %s), newest_event_us - 600000000) "
+                    "WHERE topic_id = %s AND partition = %s",
                     (offset, panes_published_us.get(partition), self.topic_id, partition),
                 )
 
@@ -288,30 +308,30 @@ class Ledger:
     def _move(self, cursor: writing.Cursor, batch: Batch) -> None:
         # The fence. In the order of partitions: two workers that both believe to own some never wait in a circle.
         for partition, (lo, hi) in sorted(batch.ranges.items()):
-            cursor.execute(
-                "UPDATE speed.source_offsets SET next = %s, published_next = greatest(published_next, %s), "
-                "newest_event_us = greatest(newest_event_us, %s), "
-                "panes_published_us = greatest(panes_published_us, %s), "
-                "read_to_end_us = greatest(read_to_end_us, %s) "
-                "WHERE topic_id = %s AND partition = %s AND next = %s",
-                (
-                    hi,
-                    batch.published.get(partition, 0),
-                    batch.newest_event_us.get(partition),
-                    batch.panes_published_us.get(partition),
-                    batch.read_to_end_us.get(partition),
-                    self.topic_id,
-                    partition,
-                    lo,
-                ),
-            )
+            values: dict[str, object] = {
+                "next": hi,
+                "published": batch.published.get(partition, 0),
+                "panes": batch.panes_published_us.get(partition),
+                "read_to_end": batch.read_to_end_us.get(partition),
+                "topic_id": self.topic_id,
+                "partition": partition,
+                "lo": lo,
+            }
+            cause = f"it no longer stands at {lo}"
+            if partition in batch.maxima:
+                before, after = map(reading.maximum_columns, batch.maxima[partition])
+                values |= dict(zip(("newest", "candidate", "comment"), after, strict=True))
+                values |= dict(zip(("old_newest", "old_candidate", "old_comment"), before, strict=True))
+                cause += f" with the running maximum {before}"
+            cursor.execute(_MOVE_WITH_MAXIMUM if partition in batch.maxima else _MOVE, values)
             if cursor.rowcount != 1:
-                raise self._fence_lost(f"partition {partition}", f"it no longer stands at {lo}")
+                raise self._fence_lost(f"partition {partition}", cause)
 
     def _fence_lost(self, what: str, cause: str) -> FenceLost:
         return FenceLost(
             f"topic {self.topic} {what}",
-            f"{cause}: another worker took over, or `moderation skip` or `moderation accept-gap` moved it",
+            f"{cause}: another worker took over, or `moderation skip`, `moderation accept-gap` or "
+            "`moderation reset-watermark` changed it",
             "Nothing of the batch was stored; the next start reads the position again.",
         )
 

@@ -15,10 +15,12 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.sql.connecting import Connection
 from moderation.contracts import Hole, Rules
+from moderation.watermark import Candidate, RunningMaximum
 
 Range = tuple[int, int]
 """Offsets, half-open."""
@@ -26,7 +28,7 @@ Range = tuple[int, int]
 _COLUMNS = (
     "path, topic, topic_id, partition, first_offset, next_offset, dt, rows, bytes, sha256, "
     "min_append_us, max_append_us, min_event_time_us, max_event_time_us, event_days, "
-    "rules_version, earliest_event_us"
+    "rules_version, earliest_event_us, maximum_before, maximum_after"
 )
 _HOLDER = """
 SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
@@ -172,7 +174,8 @@ def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:
     figures = (file.rows, file.bytes, file.sha256, file.min_append_us, file.max_append_us)
     days = None if file.event_days is None else list(file.event_days)
     rules = (file.rules.version, file.rules.earliest_event_us)
-    times = (file.min_event_time_us, file.max_event_time_us, days, *rules, created_us)
+    maxima = (_json(file.maximum_before), _json(file.maximum_after))
+    times = (file.min_event_time_us, file.max_event_time_us, days, *rules, *maxima, created_us)
     marks = ", ".join(["%s"] * (len(values) + len(figures) + len(times)))
     try:
         with connection.transaction():
@@ -222,9 +225,36 @@ def files(
 
 
 def _file(path: str, topic: str, topic_id: UUID, partition: int, *rest: Any) -> LakeFile:
-    *fields, event_days, rules_version, earliest_event_us = rest
+    *fields, event_days, rules_version, earliest_event_us, before, after = rest
     fields += [None if event_days is None else tuple(event_days), Rules(rules_version, earliest_event_us)]
+    fields += [_maximum(before), _maximum(after)]
     return LakeFile(path, Source(topic, topic_id, partition), *fields)
+
+
+def _json(maximum: RunningMaximum | None) -> Jsonb | None:
+    return None if maximum is None else Jsonb([maximum.newest_event_us, *(maximum.candidate or (None, None))])
+
+
+def _maximum(stored: list[Any] | None) -> RunningMaximum | None:
+    if stored is None:
+        return None
+    newest_us, *candidate = stored
+    return RunningMaximum(newest_us, None if candidate[0] is None else Candidate(*candidate))
+
+
+def maximum_at_end(connection: Connection, source: Source) -> RunningMaximum:
+    """The running maximum of event times after the last archived file of a source.
+
+    Where the last file has none, it is the largest event time of all of them.
+    """
+    row = connection.execute(
+        "SELECT (SELECT maximum_after FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s "
+        "ORDER BY next_offset DESC LIMIT 1), "
+        "(SELECT max(max_event_time_us) FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s)",
+        {"id": source.topic_id, "partition": source.partition},
+    ).fetchone()
+    after, newest_us = row or (None, None)
+    return _maximum(after) or RunningMaximum(newest_us)
 
 
 def tiles(manifest: list[LakeFile]) -> list[Tiles]:

@@ -12,11 +12,13 @@ from moderation import panes
 from moderation.adapters.sql.batch import DecisionRow, Position, Stamp
 from moderation.contracts import Fate, Pane, Repair, Rules, Verdict
 from moderation.panes import LATENESS_US, PANE_US, OpenPanes, pane_start_us
+from moderation.watermark import Candidate, RunningMaximum
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 _POSITIONS = """
-SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.newest_event_us, o.read_to_end_us,
+SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.read_to_end_us,
+       o.newest_event_us, o.candidate_event_us, o.candidate_comment_id,
        (SELECT append_us FROM speed.decisions d
          WHERE (d.topic_id, d.partition, d."offset") = (o.topic_id, o.partition, o.next - 1)
          UNION ALL
@@ -53,29 +55,32 @@ _BEFORE_ALL_US = -(2**62)
 def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int, Position]:
     """Where partitions stand, with what their next records' fates depend on."""
     cursor.execute(_POSITIONS, (topic_id, partitions))
-    rows = cursor.fetchall()
-    return {
-        partition: Position(
+    found = {}
+    for row in cursor.fetchall():
+        partition, following, published_next, panes_published_us, read_to_end_us = row[:5]
+        maximum, last_append_us, versions = row[5:8], row[8], row[9:]
+        found[partition] = Position(
             next=following,
             published_next=published_next,
             panes_published_us=panes_published_us,
             stamp=None if versions[0] is None else Stamp(*versions[:3]),
             rules=None if versions[0] is None else Rules(*versions[3:]),
-            open_panes=_open_panes(cursor, topic_id, partition, newest_event_us),
+            open_panes=_open_panes(cursor, topic_id, partition, running_maximum(*maximum)),
             last_append_us=last_append_us,
             read_to_end_us=read_to_end_us,
         )
-        for (
-            partition,
-            following,
-            published_next,
-            panes_published_us,
-            newest_event_us,
-            read_to_end_us,
-            last_append_us,
-            *versions,
-        ) in rows
-    }
+    return found
+
+
+def running_maximum(newest_us: int | None, candidate_us: int | None, candidate_id: str | None) -> RunningMaximum:
+    """The running maximum as three columns keep it."""
+    candidate = None if candidate_us is None or candidate_id is None else Candidate(candidate_us, candidate_id)
+    return RunningMaximum(newest_us, candidate)
+
+
+def maximum_columns(maximum: RunningMaximum) -> tuple[int | None, int | None, str | None]:
+    """The running maximum as three columns keep it: newest event time, the candidate's, its comment id."""
+    return maximum.newest_event_us, *(maximum.candidate or (None, None))
 
 
 def closed_until_us(cursor: Cursor, topic_id: UUID) -> int | None:
@@ -128,13 +133,13 @@ def closed_panes(
     ]
 
 
-def _open_panes(cursor: Cursor, topic_id: UUID, partition: int, newest_event_us: int | None) -> OpenPanes:
-    if newest_event_us is None:
+def _open_panes(cursor: Cursor, topic_id: UUID, partition: int, maximum: RunningMaximum) -> OpenPanes:
+    if maximum.newest_event_us is None:
         return OpenPanes()
     # The first pane that is still open: its end is the first beyond the watermark.
-    open_from_us = pane_start_us(newest_event_us - LATENESS_US)
+    open_from_us = pane_start_us(maximum.newest_event_us - LATENESS_US)
     cursor.execute(_COUNTED, {"topic_id": topic_id, "partition": partition, "open_from_us": open_from_us})
     counted: dict[int, list[bytes]] = {}
     for event_time_us, record_id in cursor.fetchall():
         counted.setdefault(pane_start_us(event_time_us), []).append(bytes(record_id))
-    return OpenPanes(newest_event_us, counted)
+    return OpenPanes(maximum, counted)

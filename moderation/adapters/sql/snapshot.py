@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from moderation.adapters.sql.batch import Stamp
 from moderation.adapters.sql.connecting import Connection, connected
 from moderation.adapters.sql.copying import day_of
 from moderation.adapters.sql.manifest import archived_ends, files
+from moderation.adapters.sql.resetting import read_resets
 from moderation.contracts import NEWEST_RULES, Content, DeadLetterReason, Fate, LetterContents, Rules, Verdict
+from moderation.watermark import Reset
 
 _EPOCH = date(1970, 1, 1)
 _DAY_US = 86_400 * 1_000_000
@@ -61,6 +63,7 @@ class Snapshot:
         replays: by source, for each offset of a replay that closed a dead letter what it must contain.
         quarantined: offsets of all records that could not be decided or stored, by source, with the SHA-256 of their
             values; without those whose replay was decided, as the bytes of the replay in the lake prove.
+        resets: of the running maximum of event times by an operator, by source, in order of offsets.
     """
 
     topic: str
@@ -72,6 +75,7 @@ class Snapshot:
     letters: Mapping[Source, Mapping[int, bool]]
     replays: Mapping[Source, Mapping[int, LetterContents]]
     quarantined: Mapping[Source, Mapping[int, str]]
+    resets: Mapping[Source, Sequence[Reset]] = field(default_factory=dict)
 
     def cut_fields(self) -> dict[str, dict[str, dict[str, int]]]:
         """The cuts as ``batch.runs`` keeps them."""
@@ -210,7 +214,8 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tup
         replays.setdefault(replay, {})[as_offset] = expected
         if reason == failed_reason:
             closings.append(Closing(Source(topic, topic_id, partition), offset, replay, as_offset, expected))
-    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined), closings
+    resets = read_resets(connection, topic, ids)
+    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined, resets), closings
 
 
 def _contents_of(length: int, digest: str, corrected_length: int | None, corrected: str | None) -> LetterContents:

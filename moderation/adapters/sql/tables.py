@@ -56,8 +56,14 @@ source_offsets = Table(
     Column(
         "newest_event_us",
         BigInteger,
-        comment="largest event time of the comments below next; the watermark lies ten minutes before it",
+        comment="running maximum of the event times below next; the watermark is ten minutes less",
     ),
+    Column(
+        "candidate_event_us",
+        BigInteger,
+        comment="event time more than an hour above newest_event_us that no other comment has confirmed yet",
+    ),
+    Column("candidate_comment_id", Text, comment="of the comment with candidate_event_us"),
     Column("panes_published_us", BigInteger, comment="panes that end at or before this are surely published"),
     Column("attempt_at", BigInteger, comment="next when the last assignment began; null when it was given up"),
     Column("attempts", Integer, nullable=False, server_default="0", comment="assignments that began at attempt_at"),
@@ -213,10 +219,32 @@ files = Table(
     ),
     Column("rules_version", Integer, nullable=False, server_default="1", comment="that its records were parsed by"),
     Column("earliest_event_us", BigInteger, nullable=False, server_default="0", comment="earlier is past_dated"),
+    Column(
+        "maximum_before",
+        JSONB,
+        comment="running maximum of event times that the archive knew before the file: "
+        "[newest_event_us, candidate_event_us, candidate_comment_id]; null for files archived before it was noted",
+    ),
+    Column("maximum_after", JSONB, comment="the same after the file; reconciliation uses it if the first is right"),
     Index("files_by_source", "topic_id", "partition", "next_offset"),
     Index("files_by_day", "topic", "dt"),
     comment="the lake: a file without a row here does not exist for readers",
     schema="batch",
+)
+
+watermark_resets = Table(
+    "watermark_resets",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("reset_us", BigInteger, primary_key=True),
+    Column("newest_event_us", BigInteger, nullable=False),
+    Column("previous_event_us", BigInteger, comment="the running maximum before; null if there was none"),
+    Column("reason", Text, nullable=False),
+    comment='from "offset" on the running maximum starts again at newest_event_us, by `moderation reset-watermark`; '
+    "of several at one offset the last is in force",
+    schema="speed",
 )
 
 archive_gaps = Table(

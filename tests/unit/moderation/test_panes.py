@@ -6,67 +6,99 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.contracts import Fate
+from moderation.contracts import FIRST_RULES, NEWEST_RULES, Fate
 from moderation.panes import LATENESS_US, PANE_US, OpenPanes, is_closed, pane_start_us
-from tests.support.event_time_law import fates_of
+from moderation.watermark import RunningMaximum
+from tests.support.event_time_law import HOUR_US, fates_and_maxima_of
 from tests.support.properties import examples
 
-# Times within two hours on a grid of 50 s, so that pane borders, equal times and closed panes are all common.
-TIMES = st.integers(0, 144).map(lambda step: step * 50_000_000)
-LOGS = st.lists(st.tuples(TIMES, st.sampled_from([b"a", b"b", b"c"])), max_size=40).map(
-    lambda rows: [(time_us, name + str(time_us).encode()) for time_us, name in rows]
+# Times within two hours on a grid of 50 s, so that pane borders, equal times and closed panes are all common; a few
+# are hours ahead.
+TIMES = st.builds(
+    lambda step, hours: step * 50_000_000 + hours * HOUR_US, st.integers(0, 144), st.sampled_from([0] * 12 + [2, 3, 8])
 )
+LOGS = st.lists(st.tuples(TIMES, st.sampled_from("abc")), max_size=40)
 
 
 @examples(quick=600, thorough=5_000)
 @given(log=LOGS, data=st.data())
 def test_fates_are_the_same_however_the_log_is_cut_and_however_often_it_is_taken_up_again(
-    log: list[tuple[int, bytes]], data: st.DataObject
+    log: list[tuple[int, str]], data: st.DataObject
 ) -> None:
+    rows = [(time_us, f"{name}{time_us}".encode(), name) for time_us, name in log]
     cuts = sorted({0, len(log), *data.draw(st.lists(st.integers(0, len(log)), max_size=5))})
+    first_of_second_version = data.draw(st.sampled_from([0, 0, *cuts]))
+    expected = fates_and_maxima_of(rows, lambda index: 2 if index >= first_of_second_version else 1)
     open_panes, found = OpenPanes(), []
     for lo, hi in itertools.pairwise(cuts):
-        times, ids = [row[0] for row in log[lo:hi]], [row[1] for row in log[lo:hi]]
-        fates = open_panes.fates(times, ids)
+        times, ids = [row[0] for row in rows[lo:hi]], [row[1] for row in rows[lo:hi]]
+        asked = (
+            times,
+            ids,
+            [row[2] for row in rows[lo:hi]],
+            NEWEST_RULES if lo >= first_of_second_version else FIRST_RULES,
+        )
+        fates, maximum = open_panes.fates(*asked)
         if data.draw(st.booleans()):  # decided, never stored, decided again
-            assert open_panes.fates(times, ids) == fates
-        open_panes.remember(times, ids, fates)
+            assert open_panes.fates(*asked) == (fates, maximum)
+        open_panes.remember(times, ids, fates, maximum)
         found += fates
+        assert maximum == expected[hi - 1][1]
         if data.draw(st.booleans()):  # taken up from what the ledger holds
             counted: dict[int, set[bytes]] = {}
-            for (time_us, record_id), fate in zip(log[:hi], found, strict=True):
-                if fate is Fate.COUNTED and not is_closed(pane_start_us(time_us), open_panes.newest_event_us):
+            for (time_us, record_id, _), fate in zip(rows[:hi], found, strict=True):
+                if fate is Fate.COUNTED and not is_closed(pane_start_us(time_us), maximum.newest_event_us):
                     counted.setdefault(pane_start_us(time_us), set()).add(record_id)
-            open_panes = OpenPanes(open_panes.newest_event_us, counted)
-    assert found == fates_of(log)
+            open_panes = OpenPanes(maximum, counted)
+    assert found == [fate for fate, _ in expected]
+
+
+def fates_of(panes: OpenPanes, times_us: list[int], ids: list[bytes]) -> list[Fate]:
+    return panes.fates(times_us, ids, [record_id.hex() for record_id in ids], NEWEST_RULES)[0]
+
+
+def taken(panes: OpenPanes, times_us: list[int], ids: list[bytes]) -> list[Fate]:
+    fates, maximum = panes.fates(times_us, ids, [record_id.hex() for record_id in ids], NEWEST_RULES)
+    panes.remember(times_us, ids, fates, maximum)
+    return fates
 
 
 def test_a_pane_is_late_from_the_record_on_whose_watermark_reaches_its_end() -> None:
     first_us = 7 * PANE_US
     end_us = first_us + PANE_US
     for newest_us, late in ((end_us + LATENESS_US - 1, False), (end_us + LATENESS_US, True)):
-        panes = OpenPanes(newest_us)
-        assert panes.fates([first_us, end_us - 1], [b"1", b"2"]) == [Fate.LATE if late else Fate.COUNTED] * 2
-        assert panes.fates([end_us], [b"3"]) == [Fate.COUNTED]
+        panes = OpenPanes(RunningMaximum(newest_us))
+        assert fates_of(panes, [first_us, end_us - 1], [b"1", b"2"]) == [Fate.LATE if late else Fate.COUNTED] * 2
+        assert fates_of(panes, [end_us], [b"3"]) == [Fate.COUNTED]
 
 
 def test_a_records_own_time_does_not_make_it_or_its_batch_mates_before_it_late() -> None:
-    far_us = 100 * PANE_US
-    fates = OpenPanes().fates([0, far_us, 0], [b"1", b"2", b"3"])
+    fates = fates_of(OpenPanes(), [0, 12 * PANE_US, 0], [b"1", b"2", b"3"])
     assert fates == [Fate.COUNTED, Fate.COUNTED, Fate.LATE]
+
+
+def test_a_comment_far_ahead_is_counted_and_makes_no_other_late_until_another_confirms_it() -> None:
+    panes = OpenPanes()
+    far_us = 100 * PANE_US
+    assert taken(panes, [0, far_us, 0, far_us], [b"1", b"far", b"2", b"far"]) == [
+        Fate.COUNTED,
+        Fate.COUNTED,
+        Fate.COUNTED,
+        Fate.DUPLICATE,
+    ]
+    assert taken(panes, [far_us + 1, 0], [b"other", b"3"]) == [Fate.COUNTED, Fate.LATE]
 
 
 def test_late_is_decided_before_duplicate() -> None:
     panes = OpenPanes()
-    panes.remember([0], [b"1"], panes.fates([0], [b"1"]))
-    panes.remember([100 * PANE_US], [b"2"], [Fate.COUNTED])
-    assert panes.fates([0, 100 * PANE_US], [b"1", b"2"]) == [Fate.LATE, Fate.DUPLICATE]
+    taken(panes, [0, 12 * PANE_US], [b"1", b"2"])
+    assert fates_of(panes, [0, 12 * PANE_US], [b"1", b"2"]) == [Fate.LATE, Fate.DUPLICATE]
 
 
 def test_only_the_ids_of_open_panes_are_remembered() -> None:
     panes = OpenPanes()
     for step in range(200):
-        panes.remember([step * PANE_US], [bytes([step])], [Fate.COUNTED])
+        taken(panes, [step * PANE_US], [bytes([step])])
     assert len(panes._counted) == LATENESS_US // PANE_US + 1
 
 

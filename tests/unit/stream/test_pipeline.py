@@ -293,7 +293,7 @@ def test_a_record_that_the_ledger_refuses_goes_into_quarantine_and_others_are_de
     expected = {place: row for place, row in usual.rows.items() if place != (0, unstorable)}
     assert found.rows == expected
     assert sum(sums.comments for sums in found.panes.values()) == 19
-    assert found.newest_us[0] == max(row.event_time_us for row, _ in expected.values())
+    assert found.maxima[0].newest_event_us == max(row.event_time_us for row, _ in expected.values())
 
 
 def test_a_record_that_cannot_be_encoded_for_the_topics_is_quarantined_before_it_is_stored(kernel: Kernel) -> None:

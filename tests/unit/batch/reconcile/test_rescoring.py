@@ -11,7 +11,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,7 +23,6 @@ from moderation.adapters.source_log import LogRecord
 from moderation.adapters.sql.snapshot import Cut
 from moderation.contracts import Comment, Content, LetterContents, Read, Rules, parse_record, read_record
 from moderation.errors import ConfigurationError, LakeDamaged, ModelRefused
-from moderation.panes import late_flags
 from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.training.metrics import Metrics
@@ -81,8 +79,13 @@ def test_every_comment_is_of_one_day_and_late_as_the_whole_log_says(lake: LakeOf
         lake.archive(log, source)
         parsed = [(each.offset, comment_of(each)) for each in log if each.value != b"nonsense"]
         times = [each.event_time_us for _, each in parsed]
-        late = [fate == "late" for fate in fates_of((at, bytes([number])) for number, at in enumerate(times))]
-        assert late == late_flags(None, np.array(times)).tolist()
+        late = [
+            fate == "late"
+            for fate in fates_of(
+                (at, bytes([number]), each.comment_id)
+                for number, (at, (_, each)) in enumerate(zip(times, parsed, strict=True))
+            )
+        ]
         for (offset, each), is_late in zip(parsed, late, strict=True):
             expected[source.partition, offset] = is_late, each.record_id(), each.community
     assert {is_late for is_late, _, _ in expected.values()} == {False, True}
@@ -292,7 +295,7 @@ def test_a_version_that_does_not_verify_is_refused_by_name(lake: LakeOfATest, tm
 def test_a_file_longer_than_a_batch_is_read_in_pieces_and_comes_out_whole(lake: LakeOfATest) -> None:
     count = 5_000
     times = [DAY_US + n for n in range(count)]
-    times[4_000] += HOUR_US  # closes the pane that all others lie in
+    times[4_000] += HOUR_US - 1_000  # closes the pane that all others lie in
     log = [record(n, DAY_US + HOUR_US + n, comment(n % 50, at_us)) for n, at_us in enumerate(times)]
     lake.archive(log, limits=Limits())
     lake.served[SOURCES[0]] = [(0, "1"), (4_500, "2")]

@@ -10,11 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.oracle.comparison import Comparison, Delivered
-from local.oracle.law import LATENESS_US, PANE_US, fates_of
+from local.oracle.law import LATENESS_US, PANE_US, Partition
 from local.oracle.ledger import (
     Closing,
     Logged,
 )
+from moderation.contracts import Rules
+from moderation.panes import OpenPanes
+from moderation.watermark import RunningMaximum
+from tests.support.event_time_law import fates_and_maxima_of
 from tests.support.oracle_world import (
     MINUTE_US,
     RAW,
@@ -186,7 +190,44 @@ def test_fates_are_those_of_looking_back_over_the_whole_log_each_time(steps: lis
             expected.append("duplicate")
         else:
             expected.append("counted")
-    assert list(fates_of(log)) == expected
+    law = Partition()
+    assert [law.fate(event_time_us, record_id, "c", 1) for event_time_us, record_id in log] == expected
+
+
+TIMES = st.sampled_from([0, 5, 11, 59, 61, 75, 130, 190, 200, 600])
+
+
+@given(st.lists(st.tuples(TIMES, st.sampled_from("abc"), st.sampled_from([1, 2, 2, 2])), max_size=25), st.data())
+def test_the_oracles_law_of_jumps_is_that_of_the_tests_and_of_the_worker(
+    steps: list[tuple[int, str, int]], data: st.DataObject
+) -> None:
+    log = [(minute * MINUTE_US, f"{name}{minute}".encode(), name) for minute, name, _ in steps]
+    resets = data.draw(st.dictionaries(st.integers(0, max(0, len(log) - 1)), TIMES.map(lambda at: at * MINUTE_US)))
+    expected = fates_and_maxima_of(log, lambda index: steps[index][2], resets)
+    law, panes, found, by_worker = Partition(), OpenPanes(), [], []
+    for index, ((event_time_us, record_id, comment_id), (_, _, version)) in enumerate(zip(log, steps, strict=True)):
+        if index in resets:
+            law.reset(resets[index])
+            counted: dict[int, list[bytes]] = {}
+            for (at_us, known, _), (fate, _) in zip(log[:index], expected, strict=False):
+                if fate == "counted":
+                    counted.setdefault(at_us - at_us % PANE_US, []).append(known)
+            panes = OpenPanes(RunningMaximum(resets[index]), counted)
+        found.append((law.fate(event_time_us, record_id, comment_id, version), (law.newest_us, law.candidate)))
+        asked = [event_time_us], [record_id]
+        fates, maximum = panes.fates(*asked, [comment_id], Rules(version))
+        panes.remember(*asked, fates, maximum)
+        by_worker.append((fates[0].value, tuple(maximum)))
+    assert found == expected
+    assert by_worker == expected
+
+
+def test_a_wrong_candidate_and_a_reset_that_was_not_applied_are_seen() -> None:
+    world = World()
+    world.ledger = replace(world.ledger, candidates={0: (START_US + 200 * MINUTE_US, "c")})
+    assert world.faults() == {"fate_mismatches": 1}
+    world.ledger = replace(world.ledger, candidates={}, resets={0: [(6, START_US)]})
+    assert world.faults() == {"fate_mismatches": 2}
 
 
 def test_a_dead_letter_that_is_closed_by_other_bytes_is_misclosed() -> None:

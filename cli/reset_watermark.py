@@ -1,0 +1,117 @@
+"""``moderation reset-watermark``: have the running maximum of a partition's event times start again."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.connection import connected_settings
+from cli.output import console, print_json
+from cli.stack import DEFAULT_FOLDER, FolderOption
+from moderation.contracts.records import MAX_FUTURE_US
+from moderation.contracts.replays import MAX_PARTITION
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from moderation.adapters.source_log import SourceLog
+
+
+def reset_watermark(
+    partition: Annotated[int, typer.Argument(min=0, max=MAX_PARTITION, help="Whose watermark is reset.")],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Event time that the running maximum starts again at: ISO 8601, UTC where it names no zone. The "
+            "watermark is ten minutes less. Default: the event time of the next comment."
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Kept with the reset: why it was done.")] = "none given",
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Reset the watermark of a partition: from the next undecided offset on its running maximum starts again.
+
+    Use it where comments with wrong event times moved the watermark ahead, so that the right ones are late. What was
+    decided before keeps its fate; comments after it are late or not by the new watermark. The reset is recorded with
+    its offset in speed.watermark_resets, and reconciliation applies it at the same offset.
+
+    Workers may run. The one that has the partition stores nothing more of it: it ends with exit code 75, and its next
+    start reads the new watermark. --json prints {"partition", "offset", "newest_event_us", "previous_event_us"}.
+    """
+    if "\0" in reason:
+        raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
+    now_us = time.time_ns() // 1_000
+    given_us = None if to is None else _time_us(to)
+    if given_us is not None and not 0 <= given_us <= now_us + MAX_FUTURE_US:
+        raise typer.BadParameter("it is not between 1970 and now", param_hint="--to")
+    from moderation.adapters.lake.files import Source
+    from moderation.adapters.source_log import opened
+    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.resetting import reset_watermark as record_reset
+    from moderation.adapters.topics import COMMENTS
+    from moderation.settings import required
+
+    settings = connected_settings(data_folder)
+    topic = settings.topic_prefix + COMMENTS.name
+    with (
+        connected(required(settings.database_url, "database_url")) as connection,
+        opened(settings.kafka_bootstrap, topic) as log,
+    ):
+        found = record_reset(
+            connection,
+            Source(topic, log.topic_id, partition),
+            lambda offset: (
+                _next_time_us(log, partition, offset, settings.earliest_event_date) if given_us is None else given_us
+            ),
+            reason=reason,
+            now_us=now_us,
+        )
+    if as_json:
+        print_json({"partition": partition, **found.fields()})
+        return
+    console.print(
+        f"partition {partition}: from offset {found.offset} on the running maximum of event times starts again at "
+        f"{_shown(found.newest_event_us)}; it was {_shown(found.previous_event_us)}. A worker that has the partition "
+        "restarts once (exit code 75).",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _time_us(text: str) -> int:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--to") from error
+    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+
+
+def _shown(time_us: int | None) -> str:
+    return "not set" if time_us is None else datetime.fromtimestamp(time_us / 1e6, UTC).isoformat()
+
+
+def _next_time_us(log: SourceLog, partition: int, offset: int, earliest: date) -> int:
+    """The event time of the record at an offset.
+
+    Raises:
+        SourceRefused: there is none, or it is no comment.
+    """
+    from moderation.contracts import Rules, read_record
+    from moderation.errors import InvalidRecord, SourceRefused
+
+    cause = "there is no record yet"
+    if (record := log.value_and_time_at(partition, offset)) is not None:
+        try:
+            return read_record(*record, Rules.since(earliest)).comment.event_time_us
+        except InvalidRecord as error:
+            cause = f"the record is no comment ({error})"
+    raise SourceRefused(
+        f"topic {log.topic} partition {partition} offset {offset}",
+        f"{cause}, so there is no event time to start again at; nothing was changed",
+        "Name a time: `moderation reset-watermark PARTITION --to 2026-11-01T12:00:00Z`.",
+    )
