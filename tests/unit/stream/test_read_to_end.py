@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp, pane_sums
-from moderation.contracts import Fate, Verdict
+from moderation.contracts import NEWEST_RULES, Fate, Verdict
 from moderation.errors import FenceLost
 from moderation.panes import LATENESS_US, PANE_US, closed_until_us
 from moderation.scoring import Kernel
+from moderation.watermark import NOTHING_SEEN
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.read_to_end import CLOCK_MARGIN_US, EndLooks
 from stream.recorder import Recorder
@@ -86,9 +87,11 @@ class Worker:
             for offset in range(lo, hi)
         ]
         if rows:
-            newest_us = {partition: max(row.event_time_us for row in rows)}
+            before = after = self.ledger.maxima.get(partition, NOTHING_SEEN)
+            for row in rows:
+                after = after.after(row.event_time_us, row.comment_id, NEWEST_RULES)
             panes = pane_sums(rows, STAMP)
-            batch = Batch({partition: (lo, hi)}, STAMP, rows, [], panes, newest_event_us=newest_us)
+            batch = Batch({partition: (lo, hi)}, STAMP, rows, [], panes, maxima={partition: (before, after)})
             self.recorder.store(Decided(batch, [False] * len(rows), 0))
 
     def look(self) -> None:
@@ -272,7 +275,8 @@ def test_windows_close_and_reopen_as_stated_whatever_is_quiet_restarted_or_comes
         for p, us in ledger.read_to_end_us.items():
             assert all(append_us >= us for append_us, _ in log.records[p][ledger.next[p] :])
         assert ledger.closed_until_us() == min(
-            closed_until_us(ledger.newest_us.get(p), ledger.read_to_end_us.get(p)) for p in (0, 1)
+            closed_until_us(ledger.maxima.get(p, NOTHING_SEEN).newest_event_us, ledger.read_to_end_us.get(p))
+            for p in (0, 1)
         )
     found = {key[2] + PANE_US: us for key, us in ledger.reopened_until_us.items() if key[0] == 0}
     found |= {
