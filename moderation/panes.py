@@ -14,7 +14,7 @@ reads the ids of open panes from the ledger again. So the record ids of open pan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moderation.contracts import Fate, Rules, Verdict
+from moderation.record_ids import RecordIds
 from moderation.watermark import NO_EVENT_US, NOTHING_SEEN, RunningMaximum, advance
 
 PANE_US = 5 * 60 * 1_000_000
@@ -90,14 +91,19 @@ class OpenPanes:
 
     Args:
         maximum: the running maximum after the records so far.
-        counted: record ids of the records counted in open panes, by pane start.
+        counted: (event time, record id) of the records counted in open panes; see :mod:`moderation.record_ids`.
     """
 
-    def __init__(
-        self, maximum: RunningMaximum = NOTHING_SEEN, counted: Mapping[int, Iterable[bytes]] | None = None
-    ) -> None:
+    def __init__(self, maximum: RunningMaximum = NOTHING_SEEN, counted: Iterable[tuple[int, bytes]] = ()) -> None:
         self.maximum = maximum
-        self._counted = {start_us: set(ids) for start_us, ids in (counted or {}).items()}
+        self._counted = RecordIds()
+        for event_time_us, record_id in counted:
+            self._counted.add(record_id, event_time_us // PANE_US)
+
+    @property
+    def remembered(self) -> int:
+        """How many record ids are in memory."""
+        return len(self._counted)
 
     def fates(
         self, event_times_us: Sequence[int], record_ids: Sequence[bytes], comment_ids: Sequence[str], rules: Rules
@@ -114,14 +120,13 @@ class OpenPanes:
         """
         times_us = np.asarray(event_times_us, np.int64)
         before_us, maximum = advance(self.maximum, times_us, comment_ids, rules)
-        seen: set[bytes] = set()
+        late = late_flags(before_us, times_us).tolist()
+        seen = self._counted.among(record_ids)
         fates = []
-        for event_time_us, record_id, is_late in zip(
-            event_times_us, record_ids, late_flags(before_us, times_us).tolist(), strict=True
-        ):
+        for record_id, is_late in zip(record_ids, late, strict=True):
             if is_late:
                 fates.append(Fate.LATE)
-            elif record_id in seen or record_id in self._counted.get(pane_start_us(event_time_us), ()):
+            elif record_id in seen:
                 fates.append(Fate.DUPLICATE)
             else:
                 seen.add(record_id)
@@ -138,10 +143,11 @@ class OpenPanes:
         """Take over decided records and the running maximum after them; ids of closed panes are forgotten."""
         for event_time_us, record_id, fate in zip(event_times_us, record_ids, fates, strict=True):
             if fate is Fate.COUNTED:
-                self._counted.setdefault(pane_start_us(event_time_us), set()).add(record_id)
+                self._counted.add(record_id, event_time_us // PANE_US)
         self.maximum = maximum
-        for start_us in [start for start in self._counted if is_closed(start, maximum.newest_event_us)]:
-            del self._counted[start_us]
+        if maximum.newest_event_us is not None:
+            # The first pane that is open: its end is the first beyond the watermark.
+            self._counted.close_before(watermark_us(maximum.newest_event_us) // PANE_US)
 
 
 class PaneKey(NamedTuple):

@@ -152,12 +152,12 @@ class MemoryLedger:
             self.next.setdefault(partition, start)
             self.published.setdefault(partition, start)
             maximum = self.maxima.get(partition, NOTHING_SEEN)
-            counted: dict[int, list[bytes]] = {}
+            counted: list[tuple[int, bytes]] = []
             for row, _ in self.rows.values():
                 start_us = pane_start_us(row.event_time_us)
                 is_open = not is_closed(start_us, maximum.newest_event_us)
                 if row.partition == partition and row.fate is Fate.COUNTED and is_open:
-                    counted.setdefault(start_us, []).append(row.record_id)
+                    counted.append((row.event_time_us, row.record_id))
             found[partition] = Position(
                 self.next[partition],
                 self.published[partition],

@@ -31,7 +31,7 @@ SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.read_to_en
  WHERE o.topic_id = %s AND o.partition = ANY(%s)
 """
 _COUNTED = """
-SELECT d.event_time_us, d.record_id FROM speed.decisions d
+SELECT d.event_time_us, substring(d.record_id FOR 16) FROM speed.decisions d
  WHERE d.topic_id = %(topic_id)s AND d.partition = %(partition)s AND d.fate = 'counted'
    AND d.event_time_us >= %(open_from_us)s
    AND d."offset" >= (SELECT min(first_offset) FROM speed.panes
@@ -50,6 +50,7 @@ SELECT partition, community, start_us, model_version, policy_version, comments, 
  ORDER BY start_us, community, model_version, policy_version
 """
 _BEFORE_ALL_US = -(2**62)
+_PAGE_ROWS = 20_000
 
 
 def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int, Position]:
@@ -138,8 +139,8 @@ def _open_panes(cursor: Cursor, topic_id: UUID, partition: int, maximum: Running
         return OpenPanes()
     # The first pane that is still open: its end is the first beyond the watermark.
     open_from_us = pane_start_us(maximum.newest_event_us - LATENESS_US)
-    cursor.execute(_COUNTED, {"topic_id": topic_id, "partition": partition, "open_from_us": open_from_us})
-    counted: dict[int, list[bytes]] = {}
-    for event_time_us, record_id in cursor.fetchall():
-        counted.setdefault(pane_start_us(event_time_us), []).append(bytes(record_id))
-    return OpenPanes(maximum, counted)
+    # There may be millions: a page of them is in memory.
+    with cursor.connection.cursor(name="open_panes") as pages:
+        pages.itersize = _PAGE_ROWS
+        pages.execute(_COUNTED, {"topic_id": topic_id, "partition": partition, "open_from_us": open_from_us})
+        return OpenPanes(maximum, ((event_time_us, bytes(digest)) for event_time_us, digest in pages))

@@ -45,10 +45,10 @@ def test_fates_are_the_same_however_the_log_is_cut_and_however_often_it_is_taken
         found += fates
         assert maximum == expected[hi - 1][1]
         if data.draw(st.booleans()):  # taken up from what the ledger holds
-            counted: dict[int, set[bytes]] = {}
+            counted: list[tuple[int, bytes]] = []
             for (time_us, record_id, _), fate in zip(rows[:hi], found, strict=True):
                 if fate is Fate.COUNTED and not is_closed(pane_start_us(time_us), maximum.newest_event_us):
-                    counted.setdefault(pane_start_us(time_us), set()).add(record_id)
+                    counted.append((time_us, record_id))
             open_panes = OpenPanes(maximum, counted)
     assert found == [fate for fate, _ in expected]
 
@@ -99,7 +99,7 @@ def test_only_the_ids_of_open_panes_are_remembered() -> None:
     panes = OpenPanes()
     for step in range(200):
         taken(panes, [step * PANE_US], [bytes([step])])
-    assert len(panes._counted) == LATENESS_US // PANE_US + 1
+    assert panes.remembered == LATENESS_US // PANE_US + 1
 
 
 @pytest.mark.parametrize("newest_us", [None, 0])

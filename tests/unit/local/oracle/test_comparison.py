@@ -208,10 +208,8 @@ def test_the_oracles_law_of_jumps_is_that_of_the_tests_and_of_the_worker(
     for index, ((event_time_us, record_id, comment_id), (_, _, version)) in enumerate(zip(log, steps, strict=True)):
         if index in resets:
             law.reset(resets[index])
-            counted: dict[int, list[bytes]] = {}
-            for (at_us, known, _), (fate, _) in zip(log[:index], expected, strict=False):
-                if fate == "counted":
-                    counted.setdefault(at_us - at_us % PANE_US, []).append(known)
+            before = zip(log[:index], expected, strict=False)
+            counted = [(at_us, known) for (at_us, known, _), (fate, _) in before if fate == "counted"]
             panes = OpenPanes(RunningMaximum(resets[index]), counted)
         found.append((law.fate(event_time_us, record_id, comment_id, version), (law.newest_us, law.candidate)))
         asked = [event_time_us], [record_id]
