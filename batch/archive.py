@@ -92,4 +92,6 @@ def _tell(say: Callable[[str], None], source: Source, done: PartitionReport) -> 
     left = "" if done.seconds_left is None else f"; retention left {done.seconds_left / 3_600:,.1f} h for the oldest"
     for failure in done.unparsed[:MOST_NAMED]:
         say(f"{source}: offset {failure.offset} cannot be parsed ({failure.error}); its bytes are archived")
+    if done.dead_letters:
+        say(f"{source}: {done.dead_letters:,} actions cannot be read; `moderation dead-letters list --topic actions`")
     say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{left}{f'; {done.note}' if done.note else ''}")

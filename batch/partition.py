@@ -27,6 +27,7 @@ from moderation.adapters.lake.files import (
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.writing import write_file
 from moderation.adapters.source_log import LogRecord, SourceLog
+from moderation.adapters.sql.action_letters import ActionLetter, add_action_letters
 from moderation.adapters.sql.connecting import Connection
 from moderation.adapters.sql.manifest import (
     RangeTaken,
@@ -40,6 +41,7 @@ from moderation.adapters.sql.manifest import (
     uncovered,
 )
 from moderation.contracts import Hole, HoleKind, merged
+from moderation.errors import InvalidRecord
 
 ArchivePoint = Literal["during_write", "before_rename", "before_manifest", "after_manifest"]
 
@@ -166,6 +168,12 @@ class PartitionArchiver:
         def failed(offset: int, error: str) -> None:
             unparsed.append(Failure(str(source.topic_id), source.partition, offset, error))
 
+        letters: list[ActionLetter] = []
+
+        def refused(record: LogRecord, error: InvalidRecord) -> None:
+            if self._columns.keeps_letters:
+                letters.append(ActionLetter.of(record.offset, record.append_us, error))
+
         file = write_file(
             place.store,
             temporary,
@@ -176,6 +184,7 @@ class PartitionArchiver:
             place.limits,
             wrote_group=wrote_group,
             failed=failed,
+            refused=refused,
         )
         place.reach("before_rename")
         place.store.publish(temporary, file.path)
@@ -183,6 +192,7 @@ class PartitionArchiver:
         try:
             with place.connection.transaction():
                 add_file(place.connection, file, place.now_us())
+                add_action_letters(place.connection, source, letters, place.now_us())
                 add_holes(place.connection, source, self._taken_holes())
         except RangeTaken:
             self._withdraw(report, file)
@@ -193,6 +203,7 @@ class PartitionArchiver:
         report.rows += file.rows
         report.bytes += file.bytes
         report.unparsed += unparsed
+        report.dead_letters += len(letters)
         report.next_offset = file.next_offset
         return True
 

@@ -36,6 +36,7 @@ class PartitionReport:
         note: who was at work, or what was in the way; empty otherwise.
         unparsed: records that cannot be parsed because of a defect, in order. Their bytes are in the lake, and the
             columns read out of them are null.
+        dead_letters: actions of this run that cannot be read; those of comments are the worker's, and count 0 here.
         seconds_left: when the run read the oldest offset that was not archived: how long until the broker might have
             deleted it; None if there was none, or the topic's retention has no limit.
     """
@@ -49,6 +50,7 @@ class PartitionReport:
     bytes: int = 0
     note: str = ""
     unparsed: list[Failure] = field(default_factory=list)
+    dead_letters: int = 0
     seconds_left: float | None = None
 
 
@@ -74,7 +76,7 @@ class ArchiveReport:
     seconds: float
 
     def total(self, measure: str) -> int:
-        """Sum of ``files``, ``rows`` or ``bytes`` over all partitions."""
+        """Sum of ``files``, ``rows``, ``bytes`` or ``dead_letters`` over all partitions."""
         return sum(getattr(each, measure) for topic in self.topics for each in topic.partitions)
 
     def fields(self) -> dict[str, Any]:
@@ -95,6 +97,7 @@ class ArchiveReport:
                             "bytes": each.bytes,
                             "note": each.note,
                             "unparsed": failure_fields(each.unparsed),
+                            "dead_letters": each.dead_letters,
                             "seconds_left": None if each.seconds_left is None else round(each.seconds_left, 1),
                         }
                         for each in topic.partitions

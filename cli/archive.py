@@ -25,10 +25,11 @@ def archive(
     others are archived first, and `moderation accept-gap --lake` shows what is gone.
 
     --json prints {"topics": [{"topic", "topic_id", "partitions": [{"partition", "outcome", "first_offset",
-    "next_offset", "files", "rows", "bytes", "note", "unparsed", "seconds_left"}]}], "files", "rows", "bytes",
-    "seconds"}. Figures are of this run; unparsed is {"count", "records": [{"topic_id", "partition", "offset",
-    "error"}]}; the lake contains a partition up to next_offset; outcome is archived, nothing_new, left_to_other or
-    overtaken; seconds_left is how long the oldest record of the run would still have been kept by the topic, at least.
+    "next_offset", "files", "rows", "bytes", "note", "unparsed", "dead_letters", "seconds_left"}]}], "files", "rows",
+    "bytes", "seconds"}. Figures are of this run; dead_letters are actions that cannot be read; unparsed is {"count",
+    "records": [{"topic_id", "partition", "offset", "error"}]}; the lake contains a partition up to next_offset; outcome
+    is archived, nothing_new, left_to_other or overtaken; seconds_left is how long the oldest record of the run would
+    still have been kept by the topic, at least.
     """
     from batch.archive import archive_topics
     from moderation.adapters.lake.columns import ARCHIVED
@@ -50,4 +51,6 @@ def archive(
             figures = (f"{figure:,}" for figure in (part.rows, part.files, part.bytes, part.next_offset))
             table.add_row(each.topic, str(part.partition), outcome, *figures)
     console.print(table)
+    if letters := report.total("dead_letters"):
+        console.print(f"{letters:,} actions cannot be read: `moderation dead-letters list --topic actions` names them")
     console.print(f"{report.total('rows'):,} records in {report.seconds:.1f} s; the lake is {settings.lake_url}")

@@ -39,12 +39,14 @@ def summary(
     has none, its first header. Keys are shown escaped and cut; values of records are never shown.
 
     --json prints {"total", "by_field": [{"reason", "field", "letters"}], "examined", "by_key": [{"key_from", "key",
-    "reason", "field", "letters"}]}. "key_from" is "key", "header NAME", "none" (the record has neither) or "gone" (the
-    topic no longer has the record). "field" is empty where the reason is about the whole record.
+    "reason", "field", "letters"}], "actions"}. "key_from" is "key", "header NAME", "none" (the record has neither) or
+    "gone" (the topic no longer has the record). "field" is empty where the reason is about the whole record. "actions"
+    is like "by_field", of the records of topic actions that the archive could not read.
     """
+    from moderation.adapters.sql.action_letters import ActionSelection, count_action_letters
     from moderation.adapters.sql.connecting import connected
     from moderation.adapters.sql.dead_letters import Selection, count_by_field, count_by_reason
-    from moderation.adapters.topics import COMMENTS
+    from moderation.adapters.topics import ACTIONS, COMMENTS
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
@@ -53,17 +55,28 @@ def summary(
     with connected(required(settings.database_url, "database_url")) as connection:
         total = sum(count_by_reason(connection, selection).values())
         by_field = count_by_field(connection, selection, limit)
+        actions = count_action_letters(connection, ActionSelection(settings.topic_prefix + ACTIONS.name))
     by_key = _by_key(settings, selection, newest) if total and newest else Counter[Row]()
     if as_json:
-        fields = [{"reason": reason, "field": field, "letters": letters} for reason, field, letters in by_field]
+        fields, of_actions = (
+            [{"reason": reason, "field": field, "letters": letters} for reason, field, letters in rows]
+            for rows in (by_field, actions[:limit])
+        )
         keys: list[dict[str, Any]] = [
             {"key_from": source, "key": key, "reason": reason, "field": field, "letters": letters}
             for (source, key, reason, field), letters in by_key.most_common(limit)
         ]
-        print_json({"total": total, "by_field": fields, "examined": by_key.total(), "by_key": keys})
+        examined = by_key.total()
+        print_json({"total": total, "by_field": fields, "examined": examined, "by_key": keys, "actions": of_actions})
         return
+    if actions:
+        count = sum(letters for _, _, letters in actions)
+        table = Table("letters", "reason", "field", title=f"{count:,} dead letters of topic actions")
+        for reason, field, letters in actions[:limit]:
+            table.add_row(f"{letters:,}", reason, field)
+        console.print(table)
     if not total:
-        console.print("no dead letters")
+        console.print("no dead letters of comments" if actions else "no dead letters")
         return
     table = Table("letters", "reason", "field", title=f"{total:,} dead letters")
     for reason, field, letters in by_field:

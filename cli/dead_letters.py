@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import time
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -14,9 +13,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from cli.action_letters import list_action_letters
 from cli.connection import connected_settings
 from cli.dead_letter_summary import summary
-from cli.output import console, print_json, printable, progress
+from cli.output import console, print_json, printable, progress, utc
 from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
 
@@ -43,6 +43,7 @@ _REFUSED = 1
 
 @dead_letters.command("list")
 def list_letters(
+    topic: Annotated[str, typer.Option(help="comments, or actions: what the archive could not read.")] = "comments",
     reason: ReasonOption = None,
     partition: Annotated[
         int | None, typer.Option(min=0, max=MAX_PARTITION, help="Only those of this partition.")
@@ -52,8 +53,19 @@ def list_letters(
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Show dead letters, newest first, and how many there are for each reason."""
+    """Show dead letters, newest first, and how many there are for each reason.
+
+    Those of topic actions have reason and field, and no bytes: the lake has them. They cannot be replayed; send a
+    correct action instead.
+    """
     _check_reason(reason)
+    if topic not in ("comments", "actions"):
+        raise typer.BadParameter("comments or actions", param_hint="--topic")
+    if topic == "actions":
+        if only_open:
+            raise typer.BadParameter("actions are not replayed", param_hint="--open")
+        list_action_letters(connected_settings(data_folder), reason, partition, limit, as_json=as_json)
+        return
     from moderation.adapters.sql.connecting import connected
     from moderation.adapters.sql.dead_letters import Selection, count_by_reason, newest
 
@@ -83,7 +95,7 @@ def list_letters(
             kept.reason,
             Text(printable(kept.detail)),
             f"{kept.raw_length:,}",
-            _utc(kept.append_us),
+            utc(kept.append_us),
             _place(each.replayed_as),
         )
     console.print(table)
@@ -113,7 +125,7 @@ def show(
         "topic": f"{_topic(settings)} ({found.topic_id})",
         "partition": str(partition),
         "offset": str(offset),
-        "appended": f"{_utc(kept.append_us)} UTC",
+        "appended": f"{utc(kept.append_us)} UTC",
         "reason": kept.reason,
         "detail": printable(kept.detail),
         "SHA-256": kept.raw_sha256,
@@ -291,8 +303,3 @@ def _counts(by_reason: Mapping[str, int]) -> str:
 
 def _place(place: tuple[int, int] | None) -> str:
     return "–" if place is None else f"partition {place[0]} offset {place[1]}"
-
-
-def _utc(time_us: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
-    return moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,3 +70,9 @@ def policy_fields(policy: Policy) -> dict[str, Any]:
 def printable(text: str) -> str:
     """Text that is safe on a terminal: control characters and marks of writing direction are shown as escapes."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def utc(time_us: int) -> str:
+    """A time in microseconds since the epoch as people read it, in UTC, without the zone."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
+    return moment.strftime("%Y-%m-%d %H:%M:%S")

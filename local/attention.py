@@ -24,6 +24,11 @@ SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
  USING (topic_id)
  WHERE h.kind = 'unreadable' AND h.append_us >= %s ORDER BY h.append_us DESC
 """
+_ACTIONS = """
+SELECT partition, "offset", reason, field, count(*) OVER ()
+  FROM batch.action_dead_letters WHERE topic = %s AND archived_us >= %s
+ ORDER BY archived_us DESC, append_us DESC LIMIT 1
+"""
 
 
 def attention(settings: Settings) -> list[str]:
@@ -37,7 +42,9 @@ def attention(settings: Settings) -> list[str]:
     transactions += _missing(settings)
     url = required(settings.database_url, "database_url")
     try:
-        unreadable = _unreadable(url) + _unarchived(settings)
+        unreadable = (
+            _unreadable(url) + _unreadable_actions(url, settings.topic_prefix + ACTIONS.name) + _unarchived(settings)
+        )
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
     return [*transactions, *unreadable, *_partitions(url)]
@@ -87,6 +94,20 @@ def _unreadable(url: str) -> list[str]:
         f"{count:,} records of the last {_UNREADABLE_HOURS} hours could not be read and are lost, newest: "
         f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; "
         "speed.holes and batch.holes have all of them"
+    ]
+
+
+def _unreadable_actions(url: str, topic: str) -> list[str]:
+    since_us = round((time.time() - _UNREADABLE_HOURS * 3_600) * 1e6)
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        row = connection.execute(_ACTIONS, (topic, since_us)).fetchone()
+    if row is None:
+        return []
+    partition, offset, reason, field, count = row
+    return [
+        f"{count:,} actions archived in the last {_UNREADABLE_HOURS} hours cannot be read and label nothing, newest: "
+        f"topic {topic} partition {partition} offset {offset}: {reason}{f' ({field})' if field else ''}; "
+        "`moderation dead-letters list --topic actions` shows them"
     ]
 
 

@@ -3,7 +3,10 @@
 A partition's watermark is the largest event time among the accepted records before an offset, less the lateness
 allowed. A record is late when its pane ended at or before the watermark of its own offset; late is decided first. A
 record that is not late is a duplicate when its record id was counted before. Everything is a function of the log up to
-the record: neither a clock nor the cut of batches has a say, and an idle partition closes nothing.
+the record: neither a clock nor the cut of batches has a say.
+
+A window is a sum of panes over all partitions. It is also closed by partitions that were read to their ends after its
+end and the lateness, see :func:`closed_until_us`; that changes no fate.
 
 A record that is not late lies in an open pane, and the watermark never falls, so an earlier copy of it was not late
 either: to tell duplicates, only the record ids of open panes need to be known.
@@ -40,6 +43,32 @@ def watermark_us(newest_event_us: int) -> int:
 def is_closed(start_us: int, newest_event_us: int | None) -> bool:
     """Whether the watermark has reached a pane's end: no later record can be counted in it."""
     return newest_event_us is not None and start_us + PANE_US <= watermark_us(newest_event_us)
+
+
+def closed_until_us(newest_event_us: int | None, read_to_end_us: int | None) -> int:
+    """Windows that end at or before this time are closed in one partition; over all partitions the smallest counts.
+
+    Args:
+        newest_event_us: largest event time of the accepted records; None if there is none.
+        read_to_end_us: the latest broker time at which the partition was known to be read to its end; None if it
+            never was.
+
+    Returns:
+        Microseconds since the epoch; far below any event time when nothing is closed.
+    """
+    by_watermark = _NO_EVENT_US if newest_event_us is None else watermark_us(newest_event_us)
+    by_end = _NO_EVENT_US if read_to_end_us is None else read_to_end_us - LATENESS_US - 1
+    return max(by_watermark, by_end)
+
+
+def is_reopened(start_us: int, closed_until_us: int | None) -> bool:
+    """Whether counting a comment in a pane changes a window that was closed: the pane may be a window's last one.
+
+    Args:
+        start_us: of the pane.
+        closed_until_us: windows that end at or before this were closed; None if none was.
+    """
+    return closed_until_us is not None and start_us + PANE_US <= closed_until_us
 
 
 def late_flags(newest_event_us: int | None, event_times_us: NDArray[np.int64]) -> NDArray[np.bool_]:

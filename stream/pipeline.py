@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -168,6 +168,23 @@ class Pipeline:
                     self._changed.notify_all()
         finally:
             self._is_ending = False
+
+    async def note_read_to_end(self, assigned: Collection[int]) -> None:
+        """Store that partitions were read to their ends, where windows close by it and no batch does it.
+
+        Partitions that were let go are another worker's, and nothing is stored.
+
+        Args:
+            assigned: the own partitions, to look at now.
+
+        Raises:
+            FenceLost: another worker owns a partition by now.
+        """
+        await asyncio.get_running_loop().run_in_executor(None, self.recorder.look_at_ends, assigned)
+        if self.recorder.is_end_due:
+            async with self._turn:
+                if self._generation_id is not None:
+                    await self.in_ledger_thread(self.recorder.note_read_to_end)
 
     async def finish(self) -> None:
         """Wait until what is under way is stored and published; pending chunks stay pending."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,10 +11,11 @@ from moderation.adapters import blame
 from moderation.adapters.narrowing import culprits
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
 from moderation.contracts import Hole, HoleKind, Pane, without_compaction
-from moderation.panes import PANE_US, watermark_us
+from moderation.panes import PANE_US, closed_until_us, watermark_us
 from stream import metrics
 from stream.dead_letter_limit import DeadLetterLimit
 from stream.raw_budget import Letters, RawBudget
+from stream.read_to_end import EndLooks
 from stream.records import Decided, Encoded, Place, Published
 
 _DAY_US = 86_400 * 1_000_000
@@ -33,6 +34,9 @@ class Store(Protocol):
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
         """Where partitions stand."""
 
+    def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
+        """Note, for partitions at an offset, the broker time they were known to end there; fenced like a batch."""
+
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
         """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
 
@@ -49,6 +53,14 @@ class _Standing:
     published_next: int
     panes_published_us: int | None
     panes_handed_over_us: int | None
+    read_to_end_us: int | None
+
+    def is_closing(self, read_to_end_us: int) -> bool:
+        """Whether windows may close by this; they end when panes do."""
+        before_us, after_us = (
+            closed_until_us(self.newest_event_us, us) // PANE_US for us in (self.read_to_end_us, read_to_end_us)
+        )
+        return after_us > before_us
 
 
 class Recorder:
@@ -65,6 +77,7 @@ class Recorder:
             the decision is stored: a record that it fails for, or that ends the process there, can still be
             quarantined.
         is_compacted: whether records of the topic may be gone between others; asked when some are.
+        ends: looks at where the topic's partitions end; None for none.
     """
 
     def __init__(
@@ -75,7 +88,9 @@ class Recorder:
         budget: RawBudget | None = None,
         is_compacted: Callable[[], bool] = lambda: True,
         encode: Callable[[DecisionRow, Stamp], Encoded] | None = None,
+        ends: EndLooks | None = None,
     ) -> None:
+        self._ends = ends
         self._encode = encode
         self._store = store
         self._limit = limit
@@ -93,6 +108,7 @@ class Recorder:
                 position.published_next,
                 position.panes_published_us,
                 position.panes_published_us,
+                position.read_to_end_us,
             )
             for partition, position in sorted(positions.items())
         }
@@ -178,6 +194,7 @@ class Recorder:
             holes=self._judged(decided.batch.holes),
             published={p: self._standings[p].published_next for p in ranges},
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
+            read_to_end_us=self._read_to_end_us(decided.batch),
         )
         encoded = self._encoded(batch.decisions, batch.stamp)
         found_stored = self._store.store(batch)
@@ -187,6 +204,7 @@ class Recorder:
             newest_us = batch.newest_event_us.get(partition)
             if newest_us is not None and (standing.newest_event_us is None or newest_us > standing.newest_event_us):
                 standing.newest_event_us = newest_us
+            standing.read_to_end_us = batch.read_to_end_us.get(partition, standing.read_to_end_us)
         _count(batch)
         metrics.IGNORED_FIELDS.inc(decided.ignored)
         self._limit.note(decided.unreadable)
@@ -194,6 +212,51 @@ class Recorder:
             return self._from_ledger(ranges, ranges)
         panes, panes_upto_us = self._closed_panes(ranges)
         return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
+
+    def _read_to_end_us(self, batch: Batch) -> dict[int, int]:
+        if self._ends is None:
+            return {}
+        unseen = set(batch.ranges)
+        for row in batch.decisions:
+            if row.partition in unseen:
+                self._ends.compare(row.partition, row.offset, row.append_us)
+                unseen.discard(row.partition)
+                if not unseen:
+                    break
+        found = {partition: self._ends.read_to_end_us(partition, hi) for partition, (_, hi) in batch.ranges.items()}
+        return {partition: us for partition, us in found.items() if us is not None}
+
+    def look_at_ends(self, partitions: Collection[int]) -> None:
+        """Ask where partitions end; whatever is stored up to there was then read to the end. For any thread."""
+        if self._ends is not None:
+            self._ends.look({partition: at for partition, at in self.stored.items() if partition in partitions})
+
+    @property
+    def is_end_due(self) -> bool:
+        """Whether windows may close because partitions were read to their ends, and that is not stored."""
+        return any(self._standings[partition].is_closing(us) for partition, (_, us) in self._reached().items())
+
+    def note_read_to_end(self) -> None:
+        """Store that partitions were read to their ends, outside a batch: nothing of them was under way.
+
+        Raises:
+            FenceLost: another worker owns a partition by now; nothing is stored.
+            SourceRefused: the topic is not the same as before; nothing is stored.
+        """
+        if reached := self._reached():
+            self._require_source()
+            self._store.mark_read_to_end(reached)
+            for partition, (_, us) in reached.items():
+                self._standings[partition].read_to_end_us = us
+
+    def _reached(self) -> dict[int, tuple[int, int]]:
+        if self._ends is None:
+            return {}
+        found = {
+            partition: (standing.next, self._ends.read_to_end_us(partition, standing.next))
+            for partition, standing in self._standings.items()
+        }
+        return {partition: (following, us) for partition, (following, us) in found.items() if us is not None}
 
     def _encoded(self, rows: Sequence[DecisionRow], stamp: Stamp) -> list[Encoded]:
         return [] if self._encode is None else [self._encode(row, stamp) for row in rows]

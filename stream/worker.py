@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -37,10 +36,12 @@ from stream.decider import Decider
 from stream.exit_codes import leave
 from stream.fault_points import FaultPoints
 from stream.faust_app import new_app
+from stream.memory import settle_memory
 from stream.model_watch import ModelWatch
 from stream.pipeline import Pipeline
 from stream.publisher import Publisher
 from stream.raw_budget import RawBudget
+from stream.read_to_end import LOOK_SECONDS, end_looks
 from stream.recorder import Recorder
 from stream.records import ServingModel
 from stream.replay_report import ReplayReport
@@ -91,7 +92,7 @@ class SpeedLayer:
         loop = asyncio.get_running_loop()
         recorder, publisher = await loop.run_in_executor(None, self._connect)
         await loop.run_in_executor(None, self._watch.start)
-        _settle_memory()
+        settle_memory()
         most_records = self._settings.batch_most_records
         decider = Decider(Rules.since(self._settings.earliest_event_date))
         self.pipeline = Pipeline(decider, recorder, publisher, lambda: self._watch.model, most_records, self._faults)
@@ -228,6 +229,13 @@ class SpeedLayer:
         except Exception as error:
             leave(error)
 
+    async def note_read_to_end(self) -> None:
+        """Look at where the own partitions end; windows of quiet ones close by it."""
+        try:
+            await self.pipeline.note_read_to_end(assigned_partitions(self.app, self.source))
+        except Exception as error:
+            leave(error)
+
     async def show_open_transactions(self) -> None:
         """Log transactions that keep records from being read, and show their age."""
         await self._checks.show_open_transactions()
@@ -283,7 +291,8 @@ class SpeedLayer:
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
         require_source = functools.partial(identity.require, _IDENTITY_SECONDS)
         compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.source)
-        return Recorder(self._ledger, limit, require_source, budget, compacted, publisher.encode), publisher
+        ends = end_looks(settings.kafka_bootstrap, self.source)
+        return Recorder(self._ledger, limit, require_source, budget, compacted, publisher.encode, ends), publisher
 
     def _mark_published(self) -> None:
         recorder = self.pipeline.recorder
@@ -293,17 +302,6 @@ class SpeedLayer:
 def _start(position: Position, log_start: int) -> Start:
     """Where to begin; with the record before it, if log and ledger have one."""
     return Start(position.next, position.last_append_us if position.next > log_start else None)
-
-
-def _settle_memory() -> None:
-    """Take what lives as long as the process out of the garbage collector's sight, and call it less often.
-
-    Batches make objects by the ten thousand. Walking model and libraries again for each of them took a sixth of the
-    time of the process; nothing of a batch is in a cycle.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 50)
 
 
 def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> faust.App:
@@ -359,6 +357,10 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     @app.timer(1.0)  # type: ignore[untyped-decorator]
     async def note_idle() -> None:
         await layer.note_idle()
+
+    @app.timer(LOOK_SECONDS)  # type: ignore[untyped-decorator]
+    async def note_read_to_end() -> None:
+        await layer.note_read_to_end()
 
     @app.timer(60.0)  # type: ignore[untyped-decorator]
     async def show_open_transactions() -> None:

@@ -42,6 +42,10 @@ QUARANTINED = Sql(f"""\
 SELECT topic, coalesce(sum(letters) FILTER (WHERE reason = 'processing_failed'), 0)::float8 AS records
   FROM serving.dead_letter_minutes WHERE minute_us >= {_NOW_US} - 3600000000 GROUP BY topic""")
 
+UNREADABLE_ACTIONS = Sql(f"""\
+SELECT topic, coalesce(sum(letters) FILTER (WHERE minute_us >= {_NOW_US} - 86400000000), 0)::float8 AS actions
+  FROM serving.action_dead_letter_minutes GROUP BY topic""")
+
 PARTITIONS = Sql(f"""\
 SELECT days_ahead::text AS days_ahead, default_rows::text AS default_rows,
        (days_ahead < 7 OR coalesce(default_since_us < {_NOW_US} - 3600000000, false))::int AS behind
@@ -236,9 +240,9 @@ ALERTS = (
         silence="OK",
         severity="warning",
         summary="the slowest watermark is {{ .Values.A }} s old while comments arrive",
-        runbook="Windows close late. If there is a lag too, follow the alert on the lag. Otherwise a source delivers "
-        "old comments (a replay does this and is harmless), or one partition receives no comments. Dashboard Pipeline "
-        "health shows which partition.",
+        runbook="Panes close late. If there is a lag too, follow the alert on the lag. Otherwise a source delivers "
+        "old comments (a replay does this and is harmless), or one partition receives no comments: its windows close "
+        "all the same, once it was read to its end. Dashboard Pipeline health shows which partition.",
         panel=(_HEALTH, "Watermark delay by partition"),
     ),
     Alert(
@@ -271,6 +275,21 @@ ALERTS = (
         "processing_failed` and decide by hand. The reason names the class of the error, which is a defect of this "
         "project: please report it. After a fix, run `moderation dead-letters replay`.",
         panel=(_HEALTH, "Dead letters in the time range"),
+    ),
+    Alert(
+        uid="moderation-unreadable-actions",
+        title="Actions of moderators cannot be read",
+        query=UNREADABLE_ACTIONS,
+        above=0,
+        lasting="0s",
+        every="5m",
+        silence="OK",
+        severity="warning",
+        summary="{{ .Labels.topic }}: {{ .Values.A }} actions archived in the last 24 hours cannot be read",
+        runbook="These actions label no comment, so training and reconciliation do without them. `moderation "
+        "dead-letters list --topic actions` shows reason, field, partition and offset; the lake has their bytes. Fix "
+        "the tool that sent them, then send the actions again. The alert ends a day after the last one was archived.",
+        panel=(_HEALTH, "Actions that cannot be read"),
     ),
     Alert(
         uid="moderation-partitions",

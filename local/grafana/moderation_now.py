@@ -55,8 +55,9 @@ SELECT to_timestamp(append_us / 1e6) AS arrived, community, verdict, score_ppm /
  ORDER BY append_us DESC LIMIT 100""")
 HOURS = Sql("""\
 SELECT to_timestamp(start_us / 1e6) AS hour, community, comments, reviews, removals, late,
-       CASE WHEN state = 'final' THEN 'final, revision ' || revision WHEN is_closed THEN 'provisional, closed'
-            ELSE 'provisional, open' END AS state, error_p95
+       CASE WHEN state = 'final' THEN 'final, revision ' || revision
+            WHEN is_closed AND is_reopened THEN 'provisional, closed, re-opened since'
+            WHEN is_closed THEN 'provisional, closed' ELSE 'provisional, open' END AS state, error_p95
   FROM serving.tumbling_windows
  WHERE topic = ${topic:sqlstring} AND community = ANY(ARRAY[${community:sqlstring}]::text[])
    AND start_us >= $__unixEpochNanoFrom() / 1000 - 3600000000 AND start_us < $__unixEpochNanoTo() / 1000
@@ -96,9 +97,9 @@ def moderation_now(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Watermark delay",
-                "Now less the slowest partition's watermark; ten minutes are normal. Statistics of event time are open "
-                "for that long. It also grows while a topic is idle. Large while comments arrive: they arrive late, or "
-                "the worker is behind (see Pipeline health).",
+                "Now less the slowest partition's watermark; ten minutes are normal. Panes are open for that long. It "
+                "also grows while a topic is idle; windows close all the same. Large while comments arrive: they "
+                "arrive late, or the worker is behind (see Pipeline health).",
                 "stat",
                 (WATERMARK,),
                 width=8,

@@ -40,8 +40,14 @@ SELECT reason, sum(letters)::bigint AS letters, sum(replayed)::bigint AS replaye
  WHERE topic = ${topic:sqlstring}
    AND minute_us >= $__unixEpochNanoFrom() / 1000 AND minute_us < $__unixEpochNanoTo() / 1000
  GROUP BY reason ORDER BY letters DESC""")
+ACTIONS = Sql("""\
+SELECT topic, reason, field, sum(letters)::bigint AS letters, to_timestamp(max(minute_us) / 1e6) AS newest
+  FROM serving.action_dead_letter_minutes
+ WHERE minute_us >= $__unixEpochNanoFrom() / 1000 AND minute_us < $__unixEpochNanoTo() / 1000
+ GROUP BY topic, reason, field ORDER BY letters DESC""")
 PARTITIONS = Sql("""\
-SELECT partition, next AS decided_upto, unpublished, to_timestamp(watermark_us / 1e6) AS watermark
+SELECT partition, next AS decided_upto, unpublished, to_timestamp(watermark_us / 1e6) AS watermark,
+       to_timestamp(read_to_end_us / 1e6) AS read_to_end
   FROM serving.watermarks WHERE topic = ${topic:sqlstring} ORDER BY partition""")
 
 
@@ -93,7 +99,7 @@ def pipeline_health() -> Dashboard:
             Panel(
                 "Watermark delay by partition",
                 "Now less the watermark; ten minutes are normal. It grows while a partition is idle, and while old "
-                "comments are replayed. A window closes only when every partition has passed its end.",
+                "comments are replayed. Windows of an idle partition close by the time it was read to its end.",
                 "timeseries",
                 (WATERMARK_DELAY,),
                 unit="s",
@@ -163,6 +169,15 @@ def pipeline_health() -> Dashboard:
                 "table",
                 (LETTERS,),
                 columns={"waiting": Column("not replayed")},
+            ),
+            Panel(
+                "Actions that cannot be read",
+                "Found by the archive in the time range; they label no comment, and training does without them. Fix "
+                "the tool that sent them and send the actions again. `moderation dead-letters list --topic actions` "
+                "names partition and offset.",
+                "table",
+                (ACTIONS,),
+                width=24,
             ),
             Panel(
                 "Partitions in the ledger",

@@ -307,7 +307,7 @@ def compare_closings(
 
 
 def closed_panes(ledger: Contents) -> dict[PaneKey, tuple[int, ...]]:
-    """Panes that hold comments and whose end the watermark has reached."""
+    """Panes that hold comments and whose end the watermark has reached: only that puts them on their topic."""
     closed = {}
     for key, sums in ledger.panes.items():
         newest_us = ledger.standing.get(key[0], (0, 0, None))[2]

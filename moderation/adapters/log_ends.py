@@ -77,17 +77,19 @@ class LogEnds:
     Args:
         bootstrap: addresses of brokers.
         topic: full name.
+        level: which end is asked for.
     """
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, level: IsolationLevel = IsolationLevel.READ_COMMITTED) -> None:
         self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         self._topic = topic
+        self._level = level
         self._away = False
 
     def ask(self, partitions: Iterable[int]) -> dict[int, int] | None:
-        """First offset not yet readable, by partition; None when no broker answers within 3 s."""
+        """The end of each partition, see :func:`ends_of`; None when no broker answers within 3 s."""
         try:
-            found = ends_of(self._client, self._topic, partitions, IsolationLevel.READ_COMMITTED)
+            found = ends_of(self._client, self._topic, partitions, self._level)
         except KafkaException as error:
             if not self._away:
                 _log.warning("cannot ask where topic %s ends: %s", self._topic, error)

@@ -77,6 +77,9 @@ def read_leniently(raw: bytes, append_us: int, earliest_event_us: int) -> Read:
 def read_action(raw: bytes) -> Action:
     """Read one record of topic ``actions``, repairing texts and ignoring unknown fields as for comments.
 
+    Who, what, when, on which comment and how likely it was looked at must be there. A reason that is missing or is no
+    string is empty: the action counts without it.
+
     Args:
         raw: the record's value, at most 1 MiB of JSON.
 
@@ -96,10 +99,22 @@ def read_action(raw: bytes) -> Action:
         comment_id=_text(fields, "comment_id", 1, MAX_ID_CHARACTERS, repairs),
         kind=ActionKind(kind),
         moderator_key=_text(fields, "moderator_key", 1, MAX_ID_CHARACTERS, repairs),
-        reason=_string(fields, "reason", repairs)[:MAX_REASON_CHARACTERS],
-        action_time_us=_time(fields, "action_time_us"),
+        reason=_reason(fields, repairs),
+        action_time_us=_action_time(fields),
         inclusion_probability=float(probability),
     )
+
+
+def _reason(fields: dict[str, Any], repairs: list[Repair]) -> str:
+    value = fields.get("reason")
+    return _without_nul(value, repairs)[:MAX_REASON_CHARACTERS] if type(value) is str else ""
+
+
+def _action_time(fields: dict[str, Any]) -> int:
+    value = _time(fields, "action_time_us")
+    if value < EARLIEST_EVENT_US and (guess := _unit(value, EARLIEST_EVENT_US, MAX_TIME_US, _UNITS)):
+        _refuse(DeadLetterReason.PAST_DATED, f"action_time_us {value} is before {EARLIEST_EVENT_US}{guess}")
+    return value
 
 
 def _object(raw: bytes) -> tuple[dict[str, Any], list[Repair]]:

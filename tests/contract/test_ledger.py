@@ -33,6 +33,8 @@ class AnyLedger(Protocol):
 
     def give_up_attempts(self, partitions: Iterable[int]) -> None: ...
 
+    def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None: ...
+
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]: ...
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]: ...
@@ -220,3 +222,28 @@ def test_a_rehearsal_refuses_what_storing_refuses_and_leaves_nothing(opened: Cal
     assert [found.offset for found, _ in ledger.decisions_between(0, 0, 10)] == [0]
     assert [pane.comments for pane in ledger.closed_panes(0, None, START_US + 10 * PANE_US)] == [1]
     ledger.store(batch(good))
+
+
+def test_the_time_of_an_end_is_noted_with_a_batch_or_alone_and_never_falls(opened: Callable[[], AnyLedger]) -> None:
+    ledger = opened()
+
+    def noted() -> dict[int, int | None]:
+        return {p: position.read_to_end_us for p, position in ledger.positions({0: 0, 1: 0}).items()}
+
+    assert noted() == {0: None, 1: None}
+    ledger.mark_read_to_end({0: (0, APPEND_US), 1: (0, APPEND_US + 1)})
+    assert noted() == {0: APPEND_US, 1: APPEND_US + 1}
+    ledger.mark_read_to_end({0: (0, APPEND_US - 1)})
+    ledger.store(batch(row(0), read_to_end_us={0: APPEND_US + 5}))
+    ledger.store(batch(row(1)))
+    assert noted() == {0: APPEND_US + 5, 1: APPEND_US + 1}
+
+
+def test_an_end_of_a_partition_that_moved_on_is_noted_for_none(opened: Callable[[], AnyLedger]) -> None:
+    zombie, owner = opened(), opened()
+    for ledger in (zombie, owner):
+        ledger.positions({0: 0, 1: 0})
+    owner.store(batch(row(0, partition=1)))
+    with pytest.raises(FenceLost):
+        zombie.mark_read_to_end({0: (0, APPEND_US), 1: (0, APPEND_US)})
+    assert {each.read_to_end_us for each in owner.positions({0: 0, 1: 0}).values()} == {None}

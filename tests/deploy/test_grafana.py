@@ -160,7 +160,7 @@ def test_the_names_of_metrics_are_what_the_worker_serves() -> None:
 def test_rules_are_whole_and_lead_to_a_panel_that_shows_more() -> None:
     ids = {dashboard["uid"]: {panel["id"] for panel in dashboard["panels"]} for dashboard in DASHBOARDS.values()}
     provisioned = {source["uid"] for source in SOURCES["datasources"]}
-    assert len(RULES) == len(ALERTS) == 15
+    assert len(RULES) == len(ALERTS) == 16
     for rule in RULES:
         query, threshold = rule["data"]
         assert rule["panelId"] in ids[rule["dashboardUid"]]

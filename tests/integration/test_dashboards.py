@@ -194,6 +194,13 @@ def test_dead_letters_are_shown_by_reason(filled: FilledDay) -> None:
     assert (datetime.now(UTC) - row[4]).total_seconds() < 3_600
 
 
+def test_unreadable_actions_are_shown_by_field_and_alerted_on(filled: FilledDay) -> None:
+    topic = filled.day.settings.topic_prefix + "actions"
+    rows = filled.ask(pipeline_health.ACTIONS, filled.values(DASHBOARDS[pipeline_health.UID])).rows
+    assert [row[1:4] for row in rows if row[0] == topic] == [("out_of_range", "kind", 3)]
+    assert dict(filled.ask(alerts.UNREADABLE_ACTIONS, {}).rows)[topic] == 3
+
+
 def test_a_login_made_as_the_page_says_reads_the_views_and_nothing_else(filled: FilledDay) -> None:
     page = (ROOT / "docs" / "dashboards.md").read_text()
     [statement] = re.findall(r"```sql\n(.*?;)\n```", page, re.DOTALL)

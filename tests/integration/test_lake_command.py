@@ -55,7 +55,7 @@ def test_archive_says_what_it_did_and_status_what_the_lake_holds(commanded_lake:
     assert {part["partition"]: part["next_offset"] for part in topic["partitions"]} == lake.ends()
     assert topic["partitions"][0].keys() == {
         *("partition", "outcome", "first_offset", "next_offset", "files", "rows", "bytes", "note", "unparsed"),
-        "seconds_left",
+        *("dead_letters", "seconds_left"),
     }
     week_seconds = RETENTION_MS / 1_000
     assert all(week_seconds - 600 < part["seconds_left"] <= week_seconds for part in topic["partitions"])

@@ -15,7 +15,7 @@ import psycopg
 from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Fate, Hole, Pane, Verdict
 from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable, TopicsMissing
-from moderation.panes import PANE_US, OpenPanes, PaneSums, is_closed, pane_start_us
+from moderation.panes import PANE_US, OpenPanes, PaneSums, closed_until_us, is_closed, is_reopened, pane_start_us
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from stream.records import Published, ServingModel
@@ -35,6 +35,8 @@ class MemoryLedger:
         self.newest_us: dict[int, int] = {}
         self.published: dict[int, int] = {}
         self.panes_published_us: dict[int, int] = {}
+        self.read_to_end_us: dict[int, int] = {}
+        self.reopened_until_us: dict[tuple[int, str, int, str, str], int] = {}
         self.stamps: dict[int, Stamp] = {}
         self.attempts: dict[int, tuple[int, int]] = {}
         self.outcome_unknown = False
@@ -54,6 +56,7 @@ class MemoryLedger:
         for partition, (lo, _) in batch.ranges.items():
             if self.next[partition] != lo:
                 raise FenceLost(f"partition {partition}", f"it is at {self.next[partition]}, not at {lo}")
+        closed_us = self.closed_until_us()
         for partition, (_, hi) in batch.ranges.items():
             self.next[partition] = hi
             self.stamps[partition] = batch.stamp
@@ -66,13 +69,28 @@ class MemoryLedger:
             )
             for name in ("comments", "reviews", "removals", "score_sum", "late"):
                 setattr(held, name, getattr(held, name) + getattr(sums, name))
+            if sums.comments and is_reopened(key.start_us, closed_us):
+                self.reopened_until_us[key] = max(closed_us, self.reopened_until_us.get(key, closed_us))
         for kept, given in (
             (self.newest_us, batch.newest_event_us),
             (self.published, batch.published),
             (self.panes_published_us, batch.panes_published_us),
+            (self.read_to_end_us, batch.read_to_end_us),
         ):
             kept.update({partition: max(value, kept.get(partition, value)) for partition, value in given.items()})
         return self.outcome_unknown
+
+    def closed_until_us(self) -> int:
+        """Windows that end at or before this are closed."""
+        return min(closed_until_us(self.newest_us.get(p), self.read_to_end_us.get(p)) for p in self.next)
+
+    def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
+        """Note that partitions were read to their ends, or nothing of it."""
+        for partition, (following, _) in reached.items():
+            if self.next[partition] != following:
+                raise FenceLost(f"partition {partition}", f"it is at {self.next[partition]}, not at {following}")
+        for partition, (_, us) in reached.items():
+            self.read_to_end_us[partition] = max(us, self.read_to_end_us.get(partition, us))
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
         """Stored decisions with offsets in [lo, hi), in order."""
@@ -138,6 +156,7 @@ class MemoryLedger:
                 self.panes_published_us.get(partition),
                 self.stamps.get(partition),
                 OpenPanes(newest_us, counted),
+                read_to_end_us=self.read_to_end_us.get(partition),
             )
         return found
 

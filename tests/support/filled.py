@@ -107,6 +107,8 @@ def _act(stack: StackInfo, prefix: str) -> None:
         kind = ActionKind.REMOVE if number % 4 in (1, 2) else ActionKind.APPROVE
         action = Action(f"c{number}", kind, "m1", "rule 1", DAY_US + (number + 900) * MINUTE_US, 1.0)
         producer.produce(f"{prefix}actions", to_json(action), key=action.comment_id)
+    for _ in range(3):
+        producer.produce(f"{prefix}actions", b'{"comment_id": "c1", "kind": "ban"}')
     assert producer.flush(30) == 0
 
 

@@ -47,12 +47,14 @@ class Columns:
         event_time: name of the column that statistics by event time rest on.
         read: gives the columns beyond the record's own, in the schema's order.
         rules: by which it parses comments.
+        keeps_letters: whether the archive stores the dead letters of the topic; those of comments are the worker's.
     """
 
     schema: pa.Schema
     event_time: str
     read: Callable[[bytes, int], tuple[Any, ...]]
     rules: Rules = NEWEST_RULES
+    keeps_letters: bool = False
 
     @property
     def statistics(self) -> list[str]:
@@ -109,6 +111,7 @@ _COLUMNS = {
         ),
         "action_time_us",
         _action,
+        keeps_letters=True,
     ),
 }
 ARCHIVED = tuple(_COLUMNS)
@@ -136,6 +139,7 @@ def table_of(
     columns: Columns,
     records: Sequence[LogRecord],
     failed: Callable[[int, str], None] = lambda offset, error: None,
+    refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,
 ) -> pa.Table:
     """Records of one source as a table of its columns, one row each.
 
@@ -146,6 +150,7 @@ def table_of(
         columns: of the topic.
         records: in order of offsets.
         failed: told the offset of each such record, and the class of the error.
+        refused: told each record that cannot be a comment (or an action), and why; its other columns are null too.
 
     Raises:
         Exception: parsing failed for a reason that is not a record's, see :mod:`moderation.adapters.blame`.
@@ -155,7 +160,8 @@ def table_of(
     for record in records:
         try:
             read = columns.read(record.value or b"", record.append_us)
-        except InvalidRecord:
+        except InvalidRecord as error:
+            refused(record, error)
             read = nothing
         except Exception as error:
             # A defect that this record meets. The text of the error may quote the comment.

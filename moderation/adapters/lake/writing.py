@@ -16,6 +16,7 @@ from moderation.adapters.lake.files import LakeFile, Source, path_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.source_log import LogRecord
 from moderation.adapters.sql.copying import day_of
+from moderation.errors import InvalidRecord
 
 _DAY_US = 86_400 * 1_000_000
 
@@ -53,6 +54,7 @@ def write_file(
     limits: Limits,
     wrote_group: Callable[[int], None] = lambda rows: None,
     failed: Callable[[int, str], None] = lambda offset, error: None,
+    refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,
 ) -> LakeFile:
     """Write records in order of offsets, and say what the manifest will say of them.
 
@@ -65,7 +67,7 @@ def write_file(
         records: at least one, contiguous.
         limits: of a row group.
         wrote_group: told the number of rows of each row group when it was handed to the file.
-        failed: see :func:`table_of`.
+        failed, refused: see :func:`table_of`.
 
     Returns:
         The manifest's row; its path is where the file is to be published.
@@ -84,7 +86,7 @@ def write_file(
             sorting_columns=[pq.SortingColumn(schema.get_field_index("offset"))],
         ) as writer:
             for group in in_groups(records, limits):
-                table = table_of(source, columns, group, failed)
+                table = table_of(source, columns, group, failed, refused)
                 writer.write_table(table, row_group_size=len(group))
                 extent.add(table, columns.event_time)
                 wrote_group(len(group))

@@ -41,6 +41,7 @@ class Position:
         open_panes: what the fate of the next record depends on.
         last_append_us: append time of the record at ``next - 1``; None if the ledger has none there.
         rules: that read the last records; None before the first.
+        read_to_end_us: latest broker time at which the partition was known to be read to its end; None if never.
     """
 
     next: int
@@ -50,6 +51,7 @@ class Position:
     open_panes: OpenPanes = field(repr=False, compare=False)
     last_append_us: int | None = None
     rules: Rules | None = None
+    read_to_end_us: int | None = None
 
 
 class DecisionRow(NamedTuple):
@@ -101,6 +103,7 @@ class Batch:
         panes_published_us: for each partition, up to which end panes are surely published by now.
         holes: offsets without a record.
         rules: that read the records.
+        read_to_end_us: for partitions that this batch reads to their ends, the broker time they were known to end at.
     """
 
     ranges: Mapping[int, tuple[int, int]]
@@ -114,6 +117,7 @@ class Batch:
     panes_published_us: Mapping[int, int] = field(default_factory=dict)
     holes: list[Hole] = field(default_factory=list)
     rules: Rules = NEWEST_RULES
+    read_to_end_us: Mapping[int, int] = field(default_factory=dict)
 
 
 def pane_sums(decisions: list[DecisionRow], stamp: Stamp) -> dict[PaneKey, PaneSums]:

@@ -171,8 +171,10 @@ class Ledger:
     def _store(self, batch: Batch) -> tuple[list[int], list[replays.Judged]]:
         """Store a batch; returns the partitions that another version serves from here on, and what replays came to."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
+            # Read before the batch moves it: a batch does not re-open windows that it closes itself.
+            closed_us = reading.closed_until_us(cursor, self.topic_id) if batch.panes else None
             self._move(cursor, batch)
-            judged = self._write_rows(cursor, batch)
+            judged = self._write_rows(cursor, batch, closed_us)
             writing.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
             serving = batch.stamp, batch.rules
             changed = [partition for partition in batch.ranges if self._served.get(partition) != serving]
@@ -224,10 +226,12 @@ class Ledger:
             "Attach speed.decisions_default as DEFAULT; `moderation migrate` does, where it never was.",
         )
 
-    def _write_rows(self, cursor: writing.Cursor, batch: Batch) -> list[replays.Judged]:
+    def _write_rows(
+        self, cursor: writing.Cursor, batch: Batch, closed_until_us: int | None = None
+    ) -> list[replays.Judged]:
         writing.copy_decisions(cursor, self.topic_id, batch)
         writing.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
-        writing.add_to_panes(cursor, self.topic_id, batch.panes)
+        writing.add_to_panes(cursor, self.topic_id, batch.panes, closed_until_us)
         return replays.close_replayed(cursor, self.topic_id, batch.replays)
 
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
@@ -244,6 +248,25 @@ class Ledger:
                     "panes_published_us = greatest(panes_published_us, %s) WHERE topic_id = %s AND partition = %s",
                     (offset, panes_published_us.get(partition), self.topic_id, partition),
                 )
+
+    def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
+        """Note that partitions were read to their ends, outside a batch (an idle stream); the fence is a batch's.
+
+        Args:
+            reached: for each partition the offset that is next, and the broker time it was known to be the log's end.
+
+        Raises:
+            FenceLost: a partition no longer is at that offset; nothing is noted.
+        """
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            for partition, (following, read_to_end_us) in sorted(reached.items()):
+                cursor.execute(
+                    "UPDATE speed.source_offsets SET read_to_end_us = greatest(read_to_end_us, %s) "
+                    "WHERE topic_id = %s AND partition = %s AND next = %s",
+                    (read_to_end_us, self.topic_id, partition, following),
+                )
+                if cursor.rowcount != 1:
+                    raise self._fence_lost(f"partition {partition}", f"it is no longer at offset {following}")
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> Iterator[tuple[DecisionRow, Stamp]]:
         """Read stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
@@ -268,13 +291,15 @@ class Ledger:
             cursor.execute(
                 "UPDATE speed.source_offsets SET next = %s, published_next = greatest(published_next, %s), "
                 "newest_event_us = greatest(newest_event_us, %s), "
-                "panes_published_us = greatest(panes_published_us, %s) "
+                "panes_published_us = greatest(panes_published_us, %s), "
+                "read_to_end_us = greatest(read_to_end_us, %s) "
                 "WHERE topic_id = %s AND partition = %s AND next = %s",
                 (
                     hi,
                     batch.published.get(partition, 0),
                     batch.newest_event_us.get(partition),
                     batch.panes_published_us.get(partition),
+                    batch.read_to_end_us.get(partition),
                     self.topic_id,
                     partition,
                     lo,

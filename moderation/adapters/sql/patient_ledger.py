@@ -98,6 +98,10 @@ class PatientLedger:
         """See :meth:`Ledger.mark_published`."""
         self._patiently(lambda: self._ledger.mark_published(published, panes_published_us))
 
+    def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
+        """See :meth:`Ledger.mark_read_to_end`."""
+        self._patiently(lambda: self._ledger.mark_read_to_end(reached))
+
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
         """See :meth:`Ledger.decisions_between`; all of them at once."""
         return self._patiently(lambda: list(self._ledger.decisions_between(partition, lo, hi)))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 
+from moderation import panes
 from moderation.adapters.sql.batch import DecisionRow, Position, Stamp
 from moderation.contracts import Fate, Pane, Repair, Rules, Verdict
 from moderation.panes import LATENESS_US, PANE_US, OpenPanes, pane_start_us
@@ -15,7 +16,7 @@ from moderation.panes import LATENESS_US, PANE_US, OpenPanes, pane_start_us
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 _POSITIONS = """
-SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.newest_event_us,
+SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.newest_event_us, o.read_to_end_us,
        (SELECT append_us FROM speed.decisions d
          WHERE (d.topic_id, d.partition, d."offset") = (o.topic_id, o.partition, o.next - 1)
          UNION ALL
@@ -62,9 +63,25 @@ def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int
             rules=None if versions[0] is None else Rules(*versions[3:]),
             open_panes=_open_panes(cursor, topic_id, partition, newest_event_us),
             last_append_us=last_append_us,
+            read_to_end_us=read_to_end_us,
         )
-        for partition, following, published_next, panes_published_us, newest_event_us, last_append_us, *versions in rows
+        for (
+            partition,
+            following,
+            published_next,
+            panes_published_us,
+            newest_event_us,
+            read_to_end_us,
+            last_append_us,
+            *versions,
+        ) in rows
     }
+
+
+def closed_until_us(cursor: Cursor, topic_id: UUID) -> int | None:
+    """Windows of a topic that end at or before this time are closed; None while none is."""
+    cursor.execute("SELECT newest_event_us, read_to_end_us FROM speed.source_offsets WHERE topic_id = %s", (topic_id,))
+    return min((panes.closed_until_us(*row) for row in cursor.fetchall()), default=None)
 
 
 def decisions_between(

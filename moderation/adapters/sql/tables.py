@@ -61,6 +61,11 @@ source_offsets = Table(
     Column("panes_published_us", BigInteger, comment="panes that end at or before this are surely published"),
     Column("attempt_at", BigInteger, comment="next when the last assignment began; null when it was given up"),
     Column("attempts", Integer, nullable=False, server_default="0", comment="assignments that began at attempt_at"),
+    Column(
+        "read_to_end_us",
+        BigInteger,
+        comment="latest broker time at which every record appended so far was below next; null if unknown",
+    ),
     schema="speed",
 )
 
@@ -130,6 +135,19 @@ panes = Table(
         comment="decisions that came after the pane was closed; not in the sums",
     ),
     Column("first_offset", BigInteger, comment="smallest offset of a counted decision"),
+    Column(
+        "reopened_until_us",
+        BigInteger,
+        comment="windows with this pane that end at or before this were closed when a comment was counted; "
+        "null for none",
+    ),
+    Index(
+        "panes_reopened",
+        "topic_id",
+        "community",
+        "start_us",
+        postgresql_where=text("reopened_until_us IS NOT NULL"),
+    ),
     schema="speed",
 )
 
@@ -216,6 +234,23 @@ archive_gaps = Table(
 )
 
 archive_holes = _holes("batch", "the archive read past them")
+
+action_dead_letters = Table(
+    "action_dead_letters",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("offset", BigInteger, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("append_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("field", Text, nullable=False, comment="that is wrong; empty where the reason is about the whole record"),
+    Column("detail", Text, nullable=False, comment="what is wrong, without the record's text"),
+    Column("archived_us", BigInteger, nullable=False, comment="when the archive found it"),
+    Index("action_dead_letters_by_time", "archived_us"),
+    comment="records of topic actions that cannot be actions, as the archive found them; the lake has their bytes",
+    schema="batch",
+)
 
 runs = Table(
     "runs",

@@ -8,7 +8,7 @@ from uuid import UUID
 from moderation.adapters.sql.connecting import connected
 
 _NEWEST = """
-SELECT community, start_us, end_us, comments, reviews, removals, score_sum, late, is_closed
+SELECT community, start_us, end_us, comments, reviews, removals, score_sum, late, is_closed, is_reopened
   FROM serving.tumbling_windows WHERE topic_id = %s AND (%s::text IS NULL OR community = %s)
  ORDER BY start_us DESC, community LIMIT %s
 """

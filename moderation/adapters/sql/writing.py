@@ -12,7 +12,7 @@ import psycopg
 from moderation.adapters.sql import copying
 from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp
 from moderation.contracts import DeadLetter, Hole
-from moderation.panes import PaneKey, PaneSums
+from moderation.panes import PaneKey, PaneSums, is_reopened
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
@@ -23,13 +23,15 @@ _DECISION_COLUMNS = (
 )
 _ADD_TO_PANES = """
 INSERT INTO speed.panes AS p (topic_id, partition, community, start_us, model_version, policy_version,
-                              comments, reviews, removals, score_sum, late, first_offset)
+                              comments, reviews, removals, score_sum, late, first_offset, reopened_until_us)
 SELECT %s, * FROM unnest(%s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[],
-                         %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+                         %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+                         %s::bigint[])
 ON CONFLICT (topic_id, partition, start_us, community, model_version, policy_version) DO UPDATE SET
     comments = p.comments + excluded.comments, reviews = p.reviews + excluded.reviews,
     removals = p.removals + excluded.removals, score_sum = p.score_sum + excluded.score_sum,
-    late = p.late + excluded.late, first_offset = least(p.first_offset, excluded.first_offset)
+    late = p.late + excluded.late, first_offset = least(p.first_offset, excluded.first_offset),
+    reopened_until_us = greatest(p.reopened_until_us, excluded.reopened_until_us)
 """
 
 
@@ -80,8 +82,17 @@ def copy_holes(cursor: Cursor, table: str, topic_id: UUID, holes: Sequence[Hole]
             copy.write("".join(lines))
 
 
-def add_to_panes(cursor: Cursor, topic_id: UUID, panes: Mapping[PaneKey, PaneSums]) -> None:
-    """Add a batch's sums to its panes; panes not seen before are made."""
+def add_to_panes(
+    cursor: Cursor, topic_id: UUID, panes: Mapping[PaneKey, PaneSums], closed_until_us: int | None = None
+) -> None:
+    """Add a batch's sums to its panes; panes not seen before are made.
+
+    Args:
+        cursor: of the batch's transaction.
+        topic_id: of the source topic.
+        panes: the sums.
+        closed_until_us: windows of the topic that ended at or before this were closed before the batch.
+    """
     if not panes:
         return
     rows = [
@@ -97,6 +108,7 @@ def add_to_panes(cursor: Cursor, topic_id: UUID, panes: Mapping[PaneKey, PaneSum
             sums.score_sum,
             sums.late,
             sums.first_offset,
+            closed_until_us if sums.comments and is_reopened(key.start_us, closed_until_us) else None,
         )
         for key, sums in panes.items()
     ]

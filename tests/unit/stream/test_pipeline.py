@@ -22,6 +22,7 @@ from stream.fault_points import FaultPoints
 from stream.pending import Acknowledge
 from stream.pipeline import Pipeline
 from stream.publisher import Publisher, encode_decision
+from stream.read_to_end import EndLooks
 from stream.recorder import Recorder
 from stream.records import Encoded, Published, ServingModel
 from tests.support.fakes import MemoryLedger, MemoryTopics
@@ -114,11 +115,14 @@ def value_of(offset: int, is_unstorable: bool) -> bytes:
 
 
 async def rig_of(
-    kernel: Kernel, most_records: int, encode: Callable[[DecisionRow, Stamp], Encoded] | None = None
+    kernel: Kernel,
+    most_records: int,
+    encode: Callable[[DecisionRow, Stamp], Encoded] | None = None,
+    ends: EndLooks | None = None,
 ) -> Rig:
     ledger = SlowLedger()
     topics = OrderedTopics(ledger=ledger)
-    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200), encode=encode)
+    recorder = Recorder(ledger, DeadLetterLimit(1_000, 0.5, 200), encode=encode, ends=ends)
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
     publisher = cast(Publisher, topics)
     pipeline = Pipeline(Decider(), recorder, publisher, lambda: model, most_records, FaultPoints(None))
@@ -129,6 +133,11 @@ async def rig_of(
 
 async def positions(ledger: SlowLedger) -> Mapping[int, Position]:
     return ledger.positions({0: 0})
+
+
+async def until(condition: Any) -> None:
+    while not condition():
+        await asyncio.sleep(0.01)
 
 
 async def reached(event: threading.Event) -> None:
@@ -364,66 +373,3 @@ def test_an_error_that_is_not_a_records_ends_the_process(kernel: Kernel, monkeyp
     asyncio.run(play())
     assert [type(error) for error in left] == [psycopg.errors.DiskFull]
     assert ledger.letters == {}
-
-
-async def until(condition: Any) -> None:
-    while not condition():
-        await asyncio.sleep(0.01)
-
-
-def missing(rig: Rig) -> list[str]:
-    return list(rig.pipeline.publishing.missing)
-
-
-def test_batches_are_stored_while_a_topic_is_missing_and_published_in_order_once_it_exists(kernel: Kernel) -> None:
-    async def play() -> None:
-        rig = await rig_of(kernel, most_records=10)
-        rig.ledger.through.set()
-        rig.topics.absent = ["decisions"]
-        working = asyncio.create_task(rig.pipeline.run())
-        for first in range(0, 100, 5):
-            await rig.add(first, 5)
-        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged[-1:] == [100]), SECONDS)
-        await rig.pipeline.catch_up()
-        assert rig.ledger.next == {0: 100}
-        assert (rig.topics.decisions, rig.pipeline.recorder.published) == ({}, {0: 0})
-        assert missing(rig) == ["decisions"]
-
-        rig.topics.absent = []
-        rig.topics.is_sliced = True
-        await rig.pipeline.catch_up()
-        rig.topics.is_sliced = False
-        assert missing(rig) == []
-        assert rig.topics.decisions == rig.ledger.rows
-        await rig.add(100, 5)
-        await asyncio.wait_for(until(lambda: rig.pipeline.recorder.published == {0: 105}), SECONDS)
-        assert rig.topics.ranges[-1] == (100, 105)
-        working.cancel()
-
-    asyncio.run(play())
-
-
-def test_a_new_assignment_publishes_a_large_backlog_in_slices_and_new_batches_after_it(
-    kernel: Kernel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def play() -> None:
-        monkeypatch.setattr("stream.publishing.SLICE_OFFSETS", 20)
-        rig = await rig_of(kernel, most_records=10)
-        rig.ledger.through.set()
-        rig.topics.absent = ["decisions"]
-        working = asyncio.create_task(rig.pipeline.run())
-        await rig.add(0, 50)
-        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged == [50]), SECONDS)
-        rig.topics.absent = []
-        rig.topics.is_sliced = True
-        await rig.pipeline.assign(2, lambda: positions(rig.ledger))
-        assert rig.pipeline.recorder.published == {0: 20}
-        await rig.add(50, 5, generation_id=2)
-        await asyncio.wait_for(until(lambda: rig.pipeline.is_idle and rig.acknowledged == [50, 55]), SECONDS)
-        assert rig.pipeline.recorder.published == {0: 20}
-        await rig.pipeline.catch_up()
-        assert rig.topics.ranges[-3:] == [(0, 20), (20, 40), (40, 55)]
-        assert rig.topics.decisions == rig.ledger.rows
-        working.cancel()
-
-    asyncio.run(play())

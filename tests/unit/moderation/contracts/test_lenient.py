@@ -177,6 +177,8 @@ def test_an_action_parses_and_round_trips() -> None:
         (action(kind="ban"), R.OUT_OF_RANGE),
         (action(action_time_us=None), R.WRONG_TYPE),
         (action(moderator_key=""), R.OUT_OF_RANGE),
+        (action(action_time_us=NOW_US // 1_000_000), R.PAST_DATED),
+        (action(action_time_us=NOW_US // 1_000), R.PAST_DATED),
     ],
 )
 def test_what_cannot_be_an_action_is_refused_with_its_reason(raw: bytes, reason: DeadLetterReason) -> None:
@@ -189,3 +191,5 @@ def test_actions_are_repaired_and_cut_as_leniently() -> None:
     raw = json.dumps({**orjson.loads(action()), "reason": "\ud83d\0" + "x" * 2_000, "tool": "console"}).encode()
     parsed = parse_action(raw.replace(b'"schema_version": 1, ', b""))
     assert parsed.reason == ("\ufffd\ufffd" + "x" * 2_000)[:1_000]
+    for reason in ("absent", None, 7):
+        assert parse_action(action(reason=reason)).reason == ""
