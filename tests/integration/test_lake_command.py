@@ -148,13 +148,13 @@ def test_what_retention_took_is_shown_then_accepted_and_the_archive_goes_on(comm
         {"topic": lake.topic, "partition": 0, "first_offset": ends[0], "next_offset": ends[0] + 2},
         {"topic": f"{lake.prefix}actions", "partition": partition, "first_offset": 3, "next_offset": 5},
     ]
-    with pytest.raises(SourceRefused, match="2 partitions"):
+    with pytest.raises(SourceRefused, match="2 topics or partitions"):
         run("archive")
     assert answer("accept-gap", "--lake", exit_code=1) == {"gaps": expected, "accepted": False}
     shown = run("accept-gap", "--lake")
     assert shown.exit_code == 1
     assert f"offsets [{ends[0]}, {ends[0] + 2}) are gone and not in the lake, 2 records" in shown.stdout
-    with pytest.raises(SourceRefused, match="2 partitions"):
+    with pytest.raises(SourceRefused, match="2 topics or partitions"):
         run("archive")
 
     assert answer("accept-gap", "--lake", "--yes", "--reason", "a long holiday") == {
@@ -204,7 +204,7 @@ def test_records_that_retention_may_delete_before_they_are_archived_are_named(co
     assert sum(each["waiting"] for each in waiting) == 40
     assert all(abs(each["append_us"] / 1e6 - began) < 60 for each in waiting)
     assert all(RETENTION_MS / 1e3 - 120 < each["seconds_left"] <= RETENTION_MS / 1e3 for each in waiting)
-    assert attention(lake.settings) == []
+    assert not any("are not archived" in each for each in attention(lake.settings))
 
     keep_for(lake, 1_000)
     time_is_up = [each for each in attention(lake.settings) if "are not archived" in each]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from local.waiting import wait_until
+
 
 def set_timestamp_type(bootstrap: str, topic: str, value: str) -> None:
     """Whose time records get from now on: ``LogAppendTime`` or ``CreateTime``."""
@@ -12,3 +14,10 @@ def set_timestamp_type(bootstrap: str, topic: str, value: str) -> None:
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})  # must outlive its futures
     (future,) = client.incremental_alter_configs([resource]).values()
     future.result(30)
+
+    def told() -> str:
+        (future,) = client.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
+        return str(future.result(30)["message.timestamp.type"].value)
+
+    # The controller answers before the broker knows.
+    wait_until(lambda: told() == value, seconds=30, description=f"the broker's new setting of {topic}")
