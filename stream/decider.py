@@ -208,26 +208,7 @@ class Decider:
     ) -> tuple[list[DecisionRow], dict[int, RunningMaximum]]:
         """The rows, and for each partition of them the running maximum after them."""
         fates, maxima = self._fates(comments, [record_id for record_id, _, _, _ in judged])
-        rows = [
-            DecisionRow(
-                record.partition,
-                record.offset,
-                record.append_us,
-                read.comment.comment_id,
-                read.comment.community,
-                read.comment.event_time_us,
-                record_id,
-                score_ppm,
-                verdict,
-                fate,
-                reasons,
-                read.repairs,
-            )
-            for (record, read), (record_id, score_ppm, verdict, reasons), fate in zip(
-                comments, judged, fates, strict=True
-            )
-        ]
-        return rows, maxima
+        return decision_rows(comments, judged, fates), maxima
 
     def _fates(
         self, comments: Sequence[tuple[Record, Read]], record_ids: Sequence[bytes]
@@ -280,6 +261,29 @@ def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[
     return [
         (read.comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
         for (_, read), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
+    ]
+
+
+def decision_rows(
+    comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged], fates: Sequence[Fate]
+) -> list[DecisionRow]:
+    """Decisions as the ledger keeps them; all arguments in the same order."""
+    return [
+        DecisionRow(
+            record.partition,
+            record.offset,
+            record.append_us,
+            read.comment.comment_id,
+            read.comment.community,
+            read.comment.event_time_us,
+            record_id,
+            score_ppm,
+            verdict,
+            fate,
+            reasons,
+            read.repairs,
+        )
+        for (record, read), (record_id, score_ppm, verdict, reasons), fate in zip(comments, judged, fates, strict=True)
     ]
 
 

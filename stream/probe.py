@@ -27,14 +27,14 @@ from pathlib import Path
 from uuid import UUID
 
 from moderation.adapters.sql import writing
-from moderation.adapters.sql.batch import DecisionRow, pane_sums
+from moderation.adapters.sql.batch import pane_sums
 from moderation.contracts import NEWEST_RULES, Comment, Fate, Rules, read_record, to_json
 from stream.records import Place, Record, ServingModel
 
 COMMAND = [sys.executable, "-P", "-m", "stream.probe"]
 _ATTEMPTS = 3
 _GROUP = 200
-"""Records decided at once; one by one takes ten times as long, and nothing else is decided meanwhile."""
+"""Records decided at once; one by one takes longer, and nothing else is decided meanwhile."""
 _RECORD_SECONDS = 5.0
 """Of processor time: a slow machine is no fault of a record."""
 _WALL_SECONDS = 60
@@ -188,28 +188,10 @@ def rehearse(records: Sequence[Record], model: ServingModel, rules: Rules = NEWE
         Exception: what any of these raises.
     """
     from stream import publisher
-    from stream.decider import judge
+    from stream.decider import decision_rows, judge
 
     comments = [(record, read_record(record.value, record.append_us, rules)) for record in records]
-    rows = [
-        DecisionRow(
-            record.partition,
-            record.offset,
-            record.append_us,
-            read.comment.comment_id,
-            read.comment.community,
-            read.comment.event_time_us,
-            record_id,
-            score_ppm,
-            verdict,
-            Fate.COUNTED,
-            reasons,
-            read.repairs,
-        )
-        for (record, read), (record_id, score_ppm, verdict, reasons) in zip(
-            comments, judge(comments, model), strict=True
-        )
-    ]
+    rows = decision_rows(comments, judge(comments, model), [Fate.COUNTED] * len(comments))
     writing.decision_lines(_TOPIC_ID, rows, model.stamp)
     pane_sums(rows, model.stamp)
     for row in rows:

@@ -42,7 +42,7 @@ def columns_digest(comment_id: str, community: str, event_time_us: int) -> bytes
 
 
 class Partition:
-    """The law of event time over one partition, record by record.
+    """The rules of event time for one partition, record by record.
 
     Attributes:
         newest_us: the largest event time that moves the watermark; None before the first record.

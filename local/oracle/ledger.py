@@ -268,7 +268,7 @@ class _Ranges:
 
 
 def compare_fates(found: Comparison, ledger: Contents) -> None:
-    """Fates worked out anew from the log, in offset order, and the state that the watermark follows from with them."""
+    """Fates computed from the log, in offset order, and the state that the watermark follows from with them."""
     by_partition: dict[int, list[Row]] = defaultdict(list)
     for row in ledger.rows:
         by_partition[row.partition].append(row)

@@ -317,7 +317,7 @@ class Ledger:
                 "partition": partition,
                 "lo": lo,
             }
-            cause = f"it no longer stands at {lo}"
+            cause = f"it is no longer at offset {lo}"
             if partition in batch.maxima:
                 before, after = map(reading.maximum_columns, batch.maxima[partition])
                 values |= dict(zip(("newest", "candidate", "comment"), after, strict=True))
