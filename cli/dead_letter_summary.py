@@ -14,6 +14,8 @@ from cli.output import console, print_json, printable
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from moderation.adapters.producer_keys import ProducerKey
     from moderation.adapters.sql.dead_letters import Selection
     from moderation.settings import Settings
@@ -28,20 +30,21 @@ def summary(
     only_open: Annotated[bool, typer.Option("--open", help="Leave out those whose replay was decided.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="Show this many lines of each table.")] = 10,
     newest: Annotated[
-        int, typer.Option(min=0, max=10_000, help="Read the keys of this many dead letters from the topic.")
+        int, typer.Option(min=0, max=10_000, help="Read the keys of this many dead letters from topic or lake.")
     ] = 1_000,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Count dead letters by reason and field, and the newest by the key of their producer.
 
-    The ledger keeps no keys, so those of the newest dead letters are read from the topic: the record's key or, if it
-    has none, its first header. Keys are shown escaped and cut; values of records are never shown.
+    The ledger keeps no keys, so those of the newest dead letters are read from the topic, or from the lake if the topic
+    no longer has them: the record's key or, if it has none, its first header. Keys are shown escaped and cut; values
+    of records are never shown.
 
     --json prints {"total", "by_field": [{"reason", "field", "letters"}], "examined", "by_key": [{"key_from", "key",
     "reason", "field", "letters"}], "actions"}. "key_from" is "key", "header NAME", "none" (the record has neither) or
-    "gone" (the topic no longer has the record). "field" is empty where the reason is about the whole record. "actions"
-    is like "by_field", of the records of topic actions that the archive could not read.
+    "gone" (neither topic nor lake has the record). "field" is empty where the reason is about the whole record.
+    "actions" is like "by_field", of the records of topic actions that the archive could not read.
     """
     from moderation.adapters.sql.action_letters import ActionSelection, count_action_letters
     from moderation.adapters.sql.connecting import connected
@@ -96,7 +99,8 @@ def shown_key(value: bytes) -> str:
 
 
 def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Row]:
-    from moderation.adapters.producer_keys import keys_at
+    from moderation.adapters.lake.reading import opened_lake
+    from moderation.adapters.producer_keys import Keys, archived_keys, keys_at
     from moderation.adapters.source_log import opened
     from moderation.adapters.sql.connecting import connected
     from moderation.adapters.sql.dead_letters import newest_places
@@ -104,18 +108,24 @@ def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Ro
 
     with connected(required(settings.database_url, "database_url")) as connection:
         places = newest_places(connection, selection, newest)
+    offsets: dict[UUID, dict[int, list[int]]] = {}
+    for place in places:
+        offsets.setdefault(place.topic_id, {}).setdefault(place.partition, []).append(place.offset)
+    keys: dict[UUID, Keys] = {}
     with opened(settings.kafka_bootstrap, selection.topic) as log:
-        offsets: dict[int, list[int]] = {}
-        for place in places:
-            if place.topic_id == log.topic_id:
-                offsets.setdefault(place.partition, []).append(place.offset)
-        keys = keys_at(log, offsets)
-        rows: Counter[Row] = Counter()
-        for place in places:
-            at = (place.partition, place.offset)
-            is_there = place.topic_id == log.topic_id and at in keys
-            source, key = _named(keys[at]) if is_there else (_GONE, "")
-            rows[source, key, place.reason, place.field] += 1
+        if log.topic_id in offsets:
+            keys[log.topic_id] = keys_at(log, offsets[log.topic_id])
+    with opened_lake(settings) as lake:
+        for topic_id, wanted in offsets.items():
+            known = keys.setdefault(topic_id, {})
+            gone = {p: [offset for offset in chosen if (p, offset) not in known] for p, chosen in wanted.items()}
+            known.update(archived_keys(lake, topic_id, {p: chosen for p, chosen in gone.items() if chosen}))
+    rows: Counter[Row] = Counter()
+    for place in places:
+        own = keys[place.topic_id]
+        at = (place.partition, place.offset)
+        source, key = _named(own[at]) if at in own else (_GONE, "")
+        rows[source, key, place.reason, place.field] += 1
     return rows
 
 

@@ -77,8 +77,8 @@ def _unarchived(settings: Settings) -> list[str]:
 
 
 def _when(delay: ArchiveDelay, now_us: int) -> str:
-    if delay.kept is not None and delay.waiting / max(1, delay.kept) > NEAR_RATIO:
-        return f"soon: it is full (retention.bytes), and has {delay.kept:,} offsets"
+    if delay.used_ratio_by_size > NEAR_RATIO:
+        return f"soon: they take {delay.used_ratio_by_size:.0%} of its limit by size (retention.bytes)"
     return f"in {max(0.0, delay.seconds_left(now_us) or 0.0) / 3_600:,.1f} h"
 
 

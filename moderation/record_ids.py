@@ -1,15 +1,19 @@
-"""The record ids of a partition's open panes, in 20 bytes each however many they are.
+"""The record ids of a partition's open panes, in bounded memory however many they are.
 
 An id is kept as the first 16 bytes of its SHA-256, with the number of its pane. New ids are in a dictionary; from
-65,536 on they become a sorted array. Arrays are merged up to 4 million ids, so there are few of them and no merge takes
-long. Ids of closed panes are removed when ids are added, not at once: a copy of such a record is late, and
-late is decided before duplicate.
+65,536 on they become a sorted array. Arrays are merged up to a million ids, so there are few of them and no merge takes
+long. An array of more than half a million ids is in a temporary file (20 bytes for each id) that is mapped into memory
+and has no name any more: the system reads the pages that are searched, and frees them when it needs memory.
+
+Ids of closed panes are removed when ids are added, not at once: a copy of such a record is late, and late is decided
+before duplicate.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +22,9 @@ DIGEST_BYTES = 16
 BYTES_PER_ID = DIGEST_BYTES + 4
 """In a sorted array: the digest and the pane's number."""
 _NEWEST = 65_536
-_LARGEST = 4_194_304
+_LARGEST = 1_048_576
 _DIGEST = f"S{DIGEST_BYTES}"
+_Array = TypeVar("_Array", NDArray[np.bytes_], NDArray[np.int32])
 
 
 class _Run(NamedTuple):
@@ -27,11 +32,36 @@ class _Run(NamedTuple):
 
     digests: NDArray[np.bytes_]
     panes: NDArray[np.int32]
+    last_pane: int
 
-    def open_from(self, pane: int) -> _Run:
-        """Those of a pane or later ones."""
+    @classmethod
+    def of(cls, digests: NDArray[np.bytes_], panes: NDArray[np.int32]) -> Self:
+        """A run of arrays in memory, or of copies in a file if they are large.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        last_pane = int(panes.max())
+        if 2 * len(panes) <= _LARGEST:
+            return cls(digests, panes, last_pane)
+        return cls(_in_file(digests), _in_file(panes), last_pane)
+
+    @property
+    def is_in_file(self) -> bool:
+        """Whether the arrays are mapped from a file."""
+        return isinstance(self.panes, np.memmap)
+
+    def open_from(self, pane: int) -> _Run | None:
+        """Those of a pane or later ones; None if there are none."""
+        if self.last_pane < pane:
+            return None
         is_open = self.panes >= pane
-        return self if is_open.all() else _Run(self.digests[is_open], self.panes[is_open])
+        if is_open.all():
+            return self
+        digests, panes = self.digests[is_open], self.panes[is_open]
+        if self.is_in_file:
+            digests, panes = _in_file(digests), _in_file(panes)
+        return _Run(digests, panes, self.last_pane)
 
 
 class RecordIds:
@@ -47,9 +77,9 @@ class RecordIds:
         return len(self._newest) + sum(len(run.panes) for run in self._runs)
 
     @property
-    def array_bytes(self) -> int:
-        """Size of the sorted arrays in bytes."""
-        return sum(run.digests.nbytes + run.panes.nbytes for run in self._runs)
+    def file_bytes(self) -> int:
+        """Size of the sorted arrays that are in files, in bytes."""
+        return sum(run.digests.nbytes + run.panes.nbytes for run in self._runs if run.is_in_file)
 
     def add(self, record_id: bytes, pane: int) -> None:
         """Add an id.
@@ -57,6 +87,9 @@ class RecordIds:
         Args:
             record_id: at least 16 bytes, of which the first 16 count.
             pane: number of its pane, in order of time.
+
+        Raises:
+            OSError: a temporary file cannot be written.
         """
         self._newest[record_id[:DIGEST_BYTES]] = pane
         if len(self._newest) >= _NEWEST:
@@ -79,20 +112,28 @@ class RecordIds:
             return
         self._open_from = pane
         self._newest = {digest: own for digest, own in self._newest.items() if own >= pane}
-        self._runs = [run for run in self._runs if run.panes.max() >= pane]
+        self._runs = [run for run in self._runs if run.last_pane >= pane]
 
     def _sort_newest(self) -> None:
         digests = np.array(list(self._newest), _DIGEST)
         panes = np.fromiter(self._newest.values(), np.int32, len(self._newest))
-        self._newest = {}
         order = np.argsort(digests)
-        runs = [run.open_from(self._open_from) for run in self._runs]
-        runs = [run for run in runs if len(run.panes)] + [_Run(digests[order], panes[order])]
+        kept = [run.open_from(self._open_from) for run in self._runs]
+        runs = [run for run in kept if run is not None]
+        runs.append(_Run.of(digests[order], panes[order]))
         while len(runs) > 1 and len(runs[-2].panes) <= 2 * len(runs[-1].panes):
             if len(runs[-2].panes) + len(runs[-1].panes) > _LARGEST:
                 break
             last, before = runs.pop(), runs.pop()
             digests = np.concatenate([before.digests, last.digests])
             order = np.argsort(digests, kind="stable")  # merges what is in order already
-            runs.append(_Run(digests[order], np.concatenate([before.panes, last.panes])[order]))
-        self._runs = runs
+            runs.append(_Run.of(digests[order], np.concatenate([before.panes, last.panes])[order]))
+        self._newest, self._runs = {}, runs
+
+
+def _in_file(array: _Array) -> _Array:
+    """A copy of an array in a file without a name; the file is gone when the array is."""
+    with tempfile.TemporaryFile(prefix="record-ids-") as file:
+        array.tofile(file)
+        file.flush()
+        return np.memmap(file, array.dtype, mode="r", shape=array.shape)

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient
 from moderation.adapters.batch_headers import batches_at
 from moderation.adapters.lake.files import Source
 from moderation.adapters.log_ends import ends_of, log_starts
+from moderation.adapters.log_sizes import log_sizes
 from moderation.adapters.sql.connecting import Connection
 from moderation.adapters.sql.manifest import end_of
 from moderation.adapters.topics import retention, topic_uuid
@@ -30,7 +31,9 @@ class ArchiveDelay:
         waiting: offsets from there to the end of the log.
         append_us: append time of the first of them, microseconds since the epoch; None if none waits.
         retention_ms: how long the brokers keep records, in milliseconds; None without a limit.
-        kept: offsets that the topic has, where it has a limit by size and has begun to delete; None otherwise.
+        held: offsets that the topic has.
+        fill_ratio: size of the log as a share of the topic's limit by size; None without a limit. Where the brokers do
+            not give the size, 1 once records were deleted, else None.
     """
 
     source: Source
@@ -38,7 +41,8 @@ class ArchiveDelay:
     waiting: int
     append_us: int | None
     retention_ms: int | None
-    kept: int | None = None
+    held: int = 0
+    fill_ratio: float | None = None
 
     def seconds_left(self, now_us: int) -> float | None:
         """Until the broker may delete the record, at least; negative if it may have. None if nothing waits or expires.
@@ -52,15 +56,22 @@ class ArchiveDelay:
     def used_ratio(self, now_us: int) -> float:
         """How much of the retention is used up: at 1 the broker may delete the record; 0 if nothing waits or expires.
 
-        The larger of two shares: the record's age of the retention by time, and, once a limit by size deletes records,
-        those that wait of all that the topic has.
+        The larger of two shares: the record's age of the retention by time, and :attr:`used_ratio_by_size`.
         """
         if self.append_us is None:
             return 0.0
         by_time = 0.0
         if self.retention_ms is not None:
             by_time = max(0.0, (now_us - self.append_us) / 1e3 / max(1, self.retention_ms))
-        return max(by_time, self.waiting / max(1, self.kept) if self.kept is not None else 0.0)
+        return max(by_time, self.used_ratio_by_size)
+
+    @property
+    def used_ratio_by_size(self) -> float:
+        """Size of the records that wait, as a share of the limit by size; 0 without a limit.
+
+        The records are taken to be of equal size.
+        """
+        return 0.0 if self.fill_ratio is None else self.fill_ratio * self.waiting / max(1, self.held)
 
 
 def archive_delays(bootstrap: str, connection: Connection, topics: Sequence[str]) -> list[ArchiveDelay]:
@@ -96,6 +107,7 @@ def _delays_of(
     # Open transactions count: their records cannot be archived, and grow older.
     ends = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
     nexts = {p: max(end_of(connection, Source(topic, topic_id, p)) or 0, starts[p]) for p in partitions}
+    sizes = log_sizes(bootstrap, topic, partitions) if limits.size_bytes is not None else {}
     firsts = batches_at(bootstrap, topic, {p: nexts[p] for p in partitions if nexts[p] < ends[p]})
     return [
         ArchiveDelay(
@@ -104,7 +116,16 @@ def _delays_of(
             max(0, ends[p] - nexts[p]),
             firsts[p].append_us if p in firsts else None,
             limits.ms,
-            ends[p] - starts[p] if limits.size_bytes is not None and starts[p] > 0 else None,
+            ends[p] - starts[p],
+            _fill_ratio(limits.size_bytes, sizes.get(p), has_deleted=starts[p] > 0),
         )
         for p in partitions
     ]
+
+
+def _fill_ratio(limit_bytes: int | None, size_bytes: int | None, *, has_deleted: bool) -> float | None:
+    if limit_bytes is None:
+        return None
+    if size_bytes is None:
+        return 1.0 if has_deleted else None
+    return size_bytes / max(1, limit_bytes)

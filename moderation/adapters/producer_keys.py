@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
+from moderation.adapters.lake.reading import Lake
 from moderation.adapters.source_log import LogRecord, SourceLog
 from moderation.contracts import REPLAY_OF
 from moderation.errors import SourceRefused
@@ -26,17 +28,43 @@ class ProducerKey(NamedTuple):
     value: bytes
 
 
+Keys = dict[tuple[int, int], ProducerKey | None]
+"""The keys of records by partition and offset; None for a record with neither key nor header."""
+
+
 def producer_key(record: LogRecord) -> ProducerKey | None:
     """The key of a record; its first header with a value if it has no key; None if it has neither."""
-    if record.key is not None:
-        return ProducerKey(None, record.key[:_MOST_BYTES])
-    for name, value in record.headers:
+    return _key_of(record.key, record.headers)
+
+
+def _key_of(key: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> ProducerKey | None:
+    if key is not None:
+        return ProducerKey(None, key[:_MOST_BYTES])
+    for name, value in headers:
         if name != REPLAY_OF and value is not None:
             return ProducerKey(name, value[:_MOST_BYTES])
     return None
 
 
-def keys_at(log: SourceLog, offsets: Mapping[int, Sequence[int]]) -> dict[tuple[int, int], ProducerKey | None]:
+def archived_keys(lake: Lake, topic_id: UUID, offsets: Mapping[int, Sequence[int]]) -> Keys:
+    """Read the keys of records from the lake. Records that it does not have are left out.
+
+    Args:
+        lake: where to look.
+        topic_id: Kafka's id of the topic.
+        offsets: which ones, by partition, in any order.
+
+    Raises:
+        LakeDamaged: a file is missing or not what was written.
+    """
+    return {
+        (partition, offset): _key_of(row["key"], ((header["name"], header["value"]) for header in row["headers"]))
+        for partition, wanted in offsets.items()
+        for offset, row in lake.rows_at(topic_id, partition, wanted, ["key", "headers"]).items()
+    }
+
+
+def keys_at(log: SourceLog, offsets: Mapping[int, Sequence[int]]) -> Keys:
     """Read the keys of records. Records that the topic does not have any more are left out.
 
     Args:
@@ -49,7 +77,7 @@ def keys_at(log: SourceLog, offsets: Mapping[int, Sequence[int]]) -> dict[tuple[
     Raises:
         BrokerUnavailable: the brokers do not answer for a minute.
     """
-    found: dict[tuple[int, int], ProducerKey | None] = {}
+    found: Keys = {}
     for partition, wanted in offsets.items():
         first, end = log.range_of(partition)
         chosen = {offset for offset in wanted if first <= offset < end}

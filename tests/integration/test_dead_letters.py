@@ -317,6 +317,8 @@ def test_a_record_that_ledger_and_topic_no_longer_have_comes_from_the_lake(
     before = TopicPartition(letters.layer.topic, place[0], place[1] + 1)
     for future in admin.delete_records([before]).values():
         future.result(30)
+    (by_key,) = answer("summary")["by_key"]
+    assert (by_key["key_from"], by_key["key"], by_key["letters"]) == ("key", "c1", 1)
     found = answer("replay", "--reason", "future_dated")
     assert (found["replayed"], found["gone"]) == (1, [])
     assert value in letters.values()

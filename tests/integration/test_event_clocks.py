@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from local.waiting import wait_until
+from moderation.adapters.lake.reading import opened_lake
 from moderation.contracts import Comment, to_json
 from moderation.errors import SourceRefused
 from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest
@@ -69,6 +70,8 @@ def test_a_comment_hours_ahead_makes_no_other_late_until_another_comment_confirm
     day.send([at("a", 0), at("ahead", 300), at("ahead", 300), at("ahead", 280, "An edit."), at("b", 1), at("c", 20)])
     assert maximum(day) == (20, 280, "ahead")
     day.archive()
+    with opened_lake(day.settings) as lake:
+        assert lake.newest_event_us("comments") == DAY_US + 20 * MINUTE_US
     worker.kill()
     worker.wait(30)
     day.layer.start_worker()  # it goes on with the candidate that the ledger has
@@ -85,6 +88,7 @@ def test_a_comment_hours_ahead_makes_no_other_late_until_another_comment_confirm
     require_sound(day, {"late": 2}, rows=10)
 
 
+@pytest.mark.long
 @pytest.mark.budget(60)
 def test_offsets_that_version_1_decided_keep_the_plain_maximum(day: DayUnderTest) -> None:
     first = day.layer.start_worker(("tests.support.first_rules_worker",))
@@ -100,6 +104,7 @@ def test_offsets_that_version_1_decided_keep_the_plain_maximum(day: DayUnderTest
     require_sound(day, {"late": 2}, rows=7)
 
 
+@pytest.mark.long
 @pytest.mark.budget(60)
 def test_a_topic_whose_times_producers_set_is_refused_while_the_worker_runs_and_at_its_start(
     day: DayUnderTest,
@@ -122,6 +127,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["reset-watermark", *arguments], catch_exceptions=False)
 
 
+@pytest.mark.long
 @pytest.mark.budget(100)
 def test_a_reset_applies_from_the_next_offset_on_and_the_day_reconciles(day: DayUnderTest) -> None:
     worker = day.layer.start_worker()

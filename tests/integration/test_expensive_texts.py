@@ -56,6 +56,7 @@ def accounted_by_partition(layer: SpeedLayerUnderTest) -> dict[int, int]:
         )
 
 
+@pytest.mark.long
 @pytest.mark.budget(120)
 def test_other_partitions_and_health_are_served_while_expensive_texts_are_decided(
     layer: SpeedLayerUnderTest, web: str

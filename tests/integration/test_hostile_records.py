@@ -103,6 +103,7 @@ def refusing(layer: SpeedLayerUnderTest) -> Iterator[str]:
         connection.execute(sql.SQL("ALTER TABLE speed.decisions DROP CONSTRAINT {}").format(name))
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothing_to_stop_at(
     layer: SpeedLayerUnderTest, refusing: str, stack: StackInfo

@@ -40,6 +40,7 @@ def engine_of(url: str) -> Engine:
     return create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_a_migration_waits_for_a_reader_and_no_worker_waits_for_the_migration(url: str) -> None:
     over, moved = threading.Event(), 0

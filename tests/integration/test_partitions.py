@@ -163,6 +163,7 @@ def test_decisions_go_on_over_a_change_of_day_while_a_reader_keeps_the_table_and
         assert worker.longest_seconds < 4
 
 
+@pytest.mark.long
 @pytest.mark.budget(60)
 def test_a_worker_stores_without_todays_partition_and_the_job_moves_its_rows_while_it_works(
     stack: StackInfo, model: Path, url: str, topic_prefix: str, tmp_path: Path

@@ -140,6 +140,7 @@ def cases() -> dict[str, Case]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.budget(60)
 def test_a_batch_that_the_broker_takes_is_accounted_for_offset_by_offset(
     layer: SpeedLayerUnderTest, tmp_path: Path

@@ -87,6 +87,7 @@ def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_g
     assert chosen({}, "2023-11-17") == [DAY, date(2023, 11, 17)]
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(day: DayUnderTest) -> None:
     def windows() -> list[tuple[int, bool]]:
@@ -112,6 +113,7 @@ def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(d
     assert (windows(), day.needed()) == ([(120, True)], []), "and they were confirmed after the day"
 
 
+@pytest.mark.long
 @pytest.mark.budget(20)
 def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(
     day: DayUnderTest, monkeypatch: pytest.MonkeyPatch
@@ -140,6 +142,7 @@ def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(
     assert wrong.exit_code == 2
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnderTest) -> None:
     traffic = TrafficConfig(

@@ -116,6 +116,7 @@ def caused(day: DayUnderTest, cause: str) -> tuple[int, ...]:
     )[0]
 
 
+@pytest.mark.long
 @pytest.mark.budget(50)
 def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest) -> None:
     worker = day.layer.start_worker()
@@ -192,6 +193,7 @@ def test_copies_in_two_partitions_count_once_and_the_batch_says_which(day: DayUn
     assert caused(day, "duplicate")[0] == -placed
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_a_replay_that_comes_late_is_recovered_and_not_late(day: DayUnderTest) -> None:
     day.layer.start_worker()
@@ -212,6 +214,7 @@ def test_a_replay_that_comes_late_is_recovered_and_not_late(day: DayUnderTest) -
         assert gaps(day.reconcile()) == {"late": 5}
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_a_record_in_quarantine_is_released_by_its_own_bytes_only(day: DayUnderTest) -> None:
     """What a forged header closed in the ledger stays quarantined; a header that closed nothing is counted."""
@@ -244,6 +247,7 @@ def test_a_record_in_quarantine_is_released_by_its_own_bytes_only(day: DayUnderT
         assert (found["recovered"], "quarantined" in found) == (1, False)
 
 
+@pytest.mark.long
 @pytest.mark.budget(20)
 def test_every_letter_that_a_person_mends_and_replays_is_recovered(
     commanded: SpeedLayerUnderTest, day: DayUnderTest, tmp_path: Path
@@ -329,6 +333,7 @@ def test_a_lake_file_that_is_gone_fails_by_name_and_keeps_nothing(day: DayUnderT
     assert day.run_rows("runs") == []
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_a_file_of_actions_that_is_gone_or_altered_fails_by_name_and_keeps_nothing(day: DayUnderTest) -> None:
     day.layer.start_worker()

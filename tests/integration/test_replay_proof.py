@@ -41,6 +41,7 @@ def decided_offsets(layer: SpeedLayerUnderTest, comment_id: str) -> list[tuple[i
         ).fetchall()
 
 
+@pytest.mark.long
 @pytest.mark.budget(60)
 def test_forged_replay_headers_close_nothing_and_a_genuine_replay_closes_once(
     commanded: SpeedLayerUnderTest, tmp_path: Path

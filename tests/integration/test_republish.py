@@ -81,6 +81,7 @@ def is_published(layer: SpeedLayerUnderTest) -> bool:
     return row == (True,)
 
 
+@pytest.mark.long
 @pytest.mark.budget(90)
 def test_a_lost_topic_stops_no_decision_and_is_filled_from_the_ledger(commanded: SpeedLayerUnderTest) -> None:
     layer = commanded

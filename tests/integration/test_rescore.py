@@ -111,6 +111,7 @@ def rescore(day: DayUnderTest, asked: str, **options: Any) -> RescoreReport:
     return rescore_comments(day.settings, A_DAY, asked, **options)
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_the_version_that_served_would_have_said_what_was_said_and_served_the_hours_that_are_served(
     day: DayUnderTest, versions: Versions

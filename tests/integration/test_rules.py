@@ -88,6 +88,7 @@ def test_what_has_something_to_decide_is_decided_with_its_repairs_and_reconciles
     assert day.reconcile().defects["unexplained"] == 1
 
 
+@pytest.mark.long
 @pytest.mark.budget(60)
 def test_offsets_of_the_first_rules_are_recomputed_by_them_and_later_ones_by_the_newest(day: DayUnderTest) -> None:
     """The record with an unknown field would close panes, had it been read: the comments after it would be late."""

@@ -54,6 +54,7 @@ def test_the_record_that_comes_next_is_skipped_and_reconciliation_names_it(day: 
     assert (report.batch_comments, report.speed_comments, report.state) == (60, 59, "final")
 
 
+@pytest.mark.long
 @pytest.mark.budget(40)
 def test_a_running_worker_restarts_once_and_goes_on_behind_the_skipped_record(
     commanded: SpeedLayerUnderTest,

@@ -181,6 +181,7 @@ def test_what_the_archive_calls_a_hole_and_the_ledger_decided_is_a_defect(
     assert "-1 of its offsets" in defect.cause
 
 
+@pytest.mark.long
 @pytest.mark.budget(60)
 def test_records_of_an_open_transaction_that_an_earlier_version_decided_are_waited_for(
     commanded: SpeedLayerUnderTest, tmp_path: Path

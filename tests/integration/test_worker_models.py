@@ -116,6 +116,7 @@ def test_a_version_that_must_not_serve_is_refused_in_log_and_metric_and_the_old_
     assert layer.comparison().is_exact
 
 
+@pytest.mark.long
 @pytest.mark.budget(30)
 def test_an_uncertified_version_serves_only_by_a_persons_override_whose_reason_is_in_the_log(
     stack: StackInfo, model: Path, renamed_layer: SpeedLayerUnderTest, tmp_path: Path

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from moderation.adapters.lake.columns import columns_of
 from moderation.adapters.lake.files import LakeFile, Source
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connecting import Connection, connected
-from moderation.adapters.sql.manifest import files
+from moderation.adapters.sql.manifest import files, maximum_at_end
 from moderation.settings import Settings, required
 
 if TYPE_CHECKING:
@@ -79,13 +80,35 @@ class Lake:
         Raises:
             LakeDamaged: its file is missing or not what was written.
         """
-        place = (offset, offset + 1)
-        for file in files(self.connection, topic_id=topic_id, partition=partition, overlapping=place):
+        rows = self.rows_at(topic_id, partition, [offset], ["value"])
+        return rows[offset]["value"] if rows else None
+
+    def rows_at(
+        self, topic_id: UUID, partition: int, offsets: Sequence[int], columns: Sequence[str]
+    ) -> dict[int, dict[str, Any]]:
+        """Some columns of records, by offset. Records that the lake does not have are left out.
+
+        Args:
+            topic_id: Kafka's id of the topic.
+            partition: its number.
+            offsets: which ones, in any order; at least one.
+            columns: their names.
+
+        Raises:
+            LakeDamaged: a file is missing or not what was written.
+        """
+        rows: dict[int, dict[str, Any]] = {}
+        wanted = sorted(set(offsets))
+        overlapping = (wanted[0], wanted[-1] + 1)
+        for file in files(self.connection, topic_id=topic_id, partition=partition, overlapping=overlapping):
+            inside = wanted[bisect_left(wanted, file.first_offset) : bisect_left(wanted, file.next_offset)]
+            if not inside:
+                continue
             check_file(self.store, file)
             with reading_file(self.store, file) as opened:
-                table = pq.read_table(opened, columns=["value"], filters=[("offset", "=", offset)])
-            return table["value"][0].as_py() if len(table) else None
-        return None
+                table = pq.read_table(opened, columns=["offset", *columns], filters=[("offset", "in", inside)])
+            rows.update((row["offset"], row) for row in table.to_pylist())
+        return rows
 
     def files_of_times(self, topic: str, start_us: int, end_us: int, *, check: Check = "digest") -> list[LakeFile]:
         """The files with a record whose event time (of actions: action time) may lie in [start_us, end_us).
@@ -105,13 +128,17 @@ class Lake:
         return self._checked([file for file in found if file.may_hold(start_us, end_us)], check)
 
     def newest_event_us(self, topic: str) -> int | None:
-        """The largest event time (of actions: action time) that the lake holds of a topic; None if it holds none.
+        """The newest event time (of actions: action time) of a topic in the lake; None if there is none.
+
+        Of comments it is the largest running maximum of a partition, so one comment far ahead of the others does not
+        count (see :mod:`moderation.watermark`).
 
         Args:
             topic: its name without a prefix.
         """
-        times = (file.max_event_time_us for file in files(self.connection, topic=self._prefix + topic))
-        return max((time_us for time_us in times if time_us is not None), default=None)
+        sources = {file.source for file in files(self.connection, topic=self._prefix + topic)}
+        maxima = (maximum_at_end(self.connection, source).newest_event_us for source in sources)
+        return max((time_us for time_us in maxima if time_us is not None), default=None)
 
     def urls(self, found: Sequence[LakeFile]) -> list[str]:
         """Where files lie, as ``spark.read.parquet(*urls)``, DuckDB and pandas take it."""

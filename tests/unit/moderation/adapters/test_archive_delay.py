@@ -34,13 +34,22 @@ def test_the_distance_to_retention(
 
 
 @pytest.mark.parametrize(
-    ("waiting", "retention_ms", "ratio"),
-    [(0, None, 0.0), (30, None, 0.3), (90, None, 0.9), (30, 4 * DAY_MS, 0.75), (90, 4 * DAY_MS, 0.9)],
+    ("waiting", "retention_ms", "fill", "ratio"),
+    [
+        (0, None, 1.0, 0.0),
+        (30, None, 1.0, 0.3),
+        (90, None, 1.0, 0.9),
+        (100, None, 0.8, 0.8),
+        (50, None, 0.8, 0.4),
+        (90, None, None, 0.0),
+        (30, 4 * DAY_MS, 1.0, 0.75),
+        (90, 4 * DAY_MS, 1.0, 0.9),
+    ],
 )
-def test_where_a_limit_by_size_deletes_records_the_share_that_waits_counts_too(
-    waiting: int, retention_ms: int | None, ratio: float
+def test_what_waits_counts_as_a_share_of_the_limit_by_size_too(
+    waiting: int, retention_ms: int | None, fill: float | None, ratio: float
 ) -> None:
-    delay = ArchiveDelay(SOURCE, 1_000, waiting, 0 if waiting else None, retention_ms, kept=100)
+    delay = ArchiveDelay(SOURCE, 1_000, waiting, 0 if waiting else None, retention_ms, held=100, fill_ratio=fill)
     assert delay.used_ratio(3 * DAY_MS * 1_000) == pytest.approx(ratio)
 
 

@@ -111,6 +111,7 @@ def test_our_row_is_what_training_measures(examples: Examples, comparison: Compa
     assert row.probability.tolist() == trained.probability.tolist()
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_figures_and_another_does_not(examples: Examples, comparison: Comparison) -> None:
     assert figures(all_compared(examples, seed=7)) == figures(comparison)
     other = figures(all_compared(examples, seed=8, names={"lda", "sgd"}))
