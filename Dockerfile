@@ -21,6 +21,9 @@ COPY pyproject.toml README.md LICENSE ./
 COPY moderation ./moderation
 COPY stream ./stream
 COPY batch ./batch
+COPY grafana/__init__.py ./grafana/
+COPY grafana/source ./grafana/source
+COPY grafana/preview ./grafana/preview
 COPY local ./local
 COPY cli ./cli
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .

@@ -76,7 +76,7 @@ proofs: setup ## The tests that take longer than CI may: a year of drift, a mill
 	$(BIN)/pytest -m proof --durations 10
 
 evidence: setup $(if $(ONLY),,proofs) ## Run the proofs that README and docs quote and write docs/evidence/*.json; ONLY=demo runs some
-	$(BIN)/python -m local.evidence $(if $(DATA),--csv $(DATA)) $(if $(ONLY),--only $(ONLY))
+	$(BIN)/python -m local.docs.evidence $(if $(DATA),--csv $(DATA)) $(if $(ONLY),--only $(ONLY))
 
 screenshots: setup ## Write the pictures in docs/images anew; needs chromium
 	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py --screenshots

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json
 from cli.stack import DEFAULT_FOLDER, FolderOption
+from moderation.timestamps import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from uuid import UUID
 
-    from moderation.adapters.sql.gaps import Difference, Standings
+    from moderation.offsets import Difference, LedgerPositions
 
 _TO_BE_ACCEPTED = 1
 
@@ -44,10 +44,11 @@ def accept_gap(
     if lake:
         _accept_in_lake(yes=yes, reason=reason, data_folder=data_folder, as_json=as_json)
         return
-    from moderation.adapters.source_log import opened
-    from moderation.adapters.sql.connecting import connected
-    from moderation.adapters.sql.gaps import accept, difference, read_standings
-    from moderation.adapters.topics import COMMENTS
+    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.kafka.topics import COMMENTS
+    from moderation.adapters.sql.connection import connected
+    from moderation.adapters.sql.gaps import accept, read_positions
+    from moderation.offsets import difference
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
@@ -57,7 +58,7 @@ def accept_gap(
         opened(settings.kafka_bootstrap, topic) as log,
     ):
         # The ledger first: a worker that goes on meanwhile is then behind the topic's end, never ahead of it.
-        standings = read_standings(connection, topic)
+        standings = read_positions(connection, topic)
         readable = log.ranges()
         # Offsets of a transaction that is open are not readable, and not gone either.
         ends = log.written_ends(readable)
@@ -66,7 +67,7 @@ def accept_gap(
         early = _decided_too_early(standings, log.topic_id, readable) if not found else {}
         accepted = yes and bool(found)
         if accepted:
-            accept(connection, topic, log.topic_id, found, reason=reason, now_us=time.time_ns() // 1_000)
+            accept(connection, topic, log.topic_id, found, reason=reason, now_us=now_us())
     if as_json:
         gaps = [
             {"partition": gap.partition, "first_offset": gap.first_offset, "next_offset": gap.next_offset}
@@ -87,7 +88,7 @@ def accept_gap(
 
 
 def _decided_too_early(
-    standings: Standings, topic_id: UUID, readable: Mapping[int, tuple[int, int]]
+    standings: LedgerPositions, topic_id: UUID, readable: Mapping[int, tuple[int, int]]
 ) -> dict[int, tuple[int, int]]:
     """The ledger's next offset and the last stable offset of partitions where the ledger is ahead."""
     following = standings.next.get(topic_id, {})
@@ -95,7 +96,7 @@ def _decided_too_early(
 
 
 def _accept_in_lake(*, yes: bool, reason: str, data_folder: Path, as_json: bool) -> None:
-    from batch.gaps import find_gaps
+    from batch.archive.gaps import find_gaps
 
     found = find_gaps(connected_settings(data_folder), accept=yes, reason=reason)
     accepted = yes and bool(found)
@@ -119,7 +120,7 @@ def _accept_in_lake(*, yes: bool, reason: str, data_folder: Path, as_json: bool)
         raise typer.Exit(_TO_BE_ACCEPTED)
 
 
-def _print(found: Difference, standings: Standings, topic_id: UUID, *, accepted: bool) -> None:
+def _print(found: Difference, standings: LedgerPositions, topic_id: UUID, *, accepted: bool) -> None:
     for gap in found.gaps:
         lost = gap.next_offset - gap.first_offset
         _say(f"partition {gap.partition}: offsets [{gap.first_offset}, {gap.next_offset}) are gone, {lost:,} records")

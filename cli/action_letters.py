@@ -18,9 +18,9 @@ def list_action_letters(
     settings: Settings, reason: str | None, partition: int | None, limit: int, *, as_json: bool
 ) -> None:
     """Print dead letters of topic ``actions``, newest first, and how many there are for each reason."""
+    from moderation.adapters.kafka.topics import ACTIONS
     from moderation.adapters.sql.action_letters import ActionSelection, count_action_letters, newest_action_letters
-    from moderation.adapters.sql.connecting import connected
-    from moderation.adapters.topics import ACTIONS
+    from moderation.adapters.sql.connection import connected
     from moderation.settings import required
 
     selection = ActionSelection(settings.topic_prefix + ACTIONS.name, reason, partition)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
@@ -31,8 +31,8 @@ def archive(
     is archived, nothing_new, left_to_other or overtaken; seconds_left is how long the oldest record of the run would
     still have been kept by the topic, at least.
     """
-    from batch.archive import archive_topics
-    from moderation.adapters.lake.columns import ARCHIVED
+    from batch.archive.run import archive_topics
+    from moderation.adapters.lake.schema import ARCHIVED
 
     settings = connected_settings(data_folder)
     with progress.status("looking at the topics") as status:

@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
-    from moderation.sources.history import LabelledComment
+    from moderation.datasets.history import LabelledComment
 
 bench = typer.Typer(help="Benches; each prints one JSON object with --json.", no_args_is_help=True)
 
@@ -82,12 +82,12 @@ def bench_stream(
     All read the same preloaded topic in alternating rounds; a rate is what fills the topic of decisions. Latency is
     open loop, from the scheduled sending to the commit.
     """
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
     from local.bench.stream.run import Bench, Plan, StreamBench
-    from local.layout import StackLayout
+    from local.stack import commands as stack
+    from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
     plan = Plan(comments, rounds, latency_seconds, tuple(only or ()))
@@ -118,13 +118,13 @@ def bench_soak(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Send millions of comments through one worker and watch its memory."""
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
     from local.bench.stream.run import Bench
     from local.bench.stream.soak import soak
-    from local.layout import StackLayout
+    from local.stack import commands as stack
+    from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
     try:
@@ -149,13 +149,13 @@ def bench_footprint(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Decide comments and weigh what is left of each: in the ledger, in the write-ahead log, on the topics."""
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
     from local.bench.stream.footprint import footprint
     from local.bench.stream.run import Bench
-    from local.layout import StackLayout
+    from local.stack import commands as stack
+    from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
     try:
@@ -185,12 +185,12 @@ def bench_archive(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Fill topic comments of a stack of its own and archive it: seconds, memory, bytes. The stack is taken down."""
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
     from local.bench.archive import bench_archive as run
-    from local.layout import StackLayout
+    from local.stack import commands as stack
+    from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
     try:
@@ -216,13 +216,13 @@ def bench_batch(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Reconcile days of millions of rows, rows leaving PostgreSQL included; scoring comments again is timed apart."""
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
     from local.bench.batch import bench_batch as run
     from local.bench.stream.run import Bench
-    from local.layout import StackLayout
+    from local.stack import commands as stack
+    from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
     sizes = rows or [1_000_000, 3_000_000, 10_000_000]
@@ -247,9 +247,9 @@ def bench_batch(
 
 def _labelled(csv: Path | None, comments: int = 10_000) -> list[LabelledComment]:
     if csv is None:
-        from moderation.sources.generator import TrafficConfig, labelled_history
+        from moderation.datasets.synthetic import TrafficConfig, labelled_history
 
         return list(labelled_history(TrafficConfig(days=1, comments_per_day=comments)))
-    from moderation.sources.rscience import read_rscience
+    from moderation.datasets.rscience import read_rscience
 
     return list(read_rscience(csv, lambda bad: progress.print(f"line {bad.line} left out: {bad.cause}")))

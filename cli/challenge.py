@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, percent, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 

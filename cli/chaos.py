@@ -34,12 +34,12 @@ def chaos(
     Exit code 3 when a number is not 0 that must be, a worker ended for good, or a fault could not be carried out. With
     --sabotage that is the expected end: it shows that the oracle sees.
     """
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
     from local.chaos.conductor import SABOTAGES, Plan, run
-    from local.layout import StackLayout
+    from local.stack import commands as stack
+    from local.stack.layout import StackLayout
 
     if sabotage is not None and sabotage not in SABOTAGES:
         raise typer.BadParameter(f"one of {', '.join(SABOTAGES)}", param_hint="--sabotage")

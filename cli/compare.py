@@ -13,14 +13,14 @@ import typer
 from rich import box
 from rich.table import Column, Table
 
-from cli.connection import connected_settings
-from cli.labelled import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.options import connected_settings
 from cli.output import console, json_bytes, print_json, progress, writable_folder
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
-    from moderation.adapters.comparison_log import ComparisonLog
-    from moderation.training.comparison import Comparison
+    from moderation.adapters.registry.comparison_log import ComparisonLog
+    from moderation.training.benchmark.comparison import Comparison
 
 TABLE, PICTURE, FIELDS = "comparison.csv", "comparison.png", "comparison.json"
 
@@ -56,15 +56,15 @@ def compare(
     from moderation.scoring import new_pipeline
     from moderation.settings import load_settings
     from moderation.training import collect_examples
-    from moderation.training.comparison import compare as compare_models
-    from moderation.training.contenders import Contender, usual_contenders
+    from moderation.training.benchmark.baselines import Contender, usual_contenders
+    from moderation.training.benchmark.comparison import compare as compare_models
 
     settings = connected_settings(data_folder) if log else load_settings()
     started = time.monotonic()
     with progress.status("starting") as status:
         kept_in = None
         if log:
-            from moderation.adapters.comparison_log import ComparisonLog
+            from moderation.adapters.registry.comparison_log import ComparisonLog
 
             status.update("asking MLflow")
             kept_in = ComparisonLog(settings.mlflow_url, settings.model_name)
@@ -97,7 +97,7 @@ def _keep(
     comparison: Comparison, fields: dict[str, Any], out: Path | None, plot: Path | None, log: ComparisonLog | None
 ) -> str | None:
     """Write what is asked for; the address of the logged run, None if there is none."""
-    from moderation.training.comparison_plot import draw_comparison
+    from moderation.training.plots.comparison import draw_comparison
 
     with tempfile.TemporaryDirectory(prefix="moderation-compare-") as scratch:
         folder = out or Path(scratch)

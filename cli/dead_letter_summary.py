@@ -9,14 +9,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json, printable
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from moderation.adapters.producer_keys import ProducerKey
+    from moderation.adapters.kafka.producer_keys import ProducerKey
     from moderation.adapters.sql.dead_letters import Selection
     from moderation.settings import Settings
 
@@ -46,10 +46,10 @@ def summary(
     "gone" (neither topic nor lake has the record). "field" is empty where the reason is about the whole record.
     "actions" is like "by_field", of the records of topic actions that the archive could not read.
     """
+    from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
     from moderation.adapters.sql.action_letters import ActionSelection, count_action_letters
-    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.dead_letters import Selection, count_by_field, count_by_reason
-    from moderation.adapters.topics import ACTIONS, COMMENTS
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
@@ -99,10 +99,10 @@ def shown_key(value: bytes) -> str:
 
 
 def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Row]:
-    from moderation.adapters.lake.reading import opened_lake
-    from moderation.adapters.producer_keys import Keys, archived_keys, keys_at
-    from moderation.adapters.source_log import opened
-    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.kafka.producer_keys import Keys, archived_keys, keys_at
+    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.lake.reader import opened_lake
+    from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.dead_letters import newest_places
     from moderation.settings import required
 

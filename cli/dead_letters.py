@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.action_letters import list_action_letters
-from cli.connection import connected_settings
 from cli.dead_letter_summary import summary
+from cli.options import connected_settings
 from cli.output import console, print_json, printable, progress, utc
 from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
@@ -23,9 +23,8 @@ from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from moderation.adapters.replaying import Outcome
-    from moderation.adapters.sql.connecting import Connection
-    from moderation.adapters.sql.dead_letters import StoredLetter
+    from moderation.adapters.sql.connection import Connection
+    from moderation.dead_letters import ReplayOutcome, StoredLetter
     from moderation.settings import Settings
 
 dead_letters = typer.Typer(
@@ -66,7 +65,7 @@ def list_letters(
             raise typer.BadParameter("actions are not replayed", param_hint="--open")
         list_action_letters(connected_settings(data_folder), reason, partition, limit, as_json=as_json)
         return
-    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.dead_letters import Selection, count_by_reason, newest
 
     settings = connected_settings(data_folder)
@@ -111,7 +110,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show all that is kept of one dead letter. Bytes that are no printable text are shown as escapes."""
-    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.dead_letters import one
 
     settings = connected_settings(data_folder)
@@ -197,12 +196,13 @@ def _replay(
     corrected: bytes | None,
     again: bool,
     dry_run: bool,
-) -> Outcome:
-    from moderation.adapters.lake.reading import opened_lake
-    from moderation.adapters.replaying import replay_letters, sending, whole_bytes
-    from moderation.adapters.source_log import opened
-    from moderation.adapters.sql.connecting import connected
+) -> ReplayOutcome:
+    from moderation.adapters.kafka.replay_producer import sending, whole_bytes
+    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.lake.reader import opened_lake
+    from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.dead_letters import Selection, oldest_first, one
+    from moderation.dead_letters import replay_letters
 
     topic = _topic(settings)
 
@@ -247,7 +247,7 @@ def _store_correction(connection: Connection, letters: Iterable[StoredLetter], v
             store_correction(cursor, letter.position, Content.of(value))
 
 
-def _print_outcome(outcome: Outcome, *, dry_run: bool) -> None:
+def _print_outcome(outcome: ReplayOutcome, *, dry_run: bool) -> None:
     console.print(f"{outcome.replayed:,} {'would be ' if dry_run else ''}sent again")
     if outcome.already:
         console.print(f"{outcome.already:,} left alone: their replays were decided")
@@ -270,7 +270,7 @@ def _check_reason(reason: str | None) -> None:
 
 
 def _topic(settings: Settings) -> str:
-    from moderation.adapters.topics import COMMENTS
+    from moderation.adapters.kafka.topics import COMMENTS
 
     return settings.topic_prefix + COMMENTS.name
 

@@ -15,7 +15,7 @@ from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption, start
 
 if TYPE_CHECKING:
-    from local.demo import Demo, Glance, Summary
+    from local.demo.run import Demo, Glance, Summary
     from stream.source import Sent
 
 _GLANCE_SECONDS = 1.0
@@ -35,8 +35,8 @@ def demo(
     """
     info = start(data_folder, out=progress if as_json else console)
 
-    from local.demo import Demo
-    from local.layout import StackLayout
+    from local.demo.run import Demo
+    from local.stack.layout import StackLayout
     from moderation.policy import parse_goal
 
     shown = Demo(StackLayout(data_folder.resolve()), info, csv)

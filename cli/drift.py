@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from batch.drift.form import COOL_DOWN_DAYS
-from cli.connection import connected_settings
+from batch.drift.params import COOL_DOWN_DAYS
+from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 

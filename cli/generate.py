@@ -28,9 +28,9 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Generate traffic of several communities with removals hours later, and with faults where switched on."""
-    from moderation.sources.generator import TrafficConfig
-    from moderation.sources.generator import generate as arrivals
-    from moderation.sources.recorded import write_history
+    from moderation.datasets.recorded import write_history
+    from moderation.datasets.synthetic import TrafficConfig
+    from moderation.datasets.synthetic import generate as arrivals
 
     config = TrafficConfig(
         seed=seed,

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
+from moderation.timestamps import now_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from moderation.adapters.archive_delay import ArchiveDelay
-    from moderation.adapters.lake.checking import Check, Inspection
+    from moderation.adapters.lake.archive_delay import ArchiveDelay
+    from moderation.adapters.lake.verification import Check, Inspection
 
 lake = typer.Typer(help="The lake: what it holds, and whether it is whole.", no_args_is_help=True)
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -40,13 +40,15 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
     """
     found = _inspect(data_folder, None, lambda _: None)
     delays = _delays(data_folder)
-    now_us = time.time_ns() // 1_000
+    current_us = now_us()
     if as_json:
-        print_json({**_fields(found), "retention": None if delays is None else [_retention(d, now_us) for d in delays]})
+        print_json(
+            {**_fields(found), "retention": None if delays is None else [_retention(d, current_us) for d in delays]}
+        )
         return
     _print(found)
     for delay in delays or ():
-        left = delay.seconds_left(now_us)
+        left = delay.seconds_left(current_us)
         if left is not None:
             when = f"in {left / 3_600:,.1f} h" if left > 0 else "at any time"
             _say(
@@ -89,9 +91,9 @@ def _delays(data_folder: Path) -> list[ArchiveDelay] | None:
     from aiokafka.errors import KafkaError
     from confluent_kafka import KafkaException
 
-    from moderation.adapters.archive_delay import archive_delays
-    from moderation.adapters.lake.columns import ARCHIVED
-    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.lake.archive_delay import archive_delays
+    from moderation.adapters.lake.schema import ARCHIVED
+    from moderation.adapters.sql.connection import connected
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
@@ -104,8 +106,8 @@ def _delays(data_folder: Path) -> list[ArchiveDelay] | None:
         return None
 
 
-def _retention(delay: ArchiveDelay, now_us: int) -> dict[str, Any]:
-    left = delay.seconds_left(now_us)
+def _retention(delay: ArchiveDelay, current_us: int) -> dict[str, Any]:
+    left = delay.seconds_left(current_us)
     return {
         "topic": delay.source.topic,
         "partition": delay.source.partition,
@@ -118,9 +120,9 @@ def _retention(delay: ArchiveDelay, now_us: int) -> dict[str, Any]:
 
 
 def _inspect(data_folder: Path, check: Check | None, say: Callable[[str], None]) -> Inspection:
-    from moderation.adapters.lake.checking import inspect
-    from moderation.adapters.lake.columns import ARCHIVED
-    from moderation.adapters.lake.reading import opened_lake
+    from moderation.adapters.lake.reader import opened_lake
+    from moderation.adapters.lake.schema import ARCHIVED
+    from moderation.adapters.lake.verification import inspect
 
     settings = connected_settings(data_folder)
     topics = [settings.topic_prefix + name for name in ARCHIVED]

@@ -19,9 +19,9 @@ from cli.drift import drift
 from cli.generate import generate
 from cli.lake import lake
 from cli.output import progress
-from cli.preparing import migrate, partitions, topics
 from cli.preview import preview
 from cli.promote import promote, rollback
+from cli.provision import migrate, partitions, topics
 from cli.reconcile import reconcile
 from cli.report import report
 from cli.republish import republish

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
@@ -29,9 +29,9 @@ def preview(
 
     --json prints {"out", "topic", "date", "defects": {"lost", "unexplained", "phantom", "residual"}}.
     """
-    from local.grafana.choices import Addresses
-    from local.preview import read_preview, render
-    from moderation.adapters.topics import COMMENTS
+    from grafana.preview import read_preview, render
+    from grafana.source.variables import Addresses
+    from moderation.adapters.kafka.topics import COMMENTS
     from moderation.settings import required
 
     settings = connected_settings(data_folder)

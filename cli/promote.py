@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markdown import Markdown
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
-    from batch.promotion.moves import Moved
+    from batch.promotion.run import Moved
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the version's tags.")]
 
@@ -36,7 +36,7 @@ def promote(
     """
     if not show and not reason.strip():
         raise typer.BadParameter("say why: it is kept with the version", param_hint="--reason")
-    from batch.promotion import moves
+    from batch.promotion import run
     from batch.promotion.proposal import propose
 
     settings = connected_settings(data_folder)
@@ -49,7 +49,7 @@ def promote(
             console.print(Markdown(shown.text))
         return
     with progress.status("verifying the version"):
-        moved = moves.promote(settings, version, by=getuser(), reason=reason)
+        moved = run.promote(settings, version, by=getuser(), reason=reason)
     _tell(moved, as_json)
 
 
@@ -64,11 +64,11 @@ def rollback(
 
     --json prints the same as `moderation promote`.
     """
-    from batch.promotion import moves
+    from batch.promotion import run
 
     settings = connected_settings(data_folder)
     with progress.status("verifying the version"):
-        moved = moves.roll_back(settings, by=getuser(), reason=reason)
+        moved = run.roll_back(settings, by=getuser(), reason=reason)
     _tell(moved, as_json)
 
 

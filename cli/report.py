@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.labelled import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
 from cli.output import console, print_json, progress, writable_folder
 from cli.train import DEFAULT_GOALS
 
@@ -43,7 +43,7 @@ def report(
     from moderation.scoring import explain, new_pipeline
     from moderation.settings import load_settings
     from moderation.training import collect_examples, train
-    from moderation.training.exploring import OutOfFold, explore, render
+    from moderation.training.corpus_report import OutOfFold, explore, render
 
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
     started = time.monotonic()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.replays import MAX_PARTITION, RecordPosition, parse_replay_of
 
 if TYPE_CHECKING:
-    from moderation.adapters.republishing import PublishedTopic, Republished
+    from moderation.adapters.kafka.republisher import PublishedTopic, Republished
 
 _TOPICS = ("decisions", "alerts", "panes")
 _DAY = ["%Y-%m-%d"]
@@ -62,11 +62,11 @@ def republish(
     if first is not None and last is not None and first > last:
         raise typer.BadParameter("it is before --from", param_hint="--to")
 
-    from moderation.adapters.acknowledged_sender import acknowledged_sender
-    from moderation.adapters.republishing import republish as republish_rows
-    from moderation.adapters.sql.connecting import connected
+    from moderation.adapters.kafka.acknowledged_sender import acknowledged_sender
+    from moderation.adapters.kafka.republisher import republish as republish_rows
+    from moderation.adapters.kafka.topics import ACTIONS, COMMENTS, RETRAIN_REQUESTS, missing_topics
+    from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.published_rows import RowSelection
-    from moderation.adapters.topics import ACTIONS, COMMENTS, RETRAIN_REQUESTS, missing_topics
     from moderation.settings import required
 
     settings = connected_settings(data_folder)

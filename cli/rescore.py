@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
@@ -46,7 +46,7 @@ def rescore(
     share and mean null where nothing is compared; SUMS are {"comments", "reviews", "removals", "score_sum", "late"}.
     """
     from batch.rescore.run import rescore_comments
-    from batch.windows import resolve_window
+    from batch.run_interval import resolve_window
 
     window = resolve_window({"start": start, "end": end, "day": day})
     settings = connected_settings(data_folder)

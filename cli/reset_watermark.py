@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json
 from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.records import MAX_FUTURE_US
 from moderation.contracts.replays import MAX_PARTITION
+from moderation.timestamps import now_us
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from moderation.adapters.source_log import SourceLog
+    from moderation.adapters.kafka.topic_reader import SourceLog
 
 
 def reset_watermark(
@@ -44,15 +44,15 @@ def reset_watermark(
     """
     if "\0" in reason:
         raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
-    now_us = time.time_ns() // 1_000
+    current_us = now_us()
     given_us = None if to is None else _time_us(to)
-    if given_us is not None and not 0 <= given_us <= now_us + MAX_FUTURE_US:
+    if given_us is not None and not 0 <= given_us <= current_us + MAX_FUTURE_US:
         raise typer.BadParameter("it is not between 1970 and now", param_hint="--to")
-    from moderation.adapters.lake.files import Source
-    from moderation.adapters.source_log import opened
-    from moderation.adapters.sql.connecting import connected
-    from moderation.adapters.sql.resetting import reset_watermark as record_reset
-    from moderation.adapters.topics import COMMENTS
+    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.kafka.topics import COMMENTS
+    from moderation.adapters.sql.connection import connected
+    from moderation.adapters.sql.watermark_reset import reset_watermark as record_reset
+    from moderation.offsets import TopicPartition
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
@@ -63,12 +63,12 @@ def reset_watermark(
     ):
         found = record_reset(
             connection,
-            Source(topic, log.topic_id, partition),
+            TopicPartition(topic, log.topic_id, partition),
             lambda offset: (
                 _next_time_us(log, partition, offset, settings.earliest_event_date) if given_us is None else given_us
             ),
             reason=reason,
-            now_us=now_us,
+            now_us=current_us,
         )
     if as_json:
         print_json({"partition": partition, **found.fields()})

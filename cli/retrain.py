@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from batch.retrain.form import FORM
-from cli.connection import connected_settings
+from batch.retrain.params import FORM
+from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
-    from batch.retrain.gating import GateReport
+    from batch.retrain.gate import GateReport
     from batch.retrain.run import RetrainReport
 
 
@@ -47,7 +47,7 @@ def retrain(
     {"version", "production", "is_passed", "reasons": […], "figures": {…},
     "intervals": {name: {"value", "low", "high"}}}}.
     """
-    from batch.retrain.gating import gate as judge_version
+    from batch.retrain.gate import gate as judge_version
     from batch.retrain.options import options_of
     from batch.retrain.run import retrain as retrain_on
     from moderation.training.gate import Limits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import time
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -14,12 +13,13 @@ import orjson
 import typer
 from rich.table import Table
 
-from cli.lines import batches, read_lines
+from cli.line_batches import batches, read_lines
 from cli.output import console, print_json, progress
 from moderation.errors import InvalidRecord, SourceError
+from moderation.timestamps import now_us
 
 if TYPE_CHECKING:
-    from moderation.adapters.model_store import OpenModel
+    from moderation.adapters.model_folder.folder import OpenModel
     from moderation.contracts import Read
 
 ModelOption = Annotated[Path, typer.Option("--model", help="Model folder written by `moderation train`.")]
@@ -102,11 +102,11 @@ def _answers(opened: OpenModel, batch: list[bytes], first_line: int, earliest: d
 
     def parse(raw: bytes) -> Read | InvalidRecord:
         try:
-            return read_record(raw, now_us, rules)
+            return read_record(raw, current_us, rules)
         except InvalidRecord as error:
             return error
 
-    now_us = time.time_ns() // 1_000
+    current_us = now_us()
     parsed = [parse(raw) for raw in batch]
     bodies = [record.comment.body for record in parsed if not isinstance(record, InvalidRecord)]
     scores = iter(opened.kernel.score_many(bodies).tolist())

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json
 from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
@@ -34,10 +34,10 @@ def skip(
     """
     if "\0" in reason:
         raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
-    from moderation.adapters.source_log import opened
-    from moderation.adapters.sql.connecting import connected
-    from moderation.adapters.sql.skipping import skip as skip_record
-    from moderation.adapters.topics import COMMENTS
+    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.kafka.topics import COMMENTS
+    from moderation.adapters.sql.connection import connected
+    from moderation.adapters.sql.skip import skip as skip_record
     from moderation.contracts import DeadLetterReason, dead_letter
     from moderation.errors import InvalidRecord, SourceRefused
     from moderation.settings import required

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.connection import connected_settings
+from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
@@ -25,7 +25,7 @@ def replay(context: typer.Context, data_folder: FolderOption = DEFAULT_FOLDER) -
     `python -m stream source --help` lists them. --json prints one JSON object.
     """
     from stream.source import send_all
-    from stream.source.command import plan_of
+    from stream.source.cli import plan_of
 
     arguments = [word for word in context.args if word != "--json"]
     settings = connected_settings(data_folder)
@@ -54,8 +54,8 @@ def replay(context: typer.Context, data_folder: FolderOption = DEFAULT_FOLDER) -
 
 def source(context: typer.Context, data_folder: FolderOption = DEFAULT_FOLDER) -> None:
     """Run the source as its own process, a Faust app on a timer; options as for replay. Ctrl-C ends it cleanly."""
-    from local.environment import inherited_environment
-    from local.worker import settings_environment
+    from local.stack.environment import inherited_environment
+    from local.stack.worker import settings_environment
 
     settings = connected_settings(data_folder)
     command = [sys.executable, "-P", "-m", "stream", "source", *context.args]

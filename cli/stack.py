@@ -15,8 +15,8 @@ from cli.output import console, print_json, progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from local.layout import StackLayout
-    from local.stack import PartStatus, StackInfo
+    from local.stack.commands import PartStatus, StackInfo
+    from local.stack.layout import StackLayout
 
 FolderOption = Annotated[Path, typer.Option("--data-folder", help="Everything the stack writes lies here.")]
 DEFAULT_FOLDER = Path("var")
@@ -40,10 +40,10 @@ def down(
     purge: Annotated[bool, typer.Option(help="Delete the data folder too.")] = False,
 ) -> None:
     """Stop every part of the stack; no process of it is left. Data stays unless --purge is given."""
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
+    from local.stack import commands as stack
 
     layout = _layout(data_folder)
     stack.down(layout, purge=purge, progress=_say)
@@ -58,12 +58,12 @@ def status(
 
     Exit code 0: all is well. 1: comments are decided, and something needs attention. 2: no comment is decided.
     """
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
-    from local.health import health_of
-    from local.worker import WORKER, answers_of
+    from local.stack import commands as stack
+    from local.stack.health import health_of
+    from local.stack.worker import WORKER, answers_of
 
     parts = stack.status(_layout(data_folder))
     worker = next((part for part in parts if part.name == WORKER and part.state == "running"), None)
@@ -117,9 +117,9 @@ def status(
 
 
 def _attention(data_folder: Path, parts: Sequence[PartStatus]) -> list[str]:
-    from local import stack
-    from local.attention import attention
-    from local.worker import stack_settings
+    from local.stack import commands as stack
+    from local.stack.attention import attention
+    from local.stack.worker import stack_settings
 
     running = {part.name for part in parts if part.state == "running"}
     if not {"kafka", "postgres"} <= running:
@@ -133,12 +133,12 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
 
     The password of Airflow's user is printed on ``out`` by the call that makes it, and never again.
     """
-    from local.packages import check_packages
+    from local.stack.required_packages import check_packages
 
     check_packages()
-    from local import stack
-    from local.airflow import AIRFLOW_PORTS, PASSWORD, USER, admin_password, airflow, url
-    from local.worker import WORKER_PORTS, speed_layer
+    from local.stack import commands as stack
+    from local.stack.airflow import AIRFLOW_PORTS, PASSWORD, USER, admin_password, airflow, url
+    from local.stack.worker import WORKER_PORTS, speed_layer
 
     layout = _layout(data_folder)
     if core:
@@ -162,7 +162,7 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
 
 
 def _layout(data_folder: Path) -> StackLayout:
-    from local.layout import StackLayout
+    from local.stack.layout import StackLayout
 
     return StackLayout(data_folder.resolve())
 

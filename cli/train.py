@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cli.connection import connected_settings
-from cli.labelled import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.options import connected_settings
 from cli.output import console, percent, policy_fields, print_json, progress, threshold
 from cli.stack import DEFAULT_FOLDER, FolderOption
 

@@ -65,7 +65,7 @@ def archive(topic: str) -> dict[str, object]:
     """Archive one topic; returns counts and offset ranges."""
     from airflow.providers.apache.kafka.hooks.consume import KafkaConsumerHook
 
-    from batch.archive import archive_topics as archive_into_lake
+    from batch.archive.run import archive_topics as archive_into_lake
     from moderation.settings import load_settings
 
     kafka = KafkaConsumerHook(topics=[topic]).get_connection("kafka_default").extra_dejson

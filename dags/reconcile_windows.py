@@ -28,7 +28,7 @@ from typing import Any
 
 from airflow.sdk import CronPartitionTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
 
-STEPS = "batch.reconcile.nightly"
+STEPS = "batch.reconcile.tasks"
 FOR_GOOD = ("DefectsFound", "LakeDamaged", "ModelRefused", "SourceRefused", "LedgerUnsafe")
 
 

@@ -31,7 +31,7 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
 
-STEPS = "batch.rescore.steps"
+STEPS = "batch.rescore.tasks"
 FOR_GOOD = ("LakeDamaged", "ModelRefused", "LedgerUnsafe")
 
 

@@ -31,9 +31,9 @@ from typing import Any
 import airflow.sdk as sdk
 from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
-from batch.retrain.form import FORM
+from batch.retrain.params import FORM
 
-STEPS = "batch.retrain.steps"
+STEPS = "batch.retrain.tasks"
 TOPIC = MessageQueueTrigger(scheme="kafka", topics=["retrain-requests"], apply_function=f"{STEPS}.accept")
 FOR_GOOD = ("TrainingError", "GoalUnmet", "ConfigurationError", "LakeDamaged", "ModelRefused", "LedgerUnsafe")
 RULES = [sdk.RetryRule(f"moderation.errors.{name}", sdk.RetryAction.FAIL) for name in FOR_GOOD]

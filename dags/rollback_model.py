@@ -32,7 +32,7 @@ from typing import Any
 
 from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
 
-STEPS = "batch.promotion.steps"
+STEPS = "batch.promotion.tasks"
 FOR_GOOD = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
 
 

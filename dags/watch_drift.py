@@ -29,7 +29,7 @@ from typing import Any
 
 import airflow.sdk as sdk
 
-STEPS, DRIFT = "batch.drift.steps", sdk.Asset("moderation-drift")
+STEPS, DRIFT = "batch.drift.tasks", sdk.Asset("moderation-drift")
 FOR_GOOD = ("ModelRefused", "LakeDamaged", "ConfigurationError")
 RULES = [sdk.RetryRule(f"moderation.errors.{name}", sdk.RetryAction.FAIL) for name in FOR_GOOD]
 

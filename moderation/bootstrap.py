@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moderation.adapters.model_store import OpenModel, open_model, save_model
+from moderation.adapters.model_folder.folder import OpenModel, open_model, save_model
 from moderation.contracts import Comment
 from moderation.policy import Goal, Policy
 from moderation.scoring import Family, ModerationPipeline, new_pipeline
@@ -47,7 +47,7 @@ def load(folder: Path, settings: Settings) -> OpenModel:
     """Verify and open a model folder with a lexicon of its own.
 
     Raises:
-        ModelRefused: see :func:`moderation.adapters.model_store.open_model`.
+        ModelRefused: see :func:`moderation.adapters.model_folder.folder.open_model`.
     """
     return open_model(folder, new_lexicon(settings), settings.model_max_bytes)
 
@@ -193,7 +193,7 @@ def train_to_folder(
     training = {"data_digest": examples.data_digest, "seed": seed, "folds": folds, "family": family, **(lineage or {})}
     reference = training_reference(examples, trained.probability, trained.unseen, trained.policy)
     digest = save_model(out, trained.estimator, trained.policy, trained.metrics, reference, training)
-    from moderation.training.plots import draw_plots  # loads Matplotlib, which no worker needs
+    from moderation.training.plots.training import draw_plots  # loads Matplotlib, which no worker needs
 
     plots = out / "plots"
     plots.mkdir(exist_ok=True)

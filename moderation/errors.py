@@ -29,7 +29,7 @@
         └── WorkerStuck            the process makes no progress
 
 Anything outside the tree is a defect of ours. What a defect means for a record under way is decided by
-:mod:`moderation.adapters.blame`.
+:mod:`moderation.adapters.error_origin`.
 """
 
 from __future__ import annotations

@@ -6,17 +6,17 @@ import sys
 
 import faust
 
-from moderation.adapters.model_store import OpenModel
+from moderation.adapters.model_folder.folder import OpenModel
 from moderation.bootstrap import production_model
 from moderation.errors import ModerationError
 from moderation.settings import Settings, load_settings
 from stream.exit_codes import REFUSED
-from stream.fault_points import FaultPoints
 from stream.logs import faust_level
-from stream.model_watch import ModelWatch
-from stream.records import ServingModel
-from stream.source.command import main as source
-from stream.worker import worker_app
+from stream.source.cli import main as source
+from stream.worker.app import worker_app
+from stream.worker.fault_points import FaultPoints
+from stream.worker.messages import ServingModel
+from stream.worker.model_watch import ModelWatch
 
 
 def main() -> None:

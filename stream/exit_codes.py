@@ -7,9 +7,9 @@ import os
 import traceback
 from typing import NoReturn
 
-from moderation.adapters import blame
+from moderation.adapters import error_origin
 from moderation.errors import FenceLost, NeedsPerson
-from stream import metrics
+from stream.worker import metrics
 
 RESTART = 75
 """Something that another start may heal: a lost fence, a broken connection, a defect."""
@@ -33,6 +33,6 @@ def leave(error: BaseException) -> NoReturn:
         _log.critical("stopping for good: %s", error)
     else:
         where = "".join(traceback.format_tb(error.__traceback__))
-        _log.critical("stopping; the supervisor starts again: %s\n%s", blame.shown(error), where)
+        _log.critical("stopping; the supervisor starts again: %s\n%s", error_origin.shown(error), where)
     logging.shutdown()
     os._exit(code)

@@ -14,8 +14,8 @@ from tests.support.properties import register_profiles
 # What takes seconds to import is imported by the fixtures: of a parallel run, the controller loads this file too.
 if TYPE_CHECKING:
     from moderation.contracts import Comment
+    from moderation.datasets.history import LabelledComment
     from moderation.scoring import Kernel, ModerationPipeline
-    from moderation.sources.history import LabelledComment
 
 register_profiles()
 pytest_plugins = ["tests.support.servers", "tests.support.budget"]
@@ -44,7 +44,7 @@ def refuse_bad_row(row: object) -> None:
 def rscience() -> list[LabelledComment]:
     if not SHARED_CSV.exists():
         pytest.skip("../shared/data/rscience_comments.csv is absent")
-    from moderation.sources.rscience import read_rscience
+    from moderation.datasets.rscience import read_rscience
 
     return list(read_rscience(SHARED_CSV, refuse_bad_row))
 

@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from batch.challenge.comparison import Comparison, Scored, compare
-from batch.challenge.page import render
-from batch.challenge.picture import draw
-from batch.examples import Found, read_examples, without_failing
-from batch.windows import Window, resolve_window
-from moderation.adapters.lake.reading import opened_lake
-from moderation.adapters.registry.evidence import Finding
+from batch.challenge.markdown import render
+from batch.challenge.plot import draw
+from batch.labelled_examples import Found, read_examples, without_failing
+from batch.run_interval import Window, resolve_window
+from moderation.adapters.kafka.topics import COMMENTS
+from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION, Registry
-from moderation.adapters.topics import COMMENTS
+from moderation.adapters.registry.run_artifacts import Finding
 from moderation.bootstrap import registry, version_opener
 from moderation.contracts import Comment
 from moderation.settings import Settings
@@ -67,7 +67,7 @@ def compare_challenger(
     Args:
         settings: where lake, manifest and registry are.
         params: ``hours``, so many newest ones of event time that the lake has, 24 if absent; or a window, see
-            :func:`batch.windows.resolve_window`.
+            :func:`batch.run_interval.resolve_window`.
         most: comments at most, a sample by chance that is the same each time.
         say: told what happens.
 

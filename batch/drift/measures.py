@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from batch.examples import Example
-from moderation.adapters.model_store import OpenModel
+from batch.labelled_examples import Example
+from moderation.adapters.model_folder.folder import OpenModel
 from moderation.contracts import Comment
 from moderation.training.drift import Alarm, Finding, drift_of, drift_of_shares
 from moderation.training.reference import (

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
-from batch.drift.evidence import evidence_files
-from batch.drift.form import COOL_DOWN_DAYS
+from batch.drift.artifacts import evidence_files
 from batch.drift.measures import Measures, measure_day, watch
+from batch.drift.params import COOL_DOWN_DAYS
 from batch.drift.report import DriftReport
-from batch.examples import Example, NoAction, read_examples, without_failing
-from batch.retrain.form import FORM
+from batch.labelled_examples import Example, NoAction, read_examples, without_failing
+from batch.retrain.params import FORM
 from batch.retrain.run import RUN_NAME
-from batch.windows import Window, resolve_window
-from moderation.adapters.certificate import PREFIX
-from moderation.adapters.model_store import OpenModel
+from batch.run_interval import Window, resolve_window
+from moderation.adapters.model_folder.folder import OpenModel
 from moderation.adapters.registry import NotInRegistry, Registry
+from moderation.adapters.registry.certificate import PREFIX
 from moderation.bootstrap import new_lexicon, registry
 from moderation.settings import Settings
+from moderation.timestamps import now_us
 
 Say = Callable[[str], None]
 HOUR_US = 3_600_000_000
@@ -34,7 +34,7 @@ def watch_day(
     cool_down_days: float = COOL_DOWN_DAYS,
     maturity_hours: float | None = None,
     may_ask: bool = False,
-    now_us: int | None = None,
+    current_us: int | None = None,
     say: Say = lambda line: None,
 ) -> DriftReport:
     """Hold a day against the production model's training reference and keep the evidence. Never promotes.
@@ -49,7 +49,7 @@ def watch_day(
         maturity_hours: how long after a comment its last action counts; as the model was trained if None, 48 if that
             is not known.
         may_ask: whether a report that asks leads to a retraining; if not, it never asks, and starts no cool-down.
-        now_us: the present, for the cool-down; the clock's if None.
+        current_us: the present, for the cool-down; the clock's if None.
         say: told what happens.
 
     Raises:
@@ -91,7 +91,7 @@ def watch_day(
     )
     if report.drifted:
         held_back = None if may_ask else "only the nightly watch asks"
-        report = replace(report, held_back=_cool_down(found, day, cool_down_days, now_us) or held_back)
+        report = replace(report, held_back=_cool_down(found, day, cool_down_days, current_us) or held_back)
     say("keeping the evidence")
     kept = found.evidence.keep(
         "drift",
@@ -136,27 +136,27 @@ def newest_mature_day(day: date, maturity_us: int) -> date:
     return day - timedelta(days=-(-maturity_us // DAY_US))
 
 
-def cooling_down(now_us: int, retrained_us: int | None, asked_us: int | None, cool_down_us: int) -> str | None:
+def cooling_down(current_us: int, retrained_us: int | None, asked_us: int | None, cool_down_us: int) -> str | None:
     """Why no retraining is asked for now; None if one may be.
 
     Args:
-        now_us: the present.
+        current_us: the present.
         retrained_us: when the last retraining registered its version; None if none ever did.
         asked_us: when another day's drift last asked for one; likewise.
         cool_down_us: how long either keeps others from asking.
     """
     for what, when_us in (("a retraining registered a version", retrained_us), ("drift asked for one", asked_us)):
-        if when_us is not None and now_us - when_us < cool_down_us:
-            ago, cool_down = (now_us - when_us) / HOUR_US, cool_down_us / HOUR_US
+        if when_us is not None and current_us - when_us < cool_down_us:
+            ago, cool_down = (current_us - when_us) / HOUR_US, cool_down_us / HOUR_US
             return f"{what} {ago:.1f} hours ago, and the cool-down is {cool_down:g} hours"
     return None
 
 
-def _cool_down(found: Registry, day: date, cool_down_days: float, now_us: int | None) -> str | None:
+def _cool_down(found: Registry, day: date, cool_down_days: float, current_us: int | None) -> str | None:
     asked = found.evidence.newest("drift", {"asked": "yes"})
     asked_us = None if asked is None or asked.tags[PREFIX + "day"] == day.isoformat() else asked.began_us
-    now_us = time.time_ns() // 1_000 if now_us is None else now_us
-    return cooling_down(now_us, found.newest_run_us(RUN_NAME), asked_us, round(cool_down_days * DAY_US))
+    current_us = now_us() if current_us is None else current_us
+    return cooling_down(current_us, found.newest_run_us(RUN_NAME), asked_us, round(cool_down_days * DAY_US))
 
 
 def _measured(model: OpenModel, comments: Sequence[Example], labelled: Sequence[Example], say: Say) -> Measures:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from batch.challenge.page import code, render, table
+from batch.challenge.markdown import code, render, table
 from batch.challenge.run import COMPARISON_PAGE, comparison_of, newest_comparison
 from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry
-from moderation.adapters.registry.evidence import Logged
 from moderation.adapters.registry.registry import CHALLENGER, GATE_REASONS_TAG, GATE_TAG, PREVIOUS, PRODUCTION
+from moderation.adapters.registry.run_artifacts import Logged
 from moderation.bootstrap import registry
 from moderation.errors import ConfigurationError
 from moderation.settings import Settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import duckdb
 
-from batch.reconcile.statements import RESULTS, STATEMENTS
+from batch.reconcile.sql import RESULTS, STATEMENTS
 from moderation.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -9,14 +9,16 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batch.isolation import parse_failure
 from batch.reconcile.running_maximum import RulesByOffset, Walk, rules_at
-from moderation.adapters.lake.checking import reading_file
-from moderation.adapters.lake.files import LakeFile, Source
+from batch.record_isolation import parse_failure
+from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.store import LakeStore
-from moderation.adapters.sql.snapshot import Served, Snapshot
+from moderation.adapters.lake.verification import reading_file
+from moderation.adapters.reconciliation.snapshot import Snapshot
 from moderation.contracts import MAX_FUTURE_US, LetterContents, read_record
 from moderation.errors import ConfigurationError, InvalidRecord
+from moderation.ledger import Served
+from moderation.offsets import TopicPartition
 from moderation.watermark import MAX_STEP_US, NOTHING_SEEN, Reset, RunningMaximum
 
 _BATCH_ROWS = 4_096
@@ -77,7 +79,7 @@ def tasks_of(
     """
     start_us, end_us = snapshot.start_us, snapshot.end_us
     tasks = []
-    maxima: dict[Source, _Maximum] = {}
+    maxima: dict[TopicPartition, _Maximum] = {}
     for file in snapshot.manifest:
         decided = tuple(snapshot.served.get(file.source, ()))
         rules = _rules(decided, file)
@@ -118,7 +120,7 @@ class _Maximum:
     is needed.
     """
 
-    def __init__(self, snapshot: Snapshot, source: Source, store: LakeStore) -> None:
+    def __init__(self, snapshot: Snapshot, source: TopicPartition, store: LakeStore) -> None:
         self._snapshot = snapshot
         self._store = store
         self._resets = tuple(snapshot.resets.get(source, ()))

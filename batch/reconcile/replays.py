@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from moderation.adapters.lake.files import Source
 from moderation.contracts import REPLAY_OF, Content, LetterContents
+from moderation.offsets import TopicPartition
 
 _EXAMPLES = 5
 # Neither DuckDB's pattern nor Spark reads a file of such a name as data.
@@ -77,6 +77,6 @@ def header_offsets(batch: pa.RecordBatch) -> Iterable[int]:
     ]
 
 
-def position(source: Source, offset: int) -> str:
+def position(source: TopicPartition, offset: int) -> str:
     """A record's position, for people."""
     return f"partition {source.partition} offset {offset}"

@@ -13,25 +13,26 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from batch.isolation import Failure, failure_fields
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.outcome import Outcome, read_outcome
+from batch.reconcile.recompute import rescore
 from batch.reconcile.replays import ignored_replays
-from batch.reconcile.rescoring import rescore
-from moderation.adapters.lake.checking import check_file, reading_file
-from moderation.adapters.lake.columns import columns_of
-from moderation.adapters.lake.reading import Lake
+from batch.reconcile.results import Outcome, read_outcome
+from batch.record_isolation import Failure, failure_fields
+from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
+from moderation.adapters.lake.manifest import files
+from moderation.adapters.lake.reader import Lake
+from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
-from moderation.adapters.sql.connecting import connected
-from moderation.adapters.sql.manifest import files
-from moderation.adapters.sql.runs import Run, add_run, day_lock, dirty_days
-from moderation.adapters.sql.snapshot import Snapshot, day_bounds_us, pinned
-from moderation.adapters.topics import ACTIONS, COMMENTS
+from moderation.adapters.lake.verification import check_file, reading_file
+from moderation.adapters.reconciliation.runs import Run, add_run, day_lock, dirty_days
+from moderation.adapters.reconciliation.snapshot import Snapshot, pinned
+from moderation.adapters.sql.connection import connected
 from moderation.bootstrap import production_model
 from moderation.contracts import Cause
 from moderation.settings import Settings, required
 from moderation.text import KERNEL_VERSION
+from moderation.timestamps import day_bounds_us, now_us
 
 Say = Callable[[str], None]
 ReconcilePoint = Literal["after_snapshot", "after_rescoring", "after_comparison", "before_commit", "after_commit"]
@@ -136,7 +137,7 @@ def reconcile_day(
     engine = engine or DuckDbEngine()
     url = required(settings.database_url, "database_url")
     topic = settings.topic_prefix + COMMENTS.name
-    begun_us = time.time_ns() // 1_000
+    begun_us = now_us()
     clock = _Clock()
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -237,7 +238,7 @@ def _run_of(
         state=outcome.state,
         engine=engine,
         begun_us=begun_us,
-        finished_us=time.time_ns() // 1_000,
+        finished_us=now_us(),
         cut=snapshot.cut_fields(),
         digest=outcome.digest,
         panes=outcome.panes,

@@ -11,8 +11,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batch.reconcile.statements import STATEMENTS
-from batch.windows import Window
+from batch.reconcile.sql import STATEMENTS
+from batch.run_interval import Window
 from moderation.errors import ConfigurationError
 from moderation.panes import MEASURES
 

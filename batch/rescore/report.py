@@ -6,19 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from batch.isolation import MOST_NAMED, Failure, failure_fields
-from batch.reconcile.statements import VERDICTS
+from batch.reconcile.sql import VERDICTS
+from batch.record_isolation import MOST_NAMED, Failure, failure_fields
 from batch.rescore.hours import HourPair, Sums, by_community
 from batch.rescore.verdicts import VerdictCounts, VerdictDiff
-from batch.windows import Window
-from moderation.adapters.certificate import Certificate
+from batch.run_interval import Window
+from moderation.adapters.registry.certificate import Certificate
+from moderation.timestamps import moment_of
 
 CHANGES = [(served, asked) for served in VERDICTS for asked in VERDICTS if served != asked]
 """The six ways in which a verdict can change."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def as_if_fields(hours: Sequence[HourPair]) -> dict[str, Any]:
 
 def moment(time_us: int) -> str:
     """A time as ISO 8601, UTC; fractions only where there are some."""
-    return (_EPOCH + timedelta(microseconds=time_us)).isoformat().replace("+00:00", "Z")
+    return moment_of(time_us).isoformat().replace("+00:00", "Z")
 
 
 def verdict_rows(communities: Mapping[str, VerdictCounts], between: str = ", ") -> Iterator[tuple[str, ...]]:

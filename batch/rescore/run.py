@@ -10,20 +10,20 @@ from typing import Any
 
 import duckdb
 
-from batch.isolation import Failure
 from batch.reconcile.engines import opened_duckdb
 from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.rescoring import rescore
+from batch.reconcile.recompute import rescore
+from batch.record_isolation import Failure
+from batch.rescore.artifacts import Artifacts, keep
 from batch.rescore.hours import HourPair, Place, ServedHour, Sums, as_if_hours, paired, require_hours, write_hours
-from batch.rescore.keeping import Artifacts, keep
 from batch.rescore.report import Rescoring
 from batch.rescore.verdicts import compare_verdicts
-from batch.windows import Window
-from moderation.adapters.certificate import Certificate
+from batch.run_interval import Window
+from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.store import LakeStore
-from moderation.adapters.sql.snapshot import pinned
+from moderation.adapters.reconciliation.snapshot import pinned
+from moderation.adapters.registry.certificate import Certificate
 from moderation.adapters.sql.windows import windows_between
-from moderation.adapters.topics import COMMENTS
 from moderation.bootstrap import registry
 from moderation.errors import ModelRefused
 from moderation.settings import Settings, required

@@ -1,6 +1,6 @@
 """Verdicts of another model version beside those that were served, by community and by comment.
 
-Inputs are those of :mod:`batch.reconcile.statements`: ``recomputed`` and ``ledger``. A comment record that lies in the
+Inputs are those of :mod:`batch.reconcile.sql`: ``recomputed`` and ``ledger``. A comment record that lies in the
 lake more than once counts once, with its first copy, as it does in the batch.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from batch.reconcile.statements import STATEMENTS, VERDICTS
+from batch.reconcile.sql import STATEMENTS, VERDICTS
 from moderation.contracts import Verdict
 
 MOST_DIFFERENT = 50

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from batch.examples import NoAction
-from batch.retrain.form import FORM
-from batch.windows import Window, resolve_window
+from batch.labelled_examples import NoAction
+from batch.retrain.params import FORM
+from batch.run_interval import Window, resolve_window
 from moderation.errors import ConfigurationError
 from moderation.policy import Goal, parse_goal
 from moderation.scoring import Family
+from moderation.timestamps import time_us_of
 
 HOUR_US = 3_600_000_000
 FOLDS, MOST = 5, 200_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
 
 
 def _window(stated: Mapping[str, Any], run_after: datetime, maturity_us: int) -> Window:
-    mature_us = (run_after.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1) - maturity_us
+    mature_us = time_us_of(run_after.astimezone(UTC)) - maturity_us
     end_us = mature_us - mature_us % HOUR_US
     if stated["end"] is not None:
         end_us = resolve_window({"start": "1970-01-01", "end": stated["end"]}).end_us

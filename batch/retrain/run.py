@@ -9,17 +9,17 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from batch.examples import Example, read_examples, without_failing
-from batch.isolation import Failure, failure_fields
-from batch.retrain.card import model_card
+from batch.labelled_examples import Example, read_examples, without_failing
+from batch.record_isolation import Failure, failure_fields
+from batch.retrain.model_card import model_card
 from batch.retrain.options import Options
 from batch.retrain.split import split_at, split_point
 from moderation.bootstrap import TrainReport, new_lexicon, registry, train_to_folder
 from moderation.settings import Settings
+from moderation.timestamps import DAY_US
 
 Say = Callable[[str], None]
 RUN_NAME = "retrain"
-_DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def retrain(settings: Settings, options: Options, *, started_by: str, say: Say =
                 settings,
                 folds=options.folds,
                 seed=options.seed,
-                comments_per_day=counts["records"] / (options.window.end_us - options.window.start_us) * _DAY_US,
+                comments_per_day=counts["records"] / (options.window.end_us - options.window.start_us) * DAY_US,
                 weights=[each.weight for each in examples],
                 family=options.family,
                 lineage=lineage,

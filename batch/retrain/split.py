@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-from batch.examples import Example
+from batch.labelled_examples import Example
 from moderation.contracts import Comment
 from moderation.errors import TrainingError
 

@@ -13,16 +13,16 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from local import stack
-from local.environment import inherited_environment
-from local.layout import StackLayout
-from local.worker import settings_environment, stack_settings
+from local.stack import commands as stack
+from local.stack.environment import inherited_environment
+from local.stack.layout import StackLayout
+from local.stack.worker import settings_environment, stack_settings
+from moderation.adapters.kafka.topics import COMMENTS, ensure_topics, producer_settings
 from moderation.adapters.sql.migrate import migrate_database
-from moderation.adapters.topics import COMMENTS, ensure_topics, producer_settings
 from moderation.contracts import Comment, to_json
+from moderation.datasets.synthetic import TrafficConfig, labelled_history
 from moderation.errors import StackError
 from moderation.settings import Settings
-from moderation.sources.generator import TrafficConfig, labelled_history
 
 _POOL = 20_000
 _EVENT_US = 1_700_000_000_000_000

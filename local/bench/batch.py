@@ -20,24 +20,25 @@ import psutil
 import psycopg
 
 from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.rescoring import rescore
+from batch.reconcile.recompute import rescore
 from local.bench.stream.run import Bench
 from local.bench.stream.worker import ledger_of
-from local.environment import inherited_environment
-from local.worker import settings_environment, stack_settings
-from moderation.adapters.lake.columns import columns_of
-from moderation.adapters.lake.cutting import Limits
-from moderation.adapters.lake.files import Source
+from local.stack.environment import inherited_environment
+from local.stack.worker import settings_environment, stack_settings
+from moderation.adapters.kafka.topic_reader import LogRecord
+from moderation.adapters.kafka.topics import COMMENTS
+from moderation.adapters.lake.file_boundaries import Limits
+from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
-from moderation.adapters.lake.writing import write_file
-from moderation.adapters.source_log import LogRecord
-from moderation.adapters.sql.snapshot import Cut, Snapshot, day_bounds_us
-from moderation.adapters.topics import COMMENTS
+from moderation.adapters.lake.writer import write_file
+from moderation.adapters.reconciliation.snapshot import Cut, Snapshot
 from moderation.bootstrap import production_model
 from moderation.contracts import Comment, to_json
+from moderation.datasets.history import LabelledComment
 from moderation.errors import StackError
+from moderation.offsets import TopicPartition
 from moderation.settings import Settings, required
-from moderation.sources.history import LabelledComment
+from moderation.timestamps import day_bounds_us
 
 Say = Callable[[str], None]
 DAY = date(2026, 1, 15)
@@ -214,7 +215,7 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, say: Sa
         files = []
         each = count // PARTITIONS
         for partition in range(PARTITIONS):
-            source = Source(COMMENTS.name, _TOPIC_ID, partition)
+            source = TopicPartition(COMMENTS.name, _TOPIC_ID, partition)
             file = write_file(
                 store,
                 f"{partition}.parquet",

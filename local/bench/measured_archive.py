@@ -11,8 +11,8 @@ import resource
 import sys
 from pathlib import Path
 
-from batch.archive import archive_topics
-from moderation.adapters.topics import COMMENTS
+from batch.archive.run import archive_topics
+from moderation.adapters.kafka.topics import COMMENTS
 from moderation.settings import load_settings
 
 

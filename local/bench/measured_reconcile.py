@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from batch.reconcile.run import reconcile_day
-from moderation.adapters.sql.snapshot import Snapshot
+from moderation.adapters.reconciliation.snapshot import Snapshot
 from moderation.settings import load_settings
 
 

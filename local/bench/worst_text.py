@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 from moderation.contracts import MAX_BODY_CHARACTERS
 from moderation.scoring import Kernel, new_pipeline, reasons_many
 from moderation.text import KERNEL_VERSION, Lexicon
-from stream.estimated_work import estimated_work_us
-from stream.pending import MOST_WORK_US
+from stream.worker.batch_queue import MOST_WORK_US
+from stream.worker.estimated_work import estimated_work_us
 
 ALPHABETS = {
     "letters": "abcdefghijklmnopqrstuvwxyz",

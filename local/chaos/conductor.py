@@ -13,20 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from local import stack
 from local.chaos.faults import WORKERS, Faults
 from local.chaos.hostile import Hostile
 from local.chaos.models import make_models
 from local.chaos.plan import Fault, alias_moves, away_seconds, calm_swaps, faults_of
 from local.chaos.traffic import Traffic
 from local.chaos.watching import Watching
-from local.layout import StackLayout
+from local.demo.reconcile_all import Reconciled, reconcile_all
 from local.oracle import Comparison, verify
-from local.programs import Program
-from local.reconciled import Reconciled, reconcile_all
-from local.stack import StackInfo
-from local.worker import stack_settings, worker_program
-from moderation.adapters.topics import COMMENTS, describe_topic_ids, topic_uuid
+from local.stack import commands as stack
+from local.stack.commands import StackInfo
+from local.stack.layout import StackLayout
+from local.stack.program import Program
+from local.stack.worker import stack_settings, worker_program
+from moderation.adapters.kafka.topics import COMMENTS, describe_topic_ids, topic_uuid
 from moderation.errors import StackError
 from moderation.settings import Settings, required
 

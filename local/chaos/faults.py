@@ -18,9 +18,9 @@ from mlflow.exceptions import MlflowException
 from local.chaos.frozen import Frozen
 from local.chaos.models import Models, move_alias
 from local.chaos.plan import Fault
-from local.layout import StackLayout
-from local.stack import start_program, status, stop_program
-from local.waiting import wait_until
+from local.stack.commands import start_program, status, stop_program
+from local.stack.layout import StackLayout
+from local.stack.wait import wait_until
 from moderation.settings import Settings
 
 GUEST = "worker-3"

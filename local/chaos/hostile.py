@@ -14,10 +14,10 @@ from confluent_kafka import KafkaException, Message, Producer
 
 from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
 from local.oracle import Delivered
-from moderation.adapters.record_batches import MOST_UNPACKED_BYTES
-from moderation.adapters.topics import COMMENTS
+from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
+from moderation.adapters.kafka.topics import COMMENTS
 from moderation.contracts import Comment, to_json
-from moderation.sources.generator.config import START_US
+from moderation.datasets.synthetic.config import START_US
 
 _PAUSE_SECONDS = 1.0
 _OPEN_SECONDS = 4.0

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from moderation.adapters.certificate import SIGNATURE_TAG
+from moderation.adapters.registry.certificate import SIGNATURE_TAG
 from moderation.adapters.registry.registry import PRODUCTION
 from moderation.bootstrap import register, train_to_folder
+from moderation.datasets.synthetic import TrafficConfig, labelled_history
 from moderation.policy import parse_goal
 from moderation.settings import Settings
-from moderation.sources.generator import TrafficConfig, labelled_history
 
 _EXAMPLES = 3_000
 _GOALS = ("review_share<=0.1", "review_share<=0.3")

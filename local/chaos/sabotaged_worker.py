@@ -16,13 +16,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
-from moderation.adapters.sql.batch import Batch, pane_sums
 from moderation.adapters.sql.ledger import Ledger
 from moderation.contracts import DeadLetterReason, Fate, dead_letter
 from moderation.errors import InvalidRecord
+from moderation.ledger import Batch, pane_sums
 from stream.__main__ import main
-from stream.publisher import Publisher
-from stream.records import Published
+from stream.worker.messages import Published
+from stream.worker.publisher import Publisher
 
 _EVERY = 10
 """Batches or publications between two faults."""
@@ -92,13 +92,13 @@ def sabotage(kind: str) -> None:
     Raises:
         SystemExit: there is no such kind.
     """
-    import stream.worker
+    import stream.worker.app
 
     if kind == "unpublished":
         Publisher.publish = _publish_less  # type: ignore[assignment, method-assign]
     elif kind in _BATCHES:
         _WrongLedger.wrong = staticmethod(_BATCHES[kind])
-        stream.worker.Ledger = _WrongLedger  # type: ignore[attr-defined]
+        stream.worker.app.Ledger = _WrongLedger  # type: ignore[attr-defined]
     else:
         raise SystemExit(f"no sabotage {kind}")
 

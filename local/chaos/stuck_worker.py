@@ -22,11 +22,11 @@ import faust
 
 from moderation.settings import load_settings
 from stream.__main__ import new_worker
-from stream.anatomy import consumer_loop, kafka_consumer
 from stream.logs import faust_level
-from stream.recorder import Recorder
-from stream.records import Decided, Published
-from stream.transport import LedgerConsumer
+from stream.worker.faust_internals import consumer_loop, kafka_consumer
+from stream.worker.messages import Decided, Published
+from stream.worker.recorder import Recorder
+from stream.worker.transport import LedgerConsumer
 
 _AFTER_BATCHES = 3
 _FOREVER_SECONDS = 86_400.0

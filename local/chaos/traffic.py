@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from confluent_kafka import KafkaError, Message, Producer
 
 from local.oracle import Delivered
-from moderation.adapters.topics import COMMENTS, producer_settings
+from moderation.adapters.kafka.topics import COMMENTS, producer_settings
 from moderation.contracts import Comment, to_json
-from moderation.sources.generator import TrafficConfig, generate
+from moderation.datasets.synthetic import TrafficConfig, generate
+from moderation.timestamps import now_us
 
 _DELIVERY_SECONDS = 300
 _FUTURE_EVERY = 500
@@ -101,7 +102,7 @@ class Traffic:
             if arrival.topic == COMMENTS.name:
                 yield arrival.key, arrival.value
             if number % _FUTURE_EVERY == 0:
-                ahead_us = time.time_ns() // 1_000 + 3_600_000_000
+                ahead_us = now_us() + 3_600_000_000
                 yield f"ahead{number}", to_json(Comment(f"ahead{number}", "science", "from tomorrow", ahead_us))
 
     def _hand_over(self, key: str, value: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 
 from local.oracle.comparison import Comparison, Delivered
-from local.oracle.law import LATENESS_US, PANE_US, Partition, columns_digest, identity_of
+from local.oracle.event_time import LATENESS_US, PANE_US, Partition, columns_digest, identity_of
 from local.oracle.reading import Place
 
 PaneKey = tuple[int, str, int, str, str]

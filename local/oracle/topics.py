@@ -12,7 +12,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 from local.oracle.comparison import Comparison
-from local.oracle.law import PANE_US
+from local.oracle.event_time import PANE_US
 from local.oracle.ledger import Contents, PaneKey, Row, closed_panes
 from local.oracle.reading import Place
 

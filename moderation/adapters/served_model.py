@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moderation.adapters.model_store import OpenModel, open_model
+from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.settings import load_settings
 from moderation.text import Lexicon
 
@@ -66,7 +66,7 @@ def _load_pyfunc(path: str) -> ServedModel:
     """MLflow's entry point: verify and open the model folder at ``path``.
 
     Raises:
-        ModelRefused: see :func:`moderation.adapters.model_store.open_model`.
+        ModelRefused: see :func:`moderation.adapters.model_folder.folder.open_model`.
     """
     settings = load_settings()
     return ServedModel(open_model(Path(path), Lexicon(settings.lexicon_max_chunks), settings.model_max_bytes))

@@ -13,6 +13,7 @@ from datetime import date
 from typing import NamedTuple
 
 from moderation.contracts.records import EARLIEST_EVENT_US, Comment, Repair, Verdict
+from moderation.timestamps import day_start_us
 
 RULES_VERSION = 2
 """1: anything but a perfect record is a dead letter, and the watermark follows the largest event time. 2: what has an
@@ -21,8 +22,6 @@ later comment with another id confirms it (:mod:`moderation.watermark`)."""
 
 
 _CONFIRMING_VERSION = 2
-_EPOCH = date(1970, 1, 1)
-_DAY_US = 86_400 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Rules:
     @classmethod
     def since(cls, earliest: date) -> Rules:
         """The newest rules, with event times accepted from the beginning of a UTC day on."""
-        return cls(earliest_event_us=(earliest - _EPOCH).days * _DAY_US)
+        return cls(earliest_event_us=day_start_us(earliest))
 
     @property
     def confirms_jumps(self) -> bool:

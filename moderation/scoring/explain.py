@@ -21,7 +21,7 @@ from moderation.text.blocks import (
     word_values,
 )
 from moderation.text.features import slices
-from moderation.text.law import WORD_BUCKETS
+from moderation.text.kernel_constants import WORD_BUCKETS
 from moderation.text.lexicon import Encoded
 from moderation.text.surface import FEATURES
 

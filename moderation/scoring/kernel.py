@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import expit
 
 from moderation.errors import ModelRefused
+from moderation.text.arrays import GrowingArray
 from moderation.text.blocks import (
     Floats,
     Ints,
@@ -25,8 +26,7 @@ from moderation.text.blocks import (
     word_values,
 )
 from moderation.text.features import slices
-from moderation.text.growing import GrowingArray
-from moderation.text.law import GRAM_BUCKETS, WORD_BUCKETS
+from moderation.text.kernel_constants import GRAM_BUCKETS, WORD_BUCKETS
 from moderation.text.lexicon import Encoded, Lexicon
 from moderation.text.surface import FEATURES
 from moderation.text.vocabulary import Vocabulary

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from moderation.scoring.kernel import Kernel, LinearWeights
 from moderation.text.blocks import Floats
 from moderation.text.features import FEATURE_COUNT, CommentFeatures
-from moderation.text.law import GRAM_BUCKETS, WORD_BUCKETS
+from moderation.text.kernel_constants import GRAM_BUCKETS, WORD_BUCKETS
 from moderation.text.lexicon import Lexicon
 
 Family = Literal["logistic_regression", "nb_logistic_regression"]

@@ -1,6 +1,6 @@
 """The text side of the kernel: cleaning, tokens, and what a model sees of a comment. See ``KERNEL_VERSION``."""
 
-from moderation.text.law import KERNEL_VERSION
+from moderation.text.kernel_constants import KERNEL_VERSION
 from moderation.text.lexicon import Encoded, Lexicon
 
 __all__ = ["KERNEL_VERSION", "Encoded", "Lexicon"]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from moderation.text.law import GRAM_BUCKETS, WORD_BUCKETS
+from moderation.text.kernel_constants import GRAM_BUCKETS, WORD_BUCKETS
 from moderation.text.lexicon import Encoded
 from moderation.text.surface import log1p_counts
 from moderation.text.vocabulary import Vocabulary

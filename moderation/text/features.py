@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from moderation.text.blocks import gram_vectors, surface_values, token_weights, word_entries, word_values
-from moderation.text.law import GRAM_BUCKETS, KERNEL_VERSION, WORD_BUCKETS
+from moderation.text.kernel_constants import GRAM_BUCKETS, KERNEL_VERSION, WORD_BUCKETS
 from moderation.text.lexicon import Encoded, Lexicon
 from moderation.text.surface import FEATURES
 

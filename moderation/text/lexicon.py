@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from moderation.text.arrays import GrowingArray, ranges
 from moderation.text.cleaning import clean
-from moderation.text.growing import GrowingArray, ranges
-from moderation.text.law import SHORT_CHUNK
+from moderation.text.kernel_constants import SHORT_CHUNK
 from moderation.text.surface import COUNTS, chunk_counts, surface_features
 from moderation.text.tokens import ChunkTokenizer
 from moderation.text.vocabulary import Vocabulary

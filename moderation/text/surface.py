@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from moderation.text.law import FIRST_PERSON, SECOND_PERSON
+from moderation.text.kernel_constants import FIRST_PERSON, SECOND_PERSON
 from moderation.text.vocabulary import is_url
 
 COUNTS = (

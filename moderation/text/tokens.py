@@ -16,7 +16,7 @@ from spacy.attrs import IDX, LENGTH
 from spacy.tokenizer import Tokenizer
 
 from moderation.text.affixes import blank_english
-from moderation.text.law import LONG_PIECE, PUNCTUATED_PIECE, PUNCTUATED_SHARE, SHORT_CHUNK
+from moderation.text.kernel_constants import LONG_PIECE, PUNCTUATED_PIECE, PUNCTUATED_SHARE, SHORT_CHUNK
 
 _CLOSING = frozenset(",;:!?)\"'")
 _EDGE = re.compile(r"[\W_]*")

@@ -13,8 +13,8 @@ from spacy.lang.en import lex_attrs
 from spacy.lang.lex_attrs import like_url
 from spacy.lookups import Table, load_lookups
 
-from moderation.text.growing import GrowingArray, ranges
-from moderation.text.law import (
+from moderation.text.arrays import GrowingArray, ranges
+from moderation.text.kernel_constants import (
     GRAM_BUCKETS,
     GRAM_SIZES,
     GRAM_TOKEN_CHARACTERS,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from moderation.contracts import Comment
 from moderation.errors import TrainingError
+from moderation.timestamps import DAY_US
 
 LEAST_OF_A_CLASS = 20
-_DAY_US = 86_400 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +72,5 @@ def collect_examples(labelled: Iterable[tuple[Comment, bool]], weights: Sequence
     weight = None if weights is None or all(each == 1 for each in weights) else np.array(weights, np.float64)
     if weight is not None:
         digest.update(struct.pack(f"<{len(weight)}d", *weight))
-    days = ((last or 0) - (first or 0)) / _DAY_US
+    days = ((last or 0) - (first or 0)) / DAY_US
     return Examples(texts, communities, np.array(labels, bool), weight, digest.hexdigest(), days)

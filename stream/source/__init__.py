@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+from stream.source.delivery_log import Delivered, read_report
 from stream.source.outcome import Refused, Sent
 from stream.source.pacing import AsFastAsPossible, AtRate, AtRecordedTimes, Pace
 from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
-from stream.source.report import Delivered, read_report
 from stream.source.session import Session, send_all
 
 __all__ = [

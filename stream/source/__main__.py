@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from stream.source.command import main
+from stream.source.cli import main
 
 if __name__ == "__main__":
     main(sys.argv[1:])

@@ -13,12 +13,12 @@ import orjson
 
 from moderation.contracts import parse_action, to_json
 from moderation.contracts.records import MAX_ID_CHARACTERS
+from moderation.datasets.history import BadRow
+from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS
+from moderation.datasets.rscience import read_rscience
+from moderation.datasets.synthetic import Arrival, generate
 from moderation.errors import InvalidRecord, SourceError
-from moderation.sources.generator import Arrival, generate
-from moderation.sources.history import BadRow
-from moderation.sources.recorded import ACTIONS, ARRIVALS, COMMENTS
-from moderation.sources.rscience import read_rscience
-from stream.source.ordering import by_arrival
+from stream.source.external_sort import by_arrival
 from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
 
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import asdict
 from pathlib import Path
 
-from moderation.sources.recorded import ACTIONS, ARRIVALS, COMMENTS
+from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS
 from stream.source.arrivals import unreadable
 from stream.source.plan import CsvExport, Generated, History, Plan
 

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from moderation.datasets.synthetic import Arrival
 from moderation.errors import ConfigurationError
-from moderation.sources.generator import Arrival
-
-_SECOND_US = 1_000_000
+from moderation.timestamps import SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,7 @@ class AtRate:
 
     def due_us(self, number: int, since_first_us: int) -> int:
         """Microseconds after the start at which arrival ``number`` (from 0) is due."""
-        return math.ceil(number * _SECOND_US / self.records_per_second)
+        return math.ceil(number * SECOND_US / self.records_per_second)
 
 
 @dataclass(frozen=True, slots=True)

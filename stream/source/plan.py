@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from moderation.datasets.synthetic import TrafficConfig
 from moderation.errors import ConfigurationError
-from moderation.sources.generator import TrafficConfig
 from stream.source.pacing import AsFastAsPossible, AtRecordedTimes, Pace
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Sequence
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from moderation.adapters.topics import producer_settings
+from moderation.adapters.kafka.topics import producer_settings
+from moderation.timestamps import now_us
 
 _DELIVERY_SECONDS = 120
 _POLL_EVERY = 500
@@ -31,7 +31,7 @@ class Acknowledged:
 
     def __init__(self) -> None:
         self.partition = self.offset = -1
-        self.sent_us = time.time_ns() // 1_000
+        self.sent_us = now_us()
         self.acknowledged_us = 0
 
 
@@ -93,7 +93,7 @@ class BatchProducer:
             return
         answer.partition = int(message.partition() or 0)
         answer.offset = int(message.offset() or 0)
-        answer.acknowledged_us = time.time_ns() // 1_000
+        answer.acknowledged_us = now_us()
 
     def _raise_error(self) -> None:
         if self._error is not None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+from moderation.datasets.synthetic import Arrival
 from moderation.errors import SourceError
-from moderation.sources.generator import Arrival
+from moderation.timestamps import now_us
 from stream.source.arrivals import anchor_us
+from stream.source.checkpoint import Progress, load_progress, refuse_other_input, save_progress
 from stream.source.identity import identity_of
 from stream.source.plan import Plan
-from stream.source.progress import Progress, load_progress, refuse_other_input, save_progress
 
 
 def begun(plan: Plan, target: str) -> Progress:
@@ -74,5 +74,5 @@ def _shift_us(plan: Plan) -> int:
         return 0
     from_us = anchor_us(plan)
     # After the reading, which may take a while: data moved to now ends now.
-    to_us = time.time_ns() // 1_000 if plan.shift_to == "now" else plan.shift_to
+    to_us = now_us() if plan.shift_to == "now" else plan.shift_to
     return 0 if from_us is None else to_us - from_us

@@ -10,20 +10,20 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Self
 
-from moderation.adapters.topics import ACTIONS, COMMENTS, describe_topic_ids
+from moderation.adapters.kafka.topics import ACTIONS, COMMENTS, describe_topic_ids
 from moderation.contracts import MAX_RECORD_BYTES
+from moderation.datasets.history import BadRow
+from moderation.datasets.synthetic import Arrival
 from moderation.settings import Settings
-from moderation.sources.generator import Arrival
-from moderation.sources.history import BadRow
 from stream.source.arrivals import arrivals_of
+from stream.source.checkpoint import Progress, alone, save_progress
+from stream.source.delivery_log import DELIVERIES, REFUSALS, Delivered, DurableLines
 from stream.source.outcome import Refused, Sent
 from stream.source.pacing import Schedule
 from stream.source.plan import Plan
 from stream.source.producer import BatchProducer
-from stream.source.progress import Progress, alone, save_progress
-from stream.source.report import DELIVERIES, REFUSALS, Delivered, DurableLines
 from stream.source.resume import begun, behind, chained
-from stream.source.shifting import shifted
+from stream.source.time_shift import shifted
 
 BATCH_MOST_RECORDS = 5_000
 BATCH_MOST_BYTES = 16 * 1024 * 1024

@@ -9,21 +9,21 @@ from typing import Protocol
 import psycopg
 import pytest
 
-from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp, pane_sums
 from moderation.contracts import NEWEST_RULES, DeadLetterReason, Fate, Hole, HoleKind, Pane, Verdict, dead_letter
 from moderation.errors import FenceLost, InvalidRecord
+from moderation.ledger import Batch, DecisionRow, Position, Versions, pane_sums
 from moderation.panes import LATENESS_US, PANE_US
 from moderation.watermark import NOTHING_SEEN, Candidate, RunningMaximum
 from tests.support.event_time_law import HOUR_US
 from tests.support.fakes import MemoryLedger
 
-STAMP, NEWER = Stamp("1", "policy", "1"), Stamp("2", "policy", "1")
+STAMP, NEWER = Versions("1", "policy", "1"), Versions("2", "policy", "1")
 START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
 APPEND_US = START_US + PANE_US
 
 
 class AnyLedger(Protocol):
-    """What fake and real ledger have in common; see :class:`stream.recorder.Store`."""
+    """What fake and real ledger have in common; see :class:`stream.worker.recorder.Store`."""
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]: ...
 
@@ -37,7 +37,7 @@ class AnyLedger(Protocol):
 
     def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None: ...
 
-    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]: ...
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Versions]]: ...
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]: ...
 
@@ -49,10 +49,10 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[], AnyLedger]]:
         memory = MemoryLedger()
         yield lambda: memory
         return
-    from local.stack import StackInfo
+    from local.stack.commands import StackInfo
     from moderation.adapters.sql.ledger import Ledger
     from moderation.adapters.sql.migrate import migrate_database
-    from moderation.adapters.sql.patient_ledger import PatientLedger
+    from moderation.adapters.sql.retrying_ledger import PatientLedger
 
     stack: StackInfo = request.getfixturevalue("stack")
     migrate_database(stack.database_url())
@@ -76,7 +76,7 @@ def row(offset: int, minutes: float = 0, fate: Fate = Fate.COUNTED, partition: i
     )
 
 
-def batch(*rows: DecisionRow, stamp: Stamp = STAMP, **changes: object) -> Batch:
+def batch(*rows: DecisionRow, stamp: Versions = STAMP, **changes: object) -> Batch:
     """A batch of rows without gaps, with what they add to panes."""
     offsets: dict[int, list[int]] = {}
     for each in rows:

@@ -11,7 +11,7 @@ import pytest
 
 from moderation.errors import ModelRefused, RegistryUnavailable
 from moderation.scoring import Kernel
-from stream.records import ServingModel
+from stream.worker.messages import ServingModel
 from tests.support.fakes import MemoryRegistry
 
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from local.waiting import wait_until
-from moderation.adapters.sql.batch import DecisionRow, Stamp
+from local.stack.wait import wait_until
 from moderation.contracts import Fate, Pane, Verdict
+from moderation.ledger import DecisionRow, Versions
 from moderation.panes import PANE_US
-from stream.records import Published
+from stream.worker.messages import Published
 from tests.support.fakes import MemoryTopics
 
 Place = tuple[int, int]
-STAMP = Stamp("1", "policy", "1")
+STAMP = Versions("1", "policy", "1")
 START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
 
 
@@ -55,8 +55,8 @@ def in_memory() -> TopicsUnderTest:
 
 def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
     from local.oracle import read_topic
-    from moderation.adapters.topics import describe_topic_ids, ensure_topics, topic_uuid
-    from stream.publisher import Publisher
+    from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, topic_uuid
+    from stream.worker.publisher import Publisher
 
     bootstrap = request.getfixturevalue("stack").kafka_bootstrap
     prefix = request.getfixturevalue("topic_prefix")

@@ -62,13 +62,13 @@ def _of_import(module: str, *, at_top: bool) -> Iterator[str]:
         yield f"imports {root}, which is not below dags"
     elif root == "airflow" and module != "airflow.sdk" and not module.startswith("airflow.providers."):
         yield f"imports {module} instead of airflow.sdk"
-    elif at_top and root != "airflow" and root not in sys.stdlib_module_names and not _is_form(module):
+    elif at_top and root != "airflow" and root not in sys.stdlib_module_names and not _is_params(module):
         yield f"imports {module} outside a task"
 
 
-def _is_form(module: str) -> bool:
-    """Whether it is data only: the form of a DAG."""
-    return module.startswith("batch.") and module.endswith(".form")
+def _is_params(module: str) -> bool:
+    """Whether it is data only: the default parameters of a DAG."""
+    return module.startswith("batch.") and module.endswith(".params")
 
 
 def _of_dags(dags: list[dict[str, Any]]) -> Iterator[str]:

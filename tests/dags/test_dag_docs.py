@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from local.dag_docs import PAGE, render
+from local.docs.dag_pages import PAGE, render
 from tests.conftest import ROOT
 
 
 def test_the_page_is_what_the_docstrings_say() -> None:
-    assert render(ROOT / "dags") == PAGE.read_text(), "write it anew: python -m local.dag_docs"
+    assert render(ROOT / "dags") == PAGE.read_text(), "write it anew: python -m local.docs.dag_pages"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "dags").glob("*.py")), ids=lambda path: path.stem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batch.drift.form import COOL_DOWN_DAYS
+from batch.drift.params import COOL_DOWN_DAYS
 from tests.dags.parsed import Parsed
 
 TWO_DAYS = 2 * 24 * 3_600

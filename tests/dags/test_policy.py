@@ -38,7 +38,7 @@ BROKEN = {
     "long_file": ("TOPICS =", "\n" * 10 + "TOPICS =", "more than 80 lines"),
     "deep_import": (SDK, f"from airflow.models import Variable\n{SDK}", "imports airflow.models instead of"),
     "heavy_import": (SDK, f"import numpy\n{SDK}", "parsing imports numpy"),
-    "early_import": (SDK, f"import batch.windows\n{SDK}", "imports batch.windows outside a task"),
+    "early_import": (SDK, f"import batch.run_interval\n{SDK}", "imports batch.run_interval outside a task"),
     "upward_import": ("    kafka =", "    import local\n    kafka =", "imports local, which is not below dags"),
     "unreadable": ("TOPICS =", "TOPICS ==", "cannot be imported"),
     "reaches_out": ("TOPICS =", f"{REACHES_OUT}\nTOPICS =", "parsing reaches out to ('127.0.0.1', 9)"),

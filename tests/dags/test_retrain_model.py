@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 PROGRAM = """
 import json, sys, types
 from airflow.dag_processing.dagbag import DagBag
-steps = sys.modules["batch.retrain.steps"] = types.ModuleType("batch.retrain.steps")
+steps = sys.modules["batch.retrain.tasks"] = types.ModuleType("batch.retrain.tasks")
 steps.gate = lambda *given: given
 gate = DagBag(sys.argv[1]).dags["retrain_model"].get_task("gate").python_callable
 print("\\n" + json.dumps(gate({"version": "4", "auc_margin": 0.2})))

@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from local.airflow import KAFKA_CONNECTION, kafka_connection
-from local.grafana.provisioning import PASSWORD_FILE
-from moderation.adapters.lake.columns import ARCHIVED
-from moderation.adapters.topics import COMMENTS, RECORD_BATCH_MAX_BYTES, RETENTION_MS, RETRAIN_REQUESTS, TOPICS
+from grafana.source.provisioning import PASSWORD_FILE
+from local.stack.airflow import KAFKA_CONNECTION, kafka_connection
+from moderation.adapters.kafka.topics import COMMENTS, RECORD_BATCH_MAX_BYTES, RETENTION_MS, RETRAIN_REQUESTS, TOPICS
+from moderation.adapters.lake.schema import ARCHIVED
 from moderation.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.deploy.files import CHART, COMPOSE, DEPLOY_PAGE, PROMETHEUS, Files, Service
@@ -200,7 +200,7 @@ def wrong_images(files: Files) -> list[str]:
             found.append(f"service {name}: {image} is built from target {target} of version {version()}")
         if target is not None and target not in files.stages:
             found.append(f"service {name}: there is no target {target}")
-    kafka = re.search(r"kafka_2\.13[^0-9]+([0-9.]+)", (ROOT / "local" / "jars.lock").read_text())
+    kafka = re.search(r"kafka_2\.13[^0-9]+([0-9.]+)", (ROOT / "local" / "stack" / "jars.lock").read_text())
     if kafka is None or files.services["kafka"]["image"] != f"apache/kafka:{kafka[1].rstrip('.')}":
         found.append(f"service kafka: {files.services['kafka']['image']}, the tests run {kafka and kafka[1]}")
     return found

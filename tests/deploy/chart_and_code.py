@@ -13,16 +13,16 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from cli.main import app
-from local.grafana.alerts import ALERTS
-from moderation.adapters.topics import COMMENTS, TOPICS
+from grafana.source.alerts import ALERTS
+from moderation.adapters.kafka.topics import COMMENTS, TOPICS
 from moderation.settings import PREFIX, Settings
-from stream.source.command import plan_of
+from stream.source.cli import plan_of
 from tests.conftest import ROOT
 from tests.deploy.chart import Object, containers, environment, named, of_kind, pods, title
 from tests.deploy.worker_metrics import metrics
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-VIEWS = set(re.findall(r"@app\.page\(\"(/\w+)\"", (ROOT / "stream" / "views.py").read_text()))
+VIEWS = set(re.findall(r"@app\.page\(\"(/\w+)\"", (ROOT / "stream" / "worker" / "http_api.py").read_text()))
 FOREIGN_METRICS = {"up", "kube_pod_container_status_last_terminated_exitcode"}
 """Of Prometheus itself, and of kube-state-metrics."""
 _TARGET_LABELS = {"namespace", "job", "pod", "container", "instance"}

@@ -9,8 +9,8 @@ import yaml
 from packaging.requirements import Requirement
 from pydantic import SecretStr
 
-from local.grafana.provisioning import PASSWORD_FILE
-from moderation.adapters.topics import TOPICS
+from grafana.source.provisioning import PASSWORD_FILE
+from moderation.adapters.kafka.topics import TOPICS
 from moderation.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.deploy.chart import EXAMPLES, Object

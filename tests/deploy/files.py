@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from local.environment import inherited_environment
+from local.stack.environment import inherited_environment
 from tests.conftest import ROOT
 
 COMPOSE, DOCKERFILE, EXAMPLE = "docker-compose.yaml", "Dockerfile", ".env.example"

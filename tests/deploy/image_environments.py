@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local.environment import inherited_environment
+from local.stack.environment import inherited_environment
 from tests.conftest import ROOT
 
 LOCKS = ROOT / "docker"

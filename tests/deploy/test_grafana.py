@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from local.grafana.__main__ import FOLDER, main
-from local.grafana.alerts import ALERTS
-from local.grafana.choices import Addresses
-from local.grafana.files import dashboards, files
-from local.grafana.parts import Prom, Sql
-from local.grafana.provisioning import PASSWORD_FILE
+from grafana.source.__main__ import FOLDER, main
+from grafana.source.alerts import ALERTS
+from grafana.source.files import dashboards, files
+from grafana.source.model import Prom, Sql
+from grafana.source.provisioning import PASSWORD_FILE
+from grafana.source.variables import Addresses
 from tests.conftest import ROOT
 from tests.deploy.worker_metrics import metrics
 
@@ -48,12 +48,16 @@ def texts(value: object) -> Iterator[str]:
             yield from texts(inner)
 
 
+def written_files() -> list[Path]:
+    """The files that Grafana reads."""
+    return [path for name in ("dashboards", "provisioning") for path in (FOLDER / name).rglob("*") if path.is_file()]
+
+
 def test_the_files_are_what_the_code_makes() -> None:
     made = {FOLDER / path: text for path, text in files(Addresses()).items()}
-    there = {path for path in FOLDER.rglob("*") if path.is_file()}
-    assert there == made.keys(), "write them anew: python -m local.grafana"
+    assert set(written_files()) == made.keys(), "write them again: python -m grafana.source"
     for path, text in made.items():
-        assert path.read_text() == text, f"{path} differs; write it anew: python -m local.grafana"
+        assert path.read_text() == text, f"{path} differs; write it again: python -m grafana.source"
 
 
 def test_other_addresses_go_into_the_links_of_another_folder(tmp_path: Path) -> None:
@@ -186,7 +190,7 @@ def test_connections_come_from_the_environment_and_the_password_from_a_file() ->
     assert all(re.fullmatch(r"\$[A-Z_]+", postgres["jsonData"][key]) for key in ("database", "sslmode"))
     assert re.fullmatch(r"\$[A-Z_]+", prometheus["url"])
     assert "secureJsonData" not in prometheus
-    everything = " ".join(path.read_text() for path in FOLDER.rglob("*") if path.is_file())
+    everything = " ".join(path.read_text() for path in written_files())
     assert re.findall(r'(?i)password"?: *(?!\$__file)\S+', everything) == []
     assert "postgres://" not in everything
 

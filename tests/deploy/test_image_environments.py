@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from local.environment import inherited_environment
+from local.stack.environment import inherited_environment
 from tests.conftest import ROOT
 from tests.deploy.image_environments import LOCKS, image_environment
 
@@ -140,7 +140,7 @@ def test_the_batch_image_reads_its_dags_without_faust_and_its_airflow_answers(tm
         "from pathlib import Path\n"
         "from airflow.dag_processing.dagbag import DagBag\n"
         "bag = DagBag(sys.argv[1])\n"
-        "for name in ('batch.archive', 'batch.reconcile.nightly', 'batch.retrain.steps', 's3fs', 'cli.main'):\n"
+        "for name in ('batch.archive', 'batch.reconcile.tasks', 'batch.retrain.tasks', 's3fs', 'cli.main'):\n"
         "    importlib.import_module(name)\n"
         "assert importlib.util.find_spec('faust') is None and 'stream' not in sys.modules\n"
         "importlib.import_module('airflow.providers.fab.auth_manager.fab_auth_manager').FabAuthManager\n"

@@ -8,13 +8,13 @@ from typing import Any
 import helm_python
 import pytest
 
-from local.evidence import commands
-from local.scaling.__main__ import main
-from local.scaling.assumed import Assumed
-from local.scaling.measured import Measured, read
-from local.scaling.page import PAGE, RATES, tables, written
-from local.scaling.sizing import costs, size
-from moderation.adapters.topics import COMMENTS
+from local.docs.evidence import commands
+from local.docs.scaling.__main__ import main
+from local.docs.scaling.assumed import Assumed
+from local.docs.scaling.measured import Measured, read
+from local.docs.scaling.page import PAGE, RATES, tables, written
+from local.docs.scaling.sizing import costs, size
+from moderation.adapters.kafka.topics import COMMENTS
 from tests.conftest import ROOT
 from tests.deploy.chart import CHART
 
@@ -23,7 +23,9 @@ EACH = pytest.mark.parametrize("rate", [1.0, *RATES])
 
 
 def test_the_page_is_what_the_evidence_makes() -> None:
-    assert written(PAGE.read_text(), MEASURED, ASSUMED) == PAGE.read_text(), "write it anew: python -m local.scaling"
+    assert written(PAGE.read_text(), MEASURED, ASSUMED) == PAGE.read_text(), (
+        "write it anew: python -m local.docs.scaling"
+    )
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Measured)])

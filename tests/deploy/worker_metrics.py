@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.metrics import REGISTRY
+from stream.worker.metrics import REGISTRY
 
 
 def metrics() -> dict[str, set[str]]:

@@ -14,11 +14,12 @@ from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from local.waiting import wait_until
-from moderation.adapters.sql.connecting import connected
-from moderation.adapters.sql.gaps import Difference, Gap, accept
-from moderation.adapters.topics import describe_topic_ids, ensure_topics, topic_uuid
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, topic_uuid
+from moderation.adapters.sql.connection import connected
+from moderation.adapters.sql.gaps import accept
 from moderation.errors import SourceRefused
+from moderation.offsets import Difference, Gap
 from tests.support.workers import SpeedLayerUnderTest, comments
 
 NOTHING: dict[str, Any] = {"gaps": [], "new_topic_id": None, "accepted": False}

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from batch.partition import ArchivePoint
+from batch.archive.partition import ArchivePoint
 from cli.main import app
-from local.attention import attention
-from local.worker import settings_environment
+from local.stack.attention import attention
+from local.stack.worker import settings_environment
 from moderation.contracts import Action, ActionKind, to_json
 from tests.support.lakes import LakeUnderTest, Record
 

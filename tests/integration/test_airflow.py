@@ -17,23 +17,23 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
-from batch.archive import archive_topics
+from batch.archive.run import archive_topics
 from batch.drift.run import DAY_US
-from local.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, USER, admin_password, airflow
-from local.airflow_api import AirflowApi
-from local.environment import MARKER
-from local.layout import StackLayout
-from local.processes import stack_processes, still_alive
-from local.stack import PartStatus, StackInfo, down, status, up
-from local.waiting import wait_until
-from local.worker import stack_settings
+from local.demo.airflow_api import AirflowApi
+from local.stack.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, USER, admin_password, airflow
+from local.stack.commands import PartStatus, StackInfo, down, status, up
+from local.stack.environment import MARKER
+from local.stack.layout import StackLayout
+from local.stack.processes import stack_processes, still_alive
+from local.stack.wait import wait_until
+from local.stack.worker import stack_settings
+from moderation.adapters.kafka.topics import producer_settings
 from moderation.adapters.sql.migrate import migrate_database
-from moderation.adapters.topics import producer_settings
 from moderation.bootstrap import register, registry, train_to_folder
 from moderation.contracts import Comment, to_json
+from moderation.datasets.synthetic import labelled_history
 from moderation.policy import Policy, parse_goal
 from moderation.scoring import ModerationPipeline
-from moderation.sources.generator import labelled_history
 from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAFFIC, TRAINING_DAYS, day_of
 from tests.support.labelled import send
 from tests.support.marked import marked

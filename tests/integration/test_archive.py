@@ -14,18 +14,18 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from batch.archive import archive_topics
-from batch.partition import ArchivePoint
-from batch.report import Outcome
-from moderation.adapters.lake.checking import check_file
-from moderation.adapters.lake.files import Source
-from moderation.adapters.lake.reading import opened_lake
-from moderation.adapters.source_log import LogRecord, opened
-from moderation.adapters.sql.connecting import connected
-from moderation.adapters.sql.manifest import RangeTaken, add_file, files
-from moderation.adapters.topics import ensure_topics
+from batch.archive.partition import ArchivePoint
+from batch.archive.report import Outcome
+from batch.archive.run import archive_topics
+from moderation.adapters.kafka.topic_reader import LogRecord, opened
+from moderation.adapters.kafka.topics import ensure_topics
+from moderation.adapters.lake.manifest import RangeTaken, add_file, files
+from moderation.adapters.lake.reader import opened_lake
+from moderation.adapters.lake.verification import check_file
+from moderation.adapters.sql.connection import connected
 from moderation.contracts import Hole
 from moderation.errors import ConfigurationError, LakeDamaged, SourceRefused
+from moderation.offsets import TopicPartition
 from tests.support.lakes import SMALL, LakeUnderTest, Record, plain
 from tests.support.topic_settings import set_timestamp_type
 from tests.support.workers import comments
@@ -199,7 +199,7 @@ def test_the_manifest_refuses_ranges_that_overlap_and_only_those(lake: LakeUnder
     with connected(lake.database_url) as connection:
         model = files(connection, topic=lake.topic)[0]
 
-        def add(source: Source, first: int, following: int) -> None:
+        def add(source: TopicPartition, first: int, following: int) -> None:
             file = replace(
                 model,
                 path=uuid.uuid4().hex,
@@ -210,7 +210,7 @@ def test_the_manifest_refuses_ranges_that_overlap_and_only_those(lake: LakeUnder
             )
             add_file(connection, file, 1)
 
-        one = Source(lake.topic, uuid.uuid4(), 0)
+        one = TopicPartition(lake.topic, uuid.uuid4(), 0)
         add(one, 10, 20)
         for first, following in ((10, 20), (0, 11), (19, 20), (12, 13), (0, 100)):
             with pytest.raises(RangeTaken):

@@ -1,6 +1,6 @@
 """A lake with quarantined records, holes, a lost offset and a record that only the batch fails at: every job goes on.
 
-Adds to the unit tests of ``batch.isolation`` the jobs themselves: archive, reconciliation, rescoring and training.
+Adds to the unit tests of ``batch.record_isolation`` the jobs: archive, reconciliation, rescoring and training.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import psycopg
 import pytest
 
-from batch.isolation import Failure
 from batch.reconcile.run import ReconcileReport
+from batch.record_isolation import Failure
 from batch.rescore.run import rescore_comments
 from batch.retrain.options import options_of
 from batch.retrain.run import retrain
-from batch.windows import resolve_window
+from batch.run_interval import resolve_window
 from local.chaos.odd_batches import send_one_huge_record
 from local.oracle import Delivered
-from local.waiting import wait_until
-from moderation.adapters.record_batches import MOST_UNPACKED_BYTES
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
 from moderation.contracts import Comment, Rules, parse_record, to_json
 from moderation.text import Lexicon
 from tests.integration.test_hostile_records import WORD
@@ -133,7 +133,7 @@ def test_every_job_of_the_batch_goes_on_past_records_that_fail_and_names_them(
 def test_a_record_that_the_archive_cannot_parse_is_named_and_its_bytes_are_in_the_lake(
     lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from moderation.adapters.lake import columns
+    from moderation.adapters.lake import schema
 
     parse = parse_record
 
@@ -142,7 +142,7 @@ def test_a_record_that_the_archive_cannot_parse_is_named_and_its_bytes_are_in_th
             raise ZeroDivisionError(value)
         return parse(value, append_us, rules)
 
-    monkeypatch.setattr(columns, "parse_record", brittle)
+    monkeypatch.setattr(schema, "parse_record", brittle)
     key, value = with_word(7, WORD)
     lake.produce([(key, value, []), *((key, value, []) for key, value in comments(range(60)))])
     report = lake.archive()

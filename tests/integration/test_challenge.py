@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from batch.challenge.run import Compared, NothingToCompare, compare_challenger
 from batch.promotion.proposal import propose
 from cli.main import app
-from local.worker import settings_environment
+from local.stack.worker import settings_environment
 from moderation.adapters.registry import ModelVersion
 from moderation.contracts import Comment, Verdict, to_json
 from moderation.errors import ConfigurationError, LakeDamaged, ModelRefused

@@ -7,13 +7,13 @@ import uuid
 import psycopg
 import pytest
 
-from local.stack import StackInfo
-from moderation.adapters.sql.batch import Batch, pane_sums
+from local.stack.commands import StackInfo
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate_database
+from moderation.ledger import Batch, pane_sums
 from moderation.policy import Policy
 from moderation.scoring import Kernel
-from stream.records import ServingModel
+from stream.worker.messages import ServingModel
 from tests.support.code_points import ALL, decided, raw_ids
 
 

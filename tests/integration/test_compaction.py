@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from local.oracle.reading import read_topic
-from local.waiting import wait_until
+from local.stack.wait import wait_until
 from tests.integration.test_transactions import holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
 from tests.support.reconciling import DayUnderTest, comments

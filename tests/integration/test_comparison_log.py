@@ -12,8 +12,8 @@ from mlflow.entities import Run
 from typer.testing import CliRunner
 
 from cli.main import app
-from local.ports import HOST, any_free_port
-from local.stack import StackInfo
+from local.stack.commands import StackInfo
+from local.stack.ports import HOST, any_free_port
 from moderation.errors import RegistryUnavailable
 
 Corpus = tuple[list[str], list[int]]

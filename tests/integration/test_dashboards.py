@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from batch.reconcile.run import reconcile_day
-from local.grafana import alerts, models, moderation_now, pipeline_health, reconciliation
-from local.grafana.choices import Addresses
-from local.grafana.files import dashboards
-from local.grafana.parts import Alert, Dashboard, Panel, Sql
+from grafana.source import alerts, models, moderation_now, pipeline_health, reconciliation
+from grafana.source.files import dashboards
+from grafana.source.model import Alert, Dashboard, Panel, Sql
+from grafana.source.variables import Addresses
 from moderation.contracts import Cause, DeadLetterReason
 from moderation.panes import MEASURES
 from tests.conftest import ROOT

@@ -10,7 +10,7 @@ import time
 import psycopg
 import pytest
 
-from local.waiting import wait_until
+from local.stack.wait import wait_until
 from tests.integration.test_hostile_records import WORD, failures, with_body
 from tests.support.workers import SpeedLayerUnderTest, comments
 

@@ -13,17 +13,17 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner
 
 from batch.drift.run import DAY_US, watch_day
-from batch.examples import read_examples
-from batch.windows import resolve_window
+from batch.labelled_examples import read_examples
+from batch.run_interval import resolve_window
 from cli.main import app
-from local.stack import StackInfo
-from local.worker import settings_environment
+from local.stack.commands import StackInfo
+from local.stack.worker import settings_environment
 from moderation.adapters.registry import NotInRegistry
 from moderation.bootstrap import new_lexicon, register, registry, train_to_folder
+from moderation.datasets.synthetic import TrafficConfig, generate, labelled_history
+from moderation.datasets.synthetic.moderators import AUDIT_PROBABILITY
 from moderation.policy import parse_goal
 from moderation.settings import Settings
-from moderation.sources.generator import TrafficConfig, generate, labelled_history
-from moderation.sources.generator.moderators import AUDIT_PROBABILITY
 from tests.support.dag_runs import DagRuns
 from tests.support.lakes import LakeUnderTest
 
@@ -121,7 +121,7 @@ def test_nights_are_kept_drift_asks_once_and_a_retraining_begins_the_cool_down_a
     assert next_day.held_back is not None
     assert "drift asked for one" in next_day.held_back
     now_us = int(datetime.now(UTC).timestamp() * 1e6)
-    later = watch_day(watched.settings, day_of(LOUD_DAY + 1), may_ask=True, now_us=now_us + 3 * DAY_US)
+    later = watch_day(watched.settings, day_of(LOUD_DAY + 1), may_ask=True, current_us=now_us + 3 * DAY_US)
     assert later.asks
     assert watch_day(watched.settings, day_of(LOUD_DAY + 1), cool_down_days=0, may_ask=True).asks
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from local.waiting import wait_until
-from moderation.adapters.lake.reading import opened_lake
+from local.stack.wait import wait_until
+from moderation.adapters.lake.reader import opened_lake
 from moderation.contracts import Comment, to_json
 from moderation.errors import SourceRefused
 from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest

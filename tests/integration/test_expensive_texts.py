@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from local.ports import any_free_port
-from local.waiting import wait_until
+from local.stack.ports import any_free_port
+from local.stack.wait import wait_until
 from moderation.contracts import Comment, to_json
 from tests.integration.test_worker_views import ask
 from tests.support.workers import Record, SpeedLayerUnderTest, comments

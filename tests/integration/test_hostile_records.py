@@ -17,10 +17,10 @@ import pytest
 from psycopg import sql
 
 from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
-from local.layout import StackLayout
 from local.oracle import Delivered
-from local.stack import StackInfo
-from moderation.adapters.record_batches import MOST_UNPACKED_BYTES
+from local.stack.commands import StackInfo
+from local.stack.layout import StackLayout
+from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
 from moderation.contracts import DeadLetterReason
 from tests.support.dag_runs import DagRuns
 from tests.support.lakes import LakeUnderTest

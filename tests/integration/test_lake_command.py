@@ -15,13 +15,13 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from local.attention import attention
-from local.worker import settings_environment
-from moderation.adapters.log_sizes import log_sizes
-from moderation.adapters.topics import RETENTION_MS
+from local.stack.attention import attention
+from local.stack.worker import settings_environment
+from moderation.adapters.kafka.log_sizes import log_sizes
+from moderation.adapters.kafka.topics import RETENTION_MS
 from moderation.errors import SourceRefused
-from stream import metrics
-from stream.archive_watch import show_archive_delays
+from stream.worker import metrics
+from stream.worker.archive_watch import show_archive_delays
 from tests.support.lakes import LakeUnderTest, plain
 from tests.support.workers import comments
 

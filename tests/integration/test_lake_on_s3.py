@@ -9,10 +9,10 @@ import duckdb
 import pytest
 import s3fs
 
-from batch.archive import archive_topics
-from moderation.adapters.lake.reading import opened_lake
-from moderation.adapters.sql.connecting import connected
-from moderation.adapters.sql.manifest import files
+from batch.archive.run import archive_topics
+from moderation.adapters.lake.manifest import files
+from moderation.adapters.lake.reader import opened_lake
+from moderation.adapters.sql.connection import connected
 from moderation.errors import ConfigurationError, LakeDamaged
 from moderation.settings import Settings
 from tests.support.lakes import LakeUnderTest, plain

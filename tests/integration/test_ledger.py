@@ -13,16 +13,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg import sql
 
-from local.stack import StackInfo
-from moderation.adapters.sql import copying
-from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp
+from local.stack.commands import StackInfo
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.sql.tables import metadata
 from moderation.contracts import DeadLetterReason, Fate, Verdict, dead_letter
 from moderation.errors import FenceLost, InvalidRecord, LedgerUnsafe, SourceRefused
+from moderation.ledger import Batch, DecisionRow, Versions
+from moderation.timestamps import day_of
 
-STAMP = Stamp("1", "policy", "1")
+STAMP = Versions("1", "policy", "1")
 APPEND_US = 1_700_000_000_000_000
 
 
@@ -155,7 +155,7 @@ def test_served_notes_from_which_offset_each_version_decided(
 ) -> None:
     ledger = new_ledger()
     ledger.positions({0: 0})
-    newer = Stamp("2", "policy", "1")
+    newer = Versions("2", "policy", "1")
     for lo, stamp in ((0, STAMP), (2, STAMP), (4, newer), (6, newer), (8, STAMP)):
         ledger.store(batch(lo, lo + 2, stamp=stamp))
     with psycopg.connect(stack.database_url()) as connection:
@@ -205,7 +205,7 @@ def test_an_open_reader_does_not_hold_up_the_first_batch_of_a_day(
     day_us = APPEND_US + (number + 1) * 86_400 * 10**6
     first = batch(0, 3, decisions=[row(n)._replace(append_us=day_us) for n in range(3)])
     with psycopg.connect(stack.database_url()) as reader, ThreadPoolExecutor(1) as pool:
-        name = f"speed.decisions_{copying.day_of(day_us):%Y%m%d}"
+        name = f"speed.decisions_{day_of(day_us):%Y%m%d}"
         assert reader.execute("SELECT to_regclass(%s)", (name,)).fetchone() == (None,)
         reader.execute(f"SELECT count(*) FROM {READERS[number]}")  # its locks last until its transaction ends
         pool.submit(ledger.store, first).result(8)

@@ -19,18 +19,18 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Message, Producer, TopicPartition
 from psycopg import sql
 
-from local.credentials import load_or_create
-from local.environment import MARKER
-from local.kafka import answers
-from local.layout import StackLayout
-from local.ports import DEFAULT_PORTS, HOST, any_free_port
-from local.processes import stack_processes, still_alive
-from local.programs import Program
-from local.record import Record, save_record
-from local.stack import PartStatus, StackInfo, down, info, status, up
-from local.supervisor import Supervisor
-from local.waiting import wait_until
-from moderation.adapters.topics import (
+from local.stack.commands import PartStatus, StackInfo, down, info, status, up
+from local.stack.credentials import load_or_create
+from local.stack.environment import MARKER
+from local.stack.kafka import answers
+from local.stack.layout import StackLayout
+from local.stack.ports import DEFAULT_PORTS, HOST, any_free_port
+from local.stack.processes import stack_processes, still_alive
+from local.stack.program import Program
+from local.stack.state_file import Record, save_record
+from local.stack.supervisor import Supervisor
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import (
     COMMENTS,
     RECORD_MAX_BYTES,
     TOPICS,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from local.airflow_health import answers
-from local.ports import HOST, any_free_port, choose_ports, is_free
-from local.processes import listens
+from local.stack.airflow_health import answers
+from local.stack.ports import HOST, any_free_port, choose_ports, is_free
+from local.stack.processes import listens
 
 
 def test_a_port_that_is_listened_on_is_not_free_until_the_listener_ends() -> None:

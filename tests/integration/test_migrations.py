@@ -13,7 +13,7 @@ from psycopg import sql
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from local.stack import StackInfo
+from local.stack.commands import StackInfo
 from moderation.adapters.sql.migrate import migrate
 from moderation.errors import ConfigurationError
 

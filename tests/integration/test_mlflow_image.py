@@ -16,12 +16,12 @@ import pytest
 import s3fs
 from psycopg import sql
 
-from local.environment import inherited_environment
-from local.mlflow_server import answers
-from local.ports import HOST, any_free_port
-from local.stack import StackInfo
-from local.waiting import wait_until
-from moderation.adapters.model_store import open_model
+from local.stack.commands import StackInfo
+from local.stack.environment import inherited_environment
+from local.stack.mlflow_server import answers
+from local.stack.ports import HOST, any_free_port
+from local.stack.wait import wait_until
+from moderation.adapters.model_folder.folder import open_model
 from moderation.adapters.registry import Registry
 from moderation.errors import RegistryUnavailable
 from moderation.scoring import ModerationPipeline

@@ -19,21 +19,21 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from local.attention import attention
-from local.environment import inherited_environment
 from local.oracle import verify
-from local.stack import StackInfo
-from local.waiting import wait_until
-from moderation.adapters.sql.batch import Batch, DecisionRow, Stamp
+from local.stack.attention import attention
+from local.stack.commands import StackInfo
+from local.stack.environment import inherited_environment
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import ensure_topics
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.adapters.sql.partitions import keep_partitions, partition_state
-from moderation.adapters.topics import ensure_topics
 from moderation.contracts import Fate, Verdict
 from moderation.errors import ConfigurationError, LedgerUnsafe, TableLocked
+from moderation.ledger import Batch, DecisionRow, Versions
 from tests.support.workers import base_settings, comments, speed_layer
 
-STAMP = Stamp("1", "policy", "1")
+STAMP = Versions("1", "policy", "1")
 TODAY = date(2035, 5, 1)
 """Of the tests that set the clock: no migration has created its partition."""
 DAY = timedelta(days=1)

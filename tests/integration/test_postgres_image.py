@@ -14,10 +14,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from local import postgres
-from local.environment import inherited_environment
-from local.layout import StackLayout
-from local.ports import HOST, any_free_port
+from local.stack import postgres
+from local.stack.environment import inherited_environment
+from local.stack.layout import StackLayout
+from local.stack.ports import HOST, any_free_port
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.errors import ConfigurationError
 from tests.conftest import ROOT

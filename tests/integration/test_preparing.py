@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from local.stack import StackInfo
-from moderation.adapters.topics import TOPICS, describe_topic_ids
+from local.stack.commands import StackInfo
+from moderation.adapters.kafka.topics import TOPICS, describe_topic_ids
 from moderation.errors import ConfigurationError
 
 

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from local.grafana import reconciliation
-from local.grafana.choices import Addresses
-from local.grafana.files import dashboards
-from local.preview.reading import QUERIES
-from local.worker import settings_environment
+from grafana.preview.reading import QUERIES
+from grafana.source import reconciliation
+from grafana.source.files import dashboards
+from grafana.source.variables import Addresses
+from local.stack.worker import settings_environment
 from moderation.errors import ConfigurationError
 from tests.support.filled import AIRFLOW_RUN, FilledDay
 from tests.support.reconciling import DAY

@@ -12,15 +12,15 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from batch.promotion.moves import Moved, promote, roll_back, way_back
 from batch.promotion.proposal import GATE_PAGE, propose
-from batch.promotion.steps import promote as promote_shown
+from batch.promotion.run import Moved, promote, roll_back, way_back
+from batch.promotion.tasks import promote as promote_shown
 from cli.main import app
-from local.stack import StackInfo
-from local.worker import settings_environment
-from moderation.adapters.certificate import SIGNATURE_TAG
-from moderation.adapters.model_store import MODEL
+from local.stack.commands import StackInfo
+from local.stack.worker import settings_environment
+from moderation.adapters.model_folder.folder import MODEL
 from moderation.adapters.registry import ModelVersion, NotInRegistry
+from moderation.adapters.registry.certificate import SIGNATURE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import production_model, version_opener
 from moderation.errors import ConfigurationError, ModelRefused, OutdatedApproval

@@ -11,16 +11,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from local.ports import any_free_port
-from local.waiting import wait_until
-from moderation.adapters.topics import COMMENTS
+from local.stack.ports import any_free_port
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import COMMENTS
 from moderation.contracts import Comment, to_json
 from moderation.panes import PANE_US
+from moderation.timestamps import now_us
 from tests.integration.test_transactions import Transactional
 from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 HOUR_US = 12 * PANE_US
-NOW_US = time.time_ns() // 1_000
+NOW_US = now_us()
 AGO_US = NOW_US // HOUR_US * HOUR_US - 2 * HOUR_US
 """Start of an hour that ended an hour ago at least."""
 

@@ -12,7 +12,7 @@ import pytest
 from aiokafka.codec import lz4_encode
 
 from local.oracle import Delivered
-from local.waiting import wait_until
+from local.stack.wait import wait_until
 from tests.integration.test_transactions import holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
 from tests.support.raw_produce import RawBatch, RawProducer, record

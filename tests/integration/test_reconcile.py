@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from batch.reconcile.nightly import days_of_run
+from batch.reconcile.tasks import days_of_run
 from cli.main import app
-from local.worker import settings_environment
+from local.stack.worker import settings_environment
 from moderation.contracts import Cause, parse_record
+from moderation.datasets.synthetic import Injection, TrafficConfig, generate
 from moderation.errors import InvalidRecord
-from moderation.sources.generator import Injection, TrafficConfig, generate
 from tests.support.event_time_law import fates_of
 from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest

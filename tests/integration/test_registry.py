@@ -13,12 +13,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 
-from local.layout import StackLayout
-from local.ports import HOST, any_free_port
-from local.stack import StackInfo
-from moderation.adapters.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG
-from moderation.adapters.model_store import OpenModel, open_model
+from local.stack.commands import StackInfo
+from local.stack.layout import StackLayout
+from local.stack.ports import HOST, any_free_port
+from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG
 from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavailable
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline

@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from local.waiting import wait_until
+from local.stack.wait import wait_until
 from moderation.contracts import Comment, to_json
+from moderation.timestamps import now_us
 from tests.support.workers import SpeedLayerUnderTest, comments
 
 _AHEAD_SECONDS = 8
@@ -47,7 +48,7 @@ def test_forged_replay_headers_close_nothing_and_a_genuine_replay_closes_once(
     commanded: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
     layer = commanded
-    event_time_us = time.time_ns() // 1_000 + (_FUTURE_SECONDS + _AHEAD_SECONDS) * 1_000_000
+    event_time_us = now_us() + (_FUTURE_SECONDS + _AHEAD_SECONDS) * 1_000_000
     early = to_json(Comment("early", "science", "Nice study, thanks.", event_time_us))
     layer.produce([("early", early), ("broken", b"no comment")])
     layer.start_worker()

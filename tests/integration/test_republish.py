@@ -14,15 +14,15 @@ from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from local.attention import attention
 from local.oracle import read_topic
-from local.ports import any_free_port
-from local.waiting import wait_until
-from moderation.adapters.acknowledged_sender import Headers
-from moderation.adapters.republishing import republish
-from moderation.adapters.sql.connecting import connected
+from local.stack.attention import attention
+from local.stack.ports import any_free_port
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.acknowledged_sender import Headers
+from moderation.adapters.kafka.republisher import republish
+from moderation.adapters.kafka.topics import ALERTS, DECISIONS, PANES, ensure_topics, missing_topics
+from moderation.adapters.sql.connection import connected
 from moderation.adapters.sql.published_rows import RowSelection
-from moderation.adapters.topics import ALERTS, DECISIONS, PANES, ensure_topics, missing_topics
 from moderation.contracts import RecordPosition, parse_record, to_json
 from moderation.errors import ConfigurationError
 from tests.support.workers import Record, SpeedLayerUnderTest, comments
@@ -192,7 +192,7 @@ class Broker:
 def test_an_interrupted_run_reports_the_acknowledged_position_and_continues_behind_it(
     commanded: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("moderation.adapters.republishing.CHECKPOINT_RECORDS", 50)
+    monkeypatch.setattr("moderation.adapters.kafka.republisher.CHECKPOINT_RECORDS", 50)
     layer = commanded
     layer.start_worker()
     layer.produce(comments(300))

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from batch.rescore.report import markdown
 from batch.rescore.run import RescoreReport, rescore_comments
-from batch.windows import resolve_window
+from batch.run_interval import resolve_window
 from cli.main import app
-from local.stack import StackInfo
-from local.worker import settings_environment
-from moderation.adapters.topics import ensure_topics
+from local.stack.commands import StackInfo
+from local.stack.worker import settings_environment
+from moderation.adapters.kafka.topics import ensure_topics
 from moderation.bootstrap import load, new_lexicon, production_model, register, registry, train_to_folder
 from moderation.contracts import Comment, parse_record
 from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavailable

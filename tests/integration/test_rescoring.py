@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.reconcile.file_tasks import Task
-from batch.reconcile.rescoring import rescore
-from local.stack import StackInfo
+from batch.reconcile.recompute import rescore
+from local.stack.commands import StackInfo
 from moderation.errors import LakeDamaged, ModelRefused
 from moderation.settings import Settings
 from tests.support.rescoring_lake import SOURCES, LakeOfATest, wandering

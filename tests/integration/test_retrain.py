@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from batch.examples import Example, read_comments, read_examples
-from batch.retrain.gating import GateReport, gate
+from batch.labelled_examples import Example, read_comments, read_examples
+from batch.retrain.gate import GateReport, gate
 from batch.retrain.options import Options, options_of
 from batch.retrain.run import retrain
 from batch.retrain.split import split_at, split_point
-from batch.windows import Window
+from batch.run_interval import Window
 from cli.main import app
-from local.stack import StackInfo
-from local.worker import settings_environment
+from local.stack.commands import StackInfo
+from local.stack.worker import settings_environment
 from moderation.adapters.registry import Registry
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import new_lexicon, registry, train_to_folder
@@ -243,7 +243,7 @@ def test_a_version_that_was_not_trained_on_the_lake_cannot_be_judged(world: Hist
 
 
 def test_what_the_gate_says_can_be_read_by_people() -> None:
-    from batch.retrain.gating import gate_table
+    from batch.retrain.gate import gate_table
 
     report = GateReport(
         "4", "3", False, ("it is worse",), {"auc": 0.71}, {"auc": {"value": 0.1, "low": 0, "high": 0.2}}

@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.environment import inherited_environment
-from local.ports import HOST, any_free_port
-from local.stack import StackInfo
-from local.waiting import wait_until
-from moderation.adapters.model_store import open_model
+from local.stack.commands import StackInfo
+from local.stack.environment import inherited_environment
+from local.stack.ports import HOST, any_free_port
+from local.stack.wait import wait_until
+from moderation.adapters.model_folder.folder import open_model
 from moderation.adapters.registry import ModelVersion, Registry
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon

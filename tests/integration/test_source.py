@@ -18,19 +18,19 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 from confluent_kafka import Consumer, TopicPartition
 
-from local.environment import inherited_environment
-from local.stack import StackInfo
-from local.waiting import wait_until
-from moderation.adapters.topics import ACTIONS, COMMENTS, ensure_topics
+from local.stack.commands import StackInfo
+from local.stack.environment import inherited_environment
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import ACTIONS, COMMENTS, ensure_topics
 from moderation.contracts import MAX_RECORD_BYTES
+from moderation.datasets import recorded
+from moderation.datasets.synthetic import Arrival, TrafficConfig
 from moderation.errors import ConfigurationError
 from moderation.settings import Settings
-from moderation.sources import recorded
-from moderation.sources.generator import Arrival, TrafficConfig
 from stream.exit_codes import REFUSED
 from stream.source import AtRate, AtRecordedTimes, Generated, History, Plan, Refused, Sent, read_report, send_all
 from stream.source.arrivals import arrivals_of
-from stream.source.progress import PROGRESS, load_progress
+from stream.source.checkpoint import PROGRESS, load_progress
 from stream.source.session import BATCH_MOST_RECORDS
 from tests.conftest import ROOT, refuse_bad_row
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from local.chaos.stuck_worker import KINDS
-from local.waiting import wait_until
+from local.stack.wait import wait_until
 from stream.exit_codes import RESTART
 from tests.support.workers import SpeedLayerUnderTest, comments
 

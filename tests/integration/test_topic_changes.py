@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from local.oracle import read_topic
-from local.waiting import wait_until
-from moderation.adapters.topics import describe_topic_ids, ensure_topics, producer_settings, topic_uuid
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, producer_settings, topic_uuid
 from tests.support.workers import SpeedLayerUnderTest, comments
 
 pytestmark = pytest.mark.long

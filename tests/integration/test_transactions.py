@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from local.oracle import Delivered
-from local.waiting import wait_until
-from moderation.adapters.log_ends import LogEnds
-from moderation.adapters.open_transactions import open_transactions
-from moderation.adapters.topics import COMMENTS
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.end_offsets import LogEnds
+from moderation.adapters.kafka.open_transactions import open_transactions
+from moderation.adapters.kafka.topics import COMMENTS
 from tests.support.lakes import SMALL, LakeUnderTest
 from tests.support.reconciling import DayUnderTest
 from tests.support.reconciling import comments as of_the_day

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from local.ports import any_free_port
-from local.stack import StackInfo
-from local.waiting import wait_until
-from moderation.adapters.group_readers import GroupReaders
-from moderation.adapters.topics import TOPICS, ensure_topics, with_partitions
-from stream.watchdog import UNREAD_SECONDS
+from local.stack.commands import StackInfo
+from local.stack.ports import any_free_port
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.group_readers import GroupReaders
+from moderation.adapters.kafka.topics import TOPICS, ensure_topics, with_partitions
+from stream.worker.watchdog import UNREAD_SECONDS
 from tests.support.workers import SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 pytestmark = pytest.mark.long

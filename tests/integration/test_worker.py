@@ -14,12 +14,12 @@ import psycopg
 import pytest
 from mlflow import MlflowClient
 
-from local.layout import StackLayout
 from local.oracle import read_topic
-from local.stack import PartStatus, StackInfo, status, up
-from local.waiting import wait_until
-from local.worker import worker_program
-from moderation.adapters.topics import ensure_topics
+from local.stack.commands import PartStatus, StackInfo, status, up
+from local.stack.layout import StackLayout
+from local.stack.wait import wait_until
+from local.stack.worker import worker_program
+from moderation.adapters.kafka.topics import ensure_topics
 from moderation.bootstrap import load, register
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from local.oracle import read_topic
-from local.waiting import wait_until
+from local.stack.wait import wait_until
 from moderation.contracts import Comment, to_json
 from moderation.panes import PANE_US
 from tests.support.workers import SpeedLayerUnderTest, comments

@@ -15,14 +15,14 @@ import skops.io
 from mlflow import MlflowClient
 from sklearn.cluster import KMeans
 
-from local.layout import StackLayout
-from local.stack import StackInfo
-from local.waiting import wait_until
-from local.worker import certificate_key
-from moderation.adapters.certificate import SIGNATURE_TAG
-from moderation.adapters.model_store import MODEL
+from local.stack.commands import StackInfo
+from local.stack.layout import StackLayout
+from local.stack.wait import wait_until
+from local.stack.worker import certificate_key
+from moderation.adapters.kafka.topics import ensure_topics
+from moderation.adapters.model_folder.folder import MODEL
+from moderation.adapters.registry.certificate import SIGNATURE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
-from moderation.adapters.topics import ensure_topics
 from moderation.bootstrap import register, registry
 from moderation.text import Lexicon
 from tests.support.frauds import certify_again, restate, stored_folder

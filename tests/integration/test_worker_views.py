@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from local.bench.stream.corpus import Sender
-from local.ports import any_free_port
-from local.waiting import wait_until
+from local.stack.ports import any_free_port
+from local.stack.wait import wait_until
 from moderation.contracts import Comment
+from moderation.timestamps import now_us
 from tests.support.workers import SpeedLayerUnderTest, comments
 
 
@@ -128,7 +129,7 @@ def test_steady_traffic_is_fetched_in_handfuls_not_one_by_one(layer: SpeedLayerU
     before, began = metrics(layer)[fetches], time.monotonic()
     sender = Sender(layer.settings.kafka_bootstrap, layer.topic, linger_ms=0)
     for number in range(800):
-        sender.send(Comment(f"steady{number}", "science", f"the {number}th of many", time.time_ns() // 1_000))
+        sender.send(Comment(f"steady{number}", "science", f"the {number}th of many", now_us()))
         sender.poll(0.005)
     sender.close()
     layer.wait_accounted(1_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -15,14 +14,15 @@ from confluent_kafka import Producer
 from playwright.sync_api import Page, expect
 
 from batch.reconcile.run import reconcile_day
-from cli.connection import connected_settings
-from local.waiting import wait_until
-from moderation.adapters.topics import producer_settings
+from cli.options import connected_settings
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import producer_settings
 from moderation.bootstrap import register, registry, train_to_folder
 from moderation.contracts import ActionKind, Comment, to_json
+from moderation.datasets.synthetic import labelled_history
 from moderation.policy import parse_goal
 from moderation.settings import Settings, required
-from moderation.sources.generator import labelled_history
+from moderation.timestamps import now_us
 from tests.conftest import ROOT
 from tests.long.conftest import Printed, printed_stack
 from tests.support.labelled import END, TRAFFIC, send
@@ -131,7 +131,7 @@ def decides_with(settings: Settings, version: str) -> None:
     producer = Producer(producer_settings(settings.kafka_bootstrap, 30))
 
     def decided() -> bool:
-        comment = Comment(f"now-{uuid.uuid4().hex}", "science", "Nice study.", time.time_ns() // 1_000)
+        comment = Comment(f"now-{uuid.uuid4().hex}", "science", "Nice study.", now_us())
         producer.produce("comments", to_json(comment), key=comment.comment_id)
         assert producer.flush(30) == 0
         question = "select model_version from speed.decisions where comment_id = %s"

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
+from moderation.datasets.history import LabelledComment
 from moderation.scoring import new_pipeline
-from moderation.sources.history import LabelledComment
 from moderation.text import Lexicon
 from moderation.training import collect_examples
-from moderation.training.comparison import compare
-from moderation.training.contenders import Contender, usual_contenders
+from moderation.training.benchmark.baselines import Contender, usual_contenders
+from moderation.training.benchmark.comparison import compare
 
 pytestmark = pytest.mark.proof
 

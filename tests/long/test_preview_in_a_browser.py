@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from local.grafana.choices import Addresses
-from local.preview import read_preview, render
-from local.stack import StackInfo
+from grafana.preview import read_preview, render
+from grafana.source.variables import Addresses
+from local.stack.commands import StackInfo
 from moderation.settings import required
 from tests.conftest import ROOT
 from tests.support.filled import filled_day

@@ -10,7 +10,7 @@ from moderation.scoring import Kernel, LinearWeights
 from moderation.scoring.golden import GOLDEN_TEXTS
 from moderation.text import Lexicon
 from moderation.text.blocks import token_buckets
-from moderation.text.law import GRAM_BUCKETS, WORD_BUCKETS
+from moderation.text.kernel_constants import GRAM_BUCKETS, WORD_BUCKETS
 from moderation.text.surface import FEATURES
 
 GOLDEN_FILE = Path(__file__).parent / "golden_kernel.json"

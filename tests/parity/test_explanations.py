@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from moderation.datasets.history import LabelledComment
 from moderation.scoring import Kernel, explain, reasons_many
 from moderation.scoring.golden import GOLDEN_TEXTS
-from moderation.sources.history import LabelledComment
 from tests.support.naughty import NAUGHTY_TEXTS
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from moderation.datasets.history import LabelledComment
 from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
 from moderation.scoring.golden import GOLDEN_TEXTS
-from moderation.sources.history import LabelledComment
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.text.blocks import word_entries, word_values
-from moderation.text.law import WORD_BUCKETS
+from moderation.text.kernel_constants import WORD_BUCKETS
 from tests.parity.golden import GOLDEN_FILE, golden_rows
 from tests.support.naughty import NAUGHTY_TEXTS
 from tests.support.properties import examples

@@ -11,7 +11,7 @@ import spacy
 from spacy.lang.tokenizer_exceptions import URL_MATCH, URL_PATTERN
 
 from moderation.text.affixes import blank_english, prefix_search, suffix_search, url_match
-from moderation.text.law import SHORT_CHUNK
+from moderation.text.kernel_constants import SHORT_CHUNK
 from moderation.text.tokens import ChunkTokenizer
 from tests.support.chunks import random_chunks
 

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from uuid import UUID
 
-from moderation.adapters.sql import writing
-from moderation.adapters.sql.batch import DecisionRow
+from moderation.adapters.sql import ledger_writes
 from moderation.contracts import Comment, Fate, Read, parse_record, to_json
+from moderation.ledger import DecisionRow
 from moderation.text.cleaning import clean
-from stream.decider import _storable, judge
-from stream.publisher import encode_decision
-from stream.records import Record, ServingModel
+from stream.worker.decider import _storable, judge
+from stream.worker.messages import Record, ServingModel
+from stream.worker.publisher import encode_decision
 
 ALL = range(0x110000)
 QUICK = sorted({*range(0x3000), *range(0xD7F0, 0xE010), *range(0xFD00, 0x10010), *range(0, 0x110000, 251)})
@@ -85,7 +85,7 @@ def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> l
 
 def encoded(rows: Sequence[DecisionRow], model: ServingModel) -> Iterator[bytes]:
     """Everything that is stored or sent of decisions, as bytes."""
-    for line in writing.decision_lines(TOPIC_ID, rows, model.stamp):
+    for line in ledger_writes.decision_lines(TOPIC_ID, rows, model.stamp):
         yield line.encode()
     for row in rows:
         sent = encode_decision("comments", str(TOPIC_ID), row, model.stamp)

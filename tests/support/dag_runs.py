@@ -24,11 +24,11 @@ from typing import Any, Literal
 
 import httpx
 
-from local.airflow import API_SERVER, DAGS, airflow
-from local.environment import inherited_environment
-from local.layout import StackLayout
-from local.stack import StackInfo
-from local.worker import settings_environment
+from local.stack.airflow import API_SERVER, DAGS, airflow
+from local.stack.commands import StackInfo
+from local.stack.environment import inherited_environment
+from local.stack.layout import StackLayout
+from local.stack.worker import settings_environment
 from moderation.settings import Settings
 
 ANSWERER = "approver"

@@ -13,14 +13,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from moderation.adapters.sql import copying
-from moderation.adapters.sql.batch import DecisionRow, Stamp
+from moderation.adapters.sql import copy_format
+from moderation.ledger import DecisionRow, Versions
 from moderation.scoring import Kernel
 from moderation.settings import load_settings
-from stream import probe, publisher
 from stream.__main__ import new_worker
 from stream.logs import faust_level
-from stream.records import Encoded
+from stream.worker import probe, publisher
+from stream.worker.messages import Encoded
 
 
 def end_for(word: str) -> None:
@@ -30,20 +30,20 @@ def end_for(word: str) -> None:
 
 
 def _end_in_copy(word: str) -> None:
-    text = copying.text
+    text = copy_format.text
 
     def deadly(value: str) -> str:
         if word in value:
             os.kill(os.getpid(), signal.SIGSEGV)
         return text(value)
 
-    copying.text = deadly
+    copy_format.text = deadly
 
 
 def _end_in_topics(word: str) -> None:
     encode = publisher.encode_decision
 
-    def deadly(topic: str, topic_id: str, row: DecisionRow, stamp: Stamp) -> Encoded:
+    def deadly(topic: str, topic_id: str, row: DecisionRow, stamp: Versions) -> Encoded:
         if word in row.comment_id:
             os.kill(os.getpid(), signal.SIGSEGV)
         return encode(topic, topic_id, row, stamp)

@@ -8,12 +8,12 @@ from itertools import groupby
 from pathlib import Path
 
 from batch.drift.measures import measure_day, watch
-from batch.examples import Example
+from batch.labelled_examples import Example
 from moderation.bootstrap import load, train_to_folder
 from moderation.contracts import Comment
+from moderation.datasets.synthetic import TrafficConfig, labelled_history
 from moderation.policy import parse_goal
 from moderation.settings import Settings
-from moderation.sources.generator import TrafficConfig, labelled_history
 from moderation.training.drift import Finding
 
 DAY_US = 86_400_000_000

@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 
-from batch.archive import archive_topics
-from batch.partition import ArchivePoint
+from batch.archive.partition import ArchivePoint
+from batch.archive.run import archive_topics
 from moderation.settings import load_settings
 from tests.support.lakes import SMALL
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
 from moderation.contracts import Fate, Hole, Pane, Verdict
 from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable, TopicsMissing
+from moderation.ledger import Batch, DecisionRow, Position, Versions
 from moderation.panes import PANE_US, OpenPanes, PaneSums, closed_until_us, is_closed, is_reopened, pane_start_us
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from moderation.watermark import NOTHING_SEEN, RunningMaximum
-from stream.records import Published, ServingModel
+from stream.worker.messages import Published, ServingModel
 
 
 class MemoryLedger:
@@ -28,7 +28,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.topic = "comments"
         self.topic_id = uuid.UUID(int=1)
-        self.rows: dict[tuple[int, int], tuple[DecisionRow, Stamp]] = {}
+        self.rows: dict[tuple[int, int], tuple[DecisionRow, Versions]] = {}
         self.letters: dict[tuple[int, int], str] = {}
         self.holes: list[Hole] = []
         self.panes: dict[tuple[int, str, int, str, str], PaneSums] = {}
@@ -38,7 +38,7 @@ class MemoryLedger:
         self.panes_published_us: dict[int, int] = {}
         self.read_to_end_us: dict[int, int] = {}
         self.reopened_until_us: dict[tuple[int, str, int, str, str], int] = {}
-        self.stamps: dict[int, Stamp] = {}
+        self.stamps: dict[int, Versions] = {}
         self.attempts: dict[int, tuple[int, int]] = {}
         self.outcome_unknown = False
 
@@ -99,7 +99,7 @@ class MemoryLedger:
         for partition, (_, us) in reached.items():
             self.read_to_end_us[partition] = max(us, self.read_to_end_us.get(partition, us))
 
-    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Stamp]]:
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Versions]]:
         """Stored decisions with offsets in [lo, hi), in order."""
         return [
             (row, stamp)
@@ -198,7 +198,7 @@ class MemoryRegistry:
 class MemoryTopics:
     """The published topics: what was sent, by topic and key; a key may be sent again with the same value."""
 
-    decisions: dict[tuple[int, int], tuple[DecisionRow, Stamp]] = field(default_factory=dict)
+    decisions: dict[tuple[int, int], tuple[DecisionRow, Versions]] = field(default_factory=dict)
     alerts: set[tuple[int, int]] = field(default_factory=set)
     panes: dict[tuple[int, str, int], Pane] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)

@@ -14,10 +14,10 @@ import psycopg
 from confluent_kafka import Producer
 
 from batch.reconcile.run import reconcile_day
-from local.grafana.expanding import expand
-from local.grafana.parts import Dashboard, Sql, Variable
-from local.stack import StackInfo
-from moderation.adapters.topics import ensure_topics, producer_settings
+from grafana.source.macros import expand
+from grafana.source.model import Dashboard, Sql, Variable
+from local.stack.commands import StackInfo
+from moderation.adapters.kafka.topics import ensure_topics, producer_settings
 from moderation.contracts import Action, ActionKind, to_json
 from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.support.workers import base_settings, speed_layer

@@ -8,9 +8,9 @@ from typing import Any
 
 from moderation.contracts import FIRST_RULES, Rules
 from moderation.settings import load_settings
-from stream import worker
 from stream.__main__ import new_worker
 from stream.logs import faust_level
+from stream.worker import app
 
 
 class _First:
@@ -23,7 +23,7 @@ class _First:
 
 
 if __name__ == "__main__":
-    patched: Any = worker
+    patched: Any = app
     patched.Rules = _First
     settings = load_settings()
     sys.argv += ["--loglevel", faust_level(settings.log_level)]

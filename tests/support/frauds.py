@@ -9,10 +9,10 @@ from typing import Any
 
 from mlflow import MlflowClient
 
-from local.layout import StackLayout
-from local.stack import StackInfo
-from moderation.adapters.certificate import Certificate, tags_of
-from moderation.adapters.model_store import CARD, METRICS, MODEL, POLICY
+from local.stack.commands import StackInfo
+from local.stack.layout import StackLayout
+from moderation.adapters.model_folder.folder import CARD, METRICS, MODEL, POLICY
+from moderation.adapters.registry.certificate import Certificate, tags_of
 
 CARD_DIGEST = "card_sha256"
 

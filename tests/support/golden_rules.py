@@ -16,8 +16,8 @@ import orjson
 
 from moderation.contracts import FIRST_RULES, NEWEST_RULES, Comment, Rules, read_record, to_json
 from moderation.contracts.records import MAX_BODY_CHARACTERS, MAX_FUTURE_US, MAX_ID_CHARACTERS, MAX_TIME_US
+from moderation.datasets.synthetic.breakage import BREAKAGES, REPAIRABLE
 from moderation.errors import InvalidRecord
-from moderation.sources.generator.breakage import BREAKAGES, REPAIRABLE
 
 FILE = Path(__file__).parent.parent / "unit" / "moderation" / "contracts" / "golden_rules.json"
 APPEND_US = 1_700_000_000_000_000

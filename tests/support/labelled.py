@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,14 +10,15 @@ from pathlib import Path
 import psycopg
 from confluent_kafka import Producer
 
-from batch.archive import archive_topics
-from batch.windows import Window
-from moderation.adapters.sql.runs import Run, add_run
-from moderation.adapters.topics import ensure_topics, producer_settings
+from batch.archive.run import archive_topics
+from batch.run_interval import Window
+from moderation.adapters.kafka.topics import ensure_topics, producer_settings
+from moderation.adapters.reconciliation.runs import Run, add_run
 from moderation.contracts import ActionKind, Comment, parse_action, parse_record
+from moderation.datasets.synthetic import TrafficConfig, generate
 from moderation.errors import InvalidRecord
 from moderation.settings import Settings, required
-from moderation.sources.generator import TrafficConfig, generate
+from moderation.timestamps import now_us
 
 DAY_US = 86_400_000_000
 MATURITY_US = 2 * DAY_US
@@ -72,7 +72,7 @@ class History:
 
     def reconcile(self, *, lost: int = 0, age_hours: float = 1) -> None:
         """Have a night on record, with so many lost comments."""
-        finished_us = time.time_ns() // 1_000 - round(age_hours * 3_600_000_000)
+        finished_us = now_us() - round(age_hours * 3_600_000_000)
         run = Run(
             topic=self.settings.topic_prefix + "comments",
             day=date(2026, 1, 2),

@@ -11,16 +11,16 @@ import psycopg
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from batch.archive import archive_topics
-from batch.report import ArchiveReport
-from local.environment import inherited_environment
-from local.waiting import wait_until
-from local.worker import settings_environment
-from moderation.adapters.lake.checking import Inspection, inspect
-from moderation.adapters.lake.columns import ARCHIVED
-from moderation.adapters.lake.cutting import Limits
-from moderation.adapters.lake.reading import opened_lake
-from moderation.adapters.topics import describe_topic_ids, topic_uuid
+from batch.archive.report import ArchiveReport
+from batch.archive.run import archive_topics
+from local.stack.environment import inherited_environment
+from local.stack.wait import wait_until
+from local.stack.worker import settings_environment
+from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
+from moderation.adapters.lake.file_boundaries import Limits
+from moderation.adapters.lake.reader import opened_lake
+from moderation.adapters.lake.schema import ARCHIVED
+from moderation.adapters.lake.verification import Inspection, inspect
 from moderation.settings import Settings, required
 from tests.support.fork_server import run_module
 

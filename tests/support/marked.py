@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from local.environment import MARKER
+from local.stack.environment import MARKER
 
 
 def marked(root: Path) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from moderation.adapters.model_store import save_model
+from moderation.adapters.model_folder.folder import save_model
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
 from moderation.training.metrics import Metrics

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from moderation.adapters.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG, Certificate, tags_of
-from moderation.adapters.model_store import CARD, VERIFIED
+from moderation.adapters.model_folder.folder import CARD, VERIFIED
 from moderation.adapters.registry import ModelVersion, Registry
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG, Certificate, tags_of
 from moderation.bootstrap import new_lexicon, registry
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline, new_pipeline

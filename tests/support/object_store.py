@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.environment import inherited_environment
-from local.ports import HOST, choose_ports
-from local.waiting import wait_until
+from local.stack.environment import inherited_environment
+from local.stack.ports import HOST, choose_ports
+from local.stack.wait import wait_until
 from tests.deploy.files import Files
 
 BUCKET = "moderation-lake"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from local.oracle.comparison import FAULTS, Comparison, Delivered
-from local.oracle.law import PANE_US, identity_of
+from local.oracle.event_time import PANE_US, identity_of
 from local.oracle.ledger import (
     Contents,
     Logged,

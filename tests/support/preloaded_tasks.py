@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import batch.archive
 import batch.challenge.run
-import batch.drift.steps
-import batch.promotion.steps
-import batch.reconcile.nightly
-import batch.rescore.steps
-import batch.retrain.steps  # noqa: F401
+import batch.drift.tasks
+import batch.promotion.tasks
+import batch.reconcile.tasks
+import batch.rescore.tasks
+import batch.retrain.tasks  # noqa: F401
 from moderation.adapters.registry import Registry
 from moderation.text import Lexicon
 

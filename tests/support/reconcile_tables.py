@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.reconcile.engines import DuckDbEngine, Engine
-from batch.reconcile.outcome import Outcome, read_outcome
-from batch.reconcile.rescoring import SCHEMA
+from batch.reconcile.recompute import SCHEMA
+from batch.reconcile.results import Outcome, read_outcome
 
 ALLOW, REVIEW, REMOVE = range(3)
 COUNTED, LATE, DUPLICATE = range(3)

@@ -10,12 +10,12 @@ from typing import Any
 import psycopg
 from confluent_kafka import Producer
 
-from batch.archive import archive_topics
+from batch.archive.run import archive_topics
 from batch.reconcile.engines import Engine
 from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
-from local.environment import inherited_environment
-from local.worker import settings_environment
-from moderation.adapters.topics import producer_settings
+from local.stack.environment import inherited_environment
+from local.stack.worker import settings_environment
+from moderation.adapters.kafka.topics import producer_settings
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from tests.conftest import ROOT
 from tests.support.fork_server import Forked, run_module

@@ -11,28 +11,30 @@ from uuid import UUID
 
 import pyarrow.parquet as pq
 
-from batch.isolation import Failure
 from batch.reconcile.file_tasks import Task, tasks_of
-from batch.reconcile.rescoring import SCHEMA, Rescorer
-from moderation.adapters.lake.columns import Columns, columns_of
-from moderation.adapters.lake.cutting import Limits, in_files
-from moderation.adapters.lake.files import LakeFile, Source, temporary_path
+from batch.reconcile.recompute import SCHEMA, Rescorer
+from batch.record_isolation import Failure
+from moderation.adapters.kafka.topic_reader import LogRecord
+from moderation.adapters.lake.file_boundaries import Limits, in_files
+from moderation.adapters.lake.files import LakeFile, temporary_path
+from moderation.adapters.lake.schema import Columns, columns_of
 from moderation.adapters.lake.store import LakeStore
-from moderation.adapters.lake.writing import write_file
-from moderation.adapters.model_store import OpenModel, open_model
-from moderation.adapters.source_log import LogRecord
-from moderation.adapters.sql.batch import Stamp
-from moderation.adapters.sql.snapshot import Cut, Served, Snapshot, day_bounds_us
+from moderation.adapters.lake.writer import write_file
+from moderation.adapters.model_folder.folder import OpenModel, open_model
+from moderation.adapters.reconciliation.snapshot import Cut, Snapshot
 from moderation.contracts import Comment, LetterContents, to_json
 from moderation.errors import InvalidRecord
+from moderation.ledger import Served, Versions
+from moderation.offsets import TopicPartition
 from moderation.policy import Policy
 from moderation.text import KERNEL_VERSION, Lexicon
+from moderation.timestamps import day_bounds_us
 from moderation.watermark import NOTHING_SEEN, Reset
 
 DAY_US = 1_700_006_400_000_000
 DAY, DAY_BEFORE, DAY_AFTER = date(2023, 11, 15), date(2023, 11, 14), date(2023, 11, 16)
 MINUTE_US, HOUR_US, WHOLE_DAY_US = 60_000_000, 3_600_000_000, 86_400_000_000
-SOURCES = [Source("comments", UUID(int=0xA), partition) for partition in range(2)]
+SOURCES = [TopicPartition("comments", UUID(int=0xA), partition) for partition in range(2)]
 SMALL = Limits(file_rows=7, group_rows=3)
 MAX_BYTES = 64 * 1024 * 1024
 POLICIES = {"1": Policy(400_000, 900_000, ("recall>=0.8",)), "2": Policy(100_000, 500_000, ("recall>=0.9",))}
@@ -71,17 +73,17 @@ class LakeOfATest:
         self.models = models
         self.manifest: list[LakeFile] = []
         self.served = {source: [(0, "1")] for source in SOURCES}
-        self.replays: dict[Source, dict[int, LetterContents]] = {}
-        self.cuts: dict[Source, Cut] = {}
-        self.quarantined: dict[Source, dict[int, str]] = {}
-        self.resets: dict[Source, list[Reset]] = {}
+        self.replays: dict[TopicPartition, dict[int, LetterContents]] = {}
+        self.cuts: dict[TopicPartition, Cut] = {}
+        self.quarantined: dict[TopicPartition, dict[int, str]] = {}
+        self.resets: dict[TopicPartition, list[Reset]] = {}
         self.opened: list[str] = []
         self.failures: list[Failure] = []
 
     def archive(
         self,
         records: Sequence[LogRecord],
-        source: Source = SOURCES[0],
+        source: TopicPartition = SOURCES[0],
         limits: Limits = SMALL,
         maxima: bool = True,
     ) -> None:
@@ -99,7 +101,7 @@ class LakeOfATest:
         """What PostgreSQL would say."""
         served = {
             source: [
-                Served(first, Stamp(version, POLICIES[version].policy_version, KERNEL_VERSION))
+                Served(first, Versions(version, POLICIES[version].policy_version, KERNEL_VERSION))
                 for first, version in own
             ]
             for source, own in self.served.items()

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.ports import DEFAULT_PORTS, HOST
+from local.stack.ports import DEFAULT_PORTS, HOST
 
 # Clients of the servers are imported by the fixtures that need them: this plugin is loaded for unit tests too.
 if TYPE_CHECKING:
-    from local.stack import StackInfo
+    from local.stack.commands import StackInfo
     from moderation.scoring import ModerationPipeline
     from tests.support.dag_runs import DagRuns
     from tests.support.filled import FilledDay
@@ -57,10 +57,10 @@ def _own_ports(worker_id: str) -> dict[str, int]:
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
     """A stack of this process's own, on ports that are not the defaults; deleted at the end unless it is reused."""
-    from local import kafka
-    from local.layout import StackLayout
-    from local.record import Record, save_record
-    from local.stack import down, up
+    from local.stack import kafka
+    from local.stack.commands import down, up
+    from local.stack.layout import StackLayout
+    from local.stack.state_file import Record, save_record
     from tests.support import fork_server
 
     fork_server.start()  # imports while the servers start
@@ -144,7 +144,7 @@ def templates(stack: StackInfo, pipeline: ModerationPipeline, tmp_path_factory: 
 @pytest.fixture
 def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
     """A speed layer with topics of its own; its workers end with the test."""
-    from moderation.adapters.topics import ensure_topics
+    from moderation.adapters.kafka.topics import ensure_topics
     from tests.support.workers import base_settings, speed_layer
 
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
@@ -164,8 +164,8 @@ def filled(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
     """An empty lake in a folder of the test's own, and empty topics."""
+    from moderation.adapters.kafka.topics import ensure_topics
     from moderation.adapters.sql.migrate import migrate_database
-    from moderation.adapters.topics import ensure_topics
     from tests.support.lakes import LakeUnderTest
     from tests.support.workers import base_settings
 
@@ -178,7 +178,7 @@ def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
 @pytest.fixture
 def commanded(layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch) -> SpeedLayerUnderTest:
     """A speed layer that the environment leads commands to."""
-    from local.worker import settings_environment
+    from local.stack.worker import settings_environment
 
     for key, value in settings_environment(layer.settings).items():
         monkeypatch.setenv(key, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from local.waiting import wait_until
+from local.stack.wait import wait_until
 
 
 def set_timestamp_type(bootstrap: str, topic: str, value: str) -> None:

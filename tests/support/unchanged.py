@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from mlflow import MlflowClient
 from psycopg import sql
 
-from batch.rescore.keeping import ROOT
+from batch.rescore.artifacts import ROOT
 from moderation.adapters.lake.store import LakeStore
 from moderation.settings import Settings, required
 

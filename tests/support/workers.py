@@ -14,12 +14,12 @@ from typing import cast
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
-from local.layout import StackLayout
 from local.oracle import Comparison, Delivered, verify
-from local.stack import StackInfo
-from local.waiting import wait_until
-from local.worker import settings_environment, stack_settings
-from moderation.adapters.topics import describe_topic_ids, topic_uuid
+from local.stack.commands import StackInfo
+from local.stack.layout import StackLayout
+from local.stack.wait import wait_until
+from local.stack.worker import settings_environment, stack_settings
+from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
 from moderation.contracts import Comment, to_json
 from moderation.settings import Settings, required
 from tests.support.fork_server import Forked, run_module

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer, Producer
 
-from moderation.adapters.model_store import open_model
+from moderation.adapters.model_folder.folder import open_model
 from moderation.scoring import reasons_many
 from moderation.text import Lexicon
 

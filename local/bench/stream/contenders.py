@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
-from local.environment import inherited_environment
-from local.waiting import wait_until
+from local.stack.environment import inherited_environment
+from local.stack.wait import wait_until
 from moderation.errors import StackError
 
 _START_SECONDS = 120.0

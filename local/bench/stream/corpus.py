@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from moderation.adapters.topics import producer_settings
+from moderation.adapters.kafka.topics import producer_settings
 from moderation.contracts import Comment, to_json
+from moderation.timestamps import now_us
 
 _SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "ki", "lo", "mu", "ne", "pa", "ra", "si", "to", "vu", "ze")
 _COMMUNITIES = ("science", "cooking", "gaming", "cycling")
@@ -63,12 +63,12 @@ def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress:
     Raises:
         RuntimeError: a record was not accepted.
     """
-    now_us = time.time_ns() // 1_000
+    current_us = now_us()
     sender = Sender(bootstrap, topic)
     for number in range(count):
         if number % 50_000 == 0:
             on_progress(f"sending comment {number:,} of {count:,}")
-        sender.send(corpus.comment(number, now_us - (count - number) * 1_000))
+        sender.send(corpus.comment(number, current_us - (count - number) * 1_000))
     sender.close()
 
 

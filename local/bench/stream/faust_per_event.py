@@ -13,7 +13,7 @@ from typing import Any
 import faust
 import orjson
 
-from moderation.adapters.model_store import open_model
+from moderation.adapters.model_folder.folder import open_model
 from moderation.text import Lexicon
 
 

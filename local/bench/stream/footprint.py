@@ -12,11 +12,11 @@ from local.bench.stream import worker
 from local.bench.stream.contenders import Ends, running
 from local.bench.stream.corpus import Corpus, preload
 from local.bench.stream.run import Bench
-from local.waiting import wait_until
-from moderation.adapters.topics import ALERTS, COMMENTS, DECISIONS, TOPICS, ensure_topics
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import ALERTS, COMMENTS, DECISIONS, TOPICS, ensure_topics
+from moderation.datasets.history import LabelledComment
 from moderation.errors import StackError
 from moderation.settings import required
-from moderation.sources.history import LabelledComment
 
 PREFIX = "footprint-"
 _SECONDS = 600.0

@@ -15,6 +15,7 @@ import numpy as np
 
 from local.bench.stream.corpus import Corpus, Sender
 from local.oracle import read_messages
+from moderation.timestamps import now_us
 
 
 def send(bootstrap: str, topic: str, per_s: float, seconds: float, first: int, corpus: Corpus) -> int:
@@ -25,7 +26,7 @@ def send(bootstrap: str, topic: str, per_s: float, seconds: float, first: int, c
     """
     sender = Sender(bootstrap, topic, linger_ms=5)
     began = time.monotonic()
-    began_us = time.time_ns() // 1_000
+    began_us = now_us()
     count = round(per_s * seconds)
     sent = 0
     while sent < count:

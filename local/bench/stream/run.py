@@ -6,7 +6,6 @@ import json
 import socket
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,19 @@ from typing import Any
 
 import skops.io
 
-from local import stack
 from local.bench.stream import confluent_loop, latency, talk_design, worker
 from local.bench.stream.contenders import Contender, Ends, Rate, faust_worker, python, rate, running
 from local.bench.stream.corpus import Corpus, preload
-from local.layout import StackLayout
-from local.ports import any_free_port
-from local.waiting import wait_until
-from local.worker import stack_settings
-from moderation.adapters.topics import TOPICS, ensure_topics
+from local.stack import commands as stack
+from local.stack.layout import StackLayout
+from local.stack.ports import any_free_port
+from local.stack.wait import wait_until
+from local.stack.worker import stack_settings
+from moderation.adapters.kafka.topics import TOPICS, ensure_topics
 from moderation.bootstrap import register, train_to_folder
+from moderation.datasets.history import LabelledComment
 from moderation.policy import parse_goal
-from moderation.sources.history import LabelledComment
+from moderation.timestamps import now_us
 
 PREFIX = "bench-"
 _SLOW_SECONDS = 20.0
@@ -220,7 +220,7 @@ class StreamBench:
             warm = 20_000
             preload(self._bootstrap, topic, self._corpus, warm, lambda _: None)
             wait_until(lambda: self._ends.total(decisions) >= warm, seconds=120, description="the warm-up")
-            began_us = time.time_ns() // 1_000
+            began_us = now_us()
             options = {
                 "bootstrap": self._bootstrap,
                 "topic": topic,

@@ -13,9 +13,10 @@ from local.bench.stream import worker
 from local.bench.stream.contenders import Ends, running
 from local.bench.stream.corpus import Corpus, Sender
 from local.bench.stream.run import Bench, Say
-from moderation.adapters.topics import TOPICS, ensure_topics
+from moderation.adapters.kafka.topics import TOPICS, ensure_topics
+from moderation.datasets.history import LabelledComment
 from moderation.errors import StackError
-from moderation.sources.history import LabelledComment
+from moderation.timestamps import now_us
 
 PREFIX = "soak-"
 _SAMPLE_SECONDS = 2.0
@@ -88,7 +89,7 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
 def feed(bootstrap: str, prefix: str, count: int, corpus: Corpus) -> None:
     """Send comments, never far ahead of what is decided, so that the topic does not outgrow the disk's cache."""
     sender, ends = Sender(bootstrap, prefix + "comments"), Ends(bootstrap)
-    began_us = time.time_ns() // 1_000 - count * APART_US
+    began_us = now_us() - count * APART_US
     for number in range(count):
         if number % 10_000 == 0:
             while number - ends.total(prefix + "decisions") > _AHEAD:

@@ -10,9 +10,9 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from local.layout import StackLayout
-from local.stack import StackInfo
-from local.worker import settings_environment, stack_settings
+from local.stack.commands import StackInfo
+from local.stack.layout import StackLayout
+from local.stack.worker import settings_environment, stack_settings
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.settings import Settings
 

@@ -12,35 +12,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
+from datetime import date
 
 from moderation.contracts import NEWEST_RULES, Rules
+from moderation.offsets import TopicPartition
+from moderation.timestamps import DAY_US, day_start_us
 from moderation.watermark import RunningMaximum
 
-DAY_US = 86_400_000_000
 SOURCE_CHARACTERS = 8
 DIGEST_CHARACTERS = 16
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A partition of a topic, as long as the topic is not made anew.
-
-    Attributes:
-        topic: full name.
-        topic_id: Kafka's id of the topic.
-        partition: its number.
-    """
-
-    topic: str
-    topic_id: UUID
-    partition: int
-
-    def __str__(self) -> str:
-        """How messages name it."""
-        return f"topic {self.topic} partition {self.partition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +48,7 @@ class LakeFile:
     """
 
     path: str
-    source: Source
+    source: TopicPartition
     first_offset: int
     next_offset: int
     day: date
@@ -105,17 +85,12 @@ class NamedFile:
     next_offset: int
 
 
-def day_start_us(day: date) -> int:
-    """Microseconds from the epoch to the beginning of a UTC day."""
-    return (datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-
-
 def day_folder(topic: str, day: date) -> str:
     """The folder of a day, relative to the lake."""
     return f"{topic}/dt={day.isoformat()}"
 
 
-def path_of(source: Source, day: date, first_offset: int, next_offset: int, sha256: str) -> str:
+def path_of(source: TopicPartition, day: date, first_offset: int, next_offset: int, sha256: str) -> str:
     """The path of a file, relative to the lake."""
     topic_id, digest = source.topic_id.hex[:SOURCE_CHARACTERS], sha256[:DIGEST_CHARACTERS]
     offsets = f"{first_offset}-{next_offset - 1}"
@@ -139,11 +114,11 @@ def is_temporary(path: str) -> bool:
     return "/_temporary/" in path
 
 
-def temporary_prefix(source: Source) -> str:
+def temporary_prefix(source: TopicPartition) -> str:
     """How the paths of a source's temporary files begin."""
     return f"{temporary_folder(source.topic)}/{source.topic_id.hex}-{source.partition}-"
 
 
-def temporary_path(source: Source, first_offset: int, token: str) -> str:
+def temporary_path(source: TopicPartition, first_offset: int, token: str) -> str:
     """The path of a temporary file that nobody else writes; the token makes it so."""
     return f"{temporary_prefix(source)}{first_offset}-{token}.parquet"

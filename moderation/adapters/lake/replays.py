@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from moderation.adapters.lake.checking import check_file, reading_file
-from moderation.adapters.lake.files import LakeFile, Source
+from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.contracts import Content, LetterContents
+from moderation.offsets import TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,9 @@ class Closing:
         contents: what the replay must contain.
     """
 
-    source: Source
+    source: TopicPartition
     offset: int
-    replay: Source
+    replay: TopicPartition
     replay_offset: int
     contents: LetterContents
 
@@ -40,7 +41,7 @@ def proven_closings(store: LakeStore, manifest: Iterable[LakeFile], closings: Co
     Raises:
         LakeDamaged: a file that has a replay is missing or is not what was written.
     """
-    by_source: dict[Source, dict[int, list[Closing]]] = {}
+    by_source: dict[TopicPartition, dict[int, list[Closing]]] = {}
     for closing in closings:
         by_source.setdefault(closing.replay, {}).setdefault(closing.replay_offset, []).append(closing)
     proven: set[Closing] = set()

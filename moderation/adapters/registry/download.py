@@ -10,8 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from moderation.adapters.model_store import CARD, VERIFIED
-from moderation.adapters.registry.connection import Connection
+from moderation.adapters.model_folder.folder import CARD, VERIFIED
+from moderation.adapters.registry.client import Connection
 from moderation.errors import ModelRefused
 
 FOLDER = "data/model"

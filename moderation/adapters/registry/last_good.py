@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-from moderation.adapters.certificate import Certificate, read_certificate, tags_of
+from moderation.adapters.registry.certificate import Certificate, read_certificate, tags_of
 from moderation.errors import ModelRefused
 
 

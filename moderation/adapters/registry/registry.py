@@ -10,7 +10,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from moderation.adapters.certificate import (
+from moderation.adapters.model_folder.folder import CARD, METRICS, MODEL, POLICY, OpenModel, open_model
+from moderation.adapters.registry import last_good
+from moderation.adapters.registry.certificate import (
     CARD_DIGEST_TAG,
     CERTIFICATE_TAG,
     MODEL_DIGEST_TAG,
@@ -20,11 +22,9 @@ from moderation.adapters.certificate import (
     read_certificate,
     tags_of,
 )
-from moderation.adapters.model_store import CARD, METRICS, MODEL, POLICY, OpenModel, open_model
-from moderation.adapters.registry import last_good
-from moderation.adapters.registry.connection import Connection, NotInRegistry
+from moderation.adapters.registry.client import Connection, NotInRegistry
 from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
-from moderation.adapters.registry.evidence import Evidence
+from moderation.adapters.registry.run_artifacts import Evidence
 from moderation.adapters.registry.upload import newest_run_us, upload
 from moderation.errors import ModelRefused
 from moderation.text import Lexicon

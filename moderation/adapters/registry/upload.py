@@ -14,9 +14,9 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from moderation.adapters.certificate import PREFIX, Certificate
-from moderation.adapters.model_store import OpenModel
-from moderation.adapters.registry.connection import Connection
+from moderation.adapters.model_folder.folder import OpenModel
+from moderation.adapters.registry.certificate import PREFIX, Certificate
+from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.download import FILES, FOLDER
 from moderation.adapters.served_model import BODY, LOADER_MODULE
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 from uuid import UUID
 
-from moderation.adapters.lake.files import Source
-from moderation.adapters.sql.connecting import Connection
+from moderation.adapters.sql.connection import Connection
 from moderation.contracts import Action, DeadLetterReason
 from moderation.errors import InvalidRecord
+from moderation.offsets import TopicPartition
 
 _FIELDS = frozenset(each.name for each in fields(Action))
 _CHOSEN = """
@@ -79,7 +79,7 @@ class ActionSelection:
 
 
 def add_action_letters(
-    connection: Connection, source: Source, letters: Sequence[ActionLetter], archived_us: int
+    connection: Connection, source: TopicPartition, letters: Sequence[ActionLetter], archived_us: int
 ) -> None:
     """Store dead letters, in the transaction that makes their file part of the lake. Harmless to repeat."""
     with connection.cursor() as cursor:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 from uuid import UUID
 
-from moderation.adapters.sql.connecting import Connection
-from moderation.contracts import Comment, DeadLetter, DeadLetterReason, RecordPosition
+from moderation.adapters.sql.connection import Connection
+from moderation.contracts import Comment, DeadLetter, DeadLetterReason
+from moderation.dead_letters import StoredLetter
 from moderation.errors import ConfigurationError
 
 _PAGE_ROWS = 100
@@ -38,30 +39,6 @@ SELECT d.reason, {_FIELD} AS field, count(*) {_CHOSEN} GROUP BY 1, 2 ORDER BY 3 
 _PLACES = f'SELECT d.topic_id, d.partition, d."offset", d.reason, {_FIELD} {_CHOSEN}'
 _FIELDS = [each.name for each in fields(Comment)]
 _BY_REASON = f"SELECT d.reason, count(*) {_CHOSEN} GROUP BY d.reason ORDER BY count(*) DESC, d.reason"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLetter:
-    """A dead letter and its place.
-
-    Attributes:
-        topic_id: Kafka's id of the topic it came from; the topic may have been made anew since.
-        partition: its partition.
-        offset: its place there.
-        letter: what the ledger keeps of it.
-        replayed_as: partition and offset of the decision on its replay; None while it is open.
-    """
-
-    topic_id: UUID
-    partition: int
-    offset: int
-    letter: DeadLetter
-    replayed_as: tuple[int, int] | None
-
-    @property
-    def position(self) -> RecordPosition:
-        """Its position, which a replay names in its header."""
-        return RecordPosition(self.topic_id, self.partition, self.offset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,53 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from uuid import UUID
 
-from moderation.adapters.sql.connecting import Connection
+from moderation.adapters.sql.connection import Connection
 from moderation.errors import SourceRefused
+from moderation.offsets import Difference, LedgerPositions
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Offsets [first_offset, next_offset) of a partition that the topic no longer has and the ledger never had."""
-
-    partition: int
-    first_offset: int
-    next_offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class Standings:
-    """Where the ledger stands on a topic's name.
-
-    Attributes:
-        topic: full name.
-        next: for each id the topic had, for each partition the first offset not yet accounted for.
-    """
-
-    topic: str
-    next: Mapping[UUID, Mapping[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What a person is asked to accept; nothing when both fields are empty.
-
-    Attributes:
-        gaps: in order of partitions.
-        new_partitions: for each partition of a topic made anew, where its log starts.
-    """
-
-    gaps: tuple[Gap, ...] = ()
-    new_partitions: Mapping[int, int] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.gaps or self.new_partitions)
-
-
-def read_standings(connection: Connection, topic: str) -> Standings:
+def read_positions(connection: Connection, topic: str) -> LedgerPositions:
     """Read where the ledger stands. To be read before the topic: a worker may move on between the two."""
     rows = connection.execute(
         "SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s ORDER BY 1, 2", (topic,)
@@ -56,37 +17,7 @@ def read_standings(connection: Connection, topic: str) -> Standings:
     found: dict[UUID, dict[int, int]] = {}
     for topic_id, partition, following in rows:
         found.setdefault(topic_id, {})[partition] = following
-    return Standings(topic, found)
-
-
-def difference(standings: Standings, topic_id: UUID, ranges: Mapping[int, tuple[int, int]]) -> Difference:
-    """Compare ledger and topic.
-
-    Args:
-        standings: read before the topic was looked at.
-        topic_id: Kafka's id of the topic.
-        ranges: for each partition the first offset the topic has, and its end.
-
-    Raises:
-        SourceRefused: the topic ends before offsets the ledger accounts for. No gap can say that.
-    """
-    if not standings.next:
-        return Difference()
-    if topic_id not in standings.next:
-        return Difference(new_partitions={partition: first for partition, (first, _) in sorted(ranges.items())})
-    gaps = []
-    for partition, following in sorted(standings.next[topic_id].items()):
-        first, end = ranges[partition]
-        if following > end:
-            raise SourceRefused(
-                f"topic {standings.topic} partition {partition}",
-                f"it ends at {end}, but the ledger accounts for offsets up to {following}: the topic lost records",
-                "This cannot be accepted, for new records would take the places of old ones: restore the topic, or "
-                "delete it, make it anew and accept that.",
-            )
-        if following < first:
-            gaps.append(Gap(partition, following, first))
-    return Difference(tuple(gaps))
+    return LedgerPositions(topic, found)
 
 
 def accept(

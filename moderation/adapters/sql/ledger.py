@@ -15,10 +15,10 @@ from uuid import UUID
 
 import psycopg
 
-from moderation.adapters.sql import reading, replays, writing
-from moderation.adapters.sql.batch import Batch, DecisionRow, Position, Stamp
+from moderation.adapters.sql import ledger_reads, ledger_writes, replays
 from moderation.contracts import Pane, Rules
 from moderation.errors import FenceLost, LedgerUnsafe, SourceRefused
+from moderation.ledger import Batch, DecisionRow, Position, Versions
 
 T = TypeVar("T")
 # Panes are published up to the watermark at most: what a worker published before a reset may have changed since.
@@ -51,7 +51,7 @@ def _nothing() -> None:
     return None
 
 
-def _served(position: Position) -> tuple[Stamp, Rules] | None:
+def _served(position: Position) -> tuple[Versions, Rules] | None:
     return None if position.stamp is None or position.rules is None else (position.stamp, position.rules)
 
 
@@ -87,7 +87,7 @@ class Ledger:
         self._url = url
         self._before_commit = before_commit
         self._report_replays = report_replays
-        self._served: dict[int, tuple[Stamp, Rules] | None] = {}
+        self._served: dict[int, tuple[Versions, Rules] | None] = {}
         self._connection = self._connect()
 
     def reconnect(self) -> None:
@@ -116,7 +116,7 @@ class Ledger:
                     "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                     (self.topic_id, partition, self.topic, start, start, start),
                 )
-            found = reading.positions(cursor, self.topic_id, list(log_starts))
+            found = ledger_reads.positions(cursor, self.topic_id, list(log_starts))
         for partition, position in found.items():
             if position.next < log_starts[partition]:
                 raise SourceRefused(
@@ -164,7 +164,7 @@ class Ledger:
             FenceLost: partitions stand neither where the batch begins nor where it ends.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            found = reading.positions(cursor, self.topic_id, list(ranges))
+            found = ledger_reads.positions(cursor, self.topic_id, list(ranges))
         stands = {partition: position.next for partition, position in found.items()}
         if stands == {partition: lo for partition, (lo, _) in ranges.items()}:
             return False
@@ -191,10 +191,10 @@ class Ledger:
         """Store a batch; returns the partitions that another version serves from here on, and what replays came to."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             # Read before the batch moves it: a batch does not re-open windows that it closes itself.
-            closed_us = reading.closed_until_us(cursor, self.topic_id) if batch.panes else None
+            closed_us = ledger_reads.closed_until_us(cursor, self.topic_id) if batch.panes else None
             self._move(cursor, batch)
             judged = self._write_rows(cursor, batch, closed_us)
-            writing.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
+            ledger_writes.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
             serving = batch.stamp, batch.rules
             changed = [partition for partition in batch.ranges if self._served.get(partition) != serving]
             for partition in changed:
@@ -246,11 +246,11 @@ class Ledger:
         )
 
     def _write_rows(
-        self, cursor: writing.Cursor, batch: Batch, closed_until_us: int | None = None
+        self, cursor: ledger_writes.Cursor, batch: Batch, closed_until_us: int | None = None
     ) -> list[replays.Judged]:
-        writing.copy_decisions(cursor, self.topic_id, batch)
-        writing.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
-        writing.add_to_panes(cursor, self.topic_id, batch.panes, closed_until_us)
+        ledger_writes.copy_decisions(cursor, self.topic_id, batch)
+        ledger_writes.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
+        ledger_writes.add_to_panes(cursor, self.topic_id, batch.panes, closed_until_us)
         return replays.close_replayed(cursor, self.topic_id, batch.replays)
 
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
@@ -288,15 +288,15 @@ class Ledger:
                 if cursor.rowcount != 1:
                     raise self._fence_lost(f"partition {partition}", f"it is no longer at offset {following}")
 
-    def decisions_between(self, partition: int, lo: int, hi: int) -> Iterator[tuple[DecisionRow, Stamp]]:
+    def decisions_between(self, partition: int, lo: int, hi: int) -> Iterator[tuple[DecisionRow, Versions]]:
         """Read stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
         with self._connection.transaction(), self._connection.cursor(name="unpublished") as cursor:
-            yield from reading.decisions_between(cursor, self.topic_id, partition, lo, hi)
+            yield from ledger_reads.decisions_between(cursor, self.topic_id, partition, lo, hi)
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
-        """Panes that end in (after_us, upto_us], in order; see :func:`reading.closed_panes`."""
+        """Panes that end in (after_us, upto_us], in order; see :func:`ledger_reads.closed_panes`."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            return reading.closed_panes(cursor, self.topic, self.topic_id, partition, after_us, upto_us)
+            return ledger_reads.closed_panes(cursor, self.topic, self.topic_id, partition, after_us, upto_us)
 
     def _require_whole(self, batch: Batch) -> None:
         expected = sum(hi - lo for lo, hi in batch.ranges.values())
@@ -305,7 +305,7 @@ class Ledger:
             rows = f"{len(batch.decisions)} decisions, {len(batch.dead_letters)} dead letters, {without} in holes"
             raise ValueError(f"{rows} for {expected} offsets in {dict(batch.ranges)}")
 
-    def _move(self, cursor: writing.Cursor, batch: Batch) -> None:
+    def _move(self, cursor: ledger_writes.Cursor, batch: Batch) -> None:
         # The fence. In the order of partitions: two workers that both believe to own some never wait in a circle.
         for partition, (lo, hi) in sorted(batch.ranges.items()):
             values: dict[str, object] = {
@@ -319,7 +319,7 @@ class Ledger:
             }
             cause = f"it is no longer at offset {lo}"
             if partition in batch.maxima:
-                before, after = map(reading.maximum_columns, batch.maxima[partition])
+                before, after = map(ledger_reads.maximum_columns, batch.maxima[partition])
                 values |= dict(zip(("newest", "candidate", "comment"), after, strict=True))
                 values |= dict(zip(("old_newest", "old_candidate", "old_comment"), before, strict=True))
                 cause += f" with the running maximum {before}"
@@ -335,7 +335,7 @@ class Ledger:
             "Nothing of the batch was stored; the next start reads the position again.",
         )
 
-    def _refuse_unknown_topic(self, cursor: writing.Cursor) -> None:
+    def _refuse_unknown_topic(self, cursor: ledger_writes.Cursor) -> None:
         cursor.execute("SELECT DISTINCT topic_id FROM speed.source_offsets WHERE topic = %s", (self.topic,))
         known = [row[0] for row in cursor.fetchall()]
         if known and self.topic_id not in known:

@@ -22,7 +22,7 @@ from typing import Any
 
 import psycopg
 
-from moderation.adapters.sql.connecting import Connection, connected
+from moderation.adapters.sql.connection import Connection, connected
 from moderation.adapters.sql.locks import HOLDERS, describe
 from moderation.adapters.sql.partition_plan import DAYS_AHEAD, DayRange, days_ahead, plan_partitions
 from moderation.errors import ConfigurationError, TableLocked

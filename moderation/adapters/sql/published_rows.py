@@ -8,11 +8,12 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from moderation.adapters.sql.batch import DecisionRow, Stamp
-from moderation.adapters.sql.connecting import Connection
-from moderation.adapters.sql.reading import repairs_of
+from moderation.adapters.sql.connection import Connection
+from moderation.adapters.sql.ledger_reads import repairs_of
 from moderation.contracts import MAX_OFFSET, Fate, Pane, Verdict
+from moderation.ledger import DecisionRow, Versions
 from moderation.panes import PANE_US, watermark_us
+from moderation.timestamps import DAY_US, day_start_us
 
 _PAGE_ROWS = 1_000
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(9999, 12, 31)
@@ -37,7 +38,6 @@ SELECT partition, community, start_us, model_version, policy_version, comments, 
    AND start_us >= %(first_us)s AND start_us <= %(last_us)s
  ORDER BY start_us, community, model_version, policy_version
 """
-_EPOCH, _DAY_US = date(1970, 1, 1), 86_400 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def published_sources(connection: Connection, topic: str, partition: int | None)
 
 def decisions(
     connection: Connection, source: PublishedSource, chosen: RowSelection, *, first: int, alerts_only: bool
-) -> Generator[tuple[DecisionRow, Stamp]]:
+) -> Generator[tuple[DecisionRow, Versions]]:
     """Decisions in order of offsets; a page of them is in memory. To be closed: a transaction is open until then.
 
     Args:
@@ -107,7 +107,7 @@ def decisions(
         for row in cursor:
             verdict, fate, reasons, repairs = row[8:12]
             fields: list[Any] = [*row[:8], Verdict(verdict), Fate(fate), reasons, repairs_of(repairs)]
-            yield DecisionRow(*fields), Stamp(*row[12:])
+            yield DecisionRow(*fields), Versions(*row[12:])
 
 
 def panes(
@@ -126,9 +126,9 @@ def panes(
         return
     last_us = watermark_us(source.newest_event_us) - PANE_US
     if chosen.last_day is not None:
-        last_us = min(last_us, _start_us(chosen.last_day) + _DAY_US - 1)
+        last_us = min(last_us, day_start_us(chosen.last_day) + DAY_US - 1)
     if chosen.first_day is not None:
-        first_us = max(first_us, _start_us(chosen.first_day))
+        first_us = max(first_us, day_start_us(chosen.first_day))
     parameters = {"topic_id": source.topic_id, "partition": source.partition, "first_us": first_us, "last_us": last_us}
     with connection.transaction(), connection.cursor(name="panes") as cursor:
         cursor.itersize = _PAGE_ROWS
@@ -136,7 +136,3 @@ def panes(
         for partition, community, start_us, *rest in cursor:
             end_us = start_us + PANE_US
             yield Pane(topic, str(source.topic_id), partition, community, start_us, end_us, *rest)
-
-
-def _start_us(day: date) -> int:
-    return (day - _EPOCH).days * _DAY_US

@@ -9,8 +9,8 @@ from uuid import UUID
 
 import psycopg
 
-from moderation.adapters.sql.batch import ReplayClaim
 from moderation.contracts import Content, LetterContents, RecordPosition, ReplayOutcome, replay_outcome
+from moderation.ledger import ReplayClaim
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 Judged = tuple[ReplayClaim, ReplayOutcome]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, LiteralString
 from uuid import UUID
 
-from moderation.adapters.sql.connecting import connected
+from moderation.adapters.sql.connection import connected
 
 _NEWEST = """
 SELECT community, start_us, end_us, comments, reviews, removals, score_sum, late, is_closed, is_reopened

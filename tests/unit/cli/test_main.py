@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from batch.drift.form import COOL_DOWN_DAYS
+from batch.drift.params import COOL_DOWN_DAYS
 from batch.drift.run import watch_day
 from cli.drift import drift
-from cli.lines import batches, read_lines
+from cli.line_batches import batches, read_lines
 from cli.main import app, main
 from moderation.contracts import MAX_RECORD_BYTES
 from moderation.errors import ConfigurationError, GoalUnmet, ModelRefused, ModerationError, SourceError

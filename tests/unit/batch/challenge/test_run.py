@@ -12,11 +12,11 @@ from markdown_it.token import Token
 from PIL import Image
 
 from batch.challenge.comparison import EXCERPT_CHARACTERS, Scored, compare, most_different
-from batch.challenge.page import code, render
-from batch.challenge.picture import draw
+from batch.challenge.markdown import code, render
+from batch.challenge.plot import draw
 from batch.challenge.run import fields_of
-from batch.examples import Found
-from batch.windows import Window
+from batch.labelled_examples import Found
+from batch.run_interval import Window
 from moderation.contracts import Comment, Verdict
 from moderation.policy import Policy
 

@@ -36,7 +36,7 @@ def test_an_engine_of_little_memory_gives_the_same_digest_or_says_that_it_cannot
 
 @pytest.mark.parametrize("most", [1, 2])
 def test_the_first_differences_of_each_pane_and_cause_are_kept(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batch.reconcile.outcome.ROWS_KEPT", most)
+    monkeypatch.setattr("batch.reconcile.results.ROWS_KEPT", most)
     seen = reconcile(tables_of(10, 60))
     nth = Counter[tuple[object, ...]]()
     expected = []

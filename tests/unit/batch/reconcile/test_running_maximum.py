@@ -16,8 +16,9 @@ from batch.reconcile import file_tasks
 from batch.reconcile.file_tasks import tasks_of
 from batch.reconcile.running_maximum import Walk
 from moderation.adapters.lake.files import LakeFile
-from moderation.adapters.sql.snapshot import Served, Snapshot
+from moderation.adapters.reconciliation.snapshot import Snapshot
 from moderation.contracts import FIRST_RULES, NEWEST_RULES, Comment, parse_record
+from moderation.ledger import Served
 from moderation.panes import late_flags
 from moderation.watermark import NOTHING_SEEN, Candidate, Reset, RunningMaximum
 from tests.support.event_time_law import fates_and_maxima_of

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.reconcile.engines import opened_duckdb
+from batch.rescore.artifacts import keep
 from batch.rescore.hours import (
     NOTHING,
     HourPair,
@@ -29,12 +30,11 @@ from batch.rescore.hours import (
     require_hours,
     write_hours,
 )
-from batch.rescore.keeping import keep
 from batch.rescore.report import Rescoring, markdown
 from batch.rescore.verdicts import MOST_DIFFERENT, VerdictCounts, VerdictDiff, compare_verdicts
-from batch.windows import Window
-from moderation.adapters.certificate import Certificate
+from batch.run_interval import Window
 from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.registry.certificate import Certificate
 from moderation.contracts import Verdict
 from moderation.errors import ConfigurationError
 from tests.support import rescore_oracle as oracle

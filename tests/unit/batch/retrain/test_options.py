@@ -6,10 +6,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from batch.retrain.form import FORM
 from batch.retrain.options import HOUR_US, options_of
-from batch.retrain.steps import accept
-from batch.windows import resolve_window
+from batch.retrain.params import FORM
+from batch.retrain.tasks import accept
+from batch.run_interval import resolve_window
 from moderation.errors import ConfigurationError
 
 NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)

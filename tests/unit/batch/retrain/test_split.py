@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batch.examples import Example
+from batch.labelled_examples import Example
 from batch.retrain.split import split_at, split_point
 from moderation.contracts import Comment
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from local.chaos.frozen import Frozen
-from local.waiting import wait_until
+from local.stack.wait import wait_until
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.oracle.comparison import Comparison, Delivered
-from local.oracle.law import LATENESS_US, PANE_US, Partition
+from local.oracle.event_time import LATENESS_US, PANE_US, Partition
 from local.oracle.ledger import (
     Closing,
     Logged,

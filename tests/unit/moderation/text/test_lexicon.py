@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.text import Lexicon
-from moderation.text.law import LONG_PIECE, PUNCTUATED_PIECE, SHORT_CHUNK
+from moderation.text.kernel_constants import LONG_PIECE, PUNCTUATED_PIECE, SHORT_CHUNK
 from moderation.text.surface import COUNTS, FEATURES, chunk_counts
 from moderation.text.tokens import ChunkTokenizer
 from moderation.text.vocabulary import Vocabulary, normal_form, token_grams

@@ -16,7 +16,7 @@ from moderation.training import Examples, collect_examples, train
 from moderation.training.fit import platt
 from moderation.training.folds import assign_folds
 from moderation.training.metrics import calibration_error, measure
-from moderation.training.plots import draw_plots
+from moderation.training.plots.training import draw_plots
 
 pytestmark = pytest.mark.slow
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from moderation.contracts import ActionKind, Comment, parse_action, parse_record
 from moderation.contracts.records import MAX_TIME_US
+from moderation.datasets.history import BadRow
+from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS, write_history
+from moderation.datasets.rscience import FIRST_TIME_US, REMOVED_AFTER_US, ROW_STEP_US
+from moderation.datasets.synthetic import Arrival, Injection, TrafficConfig, generate
 from moderation.errors import ConfigurationError, SourceError
-from moderation.sources.generator import Arrival, Injection, TrafficConfig, generate
-from moderation.sources.history import BadRow
-from moderation.sources.recorded import ACTIONS, ARRIVALS, COMMENTS, write_history
-from moderation.sources.rscience import FIRST_TIME_US, REMOVED_AFTER_US, ROW_STEP_US
 from stream.source import Anchor, AtRate, AtRecordedTimes, CsvExport, Generated, History, Plan
 from stream.source.arrivals import anchor_us, arrivals_of, key_of
+from stream.source.external_sort import by_arrival
 from stream.source.identity import identity_of
-from stream.source.ordering import by_arrival
 from tests.conftest import refuse_bad_row
 
 CONFIG = TrafficConfig(days=1, comments_per_day=400, broken_share=0.1, late_share=0.1, duplicate_share=0.1)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from moderation.contracts import parse_action, parse_record, to_json
 from moderation.contracts.records import MAX_TIME_US
+from moderation.datasets.synthetic import Arrival, TrafficConfig, generate
 from moderation.errors import ConfigurationError
-from moderation.sources.generator import Arrival, TrafficConfig, generate
 from stream.source.pacing import AsFastAsPossible, AtRate, AtRecordedTimes, Pace, Schedule
-from stream.source.shifting import shifted, shifted_arrival
+from stream.source.time_shift import shifted, shifted_arrival
 
 _SECOND_US = 1_000_000
 _paces = st.one_of(

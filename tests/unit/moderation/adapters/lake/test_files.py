@@ -13,18 +13,19 @@ import fsspec
 import pyarrow.parquet as pq
 import pytest
 
-from moderation.adapters.lake.checking import Check, check_file
-from moderation.adapters.lake.columns import columns_of
-from moderation.adapters.lake.cutting import Limits
-from moderation.adapters.lake.files import LakeFile, NamedFile, Source, is_temporary, parse_path, temporary_path
-from moderation.adapters.lake.reading import Lake
+from moderation.adapters.kafka.topic_reader import LogRecord
+from moderation.adapters.lake.file_boundaries import Limits
+from moderation.adapters.lake.files import LakeFile, NamedFile, is_temporary, parse_path, temporary_path
+from moderation.adapters.lake.reader import Lake
+from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
-from moderation.adapters.lake.writing import write_file
-from moderation.adapters.source_log import LogRecord
+from moderation.adapters.lake.verification import Check, check_file
+from moderation.adapters.lake.writer import write_file
 from moderation.contracts import Action, ActionKind, Comment, parse_action, parse_record, to_json
 from moderation.errors import ConfigurationError, InvalidRecord, LakeDamaged
+from moderation.offsets import TopicPartition
 
-SOURCE = Source("comments", uuid.UUID("3087eee9-3500-42ac-b839-2b8979ac38ff"), 2)
+SOURCE = TopicPartition("comments", uuid.UUID("3087eee9-3500-42ac-b839-2b8979ac38ff"), 2)
 DAY = date(2026, 11, 1)
 APPEND_US = 1_793_491_200_000_000
 EVENT_US = APPEND_US - 60_000_000
@@ -51,7 +52,7 @@ def records() -> list[LogRecord]:
     return made
 
 
-def write(store: LakeStore, made: list[LogRecord], source: Source = SOURCE, name: str = "comments") -> LakeFile:
+def write(store: LakeStore, made: list[LogRecord], source: TopicPartition = SOURCE, name: str = "comments") -> LakeFile:
     temporary = temporary_path(source, made[0].offset, "token")
     file = write_file(store, temporary, source, columns_of(name), DAY, iter(made), SMALL)
     store.publish(temporary, file.path)
@@ -129,7 +130,7 @@ def test_equal_records_are_equal_bytes_however_they_arrive_and_other_topics_are_
     one, other = LakeStore(str(tmp_path / "one")), LakeStore(str(tmp_path / "other"))
     first, second = write(one, records()), write(other, records())
     assert first == second
-    anew = write(one, records(), Source("comments", uuid.UUID(int=1), 2))
+    anew = write(one, records(), TopicPartition("comments", uuid.UUID(int=1), 2))
     assert anew.path != first.path
     assert anew.sha256 != first.sha256
 
@@ -158,7 +159,7 @@ def test_a_temporary_file_that_somebody_took_away_is_named(tmp_path: Path) -> No
 
 def test_actions_have_columns_of_their_own(store: LakeStore) -> None:
     action = Action("c1", ActionKind.REMOVE, "mod", "spam", 77, 0.25)
-    source = Source("p-actions", SOURCE.topic_id, 0)
+    source = TopicPartition("p-actions", SOURCE.topic_id, 0)
     file = write(store, [record(0, to_json(action)), record(1, b"junk")], source, "actions")
     with store.open(file.path) as opened:
         rows = pq.read_table(opened).to_pylist()

@@ -1,0 +1,1 @@
+"""Archive of the topics: every offset once, in immutable files of the lake."""

@@ -1,0 +1,112 @@
+"""What a run of the archive did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from batch.record_isolation import Failure, failure_fields
+
+
+class Outcome(StrEnum):
+    """What became of a partition."""
+
+    ARCHIVED = "archived"
+    NOTHING_NEW = "nothing_new"
+    LEFT_TO_OTHER = "left_to_other"
+    """Another archiver was at work on it; nothing was read."""
+    OVERTAKEN = "overtaken"
+    """Another archiver's file came first; this one's was taken away again."""
+
+
+@dataclass(slots=True)
+class PartitionReport:
+    """One partition.
+
+    Attributes:
+        partition: its number.
+        first_offset: where this run began; offsets are half-open.
+        next_offset: up to where the lake holds the partition now.
+        outcome: what became of it.
+        files: how many this run added.
+        rows: in them.
+        bytes: of them.
+        note: who was at work, or what was in the way; empty otherwise.
+        unparsed: records that cannot be parsed because of a defect, in order. Their bytes are in the lake, and the
+            columns read out of them are null.
+        dead_letters: actions of this run that cannot be read; those of comments are the worker's, and count 0 here.
+        seconds_left: when the run read the oldest offset that was not archived: how long until the broker might have
+            deleted it; None if there was none, or the topic's retention has no limit.
+    """
+
+    partition: int
+    first_offset: int
+    next_offset: int
+    outcome: Outcome = Outcome.NOTHING_NEW
+    files: int = 0
+    rows: int = 0
+    bytes: int = 0
+    note: str = ""
+    unparsed: list[Failure] = field(default_factory=list)
+    dead_letters: int = 0
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicReport:
+    """One topic: full name, Kafka's id, and its partitions in order."""
+
+    topic: str
+    topic_id: UUID
+    partitions: list[PartitionReport] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveReport:
+    """A whole run.
+
+    Attributes:
+        topics: in the order they were asked for.
+        seconds: how long it took.
+    """
+
+    topics: list[TopicReport]
+    seconds: float
+
+    def total(self, measure: str) -> int:
+        """Sum of ``files``, ``rows``, ``bytes`` or ``dead_letters`` over all partitions."""
+        return sum(getattr(each, measure) for topic in self.topics for each in topic.partitions)
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON fields; see ``moderation archive``."""
+        return {
+            "topics": [
+                {
+                    "topic": topic.topic,
+                    "topic_id": str(topic.topic_id),
+                    "partitions": [
+                        {
+                            "partition": each.partition,
+                            "outcome": each.outcome.value,
+                            "first_offset": each.first_offset,
+                            "next_offset": each.next_offset,
+                            "files": each.files,
+                            "rows": each.rows,
+                            "bytes": each.bytes,
+                            "note": each.note,
+                            "unparsed": failure_fields(each.unparsed),
+                            "dead_letters": each.dead_letters,
+                            "seconds_left": None if each.seconds_left is None else round(each.seconds_left, 1),
+                        }
+                        for each in topic.partitions
+                    ],
+                }
+                for topic in self.topics
+            ],
+            "files": self.total("files"),
+            "rows": self.total("rows"),
+            "bytes": self.total("bytes"),
+            "seconds": round(self.seconds, 2),
+        }

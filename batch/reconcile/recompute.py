@@ -1,0 +1,335 @@
+"""What the lake's records of a day, or of any window, are worth: parsed, scored and told late or not once more."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from batch.reconcile.file_tasks import Task
+from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
+from batch.reconcile.running_maximum import Walk, rules_at
+from batch.reconcile.sql import VERDICTS
+from batch.record_isolation import Failure, parse_failure, score_each, tell
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.lake.verification import check_file, reading_file
+from moderation.adapters.model_folder.folder import OpenModel
+from moderation.bootstrap import version_opener
+from moderation.contracts import Read, Rules, Verdict, at_least_review, read_record
+from moderation.errors import InvalidRecord, ProcessDied
+from moderation.panes import late_flags
+from moderation.settings import Settings
+from moderation.text import KERNEL_VERSION
+
+OpenVersion = Callable[[str], OpenModel]
+Say = Callable[[str], None]
+_BATCH_ROWS = 4_096
+_ALONE_ROWS = 20_000
+"""So many are done before other processes would have started."""
+SCHEMA = pa.schema(
+    [
+        ("topic_id", pa.string()),
+        ("part", pa.int32()),
+        ("pos", pa.int64()),
+        ("event_us", pa.int64()),
+        ("community", pa.string()),
+        ("comment_id", pa.string()),
+        ("record_hash", pa.int64()),
+        ("record_id", pa.binary(32)),
+        ("score", pa.int32()),
+        ("verdict", pa.int32()),
+        ("is_late", pa.bool_()),
+        ("is_replay", pa.bool_()),
+        ("model_version", pa.string()),
+        ("policy_version", pa.string()),
+        ("kernel_version", pa.string()),
+        ("is_quarantined", pa.bool_()),
+        ("repairs", pa.string()),
+    ]
+)
+_NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """What came of the tasks.
+
+    Attributes:
+        rows: how many records are of the day.
+        failures: records of the day that cannot be scored, and records appended on it that cannot be parsed, because of
+            a defect; in order of position.
+    """
+
+    rows: int
+    failures: list[Failure]
+
+
+def rescore(
+    tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, processes: int | None = None
+) -> Recomputed:
+    """Write what the records are worth as Parquet files, one for each task.
+
+    A record that cannot be scored has a row with score 0 and verdict ``allow``; one that cannot be parsed has none.
+
+    Args:
+        tasks: see :func:`batch.reconcile.file_tasks.tasks_of`.
+        settings: where lake and registry are.
+        folder: for the files.
+        say: told how far it is.
+        processes: how many work; if None one for each core, or this one alone where there is little to do.
+
+    Raises:
+        ModelRefused: a version that served does not verify, or is of another kernel version.
+        LakeDamaged: a file is gone, or not what was written.
+        ProcessDied: a process ended without an error; the files that were being recomputed are named.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(SCHEMA.empty_table(), folder / "none.parquet")
+    rows = sum(task.file.rows for task in tasks if not task.unread_only)
+    done = found = 0
+    failures: list[Failure] = []
+    for task, (count, failed) in _results(
+        tasks, settings, folder, processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
+    ):
+        done += 0 if task.unread_only else task.file.rows
+        found += count
+        failures += failed
+        say(f"scored {done:,} of {rows:,} records of the lake")
+    tell(sorted(failures), say)
+    return Recomputed(found, sorted(failures))
+
+
+def _results(
+    tasks: Sequence[Task], settings: Settings, folder: Path, processes: int
+) -> Iterator[tuple[Task, tuple[int, list[Failure]]]]:
+    outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
+    if processes == 1:
+        rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
+        for task, output in zip(tasks, outputs, strict=True):
+            yield task, (rescorer.run(task, output), rescorer.take_failures())
+        return
+    # A process that is forked would inherit threads and connections in the middle of something.
+    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (settings,)) as pool:
+        waiting = {pool.submit(_work, task, output): task for task, output in zip(tasks, outputs, strict=True)}
+        unfinished = dict.fromkeys(task.file.path for task in tasks)
+        try:
+            for future in as_completed(waiting):
+                task, result = waiting[future], future.result()
+                del unfinished[task.file.path]
+                yield task, result
+        except BrokenExecutor as error:
+            raise ProcessDied(
+                f"{len(unfinished)} files of the lake, the first {next(iter(unfinished))}",
+                "a process that recomputed them ended without an error: it crashed or ran out of memory",
+                "If it ends there again, a record is the cause: see docs/reconciliation.md, Records that fail.",
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_rescorer: Rescorer | None = None
+
+
+def _begin(settings: Settings) -> None:
+    global _rescorer
+    _rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
+
+
+def _work(task: Task, output: Path) -> tuple[int, list[Failure]]:
+    if _rescorer is None:
+        raise RuntimeError("the process was not prepared")
+    return _rescorer.run(task, output), _rescorer.take_failures()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A comment of the day and its place."""
+
+    offset: int
+    read: Read
+    is_late: bool
+    is_quarantined: bool
+    is_replay: bool = False
+
+
+class Rescorer:
+    """Does one task after another; models stay open.
+
+    Args:
+        store: the lake.
+        open_version: opens a model version by its number.
+    """
+
+    def __init__(self, store: LakeStore, open_version: OpenVersion) -> None:
+        self._store = store
+        self._open_version = open_version
+        self._models: dict[str, OpenModel] = {}
+        self._failures: list[Failure] = []
+
+    def take_failures(self) -> list[Failure]:
+        """The records that failed since the last call."""
+        failures, self._failures = self._failures, []
+        return failures
+
+    def run(self, task: Task, output: Path) -> int:
+        """Write one file's comments of the day; returns how many.
+
+        Raises:
+            LakeDamaged: the file is gone, or not what was written.
+            ModelRefused: a version that served does not verify.
+        """
+        check_file(self._store, task.file, "size" if task.unread_only else "digest")
+        count = 0
+        ignored = IgnoredReplays()
+        with pq.ParquetWriter(output, SCHEMA, compression="zstd") as writer:
+            for rows in self._comments(task, ignored):
+                if rows:
+                    if task.unread_only and not count:
+                        check_file(self._store, task.file)  # it is rare, and what is counted is what was written
+                    writer.write_table(self._table(task, rows))
+                    count += len(rows)
+        ignored.write(output)
+        return count
+
+    def _comments(self, task: Task, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
+        walk = Walk(task.maximum_before, task.rules, task.resets)
+        for batch in self._batches(task):
+            offsets: list[int] = []
+            reads: list[Read] = []
+            quarantined: list[_Row] = []
+            replays: set[int] = set()
+            for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns[:3]), strict=True):
+                if _is_quarantined(task, offset, value or b""):
+                    quarantined += _quarantined_row(offset, append_us, value or b"", rules_at(task.rules, offset))
+                    continue
+                try:
+                    reads.append(read_record(value or b"", append_us, rules_at(task.rules, offset)))
+                    offsets.append(offset)
+                except InvalidRecord:
+                    continue
+                except Exception as error:
+                    cause = parse_failure(error, append_us)
+                    if task.start_us <= append_us < task.end_us:
+                        self._note(task, offset, cause)
+                    continue
+                if task.replays and is_replay(task.replays, offset, value or b""):
+                    replays.add(offset)
+            times_us = np.array([read.comment.event_time_us for read in reads], np.int64)
+            if task.unread_only:
+                late = np.zeros(len(reads), bool)
+            else:
+                late = late_flags(walk.past(offsets, times_us, [read.comment.comment_id for read in reads]), times_us)
+            rows = [
+                _Row(offset, read, is_late, False, offset in replays)
+                for offset, read, is_late in zip(offsets, reads, late.tolist(), strict=True)
+            ]
+            if quarantined:
+                rows = sorted([*rows, *quarantined], key=lambda row: row.offset)
+            rows = [row for row in rows if task.start_us <= row.read.comment.event_time_us < task.end_us]
+            named = {offset for offset in header_offsets(batch) if offset < task.decided_next} - replays
+            for row in rows if named else ():
+                if row.offset in named and not row.is_quarantined:
+                    ignored.add(position(task.file.source, row.offset))
+            yield rows
+
+    def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
+        columns = ["offset", "append_us", "value", "headers"]
+        with reading_file(self._store, task.file) as opened:
+            parquet = pq.ParquetFile(opened)
+            if not task.unread_only:
+                yield from parquet.iter_batches(_BATCH_ROWS, columns=columns)
+                return
+            for group in range(parquet.num_row_groups):
+                # Values are read only where something was unreadable.
+                if parquet.read_row_group(group, ["event_time_us"]).column(0).null_count:
+                    for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns=[*columns, "event_time_us"]):
+                        yield batch.filter(pc.is_null(batch.column("event_time_us")))
+
+    def _table(self, task: Task, rows: list[_Row]) -> pa.Table:
+        offsets = np.array([row.offset for row in rows], np.int64)
+        scores = np.empty(len(rows), np.int64)
+        verdicts = np.empty(len(rows), np.int64)
+        unscored = np.zeros(len(rows), bool)
+        versions: list[tuple[str, str]] = []
+        for version, first, end in _spans(task, offsets):
+            model = self._model(version)
+            part, failed = score_each(
+                model.kernel, ["" if row.is_quarantined else row.read.comment.body for row in rows[first:end]]
+            )
+            for index, cause in failed.items():
+                self._note(task, rows[first + index].offset, cause)
+                unscored[first + index] = True
+            scores[first:end] = part
+            verdicts[first:end] = [
+                _NUMBER[at_least_review(verdict, row.read.repairs)]
+                for verdict, row in zip(model.policy.verdicts(part), rows[first:end], strict=True)
+            ]
+            versions += [(version, model.policy.policy_version)] * (end - first)
+        in_quarantine = np.array([row.is_quarantined for row in rows])
+        unscored |= in_quarantine
+        scores[unscored], verdicts[unscored] = 0, _NUMBER[Verdict.ALLOW]
+        record_ids = [row.read.comment.record_id() for row in rows]
+        source, count = task.file.source, len(rows)
+        columns = [
+            [str(source.topic_id)] * count,
+            [source.partition] * count,
+            offsets,
+            [row.read.comment.event_time_us for row in rows],
+            [row.read.comment.community for row in rows],
+            [row.read.comment.comment_id for row in rows],
+            np.frombuffer(b"".join(record_ids), "<i8").reshape(count, 4)[:, 0],
+            record_ids,
+            scores,
+            verdicts,
+            [row.is_late for row in rows],
+            [row.is_replay for row in rows],
+            [version for version, _ in versions],
+            [policy for _, policy in versions],
+            [KERNEL_VERSION] * count,
+            in_quarantine,
+            [",".join(row.read.repairs) for row in rows],
+        ]
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+    def _note(self, task: Task, offset: int, cause: str) -> None:
+        source = task.file.source
+        self._failures.append(Failure(str(source.topic_id), source.partition, offset, cause))
+
+    def _model(self, version: str) -> OpenModel:
+        if version not in self._models:
+            self._models[version] = self._open_version(version)
+        return self._models[version]
+
+
+def _is_quarantined(task: Task, offset: int, value: bytes) -> bool:
+    """Whether a record is the one in quarantine, by its bytes; one that was put in its place is not."""
+    return offset in task.quarantined and hashlib.sha256(value).hexdigest() == task.quarantined[offset]
+
+
+def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) -> list[_Row]:
+    """The row of a record in quarantine; none where even reading it fails."""
+    try:
+        return [_Row(offset, read_record(value, append_us, rules), False, True)]
+    except Exception:
+        return []
+
+
+def _spans(task: Task, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
+    """Which version scores which of the rows: version, first, end; rows are in the order of offsets."""
+    edges = np.searchsorted(offsets, [each.from_offset for each in task.served])
+    bounds = [0, *edges.tolist(), len(offsets)]
+    names = [task.first_version, *(each.stamp.model_version for each in task.served)]
+    for version, first, end in zip(names, bounds[:-1], bounds[1:], strict=True):
+        if first < end:
+            yield version, first, end

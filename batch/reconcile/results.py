@@ -1,0 +1,198 @@
+"""What an engine's results say: panes with their causes, the day's state, and a digest that equal results share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow.parquet as pq
+
+from batch.reconcile.sql import AGES_US, FATES, KEY, VERDICTS
+from moderation.contracts import Cause
+from moderation.panes import MEASURES
+
+ROWS_KEPT = 1_000
+"""So many differences of a pane and cause are kept in PostgreSQL; all of them are in the Parquet file."""
+_KEYS = ", ".join(KEY)
+_OPEN = (Cause.UNARCHIVED, Cause.UNPROCESSED)
+Key = tuple[Any, ...]
+
+
+def _named(column: str, values: tuple[str, ...]) -> str:
+    whens = " ".join(f"WHEN {number} THEN '{value}'" for number, value in enumerate(values))
+    return f"CASE {column} {whens} END"
+
+
+_DIFFERENCES = f"""
+SELECT topic_id, part AS partition, pos AS "offset", community, start_us, model_version, policy_version, cause,
+       {", ".join(MEASURES)}, comment_id, event_us AS event_time_us, b_score AS batch_score_ppm,
+       {_named("b_verdict", VERDICTS)} AS batch_verdict, l_score AS speed_score_ppm,
+       {_named("l_verdict", VERDICTS)} AS speed_verdict, {_named("l_fate", FATES)} AS speed_fate
+  FROM differences ORDER BY topic_id, start_us, part, pos, community, model_version, policy_version
+"""
+# A row whose two sides lie in two panes is a difference in each, and one row.
+_COUNTED = """
+SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM differences) GROUP BY cause
+"""
+# Which rows differ and by how much, in one number that does not depend on their order.
+_FINGERPRINT = f"""
+SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, cause, community, start_us, model_version,
+                                              policy_version, {", ".join(MEASURES)}))) FROM differences
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PaneOutcome:
+    """One pane, both sides.
+
+    Attributes:
+        key: topic id, partition, community, start, model and policy version.
+        batch, speed, residual: the four measures.
+        late: of the batch's comments those that came late.
+        causes: by cause the differing ``rows`` and what they add to batch less speed.
+        stored_by_age: comments stored by the ages of ``AGES_US`` after the end of the pane's hour.
+    """
+
+    key: Key
+    batch: tuple[int, ...]
+    speed: tuple[int, ...]
+    residual: tuple[int, ...]
+    late: int
+    causes: Mapping[str, Mapping[str, int]]
+    stored_by_age: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A day's results.
+
+    Attributes:
+        by_pane: in order of keys.
+        causes: rows by cause, all causes.
+        agreement: by model version and last action, how many comments got which verdict.
+        differences: a Parquet file of all of them.
+        digest: SHA-256 over state, panes, causes and which rows differ.
+    """
+
+    by_pane: list[PaneOutcome]
+    causes: dict[str, int]
+    agreement: dict[str, dict[str, dict[str, int]]]
+    differences: Path
+    digest: str
+
+    @property
+    def state(self) -> str:
+        """``final`` when nothing is unarchived or unprocessed."""
+        return state_of(self.causes)
+
+    @property
+    def panes(self) -> int:
+        """How many there are."""
+        return len(self.by_pane)
+
+    @property
+    def batch_comments(self) -> int:
+        """Comments by the batch."""
+        return sum(pane.batch[0] for pane in self.by_pane)
+
+    @property
+    def speed_comments(self) -> int:
+        """Comments by the speed layer's panes."""
+        return sum(pane.speed[0] for pane in self.by_pane)
+
+    @property
+    def residual(self) -> int:
+        """Panes that are not what their ledger rows add up to."""
+        return sum(any(pane.residual) for pane in self.by_pane)
+
+    def pane_rows(self) -> Iterator[tuple[object, ...]]:
+        """Rows of ``batch.panes`` without the run."""
+        for pane in self.by_pane:
+            causes, ages = json.dumps(pane.causes), list(pane.stored_by_age)
+            yield (*pane.key, *pane.batch, *pane.speed, *pane.residual, pane.late, causes, ages)
+
+    def difference_rows(self) -> Iterator[tuple[object, ...]]:
+        """Rows of ``batch.differences`` without the run: the first thousand of each pane and cause."""
+        # A window over all of them would need memory for all of them; the file is in the order of panes' hours.
+        pane, kept = None, Counter[Key]()
+        with pq.ParquetFile(self.differences) as file:
+            for batch in file.iter_batches(10_000):
+                for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    topic_id, partition, _, community, start_us, *versions_and_cause = row[:8]
+                    if pane != (topic_id, start_us, partition):
+                        pane = topic_id, start_us, partition
+                        kept.clear()
+                    key = community, *versions_and_cause
+                    kept[key] += 1
+                    if kept[key] <= ROWS_KEPT:
+                        yield row
+
+
+def state_of(causes: Mapping[str, int]) -> str:
+    """``final`` when nothing is unarchived or unprocessed, else ``provisional``."""
+    return "provisional" if any(causes[cause] for cause in _OPEN) else "final"
+
+
+def read_outcome(results: Mapping[str, Path], folder: Path) -> Outcome:
+    """Put the results of an engine together.
+
+    Args:
+        results: as :meth:`batch.reconcile.engines.Engine.run` gave them.
+        folder: gets the file of all differences.
+    """
+    differences = folder / "all_differences.parquet"
+    with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(folder / "sorting")}) as duck:
+        for name, path in results.items():
+            files = f"{path}/*.parquet" if path.is_dir() else str(path)
+            duck.read_parquet(files).create_view(name)
+        duck.sql(_DIFFERENCES).write_parquet(str(differences), compression="zstd")
+        by_pane = _panes(duck)
+        counted = duck.sql(_COUNTED).fetchall()
+        agreement: dict[str, dict[str, dict[str, int]]] = {}
+        for model_version, action, verdict, comments in duck.sql(
+            "SELECT model_version, action, verdict, comments FROM agreement ORDER BY 1, 2, 3"
+        ).fetchall():
+            agreement.setdefault(model_version, {}).setdefault(action, {})[VERDICTS[verdict]] = comments
+        fingerprint = [str(value) for value in duck.sql(_FINGERPRINT).fetchall()[0]]
+    causes = {cause.value: 0 for cause in Cause} | dict(counted)
+    return Outcome(by_pane, causes, agreement, differences, _digest(by_pane, causes, fingerprint))
+
+
+def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneOutcome]:
+    causes: dict[Key, dict[str, dict[str, int]]] = {}
+    for *parts, cause, differing, comments, reviews, removals, score_sum in duck.sql(
+        f"SELECT {_KEYS}, cause, differing, {', '.join(MEASURES)} FROM pane_causes ORDER BY ALL"
+    ).fetchall():
+        sums = {"comments": comments, "reviews": reviews, "removals": removals, "score_sum": score_sum}
+        causes.setdefault(tuple(parts), {})[cause] = {"rows": differing, **sums}
+    ages: dict[Key, tuple[int, ...]] = {
+        tuple(row[: len(KEY)]): tuple(row[len(KEY) :])
+        for row in duck.sql(f"SELECT {_KEYS}, {', '.join(f'age{n}' for n in range(len(AGES_US)))} FROM ages").fetchall()
+    }
+    sides = ", ".join(f"{side}_{measure}" for side in ("batch", "speed", "caused") for measure in MEASURES)
+    found = []
+    none = (0,) * len(AGES_US)
+    for row in duck.sql(f"SELECT {_KEYS}, {sides}, late FROM panes ORDER BY ALL").fetchall():
+        numbers = iter(row)
+        key: Key = tuple(islice(numbers, len(KEY)))
+        batch, speed, caused = (tuple(islice(numbers, len(MEASURES))) for _ in range(3))
+        residual = tuple(b - s - c for b, s, c in zip(batch, speed, caused, strict=True))
+        late = next(numbers)
+        found.append(PaneOutcome(key, batch, speed, residual, late, causes.get(key, {}), ages.get(key, none)))
+    return found
+
+
+def _digest(by_pane: list[PaneOutcome], causes: Mapping[str, int], fingerprint: list[str]) -> str:
+    head = [state_of(causes), dict(sorted(causes.items())), fingerprint]
+    digest = hashlib.sha256(json.dumps(head).encode())
+    for pane in by_pane:
+        line = [pane.key, pane.batch, pane.speed, pane.residual, pane.late, pane.causes]
+        digest.update(json.dumps(line, sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()

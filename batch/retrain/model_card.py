@@ -1,0 +1,72 @@
+"""The model card: what a model is, what it was made of and what it is not for (Mitchell et al., FAccT 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from batch.retrain.options import HOUR_US, Options
+from moderation.bootstrap import TrainReport
+from moderation.policy.policy import NEVER_PPM
+from moderation.timestamps import moment_of
+
+
+def model_card(
+    version: str,
+    options: Options,
+    lineage: Mapping[str, Any],
+    counts: Mapping[str, int],
+    trained: TrainReport,
+    started_by: str,
+) -> str:
+    """The card as markdown."""
+    metrics, policy = trained.metrics, trained.policy
+    tables = {
+        "Data": {
+            "comments from": moment(options.window.start_us),
+            "to, kept for the gate from": moment(lineage["split_us"]),
+            "to": moment(options.window.end_us),
+            "label": f"last action within {options.maturity_us / HOUR_US:g} hours; none means {options.no_action}",
+            "trained on": f"{metrics.comments:,} comments, {metrics.removed:,} removed",
+            **{name.replace("_", " "): f"{count:,}" for name, count in counts.items()},
+            "data digest": f"`{trained.data_digest}`",
+            "manifest digest": f"`{lineage['manifest_digest']}`",
+        },
+        "Measured out of fold": {
+            "ROC AUC, mean of folds": f"{metrics.auc_mean:.4f}",
+            "average precision": f"{metrics.average_precision:.4f}",
+            "calibration error": f"{metrics.calibration_error:.4f}",
+            "best F1": f"{metrics.best_f1:.4f}",
+        },
+        "Policy": {
+            "goals": ", ".join(policy.goals) or "none",
+            "review from": _threshold(policy.review_ppm),
+            "remove from": _threshold(policy.remove_ppm),
+            "policy version": f"`{policy.policy_version}`",
+        },
+        "Made by": {
+            "family": options.family,
+            "seed, folds": f"{options.seed}, {options.folds}",
+            "code version": lineage["code_version"],
+            "model digest": f"`{trained.model_digest}`",
+            "started by": started_by,
+            "reason": options.reason,
+        },
+    }
+    parts = [f"# Version {version}", "Scores how likely people are to remove a comment. English text."]
+    for title, rows in tables.items():
+        parts.append(f"## {title}\n\n| | |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in rows.items()))
+    parts.append(
+        "## Limits\n\nLearned from what people of these communities removed, so it repeats their judgement and their "
+        "mistakes. It knows nothing of authors, threads or pictures. It is not made for other communities or languages."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def moment(time_us: int) -> str:
+    """A time for people, UTC."""
+    return f"{moment_of(time_us):%Y-%m-%d %H:%M} UTC"
+
+
+def _threshold(ppm: int) -> str:
+    return "never" if ppm >= NEVER_PPM else f"{ppm / 1_000_000:.4f}"

@@ -1,0 +1,97 @@
+"""``moderation migrate | partitions | topics``: prepare PostgreSQL and Kafka for workers and DAGs; for jobs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import connected_settings
+from cli.output import console, print_json, progress
+from moderation.adapters.sql.partition_plan import DAYS_AHEAD
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def migrate(as_json: JsonOption = False) -> None:
+    """Bring the database of MODERATION_DATABASE_URL to the newest schema, then create the partitions of the days ahead.
+
+    Safe to repeat, and to run twice at once.
+
+    --json prints {"revision"}: the schema's revision afterwards.
+    """
+    from moderation.adapters.sql.migrate import migrate_database
+    from moderation.settings import load_settings, required
+
+    url = required(load_settings().database_url, "database_url")
+    with progress.status("migrating"):
+        revision = migrate_database(url)
+    if as_json:
+        print_json({"revision": revision})
+    else:
+        console.print(f"the database is at revision {revision}")
+
+
+def partitions(
+    days: Annotated[int, typer.Option(min=1, max=365, help="Days after today that get a partition.")] = DAYS_AHEAD,
+    data_folder: Annotated[Path, typer.Option("--data-folder", help="Of the local stack.")] = Path("var"),
+    as_json: JsonOption = False,
+) -> None:
+    """Create the partitions of the days ahead, and move rows out of the DEFAULT partition of speed.decisions.
+
+    Workers and readers go on. A transaction that keeps a lock for two minutes is named, and the exit code is 1. Safe to
+    repeat, to kill, and to run twice at once.
+
+    --json prints {"days_ahead": int, "created": [days], "moved": {day: rows}, "far": {day: rows},
+    "longest_lock_seconds": float}. Rows of far days, over 90 days old or later than the days ahead, stay in DEFAULT.
+    """
+    from moderation.adapters.sql.partitions import keep_partitions
+    from moderation.settings import required
+
+    url = required(connected_settings(data_folder).database_url, "database_url")
+    with progress.status("creating partitions"):
+        report = keep_partitions(url, days)
+    if as_json:
+        print_json(report.fields())
+        return
+    console.print(
+        f"{report.days_ahead} days ahead have a partition, {len(report.created)} of them new; "
+        f"{sum(report.moved.values()):,} rows moved out of DEFAULT; longest lock {report.longest_lock_seconds:.3f} s"
+    )
+    if report.far:
+        console.print(
+            f"{sum(report.far.values()):,} rows of far append days stay in DEFAULT, the first of {min(report.far)}"
+        )
+
+
+def topics(
+    replication: Annotated[int, typer.Option(min=1, max=32_767, help="Copies of each partition.")] = 1,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, help="Partitions of the topics that workers share. Default: as the code has it."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create the topics that do not exist on MODERATION_KAFKA_BOOTSTRAP and check those that do.
+
+    Safe to repeat, and to run twice at once. A topic with other settings is refused, never altered.
+
+    --json prints {"created": [names], "topics": [{"name", "partitions", "replication"}]}.
+    """
+    from moderation.adapters.kafka.topics import TOPICS, ensure_topics, with_partitions
+    from moderation.settings import load_settings
+
+    settings = load_settings()
+    wanted = TOPICS if partitions is None else with_partitions(TOPICS, partitions)
+    with progress.status("asking Kafka for its topics"):
+        created = ensure_topics(settings.kafka_bootstrap, wanted, prefix=settings.topic_prefix, replication=replication)
+    if as_json:
+        shown = [
+            {"name": settings.topic_prefix + each.name, "partitions": each.partitions, "replication": replication}
+            for each in wanted
+        ]
+        print_json({"created": list(created), "topics": shown})
+        return
+    names = ", ".join(settings.topic_prefix + each.name for each in wanted)
+    console.print(f"created {', '.join(created) or 'none'}; as they must be: {names}")

@@ -1,0 +1,1 @@
+"""Grafana's dashboards and alert rules, the program that writes them, and a page that shows one without Grafana."""

@@ -1,0 +1,148 @@
+"""Dashboard *Models*: which version served when, whether people agree with it, and how much work it makes."""
+
+from __future__ import annotations
+
+from grafana.source.model import Column, Dashboard, Panel, Sql
+from grafana.source.variables import COMMUNITY, MODEL_COLUMN, SERVED_VERSION, TOPIC, Addresses, link_variables
+
+UID = "moderation-models"
+
+_TOPIC = "topic = ${topic:sqlstring}"
+_VERSIONS = "model_version = ANY(ARRAY[${model_version:sqlstring}]::text[])"
+_COMMUNITIES = "community = ANY(ARRAY[${community:sqlstring}]::text[])"
+
+SERVED = Sql(f"""\
+SELECT to_timestamp(min(since_us) / 1e6) AS first_decision, to_timestamp(max(since_us) / 1e6) AS on_all_since,
+       count(*) AS partitions, model_version, policy_version, kernel_version
+  FROM (SELECT s.*, row_number() OVER (PARTITION BY partition ORDER BY from_offset) AS nth
+          FROM serving.served_versions s WHERE {_TOPIC}) s
+ WHERE {_VERSIONS}
+ GROUP BY nth, model_version, policy_version, kernel_version ORDER BY 1 DESC NULLS LAST, nth DESC""")
+BY_VERSION = Sql(f"""\
+SELECT to_timestamp(minute_us / 1e6) AS time, 'version ' || model_version AS metric, sum(decisions)::bigint AS value
+  FROM serving.decision_minutes
+ WHERE {_TOPIC} AND {_COMMUNITIES} AND {_VERSIONS}
+   AND minute_us >= $__unixEpochNanoFrom() / 1000 AND minute_us < $__unixEpochNanoTo() / 1000
+ GROUP BY minute_us, model_version ORDER BY 1, 2""")
+
+
+def _counted(action: str, verdict: str = "") -> str:
+    condition = f"action = '{action}'" + (f" AND verdict = '{verdict}'" if verdict else "")
+    return f"coalesce(sum(comments) FILTER (WHERE {condition}), 0)::bigint"
+
+
+def _share(action: str, verdict: str) -> str:
+    return f"({_counted(action, verdict)}::float8 / nullif({_counted(action)}, 0))"
+
+
+AGREEMENT = Sql(f"""\
+SELECT model_version, {_counted("remove")} AS removed_by_people, {_share("remove", "remove")} AS removed_too,
+       {_share("remove", "review")} AS put_to_review, {_share("remove", "allow")} AS missed,
+       {_counted("approve")} AS approved_by_people, {_share("approve", "remove")} AS wrongly_removed
+  FROM serving.agreement WHERE {_TOPIC} AND {_VERSIONS} AND $__timeFilter(day)
+ GROUP BY model_version ORDER BY model_version""")
+AGREEMENT_BY_DAY = Sql(f"""\
+SELECT day::timestamp AT TIME ZONE 'UTC' AS time, 'version ' || model_version AS metric,
+       {_share("remove", "allow")} AS value
+  FROM serving.agreement WHERE {_TOPIC} AND {_VERSIONS} AND $__timeFilter(day)
+ GROUP BY day, model_version HAVING {_counted("remove")} > 0 ORDER BY 1, 2""")
+WORKLOAD = Sql(f"""\
+SELECT day::timestamp AT TIME ZONE 'UTC' AS time, community AS metric, sum(reviews)::bigint AS value
+  FROM serving.workload WHERE {_TOPIC} AND {_COMMUNITIES} AND {_VERSIONS} AND $__timeFilter(day)
+ GROUP BY day, community ORDER BY 1, 2""")
+WORKLOAD_BY_VERSION = Sql(f"""\
+SELECT model_version, policy_version, sum(comments)::bigint AS comments,
+       (sum(reviews) / nullif(sum(comments), 0))::float8 AS review_share,
+       (sum(removals) / nullif(sum(comments), 0))::float8 AS removal_share,
+       (sum(score_sum) / nullif(sum(comments), 0) / 1e6)::float8 AS mean_score,
+       sum(reviews)::float8 / count(DISTINCT day) AS reviews_per_day, count(DISTINCT day) AS days
+  FROM serving.workload WHERE {_TOPIC} AND {_COMMUNITIES} AND {_VERSIONS} AND $__timeFilter(day)
+ GROUP BY model_version, policy_version ORDER BY max(day) DESC, model_version""")
+
+_PERCENT = "percentunit"
+
+
+def models(addresses: Addresses) -> Dashboard:
+    """The dashboard."""
+    return Dashboard(
+        uid=UID,
+        title="Models",
+        description="Which version served when, whether people agree with it, and how much work it makes.",
+        variables=(TOPIC, COMMUNITY, SERVED_VERSION, *link_variables(addresses)),
+        since="now-7d",
+        panels=(
+            Panel(
+                "Who served when",
+                "Each change of version, newest first; empty times are older than the ledger's decisions. A version "
+                "that nobody promoted, or that reached only some partitions for long: see `/model` of every worker.",
+                "table",
+                (SERVED,),
+                width=12,
+                columns={
+                    "first_decision": Column("first decision"),
+                    "on_all_since": Column("on all partitions since"),
+                    "model_version": MODEL_COLUMN,
+                },
+            ),
+            Panel(
+                "Decisions a minute by version",
+                "A swap is a clean hand-over: one line ends where the other begins. Two lines side by side for longer "
+                "than seconds: a worker did not take the new version; its log says why.",
+                "timeseries",
+                (BY_VERSION,),
+                width=12,
+                is_stacked=True,
+            ),
+            Panel(
+                "Agreement with what people did",
+                "Comments that people acted on, by the version that decided them, as of each day's last "
+                "reconciliation. Missed: allowed, and people removed it. People see mostly what the model showed "
+                "them, so compare versions, not absolute shares. A new version that misses more: roll back.",
+                "table",
+                (AGREEMENT,),
+                width=12,
+                columns={
+                    "model_version": MODEL_COLUMN,
+                    "removed_by_people": Column("removed by people"),
+                    "removed_too": Column("removed too", unit=_PERCENT),
+                    "put_to_review": Column("put to review", unit=_PERCENT),
+                    "missed": Column(unit=_PERCENT),
+                    "approved_by_people": Column("approved by people"),
+                    "wrongly_removed": Column("wrongly removed", unit=_PERCENT),
+                },
+            ),
+            Panel(
+                "Missed, day by day",
+                "Share of the comments people removed that the version had allowed. A slow rise is drift: retrain. A "
+                "step at a swap is the new version: roll back.",
+                "timeseries",
+                (AGREEMENT_BY_DAY,),
+                width=12,
+                unit=_PERCENT,
+            ),
+            Panel(
+                "Reviews a day by community",
+                "How much reading the model asks of people, by the day comments were written. More than a community's "
+                "goal: its policy was resolved on other traffic; retrain with the goal, or state one it can meet.",
+                "timeseries",
+                (WORKLOAD,),
+                width=12,
+                is_stacked=True,
+            ),
+            Panel(
+                "Workload by version",
+                "Shares and mean score of each version on the traffic it saw. A mean score that differs much between "
+                "versions on the same traffic calls for a look at the calibration plots in MLflow.",
+                "table",
+                (WORKLOAD_BY_VERSION,),
+                width=12,
+                columns={
+                    "model_version": MODEL_COLUMN,
+                    "review_share": Column("reviews", unit=_PERCENT),
+                    "removal_share": Column("removals", unit=_PERCENT),
+                    "mean_score": Column("mean score", unit=_PERCENT),
+                    "reviews_per_day": Column("reviews a day"),
+                },
+            ),
+        ),
+    )

@@ -1,0 +1,1 @@
+"""The demonstration: the whole system from nothing, checked at the end."""

@@ -1,0 +1,94 @@
+"""Every day of a stack reconciled, and what came of it in sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+from batch.archive.run import archive_topics
+from batch.reconcile.engines import SparkEngine
+from batch.reconcile.run import days_to_reconcile, reconcile_day
+from moderation.settings import Settings
+
+Say = Callable[[str], None]
+_SPARK_MEMORY = "1g"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Days in sum.
+
+    Attributes:
+        days: how many.
+        final: how many of them are.
+        batch_comments, speed_comments: in their panes.
+        causes: rows by cause.
+        defects: ``lost``, ``unexplained``, ``phantom`` rows and ``residual`` panes.
+        with_spark: days that Spark reconciled as well.
+        engines_differ: on how many of them it came to other results than DuckDB.
+    """
+
+    days: int = 0
+    final: int = 0
+    batch_comments: int = 0
+    speed_comments: int = 0
+    causes: dict[str, int] = field(default_factory=dict)
+    defects: dict[str, int] = field(default_factory=dict)
+    with_spark: int = 0
+    engines_differ: int = 0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether days were reconciled, there is no defect, and engines agree."""
+        return self.days > 0 and not any(self.defects.values()) and not self.engines_differ
+
+
+def in_sum(reports: Sequence[dict[str, Any]]) -> Reconciled:
+    """Reports of days, as :meth:`batch.reconcile.run.ReconcileReport.fields` gives them, in sum; at least one."""
+    causes, defects = (
+        {name: sum(report[kind][name] for report in reports) for name in reports[0][kind]}
+        for kind in ("causes", "defects")
+    )
+    return Reconciled(
+        days=len(reports),
+        final=sum(report["state"] == "final" for report in reports),
+        batch_comments=sum(report["batch_comments"] for report in reports),
+        speed_comments=sum(report["speed_comments"] for report in reports),
+        causes=causes,
+        defects=defects,
+    )
+
+
+def days_now(settings: Settings) -> list[date]:
+    """The days that need it, oldest first."""
+    return days_to_reconcile(settings, datetime.now(UTC).date())
+
+
+def reconcile_all(settings: Settings, started_by: str, say: Say, *, spark: bool = False) -> Reconciled:
+    """Archive everything, then reconcile every day that needs it, in this process.
+
+    Args:
+        settings: where the servers and the lake are.
+        started_by: kept with the runs.
+        say: told what it is at.
+        spark: reconcile each day with Spark as well, and see whether that changes anything.
+    """
+    say("archiving")
+    archive_topics(settings, say=say)
+    days = days_now(settings)
+    reports = []
+    differ = 0
+    for number, day in enumerate(days, 1):
+        say(f"reconciling {day}, day {number} of {len(days)}")
+        report = reconcile_day(settings, day, started_by=started_by)
+        reports.append(report.fields())
+        if spark:
+            say(f"reconciling {day} with Spark")
+            again = reconcile_day(settings, day, engine=SparkEngine(memory=_SPARK_MEMORY), started_by=started_by)
+            # Equal results are no new revision of the day.
+            differ += again.revision != report.revision
+    if not reports:
+        return Reconciled()
+    return replace(in_sum(reports), with_spark=len(days) if spark else 0, engines_differ=differ)

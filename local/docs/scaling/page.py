@@ -1,0 +1,125 @@
+"""The tables of docs/scaling.md; the words between them are written by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+
+from local.docs.evidence import EVIDENCE
+from local.docs.scaling.assumed import Assumed
+from local.docs.scaling.measured import Measured
+from local.docs.scaling.sizing import Sizes, costs, size
+
+PAGE = EVIDENCE.parent / "scaling.md"
+RATES = (1_000.0, 100_000.0, 1_000_000.0)
+_BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def written(text: str, measured: Measured, assumed: Assumed) -> str:
+    """The page with every table anew.
+
+    Args:
+        text: of the page; tables stand between ``<!-- table: NAME -->`` and ``<!-- end -->``.
+        measured: the evidence.
+        assumed: the rest.
+
+    Raises:
+        ValueError: a table is missing, or not known.
+    """
+    found = tables(measured, assumed)
+    names = [match[2] for match in _BLOCK.finditer(text)]
+    if sorted(names) != sorted(found):
+        raise ValueError(f"the page has the tables {sorted(names)}, not {sorted(found)}")
+    return _BLOCK.sub(lambda match: f"{match[1]}{found[match[2]]}{match[3]}", text)
+
+
+def tables(measured: Measured, assumed: Assumed) -> dict[str, str]:
+    """Every table by its name, as Markdown."""
+    sizes = [size(rate, measured, assumed) for rate in RATES]
+    return {
+        "measured": _measured(measured),
+        "assumed": _assumed(assumed),
+        "sizes": _by_rate(sizes, _SIZES),
+        "costs": _costs(sizes, measured, assumed),
+    }
+
+
+def _measured(measured: Measured) -> str:
+    rows = (
+        ("comments one worker decides a second", f"{measured.worker_per_s:,.0f}", "stream"),
+        (
+            "the most measured, two workers on two cores with broker and database",
+            f"{measured.most_per_s:,.0f}",
+            "stream",
+        ),
+        ("CPU seconds for 1,000 comments: worker", f"{measured.worker_cpu_per_1000:.4f}", "stream"),
+        ("CPU seconds for 1,000 comments: broker and database", f"{measured.servers_cpu_per_1000:.4f}", "stream"),
+        ("p99 from sending to decision at 50 % of the most, ms", f"{measured.half_load_p99_ms:,.0f}", "stream"),
+        ("the same at 90 %, ms", f"{measured.high_load_p99_ms:,.0f}", "stream"),
+        ("most memory of a worker, GB", f"{measured.worker_bytes / 1e9:.2f}", "soak"),
+        ("memory for each record id remembered, at most, bytes", f"{measured.id_bytes:,.0f}", "soak"),
+        ("ledger, bytes a comment with indexes", f"{measured.ledger_bytes:,.0f}", "footprint"),
+        ("write-ahead log, bytes a comment", f"{measured.wal_bytes:,.0f}", "footprint"),
+        (
+            "`comments`, `decisions` and `alerts`, bytes a comment, one copy",
+            f"{measured.topic_bytes:,.0f}",
+            "footprint",
+        ),
+        ("lake, bytes a comment: texts that repeat", f"{measured.lake_bytes:,.0f}", "archive"),
+        ("lake, bytes a comment: not compressed at all", f"{measured.value_bytes:,.0f}", "archive"),
+        ("comments archived a second by one process", f"{measured.archive_per_s:,.0f}", "archive"),
+        ("largest day reconciled, rows", f"{measured.reconcile[-1][0]:,}", "batch"),
+        ("its time on two cores, s", f"{measured.reconcile[-1][1]:,.1f}", "batch"),
+        ("its memory at most, GB", f"{measured.reconcile_bytes / 1e9:.1f}", "batch"),
+        ("rows out of PostgreSQL a second", f"{measured.snapshot_per_s:,.0f}", "batch"),
+    )
+    lines = (f"| {what} | {figure} | [{name}](evidence/{name}.json) |" for what, figure, name in rows)
+    return "\n".join(["| figure | | from |", "|---|---|---|", *lines]) + "\n"
+
+
+def _assumed(assumed: Assumed) -> str:
+    lines = (
+        f"| `{field.name}` | {getattr(assumed, field.name):g} | {field.metadata['meaning']} |"
+        for field in fields(assumed)
+    )
+    return "\n".join(["| assumption | | meaning |", "|---|---|---|", *lines]) + "\n"
+
+
+def _at_least_one_decimal(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:,.1f}" if value >= 0.1 else f"{value:,.2f}"
+
+
+_SIZES: tuple[tuple[str, Callable[[Sizes], str]], ...] = (
+    ("times the most measured", lambda s: _at_least_one_decimal(s.beyond)),
+    ("workers", lambda s: f"{s.workers:,}"),
+    ("CPU they use, cores", lambda s: _at_least_one_decimal(s.worker_cores)),
+    ("memory of each at most, GB", lambda s: f"{s.worker_gb:.1f}"),
+    ("partitions of `comments`", lambda s: f"{s.partitions:,}"),
+    ("Kafka: written, MB/s", lambda s: _at_least_one_decimal(s.kafka_mb_per_s)),
+    ("Kafka: kept, TB", lambda s: _at_least_one_decimal(s.kafka_tb)),
+    ("brokers and PostgreSQL: CPU used, cores", lambda s: _at_least_one_decimal(s.server_cores)),
+    ("ledger: commits a second, at least", lambda s: f"{s.commits_per_s:,.0f}"),
+    ("ledger: write-ahead log, MB/s", lambda s: _at_least_one_decimal(s.wal_mb_per_s)),
+    ("ledger: a day, TB", lambda s: f"{s.ledger_tb_per_day:,.2f}"),
+    ("ledger: PostgreSQL servers, without standbys", lambda s: f"{s.servers:,}"),
+    ("archivers", lambda s: f"{s.archivers:,}"),
+    ("lake: a year, TB", lambda s: " to ".join(_at_least_one_decimal(tb) for tb in s.lake_tb_per_year)),
+    ("rows of a day, million", lambda s: f"{s.day_rows / 1e6:,.0f}"),
+    ("for them to leave one PostgreSQL, hours", lambda s: _at_least_one_decimal(s.snapshot_hours)),
+    ("reconciling them on the measured machine, hours", lambda s: _at_least_one_decimal(s.duckdb_hours)),
+    ("engine", lambda s: "DuckDB" if s.is_one_machine_enough else f"Spark, {s.spark_cores:,} cores"),
+)
+
+
+def _by_rate(sizes: Sequence[Sizes], rows: Sequence[tuple[str, Callable[[Sizes], str]]]) -> str:
+    head = "| comments a second | " + " | ".join(f"{each.per_s:,.0f}" for each in sizes) + " |"
+    lines = (f"| {what} | " + " | ".join(show(each) for each in sizes) + " |" for what, show in rows)
+    return "\n".join([head, "|---|" + "---|" * len(sizes), *lines]) + "\n"
+
+
+def _costs(sizes: Sequence[Sizes], measured: Measured, assumed: Assumed) -> str:
+    by_rate = {each.per_s: costs(each, measured, assumed) for each in sizes}
+    parts = [(part, lambda s, part=part: f"{by_rate[s.per_s][part]:.4f}") for part in by_rate[sizes[0].per_s]]
+    total = ("**a million comments**", lambda s: f"**{sum(by_rate[s.per_s].values()):.4f}**")
+    return _by_rate(sizes, [*parts, total])

@@ -1,1 +1,0 @@
-"""Grafana as code: dashboards, alert rules and provisioning. ``python -m local.grafana`` writes them to grafana/."""

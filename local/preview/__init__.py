@@ -1,6 +1,0 @@
-"""The dashboard *Reconciliation* as one static page, for machines without Grafana."""
-
-from local.preview.page import render
-from local.preview.reading import Answer, Preview, read_preview
-
-__all__ = ["Answer", "Preview", "read_preview", "render"]

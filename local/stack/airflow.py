@@ -1,0 +1,226 @@
+"""Airflow as programs of the stack: api-server, scheduler, DAG processor and triggerer, supervised one by one.
+
+Metadata lies in the stack's PostgreSQL, everything else under the data folder. Airflow is configured by variables of
+its programs only; tasks inherit them, and with them the connection ``kafka_default`` and the project's own settings.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.stack.airflow_health import answers, beats_since
+from local.stack.commands import StackInfo
+from local.stack.credentials import ensure_secrets, load, new_secret, write_private
+from local.stack.environment import MARKER, inherited_environment
+from local.stack.layout import StackLayout
+from local.stack.ports import HOST
+from local.stack.program import Program
+from local.stack.required_packages import check_packages
+from local.stack.supervisor import read_state
+from local.stack.worker import settings_environment, stack_settings
+from moderation.errors import ConfigurationError, StackError
+
+API_SERVER = "airflow-api-server"
+COMPONENTS = ("scheduler", "dag-processor", "triggerer")
+USER = "admin"
+PASSWORD = "airflow-admin"  # noqa: S105 - not the password, but the name it is kept under among the credentials
+AIRFLOW_PORTS = {API_SERVER: 8080}
+KAFKA_CONNECTION = "AIRFLOW_CONN_KAFKA_DEFAULT"
+DAGS = Path(__file__).parents[2] / "dags"
+
+_MIGRATE_SECONDS = 180.0
+_READY_SECONDS = 180.0
+_STOP_SECONDS = 10.0  # for tasks at work; each is safe to repeat
+_ARCHIVE_GROUP = "moderation-archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What one Airflow's parts share and nobody else may know."""
+
+    admin: str = field(repr=False)
+    fernet: str = field(repr=False)
+    jwt: str = field(repr=False)
+    api: str = field(repr=False)
+
+
+def admin_password(layout: StackLayout) -> str | None:
+    """The password of the user ``admin`` of Airflow's UI; None until it is made."""
+    credentials = load(layout.credentials_file)
+    return credentials.secrets.get(PASSWORD) if credentials else None
+
+
+def url(info: StackInfo) -> str:
+    """Where Airflow's UI and API are found."""
+    return f"http://{HOST}:{info.ports[API_SERVER]}"
+
+
+def airflow(layout: StackLayout, dags: Path = DAGS) -> Callable[[StackInfo], list[Program]]:
+    """What ``up`` starts beside the servers to have Airflow.
+
+    Args:
+        layout: of the stack.
+        dags: folder of the DAG files.
+
+    Raises:
+        ConfigurationError: Airflow is not installed, or there is no folder of DAGs.
+    """
+    check_packages(("airflow",), extras="`airflow`, `local` and `batch`")
+    if not dags.is_dir():
+        raise ConfigurationError(
+            f"folder of DAGs {dags}",
+            "there is none: it is part of a checkout, not of the installed package",
+            "Work from a checkout, or leave Airflow out: moderation up --core.",
+        )
+    return lambda info: _programs(layout, info, dags)
+
+
+def _programs(layout: StackLayout, info: StackInfo, dags: Path) -> list[Program]:
+    keys = _keys(layout)
+    environment = _environment(layout, info, dags, keys)
+    port = info.ports[API_SERVER]
+
+    def prepare() -> None:
+        layout.airflow.mkdir(mode=0o700, exist_ok=True)
+        write_private(_passwords_file(layout), json.dumps({USER: keys.admin}))
+        _migrate(layout, environment)
+
+    server = Program(
+        name=API_SERVER,
+        argv=_command("api-server"),
+        cwd=layout.run,
+        env=environment,
+        address=url(info),
+        depends_on=("postgres",),
+        prepare=prepare,
+        ready=lambda: answers(port),
+        ready_seconds=_READY_SECONDS,
+    )
+    # The scheduler's executor runs the tasks, the triggerer the events they wait for: both need what tasks need.
+    inherited = _task_environment(layout, info)
+    options = {"scheduler": ("--skip-serve-logs",), "triggerer": ("--skip-serve-logs",)}
+
+    def component(name: str) -> Program:
+        program = f"airflow-{name}"
+        return Program(
+            name=program,
+            argv=_command(name, *options.get(name, ())),
+            cwd=layout.run,
+            env={**environment, **(inherited if name in options else {})},
+            depends_on=(API_SERVER, "kafka") if name in options else (API_SERVER,),
+            ready=lambda: beats_since(port, name, read_state(layout, program).started_us),
+            ready_seconds=_READY_SECONDS,
+            stop_seconds=_STOP_SECONDS,
+        )
+
+    return [server, *(component(name) for name in COMPONENTS)]
+
+
+def _keys(layout: StackLayout) -> Keys:
+    """This stack's keys; made the first time."""
+
+    def fernet_key() -> str:
+        return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+    wanted = {PASSWORD: new_secret, "airflow-fernet": fernet_key, "airflow-jwt": new_secret, "airflow-api": new_secret}
+    held = ensure_secrets(layout.credentials_file, wanted)
+    return Keys(*(held[name] for name in wanted))
+
+
+def _environment(layout: StackLayout, info: StackInfo, dags: Path, keys: Keys) -> Mapping[str, str]:
+    """How every part of Airflow is configured; it holds secrets."""
+    sections: Mapping[str, Mapping[str, object]] = {
+        "core": {
+            "dags_folder": dags,
+            "load_examples": False,
+            "executor": "LocalExecutor",
+            "parallelism": 4,
+            "fernet_key": keys.fernet,
+            "simple_auth_manager_users": f"{USER}:admin",
+            "simple_auth_manager_passwords_file": _passwords_file(layout),
+            "execution_api_server_url": f"{url(info)}/execution/",
+            "hostname_callable": "socket.gethostname",  # the default asks a name server
+        },
+        "database": {"sql_alchemy_conn": info.database_url("airflow", driver="psycopg2")},
+        "api": {
+            "host": HOST,
+            "port": info.ports[API_SERVER],
+            "workers": 1,
+            "base_url": url(info),
+            "secret_key": keys.api,
+        },
+        "api_auth": {"jwt_secret": keys.jwt},
+        "dag_processor": {"parsing_processes": 1},
+        "logging": {"base_log_folder": layout.airflow / "logs", "colored_console_log": False},
+    }
+    return {
+        "AIRFLOW_HOME": str(layout.airflow),
+        "PYTHONSAFEPATH": "1",
+        "SPT_NOENV": "1",  # titles of processes must not overwrite the mark that `down` finds them by
+        **{
+            f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
+            for section, options in sections.items()
+            for key, value in options.items()
+        },
+    }
+
+
+def _task_environment(layout: StackLayout, info: StackInfo) -> Mapping[str, str]:
+    """What tasks find: the Kafka provider's connection and the project's settings."""
+    return {
+        KAFKA_CONNECTION: kafka_connection(info.kafka_bootstrap),
+        **settings_environment(stack_settings(layout, info)),
+    }
+
+
+def kafka_connection(bootstrap: str) -> str:
+    """Airflow's connection ``kafka_default``, as JSON: what the DAGs' Kafka clients are configured with.
+
+    Args:
+        bootstrap: addresses of brokers.
+    """
+    extra = {
+        "bootstrap.servers": bootstrap,
+        "group.id": _ARCHIVE_GROUP,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",  # a request for retraining that was sent before anybody listened counts
+    }
+    return json.dumps({"conn_type": "kafka", "extra": extra})
+
+
+def _migrate(layout: StackLayout, environment: Mapping[str, str]) -> None:
+    """Bring Airflow's tables to the installed version.
+
+    Raises:
+        StackError: they cannot be brought there.
+    """
+    log = layout.log_file("airflow-migrate")
+    with log.open("wb") as output:
+        try:
+            subprocess.run(
+                _command("db", "migrate"),
+                cwd=layout.run,
+                env=inherited_environment() | {MARKER: str(layout.root)} | dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_MIGRATE_SECONDS,
+                check=True,
+            )
+        except subprocess.SubprocessError as error:
+            raise StackError("Airflow's tables", f"they cannot be migrated: {error}", f"See {log}.") from error
+
+
+def _command(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-P", "-m", "airflow", *arguments)
+
+
+def _passwords_file(layout: StackLayout) -> Path:
+    return layout.run / "airflow-passwords.json"

@@ -1,0 +1,131 @@
+"""What needs a person's attention though the worker decides: read from the topics and the database."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
+
+from moderation.adapters.kafka.open_transactions import open_transactions
+from moderation.adapters.kafka.topics import ACTIONS, ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
+from moderation.adapters.lake.archive_delay import NEAR_RATIO, ArchiveDelay, archive_delays
+from moderation.adapters.sql.partitions import partition_state
+from moderation.errors import ModerationError, TopicsMissing
+from moderation.settings import Settings, required
+from moderation.timestamps import now_us
+
+_FEWEST_DAYS_AHEAD = 7
+_UNREADABLE_HOURS = 24
+_UNREADABLE = """
+SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
+  FROM (SELECT * FROM speed.holes UNION SELECT * FROM batch.holes) h
+  JOIN (SELECT topic_id, topic FROM speed.source_offsets UNION SELECT topic_id, topic FROM batch.files) o
+ USING (topic_id)
+ WHERE h.kind = 'unreadable' AND h.append_us >= %s ORDER BY h.append_us DESC
+"""
+_ACTIONS = """
+SELECT partition, "offset", reason, field, count(*) OVER ()
+  FROM batch.action_dead_letters WHERE topic = %s AND archived_us >= %s
+ ORDER BY archived_us DESC, append_us DESC LIMIT 1
+"""
+
+
+def attention(settings: Settings) -> list[str]:
+    """Sentences about transactions, topics, unreadable records, a late archive, and missing partitions of tables."""
+    try:
+        found = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
+    except (KafkaException, KafkaError) as error:
+        transactions = [f"Kafka does not say whether transactions are open: {error}"]
+    else:
+        transactions = [each.told(settings.kafka_bootstrap) for each in found]
+    transactions += _missing(settings)
+    url = required(settings.database_url, "database_url")
+    try:
+        unreadable = (
+            _unreadable(url) + _unreadable_actions(url, settings.topic_prefix + ACTIONS.name) + _unarchived(settings)
+        )
+    except psycopg.Error as error:
+        return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
+    return [*transactions, *unreadable, *_partitions(url)]
+
+
+def _missing(settings: Settings) -> list[str]:
+    names = [settings.topic_prefix + topic.name for topic in (DECISIONS, ALERTS, PANES)]
+    try:
+        missing = missing_topics(settings.kafka_bootstrap, names)
+    except KafkaException:
+        return []  # It is named above.
+    return [str(TopicsMissing(missing))] if missing else []
+
+
+def _unarchived(settings: Settings) -> list[str]:
+    """Partitions whose oldest record that is not archived is close to its deletion by the topic's retention."""
+    topics = [settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)]
+    try:
+        with psycopg.connect(required(settings.database_url, "database_url"), connect_timeout=5) as connection:
+            delays = archive_delays(settings.kafka_bootstrap, connection, topics)
+    except (KafkaException, KafkaError) as error:
+        return [f"Kafka does not answer how old the records are that are not archived: {error}"]
+    current_us = now_us()
+    return [
+        f"{delay.source}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived, and the topic may "
+        f"delete the oldest {_when(delay, current_us)}; `moderation archive` archives them"
+        for delay in delays
+        if delay.used_ratio(current_us) > NEAR_RATIO
+    ]
+
+
+def _when(delay: ArchiveDelay, current_us: int) -> str:
+    if delay.used_ratio_by_size > NEAR_RATIO:
+        return f"soon: they take {delay.used_ratio_by_size:.0%} of its limit by size (retention.bytes)"
+    return f"in {max(0.0, delay.seconds_left(current_us) or 0.0) / 3_600:,.1f} h"
+
+
+def _unreadable(url: str) -> list[str]:
+    since_us = round((time.time() - _UNREADABLE_HOURS * 3_600) * 1e6)
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        rows = connection.execute(_UNREADABLE, (since_us,)).fetchall()
+    if not rows:
+        return []
+    count = sum(following - first for _, _, first, following, _ in rows)
+    topic, partition, first, following, cause = rows[0]
+    return [
+        f"{count:,} records of the last {_UNREADABLE_HOURS} hours could not be read and are lost, newest: "
+        f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; "
+        "speed.holes and batch.holes have all of them"
+    ]
+
+
+def _unreadable_actions(url: str, topic: str) -> list[str]:
+    since_us = round((time.time() - _UNREADABLE_HOURS * 3_600) * 1e6)
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        row = connection.execute(_ACTIONS, (topic, since_us)).fetchone()
+    if row is None:
+        return []
+    partition, offset, reason, field, count = row
+    return [
+        f"{count:,} actions archived in the last {_UNREADABLE_HOURS} hours cannot be read and label nothing, newest: "
+        f"topic {topic} partition {partition} offset {offset}: {reason}{f' ({field})' if field else ''}; "
+        "`moderation dead-letters list --topic actions` shows them"
+    ]
+
+
+def _partitions(url: str) -> list[str]:
+    try:
+        state = partition_state(url)
+    except ModerationError as error:
+        return [f"the partitions of speed.decisions cannot be read: {error}"]
+    reasons = []
+    if state.days_ahead < _FEWEST_DAYS_AHEAD:
+        reasons.append(
+            f"only {max(state.days_ahead, 0)} days ahead have a partition of speed.decisions; "
+            "run `moderation partitions`, the nightly DAG does"
+        )
+    if state.default_rows:
+        reasons.append(
+            f"{state.default_rows:,} decisions are in speed.decisions_default, because their day had no partition; "
+            "`moderation partitions` moves them"
+        )
+    return reasons

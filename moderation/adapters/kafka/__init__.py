@@ -1,0 +1,1 @@
+"""Kafka: topics, offsets, and record batches as the brokers send them."""

@@ -1,0 +1,77 @@
+"""The header of the record batch at an offset: who wrote it and when. Reads past the ends of open transactions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.structs import TopicPartition
+
+from moderation.adapters.kafka.record_batches import Batches
+
+_REQUEST_SECONDS = 5.0
+_FETCH_BYTES = 64 * 1024
+"""Enough for a header; the broker sends one batch whole, however large it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchHeader:
+    """What a batch says of itself.
+
+    Attributes:
+        append_us: append time, microseconds since the epoch.
+        producer_id: Kafka's number of the producer; -1 for one without idempotence.
+        is_transactional: whether it is part of a transaction.
+        is_control: whether it is the marker that ends one.
+    """
+
+    append_us: int
+    producer_id: int
+    is_transactional: bool
+    is_control: bool
+
+
+def batches_at(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
+    """The header of the batch at an offset, or of the next one, by partition; without those that cannot be read.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: full name, of a topic with append times of the broker.
+        offsets: one for each partition, below the log end.
+
+    Raises:
+        aiokafka.errors.KafkaError: the brokers do not answer, or refuse.
+    """
+    return asyncio.run(_batches_at(bootstrap, topic, offsets)) if offsets else {}
+
+
+async def _batches_at(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=round(_REQUEST_SECONDS * 1_000))
+    try:
+        await client.bootstrap()
+        await client.set_topics([topic])
+        found = {}
+        for partition, offset in offsets.items():
+            leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+            if leader is None or leader < 0:
+                continue
+            request = FetchRequest(100, 1, _FETCH_BYTES, 0, [(topic, [(partition, offset, _FETCH_BYTES)])])
+            answer = await client.send(leader, request)
+            for _, answers in answer.topics:
+                for _, error, _, *data in answers:
+                    batches = Batches(data[-1] or b"")
+                    if error or not batches.has_next():
+                        continue
+                    batch = batches.next_batch()
+                    found[partition] = BatchHeader(
+                        int(batch.max_timestamp) * 1_000,
+                        int(batch.producer_id),
+                        bool(batch.is_transactional),
+                        bool(batch.is_control_batch),
+                    )
+        return found
+    finally:
+        await client.close()

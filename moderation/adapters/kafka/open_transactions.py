@@ -1,0 +1,78 @@
+"""Transactions that were begun on a topic and neither committed nor aborted: nothing behind them can be read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from confluent_kafka import IsolationLevel
+from confluent_kafka.admin import AdminClient
+
+from moderation.adapters.kafka.batch_headers import batches_at
+from moderation.adapters.kafka.end_offsets import ends_of
+
+OPEN_SECONDS = 60.0
+_REQUEST_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransaction:
+    """The oldest open transaction of a partition.
+
+    Attributes:
+        topic: full name.
+        partition: its number.
+        offset: of the transaction's first record; it and what follows it wait.
+        waiting: how many offsets do.
+        producer_id: Kafka's number of the producer.
+        since_us: append time of the first record, microseconds since the epoch.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    waiting: int
+    producer_id: int
+    since_us: int
+
+    def told(self, bootstrap: str) -> str:
+        """What an operator is told, with the command that ends it; its records count as never sent then."""
+        since = datetime.fromtimestamp(self.since_us / 1e6, UTC)
+        return (
+            f"topic {self.topic} partition {self.partition}: producer {self.producer_id} has a transaction open since "
+            f"{since:%Y-%m-%d %H:%M:%S} UTC; {self.waiting:,} offsets from {self.offset} on wait for it. If the "
+            f"producer is gone, end it: kafka-transactions.sh --bootstrap-server {bootstrap} abort "
+            f"--topic {self.topic} --partition {self.partition} --start-offset {self.offset}"
+        )
+
+
+def open_transactions(bootstrap: str, topic: str, seconds: float = OPEN_SECONDS) -> list[OpenTransaction]:
+    """Find the partitions whose last stable offset is not their end, and what keeps it there, in order.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: full name.
+        seconds: since when at least; producers end theirs within moments.
+
+    Raises:
+        KafkaException: the brokers do not answer.
+        aiokafka.errors.KafkaError: they refuse.
+    """
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    partitions = client.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic].partitions
+
+    # The stable offsets first: what is appended meanwhile counts as waiting for a moment, and is looked at below.
+    stable = ends_of(client, topic, partitions, IsolationLevel.READ_COMMITTED, _REQUEST_SECONDS)
+    written = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED, _REQUEST_SECONDS)
+    held = {partition: offset for partition, offset in stable.items() if offset < written[partition]}
+    if not held:
+        return []
+    found = [
+        OpenTransaction(
+            topic, partition, held[partition], written[partition] - held[partition], batch.producer_id, batch.append_us
+        )
+        for partition, batch in sorted(batches_at(bootstrap, topic, held).items())
+        if batch.is_transactional and not batch.is_control
+    ]
+    return [each for each in found if time.time() - each.since_us / 1e6 >= seconds]

@@ -1,0 +1,51 @@
+"""Sends dead letters to the source topic again, with all their bytes, and waits for the acknowledgements.
+
+The worker that decides a replay stores the position of the decision with the dead letter, in the transaction of its
+batch, if the replay's value has the length and digest of the dead letter or of its correction
+(:mod:`moderation.contracts.replays`). This module only sends, so a dead letter stays open until then, and sending it
+twice is harmless: the second copy is a duplicate while its pane is open, late afterwards, and never counted again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from moderation.adapters.kafka.acknowledged_sender import acknowledged_sender
+from moderation.adapters.kafka.topic_reader import SourceLog
+from moderation.adapters.lake.reader import Lake
+from moderation.contracts import REPLAY_OF, Content
+from moderation.dead_letters import Send, StoredLetter
+
+
+def whole_bytes(letter: StoredLetter, log: SourceLog, lake: Lake) -> bytes | None:
+    """The record as it was: what the ledger keeps where that is all of it, else from the topic, else from the lake.
+
+    The SHA-256 must agree, so it does not matter which of them is asked first; the ledger is the fastest.
+
+    Raises:
+        LakeDamaged: the file of the lake that has the record is not what was written.
+
+    Returns:
+        None when none has it.
+    """
+    kept = letter.letter
+    if _is_whole(kept.raw, letter):
+        return kept.raw
+    value = log.value_at(letter.partition, letter.offset) if letter.topic_id == log.topic_id else None
+    if value is None or not _is_whole(value, letter):
+        value = lake.value_at(letter.topic_id, letter.partition, letter.offset)
+    return value if value is not None and _is_whole(value, letter) else None
+
+
+@contextmanager
+def sending(bootstrap: str, topic: str) -> Iterator[Send]:
+    """A ``send`` whose records are all acknowledged when the block ends without an error."""
+    remedy = "Fix Kafka and repeat the command: a record sent twice is counted once."
+    with acknowledged_sender(bootstrap, topic, "replays", remedy) as sender:
+        yield lambda key, value, letter: sender.send(key, value, [(REPLAY_OF, letter.position.header())])
+
+
+def _is_whole(value: bytes, letter: StoredLetter) -> bool:
+    expected = Content(letter.letter.raw_length, letter.letter.raw_sha256)
+    return len(value) == expected.length and Content.of(value) == expected

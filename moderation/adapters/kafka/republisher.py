@@ -1,0 +1,122 @@
+"""Publishes ledger rows again: after a published topic was lost, or on another topic for a new consumer.
+
+Keys and values are the bytes that the worker publishes. A header ``republished`` marks the records; consumers treat
+the topics as upserts and may ignore it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from moderation.adapters.kafka.acknowledged_sender import Headers
+from moderation.adapters.kafka.published_records import (
+    alert_value,
+    decision_fields,
+    decision_key,
+    decision_value,
+    pane_key,
+    pane_value,
+)
+from moderation.adapters.sql.connection import Connection
+from moderation.adapters.sql.published_rows import PublishedSource, RowSelection, decisions, panes, published_sources
+from moderation.contracts import REPUBLISHED, RecordPosition
+
+PublishedTopic = Literal["decisions", "alerts", "panes"]
+PUBLISHED_TOPICS: tuple[PublishedTopic, ...] = ("decisions", "alerts", "panes")
+CHECKPOINT_RECORDS = 5_000
+"""After so many records the brokers' acknowledgements are awaited, and the position is reported."""
+Keyed = tuple[int, bytes, bytes]
+"""Position within the partition, key, value."""
+
+
+class Sender(Protocol):
+    """Sends records; see :class:`moderation.adapters.kafka.acknowledged_sender.AcknowledgedSender`."""
+
+    def send(self, key: bytes, value: bytes, headers: Headers) -> None:
+        """Hand one record over."""
+
+    def wait(self) -> None:
+        """Wait for all acknowledgements."""
+
+
+@dataclass(slots=True)
+class Republished:
+    """How far it is.
+
+    Attributes:
+        sent: records that are acknowledged; without a sender, that would be sent.
+        last: position of the last of them: topic id and partition of the source topic, then the offset of a decision
+            or the start of a pane in microseconds; None before the first.
+    """
+
+    sent: int = 0
+    last: RecordPosition | None = None
+
+
+def republish(
+    connection: Connection,
+    topic: str,
+    published: PublishedTopic,
+    chosen: RowSelection,
+    sender: Sender | None,
+    note: Callable[[Republished], None],
+    after: RecordPosition | None = None,
+) -> Republished:
+    """Send rows in order of topic id, partition and position. Memory does not depend on their number.
+
+    Args:
+        connection: to the ledger.
+        topic: full name of the source topic.
+        published: which published topic's records.
+        chosen: which rows.
+        sender: to where; None only counts.
+        note: called at every checkpoint, when all records up to the position are acknowledged.
+        after: the ``last`` of an earlier run to continue; panes of that start are sent again.
+    """
+    done, pending = Republished(), Republished()
+
+    def checkpoint() -> None:
+        if sender is not None:
+            sender.wait()
+        done.sent, done.last = pending.sent, pending.last
+        note(done)
+
+    for source in published_sources(connection, topic, chosen.partition):
+        place = (source.topic_id, source.partition)
+        if after is not None and place < after[:2]:
+            continue
+        start = after.offset if after is not None and place == after[:2] else None
+        with closing(_records(connection, topic, published, source, chosen, start)) as records:
+            for position, key, value in records:
+                if sender is not None:
+                    sender.send(key, value, [(REPUBLISHED, b"1")])
+                pending.sent, pending.last = pending.sent + 1, RecordPosition(*place, position)
+                if pending.sent % CHECKPOINT_RECORDS == 0:
+                    checkpoint()
+    checkpoint()
+    return done
+
+
+def _records(
+    connection: Connection,
+    topic: str,
+    published: PublishedTopic,
+    source: PublishedSource,
+    chosen: RowSelection,
+    after: int | None,
+) -> Generator[Keyed]:
+    if published == "panes":
+        with closing(panes(connection, topic, source, chosen, first_us=after or 0)) as found:
+            for pane in found:
+                yield pane.start_us, pane_key(pane), pane_value(pane)
+        return
+    first = 0 if after is None else after + 1
+    with closing(decisions(connection, source, chosen, first=first, alerts_only=published == "alerts")) as rows:
+        topic_id = str(source.topic_id)
+        for row, stamp in rows:
+            fields = decision_fields(topic, topic_id, row, stamp)
+            value = alert_value(fields, row) if published == "alerts" else decision_value(fields)
+            yield row.offset, decision_key(row), value

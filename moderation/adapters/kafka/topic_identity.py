@@ -1,0 +1,110 @@
+"""Whether a topic still is the one it was: Kafka gives a topic that is deleted and created again another id."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from moderation.adapters.kafka.topics import refuse_producer_times, topic_uuid
+from moderation.errors import BrokerUnavailable, SourceRefused
+
+_REQUEST_SECONDS = 5.0
+_PAUSE_SECONDS = 0.2
+_UNKNOWN_SECONDS = 10.0
+"""A broker that has just started may not know its topics yet."""
+_log = logging.getLogger(__name__)
+
+
+class TopicIdentity:
+    """Asks a broker for a topic's id, over a connection of its own. Safe for threads.
+
+    Args:
+        bootstrap: addresses of brokers.
+        topic: full name.
+        topic_id: what it was when the process began.
+        patience_seconds: how long a broker that does not answer is asked.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: str,
+        topic_id: UUID,
+        patience_seconds: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        self._topic = topic
+        self._topic_id = topic_id
+        self._patience_seconds = patience_seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._confirmed_at = float("-inf")
+
+    def require(self, fresh_seconds: float = 0.0) -> None:
+        """Return if the topic is the same as before.
+
+        Args:
+            fresh_seconds: an answer that was asked for so recently is good enough.
+
+        Raises:
+            SourceRefused: the topic has another id, or has been unknown to the broker for ten seconds.
+            BrokerUnavailable: no broker answers for ``patience_seconds``.
+        """
+        with self._lock:
+            began = self._clock()
+            unknown_since: float | None = None
+            while (asked_at := self._clock()) - self._confirmed_at > fresh_seconds:
+                found = self._ask()
+                if found == self._topic_id:
+                    self._confirmed_at = asked_at
+                    return
+                if isinstance(found, UUID):
+                    raise self._refused(f"its id is {found}, not {self._topic_id}: it was deleted and created again")
+                if found.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    unknown_since = None
+                elif unknown_since is None:
+                    unknown_since = asked_at
+                elif self._clock() - unknown_since > _UNKNOWN_SECONDS:
+                    raise self._refused("the broker does not know it any more: it was deleted") from found
+                if self._clock() - began > self._patience_seconds and unknown_since is None:
+                    raise BrokerUnavailable(
+                        f"topic {self._topic}",
+                        f"no broker says whether it is the same as before: {found.args[0].str()}",
+                        "See that Kafka runs.",
+                    ) from found
+                time.sleep(_PAUSE_SECONDS)
+
+    def require_append_time(self) -> None:
+        """Return if records of the topic get the broker's time when they are appended, or no broker tells.
+
+        Reading needs no right to see settings, so a broker that refuses or does not answer is only logged.
+
+        Raises:
+            SourceRefused: producers set the times.
+        """
+        try:
+            refuse_producer_times(self._topic, self._client, _REQUEST_SECONDS)
+        except KafkaException as error:
+            _log.warning("whose time records of topic %s get is not known: %s", self._topic, error.args[0].str())
+
+    def _ask(self) -> UUID | KafkaException:
+        futures = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=_REQUEST_SECONDS)
+        try:
+            return topic_uuid(str(futures[self._topic].result().topic_id))
+        except KafkaException as error:
+            return error
+
+    def _refused(self, cause: str) -> SourceRefused:
+        return SourceRefused(
+            f"topic {self._topic}",
+            cause,
+            "`moderation accept-gap` shows what of the old topic was decided, and takes the new one on.",
+        )

@@ -1,0 +1,289 @@
+"""The manifest ``batch.files``: which files the lake consists of, and which offsets need be in none.
+
+PostgreSQL itself refuses two files of a partition whose ranges overlap, whoever writes and however often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from moderation.adapters.lake.files import LakeFile
+from moderation.adapters.sql.connection import Connection
+from moderation.contracts import Hole, Rules
+from moderation.offsets import Range, TopicPartition
+from moderation.watermark import Candidate, RunningMaximum
+
+_COLUMNS = (
+    "path, topic, topic_id, partition, first_offset, next_offset, dt, rows, bytes, sha256, "
+    "min_append_us, max_append_us, min_event_time_us, max_event_time_us, event_days, "
+    "rules_version, earliest_event_us, maximum_before, maximum_after"
+)
+_HOLDER = """
+SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+   AND (l.classid::bigint << 32) + l.objid::bigint = %s
+"""
+
+
+class RangeTaken(Exception):
+    """The manifest has a file with some of these offsets already; nothing was changed. Never leaves the archive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """What the manifest says about a source.
+
+    Attributes:
+        source: which one.
+        first_offset: where its first file begins.
+        next_offset: where its last file ends.
+        files: how many.
+        rows: in all of them.
+        bytes: of all of them.
+        missing: offsets between files that are in none.
+    """
+
+    source: TopicPartition
+    first_offset: int
+    next_offset: int
+    files: int
+    rows: int
+    bytes: int
+    missing: tuple[Range, ...]
+
+
+@contextmanager
+def partition_lock(connection: Connection, source: TopicPartition) -> Iterator[str | None]:
+    """Hold a source against other archivers while the block runs.
+
+    Yields:
+        None when it is held now; else who holds it.
+    """
+    key = int.from_bytes(hashlib.sha256(f"archive {source.topic_id} {source.partition}".encode()).digest()[:8], "big")
+    signed = key - (1 << 64) if key >= 1 << 63 else key
+    if not _one(connection, "SELECT pg_try_advisory_lock(%s)", signed):
+        holder = connection.execute(_HOLDER, (signed,)).fetchone()
+        yield "another archiver" if holder is None else f"{holder[0] or 'another archiver'} (backend {holder[1]})"
+        return
+    try:
+        yield None
+    finally:
+        # A broken connection has given the lock back itself, and its own error is the one to hear of.
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (signed,))
+
+
+def end_of(connection: Connection, source: TopicPartition) -> int | None:
+    """One after the last offset of a source that is in a file or a hole; None when nothing of it is archived."""
+    found = _one(
+        connection,
+        "SELECT greatest((SELECT max(next_offset) FROM batch.files WHERE topic_id = %s AND partition = %s), "
+        "(SELECT next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s "
+        "ORDER BY first_offset DESC LIMIT 1))",
+        source.topic_id,
+        source.partition,
+        source.topic_id,
+        source.partition,
+    )
+    return None if found is None else int(found)
+
+
+def accepted_gaps(connection: Connection, source: TopicPartition) -> list[Range]:
+    """Offsets that a person accepted as missing, by the archive's word or by the speed layer's, in order."""
+    rows = connection.execute(
+        "SELECT first_offset, next_offset FROM batch.gaps WHERE topic_id = %(t)s AND partition = %(p)s UNION "
+        "SELECT first_offset, next_offset FROM speed.gaps WHERE topic_id = %(t)s AND partition = %(p)s ORDER BY 1, 2",
+        {"t": source.topic_id, "p": source.partition},
+    )
+    return [(first, following) for first, following in rows]
+
+
+def explained(connection: Connection, source: TopicPartition, within: Range) -> list[Range]:
+    """Offsets that need be in no file, in order: accepted gaps, and holes that the archive saw in the log.
+
+    Args:
+        connection: to the manifest's database.
+        source: whose.
+        within: offsets that are asked about; holes elsewhere are left out.
+    """
+    rows = connection.execute(
+        "SELECT first_offset, next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s "
+        "AND first_offset < %s AND next_offset > %s",
+        (source.topic_id, source.partition, within[1], within[0]),
+    )
+    return sorted([*accepted_gaps(connection, source), *((first, following) for first, following in rows)])
+
+
+def add_holes(connection: Connection, source: TopicPartition, holes: Sequence[Hole]) -> None:
+    """Record offsets without a record, inside files and between them. Harmless to repeat."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO batch.holes (topic_id, partition, first_offset, next_offset, kind, append_us, cause) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [
+                (source.topic_id, source.partition, hole.first, hole.next, hole.kind, hole.append_us, hole.cause)
+                for hole in holes
+            ],
+        )
+
+
+def holes_inside(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
+    """How many offsets without a record files span, by path; of the given files only."""
+    rows = connection.execute(
+        "SELECT f.path, sum(least(h.next_offset, f.next_offset) - greatest(h.first_offset, f.first_offset)) "
+        "FROM batch.files f JOIN batch.holes h ON h.topic_id = f.topic_id AND h.partition = f.partition "
+        "AND h.first_offset < f.next_offset AND h.next_offset > f.first_offset WHERE f.path = ANY(%s) GROUP BY 1",
+        (list(paths),),
+    )
+    return {path: int(count) for path, count in rows}
+
+
+def archived_ends(connection: Connection, topic: str) -> dict[TopicPartition, int]:
+    """For each source of a topic one after the last offset that is in a file or a hole."""
+    rows = connection.execute(
+        "SELECT s.topic_id, s.partition, greatest(s.next_offset, (SELECT h.next_offset FROM batch.holes h "
+        "WHERE h.topic_id = s.topic_id AND h.partition = s.partition ORDER BY h.first_offset DESC LIMIT 1)) "
+        "FROM (SELECT topic_id, partition, max(next_offset) AS next_offset FROM "
+        "(SELECT topic_id, partition, next_offset FROM batch.files WHERE topic = %(t)s UNION ALL "
+        "SELECT topic_id, partition, NULL FROM speed.source_offsets WHERE topic = %(t)s) known GROUP BY 1, 2) s",
+        {"t": topic},
+    )
+    return {
+        TopicPartition(topic, topic_id, partition): int(end) for topic_id, partition, end in rows if end is not None
+    }
+
+
+def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:
+    """Make a file part of the lake, in one transaction.
+
+    Raises:
+        RangeTaken: a file with some of its offsets is part of it already.
+    """
+    source = file.source
+    values = (file.path, source.topic, source.topic_id, source.partition, file.first_offset, file.next_offset, file.day)
+    figures = (file.rows, file.bytes, file.sha256, file.min_append_us, file.max_append_us)
+    days = None if file.event_days is None else list(file.event_days)
+    rules = (file.rules.version, file.rules.earliest_event_us)
+    maxima = (_json(file.maximum_before), _json(file.maximum_after))
+    times = (file.min_event_time_us, file.max_event_time_us, days, *rules, *maxima, created_us)
+    marks = ", ".join(["%s"] * (len(values) + len(figures) + len(times)))
+    try:
+        with connection.transaction():
+            connection.execute(
+                f"INSERT INTO batch.files ({_COLUMNS}, created_us) VALUES ({marks})",  # noqa: S608 - fixed names
+                (*values, *figures, *times),
+            )
+    except (psycopg.errors.ExclusionViolation, psycopg.errors.UniqueViolation) as error:
+        raise RangeTaken(file.path) from error
+
+
+def has_file(connection: Connection, path: str) -> bool:
+    """Whether the manifest names this path."""
+    return bool(_one(connection, "SELECT EXISTS (SELECT FROM batch.files WHERE path = %s)", path))
+
+
+def accept_gap(connection: Connection, source: TopicPartition, gap: Range, *, reason: str, now_us: int) -> None:
+    """Record offsets as missing from the lake; the archive goes on behind them. Harmless to repeat."""
+    connection.execute(
+        "INSERT INTO batch.gaps (topic_id, partition, first_offset, next_offset, topic, accepted_us, reason) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (topic_id, partition, first_offset) DO UPDATE "
+        "SET next_offset = greatest(gaps.next_offset, excluded.next_offset)",
+        (source.topic_id, source.partition, *gap, source.topic, now_us, reason),
+    )
+
+
+def files(
+    connection: Connection,
+    *,
+    topic: str | None = None,
+    topic_id: UUID | None = None,
+    partition: int | None = None,
+    day: date | None = None,
+    overlapping: Range | None = None,
+) -> list[LakeFile]:
+    """The lake's files in order of topic, id, partition and offset; every argument that is given narrows them down."""
+    first, following = overlapping or (None, None)
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM batch.files "  # noqa: S608 - fixed names
+        "WHERE (%(topic)s::text IS NULL OR topic = %(topic)s) AND (%(id)s::uuid IS NULL OR topic_id = %(id)s) "
+        "AND (%(partition)s::int IS NULL OR partition = %(partition)s) AND (%(day)s::date IS NULL OR dt = %(day)s) "
+        "AND (%(first)s::bigint IS NULL OR (next_offset > %(first)s AND first_offset < %(next)s)) "
+        "ORDER BY topic, topic_id, partition, first_offset",
+        {"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": following},
+    )
+    return [_file(*row) for row in rows]
+
+
+def _file(path: str, topic: str, topic_id: UUID, partition: int, *rest: Any) -> LakeFile:
+    *fields, event_days, rules_version, earliest_event_us, before, after = rest
+    fields += [None if event_days is None else tuple(event_days), Rules(rules_version, earliest_event_us)]
+    fields += [_maximum(before), _maximum(after)]
+    return LakeFile(path, TopicPartition(topic, topic_id, partition), *fields)
+
+
+def _json(maximum: RunningMaximum | None) -> Jsonb | None:
+    return None if maximum is None else Jsonb([maximum.newest_event_us, *(maximum.candidate or (None, None))])
+
+
+def _maximum(stored: list[Any] | None) -> RunningMaximum | None:
+    if stored is None:
+        return None
+    newest_us, *candidate = stored
+    return RunningMaximum(newest_us, None if candidate[0] is None else Candidate(*candidate))
+
+
+def maximum_at_end(connection: Connection, source: TopicPartition) -> RunningMaximum:
+    """The running maximum of event times after the last archived file of a source.
+
+    Where the last file has none, it is the largest event time of all of them.
+    """
+    row = connection.execute(
+        "SELECT (SELECT maximum_after FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s "
+        "ORDER BY next_offset DESC LIMIT 1), "
+        "(SELECT max(max_event_time_us) FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s)",
+        {"id": source.topic_id, "partition": source.partition},
+    ).fetchone()
+    after, newest_us = row or (None, None)
+    return _maximum(after) or RunningMaximum(newest_us)
+
+
+def tiles(manifest: list[LakeFile]) -> list[Tiles]:
+    """What files say about each source, in order.
+
+    Args:
+        manifest: as :func:`files` gives it.
+    """
+    by_source: dict[TopicPartition, list[LakeFile]] = {}
+    for file in manifest:
+        by_source.setdefault(file.source, []).append(file)
+    return [
+        Tiles(
+            source,
+            own[0].first_offset,
+            own[-1].next_offset,
+            len(own),
+            sum(file.rows for file in own),
+            sum(file.bytes for file in own),
+            tuple(
+                (before.next_offset, after.first_offset)
+                for before, after in pairwise(own)
+                if before.next_offset != after.first_offset
+            ),
+        )
+        for source, own in by_source.items()
+    ]
+
+
+def _one(connection: Connection, statement: str, *values: object) -> Any:
+    row = connection.execute(statement, values).fetchone()
+    return None if row is None else row[0]

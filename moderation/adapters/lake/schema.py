@@ -1,0 +1,183 @@
+"""What a row of the lake holds. The bytes are the truth; the columns read out of them are there for plain SQL.
+
+Whoever recomputes parses ``value`` again with ``append_us``, as the worker does: a later parser may read what an
+earlier one refused. The columns beyond the record's own are null where the value cannot be a comment (or an action).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from moderation.adapters import error_origin
+from moderation.adapters.kafka.topic_reader import LogRecord
+from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
+from moderation.contracts import NEWEST_RULES, Rules, parse_action, parse_record
+from moderation.errors import ConfigurationError, InvalidRecord
+from moderation.offsets import TopicPartition
+
+_log = logging.getLogger(__name__)
+_RECORD = (
+    pa.field("partition", pa.int32(), nullable=False),
+    pa.field("offset", pa.int64(), nullable=False),
+    pa.field("append_us", pa.int64(), nullable=False),
+    pa.field("key", pa.binary()),
+    pa.field("value", pa.binary()),
+    pa.field(
+        "headers",
+        pa.list_(pa.struct([pa.field("name", pa.string(), nullable=False), pa.field("value", pa.binary())])),
+        nullable=False,
+    ),
+)
+# Statistics of raw bytes would help no reader and fill the footer.
+_WITHOUT_STATISTICS = ("key", "value", "record_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a topic's files.
+
+    Attributes:
+        schema: all of them.
+        event_time: name of the column that statistics by event time rest on.
+        read: gives the columns beyond the record's own, in the schema's order.
+        rules: by which it parses comments.
+        keeps_letters: whether the archive stores the dead letters of the topic; those of comments are the worker's.
+    """
+
+    schema: pa.Schema
+    event_time: str
+    read: Callable[[bytes, int], tuple[Any, ...]]
+    rules: Rules = NEWEST_RULES
+    keeps_letters: bool = False
+
+    @property
+    def moves_watermark(self) -> bool:
+        """Whether the records are comments, whose event times move a watermark."""
+        return "community" in self.schema.names
+
+    @property
+    def statistics(self) -> list[str]:
+        """Columns that readers may skip row groups by."""
+        return [
+            field.name
+            for field in self.schema
+            if field.name not in _WITHOUT_STATISTICS and not pa.types.is_nested(field.type)
+        ]
+
+
+def _comment(value: bytes, append_us: int, rules: Rules = NEWEST_RULES) -> tuple[Any, ...]:
+    comment = parse_record(value, append_us, rules)
+    return comment.comment_id, comment.community, comment.event_time_us, comment.record_id()
+
+
+def _action(value: bytes, _: int) -> tuple[Any, ...]:
+    action = parse_action(value)
+    return (
+        action.comment_id,
+        action.kind.value,
+        action.moderator_key,
+        action.reason,
+        action.action_time_us,
+        action.inclusion_probability,
+    )
+
+
+_COLUMNS = {
+    COMMENTS.name: Columns(
+        pa.schema(
+            [
+                *_RECORD,
+                ("comment_id", pa.string()),
+                ("community", pa.string()),
+                ("event_time_us", pa.int64()),
+                ("record_id", pa.binary(32)),
+            ]
+        ),
+        "event_time_us",
+        _comment,
+    ),
+    ACTIONS.name: Columns(
+        pa.schema(
+            [
+                *_RECORD,
+                ("comment_id", pa.string()),
+                ("kind", pa.string()),
+                ("moderator_key", pa.string()),
+                ("reason", pa.string()),
+                ("action_time_us", pa.int64()),
+                ("inclusion_probability", pa.float64()),
+            ]
+        ),
+        "action_time_us",
+        _action,
+        keeps_letters=True,
+    ),
+}
+ARCHIVED = tuple(_COLUMNS)
+"""Names of the topics that the lake keeps, without a prefix."""
+
+
+def columns_of(name: str, rules: Rules = NEWEST_RULES) -> Columns:
+    """The columns of a topic's files.
+
+    Args:
+        name: of the topic, without a prefix.
+        rules: by which comments are parsed; noted with each file.
+
+    Raises:
+        ConfigurationError: the lake does not keep this topic.
+    """
+    if name not in _COLUMNS:
+        raise ConfigurationError(f"topic {name}", "the lake does not keep it", f"It keeps {', '.join(ARCHIVED)}.")
+    found = _COLUMNS[name]
+    return replace(found, read=partial(_comment, rules=rules), rules=rules) if name == COMMENTS.name else found
+
+
+def table_of(
+    source: TopicPartition,
+    columns: Columns,
+    records: Sequence[LogRecord],
+    failed: Callable[[int, str], None] = lambda offset, error: None,
+    refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,
+) -> pa.Table:
+    """Records of one source as a table of its columns, one row each.
+
+    A record that makes parsing fail keeps its bytes; its other columns are null.
+
+    Args:
+        source: whose records they are.
+        columns: of the topic.
+        records: in order of offsets.
+        failed: told the offset of each such record, and the class of the error.
+        refused: told each record that cannot be a comment (or an action), and why; its other columns are null too.
+
+    Raises:
+        Exception: parsing failed for a reason that is not a record's, see :mod:`moderation.adapters.error_origin`.
+    """
+    nothing = (None,) * (len(columns.schema) - len(_RECORD))
+    rows = []
+    for record in records:
+        try:
+            read = columns.read(record.value or b"", record.append_us)
+        except InvalidRecord as error:
+            refused(record, error)
+            read = nothing
+        except Exception as error:
+            # A defect that this record meets. The text of the error may quote the comment.
+            if not error_origin.is_records(error):
+                raise
+            _log.error("%s offset %d cannot be parsed: %s", source, record.offset, error_origin.name_of(error))
+            failed(record.offset, error_origin.name_of(error))
+            read = nothing
+        headers = [{"name": name, "value": value} for name, value in record.headers]
+        rows.append((source.partition, record.offset, record.append_us, record.key, record.value, headers, *read))
+    arrays = [
+        pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), columns.schema, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=columns.schema)

@@ -1,0 +1,235 @@
+"""Whether files are what was written, and whether they are all there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from moderation.adapters.lake.files import LakeFile, is_temporary
+from moderation.adapters.lake.manifest import Tiles, accepted_gaps, end_of, explained, files, holes_inside, tiles
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.sql.connection import Connection
+from moderation.errors import LakeDamaged
+from moderation.offsets import Range, TopicPartition, uncovered
+
+Check = Literal["digest", "size"]
+"""``digest`` reads every byte; ``size`` compares bytes and rows only, and does not see bytes that were altered."""
+
+
+def check_file(store: LakeStore, file: LakeFile, check: Check = "digest") -> None:
+    """Compare one file with its row in the manifest.
+
+    Raises:
+        LakeDamaged: it is missing, or not what was written; path and cause are named.
+    """
+    found = store.size(file.path)
+    if found is None:
+        raise _damaged(store, file, "it is missing")
+    if found != file.bytes:
+        raise _damaged(store, file, f"it has {found:,} bytes, the manifest says {file.bytes:,}")
+    if check == "digest" and (digest := store.sha256(file.path)) != file.sha256:
+        raise _damaged(store, file, f"its SHA-256 is {digest}, the manifest says {file.sha256}")
+    with reading_file(store, file) as opened:
+        footer = pq.read_metadata(opened)
+    if footer.num_rows != file.rows:
+        raise _damaged(store, file, f"it has {footer.num_rows:,} rows, the manifest says {file.rows:,}")
+
+
+@contextmanager
+def reading_file(store: LakeStore, file: LakeFile) -> Iterator[BinaryIO]:
+    """A file, open for reading as Parquet while the block runs.
+
+    Raises:
+        LakeDamaged: it is missing, or the block could not read it; path and cause are named.
+    """
+    try:
+        with store.open(file.path) as opened:
+            yield opened
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(store, file, f"it cannot be read as Parquet: {str(error).splitlines()[0]}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A file that is in no row of the manifest, so that no reader sees it: what a killed archiver left, or works on.
+
+    Attributes:
+        path: relative to the lake.
+        bytes: its size.
+        is_temporary: it never got a name of its own.
+    """
+
+    path: str
+    bytes: int
+    is_temporary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Offsets of a source between two of its files that are in none.
+
+    They are no holes; they are explained when a person accepted their loss.
+    """
+
+    source: TopicPartition
+    first_offset: int
+    next_offset: int
+    is_explained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """What is wrong with a file."""
+
+    path: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        lake_url: which lake.
+        manifest: its files.
+        tiles: what they say of each source.
+        missing: offsets between files.
+        orphans: files that are not among them.
+        defects: files that are not what was written; empty when files were not looked at.
+    """
+
+    lake_url: str
+    manifest: list[LakeFile]
+    tiles: list[Tiles]
+    missing: list[Missing]
+    orphans: list[Orphan]
+    defects: list[Defect]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every file is what was written and all missing offsets are explained."""
+        return not self.defects and all(each.is_explained for each in self.missing)
+
+
+def inspect(
+    store: LakeStore,
+    connection: Connection,
+    topics: Sequence[str],
+    check: Check | None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Inspection:
+    """Look at everything the lake holds of some topics.
+
+    Args:
+        store: where the files lie.
+        connection: to the manifest's database.
+        topics: full names.
+        check: how thoroughly files are checked; None for not at all.
+        say: told which file is looked at.
+    """
+    # The files first: one that an archiver makes part of the lake meanwhile is then in the manifest, and no orphan.
+    sizes = {path: size_bytes for topic in topics for path, size_bytes in store.sizes(topic).items()}
+    manifest = [file for topic in topics for file in files(connection, topic=topic)]
+    return Inspection(
+        store.url,
+        manifest,
+        tiles(manifest),
+        missing_between(connection, manifest),
+        orphans(sizes, manifest),
+        [] if check is None else miscounted(connection, manifest) + defects(store, manifest, check, say),
+    )
+
+
+def orphans(sizes: Mapping[str, int], manifest: list[LakeFile]) -> list[Orphan]:
+    """Files that the manifest does not name.
+
+    Args:
+        sizes: bytes of every file, listed before the manifest was read.
+        manifest: all of the same topics.
+    """
+    known = {file.path for file in manifest}
+    return [Orphan(path, size_bytes, is_temporary(path)) for path, size_bytes in sizes.items() if path not in known]
+
+
+def missing_between(connection: Connection, manifest: list[LakeFile]) -> list[Missing]:
+    """Offsets between files and holes; the parts that a person accepted, and the parts that nobody did."""
+    found = []
+    for each in tiles(manifest):
+        accepted = accepted_gaps(connection, each.source) if each.missing else []
+        for missing in each.missing:
+            known = explained(connection, each.source, missing)
+            parts = [(part, False) for part in uncovered(missing, known)]
+            lost = [part for gap in accepted for part in _common(missing, gap)]
+            parts += [(part, True) for part in lost]
+            found += [Missing(each.source, *part, is_explained) for part, is_explained in sorted(parts)]
+    return found
+
+
+def _common(one: Range, other: Range) -> list[Range]:
+    lo, hi = max(one[0], other[0]), min(one[1], other[1])
+    return [(lo, hi)] if lo < hi else []
+
+
+def miscounted(connection: Connection, manifest: list[LakeFile]) -> list[Defect]:
+    """Files whose rows and holes do not add up to the offsets they span."""
+    inside = holes_inside(connection, [file.path for file in manifest])
+    found = []
+    for file in manifest:
+        missing = file.next_offset - file.first_offset - file.rows - inside.get(file.path, 0)
+        if missing:
+            found.append(Defect(file.path, f"{missing:,} of its offsets are neither rows nor in batch.holes"))
+    return found
+
+
+def defects(
+    store: LakeStore, manifest: list[LakeFile], check: Check, say: Callable[[str], None] = lambda _: None
+) -> list[Defect]:
+    """Check every file and go on past those that are damaged.
+
+    Args:
+        store: the lake.
+        manifest: the files to check.
+        check: how thoroughly.
+        say: told which file is looked at.
+    """
+    found = []
+    for number, file in enumerate(manifest, 1):
+        say(f"{number:,} of {len(manifest):,} files: {file.path}")
+        try:
+            check_file(store, file, check)
+        except LakeDamaged as error:
+            found.append(Defect(file.path, error.cause))
+    return found
+
+
+def require_whole(connection: Connection, source_files: list[LakeFile], source: TopicPartition, wanted: Range) -> None:
+    """Refuse a range that is not covered by files, holes and accepted gaps.
+
+    Raises:
+        LakeDamaged: offsets of it are in no file; they are named.
+    """
+    covers = [(file.first_offset, file.next_offset) for file in source_files]
+    missing = uncovered(wanted, covers)
+    if missing:
+        missing = uncovered(wanted, covers + explained(connection, source, wanted))
+    if missing:
+        first, following = missing[0]
+        later = following > (end_of(connection, source) or 0)
+        raise LakeDamaged(
+            f"lake, {source}",
+            f"offsets [{first}, {following}) are in no file",
+            "Archive first: `moderation archive`." if later else "See `moderation lake verify`.",
+        )
+
+
+def _damaged(store: LakeStore, file: LakeFile, cause: str) -> LakeDamaged:
+    return LakeDamaged(
+        f"lake file {store.url_of(file.path)}",
+        cause,
+        "Restore it from a backup of the lake; `moderation lake verify` names every file that is not whole.",
+    )

@@ -1,0 +1,131 @@
+"""One range of records as one Parquet file under a temporary name. Equal records give equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from moderation.adapters.kafka.topic_reader import LogRecord
+from moderation.adapters.lake.file_boundaries import Limits, in_groups
+from moderation.adapters.lake.files import LakeFile, path_of
+from moderation.adapters.lake.schema import Columns, table_of
+from moderation.adapters.lake.store import LakeStore
+from moderation.contracts import Rules
+from moderation.errors import InvalidRecord
+from moderation.offsets import TopicPartition
+from moderation.timestamps import DAY_US, day_of
+from moderation.watermark import RunningMaximum, advance
+
+
+@dataclass(slots=True)
+class _Extent:
+    """What row groups add up to."""
+
+    rows: int = 0
+    first_offset: int = -1
+    next_offset: int = -1
+    append_us: tuple[int, int] | None = None
+    event_time_us: tuple[int, int] | None = None
+    event_days: set[date] = field(default_factory=set)
+    maximum: RunningMaximum | None = None
+
+    def add(self, table: pa.Table, event_time: str, rules: Rules) -> None:
+        offsets = table.column("offset")
+        if not self.rows:
+            self.first_offset = offsets[0].as_py()
+        self.next_offset = offsets[-1].as_py() + 1
+        self.rows += len(table)
+        self.append_us = _wider(self.append_us, table.column("append_us"))
+        self.event_time_us = _wider(self.event_time_us, table.column(event_time))
+        days = pc.unique(pc.divide(table.column(event_time).drop_null(), DAY_US)).to_pylist()
+        self.event_days.update(day_of(day * DAY_US) for day in days)
+        if self.maximum is not None:
+            read = table.select([event_time, "comment_id"]).filter(pc.is_valid(table.column(event_time)))
+            times_us = read.column(event_time).to_numpy()
+            self.maximum = advance(self.maximum, times_us, read.column("comment_id").to_pylist(), rules).state
+
+
+def write_file(
+    store: LakeStore,
+    temporary: str,
+    source: TopicPartition,
+    columns: Columns,
+    day: date,
+    records: Iterable[LogRecord],
+    limits: Limits,
+    wrote_group: Callable[[int], None] = lambda rows: None,
+    failed: Callable[[int, str], None] = lambda offset, error: None,
+    refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,
+    maximum: RunningMaximum | None = None,
+) -> LakeFile:
+    """Write records in order of offsets, and say what the manifest will say of them.
+
+    Args:
+        store: the lake.
+        temporary: path to write to; it is gone again when this fails.
+        source: whose records they are.
+        columns: of the topic.
+        day: UTC day of their append time.
+        records: at least one, contiguous.
+        limits: of a row group.
+        wrote_group: told the number of rows of each row group when it was handed to the file.
+        failed, refused: see :func:`table_of`.
+        maximum: the running maximum of event times before the first record; None if the topic has none.
+
+    Returns:
+        The manifest's row; its path is where the file is to be published.
+    """
+    schema = columns.schema.with_metadata(
+        {"topic": source.topic, "topic_id": str(source.topic_id), "partition": str(source.partition)}
+    )
+    extent = _Extent(maximum=maximum)
+    with store.creating(temporary) as file:
+        with pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            write_statistics=columns.statistics,
+            use_dictionary=[name for name in ("community", "kind") if name in schema.names],
+            sorting_columns=[pq.SortingColumn(schema.get_field_index("offset"))],
+        ) as writer:
+            for group in in_groups(records, limits):
+                table = table_of(source, columns, group, failed, refused)
+                writer.write_table(table, row_group_size=len(group))
+                extent.add(table, columns.event_time, columns.rules)
+                wrote_group(len(group))
+        digest, size_bytes = file.sha256, file.size_bytes
+    if extent.append_us is None:
+        raise ValueError("a file of no records")
+    earliest_us, newest_us = extent.event_time_us or (None, None)
+    return LakeFile(
+        path=path_of(source, day, extent.first_offset, extent.next_offset, digest),
+        source=source,
+        first_offset=extent.first_offset,
+        next_offset=extent.next_offset,
+        day=day,
+        rows=extent.rows,
+        bytes=size_bytes,
+        sha256=digest,
+        min_append_us=extent.append_us[0],
+        max_append_us=extent.append_us[1],
+        min_event_time_us=earliest_us,
+        max_event_time_us=newest_us,
+        event_days=tuple(sorted(extent.event_days)),
+        rules=columns.rules,
+        maximum_before=maximum,
+        maximum_after=extent.maximum,
+    )
+
+
+def _wider(known: tuple[int, int] | None, values: pa.ChunkedArray) -> tuple[int, int] | None:
+    found = pc.min_max(values).as_py()
+    if found["min"] is None:
+        return known
+    if known is None:
+        return found["min"], found["max"]
+    return min(known[0], found["min"]), max(known[1], found["max"])

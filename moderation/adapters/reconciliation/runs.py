@@ -1,0 +1,188 @@
+"""Reconciliations as PostgreSQL keeps them: each revision in one transaction, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from moderation.adapters.sql.connection import Connection
+from moderation.panes import MEASURES
+
+_PANE_COLUMNS = (
+    *("run_id", "topic_id", "partition", "community", "start_us", "model_version", "policy_version"),
+    *(f"{side}_{measure}" for side in ("batch", "speed", "residual") for measure in MEASURES),
+    *("late", "causes", "stored_by_age"),
+)
+_DIFFERENCE_COLUMNS = (
+    *("run_id", "topic_id", "partition", '"offset"', "community", "start_us", "model_version", "policy_version"),
+    *("cause", *MEASURES, "comment_id", "event_time_us"),
+    *("batch_score_ppm", "batch_verdict", "speed_score_ppm", "speed_verdict", "speed_fate"),
+)
+_RUN_COLUMNS = (
+    "topic, day, revision, state, engine, begun_us, finished_us, cut, digest, panes, batch_comments, speed_comments, "
+    "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, started_by"
+)
+# A day is to be done again while it is provisional, when its last run began before it was over, and when the lake has
+# more of it than that run knew.
+_DIRTY = """
+WITH last AS (
+    SELECT DISTINCT ON (day) day, state, begun_us, cut
+      FROM batch.runs WHERE topic = %(topic)s ORDER BY day, revision DESC
+), speed AS (
+    SELECT DISTINCT DATE '1970-01-01' + (p.start_us / 86400000000)::int AS day
+      FROM speed.panes p WHERE p.topic_id IN (SELECT topic_id FROM speed.source_offsets WHERE topic = %(topic)s)
+), lake AS (
+    SELECT f.topic_id, f.partition, f.next_offset, d.day
+      FROM batch.files f
+     CROSS JOIN LATERAL (
+           SELECT unnest(f.event_days) AS day
+           UNION ALL
+           SELECT s.day FROM speed s WHERE f.event_days IS NULL
+              AND s.day BETWEEN DATE '1970-01-01' + (f.min_event_time_us / 86400000000)::int
+                            AND DATE '1970-01-01' + (f.max_event_time_us / 86400000000)::int) d
+     WHERE f.topic = %(topic)s
+)
+SELECT day FROM (
+    SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last)
+     UNION SELECT day FROM last
+            WHERE state = 'provisional' OR begun_us < ((day - DATE '1970-01-01')::bigint + 1) * 86400000000
+     UNION SELECT l.day FROM lake l LEFT JOIN last USING (day)
+            WHERE l.next_offset > coalesce((last.cut->(l.topic_id::text)->(l.partition::text)->>'archived')::bigint, 0)
+    ) found
+ WHERE day <= %(upto)s ORDER BY day
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One reconciliation of one day; see the columns of ``batch.runs``."""
+
+    topic: str
+    day: date
+    state: str
+    engine: str
+    begun_us: int
+    finished_us: int
+    cut: Mapping[str, Any]
+    digest: str
+    panes: int
+    batch_comments: int
+    speed_comments: int
+    causes: Mapping[str, int]
+    lost: int
+    unexplained: int
+    phantom: int
+    residual: int
+    agreement: Mapping[str, Any]
+    kernel_version: str
+    code_version: str
+    differences_url: str
+    started_by: str
+
+
+@contextmanager
+def day_lock(connection: Connection, topic: str, day: date, waiting: Callable[[str], None]) -> Iterator[None]:
+    """Hold a day against other reconciliations of it while the block runs; waits for one that is at work."""
+    seed = hashlib.sha256(f"reconcile {topic} {day}".encode()).digest()
+    key = int.from_bytes(seed[:8], "big", signed=True)
+    held = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+    if held != (True,):
+        waiting(f"another reconciliation of {day} is at work; waiting for its end")
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = 0")
+            connection.execute("SELECT pg_advisory_lock(%s)", (key,))
+    try:
+        yield
+    finally:
+        # A broken connection has given the lock back itself, and its own error is the one to hear of.
+        if not connection.broken:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def last_run(connection: Connection, topic: str, day: date) -> tuple[int, int, str] | None:
+    """Id, revision and digest of a day's last run; None before the first."""
+    row = connection.execute(
+        "SELECT run_id, revision, digest FROM batch.runs WHERE topic = %s AND day = %s ORDER BY revision DESC LIMIT 1",
+        (topic, day),
+    ).fetchone()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def add_run(
+    connection: Connection,
+    run: Run,
+    panes: Iterable[Sequence[object]],
+    differences: Iterable[Sequence[object]],
+    before_commit: Callable[[], None] = lambda: None,
+) -> int:
+    """Keep a run, in one transaction. One whose results are those of the day's last revision adds none: that one was
+    confirmed, and has the run's cut and times from now on.
+
+    Args:
+        connection: whose transaction it is.
+        run: the day's numbers.
+        panes: rows of ``batch.panes`` without ``run_id``.
+        differences: rows of ``batch.differences`` without ``run_id``.
+        before_commit: called when everything is written; for tests.
+
+    Returns:
+        The revision.
+    """
+    with connection.transaction():
+        last = last_run(connection, run.topic, run.day)
+        if last is not None and last[2] == run.digest:
+            connection.execute(
+                "UPDATE batch.runs SET cut = %s, agreement = %s, begun_us = %s, finished_us = %s WHERE run_id = %s",
+                (json.dumps(run.cut), json.dumps(run.agreement), run.begun_us, run.finished_us, last[0]),
+            )
+            before_commit()
+            return last[1]
+        revision = 1 if last is None else last[1] + 1
+        values = (
+            *(run.topic, run.day, revision, run.state, run.engine, run.begun_us, run.finished_us),
+            *(json.dumps(run.cut), run.digest, run.panes, run.batch_comments, run.speed_comments),
+            *(json.dumps(run.causes), run.lost, run.unexplained, run.phantom, run.residual),
+            *(json.dumps(run.agreement), run.kernel_version, run.code_version, run.differences_url, run.started_by),
+        )
+        marks = ", ".join(["%s"] * len(values))
+        row = connection.execute(
+            f"INSERT INTO batch.runs ({_RUN_COLUMNS}) VALUES ({marks}) RETURNING run_id",  # noqa: S608 - fixed names
+            values,
+        ).fetchone()
+        run_id = None if row is None else row[0]
+        _copy(connection, "batch.panes", _PANE_COLUMNS, run_id, panes)
+        _copy(connection, "batch.differences", _DIFFERENCE_COLUMNS, run_id, differences)
+        before_commit()
+        return revision
+
+
+def recent_defects(connection: Connection, topic: str, since_us: int) -> int | None:
+    """Defects in the last revisions of days that were reconciled since then; None when none was."""
+    row = connection.execute(
+        "SELECT sum(lost + unexplained + phantom + residual)::bigint FROM ("
+        "SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last "
+        "WHERE finished_us >= %s",
+        (topic, since_us),
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def dirty_days(connection: Connection, topic: str, upto: date) -> list[date]:
+    """Days up to this one that were not reconciled when over, are provisional, or of which the lake has more by now."""
+    return [row[0] for row in connection.execute(_DIRTY, {"topic": topic, "upto": upto})]
+
+
+def _copy(
+    connection: Connection, table: str, columns: Sequence[str], run_id: object, rows: Iterable[Sequence[object]]
+) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row((run_id, *row))

@@ -1,0 +1,242 @@
+"""A pinned cut: lake's manifest, ledger, panes and positions, all as of one instant of one database.
+
+Rows leave PostgreSQL by binary COPY into Arrow and stand in Parquet files afterwards; nothing holds the instant open
+longer than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import adbc_driver_postgresql.dbapi as adbc
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from moderation.adapters.lake.files import LakeFile
+from moderation.adapters.lake.manifest import archived_ends, files
+from moderation.adapters.lake.replays import Closing, proven_closings
+from moderation.adapters.lake.store import LakeStore
+from moderation.adapters.sql.connection import Connection, connected
+from moderation.adapters.sql.watermark_reset import read_resets
+from moderation.contracts import Content, DeadLetterReason, Fate, LetterContents, Rules, Verdict
+from moderation.ledger import Served, Versions
+from moderation.offsets import TopicPartition
+from moderation.timestamps import day_bounds_us, day_of
+from moderation.watermark import Reset
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where one partition stands: the lake holds it up to ``archived``, the ledger up to ``next``."""
+
+    archived: int
+    next: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is recomputed of a stretch of event time rests on this.
+
+    Attributes:
+        topic: full name.
+        start_us, end_us: the stretch, half-open; of a reconciliation a UTC day.
+        manifest: all the lake's files of the topic.
+        cuts: by source.
+        served: by source, in order of offsets.
+        letters: offsets of dead letters that were appended on its first day or later, by source; with whether the
+            record is in quarantine.
+        replays: by source, for each offset of a replay that closed a dead letter what it must contain.
+        quarantined: offsets of all records that could not be decided or stored, by source, with the SHA-256 of their
+            values; without those whose replay was decided, as the bytes of the replay in the lake prove.
+        resets: of the running maximum of event times by an operator, by source, in order of offsets.
+    """
+
+    topic: str
+    start_us: int
+    end_us: int
+    manifest: list[LakeFile]
+    cuts: Mapping[TopicPartition, Cut]
+    served: Mapping[TopicPartition, list[Served]]
+    letters: Mapping[TopicPartition, Mapping[int, bool]]
+    replays: Mapping[TopicPartition, Mapping[int, LetterContents]]
+    quarantined: Mapping[TopicPartition, Mapping[int, str]]
+    resets: Mapping[TopicPartition, Sequence[Reset]] = field(default_factory=dict)
+
+    def cut_fields(self) -> dict[str, dict[str, dict[str, int]]]:
+        """The cuts as ``batch.runs`` keeps them."""
+        found: dict[str, dict[str, dict[str, int]]] = {}
+        for source, cut in self.cuts.items():
+            places = found.setdefault(str(source.topic_id), {})
+            places[str(source.partition)] = {"archived": cut.archived, "next": cut.next}
+        return found
+
+
+def _case(column: str, values: Sequence[str]) -> str:
+    """A text of a fixed list as its number, which takes a fraction of the room."""
+    whens = " ".join(f"WHEN '{value}' THEN {number}" for number, value in enumerate(values))
+    return f"(CASE {column} {whens} END)::int4"
+
+
+_LEDGER = f"""
+SELECT topic_id::text AS topic_id, partition AS part, "offset" AS pos, event_time_us AS event_us, community,
+       score_ppm AS score, {_case("verdict", list(Verdict))} AS verdict, {_case("fate", list(Fate))} AS fate, stored_us,
+       model_version, policy_version, kernel_version, coalesce(repairs, '') AS repairs
+  FROM speed.decisions
+ WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
+   AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
+"""  # noqa: S608 - numbers, dates and ids of ours
+_PANES = """
+SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model_version, policy_version,
+       comments, reviews, removals, score_sum
+  FROM speed.panes
+ WHERE topic_id = ANY('{{{topics}}}'::uuid[]) AND start_us >= {start_us} AND start_us < {end_us}
+"""
+_CLOSINGS = """
+SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, topic_id), replayed_as_partition,
+       replayed_as_offset, raw_length, raw_sha256, corrected_length, corrected_sha256
+  FROM speed.dead_letters WHERE topic_id = ANY(%s) AND replayed_as_offset IS NOT NULL
+"""
+
+
+@contextmanager
+def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore) -> Iterator[Snapshot]:
+    """Take a snapshot, and write ledger rows and panes of a stretch of event time as Parquet files.
+
+    Args:
+        url: a libpq connection string.
+        topic: full name.
+        bounds_us: start and end of the stretch, half-open; see :func:`day_bounds_us`.
+        folder: gets folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
+        store: the lake, whose bytes prove that records in quarantine were replayed.
+
+    Raises:
+        LakeDamaged: a file that has such a replay is missing or is not what was written.
+        ConfigurationError: the database cannot be reached.
+        LedgerUnsafe: its tables are not there.
+    """
+    with connected(url, name="moderation snapshot") as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        start_us, end_us = bounds_us
+        snapshot, closings = _read(connection, topic, start_us, end_us)
+        named = {
+            "topics": ",".join(sorted({str(source.topic_id) for source in snapshot.cuts})),
+            # No event lies more than five minutes after its append, so none of them was appended before.
+            "first_append_day": _day_before(start_us),
+            "start_us": start_us,
+            "end_us": end_us,
+        }
+        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+        exported = row[0] if row else ""
+        _export(url, exported, _LEDGER.format(**named), folder / "ledger")
+        _export(url, exported, _PANES.format(**named), folder / "speed_panes")
+    snapshot = _released(snapshot, proven_closings(store, snapshot.manifest, closings))
+    _write_letters(snapshot.letters, folder / "letters")
+    _write_cuts(snapshot.cuts, folder / "cuts")
+    yield snapshot
+
+
+def _day_before(time_us: int) -> date:
+    return day_of(time_us) - timedelta(days=1)
+
+
+def _released(snapshot: Snapshot, proven: Iterable[Closing]) -> Snapshot:
+    """The snapshot without the records in quarantine whose replays are proven."""
+    letters = {source: dict(own) for source, own in snapshot.letters.items()}
+    quarantined = {source: dict(own) for source, own in snapshot.quarantined.items()}
+    for closing in proven:
+        quarantined.get(closing.source, {}).pop(closing.offset, None)
+        if closing.offset in (own := letters.get(closing.source, {})):
+            own[closing.offset] = False
+    return replace(snapshot, letters=letters, quarantined=quarantined)
+
+
+def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tuple[Snapshot, list[Closing]]:
+    """The snapshot, with all failed records in quarantine, and the replays that may release some of them."""
+    manifest = files(connection, topic=topic)
+    ends = archived_ends(connection, topic)
+    rows = connection.execute("SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s", (topic,))
+    stands = {TopicPartition(topic, topic_id, partition): following for topic_id, partition, following in rows}
+    cuts = {
+        source: Cut(ends.get(source, 0), stands.get(source, 0))
+        for source in sorted(ends.keys() | stands.keys(), key=lambda each: (each.topic_id, each.partition))
+    }
+    ids = sorted({source.topic_id for source in cuts})
+    served: dict[TopicPartition, list[Served]] = {}
+    for topic_id, partition, from_offset, *versions in connection.execute(
+        "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version, rules_version, "
+        "earliest_event_us FROM speed.served WHERE topic_id = ANY(%s) ORDER BY topic_id, partition, from_offset",
+        (ids,),
+    ):
+        found = Served(from_offset, Versions(*versions[:3]), Rules(*versions[3:]))
+        served.setdefault(TopicPartition(topic, topic_id, partition), []).append(found)
+    failed_reason = DeadLetterReason.PROCESSING_FAILED.value
+    letters: dict[TopicPartition, dict[int, bool]] = {}
+    for topic_id, partition, offset, failed in connection.execute(
+        'SELECT topic_id, partition, "offset", reason = %s FROM speed.dead_letters '
+        "WHERE topic_id = ANY(%s) AND append_us >= %s",
+        (failed_reason, ids, day_bounds_us(_day_before(start_us))[0]),
+    ):
+        letters.setdefault(TopicPartition(topic, topic_id, partition), {})[offset] = failed
+    quarantined: dict[TopicPartition, dict[int, str]] = {}
+    for topic_id, partition, offset, digest in connection.execute(
+        'SELECT topic_id, partition, "offset", raw_sha256 FROM speed.dead_letters '
+        "WHERE topic_id = ANY(%s) AND reason = %s",
+        (ids, failed_reason),
+    ):
+        quarantined.setdefault(TopicPartition(topic, topic_id, partition), {})[offset] = digest
+    replays: dict[TopicPartition, dict[int, LetterContents]] = {}
+    closings = []
+    for topic_id, partition, offset, reason, as_topic_id, as_partition, as_offset, *contents in connection.execute(
+        _CLOSINGS, (ids,)
+    ):
+        replay, expected = TopicPartition(topic, as_topic_id, as_partition), _contents_of(*contents)
+        replays.setdefault(replay, {})[as_offset] = expected
+        if reason == failed_reason:
+            closings.append(Closing(TopicPartition(topic, topic_id, partition), offset, replay, as_offset, expected))
+    resets = read_resets(connection, topic, ids)
+    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined, resets), closings
+
+
+def _contents_of(length: int, digest: str, corrected_length: int | None, corrected: str | None) -> LetterContents:
+    correction = None if corrected_length is None or corrected is None else Content(corrected_length, corrected)
+    return LetterContents(Content(length, digest), correction, is_closed=True)
+
+
+def _export(url: str, snapshot: str, query: str, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with adbc.connect(url) as connection, connection.cursor() as cursor:
+        # The first statements of the transaction that the driver has begun.
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+        cursor.execute(query)
+        reader = cursor.fetch_record_batch()
+        with pq.ParquetWriter(folder / "0.parquet", reader.schema, compression="lz4") as writer:
+            for batch in reader:
+                writer.write_batch(batch)
+
+
+def _write_letters(letters: Mapping[TopicPartition, Mapping[int, bool]], folder: Path) -> None:
+    rows = [
+        (str(source.topic_id), source.partition, offset, failed)
+        for source, own in letters.items()
+        for offset, failed in own.items()
+    ]
+    fields = [("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("failed", pa.bool_())]
+    _write(folder, rows, fields)
+
+
+def _write_cuts(cuts: Mapping[TopicPartition, Cut], folder: Path) -> None:
+    rows = [(str(source.topic_id), source.partition, cut.archived, cut.next) for source, cut in cuts.items()]
+    fields = [("topic_id", pa.string()), ("part", pa.int32()), ("archived", pa.int64()), ("next", pa.int64())]
+    _write(folder, rows, fields)
+
+
+def _write(folder: Path, rows: Sequence[tuple[object, ...]], fields: list[tuple[str, pa.DataType]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(fields)
+    arrays = [pa.array(values, kind) for values, (_, kind) in zip(columns, fields, strict=True)]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), folder / "0.parquet")

@@ -1,0 +1,97 @@
+"""``moderation reset-watermark``: the running maximum of a partition starts again at a given event time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+from moderation.adapters.sql.connection import Connection
+from moderation.errors import SourceRefused
+from moderation.offsets import TopicPartition
+from moderation.panes import watermark_us
+from moderation.watermark import Reset
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedReset:
+    """A reset as it was recorded.
+
+    Attributes:
+        offset: the first offset that is decided after it.
+        newest_event_us: the running maximum there.
+        previous_event_us: the running maximum before; None if the partition had none.
+    """
+
+    offset: int
+    newest_event_us: int
+    previous_event_us: int | None
+
+    def fields(self) -> dict[str, int | None]:
+        """As a JSON object's."""
+        return asdict(self)
+
+
+def reset_watermark(
+    connection: Connection,
+    source: TopicPartition,
+    time_at: Callable[[int], int],
+    *,
+    reason: str,
+    now_us: int,
+) -> RecordedReset:
+    """Record a reset at the offset that the ledger expects next, in one transaction that no worker's can pass.
+
+    A worker that decides at the moment stores nothing of the partition any more: its fence fails, and its next start
+    reads the running maximum and the record ids of open panes again.
+
+    Args:
+        connection: to the ledger's database.
+        source: the partition.
+        time_at: gives the new running maximum in microseconds for the offset that the ledger expects next. Workers
+            wait for it.
+        reason: kept with the reset.
+        now_us: kept as its time.
+
+    Raises:
+        SourceRefused: no worker has read the partition yet; nothing was changed.
+    """
+    with connection.transaction():
+        row = connection.execute(
+            "SELECT next, newest_event_us FROM speed.source_offsets WHERE topic_id = %s AND partition = %s FOR UPDATE",
+            (source.topic_id, source.partition),
+        ).fetchone()
+        if row is None:
+            raise SourceRefused(
+                str(source),
+                "no worker has read this partition yet, so it has no watermark; nothing was changed",
+                "Start a worker: it stores the position when it gets the partition.",
+            )
+        offset, previous_us = row
+        newest_us = time_at(offset)
+        # Panes that are open again are published again once they close.
+        connection.execute(
+            "UPDATE speed.source_offsets SET newest_event_us = %s, candidate_event_us = NULL, "
+            "candidate_comment_id = NULL, panes_published_us = least(panes_published_us, %s) "
+            "WHERE topic_id = %s AND partition = %s",
+            (newest_us, watermark_us(newest_us), source.topic_id, source.partition),
+        )
+        connection.execute(
+            'INSERT INTO speed.watermark_resets (topic_id, partition, "offset", reset_us, newest_event_us, '
+            "previous_event_us, reason) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (source.topic_id, source.partition, offset, now_us, newest_us, previous_us, reason),
+        )
+    return RecordedReset(offset, newest_us, previous_us)
+
+
+def read_resets(connection: Connection, topic: str, topic_ids: Sequence[UUID]) -> dict[TopicPartition, list[Reset]]:
+    """The resets in force of a topic's sources, in order of offsets; of several at one offset the last."""
+    found: dict[TopicPartition, list[Reset]] = {}
+    for topic_id, partition, offset, newest_us in connection.execute(
+        'SELECT DISTINCT ON (topic_id, partition, "offset") topic_id, partition, "offset", newest_event_us '
+        "FROM speed.watermark_resets WHERE topic_id = ANY(%s) "
+        'ORDER BY topic_id, partition, "offset", reset_us DESC',
+        (list(topic_ids),),
+    ):
+        found.setdefault(TopicPartition(topic, topic_id, partition), []).append(Reset(offset, newest_us))
+    return found

@@ -1,0 +1,113 @@
+"""A recorded history as a folder of JSON lines, as ``moderation generate`` writes it.
+
+comments.jsonl   values of topic comments in order of arrival, broken ones included
+arrivals.jsonl   for each line of comments.jsonl: {"arrival_us": …, "injected": … or null}
+actions.jsonl    values of topic actions in order of arrival
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from moderation.contracts import Action, parse_action, parse_record
+from moderation.datasets.history import BadRow, LabelledComment
+from moderation.datasets.synthetic import Arrival
+from moderation.errors import InvalidRecord, SourceError
+
+COMMENTS, ARRIVALS, ACTIONS = "comments.jsonl", "arrivals.jsonl", "actions.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many records a history holds, and how many of the comments were injected, by kind."""
+
+    comments: int
+    actions: int
+    injected: dict[str, int]
+
+
+def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callable[[int], None]) -> Written:
+    """Write a history folder.
+
+    Args:
+        folder: made if absent; a history in it is replaced.
+        arrivals: records in order of arrival. A line break, which only broken values hold, is written as a space:
+            a line of the file is a record.
+        on_progress: told the number of records written, now and then.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = {"comments": 0, "actions": 0}
+    injected: dict[str, int] = {}
+    with (
+        (folder / COMMENTS).open("wb") as comments,
+        (folder / ARRIVALS).open("wb") as notes,
+        (folder / ACTIONS).open("wb") as actions,
+    ):
+        for number, arrival in enumerate(arrivals, start=1):
+            counts[arrival.topic] += 1
+            line = arrival.value.replace(b"\n", b" ") + b"\n"
+            if arrival.topic == "actions":
+                actions.write(line)
+            else:
+                comments.write(line)
+                notes.write(orjson.dumps({"arrival_us": arrival.arrival_us, "injected": arrival.injected}) + b"\n")
+                if arrival.injected is not None:
+                    injected[arrival.injected.value] = injected.get(arrival.injected.value, 0) + 1
+            if number % 10_000 == 0:
+                on_progress(number)
+    return Written(counts["comments"], counts["actions"], dict(sorted(injected.items())))
+
+
+def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[LabelledComment]:
+    """Read a history folder as labelled comments.
+
+    A comment's label is its last action. A record seen before is left out; an edit is a record of its own.
+
+    Args:
+        folder: as written by :func:`write_history`.
+        on_bad_row: told of every line that is no comment or action.
+
+    Raises:
+        SourceError: a file is missing, or arrivals and comments do not belong together.
+    """
+    seen: set[bytes] = set()
+    try:
+        last = _last_actions(folder / ACTIONS, on_bad_row)
+        with (folder / COMMENTS).open("rb") as comments, (folder / ARRIVALS).open("rb") as notes:
+            for line, (value, note) in enumerate(zip(comments, notes, strict=True), start=1):
+                try:
+                    comment = parse_record(value.removesuffix(b"\n"), orjson.loads(note)["arrival_us"])
+                except InvalidRecord as error:
+                    on_bad_row(BadRow(line, error.cause))
+                    continue
+                if (record_id := comment.record_id()) not in seen:
+                    seen.add(record_id)
+                    yield LabelledComment(comment, last.get(comment.comment_id))
+    except OSError as error:
+        raise SourceError(str(folder), f"{error.strerror}: {error.filename}", "Name a folder of `generate`.") from error
+    except (ValueError, KeyError) as error:
+        raise SourceError(
+            str(folder / ARRIVALS), f"it does not belong to {COMMENTS} ({error})", "Generate the history again."
+        ) from error
+
+
+def _last_actions(path: Path, on_bad_row: Callable[[BadRow], None]) -> dict[str, Action]:
+    last: dict[str, Action] = {}
+    with path.open("rb") as lines:
+        for line, value in enumerate(lines, start=1):
+            try:
+                action = parse_action(value)
+            except InvalidRecord as error:
+                on_bad_row(BadRow(line, error.cause))
+                continue
+            known = last.get(action.comment_id)
+            if known is None or known.action_time_us <= action.action_time_us:
+                last[action.comment_id] = action
+    return last

@@ -1,0 +1,46 @@
+"""What makes a community."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from moderation.datasets.synthetic.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """What one community talks about, when, and how strictly it is moderated.
+
+    Attributes:
+        name: the comment's ``community``.
+        traffic_share: share of all comments, in (0, 1]; the shares of all communities add up to 1.
+        strictness: a comment kept with probability q by neutral moderators is kept with q to this power.
+        moderators: how many people act.
+        peak_hour: hour of the day (UTC) around which its people are awake, 0 to 23.
+        kind_weights: relative frequency of latent kinds that differ from ``kinds.KIND_WEIGHTS``.
+        anecdote_reason: what moderators write when they remove an anecdote.
+        topics: singular nouns, most frequent first.
+        acts: verb phrases in the base form.
+        people: singular nouns for persons.
+        places: names that fit after "at".
+        statements: phrase templates of ordinary comments.
+        questions: phrase templates of questions.
+        anecdotes: phrase templates of personal stories.
+        drifted_topics: topics that arrive with the vocabulary drift.
+    """
+
+    name: str
+    traffic_share: float
+    strictness: float
+    moderators: int
+    peak_hour: int
+    kind_weights: dict[Kind, float]
+    anecdote_reason: str
+    topics: tuple[str, ...]
+    acts: tuple[str, ...]
+    people: tuple[str, ...]
+    places: tuple[str, ...]
+    statements: tuple[str, ...]
+    questions: tuple[str, ...]
+    anecdotes: tuple[str, ...]
+    drifted_topics: tuple[str, ...]

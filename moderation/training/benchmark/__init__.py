@@ -1,0 +1,1 @@
+"""Comparison of this model with the usual ones, on the same folds."""

@@ -1,0 +1,199 @@
+"""Several models on the same folds, and whether what one is better by means anything.
+
+Each is fitted on all folds but one and scores the one left out; scores are calibrated as those of a trained model are.
+Differences are paired: each resample of the bootstrap draws comments, and both models are judged on what was drawn.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
+
+from moderation.errors import TrainingError
+from moderation.training.benchmark.baselines import Contender
+from moderation.training.examples import Examples
+from moderation.training.fit import platt
+from moderation.training.folds import assign_folds
+from moderation.training.gate import Interval, Limits, Newest, auc_difference
+from moderation.training.metrics import Bools, Floats, Metrics, measure
+
+CONFIDENCE = 0.95
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What one model showed.
+
+    Attributes:
+        contender: the model.
+        metrics: measured out of fold.
+        probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
+        fit_seconds: median time of a fit on one core, from bodies to a fitted model; tokens are known already.
+        comments_per_s: comments scored a second on one core, from bodies to scores, by a model that has seen them once.
+        difference: its ROC AUC less the baseline's, over all out-of-fold comments together; None for the baseline.
+    """
+
+    contender: Contender
+    metrics: Metrics
+    probability: Floats
+    fit_seconds: float
+    comments_per_s: float
+    difference: Interval | None
+
+    @property
+    def finding(self) -> str:
+        """The difference in a word: ``better``, ``worse``, ``unclear``, or ``baseline``."""
+        if self.difference is None:
+            return "baseline"
+        if self.difference.low > 0:
+            return "better"
+        return "worse" if self.difference.high < 0 else "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All models, best mean AUC first.
+
+    Attributes:
+        models: what each showed.
+        removed: the labels, shape (comments,).
+        data_digest: SHA-256 over the examples, hexadecimal.
+        folds: of the cross-validation.
+        seed: of folds, models and bootstrap.
+    """
+
+    models: tuple[Compared, ...]
+    removed: Bools
+    data_digest: str
+    folds: int
+    seed: int
+
+    def fields(self) -> dict[str, Any]:
+        """The comparison as JSON fields; see docs/model-comparison.md."""
+        return {
+            "data_digest": self.data_digest,
+            "comments": len(self.removed),
+            "removed": int(self.removed.sum()),
+            "folds": self.folds,
+            "seed": self.seed,
+            "confidence": CONFIDENCE,
+            "models": [
+                {
+                    "name": model.contender.name,
+                    "title": model.contender.title,
+                    "recipe": model.contender.recipe,
+                    **{
+                        name: value
+                        for name, value in asdict(model.metrics).items()
+                        if name not in ("comments", "removed")
+                    },
+                    "fit_seconds": round(model.fit_seconds, 3),
+                    "comments_per_s": round(model.comments_per_s),
+                    "auc_difference": None if model.difference is None else asdict(model.difference),
+                    "finding": model.finding,
+                }
+                for model in self.models
+            ],
+        }
+
+
+def compare(
+    examples: Examples,
+    baseline: Contender,
+    others: Sequence[Contender],
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    on_progress: Callable[[str], None] = lambda step: None,
+    clock: Callable[[], float] = time.process_time,
+) -> Comparison:
+    """Compare models with a baseline.
+
+    The same examples, models, folds and seed give the same figures, times aside: numerical libraries run on one thread.
+    The intervals hold together, not one by one: each is widened to a confidence of 1 − 0.05 / others (Dunn, Multiple
+    Comparisons Among Means, JASA 1961), so that with 95 % none of them excludes a difference of 0 by luck alone.
+
+    Args:
+        examples: from :func:`moderation.training.collect_examples`, each standing for itself.
+        baseline: what the others are held against.
+        others: at least one.
+        folds: of the cross-validation, at least 2.
+        seed: of the folds' shuffle and the bootstrap.
+        on_progress: told before each step what begins.
+        clock: seconds from any start; the processor's by default, so that other programs do not slow a model down.
+
+    Raises:
+        TrainingError: the comments have no words a model could be made of, or carry weights.
+    """
+    if examples.weight is not None:
+        raise TrainingError("examples", "they carry weights, which not every model takes", "Compare without weights.")
+    fold = assign_folds(examples, folds, seed)
+    contenders = (baseline, *others)
+    shown: list[tuple[Floats, float, float]] = []
+    with threadpool_limits(limits=1):
+        for number, contender in enumerate(contenders, start=1):
+            place = f"{contender.title} (model {number} of {len(contenders)})"
+            shown.append(_out_of_fold(examples, contender, fold, partial(_say, on_progress, place), clock))
+    base = shown[0][0]
+    limits = Limits(confidence=1 - (1 - CONFIDENCE) / len(others), resamples=RESAMPLES)
+    models = []
+    for contender, (probability, fit_seconds, comments_per_s) in zip(contenders, shown, strict=True):
+        difference = None
+        if contender is not baseline:
+            on_progress(f"{contender.title}: difference to {baseline.title}")
+            difference = _difference(probability, base, examples.removed, limits, seed)
+        metrics = measure(probability, examples.removed, fold)
+        models.append(Compared(contender, metrics, probability, fit_seconds, comments_per_s, difference))
+    models.sort(key=lambda model: -model.metrics.auc_mean)
+    return Comparison(tuple(models), examples.removed, examples.data_digest, folds, seed)
+
+
+def _out_of_fold(
+    examples: Examples,
+    contender: Contender,
+    fold: NDArray[np.int64],
+    on_progress: Callable[[str], None],
+    clock: Callable[[], float],
+) -> tuple[Floats, float, float]:
+    """Calibrated out-of-fold probabilities, median seconds of a fit, comments scored a second."""
+    labels = examples.removed.astype(np.int64)
+    logits = np.zeros(len(labels))
+    folds = int(fold.max()) + 1
+    fits: list[float] = []
+    scoring = 0.0
+    for k in range(folds):
+        on_progress(f"fold {k + 1} of {folds}")
+        held_out = fold == k
+        shown = [examples.texts[index] for index in np.flatnonzero(~held_out).tolist()]
+        asked = [examples.texts[index] for index in np.flatnonzero(held_out).tolist()]
+        model = contender.new_model()
+        started = clock()
+        model.fit(shown, labels[~held_out])
+        fits.append(clock() - started)
+        logits[held_out] = model.decision_function(asked)
+        # Again: what a model looks up on its first texts only is no part of its pace.
+        started = clock()
+        model.decision_function(asked)
+        scoring += clock() - started
+    slope, offset = platt(logits, labels)
+    return expit(slope * logits + offset), statistics.median(fits), len(labels) / max(scoring, 1e-9)
+
+
+def _say(on_progress: Callable[[str], None], place: str, step: str) -> None:
+    on_progress(f"{place}: {step}")
+
+
+def _difference(probability: Floats, base: Floats, removed: Bools, limits: Limits, seed: int) -> Interval:
+    alike = Newest(removed, np.ones(len(removed)), np.full(len(removed), ""), days=1.0)
+    # The same seed for all: every model is judged on the same resamples.
+    return auc_difference(probability, base, alike, limits, np.random.default_rng(seed))

@@ -1,0 +1,105 @@
+"""The pictures of the page, as PNG.
+
+No text that people wrote is drawn: fonts lack much of it, and matplotlib takes some for formulas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from io import BytesIO
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from moderation.training.corpus_report.figures import Ints, Rate
+from moderation.training.metrics import Bools, Floats
+from moderation.training.plots.training import BLUE, GREY, ORANGE
+
+Draw = Callable[[Axes], None]
+_MOST_NAMES, _MOST_LETTERS = 12, 40
+"""What fits below an axis."""
+_PLAIN = FuncFormatter(lambda value, _: f"{value:,.0f}")
+
+
+def picture(draw: Draw, height: float = 3.3) -> bytes:
+    """A picture of five inches by ``height``, as PNG: its letters can be read on a phone."""
+    figure = Figure(figsize=(5, height), dpi=160, layout="constrained")
+    axes = figure.subplots()
+    draw(axes)
+    axes.title.set_fontsize("medium")
+    file = BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def draw_balance(axes: Axes, removed: int, kept: int) -> None:
+    """How many were removed and kept."""
+    axes.barh((1, 0), (removed, kept), color=(ORANGE, BLUE))
+    for place, count in ((1, removed), (0, kept)):
+        axes.text(count, place, f" {count:,}", va="center")
+    axes.set_yticks((1, 0), ("removed", "kept"))
+    axes.set_xlim(0, 1.15 * max(removed, kept))
+    axes.set(xlabel="comments")
+    axes.locator_params(axis="x", nbins=5)
+    axes.xaxis.set_major_formatter(_PLAIN)
+
+
+def draw_lengths(axes: Axes, characters: Ints, removed: Bools) -> None:
+    """Lengths of removed and kept comments on a logarithmic axis; each side's bars add up to 100 %."""
+    longest = max(int(characters.max()), 10)
+    edges = np.unique(np.round(np.geomspace(1, longest + 1, 31)))
+    for side, colour, name in ((~removed, BLUE, "kept"), (removed, ORANGE, "removed")):
+        own = np.maximum(characters[side], 1)
+        shares = np.histogram(own, edges)[0] / max(len(own), 1)
+        axes.stairs(shares, edges, color=colour, fill=True, alpha=0.25)
+        axes.stairs(shares, edges, color=colour, linewidth=1.8, label=name)
+        if len(own):
+            axes.axvline(float(np.median(own)), color=colour, linestyle="--", linewidth=1.2)
+    axes.set(xscale="log", xlabel="characters (dashed: medians)", ylabel="share of the comments of its kind")
+    axes.xaxis.set_major_formatter(_PLAIN)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend()
+
+
+def draw_rates(axes: Axes, rates: Sequence[Rate], xlabel: str, overall: float) -> None:
+    """Removal rates of groups with 95 % intervals, and that of all as a line; groups without comments are bare."""
+    filled = [place for place, rate in enumerate(rates) if rate.comments]
+    shares = [rates[place].share for place in filled]
+    values = np.array([share.value for share in shares])
+    errors = np.abs(np.array([(share.value - share.low, share.high - share.value) for share in shares]).T)
+    axes.bar(filled, values, color=BLUE, alpha=0.75)
+    axes.errorbar(filled, values, yerr=errors, fmt="none", ecolor="black", elinewidth=1.2, capsize=2.5)
+    axes.axhline(overall, color=ORANGE, linestyle="--", label="all comments")
+    names = [rate.group for rate in rates]
+    step = 1 if len(names) <= _MOST_NAMES else 3
+    is_long = sum(map(len, names[::step])) > _MOST_LETTERS
+    shown = range(0, len(names), step)
+    axes.set_xticks(shown, names[::step], rotation=45 if is_long else 0, ha="right" if is_long else "center")
+    axes.set(xlabel=xlabel, ylabel="share removed", ylim=(0, None))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend()
+
+
+def draw_ranks(axes: Axes, frequency: Ints) -> None:
+    """Occurrences of tokens by rank, beside Zipf's law: half as often at twice the rank."""
+    rank = np.arange(1, len(frequency) + 1)
+    axes.plot(rank, frequency, color=BLUE, linewidth=2, label="tokens")
+    axes.plot(rank, frequency[0] / rank, color=GREY, linestyle=":", label="Zipf's law")
+    axes.set(xscale="log", yscale="log", xlabel="rank", ylabel="occurrences", ylim=(0.7, None))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(_PLAIN)
+    axes.legend()
+
+
+def draw_scores(axes: Axes, probability: Floats, removed: Bools) -> None:
+    """How out-of-fold probabilities are distributed among removed and kept comments."""
+    edges = np.linspace(0, 1, 41)
+    for side, colour, name in ((~removed, BLUE, "kept"), (removed, ORANGE, "removed")):
+        shares = np.histogram(probability[side], edges)[0] / max(int(side.sum()), 1)
+        axes.stairs(shares, edges, color=colour, fill=True, alpha=0.25)
+        axes.stairs(shares, edges, color=colour, linewidth=1.8, label=name)
+    axes.set(xlabel="probability of removal, out of fold", ylabel="share of the comments of its kind")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend()

@@ -1,6 +1,0 @@
-"""What labelled comments look like before and after a model has seen them, as one page of pictures."""
-
-from moderation.training.exploring.figures import Exploration, explore
-from moderation.training.exploring.page import OutOfFold, render
-
-__all__ = ["Exploration", "OutOfFold", "explore", "render"]

@@ -1,0 +1,88 @@
+"""One picture of a comparison: ROC curves, AUC by fold, and the differences to the baseline with their intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
+
+from moderation.training.benchmark.comparison import Compared, Comparison
+from moderation.training.plots.training import BLUE, GREY
+
+# Okabe and Ito, Color Universal Design, 2008: told apart by people who see fewer colours.
+_COLOURS = ("#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7A6A00", "#6A3D9A")
+_LINES = ("-", "--", "-.", ":")
+
+
+def draw_comparison(path: Path, comparison: Comparison) -> None:
+    """Draw a comparison as a PNG file.
+
+    Args:
+        path: the file; its folder must exist.
+        comparison: at least two models.
+    """
+    figure = Figure(figsize=(13, 7), dpi=110, layout="constrained")
+    axes = figure.subplot_mosaic([["roc", "folds"], ["roc", "differences"]], width_ratios=(1.05, 1))
+    _roc(axes["roc"], comparison)
+    _folds(axes["folds"], comparison)
+    _differences(axes["differences"], comparison)
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _roc(axes: Axes, comparison: Comparison) -> None:
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
+    for number, model in enumerate(comparison.models):
+        false_positive, true_positive, _ = roc_curve(comparison.removed, model.probability)
+        axes.plot(
+            false_positive,
+            true_positive,
+            color=_colour(number, model),
+            linestyle="-" if model.difference is None else _LINES[number % len(_LINES)],
+            linewidth=2.6 if model.difference is None else 1.3,
+            zorder=3 if model.difference is None else 2,
+            label=f"{model.contender.title} {model.metrics.auc_pooled:.3f}",
+        )
+    axes.set(
+        title="ROC of all comments, out of fold",
+        xlabel="share of kept comments above the threshold",
+        ylabel="share of removed comments above the threshold",
+    )
+    axes.legend(loc="lower right", title="area under the curve")
+
+
+def _folds(axes: Axes, comparison: Comparison) -> None:
+    for place, (number, model) in enumerate(reversed(list(enumerate(comparison.models)))):
+        colour = _colour(number, model)
+        folds = model.metrics.auc_folds
+        axes.plot((min(folds), max(folds)), (place, place), color=colour, linewidth=1.5, alpha=0.5)
+        axes.scatter(folds, np.full(len(folds), place), s=18, color=colour, alpha=0.6)
+        axes.scatter(model.metrics.auc_mean, place, s=70, marker="D", color=colour, zorder=3)
+    _name_rows(axes, comparison.models)
+    axes.set(title="ROC AUC: every fold, and their mean", xlabel="ROC AUC")
+
+
+def _differences(axes: Axes, comparison: Comparison) -> None:
+    told = [(number, model) for number, model in enumerate(comparison.models) if model.difference is not None]
+    axes.axvline(0, color="black", linewidth=1)
+    for place, (number, model) in enumerate(reversed(told)):
+        if (difference := model.difference) is not None:
+            axes.plot((difference.low, difference.high), (place, place), color=_colour(number, model), linewidth=3)
+            axes.scatter(difference.value, place, s=50, color=_colour(number, model), zorder=3)
+    _name_rows(axes, [model for _, model in told])
+    baseline = next(model for model in comparison.models if model.difference is None)
+    axes.set(
+        title=f"Difference to {baseline.contender.title}: an interval that holds 0 says nothing",
+        xlabel="ROC AUC, less the baseline's",
+    )
+
+
+def _name_rows(axes: Axes, models: tuple[Compared, ...] | list[Compared]) -> None:
+    axes.set_yticks(range(len(models)), [model.contender.title for model in reversed(models)])
+    axes.grid(axis="x", color=GREY, alpha=0.25)
+
+
+def _colour(number: int, model: Compared) -> str:
+    return BLUE if model.difference is None else _COLOURS[number % len(_COLOURS)]

@@ -1,0 +1,1 @@
+"""The worker: reads topic `comments`, decides, stores in the ledger, publishes."""

@@ -1,0 +1,399 @@
+"""The speed layer as a Faust app: raw values in micro-batches, positions from the ledger, publishing after the commit.
+
+The event loop only passes things on; deciding, storing and publishing have a thread each (``stream.worker.pipeline``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import faust
+import psycopg
+from faust.types import TP
+
+from moderation.adapters import error_origin
+from moderation.adapters.kafka import batch_unpacker
+from moderation.adapters.kafka.end_offsets import LogEnds
+from moderation.adapters.kafka.group_readers import GroupReaders
+from moderation.adapters.kafka.topic_identity import TopicIdentity
+from moderation.adapters.kafka.topics import COMMENTS, describe_topic_ids, is_compacted, topic_uuid
+from moderation.adapters.sql.ledger import Ledger
+from moderation.adapters.sql.retrying_ledger import PatientLedger
+from moderation.adapters.sql.windows import newest_windows
+from moderation.contracts import Rules
+from moderation.errors import SourceRefused
+from moderation.ledger import Position
+from moderation.settings import Settings, required
+from stream.exit_codes import leave
+from stream.faust_app import new_app
+from stream.worker import metrics
+from stream.worker.archive_watch import show_archive_delays
+from stream.worker.dead_letter_limit import DeadLetterLimit
+from stream.worker.decider import Decider
+from stream.worker.fault_points import FaultPoints
+from stream.worker.faust_internals import assigned_partitions, consumer_loop, ended_parts, is_rebalancing
+from stream.worker.garbage_collector import settle_memory
+from stream.worker.http_api import add_views
+from stream.worker.http_limits import ViewLimits
+from stream.worker.messages import ServingModel
+from stream.worker.model_watch import ModelWatch
+from stream.worker.pipeline import Pipeline
+from stream.worker.publisher import Publisher
+from stream.worker.raw_budget import RawBudget
+from stream.worker.read_to_end import LOOK_SECONDS, end_looks
+from stream.worker.recorder import Recorder
+from stream.worker.replay_report import ReplayReport
+from stream.worker.topic_checks import SourceChecks
+from stream.worker.transport import LedgerTransport, Start
+from stream.worker.watchdog import Progress, Vitals, Watchdog
+
+_SUSPECT_AFTER = 1
+"""So many processes in a row may end at the same offset before the records there are tried in another process."""
+_IDENTITY_SECONDS = 0.5
+"""So old may the broker's word be that the topic is the same as before, when a batch is stored."""
+_MOST_POLLED = 20_000
+"""Records unpacked at a time: more than a fetch of usual comments holds, and a bound for batches of tiny records."""
+_METADATA_MS = 5_000
+"""Partitions that were added are read, and a topic that was created again is noticed, after so long at most."""
+_log = logging.getLogger(__name__)
+
+
+class SpeedLayer:
+    """One worker: what the Faust app calls.
+
+    Args:
+        settings: see docs/configuration.md.
+        watch: gives the model to decide with.
+        faults: for chaos.
+    """
+
+    def __init__(self, settings: Settings, watch: ModelWatch, faults: FaultPoints) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._faults = faults
+        self.source = settings.topic_prefix + COMMENTS.name
+        self._ledger: PatientLedger
+        self._checks: SourceChecks
+        self._noted: tuple[object, object] = ({}, {})
+        self._watchdog: Watchdog | None = None
+        self._working: asyncio.Task[Any] | None = None
+        self.pipeline: Pipeline
+        self.app: faust.App
+
+    async def start(self) -> None:
+        """Connect to the ledger and the brokers, and wait for a model."""
+        metrics.FENCE_LOSSES.remember_in(self._settings.state_folder)
+        metrics.STARTED.set_to_current_time()
+        metrics.serve(self._settings.worker_host, self._settings.metrics_port)
+        loop = asyncio.get_running_loop()
+        recorder, publisher = await loop.run_in_executor(None, self._connect)
+        await loop.run_in_executor(None, self._watch.start)
+        settle_memory()
+        most_records = self._settings.batch_most_records
+        decider = Decider(Rules.since(self._settings.earliest_event_date))
+        self.pipeline = Pipeline(decider, recorder, publisher, lambda: self._watch.model, most_records, self._faults)
+        await self.pipeline.publishing.look()
+
+    async def work(self) -> None:
+        """Decide, store and publish until cancelled."""
+        self._working = asyncio.current_task()
+        await self.pipeline.run()
+
+    def watch_over(self) -> None:
+        """Have the watchdog begin; called once the app has started."""
+        loops = {
+            "the event loop": asyncio.get_running_loop().call_soon_threadsafe,
+            "the consumer's event loop": consumer_loop(self.app).call_soon_threadsafe,
+        }
+        ends = LogEnds(self._settings.kafka_bootstrap, self.source)
+        readers = GroupReaders(self._settings.kafka_bootstrap, self.source, self._settings.consumer_group)
+        self._watchdog = Watchdog(self._vitals, ends.ask, loops, leave, self._show_progress, readers.unread)
+        self._watchdog.start()
+
+    @property
+    def model(self) -> ServingModel | None:
+        """The model that serves; None before the first."""
+        return self._watch.model_or_none
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether an assignment came about. One without partitions counts while others of the group read them all."""
+        if is_rebalancing(self.app):
+            return False
+        return bool(assigned_partitions(self.app, self.source)) or not self.progress.unread
+
+    @property
+    def missing_topics(self) -> tuple[str, ...]:
+        """Published topics that do not exist; their records are in the ledger."""
+        return self.pipeline.publishing.missing
+
+    @property
+    def progress(self) -> Progress:
+        """How far behind, how fast."""
+        return Progress({}, 0.0) if self._watchdog is None else self._watchdog.progress
+
+    def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
+        """The newest hours."""
+        url = required(self._settings.database_url, "database_url")
+        return newest_windows(url, self._ledger.topic_id, community, most)
+
+    async def stop(self) -> None:
+        """Finish the batch under way, publish what is stored, note it, disconnect."""
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        await self.pipeline.finish()
+        await self.pipeline.in_ledger_thread(self._mark_published)
+        await self._give_up_attempts()
+        self._watch.stop()
+        await self.pipeline.in_ledger_thread(self._ledger.close)
+
+    async def seek_positions(self, assigned: set[TP]) -> Mapping[TP, Start]:
+        """Where to start reading the assigned partitions; publishes again what may not have been.
+
+        The batch under way is stored, or the process ends, before positions are read; whatever was fetched already and
+        comes after that is dropped or passed over as old.
+        """
+        try:
+            source = [tp for tp in assigned if tp.topic == self.source]
+            if not source:
+                return {}
+            await self._checks.require_same()
+            await self._checks.require_append_time()
+            starts = await self.app.consumer.earliest_offsets(*source)
+            log_starts = {tp.partition: starts[tp] for tp in source}
+
+            async def read() -> Mapping[int, Position]:
+                found = await self.pipeline.in_ledger_thread(lambda: self._ledger.positions(log_starts))
+                ends = await self.app.consumer.highwaters(*source)
+                needed = {partition: position.next for partition, position in found.items()}
+                await self._checks.require_reaches(needed, {tp.partition: ends[tp] for tp in source})
+                self._faults.reach("during_assignment")
+                return found
+
+            async def suspected() -> set[int]:
+                attempts = await self.pipeline.in_ledger_thread(lambda: self._ledger.begin_attempts(log_starts))
+                found = {partition for partition, before in attempts.items() if before >= _SUSPECT_AFTER}
+                if found:
+                    _log.warning("processes ended at the next records of partitions %s; they are tried", sorted(found))
+                return found
+
+            positions = await self.pipeline.assign(self.app.consumer_generation_id, read, suspected)
+            return {tp: _start(positions[tp.partition], log_starts[tp.partition]) for tp in source}
+        except Exception as error:
+            leave(error)
+
+    async def release(self) -> None:
+        """Finish what is under way before partitions are let go; whoever gets them meets no fence."""
+        await self.pipeline.release()
+        await self._give_up_attempts()
+
+    async def _give_up_attempts(self) -> None:
+        stands = self.pipeline.recorder.stored.keys() - self.pipeline.suspected
+        try:
+            await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(stands))
+        except psycopg.Error as error:
+            _log.warning(
+                "the next worker tries the next records in another process first: %s", error_origin.shown(error)
+            )
+
+    async def check_source(self, tp: TP, needed: int) -> None:
+        """End the process if the topic was created again, or ends before the offset that is needed next."""
+        try:
+            await self._checks.require_same()
+            await self._checks.require_end(tp.partition, needed)
+        except Exception as error:
+            leave(error)
+
+    def refuse_last(self, tp: TP, offset: int, append_us: int) -> None:
+        """End the process: the log has another record at an offset than the ledger has."""
+        leave(
+            SourceRefused(
+                f"topic {self.source} partition {tp.partition}",
+                f"the record at offset {offset} was appended at {append_us} µs, and the ledger knows another one: "
+                "the log lost its end, and new records took the places of old ones",
+                "The ledger's newest records are gone from the topic, and those in their places were not decided. "
+                "Create the topic again, then take it on with `moderation accept-gap`.",
+            )
+        )
+
+    async def note_idle(self) -> None:
+        """Publish what could not be published before; on an idle stream note it, under load the next batch does."""
+        recorder = self.pipeline.recorder
+        try:
+            await self.pipeline.catch_up()
+            standing = (recorder.published, recorder.panes_published_us)
+            if self.pipeline.is_idle and standing != self._noted:
+                await self.pipeline.in_ledger_thread(self._mark_published)
+                self._noted = standing
+        except Exception as error:
+            leave(error)
+
+    async def note_read_to_end(self) -> None:
+        """Look at where the own partitions end; windows of quiet ones close by it."""
+        try:
+            await self.pipeline.note_read_to_end(assigned_partitions(self.app, self.source))
+        except Exception as error:
+            leave(error)
+
+    async def show_open_transactions(self) -> None:
+        """Log transactions that keep records from being read, and show their age."""
+        await self._checks.show_open_transactions()
+
+    async def check_topic(self) -> None:
+        """End the process if producers set the topic's times, or if it has no partition and its topic was deleted."""
+        try:
+            await self._checks.require_append_time()
+            if not is_rebalancing(self.app) and not assigned_partitions(self.app, self.source):
+                await self._checks.require_same_or_no_answer()
+        except Exception as error:
+            leave(error)
+
+    def _vitals(self) -> Vitals:
+        if self.app._stopped.is_set():
+            return Vitals({})
+        ended = ended_parts(self.app)
+        if self._working is not None and self._working.done():
+            ended = (*ended, "the pipeline")
+        assigned = assigned_partitions(self.app, self.source)
+        stored = self.pipeline.recorder.stored
+        return Vitals(
+            {partition: offset for partition, offset in stored.items() if partition in assigned},
+            is_rebalancing(self.app),
+            self._ledger.is_patient or self.pipeline.is_narrowing,
+            ended,
+        )
+
+    def _show_progress(self, progress: Progress) -> None:
+        metrics.show_by_partition(metrics.LAG, progress.lag)
+        metrics.UNREAD_PARTITIONS.set(len(progress.unread))
+        assigned = assigned_partitions(self.app, self.source)
+        newest_us = self.pipeline.recorder.newest_event_us
+        metrics.show_watermark_delays({p: us for p, us in newest_us.items() if p in assigned})
+
+    def _connect(self) -> tuple[Recorder, Publisher]:
+        settings = self._settings
+        topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.source])[self.source])
+        url = required(settings.database_url, "database_url")
+        ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"), ReplayReport().note)
+        self._ledger = PatientLedger(ledger, settings.ledger_retry_seconds)
+        identity = TopicIdentity(settings.kafka_bootstrap, self.source, topic_id)
+        self._checks = SourceChecks(settings.kafka_bootstrap, self.source, identity)
+        limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
+        publisher = Publisher(
+            settings.kafka_bootstrap,
+            settings.topic_prefix,
+            self.source,
+            topic_id,
+            lambda: self._faults.reach("during_publish"),
+        )
+        budget = RawBudget(settings.dead_letter_bytes_per_minute)
+        require_source = functools.partial(identity.require, _IDENTITY_SECONDS)
+        compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.source)
+        ends = end_looks(settings.kafka_bootstrap, self.source)
+        return Recorder(self._ledger, limit, require_source, budget, compacted, publisher.encode, ends), publisher
+
+    def _mark_published(self) -> None:
+        recorder = self.pipeline.recorder
+        self._ledger.mark_published(recorder.published, recorder.panes_published_us)
+
+
+def _start(position: Position, log_start: int) -> Start:
+    """Where to begin; with the record before it, if log and ledger have one."""
+    return Start(position.next, position.last_append_us if position.next > log_start else None)
+
+
+def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> faust.App:
+    """The Faust app of the worker.
+
+    Args:
+        settings: see docs/configuration.md.
+        watch: gives the model to decide with.
+        faults: for chaos.
+    """
+    batch_unpacker.install()
+    layer = SpeedLayer(settings, watch, faults)
+    app = new_app(
+        settings.consumer_group,
+        settings,
+        "faust",
+        # A member without partitions would leave the group after this and never come back (aiokafka#1187).
+        broker_max_poll_interval=2_592_000,
+        broker_session_timeout=10,
+        broker_request_timeout=60,
+        broker_commit_interval=1,
+        producer_request_timeout=30,
+        # A message is a chunk here: what one fetch brought of one partition.
+        stream_buffer_maxsize=8,
+        broker_max_poll_records=_MOST_POLLED,
+        consumer_max_fetch_size=8 * 1024 * 1024,
+        # For partitions without a committed offset, until they are sought. An offset that is gone leads there too:
+        # what comes then is checked, see check_source.
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=_METADATA_MS,
+        stream_wait_empty=False,
+        web_port=settings.worker_web_port,
+        web_host=settings.worker_host,
+        web_bind=settings.worker_host,
+    )
+    layer.app = app
+    add_views(app, layer, ViewLimits(settings))
+    app.transport = LedgerTransport(
+        app.conf.broker_consumer,
+        app,
+        layer.seek_positions,
+        layer.release,
+        layer.check_source,
+        layer.refuse_last,
+        lambda partition: layer.pipeline.is_full(partition),
+    )
+
+    @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
+    async def decide(stream: Any) -> None:
+        async for event in stream.noack().events():
+            await layer.pipeline.add(event.message, event.ack)
+
+    @app.timer(1.0)  # type: ignore[untyped-decorator]
+    async def note_idle() -> None:
+        await layer.note_idle()
+
+    @app.timer(LOOK_SECONDS)  # type: ignore[untyped-decorator]
+    async def note_read_to_end() -> None:
+        await layer.note_read_to_end()
+
+    @app.timer(60.0)  # type: ignore[untyped-decorator]
+    async def show_open_transactions() -> None:
+        await layer.show_open_transactions()
+        await show_archive_delays(settings)
+
+    @app.timer(5.0)  # type: ignore[untyped-decorator]
+    async def check_topic() -> None:
+        await layer.check_topic()
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def work() -> None:
+        _log.info("deciding with model version %s", watch.model.model_version)
+        layer.watch_over()
+        await layer.work()
+
+    original_start = app.on_start
+
+    async def on_start() -> None:
+        try:
+            await layer.start()
+        except Exception as error:
+            leave(error)
+        await original_start()
+
+    original_stop = app.on_stop
+
+    async def on_stop() -> None:
+        await original_stop()
+        await layer.stop()
+
+    app.on_start = on_start  # type: ignore[method-assign]
+    app.on_stop = on_stop  # type: ignore[method-assign]
+    return app

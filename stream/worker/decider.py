@@ -1,0 +1,328 @@
+"""Turn raw records into decisions: parse, score, verdict, fate. Plain code that knows neither Kafka nor the ledger.
+
+It runs ahead of the ledger: while one batch is stored, the next is decided, on the assumption that the first will be
+stored. If it is not, the process ends, and the next process begins at the ledger's offset. Only if a record causes the
+failure (:mod:`moderation.adapters.error_origin`) is the batch decided again without it, in the same process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from moderation.adapters import error_origin
+from moderation.adapters.bisection import culprits
+from moderation.contracts import (
+    EARLIEST_EVENT_US,
+    NEWEST_RULES,
+    Comment,
+    Content,
+    DeadLetter,
+    DeadLetterReason,
+    Fate,
+    Hole,
+    Read,
+    Rules,
+    Verdict,
+    at_least_review,
+    clipped,
+    dead_letter,
+    merged,
+    named_letter,
+    quarantined,
+    read_record,
+    to_json,
+)
+from moderation.errors import InvalidRecord, OffsetsGone
+from moderation.ledger import Batch, DecisionRow, Position, ReplayClaim, pane_sums
+from moderation.panes import OpenPanes
+from moderation.scoring import reasons_many
+from moderation.watermark import RunningMaximum
+from stream.worker.messages import Decided, Place, Record, ServingModel
+
+MOST_REASONS = 3
+_CONTROL = "A control text that every model can score."
+_CONTROL_COMMENT = Comment("control", "control", _CONTROL, EARLIEST_EVENT_US)
+_CONTROL_RECORD = to_json(_CONTROL_COMMENT)
+_WRONG_CLOCK = (DeadLetterReason.FUTURE_DATED, DeadLetterReason.PAST_DATED)
+_log = logging.getLogger(__name__)
+Judged = tuple[bytes, int, Verdict, list[str] | None]
+"""Of a comment: record id, score, verdict, reasons; whatever does not depend on other comments."""
+
+
+@dataclass(slots=True)
+class _Frontier:
+    """Up to where a partition is decided, and what the fate of its next record depends on."""
+
+    next: int
+    open_panes: OpenPanes
+
+
+class Decider:
+    """Decides records in offset order, remembering what fates depend on. Not safe for threads.
+
+    Args:
+        rules: by which records are read.
+    """
+
+    def __init__(self, rules: Rules = NEWEST_RULES) -> None:
+        self.rules = rules
+        self._frontiers: dict[int, _Frontier] = {}
+        self.is_narrowing = False
+        """Whether a failure is being traced to its records at the moment."""
+
+    def assign(self, positions: Mapping[int, Position]) -> None:
+        """Take over partitions at the positions the ledger gave; all others are forgotten."""
+        self._frontiers = {
+            partition: _Frontier(position.next, position.open_panes) for partition, position in positions.items()
+        }
+
+    def decide(
+        self,
+        records: Sequence[Record],
+        model: ServingModel,
+        failing: Mapping[Place, str] | None = None,
+        holes: Sequence[Hole] = (),
+    ) -> Decided | None:
+        """Decide records; those from before a partition's frontier were decided already and are passed over.
+
+        A record that makes deciding fail becomes a dead letter ``processing_failed``; the others are decided as if it
+        were not there.
+
+        Args:
+            records: in offset order within each partition.
+            model: decides all of them.
+            failing: records that cannot be stored, by place; what is kept of the error.
+            holes: offsets without a record, in order within each partition.
+
+        Returns:
+            What is to be stored next; None when no record and no hole is new.
+
+        Raises:
+            OffsetsGone: offsets between the frontier and the records are in no hole.
+            Exception: deciding fails for a reason that is not a record's.
+        """
+        fresh, ranges = self._contiguous(records, holes)
+        if not ranges:
+            return None
+        comments: list[tuple[Record, Read]] = []
+        ignored = 0
+        letters: list[tuple[int, int, DeadLetter]] = []
+        unreadable = []
+        failed = dict(failing or {})
+        for record in fresh:
+            if failed and record.place in failed:
+                unreadable.append(False)
+                continue
+            try:
+                read = read_record(record.value, record.append_us, self.rules)
+                comments.append((record, read))
+                ignored += read.ignored
+                unreadable.append(False)
+            except InvalidRecord as error:
+                letters.append((record.partition, record.offset, dead_letter(record.value, record.append_us, error)))
+                unreadable.append(error.reason not in _WRONG_CLOCK)
+            except Exception as error:
+                if not error_origin.is_records(error):
+                    raise
+                with suppress(InvalidRecord):  # whatever the clock: reading works
+                    read_record(_CONTROL_RECORD, record.append_us, self.rules)
+                failed[Place(record.partition, record.offset)] = error_origin.name_of(error)
+                unreadable.append(False)
+        try:
+            judged = judge(comments, model)
+        except Exception as error:
+            failed |= self._failing(comments, model, error)
+            comments = [each for each in comments if each[0].place not in failed]
+            judged = judge(comments, model)
+        letters += [
+            (record.partition, record.offset, _quarantine(record, failed[record.place]))
+            for record in (fresh if failed else ())
+            if record.place in failed
+        ]
+        rows, maxima = self._rows(comments, judged)
+        by_partition: dict[int, list[DecisionRow]] = {}
+        for row in rows:
+            by_partition.setdefault(row.partition, []).append(row)
+        batch = Batch(
+            ranges=ranges,
+            stamp=model.stamp,
+            decisions=rows,
+            dead_letters=letters,
+            panes=pane_sums(rows, model.stamp),
+            maxima={p: (self._frontiers[p].open_panes.maximum, after) for p, after in maxima.items()},
+            replays=[_claim(record) for record, _ in comments if record.replay_of],
+            holes=_inside(holes, ranges) if holes else [],
+            rules=self.rules,
+        )
+        self._advance(ranges, by_partition, maxima)
+        return Decided(batch, unreadable, ignored)
+
+    def _contiguous(
+        self, records: Sequence[Record], holes: Sequence[Hole]
+    ) -> tuple[list[Record], dict[int, tuple[int, int]]]:
+        fresh: list[Record] = []
+        upto = {partition: frontier.next for partition, frontier in self._frontiers.items()}
+        ends = {(hole.partition, _first(hole, upto)): hole.next for hole in holes}
+        for record in records:
+            expected = upto.get(record.partition)
+            if expected is None or record.offset < expected:
+                continue
+            if record.offset > expected:
+                expected = _past(ends, record.partition, expected)
+            if record.offset != expected:
+                raise OffsetsGone(
+                    f"partition {record.partition}",
+                    f"[{expected}, {record.offset}) never came",
+                    f"The next start begins at {expected} and names what is gone.",
+                )
+            upto[record.partition] = expected + 1
+            fresh.append(record)
+        if ends:
+            upto = {partition: _past(ends, partition, offset) for partition, offset in upto.items()}
+        moved = {p: (self._frontiers[p].next, hi) for p, hi in sorted(upto.items()) if hi > self._frontiers[p].next}
+        return fresh, moved
+
+    def _failing(
+        self, comments: Sequence[tuple[Record, Read]], model: ServingModel, error: Exception
+    ) -> dict[Place, str]:
+        """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
+        if not error_origin.is_records(error):
+            raise error
+        self.is_narrowing = True
+        try:
+            found = culprits(comments, lambda part: judge(part, model))
+        finally:
+            self.is_narrowing = False
+        if not found:
+            raise error
+        # A kernel that fails for every text is no fault of a record: this raises then.
+        judge([(found[0][0][0], Read(_CONTROL_COMMENT))], model)
+        reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
+        return {record.place: error_origin.name_of(cause) for (record, _), cause in found}
+
+    def _rows(
+        self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]
+    ) -> tuple[list[DecisionRow], dict[int, RunningMaximum]]:
+        """The rows, and for each partition of them the running maximum after them."""
+        fates, maxima = self._fates(comments, [record_id for record_id, _, _, _ in judged])
+        return decision_rows(comments, judged, fates), maxima
+
+    def _fates(
+        self, comments: Sequence[tuple[Record, Read]], record_ids: Sequence[bytes]
+    ) -> tuple[list[Fate], dict[int, RunningMaximum]]:
+        places: dict[int, list[int]] = {}
+        for place, (record, _) in enumerate(comments):
+            places.setdefault(record.partition, []).append(place)
+        fates = [Fate.COUNTED] * len(comments)
+        maxima = {}
+        for partition, own in places.items():
+            own_comments = [comments[place][1].comment for place in own]
+            found, maxima[partition] = self._frontiers[partition].open_panes.fates(
+                [comment.event_time_us for comment in own_comments],
+                [record_ids[place] for place in own],
+                [comment.comment_id for comment in own_comments],
+                self.rules,
+            )
+            for place, fate in zip(own, found, strict=True):
+                fates[place] = fate
+        return fates, maxima
+
+    def _advance(
+        self,
+        ranges: Mapping[int, tuple[int, int]],
+        rows: Mapping[int, Sequence[DecisionRow]],
+        maxima: Mapping[int, RunningMaximum],
+    ) -> None:
+        for partition, (_, hi) in ranges.items():
+            frontier = self._frontiers[partition]
+            frontier.next = hi
+            if own := rows.get(partition):
+                frontier.open_panes.remember(
+                    [row.event_time_us for row in own],
+                    [row.record_id for row in own],
+                    [row.fate for row in own],
+                    maxima[partition],
+                )
+
+
+def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[Judged]:
+    """What deciding says of comments that depends on no other comment."""
+    bodies = [read.comment.body for _, read in comments]
+    scores = model.kernel.score_many(bodies)
+    verdicts = model.policy.verdicts(scores)
+    for place, (_, read) in enumerate(comments):
+        if read.repairs:
+            verdicts[place] = at_least_review(verdicts[place], read.repairs)
+    alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
+    reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
+    return [
+        (read.comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
+        for (_, read), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
+    ]
+
+
+def decision_rows(
+    comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged], fates: Sequence[Fate]
+) -> list[DecisionRow]:
+    """Decisions as the ledger keeps them; all arguments in the same order."""
+    return [
+        DecisionRow(
+            record.partition,
+            record.offset,
+            record.append_us,
+            read.comment.comment_id,
+            read.comment.community,
+            read.comment.event_time_us,
+            record_id,
+            score_ppm,
+            verdict,
+            fate,
+            reasons,
+            read.repairs,
+        )
+        for (record, read), (record_id, score_ppm, verdict, reasons), fate in zip(comments, judged, fates, strict=True)
+    ]
+
+
+def _first(hole: Hole, upto: Mapping[int, int]) -> int:
+    """Where a hole begins, as seen from the frontier, which may lie inside it."""
+    frontier = upto.get(hole.partition, 0)
+    return frontier if hole.first < frontier < hole.next else hole.first
+
+
+def _past(ends: Mapping[tuple[int, int], int], partition: int, offset: int) -> int:
+    """The first offset from this one on that is in no hole."""
+    while (following := ends.get((partition, offset))) is not None:
+        offset = following
+    return offset
+
+
+def _inside(holes: Iterable[Hole], ranges: Mapping[int, tuple[int, int]]) -> list[Hole]:
+    parts = (clipped(hole, *ranges.get(hole.partition, (0, 0))) for hole in holes)
+    return list(merged(sorted(part for part in parts if part is not None)))
+
+
+def _storable(reasons: list[str]) -> list[str]:
+    """Tokens as PostgreSQL's jsonb can hold them: without NUL, which cleaning makes of ``<U+0000>``."""
+    if not any("\0" in reason for reason in reasons):
+        return reasons
+    return [stripped for reason in reasons if (stripped := reason.replace("\0", ""))]
+
+
+def _quarantine(record: Record, error_class: str) -> DeadLetter:
+    _log.error(
+        "partition %d offset %d goes into quarantine: %s; the other records go on",
+        record.partition,
+        record.offset,
+        error_class,
+    )
+    return quarantined(record.value, record.append_us, error_class)
+
+
+def _claim(record: Record) -> ReplayClaim:
+    """What a record's headers claim, and what its value can prove."""
+    named = named_letter(list(record.replay_of))
+    return ReplayClaim(named, record.partition, record.offset, Content.of(record.value))

@@ -1,0 +1,146 @@
+"""The worker's web views: is it well, is it ready, what serves, how far behind, what if.
+
+GET  /health   200 while the process works; it is ended by the watchdog when it does not
+GET  /ready    200 once a model serves, partitions were assigned and the published topics exist, else 503
+GET  /model    which version decides
+GET  /lag      records waiting, by partition, and records a second
+POST /score    {"text": "…"}: what the serving model makes of it; nothing is stored
+GET  /windows  the newest hours; ?community=NAME&most=N
+
+/score and /windows have limits (:mod:`stream.worker.http_limits`); 413 and 429 name the limit and its setting.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import faust
+import orjson
+from faust.web import View
+
+from moderation.contracts import MAX_BODY_CHARACTERS
+from moderation.errors import ModerationError, TopicsMissing
+from stream.worker.estimated_work import estimated_work_us
+from stream.worker.http_limits import TOO_LARGE, Refusal, ViewLimits
+from stream.worker.messages import ServingModel
+from stream.worker.watchdog import Progress
+from stream.worker.what_if import WhatIf
+
+_MOST_WINDOWS = 500
+
+
+class Seen(Protocol):
+    """What the views show of a worker."""
+
+    @property
+    def model(self) -> ServingModel | None:
+        """The model that serves; None before the first."""
+
+    @property
+    def is_assigned(self) -> bool:
+        """Whether partitions were assigned, and none are being assigned now."""
+
+    @property
+    def missing_topics(self) -> tuple[str, ...]:
+        """Published topics that do not exist."""
+
+    @property
+    def progress(self) -> Progress:
+        """How far behind, how fast."""
+
+    def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
+        """The newest hours; may raise ``ModerationError``. Called in a thread."""
+
+
+def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
+    """Add the views to the worker's web server."""
+    what_if = WhatIf()
+
+    @app.page("/health", name="health")
+    async def health(view: View, request: Any) -> Any:
+        return view.json({"status": "ok"})
+
+    @app.page("/ready", name="ready")
+    async def ready(view: View, request: Any) -> Any:
+        missing = [
+            name for name, there in (("model", seen.model is not None), ("partitions", seen.is_assigned)) if not there
+        ]
+        answer: dict[str, Any] = {"ready": not missing, "missing": missing}
+        if topics := seen.missing_topics:
+            answer = {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
+        return view.json(answer, status=200 if answer["ready"] else 503)
+
+    @app.page("/model", name="model")
+    async def model(view: View, request: Any) -> Any:
+        serving = seen.model
+        if serving is None:
+            return view.error(503, "no model serves yet")
+        stamp = serving.stamp
+        return view.json(
+            {
+                "model_version": stamp.model_version,
+                "policy_version": stamp.policy_version,
+                "kernel_version": stamp.kernel_version,
+                "review_ppm": serving.policy.review_ppm,
+                "remove_ppm": serving.policy.remove_ppm,
+            }
+        )
+
+    @app.page("/lag", name="lag")
+    async def lag(view: View, request: Any) -> Any:
+        progress = seen.progress
+        return view.json(
+            {
+                "lag": {str(partition): count for partition, count in sorted(progress.lag.items())},
+                "records": sum(progress.lag.values()),
+                "per_second": round(progress.per_second, 1),
+            }
+        )
+
+    @app.page("/windows", name="windows")
+    async def windows(view: View, request: Any) -> Any:
+        try:
+            most = int(request.query.get("most", "24"))
+        except ValueError:
+            most = 0
+        if not 1 <= most <= _MOST_WINDOWS:
+            return view.error(400, f"most must be a whole number from 1 to {_MOST_WINDOWS}")
+        community = request.query.get("community")
+        try:
+            limits.check_rate()
+            return view.json({"windows": await limits.run("windows", lambda: seen.windows(community, most))})
+        except Refusal as refusal:
+            return view.error(refusal.status, refusal.reason)
+        except ModerationError as error:
+            return view.error(503, str(error))
+
+    @app.page("/score", name="score")
+    class Score(View):
+        """What if."""
+
+        async def post(self, request: Any, **_: Any) -> Any:
+            """Score one text with the model that serves."""
+            serving = seen.model
+            if serving is None:
+                return self.error(503, "no model serves yet")
+            try:
+                limits.check_rate()
+                limits.check_size(request.content_length)
+                text = _text(await request.read())
+                limits.check_work(estimated_work_us(text.encode()))
+                return self.json(await limits.run("score", lambda: what_if.answer(serving, text)))
+            except Refusal as refusal:
+                return self.error(refusal.status, refusal.reason)
+
+
+def _text(body: bytes) -> str:
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        fields = None
+    text = fields.get("text") if isinstance(fields, dict) else None
+    if not isinstance(text, str):
+        raise Refusal(400, 'send {"text": "…"}')
+    if len(text) > MAX_BODY_CHARACTERS:
+        raise Refusal(TOO_LARGE, f"the text has {len(text)} characters, at most {MAX_BODY_CHARACTERS}")
+    return text

@@ -1,0 +1,350 @@
+"""Three stages that overlap: while batch n is stored, n+1 is decided and n−1 published. One thread each.
+
+    chunks ─► [ pending ] ─► decide ─► store ─► acknowledge ─► publish
+                  ▲ full: the stream waits, and with it the fetching
+
+A batch is whatever is pending when deciding is free again, up to a limit: one comment on an idle stream, thousands
+under load. At most one batch is being stored and one being published; nothing is stored before what it follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from moderation.adapters import error_origin
+from moderation.adapters.kafka.batch_unpacker import NoRecord
+from moderation.contracts import Hole, replay_headers
+from moderation.ledger import Position
+from stream.exit_codes import leave
+from stream.worker import metrics, probe
+from stream.worker.batch_queue import Acknowledge, Pending, Piece
+from stream.worker.decider import Decider
+from stream.worker.messages import Decided, Place, Published, Record, ServingModel
+from stream.worker.publication import Publishing, Topics
+from stream.worker.recorder import Recorder
+from stream.worker.transport import Chunk
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Faults(Protocol):
+    """Named instants; see ``stream.worker.fault_points``."""
+
+    def reach(self, point: Any) -> None:
+        """Carry out what was ordered for this point."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a batch is decided of."""
+
+    acknowledgements: Sequence[Acknowledge]
+    records: Sequence[Record]
+    holes: Sequence[Hole]
+    failing: Mapping[Place, str]
+
+
+async def _nobody() -> set[int]:
+    return set()
+
+
+class Pipeline:
+    """Decides, stores and publishes chunks in order. An error ends the process, unless one record causes it.
+
+    Args:
+        decider, recorder, publisher: the stages.
+        model: gives the model to decide with; asked once per batch.
+        most_records: of one batch.
+        faults: for chaos.
+    """
+
+    def __init__(
+        self,
+        decider: Decider,
+        recorder: Recorder,
+        publisher: Topics,
+        model: Callable[[], ServingModel],
+        most_records: int,
+        faults: Faults,
+    ) -> None:
+        self._decider = decider
+        self.recorder = recorder
+        self._model = model
+        self._faults = faults
+        # One record at a time, and none is looked at before the last is stored: where the process ends, the next one
+        # is the cause.
+        self._is_careful = most_records == 1
+        self._deciding = ThreadPoolExecutor(1, thread_name_prefix="decide")
+        self._storing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self.publishing = Publishing(publisher, recorder, self.in_ledger_thread, lambda: faults.reach("before_publish"))
+        self._pending = Pending(most_records)
+        self._changed = asyncio.Condition()
+        self._turn = asyncio.Lock()
+        self._generation_id: int | None = None
+        self._storing_now: asyncio.Task[None] | None = None
+        self._decided_again: Decider | None = None
+        self._is_narrowing = False
+        self._suspected: set[int] = set()
+        self._is_ending = False
+        self._sending_now: asyncio.Task[None] | None = None
+
+    async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
+        """Take a chunk in; waits while too many of its partition are pending.
+
+        Args:
+            chunk: the next of its partition.
+            acknowledge: called on the event loop once all of it is stored.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._pending.is_full(chunk.partition))
+            self._pending.add(chunk, acknowledge)
+            self._changed.notify_all()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            while True:
+                async with self._changed:
+                    await self._changed.wait_for(self._pending.__bool__)
+                async with self._turn:
+                    await self._decide_next()
+        except Exception as error:
+            leave(error)
+
+    async def assign(
+        self,
+        generation_id: int,
+        read_positions: Callable[[], Awaitable[Mapping[int, Position]]],
+        suspected: Callable[[], Awaitable[set[int]]] = _nobody,
+    ) -> Mapping[int, Position]:
+        """Begin an assignment: finish what is under way, forget what is pending, take over where the ledger stands.
+
+        Args:
+            generation_id: of the assignment; chunks fetched for another one are dropped.
+            read_positions: asks the ledger, once nothing is being stored.
+            suspected: gives the partitions whose next records ended processes before, asked after the positions.
+        """
+        async with self._turn:
+            await self._finish()
+            async with self._changed:
+                self._pending.clear()
+                self._generation_id = generation_id
+                self._changed.notify_all()
+            positions = await read_positions()
+            self._suspected = await suspected()
+            self._decider.assign(positions)
+            self._decided_again = None
+            await self.in_ledger_thread(lambda: self.recorder.assign(positions))
+            await self.publishing.take_over()
+        return positions
+
+    async def catch_up(self) -> None:
+        """Publish what is stored and not published yet, in slices; batches are decided in between."""
+        more = self.publishing.is_behind
+        while more:
+            async with self._turn:
+                await self._finish()
+                more = await self.publishing.send_slice()
+
+    async def release(self) -> None:
+        """End an assignment: finish what is under way, forget what is pending; the next owner finds it done.
+
+        Records that are being tried in another process are not waited for: the group waits for this worker meanwhile.
+        """
+        self._is_ending = True
+        try:
+            async with self._turn:
+                await self._finish()
+                async with self._changed:
+                    self._pending.clear()
+                    self._generation_id = None
+                    self._changed.notify_all()
+        finally:
+            self._is_ending = False
+
+    async def note_read_to_end(self, assigned: Collection[int]) -> None:
+        """Store that partitions were read to their ends, where windows close by it and no batch does it.
+
+        Partitions that were let go are another worker's, and nothing is stored.
+
+        Args:
+            assigned: the own partitions, to look at now.
+
+        Raises:
+            FenceLost: another worker owns a partition by now.
+        """
+        await asyncio.get_running_loop().run_in_executor(None, self.recorder.look_at_ends, assigned)
+        if self.recorder.is_end_due:
+            async with self._turn:
+                if self._generation_id is not None:
+                    await self.in_ledger_thread(self.recorder.note_read_to_end)
+
+    async def finish(self) -> None:
+        """Wait until what is under way is stored and published; pending chunks stay pending."""
+        async with self._turn:
+            await self._finish()
+
+    @property
+    def suspected(self) -> frozenset[int]:
+        """Partitions whose next records ended processes before, and of which nothing was stored since."""
+        return frozenset(self._suspected)
+
+    @property
+    def is_narrowing(self) -> bool:
+        """Whether a failure is being traced to its records; nothing is stored meanwhile."""
+        return self._decider.is_narrowing or self._is_narrowing
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is pending or under way."""
+        under_way = [task for task in (self._storing_now, self._sending_now) if task is not None and not task.done()]
+        return not (self._pending or under_way or self._turn.locked())
+
+    def is_full(self, partition: int) -> bool:
+        """Whether no more of a partition is to be fetched now. Another full one would make all partitions wait."""
+        return self._pending.is_full(partition)
+
+    async def in_ledger_thread(self, work: Callable[[], T]) -> T:
+        """Run something between two batches, in the thread that owns the ledger."""
+        return await asyncio.get_running_loop().run_in_executor(self._storing, work)
+
+    async def _decide_next(self) -> None:
+        async with self._changed:
+            # A chunk that waited for room while the assignment changed belongs to the old one: it is fetched again.
+            pieces = [piece for piece in self._pending.take() if piece.generation_id == self._generation_id]
+            self._changed.notify_all()
+
+        records, holes = _records(pieces), _holes(pieces)
+        places = _partitions(records, holes) if self._suspected else frozenset()
+        if self._is_careful or self._suspected & places:
+            # What is stored ends the suspicion against its partitions.
+            await self._stored()
+        try:
+            failing = await self._deadly(records) if self._suspected & places else {}
+        except probe.ProbeStopped:
+            return  # the assignment ends: whoever gets the partitions fetches these records again
+
+        def decide() -> Decided | None:
+            with metrics.STAGE_SECONDS.labels("decide").time():
+                return self._decider.decide(records, self._model(), failing, holes)
+
+        loop = asyncio.get_running_loop()
+        decided = await loop.run_in_executor(self._deciding, decide)
+        await self._stored()
+        if self._decided_again is not None:
+            # What this batch follows was stored without a record that it was decided after.
+            self._decider, self._decided_again = self._decided_again, None
+            decided = await loop.run_in_executor(self._deciding, decide)
+        if decided is not None:
+            acknowledgements = [piece.acknowledge for piece in pieces if piece.acknowledge]
+            taken = _Taken(acknowledgements, records, holes, failing)
+            self._storing_now = asyncio.create_task(self._store_and_publish(taken, decided))
+
+    async def _deadly(self, records: Sequence[Record]) -> dict[Place, str]:
+        """Records of suspected partitions that end the process that decides them."""
+        looked_at = [record for record in records if record.partition in self._suspected]
+        if not looked_at:
+            return {}
+        self._is_narrowing = True
+        try:
+            look = partial(probe.deadly, looked_at, lambda: not self._is_ending)
+            return await asyncio.get_running_loop().run_in_executor(self._deciding, look)
+        except probe.ProbeBroken as error:
+            _log.warning("records cannot be tried in another process: %s; they are decided here", error)
+            return {}
+        finally:
+            self._is_narrowing = False
+
+    async def _store_and_publish(self, taken: _Taken, decided: Decided) -> None:
+        try:
+
+            def store() -> Published:
+                with metrics.STAGE_SECONDS.labels("store").time():
+                    try:
+                        return self.recorder.store(decided)
+                    except Exception as error:
+                        return self._store_without_culprits(taken, decided, error)
+
+            published = await self.in_ledger_thread(store)
+            self._faults.reach("after_commit")
+            self._suspected -= decided.batch.ranges.keys()
+            for acknowledge in taken.acknowledgements:
+                acknowledge()
+            await self._published()
+            self._sending_now = asyncio.create_task(self._send_or_leave(published))
+        except Exception as error:
+            leave(error)
+
+    def _store_without_culprits(self, taken: _Taken, decided: Decided, error: Exception) -> Published:
+        """Find the records that the ledger refuses, decide the batch again without them, and store that.
+
+        Raises:
+            Exception: the error that was given, where no record of the batch is its cause.
+        """
+        if not error_origin.is_records(error):
+            raise error
+        self._is_narrowing = True
+        try:
+            failing = self.recorder.refused(decided)
+        finally:
+            self._is_narrowing = False
+        if not failing:
+            raise error
+        decider = Decider(self._decider.rules)
+        decider.assign(self.recorder.positions())
+        again = decider.decide(taken.records, self._model(), {**failing, **taken.failing}, taken.holes)
+        if again is None:
+            raise error
+        published = self.recorder.store(again)
+        self._decided_again = decider
+        return published
+
+    async def _send_or_leave(self, published: Published) -> None:
+        try:
+            await self.publishing.send(published)
+        except Exception as error:
+            leave(error)
+
+    async def _finish(self) -> None:
+        await self._stored()
+        await self._published()
+
+    async def _stored(self) -> None:
+        if (task := self._storing_now) is not None:
+            await task
+            self._storing_now = None
+
+    async def _published(self) -> None:
+        if (task := self._sending_now) is not None:
+            await task
+            self._sending_now = None
+
+
+def _records(pieces: Sequence[Piece]) -> list[Record]:
+    return [
+        Record(
+            record.partition,
+            record.offset,
+            record.timestamp * 1_000,
+            record.value or b"",
+            tuple(replay_headers(record.headers)) if record.headers else (),
+        )
+        for piece in pieces
+        for record in piece.records
+        if type(record) is not NoRecord
+    ]
+
+
+def _partitions(records: Sequence[Record], holes: Sequence[Hole]) -> frozenset[int]:
+    return frozenset({record.partition for record in records} | {hole.partition for hole in holes})
+
+
+def _holes(pieces: Sequence[Piece]) -> list[Hole]:
+    return [record.hole for piece in pieces for record in piece.records if type(record) is NoRecord]

@@ -1,0 +1,256 @@
+"""Decides records in another process to find those that end the process that decides them.
+
+A process that runs out of memory, crashes in a library or takes for ever at a record leaves no error to look at. After
+such deaths the worker has the records at which it ended decided here first, and encoded for the ledger and the topics,
+without touching either. They are decided in small groups; the records of a group that ends the child are decided one
+by one. Only a record that ends the child alone, several times, goes into quarantine: a death for another reason does
+not repeat at the same record.
+
+    python -m stream.worker.probe    the child: a line of JSON for each group comes in, a line goes out once it is done
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from moderation.adapters.sql import ledger_writes
+from moderation.contracts import NEWEST_RULES, Comment, Fate, Rules, read_record, to_json
+from moderation.ledger import pane_sums
+from stream.worker.messages import Place, Record, ServingModel
+
+COMMAND = [sys.executable, "-P", "-m", "stream.worker.probe"]
+_ATTEMPTS = 3
+_GROUP = 200
+"""Records decided at once; one by one takes longer, and nothing else is decided meanwhile."""
+_RECORD_SECONDS = 5.0
+"""Of processor time: a slow machine is no fault of a record."""
+_WALL_SECONDS = 60
+_LONGEST_SECONDS = 120.0
+_START_SECONDS = 180.0
+_LOOK_SECONDS = 0.2
+_ANSWER_SECONDS = 2.0 * _WALL_SECONDS
+_MEMORY_BYTES = 1024 * 1024 * 1024
+_NO_MEMORY = 70
+_TOPIC_ID = UUID(int=0)
+_READY, _DONE = "ready", "done"
+_CONTROL = Record(0, 0, 0, to_json(Comment("control", "control", "A text that every model can score.", 0)))
+_log = logging.getLogger(__name__)
+
+
+class ProbeBroken(RuntimeError):
+    """The child does not start or answer, whatever the records are."""
+
+
+class ProbeStopped(Exception):
+    """Nobody wants the answer any more."""
+
+
+class _Child:
+    """A process that loads the model once and forks another one to decide records, again whenever that one ends."""
+
+    def __init__(self, is_wanted: Callable[[], bool]) -> None:
+        self._is_wanted = is_wanted
+        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def start(self) -> None:
+        """Wait until it has loaded the model.
+
+        Raises:
+            ProbeBroken: it does not start.
+            ProbeStopped: nobody waits any more.
+        """
+        if self._line(_START_SECONDS) != _READY:
+            raise ProbeBroken(f"{' '.join(COMMAND)} does not start")
+
+    def kills(self, *records: Record) -> str | None:
+        """Have records decided together; what ended the process at them, None if nothing did.
+
+        Raises:
+            ProbeBroken: the child does not answer.
+            ProbeStopped: nobody waits any more.
+        """
+        request = [[base64.b64encode(record.value).decode(), record.append_us] for record in records]
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(json.dumps(request).encode() + b"\n")
+                self._process.stdin.flush()
+        answer = self._line(_ANSWER_SECONDS)
+        if not answer:
+            raise ProbeBroken(f"{' '.join(COMMAND)} does not answer")
+        return None if answer == _DONE else answer
+
+    def end(self) -> None:
+        """End the child."""
+        self._process.kill()
+        with contextlib.suppress(BrokenPipeError), self._process:
+            pass  # its pipes are closed and its end is waited for
+
+    def _line(self, seconds: float) -> str:
+        """The child's next line; empty when it has ended or says nothing in time."""
+        if self._process.stdout is None:
+            return ""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            ready, _, _ = select.select([self._process.stdout], [], [], _LOOK_SECONDS)
+            if ready:
+                return self._process.stdout.readline().strip().decode()
+            if not self._is_wanted():
+                raise ProbeStopped
+        return ""
+
+
+def deadly(records: Sequence[Record], is_wanted: Callable[[], bool] = lambda: True) -> dict[Place, str]:
+    """Find the records that end the process that decides them, each alone.
+
+    Args:
+        records: to look at, in order.
+        is_wanted: asked several times a second, whether anybody waits for the answer.
+
+    Returns:
+        Their places, with what ended the child: a signal's name, ``MemoryError``, a time limit.
+
+    Raises:
+        ProbeBroken: the child does not come up, ends at a sound text too, or takes too long: nothing is known.
+        ProbeStopped: nobody waits any more.
+    """
+    found: dict[Place, str] = {}
+    child = _Child(is_wanted)
+    try:
+        child.start()
+        until = time.monotonic() + _LONGEST_SECONDS
+        for record in _not_passed(child, records):
+            if time.monotonic() > until:
+                raise ProbeBroken(f"it takes longer than {_LONGEST_SECONDS:g} s")
+            if child.kills(record) is None:
+                continue
+            _log.warning("a process ended at partition %d offset %d; it is tried alone", *record.place)
+            causes = [child.kills(record) for _ in range(_ATTEMPTS)]
+            if (cause := child.kills(_CONTROL)) is not None:
+                raise ProbeBroken(f"it ends at a text that every model can score ({cause})")
+            if None not in causes:
+                found[record.place] = str(causes[-1])
+    finally:
+        child.end()
+    return found
+
+
+def _not_passed(child: _Child, records: Sequence[Record]) -> Iterator[Record]:
+    """The records of those groups that end the child."""
+    for first in range(0, len(records), _GROUP):
+        group = records[first : first + _GROUP]
+        if child.kills(*group) is not None:
+            yield from group
+
+
+def serve() -> None:
+    """Be the child: load the model, then have records decided until the parent has no more."""
+    from moderation.bootstrap import production_model
+    from moderation.settings import load_settings
+
+    # What libraries print must not be taken for an answer.
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    settings = load_settings()
+    production = production_model(settings)
+    found = production.open_last_good()
+    version, opened = found or ("", production.open_version(production.resolve() or ""))
+    model = ServingModel(opened.kernel, opened.policy, version)
+    _say(answers, _READY)
+    while (pid := os.fork()) != 0:
+        _, status = os.waitpid(pid, 0)
+        if status == 0:
+            return
+        _say(answers, _ended_by(status))
+    try:
+        _limit_memory()
+        _decide_all(answers, model, Rules.since(settings.earliest_event_date))
+    finally:
+        os._exit(0)
+
+
+def rehearse(records: Sequence[Record], model: ServingModel, rules: Rules = NEWEST_RULES) -> None:
+    """Do all that the worker does with records: read, decide, encode for COPY and for the topics.
+
+    Raises:
+        Exception: what any of these raises.
+    """
+    from stream.worker import publisher
+    from stream.worker.decider import decision_rows, judge
+
+    comments = [(record, read_record(record.value, record.append_us, rules)) for record in records]
+    rows = decision_rows(comments, judge(comments, model), [Fate.COUNTED] * len(comments))
+    ledger_writes.decision_lines(_TOPIC_ID, rows, model.stamp)
+    pane_sums(rows, model.stamp)
+    for row in rows:
+        publisher.encode_decision("comments", str(_TOPIC_ID), row, model.stamp)
+
+
+def _decide_all(answers: int, model: ServingModel, rules: Rules) -> None:
+    while line := _read_line():
+        records = [Record(0, 0, append_us, base64.b64decode(value)) for value, append_us in json.loads(line)]
+        if not _passes(records, model, rules):
+            for record in records:
+                _passes([record], model, rules)
+        _say(answers, _DONE)
+
+
+def _passes(records: Sequence[Record], model: ServingModel, rules: Rules) -> bool:
+    """Whether records are decided without an error; what cannot be caught ends the process, wherever that is."""
+    signal.setitimer(signal.ITIMER_PROF, _RECORD_SECONDS)
+    signal.alarm(_WALL_SECONDS)
+    try:
+        rehearse(records, model, rules)
+    except MemoryError:
+        os._exit(_NO_MEMORY)
+    except Exception:
+        return False  # an error that can be caught is narrowed down by the worker itself
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.alarm(0)
+    return True
+
+
+def _read_line() -> bytes:
+    """The parent's next line, and nothing of what follows it."""
+    read = b""
+    while not read.endswith(b"\n") and (part := os.read(sys.stdin.fileno(), 1 << 16)):
+        read += part
+    return read
+
+
+def _ended_by(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code in (-signal.SIGPROF, -signal.SIGALRM):
+        return f"no end within {_RECORD_SECONDS:g} s"
+    if code == _NO_MEMORY:
+        return "MemoryError"
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _say(answers: int, word: str) -> None:
+    os.write(answers, word.encode() + b"\n")
+
+
+def _limit_memory() -> None:
+    """Have allocations fail that exceed what the child uses now by a gibibyte; on Linux only."""
+    sizes = Path("/proc/self/statm")
+    if sizes.exists():
+        size_bytes = int(sizes.read_text().split()[0]) * resource.getpagesize() + _MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (size_bytes, size_bytes))
+
+
+if __name__ == "__main__":
+    serve()

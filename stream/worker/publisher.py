@@ -1,0 +1,166 @@
+"""Sends decisions, alerts and closed panes to their topics and waits for the acknowledgements."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from moderation.adapters.kafka.published_records import (
+    alert_value,
+    decision_fields,
+    decision_key,
+    decision_value,
+    pane_key,
+    pane_value,
+)
+from moderation.adapters.kafka.topics import ALERTS, DECISIONS, PANES, missing_topics, producer_settings
+from moderation.contracts import Verdict
+from moderation.errors import PublishingFailed, TopicsMissing
+from moderation.ledger import DecisionRow, Versions
+from stream.worker.messages import Encoded, Published
+
+DELIVERY_SECONDS = 30.0
+_POLL_SECONDS = 0.05
+_LOOK_SECONDS = 2.0
+"""Acknowledgements that take longer than this make the publisher ask whether the topics exist."""
+_ABSENT = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
+
+
+def encode_decision(topic: str, topic_id: str, row: DecisionRow, stamp: Versions) -> Encoded:
+    """What a decision becomes on the topics; needs no broker.
+
+    Args:
+        topic: full name of the source topic.
+        topic_id: its id.
+        row: of the ledger.
+        stamp: the versions that decided it.
+    """
+    fields = decision_fields(topic, topic_id, row, stamp)
+    alert = None if row.verdict is Verdict.ALLOW else alert_value(fields, row)
+    return Encoded(decision_key(row), decision_value(fields), alert)
+
+
+class Publisher:
+    """Sends with an idempotent producer of its own; Faust's may lose and double. Used by one thread at a time.
+
+    Args:
+        bootstrap: Kafka's addresses.
+        topic_prefix: put before the names of the topics.
+        topic: full name of the source topic.
+        topic_id: its id.
+        midway: called when the first half of something is on its way; for chaos.
+    """
+
+    def __init__(
+        self, bootstrap: str, topic_prefix: str, topic: str, topic_id: UUID, midway: Callable[[], None]
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._decisions = topic_prefix + DECISIONS.name
+        self._alerts = topic_prefix + ALERTS.name
+        self._panes = topic_prefix + PANES.name
+        self._topic = topic
+        self._topic_id = str(topic_id)
+        self._midway = midway
+        self._failure: tuple[KafkaError, str] | None = None
+        self._producer = self._new_producer()
+
+    def encode(self, row: DecisionRow, stamp: Versions) -> Encoded:
+        """What a decision becomes on the topics. May be called by any thread."""
+        return encode_decision(self._topic, self._topic_id, row, stamp)
+
+    def publish(self, published: Published) -> int:
+        """Send decisions, alerts and panes, and wait until the brokers have them all.
+
+        Returns:
+            How many records were sent.
+
+        Raises:
+            TopicsMissing: a topic does not exist; what was sent to the others may be there or not.
+            PublishingFailed: a record was not accepted; the ledger still holds it for another try.
+        """
+        sent = 0
+        halfway = (len(published.decisions) + len(published.panes)) // 2
+        for topic, value, key in self._records(published):
+            self._send(topic, value, key)
+            if sent == halfway:
+                self._midway()
+            sent += 1
+        self._wait()
+        return sent
+
+    def missing_topics(self) -> list[str]:
+        """Which of the topics do not exist.
+
+        Raises:
+            KafkaException: no broker answers.
+        """
+        return missing_topics(self._bootstrap, (self._decisions, self._alerts, self._panes))
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + 2 * DELIVERY_SECONDS
+        while left := self._producer.flush(_LOOK_SECONDS):
+            self._require_topics()
+            if time.monotonic() > deadline:
+                raise PublishingFailed("the topics of decisions", f"{left} records wait for an acknowledgement")
+        if self._failure is not None:
+            error, topic = self._failure
+            self._require_topics()
+            self._refuse(error, topic)
+
+    def _require_topics(self) -> None:
+        try:
+            missing = self.missing_topics()
+        except KafkaException:
+            return  # A broker that is away says nothing about topics; the deadline decides.
+        if missing:
+            self._give_up()
+            raise TopicsMissing(missing)
+
+    def _refuse(self, error: KafkaError, topic: str) -> None:
+        if error.code() in _ABSENT:
+            # It was missing when the record was sent, and may exist again by now.
+            self._give_up()
+            raise TopicsMissing([topic])
+        raise PublishingFailed(f"topic {topic}", str(error))
+
+    def _give_up(self) -> None:
+        """Drop what waits for a topic that does not exist, and what the producer remembers of it."""
+        self._producer.purge()
+        self._producer.flush(0)
+        self._producer, self._failure = self._new_producer(), None
+
+    def _send(self, topic: str, value: bytes, key: bytes) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, value, key)
+                return
+            except BufferError:
+                self._producer.poll(_POLL_SECONDS)
+                if self._failure is not None:
+                    self._refuse(*self._failure)
+            except KafkaException as error:
+                self._refuse(error.args[0], topic)
+
+    def _records(self, published: Published) -> Iterator[tuple[str, bytes, bytes]]:
+        for encoded in published.encoded or (self.encode(row, stamp) for row, stamp in published.decisions):
+            yield self._decisions, encoded.decision, encoded.key
+            if encoded.alert is not None:
+                yield self._alerts, encoded.alert, encoded.key
+        for pane in published.panes:
+            yield self._panes, pane_value(pane), pane_key(pane)
+
+    def _new_producer(self) -> Producer:
+        # Successes need no word: what flush leaves empty without a failure was taken, every record of it.
+        settings: dict[str, Any] = {
+            **producer_settings(self._bootstrap, DELIVERY_SECONDS),
+            "delivery.report.only.error": True,
+        }
+        return Producer({**settings, "linger.ms": 5, "on_delivery": self._note})
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and self._failure is None:
+            self._failure = error, message.topic() or ""

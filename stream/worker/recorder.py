@@ -1,0 +1,365 @@
+"""From decided records to stored ones, keeping count of what is stored and what is surely published."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from moderation.adapters import error_origin
+from moderation.adapters.bisection import culprits
+from moderation.contracts import Fate, Hole, HoleKind, Pane, without_compaction
+from moderation.ledger import Batch, DecisionRow, Position, Versions, pane_sums
+from moderation.panes import PANE_US, closed_until_us, watermark_us
+from moderation.timestamps import DAY_US, now_us
+from stream.worker import metrics
+from stream.worker.dead_letter_limit import DeadLetterLimit
+from stream.worker.messages import Decided, Encoded, Place, Published
+from stream.worker.raw_budget import Letters, RawBudget
+from stream.worker.read_to_end import EndLooks
+
+_NOWHERE = -1
+
+
+class Store(Protocol):
+    """Where batches go; ``moderation.adapters.sql.retrying_ledger.PatientLedger`` is the one in use."""
+
+    def store(self, batch: Batch) -> bool:
+        """Store a batch in one transaction, or nothing of it; True when it turned out to be stored already."""
+
+    def rehearse(self, batch: Batch) -> None:
+        """Write the rows of a batch and undo that; raises what keeps them from being stored."""
+
+    def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
+        """Where partitions stand."""
+
+    def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
+        """Note, for partitions at an offset, the broker time they were known to end there; fenced like a batch."""
+
+    def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Versions]]:
+        """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
+
+    def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
+        """Panes that end in (after_us, upto_us], in order."""
+
+
+@dataclass(slots=True)
+class _Standing:
+    """Where a partition stands: stored up to ``next``, surely on the topics up to the published two."""
+
+    next: int
+    newest_event_us: int | None
+    published_next: int
+    panes_published_us: int | None
+    panes_handed_over_us: int | None
+    read_to_end_us: int | None
+
+    def is_closing(self, read_to_end_us: int) -> bool:
+        """Whether windows may close by this; they end when panes do."""
+        before_us, after_us = (
+            closed_until_us(self.newest_event_us, us) // PANE_US for us in (self.read_to_end_us, read_to_end_us)
+        )
+        return after_us > before_us
+
+
+class Recorder:
+    """Stores batches one after another.
+
+    ``note_published`` may be called by another thread than the rest.
+
+    Args:
+        store: the ledger.
+        limit: told about every stored record.
+        require_source: called before each batch is stored; raises if its topic is not the same as before.
+        budget: of the bytes of dead letters; None for no limit.
+        encode: makes of a decision what is sent to the topics; None to leave that to the publisher. It is done before
+            the decision is stored: a record that it fails for, or that ends the process there, can still be
+            quarantined.
+        is_compacted: whether records of the topic may be gone between others; asked when some are.
+        ends: looks at where the topic's partitions end; None for none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        limit: DeadLetterLimit,
+        require_source: Callable[[], None] = lambda: None,
+        budget: RawBudget | None = None,
+        is_compacted: Callable[[], bool] = lambda: True,
+        encode: Callable[[DecisionRow, Versions], Encoded] | None = None,
+        ends: EndLooks | None = None,
+    ) -> None:
+        self._ends = ends
+        self._encode = encode
+        self._store = store
+        self._limit = limit
+        self._require_source = require_source
+        self._budget = budget
+        self._is_compacted = is_compacted
+        self._standings: dict[int, _Standing] = {}
+
+    def assign(self, positions: Mapping[int, Position]) -> None:
+        """Take over partitions at the positions the ledger gave; all others are forgotten."""
+        self._standings = {
+            partition: _Standing(
+                position.next,
+                position.open_panes.maximum.newest_event_us,
+                position.published_next,
+                position.panes_published_us,
+                position.panes_published_us,
+                position.read_to_end_us,
+            )
+            for partition, position in sorted(positions.items())
+        }
+
+    def unpublished(self, most_offsets: int) -> tuple[Published, bool]:
+        """Read stored records that may be missing on the topics, in order; nothing may be stored meanwhile.
+
+        Args:
+            most_offsets: bound of the offsets whose decisions are read. Panes come with the last of them.
+
+        Returns:
+            The next slice, and whether it is the last: everything stored is in it or in an earlier one.
+        """
+        ranges = {}
+        left = most_offsets
+        for partition, standing in self._standings.items():
+            upto = min(standing.next, standing.published_next + left)
+            if upto > standing.published_next:
+                ranges[partition] = (standing.published_next, upto)
+                left -= upto - standing.published_next
+        is_last = all(
+            standing.next == ranges.get(partition, (0, standing.published_next))[1]
+            for partition, standing in self._standings.items()
+        )
+        for standing in self._standings.values() if is_last else ():
+            standing.panes_handed_over_us = standing.panes_published_us
+        return self._from_ledger(ranges, self._standings if is_last else ()), is_last
+
+    def note_published(self, published: Published) -> None:
+        """Note that this is surely on the topics; the next batch stores it."""
+        for partition, (lo, hi) in published.ranges.items():
+            standing = self._standings.get(partition)
+            if standing is not None and standing.published_next == lo:
+                standing.published_next = hi
+        for partition, upto_us in published.panes_upto_us.items():
+            if (standing := self._standings.get(partition)) is not None:
+                standing.panes_published_us = max(standing.panes_published_us or upto_us, upto_us)
+
+    @property
+    def stored(self) -> dict[int, int]:
+        """Up to which offset records are stored, by partition."""
+        return {partition: standing.next for partition, standing in self._standings.items()}
+
+    @property
+    def newest_event_us(self) -> dict[int, int]:
+        """The running maximum of the event times stored, by partition."""
+        return {
+            partition: standing.newest_event_us
+            for partition, standing in self._standings.items()
+            if standing.newest_event_us is not None
+        }
+
+    @property
+    def published(self) -> dict[int, int]:
+        """Up to which offset decisions are surely published, by partition."""
+        return {partition: standing.published_next for partition, standing in self._standings.items()}
+
+    @property
+    def panes_published_us(self) -> dict[int, int]:
+        """Up to which end panes are surely published, by partition."""
+        return {
+            partition: standing.panes_published_us
+            for partition, standing in self._standings.items()
+            if standing.panes_published_us is not None
+        }
+
+    def store(self, decided: Decided) -> Published:
+        """Store a batch in one transaction.
+
+        Returns:
+            What it has to say on the topics.
+
+        Raises:
+            FenceLost: another worker owns a partition by now; nothing is stored.
+            SourceRefused: the topic is not the same as before; nothing is stored.
+            TooManyDeadLetters: the batch is stored, and a person must look.
+        """
+        self._require_source()
+        ranges = decided.batch.ranges
+        batch = replace(
+            decided.batch,
+            dead_letters=self._budgeted(decided.batch.dead_letters),
+            holes=self._judged(decided.batch.holes),
+            published={p: self._standings[p].published_next for p in ranges},
+            panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
+            read_to_end_us=self._read_to_end_us(decided.batch),
+        )
+        encoded = self._encoded(batch.decisions, batch.stamp)
+        found_stored = self._store.store(batch)
+        for partition, (_, hi) in ranges.items():
+            standing = self._standings[partition]
+            standing.next = hi
+            if partition in batch.maxima:
+                standing.newest_event_us = batch.maxima[partition][1].newest_event_us
+            standing.read_to_end_us = batch.read_to_end_us.get(partition, standing.read_to_end_us)
+        _count(batch)
+        metrics.IGNORED_FIELDS.inc(decided.ignored)
+        self._limit.note(decided.unreadable)
+        if found_stored:
+            return self._from_ledger(ranges, ranges)
+        panes, panes_upto_us = self._closed_panes(ranges)
+        return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
+
+    def _read_to_end_us(self, batch: Batch) -> dict[int, int]:
+        if self._ends is None:
+            return {}
+        unseen = set(batch.ranges)
+        for row in batch.decisions:
+            if row.partition in unseen:
+                self._ends.compare(row.partition, row.offset, row.append_us)
+                unseen.discard(row.partition)
+                if not unseen:
+                    break
+        found = {partition: self._ends.read_to_end_us(partition, hi) for partition, (_, hi) in batch.ranges.items()}
+        return {partition: us for partition, us in found.items() if us is not None}
+
+    def look_at_ends(self, partitions: Collection[int]) -> None:
+        """Ask where partitions end; whatever is stored up to there was then read to the end. For any thread."""
+        if self._ends is not None:
+            self._ends.look({partition: at for partition, at in self.stored.items() if partition in partitions})
+
+    @property
+    def is_end_due(self) -> bool:
+        """Whether windows may close because partitions were read to their ends, and that is not stored."""
+        return any(self._standings[partition].is_closing(us) for partition, (_, us) in self._reached().items())
+
+    def note_read_to_end(self) -> None:
+        """Store that partitions were read to their ends, outside a batch: nothing of them was under way.
+
+        Raises:
+            FenceLost: another worker owns a partition by now; nothing is stored.
+            SourceRefused: the topic is not the same as before; nothing is stored.
+        """
+        if reached := self._reached():
+            self._require_source()
+            self._store.mark_read_to_end(reached)
+            for partition, (_, us) in reached.items():
+                self._standings[partition].read_to_end_us = us
+
+    def _reached(self) -> dict[int, tuple[int, int]]:
+        if self._ends is None:
+            return {}
+        found = {
+            partition: (standing.next, self._ends.read_to_end_us(partition, standing.next))
+            for partition, standing in self._standings.items()
+        }
+        return {partition: (following, us) for partition, (following, us) in found.items() if us is not None}
+
+    def _encoded(self, rows: Sequence[DecisionRow], stamp: Versions) -> list[Encoded]:
+        return [] if self._encode is None else [self._encode(row, stamp) for row in rows]
+
+    def _budgeted(self, letters: Letters) -> Letters:
+        return letters if self._budget is None or not letters else self._budget.within(letters)
+
+    def _judged(self, holes: list[Hole]) -> list[Hole]:
+        if not any(hole.kind is HoleKind.DELETED for hole in holes) or self._is_compacted():
+            return holes
+        return [without_compaction(hole) for hole in holes]
+
+    def refused(self, decided: Decided) -> dict[Place, str]:
+        """The records of a batch that cannot be encoded or that the ledger refuses, each alone; the error's class.
+
+        Raises:
+            Exception: the ledger fails for a reason that is not a record's, or refuses a row that is sound.
+        """
+        batch = decided.batch
+        letters = {Place(partition, offset): letter for partition, offset, letter in batch.dead_letters}
+        rows = {Place(row.partition, row.offset): row for row in batch.decisions}
+        replays = {Place(each.partition, each.offset): each for each in batch.replays}
+
+        def rehearse(places: Sequence[Place]) -> None:
+            decisions = [rows[place] for place in places if place in rows]
+            self._encoded(decisions, batch.stamp)
+            self._store.rehearse(
+                replace(
+                    batch,
+                    decisions=decisions,
+                    dead_letters=[(*place, letters[place]) for place in places if place in letters],
+                    panes=pane_sums(decisions, batch.stamp),
+                    replays=[replays[place] for place in places if place in replays],
+                )
+            )
+
+        found = {
+            place: error_origin.name_of(error) for place, error in culprits(sorted(rows.keys() | letters), rehearse)
+        }
+        if found and batch.decisions:
+            # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.
+            control = [_control(row) for row in {row.append_us // DAY_US: row for row in batch.decisions}.values()]
+            self._encoded(control, batch.stamp)
+            panes = pane_sums(control, batch.stamp)
+            self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replays=[]))
+        return found
+
+    def positions(self) -> dict[int, Position]:
+        """Where the own partitions stand in the ledger."""
+        return self._store.positions(dict.fromkeys(self._standings, 0))
+
+    def _closed_panes(self, partitions: Iterable[int]) -> tuple[list[Pane], dict[int, int]]:
+        panes: list[Pane] = []
+        upto: dict[int, int] = {}
+        for partition in partitions:
+            standing = self._standings[partition]
+            if standing.newest_event_us is None:
+                continue
+            after_us, upto_us = standing.panes_handed_over_us, watermark_us(standing.newest_event_us)
+            if after_us is not None and after_us // PANE_US >= upto_us // PANE_US:
+                continue
+            panes += self._store.closed_panes(partition, after_us, upto_us)
+            upto[partition] = standing.panes_handed_over_us = upto_us
+        return panes, upto
+
+    def _from_ledger(self, ranges: Mapping[int, tuple[int, int]], partitions: Iterable[int]) -> Published:
+        decisions = [
+            found
+            for partition, (lo, hi) in ranges.items()
+            for found in self._store.decisions_between(partition, lo, hi)
+        ]
+        panes, panes_upto_us = self._closed_panes(partitions)
+        return Published(decisions, panes, ranges, panes_upto_us)
+
+
+def _control(row: DecisionRow) -> DecisionRow:
+    """A sound row of the same day at a place that no record has."""
+    return row._replace(
+        partition=_NOWHERE,
+        offset=row.append_us,
+        comment_id="control",
+        community="control",
+        record_id=bytes(32),
+        reasons=["control"],
+    )
+
+
+def _count(batch: Batch) -> None:
+    stamp = batch.stamp
+    metrics.ACCOUNTED.inc(sum(hi - lo for lo, hi in batch.ranges.values()))
+    metrics.BATCH_RECORDS.observe(len(batch.decisions) + len(batch.dead_letters))
+    metrics.COMMIT_LATENCY.observe(now_us(), [row.append_us for row in batch.decisions])
+    for fate, count in Counter([row.fate for row in batch.decisions]).items():
+        metrics.DECISIONS.labels(fate).inc(count)
+    for partition, count in Counter([row.partition for row in batch.decisions]).items():
+        metrics.PARTITION_DECISIONS.labels(partition).inc(count)
+        metrics.PARTITION_LATE.labels(partition)  # from 0 on, so that the first one is an increase
+    for partition, count in Counter([row.partition for row in batch.decisions if row.fate is Fate.LATE]).items():
+        metrics.PARTITION_LATE.labels(partition).inc(count)
+    for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
+        metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
+    for repair, count in Counter([repair for row in batch.decisions for repair in row.repairs]).items():
+        metrics.REPAIRS.labels(repair).inc(count)
+    for hole in batch.holes:
+        metrics.HOLE_OFFSETS.labels(hole.kind).inc(hole.next - hole.first)
+    for reason, count in Counter([letter.reason for _, _, letter in batch.dead_letters]).items():
+        metrics.DEAD_LETTERS.labels(reason).inc(count)

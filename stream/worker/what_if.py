@@ -1,0 +1,47 @@
+"""What the serving model makes of a text that somebody asks about, without delaying the stream.
+
+It has a lexicon of its own: the stream neither waits for its lock nor loses remembered words to the texts of others.
+Not safe for threads; the view that calls it has one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moderation.scoring import Kernel, reasons_many
+from moderation.text import Lexicon
+from stream.worker.decider import MOST_REASONS
+from stream.worker.messages import ServingModel
+
+_MOST_CHUNKS = 20_000
+
+
+class WhatIf:
+    """Scores and explains single texts. The lexicon is made at the first call."""
+
+    def __init__(self) -> None:
+        self._kernel: Kernel | None = None
+
+    def answer(self, serving: ServingModel, text: str) -> dict[str, Any]:
+        """Score a text with the serving model.
+
+        Returns:
+            ``score_ppm``, ``verdict``, ``reasons`` (the strongest tokens for removal), ``model_version``,
+            ``policy_version``.
+        """
+        kernel = self._of(serving)
+        score_ppm = kernel.score_one(text)
+        return {
+            "score_ppm": score_ppm,
+            "verdict": serving.policy.verdict(score_ppm),
+            "reasons": reasons_many(kernel, [text], MOST_REASONS)[0],
+            "model_version": serving.model_version,
+            "policy_version": serving.policy.policy_version,
+        }
+
+    def _of(self, serving: ServingModel) -> Kernel:
+        weights = serving.kernel.weights
+        if self._kernel is None or self._kernel.weights is not weights:
+            lexicon = Lexicon(_MOST_CHUNKS) if self._kernel is None else self._kernel.lexicon
+            self._kernel = Kernel(weights, lexicon)
+        return self._kernel

@@ -1,0 +1,56 @@
+"""What the tasks of ``retrain_model`` hand on: from whatever started the run to the training and to the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from batch.retrain import tasks
+from batch.retrain.options import Options
+from batch.retrain.params import FORM
+from batch.retrain.run import RetrainReport
+
+NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
+DEFAULTS = {name: field["default"] for name, field in FORM.items()}
+REPORT = RetrainReport("4", "run", "m", "d", "l", 0, 2, 1, {"examples": 3}, {"auc_mean": 0.9})
+Retrain = Callable[[Sequence[Mapping[str, Any]]], tuple[Options, dict[str, Any]]]
+
+
+@pytest.fixture
+def retrain(monkeypatch: pytest.MonkeyPatch) -> Retrain:
+    """Runs the step for the extras of asset events; what the training was asked for, and what the step returned."""
+    asked: list[Options] = []
+
+    def train(_: object, options: Options, **__: object) -> RetrainReport:
+        asked.append(options)
+        return REPORT
+
+    monkeypatch.setattr(tasks, "archive_topics", lambda settings, say: None)
+    monkeypatch.setattr(tasks, "retrain_on", train)
+
+    def run(extras: Sequence[Mapping[str, Any]]) -> tuple[Options, dict[str, Any]]:
+        returned = tasks.retrain(DEFAULTS, NIGHT, extras, "a test")
+        return asked[-1], returned
+
+    return run
+
+
+def test_the_gate_is_told_the_margin_that_a_message_asked_for(retrain: Retrain) -> None:
+    assert retrain([])[1] == {**REPORT.fields(), "auc_margin": DEFAULTS["auc_margin"]}
+    assert retrain([{"payload": {"auc_margin": 0.2}}])[1] == {**REPORT.fields(), "auc_margin": 0.2}
+
+
+def test_the_reason_of_drift_becomes_that_of_the_retraining_and_the_rest_is_no_option(retrain: Retrain) -> None:
+    asked, _ = retrain([{"reason": "drift on 2026-11-22: unseen", "evidence": "http://mlflow/7"}])
+    assert asked.reason == "drift on 2026-11-22: unseen"
+    without, _ = retrain([{}])
+    assert without.reason == "no reason was stated"
+
+
+def test_a_message_beside_drift_states_options_and_the_last_reason_counts(retrain: Retrain) -> None:
+    drift, message = {"reason": "drift"}, {"payload": {"seed": 3, "reason": "slurs of the week"}}
+    assert (retrain([drift, message])[0].seed, retrain([drift, message])[0].reason) == (3, "slurs of the week")
+    assert (retrain([message, drift])[0].seed, retrain([message, drift])[0].reason) == (3, "drift")

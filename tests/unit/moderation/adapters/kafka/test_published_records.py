@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import orjson
+
+from moderation.adapters.kafka.published_records import decision_fields
+from moderation.contracts import Decision, Fate, Repair, Verdict
+from moderation.ledger import DecisionRow, Versions
+
+
+def test_what_is_published_is_the_contract_field_by_field() -> None:
+    row = DecisionRow(2, 7, 1, 'c"1', "science", 5, b"", 640_000, Verdict.REVIEW, Fate.LATE, ["you"])
+    decision = Decision("comments", "id", 2, 7, 'c"1', "science", 5, 640_000, Verdict.REVIEW, "3", "p", Fate.LATE)
+    expected = orjson.loads(orjson.dumps(decision))
+    found = decision_fields("comments", "id", row, Versions("3", "p", "1"))
+    assert orjson.loads(orjson.dumps(found)) == {name: value for name, value in expected.items() if name != "repairs"}
+    repaired = row._replace(repairs=(Repair.NUL, Repair.CUT))
+    found = decision_fields("comments", "id", repaired, Versions("3", "p", "1"))
+    assert orjson.loads(orjson.dumps(found)) == expected | {"repairs": ["nul", "cut"]}

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from moderation.adapters.kafka.topics import (
+    ACTIONS,
+    COMMENTS,
+    RECORD_MAX_BYTES,
+    TOPICS,
+    FoundTopic,
+    TopicSettings,
+    refuse_difference,
+)
+from moderation.errors import ConfigurationError
+
+_SEVEN_DAYS_MS = 604_800_000
+
+
+def _as_wanted(topic: TopicSettings) -> FoundTopic:
+    return FoundTopic(topic.partitions, 1, topic.configuration() | {"segment.bytes": "1073741824"})
+
+
+def test_topics_have_the_names_and_partitions_of_the_design() -> None:
+    assert {topic.name: topic.partitions for topic in TOPICS} == {
+        "comments": 4,
+        "actions": 4,
+        "decisions": 4,
+        "alerts": 4,
+        "panes": 4,
+        "retrain-requests": 1,
+    }
+
+
+def test_what_people_send_is_stamped_by_the_broker_and_kept_seven_days() -> None:
+    stamped = {topic.name for topic in TOPICS if topic.timestamp_type == "LogAppendTime"}
+    assert stamped == {COMMENTS.name, ACTIONS.name}
+    assert {topic.configuration()["retention.ms"] for topic in TOPICS} == {str(_SEVEN_DAYS_MS)}
+
+
+def test_the_broker_takes_a_record_of_one_mebibyte_and_its_overhead() -> None:
+    assert RECORD_MAX_BYTES == 1_048_576
+    assert int(COMMENTS.configuration()["max.message.bytes"]) == 1_048_576 + 65_536
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_a_topic_as_wanted_is_accepted_whatever_else_the_broker_says(topic: TopicSettings) -> None:
+    refuse_difference(topic.name, topic, 1, _as_wanted(topic))
+
+
+def test_partitions_that_somebody_added_are_accepted() -> None:
+    refuse_difference("here-comments", COMMENTS, 1, replace(_as_wanted(COMMENTS), partitions=8))
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (replace(_as_wanted(COMMENTS), partitions=3), "partitions is 3, not 4"),
+        (replace(_as_wanted(COMMENTS), replication=3), "replication factor is 3, not 1"),
+        (
+            replace(_as_wanted(COMMENTS), configuration={**COMMENTS.configuration(), "retention.ms": "-1"}),
+            "retention.ms is -1, not 604800000",
+        ),
+        (replace(_as_wanted(COMMENTS), configuration={}), "cleanup.policy is absent, not delete"),
+    ],
+)
+def test_a_difference_is_refused_with_topic_setting_and_both_values(found: FoundTopic, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"topic here-comments: {message}"):
+        refuse_difference("here-comments", COMMENTS, 1, found)
