@@ -38,11 +38,13 @@ ON CONFLICT (topic_id, partition, start_us, community, model_version, policy_ver
 
 def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], stamp: Versions) -> list[str]:
     """Decisions as lines of COPY's text format, in the order of the columns; needs no database."""
-    versions = "\t".join(map(copy_format.text, (stamp.model_version, stamp.policy_version, stamp.kernel_version)))
+    version_columns = "\t".join(
+        map(copy_format.text, (stamp.model_version, stamp.policy_version, stamp.kernel_version))
+    )
     return [
         f"{day_of(row.append_us)}\t{topic_id}\t{row.partition}\t{row.offset}\t{row.append_us}\t"
         f"{copy_format.text(row.comment_id)}\t{copy_format.text(row.community)}\t{row.event_time_us}\t"
-        f"{copy_format.binary(row.record_id)}\t{row.score_ppm}\t{row.verdict}\t{versions}\t{row.fate}\t"
+        f"{copy_format.binary(row.record_id)}\t{row.score_ppm}\t{row.verdict}\t{version_columns}\t{row.fate}\t"
         f"{copy_format.NULL if row.reasons is None else copy_format.text(orjson.dumps(row.reasons).decode())}\t"
         f"{','.join(row.repairs) or copy_format.NULL}\n"
         for row in rows
