@@ -38,7 +38,7 @@ def read_labelled(
 
     Raises:
         typer.BadParameter: neither or both are given.
-        SourceError: it cannot be read.
+        DatasetError: it cannot be read.
     """
     if (csv is None) == (history is None):
         raise typer.BadParameter("give either --csv FILE or --history FOLDER")

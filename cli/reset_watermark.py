@@ -17,7 +17,7 @@ from moderation.timestamps import now_us
 if TYPE_CHECKING:
     from datetime import date
 
-    from moderation.adapters.kafka.topic_reader import SourceLog
+    from moderation.adapters.kafka.topic_reader import TopicReader
 
 
 def reset_watermark(
@@ -95,14 +95,14 @@ def _shown(time_us: int | None) -> str:
     return "not set" if time_us is None else datetime.fromtimestamp(time_us / 1e6, UTC).isoformat()
 
 
-def _next_time_us(log: SourceLog, partition: int, offset: int, earliest: date) -> int:
+def _next_time_us(log: TopicReader, partition: int, offset: int, earliest: date) -> int:
     """The event time of the record at an offset.
 
     Raises:
-        SourceRefused: there is none, or it is no comment.
+        TopicRefused: there is none, or it is no comment.
     """
     from moderation.contracts import Rules, read_record
-    from moderation.errors import InvalidRecord, SourceRefused
+    from moderation.errors import InvalidRecord, TopicRefused
 
     cause = "there is no record yet"
     if (record := log.value_and_time_at(partition, offset)) is not None:
@@ -110,7 +110,7 @@ def _next_time_us(log: SourceLog, partition: int, offset: int, earliest: date) -
             return read_record(*record, Rules.since(earliest)).comment.event_time_us
         except InvalidRecord as error:
             cause = f"the record is no comment ({error})"
-    raise SourceRefused(
+    raise TopicRefused(
         f"topic {log.topic} partition {partition} offset {offset}",
         f"{cause}, so there is no event time to start again at; nothing was changed",
         "Name a time: `moderation reset-watermark PARTITION --to 2026-11-01T12:00:00Z`.",

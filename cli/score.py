@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cli.line_batches import batches, read_lines
 from cli.output import console, print_json, progress
-from moderation.errors import InvalidRecord, SourceError
+from moderation.errors import DatasetError, InvalidRecord
 from moderation.timestamps import now_us
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def score(
     try:
         stream = sys.stdin.buffer if file is None else file.open("rb")
     except OSError as error:
-        raise SourceError(str(file), error.strerror or str(error), "Name a readable file.") from error
+        raise DatasetError(str(file), error.strerror or str(error), "Name a readable file.") from error
     scored = dead = 0
     with stream:
         for batch in batches(read_lines(stream), batch_size):

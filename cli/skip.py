@@ -39,7 +39,7 @@ def skip(
     from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.skip import skip as skip_record
     from moderation.contracts import DeadLetterReason, dead_letter
-    from moderation.errors import InvalidRecord, SourceRefused
+    from moderation.errors import InvalidRecord, TopicRefused
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
@@ -50,7 +50,7 @@ def skip(
     ):
         found = log.value_and_time_at(partition, offset)
         if found is None:
-            raise SourceRefused(
+            raise TopicRefused(
                 f"topic {topic} partition {partition}",
                 f"it has no record at offset {offset}",
                 "`moderation accept-gap` shows offsets that are gone.",

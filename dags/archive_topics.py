@@ -21,7 +21,7 @@ Safe at any time, also beside a run that is still at work: clear the task, or tr
 is not written again. Without Airflow: `moderation archive`.
 
 ## Triage
-- *SourceRefused*: a topic was made anew, or retention overtook the archive. The message names the range and the
+- *TopicRefused*: a topic was made anew, or retention overtook the archive. The message names the range and the
   command; a run fails until a person has decided. It is not retried.
 - *ConfigurationError*: the message names the setting or topic. It is not retried.
 - Anything else (Kafka or PostgreSQL away) is retried with growing delays; the next hour's run catches up.

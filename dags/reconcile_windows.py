@@ -17,7 +17,7 @@ A revision of each day in `batch.runs`, all differences as Parquet beside the la
 Safe at any time: equal results add no revision. Without Airflow: `moderation reconcile --date 2026-11-23`.
 
 ## Triage
-- Not retried: *DefectsFound* (a broken guarantee), *LakeDamaged*, *ModelRefused*, *SourceRefused*, *LedgerUnsafe*.
+- Not retried: *DefectsFound* (a broken guarantee), *LakeDamaged*, *ModelRefused*, *TopicRefused*, *LedgerUnsafe*.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 from airflow.sdk import CronPartitionTimetable, ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
 
 STEPS = "batch.reconcile.tasks"
-FOR_GOOD = ("DefectsFound", "LakeDamaged", "ModelRefused", "SourceRefused", "LedgerUnsafe")
+FOR_GOOD = ("DefectsFound", "LakeDamaged", "ModelRefused", "TopicRefused", "LedgerUnsafe")
 
 
 @dag(

@@ -8,15 +8,15 @@
     │   ├── BrokerUnavailable
     │   ├── TopicsMissing          a published topic does not exist; decisions are stored and published later
     │   └── TableLocked
-    ├── NeedsPerson                stop: a setting, a refusal or damage; another start changes nothing
+    ├── NeedsOperator              stop: a setting, a refusal or damage; another start changes nothing
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
-    │   ├── SourceError            a file of comments cannot be read at all
+    │   ├── DatasetError           a file of comments cannot be read at all
     │   ├── TrainingError          the examples cannot carry a model
     │   ├── GoalUnmet              a policy goal cannot be met; carries the best that can
     │   ├── ModelRefused           an artifact failed verification; a worker keeps serving the old model
     │   ├── StackError             a part of the local stack does not start, or does not end
     │   ├── LedgerUnsafe           the database could lose what it acknowledged, or is not migrated
-    │   ├── SourceRefused          the topic is not the one the ledger accounts for, or has lost records
+    │   ├── TopicRefused           the topic is not the one the ledger accounts for, or has lost records
     │   ├── OutdatedApproval       what a person approved is not what would happen by now; ask again
     │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
     │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
@@ -63,7 +63,7 @@ class Unavailable(ModerationError):
     """Something outside this process does not answer. The same call may succeed later."""
 
 
-class NeedsPerson(ModerationError):
+class NeedsOperator(ModerationError):
     """Nothing changes until a person does something; the message says what."""
 
 
@@ -79,19 +79,19 @@ class InvalidRecord(BadRecord):
         super().__init__("record", cause, "It is kept as a dead letter; mend the producer and replay it.")
 
 
-class ConfigurationError(NeedsPerson):
+class ConfigurationError(NeedsOperator):
     """A setting or an option is unknown, malformed or contradicts another one."""
 
 
-class SourceError(NeedsPerson):
+class DatasetError(NeedsOperator):
     """A file of comments cannot be read: absent, not a known schema, or without a usable row."""
 
 
-class TrainingError(NeedsPerson):
+class TrainingError(NeedsOperator):
     """The labelled examples cannot carry a model: too few, or all of one class."""
 
 
-class GoalUnmet(NeedsPerson):
+class GoalUnmet(NeedsOperator):
     """No threshold reaches a policy goal.
 
     Attributes:
@@ -105,7 +105,7 @@ class GoalUnmet(NeedsPerson):
         super().__init__(f"goal {goal}", cause, remedy)
 
 
-class ModelRefused(NeedsPerson):
+class ModelRefused(NeedsOperator):
     """A model artifact is missing, damaged, altered, of another kernel, or holds a type that is not trusted."""
 
 
@@ -139,27 +139,27 @@ class TableLocked(Unavailable):
     """A lock on a table cannot be had in time; the message names the sessions that may hold it."""
 
 
-class OutdatedApproval(NeedsPerson):
+class OutdatedApproval(NeedsOperator):
     """What a person was shown and approved is not what would happen now: aliases or files have changed since."""
 
 
-class StackError(NeedsPerson):
+class StackError(NeedsOperator):
     """A part of the local stack does not start, does not answer in time, or does not end."""
 
 
-class LedgerUnsafe(NeedsPerson):
+class LedgerUnsafe(NeedsOperator):
     """The database is not what the guarantees stand on: a durability setting is off, or the schema is missing."""
 
 
-class SourceRefused(NeedsPerson):
+class TopicRefused(NeedsOperator):
     """A topic made anew under a known name, or records the ledger still needs are gone from the topic."""
 
 
-class LakeDamaged(NeedsPerson):
+class LakeDamaged(NeedsOperator):
     """A file that the manifest names is missing or is not what was written, or a range is not whole."""
 
 
-class TooManyDeadLetters(NeedsPerson):
+class TooManyDeadLetters(NeedsOperator):
     """So many records cannot be comments that a person must look. Each is kept; decisions go on after a restart."""
 
 
@@ -179,9 +179,9 @@ class WorkerStuck(RestartProcess):
     """The worker has work and does none, or a part of it that it cannot do without has ended."""
 
 
-class DefectsFound(NeedsPerson):
+class DefectsFound(NeedsOperator):
     """A reconciliation found something lost, unexplained, phantom or residual: a guarantee was broken."""
 
 
-class ProcessDied(NeedsPerson):
+class ProcessDied(NeedsOperator):
     """A process that recomputed files of the lake ended without an error: it crashed or ran out of memory."""

@@ -35,7 +35,7 @@ class Served:
     """From this offset on a version decided by these rules, until the next one."""
 
     from_offset: int
-    stamp: Versions
+    versions: Versions
     rules: Rules = NEWEST_RULES
 
 
@@ -47,7 +47,7 @@ class Position:
         next: first offset not yet accounted for.
         published_next: first offset whose decision is not surely published.
         panes_published_us: panes that end at or before this are surely published; None when none is.
-        stamp: the versions that decided last; None before the first decision.
+        versions: the versions that decided last; None before the first decision.
         open_panes: what the fate of the next record depends on.
         last_append_us: append time of the record at ``next - 1``; None if the ledger has none there.
         rules: that read the last records; None before the first.
@@ -57,7 +57,7 @@ class Position:
     next: int
     published_next: int
     panes_published_us: int | None
-    stamp: Versions | None
+    versions: Versions | None
     open_panes: OpenPanes = field(repr=False, compare=False)
     last_append_us: int | None = None
     rules: Rules | None = None
@@ -103,7 +103,7 @@ class Batch:
 
     Attributes:
         ranges: for each partition the offsets [lo, hi) it accounts for.
-        stamp: the versions that made the decisions.
+        versions: the versions that made the decisions.
         decisions: rows for comments.
         dead_letters: (partition, offset, letter) for records that are none.
         panes: what the decisions add to panes.
@@ -117,7 +117,7 @@ class Batch:
     """
 
     ranges: Mapping[int, tuple[int, int]]
-    stamp: Versions
+    versions: Versions
     decisions: list[DecisionRow]
     dead_letters: list[tuple[int, int, DeadLetter]]
     panes: Mapping[PaneKey, PaneSums] = field(default_factory=dict)
@@ -130,14 +130,14 @@ class Batch:
     read_to_end_us: Mapping[int, int] = field(default_factory=dict)
 
 
-def pane_sums(decisions: list[DecisionRow], stamp: Versions) -> dict[PaneKey, PaneSums]:
+def pane_sums(decisions: list[DecisionRow], versions: Versions) -> dict[PaneKey, PaneSums]:
     """What decisions add to panes, by pane; duplicates add nothing."""
     sums: dict[PaneKey, PaneSums] = {}
     for row in decisions:
         if row.fate is Fate.DUPLICATE:
             continue
         start_us = pane_start_us(row.event_time_us)
-        key = PaneKey(row.partition, row.community, start_us, stamp.model_version, stamp.policy_version)
+        key = PaneKey(row.partition, row.community, start_us, versions.model_version, versions.policy_version)
         pane = sums.get(key)
         if pane is None:
             pane = sums[key] = PaneSums()

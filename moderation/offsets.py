@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 
 Range = tuple[int, int]
 """Offsets, half-open."""
@@ -97,7 +97,7 @@ def difference(standings: LedgerPositions, topic_id: UUID, ranges: Mapping[int, 
         ranges: for each partition the first offset the topic has, and its end.
 
     Raises:
-        SourceRefused: the topic ends before offsets the ledger accounts for. No gap can say that.
+        TopicRefused: the topic ends before offsets the ledger accounts for. No gap can say that.
     """
     if not standings.next:
         return Difference()
@@ -107,7 +107,7 @@ def difference(standings: LedgerPositions, topic_id: UUID, ranges: Mapping[int, 
     for partition, following in sorted(standings.next[topic_id].items()):
         first, end = ranges[partition]
         if following > end:
-            raise SourceRefused(
+            raise TopicRefused(
                 f"topic {standings.topic} partition {partition}",
                 f"it ends at {end}, but the ledger accounts for offsets up to {following}: the topic lost records",
                 "This cannot be accepted, for new records would take the places of old ones: restore the topic, or "
@@ -131,13 +131,13 @@ def next_range(source: TopicPartition, archived_end: int | None, log: Range, acc
         Offsets, half-open; empty when there is nothing new.
 
     Raises:
-        SourceRefused: the log begins after the archive's end and nobody accepted that, or it ends before it.
+        TopicRefused: the log begins after the archive's end and nobody accepted that, or it ends before it.
     """
     first, end = log
     if archived_end is None:
         return first, end
     if archived_end > end:
-        raise SourceRefused(
+        raise TopicRefused(
             str(source),
             f"it ends at {end}, but the lake holds offsets up to {archived_end}: the topic lost records",
             "New records would take the places of archived ones: restore the topic, or make it anew.",
@@ -145,7 +145,7 @@ def next_range(source: TopicPartition, archived_end: int | None, log: Range, acc
     missing = uncovered((archived_end, first), list(accepted))
     if missing:
         ranges = ", ".join(f"[{one}, {following})" for one, following in missing)
-        raise SourceRefused(
+        raise TopicRefused(
             str(source),
             f"retention overtook the archive: offsets {ranges} are gone from the topic and not in the lake",
             "`moderation accept-gap --lake --yes` records them as lost; then archive again.",

@@ -8,7 +8,7 @@ import traceback
 from typing import NoReturn
 
 from moderation.adapters import error_origin
-from moderation.errors import FenceLost, NeedsPerson
+from moderation.errors import FenceLost, NeedsOperator
 from stream.worker import metrics
 
 RESTART = 75
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 def exit_code(error: BaseException) -> int:
     """The exit code for an error that ends the process."""
-    return REFUSED if isinstance(error, NeedsPerson) else RESTART
+    return REFUSED if isinstance(error, NeedsOperator) else RESTART
 
 
 def leave(error: BaseException) -> NoReturn:

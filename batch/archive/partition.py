@@ -10,7 +10,7 @@ from typing import Literal
 
 from batch.archive.report import Outcome, PartitionReport
 from batch.record_isolation import Failure
-from moderation.adapters.kafka.topic_reader import LogRecord, SourceLog
+from moderation.adapters.kafka.topic_reader import LogRecord, TopicReader
 from moderation.adapters.lake.file_boundaries import Limits, in_files
 from moderation.adapters.lake.files import (
     SOURCE_CHARACTERS,
@@ -82,7 +82,7 @@ class PartitionArchiver:
     def __init__(
         self,
         place: Workplace,
-        log: SourceLog,
+        log: TopicReader,
         source: TopicPartition,
         columns: Columns,
         retention_ms: int | None = None,
@@ -102,7 +102,7 @@ class PartitionArchiver:
             upto: an offset to stop before; None for the end of the log as it is now.
 
         Raises:
-            SourceRefused: see :func:`batch.standing.next_range` and :meth:`SourceLog.records`.
+            TopicRefused: see :func:`batch.standing.next_range` and :meth:`TopicReader.records`.
         """
         place, source = self._place, self._source
         with partition_lock(place.connection, source) as holder:

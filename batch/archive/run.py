@@ -19,7 +19,7 @@ from moderation.adapters.lake.schema import ARCHIVED, columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connection import connected
 from moderation.contracts import Rules
-from moderation.errors import ModerationError, SourceRefused
+from moderation.errors import ModerationError, TopicRefused
 from moderation.offsets import TopicPartition
 from moderation.settings import Settings, required
 
@@ -52,7 +52,7 @@ def archive_topics(
         What was done. A partition that another archiver works on is left to it, and the report says so.
 
     Raises:
-        SourceRefused: partitions that retention overtook, or that lost records, or topics whose times producers set;
+        TopicRefused: partitions that retention overtook, or that lost records, or topics whose times producers set;
             the others are archived first.
         ConfigurationError: a topic, Kafka, the database or the lake's address is not there.
         LedgerUnsafe: the database has no manifest.
@@ -70,7 +70,7 @@ def archive_topics(
                 reports.append(report)
                 try:
                     log.require_append_time()
-                except SourceRefused as error:
+                except TopicRefused as error:
                     say(str(error))
                     refused.append(error)
                     continue
@@ -80,7 +80,7 @@ def archive_topics(
                     archiver = PartitionArchiver(place, log, source, columns, retention_ms)
                     try:
                         done = archiver.run((upto or {}).get(name, {}).get(partition))
-                    except SourceRefused as error:
+                    except TopicRefused as error:
                         say(f"{source}: {error.cause}")
                         refused.append(error)
                         continue
@@ -90,7 +90,7 @@ def archive_topics(
         raise refused[0]
     if refused:
         causes = "; ".join(f"{error.thing}: {error.cause}" for error in refused)
-        raise SourceRefused(f"{len(refused)} topics or partitions", causes, refused[0].remedy)
+        raise TopicRefused(f"{len(refused)} topics or partitions", causes, refused[0].remedy)
     return ArchiveReport(reports, time.monotonic() - begun)
 
 

@@ -260,9 +260,9 @@ def _of_file(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
 
 def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callable[[], str | None]) -> str:
     if served:
-        return served[0].stamp.model_version
+        return served[0].versions.model_version
     others = [own[-1] for own in snapshot.served.values() if own]
-    version = others[0].stamp.model_version if others else resolve()
+    version = others[0].versions.model_version if others else resolve()
     if version is None:
         raise ConfigurationError(
             f"topic {snapshot.topic}", "no model ever served it and none is in production", "Promote a model first."

@@ -329,7 +329,7 @@ def _spans(task: Task, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, i
     """Which version scores which of the rows: version, first, end; rows are in the order of offsets."""
     edges = np.searchsorted(offsets, [each.from_offset for each in task.served])
     bounds = [0, *edges.tolist(), len(offsets)]
-    names = [task.first_version, *(each.stamp.model_version for each in task.served)]
+    names = [task.first_version, *(each.versions.model_version for each in task.served)]
     for version, first, end in zip(names, bounds[:-1], bounds[1:], strict=True):
         if first < end:
             yield version, first, end

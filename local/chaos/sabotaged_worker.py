@@ -31,7 +31,7 @@ _EVERY = 10
 def drop(batch: Batch) -> Batch:
     """Leave the last decision out; the ranges still say that it is there."""
     kept = batch.decisions[:-1]
-    return replace(batch, decisions=kept, panes=pane_sums(kept, batch.stamp))
+    return replace(batch, decisions=kept, panes=pane_sums(kept, batch.versions))
 
 
 def double(batch: Batch) -> Batch:
@@ -55,7 +55,7 @@ def late(batch: Batch) -> Batch:
     if counted is None:
         return batch
     rows = [row._replace(fate=Fate.LATE) if n == counted else row for n, row in enumerate(batch.decisions)]
-    return replace(batch, decisions=rows, panes=pane_sums(rows, batch.stamp))
+    return replace(batch, decisions=rows, panes=pane_sums(rows, batch.versions))
 
 
 _BATCHES: dict[str, Callable[[Batch], Batch]] = {"drop": drop, "double": double, "pane": pane, "late": late}

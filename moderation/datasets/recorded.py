@@ -16,7 +16,7 @@ import orjson
 from moderation.contracts import Action, parse_action, parse_record
 from moderation.datasets.history import BadRow, LabelledComment
 from moderation.datasets.synthetic import Arrival
-from moderation.errors import InvalidRecord, SourceError
+from moderation.errors import DatasetError, InvalidRecord
 
 COMMENTS, ARRIVALS, ACTIONS = "comments.jsonl", "arrivals.jsonl", "actions.jsonl"
 
@@ -75,7 +75,7 @@ def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator
         on_bad_row: told of every line that is no comment or action.
 
     Raises:
-        SourceError: a file is missing, or arrivals and comments do not belong together.
+        DatasetError: a file is missing, or arrivals and comments do not belong together.
     """
     seen: set[bytes] = set()
     try:
@@ -91,9 +91,11 @@ def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator
                     seen.add(record_id)
                     yield LabelledComment(comment, last.get(comment.comment_id))
     except OSError as error:
-        raise SourceError(str(folder), f"{error.strerror}: {error.filename}", "Name a folder of `generate`.") from error
+        raise DatasetError(
+            str(folder), f"{error.strerror}: {error.filename}", "Name a folder of `generate`."
+        ) from error
     except (ValueError, KeyError) as error:
-        raise SourceError(
+        raise DatasetError(
             str(folder / ARRIVALS), f"it does not belong to {COMMENTS} ({error})", "Generate the history again."
         ) from error
 

@@ -19,7 +19,7 @@ from typing import Any
 from moderation.contracts import Action, ActionKind, Comment, parse_record, to_json
 from moderation.contracts.records import MAX_RECORD_BYTES, MAX_TIME_US
 from moderation.datasets.history import BadRow, LabelledComment
-from moderation.errors import InvalidRecord, SourceError
+from moderation.errors import DatasetError, InvalidRecord
 
 COMMUNITY = "science"
 FIRST_TIME_US = 1_514_764_800_000_000  # 2018-01-01T00:00:00Z
@@ -39,13 +39,13 @@ def read_rscience(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[
         Comments with the recorded removal, in the order of the file.
 
     Raises:
-        SourceError: the file cannot be opened, or its header is of neither schema.
+        DatasetError: the file cannot be opened, or its header is of neither schema.
     """
     csv.field_size_limit(MAX_RECORD_BYTES)
     try:
         file = path.open(encoding="iso-8859-1", newline="")
     except OSError as error:
-        raise SourceError(str(path), error.strerror or str(error), "Name a readable CSV file.") from error
+        raise DatasetError(str(path), error.strerror or str(error), "Name a readable CSV file.") from error
     with file:
         rows = csv.reader(file)
         columns = _columns(path, next(rows, []))
@@ -67,7 +67,7 @@ def read_rscience(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[
 def _columns(path: Path, header: list[str]) -> dict[str, int]:
     columns = {name.strip().lower(): index for index, name in enumerate(header)}
     if not {"body", "removed"} <= columns.keys():
-        raise SourceError(
+        raise DatasetError(
             str(path), f"its header {header[:8]} has no columns BODY and REMOVED", "Give one of the r/science exports."
         )
     return columns

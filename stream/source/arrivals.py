@@ -17,7 +17,7 @@ from moderation.datasets.history import BadRow
 from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS
 from moderation.datasets.rscience import read_rscience
 from moderation.datasets.synthetic import Arrival, generate
-from moderation.errors import InvalidRecord, SourceError
+from moderation.errors import DatasetError, InvalidRecord
 from stream.source.external_sort import by_arrival
 from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
 
@@ -34,7 +34,7 @@ def arrivals_of(plan: Plan, on_bad_row: Callable[[BadRow], None]) -> Iterator[Ar
         on_bad_row: told of rows of an export that are no comment.
 
     Raises:
-        SourceError: the origin cannot be read.
+        DatasetError: the origin cannot be read.
     """
     arrivals = _of_origin(plan.origin, on_bad_row)
     if not plan.actions:
@@ -48,7 +48,7 @@ def anchor_us(plan: Plan) -> int | None:
     The last ones are known only when everything has been read or generated once.
 
     Raises:
-        SourceError: the origin cannot be read.
+        DatasetError: the origin cannot be read.
     """
     arrivals = arrivals_of(plan, lambda bad: None)
     match plan.shift_anchor:
@@ -91,7 +91,7 @@ def _comments_of_history(folder: Path) -> Iterator[Arrival]:
     except OSError as error:
         raise unreadable(folder, error) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(
+        raise DatasetError(
             str(folder / ARRIVALS), f"it does not belong to {COMMENTS} ({error})", "Generate the history again."
         ) from error
 
@@ -120,6 +120,8 @@ def key_of(value: bytes) -> str:
     return f"unreadable-{hashlib.sha256(value).hexdigest()[:16]}"
 
 
-def unreadable(path: Path, error: OSError) -> SourceError:
+def unreadable(path: Path, error: OSError) -> DatasetError:
     """The error for an origin that the file system does not give."""
-    return SourceError(str(path), f"{error.strerror}: {error.filename}", "Name a CSV export or a folder of `generate`.")
+    return DatasetError(
+        str(path), f"{error.strerror}: {error.filename}", "Name a CSV export or a folder of `generate`."
+    )

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from moderation.errors import SourceError
+from moderation.errors import DatasetError
 
 DELIVERIES = "deliveries.jsonl"
 REFUSALS = "refused.jsonl"
@@ -78,7 +78,7 @@ def read_report(state: Path) -> Iterator[Delivered]:
     """The deliveries reported in a state folder, in the order in which batches were acknowledged.
 
     Raises:
-        SourceError: there is no report, or a line of it is damaged.
+        DatasetError: there is no report, or a line of it is damaged.
     """
     path = state / DELIVERIES
     try:
@@ -89,9 +89,9 @@ def read_report(state: Path) -> Iterator[Delivered]:
                 try:
                     yield Delivered(**orjson.loads(line))
                 except (ValueError, TypeError) as error:
-                    raise SourceError(f"{path}, line {number}", str(error), "Restore the file.") from error
+                    raise DatasetError(f"{path}, line {number}", str(error), "Restore the file.") from error
     except OSError as error:
-        raise SourceError(str(path), error.strerror or str(error), "Run the source with this --state.") from error
+        raise DatasetError(str(path), error.strerror or str(error), "Run the source with this --state.") from error
 
 
 def _end_of_last_line(file: Any) -> int:

@@ -17,7 +17,7 @@ def identity_of(plan: Plan) -> str:
     Pace and limit are left out: a resumed run may have others.
 
     Raises:
-        SourceError: a file cannot be read.
+        DatasetError: a file cannot be read.
     """
     match plan.origin:
         case CsvExport(path):

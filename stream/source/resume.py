@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from moderation.datasets.synthetic import Arrival
-from moderation.errors import SourceError
+from moderation.errors import DatasetError
 from moderation.timestamps import now_us
 from stream.source.arrivals import anchor_us
 from stream.source.checkpoint import Progress, load_progress, refuse_other_input, save_progress
@@ -24,7 +24,7 @@ def begun(plan: Plan, target: str) -> Progress:
 
     Raises:
         ConfigurationError: the state folder belongs to another input or target, or is damaged.
-        SourceError: the input cannot be read.
+        DatasetError: the input cannot be read.
         OSError: the state folder cannot be written.
     """
     identity = identity_of(plan)
@@ -47,12 +47,12 @@ def behind(progress: Progress, arrivals: Iterator[Arrival], plan: Plan) -> Itera
         plan: its limit may be lower than an earlier run's; nothing is left then.
 
     Raises:
-        SourceError: the arrivals dealt with earlier are others now: numbers in the progress mean nothing any more.
+        DatasetError: the arrivals dealt with earlier are others now: numbers in the progress mean nothing any more.
     """
     if plan.limit is not None and plan.limit <= progress.arrivals:
         return iter(())
     if chained("", islice(arrivals, progress.arrivals)) != progress.digest:
-        raise SourceError(
+        raise DatasetError(
             progress.input,
             f"its first {progress.arrivals} arrivals are not those that were sent",
             "Give another --state folder to send it from the beginning.",

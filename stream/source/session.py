@@ -46,7 +46,7 @@ def send_all(settings: Settings, plan: Plan, on_progress: Callable[[Sent], None]
 
     Raises:
         ConfigurationError: the state folder belongs to another input or is in use, or a topic does not exist.
-        SourceError: the input cannot be read, or is not what was acknowledged earlier.
+        DatasetError: the input cannot be read, or is not what was acknowledged earlier.
         KafkaException: the broker cannot be reached or did not take a record; start again to go on.
         OSError: report or progress cannot be written.
     """
@@ -120,7 +120,7 @@ class Session:
 
         Raises:
             KafkaException: the broker did not take it; nothing of the batch is noted, so the next run sends it again.
-            SourceError: the input cannot be read further.
+            DatasetError: the input cannot be read further.
             OSError: report or progress cannot be written.
         """
         batch = self._schedule.due(int(self._elapsed_seconds() * 1e6), BATCH_MOST_RECORDS, BATCH_MOST_BYTES)

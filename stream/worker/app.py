@@ -22,10 +22,10 @@ from moderation.adapters.kafka.group_readers import GroupReaders
 from moderation.adapters.kafka.topic_identity import TopicIdentity
 from moderation.adapters.kafka.topics import COMMENTS, describe_topic_ids, is_compacted, topic_uuid
 from moderation.adapters.sql.ledger import Ledger
-from moderation.adapters.sql.retrying_ledger import PatientLedger
+from moderation.adapters.sql.retrying_ledger import RetryingLedger
 from moderation.adapters.sql.windows import newest_windows
 from moderation.contracts import Rules
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 from moderation.ledger import Position
 from moderation.settings import Settings, required
 from stream.exit_codes import leave
@@ -76,7 +76,7 @@ class SpeedLayer:
         self._watch = watch
         self._faults = faults
         self.source = settings.topic_prefix + COMMENTS.name
-        self._ledger: PatientLedger
+        self._ledger: RetryingLedger
         self._checks: SourceChecks
         self._noted: tuple[object, object] = ({}, {})
         self._watchdog: Watchdog | None = None
@@ -211,7 +211,7 @@ class SpeedLayer:
     def refuse_last(self, tp: TP, offset: int, append_us: int) -> None:
         """End the process: the log has another record at an offset than the ledger has."""
         leave(
-            SourceRefused(
+            TopicRefused(
                 f"topic {self.source} partition {tp.partition}",
                 f"the record at offset {offset} was appended at {append_us} µs, and the ledger knows another one: "
                 "the log lost its end, and new records took the places of old ones",
@@ -263,7 +263,7 @@ class SpeedLayer:
         return Vitals(
             {partition: offset for partition, offset in stored.items() if partition in assigned},
             is_rebalancing(self.app),
-            self._ledger.is_patient or self.pipeline.is_narrowing,
+            self._ledger.is_retrying or self.pipeline.is_narrowing,
             ended,
         )
 
@@ -279,7 +279,7 @@ class SpeedLayer:
         topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.source])[self.source])
         url = required(settings.database_url, "database_url")
         ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"), ReplayReport().note)
-        self._ledger = PatientLedger(ledger, settings.ledger_retry_seconds)
+        self._ledger = RetryingLedger(ledger, settings.ledger_retry_seconds)
         identity = TopicIdentity(settings.kafka_bootstrap, self.source, topic_id)
         self._checks = SourceChecks(settings.kafka_bootstrap, self.source, identity)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)

@@ -148,10 +148,10 @@ class Decider:
             by_partition.setdefault(row.partition, []).append(row)
         batch = Batch(
             ranges=ranges,
-            stamp=model.stamp,
+            versions=model.versions,
             decisions=rows,
             dead_letters=letters,
-            panes=pane_sums(rows, model.stamp),
+            panes=pane_sums(rows, model.versions),
             maxima={p: (self._frontiers[p].open_panes.maximum, after) for p, after in maxima.items()},
             replays=[_claim(record) for record, _ in comments if record.replay_of],
             holes=_inside(holes, ranges) if holes else [],

@@ -75,12 +75,12 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
         serving = seen.model
         if serving is None:
             return view.error(503, "no model serves yet")
-        stamp = serving.stamp
+        versions = serving.versions
         return view.json(
             {
-                "model_version": stamp.model_version,
-                "policy_version": stamp.policy_version,
-                "kernel_version": stamp.kernel_version,
+                "model_version": versions.model_version,
+                "policy_version": versions.policy_version,
+                "kernel_version": versions.kernel_version,
                 "review_ppm": serving.policy.review_ppm,
                 "remove_ppm": serving.policy.remove_ppm,
             }

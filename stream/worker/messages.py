@@ -47,7 +47,7 @@ class ServingModel:
     model_version: str
 
     @property
-    def stamp(self) -> Versions:
+    def versions(self) -> Versions:
         """The versions every decision of this model carries."""
         return Versions(self.model_version, self.policy.policy_version, KERNEL_VERSION)
 

@@ -192,10 +192,10 @@ def rehearse(records: Sequence[Record], model: ServingModel, rules: Rules = NEWE
 
     comments = [(record, read_record(record.value, record.append_us, rules)) for record in records]
     rows = decision_rows(comments, judge(comments, model), [Fate.COUNTED] * len(comments))
-    ledger_writes.decision_lines(_TOPIC_ID, rows, model.stamp)
-    pane_sums(rows, model.stamp)
+    ledger_writes.decision_lines(_TOPIC_ID, rows, model.versions)
+    pane_sums(rows, model.versions)
     for row in rows:
-        publisher.encode_decision("comments", str(_TOPIC_ID), row, model.stamp)
+        publisher.encode_decision("comments", str(_TOPIC_ID), row, model.versions)
 
 
 def _decide_all(answers: int, model: ServingModel, rules: Rules) -> None:

@@ -30,16 +30,16 @@ _LOOK_SECONDS = 2.0
 _ABSENT = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
-def encode_decision(topic: str, topic_id: str, row: DecisionRow, stamp: Versions) -> Encoded:
+def encode_decision(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> Encoded:
     """What a decision becomes on the topics; needs no broker.
 
     Args:
         topic: full name of the source topic.
         topic_id: its id.
         row: of the ledger.
-        stamp: the versions that decided it.
+        versions: the versions that decided it.
     """
-    fields = decision_fields(topic, topic_id, row, stamp)
+    fields = decision_fields(topic, topic_id, row, versions)
     alert = None if row.verdict is Verdict.ALLOW else alert_value(fields, row)
     return Encoded(decision_key(row), decision_value(fields), alert)
 
@@ -68,9 +68,9 @@ class Publisher:
         self._failure: tuple[KafkaError, str] | None = None
         self._producer = self._new_producer()
 
-    def encode(self, row: DecisionRow, stamp: Versions) -> Encoded:
+    def encode(self, row: DecisionRow, versions: Versions) -> Encoded:
         """What a decision becomes on the topics. May be called by any thread."""
-        return encode_decision(self._topic, self._topic_id, row, stamp)
+        return encode_decision(self._topic, self._topic_id, row, versions)
 
     def publish(self, published: Published) -> int:
         """Send decisions, alerts and panes, and wait until the brokers have them all.
@@ -146,7 +146,7 @@ class Publisher:
                 self._refuse(error.args[0], topic)
 
     def _records(self, published: Published) -> Iterator[tuple[str, bytes, bytes]]:
-        for encoded in published.encoded or (self.encode(row, stamp) for row, stamp in published.decisions):
+        for encoded in published.encoded or (self.encode(row, versions) for row, versions in published.decisions):
             yield self._decisions, encoded.decision, encoded.key
             if encoded.alert is not None:
                 yield self._alerts, encoded.alert, encoded.key

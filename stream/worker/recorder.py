@@ -23,7 +23,7 @@ _NOWHERE = -1
 
 
 class Store(Protocol):
-    """Where batches go; ``moderation.adapters.sql.retrying_ledger.PatientLedger`` is the one in use."""
+    """Where batches go; ``moderation.adapters.sql.retrying_ledger.RetryingLedger`` is the one in use."""
 
     def store(self, batch: Batch) -> bool:
         """Store a batch in one transaction, or nothing of it; True when it turned out to be stored already."""
@@ -183,7 +183,7 @@ class Recorder:
 
         Raises:
             FenceLost: another worker owns a partition by now; nothing is stored.
-            SourceRefused: the topic is not the same as before; nothing is stored.
+            TopicRefused: the topic is not the same as before; nothing is stored.
             TooManyDeadLetters: the batch is stored, and a person must look.
         """
         self._require_source()
@@ -196,7 +196,7 @@ class Recorder:
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
             read_to_end_us=self._read_to_end_us(decided.batch),
         )
-        encoded = self._encoded(batch.decisions, batch.stamp)
+        encoded = self._encoded(batch.decisions, batch.versions)
         found_stored = self._store.store(batch)
         for partition, (_, hi) in ranges.items():
             standing = self._standings[partition]
@@ -210,7 +210,7 @@ class Recorder:
         if found_stored:
             return self._from_ledger(ranges, ranges)
         panes, panes_upto_us = self._closed_panes(ranges)
-        return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
+        return Published([(row, batch.versions) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
 
     def _read_to_end_us(self, batch: Batch) -> dict[int, int]:
         if self._ends is None:
@@ -240,7 +240,7 @@ class Recorder:
 
         Raises:
             FenceLost: another worker owns a partition by now; nothing is stored.
-            SourceRefused: the topic is not the same as before; nothing is stored.
+            TopicRefused: the topic is not the same as before; nothing is stored.
         """
         if reached := self._reached():
             self._require_source()
@@ -257,8 +257,8 @@ class Recorder:
         }
         return {partition: (following, us) for partition, (following, us) in found.items() if us is not None}
 
-    def _encoded(self, rows: Sequence[DecisionRow], stamp: Versions) -> list[Encoded]:
-        return [] if self._encode is None else [self._encode(row, stamp) for row in rows]
+    def _encoded(self, rows: Sequence[DecisionRow], versions: Versions) -> list[Encoded]:
+        return [] if self._encode is None else [self._encode(row, versions) for row in rows]
 
     def _budgeted(self, letters: Letters) -> Letters:
         return letters if self._budget is None or not letters else self._budget.within(letters)
@@ -281,13 +281,13 @@ class Recorder:
 
         def rehearse(places: Sequence[Place]) -> None:
             decisions = [rows[place] for place in places if place in rows]
-            self._encoded(decisions, batch.stamp)
+            self._encoded(decisions, batch.versions)
             self._store.rehearse(
                 replace(
                     batch,
                     decisions=decisions,
                     dead_letters=[(*place, letters[place]) for place in places if place in letters],
-                    panes=pane_sums(decisions, batch.stamp),
+                    panes=pane_sums(decisions, batch.versions),
                     replays=[replays[place] for place in places if place in replays],
                 )
             )
@@ -298,8 +298,8 @@ class Recorder:
         if found and batch.decisions:
             # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.
             control = [_control(row) for row in {row.append_us // DAY_US: row for row in batch.decisions}.values()]
-            self._encoded(control, batch.stamp)
-            panes = pane_sums(control, batch.stamp)
+            self._encoded(control, batch.versions)
+            panes = pane_sums(control, batch.versions)
             self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replays=[]))
         return found
 
@@ -344,7 +344,7 @@ def _control(row: DecisionRow) -> DecisionRow:
 
 
 def _count(batch: Batch) -> None:
-    stamp = batch.stamp
+    versions = batch.versions
     metrics.ACCOUNTED.inc(sum(hi - lo for lo, hi in batch.ranges.values()))
     metrics.BATCH_RECORDS.observe(len(batch.decisions) + len(batch.dead_letters))
     metrics.COMMIT_LATENCY.observe(now_us(), [row.append_us for row in batch.decisions])
@@ -356,7 +356,7 @@ def _count(batch: Batch) -> None:
     for partition, count in Counter([row.partition for row in batch.decisions if row.fate is Fate.LATE]).items():
         metrics.PARTITION_LATE.labels(partition).inc(count)
     for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
-        metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
+        metrics.VERDICTS.labels(verdict, versions.model_version).inc(count)
     for repair, count in Counter([repair for row in batch.decisions for repair in row.repairs]).items():
         metrics.REPAIRS.labels(repair).inc(count)
     for hole in batch.holes:

@@ -16,7 +16,7 @@ from moderation.adapters import error_origin
 from moderation.adapters.kafka.end_offsets import written_ends
 from moderation.adapters.kafka.open_transactions import open_transactions
 from moderation.adapters.kafka.topic_identity import TopicIdentity
-from moderation.errors import BrokerUnavailable, OffsetsGone, SourceRefused
+from moderation.errors import BrokerUnavailable, OffsetsGone, TopicRefused
 from moderation.timestamps import now_us
 from stream.worker import metrics
 
@@ -45,7 +45,7 @@ class SourceChecks:
         """Return if the topic is the same as at the start.
 
         Raises:
-            SourceRefused: it was deleted, or deleted and created again.
+            TopicRefused: it was deleted, or deleted and created again.
             BrokerUnavailable: no broker answers.
         """
         await _in_thread(self._identity.require)
@@ -54,7 +54,7 @@ class SourceChecks:
         """Return if records get the broker's time when they are appended, or no broker tells.
 
         Raises:
-            SourceRefused: producers set the times.
+            TopicRefused: producers set the times.
         """
         await _in_thread(self._identity.require_append_time)
 
@@ -62,7 +62,7 @@ class SourceChecks:
         """As ``require_same``, but a broker that does not answer is only logged: nothing waits for the answer.
 
         Raises:
-            SourceRefused: the topic was deleted, or deleted and created again.
+            TopicRefused: the topic was deleted, or deleted and created again.
         """
         try:
             await self.require_same()
@@ -80,7 +80,7 @@ class SourceChecks:
             readable: the last stable offset, by partition.
 
         Raises:
-            SourceRefused: a partition ends before the offset that the ledger expects next.
+            TopicRefused: a partition ends before the offset that the ledger expects next.
             BrokerUnavailable: no broker answers.
         """
         until = time.monotonic() + _LOG_END_SECONDS
@@ -97,7 +97,7 @@ class SourceChecks:
                 break
             await asyncio.sleep(1)
             readable = {**readable, **written}
-        raise SourceRefused(
+        raise TopicRefused(
             f"topic {self._topic} partition {short[0]}",
             f"it ends at {written[short[0]]}, but the ledger accounts for offsets up to {needed[short[0]]}",
             "The brokers lost records: create the topic again, then run `moderation accept-gap`.",

@@ -17,7 +17,7 @@ from moderation.watermark import NOTHING_SEEN, Candidate, RunningMaximum
 from tests.support.event_time_law import HOUR_US
 from tests.support.fakes import MemoryLedger
 
-STAMP, NEWER = Versions("1", "policy", "1"), Versions("2", "policy", "1")
+VERSIONS, NEWER = Versions("1", "policy", "1"), Versions("2", "policy", "1")
 START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
 APPEND_US = START_US + PANE_US
 
@@ -52,15 +52,15 @@ def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[], AnyLedger]]:
     from local.stack.commands import StackInfo
     from moderation.adapters.sql.ledger import Ledger
     from moderation.adapters.sql.migrate import migrate_database
-    from moderation.adapters.sql.retrying_ledger import PatientLedger
+    from moderation.adapters.sql.retrying_ledger import RetryingLedger
 
     stack: StackInfo = request.getfixturevalue("stack")
     migrate_database(stack.database_url())
     topic_id = uuid.uuid4()
-    ledgers: list[PatientLedger] = []
+    ledgers: list[RetryingLedger] = []
 
-    def open_ledger() -> PatientLedger:
-        ledgers.append(PatientLedger(Ledger(stack.database_url(), f"topic-{topic_id}", topic_id), seconds=5))
+    def open_ledger() -> RetryingLedger:
+        ledgers.append(RetryingLedger(Ledger(stack.database_url(), f"topic-{topic_id}", topic_id), seconds=5))
         return ledgers[-1]
 
     yield open_ledger
@@ -76,17 +76,17 @@ def row(offset: int, minutes: float = 0, fate: Fate = Fate.COUNTED, partition: i
     )
 
 
-def batch(*rows: DecisionRow, stamp: Versions = STAMP, **changes: object) -> Batch:
+def batch(*rows: DecisionRow, versions: Versions = VERSIONS, **changes: object) -> Batch:
     """A batch of rows without gaps, with what they add to panes."""
     offsets: dict[int, list[int]] = {}
     for each in rows:
         offsets.setdefault(each.partition, []).append(each.offset)
     fields = {
         "ranges": {partition: (min(them), max(them) + 1) for partition, them in offsets.items()},
-        "stamp": stamp,
+        "versions": versions,
         "decisions": list(rows),
         "dead_letters": [],
-        "panes": pane_sums(list(rows), stamp),
+        "panes": pane_sums(list(rows), versions),
     }
     return Batch(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -97,7 +97,7 @@ def test_a_partition_that_was_never_seen_starts_at_the_start_of_the_log(opened: 
         0: (7, 7),
         3: (0, 0),
     }
-    assert {(each.stamp, each.panes_published_us, each.open_panes.maximum) for each in positions.values()} == {
+    assert {(each.versions, each.panes_published_us, each.open_panes.maximum) for each in positions.values()} == {
         (None, None, NOTHING_SEEN)
     }
 
@@ -107,14 +107,14 @@ def test_what_was_stored_is_read_back_in_order_with_its_versions(opened: Callabl
     ledger.positions({0: 0, 1: 0})
     first = [row(0), row(1), row(0, partition=1)]
     assert ledger.store(batch(*first)) is False
-    ledger.store(batch(row(2), stamp=NEWER))
+    ledger.store(batch(row(2), versions=NEWER))
     again = opened()
-    assert again.decisions_between(0, 0, 10) == [(first[0], STAMP), (first[1], STAMP), (row(2), NEWER)]
-    assert again.decisions_between(0, 1, 2) == [(first[1], STAMP)]
+    assert again.decisions_between(0, 0, 10) == [(first[0], VERSIONS), (first[1], VERSIONS), (row(2), NEWER)]
+    assert again.decisions_between(0, 1, 2) == [(first[1], VERSIONS)]
     positions = again.positions({0: 0, 1: 0})
-    assert {partition: (each.next, each.stamp) for partition, each in positions.items()} == {
+    assert {partition: (each.next, each.versions) for partition, each in positions.items()} == {
         0: (3, NEWER),
-        1: (1, STAMP),
+        1: (1, VERSIONS),
     }
 
 
@@ -140,7 +140,7 @@ def test_offsets_without_a_record_are_accounted_for_in_holes(opened: Callable[[]
     ledger.store(batch(row(0), ranges={0: (0, 3)}, holes=[marker]))
     ledger.store(batch(ranges={0: (3, 9)}, holes=[Hole(0, 3, 9, HoleKind.UNREADABLE, APPEND_US, "too large")]))
     assert ledger.positions({0: 0})[0].next == 9
-    assert ledger.decisions_between(0, 0, 9) == [(row(0), STAMP)]
+    assert ledger.decisions_between(0, 0, 9) == [(row(0), VERSIONS)]
 
 
 def test_attempts_at_one_offset_are_counted_until_something_is_stored_or_they_are_given_up(
@@ -166,7 +166,7 @@ def test_every_offset_is_one_decision_or_one_dead_letter(opened: Callable[[], An
     assert ledger.positions({0: 0})[0].next == 0
     ledger.store(batch(row(0), ranges={0: (0, 2)}, dead_letters=[(0, 1, letter)]))
     assert ledger.positions({0: 0})[0].next == 2
-    assert ledger.decisions_between(0, 0, 2) == [(row(0), STAMP)]
+    assert ledger.decisions_between(0, 0, 2) == [(row(0), VERSIONS)]
 
 
 def test_panes_are_the_sums_of_all_batches_and_come_by_their_ends(opened: Callable[[], AnyLedger]) -> None:

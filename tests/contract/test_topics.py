@@ -17,7 +17,7 @@ from stream.worker.messages import Published
 from tests.support.fakes import MemoryTopics
 
 Place = tuple[int, int]
-STAMP = Versions("1", "policy", "1")
+VERSIONS = Versions("1", "policy", "1")
 START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
 
 
@@ -47,7 +47,7 @@ def in_memory() -> TopicsUnderTest:
     memory = MemoryTopics()
     return TopicsUnderTest(
         memory.publish,
-        lambda: {place: (stamp.model_version, row.verdict) for place, (row, stamp) in memory.decisions.items()},
+        lambda: {place: (versions.model_version, row.verdict) for place, (row, versions) in memory.decisions.items()},
         lambda: memory.alerts,
         lambda: {key: pane.comments for key, pane in memory.panes.items()},
     )
@@ -113,7 +113,7 @@ def pane(number: int) -> Pane:
     return Pane("comments", "id", 1, "x", start_us, start_us + PANE_US, "1", "policy", 3, 2, 1, 7)
 
 
-ROWS = [(row(offset, verdict), STAMP) for offset, verdict in enumerate([*Verdict, *Verdict])]
+ROWS = [(row(offset, verdict), VERSIONS) for offset, verdict in enumerate([*Verdict, *Verdict])]
 
 
 def test_everything_is_there_when_publish_returns(topics: TopicsUnderTest) -> None:

@@ -18,7 +18,7 @@ from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, topic_uuid
 from moderation.adapters.sql.connection import connected
 from moderation.adapters.sql.gaps import accept
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 from moderation.offsets import Difference, Gap
 from tests.support.workers import SpeedLayerUnderTest, comments
 
@@ -121,7 +121,7 @@ def test_a_partition_moved_meanwhile_changes_nothing_of_any(commanded: SpeedLaye
     seen = Difference((Gap(0, 5, 12), Gap(1, 4, 9)))
     with (
         connected(commanded.database_url) as connection,
-        pytest.raises(SourceRefused, match=r"partition 1: it no longer stands at 4; nothing was changed"),
+        pytest.raises(TopicRefused, match=r"partition 1: it no longer stands at 4; nothing was changed"),
     ):
         accept(connection, commanded.topic, UUID(commanded.topic_id), seen, reason="", now_us=1)
     assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 5, 0))
@@ -148,7 +148,7 @@ def test_a_topic_made_anew_is_taken_on_from_where_its_log_starts(commanded: Spee
 def test_a_topic_that_ends_before_the_ledger_cannot_be_accepted(commanded: SpeedLayerUnderTest) -> None:
     stand(commanded, 7)
     for arguments in ((), ("--yes",), ("--yes", "--json")):
-        with pytest.raises(SourceRefused, match=r"it ends at 0, but the ledger accounts for offsets up to 7"):
+        with pytest.raises(TopicRefused, match=r"it ends at 0, but the ledger accounts for offsets up to 7"):
             run(*arguments)
     assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 7, 0))
 

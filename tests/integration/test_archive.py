@@ -24,7 +24,7 @@ from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.lake.verification import check_file
 from moderation.adapters.sql.connection import connected
 from moderation.contracts import Hole
-from moderation.errors import ConfigurationError, LakeDamaged, SourceRefused
+from moderation.errors import ConfigurationError, LakeDamaged, TopicRefused
 from moderation.offsets import TopicPartition
 from tests.support.lakes import SMALL, LakeUnderTest, Record, plain
 from tests.support.topic_settings import set_timestamp_type
@@ -232,7 +232,7 @@ def test_retention_that_overtook_the_archive_is_named_and_the_other_partitions_a
     lake.produce(plain(comments(200, start=200)))
     lake.delete_records({1: ends[1] + 5})
     for _ in range(2):
-        with pytest.raises(SourceRefused, match=rf"partition 1: .*\[{ends[1]}, {ends[1] + 5}\) are gone") as raised:
+        with pytest.raises(TopicRefused, match=rf"partition 1: .*\[{ends[1]}, {ends[1] + 5}\) are gone") as raised:
             lake.archive()
     assert "accept-gap --lake" in raised.value.remedy
     held = {each.source.partition: each.next_offset for each in lake.inspect().tiles}
@@ -249,7 +249,7 @@ def test_retention_that_comes_by_while_a_range_is_read_is_told_and_nothing_is_sk
     with opened(lake.settings.kafka_bootstrap, lake.topic) as log:
         assert offsets(log.records(0, 2, 5)) == [2, 3, 4]
         lake.delete_records({0: 4})
-        with pytest.raises(SourceRefused, match=r"partition 0: offsets \[2, 4\) are gone"):
+        with pytest.raises(TopicRefused, match=r"partition 0: offsets \[2, 4\) are gone"):
             next(log.records(0, 2, end))
         assert offsets(log.records(0, 4, end)) == list(range(4, end))
 
@@ -294,7 +294,7 @@ def test_a_topic_with_the_producers_time_is_refused_by_name_until_it_is_set_back
     lake.produce(plain(comments(10)))
     set_timestamp_type(bootstrap, lake.topic, "CreateTime")
     lake.produce([("k", b"v", [])])
-    with pytest.raises(SourceRefused, match=f"{lake.topic}: message.timestamp.type is CreateTime.* Set it back"):
+    with pytest.raises(TopicRefused, match=f"{lake.topic}: message.timestamp.type is CreateTime.* Set it back"):
         lake.archive()
     assert not lake.files()
     set_timestamp_type(bootstrap, lake.topic, "LogAppendTime")

@@ -13,7 +13,7 @@ from cli.main import app
 from local.stack.wait import wait_until
 from moderation.adapters.lake.reader import opened_lake
 from moderation.contracts import Comment, to_json
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest
 from tests.support.topic_settings import set_timestamp_type
 from tests.support.workers import Record, SpeedLayerUnderTest
@@ -136,7 +136,7 @@ def test_a_reset_applies_from_the_next_offset_on_and_the_day_reconciles(day: Day
     assert Counter(fates(day).values()) == {"counted": 4, "late": 2}
     day.archive()
     partition = str(day.layer.delivered[0].partition)
-    with pytest.raises(SourceRefused, match="there is no record yet"):
+    with pytest.raises(TopicRefused, match="there is no record yet"):
         run(partition)
     done = run(partition, "--to", "2023-11-15T00:30:00Z", "--reason", "two clocks ran ahead", "--json")
     assert done.exit_code == 0, done.output
@@ -186,7 +186,7 @@ def test_a_reset_applies_from_the_next_offset_on_and_the_day_reconciles(day: Day
 
 
 def test_a_partition_that_no_worker_has_read_yet_has_no_watermark(commanded: SpeedLayerUnderTest) -> None:
-    with pytest.raises(SourceRefused, match="no worker has read this partition yet"):
+    with pytest.raises(TopicRefused, match="no worker has read this partition yet"):
         run("0", "--to", "2023-11-15T00:30:00")
 
 

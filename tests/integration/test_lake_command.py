@@ -19,7 +19,7 @@ from local.stack.attention import attention
 from local.stack.worker import settings_environment
 from moderation.adapters.kafka.log_sizes import log_sizes
 from moderation.adapters.kafka.topics import RETENTION_MS
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 from stream.worker import metrics
 from stream.worker.archive_watch import show_archive_delays
 from tests.support.lakes import LakeUnderTest, plain
@@ -150,13 +150,13 @@ def test_what_retention_took_is_shown_then_accepted_and_the_archive_goes_on(comm
         {"topic": lake.topic, "partition": 0, "first_offset": ends[0], "next_offset": ends[0] + 2},
         {"topic": f"{lake.prefix}actions", "partition": partition, "first_offset": 3, "next_offset": 5},
     ]
-    with pytest.raises(SourceRefused, match="2 topics or partitions"):
+    with pytest.raises(TopicRefused, match="2 topics or partitions"):
         run("archive")
     assert answer("accept-gap", "--lake", exit_code=1) == {"gaps": expected, "accepted": False}
     shown = run("accept-gap", "--lake")
     assert shown.exit_code == 1
     assert f"offsets [{ends[0]}, {ends[0] + 2}) are gone and not in the lake, 2 records" in shown.stdout
-    with pytest.raises(SourceRefused, match="2 topics or partitions"):
+    with pytest.raises(TopicRefused, match="2 topics or partitions"):
         run("archive")
 
     assert answer("accept-gap", "--lake", "--yes", "--reason", "a long holiday") == {

@@ -18,11 +18,11 @@ from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate
 from moderation.adapters.sql.tables import metadata
 from moderation.contracts import DeadLetterReason, Fate, Verdict, dead_letter
-from moderation.errors import FenceLost, InvalidRecord, LedgerUnsafe, SourceRefused
+from moderation.errors import FenceLost, InvalidRecord, LedgerUnsafe, TopicRefused
 from moderation.ledger import Batch, DecisionRow, Versions
 from moderation.timestamps import day_of
 
-STAMP = Versions("1", "policy", "1")
+VERSIONS = Versions("1", "policy", "1")
 APPEND_US = 1_700_000_000_000_000
 
 
@@ -65,7 +65,12 @@ def row(offset: int, partition: int = 0, comment_id: str = "c") -> DecisionRow:
 
 
 def batch(lo: int, hi: int, **changes: object) -> Batch:
-    fields = {"ranges": {0: (lo, hi)}, "stamp": STAMP, "decisions": [row(n) for n in range(lo, hi)], "dead_letters": []}
+    fields = {
+        "ranges": {0: (lo, hi)},
+        "versions": VERSIONS,
+        "decisions": [row(n) for n in range(lo, hi)],
+        "dead_letters": [],
+    }
     return Batch(**{**fields, **changes})  # type: ignore[arg-type]
 
 
@@ -112,16 +117,16 @@ def test_a_batch_moves_its_partition_and_is_read_back(stack: StackInfo, new_ledg
     letter = dead_letter(b"\0\\\n", APPEND_US, InvalidRecord(DeadLetterReason.NOT_JSON, "tab\t line\n back\\"))
     odd = "tab\t back\\slash \\N line\n quote'"
     ledger.store(batch(7, 9, decisions=[row(7, comment_id=odd)], dead_letters=[(0, 8, letter)]))
-    ((decision, stamp),) = ledger.decisions_between(0, 0, 100)
+    ((decision, versions),) = ledger.decisions_between(0, 0, 100)
     assert (decision.offset, decision.comment_id, decision.verdict) == (7, odd, Verdict.REMOVE)
-    assert (decision.reasons, stamp) == (["a", "b\t"], STAMP)
+    assert (decision.reasons, versions) == (["a", "b\t"], VERSIONS)
     with psycopg.connect(stack.database_url()) as connection:
         kept = connection.execute(
             "SELECT detail, raw, raw_length FROM speed.dead_letters WHERE topic_id = %s", (ledger.topic_id,)
         ).fetchone()
     assert kept == (letter.detail, letter.raw, 3)
     position = new_ledger().positions({0: 0})[0]
-    assert (position.next, position.published_next, position.stamp) == (9, 7, STAMP)
+    assert (position.next, position.published_next, position.versions) == (9, 7, VERSIONS)
 
 
 def test_whoever_lost_a_partition_changes_nothing(stack: StackInfo, new_ledger: Callable[..., Ledger]) -> None:
@@ -156,8 +161,8 @@ def test_served_notes_from_which_offset_each_version_decided(
     ledger = new_ledger()
     ledger.positions({0: 0})
     newer = Versions("2", "policy", "1")
-    for lo, stamp in ((0, STAMP), (2, STAMP), (4, newer), (6, newer), (8, STAMP)):
-        ledger.store(batch(lo, lo + 2, stamp=stamp))
+    for lo, versions in ((0, VERSIONS), (2, VERSIONS), (4, newer), (6, newer), (8, VERSIONS)):
+        ledger.store(batch(lo, lo + 2, versions=versions))
     with psycopg.connect(stack.database_url()) as connection:
         served = connection.execute(
             "SELECT from_offset, model_version FROM speed.served WHERE topic_id = %s ORDER BY 1", (ledger.topic_id,)
@@ -178,7 +183,7 @@ def test_records_that_are_gone_before_they_were_read_stop_the_worker(new_ledger:
     ledger = new_ledger()
     ledger.positions({0: 0})
     ledger.store(batch(0, 4))
-    with pytest.raises(SourceRefused, match=r"\[4, 10\) are gone"):
+    with pytest.raises(TopicRefused, match=r"\[4, 10\) are gone"):
         ledger.positions({0: 10})
 
 

@@ -33,7 +33,7 @@ from moderation.errors import ConfigurationError, LedgerUnsafe, TableLocked
 from moderation.ledger import Batch, DecisionRow, Versions
 from tests.support.workers import base_settings, comments, speed_layer
 
-STAMP = Versions("1", "policy", "1")
+VERSIONS = Versions("1", "policy", "1")
 TODAY = date(2035, 5, 1)
 """Of the tests that set the clock: no migration has created its partition."""
 DAY = timedelta(days=1)
@@ -71,7 +71,7 @@ def batch(lo: int, hi: int, day: date) -> Batch:
         DecisionRow(0, n, append_us, f"c{n}", "x", n, b"\0" * 32, n % 1_000, Verdict.ALLOW, Fate.COUNTED, None)
         for n in range(lo, hi)
     ]
-    return Batch({0: (lo, hi)}, STAMP, rows, [])
+    return Batch({0: (lo, hi)}, VERSIONS, rows, [])
 
 
 def ask(url: str, query: str) -> tuple[object, ...]:

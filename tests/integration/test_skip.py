@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 from tests.support.reconciling import DAY, DayUnderTest
 from tests.support.reconciling import comments as day_comments
 from tests.support.workers import SpeedLayerUnderTest
@@ -40,7 +40,7 @@ def test_the_record_that_comes_next_is_skipped_and_reconciliation_names_it(day: 
         "SELECT reason, detail, raw_length > 50 FROM speed.dead_letters WHERE topic_id = %s", layer.topic_id
     )
     assert kept == [("processing_failed", "skipped by a person: it kills the worker", True)]
-    with pytest.raises(SourceRefused, match=f"expects offset {offset + 1} next; nothing was changed"):
+    with pytest.raises(TopicRefused, match=f"expects offset {offset + 1} next; nothing was changed"):
         run(str(partition), str(offset))
     layer.start_worker()
     layer.wait_accounted(60)
@@ -73,7 +73,7 @@ def test_a_running_worker_restarts_once_and_goes_on_behind_the_skipped_record(
     worker.send_signal(signal.SIGCONT)
     assert worker.wait(60) == 75
     assert "`moderation skip`" in (layer.folder / "worker-0.log").read_text()
-    with pytest.raises(SourceRefused, match=f"offset {place.offset} is accounted for already"):
+    with pytest.raises(TopicRefused, match=f"offset {place.offset} is accounted for already"):
         run(str(place.partition), str(place.offset))
     layer.start_worker()
     layer.wait_accounted(60)
@@ -85,7 +85,7 @@ def test_a_running_worker_restarts_once_and_goes_on_behind_the_skipped_record(
 def test_a_partition_that_no_worker_has_read_yet_cannot_be_skipped(commanded: SpeedLayerUnderTest) -> None:
     commanded.produce(day_comments(range(20)))
     place = commanded.delivered[0]
-    with pytest.raises(SourceRefused, match="no worker has read this partition yet") as refused:
+    with pytest.raises(TopicRefused, match="no worker has read this partition yet") as refused:
         run(str(place.partition), str(place.offset))
     assert "Start a worker" in refused.value.remedy
     assert "None" not in str(refused.value)
@@ -93,5 +93,5 @@ def test_a_partition_that_no_worker_has_read_yet_cannot_be_skipped(commanded: Sp
 
 @pytest.mark.parametrize("place", [("0", "999999"), ("9", "0")])
 def test_a_record_that_is_not_there_cannot_be_skipped(commanded: SpeedLayerUnderTest, place: tuple[str, str]) -> None:
-    with pytest.raises(SourceRefused, match=f"partition {place[0]}: it has no record at offset {place[1]}"):
+    with pytest.raises(TopicRefused, match=f"partition {place[0]}: it has no record at offset {place[1]}"):
         run(*place)

@@ -43,10 +43,10 @@ def _end_in_copy(word: str) -> None:
 def _end_in_topics(word: str) -> None:
     encode = publisher.encode_decision
 
-    def deadly(topic: str, topic_id: str, row: DecisionRow, stamp: Versions) -> Encoded:
+    def deadly(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> Encoded:
         if word in row.comment_id:
             os.kill(os.getpid(), signal.SIGSEGV)
-        return encode(topic, topic_id, row, stamp)
+        return encode(topic, topic_id, row, versions)
 
     publisher.encode_decision = deadly
 

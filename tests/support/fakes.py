@@ -38,7 +38,7 @@ class MemoryLedger:
         self.panes_published_us: dict[int, int] = {}
         self.read_to_end_us: dict[int, int] = {}
         self.reopened_until_us: dict[tuple[int, str, int, str, str], int] = {}
-        self.stamps: dict[int, Versions] = {}
+        self.versions_of: dict[int, Versions] = {}
         self.attempts: dict[int, tuple[int, int]] = {}
         self.outcome_unknown = False
 
@@ -64,8 +64,8 @@ class MemoryLedger:
         self.maxima.update({partition: after for partition, (_, after) in batch.maxima.items()})
         for partition, (_, hi) in batch.ranges.items():
             self.next[partition] = hi
-            self.stamps[partition] = batch.stamp
-        self.rows.update({(row.partition, row.offset): (row, batch.stamp) for row in batch.decisions})
+            self.versions_of[partition] = batch.versions
+        self.rows.update({(row.partition, row.offset): (row, batch.versions) for row in batch.decisions})
         self.letters.update({(p, o): letter.reason for p, o, letter in batch.dead_letters})
         self.holes += batch.holes
         for key, sums in batch.panes.items():
@@ -102,8 +102,8 @@ class MemoryLedger:
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Versions]]:
         """Stored decisions with offsets in [lo, hi), in order."""
         return [
-            (row, stamp)
-            for (p, offset), (row, stamp) in sorted(self.rows.items(), key=lambda item: item[0])
+            (row, versions)
+            for (p, offset), (row, versions) in sorted(self.rows.items(), key=lambda item: item[0])
             if p == partition and lo <= offset < hi
         ]
 
@@ -162,7 +162,7 @@ class MemoryLedger:
                 self.next[partition],
                 self.published[partition],
                 self.panes_published_us.get(partition),
-                self.stamps.get(partition),
+                self.versions_of.get(partition),
                 OpenPanes(maximum, counted),
                 read_to_end_us=self.read_to_end_us.get(partition),
             )
@@ -212,8 +212,8 @@ class MemoryTopics:
         if self.absent:
             raise TopicsMissing(self.absent)
         alerts = {(row.partition, row.offset) for row, _ in published.decisions if row.verdict is not Verdict.ALLOW}
-        for row, stamp in published.decisions:
-            assert self.decisions.setdefault((row.partition, row.offset), (row, stamp)) == (row, stamp)
+        for row, versions in published.decisions:
+            assert self.decisions.setdefault((row.partition, row.offset), (row, versions)) == (row, versions)
         for pane in published.panes:
             assert self.panes.setdefault((pane.partition, pane.community, pane.start_us), pane) == pane
         self.alerts |= alerts

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from moderation.adapters.kafka.topic_reader import LogRecord, SourceLog
+from moderation.adapters.kafka.topic_reader import LogRecord, TopicReader
 from moderation.adapters.lake.reader import Lake
 from moderation.contracts import REPLAY_OF
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 
 _MOST_BYTES = 256
 _MOST_BETWEEN = 64
@@ -64,7 +64,7 @@ def archived_keys(lake: Lake, topic_id: UUID, offsets: Mapping[int, Sequence[int
     }
 
 
-def keys_at(log: SourceLog, offsets: Mapping[int, Sequence[int]]) -> Keys:
+def keys_at(log: TopicReader, offsets: Mapping[int, Sequence[int]]) -> Keys:
     """Read the keys of records. Records that the topic does not have any more are left out.
 
     Args:
@@ -86,7 +86,7 @@ def keys_at(log: SourceLog, offsets: Mapping[int, Sequence[int]]) -> Keys:
                 for record in log.records(partition, lo, hi):
                     if isinstance(record, LogRecord) and record.offset in chosen:
                         found[partition, record.offset] = producer_key(record)
-            except SourceRefused:  # retention deleted them since
+            except TopicRefused:  # retention deleted them since
                 continue
     return found
 

@@ -13,7 +13,7 @@ from moderation.contracts import SCHEMA_VERSION, Pane
 from moderation.ledger import DecisionRow, Versions
 
 
-def decision_fields(topic: str, topic_id: str, row: DecisionRow, stamp: Versions) -> dict[str, object]:
+def decision_fields(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> dict[str, object]:
     """The fields of ``contracts.Decision``. Here without the object: this runs once per comment.
 
     ``repairs`` is left out where there are none, so that what was published before it existed keeps its bytes.
@@ -28,8 +28,8 @@ def decision_fields(topic: str, topic_id: str, row: DecisionRow, stamp: Versions
         "event_time_us": row.event_time_us,
         "score_ppm": row.score_ppm,
         "verdict": row.verdict,
-        "model_version": stamp.model_version,
-        "policy_version": stamp.policy_version,
+        "model_version": versions.model_version,
+        "policy_version": versions.policy_version,
         "fate": row.fate,
         "schema_version": SCHEMA_VERSION,
     }

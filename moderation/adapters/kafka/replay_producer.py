@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from moderation.adapters.kafka.acknowledged_sender import acknowledged_sender
-from moderation.adapters.kafka.topic_reader import SourceLog
+from moderation.adapters.kafka.topic_reader import TopicReader
 from moderation.adapters.lake.reader import Lake
 from moderation.contracts import REPLAY_OF, Content
 from moderation.dead_letters import Send, StoredLetter
 
 
-def whole_bytes(letter: StoredLetter, log: SourceLog, lake: Lake) -> bytes | None:
+def whole_bytes(letter: StoredLetter, log: TopicReader, lake: Lake) -> bytes | None:
     """The record as it was: what the ledger keeps where that is all of it, else from the topic, else from the lake.
 
     The SHA-256 must agree, so it does not matter which of them is asked first; the ledger is the fastest.

@@ -116,7 +116,7 @@ def _records(
     first = 0 if after is None else after + 1
     with closing(decisions(connection, source, chosen, first=first, alerts_only=published == "alerts")) as rows:
         topic_id = str(source.topic_id)
-        for row, stamp in rows:
-            fields = decision_fields(topic, topic_id, row, stamp)
+        for row, versions in rows:
+            fields = decision_fields(topic, topic_id, row, versions)
             value = alert_value(fields, row) if published == "alerts" else decision_value(fields)
             yield row.offset, decision_key(row), value

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from moderation.adapters.kafka.topics import refuse_producer_times, topic_uuid
-from moderation.errors import BrokerUnavailable, SourceRefused
+from moderation.errors import BrokerUnavailable, TopicRefused
 
 _REQUEST_SECONDS = 5.0
 _PAUSE_SECONDS = 0.2
@@ -55,7 +55,7 @@ class TopicIdentity:
             fresh_seconds: an answer that was asked for so recently is good enough.
 
         Raises:
-            SourceRefused: the topic has another id, or has been unknown to the broker for ten seconds.
+            TopicRefused: the topic has another id, or has been unknown to the broker for ten seconds.
             BrokerUnavailable: no broker answers for ``patience_seconds``.
         """
         with self._lock:
@@ -88,7 +88,7 @@ class TopicIdentity:
         Reading needs no right to see settings, so a broker that refuses or does not answer is only logged.
 
         Raises:
-            SourceRefused: producers set the times.
+            TopicRefused: producers set the times.
         """
         try:
             refuse_producer_times(self._topic, self._client, _REQUEST_SECONDS)
@@ -102,8 +102,8 @@ class TopicIdentity:
         except KafkaException as error:
             return error
 
-    def _refused(self, cause: str) -> SourceRefused:
-        return SourceRefused(
+    def _refused(self, cause: str) -> TopicRefused:
+        return TopicRefused(
             f"topic {self._topic}",
             cause,
             "`moderation accept-gap` shows what of the old topic was decided, and takes the new one on.",

@@ -25,7 +25,7 @@ from moderation.adapters.kafka.topics import (
     topic_uuid,
 )
 from moderation.contracts import Hole, HoleKind, clipped, without_compaction
-from moderation.errors import ConfigurationError, SourceRefused
+from moderation.errors import ConfigurationError, TopicRefused
 
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -62,7 +62,7 @@ class LogRecord(NamedTuple):
     has_append_time: bool = True
 
 
-class SourceLog:
+class TopicReader:
     """A look at one topic. It takes part in no group and commits nothing.
 
     Args:
@@ -146,7 +146,7 @@ class SourceLog:
         The end must not lie beyond the last stable offset.
 
         Raises:
-            SourceRefused: retention took offsets of the range meanwhile; named with topic, partition and range.
+            TopicRefused: retention took offsets of the range meanwhile; named with topic, partition and range.
             BrokerUnavailable: the brokers are silent for a minute.
             aiokafka.errors.KafkaError: they refuse.
         """
@@ -162,7 +162,7 @@ class SourceLog:
                     yield self._record(found)
         except OffsetOutOfRangeError as error:
             start, _ = self.range_of(partition)
-            raise SourceRefused(
+            raise TopicRefused(
                 f"topic {self.topic} partition {partition}",
                 f"offsets [{first}, {start}) are gone: retention overtook whoever reads them",
                 "Try again; what is to be done is named then.",
@@ -176,7 +176,7 @@ class SourceLog:
         """Return if records of the topic get the broker's time when they are appended, or the brokers refuse to tell.
 
         Raises:
-            SourceRefused: producers set the times.
+            TopicRefused: producers set the times.
         """
         try:
             client = AdminClient({"bootstrap.servers": self._bootstrap, **self._quiet})
@@ -204,14 +204,14 @@ class SourceLog:
 
 
 @contextmanager
-def opened(bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> Iterator[SourceLog]:
-    """Look at a topic; the connection ends with the block. For the arguments see :class:`SourceLog`.
+def opened(bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> Iterator[TopicReader]:
+    """Look at a topic; the connection ends with the block. For the arguments see :class:`TopicReader`.
 
     Raises:
         ConfigurationError: the topic does not exist, or Kafka does not answer (inside the block, too).
     """
     try:
-        log = SourceLog(bootstrap, topic, configuration)
+        log = TopicReader(bootstrap, topic, configuration)
         try:
             yield log
         finally:

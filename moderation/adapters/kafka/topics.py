@@ -16,7 +16,7 @@ from uuid import UUID
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from moderation.errors import ConfigurationError, SourceRefused
+from moderation.errors import ConfigurationError, TopicRefused
 
 RETENTION_MS = 7 * 24 * 3600 * 1000
 RECORD_MAX_BYTES = 1024 * 1024
@@ -269,12 +269,12 @@ def refuse_producer_times(topic: str, client: AdminClient, timeout_seconds: floa
         timeout_seconds: how long a broker may take to answer.
 
     Raises:
-        SourceRefused: they get a time that producers set.
+        TopicRefused: they get a time that producers set.
         KafkaException: the broker cannot be reached or refuses.
     """
     found = _settings_of(client, topic, timeout_seconds)[_TIMESTAMP_TYPE]
     if found != _APPEND_TIME:
-        raise SourceRefused(
+        raise TopicRefused(
             f"topic {topic}",
             f"{_TIMESTAMP_TYPE} is {found}, so producers set the times that its records are judged by",
             f"Set it back (`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from moderation.adapters.sql.connection import Connection
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 from moderation.offsets import Difference, LedgerPositions
 
 
@@ -34,7 +34,7 @@ def accept(
         now_us: kept as the time of acceptance.
 
     Raises:
-        SourceRefused: a worker, or somebody else, moved a partition meanwhile; nothing was changed.
+        TopicRefused: a worker, or somebody else, moved a partition meanwhile; nothing was changed.
     """
     # In the order of partitions, like the workers: nobody waits in a circle.
     with connection.transaction():
@@ -60,7 +60,7 @@ def accept(
 
 def _require_one(count: int, topic: str, partition: int, cause: str) -> None:
     if count != 1:
-        raise SourceRefused(
+        raise TopicRefused(
             f"topic {topic} partition {partition}",
             f"{cause}; nothing was changed",
             "Look again with `moderation accept-gap`.",

@@ -17,7 +17,7 @@ import psycopg
 
 from moderation.adapters.sql import ledger_reads, ledger_writes, replays
 from moderation.contracts import Pane, Rules
-from moderation.errors import FenceLost, LedgerUnsafe, SourceRefused
+from moderation.errors import FenceLost, LedgerUnsafe, TopicRefused
 from moderation.ledger import Batch, DecisionRow, Position, Versions
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def _nothing() -> None:
 
 
 def _served(position: Position) -> tuple[Versions, Rules] | None:
-    return None if position.stamp is None or position.rules is None else (position.stamp, position.rules)
+    return None if position.versions is None or position.rules is None else (position.versions, position.rules)
 
 
 def _ignore(judged: Sequence[replays.Judged]) -> None:
@@ -106,7 +106,7 @@ class Ledger:
             log_starts: for each partition asked for, the first offset the topic still has.
 
         Raises:
-            SourceRefused: the topic was made anew under a known name, or no longer has offsets that are still needed.
+            TopicRefused: the topic was made anew under a known name, or no longer has offsets that are still needed.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._refuse_unknown_topic(cursor)
@@ -119,7 +119,7 @@ class Ledger:
             found = ledger_reads.positions(cursor, self.topic_id, list(log_starts))
         for partition, position in found.items():
             if position.next < log_starts[partition]:
-                raise SourceRefused(
+                raise TopicRefused(
                     f"topic {self.topic} partition {partition}",
                     f"offsets [{position.next}, {log_starts[partition]}) are gone before they were read",
                     "Retention overtook the worker: `moderation accept-gap` shows the gap and records it.",
@@ -184,7 +184,7 @@ class Ledger:
         """
         self._require_whole(batch)
         changed, judged = self._routed(lambda: self._store(batch))
-        self._served.update(dict.fromkeys(changed, (batch.stamp, batch.rules)))
+        self._served.update(dict.fromkeys(changed, (batch.versions, batch.rules)))
         self._report_replays(judged)
 
     def _store(self, batch: Batch) -> tuple[list[int], list[replays.Judged]]:
@@ -195,7 +195,7 @@ class Ledger:
             self._move(cursor, batch)
             judged = self._write_rows(cursor, batch, closed_us)
             ledger_writes.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
-            serving = batch.stamp, batch.rules
+            serving = batch.versions, batch.rules
             changed = [partition for partition in batch.ranges if self._served.get(partition) != serving]
             for partition in changed:
                 cursor.execute(
@@ -205,9 +205,9 @@ class Ledger:
                         self.topic_id,
                         partition,
                         batch.ranges[partition][0],
-                        batch.stamp.model_version,
-                        batch.stamp.policy_version,
-                        batch.stamp.kernel_version,
+                        batch.versions.model_version,
+                        batch.versions.policy_version,
+                        batch.versions.kernel_version,
                         batch.rules.version,
                         batch.rules.earliest_event_us,
                     ),
@@ -339,7 +339,7 @@ class Ledger:
         cursor.execute("SELECT DISTINCT topic_id FROM speed.source_offsets WHERE topic = %s", (self.topic,))
         known = [row[0] for row in cursor.fetchall()]
         if known and self.topic_id not in known:
-            raise SourceRefused(
+            raise TopicRefused(
                 f"topic {self.topic}",
                 f"its id is {self.topic_id}, but the ledger accounts for {known[0]}: it was made anew",
                 "Point the worker at another database, or take the new topic on with `moderation accept-gap`.",

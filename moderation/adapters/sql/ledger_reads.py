@@ -59,13 +59,13 @@ def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int
     found = {}
     for row in cursor.fetchall():
         partition, following, published_next, panes_published_us, read_to_end_us = row[:5]
-        maximum, last_append_us, versions = row[5:8], row[8], row[9:]
+        maximum, last_append_us, served = row[5:8], row[8], row[9:]
         found[partition] = Position(
             next=following,
             published_next=published_next,
             panes_published_us=panes_published_us,
-            stamp=None if versions[0] is None else Versions(*versions[:3]),
-            rules=None if versions[0] is None else Rules(*versions[3:]),
+            versions=None if served[0] is None else Versions(*served[:3]),
+            rules=None if served[0] is None else Rules(*served[3:]),
             open_panes=_open_panes(cursor, topic_id, partition, running_maximum(*maximum)),
             last_append_us=last_append_us,
             read_to_end_us=read_to_end_us,

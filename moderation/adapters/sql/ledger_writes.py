@@ -36,10 +36,10 @@ ON CONFLICT (topic_id, partition, start_us, community, model_version, policy_ver
 """
 
 
-def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], stamp: Versions) -> list[str]:
+def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], versions: Versions) -> list[str]:
     """Decisions as lines of COPY's text format, in the order of the columns; needs no database."""
     version_columns = "\t".join(
-        map(copy_format.text, (stamp.model_version, stamp.policy_version, stamp.kernel_version))
+        map(copy_format.text, (versions.model_version, versions.policy_version, versions.kernel_version))
     )
     return [
         f"{day_of(row.append_us)}\t{topic_id}\t{row.partition}\t{row.offset}\t{row.append_us}\t"
@@ -53,7 +53,7 @@ def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], stamp: Versions)
 
 def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
     """COPY a batch's decisions."""
-    lines = decision_lines(topic_id, batch.decisions, batch.stamp)
+    lines = decision_lines(topic_id, batch.decisions, batch.versions)
     if lines:
         with cursor.copy(f"COPY speed.decisions ({_DECISION_COLUMNS}) FROM STDIN") as copy:
             copy.write("".join(lines))

@@ -27,7 +27,7 @@ _NOT_TRANSIENT = psycopg.errors.ProgramLimitExceeded
 _log = logging.getLogger(__name__)
 
 
-class PatientLedger:
+class RetryingLedger:
     """A ledger with bounded retries. Not safe for threads.
 
     Args:
@@ -49,7 +49,7 @@ class PatientLedger:
         self._pause = pause
         self._clock = clock
         self.topic, self.topic_id = ledger.topic, ledger.topic_id
-        self.is_patient = False
+        self.is_retrying = False
         """Whether the server is away and asked again at the moment."""
 
     def close(self) -> None:
@@ -58,15 +58,15 @@ class PatientLedger:
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
         """See :meth:`Ledger.positions`."""
-        return self._patiently(lambda: self._ledger.positions(log_starts))
+        return self._retried(lambda: self._ledger.positions(log_starts))
 
     def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]:
         """See :meth:`Ledger.begin_attempts`."""
-        return self._patiently(lambda: self._ledger.begin_attempts(partitions))
+        return self._retried(lambda: self._ledger.begin_attempts(partitions))
 
     def give_up_attempts(self, partitions: Iterable[int]) -> None:
         """See :meth:`Ledger.give_up_attempts`."""
-        self._patiently(lambda: self._ledger.give_up_attempts(partitions))
+        self._retried(lambda: self._ledger.give_up_attempts(partitions))
 
     def store(self, batch: Batch) -> bool:
         """Store a batch, or find that an attempt with an open outcome had stored it.
@@ -88,29 +88,29 @@ class PatientLedger:
             self._ledger.store(batch)
             return False
 
-        return self._patiently(attempt)
+        return self._retried(attempt)
 
     def rehearse(self, batch: Batch) -> None:
         """See :meth:`Ledger.rehearse`."""
-        self._patiently(lambda: self._ledger.rehearse(batch))
+        self._retried(lambda: self._ledger.rehearse(batch))
 
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
         """See :meth:`Ledger.mark_published`."""
-        self._patiently(lambda: self._ledger.mark_published(published, panes_published_us))
+        self._retried(lambda: self._ledger.mark_published(published, panes_published_us))
 
     def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
         """See :meth:`Ledger.mark_read_to_end`."""
-        self._patiently(lambda: self._ledger.mark_read_to_end(reached))
+        self._retried(lambda: self._ledger.mark_read_to_end(reached))
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Versions]]:
         """See :meth:`Ledger.decisions_between`; all of them at once."""
-        return self._patiently(lambda: list(self._ledger.decisions_between(partition, lo, hi)))
+        return self._retried(lambda: list(self._ledger.decisions_between(partition, lo, hi)))
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
         """See :meth:`Ledger.closed_panes`."""
-        return self._patiently(lambda: self._ledger.closed_panes(partition, after_us, upto_us))
+        return self._retried(lambda: self._ledger.closed_panes(partition, after_us, upto_us))
 
-    def _patiently(self, work: Callable[[], T]) -> T:
+    def _retried(self, work: Callable[[], T]) -> T:
         deadline = self._clock() + self._seconds
         pause_seconds = _FIRST_PAUSE_SECONDS
         broken = False
@@ -119,12 +119,12 @@ class PatientLedger:
                 if broken:
                     self._ledger.reconnect()
                 done = work()
-                self.is_patient = False
+                self.is_retrying = False
                 return done
             except _NOT_TRANSIENT:
                 raise
             except _TRANSIENT as error:
-                broken = self.is_patient = True
+                broken = self.is_retrying = True
                 if self._clock() + pause_seconds > deadline:
                     raise
                 _log.warning("PostgreSQL failed (%s); trying again", str(error).strip().split("\n")[0])

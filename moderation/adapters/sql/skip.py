@@ -6,7 +6,7 @@ from uuid import UUID
 
 from moderation.adapters.sql.connection import Connection
 from moderation.contracts import DeadLetter
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 
 
 def next_offset(connection: Connection, topic_id: UUID, partition: int) -> int | None:
@@ -29,7 +29,7 @@ def skip(connection: Connection, topic: str, topic_id: UUID, partition: int, off
         letter: what is kept of it.
 
     Raises:
-        SourceRefused: the ledger does not expect this offset next, or has no position of the partition; nothing was
+        TopicRefused: the ledger does not expect this offset next, or has no position of the partition; nothing was
             changed.
     """
     with connection.transaction():
@@ -56,22 +56,22 @@ def skip(connection: Connection, topic: str, topic_id: UUID, partition: int, off
         )
 
 
-def _refused(topic: str, partition: int, offset: int, expected: int | None) -> SourceRefused:
+def _refused(topic: str, partition: int, offset: int, expected: int | None) -> TopicRefused:
     where = f"topic {topic} partition {partition}"
     if expected is None:
-        return SourceRefused(
+        return TopicRefused(
             where,
             "no worker has read this partition yet, so the ledger has no position to move; nothing was changed",
             "Start a worker: it stores the position when it gets the partition. If the topic was created again, "
             "`moderation accept-gap` shows it.",
         )
     if expected > offset:
-        return SourceRefused(
+        return TopicRefused(
             where,
             f"offset {offset} is accounted for already, the ledger expects offset {expected} next; nothing was changed",
             "A worker went on by itself, or the record was skipped before: nothing is to be done for this record.",
         )
-    return SourceRefused(
+    return TopicRefused(
         where,
         f"the ledger expects offset {expected} next, not {offset}; nothing was changed",
         f"Only the next record can be skipped: `moderation skip {partition} {expected}`, if that one ends the worker.",

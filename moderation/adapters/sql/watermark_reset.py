@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from moderation.adapters.sql.connection import Connection
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 from moderation.offsets import TopicPartition
 from moderation.panes import watermark_us
 from moderation.watermark import Reset
@@ -54,7 +54,7 @@ def reset_watermark(
         now_us: kept as its time.
 
     Raises:
-        SourceRefused: no worker has read the partition yet; nothing was changed.
+        TopicRefused: no worker has read the partition yet; nothing was changed.
     """
     with connection.transaction():
         row = connection.execute(
@@ -62,7 +62,7 @@ def reset_watermark(
             (source.topic_id, source.partition),
         ).fetchone()
         if row is None:
-            raise SourceRefused(
+            raise TopicRefused(
                 str(source),
                 "no worker has read this partition yet, so it has no watermark; nothing was changed",
                 "Start a worker: it stores the position when it gets the partition.",

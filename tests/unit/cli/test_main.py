@@ -18,7 +18,7 @@ from cli.drift import drift
 from cli.line_batches import batches, read_lines
 from cli.main import app, main
 from moderation.contracts import MAX_RECORD_BYTES
-from moderation.errors import ConfigurationError, GoalUnmet, ModelRefused, ModerationError, SourceError
+from moderation.errors import ConfigurationError, DatasetError, GoalUnmet, ModelRefused, ModerationError
 
 Corpus = tuple[list[str], list[int]]
 EVENT_US = 1_700_000_000_000_000
@@ -245,13 +245,13 @@ def test_generated_history_trains_a_model(tmp_path: Path) -> None:
     ("arguments", "error", "message"),
     [
         (("score", "--model", "nowhere"), ModelRefused, "model.json"),
-        (("train", "--csv", "nowhere.csv", "--out", "m"), SourceError, "nowhere.csv"),
-        (("train", "--history", "nowhere", "--out", "m"), SourceError, "nowhere"),
+        (("train", "--csv", "nowhere.csv", "--out", "m"), DatasetError, "nowhere.csv"),
+        (("train", "--history", "nowhere", "--out", "m"), DatasetError, "nowhere"),
         (("train", "--csv", "x.csv", "--out", "m", "--goal", "nonsense"), ConfigurationError, "nonsense"),
         (("generate", "--out", "h", "--late", "2"), ConfigurationError, "late"),
-        (("compare", "--csv", "nowhere.csv"), SourceError, "nowhere.csv"),
+        (("compare", "--csv", "nowhere.csv"), DatasetError, "nowhere.csv"),
         (("compare", "--csv", "nowhere.csv", "--out", "/proc/none"), ConfigurationError, "/proc/none"),
-        (("report", "--history", "nowhere", "--out", "p.html"), SourceError, "nowhere"),
+        (("report", "--history", "nowhere", "--out", "p.html"), DatasetError, "nowhere"),
         (("report", "--csv", "x.csv", "--out", "/proc/none/p.html"), ConfigurationError, "/proc/none"),
     ],
 )

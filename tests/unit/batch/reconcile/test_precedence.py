@@ -89,9 +89,9 @@ def every_row() -> Tables:
         made = replace(_decided(_worth(Place(topic_id_of(0), part, pos))), fate=fate)
         tables.ledger[place_of(made)] = made
     # In both. A place has one fate alone, so that a dead letter does not lie there.
-    stamps = product(("p", "q"), ("1", "2"), ("k", "l"))
+    versions_of = product(("p", "q"), ("1", "2"), ("k", "l"))
     for (policy, model, kernel), altered, fate, late, replay, copy in product(
-        stamps, ALTERATIONS, (COUNTED, LATE, DUPLICATE), flags, flags, flags
+        versions_of, ALTERATIONS, (COUNTED, LATE, DUPLICATE), flags, flags, flags
     ):
         pos += 1
         worth = replace(_worth(Place(topic_id_of(0), 0, pos)), is_late=late, is_replay=replay)

@@ -150,8 +150,8 @@ def test_offsets_of_version_1_take_the_plain_maximum(tmp_path: Path, seed: int) 
     lake, comments = LakeOfATest(tmp_path, {}), jumping(Random(seed))
     archived(lake, comments)
     snapshot = lake.snapshot()
-    stamp = snapshot.served[SOURCES[0]][0].stamp
-    served = {SOURCES[0]: [Served(0, stamp, FIRST_RULES), Served(COUNT // 2, stamp, NEWEST_RULES)]}
+    versions = snapshot.served[SOURCES[0]][0].versions
+    served = {SOURCES[0]: [Served(0, versions, FIRST_RULES), Served(COUNT // 2, versions, NEWEST_RULES)]}
     require_as_the_log(lake, replace(snapshot, served=served), law_of(comments, second_from=COUNT // 2))
 
 

@@ -7,7 +7,7 @@ import pytest
 from moderation.contracts import ActionKind
 from moderation.datasets.history import BadRow, LabelledComment
 from moderation.datasets.rscience import FIRST_TIME_US, REMOVED_AFTER_US, ROW_STEP_US, read_rscience
-from moderation.errors import SourceError
+from moderation.errors import DatasetError
 
 SECOND = '"","X","BODY","REMOVED"\n'
 FIRST = "prev_idx,body,score,parent_id,id,created_date,retrieved_date,removed\n"
@@ -86,11 +86,11 @@ def test_a_time_that_is_none_makes_a_bad_row(tmp_path: Path, when: str) -> None:
 
 
 def test_what_is_no_export_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no columns BODY and REMOVED"):
+    with pytest.raises(DatasetError, match="no columns BODY and REMOVED"):
         read(write(tmp_path, "a,b\n1,2\n"))
-    with pytest.raises(SourceError, match="no columns"):
+    with pytest.raises(DatasetError, match="no columns"):
         read(write(tmp_path, ""))
-    with pytest.raises(SourceError, match=r"absent\.csv"):
+    with pytest.raises(DatasetError, match=r"absent\.csv"):
         read(tmp_path / "absent.csv")
 
 

@@ -15,7 +15,7 @@ from moderation.datasets.history import BadRow
 from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS, write_history
 from moderation.datasets.rscience import FIRST_TIME_US, REMOVED_AFTER_US, ROW_STEP_US
 from moderation.datasets.synthetic import Arrival, Injection, TrafficConfig, generate
-from moderation.errors import ConfigurationError, SourceError
+from moderation.errors import ConfigurationError, DatasetError
 from stream.source import Anchor, AtRate, AtRecordedTimes, CsvExport, Generated, History, Plan
 from stream.source.arrivals import anchor_us, arrivals_of, key_of
 from stream.source.external_sort import by_arrival
@@ -141,9 +141,9 @@ def test_a_folder_that_is_no_history_is_refused_by_name(history: Path, tmp_path:
     for file in {COMMENTS, ARRIVALS, ACTIONS} - {name}:
         (tmp_path / file).write_bytes((history / file).read_bytes())
     plan = Plan(History(tmp_path), tmp_path)
-    with pytest.raises(SourceError, match=name):
+    with pytest.raises(DatasetError, match=name):
         read(plan)
-    with pytest.raises(SourceError, match=name):
+    with pytest.raises(DatasetError, match=name):
         identity_of(plan)
 
 
@@ -152,7 +152,7 @@ def test_arrivals_that_belong_to_other_comments_are_refused(history: Path, tmp_p
         (tmp_path / file).write_bytes((history / file).read_bytes())
     with (tmp_path / ARRIVALS).open("ab") as notes:
         notes.write(b'{"arrival_us": 1, "injected": null}\n')
-    with pytest.raises(SourceError, match="does not belong"):
+    with pytest.raises(DatasetError, match="does not belong"):
         read(Plan(History(tmp_path), tmp_path))
 
 

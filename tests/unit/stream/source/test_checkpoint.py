@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.datasets.synthetic import Arrival, TrafficConfig, generate
-from moderation.errors import ConfigurationError, SourceError
+from moderation.errors import ConfigurationError, DatasetError
 from moderation.settings import Settings
 from stream.source import Anchor, AsFastAsPossible, AtRate, AtRecordedTimes, CsvExport, Generated, History, Plan
 from stream.source.arrivals import arrivals_of
@@ -105,7 +105,7 @@ def test_arrivals_that_have_become_others_are_refused(tmp_path: Path) -> None:
     progress = Progress("history x", "t", 0, arrivals=50, digest=chained("", _sample[:50]))
     changed = [*_sample[:20], replace(_sample[20], value=b"other"), *_sample[21:]]
     for others in (changed, _sample[:49]):
-        with pytest.raises(SourceError, match="history x: its first 50 arrivals are not those that were sent"):
+        with pytest.raises(DatasetError, match="history x: its first 50 arrivals are not those that were sent"):
             behind(progress, iter(others), plan(tmp_path))
 
 
@@ -151,10 +151,10 @@ def test_a_line_that_a_crash_cut_short_is_not_read_and_removed_at_the_next_start
 
 
 def test_a_report_that_is_absent_or_damaged_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=DELIVERIES):
+    with pytest.raises(DatasetError, match=DELIVERIES):
         list(read_report(tmp_path))
     (tmp_path / DELIVERIES).write_bytes(b"{}\n")
-    with pytest.raises(SourceError, match="line 1"):
+    with pytest.raises(DatasetError, match="line 1"):
         list(read_report(tmp_path))
 
 

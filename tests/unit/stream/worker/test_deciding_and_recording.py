@@ -92,8 +92,8 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
     ends: dict[int, list[int]] = {0: [], 1: []}
 
     def send(published: Published) -> None:
-        for row, stamp in published.decisions:
-            topic.setdefault((row.partition, row.offset), []).append((row, stamp))
+        for row, versions in published.decisions:
+            topic.setdefault((row.partition, row.offset), []).append((row, versions))
         for pane in published.panes:
             key = (pane.partition, pane.community, pane.start_us)
             if key not in panes_topic:

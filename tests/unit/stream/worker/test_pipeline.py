@@ -297,10 +297,10 @@ def test_a_record_that_the_ledger_refuses_goes_into_quarantine_and_others_are_de
 
 
 def test_a_record_that_cannot_be_encoded_for_the_topics_is_quarantined_before_it_is_stored(kernel: Kernel) -> None:
-    def encode(row: DecisionRow, stamp: Versions) -> Encoded:
+    def encode(row: DecisionRow, versions: Versions) -> Encoded:
         if row.comment_id == "c3":
             raise TypeError(row.comment_id)
-        return encode_decision("comments", "id", row, stamp)
+        return encode_decision("comments", "id", row, versions)
 
     async def play() -> None:
         rig = await rig_of(kernel, 10, encode)

@@ -25,7 +25,7 @@ from tests.unit.stream.worker.test_pipeline import positions, rig_of
 
 MINUTE_US = 60 * 1_000_000
 START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
-STAMP = Versions("1", "policy", "1")
+VERSIONS = Versions("1", "policy", "1")
 
 
 @dataclass
@@ -90,8 +90,8 @@ class Worker:
             before = after = self.ledger.maxima.get(partition, NOTHING_SEEN)
             for row in rows:
                 after = after.after(row.event_time_us, row.comment_id, NEWEST_RULES)
-            panes = pane_sums(rows, STAMP)
-            batch = Batch({partition: (lo, hi)}, STAMP, rows, [], panes, maxima={partition: (before, after)})
+            panes = pane_sums(rows, VERSIONS)
+            batch = Batch({partition: (lo, hi)}, VERSIONS, rows, [], panes, maxima={partition: (before, after)})
             self.recorder.store(Decided(batch, [False] * len(rows), 0))
 
     def look(self) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from moderation.adapters.kafka.topic_reader import LogRecord
 from moderation.adapters.lake.file_boundaries import Limits, in_files, in_groups, size_of
-from moderation.errors import SourceRefused
+from moderation.errors import TopicRefused
 from moderation.offsets import TopicPartition, next_range, uncovered
 from moderation.timestamps import day_of
 
@@ -93,7 +93,7 @@ def test_runs_go_on_where_the_manifest_ends_and_leave_out_only_what_was_accepted
     lost = set() if archived_end is None else set(range(archived_end, log[0]))
     try:
         first, end = next_range(SOURCE, archived_end, log, accepted)
-    except SourceRefused as error:
+    except TopicRefused as error:
         assert archived_end is not None
         assert archived_end > log[1] or lost - known
         assert error.thing == "topic comments partition 3"
@@ -106,11 +106,11 @@ def test_runs_go_on_where_the_manifest_ends_and_leave_out_only_what_was_accepted
 
 def test_a_range_that_retention_took_is_named_with_the_next_step() -> None:
     with pytest.raises(
-        SourceRefused, match=r"topic comments partition 3: .*offsets \[10, 20\), \[25, 30\) are gone.*accept-gap --lake"
+        TopicRefused, match=r"topic comments partition 3: .*offsets \[10, 20\), \[25, 30\) are gone.*accept-gap --lake"
     ):
         next_range(SOURCE, 10, (30, 50), [(20, 25)])
 
 
 def test_a_log_that_ends_before_the_lake_is_refused() -> None:
-    with pytest.raises(SourceRefused, match=r"it ends at 9, but the lake holds offsets up to 10"):
+    with pytest.raises(TopicRefused, match=r"it ends at 9, but the lake holds offsets up to 10"):
         next_range(SOURCE, 10, (0, 9), [(0, 10)])
