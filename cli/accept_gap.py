@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from moderation.offsets import Difference, LedgerPositions
+    from moderation.offsets import LedgerPositions, TopicChanges
 
 _TO_BE_ACCEPTED = 1
 
@@ -48,7 +48,7 @@ def accept_gap(
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.gaps import accept, read_positions
-    from moderation.offsets import difference
+    from moderation.offsets import find_topic_changes
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
@@ -58,13 +58,13 @@ def accept_gap(
         opened(settings.kafka_bootstrap, topic) as log,
     ):
         # The ledger first: a worker that goes on meanwhile is then behind the topic's end, never ahead of it.
-        standings = read_positions(connection, topic)
+        positions = read_positions(connection, topic)
         readable = log.ranges()
         # Offsets of a transaction that is open are not readable, and not gone either.
         ends = log.written_ends(readable)
         written = {partition: (first, max(end, ends[partition])) for partition, (first, end) in readable.items()}
-        found = difference(standings, log.topic_id, written)
-        early = _decided_too_early(standings, log.topic_id, readable) if not found else {}
+        found = find_topic_changes(positions, log.topic_id, written)
+        early = _decided_too_early(positions, log.topic_id, readable) if not found else {}
         accepted = yes and bool(found)
         if accepted:
             accept(connection, topic, log.topic_id, found, reason=reason, now_us=now_us())
@@ -76,7 +76,7 @@ def accept_gap(
         new_topic_id = str(log.topic_id) if found.new_partitions else None
         print_json({"gaps": gaps, "new_topic_id": new_topic_id, "accepted": accepted})
     else:
-        _print(found, standings, log.topic_id, accepted=accepted)
+        _print(found, positions, log.topic_id, accepted=accepted)
         for partition, (following, end) in early.items():
             _say(
                 f"partition {partition}: the ledger accounts for offsets up to {following}, but the topic is readable "
@@ -88,10 +88,10 @@ def accept_gap(
 
 
 def _decided_too_early(
-    standings: LedgerPositions, topic_id: UUID, readable: Mapping[int, tuple[int, int]]
+    positions: LedgerPositions, topic_id: UUID, readable: Mapping[int, tuple[int, int]]
 ) -> dict[int, tuple[int, int]]:
     """The ledger's next offset and the last stable offset of partitions where the ledger is ahead."""
-    following = standings.next.get(topic_id, {})
+    following = positions.next.get(topic_id, {})
     return {p: (following[p], end) for p, (_, end) in readable.items() if following.get(p, 0) > end}
 
 
@@ -120,19 +120,19 @@ def _accept_in_lake(*, yes: bool, reason: str, data_folder: Path, as_json: bool)
         raise typer.Exit(_TO_BE_ACCEPTED)
 
 
-def _print(found: Difference, standings: LedgerPositions, topic_id: UUID, *, accepted: bool) -> None:
+def _print(found: TopicChanges, positions: LedgerPositions, topic_id: UUID, *, accepted: bool) -> None:
     for gap in found.gaps:
         lost = gap.next_offset - gap.first_offset
         _say(f"partition {gap.partition}: offsets [{gap.first_offset}, {gap.next_offset}) are gone, {lost:,} records")
     if found.new_partitions:
-        _say(f"topic {standings.topic} was made anew: its id is {topic_id}")
-        for known, following in standings.next.items():
+        _say(f"topic {positions.topic} was made anew: its id is {topic_id}")
+        for known, following in positions.next.items():
             places = ", ".join(f"partition {partition} at {offset}" for partition, offset in following.items())
             _say(f"the ledger stood on {known}: {places}")
         starts = ", ".join(f"partition {partition} from {first}" for partition, first in found.new_partitions.items())
         _say(f"the worker would begin: {starts}" if not accepted else f"the worker begins: {starts}")
     if not found:
-        _say(f"nothing stands between the worker and topic {standings.topic}")
+        _say(f"nothing stands between the worker and topic {positions.topic}")
     elif accepted:
         _say("accepted; start the worker again")
     else:

@@ -54,7 +54,7 @@ class LedgerPositions:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TopicChanges:
     """What a person is asked to accept; nothing when both fields are empty.
 
     Attributes:
@@ -88,34 +88,36 @@ def uncovered(wanted: Range, covers: list[Range]) -> list[Range]:
     return missing
 
 
-def difference(standings: LedgerPositions, topic_id: UUID, ranges: Mapping[int, tuple[int, int]]) -> Difference:
+def find_topic_changes(
+    positions: LedgerPositions, topic_id: UUID, ranges: Mapping[int, tuple[int, int]]
+) -> TopicChanges:
     """Compare ledger and topic.
 
     Args:
-        standings: read before the topic was looked at.
+        positions: read before the topic was looked at.
         topic_id: Kafka's id of the topic.
         ranges: for each partition the first offset the topic has, and its end.
 
     Raises:
         TopicRefused: the topic ends before offsets the ledger accounts for. No gap can say that.
     """
-    if not standings.next:
-        return Difference()
-    if topic_id not in standings.next:
-        return Difference(new_partitions={partition: first for partition, (first, _) in sorted(ranges.items())})
+    if not positions.next:
+        return TopicChanges()
+    if topic_id not in positions.next:
+        return TopicChanges(new_partitions={partition: first for partition, (first, _) in sorted(ranges.items())})
     gaps = []
-    for partition, following in sorted(standings.next[topic_id].items()):
+    for partition, following in sorted(positions.next[topic_id].items()):
         first, end = ranges[partition]
         if following > end:
             raise TopicRefused(
-                f"topic {standings.topic} partition {partition}",
+                f"topic {positions.topic} partition {partition}",
                 f"it ends at {end}, but the ledger accounts for offsets up to {following}: the topic lost records",
                 "This cannot be accepted, for new records would take the places of old ones: restore the topic, or "
                 "delete it, make it anew and accept that.",
             )
         if following < first:
             gaps.append(Gap(partition, following, first))
-    return Difference(tuple(gaps))
+    return TopicChanges(tuple(gaps))
 
 
 def next_range(source: TopicPartition, archived_end: int | None, log: Range, accepted: Sequence[Range]) -> Range:

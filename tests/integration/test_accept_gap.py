@@ -19,7 +19,7 @@ from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, 
 from moderation.adapters.sql.connection import connected
 from moderation.adapters.sql.gaps import accept
 from moderation.errors import TopicRefused
-from moderation.offsets import Difference, Gap
+from moderation.offsets import Gap, TopicChanges
 from tests.support.workers import SpeedLayerUnderTest, comments
 
 NOTHING: dict[str, Any] = {"gaps": [], "new_topic_id": None, "accepted": False}
@@ -47,7 +47,7 @@ def stand(layer: SpeedLayerUnderTest, following: int, published_next: int = 0) -
             )
 
 
-def standings(layer: SpeedLayerUnderTest, topic_id: str) -> dict[int, tuple[int, int, int]]:
+def positions(layer: SpeedLayerUnderTest, topic_id: str) -> dict[int, tuple[int, int, int]]:
     """First, next and published_next by partition."""
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(
@@ -106,25 +106,25 @@ def test_a_gap_is_shown_then_recorded_and_passed(commanded: SpeedLayerUnderTest)
     shown = run()
     assert shown.exit_code == 1
     assert "partition 1: offsets [5, 12) are gone, 7 records" in shown.stdout
-    assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 5, 3))
+    assert positions(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 5, 3))
     assert gaps(commanded) == []
 
     accepted = answer("--yes", "--reason", "retention was a day")
     assert accepted == {"gaps": expected, "new_topic_id": None, "accepted": True}
-    assert standings(commanded, commanded.topic_id) == {0: (0, 5, 3), 1: (0, 12, 3), 2: (0, 5, 3), 3: (0, 20, 3)}
+    assert positions(commanded, commanded.topic_id) == {0: (0, 5, 3), 1: (0, 12, 3), 2: (0, 5, 3), 3: (0, 20, 3)}
     assert gaps(commanded) == [(1, 5, 12, "retention was a day", True), (3, 5, 20, "retention was a day", True)]
     assert answer() == NOTHING
 
 
 def test_a_partition_moved_meanwhile_changes_nothing_of_any(commanded: SpeedLayerUnderTest) -> None:
     stand(commanded, 5)
-    seen = Difference((Gap(0, 5, 12), Gap(1, 4, 9)))
+    seen = TopicChanges((Gap(0, 5, 12), Gap(1, 4, 9)))
     with (
         connected(commanded.database_url) as connection,
         pytest.raises(TopicRefused, match=r"partition 1: it no longer stands at 4; nothing was changed"),
     ):
         accept(connection, commanded.topic, UUID(commanded.topic_id), seen, reason="", now_us=1)
-    assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 5, 0))
+    assert positions(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 5, 0))
     assert gaps(commanded) == []
 
 
@@ -137,11 +137,11 @@ def test_a_topic_made_anew_is_taken_on_from_where_its_log_starts(commanded: Spee
     shown = run().stdout
     assert f"its id is {new}" in shown
     assert f"the ledger stood on {old}: partition 0 at 0" in shown
-    assert standings(commanded, new) == {}
+    assert positions(commanded, new) == {}
 
     assert answer("--yes") == {"gaps": [], "new_topic_id": new, "accepted": True}
-    assert standings(commanded, new) == {0: (0, 0, 0), 1: (0, 0, 0), 2: (3, 3, 3), 3: (0, 0, 0)}
-    assert standings(commanded, old) == dict.fromkeys(range(4), (0, 0, 0))
+    assert positions(commanded, new) == {0: (0, 0, 0), 1: (0, 0, 0), 2: (3, 3, 3), 3: (0, 0, 0)}
+    assert positions(commanded, old) == dict.fromkeys(range(4), (0, 0, 0))
     assert answer() == NOTHING
 
 
@@ -150,7 +150,7 @@ def test_a_topic_that_ends_before_the_ledger_cannot_be_accepted(commanded: Speed
     for arguments in ((), ("--yes",), ("--yes", "--json")):
         with pytest.raises(TopicRefused, match=r"it ends at 0, but the ledger accounts for offsets up to 7"):
             run(*arguments)
-    assert standings(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 7, 0))
+    assert positions(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 7, 0))
 
 
 @pytest.mark.long
@@ -161,7 +161,7 @@ def test_a_worker_that_retention_overtook_goes_on_after_the_gap_was_accepted(com
     layer.wait_accounted(100)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
-    ends = {partition: row[1] for partition, row in standings(layer, layer.topic_id).items()}
+    ends = {partition: row[1] for partition, row in positions(layer, layer.topic_id).items()}
     layer.produce(comments(100, start=100))
     delete_records(layer, {0: ends[0] + 4})
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from moderation.adapters.sql.connection import Connection
 from moderation.errors import TopicRefused
-from moderation.offsets import Difference, LedgerPositions
+from moderation.offsets import LedgerPositions, TopicChanges
 
 
 def read_positions(connection: Connection, topic: str) -> LedgerPositions:
@@ -21,7 +21,7 @@ def read_positions(connection: Connection, topic: str) -> LedgerPositions:
 
 
 def accept(
-    connection: Connection, topic: str, topic_id: UUID, accepted: Difference, *, reason: str, now_us: int
+    connection: Connection, topic: str, topic_id: UUID, accepted: TopicChanges, *, reason: str, now_us: int
 ) -> None:
     """Record gaps and move the partitions past them, or take a topic made anew on; all of it or nothing.
 
@@ -29,7 +29,7 @@ def accept(
         connection: to the ledger's database.
         topic: full name.
         topic_id: Kafka's id of the topic.
-        accepted: what :func:`difference` found.
+        accepted: what :func:`find_topic_changes` found.
         reason: kept with each gap.
         now_us: kept as the time of acceptance.
 
