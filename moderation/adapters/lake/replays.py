@@ -17,7 +17,7 @@ from moderation.offsets import TopicPartition
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class ReplayedLetter:
     """A dead letter and the replay that the ledger says closed it.
 
     Attributes:
@@ -35,16 +35,18 @@ class Closing:
     contents: LetterContents
 
 
-def proven_closings(store: LakeStore, manifest: Iterable[LakeFile], closings: Collection[Closing]) -> set[Closing]:
-    """Those closings whose replay the lake has, with the right bytes. Each file is read at most once.
+def proven_replays(
+    store: LakeStore, manifest: Iterable[LakeFile], replayed: Collection[ReplayedLetter]
+) -> set[ReplayedLetter]:
+    """Those replayed whose replay the lake has, with the right bytes. Each file is read at most once.
 
     Raises:
         LakeDamaged: a file that has a replay is missing or is not what was written.
     """
-    by_source: dict[TopicPartition, dict[int, list[Closing]]] = {}
-    for closing in closings:
+    by_source: dict[TopicPartition, dict[int, list[ReplayedLetter]]] = {}
+    for closing in replayed:
         by_source.setdefault(closing.replay, {}).setdefault(closing.replay_offset, []).append(closing)
-    proven: set[Closing] = set()
+    proven: set[ReplayedLetter] = set()
     for file in manifest:
         wanted = {
             offset: own

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.manifest import archived_ends, files
-from moderation.adapters.lake.replays import Closing, proven_closings
+from moderation.adapters.lake.replays import ReplayedLetter, proven_replays
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connection import Connection, connected
 from moderation.adapters.sql.watermark_reset import read_resets
@@ -121,7 +121,7 @@ def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store
     with connected(url, name="moderation snapshot") as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         start_us, end_us = bounds_us
-        snapshot, closings = _read(connection, topic, start_us, end_us)
+        snapshot, replayed = _read(connection, topic, start_us, end_us)
         named = {
             "topics": ",".join(sorted({str(source.topic_id) for source in snapshot.cuts})),
             # No event lies more than five minutes after its append, so none of them was appended before.
@@ -133,7 +133,7 @@ def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store
         exported = row[0] if row else ""
         _export(url, exported, _LEDGER.format(**named), folder / "ledger")
         _export(url, exported, _PANES.format(**named), folder / "speed_panes")
-    snapshot = _released(snapshot, proven_closings(store, snapshot.manifest, closings))
+    snapshot = _released(snapshot, proven_replays(store, snapshot.manifest, replayed))
     _write_letters(snapshot.letters, folder / "letters")
     _write_cuts(snapshot.cuts, folder / "cuts")
     yield snapshot
@@ -143,7 +143,7 @@ def _day_before(time_us: int) -> date:
     return day_of(time_us) - timedelta(days=1)
 
 
-def _released(snapshot: Snapshot, proven: Iterable[Closing]) -> Snapshot:
+def _released(snapshot: Snapshot, proven: Iterable[ReplayedLetter]) -> Snapshot:
     """The snapshot without the records in quarantine whose replays are proven."""
     letters = {source: dict(own) for source, own in snapshot.letters.items()}
     quarantined = {source: dict(own) for source, own in snapshot.quarantined.items()}
@@ -154,7 +154,7 @@ def _released(snapshot: Snapshot, proven: Iterable[Closing]) -> Snapshot:
     return replace(snapshot, letters=letters, quarantined=quarantined)
 
 
-def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tuple[Snapshot, list[Closing]]:
+def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tuple[Snapshot, list[ReplayedLetter]]:
     """The snapshot, with all failed records in quarantine, and the replays that may release some of them."""
     manifest = files(connection, topic=topic)
     ends = archived_ends(connection, topic)
@@ -189,16 +189,18 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tup
     ):
         quarantined.setdefault(TopicPartition(topic, topic_id, partition), {})[offset] = digest
     replays: dict[TopicPartition, dict[int, LetterContents]] = {}
-    closings = []
+    replayed = []
     for topic_id, partition, offset, reason, as_topic_id, as_partition, as_offset, *contents in connection.execute(
         _CLOSINGS, (ids,)
     ):
         replay, expected = TopicPartition(topic, as_topic_id, as_partition), _contents_of(*contents)
         replays.setdefault(replay, {})[as_offset] = expected
         if reason == failed_reason:
-            closings.append(Closing(TopicPartition(topic, topic_id, partition), offset, replay, as_offset, expected))
+            replayed.append(
+                ReplayedLetter(TopicPartition(topic, topic_id, partition), offset, replay, as_offset, expected)
+            )
     resets = read_resets(connection, topic, ids)
-    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined, resets), closings
+    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined, resets), replayed
 
 
 def _contents_of(length: int, digest: str, corrected_length: int | None, corrected: str | None) -> LetterContents:
