@@ -52,8 +52,8 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
         if left is not None:
             when = f"in {left / 3_600:,.1f} h" if left > 0 else "at any time"
             _say(
-                f"{delay.source}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived; the topic "
-                f"may delete the oldest {when}"
+                f"{delay.topic_partition}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived; the "
+                f"topic may delete the oldest {when}"
             )
 
 
@@ -109,8 +109,8 @@ def _delays(data_folder: Path) -> list[ArchiveDelay] | None:
 def _retention(delay: ArchiveDelay, current_us: int) -> dict[str, Any]:
     left = delay.seconds_left(current_us)
     return {
-        "topic": delay.source.topic,
-        "partition": delay.source.partition,
+        "topic": delay.topic_partition.topic,
+        "partition": delay.topic_partition.partition,
         "next_offset": delay.next_offset,
         "waiting": delay.waiting,
         "append_us": delay.append_us,
@@ -135,9 +135,9 @@ def _fields(found: Inspection) -> dict[str, Any]:
         "lake_url": found.lake_url,
         "sources": [
             {
-                "topic": each.source.topic,
-                "topic_id": str(each.source.topic_id),
-                "partition": each.source.partition,
+                "topic": each.topic_partition.topic,
+                "topic_id": str(each.topic_partition.topic_id),
+                "partition": each.topic_partition.partition,
                 "first_offset": each.first_offset,
                 "next_offset": each.next_offset,
                 "files": each.files,
@@ -152,9 +152,9 @@ def _fields(found: Inspection) -> dict[str, Any]:
         "orphans": [{"path": each.path, "bytes": each.bytes, "temporary": each.is_temporary} for each in found.orphans],
         "missing": [
             {
-                "topic": each.source.topic,
-                "topic_id": str(each.source.topic_id),
-                "partition": each.source.partition,
+                "topic": each.topic_partition.topic,
+                "topic_id": str(each.topic_partition.topic_id),
+                "partition": each.topic_partition.partition,
                 "first_offset": each.first_offset,
                 "next_offset": each.next_offset,
                 "explained": each.is_explained,
@@ -172,11 +172,13 @@ def _print(found: Inspection) -> None:
         for each in found.tiles:
             offsets = f"[{each.first_offset:,}, {each.next_offset:,})"
             figures = (f"{figure:,}" for figure in (each.rows, each.files, each.bytes))
-            table.add_row(each.source.topic, str(each.source.partition), offsets.replace("[", "\\["), *figures)
+            table.add_row(
+                each.topic_partition.topic, str(each.topic_partition.partition), offsets.replace("[", "\\["), *figures
+            )
         console.print(table)
     for missing in found.missing:
         why = "accepted as lost" if missing.is_explained else "in no file, and nobody accepted that"
-        _say(f"{missing.source}: offsets [{missing.first_offset}, {missing.next_offset}) are {why}")
+        _say(f"{missing.topic_partition}: offsets [{missing.first_offset}, {missing.next_offset}) are {why}")
     for orphan in found.orphans:
         kind = "temporary" if orphan.is_temporary else "without a row in the manifest"
         _say(f"{orphan.path}: {kind}, {orphan.bytes:,} bytes; no reader sees it")

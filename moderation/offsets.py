@@ -120,11 +120,13 @@ def find_topic_changes(
     return TopicChanges(tuple(gaps))
 
 
-def next_range(source: TopicPartition, archived_end: int | None, log: Range, accepted: Sequence[Range]) -> Range:
+def next_range(
+    topic_partition: TopicPartition, archived_end: int | None, log: Range, accepted: Sequence[Range]
+) -> Range:
     """The offsets that are to be archived next.
 
     Args:
-        source: whose.
+        topic_partition: whose.
         archived_end: one after the last archived offset; None when nothing is archived.
         log: the first offset that the log has, and its end.
         accepted: offsets that a person accepted as missing.
@@ -140,7 +142,7 @@ def next_range(source: TopicPartition, archived_end: int | None, log: Range, acc
         return first, end
     if archived_end > end:
         raise TopicRefused(
-            str(source),
+            str(topic_partition),
             f"it ends at {end}, but the lake holds offsets up to {archived_end}: the topic lost records",
             "New records would take the places of archived ones: restore the topic, or make it anew.",
         )
@@ -148,7 +150,7 @@ def next_range(source: TopicPartition, archived_end: int | None, log: Range, acc
     if missing:
         ranges = ", ".join(f"[{one}, {following})" for one, following in missing)
         raise TopicRefused(
-            str(source),
+            str(topic_partition),
             f"retention overtook the archive: offsets {ranges} are gone from the topic and not in the lake",
             "`moderation accept-gap --lake --yes` records them as lost; then archive again.",
         )

@@ -13,7 +13,7 @@ from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord, TopicReader
 from moderation.adapters.lake.file_boundaries import Limits, in_files
 from moderation.adapters.lake.files import (
-    SOURCE_CHARACTERS,
+    TOPIC_ID_CHARACTERS,
     LakeFile,
     day_folder,
     parse_path,
@@ -248,7 +248,7 @@ class PartitionArchiver:
             named = parse_path(source.topic, path)
             if named is None or named.partition != source.partition:
                 continue
-            if named.source == source.topic_id.hex[:SOURCE_CHARACTERS] and not uncovered(
+            if named.topic_id_prefix == source.topic_id.hex[:TOPIC_ID_CHARACTERS] and not uncovered(
                 (named.first_offset, named.next_offset), covers
             ):
                 place.store.remove(path)

@@ -81,9 +81,9 @@ def tasks_of(
     tasks = []
     maxima: dict[TopicPartition, _Maximum] = {}
     for file in snapshot.manifest:
-        decided = tuple(snapshot.served.get(file.source, ()))
+        decided = tuple(snapshot.served.get(file.topic_partition, ()))
         rules = _rules(decided, file)
-        maximum = maxima.setdefault(file.source, _Maximum(snapshot, file.source, store))
+        maximum = maxima.setdefault(file.topic_partition, _Maximum(snapshot, file.topic_partition, store))
         # A comment is not dated later than five minutes after its append: earlier files have none of the day.
         may_hold = file.max_append_us >= start_us - MAX_FUTURE_US
         is_of_day = file.min_event_time_us is not None and (
@@ -103,8 +103,8 @@ def tasks_of(
                     served,
                     _first_version(snapshot, served, resolve) if version is None else version,
                     rules,
-                    snapshot.replays.get(file.source, {}),
-                    snapshot.cuts[file.source].next if file.source in snapshot.cuts else 0,
+                    snapshot.replays.get(file.topic_partition, {}),
+                    snapshot.cuts[file.topic_partition].next if file.topic_partition in snapshot.cuts else 0,
                     _of_file(snapshot, file),
                     unread_only=not is_of_day,
                 )
@@ -254,7 +254,7 @@ def _is_exact(file: LakeFile, rules: RulesByOffset) -> bool:
 
 def _of_file(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
     """The records in quarantine that a file holds."""
-    own = snapshot.quarantined.get(file.source, {})
+    own = snapshot.quarantined.get(file.topic_partition, {})
     return {offset: digest for offset, digest in own.items() if file.first_offset <= offset < file.next_offset}
 
 

@@ -239,7 +239,7 @@ class Rescorer:
             named = {offset for offset in header_offsets(batch) if offset < task.decided_next} - replays
             for row in rows if named else ():
                 if row.offset in named and not row.is_quarantined:
-                    ignored.add(position(task.file.source, row.offset))
+                    ignored.add(position(task.file.topic_partition, row.offset))
             yield rows
 
     def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
@@ -279,7 +279,7 @@ class Rescorer:
         unscored |= in_quarantine
         scores[unscored], verdicts[unscored] = 0, _NUMBER[Verdict.ALLOW]
         record_ids = [row.read.comment.record_id() for row in rows]
-        source, count = task.file.source, len(rows)
+        source, count = task.file.topic_partition, len(rows)
         columns = [
             [str(source.topic_id)] * count,
             [source.partition] * count,
@@ -303,7 +303,7 @@ class Rescorer:
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
     def _note(self, task: Task, offset: int, cause: str) -> None:
-        source = task.file.source
+        source = task.file.topic_partition
         self._failures.append(Failure(str(source.topic_id), source.partition, offset, cause))
 
     def _model(self, version: str) -> OpenModel:

@@ -137,7 +137,7 @@ def _reconcile(bench: Bench, count: int, say: Say) -> tuple[float, dict[str, Any
         _fill(required(settings.database_url, "database_url"), settings.topic_prefix + COMMENTS.name, count)
         with duckdb.connect() as duck:
             source = _ROWS.format(rows=count, numbers=_NUMBERS.format(rows=count))
-            query = _RECOMPUTED.format(source=source)
+            query = _RECOMPUTED.format(topic_partition=source)
             (folder / "scored").mkdir()
             duck.sql(query).write_parquet(str(folder / "scored" / "0.parquet"), compression="zstd")
         say(f"{count:,} rows: reconciling")
@@ -163,7 +163,7 @@ def _fill(url: str, topic: str, count: int) -> None:
             f"CREATE TABLE speed.decisions_bench PARTITION OF speed.decisions FOR VALUES FROM ('{DAY}') "
             f"TO ('{DAY}'::date + 1)"
         )
-        connection.execute(_LEDGER.format(source=source))
+        connection.execute(_LEDGER.format(topic_partition=source))
         connection.execute(_PANES)
         for partition in range(PARTITIONS):
             connection.execute(
@@ -227,7 +227,7 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, say: Sa
             )
             store.publish(f"{partition}.parquet", file.path)
             files.append(file)
-        cuts = {file.source: Cut(file.next_offset, file.next_offset) for file in files}
+        cuts = {file.topic_partition: Cut(file.next_offset, file.next_offset) for file in files}
         snapshot = Snapshot(COMMENTS.name, *day_bounds_us(DAY), files, cuts, {}, {}, {}, {})
         settings = settings.model_copy(update={"lake_url": str(folder / "lake")})
         tasks = tasks_of(snapshot, production_model(settings).resolve, LakeStore(settings.lake_url))

@@ -58,7 +58,7 @@ class DemoBatch:
         with opened_lake(self._settings) as lake:
             found = inspect(lake.store, lake.connection, [prefix + name for name in ARCHIVED], "digest")
         topic = prefix + COMMENTS.name
-        comments = sum(file.rows for file in found.manifest if file.source.topic == topic)
+        comments = sum(file.rows for file in found.manifest if file.topic_partition.topic == topic)
         sent = sum(end - first for first, end in log_ranges(self._settings.kafka_bootstrap, topic).values())
         return {
             "records": sum(file.rows for file in found.manifest),

@@ -70,8 +70,8 @@ def _unarchived(settings: Settings) -> list[str]:
         return [f"Kafka does not answer how old the records are that are not archived: {error}"]
     current_us = now_us()
     return [
-        f"{delay.source}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived, and the topic may "
-        f"delete the oldest {_when(delay, current_us)}; `moderation archive` archives them"
+        f"{delay.topic_partition}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived, and the "
+        f"topic may delete the oldest {_when(delay, current_us)}; `moderation archive` archives them"
         for delay in delays
         if delay.used_ratio(current_us) > NEAR_RATIO
     ]

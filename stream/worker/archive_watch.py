@@ -26,7 +26,7 @@ async def show_archive_delays(settings: Settings) -> None:
     current_us = now_us()
     metrics.ARCHIVE_RETENTION_USED.clear()
     for delay in delays:
-        labels = (delay.source.topic, str(delay.source.partition))
+        labels = (delay.topic_partition.topic, str(delay.topic_partition.partition))
         metrics.ARCHIVE_RETENTION_USED.labels(*labels).set(delay.used_ratio(current_us))
 
 

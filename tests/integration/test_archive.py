@@ -50,8 +50,8 @@ def test_every_record_is_archived_once_with_all_its_bytes_and_a_second_run_write
     found = lake.inspect()
     assert found.is_whole
     assert not found.orphans
-    comment_tiles = [each for each in found.tiles if each.source.topic == lake.topic]
-    assert {each.source.partition: (each.first_offset, each.next_offset) for each in comment_tiles} == {
+    comment_tiles = [each for each in found.tiles if each.topic_partition.topic == lake.topic]
+    assert {each.topic_partition.partition: (each.first_offset, each.next_offset) for each in comment_tiles} == {
         partition: (0, end) for partition, end in lake.ends().items()
     }
     assert all(each.files > 1 for each in comment_tiles)
@@ -203,7 +203,7 @@ def test_the_manifest_refuses_ranges_that_overlap_and_only_those(lake: LakeUnder
             file = replace(
                 model,
                 path=uuid.uuid4().hex,
-                source=source,
+                topic_partition=source,
                 first_offset=first,
                 next_offset=following,
                 rows=following - first,
@@ -235,7 +235,7 @@ def test_retention_that_overtook_the_archive_is_named_and_the_other_partitions_a
         with pytest.raises(TopicRefused, match=rf"partition 1: .*\[{ends[1]}, {ends[1] + 5}\) are gone") as raised:
             lake.archive()
     assert "accept-gap --lake" in raised.value.remedy
-    held = {each.source.partition: each.next_offset for each in lake.inspect().tiles}
+    held = {each.topic_partition.partition: each.next_offset for each in lake.inspect().tiles}
     assert held == {**lake.ends(), 1: ends[1]}
 
 
@@ -269,7 +269,7 @@ def test_a_gap_that_the_speed_layer_accepted_lets_the_archive_go_on(lake: LakeUn
     lake.archive()
     found = lake.inspect()
     (hole,) = found.missing
-    assert (hole.source.partition, hole.first_offset, hole.next_offset) == (2, ends[2], ends[2] + 3)
+    assert (hole.topic_partition.partition, hole.first_offset, hole.next_offset) == (2, ends[2], ends[2] + 3)
     assert found.is_whole
     gone = {(2, ends[2] + n) for n in range(3)}
     assert lake.content() == {place: record for place, record in lake.sent.items() if place not in gone}
@@ -285,7 +285,7 @@ def test_a_topic_made_anew_is_another_source_that_collides_with_nothing(lake: La
     assert lake.archive().total("rows") == 100
     found = lake.inspect()
     assert found.is_whole
-    assert {each.source.topic_id for each in found.tiles} == {old_id, lake.topic_id}
+    assert {each.topic_partition.topic_id for each in found.tiles} == {old_id, lake.topic_id}
     assert lake.files().items() > old_files.items()
 
 

@@ -120,7 +120,7 @@ def test_a_hole_that_nobody_accepted_is_a_defect(commanded_lake: LakeUnderTest) 
     lake = commanded_lake
     lake.produce(plain(comments(600)))
     lake.archive()
-    middle = next(file for file in lake.inspect().manifest if file.source.partition == 0 and file.first_offset)
+    middle = next(file for file in lake.inspect().manifest if file.topic_partition.partition == 0 and file.first_offset)
     following = [file for file in lake.inspect().manifest if file.first_offset == middle.next_offset]
     assert following
     with psycopg.connect(lake.database_url) as connection:

@@ -91,7 +91,7 @@ class LakeOfATest:
         for day, own in in_files(records, limits):
             group = list(own)
             temporary = temporary_path(source, group[0].offset, "token")
-            before = [each.maximum_after for each in self.manifest if each.source == source]
+            before = [each.maximum_after for each in self.manifest if each.topic_partition == source]
             maximum = (before[-1] if before else NOTHING_SEEN) if maxima else None
             file = write_file(self.store, temporary, source, THEN, day, group, limits, maximum=maximum)
             self.store.publish(temporary, file.path)

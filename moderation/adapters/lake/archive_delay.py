@@ -26,7 +26,7 @@ class ArchiveDelay:
     """The oldest record of a partition that is not in the lake.
 
     Attributes:
-        source: the partition.
+        topic_partition: the partition.
         next_offset: first offset that is not archived and that the topic still has.
         waiting: offsets from there to the end of the log.
         append_us: append time of the first of them, microseconds since the epoch; None if none waits.
@@ -36,7 +36,7 @@ class ArchiveDelay:
             not give the size, 1 once records were deleted, else None.
     """
 
-    source: TopicPartition
+    topic_partition: TopicPartition
     next_offset: int
     waiting: int
     append_us: int | None

@@ -1,9 +1,9 @@
 """What is known about a file of the lake, and how files and temporary files are called.
 
-    <lake>/<topic>/dt=2026-11-01/<topic>-<partition>-<first>-<last>-<source>-<digest>.parquet
+    <lake>/<topic>/dt=2026-11-01/<topic>-<partition>-<first>-<last>-<id>-<digest>.parquet
     <lake>/<topic>/_temporary/<topic id>-<partition>-<first>-<token>.parquet
 
-``source`` is the beginning of the topic's id and ``digest`` that of the file's SHA-256. So a topic made anew never
+``id`` is the beginning of the topic's id and ``digest`` that of the file's SHA-256. So a topic made anew never
 meets the files of its predecessor, and writing a name again writes the same bytes again. Whoever looks for Hive
 partitions passes over folders that begin with an underscore.
 """
@@ -19,7 +19,7 @@ from moderation.offsets import TopicPartition
 from moderation.timestamps import DAY_US, day_start_us
 from moderation.watermark import RunningMaximum
 
-SOURCE_CHARACTERS = 8
+TOPIC_ID_CHARACTERS = 8
 DIGEST_CHARACTERS = 16
 
 
@@ -29,7 +29,7 @@ class LakeFile:
 
     Attributes:
         path: relative to the lake.
-        source: whose records they are.
+        topic_partition: whose records they are.
         first_offset: of its first record.
         next_offset: one after its last record.
         day: UTC day of the append time of all its records.
@@ -48,7 +48,7 @@ class LakeFile:
     """
 
     path: str
-    source: TopicPartition
+    topic_partition: TopicPartition
     first_offset: int
     next_offset: int
     day: date
@@ -79,7 +79,7 @@ class LakeFile:
 class NamedFile:
     """What a file's name says: the beginning of the topic's id, and the offsets, half-open."""
 
-    source: str
+    topic_id_prefix: str
     partition: int
     first_offset: int
     next_offset: int
@@ -90,11 +90,12 @@ def day_folder(topic: str, day: date) -> str:
     return f"{topic}/dt={day.isoformat()}"
 
 
-def path_of(source: TopicPartition, day: date, first_offset: int, next_offset: int, sha256: str) -> str:
+def path_of(topic_partition: TopicPartition, day: date, first_offset: int, next_offset: int, sha256: str) -> str:
     """The path of a file, relative to the lake."""
-    topic_id, digest = source.topic_id.hex[:SOURCE_CHARACTERS], sha256[:DIGEST_CHARACTERS]
+    topic_id, digest = topic_partition.topic_id.hex[:TOPIC_ID_CHARACTERS], sha256[:DIGEST_CHARACTERS]
     offsets = f"{first_offset}-{next_offset - 1}"
-    return f"{day_folder(source.topic, day)}/{source.topic}-{source.partition}-{offsets}-{topic_id}-{digest}.parquet"
+    topic, partition = topic_partition.topic, topic_partition.partition
+    return f"{day_folder(topic, day)}/{topic}-{partition}-{offsets}-{topic_id}-{digest}.parquet"
 
 
 def parse_path(topic: str, path: str) -> NamedFile | None:
@@ -114,11 +115,11 @@ def is_temporary(path: str) -> bool:
     return "/_temporary/" in path
 
 
-def temporary_prefix(source: TopicPartition) -> str:
-    """How the paths of a source's temporary files begin."""
-    return f"{temporary_folder(source.topic)}/{source.topic_id.hex}-{source.partition}-"
+def temporary_prefix(topic_partition: TopicPartition) -> str:
+    """How the paths of a partition's temporary files begin."""
+    return f"{temporary_folder(topic_partition.topic)}/{topic_partition.topic_id.hex}-{topic_partition.partition}-"
 
 
-def temporary_path(source: TopicPartition, first_offset: int, token: str) -> str:
+def temporary_path(topic_partition: TopicPartition, first_offset: int, token: str) -> str:
     """The path of a temporary file that nobody else writes; the token makes it so."""
-    return f"{temporary_prefix(source)}{first_offset}-{token}.parquet"
+    return f"{temporary_prefix(topic_partition)}{first_offset}-{token}.parquet"

@@ -41,10 +41,10 @@ class RangeTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """What the manifest says about a source.
+    """What the manifest says about a partition.
 
     Attributes:
-        source: which one.
+        topic_partition: which one.
         first_offset: where its first file begins.
         next_offset: where its last file ends.
         files: how many.
@@ -53,7 +53,7 @@ class Tiles:
         missing: offsets between files that are in none.
     """
 
-    source: TopicPartition
+    topic_partition: TopicPartition
     first_offset: int
     next_offset: int
     files: int
@@ -63,13 +63,15 @@ class Tiles:
 
 
 @contextmanager
-def partition_lock(connection: Connection, source: TopicPartition) -> Iterator[str | None]:
-    """Hold a source against other archivers while the block runs.
+def partition_lock(connection: Connection, topic_partition: TopicPartition) -> Iterator[str | None]:
+    """Hold a partition against other archivers while the block runs.
 
     Yields:
         None when it is held now; else who holds it.
     """
-    key = int.from_bytes(hashlib.sha256(f"archive {source.topic_id} {source.partition}".encode()).digest()[:8], "big")
+    key = int.from_bytes(
+        hashlib.sha256(f"archive {topic_partition.topic_id} {topic_partition.partition}".encode()).digest()[:8], "big"
+    )
     signed = key - (1 << 64) if key >= 1 << 63 else key
     if not _one(connection, "SELECT pg_try_advisory_lock(%s)", signed):
         holder = connection.execute(_HOLDER, (signed,)).fetchone()
@@ -83,55 +85,63 @@ def partition_lock(connection: Connection, source: TopicPartition) -> Iterator[s
             connection.execute("SELECT pg_advisory_unlock(%s)", (signed,))
 
 
-def end_of(connection: Connection, source: TopicPartition) -> int | None:
-    """One after the last offset of a source that is in a file or a hole; None when nothing of it is archived."""
+def end_of(connection: Connection, topic_partition: TopicPartition) -> int | None:
+    """One after the last offset of a partition that is in a file or a hole; None when nothing of it is archived."""
     found = _one(
         connection,
         "SELECT greatest((SELECT max(next_offset) FROM batch.files WHERE topic_id = %s AND partition = %s), "
         "(SELECT next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s "
         "ORDER BY first_offset DESC LIMIT 1))",
-        source.topic_id,
-        source.partition,
-        source.topic_id,
-        source.partition,
+        topic_partition.topic_id,
+        topic_partition.partition,
+        topic_partition.topic_id,
+        topic_partition.partition,
     )
     return None if found is None else int(found)
 
 
-def accepted_gaps(connection: Connection, source: TopicPartition) -> list[Range]:
+def accepted_gaps(connection: Connection, topic_partition: TopicPartition) -> list[Range]:
     """Offsets that a person accepted as missing, by the archive's word or by the speed layer's, in order."""
     rows = connection.execute(
         "SELECT first_offset, next_offset FROM batch.gaps WHERE topic_id = %(t)s AND partition = %(p)s UNION "
         "SELECT first_offset, next_offset FROM speed.gaps WHERE topic_id = %(t)s AND partition = %(p)s ORDER BY 1, 2",
-        {"t": source.topic_id, "p": source.partition},
+        {"t": topic_partition.topic_id, "p": topic_partition.partition},
     )
     return [(first, following) for first, following in rows]
 
 
-def explained(connection: Connection, source: TopicPartition, within: Range) -> list[Range]:
+def explained(connection: Connection, topic_partition: TopicPartition, within: Range) -> list[Range]:
     """Offsets that need be in no file, in order: accepted gaps, and holes that the archive saw in the log.
 
     Args:
         connection: to the manifest's database.
-        source: whose.
+        topic_partition: whose.
         within: offsets that are asked about; holes elsewhere are left out.
     """
     rows = connection.execute(
         "SELECT first_offset, next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s "
         "AND first_offset < %s AND next_offset > %s",
-        (source.topic_id, source.partition, within[1], within[0]),
+        (topic_partition.topic_id, topic_partition.partition, within[1], within[0]),
     )
-    return sorted([*accepted_gaps(connection, source), *((first, following) for first, following in rows)])
+    return sorted([*accepted_gaps(connection, topic_partition), *((first, following) for first, following in rows)])
 
 
-def add_holes(connection: Connection, source: TopicPartition, holes: Sequence[Hole]) -> None:
+def add_holes(connection: Connection, topic_partition: TopicPartition, holes: Sequence[Hole]) -> None:
     """Record offsets without a record, inside files and between them. Harmless to repeat."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO batch.holes (topic_id, partition, first_offset, next_offset, kind, append_us, cause) "
             "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [
-                (source.topic_id, source.partition, hole.first, hole.next, hole.kind, hole.append_us, hole.cause)
+                (
+                    topic_partition.topic_id,
+                    topic_partition.partition,
+                    hole.first,
+                    hole.next,
+                    hole.kind,
+                    hole.append_us,
+                    hole.cause,
+                )
                 for hole in holes
             ],
         )
@@ -169,8 +179,16 @@ def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:
     Raises:
         RangeTaken: a file with some of its offsets is part of it already.
     """
-    source = file.source
-    values = (file.path, source.topic, source.topic_id, source.partition, file.first_offset, file.next_offset, file.day)
+    topic_partition = file.topic_partition
+    values = (
+        file.path,
+        topic_partition.topic,
+        topic_partition.topic_id,
+        topic_partition.partition,
+        file.first_offset,
+        file.next_offset,
+        file.day,
+    )
     figures = (file.rows, file.bytes, file.sha256, file.min_append_us, file.max_append_us)
     days = None if file.event_days is None else list(file.event_days)
     rules = (file.rules.version, file.rules.earliest_event_us)
@@ -192,13 +210,15 @@ def has_file(connection: Connection, path: str) -> bool:
     return bool(_one(connection, "SELECT EXISTS (SELECT FROM batch.files WHERE path = %s)", path))
 
 
-def accept_gap(connection: Connection, source: TopicPartition, gap: Range, *, reason: str, now_us: int) -> None:
+def accept_gap(
+    connection: Connection, topic_partition: TopicPartition, gap: Range, *, reason: str, now_us: int
+) -> None:
     """Record offsets as missing from the lake; the archive goes on behind them. Harmless to repeat."""
     connection.execute(
         "INSERT INTO batch.gaps (topic_id, partition, first_offset, next_offset, topic, accepted_us, reason) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (topic_id, partition, first_offset) DO UPDATE "
         "SET next_offset = greatest(gaps.next_offset, excluded.next_offset)",
-        (source.topic_id, source.partition, *gap, source.topic, now_us, reason),
+        (topic_partition.topic_id, topic_partition.partition, *gap, topic_partition.topic, now_us, reason),
     )
 
 
@@ -242,8 +262,8 @@ def _maximum(stored: list[Any] | None) -> RunningMaximum | None:
     return RunningMaximum(newest_us, None if candidate[0] is None else Candidate(*candidate))
 
 
-def maximum_at_end(connection: Connection, source: TopicPartition) -> RunningMaximum:
-    """The running maximum of event times after the last archived file of a source.
+def maximum_at_end(connection: Connection, topic_partition: TopicPartition) -> RunningMaximum:
+    """The running maximum of event times after the last archived file of a partition.
 
     Where the last file has none, it is the largest event time of all of them.
     """
@@ -251,24 +271,24 @@ def maximum_at_end(connection: Connection, source: TopicPartition) -> RunningMax
         "SELECT (SELECT maximum_after FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s "
         "ORDER BY next_offset DESC LIMIT 1), "
         "(SELECT max(max_event_time_us) FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s)",
-        {"id": source.topic_id, "partition": source.partition},
+        {"id": topic_partition.topic_id, "partition": topic_partition.partition},
     ).fetchone()
     after, newest_us = row or (None, None)
     return _maximum(after) or RunningMaximum(newest_us)
 
 
 def tiles(manifest: list[LakeFile]) -> list[Tiles]:
-    """What files say about each source, in order.
+    """What files say about each partition, in order.
 
     Args:
         manifest: as :func:`files` gives it.
     """
-    by_source: dict[TopicPartition, list[LakeFile]] = {}
+    by_partition: dict[TopicPartition, list[LakeFile]] = {}
     for file in manifest:
-        by_source.setdefault(file.source, []).append(file)
+        by_partition.setdefault(file.topic_partition, []).append(file)
     return [
         Tiles(
-            source,
+            topic_partition,
             own[0].first_offset,
             own[-1].next_offset,
             len(own),
@@ -280,7 +300,7 @@ def tiles(manifest: list[LakeFile]) -> list[Tiles]:
                 if before.next_offset != after.first_offset
             ),
         )
-        for source, own in by_source.items()
+        for topic_partition, own in by_partition.items()
     ]
 
 

@@ -70,9 +70,9 @@ class Lake:
         Raises:
             LakeDamaged: a file is missing or not what was written, or offsets are in no file and no person accepted it.
         """
-        source = TopicPartition(self._prefix + topic, topic_id, partition)
+        topic_partition = TopicPartition(self._prefix + topic, topic_id, partition)
         found = files(self.connection, topic_id=topic_id, partition=partition, overlapping=(first, end))
-        require_whole(self.connection, found, source, (first, end))
+        require_whole(self.connection, found, topic_partition, (first, end))
         return self._checked(found, check)
 
     def value_at(self, topic_id: UUID, partition: int, offset: int) -> bytes | None:
@@ -137,8 +137,10 @@ class Lake:
         Args:
             topic: its name without a prefix.
         """
-        sources = {file.source for file in files(self.connection, topic=self._prefix + topic)}
-        maxima = (maximum_at_end(self.connection, source).newest_event_us for source in sources)
+        topic_partitions = {file.topic_partition for file in files(self.connection, topic=self._prefix + topic)}
+        maxima = (
+            maximum_at_end(self.connection, topic_partition).newest_event_us for topic_partition in topic_partitions
+        )
         return max((time_us for time_us in maxima if time_us is not None), default=None)
 
     def urls(self, found: Sequence[LakeFile]) -> list[str]:

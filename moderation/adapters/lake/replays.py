@@ -21,14 +21,14 @@ class ReplayedLetter:
     """A dead letter and the replay that the ledger says closed it.
 
     Attributes:
-        source: topic and partition of the dead letter.
+        topic_partition: topic and partition of the dead letter.
         offset: of the dead letter.
         replay: topic and partition of the replay.
         replay_offset: of the replay.
         contents: what the replay must contain.
     """
 
-    source: TopicPartition
+    topic_partition: TopicPartition
     offset: int
     replay: TopicPartition
     replay_offset: int
@@ -43,14 +43,14 @@ def proven_replays(
     Raises:
         LakeDamaged: a file that has a replay is missing or is not what was written.
     """
-    by_source: dict[TopicPartition, dict[int, list[ReplayedLetter]]] = {}
+    by_partition: dict[TopicPartition, dict[int, list[ReplayedLetter]]] = {}
     for closing in replayed:
-        by_source.setdefault(closing.replay, {}).setdefault(closing.replay_offset, []).append(closing)
+        by_partition.setdefault(closing.replay, {}).setdefault(closing.replay_offset, []).append(closing)
     proven: set[ReplayedLetter] = set()
     for file in manifest:
         wanted = {
             offset: own
-            for offset, own in by_source.get(file.source, {}).items()
+            for offset, own in by_partition.get(file.topic_partition, {}).items()
             if file.first_offset <= offset < file.next_offset
         }
         if wanted:

@@ -140,18 +140,18 @@ def columns_of(name: str, rules: Rules = NEWEST_RULES) -> Columns:
 
 
 def table_of(
-    source: TopicPartition,
+    topic_partition: TopicPartition,
     columns: Columns,
     records: Sequence[LogRecord],
     failed: Callable[[int, str], None] = lambda offset, error: None,
     refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,
 ) -> pa.Table:
-    """Records of one source as a table of its columns, one row each.
+    """Records of one topic_partition as a table of its columns, one row each.
 
     A record that makes parsing fail keeps its bytes; its other columns are null.
 
     Args:
-        source: whose records they are.
+        topic_partition: whose records they are.
         columns: of the topic.
         records: in order of offsets.
         failed: told the offset of each such record, and the class of the error.
@@ -172,11 +172,13 @@ def table_of(
             # A defect that this record meets. The text of the error may quote the comment.
             if not error_origin.is_records(error):
                 raise
-            _log.error("%s offset %d cannot be parsed: %s", source, record.offset, error_origin.name_of(error))
+            _log.error("%s offset %d cannot be parsed: %s", topic_partition, record.offset, error_origin.name_of(error))
             failed(record.offset, error_origin.name_of(error))
             read = nothing
         headers = [{"name": name, "value": value} for name, value in record.headers]
-        rows.append((source.partition, record.offset, record.append_us, record.key, record.value, headers, *read))
+        rows.append(
+            (topic_partition.partition, record.offset, record.append_us, record.key, record.value, headers, *read)
+        )
     arrays = [
         pa.array(values, field.type) for values, field in zip(zip(*rows, strict=True), columns.schema, strict=True)
     ]

@@ -71,12 +71,12 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Offsets of a source between two of its files that are in none.
+    """Offsets of a partition between two of its files that are in none.
 
     They are no holes; they are explained when a person accepted their loss.
     """
 
-    source: TopicPartition
+    topic_partition: TopicPartition
     first_offset: int
     next_offset: int
     is_explained: bool
@@ -97,7 +97,7 @@ class Inspection:
     Attributes:
         lake_url: which lake.
         manifest: its files.
-        tiles: what they say of each source.
+        tiles: what they say of each partition.
         missing: offsets between files.
         orphans: files that are not among them.
         defects: files that are not what was written; empty when files were not looked at.
@@ -160,13 +160,13 @@ def missing_between(connection: Connection, manifest: list[LakeFile]) -> list[Mi
     """Offsets between files and holes; the parts that a person accepted, and the parts that nobody did."""
     found = []
     for each in tiles(manifest):
-        accepted = accepted_gaps(connection, each.source) if each.missing else []
+        accepted = accepted_gaps(connection, each.topic_partition) if each.missing else []
         for missing in each.missing:
-            known = explained(connection, each.source, missing)
+            known = explained(connection, each.topic_partition, missing)
             parts = [(part, False) for part in uncovered(missing, known)]
             lost = [part for gap in accepted for part in _common(missing, gap)]
             parts += [(part, True) for part in lost]
-            found += [Missing(each.source, *part, is_explained) for part, is_explained in sorted(parts)]
+            found += [Missing(each.topic_partition, *part, is_explained) for part, is_explained in sorted(parts)]
     return found
 
 
@@ -207,21 +207,23 @@ def defects(
     return found
 
 
-def require_whole(connection: Connection, source_files: list[LakeFile], source: TopicPartition, wanted: Range) -> None:
+def require_whole(
+    connection: Connection, partition_files: list[LakeFile], topic_partition: TopicPartition, wanted: Range
+) -> None:
     """Refuse a range that is not covered by files, holes and accepted gaps.
 
     Raises:
         LakeDamaged: offsets of it are in no file; they are named.
     """
-    covers = [(file.first_offset, file.next_offset) for file in source_files]
+    covers = [(file.first_offset, file.next_offset) for file in partition_files]
     missing = uncovered(wanted, covers)
     if missing:
-        missing = uncovered(wanted, covers + explained(connection, source, wanted))
+        missing = uncovered(wanted, covers + explained(connection, topic_partition, wanted))
     if missing:
         first, following = missing[0]
-        later = following > (end_of(connection, source) or 0)
+        later = following > (end_of(connection, topic_partition) or 0)
         raise LakeDamaged(
-            f"lake, {source}",
+            f"lake, {topic_partition}",
             f"offsets [{first}, {following}) are in no file",
             "Archive first: `moderation archive`." if later else "See `moderation lake verify`.",
         )

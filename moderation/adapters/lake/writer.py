@@ -53,7 +53,7 @@ class _Extent:
 def write_file(
     store: LakeStore,
     temporary: str,
-    source: TopicPartition,
+    topic_partition: TopicPartition,
     columns: Columns,
     day: date,
     records: Iterable[LogRecord],
@@ -68,7 +68,7 @@ def write_file(
     Args:
         store: the lake.
         temporary: path to write to; it is gone again when this fails.
-        source: whose records they are.
+        topic_partition: whose records they are.
         columns: of the topic.
         day: UTC day of their append time.
         records: at least one, contiguous.
@@ -81,7 +81,11 @@ def write_file(
         The manifest's row; its path is where the file is to be published.
     """
     schema = columns.schema.with_metadata(
-        {"topic": source.topic, "topic_id": str(source.topic_id), "partition": str(source.partition)}
+        {
+            "topic": topic_partition.topic,
+            "topic_id": str(topic_partition.topic_id),
+            "partition": str(topic_partition.partition),
+        }
     )
     extent = _Extent(maximum=maximum)
     with store.creating(temporary) as file:
@@ -94,7 +98,7 @@ def write_file(
             sorting_columns=[pq.SortingColumn(schema.get_field_index("offset"))],
         ) as writer:
             for group in in_groups(records, limits):
-                table = table_of(source, columns, group, failed, refused)
+                table = table_of(topic_partition, columns, group, failed, refused)
                 writer.write_table(table, row_group_size=len(group))
                 extent.add(table, columns.event_time, columns.rules)
                 wrote_group(len(group))
@@ -103,8 +107,8 @@ def write_file(
         raise ValueError("a file of no records")
     earliest_us, newest_us = extent.event_time_us or (None, None)
     return LakeFile(
-        path=path_of(source, day, extent.first_offset, extent.next_offset, digest),
-        source=source,
+        path=path_of(topic_partition, day, extent.first_offset, extent.next_offset, digest),
+        topic_partition=topic_partition,
         first_offset=extent.first_offset,
         next_offset=extent.next_offset,
         day=day,

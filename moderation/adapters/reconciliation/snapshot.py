@@ -45,14 +45,14 @@ class Snapshot:
         topic: full name.
         start_us, end_us: the stretch, half-open; of a reconciliation a UTC day.
         manifest: all the lake's files of the topic.
-        cuts: by source.
-        served: by source, in order of offsets.
-        letters: offsets of dead letters that were appended on its first day or later, by source; with whether the
+        cuts: by partition.
+        served: by partition, in order of offsets.
+        letters: offsets of dead letters that were appended on its first day or later, by partition; with whether the
             record is in quarantine.
-        replays: by source, for each offset of a replay that closed a dead letter what it must contain.
-        quarantined: offsets of all records that could not be decided or stored, by source, with the SHA-256 of their
+        replays: by partition, for each offset of a replay that closed a dead letter what it must contain.
+        quarantined: offsets of all records that could not be decided or stored, by partition, with the SHA-256 of their
             values; without those whose replay was decided, as the bytes of the replay in the lake prove.
-        resets: of the running maximum of event times by an operator, by source, in order of offsets.
+        resets: of the running maximum of event times by an operator, by partition, in order of offsets.
     """
 
     topic: str
@@ -69,9 +69,9 @@ class Snapshot:
     def cut_fields(self) -> dict[str, dict[str, dict[str, int]]]:
         """The cuts as ``batch.runs`` keeps them."""
         found: dict[str, dict[str, dict[str, int]]] = {}
-        for source, cut in self.cuts.items():
-            places = found.setdefault(str(source.topic_id), {})
-            places[str(source.partition)] = {"archived": cut.archived, "next": cut.next}
+        for topic_partition, cut in self.cuts.items():
+            places = found.setdefault(str(topic_partition.topic_id), {})
+            places[str(topic_partition.partition)] = {"archived": cut.archived, "next": cut.next}
         return found
 
 
@@ -123,7 +123,7 @@ def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store
         start_us, end_us = bounds_us
         snapshot, replayed = _read(connection, topic, start_us, end_us)
         named = {
-            "topics": ",".join(sorted({str(source.topic_id) for source in snapshot.cuts})),
+            "topics": ",".join(sorted({str(topic_partition.topic_id) for topic_partition in snapshot.cuts})),
             # No event lies more than five minutes after its append, so none of them was appended before.
             "first_append_day": _day_before(start_us),
             "start_us": start_us,
@@ -145,11 +145,11 @@ def _day_before(time_us: int) -> date:
 
 def _released(snapshot: Snapshot, proven: Iterable[ReplayedLetter]) -> Snapshot:
     """The snapshot without the records in quarantine whose replays are proven."""
-    letters = {source: dict(own) for source, own in snapshot.letters.items()}
-    quarantined = {source: dict(own) for source, own in snapshot.quarantined.items()}
+    letters = {topic_partition: dict(own) for topic_partition, own in snapshot.letters.items()}
+    quarantined = {topic_partition: dict(own) for topic_partition, own in snapshot.quarantined.items()}
     for closing in proven:
-        quarantined.get(closing.source, {}).pop(closing.offset, None)
-        if closing.offset in (own := letters.get(closing.source, {})):
+        quarantined.get(closing.topic_partition, {}).pop(closing.offset, None)
+        if closing.offset in (own := letters.get(closing.topic_partition, {})):
             own[closing.offset] = False
     return replace(snapshot, letters=letters, quarantined=quarantined)
 
@@ -161,10 +161,10 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tup
     rows = connection.execute("SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s", (topic,))
     stands = {TopicPartition(topic, topic_id, partition): following for topic_id, partition, following in rows}
     cuts = {
-        source: Cut(ends.get(source, 0), stands.get(source, 0))
-        for source in sorted(ends.keys() | stands.keys(), key=lambda each: (each.topic_id, each.partition))
+        topic_partition: Cut(ends.get(topic_partition, 0), stands.get(topic_partition, 0))
+        for topic_partition in sorted(ends.keys() | stands.keys(), key=lambda each: (each.topic_id, each.partition))
     }
-    ids = sorted({source.topic_id for source in cuts})
+    ids = sorted({topic_partition.topic_id for topic_partition in cuts})
     served: dict[TopicPartition, list[Served]] = {}
     for topic_id, partition, from_offset, *versions in connection.execute(
         "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version, rules_version, "
@@ -223,8 +223,8 @@ def _export(url: str, snapshot: str, query: str, folder: Path) -> None:
 
 def _write_letters(letters: Mapping[TopicPartition, Mapping[int, bool]], folder: Path) -> None:
     rows = [
-        (str(source.topic_id), source.partition, offset, failed)
-        for source, own in letters.items()
+        (str(topic_partition.topic_id), topic_partition.partition, offset, failed)
+        for topic_partition, own in letters.items()
         for offset, failed in own.items()
     ]
     fields = [("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("failed", pa.bool_())]
@@ -232,7 +232,10 @@ def _write_letters(letters: Mapping[TopicPartition, Mapping[int, bool]], folder:
 
 
 def _write_cuts(cuts: Mapping[TopicPartition, Cut], folder: Path) -> None:
-    rows = [(str(source.topic_id), source.partition, cut.archived, cut.next) for source, cut in cuts.items()]
+    rows = [
+        (str(topic_partition.topic_id), topic_partition.partition, cut.archived, cut.next)
+        for topic_partition, cut in cuts.items()
+    ]
     fields = [("topic_id", pa.string()), ("part", pa.int32()), ("archived", pa.int64()), ("next", pa.int64())]
     _write(folder, rows, fields)
 

@@ -79,7 +79,7 @@ class ActionSelection:
 
 
 def add_action_letters(
-    connection: Connection, source: TopicPartition, letters: Sequence[ActionLetter], archived_us: int
+    connection: Connection, topic_partition: TopicPartition, letters: Sequence[ActionLetter], archived_us: int
 ) -> None:
     """Store dead letters, in the transaction that makes their file part of the lake. Harmless to repeat."""
     with connection.cursor() as cursor:
@@ -88,10 +88,10 @@ def add_action_letters(
             "detail, archived_us) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [
                 (
-                    source.topic_id,
-                    source.partition,
+                    topic_partition.topic_id,
+                    topic_partition.partition,
                     letter.offset,
-                    source.topic,
+                    topic_partition.topic,
                     letter.append_us,
                     letter.reason,
                     letter.field,

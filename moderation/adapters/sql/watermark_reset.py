@@ -34,7 +34,7 @@ class RecordedReset:
 
 def reset_watermark(
     connection: Connection,
-    source: TopicPartition,
+    topic_partition: TopicPartition,
     time_at: Callable[[int], int],
     *,
     reason: str,
@@ -47,7 +47,7 @@ def reset_watermark(
 
     Args:
         connection: to the ledger's database.
-        source: the partition.
+        topic_partition: the partition.
         time_at: gives the new running maximum in microseconds for the offset that the ledger expects next. Workers
             wait for it.
         reason: kept with the reset.
@@ -59,11 +59,11 @@ def reset_watermark(
     with connection.transaction():
         row = connection.execute(
             "SELECT next, newest_event_us FROM speed.source_offsets WHERE topic_id = %s AND partition = %s FOR UPDATE",
-            (source.topic_id, source.partition),
+            (topic_partition.topic_id, topic_partition.partition),
         ).fetchone()
         if row is None:
             raise TopicRefused(
-                str(source),
+                str(topic_partition),
                 "no worker has read this partition yet, so it has no watermark; nothing was changed",
                 "Start a worker: it stores the position when it gets the partition.",
             )
@@ -74,18 +74,18 @@ def reset_watermark(
             "UPDATE speed.source_offsets SET newest_event_us = %s, candidate_event_us = NULL, "
             "candidate_comment_id = NULL, panes_published_us = least(panes_published_us, %s) "
             "WHERE topic_id = %s AND partition = %s",
-            (newest_us, watermark_us(newest_us), source.topic_id, source.partition),
+            (newest_us, watermark_us(newest_us), topic_partition.topic_id, topic_partition.partition),
         )
         connection.execute(
             'INSERT INTO speed.watermark_resets (topic_id, partition, "offset", reset_us, newest_event_us, '
             "previous_event_us, reason) VALUES (%s, %s, %s, %s, %s, %s, %s)",
-            (source.topic_id, source.partition, offset, now_us, newest_us, previous_us, reason),
+            (topic_partition.topic_id, topic_partition.partition, offset, now_us, newest_us, previous_us, reason),
         )
     return RecordedReset(offset, newest_us, previous_us)
 
 
 def read_resets(connection: Connection, topic: str, topic_ids: Sequence[UUID]) -> dict[TopicPartition, list[Reset]]:
-    """The resets in force of a topic's sources, in order of offsets; of several at one offset the last."""
+    """The resets in force of a topic's partitions, in order of offsets; of several at one offset the last."""
     found: dict[TopicPartition, list[Reset]] = {}
     for topic_id, partition, offset, newest_us in connection.execute(
         'SELECT DISTINCT ON (topic_id, partition, "offset") topic_id, partition, "offset", newest_event_us '

@@ -72,7 +72,7 @@ def require_as_the_log(lake: LakeOfATest, snapshot: Snapshot, expected: list[tup
     assert [task.file for task in tasks] == lake.manifest
     for task in tasks:
         first = task.file.first_offset
-        if not any(each.offset == first for each in snapshot.resets.get(task.file.source, ())):
+        if not any(each.offset == first for each in snapshot.resets.get(task.file.topic_partition, ())):
             assert task.maximum_before == before[first]
         walk = Walk(task.maximum_before, task.rules, task.resets)
         log = [each for each in range(first, task.file.next_offset) if each not in task.quarantined]

@@ -52,9 +52,11 @@ def records() -> list[LogRecord]:
     return made
 
 
-def write(store: LakeStore, made: list[LogRecord], source: TopicPartition = SOURCE, name: str = "comments") -> LakeFile:
-    temporary = temporary_path(source, made[0].offset, "token")
-    file = write_file(store, temporary, source, columns_of(name), DAY, iter(made), SMALL)
+def write(
+    store: LakeStore, made: list[LogRecord], topic_partition: TopicPartition = SOURCE, name: str = "comments"
+) -> LakeFile:
+    temporary = temporary_path(topic_partition, made[0].offset, "token")
+    file = write_file(store, temporary, topic_partition, columns_of(name), DAY, iter(made), SMALL)
     store.publish(temporary, file.path)
     return file
 
@@ -159,8 +161,8 @@ def test_a_temporary_file_that_somebody_took_away_is_named(tmp_path: Path) -> No
 
 def test_actions_have_columns_of_their_own(store: LakeStore) -> None:
     action = Action("c1", ActionKind.REMOVE, "mod", "spam", 77, 0.25)
-    source = TopicPartition("p-actions", SOURCE.topic_id, 0)
-    file = write(store, [record(0, to_json(action)), record(1, b"junk")], source, "actions")
+    topic_partition = TopicPartition("p-actions", SOURCE.topic_id, 0)
+    file = write(store, [record(0, to_json(action)), record(1, b"junk")], topic_partition, "actions")
     with store.open(file.path) as opened:
         rows = pq.read_table(opened).to_pylist()
     assert parse_action(rows[0]["value"]) == action
@@ -172,7 +174,7 @@ def test_actions_have_columns_of_their_own(store: LakeStore) -> None:
     ]
     assert rows[1]["kind"] is None
     assert (file.min_event_time_us, file.max_event_time_us) == (77, 77)
-    nothing_parses = write(store, [record(2, b"junk")], source, "actions")
+    nothing_parses = write(store, [record(2, b"junk")], topic_partition, "actions")
     assert nothing_parses.min_event_time_us is None
 
 
