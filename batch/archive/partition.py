@@ -11,7 +11,7 @@ from typing import Literal
 from batch.archive.report import Outcome, PartitionReport
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord, TopicReader
-from moderation.adapters.lake.file_boundaries import Limits, in_files
+from moderation.adapters.lake.file_boundaries import FileLimits, in_files
 from moderation.adapters.lake.files import (
     TOPIC_ID_CHARACTERS,
     LakeFile,
@@ -61,7 +61,7 @@ class Workplace:
 
     store: LakeStore
     connection: Connection
-    limits: Limits
+    limits: FileLimits
     say: Callable[[str], None]
     reach: Callable[[ArchivePoint], None]
     now_us: Callable[[], int] = lambda: now_us()

@@ -14,7 +14,7 @@ from batch.archive.partition import ArchivePoint, PartitionArchiver, Workplace
 from batch.archive.report import ArchiveReport, PartitionReport, TopicReport
 from batch.record_isolation import MOST_NAMED
 from moderation.adapters.kafka.topic_reader import opened
-from moderation.adapters.lake.file_boundaries import Limits
+from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.lake.schema import ARCHIVED, columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connection import connected
@@ -23,7 +23,7 @@ from moderation.errors import ModerationError, TopicRefused
 from moderation.offsets import TopicPartition
 from moderation.settings import Settings, required
 
-_LIMITS = Limits()
+_LIMITS = FileLimits()
 
 
 def archive_topics(
@@ -32,7 +32,7 @@ def archive_topics(
     topics: Sequence[str] = ARCHIVED,
     kafka: Mapping[str, Any] | None = None,
     upto: Mapping[str, Mapping[int, int]] | None = None,
-    limits: Limits = _LIMITS,
+    limits: FileLimits = _LIMITS,
     say: Callable[[str], None] = lambda line: None,
     reach: Callable[[ArchivePoint], None] = lambda point: None,
 ) -> ArchiveReport:

@@ -27,7 +27,7 @@ from local.stack.environment import inherited_environment
 from local.stack.worker import settings_environment, stack_settings
 from moderation.adapters.kafka.topic_reader import LogRecord
 from moderation.adapters.kafka.topics import COMMENTS
-from moderation.adapters.lake.file_boundaries import Limits
+from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.writer import write_file
@@ -223,7 +223,7 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, say: Sa
                 columns_of(COMMENTS.name),
                 DAY,
                 _records(texts, partition, each),
-                Limits(),
+                FileLimits(),
             )
             store.publish(f"{partition}.parquet", file.path)
             files.append(file)

@@ -17,14 +17,14 @@ from local.stack.environment import inherited_environment
 from local.stack.wait import wait_until
 from local.stack.worker import settings_environment
 from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
-from moderation.adapters.lake.file_boundaries import Limits
+from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.adapters.lake.verification import Inspection, inspect
 from moderation.settings import Settings, required
 from tests.support.fork_server import run_module
 
-SMALL = Limits(file_rows=40, group_rows=15)
+SMALL = FileLimits(file_rows=40, group_rows=15)
 """Many files of many row groups out of few records."""
 
 Record = tuple[str | None, bytes | None, list[tuple[str, bytes | None]]]
@@ -61,7 +61,7 @@ class LakeUnderTest:
         if name == "comments":
             self.sent.update({(partition, offset): record for partition, offset, record in delivered})
 
-    def archive(self, limits: Limits = SMALL, **options: object) -> ArchiveReport:
+    def archive(self, limits: FileLimits = SMALL, **options: object) -> ArchiveReport:
         """Archive in this process, once no archiver that was killed is still connected."""
         self.wait_for_no_archiver()
         return archive_topics(self.settings, limits=limits, **options)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from batch.reconcile.file_tasks import Task, tasks_of
 from batch.reconcile.recompute import SCHEMA, Rescorer
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord
-from moderation.adapters.lake.file_boundaries import Limits, in_files
+from moderation.adapters.lake.file_boundaries import FileLimits, in_files
 from moderation.adapters.lake.files import LakeFile, temporary_path
 from moderation.adapters.lake.schema import Columns, columns_of
 from moderation.adapters.lake.store import LakeStore
@@ -35,7 +35,7 @@ DAY_US = 1_700_006_400_000_000
 DAY, DAY_BEFORE, DAY_AFTER = date(2023, 11, 15), date(2023, 11, 14), date(2023, 11, 16)
 MINUTE_US, HOUR_US, WHOLE_DAY_US = 60_000_000, 3_600_000_000, 86_400_000_000
 SOURCES = [TopicPartition("comments", UUID(int=0xA), partition) for partition in range(2)]
-SMALL = Limits(file_rows=7, group_rows=3)
+SMALL = FileLimits(file_rows=7, group_rows=3)
 MAX_BYTES = 64 * 1024 * 1024
 POLICIES = {"1": Policy(400_000, 900_000, ("recall>=0.8",)), "2": Policy(100_000, 500_000, ("recall>=0.9",))}
 BODIES = ("Nice study, thanks {}.", "you idiot!!! {}", "FREE money at http://spam.example/{}", "Source? {}")
@@ -84,7 +84,7 @@ class LakeOfATest:
         self,
         records: Sequence[LogRecord],
         source: TopicPartition = SOURCES[0],
-        limits: Limits = SMALL,
+        limits: FileLimits = SMALL,
         maxima: bool = True,
     ) -> None:
         """Archive records as the parser of then saw them; without maxima as before they were noted."""

@@ -15,7 +15,7 @@ _FIXED_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FileLimits:
     """How large a file and a row group of it may become.
 
     Attributes:
@@ -65,7 +65,7 @@ class Sections:
         return self._number, day
 
 
-def in_files(records: Iterable[LogRecord], limits: Limits) -> Iterator[tuple[date, Iterator[LogRecord]]]:
+def in_files(records: Iterable[LogRecord], limits: FileLimits) -> Iterator[tuple[date, Iterator[LogRecord]]]:
     """Cut a contiguous range of records into files.
 
     Yields:
@@ -76,7 +76,7 @@ def in_files(records: Iterable[LogRecord], limits: Limits) -> Iterator[tuple[dat
         yield day, group
 
 
-def in_groups(records: Iterable[LogRecord], limits: Limits) -> Iterator[list[LogRecord]]:
+def in_groups(records: Iterable[LogRecord], limits: FileLimits) -> Iterator[list[LogRecord]]:
     """Cut the records of one file into row groups."""
     sections = Sections(limits.group_rows, limits.group_bytes)
     for _, group in groupby(records, key=sections.place):

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from moderation.adapters.kafka.topic_reader import LogRecord
-from moderation.adapters.lake.file_boundaries import Limits, in_groups
+from moderation.adapters.lake.file_boundaries import FileLimits, in_groups
 from moderation.adapters.lake.files import LakeFile, path_of
 from moderation.adapters.lake.schema import Columns, table_of
 from moderation.adapters.lake.store import LakeStore
@@ -57,7 +57,7 @@ def write_file(
     columns: Columns,
     day: date,
     records: Iterable[LogRecord],
-    limits: Limits,
+    limits: FileLimits,
     wrote_group: Callable[[int], None] = lambda rows: None,
     failed: Callable[[int, str], None] = lambda offset, error: None,
     refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,

@@ -18,7 +18,7 @@ from batch.reconcile.file_tasks import tasks_of
 from batch.reconcile.replays import ignored_replays
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord
-from moderation.adapters.lake.file_boundaries import Limits
+from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.model_folder.folder import open_model, save_model
 from moderation.adapters.reconciliation.snapshot import Cut
 from moderation.contracts import Comment, Content, LetterContents, Read, Rules, parse_record, read_record
@@ -297,7 +297,7 @@ def test_a_file_longer_than_a_batch_is_read_in_pieces_and_comes_out_whole(lake: 
     times = [DAY_US + n for n in range(count)]
     times[4_000] += HOUR_US - 1_000  # closes the pane that all others lie in
     log = [record(n, DAY_US + HOUR_US + n, comment(n % 50, at_us)) for n, at_us in enumerate(times)]
-    lake.archive(log, limits=Limits())
+    lake.archive(log, limits=FileLimits())
     lake.served[SOURCES[0]] = [(0, "1"), (4_500, "2")]
     rows = lake.rows()
     assert [row["pos"] for row in rows] == list(range(count))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.adapters.kafka.topic_reader import LogRecord
-from moderation.adapters.lake.file_boundaries import Limits, in_files, in_groups, size_of
+from moderation.adapters.lake.file_boundaries import FileLimits, in_files, in_groups, size_of
 from moderation.errors import TopicRefused
 from moderation.offsets import TopicPartition, next_range, uncovered
 from moderation.timestamps import day_of
@@ -22,7 +22,7 @@ SOURCE = TopicPartition("comments", UUID(int=7), 3)
 steps = st.lists(st.sampled_from([0, 1_000, 40_000_000_000, DAY_US, -50_000_000_000]), max_size=60)
 sizes = st.integers(0, 300)
 limits = st.builds(
-    Limits,
+    FileLimits,
     file_rows=st.integers(1, 12),
     file_bytes=st.integers(1, 1_500),
     group_rows=st.integers(1, 5),
@@ -40,7 +40,7 @@ def logs(draw: st.DrawFn) -> list[LogRecord]:
 
 
 @given(logs(), limits)
-def test_files_tile_the_range_and_none_crosses_a_day_or_a_limit(records: list[LogRecord], limits: Limits) -> None:
+def test_files_tile_the_range_and_none_crosses_a_day_or_a_limit(records: list[LogRecord], limits: FileLimits) -> None:
     files = [(day, list(group)) for day, group in in_files(iter(records), limits)]
     assert [record for _, group in files for record in group] == records
     for day, group in files:
@@ -51,7 +51,7 @@ def test_files_tile_the_range_and_none_crosses_a_day_or_a_limit(records: list[Lo
 
 
 @given(logs(), limits)
-def test_a_file_is_not_cut_without_need(records: list[LogRecord], limits: Limits) -> None:
+def test_a_file_is_not_cut_without_need(records: list[LogRecord], limits: FileLimits) -> None:
     files = [(day, list(group)) for day, group in in_files(records, limits)]
     for (day, group), (next_day, following) in itertools.pairwise(files):
         joined = [*group, following[0]]
@@ -61,7 +61,7 @@ def test_a_file_is_not_cut_without_need(records: list[LogRecord], limits: Limits
 
 @given(logs(), limits)
 def test_row_groups_hold_the_records_of_a_file_in_order_and_within_limits(
-    records: list[LogRecord], limits: Limits
+    records: list[LogRecord], limits: FileLimits
 ) -> None:
     for _, group in in_files(records, limits):
         held = list(group)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from moderation.adapters.kafka.topic_reader import LogRecord
-from moderation.adapters.lake.file_boundaries import Limits
+from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.lake.files import LakeFile, NamedFile, is_temporary, parse_path, temporary_path
 from moderation.adapters.lake.reader import Lake
 from moderation.adapters.lake.schema import columns_of
@@ -29,7 +29,7 @@ SOURCE = TopicPartition("comments", uuid.UUID("3087eee9-3500-42ac-b839-2b8979ac3
 DAY = date(2026, 11, 1)
 APPEND_US = 1_793_491_200_000_000
 EVENT_US = APPEND_US - 60_000_000
-SMALL = Limits(group_rows=3)
+SMALL = FileLimits(group_rows=3)
 ODD_VALUES = [b"", None, b"\xff\x00not json", b"{}", "\u2028 ünïcode".encode(), b"[1]"]
 
 
