@@ -50,7 +50,7 @@ def retrain(
     from batch.retrain.gate import gate as judge_version
     from batch.retrain.options import options_of
     from batch.retrain.run import retrain as retrain_on
-    from moderation.training.gate import Limits
+    from moderation.training.gate import GateLimits
 
     stated = {
         "days": days,
@@ -70,7 +70,9 @@ def retrain(
     with progress.status("starting") as status:
         report = retrain_on(settings, options, started_by="moderation retrain", say=status.update)
         if gate:
-            judged = judge_version(settings, report.version, limits=Limits(auc_margin=auc_margin), say=status.update)
+            judged = judge_version(
+                settings, report.version, limits=GateLimits(auc_margin=auc_margin), say=status.update
+            )
     if as_json:
         print_json({**report.fields(), "gate": None if judged is None else judged.fields()})
         return

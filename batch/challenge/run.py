@@ -15,7 +15,7 @@ from batch.run_interval import Window, resolve_window
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION, Registry
-from moderation.adapters.registry.run_artifacts import Finding
+from moderation.adapters.registry.run_artifacts import StoredRun
 from moderation.bootstrap import registry, version_opener
 from moderation.contracts import Comment
 from moderation.settings import Settings
@@ -99,7 +99,7 @@ def compare_challenger(
         "window": f"{window.start_us}-{window.end_us}",
         "comments": str(len(found.examples)),
     }
-    if (before := known.evidence.newest("comparison", tags)) is not None:
+    if (before := known.run_artifacts.newest("comparison", tags)) is not None:
         return Compared(comparison_of(known, before), before.url, False)
     open_version = version_opener(settings)
     opened = {version: open_version(version) for version in (challenger.version, production.version)}
@@ -125,16 +125,16 @@ def compare_challenger(
     return Compared(fields, kept.url, True)
 
 
-def comparison_of(known: Registry, finding: Finding) -> dict[str, Any]:
+def comparison_of(known: Registry, finding: StoredRun) -> dict[str, Any]:
     """The fields of a comparison that was kept."""
-    fields = known.evidence.read_json(finding.run_id, COMPARISON_JSON)
+    fields = known.run_artifacts.read_json(finding.run_id, COMPARISON_JSON)
     assert isinstance(fields, dict)  # noqa: S101 - it was written below
     return fields
 
 
-def newest_comparison(known: Registry, challenger: str, production: str) -> Finding | None:
+def newest_comparison(known: Registry, challenger: str, production: str) -> StoredRun | None:
     """The newest comparison of exactly these versions; None if there is none."""
-    return known.evidence.newest("comparison", {"challenger": challenger, "production": production})
+    return known.run_artifacts.newest("comparison", {"challenger": challenger, "production": production})
 
 
 def fields_of(
@@ -177,7 +177,7 @@ def _days(comments: list[Comment], window: Window) -> float:
     return max(window.end_us - first_us, _HOUR_US) / _DAY_US
 
 
-def _keep(known: Registry, fields: Mapping[str, Any], picture: bytes, tags: Mapping[str, str]) -> Finding:
+def _keep(known: Registry, fields: Mapping[str, Any], picture: bytes, tags: Mapping[str, str]) -> StoredRun:
     overall = fields["overall"]
     metrics = {
         "comments": overall["comments"],
@@ -193,4 +193,4 @@ def _keep(known: Registry, fields: Mapping[str, Any], picture: bytes, tags: Mapp
         COMPARISON_PICTURE: picture,
     }
     name = f"challenger {tags['challenger']} beside production {tags['production']}"
-    return known.evidence.keep("comparison", name, files, tags=tags, metrics=metrics)
+    return known.run_artifacts.keep("comparison", name, files, tags=tags, metrics=metrics)

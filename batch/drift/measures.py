@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from batch.labelled_examples import Example
 from moderation.adapters.model_folder.folder import OpenModel
 from moderation.contracts import Comment
-from moderation.training.drift import Alarm, Finding, drift_of, drift_of_shares
+from moderation.training.drift import Alarm, DriftResult, drift_of, drift_of_shares
 from moderation.training.reference import (
     AGREEMENT,
     COMMUNITIES,
@@ -88,7 +88,7 @@ def measure_day(model: OpenModel, comments: Sequence[Comment], labelled: Sequenc
     )
 
 
-def watch(reference: TrainingReference, day: Measures) -> dict[str, Finding]:
+def watch(reference: TrainingReference, day: Measures) -> dict[str, DriftResult]:
     """Hold a day against the reference, measure by measure.
 
     What may drift by chance: a night has nine indices, and each alarms by chance with a probability of at most a

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from batch.drift.measures import ALARM
-from moderation.training.drift import Finding
+from moderation.training.drift import DriftResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class DriftReport:
     production: str
     comments: int
     labelled: int
-    findings: Mapping[str, Finding]
+    findings: Mapping[str, DriftResult]
     held_back: str | None
     url: str = ""
 

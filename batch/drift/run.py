@@ -93,7 +93,7 @@ def watch_day(
         held_back = None if may_ask else "only the nightly watch asks"
         report = replace(report, held_back=_cool_down(found, day, cool_down_days, current_us) or held_back)
     say("keeping the evidence")
-    kept = found.evidence.keep(
+    kept = found.run_artifacts.keep(
         "drift",
         f"drift {day}",
         evidence_files(report, model.reference, measures),
@@ -153,7 +153,7 @@ def cooling_down(current_us: int, retrained_us: int | None, asked_us: int | None
 
 
 def _cool_down(found: Registry, day: date, cool_down_days: float, current_us: int | None) -> str | None:
-    asked = found.evidence.newest("drift", {"asked": "yes"})
+    asked = found.run_artifacts.newest("drift", {"asked": "yes"})
     asked_us = None if asked is None or asked.tags[PREFIX + "day"] == day.isoformat() else asked.began_us
     current_us = now_us() if current_us is None else current_us
     return cooling_down(current_us, found.newest_run_us(RUN_NAME), asked_us, round(cool_down_days * DAY_US))

@@ -108,7 +108,7 @@ def _gate(known: Registry, asked: ModelVersion) -> Iterator[str]:
         yield f"It **{found}**: {code(tags.get(GATE_REASONS_TAG, 'no reasons were kept'))}"
     if asked.run_id:
         try:
-            page = known.evidence.read(asked.run_id, GATE_PAGE).decode()
+            page = known.run_artifacts.read(asked.run_id, GATE_PAGE).decode()
             yield "\n" + (f"##{page}" if page.startswith("# ") else page)
         except NotInRegistry:
             yield f"\nIts run has no `{GATE_PAGE}`."
@@ -155,6 +155,6 @@ def _facts(known: Registry, version: ModelVersion) -> Mapping[str, str]:
 
 def _logged(known: Registry, version: ModelVersion) -> Logged | None:
     try:
-        return known.evidence.logged(version.run_id) if version.run_id else None
+        return known.run_artifacts.logged(version.run_id) if version.run_id else None
     except NotInRegistry:  # a person deleted the run
         return None

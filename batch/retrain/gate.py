@@ -22,7 +22,7 @@ from moderation.contracts import at_least_review
 from moderation.errors import ModelRefused
 from moderation.settings import Settings, required
 from moderation.timestamps import DAY_US, now_us
-from moderation.training.gate import Judged, Limits, Newest, judge
+from moderation.training.gate import EvaluationSet, GateLimits, ModelScores, judge
 
 Say = Callable[[str], None]
 REPORT, TABLE = "gate.json", "gate.md"
@@ -54,7 +54,9 @@ class GateReport:
         return asdict(self)
 
 
-def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: Say = lambda line: None) -> GateReport:
+def gate(
+    settings: Settings, number: str, *, limits: GateLimits | None = None, say: Say = lambda line: None
+) -> GateReport:
     """Judge a version; certified and ``challenger`` if nothing speaks against it, else without that alias.
 
     Either way the version's tags say so, and its run holds ``gate.json`` and ``gate.md``. Safe to repeat.
@@ -90,7 +92,7 @@ def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: 
     judgement = judge(
         ours,
         theirs,
-        Newest(
+        EvaluationSet(
             removed=np.array([each.removed for each in newest], bool),
             weight=np.array([each.weight for each in newest], np.float64),
             community=np.array([each.comment.community for each in newest], np.str_),
@@ -108,9 +110,9 @@ def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: 
         figures=dict(judgement.figures),
         intervals={name: asdict(interval) for name, interval in judgement.intervals.items()},
     )
-    content = {**report.fields(), "limits": asdict(limits or Limits())}
+    content = {**report.fields(), "limits": asdict(limits or GateLimits())}
     files = {REPORT: json.dumps(content, indent=2, sort_keys=True).encode(), TABLE: gate_table(report).encode()}
-    found.evidence.attach(version.run_id, files)
+    found.run_artifacts.attach(version.run_id, files)
     found.note_gate(version, judgement.reasons)
     if judgement.is_passed:
         found.certify(version, lexicon, settings.model_max_bytes)
@@ -165,13 +167,13 @@ def _scorable(model: OpenModel, newest: list[Example], error: Exception, say: Sa
     return newest
 
 
-def _judged(model: OpenModel, newest: Sequence[Example]) -> Judged:
+def _judged(model: OpenModel, newest: Sequence[Example]) -> ModelScores:
     scores = model.kernel.score_many([each.comment.body for each in newest])
     verdicts = [
         at_least_review(verdict, each.repairs)
         for verdict, each in zip(model.policy.verdicts(scores), newest, strict=True)
     ]
-    return Judged(np.asarray(scores, np.float64) / 1_000_000, verdicts)
+    return ModelScores(np.asarray(scores, np.float64) / 1_000_000, verdicts)
 
 
 def _days(newest: Sequence[Example]) -> float:

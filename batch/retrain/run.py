@@ -128,7 +128,7 @@ def retrain(settings: Settings, options: Options, *, started_by: str, say: Say =
             params={"started_by": started_by, **{k: str(v) for k, v in counts.items()}},
         )
         card = model_card(version.version, options, lineage, counts, trained, started_by)
-        found_registry.evidence.attach(version.run_id, {"model_card.md": card.encode()})
+        found_registry.run_artifacts.attach(version.run_id, {"model_card.md": card.encode()})
     say(f"registered as version {version.version}, model digest {trained.model_digest}")
     return RetrainReport(
         version=version.version,

@@ -13,7 +13,7 @@ from batch.retrain.gate import gate as judge_version
 from batch.retrain.options import options_of
 from batch.retrain.run import retrain as retrain_on
 from moderation.settings import load_settings
-from moderation.training.gate import Limits
+from moderation.training.gate import GateLimits
 
 
 def retrain(
@@ -44,7 +44,7 @@ def _reason(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 def gate(version: str, auc_margin: float) -> dict[str, Any]:
     """Judge a version; see :func:`batch.retrain.gate.gate`. One that is stopped is no failure of the run."""
-    return judge_version(load_settings(), version, limits=Limits(auc_margin=auc_margin), say=print).fields()
+    return judge_version(load_settings(), version, limits=GateLimits(auc_margin=auc_margin), say=print).fields()
 
 
 def accept(message: Any) -> dict[str, Any] | None:

@@ -64,7 +64,7 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DriftResult:
     """What one measure shows.
 
     Attributes:
@@ -116,7 +116,9 @@ def reference_of(values: Values, weight: Floats | None = None) -> Reference:
     return Reference(tuple(edges.tolist()), tuple(counts.tolist()))
 
 
-def drift_of(reference: Reference, values: Values, alarm: Alarm | None = None, *, only_more: bool = False) -> Finding:
+def drift_of(
+    reference: Reference, values: Values, alarm: Alarm | None = None, *, only_more: bool = False
+) -> DriftResult:
     """Compare a day's values with the reference: the PSI over about ten bins, the distance over all of them.
 
     Args:
@@ -132,16 +134,20 @@ def drift_of(reference: Reference, values: Values, alarm: Alarm | None = None, *
     found = drift_of_counts(np.bincount(tenth, expected), np.bincount(tenth, seen), alarm)
     trained, comments = float(expected.sum()), float(seen.sum())
     if not trained or not comments:
-        return Finding(found.psi, found.chance, found.comments, has_drifted=False, distance=0.0, distance_chance=1.0)
+        return DriftResult(
+            found.psi, found.chance, found.comments, has_drifted=False, distance=0.0, distance_chance=1.0
+        )
     gap = np.cumsum(expected) / trained - np.cumsum(seen) / comments
     distance = float(np.abs(gap).max())
     chance = float(kolmogorov(distance * np.sqrt(trained * comments / (trained + comments))))
     is_far = _is_enough(trained, comments, alarm) and distance >= alarm.distance and chance <= alarm.chance
     has_drifted = (found.has_drifted or is_far) and not (only_more and gap.sum() <= 0)
-    return Finding(found.psi, found.chance, found.comments, has_drifted, distance, chance)
+    return DriftResult(found.psi, found.chance, found.comments, has_drifted, distance, chance)
 
 
-def drift_of_shares(reference: Mapping[str, float], day: Mapping[str, float], alarm: Alarm | None = None) -> Finding:
+def drift_of_shares(
+    reference: Mapping[str, float], day: Mapping[str, float], alarm: Alarm | None = None
+) -> DriftResult:
     """The PSI of counts by name, such as comments by community.
 
     Names of which fewer than five comments are to be expected on such a day share one bin, new names among them.
@@ -157,7 +163,7 @@ def drift_of_shares(reference: Mapping[str, float], day: Mapping[str, float], al
     return drift_of_counts([both[0] for both in bins.values()], [both[1] for both in bins.values()], alarm)
 
 
-def drift_of_counts(reference: Values, day: Values, alarm: Alarm | None = None) -> Finding:
+def drift_of_counts(reference: Values, day: Values, alarm: Alarm | None = None) -> DriftResult:
     """The PSI of counts by bin.
 
     Args:
@@ -169,14 +175,14 @@ def drift_of_counts(reference: Values, day: Values, alarm: Alarm | None = None) 
     expected, seen = np.asarray(reference, np.float64), np.asarray(day, np.float64)
     trained, comments = float(expected.sum()), float(seen.sum())
     if not trained or not comments:
-        return Finding(0.0, 1.0, round(comments), has_drifted=False)
+        return DriftResult(0.0, 1.0, round(comments), has_drifted=False)
     # Half a comment more in every bin: an empty one must not make the index infinite.
     p = (expected + _SMOOTHING) / (trained + _SMOOTHING * len(expected))
     q = (seen + _SMOOTHING) / (comments + _SMOOTHING * len(seen))
     psi = float(((q - p) * np.log(q / p)).sum())
     chance = float(chi2.sf(psi / (1 / trained + 1 / comments), max(1, len(expected) - 1)))
     has_drifted = _is_enough(trained, comments, alarm) and psi >= alarm.psi and chance <= alarm.chance
-    return Finding(psi, chance, round(comments), has_drifted)
+    return DriftResult(psi, chance, round(comments), has_drifted)
 
 
 def counts_of(values: Floats, edges: Floats, weight: Floats | None = None) -> Floats:

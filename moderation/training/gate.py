@@ -22,7 +22,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GateLimits:
     """What is still good enough.
 
     Attributes:
@@ -47,7 +47,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ModelScores:
     """One model's judgement of the newest comments, all of shape (comments,).
 
     Attributes:
@@ -60,7 +60,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class EvaluationSet:
     """The newest comments with labels, all of shape (comments,).
 
     Attributes:
@@ -106,11 +106,11 @@ class Judgement:
 
 
 def judge(
-    challenger: Judged,
-    production: Judged | None,
-    newest: Newest,
+    challenger: ModelScores,
+    production: ModelScores | None,
+    newest: EvaluationSet,
     last_night_defects: int | None,
-    limits: Limits | None = None,
+    limits: GateLimits | None = None,
     seed: int = 0,
 ) -> Judgement:
     """Judge a challenger.
@@ -123,7 +123,7 @@ def judge(
         limits: the defaults if None.
         seed: of the bootstrap; the same seed gives the same judgement.
     """
-    limits = limits or Limits()
+    limits = limits or GateLimits()
     reasons: list[str] = []
     figures: dict[str, float] = {"comments": len(newest.removed), "removed": int(newest.removed.sum())}
     intervals: dict[str, Interval] = {}
@@ -156,10 +156,10 @@ def judge(
 
 
 def _compare(
-    challenger: Judged,
-    production: Judged,
-    newest: Newest,
-    limits: Limits,
+    challenger: ModelScores,
+    production: ModelScores,
+    newest: EvaluationSet,
+    limits: GateLimits,
     dice: np.random.Generator,
     reasons: list[str],
     figures: dict[str, float],
@@ -190,7 +190,7 @@ def _compare(
         removed = int(newest.removed[own].sum())
         if own.sum() < limits.least_of_community or not 0 < removed < own.sum():
             continue
-        part = Newest(newest.removed[own], newest.weight[own], newest.community[own], newest.days)
+        part = EvaluationSet(newest.removed[own], newest.weight[own], newest.community[own], newest.days)
         worse = auc_difference(challenger.probability[own], production.probability[own], part, limits, dice)
         intervals[f"auc in {community}"] = worse
         if worse.high < -limits.community_margin:
@@ -210,7 +210,7 @@ def weighted_auc(score: Floats, removed: Bools, weight: Floats) -> float:
 
 
 def auc_difference(
-    challenger: Floats, production: Floats, newest: Newest, limits: Limits, dice: np.random.Generator
+    challenger: Floats, production: Floats, newest: EvaluationSet, limits: GateLimits, dice: np.random.Generator
 ) -> Interval:
     """How much larger the challenger's AUC is, with the percentile interval of a paired bootstrap.
 
@@ -229,7 +229,9 @@ def auc_difference(
     return _interval(difference(newest.weight), drawn, limits)
 
 
-def _workload_change(ours: Bools, theirs: Bools, weight: Floats, limits: Limits, dice: np.random.Generator) -> Interval:
+def _workload_change(
+    ours: Bools, theirs: Bools, weight: Floats, limits: GateLimits, dice: np.random.Generator
+) -> Interval:
     # Half a comment on each side: a model that asks for nothing at all changes by much, and not by infinity.
     half = 0.5 * float(weight.mean())
 
@@ -241,7 +243,7 @@ def _workload_change(ours: Bools, theirs: Bools, weight: Floats, limits: Limits,
     return _interval(change(weight), drawn, limits)
 
 
-def _chance_error(probability: Floats, weight: Floats, limits: Limits, dice: np.random.Generator) -> float:
+def _chance_error(probability: Floats, weight: Floats, limits: GateLimits, dice: np.random.Generator) -> float:
     """The mean calibration error when removals are drawn with these probabilities: what few comments make of it."""
     drawn = [
         calibration_error(probability, dice.random(len(probability)) < probability, weight)
@@ -250,7 +252,7 @@ def _chance_error(probability: Floats, weight: Floats, limits: Limits, dice: np.
     return float(np.mean(drawn))
 
 
-def _interval(value: float, drawn: Sequence[float], limits: Limits) -> Interval:
+def _interval(value: float, drawn: Sequence[float], limits: GateLimits) -> Interval:
     tail = 50 * (1 - limits.confidence)
     low, high = np.nanpercentile(drawn, (tail, 100 - tail))
     return Interval(value, float(low), float(high))

@@ -90,14 +90,14 @@ def test_the_newest_hours_are_compared_and_what_came_of_it_is_kept(
     reviews = verdicts["challenger"].count(Verdict.REVIEW) / (4 / 24)
     assert found.fields["overall"]["challenger"]["reviews_per_day"] == pytest.approx(reviews)
 
-    kept = life.registry.evidence.newest("comparison", {"challenger": "2", "production": "1"})
+    kept = life.registry.run_artifacts.newest("comparison", {"challenger": "2", "production": "1"})
     assert kept is not None
     assert kept.url == found.url
-    assert life.registry.evidence.read_json(kept.run_id, "comparison.json") == found.fields
-    page = life.registry.evidence.read(kept.run_id, "comparison.md").decode()
+    assert life.registry.run_artifacts.read_json(kept.run_id, "comparison.json") == found.fields
+    page = life.registry.run_artifacts.read(kept.run_id, "comparison.md").decode()
     assert f"`{OFFERED}`" in page
-    assert life.registry.evidence.read(kept.run_id, "comparison.png").startswith(b"\x89PNG")
-    assert life.registry.evidence.logged(kept.run_id).metrics["disagreement"] == pytest.approx(changed / 32)
+    assert life.registry.run_artifacts.read(kept.run_id, "comparison.png").startswith(b"\x89PNG")
+    assert life.registry.run_artifacts.logged(kept.run_id).metrics["disagreement"] == pytest.approx(changed / 32)
     assert OFFERED not in str(found.figures())
 
     shown = propose(life.settings).text
@@ -156,7 +156,7 @@ def test_nothing_to_compare_is_a_word_and_no_error(
     archive(hourly([0]))
     found = compare_challenger(life.settings, {"day": "2023-01-01"})
     assert found == NothingToCompare("the lake holds no comment of that time")
-    assert life.registry.evidence.newest("comparison") is None
+    assert life.registry.run_artifacts.newest("comparison") is None
 
 
 def test_a_challenger_without_certificate_and_a_damaged_lake_are_errors(

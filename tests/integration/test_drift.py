@@ -142,7 +142,7 @@ def test_nights_are_kept_drift_asks_once_and_a_retraining_begins_the_cool_down_a
         (after, "yes", "yes"),
         (loud, "yes", "no"),
     ]
-    evidence = registry(watched.settings).evidence
+    evidence = registry(watched.settings).run_artifacts
     newest = evidence.newest("drift")
     assert newest is not None
     assert newest.url == retrained.url

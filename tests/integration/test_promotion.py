@@ -234,7 +234,7 @@ def test_what_the_gate_found_is_in_the_tags_and_before_the_approver(
     assert "It **failed**: `its calibration error is 0.2; community 'x' is worse`" in text
     assert f"Its run has no `{GATE_PAGE}`" in text
     life.registry.note_gate(challenger, [])
-    life.registry.evidence.attach(challenger.run_id, {GATE_PAGE: b"# Version 2 against 1\n\nAUC 0.91"})
+    life.registry.run_artifacts.attach(challenger.run_id, {GATE_PAGE: b"# Version 2 against 1\n\nAUC 0.91"})
     text = propose(life.settings).text
     assert "It **passed**.\n\n### Version 2 against 1\n\nAUC 0.91" in text
     assert (life.tags(challenger)["gate"], life.tags(challenger)["gate_reasons"]) == ("passed", "none")
@@ -310,7 +310,7 @@ def test_only_a_persons_approval_promotes(
 
 
 def test_findings_are_kept_found_by_kind_and_tags_and_read(life: ModelLife, serving: ModelVersion) -> None:
-    evidence = life.registry.evidence
+    evidence = life.registry.run_artifacts
     assert evidence.newest("comparison") is None
     files = {"a.json": b'{"x": 1}', "plots/b.png": b"\x89PNG"}
     figures = {"share": 0.5, "none": float("nan"), "endless": float("inf")}

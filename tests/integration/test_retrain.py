@@ -171,8 +171,8 @@ def test_the_same_lake_form_and_seed_give_the_same_model_through_airflow_and_the
     assert alias(found, "challenger") == "1"
     assert alias(found, "production") is None, "nothing is promoted"
     version = found.version("1")
-    assert "retrain_model" in str(found.evidence.run_params(version.run_id)["started_by"])
-    card = found.evidence.read(version.run_id, "model_card.md").decode()
+    assert "retrain_model" in str(found.run_artifacts.run_params(version.run_id)["started_by"])
+    card = found.run_artifacts.read(version.run_id, "model_card.md").decode()
     for said in (reports[0]["model_digest"], reports[0]["manifest_digest"], "a test", "last action within 48 hours"):
         assert said in card
 
@@ -197,7 +197,7 @@ def test_a_model_from_shuffled_labels_is_stopped_with_reasons_and_an_honest_bett
     assert any("AUC" in reason for reason in stopped.reasons), stopped.reasons
     assert tags(found, broken)["moderation.gate"] == "failed"
     assert stopped.reasons[0] in tags(found, broken)["moderation.gate_reasons"]
-    assert stopped.reasons[0] in found.evidence.read(found.version(broken).run_id, "gate.md").decode()
+    assert stopped.reasons[0] in found.run_artifacts.read(found.version(broken).run_id, "gate.md").decode()
     with pytest.raises(ModelRefused, match="no certificate"):
         found.certificate(broken)
     assert alias(found, "challenger") is None

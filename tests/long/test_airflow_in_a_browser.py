@@ -181,7 +181,7 @@ def test_archived_and_retrained_in_airflow_approved_promoted_by_hand_and_rolled_
     people.trigger("retrain_model", "retrain_form.png", **form)
     people.sees("gate", "Success")
     people.sees_alias("2", "challenger")
-    assert found.evidence.run_params(found.version("2").run_id)["newest_share"] == "0.3"
+    assert found.run_artifacts.run_params(found.version("2").run_id)["newest_share"] == "0.3"
 
     people.trigger("promote_model", reason="better on the newest comments")
     people.sees("approve", "Awaiting Input")

@@ -14,7 +14,7 @@ from moderation.contracts import Comment
 from moderation.datasets.synthetic import TrafficConfig, labelled_history
 from moderation.policy import parse_goal
 from moderation.settings import Settings
-from moderation.training.drift import Finding
+from moderation.training.drift import DriftResult
 
 DAY_US = 86_400_000_000
 GROWING = "gaming"
@@ -35,7 +35,7 @@ def days_of(traffic: TrafficConfig, doubles_in_days: int | None = None) -> Itera
         yield [row for row in group if row[0].community != GROWING or _draw(row[0]) < size]
 
 
-def watched(days: Iterator[Labelled], folder: Path, *, training_days: int) -> Iterator[dict[str, Finding]]:
+def watched(days: Iterator[Labelled], folder: Path, *, training_days: int) -> Iterator[dict[str, DriftResult]]:
     """What the watch finds on every day after those that the model is trained on."""
     settings = Settings()
     training = [row for _ in range(training_days) for row in next(days)]
@@ -46,7 +46,7 @@ def watched(days: Iterator[Labelled], folder: Path, *, training_days: int) -> It
         yield watch(model.reference, measure_day(model, [comment for comment, _ in rows], labelled))
 
 
-def drifted(findings: dict[str, Finding]) -> list[str]:
+def drifted(findings: dict[str, DriftResult]) -> list[str]:
     """The measures that are an alarm."""
     return [name for name, finding in findings.items() if finding.has_drifted]
 

@@ -24,7 +24,7 @@ from moderation.adapters.registry.certificate import (
 )
 from moderation.adapters.registry.client import Connection, NotInRegistry
 from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
-from moderation.adapters.registry.run_artifacts import Evidence
+from moderation.adapters.registry.run_artifacts import RunArtifacts
 from moderation.adapters.registry.upload import newest_run_us, upload
 from moderation.errors import ModelRefused
 from moderation.text import Lexicon
@@ -85,7 +85,7 @@ class Registry:
         self.model_name = model_name
         self._key = key
         self._connection = Connection(tracking_uri)
-        self.evidence = Evidence(self._connection, model_name)
+        self.run_artifacts = RunArtifacts(self._connection, model_name)
 
     def register(
         self,

@@ -19,7 +19,7 @@ KIND_TAG = PREFIX + "kind"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class StoredRun:
     """A run that holds evidence.
 
     Attributes:
@@ -50,7 +50,7 @@ class Logged:
     url: str
 
 
-class Evidence:
+class RunArtifacts:
     """Runs of one model's experiment that tell what was found. Errors are those of ``Registry``.
 
     Args:
@@ -71,7 +71,7 @@ class Evidence:
         tags: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
         metrics: Mapping[str, float] | None = None,
-    ) -> Finding:
+    ) -> StoredRun:
         """Keep a finding as a finished run.
 
         Args:
@@ -98,7 +98,7 @@ class Evidence:
         self.attach(run, files)
         with self._connection.asking(f"keeping {name}"):
             self._connection.client.set_terminated(run, "FINISHED")
-        return Finding(run, now_ms * 1_000, self._url(experiment, run), own)
+        return StoredRun(run, now_ms * 1_000, self._url(experiment, run), own)
 
     def attach(self, run_id: str, files: Mapping[str, bytes]) -> None:
         """Add artifacts to a run; one of the same path is replaced."""
@@ -110,7 +110,7 @@ class Evidence:
             with self._connection.asking(f"run {run_id}"):
                 self._connection.client.log_artifacts(run_id, scratch)
 
-    def newest(self, kind: Kind, tags: Mapping[str, str] | None = None) -> Finding | None:
+    def newest(self, kind: Kind, tags: Mapping[str, str] | None = None) -> StoredRun | None:
         """The finding of a kind that was kept last; None when there is none.
 
         Args:
@@ -132,7 +132,7 @@ class Evidence:
         if not found:
             return None
         info, own = found[0].info, {k: v for k, v in found[0].data.tags.items() if k.startswith(PREFIX)}
-        return Finding(info.run_id, info.start_time * 1_000, self._url(info.experiment_id, info.run_id), own)
+        return StoredRun(info.run_id, info.start_time * 1_000, self._url(info.experiment_id, info.run_id), own)
 
     def logged(self, run_id: str) -> Logged:
         """Parameters and metrics of a run, also of one that trained a model.

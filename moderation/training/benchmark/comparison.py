@@ -23,7 +23,7 @@ from moderation.training.benchmark.baselines import Contender
 from moderation.training.examples import Examples
 from moderation.training.fit import platt
 from moderation.training.folds import assign_folds
-from moderation.training.gate import Interval, Limits, Newest, auc_difference
+from moderation.training.gate import EvaluationSet, GateLimits, Interval, auc_difference
 from moderation.training.metrics import Bools, Floats, Metrics, measure
 
 CONFIDENCE = 0.95
@@ -145,7 +145,7 @@ def compare(
             place = f"{contender.title} (model {number} of {len(contenders)})"
             shown.append(_out_of_fold(examples, contender, fold, partial(_say, on_progress, place), clock))
     base = shown[0][0]
-    limits = Limits(confidence=1 - (1 - CONFIDENCE) / len(others), resamples=RESAMPLES)
+    limits = GateLimits(confidence=1 - (1 - CONFIDENCE) / len(others), resamples=RESAMPLES)
     models = []
     for contender, (probability, fit_seconds, comments_per_s) in zip(contenders, shown, strict=True):
         difference = None
@@ -193,7 +193,7 @@ def _say(on_progress: Callable[[str], None], place: str, step: str) -> None:
     on_progress(f"{place}: {step}")
 
 
-def _difference(probability: Floats, base: Floats, removed: Bools, limits: Limits, seed: int) -> Interval:
-    alike = Newest(removed, np.ones(len(removed)), np.full(len(removed), ""), days=1.0)
+def _difference(probability: Floats, base: Floats, removed: Bools, limits: GateLimits, seed: int) -> Interval:
+    alike = EvaluationSet(removed, np.ones(len(removed)), np.full(len(removed), ""), days=1.0)
     # The same seed for all: every model is judged on the same resamples.
     return auc_difference(probability, base, alike, limits, np.random.default_rng(seed))

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from moderation.training.drift import Finding, Reference, counts_of
+from moderation.training.drift import DriftResult, Reference, counts_of
 from moderation.training.metrics import Floats
 
 _BLUE, _ORANGE = "#1f5fa8", "#d9720b"
@@ -20,7 +20,7 @@ def draw_drift(
     title: str,
     numbers: Mapping[str, tuple[Reference, Floats]],
     names: Mapping[str, tuple[Mapping[str, float], Mapping[str, float]]],
-    findings: Mapping[str, Finding],
+    findings: Mapping[str, DriftResult],
 ) -> bytes:
     """Draw reference and day side by side, as a PNG file.
 
@@ -46,14 +46,14 @@ def draw_drift(
     return buffer.getvalue()
 
 
-def _head(axes: Axes, name: str, finding: Finding) -> None:
+def _head(axes: Axes, name: str, finding: DriftResult) -> None:
     text = f"{name}: PSI {finding.psi:.3f}"
     if finding.distance is not None:
         text += f", distance {finding.distance:.3f}"
     axes.set_title(text, color="black" if not finding.has_drifted else _ORANGE, fontweight=_weight(finding))
 
 
-def _weight(finding: Finding) -> str:
+def _weight(finding: DriftResult) -> str:
     return "bold" if finding.has_drifted else "normal"
 
 

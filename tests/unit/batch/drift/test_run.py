@@ -20,7 +20,7 @@ from batch.drift.run import cooling_down, label_rules, newest_mature_day
 from batch.drift.tasks import day_of_run
 from moderation.datasets.synthetic import TrafficConfig
 from moderation.errors import ConfigurationError
-from moderation.training.drift import Finding, drift_of_counts, reference_of
+from moderation.training.drift import DriftResult, drift_of_counts, reference_of
 from moderation.training.reference import TrainingReference
 from tests.support.drift_world import days_of, drifted, watched
 
@@ -167,7 +167,7 @@ def test_the_day_of_a_run_is_asked_for_or_the_day_before() -> None:
             day_of_run({"day": wrong}, night)
 
 
-def a_report(found: Mapping[str, Finding], held_back: str | None = None) -> DriftReport:
+def a_report(found: Mapping[str, DriftResult], held_back: str | None = None) -> DriftReport:
     return DriftReport("2026-11-23", "2026-11-21", "3", 2_000, 1_900, found, held_back)
 
 

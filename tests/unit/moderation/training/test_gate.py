@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from moderation.contracts import Verdict
-from moderation.training.gate import Interval, Judged, Limits, Newest, judge, weighted_auc
+from moderation.training.gate import EvaluationSet, GateLimits, Interval, ModelScores, judge, weighted_auc
 
 COMMENTS = 3_000
-LIMITS = Limits(resamples=200)
+LIMITS = GateLimits(resamples=200)
 
 
-def newest(seed: int = 0, comments: int = COMMENTS) -> tuple[Newest, NDArray[np.float64]]:
+def newest(seed: int = 0, comments: int = COMMENTS) -> tuple[EvaluationSet, NDArray[np.float64]]:
     """Comments of two communities, and the true probability that each is removed."""
     dice = np.random.default_rng(seed)
     truth = dice.beta(0.6, 2.4, comments)
     removed = dice.random(comments) < truth
     community = np.where(dice.random(comments) < 0.7, "science", "cooking")
-    return Newest(removed, np.ones(comments), community, 7.0), truth
+    return EvaluationSet(removed, np.ones(comments), community, 7.0), truth
 
 
-def judged(probability: NDArray[np.float64], review: float = 0.3, remove: float = 0.7) -> Judged:
+def judged(probability: NDArray[np.float64], review: float = 0.3, remove: float = 0.7) -> ModelScores:
     verdicts = [
         Verdict.REMOVE if each >= remove else Verdict.REVIEW if each >= review else Verdict.ALLOW
         for each in probability.tolist()
     ]
-    return Judged(probability, verdicts)
+    return ModelScores(probability, verdicts)
 
 
 def blurred(truth: NDArray[np.float64], by: float, seed: int = 1) -> NDArray[np.float64]:
