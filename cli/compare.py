@@ -20,7 +20,7 @@ from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from moderation.adapters.registry.comparison_log import ComparisonLog
-    from moderation.training.benchmark.comparison import Comparison
+    from moderation.training.benchmark.comparison import ModelComparison
 
 TABLE, PICTURE, FIELDS = "comparison.csv", "comparison.png", "comparison.json"
 
@@ -56,7 +56,7 @@ def compare(
     from moderation.scoring import new_pipeline
     from moderation.settings import load_settings
     from moderation.training import collect_examples
-    from moderation.training.benchmark.baselines import Contender, usual_contenders
+    from moderation.training.benchmark.baselines import ModelSpec, usual_baselines
     from moderation.training.benchmark.comparison import compare as compare_models
 
     settings = connected_settings(data_folder) if log else load_settings()
@@ -71,14 +71,14 @@ def compare(
         status.update("reading comments")
         examples = collect_examples((row.comment, row.removed) for row in labelled)
         lexicon = new_lexicon(settings)
-        pipeline = Contender(
+        pipeline = ModelSpec(
             "pipeline",
             "our pipeline",
             "CommentFeatures → LogisticRegression (moderation train)",
             lambda: new_pipeline(lexicon),
         )
         comparison = compare_models(
-            examples, pipeline, usual_contenders(lexicon, seed), folds=folds, seed=seed, on_progress=status.update
+            examples, pipeline, usual_baselines(lexicon, seed), folds=folds, seed=seed, on_progress=status.update
         )
         fields = {**comparison.fields(), "bad_rows": len(bad_rows), "seconds": round(time.monotonic() - started, 1)}
         status.update("drawing and writing")
@@ -94,7 +94,7 @@ def compare(
 
 
 def _keep(
-    comparison: Comparison, fields: dict[str, Any], out: Path | None, plot: Path | None, log: ComparisonLog | None
+    comparison: ModelComparison, fields: dict[str, Any], out: Path | None, plot: Path | None, log: ComparisonLog | None
 ) -> str | None:
     """Write what is asked for; the address of the logged run, None if there is none."""
     from moderation.training.plots.comparison import draw_comparison

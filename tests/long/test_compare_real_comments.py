@@ -11,7 +11,7 @@ from moderation.datasets.history import LabelledComment
 from moderation.scoring import new_pipeline
 from moderation.text import Lexicon
 from moderation.training import collect_examples
-from moderation.training.benchmark.baselines import Contender, usual_contenders
+from moderation.training.benchmark.baselines import ModelSpec, usual_baselines
 from moderation.training.benchmark.comparison import compare
 
 pytestmark = pytest.mark.proof
@@ -22,11 +22,11 @@ def test_ours_tells_real_comments_apart_best_and_all_are_compared_in_three_minut
 ) -> None:
     started = time.process_time()
     lexicon = Lexicon()
-    ours = Contender("pipeline", "our pipeline", "ours", lambda: new_pipeline(lexicon))
+    ours = ModelSpec("pipeline", "our pipeline", "ours", lambda: new_pipeline(lexicon))
     examples = collect_examples((row.comment, row.removed) for row in rscience)
-    models = compare(examples, ours, usual_contenders(lexicon, seed=0)).models
+    models = compare(examples, ours, usual_baselines(lexicon, seed=0)).models
     assert time.process_time() - started < 180
-    assert models[0].contender.name == "pipeline"
+    assert models[0].spec.name == "pipeline"
     assert models[0].metrics.auc_mean > 0.79
     assert all(model.metrics.auc_mean > 0.73 for model in models)
     assert {model.finding for model in models[1:]} == {"worse"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.upload import DATASET_DIGEST_CHARACTERS, ended, experiment_of
-from moderation.training.benchmark.comparison import Compared, Comparison
+from moderation.training.benchmark.comparison import ComparedModel, ModelComparison
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput, Metric, Param
@@ -38,7 +38,7 @@ class ComparisonLog:
         with self._connection.asking(f"experiment {self.experiment}"):
             self._experiment_id = experiment_of(self._connection, self.experiment)
 
-    def keep(self, comparison: Comparison, files: Sequence[Path]) -> str:
+    def keep(self, comparison: ModelComparison, files: Sequence[Path]) -> str:
         """Log a comparison.
 
         Args:
@@ -66,16 +66,16 @@ class ComparisonLog:
                     self._keep_model(comparison, model, run)
         return f"{self._connection.uri}/#/experiments/{self._experiment_id}/runs/{run}"
 
-    def _keep_model(self, comparison: Comparison, model: Compared, parent: str) -> None:
+    def _keep_model(self, comparison: ModelComparison, model: ComparedModel, parent: str) -> None:
         from mlflow.entities import Param
         from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-        client, contender = self._connection.client, model.contender
+        client, spec = self._connection.client, model.spec
         tags = {MLFLOW_PARENT_RUN_ID: parent, "moderation.finding": model.finding}
-        run = client.create_run(self._experiment_id, run_name=contender.title, tags=tags).info.run_id
+        run = client.create_run(self._experiment_id, run_name=spec.title, tags=tags).info.run_id
         with ended(self._connection, run):
             client.log_inputs(run, [_dataset(comparison.data_digest)])
-            params = [Param("model", contender.name), Param("recipe", contender.recipe), *_shared_params(comparison)]
+            params = [Param("model", spec.name), Param("recipe", spec.recipe), *_shared_params(comparison)]
             client.log_batch(run, metrics=_metrics(model), params=params)
 
 
@@ -86,7 +86,7 @@ def _dataset(data_digest: str) -> DatasetInput:
     return DatasetInput(named, [InputTag("mlflow.data.context", "evaluation")])
 
 
-def _shared_params(comparison: Comparison) -> list[Param]:
+def _shared_params(comparison: ModelComparison) -> list[Param]:
     from mlflow.entities import Param
 
     return [
@@ -96,7 +96,7 @@ def _shared_params(comparison: Comparison) -> list[Param]:
     ]
 
 
-def _metrics(model: Compared) -> list[Metric]:
+def _metrics(model: ComparedModel) -> list[Metric]:
     """Measurements and times; the AUC of the folds become the steps of one metric."""
     from mlflow.entities import Metric
 
@@ -122,7 +122,7 @@ def _metrics(model: Compared) -> list[Metric]:
     return [*(Metric(name, value, now_ms, 0) for name, value in values.items()), *folds]
 
 
-def _note(comparison: Comparison) -> str:
+def _note(comparison: ModelComparison) -> str:
     """The comparison as markdown, which the MLflow UI shows on the run's page."""
     lines = [
         f"{len(comparison.removed):,} comments, {int(comparison.removed.sum()):,} removed; {comparison.folds} folds.",
@@ -136,7 +136,7 @@ def _note(comparison: Comparison) -> str:
             "–" if difference is None else f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
         )
         lines.append(
-            f"| {model.contender.title} | {shown.auc_mean:.4f} | {shown.average_precision:.4f} | {shown.brier:.4f} "
+            f"| {model.spec.title} | {shown.auc_mean:.4f} | {shown.average_precision:.4f} | {shown.brier:.4f} "
             f"| {shown.best_f1:.4f} | {told} | {model.finding} |"
         )
     return "\n".join(lines)

@@ -53,7 +53,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class ModelSpec:
     """A model that takes part.
 
     Attributes:
@@ -107,7 +107,7 @@ class WordModel:
         return np.asarray(np.clip(removed - kept, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS))
 
 
-def usual_contenders(lexicon: Lexicon, seed: int) -> list[Contender]:
+def usual_baselines(lexicon: Lexicon, seed: int) -> list[ModelSpec]:
     """The seven models of the talk; LDA is linear discriminant analysis, SGD a linear model fitted by gradient descent.
 
     Args:
@@ -146,7 +146,7 @@ def usual_contenders(lexicon: Lexicon, seed: int) -> list[Contender]:
         ),
     }
     return [
-        Contender(name, title, _recipe(new_classifier), lambda new=new_classifier: WordModel(lexicon, new))  # type: ignore[misc]
+        ModelSpec(name, title, _recipe(new_classifier), lambda new=new_classifier: WordModel(lexicon, new))  # type: ignore[misc]
         for name, (title, new_classifier) in classifiers.items()
     ]
 

@@ -19,7 +19,7 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 
 from moderation.errors import TrainingError
-from moderation.training.benchmark.baselines import Contender
+from moderation.training.benchmark.baselines import ModelSpec
 from moderation.training.examples import Examples
 from moderation.training.fit import platt
 from moderation.training.folds import assign_folds
@@ -31,11 +31,11 @@ RESAMPLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class ComparedModel:
     """What one model showed.
 
     Attributes:
-        contender: the model.
+        spec: the model.
         metrics: measured out of fold.
         probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
         fit_seconds: median time of a fit on one core, from bodies to a fitted model; tokens are known already.
@@ -43,7 +43,7 @@ class Compared:
         difference: its ROC AUC less the baseline's, over all out-of-fold comments together; None for the baseline.
     """
 
-    contender: Contender
+    spec: ModelSpec
     metrics: Metrics
     probability: Floats
     fit_seconds: float
@@ -61,7 +61,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ModelComparison:
     """All models, best mean AUC first.
 
     Attributes:
@@ -72,7 +72,7 @@ class Comparison:
         seed: of folds, models and bootstrap.
     """
 
-    models: tuple[Compared, ...]
+    models: tuple[ComparedModel, ...]
     removed: Bools
     data_digest: str
     folds: int
@@ -89,9 +89,9 @@ class Comparison:
             "confidence": CONFIDENCE,
             "models": [
                 {
-                    "name": model.contender.name,
-                    "title": model.contender.title,
-                    "recipe": model.contender.recipe,
+                    "name": model.spec.name,
+                    "title": model.spec.title,
+                    "recipe": model.spec.recipe,
                     **{
                         name: value
                         for name, value in asdict(model.metrics).items()
@@ -109,14 +109,14 @@ class Comparison:
 
 def compare(
     examples: Examples,
-    baseline: Contender,
-    others: Sequence[Contender],
+    baseline: ModelSpec,
+    others: Sequence[ModelSpec],
     *,
     folds: int = 5,
     seed: int = 0,
     on_progress: Callable[[str], None] = lambda step: None,
     clock: Callable[[], float] = time.process_time,
-) -> Comparison:
+) -> ModelComparison:
     """Compare models with a baseline.
 
     The same examples, models, folds and seed give the same figures, times aside: numerical libraries run on one thread.
@@ -138,29 +138,29 @@ def compare(
     if examples.weight is not None:
         raise TrainingError("examples", "they carry weights, which not every model takes", "Compare without weights.")
     fold = assign_folds(examples, folds, seed)
-    contenders = (baseline, *others)
+    specs = (baseline, *others)
     shown: list[tuple[Floats, float, float]] = []
     with threadpool_limits(limits=1):
-        for number, contender in enumerate(contenders, start=1):
-            place = f"{contender.title} (model {number} of {len(contenders)})"
-            shown.append(_out_of_fold(examples, contender, fold, partial(_say, on_progress, place), clock))
+        for number, spec in enumerate(specs, start=1):
+            place = f"{spec.title} (model {number} of {len(specs)})"
+            shown.append(_out_of_fold(examples, spec, fold, partial(_say, on_progress, place), clock))
     base = shown[0][0]
     limits = GateLimits(confidence=1 - (1 - CONFIDENCE) / len(others), resamples=RESAMPLES)
     models = []
-    for contender, (probability, fit_seconds, comments_per_s) in zip(contenders, shown, strict=True):
+    for spec, (probability, fit_seconds, comments_per_s) in zip(specs, shown, strict=True):
         difference = None
-        if contender is not baseline:
-            on_progress(f"{contender.title}: difference to {baseline.title}")
+        if spec is not baseline:
+            on_progress(f"{spec.title}: difference to {baseline.title}")
             difference = _difference(probability, base, examples.removed, limits, seed)
         metrics = measure(probability, examples.removed, fold)
-        models.append(Compared(contender, metrics, probability, fit_seconds, comments_per_s, difference))
+        models.append(ComparedModel(spec, metrics, probability, fit_seconds, comments_per_s, difference))
     models.sort(key=lambda model: -model.metrics.auc_mean)
-    return Comparison(tuple(models), examples.removed, examples.data_digest, folds, seed)
+    return ModelComparison(tuple(models), examples.removed, examples.data_digest, folds, seed)
 
 
 def _out_of_fold(
     examples: Examples,
-    contender: Contender,
+    spec: ModelSpec,
     fold: NDArray[np.int64],
     on_progress: Callable[[str], None],
     clock: Callable[[], float],
@@ -176,7 +176,7 @@ def _out_of_fold(
         held_out = fold == k
         shown = [examples.texts[index] for index in np.flatnonzero(~held_out).tolist()]
         asked = [examples.texts[index] for index in np.flatnonzero(held_out).tolist()]
-        model = contender.new_model()
+        model = spec.new_model()
         started = clock()
         model.fit(shown, labels[~held_out])
         fits.append(clock() - started)

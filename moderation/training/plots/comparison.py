@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-from moderation.training.benchmark.comparison import Compared, Comparison
+from moderation.training.benchmark.comparison import ComparedModel, ModelComparison
 from moderation.training.plots.training import BLUE, GREY
 
 # Okabe and Ito, Color Universal Design, 2008: told apart by people who see fewer colours.
@@ -17,7 +17,7 @@ _COLOURS = ("#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7A6A00", "#
 _LINES = ("-", "--", "-.", ":")
 
 
-def draw_comparison(path: Path, comparison: Comparison) -> None:
+def draw_comparison(path: Path, comparison: ModelComparison) -> None:
     """Draw a comparison as a PNG file.
 
     Args:
@@ -32,7 +32,7 @@ def draw_comparison(path: Path, comparison: Comparison) -> None:
     figure.savefig(path, metadata={"Software": None})
 
 
-def _roc(axes: Axes, comparison: Comparison) -> None:
+def _roc(axes: Axes, comparison: ModelComparison) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     for number, model in enumerate(comparison.models):
         false_positive, true_positive, _ = roc_curve(comparison.removed, model.probability)
@@ -43,7 +43,7 @@ def _roc(axes: Axes, comparison: Comparison) -> None:
             linestyle="-" if model.difference is None else _LINES[number % len(_LINES)],
             linewidth=2.6 if model.difference is None else 1.3,
             zorder=3 if model.difference is None else 2,
-            label=f"{model.contender.title} {model.metrics.auc_pooled:.3f}",
+            label=f"{model.spec.title} {model.metrics.auc_pooled:.3f}",
         )
     axes.set(
         title="ROC of all comments, out of fold",
@@ -53,7 +53,7 @@ def _roc(axes: Axes, comparison: Comparison) -> None:
     axes.legend(loc="lower right", title="area under the curve")
 
 
-def _folds(axes: Axes, comparison: Comparison) -> None:
+def _folds(axes: Axes, comparison: ModelComparison) -> None:
     for place, (number, model) in enumerate(reversed(list(enumerate(comparison.models)))):
         colour = _colour(number, model)
         folds = model.metrics.auc_folds
@@ -64,7 +64,7 @@ def _folds(axes: Axes, comparison: Comparison) -> None:
     axes.set(title="ROC AUC: every fold, and their mean", xlabel="ROC AUC")
 
 
-def _differences(axes: Axes, comparison: Comparison) -> None:
+def _differences(axes: Axes, comparison: ModelComparison) -> None:
     told = [(number, model) for number, model in enumerate(comparison.models) if model.difference is not None]
     axes.axvline(0, color="black", linewidth=1)
     for place, (number, model) in enumerate(reversed(told)):
@@ -74,15 +74,15 @@ def _differences(axes: Axes, comparison: Comparison) -> None:
     _name_rows(axes, [model for _, model in told])
     baseline = next(model for model in comparison.models if model.difference is None)
     axes.set(
-        title=f"Difference to {baseline.contender.title}: an interval that holds 0 says nothing",
+        title=f"Difference to {baseline.spec.title}: an interval that holds 0 says nothing",
         xlabel="ROC AUC, less the baseline's",
     )
 
 
-def _name_rows(axes: Axes, models: tuple[Compared, ...] | list[Compared]) -> None:
-    axes.set_yticks(range(len(models)), [model.contender.title for model in reversed(models)])
+def _name_rows(axes: Axes, models: tuple[ComparedModel, ...] | list[ComparedModel]) -> None:
+    axes.set_yticks(range(len(models)), [model.spec.title for model in reversed(models)])
     axes.grid(axis="x", color=GREY, alpha=0.25)
 
 
-def _colour(number: int, model: Compared) -> str:
+def _colour(number: int, model: ComparedModel) -> str:
     return BLUE if model.difference is None else _COLOURS[number % len(_COLOURS)]

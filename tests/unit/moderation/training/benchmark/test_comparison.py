@@ -18,8 +18,8 @@ from moderation.errors import TrainingError
 from moderation.scoring import new_pipeline
 from moderation.text import Lexicon
 from moderation.training import Examples, collect_examples, train
-from moderation.training.benchmark.baselines import Contender, normal_forms, one_and_two_grams, usual_contenders
-from moderation.training.benchmark.comparison import Comparison, compare
+from moderation.training.benchmark.baselines import ModelSpec, normal_forms, one_and_two_grams, usual_baselines
+from moderation.training.benchmark.comparison import ModelComparison, compare
 from moderation.training.gate import Interval
 from moderation.training.plots.comparison import draw_comparison
 
@@ -42,15 +42,15 @@ def examples() -> Examples:
     return collect_examples((Comment(f"c{n}", "x", text, n), removed) for n, (text, removed) in enumerate(rows))
 
 
-def all_compared(examples: Examples, seed: int, names: set[str] = NAMES) -> Comparison:
+def all_compared(examples: Examples, seed: int, names: set[str] = NAMES) -> ModelComparison:
     lexicon = Lexicon()
-    ours = Contender("pipeline", "our pipeline", "ours", lambda: new_pipeline(lexicon))
-    others = [contender for contender in usual_contenders(lexicon, seed) if contender.name in names]
+    ours = ModelSpec("pipeline", "our pipeline", "ours", lambda: new_pipeline(lexicon))
+    others = [spec for spec in usual_baselines(lexicon, seed) if spec.name in names]
     return compare(examples, ours, others, folds=3, seed=seed)
 
 
 @pytest.fixture(scope="module")
-def comparison(examples: Examples) -> Comparison:
+def comparison(examples: Examples) -> ModelComparison:
     return all_compared(examples, seed=7)
 
 
@@ -78,11 +78,11 @@ class Fixed:
         return np.array([self.said(text) for text in texts])
 
 
-def fixed(name: str, said: Callable[[str], float]) -> Contender:
-    return Contender(name, name, "fixed", lambda: Fixed(said))
+def fixed(name: str, said: Callable[[str], float]) -> ModelSpec:
+    return ModelSpec(name, name, "fixed", lambda: Fixed(said))
 
 
-def figures(comparison: Comparison) -> dict[str, Any]:
+def figures(comparison: ModelComparison) -> dict[str, Any]:
     fields = comparison.fields()
     for model in fields["models"]:
         assert model.pop("fit_seconds") >= 0
@@ -90,29 +90,31 @@ def figures(comparison: Comparison) -> dict[str, Any]:
     return fields
 
 
-def test_the_seven_models_of_the_talk_learn_and_stand_beside_ours(comparison: Comparison) -> None:
-    assert {model.contender.name for model in comparison.models} == NAMES | {"pipeline"}
+def test_the_seven_models_of_the_talk_learn_and_stand_beside_ours(comparison: ModelComparison) -> None:
+    assert {model.spec.name for model in comparison.models} == NAMES | {"pipeline"}
     for model in comparison.models:
-        assert model.metrics.auc_mean > 0.55, model.contender.name
+        assert model.metrics.auc_mean > 0.55, model.spec.name
         assert len(model.metrics.auc_folds) == 3
-        assert (model.difference is None) == (model.contender.name == "pipeline")
+        assert (model.difference is None) == (model.spec.name == "pipeline")
     means = [model.metrics.auc_mean for model in comparison.models]
     assert means == sorted(means, reverse=True)
-    recipes = {model.contender.name: model.contender.recipe for model in comparison.models}
+    recipes = {model.spec.name: model.spec.recipe for model in comparison.models}
     assert "TruncatedSVD(n_components=100" in recipes["lda"]
     assert "MultinomialNB(alpha=0.1)" in recipes["naive_bayes"]
 
 
-def test_our_row_is_what_training_measures(examples: Examples, comparison: Comparison) -> None:
+def test_our_row_is_what_training_measures(examples: Examples, comparison: ModelComparison) -> None:
     lexicon = Lexicon()
     trained = train(examples, lambda: new_pipeline(lexicon), [], folds=3, seed=7)
-    row = next(model for model in comparison.models if model.contender.name == "pipeline")
+    row = next(model for model in comparison.models if model.spec.name == "pipeline")
     assert row.metrics == trained.metrics
     assert row.probability.tolist() == trained.probability.tolist()
 
 
 @pytest.mark.long
-def test_the_same_seed_gives_the_same_figures_and_another_does_not(examples: Examples, comparison: Comparison) -> None:
+def test_the_same_seed_gives_the_same_figures_and_another_does_not(
+    examples: Examples, comparison: ModelComparison
+) -> None:
     assert figures(all_compared(examples, seed=7)) == figures(comparison)
     other = figures(all_compared(examples, seed=8, names={"lda", "sgd"}))
     assert {model["auc_mean"] for model in other["models"]}.isdisjoint(
@@ -133,7 +135,7 @@ def test_what_a_difference_means(examples: Examples) -> None:
         ],
         folds=3,
     )
-    found = {model.contender.name: model for model in comparison.models}
+    found = {model.spec.name: model for model in comparison.models}
     assert {name: model.finding for name, model in found.items()} == {
         "base": "baseline",
         "the same": "unclear",
@@ -152,7 +154,7 @@ def test_more_models_widen_every_interval(examples: Examples) -> None:
 
     def width(count: int) -> float:
         models = compare(examples, base, others[:count], folds=3).models
-        difference = next(model for model in models if model.contender.name == "other 0").difference
+        difference = next(model for model in models if model.spec.name == "other 0").difference
         assert difference is not None
         return difference.high - difference.low
 
@@ -195,7 +197,7 @@ def test_comments_without_common_words_are_refused_by_name() -> None:
     texts = [f"w{number}" for number in range(80)]
     data = collect_examples((Comment(f"c{n}", "x", text, n), n % 2 == 0) for n, text in enumerate(texts))
     with pytest.raises(TrainingError, match="no word occurs in 2"):
-        compare(data, fixed("base", len), usual_contenders(Lexicon(), seed=0)[:1], folds=2)
+        compare(data, fixed("base", len), usual_baselines(Lexicon(), seed=0)[:1], folds=2)
 
 
 def test_weights_are_refused_rather_than_ignored(examples: Examples) -> None:
@@ -204,7 +206,7 @@ def test_weights_are_refused_rather_than_ignored(examples: Examples) -> None:
         compare(weighted, fixed("base", len), [fixed("other", len)])
 
 
-def test_the_picture_shows_every_model(comparison: Comparison, tmp_path: Path) -> None:
+def test_the_picture_shows_every_model(comparison: ModelComparison, tmp_path: Path) -> None:
     draw_comparison(tmp_path / "comparison.png", comparison)
     image = matplotlib.image.imread(tmp_path / "comparison.png")
     assert image.shape[:2] == (770, 1430)
