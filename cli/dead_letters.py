@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from moderation.adapters.sql.connection import Connection
-    from moderation.dead_letters import ReplayOutcome, StoredLetter
+    from moderation.dead_letters import ReplaySummary, StoredLetter
     from moderation.settings import Settings
 
 dead_letters = typer.Typer(
@@ -196,7 +196,7 @@ def _replay(
     corrected: bytes | None,
     again: bool,
     dry_run: bool,
-) -> ReplayOutcome:
+) -> ReplaySummary:
     from moderation.adapters.kafka.replay_producer import sending, whole_bytes
     from moderation.adapters.kafka.topic_reader import opened
     from moderation.adapters.lake.reader import opened_lake
@@ -247,7 +247,7 @@ def _store_correction(connection: Connection, letters: Iterable[StoredLetter], v
             store_correction(cursor, letter.position, Content.of(value))
 
 
-def _print_outcome(outcome: ReplayOutcome, *, dry_run: bool) -> None:
+def _print_outcome(outcome: ReplaySummary, *, dry_run: bool) -> None:
     console.print(f"{outcome.replayed:,} {'would be ' if dry_run else ''}sent again")
     if outcome.already:
         console.print(f"{outcome.already:,} left alone: their replays were decided")

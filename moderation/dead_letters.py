@@ -39,7 +39,7 @@ Send = Callable[[bytes, bytes, StoredLetter], None]
 
 
 @dataclass(slots=True)
-class ReplayOutcome:
+class ReplaySummary:
     """What became of a selection.
 
     Attributes:
@@ -62,7 +62,7 @@ def replay_letters(
     now_us: Callable[[], int],
     *,
     again: bool = False,
-) -> ReplayOutcome:
+) -> ReplaySummary:
     """Send what can be a comment.
 
     Args:
@@ -72,7 +72,7 @@ def replay_letters(
         now_us: the time a replay would be appended at: a future-dated record may be past by now.
         again: send those too whose replay was decided.
     """
-    outcome = ReplayOutcome()
+    outcome = ReplaySummary()
     for letter in letters:
         if letter.replayed_as is not None and not again:
             outcome.already += 1
