@@ -22,7 +22,7 @@ COMMENTS, ARRIVALS, ACTIONS = "comments.jsonl", "arrivals.jsonl", "actions.jsonl
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class HistoryCounts:
     """How many records a history holds, and how many of the comments were injected, by kind."""
 
     comments: int
@@ -30,7 +30,7 @@ class Written:
     injected: dict[str, int]
 
 
-def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callable[[int], None]) -> Written:
+def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callable[[int], None]) -> HistoryCounts:
     """Write a history folder.
 
     Args:
@@ -62,7 +62,7 @@ def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callab
                     injected[arrival.injected.value] = injected.get(arrival.injected.value, 0) + 1
             if number % 10_000 == 0:
                 on_progress(number)
-    return Written(counts["comments"], counts["actions"], dict(sorted(injected.items())))
+    return HistoryCounts(counts["comments"], counts["actions"], dict(sorted(injected.items())))
 
 
 def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[LabelledComment]:
