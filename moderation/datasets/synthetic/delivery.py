@@ -13,7 +13,7 @@ from moderation.datasets.synthetic.arrival import Arrival, Injection
 from moderation.datasets.synthetic.breakage import BREAKAGES
 from moderation.datasets.synthetic.config import DAY_US, HOUR_US, TrafficConfig
 from moderation.datasets.synthetic.moderators import Moderators
-from moderation.datasets.synthetic.traffic import Traffic, Written
+from moderation.datasets.synthetic.traffic import Traffic, WrittenComment
 from moderation.timestamps import MINUTE_US, SECOND_US
 
 _MEAN_DELAY_US = 2 * SECOND_US
@@ -70,7 +70,7 @@ class _Post:
         self._breakages = cycle(BREAKAGES.values())
         self._limits = _cumulative(config)
 
-    def handed_in(self, written: Written) -> list[Delivery]:
+    def handed_in(self, written: WrittenComment) -> list[Delivery]:
         """All records that one written comment leads to."""
         fate = None if written.is_raid else self._fate()
         comment = written.comment

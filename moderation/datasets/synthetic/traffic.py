@@ -23,7 +23,7 @@ _RECENT = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenComment:
     """A comment as its author sent it off.
 
     Attributes:
@@ -63,7 +63,7 @@ class Traffic:
         self._recent: dict[str, deque[str]] = {community.name: deque(maxlen=_RECENT) for community in COMMUNITIES}
         self._kinds = {community.name: _kind_deck(community) for community in COMMUNITIES}
 
-    def hours(self) -> Iterator[tuple[int, list[Written]]]:
+    def hours(self) -> Iterator[tuple[int, list[WrittenComment]]]:
         """The end of every hour in microseconds, and the comments with an event time in it, ordered by that."""
         for hour in range(24 * self._config.days):
             start_us = self._config.start_us + hour * HOUR_US
@@ -73,13 +73,13 @@ class Traffic:
             written.sort(key=lambda each: each.comment.event_time_us)
             yield start_us + HOUR_US, written
 
-    def edited(self, written: Written, event_time_us: int) -> Comment:
+    def edited(self, written: WrittenComment, event_time_us: int) -> Comment:
         """Another version of a comment, as of ``event_time_us``."""
         before = written.comment
         body = self._editor.edited(before.body, written.community, self._is_drifted(written.day))
         return Comment(before.comment_id, before.community, body, event_time_us, before.author_key, before.parent_id)
 
-    def _hour(self, hour: int, start_us: int) -> list[Written]:
+    def _hour(self, hour: int, start_us: int) -> list[WrittenComment]:
         day = hour // 24
         written = []
         for community in COMMUNITIES:
@@ -88,7 +88,7 @@ class Traffic:
             written += [self._one(community, day, time_us) for time_us in times_us]
         return written
 
-    def _one(self, community: Community, day: int, time_us: int) -> Written:
+    def _one(self, community: Community, day: int, time_us: int) -> WrittenComment:
         rng = self._rng
         deck = self._kinds[community.name]
         kind = deck[int(rng.random() * len(deck))]
@@ -98,9 +98,9 @@ class Traffic:
         body = self._writer.body(kind, community, self._is_drifted(day))
         recent.append(comment_id)
         comment = Comment(comment_id, community.name, body, time_us, self._authors.of(kind), parent)
-        return Written(comment, kind, community, day, is_raid=False)
+        return WrittenComment(comment, kind, community, day, is_raid=False)
 
-    def _raid_hour(self, hour: int, start_us: int) -> list[Written]:
+    def _raid_hour(self, hour: int, start_us: int) -> list[WrittenComment]:
         day, rng, community = hour // 24, self._raid_rng, self._raided
         self._raid_texts = self._raid_texts or self._raid_writer.raid_texts(community, self._is_drifted(day))
         rate = (RAID_FACTOR - 1) * hourly_rate(self._config.comments_per_day, community, start_us)
@@ -113,7 +113,7 @@ class Traffic:
                 event_time_us=start_us + int(rng.random() * HOUR_US),
                 author_key=self._raid_authors.fresh(),
             )
-            written.append(Written(comment, Kind.SPAM, community, day, is_raid=True))
+            written.append(WrittenComment(comment, Kind.SPAM, community, day, is_raid=True))
         return written
 
     def _is_drifted(self, day: int) -> bool:
