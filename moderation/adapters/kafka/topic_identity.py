@@ -11,7 +11,7 @@ from uuid import UUID
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from moderation.adapters.kafka.topics import refuse_producer_times, topic_uuid
+from moderation.adapters.kafka.topics import require_broker_times, topic_uuid
 from moderation.errors import BrokerUnavailable, TopicRefused
 
 _REQUEST_SECONDS = 5.0
@@ -91,7 +91,7 @@ class TopicIdentity:
             TopicRefused: producers set the times.
         """
         try:
-            refuse_producer_times(self._topic, self._client, _REQUEST_SECONDS)
+            require_broker_times(self._topic, self._client, _REQUEST_SECONDS)
         except KafkaException as error:
             _log.warning("whose time records of topic %s get is not known: %s", self._topic, error.args[0].str())
 

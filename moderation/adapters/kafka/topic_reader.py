@@ -20,7 +20,7 @@ from moderation.adapters.kafka.end_offsets import written_ends
 from moderation.adapters.kafka.topics import (
     describe_topic_ids,
     is_compacted,
-    refuse_producer_times,
+    require_broker_times,
     retention,
     topic_uuid,
 )
@@ -180,7 +180,7 @@ class TopicReader:
         """
         try:
             client = AdminClient({"bootstrap.servers": self._bootstrap, **self._quiet})
-            refuse_producer_times(self.topic, client)
+            require_broker_times(self.topic, client)
         except KafkaException as error:
             _log.warning("whose time records of topic %s get is not known: %s", self.topic, error.args[0].str())
 

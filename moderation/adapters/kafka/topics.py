@@ -97,7 +97,7 @@ def producer_settings(bootstrap: str, delivery_seconds: float) -> dict[str, str 
 
 
 @dataclass(frozen=True, slots=True)
-class FoundTopic:
+class TopicDescription:
     """What a topic is like on the broker.
 
     Attributes:
@@ -111,7 +111,7 @@ class FoundTopic:
     configuration: Mapping[str, str]
 
 
-def refuse_difference(name: str, wanted: TopicSettings, replication: int, found: FoundTopic) -> None:
+def require_topic_settings(name: str, wanted: TopicSettings, replication: int, found: TopicDescription) -> None:
     """Compare a topic with what it must be like.
 
     More partitions than wanted are no difference: somebody may have added some.
@@ -175,7 +175,7 @@ def ensure_topics(
                 raise
     found = _describe(client, list(wanted))
     for name, topic in wanted.items():
-        refuse_difference(name, topic, replication, found[name])
+        require_topic_settings(name, topic, replication, found[name])
     return tuple(created)
 
 
@@ -260,7 +260,7 @@ def retention(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | 
     return Retention(None if ms < 0 else ms, None if size_bytes < 0 else size_bytes)
 
 
-def refuse_producer_times(topic: str, client: AdminClient, timeout_seconds: float = _REQUEST_SECONDS) -> None:
+def require_broker_times(topic: str, client: AdminClient, timeout_seconds: float = _REQUEST_SECONDS) -> None:
     """Return if the records of a topic get the broker's time when they are appended.
 
     Args:
@@ -297,7 +297,7 @@ def _settings_of(client: AdminClient, topic: str, timeout_seconds: float = _REQU
     return {name: str(entry.value) for name, entry in future.result().items()}
 
 
-def _describe(client: AdminClient, names: list[str]) -> dict[str, FoundTopic]:
+def _describe(client: AdminClient, names: list[str]) -> dict[str, TopicDescription]:
     """Describe topics that exist, once the broker knows a leader for every partition."""
     deadline = time.monotonic() + _REQUEST_SECONDS
     while True:
@@ -318,6 +318,6 @@ def _describe(client: AdminClient, names: list[str]) -> dict[str, FoundTopic]:
         for resource, future in client.describe_configs(resources, request_timeout=_REQUEST_SECONDS).items()
     }
     return {
-        name: FoundTopic(len(known[name].partitions), len(known[name].partitions[0].replicas), settings[name])
+        name: TopicDescription(len(known[name].partitions), len(known[name].partitions[0].replicas), settings[name])
         for name in names
     }

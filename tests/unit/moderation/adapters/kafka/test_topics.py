@@ -9,17 +9,17 @@ from moderation.adapters.kafka.topics import (
     COMMENTS,
     RECORD_MAX_BYTES,
     TOPICS,
-    FoundTopic,
+    TopicDescription,
     TopicSettings,
-    refuse_difference,
+    require_topic_settings,
 )
 from moderation.errors import ConfigurationError
 
 _SEVEN_DAYS_MS = 604_800_000
 
 
-def _as_wanted(topic: TopicSettings) -> FoundTopic:
-    return FoundTopic(topic.partitions, 1, topic.configuration() | {"segment.bytes": "1073741824"})
+def _as_wanted(topic: TopicSettings) -> TopicDescription:
+    return TopicDescription(topic.partitions, 1, topic.configuration() | {"segment.bytes": "1073741824"})
 
 
 def test_topics_have_the_names_and_partitions_of_the_design() -> None:
@@ -46,11 +46,11 @@ def test_the_broker_takes_a_record_of_one_mebibyte_and_its_overhead() -> None:
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
 def test_a_topic_as_wanted_is_accepted_whatever_else_the_broker_says(topic: TopicSettings) -> None:
-    refuse_difference(topic.name, topic, 1, _as_wanted(topic))
+    require_topic_settings(topic.name, topic, 1, _as_wanted(topic))
 
 
 def test_partitions_that_somebody_added_are_accepted() -> None:
-    refuse_difference("here-comments", COMMENTS, 1, replace(_as_wanted(COMMENTS), partitions=8))
+    require_topic_settings("here-comments", COMMENTS, 1, replace(_as_wanted(COMMENTS), partitions=8))
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,6 @@ def test_partitions_that_somebody_added_are_accepted() -> None:
         (replace(_as_wanted(COMMENTS), configuration={}), "cleanup.policy is absent, not delete"),
     ],
 )
-def test_a_difference_is_refused_with_topic_setting_and_both_values(found: FoundTopic, message: str) -> None:
+def test_a_difference_is_refused_with_topic_setting_and_both_values(found: TopicDescription, message: str) -> None:
     with pytest.raises(ConfigurationError, match=f"topic here-comments: {message}"):
-        refuse_difference("here-comments", COMMENTS, 1, found)
+        require_topic_settings("here-comments", COMMENTS, 1, found)
