@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from moderation.adapters import error_origin
-from moderation.adapters.kafka.batch_unpacker import NoRecord
+from moderation.adapters.kafka.batch_unpacker import HoleRecord
 from moderation.contracts import Hole, replay_headers
 from moderation.ledger import Position
 from stream.exit_codes import leave
@@ -338,7 +338,7 @@ def _records(pieces: Sequence[Piece]) -> list[Record]:
         )
         for piece in pieces
         for record in piece.records
-        if type(record) is not NoRecord
+        if type(record) is not HoleRecord
     ]
 
 
@@ -347,4 +347,4 @@ def _partitions(records: Sequence[Record], holes: Sequence[Hole]) -> frozenset[i
 
 
 def _holes(pieces: Sequence[Piece]) -> list[Hole]:
-    return [record.hole for piece in pieces for record in piece.records if type(record) is NoRecord]
+    return [record.hole for piece in pieces for record in piece.records if type(record) is HoleRecord]

@@ -34,7 +34,7 @@ class BatchHeader:
     is_control: bool
 
 
-def batches_at(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
+def read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
     """The header of the batch at an offset, or of the next one, by partition; without those that cannot be read.
 
     Args:
@@ -45,10 +45,10 @@ def batches_at(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[i
     Raises:
         aiokafka.errors.KafkaError: the brokers do not answer, or refuse.
     """
-    return asyncio.run(_batches_at(bootstrap, topic, offsets)) if offsets else {}
+    return asyncio.run(_read_batch_headers(bootstrap, topic, offsets)) if offsets else {}
 
 
-async def _batches_at(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
+async def _read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
     client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=round(_REQUEST_SECONDS * 1_000))
     try:
         await client.bootstrap()

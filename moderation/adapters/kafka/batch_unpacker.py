@@ -44,14 +44,14 @@ _log = logging.getLogger(__name__)
 
 
 def install() -> None:
-    """Have every consumer of this process unpack with :class:`WholeRecords`."""
+    """Have every consumer of this process unpack with :class:`RecordsAndHoles`."""
     aiokafka.consumer.fetcher.MemoryRecords = Batches
-    aiokafka.consumer.fetcher.PartitionRecords = WholeRecords
-    aiokafka.consumer.fetcher.FetchResult = BoundedResult
+    aiokafka.consumer.fetcher.PartitionRecords = RecordsAndHoles
+    aiokafka.consumer.fetcher.FetchResult = BoundedFetchResult
 
 
 @dataclass(frozen=True, slots=True)
-class NoRecord:
+class HoleRecord:
     """A hole in the place of records; the other attributes are those that aiokafka's records have."""
 
     hole: Hole
@@ -73,7 +73,7 @@ class NoRecord:
         return self.hole.next - 1
 
 
-class BoundedResult(FetchResult):  # type: ignore[misc] # aiokafka has no types
+class BoundedFetchResult(FetchResult):  # type: ignore[misc] # aiokafka has no types
     """What was fetched of one partition, handed on in parts of bounded size; in place of aiokafka's ``FetchResult``.
 
     aiokafka bounds the number of records only: a fetch of 100 kB may unpack to gigabytes.
@@ -85,7 +85,7 @@ class BoundedResult(FetchResult):  # type: ignore[misc] # aiokafka has no types
         """The next part; the rest stays for the next call."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
-        records = cast(WholeRecords, self._partition_records)
+        records = cast(RecordsAndHoles, self._partition_records)
         records.begin_part()
         found = []
         for each in records:
@@ -98,7 +98,7 @@ class BoundedResult(FetchResult):  # type: ignore[misc] # aiokafka has no types
         return found
 
 
-class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no types
+class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no types
     """Records and holes of one partition; takes the place of aiokafka's ``PartitionRecords``."""
 
     next_fetch_offset: int
@@ -124,7 +124,7 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
                 self._spent_bytes = _PART_BYTES
             batch = records.next_batch()
             if not batch.is_known:
-                following = _end_of_damaged(batch, records.following_offset())
+                following = _end_of_damaged(batch, records.next_base_offset())
                 yield from self._unreadable(batch, following, "its format is unknown, or its header is damaged")
                 continue
             if self._check_crcs and not batch.validate_crc():
@@ -134,7 +134,7 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
                     _log.warning("%s offset %d: wrong checksum; the batch is fetched again", *suspect)
                     return
                 self._suspects.discard(suspect)
-                following = _end_of_damaged(batch, records.following_offset())
+                following = _end_of_damaged(batch, records.next_base_offset())
                 yield from self._unreadable(batch, following, "its checksum is wrong")
                 continue
             is_committed_only = self._isolation_level == READ_COMMITTED and batch.producer_id >= 0
@@ -221,14 +221,14 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
             expected = self.next_fetch_offset
             yield from (record for record in TolerantBatch(data) if record.offset >= expected)
 
-    def _holes(self, batch: Batch, kind: HoleKind) -> Iterator[NoRecord]:
+    def _holes(self, batch: Batch, kind: HoleKind) -> Iterator[HoleRecord]:
         """The offsets before a batch that are not there any more, and the batch's own."""
         if batch.base_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.base_offset, HoleKind.DELETED)
         if batch.next_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.next_offset, kind)
 
-    def _unreadable(self, batch: Batch, following: int, cause: str) -> Iterator[NoRecord]:
+    def _unreadable(self, batch: Batch, following: int, cause: str) -> Iterator[HoleRecord]:
         if batch.base_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.base_offset, HoleKind.DELETED)
         if following > self.next_fetch_offset:
@@ -236,11 +236,11 @@ class WholeRecords(PartitionRecords):  # type: ignore[misc] # aiokafka has no ty
             _log.error("%s offsets [%d, %d) cannot be read and are lost: %s", self._tp, first, following, cause)
             yield self._hole(batch, following, HoleKind.UNREADABLE, cause[:_MOST_CAUSE].replace("\0", ""))
 
-    def _hole(self, batch: Batch, following: int, kind: HoleKind, cause: str = "") -> NoRecord:
+    def _hole(self, batch: Batch, following: int, kind: HoleKind, cause: str = "") -> HoleRecord:
         tp, first, time_ms = self._tp, self.next_fetch_offset, batch.max_timestamp
         self.next_fetch_offset = following
         hole = Hole(tp.partition, first, following, kind, time_ms * 1_000, cause)
-        return NoRecord(hole, tp.topic, time_ms, batch.timestamp_type)
+        return HoleRecord(hole, tp.topic, time_ms, batch.timestamp_type)
 
 
 def _without_gap(batch: Batch, data: memoryview) -> list[Any] | None:

@@ -93,7 +93,7 @@ class CommittedReader:
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-reader", daemon=True)
 
     def read(self, partition: int, first: int, end: int) -> Iterator[Any]:
-        """Read offsets [first, end), every one of them: aiokafka's records, and ``NoRecord`` in the place of some.
+        """Read offsets [first, end), every one of them: aiokafka's records, and ``HoleRecord`` in the place of some.
 
         The end must not lie beyond the last stable offset. What is yielded last may reach beyond the end.
 

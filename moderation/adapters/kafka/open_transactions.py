@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from confluent_kafka import IsolationLevel
 from confluent_kafka.admin import AdminClient
 
-from moderation.adapters.kafka.batch_headers import batches_at
+from moderation.adapters.kafka.batch_headers import read_batch_headers
 from moderation.adapters.kafka.end_offsets import ends_of
 
 OPEN_SECONDS = 60.0
@@ -72,7 +72,7 @@ def open_transactions(bootstrap: str, topic: str, seconds: float = OPEN_SECONDS)
         OpenTransaction(
             topic, partition, held[partition], written[partition] - held[partition], batch.producer_id, batch.append_us
         )
-        for partition, batch in sorted(batches_at(bootstrap, topic, held).items())
+        for partition, batch in sorted(read_batch_headers(bootstrap, topic, held).items())
         if batch.is_transactional and not batch.is_control
     ]
     return [each for each in found if time.time() - each.since_us / 1e6 >= seconds]

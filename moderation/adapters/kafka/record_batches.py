@@ -53,9 +53,9 @@ class Batches:
 
     def has_next(self) -> bool:
         """Whether another batch is there, to its end."""
-        return self.following_offset() is not None and self._end() <= len(self._data)
+        return self.next_base_offset() is not None and self._end() <= len(self._data)
 
-    def following_offset(self) -> int | None:
+    def next_base_offset(self) -> int | None:
         """The first offset of the next batch; None if nothing of one is there."""
         if len(self._data) - self._at < _LENGTH.size:
             return None

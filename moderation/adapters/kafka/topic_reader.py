@@ -14,7 +14,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from moderation.adapters.kafka.batch_unpacker import NoRecord
+from moderation.adapters.kafka.batch_unpacker import HoleRecord
 from moderation.adapters.kafka.committed_reader import CommittedReader
 from moderation.adapters.kafka.end_offsets import written_ends
 from moderation.adapters.kafka.topics import (
@@ -138,7 +138,7 @@ class TopicReader:
         if not first <= offset < end:
             return None
         found = next(self._reader.read(partition, offset, offset + 1))
-        return None if isinstance(found, NoRecord) else (found.value or b"", found.timestamp * 1_000)
+        return None if isinstance(found, HoleRecord) else (found.value or b"", found.timestamp * 1_000)
 
     def records(self, partition: int, first: int, end: int) -> Iterator[LogRecord | Hole]:
         """Read the offsets [first, end), every one of them, in order: as a record or inside a hole.
@@ -154,7 +154,7 @@ class TopicReader:
             return
         try:
             for found in self._reader.read(partition, first, end):
-                if isinstance(found, NoRecord):
+                if isinstance(found, HoleRecord):
                     if (hole := clipped(found.hole, first, end)) is not None:
                         is_deleted = hole.kind is HoleKind.DELETED
                         yield without_compaction(hole) if is_deleted and not self._is_compacted() else hole

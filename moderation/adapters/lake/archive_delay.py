@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from confluent_kafka import IsolationLevel, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from moderation.adapters.kafka.batch_headers import batches_at
+from moderation.adapters.kafka.batch_headers import read_batch_headers
 from moderation.adapters.kafka.end_offsets import ends_of, log_starts
 from moderation.adapters.kafka.log_sizes import log_sizes
 from moderation.adapters.kafka.topics import retention, topic_uuid
@@ -108,7 +108,7 @@ def _delays_of(
     ends = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
     nexts = {p: max(end_of(connection, TopicPartition(topic, topic_id, p)) or 0, starts[p]) for p in partitions}
     sizes = log_sizes(bootstrap, topic, partitions) if limits.size_bytes is not None else {}
-    firsts = batches_at(bootstrap, topic, {p: nexts[p] for p in partitions if nexts[p] < ends[p]})
+    firsts = read_batch_headers(bootstrap, topic, {p: nexts[p] for p in partitions if nexts[p] < ends[p]})
     return [
         ArchiveDelay(
             TopicPartition(topic, topic_id, p),

@@ -14,7 +14,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.adapters.kafka.batch_unpacker import NoRecord, WholeRecords
+from moderation.adapters.kafka.batch_unpacker import HoleRecord, RecordsAndHoles
 from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES, Batch, Batches, Unreadable, unpacked
 from moderation.contracts import HoleKind
 from tests.support.raw_produce import RawBatch
@@ -64,13 +64,13 @@ def signed(data: bytearray) -> bytes:
 
 
 def read(data: bytes, first: int, aborted: list[tuple[int, int]] | None = None) -> list[Any]:
-    records = WholeRecords(TP, Batches(data), aborted, first, None, None, True, 1)
+    records = RecordsAndHoles(TP, Batches(data), aborted, first, None, None, True, 1)
     return list(records)
 
 
 def told(found: list[Any]) -> list[object]:
     return [
-        (each.hole.first, each.hole.next, each.hole.kind.value) if isinstance(each, NoRecord) else each.offset
+        (each.hole.first, each.hole.next, each.hole.kind.value) if isinstance(each, HoleRecord) else each.offset
         for each in found
     ]
 
@@ -172,7 +172,7 @@ def test_a_wrong_checksum_is_fetched_again_before_it_counts() -> None:
     data = bad + batch(7, [b"good"])
     assert told(read(data, 5)) == []
     assert told(read(good, 5)) == [5, 6]
-    WholeRecords._suspects.clear()
+    RecordsAndHoles._suspects.clear()
     assert told(read(data, 5)) == []
     assert told(read(data, 5)) == [(5, 7, "unreadable"), 7]
 
@@ -224,7 +224,7 @@ def test_a_first_offset_that_was_damaged_never_hides_what_was_not_sent() -> None
 
 def test_a_part_of_a_fetch_unpacks_so_much_and_the_rest_stays() -> None:
     data = b"".join(batch(number, [bytes(10_000_000)], codec=ZSTD) for number in range(5))
-    records = WholeRecords(TP, Batches(data), None, 0, None, None, True, 1)
+    records = RecordsAndHoles(TP, Batches(data), None, 0, None, None, True, 1)
     parts: list[list[int]] = []
     while sum(map(len, parts)) < 5:
         records.begin_part()
@@ -264,7 +264,7 @@ def test_whatever_the_records_of_a_batch_hold_every_offset_is_told_once(data: st
         raw[data.draw(st.integers(PAYLOAD_AT, len(raw) - 1))] = data.draw(st.integers(0, 255))
     at = 10
     for each in read(signed(raw) + batch(following, [b"good"]), 10):
-        first = each.hole.first if isinstance(each, NoRecord) else each.offset
+        first = each.hole.first if isinstance(each, HoleRecord) else each.offset
         assert first == at
         at = each.offset + 1
     assert at == following + 1
