@@ -16,7 +16,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from moderation.adapters import error_origin
-from moderation.adapters.bisection import culprits
+from moderation.adapters.bisection import find_failing_items
 from moderation.contracts import EARLIEST_EVENT_US, Comment, parse_record, to_json
 from moderation.errors import InvalidRecord
 from moderation.scoring import Kernel
@@ -72,11 +72,11 @@ def parse_failure(error: Exception, append_us: int) -> str:
     Raises:
         Exception: the error again if it is not the record's; what the control record raises if parsing is broken.
     """
-    if not error_origin.is_records(error):
+    if not error_origin.is_caused_by_record(error):
         raise error
     with suppress(InvalidRecord):  # whatever the clock: parsing works
         parse_record(_CONTROL_RECORD, append_us)
-    return error_origin.name_of(error)
+    return error_origin.class_name(error)
 
 
 def failing_texts(texts: Sequence[str], attempt: Callable[[Sequence[str]], object], error: Exception) -> dict[int, str]:
@@ -94,13 +94,13 @@ def failing_texts(texts: Sequence[str], attempt: Callable[[Sequence[str]], objec
         Exception: the error again if it is not a record's or no single text causes it; what the step raises for a
             control text if it is broken for every text.
     """
-    if not error_origin.is_records(error):
+    if not error_origin.is_caused_by_record(error):
         raise error
-    found = culprits(range(len(texts)), lambda part: attempt([texts[index] for index in part]))
+    found = find_failing_items(range(len(texts)), lambda part: attempt([texts[index] for index in part]))
     if not found:
         raise error
     attempt([_CONTROL])
-    return {index: error_origin.name_of(cause) for index, cause in found}
+    return {index: error_origin.class_name(cause) for index, cause in found}
 
 
 def score_each(kernel: Kernel, texts: Sequence[str]) -> tuple[NDArray[Any], dict[int, str]]:

@@ -33,6 +33,6 @@ def leave(error: BaseException) -> NoReturn:
         _log.critical("stopping for good: %s", error)
     else:
         where = "".join(traceback.format_tb(error.__traceback__))
-        _log.critical("stopping; the supervisor starts again: %s\n%s", error_origin.shown(error), where)
+        _log.critical("stopping; the supervisor starts again: %s\n%s", error_origin.loggable_text(error), where)
     logging.shutdown()
     os._exit(code)

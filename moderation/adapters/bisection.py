@@ -10,12 +10,12 @@ from moderation.adapters import error_origin
 T = TypeVar("T")
 
 
-def culprits(items: Sequence[T], attempt: Callable[[Sequence[T]], object]) -> list[tuple[T, Exception]]:
+def find_failing_items(items: Sequence[T], attempt: Callable[[Sequence[T]], object]) -> list[tuple[T, Exception]]:
     """Find the items for which a step fails when it gets nothing else.
 
     Args:
         items: what the step failed for together.
-        attempt: the step; it changes nothing. Called about ``2 · culprits · log2(items)`` times.
+        attempt: the step; it changes nothing. Called about ``2 · find_failing_items · log2(items)`` times.
 
     Returns:
         The items in order, each with the error it causes; none if the step fails for some items together only.
@@ -31,7 +31,7 @@ def culprits(items: Sequence[T], attempt: Callable[[Sequence[T]], object]) -> li
         try:
             attempt(part)
         except Exception as error:
-            if not error_origin.is_records(error):
+            if not error_origin.is_caused_by_record(error):
                 raise
             if len(part) == 1:
                 found.append((part[0], error))

@@ -20,12 +20,12 @@ class Row:
 
     Attributes:
         error: the class; subclasses are meant as well, unless a row above names them.
-        is_records: whether a record can be the cause.
+        is_caused_by_record: whether a record can be the cause.
         why: for people.
     """
 
     error: type[BaseException]
-    is_records: bool
+    is_caused_by_record: bool
     why: str
 
 
@@ -47,9 +47,9 @@ TABLE = (
 """The first row that fits counts."""
 
 
-def is_records(error: BaseException) -> bool:
+def is_caused_by_record(error: BaseException) -> bool:
     """Whether a record can be the cause of an error."""
-    return next(row.is_records for row in TABLE if isinstance(error, row.error))
+    return next(row.is_caused_by_record for row in TABLE if isinstance(error, row.error))
 
 
 def name_of(error: BaseException) -> str:
@@ -60,6 +60,6 @@ def name_of(error: BaseException) -> str:
 def shown(error: BaseException) -> str:
     """What a log may say of an error: its text only where that cannot quote a comment."""
     name, code = name_of(error), getattr(error, "sqlstate", None)
-    if is_records(error) or (isinstance(error, psycopg.Error) and code is not None):
+    if is_caused_by_record(error) or (isinstance(error, psycopg.Error) and code is not None):
         return name if code is None else f"{name} ({code})"
     return f"{name}: {error}"

@@ -197,7 +197,7 @@ class SpeedLayer:
             await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(stands))
         except psycopg.Error as error:
             _log.warning(
-                "the next worker tries the next records in another process first: %s", error_origin.shown(error)
+                "the next worker tries the next records in another process first: %s", error_origin.loggable_text(error)
             )
 
     async def check_source(self, tp: TP, needed: int) -> None:

@@ -21,7 +21,7 @@ async def show_archive_delays(settings: Settings) -> None:
     try:
         delays = await asyncio.get_running_loop().run_in_executor(None, _ask, settings)
     except Exception as error:
-        _log.warning("cannot compare the topics with the archive: %s", error_origin.shown(error))
+        _log.warning("cannot compare the topics with the archive: %s", error_origin.loggable_text(error))
         return
     current_us = now_us()
     metrics.ARCHIVE_RETENTION_USED.clear()

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from moderation.adapters import error_origin
-from moderation.adapters.bisection import culprits
+from moderation.adapters.bisection import find_failing_items
 from moderation.contracts import (
     EARLIEST_EVENT_US,
     NEWEST_RULES,
@@ -125,11 +125,11 @@ class Decider:
                 letters.append((record.partition, record.offset, dead_letter(record.value, record.append_us, error)))
                 unreadable.append(error.reason not in _WRONG_CLOCK)
             except Exception as error:
-                if not error_origin.is_records(error):
+                if not error_origin.is_caused_by_record(error):
                     raise
                 with suppress(InvalidRecord):  # whatever the clock: reading works
                     read_record(_CONTROL_RECORD, record.append_us, self.rules)
-                failed[Place(record.partition, record.offset)] = error_origin.name_of(error)
+                failed[Place(record.partition, record.offset)] = error_origin.class_name(error)
                 unreadable.append(False)
         try:
             judged = judge(comments, model)
@@ -189,11 +189,11 @@ class Decider:
         self, comments: Sequence[tuple[Record, Read]], model: ServingModel, error: Exception
     ) -> dict[Place, str]:
         """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
-        if not error_origin.is_records(error):
+        if not error_origin.is_caused_by_record(error):
             raise error
         self.is_narrowing = True
         try:
-            found = culprits(comments, lambda part: judge(part, model))
+            found = find_failing_items(comments, lambda part: judge(part, model))
         finally:
             self.is_narrowing = False
         if not found:
@@ -201,7 +201,7 @@ class Decider:
         # A kernel that fails for every text is no fault of a record: this raises then.
         judge([(found[0][0][0], Read(_CONTROL_COMMENT))], model)
         reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
-        return {record.place: error_origin.name_of(cause) for (record, _), cause in found}
+        return {record.place: error_origin.class_name(cause) for (record, _), cause in found}
 
     def _rows(
         self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]

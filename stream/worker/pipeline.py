@@ -288,7 +288,7 @@ class Pipeline:
         Raises:
             Exception: the error that was given, where no record of the batch is its cause.
         """
-        if not error_origin.is_records(error):
+        if not error_origin.is_caused_by_record(error):
             raise error
         self._is_narrowing = True
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from moderation.adapters import error_origin
-from moderation.adapters.bisection import culprits
+from moderation.adapters.bisection import find_failing_items
 from moderation.contracts import Fate, Hole, HoleKind, Pane, without_compaction
 from moderation.ledger import Batch, DecisionRow, Position, Versions, pane_sums
 from moderation.panes import PANE_US, closed_until_us, watermark_us
@@ -293,7 +293,8 @@ class Recorder:
             )
 
         found = {
-            place: error_origin.name_of(error) for place, error in culprits(sorted(rows.keys() | letters), rehearse)
+            place: error_origin.class_name(error)
+            for place, error in find_failing_items(sorted(rows.keys() | letters), rehearse)
         }
         if found and batch.decisions:
             # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.

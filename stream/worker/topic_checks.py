@@ -121,7 +121,7 @@ class SourceChecks:
             found = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic))
         except Exception as error:
             # This check only reports: it must not end a worker that decides.
-            _log.warning("cannot look for open transactions: %s", error_origin.shown(error))
+            _log.warning("cannot look for open transactions: %s", error_origin.loggable_text(error))
             return
         for each in found:
             _log.warning("%s", each.told(self._bootstrap))

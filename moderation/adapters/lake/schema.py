@@ -170,10 +170,12 @@ def table_of(
             read = nothing
         except Exception as error:
             # A defect that this record meets. The text of the error may quote the comment.
-            if not error_origin.is_records(error):
+            if not error_origin.is_caused_by_record(error):
                 raise
-            _log.error("%s offset %d cannot be parsed: %s", topic_partition, record.offset, error_origin.name_of(error))
-            failed(record.offset, error_origin.name_of(error))
+            _log.error(
+                "%s offset %d cannot be parsed: %s", topic_partition, record.offset, error_origin.class_name(error)
+            )
+            failed(record.offset, error_origin.class_name(error))
             read = nothing
         headers = [{"name": name, "value": value} for name, value in record.headers]
         rows.append(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.adapters.bisection import culprits
+from moderation.adapters.bisection import find_failing_items
 from tests.support.properties import examples
 
 
@@ -23,7 +23,7 @@ def test_exactly_the_items_that_fail_alone_are_found_in_few_attempts(size: int, 
             raise ValueError(min(found))
 
     failing = sorted(bad & set(range(size)))
-    found = culprits(range(size), attempt)
+    found = find_failing_items(range(size), attempt)
     assert [(item, error.args) for item, error in found] == [(item, (item,)) for item in failing]
     assert attempts <= 2 + 2 * len(failing) * (1 + math.ceil(math.log2(max(size, 1))))
 
@@ -33,7 +33,7 @@ def test_items_that_fail_only_together_are_no_culprits() -> None:
         if len(items) > 1:
             raise ValueError("together")
 
-    assert culprits(range(8), attempt) == []
+    assert find_failing_items(range(8), attempt) == []
 
 
 def test_an_error_that_is_not_an_items_is_raised() -> None:
@@ -41,4 +41,4 @@ def test_an_error_that_is_not_an_items_is_raised() -> None:
         raise ConnectionError("away") if len(items) < 3 else ValueError("an item's")
 
     with pytest.raises(ConnectionError):
-        culprits(range(8), attempt)
+        find_failing_items(range(8), attempt)

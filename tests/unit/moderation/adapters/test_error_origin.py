@@ -49,15 +49,15 @@ OTHERS: tuple[BaseException, ...] = (
 
 @pytest.mark.parametrize("error", RECORDS, ids=lambda error: type(error).__name__)
 def test_errors_that_a_record_can_cause_and_their_text_is_never_shown(error: BaseException) -> None:
-    assert error_origin.is_records(error)
-    assert SECRET not in error_origin.shown(error)
-    assert type(error).__name__ in error_origin.shown(error)
+    assert error_origin.is_caused_by_record(error)
+    assert SECRET not in error_origin.loggable_text(error)
+    assert type(error).__name__ in error_origin.loggable_text(error)
 
 
 @pytest.mark.parametrize("error", OTHERS, ids=lambda error: type(error).__name__)
 def test_errors_that_no_record_causes(error: BaseException) -> None:
-    assert not error_origin.is_records(error)
-    assert type(error).__name__ in error_origin.shown(error)
+    assert not error_origin.is_caused_by_record(error)
+    assert type(error).__name__ in error_origin.loggable_text(error)
 
 
 def test_every_row_of_the_table_has_an_example() -> None:
