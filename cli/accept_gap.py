@@ -44,7 +44,7 @@ def accept_gap(
     if lake:
         _accept_in_lake(yes=yes, reason=reason, data_folder=data_folder, as_json=as_json)
         return
-    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.gaps import accept, read_positions
@@ -55,7 +55,7 @@ def accept_gap(
     topic = settings.topic_prefix + COMMENTS.name
     with (
         connected(required(settings.database_url, "database_url")) as connection,
-        opened(settings.kafka_bootstrap, topic) as log,
+        open_topic(settings.kafka_bootstrap, topic) as log,
     ):
         # The ledger first: a worker that goes on meanwhile is then behind the topic's end, never ahead of it.
         positions = read_positions(connection, topic)

@@ -100,7 +100,7 @@ def shown_key(value: bytes) -> str:
 
 def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Row]:
     from moderation.adapters.kafka.producer_keys import Keys, archived_keys, keys_at
-    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.lake.reader import opened_lake
     from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.dead_letters import newest_places
@@ -112,7 +112,7 @@ def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Ro
     for place in places:
         offsets.setdefault(place.topic_id, {}).setdefault(place.partition, []).append(place.offset)
     keys: dict[UUID, Keys] = {}
-    with opened(settings.kafka_bootstrap, selection.topic) as log:
+    with open_topic(settings.kafka_bootstrap, selection.topic) as log:
         if log.topic_id in offsets:
             keys[log.topic_id] = keys_at(log, offsets[log.topic_id])
     with opened_lake(settings) as lake:

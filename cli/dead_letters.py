@@ -197,8 +197,8 @@ def _replay(
     again: bool,
     dry_run: bool,
 ) -> ReplaySummary:
-    from moderation.adapters.kafka.replay_producer import sending, whole_bytes
-    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.kafka.replay_producer import replay_sender, whole_bytes
+    from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.lake.reader import opened_lake
     from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.dead_letters import Selection, oldest_first, one
@@ -211,7 +211,7 @@ def _replay(
 
     with (
         connected(_database(settings)) as connection,
-        opened(settings.kafka_bootstrap, topic) as log,
+        open_topic(settings.kafka_bootstrap, topic) as log,
         opened_lake(settings) as lake,
         ExitStack() as held,
     ):
@@ -228,7 +228,7 @@ def _replay(
             return replay_letters(letters, original, lambda *_: None, now_us, again=again)
         if corrected is not None:
             _store_correction(connection, letters, corrected, now_us())
-        with sending(settings.kafka_bootstrap, topic) as send:
+        with replay_sender(settings.kafka_bootstrap, topic) as send:
             return replay_letters(letters, original, send, now_us, again=again)
 
 

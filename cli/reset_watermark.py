@@ -48,7 +48,7 @@ def reset_watermark(
     given_us = None if to is None else _time_us(to)
     if given_us is not None and not 0 <= given_us <= current_us + MAX_FUTURE_US:
         raise typer.BadParameter("it is not between 1970 and now", param_hint="--to")
-    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.watermark_reset import reset_watermark as record_reset
@@ -59,7 +59,7 @@ def reset_watermark(
     topic = settings.topic_prefix + COMMENTS.name
     with (
         connected(required(settings.database_url, "database_url")) as connection,
-        opened(settings.kafka_bootstrap, topic) as log,
+        open_topic(settings.kafka_bootstrap, topic) as log,
     ):
         found = record_reset(
             connection,

@@ -34,7 +34,7 @@ def skip(
     """
     if "\0" in reason:
         raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
-    from moderation.adapters.kafka.topic_reader import opened
+    from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.skip import skip as skip_record
@@ -46,7 +46,7 @@ def skip(
     topic = settings.topic_prefix + COMMENTS.name
     with (
         connected(required(settings.database_url, "database_url")) as connection,
-        opened(settings.kafka_bootstrap, topic) as log,
+        open_topic(settings.kafka_bootstrap, topic) as log,
     ):
         found = log.value_and_time_at(partition, offset)
         if found is None:

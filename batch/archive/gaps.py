@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from moderation.adapters.kafka.topic_reader import opened
-from moderation.adapters.lake.manifest import accept_gap, end_of, explained
+from moderation.adapters.kafka.topic_reader import open_topic
+from moderation.adapters.lake.manifest import accept_gap, gaps_and_holes, read_archived_end
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.adapters.sql.connection import connected
 from moderation.offsets import Range, TopicPartition, uncovered
@@ -25,12 +25,12 @@ def find_gaps(settings: Settings, *, accept: bool, reason: str) -> list[tuple[To
     found: list[tuple[TopicPartition, Range]] = []
     with connected(required(settings.database_url, "database_url")) as connection:
         for name in ARCHIVED:
-            with opened(settings.kafka_bootstrap, settings.topic_prefix + name) as log:
+            with open_topic(settings.kafka_bootstrap, settings.topic_prefix + name) as log:
                 for partition, (first, _) in log.ranges().items():
                     source = TopicPartition(log.topic, log.topic_id, partition)
-                    end = end_of(connection, source)
+                    end = read_archived_end(connection, source)
                     if end is not None:
-                        missing = uncovered((end, first), explained(connection, source, (end, first)))
+                        missing = uncovered((end, first), gaps_and_holes(connection, source, (end, first)))
                         found += [(source, gap) for gap in missing]
         if accept:
             with connection.transaction():

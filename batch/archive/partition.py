@@ -25,12 +25,12 @@ from moderation.adapters.lake.manifest import (
     RangeTaken,
     add_file,
     add_holes,
-    end_of,
-    explained,
     files,
+    gaps_and_holes,
     has_file,
     maximum_at_end,
     partition_lock,
+    read_archived_end,
 )
 from moderation.adapters.lake.schema import Columns
 from moderation.adapters.lake.store import LakeStore
@@ -106,7 +106,7 @@ class PartitionArchiver:
         """
         place, source = self._place, self._source
         with partition_lock(place.connection, source) as holder:
-            archived_end = end_of(place.connection, source)
+            archived_end = read_archived_end(place.connection, source)
             if holder is not None:
                 at = archived_end or 0
                 return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
@@ -117,7 +117,7 @@ class PartitionArchiver:
                 note = f"a transaction is open at offset {log[1]}, and offsets up to {archived_end} are archived"
                 return PartitionReport(source.partition, archived_end, archived_end, note=note)
             lost = (archived_end or 0, log[0])
-            first, end = next_range(source, archived_end, log, explained(place.connection, source, lost))
+            first, end = next_range(source, archived_end, log, gaps_and_holes(place.connection, source, lost))
             end = end if upto is None else max(first, min(end, upto))
             report = PartitionReport(source.partition, first, first)
             days: list[date] = []
@@ -155,7 +155,7 @@ class PartitionArchiver:
         if self._holes:
             with self._place.connection.transaction():
                 add_holes(self._place.connection, self._source, self._taken_holes())
-            report.next_offset = end_of(self._place.connection, self._source) or report.next_offset
+            report.next_offset = read_archived_end(self._place.connection, self._source) or report.next_offset
 
     def _taken_holes(self) -> list[Hole]:
         holes, self._holes = list(merged(self._holes)), []
@@ -224,7 +224,7 @@ class PartitionArchiver:
         if not has_file(place.connection, file.path):
             place.store.remove(file.path)
         report.outcome = Outcome.OVERTAKEN
-        report.next_offset = end_of(place.connection, source) or report.next_offset
+        report.next_offset = read_archived_end(place.connection, source) or report.next_offset
         report.note = f"another archiver's file with offsets of [{file.first_offset}, {file.next_offset}) came first"
 
     def _written_end(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 from batch.archive.partition import ArchivePoint, PartitionArchiver, Workplace
 from batch.archive.report import ArchiveReport, PartitionReport, TopicReport
 from batch.record_isolation import MOST_NAMED
-from moderation.adapters.kafka.topic_reader import opened
+from moderation.adapters.kafka.topic_reader import open_topic
 from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.lake.schema import ARCHIVED, columns_of
 from moderation.adapters.lake.store import LakeStore
@@ -65,7 +65,7 @@ def archive_topics(
         place = Workplace(LakeStore(settings.lake_url), connection, limits, say, reach)
         for name in topics:
             columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
-            with opened(bootstrap, topic, kafka) as log:
+            with open_topic(bootstrap, topic, kafka) as log:
                 report = TopicReport(topic, log.topic_id)
                 reports.append(report)
                 try:

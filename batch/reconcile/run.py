@@ -26,7 +26,7 @@ from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.reconciliation.runs import Run, add_run, day_lock, dirty_days
-from moderation.adapters.reconciliation.snapshot import Snapshot, pinned
+from moderation.adapters.reconciliation.snapshot import Snapshot, take_snapshot
 from moderation.adapters.sql.connection import connected
 from moderation.bootstrap import production_model
 from moderation.contracts import Cause
@@ -149,7 +149,7 @@ def reconcile_day(
         say(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
         store = LakeStore(settings.lake_url)
-        with pinned(url, topic, day_bounds_us(day), folder, store) as snapshot:
+        with take_snapshot(url, topic, day_bounds_us(day), folder, store) as snapshot:
             clock.lap("snapshot")
             reach("after_snapshot")
             failures: list[Failure] = []

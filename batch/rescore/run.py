@@ -21,7 +21,7 @@ from batch.rescore.verdicts import compare_verdicts
 from batch.run_interval import Window
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.store import LakeStore
-from moderation.adapters.reconciliation.snapshot import pinned
+from moderation.adapters.reconciliation.snapshot import take_snapshot
 from moderation.adapters.registry.certificate import Certificate
 from moderation.adapters.sql.windows import windows_between
 from moderation.bootstrap import registry
@@ -100,7 +100,7 @@ def rescore_comments(
         folder = Path(scratch)
         say("pinning the cut")
         store = LakeStore(settings.lake_url)
-        with pinned(url, topic, (window.start_us, window.end_us), folder, store) as snapshot:
+        with take_snapshot(url, topic, (window.start_us, window.end_us), folder, store) as snapshot:
             tasks = tasks_of(snapshot, lambda: None, store, version=certificate.version)
             failures = rescore(tasks, settings, folder / "recomputed", say).failures
         say("comparing verdicts")

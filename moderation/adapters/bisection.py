@@ -15,7 +15,7 @@ def find_failing_items(items: Sequence[T], attempt: Callable[[Sequence[T]], obje
 
     Args:
         items: what the step failed for together.
-        attempt: the step; it changes nothing. Called about ``2 · find_failing_items · log2(items)`` times.
+        attempt: the step; it changes nothing. Called about ``2 · failing items · log2(items)`` times.
 
     Returns:
         The items in order, each with the error it causes; none if the step fails for some items together only.

@@ -17,7 +17,7 @@ import pytest
 from batch.archive.partition import ArchivePoint
 from batch.archive.report import Outcome
 from batch.archive.run import archive_topics
-from moderation.adapters.kafka.topic_reader import LogRecord, opened
+from moderation.adapters.kafka.topic_reader import LogRecord, open_topic
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.adapters.lake.manifest import RangeTaken, add_file, files
 from moderation.adapters.lake.reader import opened_lake
@@ -246,7 +246,7 @@ def offsets(found: Iterable[LogRecord | Hole]) -> list[int]:
 def test_retention_that_comes_by_while_a_range_is_read_is_told_and_nothing_is_skipped(lake: LakeUnderTest) -> None:
     lake.produce(plain(comments(100)))
     end = lake.ends()[0]
-    with opened(lake.settings.kafka_bootstrap, lake.topic) as log:
+    with open_topic(lake.settings.kafka_bootstrap, lake.topic) as log:
         assert offsets(log.records(0, 2, 5)) == [2, 3, 4]
         lake.delete_records({0: 4})
         with pytest.raises(TopicRefused, match=r"partition 0: offsets \[2, 4\) are gone"):

@@ -1,4 +1,4 @@
-"""DriftResult what a stack left running, without the code under test."""
+"""Finding what a stack left running, without the code under test."""
 
 from __future__ import annotations
 

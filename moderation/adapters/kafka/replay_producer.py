@@ -39,7 +39,7 @@ def whole_bytes(letter: StoredLetter, log: TopicReader, lake: Lake) -> bytes | N
 
 
 @contextmanager
-def sending(bootstrap: str, topic: str) -> Iterator[Send]:
+def replay_sender(bootstrap: str, topic: str) -> Iterator[Send]:
     """A ``send`` whose records are all acknowledged when the block ends without an error."""
     remedy = "Fix Kafka and repeat the command: a record sent twice is counted once."
     with acknowledged_sender(bootstrap, topic, "replays", remedy) as sender:

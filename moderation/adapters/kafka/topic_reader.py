@@ -204,7 +204,7 @@ class TopicReader:
 
 
 @contextmanager
-def opened(bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> Iterator[TopicReader]:
+def open_topic(bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> Iterator[TopicReader]:
     """Look at a topic; the connection ends with the block. For the arguments see :class:`TopicReader`.
 
     Raises:

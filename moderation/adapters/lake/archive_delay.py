@@ -12,7 +12,7 @@ from moderation.adapters.kafka.batch_headers import read_batch_headers
 from moderation.adapters.kafka.end_offsets import ends_of, log_starts
 from moderation.adapters.kafka.log_sizes import log_sizes
 from moderation.adapters.kafka.topics import retention, topic_uuid
-from moderation.adapters.lake.manifest import end_of
+from moderation.adapters.lake.manifest import read_archived_end
 from moderation.adapters.sql.connection import Connection
 from moderation.offsets import TopicPartition
 
@@ -106,7 +106,9 @@ def _delays_of(
     starts = log_starts(client, topic, partitions)
     # Open transactions count: their records cannot be archived, and grow older.
     ends = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
-    nexts = {p: max(end_of(connection, TopicPartition(topic, topic_id, p)) or 0, starts[p]) for p in partitions}
+    nexts = {
+        p: max(read_archived_end(connection, TopicPartition(topic, topic_id, p)) or 0, starts[p]) for p in partitions
+    }
     sizes = log_sizes(bootstrap, topic, partitions) if limits.size_bytes is not None else {}
     firsts = read_batch_headers(bootstrap, topic, {p: nexts[p] for p in partitions if nexts[p] < ends[p]})
     return [

@@ -40,7 +40,7 @@ class RangeTaken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Tiles:
+class PartitionExtent:
     """What the manifest says about a partition.
 
     Attributes:
@@ -85,7 +85,7 @@ def partition_lock(connection: Connection, topic_partition: TopicPartition) -> I
             connection.execute("SELECT pg_advisory_unlock(%s)", (signed,))
 
 
-def end_of(connection: Connection, topic_partition: TopicPartition) -> int | None:
+def read_archived_end(connection: Connection, topic_partition: TopicPartition) -> int | None:
     """One after the last offset of a partition that is in a file or a hole; None when nothing of it is archived."""
     found = _one(
         connection,
@@ -110,7 +110,7 @@ def accepted_gaps(connection: Connection, topic_partition: TopicPartition) -> li
     return [(first, following) for first, following in rows]
 
 
-def explained(connection: Connection, topic_partition: TopicPartition, within: Range) -> list[Range]:
+def gaps_and_holes(connection: Connection, topic_partition: TopicPartition, within: Range) -> list[Range]:
     """Offsets that need be in no file, in order: accepted gaps, and holes that the archive saw in the log.
 
     Args:
@@ -277,7 +277,7 @@ def maximum_at_end(connection: Connection, topic_partition: TopicPartition) -> R
     return _maximum(after) or RunningMaximum(newest_us)
 
 
-def tiles(manifest: list[LakeFile]) -> list[Tiles]:
+def tiles(manifest: list[LakeFile]) -> list[PartitionExtent]:
     """What files say about each partition, in order.
 
     Args:
@@ -287,7 +287,7 @@ def tiles(manifest: list[LakeFile]) -> list[Tiles]:
     for file in manifest:
         by_partition.setdefault(file.topic_partition, []).append(file)
     return [
-        Tiles(
+        PartitionExtent(
             topic_partition,
             own[0].first_offset,
             own[-1].next_offset,

@@ -11,7 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from moderation.adapters.lake.files import LakeFile, is_temporary
-from moderation.adapters.lake.manifest import Tiles, accepted_gaps, end_of, explained, files, holes_inside, tiles
+from moderation.adapters.lake.manifest import (
+    PartitionExtent,
+    accepted_gaps,
+    files,
+    gaps_and_holes,
+    holes_inside,
+    read_archived_end,
+    tiles,
+)
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connection import Connection
 from moderation.errors import LakeDamaged
@@ -105,7 +113,7 @@ class Inspection:
 
     lake_url: str
     manifest: list[LakeFile]
-    tiles: list[Tiles]
+    tiles: list[PartitionExtent]
     missing: list[Missing]
     orphans: list[Orphan]
     defects: list[Defect]
@@ -162,7 +170,7 @@ def missing_between(connection: Connection, manifest: list[LakeFile]) -> list[Mi
     for each in tiles(manifest):
         accepted = accepted_gaps(connection, each.topic_partition) if each.missing else []
         for missing in each.missing:
-            known = explained(connection, each.topic_partition, missing)
+            known = gaps_and_holes(connection, each.topic_partition, missing)
             parts = [(part, False) for part in uncovered(missing, known)]
             lost = [part for gap in accepted for part in _common(missing, gap)]
             parts += [(part, True) for part in lost]
@@ -218,10 +226,10 @@ def require_whole(
     covers = [(file.first_offset, file.next_offset) for file in partition_files]
     missing = uncovered(wanted, covers)
     if missing:
-        missing = uncovered(wanted, covers + explained(connection, topic_partition, wanted))
+        missing = uncovered(wanted, covers + gaps_and_holes(connection, topic_partition, wanted))
     if missing:
         first, following = missing[0]
-        later = following > (end_of(connection, topic_partition) or 0)
+        later = following > (read_archived_end(connection, topic_partition) or 0)
         raise LakeDamaged(
             f"lake, {topic_partition}",
             f"offsets [{first}, {following}) are in no file",

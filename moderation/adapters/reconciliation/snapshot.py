@@ -103,7 +103,9 @@ SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, top
 
 
 @contextmanager
-def pinned(url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore) -> Iterator[Snapshot]:
+def take_snapshot(
+    url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore
+) -> Iterator[Snapshot]:
     """Take a snapshot, and write ledger rows and panes of a stretch of event time as Parquet files.
 
     Args:

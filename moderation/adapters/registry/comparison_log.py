@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moderation.adapters.registry.client import Connection
-from moderation.adapters.registry.upload import DATASET_DIGEST_CHARACTERS, ended, experiment_of
+from moderation.adapters.registry.upload import DATASET_DIGEST_CHARACTERS, ending_run, experiment_of
 from moderation.training.benchmark.comparison import ComparedModel, ModelComparison
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ComparisonLog:
         with self._connection.asking(f"logging a {_NAME}"):
             tags = {MLFLOW_RUN_NOTE: _note(comparison)}
             run = client.create_run(self._experiment_id, run_name=_NAME, tags=tags).info.run_id
-            with ended(self._connection, run):
+            with ending_run(self._connection, run):
                 client.log_inputs(run, [_dataset(comparison.data_digest)])
                 client.log_batch(run, params=_shared_params(comparison))
                 for path in files:
@@ -73,7 +73,7 @@ class ComparisonLog:
         client, spec = self._connection.client, model.spec
         tags = {MLFLOW_PARENT_RUN_ID: parent, "moderation.finding": model.finding}
         run = client.create_run(self._experiment_id, run_name=spec.title, tags=tags).info.run_id
-        with ended(self._connection, run):
+        with ending_run(self._connection, run):
             client.log_inputs(run, [_dataset(comparison.data_digest)])
             params = [Param("model", spec.name), Param("recipe", spec.recipe), *_shared_params(comparison)]
             client.log_batch(run, metrics=_metrics(model), params=params)

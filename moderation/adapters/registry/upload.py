@@ -71,7 +71,7 @@ def upload(
     with connection.asking(f"registering {name}"):
         experiment = experiment_of(connection, name)
         run = client.create_run(experiment, run_name=run_name, tags=tags).info.run_id
-        with ended(connection, run):
+        with ending_run(connection, run):
             logged = client.create_logged_model(experiment, name, run, tags, logged_params)
             dataset = MlflowDataset(
                 "examples", facts.data_digest[:DATASET_DIGEST_CHARACTERS], "digest", facts.data_digest
@@ -96,7 +96,7 @@ def upload(
 
 
 @contextlib.contextmanager
-def ended(connection: Connection, run: str) -> Iterator[None]:
+def ending_run(connection: Connection, run: str) -> Iterator[None]:
     """End a run with this block: finished, or failed when it raises."""
     from mlflow.exceptions import MlflowException
 

@@ -157,7 +157,7 @@ class Ledger:
                     (self.topic_id, partition),
                 )
 
-    def standing(self, ranges: Mapping[int, tuple[int, int]]) -> bool:
+    def is_stored(self, ranges: Mapping[int, tuple[int, int]]) -> bool:
         """Whether a batch of these ranges is stored: after an error that left the outcome of its commit open.
 
         Raises:
@@ -180,7 +180,7 @@ class Ledger:
             FenceLost: a partition no longer stands where the batch begins.
             ValueError: the batch does not hold one row for every offset; nothing is stored.
             LedgerUnsafe: the table has no partition for a row, not even DEFAULT.
-            psycopg.Error: the server failed; nothing is stored unless it failed during the commit, see ``standing``.
+            psycopg.Error: the server failed; nothing is stored unless it failed during the commit, see ``is_stored``.
         """
         self._require_whole(batch)
         changed, judged = self._routed(lambda: self._store(batch))

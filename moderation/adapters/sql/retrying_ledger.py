@@ -83,7 +83,7 @@ class RetryingLedger:
         def attempt() -> bool:
             nonlocal attempts
             attempts += 1
-            if attempts > 1 and self._ledger.standing(batch.ranges):
+            if attempts > 1 and self._ledger.is_stored(batch.ranges):
                 return True
             self._ledger.store(batch)
             return False

@@ -62,7 +62,7 @@ def test_errors_that_no_record_causes(error: BaseException) -> None:
 
 def test_every_row_of_the_table_has_an_example() -> None:
     used = {
-        next(number for number, row in enumerate(error_origin.TABLE) if isinstance(error, row.error))
+        next(number for number, rule in enumerate(error_origin.RULES) if isinstance(error, rule.error))
         for error in (*RECORDS, *OTHERS)
     }
-    assert used == set(range(len(error_origin.TABLE)))
+    assert used == set(range(len(error_origin.RULES)))
