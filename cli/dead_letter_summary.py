@@ -103,11 +103,11 @@ def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Ro
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.lake.reader import opened_lake
     from moderation.adapters.sql.connection import connected
-    from moderation.adapters.sql.dead_letters import newest_places
+    from moderation.adapters.sql.dead_letters import newest_positions
     from moderation.settings import required
 
     with connected(required(settings.database_url, "database_url")) as connection:
-        places = newest_places(connection, selection, newest)
+        places = newest_positions(connection, selection, newest)
     offsets: dict[UUID, dict[int, list[int]]] = {}
     for place in places:
         offsets.setdefault(place.topic_id, {}).setdefault(place.partition, []).append(place.offset)

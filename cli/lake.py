@@ -144,7 +144,7 @@ def _fields(found: Inspection) -> dict[str, Any]:
                 "rows": each.rows,
                 "bytes": each.bytes,
             }
-            for each in found.tiles
+            for each in found.partitions
         ],
         "files": len(found.manifest),
         "rows": sum(file.rows for file in found.manifest),
@@ -169,7 +169,7 @@ def _print(found: Inspection) -> None:
         console.print(f"nothing is archived in {found.lake_url}; `moderation archive` begins")
     else:
         table = Table("topic", "partition", "offsets", "records", "files", "bytes", title=f"lake {found.lake_url}")
-        for each in found.tiles:
+        for each in found.partitions:
             offsets = f"[{each.first_offset:,}, {each.next_offset:,})"
             figures = (f"{figure:,}" for figure in (each.rows, each.files, each.bytes))
             table.add_row(

@@ -139,9 +139,9 @@ def judge(
         )
         return Judgement(tuple(reasons), figures, intervals)
     figures["auc"] = weighted_auc(challenger.probability, newest.removed, newest.weight)
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     figures["calibration_error"] = calibration_error(challenger.probability, newest.removed, newest.weight)
-    figures["calibration_error_by_chance"] = _chance_error(challenger.probability, newest.weight, limits, dice)
+    figures["calibration_error_by_chance"] = _chance_error(challenger.probability, newest.weight, limits, rng)
     excess = figures["calibration_error"] - figures["calibration_error_by_chance"]
     if excess > limits.calibration_error:
         reasons.append(
@@ -149,7 +149,7 @@ def judge(
             f"would be here by chance; {limits.calibration_error} is allowed"
         )
     if production is not None:
-        _compare(challenger, production, newest, limits, dice, reasons, figures, intervals)
+        _compare(challenger, production, newest, limits, rng, reasons, figures, intervals)
     elif figures["auc"] <= 0.5:
         reasons.append(f"its AUC of {figures['auc']:.3f} is no better than chance")
     return Judgement(tuple(reasons), figures, intervals)
@@ -160,13 +160,13 @@ def _compare(
     production: ModelScores,
     newest: EvaluationSet,
     limits: GateLimits,
-    dice: np.random.Generator,
+    rng: np.random.Generator,
     reasons: list[str],
     figures: dict[str, float],
     intervals: dict[str, Interval],
 ) -> None:
     figures["production_auc"] = weighted_auc(production.probability, newest.removed, newest.weight)
-    difference = auc_difference(challenger.probability, production.probability, newest, limits, dice)
+    difference = auc_difference(challenger.probability, production.probability, newest, limits, rng)
     intervals["auc"] = difference
     if difference.low < -limits.auc_margin:
         reasons.append(
@@ -177,7 +177,7 @@ def _compare(
         ours, theirs = (np.array([each is verdict for each in model.verdicts]) for model in (challenger, production))
         figures[f"{what}_a_day"] = float((ours * newest.weight).sum() / newest.days)
         figures[f"production_{what}_a_day"] = float((theirs * newest.weight).sum() / newest.days)
-        change = _workload_change(ours, theirs, newest.weight, limits, dice)
+        change = _workload_change(ours, theirs, newest.weight, limits, rng)
         intervals[what] = change
         if change.low > limits.workload_factor or change.high < 1 / limits.workload_factor:
             reasons.append(
@@ -191,7 +191,7 @@ def _compare(
         if own.sum() < limits.least_of_community or not 0 < removed < own.sum():
             continue
         part = EvaluationSet(newest.removed[own], newest.weight[own], newest.community[own], newest.days)
-        worse = auc_difference(challenger.probability[own], production.probability[own], part, limits, dice)
+        worse = auc_difference(challenger.probability[own], production.probability[own], part, limits, rng)
         intervals[f"auc in {community}"] = worse
         if worse.high < -limits.community_margin:
             reasons.append(
@@ -210,7 +210,7 @@ def weighted_auc(score: Floats, removed: Bools, weight: Floats) -> float:
 
 
 def auc_difference(
-    challenger: Floats, production: Floats, newest: EvaluationSet, limits: GateLimits, dice: np.random.Generator
+    challenger: Floats, production: Floats, newest: EvaluationSet, limits: GateLimits, rng: np.random.Generator
 ) -> Interval:
     """How much larger the challenger's AUC is, with the percentile interval of a paired bootstrap.
 
@@ -224,13 +224,13 @@ def auc_difference(
 
     count = len(newest.removed)
     drawn = [
-        difference(newest.weight * dice.multinomial(count, np.full(count, 1 / count))) for _ in range(limits.resamples)
+        difference(newest.weight * rng.multinomial(count, np.full(count, 1 / count))) for _ in range(limits.resamples)
     ]
     return _interval(difference(newest.weight), drawn, limits)
 
 
 def _workload_change(
-    ours: Bools, theirs: Bools, weight: Floats, limits: GateLimits, dice: np.random.Generator
+    ours: Bools, theirs: Bools, weight: Floats, limits: GateLimits, rng: np.random.Generator
 ) -> Interval:
     # Half a comment on each side: a model that asks for nothing at all changes by much, and not by infinity.
     half = 0.5 * float(weight.mean())
@@ -239,14 +239,14 @@ def _workload_change(
         return float(((ours * weights).sum() + half) / ((theirs * weights).sum() + half))
 
     count = len(weight)
-    drawn = [change(weight * dice.multinomial(count, np.full(count, 1 / count))) for _ in range(limits.resamples)]
+    drawn = [change(weight * rng.multinomial(count, np.full(count, 1 / count))) for _ in range(limits.resamples)]
     return _interval(change(weight), drawn, limits)
 
 
-def _chance_error(probability: Floats, weight: Floats, limits: GateLimits, dice: np.random.Generator) -> float:
+def _chance_error(probability: Floats, weight: Floats, limits: GateLimits, rng: np.random.Generator) -> float:
     """The mean calibration error when removals are drawn with these probabilities: what few comments make of it."""
     drawn = [
-        calibration_error(probability, dice.random(len(probability)) < probability, weight)
+        calibration_error(probability, rng.random(len(probability)) < probability, weight)
         for _ in range(limits.resamples)
     ]
     return float(np.mean(drawn))

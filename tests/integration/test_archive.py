@@ -50,7 +50,7 @@ def test_every_record_is_archived_once_with_all_its_bytes_and_a_second_run_write
     found = lake.inspect()
     assert found.is_whole
     assert not found.orphans
-    comment_tiles = [each for each in found.tiles if each.topic_partition.topic == lake.topic]
+    comment_tiles = [each for each in found.partitions if each.topic_partition.topic == lake.topic]
     assert {each.topic_partition.partition: (each.first_offset, each.next_offset) for each in comment_tiles} == {
         partition: (0, end) for partition, end in lake.ends().items()
     }
@@ -235,7 +235,7 @@ def test_retention_that_overtook_the_archive_is_named_and_the_other_partitions_a
         with pytest.raises(TopicRefused, match=rf"partition 1: .*\[{ends[1]}, {ends[1] + 5}\) are gone") as raised:
             lake.archive()
     assert "accept-gap --lake" in raised.value.remedy
-    held = {each.topic_partition.partition: each.next_offset for each in lake.inspect().tiles}
+    held = {each.topic_partition.partition: each.next_offset for each in lake.inspect().partitions}
     assert held == {**lake.ends(), 1: ends[1]}
 
 
@@ -285,7 +285,7 @@ def test_a_topic_made_anew_is_another_source_that_collides_with_nothing(lake: La
     assert lake.archive().total("rows") == 100
     found = lake.inspect()
     assert found.is_whole
-    assert {each.topic_partition.topic_id for each in found.tiles} == {old_id, lake.topic_id}
+    assert {each.topic_partition.topic_id for each in found.partitions} == {old_id, lake.topic_id}
     assert lake.files().items() > old_files.items()
 
 

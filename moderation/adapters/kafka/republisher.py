@@ -21,7 +21,7 @@ from moderation.adapters.kafka.published_records import (
     pane_value,
 )
 from moderation.adapters.sql.connection import Connection
-from moderation.adapters.sql.published_rows import PublishedSource, RowSelection, decisions, panes, published_sources
+from moderation.adapters.sql.published_rows import RowSelection, SourcePartition, decisions, panes, source_partitions
 from moderation.contracts import REPUBLISHED, RecordPosition
 
 PublishedTopic = Literal["decisions", "alerts", "panes"]
@@ -84,7 +84,7 @@ def republish(
         done.sent, done.last = pending.sent, pending.last
         note(done)
 
-    for source in published_sources(connection, topic, chosen.partition):
+    for source in source_partitions(connection, topic, chosen.partition):
         place = (source.topic_id, source.partition)
         if after is not None and place < after[:2]:
             continue
@@ -104,7 +104,7 @@ def _records(
     connection: Connection,
     topic: str,
     published: PublishedTopic,
-    source: PublishedSource,
+    source: SourcePartition,
     chosen: RowSelection,
     after: int | None,
 ) -> Generator[Keyed]:

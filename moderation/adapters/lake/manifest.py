@@ -277,7 +277,7 @@ def maximum_at_end(connection: Connection, topic_partition: TopicPartition) -> R
     return _maximum(after) or RunningMaximum(newest_us)
 
 
-def tiles(manifest: list[LakeFile]) -> list[PartitionExtent]:
+def partition_extents(manifest: list[LakeFile]) -> list[PartitionExtent]:
     """What files say about each partition, in order.
 
     Args:

@@ -17,8 +17,8 @@ from moderation.adapters.lake.manifest import (
     files,
     gaps_and_holes,
     holes_inside,
+    partition_extents,
     read_archived_end,
-    tiles,
 )
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connection import Connection
@@ -78,7 +78,7 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingRange:
     """Offsets of a partition between two of its files that are in none.
 
     They are no holes; they are explained when a person accepted their loss.
@@ -91,7 +91,7 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
-class Defect:
+class FileDefect:
     """What is wrong with a file."""
 
     path: str
@@ -105,7 +105,7 @@ class Inspection:
     Attributes:
         lake_url: which lake.
         manifest: its files.
-        tiles: what they say of each partition.
+        partitions: what they say of each partition.
         missing: offsets between files.
         orphans: files that are not among them.
         defects: files that are not what was written; empty when files were not looked at.
@@ -113,10 +113,10 @@ class Inspection:
 
     lake_url: str
     manifest: list[LakeFile]
-    tiles: list[PartitionExtent]
-    missing: list[Missing]
+    partitions: list[PartitionExtent]
+    missing: list[MissingRange]
     orphans: list[Orphan]
-    defects: list[Defect]
+    defects: list[FileDefect]
 
     @property
     def is_whole(self) -> bool:
@@ -129,7 +129,7 @@ def inspect(
     connection: Connection,
     topics: Sequence[str],
     check: Check | None,
-    say: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> Inspection:
     """Look at everything the lake holds of some topics.
 
@@ -138,7 +138,7 @@ def inspect(
         connection: to the manifest's database.
         topics: full names.
         check: how thoroughly files are checked; None for not at all.
-        say: told which file is looked at.
+        on_progress: called with which file is looked at.
     """
     # The files first: one that an archiver makes part of the lake meanwhile is then in the manifest, and no orphan.
     sizes = {path: size_bytes for topic in topics for path, size_bytes in store.sizes(topic).items()}
@@ -146,10 +146,10 @@ def inspect(
     return Inspection(
         store.url,
         manifest,
-        tiles(manifest),
+        partition_extents(manifest),
         missing_between(connection, manifest),
         orphans(sizes, manifest),
-        [] if check is None else miscounted(connection, manifest) + defects(store, manifest, check, say),
+        [] if check is None else miscounted(connection, manifest) + defects(store, manifest, check, on_progress),
     )
 
 
@@ -164,17 +164,17 @@ def orphans(sizes: Mapping[str, int], manifest: list[LakeFile]) -> list[Orphan]:
     return [Orphan(path, size_bytes, is_temporary(path)) for path, size_bytes in sizes.items() if path not in known]
 
 
-def missing_between(connection: Connection, manifest: list[LakeFile]) -> list[Missing]:
+def missing_between(connection: Connection, manifest: list[LakeFile]) -> list[MissingRange]:
     """Offsets between files and holes; the parts that a person accepted, and the parts that nobody did."""
     found = []
-    for each in tiles(manifest):
+    for each in partition_extents(manifest):
         accepted = accepted_gaps(connection, each.topic_partition) if each.missing else []
         for missing in each.missing:
             known = gaps_and_holes(connection, each.topic_partition, missing)
             parts = [(part, False) for part in uncovered(missing, known)]
             lost = [part for gap in accepted for part in _common(missing, gap)]
             parts += [(part, True) for part in lost]
-            found += [Missing(each.topic_partition, *part, is_explained) for part, is_explained in sorted(parts)]
+            found += [MissingRange(each.topic_partition, *part, is_explained) for part, is_explained in sorted(parts)]
     return found
 
 
@@ -183,35 +183,35 @@ def _common(one: Range, other: Range) -> list[Range]:
     return [(lo, hi)] if lo < hi else []
 
 
-def miscounted(connection: Connection, manifest: list[LakeFile]) -> list[Defect]:
+def miscounted(connection: Connection, manifest: list[LakeFile]) -> list[FileDefect]:
     """Files whose rows and holes do not add up to the offsets they span."""
     inside = holes_inside(connection, [file.path for file in manifest])
     found = []
     for file in manifest:
         missing = file.next_offset - file.first_offset - file.rows - inside.get(file.path, 0)
         if missing:
-            found.append(Defect(file.path, f"{missing:,} of its offsets are neither rows nor in batch.holes"))
+            found.append(FileDefect(file.path, f"{missing:,} of its offsets are neither rows nor in batch.holes"))
     return found
 
 
 def defects(
-    store: LakeStore, manifest: list[LakeFile], check: Check, say: Callable[[str], None] = lambda _: None
-) -> list[Defect]:
+    store: LakeStore, manifest: list[LakeFile], check: Check, on_progress: Callable[[str], None] = lambda _: None
+) -> list[FileDefect]:
     """Check every file and go on past those that are damaged.
 
     Args:
         store: the lake.
         manifest: the files to check.
         check: how thoroughly.
-        say: told which file is looked at.
+        on_progress: called with which file is looked at.
     """
     found = []
     for number, file in enumerate(manifest, 1):
-        say(f"{number:,} of {len(manifest):,} files: {file.path}")
+        on_progress(f"{number:,} of {len(manifest):,} files: {file.path}")
         try:
             check_file(store, file, check)
         except LakeDamaged as error:
-            found.append(Defect(file.path, error.cause))
+            found.append(FileDefect(file.path, error.cause))
     return found
 
 

@@ -79,7 +79,7 @@ def count_by_reason(connection: Connection, selection: Selection) -> dict[str, i
     return dict(rows)
 
 
-class LetterPlace(NamedTuple):
+class LetterPosition(NamedTuple):
     """Where a dead letter was, its reason, and the field at fault; empty where it is the whole record."""
 
     topic_id: UUID
@@ -99,10 +99,10 @@ def count_by_field(connection: Connection, selection: Selection, limit: int) -> 
     return [(reason, field, int(letters)) for reason, field, letters in rows]
 
 
-def newest_places(connection: Connection, selection: Selection, limit: int) -> list[LetterPlace]:
+def newest_positions(connection: Connection, selection: Selection, limit: int) -> list[LetterPosition]:
     """Where the newest of the chosen letters were, at most ``limit``."""
     parameters = {**selection.parameters(), "fields": _FIELDS, "limit": limit}
-    return [LetterPlace(*row) for row in connection.execute(_PLACES + _NEWEST_FIRST, parameters)]
+    return [LetterPosition(*row) for row in connection.execute(_PLACES + _NEWEST_FIRST, parameters)]
 
 
 def newest(connection: Connection, selection: Selection, limit: int) -> list[StoredLetter]:

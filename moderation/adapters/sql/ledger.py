@@ -55,7 +55,7 @@ def _served(position: Position) -> tuple[Versions, Rules] | None:
     return None if position.versions is None or position.rules is None else (position.versions, position.rules)
 
 
-def _ignore(judged: Sequence[replays.Judged]) -> None:
+def _ignore(judged: Sequence[replays.ReplayResult]) -> None:
     return None
 
 
@@ -80,7 +80,7 @@ class Ledger:
         topic: str,
         topic_id: UUID,
         before_commit: Callable[[], None] = _nothing,
-        report_replays: Callable[[Sequence[replays.Judged]], None] = _ignore,
+        report_replays: Callable[[Sequence[replays.ReplayResult]], None] = _ignore,
     ) -> None:
         self.topic = topic
         self.topic_id = topic_id
@@ -187,7 +187,7 @@ class Ledger:
         self._served.update(dict.fromkeys(changed, (batch.versions, batch.rules)))
         self._report_replays(judged)
 
-    def _store(self, batch: Batch) -> tuple[list[int], list[replays.Judged]]:
+    def _store(self, batch: Batch) -> tuple[list[int], list[replays.ReplayResult]]:
         """Store a batch; returns the partitions that another version serves from here on, and what replays came to."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             # Read before the batch moves it: a batch does not re-open windows that it closes itself.
@@ -247,7 +247,7 @@ class Ledger:
 
     def _write_rows(
         self, cursor: ledger_writes.Cursor, batch: Batch, closed_until_us: int | None = None
-    ) -> list[replays.Judged]:
+    ) -> list[replays.ReplayResult]:
         ledger_writes.copy_decisions(cursor, self.topic_id, batch)
         ledger_writes.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
         ledger_writes.add_to_panes(cursor, self.topic_id, batch.panes, closed_until_us)

@@ -41,7 +41,7 @@ SELECT partition, community, start_us, model_version, policy_version, comments, 
 
 
 @dataclass(frozen=True, slots=True)
-class PublishedSource:
+class SourcePartition:
     """A partition of the source topic.
 
     Attributes:
@@ -73,14 +73,14 @@ class RowSelection:
     last_day: date | None = None
 
 
-def published_sources(connection: Connection, topic: str, partition: int | None) -> list[PublishedSource]:
+def source_partitions(connection: Connection, topic: str, partition: int | None) -> list[SourcePartition]:
     """The partitions of a source topic that the ledger knows, in order of topic id and partition."""
     rows = connection.execute(_SOURCES, (topic, partition, partition)).fetchall()
-    return [PublishedSource(*row) for row in rows]
+    return [SourcePartition(*row) for row in rows]
 
 
 def decisions(
-    connection: Connection, source: PublishedSource, chosen: RowSelection, *, first: int, alerts_only: bool
+    connection: Connection, source: SourcePartition, chosen: RowSelection, *, first: int, alerts_only: bool
 ) -> Generator[tuple[DecisionRow, Versions]]:
     """Decisions in order of offsets; a page of them is in memory. To be closed: a transaction is open until then.
 
@@ -111,7 +111,7 @@ def decisions(
 
 
 def panes(
-    connection: Connection, topic: str, source: PublishedSource, chosen: RowSelection, *, first_us: int
+    connection: Connection, topic: str, source: SourcePartition, chosen: RowSelection, *, first_us: int
 ) -> Generator[Pane]:
     """Closed panes in order of their starts; a page of them is in memory. To be closed, see :func:`decisions`.
 

@@ -13,7 +13,7 @@ from moderation.contracts import Content, LetterContents, RecordPosition, Replay
 from moderation.ledger import ReplayClaim
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
-Judged = tuple[ReplayClaim, ReplayOutcome]
+ReplayResult = tuple[ReplayClaim, ReplayOutcome]
 
 _CONTENTS = """
 SELECT d.topic_id, d.partition, d."offset", d.raw_length, d.raw_sha256, d.corrected_length, d.corrected_sha256,
@@ -45,7 +45,7 @@ def letter_contents(cursor: Cursor, positions: Iterable[RecordPosition]) -> dict
     }
 
 
-def close_replayed(cursor: Cursor, topic_id: UUID, claims: Sequence[ReplayClaim]) -> list[Judged]:
+def close_replayed(cursor: Cursor, topic_id: UUID, claims: Sequence[ReplayClaim]) -> list[ReplayResult]:
     """Close the dead letters that decided records prove to repeat; the first replay stays the one named.
 
     Args:

@@ -13,26 +13,26 @@ MEASURES = 6
 @pytest.mark.slow
 @pytest.mark.parametrize("comments", [250, 2_000, 8_000])
 def test_two_hundred_quiet_days_alarm_nobody(comments: int) -> None:
-    dice = np.random.default_rng(comments)
+    rng = np.random.default_rng(comments)
     alarms = 0
     for _ in range(MEASURES):
-        reference = reference_of(dice.beta(0.7, 3, 10_000))
-        alarms += sum(drift_of(reference, dice.beta(0.7, 3, comments)).has_drifted for _ in range(200))
+        reference = reference_of(rng.beta(0.7, 3, 10_000))
+        alarms += sum(drift_of(reference, rng.beta(0.7, 3, comments)).has_drifted for _ in range(200))
     assert alarms <= 2
 
 
 @pytest.mark.parametrize("comments", [500, 5_000])
 def test_a_shift_is_seen_the_first_night(comments: int) -> None:
-    dice = np.random.default_rng(1)
-    reference = reference_of(dice.beta(0.7, 3, 10_000))
-    found = drift_of(reference, dice.beta(1.6, 3, comments))
+    rng = np.random.default_rng(1)
+    reference = reference_of(rng.beta(0.7, 3, 10_000))
+    found = drift_of(reference, rng.beta(1.6, 3, comments))
     assert found.has_drifted
     assert found.psi > 0.2
 
 
 def test_a_large_day_does_not_alarm_over_a_shift_that_matters_to_nobody() -> None:
-    dice = np.random.default_rng(2)
-    found = drift_of(reference_of(dice.normal(0, 1, 50_000)), dice.normal(0.05, 1, 500_000))
+    rng = np.random.default_rng(2)
+    found = drift_of(reference_of(rng.normal(0, 1, 50_000)), rng.normal(0.05, 1, 500_000))
     assert found.chance < 1e-4
     assert not found.has_drifted
 
@@ -53,10 +53,10 @@ def test_a_new_community_that_brings_half_of_the_day_is_drift_and_a_tiny_one_is_
 
 
 def test_rare_names_share_a_bin_so_that_many_of_them_alarm_nobody() -> None:
-    dice = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     shares = np.full(400, 1 / 400)
-    reference = {f"c{n}": int(count) for n, count in enumerate(dice.multinomial(40_000, shares))}
-    quiet = [dice.multinomial(300, shares) for _ in range(200)]
+    reference = {f"c{n}": int(count) for n, count in enumerate(rng.multinomial(40_000, shares))}
+    quiet = [rng.multinomial(300, shares) for _ in range(200)]
     found = [drift_of_shares(reference, {f"c{n}": int(c) for n, c in enumerate(day)}) for day in quiet]
     assert not any(each.has_drifted for each in found)
     assert max(each.psi for each in found) < 0.2
@@ -77,8 +77,8 @@ def test_indices_by_hand() -> None:
 
 
 def test_the_distance_is_that_of_kolmogorov_and_smirnov_up_to_a_percent() -> None:
-    dice = np.random.default_rng(4)
-    trained, day = dice.normal(0, 1, 5_000), dice.normal(0.2, 1.3, 1_500)
+    rng = np.random.default_rng(4)
+    trained, day = rng.normal(0, 1, 5_000), rng.normal(0.2, 1.3, 1_500)
     exact = ks_2samp(trained, day, method="asymp")
     found = drift_of(reference_of(trained), day)
     assert found.distance is not None
@@ -91,23 +91,23 @@ def test_the_distance_is_that_of_kolmogorov_and_smirnov_up_to_a_percent() -> Non
 
 
 def test_a_shift_in_the_middle_that_the_index_takes_for_small_is_seen_by_the_distance() -> None:
-    dice = np.random.default_rng(5)
-    reference = reference_of(dice.normal(0, 1, 20_000))
-    found = drift_of(reference, dice.normal(0.43, 1, 4_000), Alarm(distance=0.16))
+    rng = np.random.default_rng(5)
+    reference = reference_of(rng.normal(0, 1, 20_000))
+    found = drift_of(reference, rng.normal(0.43, 1, 4_000), Alarm(distance=0.16))
     assert found.psi < 0.2
     assert found.has_drifted
-    assert not drift_of(reference, dice.normal(0.43, 1, 4_000), Alarm(distance=0.3)).has_drifted
+    assert not drift_of(reference, rng.normal(0.43, 1, 4_000), Alarm(distance=0.3)).has_drifted
 
 
 def test_what_matters_in_size_but_comes_by_chance_is_no_alarm() -> None:
-    dice = np.random.default_rng(8)
-    reference, alarm = reference_of(dice.normal(0, 1, 10_000)), Alarm(least=20)
-    quiet = [drift_of(reference, dice.normal(0, 1, 40), alarm) for _ in range(200)]
+    rng = np.random.default_rng(8)
+    reference, alarm = reference_of(rng.normal(0, 1, 10_000)), Alarm(least=20)
+    quiet = [drift_of(reference, rng.normal(0, 1, 40), alarm) for _ in range(200)]
     assert sum(each.psi >= alarm.psi for each in quiet) > 20
     assert sum((each.distance or 0) >= alarm.distance for each in quiet) > 5
     assert not any(each.has_drifted for each in quiet)
     only_distance = Alarm(least=20, psi=9)
-    assert not any(drift_of(reference, dice.normal(0, 1, 40), only_distance).has_drifted for _ in range(200))
+    assert not any(drift_of(reference, rng.normal(0, 1, 40), only_distance).has_drifted for _ in range(200))
 
 
 def test_a_small_reference_says_nothing() -> None:
@@ -117,8 +117,8 @@ def test_a_small_reference_says_nothing() -> None:
 
 
 def test_weighted_comments_have_the_distribution_of_as_many_comments_and_less_weight_as_evidence() -> None:
-    dice = np.random.default_rng(6)
-    values, weight = dice.normal(0, 1, 2_000), dice.integers(1, 6, 2_000).astype(float)
+    rng = np.random.default_rng(6)
+    values, weight = rng.normal(0, 1, 2_000), rng.integers(1, 6, 2_000).astype(float)
     weighted, repeated = reference_of(values, weight), reference_of(np.repeat(values, weight.astype(int)))
     assert weighted.edges == repeated.edges
     shares = np.array(weighted.counts) / sum(weighted.counts)

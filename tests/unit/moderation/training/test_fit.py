@@ -123,10 +123,10 @@ def test_five_plots_are_drawn(small_corpus: Corpus, tmp_path: Path) -> None:
 
 
 def test_measurements_of_weighted_comments_are_those_of_as_many_comments() -> None:
-    dice = np.random.default_rng(5)
-    probability, fold = dice.random(300), np.arange(300) % 3
-    removed = dice.random(300) < probability
-    weight = dice.integers(1, 4, 300)
+    rng = np.random.default_rng(5)
+    probability, fold = rng.random(300), np.arange(300) % 3
+    removed = rng.random(300) < probability
+    weight = rng.integers(1, 4, 300)
     weighted = measure(probability, removed, fold, weight.astype(float))
     repeated = measure(np.repeat(probability, weight), np.repeat(removed, weight), np.repeat(fold, weight))
     plain = measure(probability, removed, fold)

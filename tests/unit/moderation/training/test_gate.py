@@ -18,10 +18,10 @@ LIMITS = GateLimits(resamples=200)
 
 def newest(seed: int = 0, comments: int = COMMENTS) -> tuple[EvaluationSet, NDArray[np.float64]]:
     """Comments of two communities, and the true probability that each is removed."""
-    dice = np.random.default_rng(seed)
-    truth = dice.beta(0.6, 2.4, comments)
-    removed = dice.random(comments) < truth
-    community = np.where(dice.random(comments) < 0.7, "science", "cooking")
+    rng = np.random.default_rng(seed)
+    truth = rng.beta(0.6, 2.4, comments)
+    removed = rng.random(comments) < truth
+    community = np.where(rng.random(comments) < 0.7, "science", "cooking")
     return EvaluationSet(removed, np.ones(comments), community, 7.0), truth
 
 
@@ -121,9 +121,9 @@ def test_the_same_seed_gives_the_same_judgement() -> None:
 
 @given(st.integers(0, 10_000))
 def test_the_weighted_auc_is_sklearns_ties_and_weights_included(seed: int) -> None:
-    dice = np.random.default_rng(seed)
-    score = dice.integers(0, 8, 60) / 8
-    removed = dice.random(60) < 0.4
+    rng = np.random.default_rng(seed)
+    score = rng.integers(0, 8, 60) / 8
+    removed = rng.random(60) < 0.4
     removed[:2] = (True, False)
-    weight = dice.uniform(0.1, 5, 60)
+    weight = rng.uniform(0.1, 5, 60)
     assert weighted_auc(score, removed, weight) == pytest.approx(roc_auc_score(removed, score, sample_weight=weight))

@@ -54,7 +54,7 @@ def test_what_waits_counts_as_a_share_of_the_limit_by_size_too(
 
 
 def test_the_alert_and_the_status_agree_on_what_is_near() -> None:
-    from grafana.topic_partition.alerts import ALERTS
+    from grafana.source.alerts import ALERTS
 
     (alert,) = (each for each in ALERTS if each.uid == "moderation-archive-retention")
     assert alert.above == NEAR_RATIO

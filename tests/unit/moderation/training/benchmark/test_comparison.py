@@ -32,13 +32,13 @@ NAMES = {"logistic_regression", "lda", "knn", "naive_bayes", "sgd", "random_fore
 @pytest.fixture(scope="module")
 def examples() -> Examples:
     """Comments of forty words, a quarter of which are told a little more often in removed ones."""
-    dice = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     words = np.array([f"{a}{b}{c}" for a, b, c in itertools.product("bdgklmnr", "aeiou", "x")])
     rows = []
     for _ in range(360):
-        removed = bool(dice.random() < 0.4)
+        removed = bool(rng.random() < 0.4)
         weight = np.where(np.arange(len(words)) % 4 == 0, 2.0 if removed else 1.0, 1.0)
-        rows.append((" ".join(dice.choice(words, 12, p=weight / weight.sum())), removed))
+        rows.append((" ".join(rng.choice(words, 12, p=weight / weight.sum())), removed))
     return collect_examples((Comment(f"c{n}", "x", text, n), removed) for n, (text, removed) in enumerate(rows))
 
 
