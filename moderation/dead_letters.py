@@ -1,4 +1,4 @@
-"""Replays of dead letters: which of them can be comments now. Pure functions."""
+"""Replay dead letters that can be parsed as comments now. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from moderation.errors import InvalidRecord
 
 @dataclass(frozen=True, slots=True)
 class StoredLetter:
-    """A dead letter and its place.
+    """A dead letter and its position.
 
     Attributes:
-        topic_id: Kafka's id of the topic it came from; the topic may have been made anew since.
-        partition: its partition.
-        offset: its place there.
-        letter: what the ledger keeps of it.
+        topic_id: Kafka's id of its topic; the topic may have been re-created since.
+        partition: partition of the record.
+        offset: offset of the record.
+        letter: the dead letter as the ledger stores it.
         replayed_as: partition and offset of the decision on its replay; None while it is open.
     """
 
@@ -31,7 +31,7 @@ class StoredLetter:
 
     @property
     def position(self) -> RecordPosition:
-        """Its position, which a replay names in its header."""
+        """The position that a replay names in its header."""
         return RecordPosition(self.topic_id, self.partition, self.offset)
 
 
@@ -40,13 +40,13 @@ Send = Callable[[bytes, bytes, StoredLetter], None]
 
 @dataclass(slots=True)
 class ReplaySummary:
-    """What became of a selection.
+    """Counts of a replay.
 
     Attributes:
-        replayed: how many were sent.
-        already: how many were decided before and left alone.
-        still_refused: how many cannot be a comment today either, by reason.
-        gone: letters longer than what the ledger keeps, which neither topic nor lake has.
+        replayed: letters that were sent.
+        already: letters that were skipped because their replay was decided before.
+        still_refused: letters that still cannot be parsed, by reason.
+        gone: letters that are longer than the ledger stores and that neither topic nor lake has.
     """
 
     replayed: int = 0
@@ -63,29 +63,29 @@ def replay_letters(
     *,
     again: bool = False,
 ) -> ReplaySummary:
-    """Send what can be a comment.
+    """Send the letters that can be parsed as comments.
 
     Args:
-        letters: what was chosen.
-        original: gives the bytes to send; None when they are gone.
-        send: takes key, value and letter.
-        now_us: the time a replay would be appended at: a future-dated record may be past by now.
-        again: send those too whose replay was decided.
+        letters: the selection.
+        original: returns the bytes of a record; None if they are gone.
+        send: called with key, value and letter.
+        now_us: returns the append time of a replay; the time of a future-dated record may have passed.
+        again: also send letters whose replay was decided.
     """
-    outcome = ReplaySummary()
+    summary = ReplaySummary()
     for letter in letters:
         if letter.replayed_as is not None and not again:
-            outcome.already += 1
+            summary.already += 1
             continue
         value = original(letter)
         if value is None:
-            outcome.gone.append(letter)
+            summary.gone.append(letter)
             continue
         try:
             comment = parse_record(value, now_us())
         except InvalidRecord as error:
-            outcome.still_refused[str(error.reason)] += 1
+            summary.still_refused[str(error.reason)] += 1
             continue
         send(comment.comment_id.encode(), value, letter)
-        outcome.replayed += 1
-    return outcome
+        summary.replayed += 1
+    return summary

@@ -1,35 +1,35 @@
-"""Every error this project raises on purpose, as one tree. The four bases say what may happen next.
+"""The tree of errors. The four bases state how a caller may react.
 
-    ModerationError                what went wrong with which thing, and what to do next
-    ├── BadRecord                  the record becomes a dead letter; it is never tried again
+    ModerationError                the affected thing, the cause, and the remedy
+    ├── BadRecord                  the record becomes a dead letter; it is not retried
     │   └── InvalidRecord
-    ├── Unavailable                try again with back-off: database, broker, registry or store does not answer
+    ├── Unavailable                retry with back-off: a database, broker, registry or store does not answer
     │   ├── RegistryUnavailable
     │   ├── BrokerUnavailable
     │   ├── TopicsMissing          a published topic does not exist; decisions are stored and published later
     │   └── TableLocked
-    ├── NeedsOperator              stop: a setting, a refusal or damage; another start changes nothing
+    ├── NeedsOperator              stop: a setting, a refusal or damage; a restart does not help
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
     │   ├── DatasetError           a file of comments cannot be read at all
-    │   ├── TrainingError          the examples cannot carry a model
-    │   ├── GoalUnmet              a policy goal cannot be met; carries the best that can
+    │   ├── TrainingError          the labelled examples are too few or of one class
+    │   ├── GoalUnmet              a policy goal cannot be met; carries the best reachable value
     │   ├── ModelRefused           an artifact failed verification; a worker keeps serving the old model
     │   ├── StackError             a part of the local stack does not start, or does not end
     │   ├── LedgerUnsafe           the database could lose what it acknowledged, or is not migrated
     │   ├── TopicRefused           the topic is not the one the ledger accounts for, or has lost records
-    │   ├── OutdatedApproval       what a person approved is not what would happen by now; ask again
+    │   ├── OutdatedApproval       the approved proposal is out of date; ask for approval again
     │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
     │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
     │   ├── DefectsFound           a reconciliation found a broken guarantee
-    │   └── ProcessDied            a process of the batch ended without an error: a crash, or too little memory
-    └── RestartProcess             leave the process; the supervisor starts another, which goes on from the ledger
+    │   └── ProcessDied            a batch process ended without an error: a crash, or out of memory
+    └── RestartProcess             end the process; the supervisor starts another, which resumes from the ledger
         ├── FenceLost              another worker owns the partition now
-        ├── PublishingFailed       the brokers did not take what is stored; it is sent again
-        ├── OffsetsGone            the topic no longer has an offset that is needed next; the next start names why
+        ├── PublishingFailed       the brokers did not accept stored decisions; the next start sends them again
+        ├── OffsetsGone            the topic no longer has the next offset; the next start reports the reason
         └── WorkerStuck            the process makes no progress
 
-Anything outside the tree is a defect of ours. What a defect means for a record under way is decided by
-:mod:`moderation.adapters.error_origin`.
+An error outside the tree is a defect of this project. :mod:`moderation.adapters.error_origin` decides whether a
+record caused it.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class ModerationError(Exception):
     """Base of the tree.
 
     Attributes:
-        thing: what is affected, named so that a reader can find it (a file, a setting, a record).
+        thing: the affected file, setting, topic or record, by name.
         cause: what is wrong with it.
-        remedy: what to do next; empty when the caller knows nothing better than the cause.
+        remedy: what to do next; empty if the cause suffices.
     """
 
     def __init__(self, thing: str, cause: str, remedy: str = "") -> None:
@@ -56,27 +56,27 @@ class ModerationError(Exception):
 
 
 class BadRecord(ModerationError):
-    """One record cannot be read, decided or stored. It becomes a dead letter."""
+    """A record cannot be read, decided or stored. It becomes a dead letter."""
 
 
 class Unavailable(ModerationError):
-    """Something outside this process does not answer. The same call may succeed later."""
+    """A service outside this process does not answer. The same call may succeed later."""
 
 
 class NeedsOperator(ModerationError):
-    """Nothing changes until a person does something; the message says what."""
+    """An operator must act; the message states how."""
 
 
 class RestartProcess(ModerationError):
-    """This process cannot go on; another one can."""
+    """This process cannot continue; a new one can."""
 
 
 class InvalidRecord(BadRecord):
-    """A record that cannot be a comment or an action. ``reason`` is the stable code kept in the dead letter."""
+    """A record that cannot be a comment or an action. ``reason`` is the stable code in the dead letter."""
 
     def __init__(self, reason: str, cause: str) -> None:
         self.reason = reason
-        super().__init__("record", cause, "It is kept as a dead letter; mend the producer and replay it.")
+        super().__init__("record", cause, "It is stored as a dead letter; fix the producer and replay it.")
 
 
 class ConfigurationError(NeedsOperator):
@@ -88,7 +88,7 @@ class DatasetError(NeedsOperator):
 
 
 class TrainingError(NeedsOperator):
-    """The labelled examples cannot carry a model: too few, or all of one class."""
+    """The labelled examples are too few to train a model, or all of one class."""
 
 
 class GoalUnmet(NeedsOperator):
@@ -96,7 +96,7 @@ class GoalUnmet(NeedsOperator):
 
     Attributes:
         goal: the goal as stated, e.g. ``precision>=0.9``.
-        best: the best value any threshold reaches, in the goal's own unit.
+        best: the best value that any threshold reaches, in the unit of the goal.
     """
 
     def __init__(self, goal: str, best: float, cause: str, remedy: str) -> None:
@@ -106,11 +106,11 @@ class GoalUnmet(NeedsOperator):
 
 
 class ModelRefused(NeedsOperator):
-    """A model artifact is missing, damaged, altered, of another kernel, or holds a type that is not trusted."""
+    """A model artifact is missing, damaged, altered, of another kernel version, or contains an untrusted type."""
 
 
 class RegistryUnavailable(Unavailable):
-    """The registry cannot be reached, or does not do what it is asked. Keep what is open; ask again."""
+    """The registry does not answer, or a request to it failed. Keep the open model and retry."""
 
 
 class BrokerUnavailable(Unavailable):
@@ -130,17 +130,17 @@ class TopicsMissing(Unavailable):
         super().__init__(
             f"topic {names}" if len(topics) == 1 else f"topics {names}",
             "not on the brokers, so decisions are stored in the ledger and published later",
-            "Create what is missing with `moderation topics`; if a topic was deleted, send its earlier records again "
+            "Create missing topics with `moderation topics`; if a topic was deleted, send its earlier records again "
             "with `moderation republish`.",
         )
 
 
 class TableLocked(Unavailable):
-    """A lock on a table cannot be had in time; the message names the sessions that may hold it."""
+    """A table lock was not granted in time; the message names the sessions that may hold it."""
 
 
 class OutdatedApproval(NeedsOperator):
-    """What a person was shown and approved is not what would happen now: aliases or files have changed since."""
+    """The approved proposal no longer describes what would happen: aliases or files have changed since."""
 
 
 class StackError(NeedsOperator):
@@ -148,40 +148,40 @@ class StackError(NeedsOperator):
 
 
 class LedgerUnsafe(NeedsOperator):
-    """The database is not what the guarantees stand on: a durability setting is off, or the schema is missing."""
+    """The database does not meet the requirements: a durability setting is off, or the schema is missing."""
 
 
 class TopicRefused(NeedsOperator):
-    """A topic made anew under a known name, or records the ledger still needs are gone from the topic."""
+    """A topic was re-created under a known name, or no longer has records that the ledger needs."""
 
 
 class LakeDamaged(NeedsOperator):
-    """A file that the manifest names is missing or is not what was written, or a range is not whole."""
+    """A file in the manifest is missing or altered, or a range of offsets is incomplete."""
 
 
 class TooManyDeadLetters(NeedsOperator):
-    """So many records cannot be comments that a person must look. Each is kept; decisions go on after a restart."""
+    """The share of unreadable records reached the limit. All are stored; decisions continue after a restart."""
 
 
 class FenceLost(RestartProcess):
-    """Another worker has moved a partition on since this one read its position; nothing of the batch was kept."""
+    """Another worker advanced the partition since this one read its position; the batch was rolled back."""
 
 
 class PublishingFailed(RestartProcess):
-    """The brokers did not take a stored decision in time; the ledger still holds it for the next start."""
+    """The brokers did not accept a stored decision in time; the next start publishes it from the ledger."""
 
 
 class OffsetsGone(RestartProcess):
-    """A partition has no record at the offset that is needed next, neither before nor behind it."""
+    """A partition no longer has the next offset to read."""
 
 
 class WorkerStuck(RestartProcess):
-    """The worker has work and does none, or a part of it that it cannot do without has ended."""
+    """The worker makes no progress although records wait, or one of its essential tasks has ended."""
 
 
 class DefectsFound(NeedsOperator):
-    """A reconciliation found something lost, unexplained, phantom or residual: a guarantee was broken."""
+    """A reconciliation found lost, unexplained, phantom or residual differences: a guarantee was broken."""
 
 
 class ProcessDied(NeedsOperator):
-    """A process that recomputed files of the lake ended without an error: it crashed or ran out of memory."""
+    """A process that recomputed lake files ended without an error: it crashed or ran out of memory."""

@@ -1,4 +1,4 @@
-"""What goes into the ledger in one transaction, and where a partition stands between two of them."""
+"""Types of the ledger: the batch that one transaction stores, and the position of a partition between transactions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from moderation.watermark import RunningMaximum
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """The versions that made a batch's decisions."""
+    """Versions of model, policy and kernel that decided a batch."""
 
     model_version: str
     policy_version: str
@@ -32,7 +32,7 @@ class Versions:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """From this offset on a version decided by these rules, until the next one."""
+    """The versions and rules that decided the offsets from ``from_offset`` up to the next entry."""
 
     from_offset: int
     versions: Versions
@@ -41,17 +41,17 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a partition stands; offsets are half-open.
+    """Progress of a partition in the ledger; offsets are half-open.
 
     Attributes:
-        next: first offset not yet accounted for.
-        published_next: first offset whose decision is not surely published.
-        panes_published_us: panes that end at or before this are surely published; None when none is.
-        versions: the versions that decided last; None before the first decision.
-        open_panes: what the fate of the next record depends on.
-        last_append_us: append time of the record at ``next - 1``; None if the ledger has none there.
-        rules: that read the last records; None before the first.
-        read_to_end_us: latest broker time at which the partition was known to be read to its end; None if never.
+        next: first offset that is not accounted for.
+        published_next: first offset whose decision may not be published.
+        panes_published_us: panes that end at or before this are published; None if none is.
+        versions: versions of the last decision; None before the first.
+        open_panes: state that the fate of the next record depends on.
+        last_append_us: append time of the record at ``next - 1``; None if the ledger has no record there.
+        rules: rules that read the last records; None before the first.
+        read_to_end_us: latest broker time at which the partition was read to its end; None if never.
     """
 
     next: int
@@ -65,7 +65,7 @@ class Position:
 
 
 class DecisionRow(NamedTuple):
-    """One decision as the ledger keeps it; topic and versions are the batch's."""
+    """A decision as the ledger stores it; topic and versions are in the batch."""
 
     partition: int
     offset: int
@@ -83,12 +83,12 @@ class DecisionRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReplayClaim:
-    """A decided record whose headers say that it repeats a dead letter; see :mod:`moderation.contracts.replays`.
+    """A decided record whose header names a dead letter; see :mod:`moderation.contracts.replays`.
 
     Attributes:
-        letter: the dead letter it names; None if the headers are malformed.
+        letter: position of the named dead letter; None if the headers are malformed.
         partition, offset: position of the record.
-        content: of its value.
+        content: length and digest of its value.
     """
 
     letter: RecordPosition | None
@@ -99,21 +99,21 @@ class ReplayClaim:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one transaction stores.
+    """Everything that one transaction stores.
 
     Attributes:
-        ranges: for each partition the offsets [lo, hi) it accounts for.
-        versions: the versions that made the decisions.
-        decisions: rows for comments.
-        dead_letters: (partition, offset, letter) for records that are none.
-        panes: what the decisions add to panes.
-        maxima: for each partition with comments, the running maximum of event times before and after them.
+        ranges: offsets [lo, hi) that the batch accounts for, by partition.
+        versions: versions that made the decisions.
+        decisions: one row for each comment.
+        dead_letters: (partition, offset, letter) for each record that is not a comment.
+        panes: sums that the decisions add to panes.
+        maxima: running maximum of event times before and after the batch, by partition with comments.
         replays: decided records that claim to repeat a dead letter.
-        published: for each partition, up to which offset decisions are surely published by now.
-        panes_published_us: for each partition, up to which end panes are surely published by now.
+        published: first offset that may not be published, by partition.
+        panes_published_us: end of the last published pane, by partition.
         holes: offsets without a record.
-        rules: that read the records.
-        read_to_end_us: for partitions that this batch reads to their ends, the broker time they were known to end at.
+        rules: rules that read the records.
+        read_to_end_us: broker time at which the end was looked up, for partitions that this batch reads to the end.
     """
 
     ranges: Mapping[int, tuple[int, int]]
@@ -131,7 +131,7 @@ class Batch:
 
 
 def pane_sums(decisions: list[DecisionRow], versions: Versions) -> dict[PaneKey, PaneSums]:
-    """What decisions add to panes, by pane; duplicates add nothing."""
+    """Sum decisions by pane; duplicates add nothing."""
     sums: dict[PaneKey, PaneSums] = {}
     for row in decisions:
         if row.fate is Fate.DUPLICATE:

@@ -1,4 +1,4 @@
-"""Offsets of partitions: ranges, gaps between log and ledger, and which offsets are archived next. Pure functions."""
+"""Offset ranges: uncovered parts, gaps between topic and ledger, and the next range to archive. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from uuid import UUID
 from moderation.errors import TopicRefused
 
 Range = tuple[int, int]
-"""Offsets, half-open."""
+"""A half-open range of offsets."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicPartition:
-    """A partition of a topic, as long as the topic is not made anew.
+    """A partition of a topic; a re-created topic has other ones.
 
     Attributes:
         topic: full name.
         topic_id: Kafka's id of the topic.
-        partition: its number.
+        partition: partition number.
     """
 
     topic: str
@@ -27,13 +27,13 @@ class TopicPartition:
     partition: int
 
     def __str__(self) -> str:
-        """How messages name it."""
+        """The name in messages."""
         return f"topic {self.topic} partition {self.partition}"
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Offsets [first_offset, next_offset) of a partition that the topic no longer has and the ledger never had."""
+    """Offsets [first_offset, next_offset) that the topic deleted before the ledger accounted for them."""
 
     partition: int
     first_offset: int
@@ -42,11 +42,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class LedgerPositions:
-    """Where the ledger stands on a topic's name.
+    """Positions of the ledger for a topic name.
 
     Attributes:
         topic: full name.
-        next: for each id the topic had, for each partition the first offset not yet accounted for.
+        next: first offset that is not accounted for, by topic id and partition.
     """
 
     topic: str
@@ -55,11 +55,11 @@ class LedgerPositions:
 
 @dataclass(frozen=True, slots=True)
 class TopicChanges:
-    """What a person is asked to accept; nothing when both fields are empty.
+    """Changes of a topic that an operator must accept; falsy if there are none.
 
     Attributes:
-        gaps: in order of partitions.
-        new_partitions: for each partition of a topic made anew, where its log starts.
+        gaps: deleted offsets, in order of partitions.
+        new_partitions: log start by partition, if the topic was re-created.
     """
 
     gaps: tuple[Gap, ...] = ()
@@ -70,72 +70,72 @@ class TopicChanges:
 
 
 def uncovered(wanted: Range, covers: list[Range]) -> list[Range]:
-    """The parts of a range that no other covers, in order.
+    """Return the parts of a range that no other range covers, in order.
 
     Args:
-        wanted: offsets, half-open.
-        covers: in any order; they may overlap.
+        wanted: the range.
+        covers: other ranges, in any order; they may overlap.
     """
-    missing, at = [], wanted[0]
-    for first, following in sorted(cover for cover in covers if cover[0] < cover[1]):
-        if first >= wanted[1] or at >= wanted[1]:
+    missing, covered_to = [], wanted[0]
+    for first, end in sorted(cover for cover in covers if cover[0] < cover[1]):
+        if first >= wanted[1] or covered_to >= wanted[1]:
             break
-        if first > at:
-            missing.append((at, first))
-        at = max(at, following)
-    if at < wanted[1]:
-        missing.append((at, wanted[1]))
+        if first > covered_to:
+            missing.append((covered_to, first))
+        covered_to = max(covered_to, end)
+    if covered_to < wanted[1]:
+        missing.append((covered_to, wanted[1]))
     return missing
 
 
 def find_topic_changes(
     positions: LedgerPositions, topic_id: UUID, ranges: Mapping[int, tuple[int, int]]
 ) -> TopicChanges:
-    """Compare ledger and topic.
+    """Compare the positions of the ledger with the topic.
 
     Args:
-        positions: read before the topic was looked at.
+        positions: read before the topic was.
         topic_id: Kafka's id of the topic.
-        ranges: for each partition the first offset the topic has, and its end.
+        ranges: first offset and end of the topic, by partition.
 
     Raises:
-        TopicRefused: the topic ends before offsets the ledger accounts for. No gap can say that.
+        TopicRefused: the topic ends before offsets that the ledger accounts for; that is not a gap.
     """
     if not positions.next:
         return TopicChanges()
     if topic_id not in positions.next:
         return TopicChanges(new_partitions={partition: first for partition, (first, _) in sorted(ranges.items())})
     gaps = []
-    for partition, following in sorted(positions.next[topic_id].items()):
+    for partition, next_offset in sorted(positions.next[topic_id].items()):
         first, end = ranges[partition]
-        if following > end:
+        if next_offset > end:
             raise TopicRefused(
                 f"topic {positions.topic} partition {partition}",
-                f"it ends at {end}, but the ledger accounts for offsets up to {following}: the topic lost records",
-                "This cannot be accepted, for new records would take the places of old ones: restore the topic, or "
-                "delete it, make it anew and accept that.",
+                f"it ends at {end}, but the ledger accounts for offsets up to {next_offset}: the topic lost records",
+                "This cannot be accepted, because new records would reuse the offsets of old ones: restore the topic, "
+                "or delete and re-create it and accept that.",
             )
-        if following < first:
-            gaps.append(Gap(partition, following, first))
+        if next_offset < first:
+            gaps.append(Gap(partition, next_offset, first))
     return TopicChanges(tuple(gaps))
 
 
 def next_range(
     topic_partition: TopicPartition, archived_end: int | None, log: Range, accepted: Sequence[Range]
 ) -> Range:
-    """The offsets that are to be archived next.
+    """Return the next range of offsets to archive.
 
     Args:
-        topic_partition: whose.
-        archived_end: one after the last archived offset; None when nothing is archived.
-        log: the first offset that the log has, and its end.
-        accepted: offsets that a person accepted as missing.
+        topic_partition: the partition.
+        archived_end: one after the last archived offset; None if nothing is archived.
+        log: first offset and end of the log.
+        accepted: missing offsets that an operator accepted.
 
     Returns:
-        Offsets, half-open; empty when there is nothing new.
+        The range; empty if there is nothing new.
 
     Raises:
-        TopicRefused: the log begins after the archive's end and nobody accepted that, or it ends before it.
+        TopicRefused: the log begins after the end of the archive and the gap is not accepted, or it ends before it.
     """
     first, end = log
     if archived_end is None:
@@ -143,12 +143,12 @@ def next_range(
     if archived_end > end:
         raise TopicRefused(
             str(topic_partition),
-            f"it ends at {end}, but the lake holds offsets up to {archived_end}: the topic lost records",
-            "New records would take the places of archived ones: restore the topic, or make it anew.",
+            f"it ends at {end}, but the lake contains offsets up to {archived_end}: the topic lost records",
+            "New records would reuse the offsets of archived ones: restore the topic, or re-create it.",
         )
     missing = uncovered((archived_end, first), list(accepted))
     if missing:
-        ranges = ", ".join(f"[{one}, {following})" for one, following in missing)
+        ranges = ", ".join(f"[{lo}, {hi})" for lo, hi in missing)
         raise TopicRefused(
             str(topic_partition),
             f"retention overtook the archive: offsets {ranges} are gone from the topic and not in the lake",

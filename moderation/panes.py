@@ -1,15 +1,15 @@
-"""Event time: panes, watermark, and the fate of every record. The law, stated once for worker and batch.
+"""Event-time rules (panes, watermark, fate), shared by worker and batch.
 
 A partition's watermark is the running maximum of the event times before an offset (:mod:`moderation.watermark`), less
-the lateness allowed. A record is late when its pane ended at or before the watermark of its own offset; late is decided
-first. A record that is not late is a duplicate when its record id was counted before. Everything is a function of the
-log up to the record: neither a clock nor the cut of batches has a say.
+the allowed lateness. A record is late if its pane ended at or before the watermark at its offset. A record that is not
+late is a duplicate if its record id was counted before. The fate is a function of the log up to the record; it depends
+neither on a clock nor on how the log is cut into batches.
 
-A window is a sum of panes over all partitions. It is also closed by partitions that were read to their ends after its
-end and the lateness, see :func:`closed_until_us`; that changes no fate.
+A window is a sum of panes over all partitions. It also closes if the partitions were read to their ends after its end
+plus the lateness, see :func:`closed_until_us`; that changes no fate.
 
 A record that is not late belongs to an open pane. Only an operator's reset lowers the watermark, and the worker then
-reads the ids of open panes from the ledger again. So the record ids of open panes are enough to find duplicates.
+reads the record ids of open panes from the ledger again. So the record ids of open panes suffice to find duplicates.
 """
 
 from __future__ import annotations
@@ -28,34 +28,33 @@ from moderation.watermark import NO_EVENT_US, NOTHING_SEEN, RunningMaximum, adva
 PANE_US = 5 * 60 * 1_000_000
 LATENESS_US = 10 * 60 * 1_000_000
 MEASURES = ("comments", "reviews", "removals", "score_sum")
-"""What is counted in a pane, and compared between batch and speed."""
+"""Sums of a pane, which reconciliation compares between batch and speed layer."""
 
 
 def pane_start_us(event_time_us: int) -> int:
-    """Start of the pane an event lies in; panes are half-open, [start, start + PANE_US)."""
+    """Start of the pane that contains an event; panes are half-open, [start, start + PANE_US)."""
     return event_time_us - event_time_us % PANE_US
 
 
 def watermark_us(newest_event_us: int) -> int:
-    """The watermark that an event time of accepted records carries."""
+    """The watermark for a running maximum of event times."""
     return newest_event_us - LATENESS_US
 
 
 def is_closed(start_us: int, newest_event_us: int | None) -> bool:
-    """Whether the watermark has reached a pane's end: no later record can be counted in it."""
+    """Whether the watermark has reached the end of a pane, so that no later record is counted in it."""
     return newest_event_us is not None and start_us + PANE_US <= watermark_us(newest_event_us)
 
 
 def closed_until_us(newest_event_us: int | None, read_to_end_us: int | None) -> int:
-    """Windows that end at or before this time are closed in one partition; over all partitions the smallest counts.
+    """Return the time up to which the windows of a partition are closed; a topic takes the minimum of its partitions.
 
     Args:
-        newest_event_us: largest event time of the accepted records; None if there is none.
-        read_to_end_us: the latest broker time at which the partition was known to be read to its end; None if it
-            never was.
+        newest_event_us: running maximum of event times; None before the first comment.
+        read_to_end_us: latest broker time at which the partition was read to its end; None if never.
 
     Returns:
-        Microseconds since the epoch; far below any event time when nothing is closed.
+        Microseconds since the epoch; far below any event time if nothing is closed.
     """
     by_watermark = NO_EVENT_US if newest_event_us is None else watermark_us(newest_event_us)
     by_end = NO_EVENT_US if read_to_end_us is None else read_to_end_us - LATENESS_US - 1
@@ -63,17 +62,17 @@ def closed_until_us(newest_event_us: int | None, read_to_end_us: int | None) -> 
 
 
 def is_reopened(start_us: int, closed_until_us: int | None) -> bool:
-    """Whether counting a comment in a pane changes a window that was closed: the pane may be a window's last one.
+    """Whether a comment counted in a pane changes a closed window, whose last pane it may be.
 
     Args:
-        start_us: of the pane.
-        closed_until_us: windows that end at or before this were closed; None if none was.
+        start_us: start of the pane.
+        closed_until_us: windows that end at or before this are closed; None if none is.
     """
     return closed_until_us is not None and start_us + PANE_US <= closed_until_us
 
 
 def late_flags(newest_before_us: NDArray[np.int64], event_times_us: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which records of one partition are late.
+    """Return which records of a partition are late.
 
     Args:
         newest_before_us: the running maximum before each record, shape (n,); see :func:`moderation.watermark.advance`.
@@ -87,10 +86,10 @@ def late_flags(newest_before_us: NDArray[np.int64], event_times_us: NDArray[np.i
 
 
 class OpenPanes:
-    """What one partition must remember to tell the fate of its next record.
+    """State of a partition that determines the fate of its next record.
 
     Args:
-        maximum: the running maximum after the records so far.
+        maximum: running maximum after the records so far.
         counted: (event time, record id) of the records counted in open panes; see :mod:`moderation.record_ids`.
     """
 
@@ -102,21 +101,19 @@ class OpenPanes:
 
     @property
     def remembered(self) -> int:
-        """How many record ids are in memory."""
+        """Number of record ids in memory."""
         return len(self._counted)
 
     def fates(
         self, event_times_us: Sequence[int], record_ids: Sequence[bytes], comment_ids: Sequence[str], rules: Rules
     ) -> tuple[list[Fate], RunningMaximum]:
-        """The fates of the partition's next accepted records, and the running maximum after them.
-
-        Nothing is remembered yet.
+        """Return the fates of the next accepted records, and the running maximum after them. The state does not change.
 
         Args:
-            event_times_us: in offset order.
-            record_ids: in the same order.
-            comment_ids: in the same order.
-            rules: that decide the records.
+            event_times_us: of the records, in offset order.
+            record_ids: of the same records.
+            comment_ids: of the same records.
+            rules: rules that decide the records.
         """
         times_us = np.asarray(event_times_us, np.int64)
         before_us, maximum = advance(self.maximum, times_us, comment_ids, rules)
@@ -140,18 +137,18 @@ class OpenPanes:
         fates: Sequence[Fate],
         maximum: RunningMaximum,
     ) -> None:
-        """Take over decided records and the running maximum after them; ids of closed panes are forgotten."""
+        """Update the state with decided records and the maximum after them; ids of closed panes are removed."""
         for event_time_us, record_id, fate in zip(event_times_us, record_ids, fates, strict=True):
             if fate is Fate.COUNTED:
                 self._counted.add(record_id, event_time_us // PANE_US)
         self.maximum = maximum
         if maximum.newest_event_us is not None:
-            # The first pane that is open: its end is the first beyond the watermark.
+            # The first open pane is the first that ends after the watermark.
             self._counted.close_before(watermark_us(maximum.newest_event_us) // PANE_US)
 
 
 class PaneKey(NamedTuple):
-    """Which pane a decision is added to."""
+    """Key of a pane."""
 
     partition: int
     community: str
@@ -162,13 +159,13 @@ class PaneKey(NamedTuple):
 
 @dataclass(slots=True)
 class PaneSums:
-    """What decisions add to a pane; ``late`` stands beside the measures, which late decisions do not enter.
+    """Sums of decisions in a pane; late decisions count in ``late`` only.
 
     Attributes:
-        comments, reviews, removals: counted decisions, and those of them whose verdict is review or remove.
-        score_sum: sum of ``score_ppm`` over the counted ones.
-        late: decisions that came after the pane was closed.
-        first_offset: smallest offset of a counted one; None when there is none.
+        comments, reviews, removals: counted decisions, and those with verdict review or remove.
+        score_sum: sum of ``score_ppm`` over the counted decisions.
+        late: decisions on records that arrived after the pane closed.
+        first_offset: smallest offset of a counted decision; None without one.
     """
 
     comments: int = 0

@@ -1,12 +1,12 @@
-"""The record ids of a partition's open panes, in bounded memory however many they are.
+"""A set of the record ids of open panes, in bounded memory.
 
-An id is kept as the first 16 bytes of its SHA-256, with the number of its pane. New ids are in a dictionary; from
-65,536 on they become a sorted array. Arrays are merged up to a million ids, so there are few of them and no merge takes
-long. An array of more than half a million ids is in a temporary file (20 bytes for each id) that is mapped into memory
-and has no name any more: the system reads the pages that are searched, and frees them when it needs memory.
+An id is stored as the first 16 bytes of its SHA-256, with the number of its pane. New ids go into a dictionary; 65,536
+of them become a sorted array. Arrays are merged up to a million ids, so there are few arrays and each merge is short.
+An array of more than half a million ids is stored in an unlinked temporary file (20 bytes for each id) that is mapped
+into memory: the operating system reads the pages that are searched, and frees them when it needs memory.
 
-Ids of closed panes are removed when ids are added, not at once: a copy of such a record is late, and late is decided
-before duplicate.
+Ids of closed panes are removed when the next array is built. Until then they do no harm: a copy of such a record is
+late, and late is decided before duplicate.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 DIGEST_BYTES = 16
 BYTES_PER_ID = DIGEST_BYTES + 4
-"""In a sorted array: the digest and the pane's number."""
+"""Bytes of a digest and a pane number in a sorted array."""
 _NEWEST = 65_536
 _LARGEST = 1_048_576
 _DIGEST = f"S{DIGEST_BYTES}"
@@ -28,7 +28,7 @@ _Array = TypeVar("_Array", NDArray[np.bytes_], NDArray[np.int32])
 
 
 class _Run(NamedTuple):
-    """Digests in order, shape (n,), and the numbers of their panes, shape (n,)."""
+    """Sorted digests, shape (n,), and the numbers of their panes, shape (n,)."""
 
     digests: NDArray[np.bytes_]
     panes: NDArray[np.int32]
@@ -36,7 +36,7 @@ class _Run(NamedTuple):
 
     @classmethod
     def of(cls, digests: NDArray[np.bytes_], panes: NDArray[np.int32]) -> Self:
-        """A run of arrays in memory, or of copies in a file if they are large.
+        """Create a run of arrays in memory, or of copies in files if they are large.
 
         Raises:
             OSError: the file cannot be written.
@@ -52,7 +52,7 @@ class _Run(NamedTuple):
         return isinstance(self.panes, np.memmap)
 
     def open_from(self, pane: int) -> _Run | None:
-        """Those of a pane or later ones; None if there are none."""
+        """The ids of a pane and later panes; None if there are none."""
         if self.last_pane < pane:
             return None
         is_open = self.panes >= pane
@@ -65,7 +65,7 @@ class _Run(NamedTuple):
 
 
 class RecordIds:
-    """A set of record ids that forgets those of closed panes. Not safe for threads."""
+    """A set of record ids without those of closed panes. Not thread-safe."""
 
     def __init__(self) -> None:
         self._newest: dict[bytes, int] = {}
@@ -73,7 +73,7 @@ class RecordIds:
         self._open_from = -(2**31)
 
     def __len__(self) -> int:
-        """How many ids are kept; some may be of panes that closed a moment ago."""
+        """Number of ids; some may be of panes that closed recently."""
         return len(self._newest) + sum(len(run.panes) for run in self._runs)
 
     @property
@@ -85,8 +85,8 @@ class RecordIds:
         """Add an id.
 
         Args:
-            record_id: at least 16 bytes, of which the first 16 count.
-            pane: number of its pane, in order of time.
+            record_id: at least 16 bytes; the first 16 are used.
+            pane: number of its pane; numbers ascend with time.
 
         Raises:
             OSError: a temporary file cannot be written.
@@ -96,22 +96,22 @@ class RecordIds:
             self._sort_newest()
 
     def among(self, record_ids: Sequence[bytes]) -> set[bytes]:
-        """Those of some ids that were added."""
+        """Return the given ids that are in the set."""
         newest = self._newest
-        found = {record_id for record_id in record_ids if record_id[:DIGEST_BYTES] in newest}
+        members = {record_id for record_id in record_ids if record_id[:DIGEST_BYTES] in newest}
         if self._runs and record_ids:
-            asked = np.array([record_id[:DIGEST_BYTES] for record_id in record_ids], _DIGEST)
+            digests = np.array([record_id[:DIGEST_BYTES] for record_id in record_ids], _DIGEST)
             for run in self._runs:
-                places = np.minimum(np.searchsorted(run.digests, asked), len(run.digests) - 1)
-                found.update(record_ids[index] for index in np.flatnonzero(run.digests[places] == asked).tolist())
-        return found
+                indices = np.minimum(np.searchsorted(run.digests, digests), len(run.digests) - 1)
+                members.update(record_ids[index] for index in np.flatnonzero(run.digests[indices] == digests).tolist())
+        return members
 
     def close_before(self, pane: int) -> None:
-        """Forget the ids of panes before this one, at once or when the next array is made."""
+        """Remove the ids of panes before this one, now or when the next array is built."""
         if pane <= self._open_from:
             return
         self._open_from = pane
-        self._newest = {digest: own for digest, own in self._newest.items() if own >= pane}
+        self._newest = {digest: number for digest, number in self._newest.items() if number >= pane}
         self._runs = [run for run in self._runs if run.last_pane >= pane]
 
     def _sort_newest(self) -> None:
@@ -126,13 +126,13 @@ class RecordIds:
                 break
             last, before = runs.pop(), runs.pop()
             digests = np.concatenate([before.digests, last.digests])
-            order = np.argsort(digests, kind="stable")  # merges what is in order already
+            order = np.argsort(digests, kind="stable")  # merges two sorted halves
             runs.append(_Run.of(digests[order], np.concatenate([before.panes, last.panes])[order]))
         self._newest, self._runs = {}, runs
 
 
 def _in_file(array: _Array) -> _Array:
-    """A copy of an array in a file without a name; the file is gone when the array is."""
+    """Copy an array to an unlinked file; the file disappears with the array."""
     with tempfile.TemporaryFile(prefix="record-ids-") as file:
         array.tofile(file)
         file.flush()
