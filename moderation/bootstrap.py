@@ -1,4 +1,4 @@
-"""The composition root: the only place where parts that must not know each other are put together."""
+"""The composition root: builds the parts of the core from settings and connects them."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What a training run made.
+    """The result of a training run.
 
     Attributes:
         model_digest: SHA-256 of the model file, hexadecimal; equal for equal data, goals, folds and seed.
         data_digest: SHA-256 over the examples, hexadecimal.
         metrics: out-of-fold measurements.
-        policy: the thresholds.
+        policy: the resolved thresholds.
     """
 
     model_digest: str
@@ -39,12 +39,12 @@ class TrainReport:
 
 
 def new_lexicon(settings: Settings) -> Lexicon:
-    """The lexicon of this process, to be shared by every kernel in it."""
+    """Create the lexicon that all kernels of this process share."""
     return Lexicon(settings.lexicon_max_chunks)
 
 
 def load(folder: Path, settings: Settings) -> OpenModel:
-    """Verify and open a model folder with a lexicon of its own.
+    """Verify and open a model folder with a new lexicon.
 
     Raises:
         ModelRefused: see :func:`moderation.adapters.model_folder.folder.open_model`.
@@ -53,12 +53,12 @@ def load(folder: Path, settings: Settings) -> OpenModel:
 
 
 def registry(settings: Settings) -> Registry:
-    """The registry of the settings' model.
+    """Open the registry of the configured model.
 
     Raises:
         ConfigurationError: the certificate key is not set or too short, or the address is malformed.
     """
-    from moderation.adapters.registry import Registry  # MLflow is in an extra that the core alone does without
+    from moderation.adapters.registry import Registry  # MLflow is an optional dependency of the core
 
     key = required(settings.certificate_key, "certificate_key").encode()
     return Registry(settings.mlflow_url, settings.model_name, key)
@@ -66,12 +66,13 @@ def registry(settings: Settings) -> Registry:
 
 @dataclass(frozen=True, slots=True)
 class ProductionModel:
-    """What a worker follows.
+    """Access to the model that a worker serves.
 
     Attributes:
-        resolve: where the alias ``production`` points, a version number; None if nowhere.
+        resolve: returns the version number of the alias ``production``; None if it is not set.
         open_version: opens a version by its number.
-        open_last_good: version number and model that were opened last here, without the registry; None if none was.
+        open_last_good: returns version number and model of the version opened last on this machine, without the
+            registry; None if none was opened.
     """
 
     resolve: Callable[[], str | None]
@@ -80,63 +81,63 @@ class ProductionModel:
 
 
 def production_model(settings: Settings) -> ProductionModel:
-    """The ways to the model with the alias ``production``; its errors are those of ``Registry``.
+    """Access to the model with the alias ``production``. The functions raise the errors of ``Registry``.
 
     Raises:
         ConfigurationError: see :func:`registry`.
     """
-    found = registry(settings)
+    models = registry(settings)
     lexicon = new_lexicon(settings)
     cache = settings.state_folder / "models"
 
     def resolve() -> str | None:
-        version = found.resolve("production")
+        version = models.resolve("production")
         return None if version is None else version.version
 
     def open_version(number: str) -> OpenModel:
-        return found.open_certified(found.version(number), lexicon, settings.model_max_bytes, cache, to_serve=True)
+        return models.open_certified(models.version(number), lexicon, settings.model_max_bytes, cache, to_serve=True)
 
     def open_last_good() -> tuple[str, OpenModel] | None:
-        return found.open_last_good(lexicon, settings.model_max_bytes, cache)
+        return models.open_last_good(lexicon, settings.model_max_bytes, cache)
 
     return ProductionModel(resolve, open_version, open_last_good)
 
 
 def version_opener(settings: Settings) -> Callable[[str], OpenModel]:
-    """What opens certified versions by number, all with one lexicon, to look at what they would say.
+    """Return a function that opens certified versions by number, all with one lexicon, to score comments with them.
 
-    What a worker on this machine starts with while the registry is away stays what it is. Errors are those of
+    It does not change the version that a worker starts with while the registry is unavailable. It raises the errors of
     ``Registry.open_certified``.
 
     Raises:
         ConfigurationError: see :func:`registry`.
     """
-    found = registry(settings)
+    models = registry(settings)
     lexicon = new_lexicon(settings)
     cache = settings.state_folder / "models"
-    return lambda number: found.open_certified(found.version(number), lexicon, settings.model_max_bytes, cache)
+    return lambda number: models.open_certified(models.version(number), lexicon, settings.model_max_bytes, cache)
 
 
 def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:
-    """Register and certify a model folder; it becomes ``production`` if nothing is yet.
+    """Register and certify a model folder; it becomes ``production`` if no version is.
 
     Args:
         folder: as written by :func:`train_to_folder`.
-        settings: where the registry is.
-        reason: why the model was made.
+        settings: name registry and model.
+        reason: why the model was trained.
 
     Returns:
         The version number, and whether it became ``production``.
 
     Raises:
-        ModelRefused: the folder, or what the registry stored of it, does not verify.
+        ModelRefused: the folder, or its copy in the registry, does not verify.
         ConfigurationError: see :func:`registry`.
     """
-    found = registry(settings)
+    models = registry(settings)
     lexicon = new_lexicon(settings)
-    version = found.register(folder, lexicon, settings.model_max_bytes, run_name="train", reason=reason)
-    found.certify(version, lexicon, settings.model_max_bytes)
-    return version.version, found.ensure_alias("production", version)
+    version = models.register(folder, lexicon, settings.model_max_bytes, run_name="train", reason=reason)
+    models.certify(version, lexicon, settings.model_max_bytes)
+    return version.version, models.ensure_alias("production", version)
 
 
 def train_to_folder(
@@ -156,21 +157,21 @@ def train_to_folder(
     """Train a model on labelled comments and write its folder.
 
     Args:
-        labelled: comments, and whether a person removed them.
-        out: the model folder, see ``adapters.model_store``.
-        goals: what the policy must reach.
-        settings: bounds of memory.
-        folds: of the cross-validation.
-        seed: of the folds.
+        labelled: comments, and whether a moderator removed them.
+        out: the model folder, see :mod:`moderation.adapters.model_folder.folder`.
+        goals: goals that the policy must meet.
+        settings: limit the memory of the lexicon.
+        folds: number of folds of the cross-validation.
+        seed: seed of the folds.
         comments_per_day: volume, for goals on reviews per day.
-        weights: how many comments each stands for, in their order; 1 each if None.
-        family: of models.
-        lineage: where the comments came from; kept in the card, beside digest, seed, folds and family.
-        on_progress: told what begins.
+        weights: number of comments that each one represents, in the same order; 1 each if None.
+        family: family of models.
+        lineage: origin of the comments; stored in the model card with digest, seed, folds and family.
+        on_progress: called with the name of each step when it begins.
 
     Raises:
         TrainingError: too few examples of a class.
-        GoalUnmet: no thresholds reach the goals.
+        GoalUnmet: no thresholds meet the goals.
         ConfigurationError: the goals contradict each other.
     """
     on_progress("reading comments")
@@ -193,7 +194,7 @@ def train_to_folder(
     training = {"data_digest": examples.data_digest, "seed": seed, "folds": folds, "family": family, **(lineage or {})}
     reference = training_reference(examples, trained.probability, trained.unseen, trained.policy)
     digest = save_model(out, trained.estimator, trained.policy, trained.metrics, reference, training)
-    from moderation.training.plots.training import draw_plots  # loads Matplotlib, which no worker needs
+    from moderation.training.plots.training import draw_plots  # loads Matplotlib, which workers do not need
 
     plots = out / "plots"
     plots.mkdir(exist_ok=True)

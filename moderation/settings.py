@@ -1,4 +1,4 @@
-"""The only reader of the environment. Every key is documented in docs/configuration.md, and a test compares."""
+"""Settings from the environment. docs/configuration.md documents every key; a test compares them."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ class Settings(BaseSettings):
     lexicon_max_chunks: int = Field(
         default=400_000,
         ge=1_000,
-        description="Distinct white-space-separated chunks whose tokens are remembered (about 0.5 KB each); "
-        "past it those not used for longest are forgotten. Changes speed and memory, never a score.",
+        description=(
+            "Distinct white-space-separated chunks whose tokens are cached (about 0.5 KB each); the least "
+            "recently used are evicted. Affects speed and memory, not scores."
+        ),
     )
     model_max_bytes: int = Field(
         default=256 * 1024 * 1024,
         ge=1024 * 1024,
-        description="Largest model artifact that is opened, in bytes.",
+        description="Largest model file that is opened, in bytes.",
     )
     kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka's addresses, separated by commas.")
     topic_prefix: str = Field(
-        default="", description="Put before every topic's name, so that systems can share a broker."
+        default="", description="Prefix of all topic names, so that installations can share brokers."
     )
     consumer_group: str = Field(default="moderation-speed", description="Kafka group of the speed layer's workers.")
     database_url: SecretStr | None = Field(
-        default=None, description="PostgreSQL, as a libpq URL. No default: it holds a password."
+        default=None, description="PostgreSQL, as a libpq URL. No default: it contains a password."
     )
     mlflow_url: str = Field(default="http://127.0.0.1:5000", description="The MLflow server.")
     model_name: str = Field(default="comment-moderation", description="Name of the registered model.")
@@ -49,88 +51,104 @@ class Settings(BaseSettings):
         description="Key that model certificates are signed with, at least 32 bytes. No default: it is a secret.",
     )
     alias_poll_seconds: float = Field(
-        default=2.0, gt=0, description="How often the worker looks where the alias `production` points."
+        default=2.0, gt=0, description="Interval at which the worker reads the alias `production`."
     )
     batch_most_records: int = Field(
-        default=1_000, ge=1, le=20_000, description="Records of one ledger transaction, at most; fewer when fewer wait."
+        default=1_000, ge=1, le=20_000, description="Maximum number of records of one ledger transaction."
     )
     state_folder: Path = Field(
-        default=Path("var/state"), description="Folder for what may be lost: Faust's own files, downloaded models."
+        default=Path("var/state"), description="Folder for files that may be lost: Faust's files, downloaded models."
     )
     lake_url: str = Field(
         default="var/lake",
         min_length=1,
-        description="Where the lake lies: a folder, or an address that fsspec knows, e.g. `s3://bucket/lake`.",
+        description="Location of the lake: a folder or an fsspec URL, e.g. `s3://bucket/lake`.",
     )
     ledger_retry_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="How long a batch is tried again while PostgreSQL does not answer, before the worker ends and is "
-        "started again.",
+        description="How long the worker retries a batch while PostgreSQL does not answer, before it ends and is restarted.",
     )
     earliest_event_date: date = Field(
         default=date(2000, 1, 1),
-        description="UTC day before which no comment was written: earlier event times are dead letters `past_dated`. "
-        "Workers and the archive need the same value.",
+        description=(
+            "Earliest UTC day of event times; comments with an earlier one are dead letters `past_dated`. "
+            "Workers and the archive need the same value."
+        ),
     )
     dead_letter_window: int = Field(
-        default=1_000, ge=10, description="Records that the share of dead letters is taken over."
+        default=1_000, ge=10, description="Number of records over which the share of dead letters is computed."
     )
     dead_letter_share: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Share of unreadable records at which the worker stops until a person starts it again; wrong "
-        "clocks do not count. Without it the worker never stops for that.",
+        description=(
+            "Share of unreadable records at which the worker stops until an operator restarts it; wrong "
+            "clocks do not count. Without it the worker does not stop for this."
+        ),
     )
     dead_letter_run: int | None = Field(
         default=None,
         ge=1,
-        description="Unreadable records in a row at which the worker stops until a person starts it again. Without it "
-        "the worker never stops for that.",
+        description=(
+            "Consecutive unreadable records at which the worker stops until an operator restarts it. Without "
+            "it the worker does not stop for this."
+        ),
     )
     dead_letter_bytes_per_minute: int = Field(
         default=16 * 1024 * 1024,
         ge=0,
-        description="Bytes of dead letters that a worker keeps in the ledger in a minute, 64 KiB of each at most. "
-        "Beyond that a dead letter keeps digest and length; topic and lake have the bytes.",
+        description=(
+            "Bytes of dead letters that a worker stores in the ledger per minute, at most 64 KiB of each. "
+            "Beyond that it stores digest and length only; topic and lake have the bytes."
+        ),
     )
     worker_host: str = Field(
         default="127.0.0.1",
         min_length=1,
-        description="Address that the worker's web views and metrics listen on. They ask nobody for a password: "
-        "`0.0.0.0` belongs in a container whose network lets in who may see them.",
+        description=(
+            "Address on which the worker's HTTP API and metrics listen. They have no authentication: use "
+            "`0.0.0.0` only in a container whose network restricts access."
+        ),
     )
     metrics_port: int = Field(
         default=6067, ge=0, le=65_535, description="Port of the worker's Prometheus metrics; 0 for none."
     )
     fault_points: Path | None = Field(
-        default=None, description="For chaos only: folder of files that name where the worker kills or stops itself."
+        default=None,
+        description="For fault injection only: folder of files that name the points where the worker kills or stops itself.",
     )
-    worker_web_port: int = Field(default=6066, ge=1, le=65_535, description="Port of the worker's web views.")
+    worker_web_port: int = Field(default=6066, ge=1, le=65_535, description="Port of the worker's HTTP API.")
     view_most_bytes: int = Field(
-        default=256 * 1024, ge=1_024, description="Largest body of a request to `POST /score`, in bytes; else 413."
+        default=256 * 1024,
+        ge=1_024,
+        description="Largest request body of `POST /score`, in bytes; a larger one gets status 413.",
     )
     view_requests_per_second: float = Field(
-        default=20.0, gt=0, description="Requests a second to `/score` and `/windows` together; else 429."
+        default=20.0,
+        gt=0,
+        description="Requests per second to `/score` and `/windows` together; further ones get status 429.",
     )
     view_work_share: float = Field(
         default=0.1,
         gt=0,
         le=1,
-        description="Share of a processor core that `POST /score` may use, by an estimate; else 429. The rest is the "
-        "stream's.",
+        description=(
+            "Estimated share of a processor core that `POST /score` may use; further requests get status "
+            "429. The rest is for the stream."
+        ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe message written to the log."
+        default="info", description="Least severe level that is logged."
     )
 
 
 def required(secret: SecretStr | None, name: str) -> str:
-    """The value of a setting that has no default.
+    """Return the value of a setting that has no default.
 
     Raises:
-        ConfigurationError: it is not set.
+        ConfigurationError: the setting is missing.
     """
     if secret is None:
         key = PREFIX + name.upper()
@@ -147,15 +165,17 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a ``MODERATION_*`` variable is unknown, or its value is malformed.
     """
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(key for key in os.environ if key.startswith(PREFIX) and key not in known)
+    names = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(key for key in os.environ if key.startswith(PREFIX) and key not in names)
     if unknown:
         raise ConfigurationError(
-            ", ".join(unknown), "no such setting", f"Known are {', '.join(sorted(known))}; see docs/configuration.md."
+            ", ".join(unknown),
+            "no such setting",
+            f"The settings are {', '.join(sorted(names))}; see docs/configuration.md.",
         )
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         key = PREFIX + str(first["loc"][0]).upper()
-        raise ConfigurationError(key, str(first["msg"]), "Mend the value; see docs/configuration.md.") from error
+        raise ConfigurationError(key, str(first["msg"]), "Fix the value; see docs/configuration.md.") from error

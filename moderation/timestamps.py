@@ -1,4 +1,4 @@
-"""Times as integer microseconds since the epoch, UTC, and the days they are in."""
+"""Times as integer microseconds since the epoch (UTC), and their days."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FIRST_DAY = date(1970, 1, 1)
 
 
 def now_us() -> int:
-    """The time of this machine's clock."""
+    """The current time of the system clock."""
     return time.time_ns() // 1_000
 
 

@@ -1,1 +1,1 @@
-"""Adapters: the only modules that touch files of models, Kafka, PostgreSQL and MLflow."""
+"""Adapters: the modules that access model files, the lake, Kafka, PostgreSQL and MLflow."""

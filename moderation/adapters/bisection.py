@@ -1,4 +1,4 @@
-"""Find the items that make a step fail, by halving."""
+"""Find the items for which a step fails, by bisection."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ T = TypeVar("T")
 
 
 def find_failing_items(items: Sequence[T], attempt: Callable[[Sequence[T]], object]) -> list[tuple[T, Exception]]:
-    """Find the items for which a step fails when it gets nothing else.
+    """Find the items for which a step fails on its own.
 
     Args:
-        items: what the step failed for together.
-        attempt: the step; it changes nothing. Called about ``2 · failing items · log2(items)`` times.
+        items: items for which the step failed together.
+        attempt: the step; it must not have side effects. Called about ``2 · failing items · log2(items)`` times.
 
     Returns:
-        The items in order, each with the error it causes; none if the step fails for some items together only.
+        The items in order, each with its error; empty if the step fails only for several items together.
 
     Raises:
-        Exception: the step failed for a reason that is not an item's, see :mod:`moderation.adapters.error_origin`.
+        Exception: an error that an item cannot cause, see :mod:`moderation.adapters.error_origin`.
     """
-    found: list[tuple[T, Exception]] = []
+    failing: list[tuple[T, Exception]] = []
     middle = len(items) // 2
     parts = [items[middle:], items[:middle]] if middle else [items]
     while parts:
@@ -34,8 +34,8 @@ def find_failing_items(items: Sequence[T], attempt: Callable[[Sequence[T]], obje
             if not error_origin.is_caused_by_record(error):
                 raise
             if len(part) == 1:
-                found.append((part[0], error))
+                failing.append((part[0], error))
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
-    return found
+    return failing

@@ -1,7 +1,7 @@
-"""Whose fault an error is that deciding or storing a batch raised: a record's, or not.
+"""Classify errors of deciding or storing a batch: can a record of the batch be the cause?
 
-Only a record's error ends in quarantine. Everything else ends the process or is tried again, since the records of the
-batch would be decided well by another process, or once the server is back.
+Only such an error puts a record into quarantine. Any other error is retried or ends the process, because another
+process, or the same one once the server is back, can decide the batch.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from moderation.errors import BadRecord, ModerationError
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row of the table.
+    """One rule of the classification.
 
     Attributes:
-        error: the class; subclasses are meant as well, unless a row above names them.
+        error: the error class, with its subclasses that no earlier rule names.
         is_caused_by_record: whether a record can be the cause.
-        why: for people.
+        why: the reason.
     """
 
     error: type[BaseException]
@@ -30,21 +30,21 @@ class Rule:
 
 
 RULES = (
-    Rule(BadRecord, True, "it says so"),
+    Rule(BadRecord, True, "it is raised for a record"),
     Rule(ModerationError, False, "a setting, a server, a fence or a file"),
     Rule(MemoryError, False, "the process as a whole has too little memory"),
     Rule(OSError, False, "the file system or the network"),
     Rule(ImportError, False, "the installation"),
     Rule(KafkaException, False, "the brokers"),
     Rule(psycopg.errors.ProgramLimitExceeded, True, "a value is too large for a column or an index"),
-    Rule(psycopg.errors.UniqueViolation, False, "the offset was stored by somebody else"),
-    Rule(psycopg.DataError, True, "PostgreSQL cannot hold a value"),
-    Rule(psycopg.IntegrityError, True, "a value breaks a rule of the table"),
+    Rule(psycopg.errors.UniqueViolation, False, "another worker stored the offset"),
+    Rule(psycopg.DataError, True, "PostgreSQL cannot store a value"),
+    Rule(psycopg.IntegrityError, True, "a value violates a constraint of the table"),
     Rule(psycopg.Error, False, "the server, the connection, a lock, the disk, rights or the schema"),
-    Rule(Exception, True, "a defect of ours that this record meets; a control text shows whether others meet it too"),
-    Rule(BaseException, False, "the process is asked to end"),
+    Rule(Exception, True, "a defect of this project; a control text shows whether every record triggers it"),
+    Rule(BaseException, False, "the process was asked to end"),
 )
-"""The first row that fits counts."""
+"""The first rule that matches applies."""
 
 
 def is_caused_by_record(error: BaseException) -> bool:
@@ -53,12 +53,12 @@ def is_caused_by_record(error: BaseException) -> bool:
 
 
 def class_name(error: BaseException) -> str:
-    """What may be kept of an error: its class. Its text may quote the comment."""
+    """The class name of an error, which may be stored; the text of an error may quote the comment."""
     return type(error).__name__
 
 
 def loggable_text(error: BaseException) -> str:
-    """What a log may say of an error: its text only where that cannot quote a comment."""
+    """The description of an error for logs: its text only if that cannot quote a comment."""
     name, code = class_name(error), getattr(error, "sqlstate", None)
     if is_caused_by_record(error) or (isinstance(error, psycopg.Error) and code is not None):
         return name if code is None else f"{name} ({code})"

@@ -1,6 +1,6 @@
-"""What ``mlflow models serve`` and ``mlflow.pyfunc.load_model`` open: our verified model, scored by our kernel.
+"""The model class for ``mlflow models serve`` and ``mlflow.pyfunc.load_model``: a verified model and the kernel.
 
-Input: one text column ``body``. Output: ``score_ppm``, ``verdict`` and ``policy_version``, row by row.
+Input: one text column ``body``. Output: ``score_ppm``, ``verdict`` and ``policy_version``, one row for each body.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ BODY = "body"
 
 
 class ServedModel:
-    """The model as MLflow calls it.
+    """The interface that MLflow calls.
 
     Args:
-        opened: verified.
+        opened: the verified model.
     """
 
     def __init__(self, opened: OpenModel) -> None:
         self.opened = opened
 
     def predict(self, model_input: DataFrame | Sequence[str], params: Mapping[str, Any] | None = None) -> DataFrame:
-        """Score comments' bodies.
+        """Score bodies of comments.
 
         Args:
             model_input: a table with the column ``body``, or a list of texts.
-            params: none are known; MLflow passes what a request carries.
+            params: ignored; MLflow passes the parameters of the request.
 
         Returns:
-            A table with a row per body, in order: ``score_ppm`` (integer), ``verdict``, ``policy_version``.
+            A table with one row for each body, in order: ``score_ppm`` (integer), ``verdict``, ``policy_version``.
 
         Raises:
-            ValueError: there is no column ``body``, or a body is no text.
+            ValueError: there is no column ``body``, or a body is not a string.
         """
-        from pandas import DataFrame  # brought by MLflow; the core does without
+        from pandas import DataFrame  # comes with MLflow; the core does not depend on it
 
         if isinstance(model_input, DataFrame) and BODY not in model_input:
             raise ValueError(f"the input has no column {BODY}")
         texts = list(model_input[BODY] if isinstance(model_input, DataFrame) else model_input)
         for row, text in enumerate(texts):
             if not isinstance(text, str):
-                raise ValueError(f"{BODY} of row {row} is no text")
+                raise ValueError(f"{BODY} of row {row} is not a string")
         scores = self.opened.kernel.score_many(texts)
         verdicts = [verdict.value for verdict in self.opened.policy.verdicts(scores)]
         return DataFrame(

@@ -1,4 +1,4 @@
-"""The contracts: what travels between the parts, and the one reader of records. See ``records`` for the nouns."""
+"""The contracts: record types of the topics, and the parser of records. ``records`` defines the types."""
 
 from moderation.contracts.holes import Hole, HoleKind, clipped, merged, without_compaction
 from moderation.contracts.parse import (

@@ -1,4 +1,4 @@
-"""Offsets of a topic that hold no record anybody can read."""
+"""Holes: offset ranges of a partition without a readable record."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 
 class HoleKind(StrEnum):
-    """Why offsets hold no record."""
+    """Why offsets contain no record."""
 
     MARKER = "marker"
-    """A broker's note that a transaction was committed or aborted."""
+    """The marker of a committed or aborted transaction."""
     ABORTED = "aborted"
-    """Records of a transaction that was aborted: its producer took them back."""
+    """Records of an aborted transaction."""
     DELETED = "deleted"
-    """Taken out of the log between records that are still there, as compaction does."""
+    """Records that were deleted between records that still exist, as compaction does."""
     UNREADABLE = "unreadable"
-    """Records that were lost: their batch is damaged, unpacks to more than the limit, or is gone and nothing compacts
-    the topic."""
+    """Lost records: their batch is damaged, unpacks to more than the limit, or is missing although the topic is not
+    compacted."""
 
 
 class Hole(NamedTuple):
@@ -28,9 +28,9 @@ class Hole(NamedTuple):
         partition: of the topic.
         first: first offset.
         next: one after the last offset.
-        kind: why.
-        append_us: append time of the batch that shows it, microseconds since the epoch.
-        cause: what an operator is told; empty where the kind says it all.
+        kind: the reason.
+        append_us: append time of the batch that reveals it, microseconds since the epoch.
+        cause: details for operators; empty if the kind suffices.
     """
 
     partition: int
@@ -42,7 +42,7 @@ class Hole(NamedTuple):
 
 
 def merged(holes: Iterable[Hole]) -> Iterator[Hole]:
-    """Holes in order of partition and offset, with neighbours of one kind and cause as one."""
+    """Merge neighbouring holes of one kind and cause; holes are in order of partition and offset."""
     last: Hole | None = None
     for hole in holes:
         if last is not None and (last.partition, last.next, last.kind, last.cause) == (
@@ -61,13 +61,13 @@ def merged(holes: Iterable[Hole]) -> Iterator[Hole]:
 
 
 def without_compaction(hole: Hole) -> Hole:
-    """A hole of a topic that nothing compacts: offsets that are gone between records were lost there."""
+    """Classify a hole of a topic that is not compacted: offsets missing between records are lost records."""
     if hole.kind is not HoleKind.DELETED:
         return hole
     return hole._replace(kind=HoleKind.UNREADABLE, cause="the log does not have them, and nothing compacts it")
 
 
-def clipped(hole: Hole, first: int, following: int) -> Hole | None:
-    """The part of a hole inside offsets [first, following); None if there is none."""
-    lo, hi = max(hole.first, first), min(hole.next, following)
+def clipped(hole: Hole, first: int, end: int) -> Hole | None:
+    """The part of a hole inside offsets [first, end); None if there is none."""
+    lo, hi = max(hole.first, first), min(hole.next, end)
     return hole._replace(first=lo, next=hi) if lo < hi else None

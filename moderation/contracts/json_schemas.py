@@ -1,7 +1,7 @@
 """JSON Schemas of the contracts, generated from the classes: ``python -m moderation.contracts.json_schemas``.
 
-The committed files under ``contracts/schemas`` are for producers and consumers in other languages; a test fails
-when they differ from what this module generates.
+The committed files in ``contracts/schemas`` are for producers and consumers in other languages. A test compares them
+with the output of this module.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONTRACTS: dict[str, type] = {
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of one contract: closed objects, ``schema_version`` required.
+    """Generate the JSON Schema (draft 2020-12) of a contract: no additional properties, ``schema_version`` required.
 
     Args:
         name: ``comment``, ``action``, ``decision``, ``pane`` or ``dead_letter``.
@@ -44,12 +44,12 @@ def json_schema(name: str) -> dict[str, Any]:
 
 
 def rendered(name: str) -> str:
-    """The text of the committed schema file of one contract."""
+    """The text of the schema file of a contract."""
     return json.dumps(json_schema(name), indent=2, sort_keys=True) + "\n"
 
 
 def write_all() -> None:
-    """Write every contract's schema to ``contracts/schemas``."""
+    """Write the schema files of all contracts to ``contracts/schemas``."""
     SCHEMAS_DIR.mkdir(exist_ok=True)
     for name in CONTRACTS:
         (SCHEMAS_DIR / f"{name}.json").write_text(rendered(name))

@@ -1,6 +1,6 @@
-"""Rules version 2: a record that has an id, a text and a believable time is read; what had to be changed is recorded.
+"""Rules version 2: read every record with an id, a text and a plausible time; record the repairs.
 
-Well-formed records take one call of orjson. The others are repaired as bytes first, in time linear in their length.
+Well-formed records take one call of orjson. Other records are repaired as bytes first, in time linear in their length.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from moderation.contracts.rules import Read
 from moderation.errors import InvalidRecord
 
 _FIELDS = frozenset(("schema_version", "comment_id", "community", "body", "event_time_us", "author_key", "parent_id"))
-_ORDER = {repair: place for place, repair in enumerate(Repair)}
+_ORDER = {repair: index for index, repair in enumerate(Repair)}
 _REPLACEMENT = "\ufffd"
-# One escape of a JSON string. Escapes are matched from left to right, so that an escaped backslash ends none.
+# One escape of a JSON string. Matching from left to right treats an escaped backslash as one escape.
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -48,11 +48,11 @@ def read_leniently(raw: bytes, append_us: int, earliest_event_us: int) -> Read:
 
     Args:
         raw: the record's value, at most 1 MiB of JSON.
-        append_us: broker append time in microseconds; the clock that future-dated records are judged by.
+        append_us: broker append time in microseconds; event times more than five minutes later are refused.
         earliest_event_us: event times before this are refused.
 
     Raises:
-        InvalidRecord: with the ``DeadLetterReason`` that applies first.
+        InvalidRecord: with the first ``DeadLetterReason`` that applies.
     """
     fields, repairs = _object(raw)
     comment_id = _text(fields, "comment_id", 1, MAX_ID_CHARACTERS, repairs)
@@ -75,16 +75,16 @@ def read_leniently(raw: bytes, append_us: int, earliest_event_us: int) -> Read:
 
 
 def read_action(raw: bytes) -> Action:
-    """Read one record of topic ``actions``, repairing texts and ignoring unknown fields as for comments.
+    """Read one record of topic ``actions``; texts are repaired and unknown fields ignored as for comments.
 
-    Who, what, when, on which comment and how likely it was looked at must be there. A reason that is missing or is no
-    string is empty: the action counts without it.
+    Comment, kind, moderator, time and inclusion probability are required. A reason that is missing or not a string is
+    read as empty.
 
     Args:
         raw: the record's value, at most 1 MiB of JSON.
 
     Raises:
-        InvalidRecord: with the ``DeadLetterReason`` that applies first.
+        InvalidRecord: with the first ``DeadLetterReason`` that applies.
     """
     fields, repairs = _object(raw)
     kind = _text(fields, "kind", 1, MAX_ID_CHARACTERS, repairs)
@@ -155,7 +155,7 @@ def _loads_repaired(whole: bytes, repairs: list[Repair]) -> Any:
 
 
 def _without_lone_surrogates(raw: bytes) -> tuple[bytes, int]:
-    """The bytes with U+FFFD for every escaped half of a surrogate pair without its other half; and how many."""
+    """Replace escaped surrogates without a counterpart by U+FFFD; return the bytes and the number of replacements."""
     lone = 0
 
     def replaced(match: re.Match[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""Bytes in, contract out. One reader for worker and batch; whatever it refuses becomes a dead letter."""
+"""Parse records, for worker and batch alike; a refused record becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ NEWEST_RULES = Rules()
 
 
 def read_record(raw: bytes, append_us: int, rules: Rules = NEWEST_RULES) -> Read:
-    """Read one record of topic ``comments`` by the rules that are, or were, in force for it.
+    """Read one record of topic ``comments`` by the rules of its offset.
 
     Args:
         raw: the record's value, at most 1 MiB of JSON.
-        append_us: broker append time in microseconds; the clock that future-dated records are judged by.
-        rules: of the record's offset.
+        append_us: broker append time in microseconds; event times more than five minutes later are refused.
+        rules: rules of the record's offset.
 
     Returns:
-        The comment, what was repaired, and how many fields were ignored.
+        The comment, its repairs, and the number of ignored fields.
 
     Raises:
-        InvalidRecord: with the ``DeadLetterReason`` that applies first.
+        InvalidRecord: with the first ``DeadLetterReason`` that applies.
     """
     if rules.version == 1:
         return Read(read_strictly(raw, append_us))
@@ -35,7 +35,7 @@ def read_record(raw: bytes, append_us: int, rules: Rules = NEWEST_RULES) -> Read
 
 
 def parse_record(raw: bytes, append_us: int, rules: Rules = NEWEST_RULES) -> Comment:
-    """The comment of :func:`read_record`, for those who need nothing else of it."""
+    """Read one record of topic ``comments`` as :func:`read_record` does; return the comment only."""
     return read_record(raw, append_us, rules).comment
 
 
@@ -45,12 +45,12 @@ def parse_action(raw: bytes) -> Action:
 
 
 def to_json(record: Comment | Action) -> bytes:
-    """The record's wire form: compact UTF-8 JSON, keys in the order of the class, that parses back to an equal one."""
+    """Serialise a record as compact UTF-8 JSON, keys in the order of the class; parsing it gives an equal record."""
     return orjson.dumps(record)
 
 
 def dead_letter(raw: bytes, append_us: int, error: InvalidRecord) -> DeadLetter:
-    """The dead letter of a refused record: reason, first 64 KiB, whole length, SHA-256 of the whole."""
+    """Create the dead letter of a refused record: reason, first 64 KiB, length and SHA-256 of the record."""
     return DeadLetter(
         reason=DeadLetterReason(error.reason),
         detail=error.cause,
@@ -62,12 +62,12 @@ def dead_letter(raw: bytes, append_us: int, error: InvalidRecord) -> DeadLetter:
 
 
 def quarantined(raw: bytes, append_us: int, error_class: str) -> DeadLetter:
-    """The dead letter of a record that can be read and cannot be decided or stored.
+    """Create the dead letter of a record that can be read but not decided or stored.
 
     Args:
         raw: the record's value.
         append_us: broker append time in microseconds.
-        error_class: name of the class of the error; never its text, which may quote the comment.
+        error_class: class name of the error; its text may quote the comment.
     """
     error = InvalidRecord(DeadLetterReason.PROCESSING_FAILED, f"deciding or storing it fails: {error_class}")
     return dead_letter(raw, append_us, error)

@@ -1,4 +1,4 @@
-"""The nouns that travel: comment, decision, action, dead letter, and the words their fields may hold.
+"""Record types of the topics: comment, decision, action, pane, dead letter, and the values of their fields.
 
 Units: ``*_us`` are integer microseconds since the epoch, UTC; ``score_ppm`` is an integer in parts per million.
 The JSON Schemas in ``contracts/schemas`` are generated from these classes; ``parse.py`` enforces the same limits
@@ -26,11 +26,11 @@ UNKNOWN_COMMUNITY = "unknown"
 """Community of a comment whose record names none."""
 RAW_KEPT_BYTES = 64 * 1024
 REPLAY_OF = "replay_of"
-"""Kafka header of a replay: which dead letter it repeats, ``topic id/partition/offset`` in ASCII."""
+"""Kafka header of a replay: position of the dead letter, ``topic id/partition/offset`` in ASCII."""
 REPUBLISHED = "republished"
-"""Kafka header, value ``1``, of a record of a published topic that was sent again from the ledger."""
+"""Kafka header, value ``1``, of a record of a published topic that was republished from the ledger."""
 
-# Text that PostgreSQL can hold and people can type: no NUL character.
+# PostgreSQL's type text cannot store a NUL character.
 _NO_NUL = r"^[^\u0000]*$"
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=_NO_NUL)]
 Body = Annotated[str, Field(max_length=MAX_BODY_CHARACTERS, pattern=_NO_NUL)]
@@ -74,12 +74,12 @@ class Repair(StrEnum):
 
     @property
     def changes_text(self) -> bool:
-        """Whether text was replaced or cut, so that a person must look at the comment."""
+        """Whether text was replaced or cut, so that a moderator must review the comment."""
         return self in (Repair.INVALID_UTF8, Repair.SURROGATE, Repair.NUL, Repair.CUT)
 
 
 class Cause(StrEnum):
-    """Why one row contributes differently to batch and speed, in order of precedence."""
+    """Causes of a row's different contributions to batch and speed layer, in order of precedence."""
 
     UNARCHIVED = "unarchived"
     UNPROCESSED = "unprocessed"
@@ -95,7 +95,7 @@ class Cause(StrEnum):
 
     @property
     def is_defect(self) -> bool:
-        """True when a row of this cause means that a guarantee is broken."""
+        """Whether a row with this cause means that a guarantee is broken."""
         return self in (Cause.LOST, Cause.PHANTOM, Cause.UNEXPLAINED)
 
 
@@ -141,7 +141,7 @@ class Comment:
     schema_version: Literal[1] = SCHEMA_VERSION
 
     def record_id(self) -> bytes:
-        """SHA-256 (32 bytes) over comment_id, event_time_us and body; NUL, which no id may hold, keeps them apart."""
+        """SHA-256 (32 bytes) over comment_id, event_time_us and body, separated by NUL, which ids cannot contain."""
         parts = f"{self.comment_id}\0{self.event_time_us}\0{self.body}"
         return hashlib.sha256(parts.encode()).digest()
 

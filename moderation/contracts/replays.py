@@ -1,8 +1,7 @@
-"""Proof of replays: which records repeat a dead letter, by header and by bytes. Shared by worker and batch.
+"""Verify replays of dead letters by header and content. Shared by worker and batch.
 
-Anybody who can write to the source topic can write a header. So the header only names a dead letter; the proof is the
-record's value, whose length and SHA-256 must be those of the dead letter, or those of a correction that an operator
-stored with it.
+Every producer of the source topic can set a header, so the header only names a dead letter. The proof is the value: its
+length and SHA-256 must be those of the dead letter, or of a correction that an operator stored with it.
 """
 
 from __future__ import annotations
@@ -22,38 +21,38 @@ MAX_PARTITION = 2**31 - 1
 MAX_OFFSET = 2**63 - 1
 """Largest value of the ledger's ``offset bigint``."""
 
-# Canonical spellings only, so that every header has one meaning and its length is bounded.
+# Only the canonical form, so that each position has one header of bounded length.
 _HEADER = re.compile(
     rb"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(0|[1-9][0-9]{0,9})/(0|[1-9][0-9]{0,18})", re.ASCII
 )
 
 
 class RecordPosition(NamedTuple):
-    """The position of a record, e.g. of a dead letter: id of its topic, partition, offset."""
+    """The position of a record: topic id, partition, offset."""
 
     topic_id: UUID
     partition: int
     offset: int
 
     def header(self) -> bytes:
-        """The value of a header ``replay_of`` that names it: ``topic id/partition/offset``."""
+        """The value of a header ``replay_of`` for this position: ``topic id/partition/offset``."""
         return f"{self.topic_id}/{self.partition}/{self.offset}".encode("ascii")
 
 
 class Content(NamedTuple):
-    """A record's value without its bytes: length in bytes and SHA-256 in hexadecimal."""
+    """Length in bytes and SHA-256 (hexadecimal) of a value."""
 
     length: int
     sha256: str
 
     @classmethod
     def of(cls, value: bytes) -> Content:
-        """Length and digest of a value."""
+        """Measure a value."""
         return cls(len(value), hashlib.sha256(value).hexdigest())
 
 
 class ReplayOutcome(StrEnum):
-    """What a header ``replay_of`` amounts to. Only ``closed`` changes a dead letter."""
+    """The result of checking a header ``replay_of``. Only ``closed`` changes a dead letter."""
 
     CLOSED = "closed"
     REPEATED = "repeated"
@@ -63,17 +62,17 @@ class ReplayOutcome(StrEnum):
 
     @property
     def is_ignored(self) -> bool:
-        """Whether the record is no replay: its header proves nothing."""
+        """Whether the record is not a replay, so that its header is ignored."""
         return self in (ReplayOutcome.MALFORMED, ReplayOutcome.UNKNOWN, ReplayOutcome.MISMATCH)
 
 
 @dataclass(frozen=True, slots=True)
 class LetterContents:
-    """What a replay of one dead letter may contain.
+    """The contents that a replay of a dead letter may have.
 
     Attributes:
-        original: the dead letter's own content.
-        corrected: the content that an operator stored before sending it in place of the original; None without one.
+        original: content of the dead letter.
+        corrected: content of the correction that an operator stored before sending it; None without one.
         is_closed: whether a replay was decided before.
     """
 
@@ -82,15 +81,15 @@ class LetterContents:
     is_closed: bool = False
 
     def accepts(self, content: Content) -> bool:
-        """Whether a value of this content is a replay of the dead letter."""
+        """Whether a value with this content is a replay of the dead letter."""
         return content in (self.original, self.corrected)
 
 
 def parse_replay_of(header: bytes | None) -> RecordPosition | None:
-    """Read the value of a header ``replay_of``.
+    """Parse the value of a header ``replay_of``.
 
     Returns:
-        The position; None unless the header is one in canonical spelling, whose numbers fit the ledger's columns.
+        The position; None unless the header has the canonical form and its numbers fit the columns of the ledger.
     """
     match = _HEADER.fullmatch(header) if header is not None else None
     if match is None:
@@ -107,17 +106,17 @@ def replay_headers(headers: Iterable[tuple[str, bytes | None]]) -> list[bytes | 
 
 
 def named_letter(headers: list[bytes | None]) -> RecordPosition | None:
-    """The dead letter that a record's headers ``replay_of`` name; None unless there is one header and it is valid."""
+    """The dead letter that the headers ``replay_of`` name; None unless there is exactly one header and it is valid."""
     return parse_replay_of(headers[0]) if len(headers) == 1 else None
 
 
 def replay_outcome(named: RecordPosition | None, content: Content, letter: LetterContents | None) -> ReplayOutcome:
-    """Decide what a record with a header ``replay_of`` is.
+    """Check a record with a header ``replay_of``.
 
     Args:
-        named: see :func:`named_letter`.
-        content: of the record's value.
-        letter: what a replay of the named dead letter may contain; None if there is no such dead letter.
+        named: the named dead letter, see :func:`named_letter`.
+        content: content of the record's value.
+        letter: contents that a replay of the named dead letter may have; None if there is no such dead letter.
     """
     if named is None:
         return ReplayOutcome.MALFORMED

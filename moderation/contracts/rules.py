@@ -1,8 +1,8 @@
-"""Which rules read a record: their version and their bound, stored with every stretch of offsets they decided.
+"""The rules that read records: version and earliest event time, stored with the offset ranges they decided.
 
-A change to what is read as a comment, or to how event time counts it, is a new ``RULES_VERSION``. The worker notes
-from which offset on a version decides, as it does for models; the batch layer recomputes every offset by the rules
-that decided it. Earlier versions are kept.
+A change to the parsing of comments, or to the event-time rules, is a new ``RULES_VERSION``. The worker stores the first
+offset of each version, as it does for models. The batch layer recomputes every offset by the rules that decided it, so
+earlier versions are kept.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from moderation.contracts.records import EARLIEST_EVENT_US, Comment, Repair, Ver
 from moderation.timestamps import day_start_us
 
 RULES_VERSION = 2
-"""1: anything but a perfect record is a dead letter, and the watermark follows the largest event time. 2: what has an
-id, a text and a believable time is repaired, and an event time more than an hour ahead moves the watermark only once a
-later comment with another id confirms it (:mod:`moderation.watermark`)."""
+"""1: every malformed record is a dead letter, and the watermark follows the largest event time.
+
+2: a record with an id, a text and a plausible time is repaired, and an event time more than an hour ahead moves the
+watermark only once a later comment with another id confirms it (:mod:`moderation.watermark`)."""
 
 
 _CONFIRMING_VERSION = 2
@@ -26,11 +27,11 @@ _CONFIRMING_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The rules in force for a stretch of offsets.
+    """The rules of an offset range.
 
     Attributes:
         version: 1 to ``RULES_VERSION``.
-        earliest_event_us: event times before this are dead letters ``past_dated``; version 1 does not look.
+        earliest_event_us: event times before this are dead letters ``past_dated``; version 1 does not check.
 
     Raises:
         ValueError: this release does not know the version.
@@ -41,7 +42,7 @@ class Rules:
 
     @classmethod
     def since(cls, earliest: date) -> Rules:
-        """The newest rules, with event times accepted from the beginning of a UTC day on."""
+        """The newest rules, accepting event times from the beginning of a UTC day on."""
         return cls(earliest_event_us=day_start_us(earliest))
 
     @property
@@ -55,16 +56,16 @@ class Rules:
 
 
 FIRST_RULES = Rules(1, 0)
-"""Rules of everything decided before rules had a version."""
+"""Rules of offsets decided before rules had a version."""
 
 
 class Read(NamedTuple):
-    """A record as it was read.
+    """The result of reading a record.
 
     Attributes:
-        comment: with repaired texts.
-        repairs: without repetition, in the order of ``Repair``.
-        ignored: how many fields of the record nobody knows.
+        comment: the comment with repaired texts.
+        repairs: distinct repairs, in the order of ``Repair``.
+        ignored: number of unknown fields.
     """
 
     comment: Comment
@@ -73,7 +74,7 @@ class Read(NamedTuple):
 
 
 def at_least_review(verdict: Verdict, repairs: Iterable[Repair]) -> Verdict:
-    """The verdict on a comment with these repairs: where its text was changed, a person must look."""
+    """Return the verdict on a comment with these repairs: at least review if its text was changed."""
     if verdict is Verdict.ALLOW and any(repair.changes_text for repair in repairs):
         return Verdict.REVIEW
     return verdict

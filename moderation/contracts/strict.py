@@ -1,4 +1,4 @@
-"""Rules version 1 of reading comments: anything but a perfect record is refused. Kept for what it decided; frozen."""
+"""Rules version 1: refuse every malformed record. Frozen; kept to recompute the offsets it decided."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def read_strictly(raw: bytes, append_us: int) -> Comment:
 
     Args:
         raw: the record's value, at most 1 MiB of UTF-8 JSON.
-        append_us: broker append time in microseconds; the clock that future-dated records are judged by.
+        append_us: broker append time in microseconds; event times more than five minutes later are refused.
 
     Returns:
         The comment.
 
     Raises:
-        InvalidRecord: with the ``DeadLetterReason`` that applies first, in the order of that enum.
+        InvalidRecord: with the first ``DeadLetterReason`` that applies, in the order of that enum.
     """
     fields = _object(raw, _COMMENT_REQUIRED, _COMMENT_FIELDS)
     comment = Comment(
