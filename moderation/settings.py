@@ -67,7 +67,8 @@ class Settings(BaseSettings):
     ledger_retry_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="How long the worker retries a batch while PostgreSQL does not answer, before it ends and is restarted.",
+        description="How long the worker retries a batch while PostgreSQL does not answer, before it ends and "
+        "is restarted.",
     )
     earliest_event_date: date = Field(
         default=date(2000, 1, 1),
@@ -117,7 +118,8 @@ class Settings(BaseSettings):
     )
     fault_points: Path | None = Field(
         default=None,
-        description="For fault injection only: folder of files that name the points where the worker kills or stops itself.",
+        description="For fault injection only: folder of files that name the points where the worker kills or "
+        "stops itself.",
     )
     worker_web_port: int = Field(default=6066, ge=1, le=65_535, description="Port of the worker's HTTP API.")
     view_most_bytes: int = Field(
