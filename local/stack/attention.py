@@ -39,7 +39,7 @@ def attention(settings: Settings) -> list[str]:
     except (KafkaException, KafkaError) as error:
         transactions = [f"Kafka does not say whether transactions are open: {error}"]
     else:
-        transactions = [each.told(settings.kafka_bootstrap) for each in found]
+        transactions = [each.message(settings.kafka_bootstrap) for each in found]
     transactions += _missing(settings)
     url = required(settings.database_url, "database_url")
     try:

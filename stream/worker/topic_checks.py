@@ -124,7 +124,7 @@ class SourceChecks:
             _log.warning("cannot look for open transactions: %s", error_origin.loggable_text(error))
             return
         for each in found:
-            _log.warning("%s", each.told(self._bootstrap))
+            _log.warning("%s", each.message(self._bootstrap))
         ages = {each.partition: (now_us() - each.since_us) / 1e6 for each in found}
         metrics.show_by_partition(metrics.OPEN_TRANSACTION, ages)
 
@@ -145,7 +145,7 @@ class SourceChecks:
             opened = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic, 0.0))
         except (KafkaException, KafkaError):
             opened = []  # the check of each minute names them
-        told = {each.partition: each.told(self._bootstrap) for each in opened}
+        told = {each.partition: each.message(self._bootstrap) for each in opened}
         for partition, offset in needed.items():
             _log.warning(
                 "topic %s partition %s: the ledger accounts for offsets up to %s, but the topic is readable up to %s "

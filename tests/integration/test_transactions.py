@@ -111,7 +111,7 @@ def test_committed_records_are_decided_aborted_ones_never_and_an_open_transactio
     opened = open_transactions(layer.settings.kafka_bootstrap, layer.topic, seconds=0)
     assert {each.partition: each.offset for each in opened} == dict(positions(layer))
     assert all(each.producer_id >= 0 and time.time() - each.since_us / 1e6 < 120 for each in opened)
-    assert f"--partition 0 --start-offset {opened[0].offset}" in opened[0].told("kafka:9092")
+    assert f"--partition 0 --start-offset {opened[0].offset}" in opened[0].message("kafka:9092")
     assert open_transactions(layer.settings.kafka_bootstrap, layer.topic) == []  # so young ones are nobody's concern
     worker.kill()
     worker = layer.start_worker()

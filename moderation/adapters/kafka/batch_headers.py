@@ -1,4 +1,4 @@
-"""The header of the record batch at an offset: who wrote it and when. Reads past the ends of open transactions."""
+"""Read headers of record batches (producer, append time), including those of open transactions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from moderation.adapters.kafka.record_batches import Batches
 
 _REQUEST_SECONDS = 5.0
 _FETCH_BYTES = 64 * 1024
-"""Enough for a header; the broker sends one batch whole, however large it is."""
+"""Enough for a header; the broker sends at least one whole batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchHeader:
-    """What a batch says of itself.
+    """Fields of the header of a record batch.
 
     Attributes:
         append_us: append time, microseconds since the epoch.
         producer_id: Kafka's number of the producer; -1 for one without idempotence.
         is_transactional: whether it is part of a transaction.
-        is_control: whether it is the marker that ends one.
+        is_control: whether it is the marker that ends a transaction.
     """
 
     append_us: int
@@ -35,7 +35,7 @@ class BatchHeader:
 
 
 def read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
-    """The header of the batch at an offset, or of the next one, by partition; without those that cannot be read.
+    """Read the header of the batch at or after an offset, by partition; partitions that cannot be read are left out.
 
     Args:
         bootstrap: addresses of brokers.
@@ -53,7 +53,7 @@ async def _read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, 
     try:
         await client.bootstrap()
         await client.set_topics([topic])
-        found = {}
+        headers = {}
         for partition, offset in offsets.items():
             leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
             if leader is None or leader < 0:
@@ -66,12 +66,12 @@ async def _read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, 
                     if error or not batches.has_next():
                         continue
                     batch = batches.next_batch()
-                    found[partition] = BatchHeader(
+                    headers[partition] = BatchHeader(
                         int(batch.max_timestamp) * 1_000,
                         int(batch.producer_id),
                         bool(batch.is_transactional),
                         bool(batch.is_control_batch),
                     )
-        return found
+        return headers
     finally:
         await client.close()

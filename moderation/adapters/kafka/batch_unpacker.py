@@ -1,8 +1,8 @@
-"""What a broker sends of a partition, read so that nothing in it ends the reader and every offset is named.
+"""Unpack fetched records so that damaged data never stops the reader and every offset is accounted for.
 
-aiokafka's own unpacking leaves out offsets without a word, raises at the first thing it cannot read, at every start
-again, and decompresses without a limit. Here the offsets between records are handed on as holes with their kind
-(:class:`moderation.contracts.HoleKind`), in the place of the records.
+aiokafka's unpacking skips offsets silently, raises again after every restart at data it cannot read, and decompresses
+without a limit. This module yields offsets without a record as holes with their kind
+(:class:`moderation.contracts.HoleKind`).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from moderation.contracts import Hole, HoleKind
 _MOST_DAMAGED = 1_000_000
 _PART_BYTES = 16 * 1024 * 1024
 _PART_SECONDS = 0.5
-"""Of one part of a fetch: what is unpacked before it is handed on, and for how long."""
+"""Limits of one part of a fetch: unpacked bytes and seconds."""
 _ABORT = 0
 _MOST_CAUSE = 200
 _MOST_AT_ONCE = 10_000
-"""Records of a batch that are unpacked together; clients gather a few thousand."""
+"""Maximum number of records of a batch that are unpacked together; clients batch a few thousand."""
 _MOST_SORTED = 100_000
-"""Records of a batch that are brought into order."""
+"""Maximum number of records of a batch that are sorted."""
 _log = logging.getLogger(__name__)
 
 
 def install() -> None:
-    """Have every consumer of this process unpack with :class:`RecordsAndHoles`."""
+    """Make every aiokafka consumer of this process use :class:`RecordsAndHoles`."""
     aiokafka.consumer.fetcher.MemoryRecords = Batches
     aiokafka.consumer.fetcher.PartitionRecords = RecordsAndHoles
     aiokafka.consumer.fetcher.FetchResult = BoundedFetchResult
@@ -52,7 +52,7 @@ def install() -> None:
 
 @dataclass(frozen=True, slots=True)
 class HoleRecord:
-    """A hole in the place of records; the other attributes are those that aiokafka's records have."""
+    """A hole with the attributes of aiokafka's records."""
 
     hole: Hole
     topic: str
@@ -64,7 +64,7 @@ class HoleRecord:
 
     @property
     def partition(self) -> int:
-        """Of the topic."""
+        """Partition number."""
         return self.hole.partition
 
     @property
@@ -74,47 +74,47 @@ class HoleRecord:
 
 
 class BoundedFetchResult(FetchResult):  # type: ignore[misc] # aiokafka has no types
-    """What was fetched of one partition, handed on in parts of bounded size; in place of aiokafka's ``FetchResult``.
+    """A fetch result that is returned in parts of bounded size; replaces aiokafka's ``FetchResult``.
 
-    aiokafka bounds the number of records only: a fetch of 100 kB may unpack to gigabytes.
+    aiokafka limits the number of records only, and a fetch of 100 kB may unpack to gigabytes.
     """
 
     _partition_records: Any
 
     def getall(self, max_records: int | None = None) -> list[Any]:
-        """The next part; the rest stays for the next call."""
+        """Return the next part."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
         records = cast(RecordsAndHoles, self._partition_records)
         records.begin_part()
-        found = []
+        part = []
         for each in records:
-            found.append(each)
-            if records.is_part_full or (max_records is not None and len(found) >= max_records):
+            part.append(each)
+            if records.is_part_full or (max_records is not None and len(part) >= max_records):
                 self._update_position()
-                return found
+                return part
         self._update_position()
         self._partition_records = None
-        return found
+        return part
 
 
 class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no types
-    """Records and holes of one partition; takes the place of aiokafka's ``PartitionRecords``."""
+    """Records and holes of one partition; replaces aiokafka's ``PartitionRecords``."""
 
     next_fetch_offset: int
     _suspects: ClassVar[set[tuple[Any, int]]] = set()
-    """Batches whose checksum was wrong once: they are fetched again before they count as damaged."""
+    """Batches with one checksum error; they are fetched again before they count as damaged."""
     _spent_bytes = 0
     _part_until = math.inf
 
     def begin_part(self) -> None:
-        """Begin to count what is unpacked, and the time."""
+        """Start counting the bytes and time of a part."""
         self._spent_bytes = 0
         self._part_until = time.monotonic() + _PART_SECONDS
 
     @property
     def is_part_full(self) -> bool:
-        """Whether enough was unpacked for one part, or it took long."""
+        """Whether the limit of bytes or time is reached."""
         return self._spent_bytes >= _PART_BYTES
 
     def _unpack_records(self) -> Iterator[Any]:
@@ -124,8 +124,8 @@ class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no
                 self._spent_bytes = _PART_BYTES
             batch = records.next_batch()
             if not batch.is_known:
-                following = _end_of_damaged(batch, records.next_base_offset())
-                yield from self._unreadable(batch, following, "its format is unknown, or its header is damaged")
+                end = _end_of_damaged(batch, records.next_base_offset())
+                yield from self._unreadable(batch, end, "its format is unknown, or its header is damaged")
                 continue
             if self._check_crcs and not batch.validate_crc():
                 suspect = self._tp, batch.base_offset
@@ -134,8 +134,8 @@ class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no
                     _log.warning("%s offset %d: wrong checksum; the batch is fetched again", *suspect)
                     return
                 self._suspects.discard(suspect)
-                following = _end_of_damaged(batch, records.next_base_offset())
-                yield from self._unreadable(batch, following, "its checksum is wrong")
+                end = _end_of_damaged(batch, records.next_base_offset())
+                yield from self._unreadable(batch, end, "its checksum is wrong")
                 continue
             is_committed_only = self._isolation_level == READ_COMMITTED and batch.producer_id >= 0
             if is_committed_only:
@@ -160,13 +160,13 @@ class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no
                     raise Unreadable(f"it has a record at offset {record.offset}, outside of it")
                 if record.offset > expected:
                     yield self._hole(batch, record.offset, HoleKind.DELETED)
-                found = self._consumer_record(tp, record)
+                consumer_record = self._consumer_record(tp, record)
                 self.next_fetch_offset = record.offset + 1
-                yield found
+                yield consumer_record
         except MemoryError:
             raise
         except Exception as error:
-            # Whatever the bytes of a batch do to the code that unpacks them, the next batch can be read.
+            # Whatever error the bytes of a batch cause, the next batch can be read.
             cause = str(error) if isinstance(error, Unreadable | KafkaError) else type(error).__name__
             yield from self._unreadable(batch, batch.next_offset, cause)
             return
@@ -174,13 +174,13 @@ class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no
             yield self._hole(batch, batch.next_offset, HoleKind.DELETED)
 
     def _by_offset(self, batch: Batch) -> Iterator[Any]:
-        """The records of a batch in order of offsets: brokers accept batches whose records are in another order.
+        """Yield the records of a batch in order of offsets; brokers accept batches in another order.
 
-        Only a batch with a gap is looked at whole, and only if its records are not so many that they need much memory.
+        Only a batch with a gap is read whole, and only up to ``_MOST_SORTED`` records, to limit memory.
         """
         data = self._unpacked(batch)
-        if (usual := _without_gap(batch, data)) is not None:
-            yield from usual
+        if (ordered := _without_gap(batch, data)) is not None:
+            yield from ordered
             return
         expected, records = max(self.next_fetch_offset, batch.base_offset), self._records_of(data)
         for record in records:
@@ -195,7 +195,7 @@ class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no
             for each in records:
                 rest.append(each)
         finally:
-            # A record outside of the batch makes it damaged: nothing behind that record counts.
+            # A record outside of the batch means damage: the records after it are ignored.
             is_damaged = any(each.offset >= batch.next_offset for each in rest)
             yield from rest if is_damaged else sorted(rest, key=lambda each: each.offset)
 
@@ -211,9 +211,9 @@ class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no
         return data
 
     def _records_of(self, data: memoryview) -> Iterator[Any]:
-        """The records of a batch; from the first whose header names are not UTF-8 on, with aiokafka's slower code.
+        """Yield the records of a batch; after the first header name that is not UTF-8, use aiokafka's slower code.
 
-        Clients in C and Go can write such names and brokers accept them. Each undecodable byte is written as ``\\xNN``.
+        Clients in C and Go can write such names and brokers accept them. Each undecodable byte becomes ``\\xNN``.
         """
         try:
             yield from DefaultRecordBatch(data)
@@ -222,29 +222,29 @@ class RecordsAndHoles(PartitionRecords):  # type: ignore[misc] # aiokafka has no
             yield from (record for record in TolerantBatch(data) if record.offset >= expected)
 
     def _holes(self, batch: Batch, kind: HoleKind) -> Iterator[HoleRecord]:
-        """The offsets before a batch that are not there any more, and the batch's own."""
+        """Yield the deleted offsets before a batch, and the offsets of the batch."""
         if batch.base_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.base_offset, HoleKind.DELETED)
         if batch.next_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.next_offset, kind)
 
-    def _unreadable(self, batch: Batch, following: int, cause: str) -> Iterator[HoleRecord]:
+    def _unreadable(self, batch: Batch, end: int, cause: str) -> Iterator[HoleRecord]:
         if batch.base_offset > self.next_fetch_offset:
             yield self._hole(batch, batch.base_offset, HoleKind.DELETED)
-        if following > self.next_fetch_offset:
+        if end > self.next_fetch_offset:
             first = self.next_fetch_offset
-            _log.error("%s offsets [%d, %d) cannot be read and are lost: %s", self._tp, first, following, cause)
-            yield self._hole(batch, following, HoleKind.UNREADABLE, cause[:_MOST_CAUSE].replace("\0", ""))
+            _log.error("%s offsets [%d, %d) cannot be read and are lost: %s", self._tp, first, end, cause)
+            yield self._hole(batch, end, HoleKind.UNREADABLE, cause[:_MOST_CAUSE].replace("\0", ""))
 
-    def _hole(self, batch: Batch, following: int, kind: HoleKind, cause: str = "") -> HoleRecord:
+    def _hole(self, batch: Batch, end: int, kind: HoleKind, cause: str = "") -> HoleRecord:
         tp, first, time_ms = self._tp, self.next_fetch_offset, batch.max_timestamp
-        self.next_fetch_offset = following
-        hole = Hole(tp.partition, first, following, kind, time_ms * 1_000, cause)
+        self.next_fetch_offset = end
+        hole = Hole(tp.partition, first, end, kind, time_ms * 1_000, cause)
         return HoleRecord(hole, tp.topic, time_ms, batch.timestamp_type)
 
 
 def _without_gap(batch: Batch, data: memoryview) -> list[Any] | None:
-    """The records of a usual batch, each at the offset after the one before; None for any other."""
+    """Return the records of a batch with consecutive offsets; None for any other batch."""
     if not 0 < batch.count == batch.last_offset_delta + 1 <= _MOST_AT_ONCE:
         return None
     try:
@@ -252,18 +252,18 @@ def _without_gap(batch: Batch, data: memoryview) -> list[Any] | None:
     except MemoryError:
         raise
     except Exception:
-        return None  # the error is met again by those who read record by record, behind the last sound one
+        return None  # reading record by record meets the error again, after the last sound record
     offsets = range(batch.base_offset, batch.next_offset)
     return records if [record.offset for record in records] == list(offsets) else None
 
 
-def _end_of_damaged(batch: Batch, following: int | None) -> int:
-    """Where a batch ends whose own header cannot be trusted, at least one offset on.
+def _end_of_damaged(batch: Batch, next_base_offset: int | None) -> int:
+    """Estimate the end of a batch with an untrusted header, at least one offset on.
 
-    Neither can the next batch's first offset: no checksum covers it.
+    The first offset of the next batch is not trusted either: no checksum covers it.
     """
-    if following is not None and 0 < following - batch.base_offset <= _MOST_DAMAGED:
-        return following
+    if next_base_offset is not None and 0 < next_base_offset - batch.base_offset <= _MOST_DAMAGED:
+        return next_base_offset
     if 0 < batch.count == batch.last_offset_delta + 1 <= _MOST_DAMAGED:
         return batch.next_offset
     return batch.base_offset + 1

@@ -1,7 +1,7 @@
-"""Read a range of one partition: committed records and, at their offsets, the holes between them.
+"""Read an offset range of one partition: committed records and the holes between them.
 
-It reads with aiokafka and :mod:`moderation.adapters.kafka.batch_unpacker`. librdkafka leaves holes out without their
-kind, has no limit for the unpacked size of a batch, and ends the process at header names that are not UTF-8.
+The reader uses aiokafka and :mod:`moderation.adapters.kafka.batch_unpacker`. librdkafka does not report holes, has no
+limit for the unpacked size of a batch, and ends the process at header names that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ _SECURING = ("ssl.", "sasl.", "security.")
 
 
 def aiokafka_settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """librdkafka's settings of a connection as aiokafka's arguments; those of groups and polling mean nothing here.
+    """Translate connection settings of librdkafka to arguments of aiokafka; settings of groups and polling are ignored.
 
     Raises:
-        ConfigurationError: one that secures the connection has no counterpart, or a certificate cannot be read.
+        ConfigurationError: a security setting has no counterpart, or a certificate cannot be read.
     """
-    known = {*_PLAIN, *_TLS, _CHECK_NAME, _VERIFY}
-    unknown = sorted(name for name in configuration if name.startswith(_SECURING) and name not in known)
+    supported = {*_PLAIN, *_TLS, _CHECK_NAME, _VERIFY}
+    unknown = sorted(name for name in configuration if name.startswith(_SECURING) and name not in supported)
     if unknown:
         raise ConfigurationError(
             f"Kafka setting {unknown[0]}",
-            "the archive cannot use it",
-            f"It knows {', '.join(sorted(known))}.",
+            "the archive does not support it",
+            f"It supports {', '.join(sorted(supported))}.",
         )
     settings = {ours: configuration[name] for name, ours in _PLAIN.items() if name in configuration}
     if "security_protocol" in settings:
@@ -75,7 +75,7 @@ def aiokafka_settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class CommittedReader:
-    """Reads one topic. It takes part in no group and commits nothing. Connects when it is first used.
+    """Reads one topic without a consumer group and without commits. Connects on first use.
 
     Args:
         bootstrap: addresses of brokers.
@@ -89,31 +89,31 @@ class CommittedReader:
         self._configuration = configuration
         self._consumer: AIOKafkaConsumer | None = None
         self._loop = asyncio.new_event_loop()
-        # The loop runs on while records are worked on: the next fetch is under way then.
+        # The loop keeps running while the caller processes records, so the next fetch is already on its way.
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-reader", daemon=True)
 
     def read(self, partition: int, first: int, end: int) -> Iterator[Any]:
-        """Read offsets [first, end), every one of them: aiokafka's records, and ``HoleRecord`` in the place of some.
+        """Read every offset of [first, end), as a record of aiokafka or inside a ``HoleRecord``.
 
-        The end must not lie beyond the last stable offset. What is yielded last may reach beyond the end.
+        The end must not be greater than the last stable offset. The last item may extend beyond the end.
 
         Raises:
-            OffsetOutOfRangeError: the first offset is not in the log any more.
-            BrokerUnavailable: nothing comes for a minute.
-            KafkaError: the brokers refuse.
+            OffsetOutOfRangeError: the log no longer has the first offset.
+            BrokerUnavailable: no record arrives for a minute.
+            KafkaError: the brokers refuse the request.
         """
-        place = TopicPartition(self._topic, partition)
+        topic_partition = TopicPartition(self._topic, partition)
         consumer = self._connected()
-        self._run(_seek(consumer, place, first))
-        expected, heard = first, time.monotonic()
+        self._run(_seek(consumer, topic_partition, first))
+        expected, last_read = first, time.monotonic()
         while expected < end:
-            found = self._run(consumer.getmany(place, timeout_ms=_POLL_MS, max_records=_MOST_RECORDS))
-            for each in found.get(place, ()):
+            fetched = self._run(consumer.getmany(topic_partition, timeout_ms=_POLL_MS, max_records=_MOST_RECORDS))
+            for each in fetched.get(topic_partition, ()):
                 if expected >= end:
                     return
                 yield each
-                expected, heard = each.offset + 1, time.monotonic()
-            if time.monotonic() - heard > _SILENCE_SECONDS:
+                expected, last_read = each.offset + 1, time.monotonic()
+            if time.monotonic() - last_read > _SILENCE_SECONDS:
                 raise BrokerUnavailable(
                     f"topic {self._topic} partition {partition}",
                     f"no record at offset {expected} within {_SILENCE_SECONDS:g} s",
@@ -141,7 +141,7 @@ class CommittedReader:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             enable_auto_commit=False,
-            # An offset that is gone must be told, not replaced by the nearest that is left.
+            # A deleted offset must raise an error, not be replaced by the nearest one.
             auto_offset_reset="none",
             isolation_level="read_committed",
             max_partition_fetch_bytes=_FETCH_BYTES,
@@ -159,6 +159,6 @@ class CommittedReader:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
-async def _seek(consumer: AIOKafkaConsumer, place: TopicPartition, offset: int) -> None:
-    consumer.assign([place])
-    consumer.seek(place, offset)
+async def _seek(consumer: AIOKafkaConsumer, topic_partition: TopicPartition, offset: int) -> None:
+    consumer.assign([topic_partition])
+    consumer.seek(topic_partition, offset)

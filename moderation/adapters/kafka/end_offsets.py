@@ -1,7 +1,7 @@
-"""Where the partitions of a topic end, asked over a connection of its own.
+"""Read start and end offsets of partitions over a separate connection.
 
-A partition has two ends. The last stable offset is the readable one: the records after it belong to a transaction that
-is still open. The log end is the written one, after all records.
+A partition has two ends. The last stable offset is the end of readable records: the records after it belong to an open
+transaction. The log end is the end of all written records.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def ends_of(
     level: IsolationLevel,
     timeout_seconds: float = _REQUEST_SECONDS,
 ) -> dict[int, int]:
-    """The end of each partition: the last stable offset for ``READ_COMMITTED``, else the log end.
+    """Read the end of each partition: the last stable offset for ``READ_COMMITTED``, else the log end.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
@@ -33,18 +33,18 @@ def ends_of(
     if not wanted:
         return {}
     futures = client.list_offsets(wanted, isolation_level=level, request_timeout=timeout_seconds)
-    return {place.partition: int(future.result().offset) for place, future in futures.items()}
+    return {each.partition: int(future.result().offset) for each, future in futures.items()}
 
 
 def log_starts(client: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """The first offset that each partition still has.
+    """Read the first offset of each partition.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
     """
     wanted: Any = {TopicPartition(topic, partition): OffsetSpec.earliest() for partition in partitions}  # type: ignore[no-untyped-call]
     futures = client.list_offsets(wanted, request_timeout=_REQUEST_SECONDS)
-    return {place.partition: int(future.result().offset) for place, future in futures.items()}
+    return {each.partition: int(future.result().offset) for each, future in futures.items()}
 
 
 def written_ends(
@@ -55,14 +55,14 @@ def written_ends(
     configuration: Mapping[str, Any] | None = None,
     timeout_seconds: float = _REQUEST_SECONDS,
 ) -> dict[int, int]:
-    """The log end of each partition, open transactions included.
+    """Read the log end of each partition, including open transactions.
 
     Args:
         bootstrap: addresses of brokers.
         topic: full name.
         partitions: which ones.
         configuration: further settings of the client.
-        timeout_seconds: for connecting and asking.
+        timeout_seconds: timeout of connection and request.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
@@ -72,28 +72,28 @@ def written_ends(
 
 
 class LogEnds:
-    """Asks a broker, and says so when it does not answer.
+    """Reads the ends of the partitions of a topic; logs a warning once while no broker answers.
 
     Args:
         bootstrap: addresses of brokers.
         topic: full name.
-        level: which end is asked for.
+        level: which end is read.
     """
 
     def __init__(self, bootstrap: str, topic: str, level: IsolationLevel = IsolationLevel.READ_COMMITTED) -> None:
         self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         self._topic = topic
         self._level = level
-        self._away = False
+        self._has_failed = False
 
     def ask(self, partitions: Iterable[int]) -> dict[int, int] | None:
-        """The end of each partition, see :func:`ends_of`; None when no broker answers within 3 s."""
+        """Read the end of each partition, see :func:`ends_of`; None if no broker answers within 3 s."""
         try:
-            found = ends_of(self._client, self._topic, partitions, self._level)
+            ends = ends_of(self._client, self._topic, partitions, self._level)
         except KafkaException as error:
-            if not self._away:
-                _log.warning("cannot ask where topic %s ends: %s", self._topic, error)
-            self._away = True
+            if not self._has_failed:
+                _log.warning("cannot read the end offsets of topic %s: %s", self._topic, error)
+            self._has_failed = True
             return None
-        self._away = False
-        return found
+        self._has_failed = False
+        return ends

@@ -1,4 +1,4 @@
-"""Which partitions of a topic no member of a consumer group reads, asked over a connection of its own."""
+"""Find partitions of a topic that no member of a consumer group reads, over a separate connection."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _log = logging.getLogger(__name__)
 
 
 class GroupReaders:
-    """Compares the partitions of a topic with what the members of a group are assigned.
+    """Compares the partitions of a topic with the assignments of a consumer group.
 
-    A member without partitions is healthy where the others read all of them: there are more members than partitions.
+    A member without partitions is healthy if other members read all of them, as with more members than partitions.
 
     Args:
         bootstrap: addresses of brokers.
@@ -29,9 +29,9 @@ class GroupReaders:
         self._has_failed = False
 
     def unread(self) -> frozenset[int] | None:
-        """Partitions that no member reads; None when no broker answers within 2 s, or the topic does not exist.
+        """Return partitions that no member reads; None if no broker answers within 2 s, or the topic does not exist.
 
-        While members join and leave, the broker reports no assignments, so for that time no partition is read.
+        During a rebalance the broker reports no assignments, so all partitions count as unread.
         """
         topics = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=_REQUEST_SECONDS)
         groups = self._client.describe_consumer_groups([self._group], request_timeout=_REQUEST_SECONDS)
@@ -45,14 +45,14 @@ class GroupReaders:
                 members = []
         except KafkaException as error:
             if not self._has_failed:
-                _log.warning("cannot ask who reads topic %s in group %s: %s", self._topic, self._group, error)
+                _log.warning("cannot read who consumes topic %s in group %s: %s", self._topic, self._group, error)
             self._has_failed = True
             return None
         self._has_failed = False
         read = {
-            place.partition
+            each.partition
             for member in members
-            for place in member.assignment.topic_partitions
-            if place.topic == self._topic
+            for each in member.assignment.topic_partitions
+            if each.topic == self._topic
         }
         return partitions - read

@@ -1,7 +1,7 @@
-"""Sizes of the logs of a topic's partitions, by Kafka's request DescribeLogDirs.
+"""Read the sizes of partition logs with Kafka's request DescribeLogDirs.
 
-Neither aiokafka nor confluent_kafka has that request, so its first version that all supported brokers know (1) is
-described here for aiokafka's client. Its fields: https://kafka.apache.org/protocol#The_Messages_DescribeLogDirs
+Neither aiokafka nor confluent_kafka has this request, so this module defines its version 1, the first one that all
+supported brokers know, for aiokafka's client. Its fields: https://kafka.apache.org/protocol#The_Messages_DescribeLogDirs
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class _LogDirsRequest(Request[_LogDirsRequestStruct]):  # type: ignore[misc]
 
 
 def log_sizes(bootstrap: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-    """Bytes of each partition's log at its leader; without partitions that have no leader.
+    """Read the bytes of each partition's log at its leader; partitions without a leader are left out.
 
-    A broker gives no sizes to clients that it does not allow to describe the cluster; then the answer is empty.
+    A broker returns no sizes to clients without the right to describe the cluster; then the result is empty.
 
     Args:
         bootstrap: addresses of brokers.

@@ -1,4 +1,4 @@
-"""Transactions that were begun on a topic and neither committed nor aborted: nothing behind them can be read."""
+"""Find open transactions, which block readers: records after them cannot be read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class OpenTransaction:
     Attributes:
         topic: full name.
         partition: its number.
-        offset: of the transaction's first record; it and what follows it wait.
-        waiting: how many offsets do.
+        offset: offset of the first record of the transaction; readers wait there.
+        waiting: number of offsets that wait.
         producer_id: Kafka's number of the producer.
         since_us: append time of the first record, microseconds since the epoch.
     """
@@ -36,8 +36,8 @@ class OpenTransaction:
     producer_id: int
     since_us: int
 
-    def told(self, bootstrap: str) -> str:
-        """What an operator is told, with the command that ends it; its records count as never sent then."""
+    def message(self, bootstrap: str) -> str:
+        """Describe the transaction for operators, with the command that aborts it and thereby discards its records."""
         since = datetime.fromtimestamp(self.since_us / 1e6, UTC)
         return (
             f"topic {self.topic} partition {self.partition}: producer {self.producer_id} has a transaction open since "
@@ -48,12 +48,12 @@ class OpenTransaction:
 
 
 def open_transactions(bootstrap: str, topic: str, seconds: float = OPEN_SECONDS) -> list[OpenTransaction]:
-    """Find the partitions whose last stable offset is not their end, and what keeps it there, in order.
+    """Find the oldest open transaction of each partition, in order of partitions.
 
     Args:
         bootstrap: addresses of brokers.
         topic: full name.
-        seconds: since when at least; producers end theirs within moments.
+        seconds: minimum age; producers usually end transactions quickly.
 
     Raises:
         KafkaException: the brokers do not answer.
@@ -62,17 +62,22 @@ def open_transactions(bootstrap: str, topic: str, seconds: float = OPEN_SECONDS)
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
     partitions = client.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic].partitions
 
-    # The stable offsets first: what is appended meanwhile counts as waiting for a moment, and is looked at below.
+    # Stable offsets first: records appended between the two requests count as waiting; the age is checked below.
     stable = ends_of(client, topic, partitions, IsolationLevel.READ_COMMITTED, _REQUEST_SECONDS)
     written = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED, _REQUEST_SECONDS)
-    held = {partition: offset for partition, offset in stable.items() if offset < written[partition]}
-    if not held:
+    blocked = {partition: offset for partition, offset in stable.items() if offset < written[partition]}
+    if not blocked:
         return []
-    found = [
+    transactions = [
         OpenTransaction(
-            topic, partition, held[partition], written[partition] - held[partition], batch.producer_id, batch.append_us
+            topic,
+            partition,
+            blocked[partition],
+            written[partition] - blocked[partition],
+            batch.producer_id,
+            batch.append_us,
         )
-        for partition, batch in sorted(read_batch_headers(bootstrap, topic, held).items())
+        for partition, batch in sorted(read_batch_headers(bootstrap, topic, blocked).items())
         if batch.is_transactional and not batch.is_control
     ]
-    return [each for each in found if time.time() - each.since_us / 1e6 >= seconds]
+    return [each for each in transactions if time.time() - each.since_us / 1e6 >= seconds]

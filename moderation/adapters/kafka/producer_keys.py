@@ -1,4 +1,4 @@
-"""What producers put on records besides their values: the key, or else a header. It shows who sends dead letters."""
+"""Identify the producers of dead letters by record key, or else by header."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from moderation.errors import TopicRefused
 
 _MOST_BYTES = 256
 _MOST_BETWEEN = 64
-"""Offsets between two that are wanted and are read along: cheaper than another request."""
+"""Maximum number of offsets between two wanted ones that are read too; that is cheaper than another request."""
 
 
 class ProducerKey(NamedTuple):
-    """How a record names its producer.
+    """The key of a record, or a header in its place.
 
     Attributes:
-        header: name of the header that the value is from; None if it is the record's key.
-        value: its first 256 bytes.
+        header: name of the header; None if the value is the record's key.
+        value: first 256 bytes of the key or header.
     """
 
     header: str | None
@@ -33,7 +33,7 @@ Keys = dict[tuple[int, int], ProducerKey | None]
 
 
 def producer_key(record: LogRecord) -> ProducerKey | None:
-    """The key of a record; its first header with a value if it has no key; None if it has neither."""
+    """The key of a record; else its first header with a value; None if it has neither."""
     return _key_of(record.key, record.headers)
 
 
@@ -47,15 +47,15 @@ def _key_of(key: bytes | None, headers: Iterable[tuple[str, bytes | None]]) -> P
 
 
 def archived_keys(lake: Lake, topic_id: UUID, offsets: Mapping[int, Sequence[int]]) -> Keys:
-    """Read the keys of records from the lake. Records that it does not have are left out.
+    """Read keys of records from the lake. Records that the lake does not have are left out.
 
     Args:
-        lake: where to look.
+        lake: the lake.
         topic_id: Kafka's id of the topic.
         offsets: which ones, by partition, in any order.
 
     Raises:
-        LakeDamaged: a file is missing or not what was written.
+        LakeDamaged: a file is missing or altered.
     """
     return {
         (partition, offset): _key_of(row["key"], ((header["name"], header["value"]) for header in row["headers"]))
@@ -65,7 +65,7 @@ def archived_keys(lake: Lake, topic_id: UUID, offsets: Mapping[int, Sequence[int
 
 
 def keys_at(log: TopicReader, offsets: Mapping[int, Sequence[int]]) -> Keys:
-    """Read the keys of records. Records that the topic does not have any more are left out.
+    """Read keys of records from the topic. Records that the topic no longer has are left out.
 
     Args:
         log: the topic.
@@ -77,7 +77,7 @@ def keys_at(log: TopicReader, offsets: Mapping[int, Sequence[int]]) -> Keys:
     Raises:
         BrokerUnavailable: the brokers do not answer for a minute.
     """
-    found: Keys = {}
+    keys: Keys = {}
     for partition, wanted in offsets.items():
         first, end = log.range_of(partition)
         chosen = {offset for offset in wanted if first <= offset < end}
@@ -85,14 +85,14 @@ def keys_at(log: TopicReader, offsets: Mapping[int, Sequence[int]]) -> Keys:
             try:
                 for record in log.records(partition, lo, hi):
                     if isinstance(record, LogRecord) and record.offset in chosen:
-                        found[partition, record.offset] = producer_key(record)
-            except TopicRefused:  # retention deleted them since
+                        keys[partition, record.offset] = producer_key(record)
+            except TopicRefused:  # retention deleted them meanwhile
                 continue
-    return found
+    return keys
 
 
 def _ranges(offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Half-open ranges with all offsets, which are ascending, and few others."""
+    """Half-open ranges that cover ascending offsets and few others."""
     lo: int | None = None
     hi = 0
     for offset in offsets:

@@ -1,6 +1,6 @@
-"""Record batches as bytes: cut, their headers read, and their records unpacked within a limit.
+"""Parse record batches: split bytes into batches, read headers, and decompress records within a limit.
 
-The layout: https://kafka.apache.org/documentation/#recordbatch.
+The format: https://kafka.apache.org/documentation/#recordbatch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from moderation.contracts.records import MAX_TIME_US
 
 MOST_UNPACKED_BYTES = 64 * 1024 * 1024
-"""Of one batch; producers send a mebibyte unless they were told otherwise."""
+"""Limit of one decompressed batch; the default limit of producers is one mebibyte."""
 _FIRST_BYTES = 64 * 1024
 _GROWTH = 8
 _HEADER = _DefaultRecordBatchPy.HEADER_STRUCT
@@ -27,7 +27,7 @@ _BLOCK = struct.Struct(">i")
 _MAGIC_AT = 16
 _MAGIC = 2
 _LEAST_BYTES = 49
-"""Of a batch without records, behind its first offset and its length."""
+"""Length of a batch without records, after the fields of base offset and length."""
 _ATTRIBUTES = struct.Struct(">H")
 _ATTRIBUTES_AT = _DefaultRecordBatchPy.ATTRIBUTES_OFFSET
 _CODEC_MASK = _DefaultRecordBatchPy.CODEC_MASK
@@ -37,48 +37,47 @@ _XERIAL_HEADER_BYTES = 16
 
 
 class Batches:
-    """What a broker sent of one partition, cut into batches; takes the place of aiokafka's ``MemoryRecords``.
+    """The batches in a fetch response of one partition; replaces aiokafka's ``MemoryRecords``.
 
     Args:
-        data: whole batches, and perhaps the beginning of another one.
+        data: complete batches, and perhaps the beginning of another one.
     """
 
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
-        self._at = 0
+        self._position = 0
 
     def size_in_bytes(self) -> int:
-        """Of all that was sent."""
+        """Size of the response."""
         return len(self._data)
 
     def has_next(self) -> bool:
-        """Whether another batch is there, to its end."""
+        """Whether another complete batch follows."""
         return self.next_base_offset() is not None and self._end() <= len(self._data)
 
     def next_base_offset(self) -> int | None:
-        """The first offset of the next batch; None if nothing of one is there."""
-        if len(self._data) - self._at < _LENGTH.size:
+        """The first offset of the next batch; None if there is none."""
+        if len(self._data) - self._position < _LENGTH.size:
             return None
-        return int(_LENGTH.unpack_from(self._data, self._at)[0])
+        return int(_LENGTH.unpack_from(self._data, self._position)[0])
 
     def next_batch(self) -> Batch:
-        """The next batch."""
-        begin, self._at = self._at, self._end()
-        return Batch(self._data[begin : self._at])
+        """Return the next batch."""
+        begin, self._position = self._position, self._end()
+        return Batch(self._data[begin : self._position])
 
     def _end(self) -> int:
-        length: int = _LENGTH.unpack_from(self._data, self._at)[1]
-        # A damaged length leaves nothing to cut by: the rest is one damaged batch.
-        return self._at + _LENGTH.size + length if length >= _LEAST_BYTES else len(self._data)
+        length: int = _LENGTH.unpack_from(self._data, self._position)[1]
+        # With a damaged length the rest counts as one damaged batch.
+        return self._position + _LENGTH.size + length if length >= _LEAST_BYTES else len(self._data)
 
 
 class Batch:
-    """One batch: the numbers of its header, and its bytes.
+    """A record batch: header fields and bytes.
 
     Attributes:
         data: header and records.
-        is_known: whether it is of the format that brokers have written since version 0.11; otherwise only
-            ``base_offset`` means anything.
+        is_known: whether it has the format of brokers since version 0.11; otherwise only ``base_offset`` is valid.
     """
 
     def __init__(self, data: memoryview) -> None:
@@ -110,30 +109,30 @@ class Batch:
 
     @property
     def is_control_batch(self) -> bool:
-        """Whether it holds a transaction's marker."""
+        """Whether it contains the marker of a transaction."""
         return bool(self.attributes & _DefaultRecordBatchPy.CONTROL_MASK)
 
     def validate_crc(self) -> bool:
-        """Whether its checksum is right; of an unknown format nothing can be said."""
+        """Whether its checksum is correct; True for an unknown format, which is not checked."""
         return not self.is_known or bool(DefaultRecordBatch(self.data).validate_crc())
 
 
 class Unreadable(Exception):
-    """A batch that cannot be unpacked; the message says why. Never leaves this module."""
+    """A batch cannot be unpacked; the message states the reason. Callers of the reader never see it."""
 
 
 def unpacked(batch: Batch, most_bytes: int = MOST_UNPACKED_BYTES) -> memoryview | None:
-    """A compressed batch without its compression.
+    """Decompress a batch.
 
     Args:
-        batch: its checksum was found right.
-        most_bytes: the limit for its records; no more memory than that is used.
+        batch: a batch with a correct checksum.
+        most_bytes: limit of the decompressed records, and of the memory used for them.
 
     Returns:
-        The bytes of the batch with its records unpacked; None where they are not compressed.
+        The bytes of the batch with decompressed records; None if they are not compressed.
 
     Raises:
-        Unreadable: the records unpack to more, cannot be unpacked, or are compressed in an unknown way.
+        Unreadable: the limit is exceeded, the data is damaged, or the compression is unknown.
     """
     codec = batch.attributes & _CODEC_MASK
     if not codec:
@@ -146,14 +145,14 @@ def unpacked(batch: Batch, most_bytes: int = MOST_UNPACKED_BYTES) -> memoryview 
 
 
 def _decompressed(codec: int, data: bytes, most_bytes: int) -> memoryview:
-    """Unpacked records behind room for a batch's header."""
+    """Decompressed records, preceded by space for the header of the batch."""
     if codec not in _CODECS:
         raise Unreadable(f"its compression {codec} is unknown")
     name, decompress_into = _CODECS[codec]
     room = max(_FIRST_BYTES, _GROWTH * len(data))
     while True:
         room = min(room, most_bytes)
-        # numpy's memory is not written before it is used; a bytearray's is.
+        # np.empty does not touch its memory before use; bytearray does.
         out = np.empty(_HEADER.size + room, np.uint8)
         try:
             size = decompress_into(data, out[_HEADER.size :])
@@ -168,19 +167,19 @@ def _decompressed(codec: int, data: bytes, most_bytes: int) -> memoryview:
 
 
 def _snappy(data: bytes, out: NDArray[np.uint8]) -> int:
-    """Snappy, plain or in the blocks of the Java client (xerial: a header, then blocks behind their lengths)."""
+    """Snappy, plain or in the block format of the Java client (xerial: a header, then blocks with length prefixes)."""
     if not data.startswith(_XERIAL):
         return _snappy_block(data, out)
-    at, size = _XERIAL_HEADER_BYTES, 0
-    while at < len(data):
-        if len(data) - at < _BLOCK.size:
+    position, size = _XERIAL_HEADER_BYTES, 0
+    while position < len(data):
+        if len(data) - position < _BLOCK.size:
             raise cramjam.DecompressionError("bytes behind the last block")
-        (length,) = _BLOCK.unpack_from(data, at)
-        at += _BLOCK.size
-        if not 0 < length <= len(data) - at:
+        (length,) = _BLOCK.unpack_from(data, position)
+        position += _BLOCK.size
+        if not 0 < length <= len(data) - position:
             raise cramjam.DecompressionError(f"a block of {length} bytes")
-        size += _snappy_block(data[at : at + length], out[size:])
-        at += length
+        size += _snappy_block(data[position : position + length], out[size:])
+        position += length
     return size
 
 
@@ -199,23 +198,23 @@ _CODECS: dict[int, tuple[str, Callable[[Any, Any], int]]] = {
 }
 
 
-class TolerantBatch(_DefaultRecordBatchPy):  # type: ignore[misc] # final for aiokafka's own types only
-    """aiokafka's slower code; a byte of a header's name that is not UTF-8 is written as ``\\xNN``."""
+class TolerantBatch(_DefaultRecordBatchPy):  # type: ignore[misc] # aiokafka has no types
+    """aiokafka's pure Python reader; a byte of a header name that is not UTF-8 becomes ``\\xNN``."""
 
     def __init__(self, buffer: memoryview) -> None:
         super().__init__(buffer)
         self._buffer: bytearray = _TolerantBytes(self._buffer)
 
     def _read_msg(self) -> Any:
-        # The default reads numbers with compiled code that does not look where the buffer ends: a damaged length would
-        # end the process.
+        # The default decodes numbers with compiled code without bounds checks: a damaged length would crash the
+        # process.
         return super()._read_msg(decode_varint_py)
 
 
 class _TolerantBytes(bytearray):
     def __getitem__(self, key: SupportsIndex | slice) -> Any:
-        found = super().__getitem__(key)
-        return _TolerantBytes(found) if isinstance(found, bytearray) else found
+        item = super().__getitem__(key)
+        return _TolerantBytes(item) if isinstance(item, bytearray) else item
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return super().decode(encoding, "backslashreplace")

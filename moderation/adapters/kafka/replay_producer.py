@@ -1,9 +1,8 @@
-"""Sends dead letters to the source topic again, with all their bytes, and waits for the acknowledgements.
+"""Send dead letters with all their bytes to the source topic again, and wait for the acknowledgements.
 
-The worker that decides a replay stores the position of the decision with the dead letter, in the transaction of its
-batch, if the replay's value has the length and digest of the dead letter or of its correction
-(:mod:`moderation.contracts.replays`). This module only sends, so a dead letter stays open until then, and sending it
-twice is harmless: the second copy is a duplicate while its pane is open, late afterwards, and never counted again.
+The worker that decides a replay closes the dead letter in the transaction of its batch, if the value has the length and
+digest of the dead letter or of its correction (:mod:`moderation.contracts.replays`). Until then the dead letter stays
+open. Sending it twice is harmless: the second copy is a duplicate while its pane is open, and late afterwards.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from moderation.dead_letters import Send, StoredLetter
 
 
 def whole_bytes(letter: StoredLetter, log: TopicReader, lake: Lake) -> bytes | None:
-    """The record as it was: what the ledger keeps where that is all of it, else from the topic, else from the lake.
+    """Return the whole record from the ledger if it has all bytes, else from the topic, else from the lake.
 
-    The SHA-256 must agree, so it does not matter which of them is asked first; the ledger is the fastest.
+    The SHA-256 must match, so the order does not matter; the ledger is the fastest.
 
     Raises:
-        LakeDamaged: the file of the lake that has the record is not what was written.
+        LakeDamaged: the lake file with the record is altered.
 
     Returns:
-        None when none has it.
+        The bytes; None if none of them has the record.
     """
     kept = letter.letter
     if _is_whole(kept.raw, letter):
@@ -40,7 +39,7 @@ def whole_bytes(letter: StoredLetter, log: TopicReader, lake: Lake) -> bytes | N
 
 @contextmanager
 def replay_sender(bootstrap: str, topic: str) -> Iterator[Send]:
-    """A ``send`` whose records are all acknowledged when the block ends without an error."""
+    """Yield a function that sends replays; when the block ends without an error, all are acknowledged."""
     remedy = "Fix Kafka and repeat the command: a record sent twice is counted once."
     with acknowledged_sender(bootstrap, topic, "replays", remedy) as sender:
         yield lambda key, value, letter: sender.send(key, value, [(REPLAY_OF, letter.position.header())])

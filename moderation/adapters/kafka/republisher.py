@@ -1,7 +1,7 @@
-"""Publishes ledger rows again: after a published topic was lost, or on another topic for a new consumer.
+"""Republish ledger rows, after a published topic was lost or to another topic for a new consumer.
 
-Keys and values are the bytes that the worker publishes. A header ``republished`` marks the records; consumers treat
-the topics as upserts and may ignore it.
+Keys and values are the bytes that the worker publishes. A header ``republished`` marks the records; consumers that
+treat the topics as upserts may ignore it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from moderation.contracts import REPUBLISHED, RecordPosition
 PublishedTopic = Literal["decisions", "alerts", "panes"]
 PUBLISHED_TOPICS: tuple[PublishedTopic, ...] = ("decisions", "alerts", "panes")
 CHECKPOINT_RECORDS = 5_000
-"""After so many records the brokers' acknowledgements are awaited, and the position is reported."""
+"""Number of records between two checkpoints."""
 Keyed = tuple[int, bytes, bytes]
 """Position within the partition, key, value."""
 
@@ -36,7 +36,7 @@ class Sender(Protocol):
     """Sends records; see :class:`moderation.adapters.kafka.acknowledged_sender.AcknowledgedSender`."""
 
     def send(self, key: bytes, value: bytes, headers: Headers) -> None:
-        """Hand one record over."""
+        """Enqueue a record."""
 
     def wait(self) -> None:
         """Wait for all acknowledgements."""
@@ -44,11 +44,11 @@ class Sender(Protocol):
 
 @dataclass(slots=True)
 class Republished:
-    """How far it is.
+    """Progress of republishing.
 
     Attributes:
-        sent: records that are acknowledged; without a sender, that would be sent.
-        last: position of the last of them: topic id and partition of the source topic, then the offset of a decision
+        sent: acknowledged records; without a sender, records that would be sent.
+        last: position of the last one: topic id and partition of the source topic, then the offset of a decision
             or the start of a pane in microseconds; None before the first.
     """
 
@@ -62,19 +62,19 @@ def republish(
     published: PublishedTopic,
     chosen: RowSelection,
     sender: Sender | None,
-    note: Callable[[Republished], None],
+    on_checkpoint: Callable[[Republished], None],
     after: RecordPosition | None = None,
 ) -> Republished:
-    """Send rows in order of topic id, partition and position. Memory does not depend on their number.
+    """Send rows in order of topic id, partition and position, with constant memory.
 
     Args:
         connection: to the ledger.
         topic: full name of the source topic.
-        published: which published topic's records.
-        chosen: which rows.
-        sender: to where; None only counts.
-        note: called at every checkpoint, when all records up to the position are acknowledged.
-        after: the ``last`` of an earlier run to continue; panes of that start are sent again.
+        published: the published topic whose records are sent.
+        chosen: the selected rows.
+        sender: sends the records; None only counts them.
+        on_checkpoint: called after every checkpoint, with all records up to the position acknowledged.
+        after: ``last`` of an earlier run to continue; panes with that start are sent again.
     """
     done, pending = Republished(), Republished()
 
@@ -82,18 +82,18 @@ def republish(
         if sender is not None:
             sender.wait()
         done.sent, done.last = pending.sent, pending.last
-        note(done)
+        on_checkpoint(done)
 
     for source in source_partitions(connection, topic, chosen.partition):
-        place = (source.topic_id, source.partition)
-        if after is not None and place < after[:2]:
+        source_partition = (source.topic_id, source.partition)
+        if after is not None and source_partition < after[:2]:
             continue
-        start = after.offset if after is not None and place == after[:2] else None
+        start = after.offset if after is not None and source_partition == after[:2] else None
         with closing(_records(connection, topic, published, source, chosen, start)) as records:
             for position, key, value in records:
                 if sender is not None:
                     sender.send(key, value, [(REPUBLISHED, b"1")])
-                pending.sent, pending.last = pending.sent + 1, RecordPosition(*place, position)
+                pending.sent, pending.last = pending.sent + 1, RecordPosition(*source_partition, position)
                 if pending.sent % CHECKPOINT_RECORDS == 0:
                     checkpoint()
     checkpoint()
@@ -109,8 +109,8 @@ def _records(
     after: int | None,
 ) -> Generator[Keyed]:
     if published == "panes":
-        with closing(panes(connection, topic, source, chosen, first_us=after or 0)) as found:
-            for pane in found:
+        with closing(panes(connection, topic, source, chosen, first_us=after or 0)) as closed_panes:
+            for pane in closed_panes:
                 yield pane.start_us, pane_key(pane), pane_value(pane)
         return
     first = 0 if after is None else after + 1

@@ -1,4 +1,4 @@
-"""Whether a topic still is the one it was: Kafka gives a topic that is deleted and created again another id."""
+"""Detect that a topic was re-created: Kafka assigns a new id to it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _log = logging.getLogger(__name__)
 
 
 class TopicIdentity:
-    """Asks a broker for a topic's id, over a connection of its own. Safe for threads.
+    """Reads the id of a topic over a separate connection. Thread-safe.
 
     Args:
         bootstrap: addresses of brokers.
         topic: full name.
-        topic_id: what it was when the process began.
-        patience_seconds: how long a broker that does not answer is asked.
+        topic_id: id of the topic when the process began.
+        patience_seconds: how long requests are repeated while no broker answers.
         clock: monotonic seconds.
     """
 
@@ -49,10 +49,10 @@ class TopicIdentity:
         self._confirmed_at = float("-inf")
 
     def require(self, fresh_seconds: float = 0.0) -> None:
-        """Return if the topic is the same as before.
+        """Check that the topic is the same as before.
 
         Args:
-            fresh_seconds: an answer that was asked for so recently is good enough.
+            fresh_seconds: maximum age of an earlier answer that is accepted.
 
         Raises:
             TopicRefused: the topic has another id, or has been unknown to the broker for ten seconds.
@@ -62,38 +62,38 @@ class TopicIdentity:
             began = self._clock()
             unknown_since: float | None = None
             while (asked_at := self._clock()) - self._confirmed_at > fresh_seconds:
-                found = self._ask()
-                if found == self._topic_id:
+                answer = self._ask()
+                if answer == self._topic_id:
                     self._confirmed_at = asked_at
                     return
-                if isinstance(found, UUID):
-                    raise self._refused(f"its id is {found}, not {self._topic_id}: it was deleted and created again")
-                if found.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                if isinstance(answer, UUID):
+                    raise self._refused(f"its id is {answer}, not {self._topic_id}: it was deleted and created again")
+                if answer.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     unknown_since = None
                 elif unknown_since is None:
                     unknown_since = asked_at
                 elif self._clock() - unknown_since > _UNKNOWN_SECONDS:
-                    raise self._refused("the broker does not know it any more: it was deleted") from found
+                    raise self._refused("the broker does not know it any more: it was deleted") from answer
                 if self._clock() - began > self._patience_seconds and unknown_since is None:
                     raise BrokerUnavailable(
                         f"topic {self._topic}",
-                        f"no broker says whether it is the same as before: {found.args[0].str()}",
-                        "See that Kafka runs.",
-                    ) from found
+                        f"no broker reports its id: {answer.args[0].str()}",
+                        "Check that Kafka runs.",
+                    ) from answer
                 time.sleep(_PAUSE_SECONDS)
 
     def require_append_time(self) -> None:
-        """Return if records of the topic get the broker's time when they are appended, or no broker tells.
+        """Check that brokers set the timestamps of records (LogAppendTime).
 
-        Reading needs no right to see settings, so a broker that refuses or does not answer is only logged.
+        A worker may lack the right to read settings, so a broker that refuses or does not answer is only logged.
 
         Raises:
-            TopicRefused: producers set the times.
+            TopicRefused: producers set the timestamps.
         """
         try:
             require_broker_times(self._topic, self._client, _REQUEST_SECONDS)
         except KafkaException as error:
-            _log.warning("whose time records of topic %s get is not known: %s", self._topic, error.args[0].str())
+            _log.warning("cannot read the timestamp type of topic %s: %s", self._topic, error.args[0].str())
 
     def _ask(self) -> UUID | KafkaException:
         futures = self._client.describe_topics(TopicCollection([self._topic]), request_timeout=_REQUEST_SECONDS)
@@ -106,5 +106,5 @@ class TopicIdentity:
         return TopicRefused(
             f"topic {self._topic}",
             cause,
-            "`moderation accept-gap` shows what of the old topic was decided, and takes the new one on.",
+            "`moderation accept-gap` shows the decided offsets of the old topic, and adopts the new one.",
         )

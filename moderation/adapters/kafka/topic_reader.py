@@ -1,4 +1,4 @@
-"""A topic looked at from outside a worker: which topic it is, what it still holds, one record or a range of it."""
+"""Read a topic outside of a worker: its id, its offset ranges, single records and ranges of records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from moderation.errors import ConfigurationError, TopicRefused
 
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-# The partition's leader moves, or was only just chosen; over in moments.
+# Errors during a leader election, which ends soon.
 _MOVING = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -42,16 +42,16 @@ _ERRORS_ONLY = 3
 
 
 class LogRecord(NamedTuple):
-    """One record as the log has it.
+    """A record of the log.
 
     Attributes:
-        offset: its place in the partition.
+        offset: offset in the partition.
         append_us: the broker's append time, microseconds since the epoch.
         key: its key; None if it has none.
-        value: its bytes, untouched; None if it has none.
+        value: its unchanged bytes; None if it has none.
         headers: names and values, in their order; a name may occur more than once. Bytes of a name that are not UTF-8
-            are written as ``\\xNN``.
-        has_append_time: whether ``append_us`` is the broker's; else a producer set it, for the topic allowed that.
+            become ``\\xNN``.
+        has_append_time: whether the broker set ``append_us``; else a producer did, as the topic allowed.
     """
 
     offset: int
@@ -63,22 +63,22 @@ class LogRecord(NamedTuple):
 
 
 class TopicReader:
-    """A look at one topic. It takes part in no group and commits nothing.
+    """Reads one topic without a consumer group and without commits.
 
     Args:
         bootstrap: Kafka's addresses.
         topic: full name.
-        configuration: further settings of the client, e.g. for authentication; how offsets are treated stays ours.
+        configuration: further settings of the client, e.g. for authentication; settings of offsets are overridden.
 
     Attributes:
-        topic_id: Kafka's id of the topic as it is now.
+        topic_id: Kafka's current id of the topic.
     """
 
     def __init__(self, bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> None:
         self.topic = topic
         self._bootstrap = bootstrap
         given = dict(configuration or {})
-        # A consumer's settings mean nothing to the administration client, which would say so about each.
+        # The admin client would log a warning about each consumer setting.
         self._quiet = quiet = given | {"log_level": _ERRORS_ONLY}
         self.topic_id: UUID = topic_uuid(describe_topic_ids(bootstrap, [topic], configuration=quiet)[topic])
         self._consumer = Consumer(
@@ -99,12 +99,12 @@ class TopicReader:
         self._consumer.close()
 
     def ranges(self) -> dict[int, tuple[int, int]]:
-        """For each partition the first offset it still has and its last stable offset, half-open."""
+        """First offset and last stable offset of each partition, half-open."""
         partitions = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic].partitions
         return {partition: self.range_of(partition) for partition in sorted(partitions)}
 
     def written_ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """The log ends of partitions; unlike last stable offsets, they include transactions that are still open."""
+        """The log ends of partitions; unlike last stable offsets, they include open transactions."""
         return written_ends(
             self._bootstrap,
             self.topic,
@@ -114,58 +114,58 @@ class TopicReader:
         )
 
     def retention_ms(self) -> int | None:
-        """How long after their append the brokers may delete records, in milliseconds.
+        """Retention time of records after their append, in milliseconds.
 
-        None for never, and, with a warning, where the brokers refuse to tell: reading needs no right to settings.
+        None without a limit, and, with a warning, if the brokers do not allow to read the settings.
         """
         try:
             return retention(self._bootstrap, self.topic, configuration=self._quiet).ms
         except KafkaException as error:
-            _log.warning("the retention of topic %s is not known: %s", self.topic, error.args[0].str())
+            _log.warning("cannot read the retention of topic %s: %s", self.topic, error.args[0].str())
             return None
 
     def value_at(self, partition: int, offset: int) -> bytes | None:
-        """The value of one record; None if the topic does not have it any more."""
-        found = self.value_and_time_at(partition, offset)
-        return None if found is None else found[0]
+        """The value of one record; None if the topic no longer has it."""
+        value_and_time = self.value_and_time_at(partition, offset)
+        return None if value_and_time is None else value_and_time[0]
 
     def value_and_time_at(self, partition: int, offset: int) -> tuple[bytes, int] | None:
-        """Value and append time (microseconds) of one record; None if the topic does not have it any more."""
-        known = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic]
-        if partition not in known.partitions:
+        """Value and append time (microseconds) of one record; None if the topic no longer has it."""
+        description = self._consumer.list_topics(self.topic, timeout=_REQUEST_SECONDS).topics[self.topic]
+        if partition not in description.partitions:
             return None
         first, end = self.range_of(partition)
         if not first <= offset < end:
             return None
-        found = next(self._reader.read(partition, offset, offset + 1))
-        return None if isinstance(found, HoleRecord) else (found.value or b"", found.timestamp * 1_000)
+        record = next(self._reader.read(partition, offset, offset + 1))
+        return None if isinstance(record, HoleRecord) else (record.value or b"", record.timestamp * 1_000)
 
     def records(self, partition: int, first: int, end: int) -> Iterator[LogRecord | Hole]:
-        """Read the offsets [first, end), every one of them, in order: as a record or inside a hole.
+        """Read every offset of [first, end) in order, as a record or inside a hole.
 
-        The end must not lie beyond the last stable offset.
+        The end must not be greater than the last stable offset.
 
         Raises:
-            TopicRefused: retention took offsets of the range meanwhile; named with topic, partition and range.
-            BrokerUnavailable: the brokers are silent for a minute.
-            aiokafka.errors.KafkaError: they refuse.
+            TopicRefused: retention deleted offsets of the range meanwhile.
+            BrokerUnavailable: the brokers do not answer for a minute.
+            aiokafka.errors.KafkaError: the brokers refuse the request.
         """
         if first >= end:
             return
         try:
-            for found in self._reader.read(partition, first, end):
-                if isinstance(found, HoleRecord):
-                    if (hole := clipped(found.hole, first, end)) is not None:
+            for record in self._reader.read(partition, first, end):
+                if isinstance(record, HoleRecord):
+                    if (hole := clipped(record.hole, first, end)) is not None:
                         is_deleted = hole.kind is HoleKind.DELETED
                         yield without_compaction(hole) if is_deleted and not self._is_compacted() else hole
-                elif found.offset < end:
-                    yield self._record(found)
+                elif record.offset < end:
+                    yield self._record(record)
         except OffsetOutOfRangeError as error:
             start, _ = self.range_of(partition)
             raise TopicRefused(
                 f"topic {self.topic} partition {partition}",
-                f"offsets [{first}, {start}) are gone: retention overtook whoever reads them",
-                "Try again; what is to be done is named then.",
+                f"offsets [{first}, {start}) are gone: retention deleted them while they were read",
+                "Try again; the next attempt reports what to do.",
             ) from error
 
     def _record(self, found: Any) -> LogRecord:
@@ -173,22 +173,22 @@ class TopicReader:
         return LogRecord(found.offset, found.timestamp * 1_000, found.key, found.value, list(found.headers), is_brokers)
 
     def require_append_time(self) -> None:
-        """Return if records of the topic get the broker's time when they are appended, or the brokers refuse to tell.
+        """Check that brokers set the timestamps of records; only log if they do not allow to read the settings.
 
         Raises:
-            TopicRefused: producers set the times.
+            TopicRefused: producers set the timestamps.
         """
         try:
             client = AdminClient({"bootstrap.servers": self._bootstrap, **self._quiet})
             require_broker_times(self.topic, client)
         except KafkaException as error:
-            _log.warning("whose time records of topic %s get is not known: %s", self.topic, error.args[0].str())
+            _log.warning("cannot read the timestamp type of topic %s: %s", self.topic, error.args[0].str())
 
     def _is_compacted(self) -> bool:
         return is_compacted(self._bootstrap, self.topic, configuration=self._quiet)
 
     def range_of(self, partition: int) -> tuple[int, int]:
-        """The first offset a partition still has and its last stable offset, half-open."""
+        """First offset and last stable offset of a partition, half-open."""
         deadline = time.monotonic() + _REQUEST_SECONDS
         while True:
             try:
@@ -205,7 +205,7 @@ class TopicReader:
 
 @contextmanager
 def open_topic(bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> Iterator[TopicReader]:
-    """Look at a topic; the connection ends with the block. For the arguments see :class:`TopicReader`.
+    """Open a topic while the block runs. For the arguments see :class:`TopicReader`.
 
     Raises:
         ConfigurationError: the topic does not exist, or Kafka does not answer (inside the block, too).

@@ -1,7 +1,7 @@
-"""Kafka's topics: their names, their settings, and how they come to be.
+"""Kafka topics: names, required settings, and creation.
 
-A topic that exists with other settings is refused, never altered: a smaller size limit or another timestamp type
-would change what the guarantees rest on, silently.
+An existing topic with other settings is refused, not altered: a smaller size limit or another timestamp type would
+silently break the guarantees.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RETENTION_MS = 7 * 24 * 3600 * 1000
 RECORD_MAX_BYTES = 1024 * 1024
 """Largest value of a record of ``comments``."""
 RECORD_BATCH_MAX_BYTES = RECORD_MAX_BYTES + 64 * 1024
-"""What the broker must accept for it: the limit counts key, headers and the batch's own bytes too."""
+"""Batch size that the broker must accept for it: the limit includes key, headers and the header of the batch."""
 
 _TIMESTAMP_TYPE = "message.timestamp.type"
 _APPEND_TIME = "LogAppendTime"
@@ -33,7 +33,7 @@ _LOG_WARNINGS = 4
 
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
-    """What a topic must be like.
+    """Required settings of a topic.
 
     Attributes:
         name: the topic's name, without a prefix.
@@ -50,7 +50,7 @@ class TopicSettings:
     retention_ms: int = RETENTION_MS
 
     def configuration(self) -> dict[str, str]:
-        """The settings as Kafka names them."""
+        """The settings by Kafka's names."""
         return {
             "cleanup.policy": "delete",
             "max.message.bytes": str(self.max_message_bytes),
@@ -70,12 +70,12 @@ TOPICS = (COMMENTS, ACTIONS, DECISIONS, ALERTS, PANES, RETRAIN_REQUESTS)
 
 
 def with_partitions(topics: Iterable[TopicSettings], partitions: int) -> tuple[TopicSettings, ...]:
-    """The same topics, those that workers share with another number of partitions; one of one partition keeps it."""
+    """Return the topics with another number of partitions; topics with one partition keep it."""
     return tuple(replace(each, partitions=partitions) if each.partitions > 1 else each for each in topics)
 
 
 def producer_settings(bootstrap: str, delivery_seconds: float) -> dict[str, str | int | bool]:
-    """How every confluent producer of ours sends: nothing lost, nothing doubled, each key where the others put it.
+    """Settings of every confluent producer of this project: idempotent, acknowledged, one partitioner.
 
     Args:
         bootstrap: addresses of brokers, ``host:port`` separated by commas.
@@ -85,7 +85,7 @@ def producer_settings(bootstrap: str, delivery_seconds: float) -> dict[str, str 
         "bootstrap.servers": bootstrap,
         "enable.idempotence": True,
         "acks": "all",
-        # librdkafka's own default is CRC32, which would put a comment where no other producer does.
+        # librdkafka's default is CRC32, which maps keys to other partitions than other producers.
         "partitioner": "murmur2_random",
         "compression.type": "lz4",
         "linger.ms": 20,
@@ -98,12 +98,12 @@ def producer_settings(bootstrap: str, delivery_seconds: float) -> dict[str, str 
 
 @dataclass(frozen=True, slots=True)
 class TopicDescription:
-    """What a topic is like on the broker.
+    """Settings of a topic on the broker.
 
     Attributes:
         partitions: how many partitions it has.
-        replication: copies of its first partition.
-        configuration: its settings, as Kafka names them.
+        replication: replicas of its first partition.
+        configuration: settings by Kafka's names.
     """
 
     partitions: int
@@ -111,19 +111,17 @@ class TopicDescription:
     configuration: Mapping[str, str]
 
 
-def require_topic_settings(name: str, wanted: TopicSettings, replication: int, found: TopicDescription) -> None:
-    """Compare a topic with what it must be like.
-
-    More partitions than wanted are no difference: somebody may have added some.
+def require_topic_settings(name: str, wanted: TopicSettings, replication: int, actual: TopicDescription) -> None:
+    """Compare a topic with its required settings. More partitions than required are accepted.
 
     Raises:
-        ConfigurationError: naming the topic and the first setting that differs.
+        ConfigurationError: a setting differs; the message names the topic and the first such setting.
     """
-    wanted = replace(wanted, partitions=max(wanted.partitions, found.partitions))
+    wanted = replace(wanted, partitions=max(wanted.partitions, actual.partitions))
     expected = {"partitions": str(wanted.partitions), "replication factor": str(replication)}
-    actual = {"partitions": str(found.partitions), "replication factor": str(found.replication)}
+    present = {"partitions": str(actual.partitions), "replication factor": str(actual.replication)}
     for setting, value in (expected | wanted.configuration()).items():
-        if (has := (actual | dict(found.configuration)).get(setting, "absent")) != value:
+        if (has := (present | dict(actual.configuration)).get(setting, "absent")) != value:
             raise ConfigurationError(
                 f"topic {name}",
                 f"{setting} is {has}, not {value}",
@@ -139,20 +137,20 @@ def ensure_topics(
     replication: int = 1,
     configuration: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """Create the topics that do not exist and check those that do. Safe to repeat, and to run twice at once.
+    """Create missing topics and check the settings of existing ones. Idempotent; safe to run concurrently.
 
     Args:
         bootstrap: addresses of brokers, ``host:port`` separated by commas.
-        topics: what is wanted.
-        prefix: put before every name, e.g. for tests.
-        replication: copies of each partition.
+        topics: the required topics.
+        prefix: prefix of every name, e.g. for tests.
+        replication: replicas of each partition.
         configuration: further settings of the client, e.g. for authentication.
 
     Returns:
-        The names created by this call. Every partition of every topic has a leader when it returns.
+        The names of topics created by this call. On return, every partition of every topic has a leader.
 
     Raises:
-        ConfigurationError: a topic exists with other settings; topic and setting are named.
+        ConfigurationError: a topic exists with other settings; the message names topic and setting.
         KafkaException: the broker cannot be reached or refuses.
     """
     client = _client(bootstrap, configuration)
@@ -173,16 +171,16 @@ def ensure_topics(
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-    found = _describe(client, list(wanted))
+    descriptions = _describe(client, list(wanted))
     for name, topic in wanted.items():
-        require_topic_settings(name, topic, replication, found[name])
+        require_topic_settings(name, topic, replication, descriptions[name])
     return tuple(created)
 
 
 def describe_topic_ids(
     bootstrap: str, names: Iterable[str], *, configuration: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
-    """The id Kafka gave each topic when it was made; a topic made anew has another one.
+    """Read Kafka's id of each topic; a re-created topic has a new id.
 
     Args:
         bootstrap: addresses of brokers.
@@ -196,7 +194,7 @@ def describe_topic_ids(
         ConfigurationError: a topic does not exist.
         KafkaException: the broker cannot be reached or refuses.
     """
-    client = _client(bootstrap, configuration)  # must outlive its futures
+    client = _client(bootstrap, configuration)  # must outlive the futures
     futures = client.describe_topics(TopicCollection(list(names)), request_timeout=_REQUEST_SECONDS)
     ids = {}
     for name, future in futures.items():
@@ -210,23 +208,23 @@ def describe_topic_ids(
 
 
 def missing_topics(bootstrap: str, names: Iterable[str], *, timeout_seconds: float = 5.0) -> list[str]:
-    """Those of some topics that do not exist, in the order given.
+    """Return the topics that do not exist, in the given order.
 
     Args:
         bootstrap: addresses of brokers.
         names: full topic names.
-        timeout_seconds: how long a broker may take to answer.
+        timeout_seconds: timeout of the request.
 
     Raises:
         KafkaException: no broker answers.
     """
-    # Of all topics: a question about a single one may create it.
+    # List all topics: a request for a single one may create it.
     existing = _client(bootstrap, None).list_topics(timeout=timeout_seconds).topics
     return [name for name in names if name not in existing]
 
 
 def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> bool:
-    """Whether the brokers compact a topic: records may be gone between others then.
+    """Whether a topic is compacted, so that records between others may be deleted.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
@@ -236,11 +234,11 @@ def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """When brokers may delete records of a topic.
+    """Retention of a topic.
 
     Attributes:
-        ms: milliseconds after their append; None for never.
-        size_bytes: once a partition is larger than this, from its beginning on; None for never.
+        ms: milliseconds after the append of a record; None without a limit.
+        size_bytes: size of a partition; None without a limit.
     """
 
     ms: int | None
@@ -248,42 +246,42 @@ class Retention:
 
 
 def retention(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> Retention:
-    """What a topic's settings say of the deletion of records.
+    """Read the retention of a topic.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
     """
-    found = _settings_of(_client(bootstrap, configuration), topic)
-    if "delete" not in found["cleanup.policy"]:
+    settings = _settings_of(_client(bootstrap, configuration), topic)
+    if "delete" not in settings["cleanup.policy"]:
         return Retention(None, None)
-    ms, size_bytes = int(found["retention.ms"]), int(found["retention.bytes"])
+    ms, size_bytes = int(settings["retention.ms"]), int(settings["retention.bytes"])
     return Retention(None if ms < 0 else ms, None if size_bytes < 0 else size_bytes)
 
 
 def require_broker_times(topic: str, client: AdminClient, timeout_seconds: float = _REQUEST_SECONDS) -> None:
-    """Return if the records of a topic get the broker's time when they are appended.
+    """Check that brokers set the timestamps of records (LogAppendTime).
 
     Args:
         topic: full name.
-        client: asks a broker.
-        timeout_seconds: how long a broker may take to answer.
+        client: sends the request.
+        timeout_seconds: timeout of the request.
 
     Raises:
-        TopicRefused: they get a time that producers set.
+        TopicRefused: producers set the timestamps.
         KafkaException: the broker cannot be reached or refuses.
     """
-    found = _settings_of(client, topic, timeout_seconds)[_TIMESTAMP_TYPE]
-    if found != _APPEND_TIME:
+    timestamp_type = _settings_of(client, topic, timeout_seconds)[_TIMESTAMP_TYPE]
+    if timestamp_type != _APPEND_TIME:
         raise TopicRefused(
             f"topic {topic}",
-            f"{_TIMESTAMP_TYPE} is {found}, so producers set the times that its records are judged by",
+            f"{_TIMESTAMP_TYPE} is {timestamp_type}, so producers set the timestamps of its records",
             f"Set it back (`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config "
             f"{_TIMESTAMP_TYPE}={_APPEND_TIME}`), then start again; see docs/speed-layer.md, Clocks.",
         )
 
 
 def topic_uuid(topic_id: str) -> UUID:
-    """A topic id as the database keeps it, from Kafka's spelling: 16 bytes in URL-safe base64 without padding."""
+    """Convert a topic id from Kafka's text (16 bytes in URL-safe base64 without padding) to a UUID."""
     return UUID(bytes=base64.urlsafe_b64decode(topic_id + "=="))
 
 
@@ -298,14 +296,14 @@ def _settings_of(client: AdminClient, topic: str, timeout_seconds: float = _REQU
 
 
 def _describe(client: AdminClient, names: list[str]) -> dict[str, TopicDescription]:
-    """Describe topics that exist, once the broker knows a leader for every partition."""
+    """Describe existing topics once every partition has a leader."""
     deadline = time.monotonic() + _REQUEST_SECONDS
     while True:
-        known = client.list_topics(timeout=_REQUEST_SECONDS).topics
+        topics = client.list_topics(timeout=_REQUEST_SECONDS).topics
         leaderless = [
             name
             for name in names
-            if name not in known or any(part.leader < 0 for part in known[name].partitions.values())
+            if name not in topics or any(part.leader < 0 for part in topics[name].partitions.values())
         ]
         if not leaderless:
             break
@@ -318,6 +316,6 @@ def _describe(client: AdminClient, names: list[str]) -> dict[str, TopicDescripti
         for resource, future in client.describe_configs(resources, request_timeout=_REQUEST_SECONDS).items()
     }
     return {
-        name: TopicDescription(len(known[name].partitions), len(known[name].partitions[0].replicas), settings[name])
+        name: TopicDescription(len(topics[name].partitions), len(topics[name].partitions[0].replicas), settings[name])
         for name in names
     }
