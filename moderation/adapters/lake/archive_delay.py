@@ -1,4 +1,4 @@
-"""How close retention is to records that are not in the lake yet."""
+"""Compare the archive with the topics: how soon retention may delete records that are not in the lake."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from moderation.adapters.sql.connection import Connection
 from moderation.offsets import TopicPartition
 
 NEAR_RATIO = 0.75
-"""From this share of the retention on, records that are not archived are in danger: the alert fires."""
+"""Share of the retention at which the alert for unarchived records fires."""
 _REQUEST_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveDelay:
-    """The oldest record of a partition that is not in the lake.
+    """Unarchived records of a partition, and the age of the oldest.
 
     Attributes:
         topic_partition: the partition.
-        next_offset: first offset that is not archived and that the topic still has.
-        waiting: offsets from there to the end of the log.
-        append_us: append time of the first of them, microseconds since the epoch; None if none waits.
-        retention_ms: how long the brokers keep records, in milliseconds; None without a limit.
-        held: offsets that the topic has.
-        fill_ratio: size of the log as a share of the topic's limit by size; None without a limit. Where the brokers do
-            not give the size, 1 once records were deleted, else None.
+        next_offset: first offset that the topic still has and that is not archived.
+        waiting: number of offsets from there to the end of the log.
+        append_us: append time of the oldest unarchived record, microseconds since the epoch; None without one.
+        retention_ms: retention time, in milliseconds; None without a limit.
+        held: number of offsets in the log.
+        fill_ratio: size of the log as a share of the retention size; None without a limit. If the brokers do not
+            report the size, 1 once records were deleted, else None.
     """
 
     topic_partition: TopicPartition
@@ -45,18 +45,19 @@ class ArchiveDelay:
     fill_ratio: float | None = None
 
     def seconds_left(self, now_us: int) -> float | None:
-        """Until the broker may delete the record, at least; negative if it may have. None if nothing waits or expires.
+        """Seconds until the broker may delete the oldest unarchived record; negative if it may have done so already.
 
-        The broker deletes whole segments, so a record may be kept longer.
+        None if all records are archived or do not expire. The broker deletes whole segments, so a record may be kept
+        longer.
         """
         if self.append_us is None or self.retention_ms is None:
             return None
         return (self.append_us - now_us) / 1e6 + self.retention_ms / 1e3
 
     def used_ratio(self, now_us: int) -> float:
-        """How much of the retention is used up: at 1 the broker may delete the record; 0 if nothing waits or expires.
+        """Used share of the retention: at 1 the broker may delete the record; 0 if nothing waits or expires.
 
-        The larger of two shares: the record's age of the retention by time, and :attr:`used_ratio_by_size`.
+        The larger of the record's age as a share of the retention time, and :attr:`used_ratio_by_size`.
         """
         if self.append_us is None:
             return 0.0
@@ -67,15 +68,15 @@ class ArchiveDelay:
 
     @property
     def used_ratio_by_size(self) -> float:
-        """Size of the records that wait, as a share of the limit by size; 0 without a limit.
+        """Size of the unarchived records as a share of the retention size; 0 without a limit.
 
-        The records are taken to be of equal size.
+        Assumes records of equal size.
         """
         return 0.0 if self.fill_ratio is None else self.fill_ratio * self.waiting / max(1, self.held)
 
 
 def archive_delays(bootstrap: str, connection: Connection, topics: Sequence[str]) -> list[ArchiveDelay]:
-    """Compare each partition with the manifest. A topic that does not exist has none.
+    """Compare each partition with the manifest; topics that do not exist are left out.
 
     Args:
         bootstrap: addresses of brokers.
@@ -84,7 +85,7 @@ def archive_delays(bootstrap: str, connection: Connection, topics: Sequence[str]
 
     Raises:
         KafkaException: the brokers do not answer.
-        aiokafka.errors.KafkaError: they refuse.
+        aiokafka.errors.KafkaError: the brokers refuse the request.
         psycopg.Error: the database does not answer, or has no manifest.
     """
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
@@ -104,7 +105,7 @@ def _delays_of(
     topic_id = topic_uuid(str(described[topic].result().topic_id))
     limits = retention(bootstrap, topic)
     starts = log_starts(client, topic, partitions)
-    # Open transactions count: their records cannot be archived, and grow older.
+    # Include open transactions: their records cannot be archived yet, but their age counts.
     ends = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
     nexts = {
         p: max(read_archived_end(connection, TopicPartition(topic, topic_id, p)) or 0, starts[p]) for p in partitions

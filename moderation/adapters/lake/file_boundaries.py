@@ -1,4 +1,4 @@
-"""Where one file of the lake ends and the next one begins: a pure function of the log and of the limits."""
+"""Divide records into lake files and row groups: a pure function of the log and of the limits."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _FIXED_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class FileLimits:
-    """How large a file and a row group of it may become.
+    """Size limits of a file and its row groups.
 
     Attributes:
-        file_rows: records of a file.
-        file_bytes: of keys, values and headers in a file, before compression; one record may exceed it.
-        group_rows: records of a row group; what is held in memory before it is written.
-        group_bytes: of keys, values and headers in a row group; one record may exceed it.
+        file_rows: records in a file.
+        file_bytes: bytes of keys, values and headers in a file, before compression; one record may exceed it.
+        group_rows: records in a row group, which is in memory until it is written.
+        group_bytes: bytes of keys, values and headers in a row group; one record may exceed it.
     """
 
     file_rows: int = 500_000
@@ -32,7 +32,7 @@ class FileLimits:
 
 
 def size_of(record: LogRecord) -> int:
-    """About how many bytes a record holds in memory."""
+    """Approximate size of a record in memory, in bytes."""
     size = _FIXED_BYTES + len(record.key or b"") + len(record.value or b"")
     for name, value in record.headers:
         size += len(name) + len(value or b"")
@@ -40,11 +40,11 @@ def size_of(record: LogRecord) -> int:
 
 
 class Sections:
-    """Numbers records so that those of one number share a day and stay within limits.
+    """Assigns section numbers to records; a section contains one day and stays within the limits.
 
     Args:
-        most_rows: of one number.
-        most_bytes: of one number; one record may exceed it.
+        most_rows: records in a section.
+        most_bytes: bytes in a section; one record may exceed it.
     """
 
     def __init__(self, most_rows: int, most_bytes: int) -> None:
@@ -53,8 +53,8 @@ class Sections:
         self._rows = self._bytes = self._number = 0
         self._day: date | None = None
 
-    def place(self, record: LogRecord) -> tuple[int, date]:
-        """The number of the next record, and its UTC day."""
+    def assign(self, record: LogRecord) -> tuple[int, date]:
+        """Return the section number of the next record, and its UTC day."""
         day, size = day_of(record.append_us), size_of(record)
         if self._rows and (day != self._day or self._rows >= self._most_rows or self._bytes + size > self._most_bytes):
             self._number += 1
@@ -66,18 +66,18 @@ class Sections:
 
 
 def in_files(records: Iterable[LogRecord], limits: FileLimits) -> Iterator[tuple[date, Iterator[LogRecord]]]:
-    """Cut a contiguous range of records into files.
+    """Divide a contiguous range of records into files.
 
     Yields:
-        The UTC day of a file, and its records; to be read before the next file is asked for.
+        The UTC day of a file, and its records; consume them before the next file.
     """
     sections = Sections(limits.file_rows, limits.file_bytes)
-    for (_, day), group in groupby(records, key=sections.place):
+    for (_, day), group in groupby(records, key=sections.assign):
         yield day, group
 
 
 def in_groups(records: Iterable[LogRecord], limits: FileLimits) -> Iterator[list[LogRecord]]:
-    """Cut the records of one file into row groups."""
+    """Divide the records of one file into row groups."""
     sections = Sections(limits.group_rows, limits.group_bytes)
-    for _, group in groupby(records, key=sections.place):
+    for _, group in groupby(records, key=sections.assign):
         yield list(group)

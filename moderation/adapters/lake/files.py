@@ -1,11 +1,11 @@
-"""What is known about a file of the lake, and how files and temporary files are called.
+"""Lake files: manifest rows, and the names of files and temporary files.
 
     <lake>/<topic>/dt=2026-11-01/<topic>-<partition>-<first>-<last>-<id>-<digest>.parquet
     <lake>/<topic>/_temporary/<topic id>-<partition>-<first>-<token>.parquet
 
-``id`` is the beginning of the topic's id and ``digest`` that of the file's SHA-256. So a topic made anew never
-meets the files of its predecessor, and writing a name again writes the same bytes again. Whoever looks for Hive
-partitions passes over folders that begin with an underscore.
+``id`` is the beginning of the topic's id, and ``digest`` the beginning of the file's SHA-256. So the files of a
+re-created topic have other names, and a file that is written again under its name has the same bytes. Readers of Hive
+partitions skip folders that begin with an underscore.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ DIGEST_CHARACTERS = 16
 
 @dataclass(frozen=True, slots=True)
 class LakeFile:
-    """A row of the manifest. A file holds every record of [first_offset, next_offset) and nothing else.
+    """A row of the manifest. The file contains every record of [first_offset, next_offset).
 
     Attributes:
         path: relative to the lake.
-        topic_partition: whose records they are.
-        first_offset: of its first record.
+        topic_partition: partition of the records.
+        first_offset: offset of its first record.
         next_offset: one after its last record.
         day: UTC day of the append time of all its records.
-        rows: how many records; the other offsets are holes.
-        bytes: its size.
-        sha256: of the file, hexadecimal.
+        rows: number of records; the other offsets are holes.
+        bytes: size of the file.
+        sha256: SHA-256 of the file, hexadecimal.
         min_append_us: smallest append time.
         max_append_us: largest append time.
         min_event_time_us: smallest event time (of actions: action time) of the records that parse; None if none does.
-        max_event_time_us: the largest.
-        event_days: UTC days of those times, in order; None for a file archived before they were kept.
-        rules: that its records were parsed by.
-        maximum_before: the running maximum of event times before its first record, as the archive computed it by these
-            rules; None for actions, and for a file archived before it was noted.
+        max_event_time_us: largest event time; None likewise.
+        event_days: UTC days of those times, in order; None for a file archived before the column existed.
+        rules: rules by which the records were parsed.
+        maximum_before: running maximum of event times before its first record, computed by the archive with these
+            rules; None for actions, and for a file archived before the column existed.
         maximum_after: the same after its last record.
     """
 
@@ -64,8 +64,8 @@ class LakeFile:
     maximum_before: RunningMaximum | None = None
     maximum_after: RunningMaximum | None = None
 
-    def may_hold(self, start_us: int, end_us: int) -> bool:
-        """Whether a record with an event time in [start_us, end_us) may be in it."""
+    def may_contain(self, start_us: int, end_us: int) -> bool:
+        """Whether the file may contain a record with an event time in [start_us, end_us)."""
         if self.min_event_time_us is None or self.max_event_time_us is None:
             return False
         if self.min_event_time_us >= end_us or self.max_event_time_us < start_us:
@@ -77,7 +77,7 @@ class LakeFile:
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """What a file's name says: the beginning of the topic's id, and the offsets, half-open."""
+    """The parts of a file name: beginning of the topic id, partition, and half-open offsets."""
 
     topic_id_prefix: str
     partition: int
@@ -99,27 +99,27 @@ def path_of(topic_partition: TopicPartition, day: date, first_offset: int, next_
 
 
 def parse_path(topic: str, path: str) -> NamedFile | None:
-    """What a path says; None if it is none of ours."""
+    """Parse a path; None if it is not the path of a lake file."""
     pattern = rf"{re.escape(topic)}/dt=[0-9-]+/{re.escape(topic)}-(\d+)-(\d+)-(\d+)-([0-9a-f]+)-[0-9a-f]+\.parquet"
-    found = re.fullmatch(pattern, path)
-    return None if found is None else NamedFile(found[4], int(found[1]), int(found[2]), int(found[3]) + 1)
+    match = re.fullmatch(pattern, path)
+    return None if match is None else NamedFile(match[4], int(match[1]), int(match[2]), int(match[3]) + 1)
 
 
 def temporary_folder(topic: str) -> str:
-    """Where the files of a topic are written, relative to the lake."""
+    """The folder for temporary files of a topic, relative to the lake."""
     return f"{topic}/_temporary"
 
 
 def is_temporary(path: str) -> bool:
-    """Whether a path is that of a file that is being written, or never was to its end."""
+    """Whether a path is that of a temporary file, which may be incomplete."""
     return "/_temporary/" in path
 
 
 def temporary_prefix(topic_partition: TopicPartition) -> str:
-    """How the paths of a partition's temporary files begin."""
+    """The common prefix of the temporary files of a partition."""
     return f"{temporary_folder(topic_partition.topic)}/{topic_partition.topic_id.hex}-{topic_partition.partition}-"
 
 
 def temporary_path(topic_partition: TopicPartition, first_offset: int, token: str) -> str:
-    """The path of a temporary file that nobody else writes; the token makes it so."""
+    """The path of a temporary file, unique by its token."""
     return f"{temporary_prefix(topic_partition)}{first_offset}-{token}.parquet"

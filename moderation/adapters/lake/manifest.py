@@ -1,6 +1,6 @@
-"""The manifest ``batch.files``: which files the lake consists of, and which offsets need be in none.
+"""The manifest ``batch.files``: the files of the lake, and the offsets that are in no file.
 
-PostgreSQL itself refuses two files of a partition whose ranges overlap, whoever writes and however often.
+An exclusion constraint of PostgreSQL refuses two files of a partition with overlapping ranges.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (
 
 
 class RangeTaken(Exception):
-    """The manifest has a file with some of these offsets already; nothing was changed. Never leaves the archive."""
+    """The manifest already has a file with some of these offsets; nothing was changed. The archive handles this."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionExtent:
-    """What the manifest says about a partition.
+    """Extent of the archived files of a partition.
 
     Attributes:
-        topic_partition: which one.
-        first_offset: where its first file begins.
-        next_offset: where its last file ends.
-        files: how many.
-        rows: in all of them.
-        bytes: of all of them.
-        missing: offsets between files that are in none.
+        topic_partition: the partition.
+        first_offset: first offset of its first file.
+        next_offset: end of its last file.
+        files: number of files.
+        rows: rows of all files.
+        bytes: bytes of all files.
+        missing: offsets between files that are in no file.
     """
 
     topic_partition: TopicPartition
@@ -64,10 +64,10 @@ class PartitionExtent:
 
 @contextmanager
 def partition_lock(connection: Connection, topic_partition: TopicPartition) -> Iterator[str | None]:
-    """Hold a partition against other archivers while the block runs.
+    """Lock a partition against other archivers while the block runs.
 
     Yields:
-        None when it is held now; else who holds it.
+        None if the lock was acquired; else a description of the holder.
     """
     key = int.from_bytes(
         hashlib.sha256(f"archive {topic_partition.topic_id} {topic_partition.partition}".encode()).digest()[:8], "big"
@@ -80,14 +80,14 @@ def partition_lock(connection: Connection, topic_partition: TopicPartition) -> I
     try:
         yield None
     finally:
-        # A broken connection has given the lock back itself, and its own error is the one to hear of.
+        # A broken connection has released the lock, and its own error matters more.
         if not connection.broken:
             connection.execute("SELECT pg_advisory_unlock(%s)", (signed,))
 
 
 def read_archived_end(connection: Connection, topic_partition: TopicPartition) -> int | None:
-    """One after the last offset of a partition that is in a file or a hole; None when nothing of it is archived."""
-    found = _one(
+    """Read the end of the archive: one after the last offset in a file or a hole; None if nothing is archived."""
+    end = _one(
         connection,
         "SELECT greatest((SELECT max(next_offset) FROM batch.files WHERE topic_id = %s AND partition = %s), "
         "(SELECT next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s "
@@ -97,37 +97,37 @@ def read_archived_end(connection: Connection, topic_partition: TopicPartition) -
         topic_partition.topic_id,
         topic_partition.partition,
     )
-    return None if found is None else int(found)
+    return None if end is None else int(end)
 
 
 def accepted_gaps(connection: Connection, topic_partition: TopicPartition) -> list[Range]:
-    """Offsets that a person accepted as missing, by the archive's word or by the speed layer's, in order."""
+    """Read the gaps that an operator accepted, for the archive or for the speed layer, in order."""
     rows = connection.execute(
         "SELECT first_offset, next_offset FROM batch.gaps WHERE topic_id = %(t)s AND partition = %(p)s UNION "
         "SELECT first_offset, next_offset FROM speed.gaps WHERE topic_id = %(t)s AND partition = %(p)s ORDER BY 1, 2",
         {"t": topic_partition.topic_id, "p": topic_partition.partition},
     )
-    return [(first, following) for first, following in rows]
+    return [(first, end) for first, end in rows]
 
 
 def gaps_and_holes(connection: Connection, topic_partition: TopicPartition, within: Range) -> list[Range]:
-    """Offsets that need be in no file, in order: accepted gaps, and holes that the archive saw in the log.
+    """Read the offsets that are not expected in files, in order: accepted gaps, and holes of the log.
 
     Args:
         connection: to the manifest's database.
-        topic_partition: whose.
-        within: offsets that are asked about; holes elsewhere are left out.
+        topic_partition: the partition.
+        within: range of offsets; holes outside of it are left out.
     """
     rows = connection.execute(
         "SELECT first_offset, next_offset FROM batch.holes WHERE topic_id = %s AND partition = %s "
         "AND first_offset < %s AND next_offset > %s",
         (topic_partition.topic_id, topic_partition.partition, within[1], within[0]),
     )
-    return sorted([*accepted_gaps(connection, topic_partition), *((first, following) for first, following in rows)])
+    return sorted([*accepted_gaps(connection, topic_partition), *((first, end) for first, end in rows)])
 
 
 def add_holes(connection: Connection, topic_partition: TopicPartition, holes: Sequence[Hole]) -> None:
-    """Record offsets without a record, inside files and between them. Harmless to repeat."""
+    """Store holes, inside files and between them. Idempotent."""
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO batch.holes (topic_id, partition, first_offset, next_offset, kind, append_us, cause) "
@@ -148,7 +148,7 @@ def add_holes(connection: Connection, topic_partition: TopicPartition, holes: Se
 
 
 def holes_inside(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
-    """How many offsets without a record files span, by path; of the given files only."""
+    """Count the offsets without a record inside the given files, by path."""
     rows = connection.execute(
         "SELECT f.path, sum(least(h.next_offset, f.next_offset) - greatest(h.first_offset, f.first_offset)) "
         "FROM batch.files f JOIN batch.holes h ON h.topic_id = f.topic_id AND h.partition = f.partition "
@@ -174,10 +174,10 @@ def archived_ends(connection: Connection, topic: str) -> dict[TopicPartition, in
 
 
 def add_file(connection: Connection, file: LakeFile, created_us: int) -> None:
-    """Make a file part of the lake, in one transaction.
+    """Add a file to the manifest, in one transaction.
 
     Raises:
-        RangeTaken: a file with some of its offsets is part of it already.
+        RangeTaken: the manifest already has a file with some of its offsets.
     """
     topic_partition = file.topic_partition
     values = (
@@ -213,7 +213,7 @@ def has_file(connection: Connection, path: str) -> bool:
 def accept_gap(
     connection: Connection, topic_partition: TopicPartition, gap: Range, *, reason: str, now_us: int
 ) -> None:
-    """Record offsets as missing from the lake; the archive goes on behind them. Harmless to repeat."""
+    """Store an accepted gap of the lake; the archive continues after it. Idempotent."""
     connection.execute(
         "INSERT INTO batch.gaps (topic_id, partition, first_offset, next_offset, topic, accepted_us, reason) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (topic_id, partition, first_offset) DO UPDATE "
@@ -231,15 +231,15 @@ def files(
     day: date | None = None,
     overlapping: Range | None = None,
 ) -> list[LakeFile]:
-    """The lake's files in order of topic, id, partition and offset; every argument that is given narrows them down."""
-    first, following = overlapping or (None, None)
+    """Read the files of the lake in order of topic, id, partition and offset; every given argument filters them."""
+    first, end = overlapping or (None, None)
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM batch.files "  # noqa: S608 - fixed names
         "WHERE (%(topic)s::text IS NULL OR topic = %(topic)s) AND (%(id)s::uuid IS NULL OR topic_id = %(id)s) "
         "AND (%(partition)s::int IS NULL OR partition = %(partition)s) AND (%(day)s::date IS NULL OR dt = %(day)s) "
         "AND (%(first)s::bigint IS NULL OR (next_offset > %(first)s AND first_offset < %(next)s)) "
         "ORDER BY topic, topic_id, partition, first_offset",
-        {"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": following},
+        {"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": end},
     )
     return [_file(*row) for row in rows]
 
@@ -263,9 +263,9 @@ def _maximum(stored: list[Any] | None) -> RunningMaximum | None:
 
 
 def maximum_at_end(connection: Connection, topic_partition: TopicPartition) -> RunningMaximum:
-    """The running maximum of event times after the last archived file of a partition.
+    """Read the running maximum of event times after the last archived file of a partition.
 
-    Where the last file has none, it is the largest event time of all of them.
+    If the last file has none, it is the largest event time of all files.
     """
     row = connection.execute(
         "SELECT (SELECT maximum_after FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s "
@@ -278,10 +278,10 @@ def maximum_at_end(connection: Connection, topic_partition: TopicPartition) -> R
 
 
 def partition_extents(manifest: list[LakeFile]) -> list[PartitionExtent]:
-    """What files say about each partition, in order.
+    """Summarise the files of each partition.
 
     Args:
-        manifest: as :func:`files` gives it.
+        manifest: the result of :func:`files`.
     """
     by_partition: dict[TopicPartition, list[LakeFile]] = {}
     for file in manifest:
@@ -289,18 +289,18 @@ def partition_extents(manifest: list[LakeFile]) -> list[PartitionExtent]:
     return [
         PartitionExtent(
             topic_partition,
-            own[0].first_offset,
-            own[-1].next_offset,
-            len(own),
-            sum(file.rows for file in own),
-            sum(file.bytes for file in own),
+            partition_files[0].first_offset,
+            partition_files[-1].next_offset,
+            len(partition_files),
+            sum(file.rows for file in partition_files),
+            sum(file.bytes for file in partition_files),
             tuple(
                 (before.next_offset, after.first_offset)
-                for before, after in pairwise(own)
+                for before, after in pairwise(partition_files)
                 if before.next_offset != after.first_offset
             ),
         )
-        for topic_partition, own in by_partition.items()
+        for topic_partition, partition_files in by_partition.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""The lake as readers see it: the manifest's files, checked before they are handed out."""
+"""Read the lake: select files from the manifest and verify them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class Lake:
-    """Hands out files; whoever reads others reads what is not part of the lake.
+    """Selects and verifies files of the lake. Files that are not in the manifest are not part of the lake.
 
     Args:
-        store: where the files lie.
+        store: storage of the files.
         connection: to the manifest's database.
-        topic_prefix: put before every topic's name.
+        topic_prefix: prefix of all topic names.
     """
 
     def __init__(self, store: LakeStore, connection: Connection, topic_prefix: str = "") -> None:
@@ -44,26 +44,26 @@ class Lake:
         """The files of a UTC day of append time, in order of topic id, partition and offset.
 
         Args:
-            topic: its name without a prefix.
-            day: which one; the lake has as much of it as was archived by now.
-            topic_id: Kafka's id of the topic; None for all that the topic had.
-            check: ``digest`` reads every byte first; ``size`` only compares bytes and rows.
+            topic: name without prefix.
+            day: the UTC day; only archived records of it are in the lake.
+            topic_id: Kafka's id of the topic; None for all ids of the topic name.
+            check: ``digest`` reads every byte; ``size`` compares the numbers of bytes and rows only.
 
         Raises:
-            LakeDamaged: a file is missing or not what was written.
+            LakeDamaged: a file is missing or altered.
         """
         return self._checked(files(self.connection, topic=self._prefix + topic, topic_id=topic_id, day=day), check)
 
     def files_of_range(
         self, topic: str, topic_id: UUID, partition: int, first: int, end: int, *, check: Check = "digest"
     ) -> list[LakeFile]:
-        """The files that together hold the offsets [first, end), in order. The first and the last may hold more.
+        """The files that cover the offsets [first, end), in order. The first and the last may contain more.
 
         Args:
-            topic: its name without a prefix.
+            topic: name without prefix.
             topic_id: Kafka's id of the topic.
-            partition: its number.
-            first: offset.
+            partition: partition number.
+            first: first offset.
             end: one after the last offset.
             check: as for :meth:`files_of_day`.
 
@@ -71,15 +71,15 @@ class Lake:
             LakeDamaged: a file is missing or not what was written, or offsets are in no file and no person accepted it.
         """
         topic_partition = TopicPartition(self._prefix + topic, topic_id, partition)
-        found = files(self.connection, topic_id=topic_id, partition=partition, overlapping=(first, end))
-        require_whole(self.connection, found, topic_partition, (first, end))
-        return self._checked(found, check)
+        covering = files(self.connection, topic_id=topic_id, partition=partition, overlapping=(first, end))
+        require_whole(self.connection, covering, topic_partition, (first, end))
+        return self._checked(covering, check)
 
     def value_at(self, topic_id: UUID, partition: int, offset: int) -> bytes | None:
         """The value of one record; None if the lake does not have it, or it has none.
 
         Raises:
-            LakeDamaged: its file is missing or not what was written.
+            LakeDamaged: its file is missing or altered.
         """
         rows = self.rows_at(topic_id, partition, [offset], ["value"])
         return rows[offset]["value"] if rows else None
@@ -87,16 +87,16 @@ class Lake:
     def rows_at(
         self, topic_id: UUID, partition: int, offsets: Sequence[int], columns: Sequence[str]
     ) -> dict[int, dict[str, Any]]:
-        """Some columns of records, by offset. Records that the lake does not have are left out.
+        """Read columns of records, by offset. Records that the lake does not have are left out.
 
         Args:
             topic_id: Kafka's id of the topic.
-            partition: its number.
-            offsets: which ones, in any order; at least one.
-            columns: their names.
+            partition: partition number.
+            offsets: at least one, in any order.
+            columns: names of the columns.
 
         Raises:
-            LakeDamaged: a file is missing or not what was written.
+            LakeDamaged: a file is missing or altered.
         """
         rows: dict[int, dict[str, Any]] = {}
         wanted = sorted(set(offsets))
@@ -112,30 +112,30 @@ class Lake:
         return rows
 
     def files_of_times(self, topic: str, start_us: int, end_us: int, *, check: Check = "digest") -> list[LakeFile]:
-        """The files with a record whose event time (of actions: action time) may lie in [start_us, end_us).
+        """The files that may contain records with an event time (of actions: action time) in [start_us, end_us).
 
-        They may hold others as well, and a file that was archived before its days were noted may hold none.
+        They contain other records too. A file archived before its event days were stored may contain none.
 
         Args:
-            topic: its name without a prefix.
-            start_us: microseconds since the epoch.
-            end_us: the same.
+            topic: name without prefix.
+            start_us: start, microseconds since the epoch.
+            end_us: end, microseconds since the epoch.
             check: as for :meth:`files_of_day`.
 
         Raises:
-            LakeDamaged: a file is missing or not what was written.
+            LakeDamaged: a file is missing or altered.
         """
-        found = files(self.connection, topic=self._prefix + topic)
-        return self._checked([file for file in found if file.may_hold(start_us, end_us)], check)
+        candidates = files(self.connection, topic=self._prefix + topic)
+        return self._checked([file for file in candidates if file.may_contain(start_us, end_us)], check)
 
     def newest_event_us(self, topic: str) -> int | None:
         """The newest event time (of actions: action time) of a topic in the lake; None if there is none.
 
-        Of comments it is the largest running maximum of a partition, so one comment far ahead of the others does not
-        count (see :mod:`moderation.watermark`).
+        For comments it is the largest running maximum of a partition, so a single comment far ahead of the others does
+        not count (see :mod:`moderation.watermark`).
 
         Args:
-            topic: its name without a prefix.
+            topic: name without prefix.
         """
         topic_partitions = {file.topic_partition for file in files(self.connection, topic=self._prefix + topic)}
         maxima = (
@@ -143,39 +143,39 @@ class Lake:
         )
         return max((time_us for time_us in maxima if time_us is not None), default=None)
 
-    def urls(self, found: Sequence[LakeFile]) -> list[str]:
-        """Where files lie, as ``spark.read.parquet(*urls)``, DuckDB and pandas take it."""
-        return [self.store.url_of(file.path) for file in found]
+    def urls(self, lake_files: Sequence[LakeFile]) -> list[str]:
+        """URLs of files for ``spark.read.parquet(*urls)``, DuckDB and pandas."""
+        return [self.store.url_of(file.path) for file in lake_files]
 
     def relation(
-        self, duck: duckdb.DuckDBPyConnection, topic: str, found: Sequence[LakeFile]
+        self, duck: duckdb.DuckDBPyConnection, topic: str, lake_files: Sequence[LakeFile]
     ) -> duckdb.DuckDBPyRelation:
-        """Files as a relation of DuckDB: one row per record, the columns of the topic; no file is no row.
+        """Files as a relation of DuckDB: one row for each record, with the columns of the topic.
 
         Args:
-            duck: an open connection; the lake's file system is made known to it where DuckDB has none of its own.
-            topic: its name without a prefix.
-            found: as one of the functions above gave them.
+            duck: an open connection; the file system of a remote lake is registered with it.
+            topic: name without prefix.
+            lake_files: as returned by the methods above; none gives an empty relation.
         """
-        if not found:
+        if not lake_files:
             return duck.from_arrow(columns_of(topic).schema.empty_table())
         if not self.store.is_local:
             duck.register_filesystem(self.store.fs)
-        return duck.read_parquet(self.urls(found), hive_partitioning=False)
+        return duck.read_parquet(self.urls(lake_files), hive_partitioning=False)
 
-    def _checked(self, found: list[LakeFile], check: Check) -> list[LakeFile]:
-        for file in found:
+    def _checked(self, lake_files: list[LakeFile], check: Check) -> list[LakeFile]:
+        for file in lake_files:
             check_file(self.store, file, check)
-        return found
+        return lake_files
 
 
 @contextmanager
 def opened_lake(settings: Settings) -> Iterator[Lake]:
-    """The lake of the settings; the connection to its manifest ends with the block.
+    """Open the configured lake while the block runs.
 
     Raises:
-        ConfigurationError: the database cannot be reached, or the lake's address is unknown.
-        LedgerUnsafe: the manifest's tables are not there.
+        ConfigurationError: the database cannot be reached, or the URL of the lake is not supported.
+        LedgerUnsafe: the tables of the manifest are missing.
     """
     with connected(required(settings.database_url, "database_url")) as connection:
         yield Lake(LakeStore(settings.lake_url), connection, settings.topic_prefix)

@@ -1,4 +1,4 @@
-"""Proof of replays from the lake: the bytes that closed a dead letter."""
+"""Verify replays of dead letters against the lake."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from moderation.offsets import TopicPartition
 
 @dataclass(frozen=True, slots=True)
 class ReplayedLetter:
-    """A dead letter and the replay that the ledger says closed it.
+    """A dead letter and the replay that closed it according to the ledger.
 
     Attributes:
         topic_partition: topic and partition of the dead letter.
-        offset: of the dead letter.
+        offset: offset of the dead letter.
         replay: topic and partition of the replay.
-        replay_offset: of the replay.
-        contents: what the replay must contain.
+        replay_offset: offset of the replay.
+        contents: contents that the replay may have.
     """
 
     topic_partition: TopicPartition
@@ -38,39 +38,39 @@ class ReplayedLetter:
 def proven_replays(
     store: LakeStore, manifest: Iterable[LakeFile], replayed: Collection[ReplayedLetter]
 ) -> set[ReplayedLetter]:
-    """Those replayed whose replay the lake has, with the right bytes. Each file is read at most once.
+    """Return the letters whose replay is in the lake with the right content. Each file is read at most once.
 
     Raises:
-        LakeDamaged: a file that has a replay is missing or is not what was written.
+        LakeDamaged: a file with a replay is missing or altered.
     """
     by_partition: dict[TopicPartition, dict[int, list[ReplayedLetter]]] = {}
-    for closing in replayed:
-        by_partition.setdefault(closing.replay, {}).setdefault(closing.replay_offset, []).append(closing)
+    for letter in replayed:
+        by_partition.setdefault(letter.replay, {}).setdefault(letter.replay_offset, []).append(letter)
     proven: set[ReplayedLetter] = set()
     for file in manifest:
         wanted = {
-            offset: own
-            for offset, own in by_partition.get(file.topic_partition, {}).items()
+            offset: letters
+            for offset, letters in by_partition.get(file.topic_partition, {}).items()
             if file.first_offset <= offset < file.next_offset
         }
         if wanted:
             for offset, content in _contents(store, file, wanted):
-                proven.update(closing for closing in wanted[offset] if closing.contents.accepts(content))
+                proven.update(letter for letter in wanted[offset] if letter.contents.accepts(content))
     return proven
 
 
 def _contents(store: LakeStore, file: LakeFile, offsets: Collection[int]) -> list[tuple[int, Content]]:
     check_file(store, file)
     wanted = pa.array(sorted(offsets), pa.int64())
-    found = []
+    contents: list[tuple[int, Content]] = []
     with reading_file(store, file) as opened:
         parquet = pq.ParquetFile(opened)
         for group in range(parquet.num_row_groups):
             if pc.any(pc.is_in(parquet.read_row_group(group, ["offset"])["offset"], value_set=wanted)).as_py():
                 table = parquet.read_row_group(group, ["offset", "value"])
                 table = table.filter(pc.is_in(table["offset"], value_set=wanted))
-                found += [
+                contents += [
                     (offset, Content.of(value or b""))
                     for offset, value in zip(table["offset"].to_pylist(), table["value"].to_pylist(), strict=True)
                 ]
-    return found
+    return contents

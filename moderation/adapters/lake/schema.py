@@ -1,7 +1,7 @@
-"""What a row of the lake holds. The bytes are the truth; the columns read out of them are there for plain SQL.
+"""Columns of lake files: the record as it is in the log, and parsed fields for SQL queries.
 
-Whoever recomputes parses ``value`` again with ``append_us``, as the worker does: a later parser may read what an
-earlier one refused. The columns beyond the record's own are null where the value cannot be a comment (or an action).
+The bytes of the record are authoritative: a recomputation parses ``value`` again with ``append_us``, as the worker
+does. The parsed columns are null if the value cannot be parsed as a comment (or an action).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _RECORD = (
         nullable=False,
     ),
 )
-# Statistics of raw bytes would help no reader and fill the footer.
+# Statistics of raw bytes are of no use and would fill the footer.
 _WITHOUT_STATISTICS = ("key", "value", "record_id")
 
 
@@ -43,11 +43,11 @@ class Columns:
     """The columns of a topic's files.
 
     Attributes:
-        schema: all of them.
-        event_time: name of the column that statistics by event time rest on.
-        read: gives the columns beyond the record's own, in the schema's order.
-        rules: by which it parses comments.
-        keeps_letters: whether the archive stores the dead letters of the topic; those of comments are the worker's.
+        schema: all columns.
+        event_time: name of the column for statistics of event times.
+        read: parses a record into the parsed columns, in the order of the schema.
+        rules: rules by which it parses comments.
+        keeps_letters: whether the archive stores dead letters of the topic; the worker stores those of comments.
     """
 
     schema: pa.Schema
@@ -58,12 +58,12 @@ class Columns:
 
     @property
     def moves_watermark(self) -> bool:
-        """Whether the records are comments, whose event times move a watermark."""
+        """Whether event times of the topic move the watermark, as those of comments do."""
         return "community" in self.schema.names
 
     @property
     def statistics(self) -> list[str]:
-        """Columns that readers may skip row groups by."""
+        """Columns with statistics, by which readers may skip row groups."""
         return [
             field.name
             for field in self.schema
@@ -120,23 +120,25 @@ _COLUMNS = {
     ),
 }
 ARCHIVED = tuple(_COLUMNS)
-"""Names of the topics that the lake keeps, without a prefix."""
+"""Names of the archived topics, without prefix."""
 
 
 def columns_of(name: str, rules: Rules = NEWEST_RULES) -> Columns:
     """The columns of a topic's files.
 
     Args:
-        name: of the topic, without a prefix.
-        rules: by which comments are parsed; noted with each file.
+        name: topic name without prefix.
+        rules: rules by which comments are parsed; stored with each file.
 
     Raises:
-        ConfigurationError: the lake does not keep this topic.
+        ConfigurationError: the topic is not archived.
     """
     if name not in _COLUMNS:
-        raise ConfigurationError(f"topic {name}", "the lake does not keep it", f"It keeps {', '.join(ARCHIVED)}.")
-    found = _COLUMNS[name]
-    return replace(found, read=partial(_comment, rules=rules), rules=rules) if name == COMMENTS.name else found
+        raise ConfigurationError(
+            f"topic {name}", "it is not archived", f"The archived topics are {', '.join(ARCHIVED)}."
+        )
+    columns = _COLUMNS[name]
+    return replace(columns, read=partial(_comment, rules=rules), rules=rules) if name == COMMENTS.name else columns
 
 
 def table_of(
@@ -146,19 +148,19 @@ def table_of(
     failed: Callable[[int, str], None] = lambda offset, error: None,
     refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,
 ) -> pa.Table:
-    """Records of one topic_partition as a table of its columns, one row each.
+    """Convert records of one partition to a table, one row for each record.
 
-    A record that makes parsing fail keeps its bytes; its other columns are null.
+    The parsed columns of a record that cannot be parsed are null.
 
     Args:
-        topic_partition: whose records they are.
-        columns: of the topic.
+        topic_partition: partition of the records.
+        columns: columns of the topic.
         records: in order of offsets.
-        failed: told the offset of each such record, and the class of the error.
-        refused: told each record that cannot be a comment (or an action), and why; its other columns are null too.
+        failed: called with the offset of each record whose parsing fails unexpectedly, and the class of the error.
+        refused: called with each record that is not a comment (or an action), and the error.
 
     Raises:
-        Exception: parsing failed for a reason that is not a record's, see :mod:`moderation.adapters.error_origin`.
+        Exception: parsing failed for a reason other than the record, see :mod:`moderation.adapters.error_origin`.
     """
     nothing = (None,) * (len(columns.schema) - len(_RECORD))
     rows = []
@@ -169,7 +171,7 @@ def table_of(
             refused(record, error)
             read = nothing
         except Exception as error:
-            # A defect that this record meets. The text of the error may quote the comment.
+            # A defect that this record triggers. The text of the error may quote the comment.
             if not error_origin.is_caused_by_record(error):
                 raise
             _log.error(

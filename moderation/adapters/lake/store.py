@@ -1,4 +1,4 @@
-"""Where the files lie: a folder, or whatever fsspec has a name for. Nothing here knows what the files hold."""
+"""Storage of the lake: a folder or any fsspec file system, independent of the contents of the files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from moderation.errors import ConfigurationError
 
 _READ_BYTES = 4 * 1024 * 1024
 _CLIENTS = ("aiobotocore", "aiohttp", "botocore")
-"""What s3fs stands on. Errors of theirs that are no ``OSError`` come through it: no credentials, no answer."""
+"""Libraries of s3fs, which passes on errors of theirs that are not ``OSError``, e.g. missing credentials."""
 
 
 class DigestingFile(io.RawIOBase):
-    """A file that is only appended to, whose SHA-256 and size are known when it is closed.
+    """An append-only file that computes its SHA-256 and size.
 
     Args:
-        to: where the bytes go; closed by whoever opened it.
+        to: receives the bytes; the caller closes it.
     """
 
     def __init__(self, to: BinaryIO) -> None:
@@ -34,11 +34,11 @@ class DigestingFile(io.RawIOBase):
         self.size_bytes = 0
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def write(self, data: Any) -> int:
-        """Append bytes."""
+        """Append bytes; return their number."""
         view = memoryview(data)
         self._digest.update(view)
         self._to.write(view)
@@ -46,23 +46,23 @@ class DigestingFile(io.RawIOBase):
         return view.nbytes
 
     def tell(self) -> int:
-        """How many bytes were written."""
+        """The number of bytes written."""
         return self.size_bytes
 
     @property
     def sha256(self) -> str:
-        """Of everything written so far, hexadecimal."""
+        """SHA-256 of the bytes written so far, hexadecimal."""
         return self._digest.hexdigest()
 
 
 class LakeStore:
-    """The files below one address, named by paths relative to it.
+    """The files below a URL, named by relative paths.
 
     Args:
         url: a folder, or an address that fsspec knows, e.g. ``s3://bucket/lake``.
 
     Raises:
-        ConfigurationError: the address is of a kind that fsspec does not know, or whose package is not installed.
+        ConfigurationError: fsspec does not know the scheme, or its package is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -70,30 +70,30 @@ class LakeStore:
             self.fs, self._root = url_to_fs(url)
         except (ImportError, ValueError) as error:
             raise ConfigurationError(
-                f"lake {url}", f"fsspec cannot open it: {error}", "Mend MODERATION_LAKE_URL or install the package."
+                f"lake {url}", f"fsspec cannot open it: {error}", "Fix MODERATION_LAKE_URL or install the package."
             ) from error
         self.url = url
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a folder of this machine."""
+        """Whether it is a local folder."""
         return isinstance(self.fs, LocalFileSystem)
 
     def full(self, path: str) -> str:
-        """A path as the file system takes it."""
+        """The full path for the file system."""
         return f"{self._root.rstrip('/')}/{path}"
 
     def url_of(self, path: str) -> str:
-        """A path as DuckDB, Spark and pandas take it: absolute for a folder, else with its scheme."""
+        """The path or URL for DuckDB, Spark and pandas: absolute for a folder, else with its scheme."""
         full = self.full(path)
         return full if self.is_local else cast(str, self.fs.unstrip_protocol(full))
 
     @contextmanager
     def creating(self, path: str) -> Iterator[DigestingFile]:
-        """Write a file that nobody else writes; on a disk for good when the block ends, gone when it fails.
+        """Create a file; it is durable when the block ends, and removed if the block fails.
 
         Raises:
-            ConfigurationError: it cannot be written, e.g. because the disk is full.
+            ConfigurationError: the file cannot be written, e.g. because the disk is full.
         """
         full = self.full(path)
         try:
@@ -109,10 +109,10 @@ class LakeStore:
             raise
 
     def publish(self, temporary: str, path: str) -> None:
-        """Give a finished file its name; whole or not at all, and for good. A file of that name is replaced.
+        """Rename a finished file atomically and durably; an existing file of that name is replaced.
 
         Raises:
-            ConfigurationError: it cannot be renamed, or is gone.
+            ConfigurationError: the file cannot be renamed, or is missing.
         """
         with self._writing(path):
             self._publish(temporary, path)
@@ -132,62 +132,64 @@ class LakeStore:
                 os.close(handle)
 
     def _remove_quietly(self, path: str) -> None:
-        # The error that led here is the one to hear of; the next run takes away what stays.
+        # The original error matters more; the next run removes the file.
         with contextlib.suppress(OSError, ConfigurationError):
             self.remove(path)
 
     def remove(self, path: str) -> None:
-        """Delete a file; one that is gone is no error.
+        """Delete a file if it exists.
 
         Raises:
-            ConfigurationError: the store does not answer, or refuses.
+            ConfigurationError: the storage does not answer, or refuses.
         """
-        with contextlib.suppress(FileNotFoundError), self._asking(path, "removed"):
+        with contextlib.suppress(FileNotFoundError), self._reading(path, "removed"):
             self.fs.rm_file(self.full(path))
 
     def sizes(self, folder: str = "") -> dict[str, int]:
-        """Every file below a folder, with its size in bytes; empty when there is no such folder.
+        """Sizes of all files below a folder, in bytes; empty if there is no such folder.
 
         Raises:
-            ConfigurationError: the store does not answer, or refuses.
+            ConfigurationError: the storage does not answer, or refuses.
         """
         self.fs.invalidate_cache()
         below = self.full(folder).rstrip("/")
         try:
-            with self._asking(folder, "listed"):
-                found = self.fs.find(below, detail=True)
+            with self._reading(folder, "listed"):
+                entries = self.fs.find(below, detail=True)
         except FileNotFoundError:
             return {}
-        files = {name: entry for name, entry in found.items() if name != below}  # an emptied folder of an object store
+        files = {
+            name: entry for name, entry in entries.items() if name != below
+        }  # an emptied folder of an object store
         return {name[len(self._root.rstrip("/")) + 1 :]: int(entry["size"]) for name, entry in sorted(files.items())}
 
     def size(self, path: str) -> int | None:
-        """Bytes of a file; None when it is not there.
+        """Size of a file in bytes; None if it does not exist.
 
         Raises:
-            ConfigurationError: the store does not answer, or refuses.
+            ConfigurationError: the storage does not answer, or refuses.
         """
         self.fs.invalidate_cache()
         try:
-            with self._asking(path, "looked at"):
+            with self._reading(path, "looked at"):
                 return int(self.fs.info(self.full(path))["size"])
         except FileNotFoundError:
             return None
 
     def open(self, path: str) -> fsspec.spec.AbstractBufferedFile:
-        """Open a file to read it.
+        """Open a file for reading.
 
         Raises:
-            FileNotFoundError: it is gone.
-            ConfigurationError: the store does not answer, or refuses.
+            FileNotFoundError: the file does not exist.
+            ConfigurationError: the storage does not answer, or refuses.
         """
-        with self._asking(path, "opened"):
+        with self._reading(path, "opened"):
             return self.fs.open(self.full(path), "rb")
 
     def sha256(self, path: str) -> str:
-        """SHA-256 of a file, hexadecimal; read piece by piece; its errors are those of :meth:`open`."""
+        """Compute the SHA-256 of a file, hexadecimal. Raises the errors of :meth:`open`."""
         digest = hashlib.sha256()
-        with self.open(path) as file, self._asking(path, "read"):
+        with self.open(path) as file, self._reading(path, "read"):
             while piece := file.read(_READ_BYTES):
                 digest.update(piece)
         return digest.hexdigest()
@@ -201,12 +203,12 @@ class LakeStore:
                 raise
             raise ConfigurationError(
                 f"lake file {self.url_of(path)}",
-                f"it cannot be written: {_words(error)}",
-                "Mend the place or MODERATION_LAKE_URL, then archive again: nothing is lost.",
+                f"it cannot be written: {_message(error)}",
+                "Fix the storage or MODERATION_LAKE_URL, then archive again: nothing is lost.",
             ) from error
 
     @contextmanager
-    def _asking(self, path: str, action: str) -> Iterator[None]:
+    def _reading(self, path: str, action: str) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError:
@@ -216,8 +218,8 @@ class LakeStore:
                 raise
             raise ConfigurationError(
                 f"lake {self.url_of(path)}",
-                f"it cannot be {action}: {_words(error)}",
-                "Mend the place, its credentials or MODERATION_LAKE_URL, then try again.",
+                f"it cannot be {action}: {_message(error)}",
+                "Fix the storage, its credentials or MODERATION_LAKE_URL, then try again.",
             ) from error
 
 
@@ -225,5 +227,5 @@ def _is_of_a_client(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in _CLIENTS
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return ((error.strerror if isinstance(error, OSError) else None) or str(error)).rstrip(".")

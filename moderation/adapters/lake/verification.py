@@ -1,4 +1,4 @@
-"""Whether files are what was written, and whether they are all there."""
+"""Verify the lake: are all files present, complete and unaltered?"""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from moderation.errors import LakeDamaged
 from moderation.offsets import Range, TopicPartition, uncovered
 
 Check = Literal["digest", "size"]
-"""``digest`` reads every byte; ``size`` compares bytes and rows only, and does not see bytes that were altered."""
+"""``digest`` reads every byte; ``size`` compares the numbers of bytes and rows, and misses altered bytes."""
 
 
 def check_file(store: LakeStore, file: LakeFile, check: Check = "digest") -> None:
-    """Compare one file with its row in the manifest.
+    """Compare a file with its row in the manifest.
 
     Raises:
-        LakeDamaged: it is missing, or not what was written; path and cause are named.
+        LakeDamaged: the file is missing or altered; the message names path and cause.
     """
-    found = store.size(file.path)
-    if found is None:
+    size_bytes = store.size(file.path)
+    if size_bytes is None:
         raise _damaged(store, file, "it is missing")
-    if found != file.bytes:
-        raise _damaged(store, file, f"it has {found:,} bytes, the manifest says {file.bytes:,}")
+    if size_bytes != file.bytes:
+        raise _damaged(store, file, f"it has {size_bytes:,} bytes, the manifest says {file.bytes:,}")
     if check == "digest" and (digest := store.sha256(file.path)) != file.sha256:
         raise _damaged(store, file, f"its SHA-256 is {digest}, the manifest says {file.sha256}")
     with reading_file(store, file) as opened:
@@ -50,10 +50,10 @@ def check_file(store: LakeStore, file: LakeFile, check: Check = "digest") -> Non
 
 @contextmanager
 def reading_file(store: LakeStore, file: LakeFile) -> Iterator[BinaryIO]:
-    """A file, open for reading as Parquet while the block runs.
+    """Open a file for reading as Parquet while the block runs.
 
     Raises:
-        LakeDamaged: it is missing, or the block could not read it; path and cause are named.
+        LakeDamaged: the file is missing, or the block could not read it; the message names path and cause.
     """
     try:
         with store.open(file.path) as opened:
@@ -79,9 +79,9 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class MissingRange:
-    """Offsets of a partition between two of its files that are in none.
+    """Offsets between two files of a partition that are in no file and no hole.
 
-    They are no holes; they are explained when a person accepted their loss.
+    They are explained if an operator accepted their loss.
     """
 
     topic_partition: TopicPartition
@@ -92,7 +92,7 @@ class MissingRange:
 
 @dataclass(frozen=True, slots=True)
 class FileDefect:
-    """What is wrong with a file."""
+    """A damaged file and the cause."""
 
     path: str
     cause: str
@@ -100,15 +100,15 @@ class FileDefect:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found.
+    """The result of inspecting the lake.
 
     Attributes:
-        lake_url: which lake.
-        manifest: its files.
-        partitions: what they say of each partition.
+        lake_url: URL of the lake.
+        manifest: files in the manifest.
+        partitions: extent of each partition.
         missing: offsets between files.
-        orphans: files that are not among them.
-        defects: files that are not what was written; empty when files were not looked at.
+        orphans: files that are not in the manifest.
+        defects: damaged files; empty if files were not checked.
     """
 
     lake_url: str
@@ -120,7 +120,7 @@ class Inspection:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every file is what was written and all missing offsets are explained."""
+        """Whether no file is damaged and all missing offsets are explained."""
         return not self.defects and all(each.is_explained for each in self.missing)
 
 
@@ -131,16 +131,16 @@ def inspect(
     check: Check | None,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Inspection:
-    """Look at everything the lake holds of some topics.
+    """Inspect the lake for some topics.
 
     Args:
-        store: where the files lie.
+        store: storage of the files.
         connection: to the manifest's database.
         topics: full names.
-        check: how thoroughly files are checked; None for not at all.
-        on_progress: called with which file is looked at.
+        check: how files are checked; None to skip the check.
+        on_progress: called with a message for each checked file.
     """
-    # The files first: one that an archiver makes part of the lake meanwhile is then in the manifest, and no orphan.
+    # List files first: a file that is archived meanwhile is then in the manifest, and not an orphan.
     sizes = {path: size_bytes for topic in topics for path, size_bytes in store.sizes(topic).items()}
     manifest = [file for topic in topics for file in files(connection, topic=topic)]
     return Inspection(
@@ -154,28 +154,28 @@ def inspect(
 
 
 def orphans(sizes: Mapping[str, int], manifest: list[LakeFile]) -> list[Orphan]:
-    """Files that the manifest does not name.
+    """Return files that are not in the manifest.
 
     Args:
-        sizes: bytes of every file, listed before the manifest was read.
-        manifest: all of the same topics.
+        sizes: size of every file, listed before the manifest was read.
+        manifest: all files of the same topics in the manifest.
     """
-    known = {file.path for file in manifest}
-    return [Orphan(path, size_bytes, is_temporary(path)) for path, size_bytes in sizes.items() if path not in known]
+    paths = {file.path for file in manifest}
+    return [Orphan(path, size_bytes, is_temporary(path)) for path, size_bytes in sizes.items() if path not in paths]
 
 
 def missing_between(connection: Connection, manifest: list[LakeFile]) -> list[MissingRange]:
-    """Offsets between files and holes; the parts that a person accepted, and the parts that nobody did."""
-    found = []
+    """Return missing offsets between files, divided into accepted and unexplained ranges."""
+    ranges = []
     for each in partition_extents(manifest):
         accepted = accepted_gaps(connection, each.topic_partition) if each.missing else []
         for missing in each.missing:
-            known = gaps_and_holes(connection, each.topic_partition, missing)
-            parts = [(part, False) for part in uncovered(missing, known)]
+            expected = gaps_and_holes(connection, each.topic_partition, missing)
+            parts = [(part, False) for part in uncovered(missing, expected)]
             lost = [part for gap in accepted for part in _common(missing, gap)]
             parts += [(part, True) for part in lost]
-            found += [MissingRange(each.topic_partition, *part, is_explained) for part, is_explained in sorted(parts)]
-    return found
+            ranges += [MissingRange(each.topic_partition, *part, is_explained) for part, is_explained in sorted(parts)]
+    return ranges
 
 
 def _common(one: Range, other: Range) -> list[Range]:
@@ -184,7 +184,7 @@ def _common(one: Range, other: Range) -> list[Range]:
 
 
 def miscounted(connection: Connection, manifest: list[LakeFile]) -> list[FileDefect]:
-    """Files whose rows and holes do not add up to the offsets they span."""
+    """Return files whose rows and holes do not add up to their offsets."""
     inside = holes_inside(connection, [file.path for file in manifest])
     found = []
     for file in manifest:
@@ -197,13 +197,13 @@ def miscounted(connection: Connection, manifest: list[LakeFile]) -> list[FileDef
 def defects(
     store: LakeStore, manifest: list[LakeFile], check: Check, on_progress: Callable[[str], None] = lambda _: None
 ) -> list[FileDefect]:
-    """Check every file and go on past those that are damaged.
+    """Check every file; return the damaged ones.
 
     Args:
         store: the lake.
         manifest: the files to check.
-        check: how thoroughly.
-        on_progress: called with which file is looked at.
+        check: how files are checked.
+        on_progress: called with a message for each file.
     """
     found = []
     for number, file in enumerate(manifest, 1):
@@ -218,21 +218,21 @@ def defects(
 def require_whole(
     connection: Connection, partition_files: list[LakeFile], topic_partition: TopicPartition, wanted: Range
 ) -> None:
-    """Refuse a range that is not covered by files, holes and accepted gaps.
+    """Check that files, holes and accepted gaps cover a range.
 
     Raises:
-        LakeDamaged: offsets of it are in no file; they are named.
+        LakeDamaged: offsets of the range are missing; the message names them.
     """
     covers = [(file.first_offset, file.next_offset) for file in partition_files]
     missing = uncovered(wanted, covers)
     if missing:
         missing = uncovered(wanted, covers + gaps_and_holes(connection, topic_partition, wanted))
     if missing:
-        first, following = missing[0]
-        later = following > (read_archived_end(connection, topic_partition) or 0)
+        first, end = missing[0]
+        later = end > (read_archived_end(connection, topic_partition) or 0)
         raise LakeDamaged(
             f"lake, {topic_partition}",
-            f"offsets [{first}, {following}) are in no file",
+            f"offsets [{first}, {end}) are in no file",
             "Archive first: `moderation archive`." if later else "See `moderation lake verify`.",
         )
 

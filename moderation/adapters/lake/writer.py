@@ -1,4 +1,4 @@
-"""One range of records as one Parquet file under a temporary name. Equal records give equal bytes."""
+"""Write a range of records as a Parquet file with a temporary name. Equal records give equal bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from moderation.watermark import RunningMaximum, advance
 
 @dataclass(slots=True)
 class _Extent:
-    """What row groups add up to."""
+    """Totals of the row groups of a file."""
 
     rows: int = 0
     first_offset: int = -1
@@ -63,22 +63,22 @@ def write_file(
     refused: Callable[[LogRecord, InvalidRecord], None] = lambda record, error: None,
     maximum: RunningMaximum | None = None,
 ) -> LakeFile:
-    """Write records in order of offsets, and say what the manifest will say of them.
+    """Write records in order of offsets, and return the row for the manifest.
 
     Args:
         store: the lake.
-        temporary: path to write to; it is gone again when this fails.
-        topic_partition: whose records they are.
-        columns: of the topic.
+        temporary: path to write to; the file is removed on failure.
+        topic_partition: partition of the records.
+        columns: columns of the topic.
         day: UTC day of their append time.
         records: at least one, contiguous.
-        limits: of a row group.
-        wrote_group: told the number of rows of each row group when it was handed to the file.
+        limits: limits of row groups.
+        wrote_group: called with the number of rows of each written row group.
         failed, refused: see :func:`table_of`.
-        maximum: the running maximum of event times before the first record; None if the topic has none.
+        maximum: running maximum of event times before the first record; None if the topic has none.
 
     Returns:
-        The manifest's row; its path is where the file is to be published.
+        The manifest row; its path is the final path of the file.
     """
     schema = columns.schema.with_metadata(
         {
@@ -126,10 +126,10 @@ def write_file(
     )
 
 
-def _wider(known: tuple[int, int] | None, values: pa.ChunkedArray) -> tuple[int, int] | None:
-    found = pc.min_max(values).as_py()
-    if found["min"] is None:
-        return known
-    if known is None:
-        return found["min"], found["max"]
-    return min(known[0], found["min"]), max(known[1], found["max"])
+def _wider(bounds: tuple[int, int] | None, values: pa.ChunkedArray) -> tuple[int, int] | None:
+    extremes = pc.min_max(values).as_py()
+    if extremes["min"] is None:
+        return bounds
+    if bounds is None:
+        return extremes["min"], extremes["max"]
+    return min(bounds[0], extremes["min"]), max(bounds[1], extremes["max"])
