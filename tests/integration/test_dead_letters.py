@@ -209,7 +209,7 @@ def test_what_is_shown_never_steers_the_terminal(letters: Letters) -> None:
     found = answer("show", *place)
     assert base64.b64decode(found["raw_base64"]) == raw
     assert (found["reason"], found["append_us"], found["raw_length"]) == ("not_json", 1_700_000_000_000_000, len(raw))
-    with pytest.raises(ConfigurationError, match="no dead letter lies there"):
+    with pytest.raises(ConfigurationError, match="there is no dead letter"):
         run("show", 3, 999)
 
 

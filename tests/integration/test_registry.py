@@ -304,7 +304,7 @@ def test_a_digest_that_is_none_never_becomes_a_path(
     registry: Registry, certified: ModelVersion, tmp_path: Path
 ) -> None:
     for digest in ("", "../outside", "A" * 64, "a" * 64 + "\n"):
-        with pytest.raises(ModelRefused, match="it states no digest"):
+        with pytest.raises(ModelRefused, match="it has no digest tag"):
             registry.fetch(replace(certified, card_digest=digest), tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
 
@@ -337,7 +337,7 @@ def test_a_registry_that_is_down_is_told_within_seconds(
 
 @pytest.mark.parametrize("address", ["", "sqlite:///x.db", "./mlruns", "databricks", "http://"])
 def test_only_a_server_is_a_registry(address: str) -> None:
-    with pytest.raises(ConfigurationError, match="no http or https address"):
+    with pytest.raises(ConfigurationError, match="not an http or https address"):
         Registry(address, "m", KEY)
 
 

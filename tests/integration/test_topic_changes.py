@@ -117,7 +117,7 @@ def test_a_topic_that_is_created_again_under_load_loses_nothing_without_a_word(
         code = worker.wait(60)
     log = (layer.folder / "worker-0.log").read_text()
     assert code == 78, log[-4_000:]
-    assert "deleted and created again" in log or "was made anew" in log
+    assert "deleted and created again" in log or "was re-created" in log
     # Nothing of the new topic is under the old id: the old one's rows are as many as it says it accounts for.
     assert rows_of(layer, old) == layer.accounted()
     answered = CliRunner().invoke(app, ["accept-gap", "--yes", "--json"], catch_exceptions=False)

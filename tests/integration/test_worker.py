@@ -225,7 +225,7 @@ def test_a_topic_made_anew_stops_the_worker_for_good(layer: SpeedLayerUnderTest)
     ensure_topics(layer.settings.kafka_bootstrap, prefix=layer.settings.topic_prefix)
     refused = layer.start_worker()
     assert refused.wait(60) == 78
-    assert "was made anew" in (layer.folder / "worker-1.log").read_text()
+    assert "was re-created" in (layer.folder / "worker-1.log").read_text()
 
 
 def _every_decision_is_published(layer: SpeedLayerUnderTest, count: int) -> None:

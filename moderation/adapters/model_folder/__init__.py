@@ -1,1 +1,1 @@
-"""A model as a folder of verified files."""
+"""Model folders with verified files."""

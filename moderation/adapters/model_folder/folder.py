@@ -1,12 +1,12 @@
-"""A model as a folder: written whole, verified before anything in it is opened.
+"""Model folders: write a model as files, and verify them before opening.
 
 model.skops    the scikit-learn pipeline
 policy.json    thresholds, goals, expected operating point
 metrics.json   out-of-fold measurements
-reference.json what the training comments looked like, for the watch on drift
+reference.json distributions of the training comments, for the drift check
 golden.json    fixed texts and their scores
-model.json     the card: digests of the five files above, kernel version, data digest, seed, library versions
-plots/*.png    pictures, not verified
+model.json     the model card: digests of the five files above, kernel version, data digest, seed, library versions
+plots/*.png    plots, not verified
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from moderation.training.reference import TrainingReference
 CARD, MODEL, POLICY, METRICS, GOLDEN = "model.json", "model.skops", "policy.json", "metrics.json", "golden.json"
 REFERENCE = "reference.json"
 VERIFIED = (MODEL, POLICY, METRICS, REFERENCE, GOLDEN)
-"""The files whose digests the card states."""
+"""Files whose digests the card contains."""
 _CARD_FIELDS = {"schema_version", "kernel_version", "files", "training", "versions", "card_sha256"}
 _LIBRARIES = ("numpy", "scikit-learn", "scipy", "skops", "spacy", "spacy-lookups-data")
-_REMEDY = "Take the model from where it came from again, or train it again."
+_REMEDY = "Copy the model from its origin again, or train it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class OpenModel:
     """A verified model, ready to score.
 
     Attributes:
-        kernel: its scores.
-        policy: its verdicts.
-        reference: what it was trained on looked like.
+        kernel: computes scores.
+        policy: maps scores to verdicts.
+        reference: distributions of the training comments.
         model_digest: SHA-256 of ``model.skops``, hexadecimal.
-        card: the card's fields.
+        card: fields of the model card.
     """
 
     kernel: Kernel
@@ -68,15 +68,15 @@ def save_model(
     """Write a model folder.
 
     Args:
-        folder: made if absent; files of an earlier model in it are replaced, the card last.
-        pipeline: fitted and calibrated.
-        policy: resolved on its out-of-fold scores.
-        metrics: measured on the same.
-        reference: likewise.
-        training: what repeats the training: data digest, seed, folds.
+        folder: created if absent; files of an earlier model in it are replaced, the card last.
+        pipeline: fitted and calibrated model.
+        policy: policy resolved on out-of-fold scores.
+        metrics: measurements of out-of-fold scores.
+        reference: distributions of the training comments.
+        training: parameters that reproduce the training: data digest, seed, folds.
 
     Returns:
-        The model digest: SHA-256 of ``model.skops``, hexadecimal. No file holds a time or a path.
+        The model digest: SHA-256 of ``model.skops``, hexadecimal. No file contains a time or a path.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CARD).unlink(missing_ok=True)
@@ -103,16 +103,16 @@ def save_model(
 def open_model(folder: Path, lexicon: Lexicon, max_bytes: int) -> OpenModel:
     """Verify a model folder and open it.
 
-    Every file is read once, compared with its digest in the card, and only then opened, from the bytes compared.
+    Every file is read once, compared with its digest in the card, and then opened from the same bytes.
 
     Args:
-        folder: as written by :func:`save_model`.
-        lexicon: the process's, to share.
-        max_bytes: largest file that is read.
+        folder: written by :func:`save_model`.
+        lexicon: shared lexicon of the process.
+        max_bytes: size limit of a file.
 
     Raises:
-        ModelRefused: a file is missing, too large, truncated, edited, of another kernel version, holds a type that
-            is not trusted, or scores the golden texts otherwise on this machine.
+        ModelRefused: a file is missing, too large, truncated, edited, of another kernel version, contains an
+            untrusted type, or scores the golden texts differently on this machine.
     """
     card = _read_card(folder, max_bytes)
     contents = {name: _read_verified(folder / name, card["files"].get(name), max_bytes) for name in VERIFIED}

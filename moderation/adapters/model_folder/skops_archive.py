@@ -1,7 +1,7 @@
-"""Model files: skops archives with the same bytes for the same model, opened only if every type in them is ours.
+"""Write reproducible skops archives of models, and open only archives with trusted types.
 
-skops names parts by memory address and stamps the time; both are replaced, so that equal models have equal digests.
-On the way in, the archive's own list of types is compared with a fixed one before skops builds anything from it.
+skops names parts by memory address and stores the time; both are replaced, so that equal models have equal digests.
+Before skops builds an object, all types in the archive are compared with a fixed list.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 with warnings.catch_warnings():
-    # To find where functions are defined it asks every module that is loaded for their names; hundreds of Airflow's
-    # answers are warnings, and would fill the log of every task.
+    # skops reads attributes of every loaded module; hundreds of Airflow's emit warnings, which would fill the log of
+    # every task.
     warnings.simplefilter("ignore")
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -23,7 +23,7 @@ with warnings.catch_warnings():
 from moderation.errors import ModelRefused
 from moderation.scoring import ModerationPipeline
 
-# (module, class, how skops rebuilds it): everything a model of ours consists of, and nothing else.
+# (module, class, skops loader) of all parts of a model of this project.
 TRUSTED_NODES = frozenset(
     {
         ("builtins", "dict", "DictNode"),
@@ -40,31 +40,31 @@ TRUSTED_NODES = frozenset(
 TRUSTED_TYPES = ("moderation.text.features.CommentFeatures", "moderation.scoring.pipeline.ModerationPipeline")
 PROTOCOL = 2
 _SCHEMA = "schema.json"
-_REMEDY = "Take the artifact from the registry again, or train the model again; never load it another way."
+_REMEDY = "Download the artifact from the registry again, or train the model again; do not load it another way."
 
 
 def dump_model(pipeline: ModerationPipeline) -> bytes:
-    """The model as a skops archive; equal models give equal bytes."""
-    source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline)))
-    schema = json.loads(source.read(_SCHEMA))
+    """Serialise a model as a skops archive; equal models give equal bytes."""
+    original = zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline)))
+    schema = json.loads(original.read(_SCHEMA))
     renamed = _renumber(schema)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as target:
         for old, new in renamed.items():
-            _store(target, new, source.read(old))
+            _store(target, new, original.read(old))
         _store(target, _SCHEMA, json.dumps(schema, indent=1, sort_keys=True).encode())
     return buffer.getvalue()
 
 
 def load_model(data: bytes, name: str) -> ModerationPipeline:
-    """Open a skops archive whose digest was already checked.
+    """Open a skops archive whose digest was checked.
 
     Args:
-        data: the whole file.
-        name: what to call it in errors.
+        data: contents of the file.
+        name: name of the file in error messages.
 
     Raises:
-        ModelRefused: not a skops archive, damaged, or holding a type outside ``TRUSTED_NODES``.
+        ModelRefused: not a skops archive, damaged, or with a type outside ``TRUSTED_NODES``.
     """
     if data[:1] == b"\x80":  # the PROTO opcode that begins every pickle since protocol 2
         raise ModelRefused(name, "this is a pickle, which can run any code when opened", _REMEDY)
@@ -83,7 +83,7 @@ def load_model(data: bytes, name: str) -> ModerationPipeline:
     except (UntrustedTypesFoundException, ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise ModelRefused(name, f"skops cannot rebuild it ({error})", _REMEDY) from error
     if not isinstance(model, ModerationPipeline):
-        raise ModelRefused(name, f"it holds a {type(model).__name__}, not a model of ours", _REMEDY)
+        raise ModelRefused(name, f"it contains a {type(model).__name__}, not a ModerationPipeline", _REMEDY)
     return model
 
 
@@ -91,11 +91,11 @@ def _check_nodes(schema: Any, name: str) -> None:
     if not isinstance(schema, dict) or schema.get("protocol") != PROTOCOL:
         raise ModelRefused(name, f"its skops protocol is not {PROTOCOL}", _REMEDY)
     for node in _nodes(schema):
-        found = (node.get("__module__"), node.get("__class__"), node.get("__loader__"))
-        if found not in TRUSTED_NODES:
-            raise ModelRefused(name, f"it holds the type {found[0]}.{found[1]}, which is not trusted", _REMEDY)
-        if found[1] == "ndarray" and node.get("type") != "numpy":
-            raise ModelRefused(name, "it holds an array of objects, which is not trusted", _REMEDY)
+        module, class_name, loader = node.get("__module__"), node.get("__class__"), node.get("__loader__")
+        if (module, class_name, loader) not in TRUSTED_NODES:
+            raise ModelRefused(name, f"it contains the type {module}.{class_name}, which is not trusted", _REMEDY)
+        if class_name == "ndarray" and node.get("type") != "numpy":
+            raise ModelRefused(name, "it contains an array of objects, which is not trusted", _REMEDY)
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -110,13 +110,13 @@ def _nodes(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _renumber(schema: Any) -> dict[str, str]:
-    """Number parts by first appearance instead of by memory address; returns archive names, old to new, in order."""
+    """Number parts by first appearance instead of by memory address; return archive names, old to new, in order."""
     numbers: dict[int, int] = {}
     names: dict[str, str] = {}
     for count, node in enumerate(_nodes(schema)):
         if "__id__" not in node:
             continue
-        # Whether two equal texts are one object is chance; sharing means something only for containers and arrays.
+        # Whether two equal strings are one object is chance; sharing matters only for containers and arrays.
         is_value = node["__loader__"] in ("JsonNode", "TypeNode")
         node["__id__"] = count if is_value else numbers.setdefault(node["__id__"], count)
         if "file" in node:

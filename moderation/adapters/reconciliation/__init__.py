@@ -1,1 +1,1 @@
-"""What a reconciliation reads from PostgreSQL, and the rows it stores there."""
+"""Reconciliation in PostgreSQL: the snapshot it reads and the runs it stores."""

@@ -1,4 +1,4 @@
-"""Reconciliations as PostgreSQL keeps them: each revision in one transaction, whole or not at all."""
+"""Store and read reconciliation runs; each revision is stored in one transaction."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _RUN_COLUMNS = (
     "topic, day, revision, state, engine, begun_us, finished_us, cut, digest, panes, batch_comments, speed_comments, "
     "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, started_by"
 )
-# A day is to be done again while it is provisional, when its last run began before it was over, and when the lake has
-# more of it than that run knew.
+# A day needs another run if it is provisional, if its last run began before the day was over, or if the lake has
+# records of it that the last run did not read.
 _DIRTY = """
 WITH last AS (
     SELECT DISTINCT ON (day) day, state, begun_us, cut
@@ -60,7 +60,7 @@ SELECT day FROM (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One reconciliation of one day; see the columns of ``batch.runs``."""
+    """One reconciliation of one day; the fields are the columns of ``batch.runs``."""
 
     topic: str
     day: date
@@ -86,26 +86,26 @@ class Run:
 
 
 @contextmanager
-def day_lock(connection: Connection, topic: str, day: date, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold a day against other reconciliations of it while the block runs; waits for one that is at work."""
+def day_lock(connection: Connection, topic: str, day: date, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """Lock a day against other reconciliations while the block runs; wait for a running one."""
     seed = hashlib.sha256(f"reconcile {topic} {day}".encode()).digest()
     key = int.from_bytes(seed[:8], "big", signed=True)
     held = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
     if held != (True,):
-        waiting(f"another reconciliation of {day} is at work; waiting for its end")
+        on_wait(f"another reconciliation of {day} is running; waiting for its end")
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = 0")
             connection.execute("SELECT pg_advisory_lock(%s)", (key,))
     try:
         yield
     finally:
-        # A broken connection has given the lock back itself, and its own error is the one to hear of.
+        # A broken connection has released the lock, and its own error matters more.
         if not connection.broken:
             connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 
 def last_run(connection: Connection, topic: str, day: date) -> tuple[int, int, str] | None:
-    """Id, revision and digest of a day's last run; None before the first."""
+    """Read id, revision and digest of the last run of a day; None before the first."""
     row = connection.execute(
         "SELECT run_id, revision, digest FROM batch.runs WHERE topic = %s AND day = %s ORDER BY revision DESC LIMIT 1",
         (topic, day),
@@ -120,15 +120,16 @@ def add_run(
     differences: Iterable[Sequence[object]],
     before_commit: Callable[[], None] = lambda: None,
 ) -> int:
-    """Keep a run, in one transaction. One whose results are those of the day's last revision adds none: that one was
-    confirmed, and has the run's cut and times from now on.
+    """Store a run, in one transaction.
+
+    A run with the results of the last revision adds no revision; the last one gets the cut and times of the run.
 
     Args:
-        connection: whose transaction it is.
-        run: the day's numbers.
+        connection: to the database.
+        run: results of the day.
         panes: rows of ``batch.panes`` without ``run_id``.
         differences: rows of ``batch.differences`` without ``run_id``.
-        before_commit: called when everything is written; for tests.
+        before_commit: called before the commit; for tests.
 
     Returns:
         The revision.
@@ -162,7 +163,7 @@ def add_run(
 
 
 def recent_defects(connection: Connection, topic: str, since_us: int) -> int | None:
-    """Defects in the last revisions of days that were reconciled since then; None when none was."""
+    """Sum the defects of the last revisions of days that were reconciled since a time; None without such a day."""
     row = connection.execute(
         "SELECT sum(lost + unexplained + phantom + residual)::bigint FROM ("
         "SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last "
@@ -173,7 +174,7 @@ def recent_defects(connection: Connection, topic: str, since_us: int) -> int | N
 
 
 def dirty_days(connection: Connection, topic: str, upto: date) -> list[date]:
-    """Days up to this one that were not reconciled when over, are provisional, or of which the lake has more by now."""
+    """Return days up to this one that need another run: provisional, run before their end, or with new records."""
     return [row[0] for row in connection.execute(_DIRTY, {"topic": topic, "upto": upto})]
 
 

@@ -1,7 +1,6 @@
-"""A pinned cut: lake's manifest, ledger, panes and positions, all as of one instant of one database.
+"""Snapshots for reconciliation: manifest, ledger, panes and positions at one instant of one database.
 
-Rows leave PostgreSQL by binary COPY into Arrow and stand in Parquet files afterwards; nothing holds the instant open
-longer than that.
+Rows are exported from PostgreSQL by binary COPY to Arrow and Parquet files. The transaction ends after the export.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from moderation.watermark import Reset
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where one partition stands: the lake holds it up to ``archived``, the ledger up to ``next``."""
+    """Ends of a partition: of the archive (``archived``) and of the ledger (``next``)."""
 
     archived: int
     next: int
@@ -39,20 +38,20 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is recomputed of a stretch of event time rests on this.
+    """Inputs for recomputing a range of event time.
 
     Attributes:
         topic: full name.
-        start_us, end_us: the stretch, half-open; of a reconciliation a UTC day.
-        manifest: all the lake's files of the topic.
-        cuts: by partition.
-        served: by partition, in order of offsets.
-        letters: offsets of dead letters that were appended on its first day or later, by partition; with whether the
-            record is in quarantine.
-        replays: by partition, for each offset of a replay that closed a dead letter what it must contain.
-        quarantined: offsets of all records that could not be decided or stored, by partition, with the SHA-256 of their
-            values; without those whose replay was decided, as the bytes of the replay in the lake prove.
-        resets: of the running maximum of event times by an operator, by partition, in order of offsets.
+        start_us, end_us: the range, half-open; for a reconciliation a UTC day.
+        manifest: all lake files of the topic.
+        cuts: ends of archive and ledger, by partition.
+        served: versions in order of offsets, by partition.
+        letters: offsets of dead letters appended on the first day of the range or later, by partition; the value is
+            whether the record is in quarantine.
+        replays: by partition and offset of a replay that closed a dead letter, the contents it may have.
+        quarantined: offsets of all records in quarantine, by partition, with the SHA-256 of their
+            values; without those with a replay that the lake confirms.
+        resets: operator's resets of the running maximum of event times, in order of offsets, by partition.
     """
 
     topic: str
@@ -67,16 +66,16 @@ class Snapshot:
     resets: Mapping[TopicPartition, Sequence[Reset]] = field(default_factory=dict)
 
     def cut_fields(self) -> dict[str, dict[str, dict[str, int]]]:
-        """The cuts as ``batch.runs`` keeps them."""
-        found: dict[str, dict[str, dict[str, int]]] = {}
+        """The cuts as stored in ``batch.runs``."""
+        fields: dict[str, dict[str, dict[str, int]]] = {}
         for topic_partition, cut in self.cuts.items():
-            places = found.setdefault(str(topic_partition.topic_id), {})
-            places[str(topic_partition.partition)] = {"archived": cut.archived, "next": cut.next}
-        return found
+            by_number = fields.setdefault(str(topic_partition.topic_id), {})
+            by_number[str(topic_partition.partition)] = {"archived": cut.archived, "next": cut.next}
+        return fields
 
 
 def _case(column: str, values: Sequence[str]) -> str:
-    """A text of a fixed list as its number, which takes a fraction of the room."""
+    """SQL that maps a text of a fixed list to its index, to save space."""
     whens = " ".join(f"WHEN '{value}' THEN {number}" for number, value in enumerate(values))
     return f"(CASE {column} {whens} END)::int4"
 
@@ -106,19 +105,19 @@ SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, top
 def take_snapshot(
     url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore
 ) -> Iterator[Snapshot]:
-    """Take a snapshot, and write ledger rows and panes of a stretch of event time as Parquet files.
+    """Take a snapshot, and export ledger rows and panes of a range of event time as Parquet files.
 
     Args:
         url: a libpq connection string.
         topic: full name.
-        bounds_us: start and end of the stretch, half-open; see :func:`day_bounds_us`.
-        folder: gets folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
-        store: the lake, whose bytes prove that records in quarantine were replayed.
+        bounds_us: start and end of the range, half-open; see :func:`day_bounds_us`.
+        folder: receives the folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
+        store: the lake, which confirms replays of records in quarantine.
 
     Raises:
-        LakeDamaged: a file that has such a replay is missing or is not what was written.
+        LakeDamaged: a file with such a replay is missing or altered.
         ConfigurationError: the database cannot be reached.
-        LedgerUnsafe: its tables are not there.
+        LedgerUnsafe: its tables are missing.
     """
     with connected(url, name="moderation snapshot") as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -126,7 +125,7 @@ def take_snapshot(
         snapshot, replayed = _read(connection, topic, start_us, end_us)
         named = {
             "topics": ",".join(sorted({str(topic_partition.topic_id) for topic_partition in snapshot.cuts})),
-            # No event lies more than five minutes after its append, so none of them was appended before.
+            # No event time is more than five minutes after the append time, so earlier append days have no such rows.
             "first_append_day": _day_before(start_us),
             "start_us": start_us,
             "end_us": end_us,
@@ -146,25 +145,25 @@ def _day_before(time_us: int) -> date:
 
 
 def _released(snapshot: Snapshot, proven: Iterable[ReplayedLetter]) -> Snapshot:
-    """The snapshot without the records in quarantine whose replays are proven."""
-    letters = {topic_partition: dict(own) for topic_partition, own in snapshot.letters.items()}
-    quarantined = {topic_partition: dict(own) for topic_partition, own in snapshot.quarantined.items()}
-    for closing in proven:
-        quarantined.get(closing.topic_partition, {}).pop(closing.offset, None)
-        if closing.offset in (own := letters.get(closing.topic_partition, {})):
-            own[closing.offset] = False
+    """Return the snapshot without records in quarantine whose replays the lake confirms."""
+    letters = {topic_partition: dict(flags) for topic_partition, flags in snapshot.letters.items()}
+    quarantined = {topic_partition: dict(digests) for topic_partition, digests in snapshot.quarantined.items()}
+    for letter in proven:
+        quarantined.get(letter.topic_partition, {}).pop(letter.offset, None)
+        if letter.offset in (flags := letters.get(letter.topic_partition, {})):
+            flags[letter.offset] = False
     return replace(snapshot, letters=letters, quarantined=quarantined)
 
 
 def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tuple[Snapshot, list[ReplayedLetter]]:
-    """The snapshot, with all failed records in quarantine, and the replays that may release some of them."""
+    """Read the snapshot with all records in quarantine, and the closed letters whose replays must be verified."""
     manifest = files(connection, topic=topic)
     ends = archived_ends(connection, topic)
     rows = connection.execute("SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s", (topic,))
-    stands = {TopicPartition(topic, topic_id, partition): following for topic_id, partition, following in rows}
+    positions = {TopicPartition(topic, topic_id, partition): next_offset for topic_id, partition, next_offset in rows}
     cuts = {
-        topic_partition: Cut(ends.get(topic_partition, 0), stands.get(topic_partition, 0))
-        for topic_partition in sorted(ends.keys() | stands.keys(), key=lambda each: (each.topic_id, each.partition))
+        topic_partition: Cut(ends.get(topic_partition, 0), positions.get(topic_partition, 0))
+        for topic_partition in sorted(ends.keys() | positions.keys(), key=lambda each: (each.topic_id, each.partition))
     }
     ids = sorted({topic_partition.topic_id for topic_partition in cuts})
     served: dict[TopicPartition, list[Served]] = {}
@@ -173,8 +172,8 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tup
         "earliest_event_us FROM speed.served WHERE topic_id = ANY(%s) ORDER BY topic_id, partition, from_offset",
         (ids,),
     ):
-        found = Served(from_offset, Versions(*versions[:3]), Rules(*versions[3:]))
-        served.setdefault(TopicPartition(topic, topic_id, partition), []).append(found)
+        entry = Served(from_offset, Versions(*versions[:3]), Rules(*versions[3:]))
+        served.setdefault(TopicPartition(topic, topic_id, partition), []).append(entry)
     failed_reason = DeadLetterReason.PROCESSING_FAILED.value
     letters: dict[TopicPartition, dict[int, bool]] = {}
     for topic_id, partition, offset, failed in connection.execute(
@@ -213,7 +212,7 @@ def _contents_of(length: int, digest: str, corrected_length: int | None, correct
 def _export(url: str, snapshot: str, query: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with adbc.connect(url) as connection, connection.cursor() as cursor:
-        # The first statements of the transaction that the driver has begun.
+        # These must be the first statements of the transaction that the driver began.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
         cursor.execute(query)
@@ -226,8 +225,8 @@ def _export(url: str, snapshot: str, query: str, folder: Path) -> None:
 def _write_letters(letters: Mapping[TopicPartition, Mapping[int, bool]], folder: Path) -> None:
     rows = [
         (str(topic_partition.topic_id), topic_partition.partition, offset, failed)
-        for topic_partition, own in letters.items()
-        for offset, failed in own.items()
+        for topic_partition, flags in letters.items()
+        for offset, failed in flags.items()
     ]
     fields = [("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("failed", pa.bool_())]
     _write(folder, rows, fields)

@@ -1,4 +1,4 @@
-"""The model registry: MLflow, seen as versions that are certified or refused."""
+"""The model registry in MLflow: register, certify, alias and open model versions."""
 
 from moderation.adapters.registry.client import NotInRegistry
 from moderation.adapters.registry.registry import ModelVersion, Registry

@@ -1,12 +1,12 @@
-"""Certificates: what a registered version was when it was checked, signed so that nothing of it can be exchanged.
+"""Certificates: signed digests of a verified model version, stored in its tags.
 
-A certificate names the digests of every file of the model folder, the model and the version number, so it holds for
-no other version. It lies in the version's tags; the key does not. Tags beside it are for people, and compared with it.
+A certificate contains the digests of all files of the model folder, the model name and the version number, so it is
+valid for one version only. The key is not stored in the registry. Readable tags are compared with the certificate.
 
 moderation.certificate   the certificate, canonical JSON
 moderation.signature     HMAC-SHA256 over it
-moderation.key_id        which key signed, without telling anything about the key
-moderation.<field>       each digest and version of the certificate, readable
+moderation.key_id        identifies the signing key without revealing it
+moderation.<field>       a digest or version of the certificate, readable
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ KEY_MIN_BYTES = 32
 _LABEL = b"moderation certificate 1\n"
 _KEY_ID_LABEL = b"moderation key id 1\n"
 _NAMES = ("model_name", "version")
-_REMEDY = "Certify the version again if it is right; otherwise point the alias at a version that is."
+_REMEDY = "Certify the version again if it is correct; otherwise move the alias to a certified version."
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What was checked. Digests are SHA-256, hexadecimal.
+    """Digests and versions of a verified model version. Digests are SHA-256, hexadecimal.
 
     Attributes:
         model_name: the registered model.
-        version: its version number.
-        card_digest: of ``model.json``, which states the digests of all other files.
+        version: version number.
+        card_digest: of ``model.json``, which contains the digests of all other files.
         model_digest, policy_digest, metrics_digest: of ``model.skops``, ``policy.json`` and ``metrics.json``.
-        kernel_version: the kernel it was made for.
-        policy_version: what its decisions are stamped with.
-        data_digest: of the examples it was trained on.
+        kernel_version: kernel version of the model.
+        policy_version: policy version of its decisions.
+        data_digest: digest of the training examples.
     """
 
     model_name: str
@@ -54,30 +54,30 @@ class Certificate:
     data_digest: str
 
     def to_json(self) -> str:
-        """The one text of this certificate: what is signed."""
+        """The canonical JSON text, which is signed."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     def readable_tags(self) -> dict[str, str]:
-        """Digests and versions as tags for people, without the name and number the version carries anyway."""
+        """Digests and versions as readable tags, without model name and version number."""
         return {PREFIX + name: value for name, value in asdict(self).items() if name not in _NAMES}
 
 
 def check_key(key: bytes) -> None:
-    """Refuse a key that could be guessed.
+    """Check the length of a key.
 
     Raises:
-        ConfigurationError: it has fewer than ``KEY_MIN_BYTES`` bytes.
+        ConfigurationError: the key has fewer than ``KEY_MIN_BYTES`` bytes.
     """
     if len(key) < KEY_MIN_BYTES:
         raise ConfigurationError(
             "the certificate key",
             f"it has {len(key)} bytes and needs {KEY_MIN_BYTES} or more",
-            "Make one from a random source and give the same to everything that certifies or opens models.",
+            "Generate a random key, and use the same one for every program that certifies or opens models.",
         )
 
 
 def sign(certificate: Certificate, key: bytes) -> str:
-    """The signature of a certificate: HMAC-SHA256 (RFC 2104), 64 hexadecimal digits.
+    """Sign a certificate with HMAC-SHA256 (RFC 2104), 64 hexadecimal digits.
 
     Raises:
         ConfigurationError: the key is too short.
@@ -87,7 +87,7 @@ def sign(certificate: Certificate, key: bytes) -> str:
 
 
 def verify(certificate: Certificate, signature: str, key: bytes) -> bool:
-    """Whether ``key`` made this signature of this certificate; takes the same time for every wrong one.
+    """Whether ``key`` made this signature of this certificate; compares in constant time.
 
     Raises:
         ConfigurationError: the key is too short.
@@ -96,7 +96,7 @@ def verify(certificate: Certificate, signature: str, key: bytes) -> bool:
 
 
 def key_id(key: bytes) -> str:
-    """16 hexadecimal digits that tell keys apart and nothing else about them.
+    """Return 16 hexadecimal digits that identify a key without revealing it.
 
     Raises:
         ConfigurationError: the key is too short.
@@ -106,7 +106,7 @@ def key_id(key: bytes) -> str:
 
 
 def tags_of(certificate: Certificate, key: bytes) -> dict[str, str]:
-    """Every tag of a certified version, the signature last: a half-written set is not a certificate."""
+    """All tags of a certified version, the signature last, so that an incomplete set is not a certificate."""
     return {
         **certificate.readable_tags(),
         KEY_ID_TAG: key_id(key),
@@ -116,23 +116,23 @@ def tags_of(certificate: Certificate, key: bytes) -> dict[str, str]:
 
 
 def read_certificate(tags: Mapping[str, str], model_name: str, version: str, key: bytes) -> Certificate:
-    """The certificate in a version's tags.
+    """Read and verify the certificate in the tags of a version.
 
     Args:
         tags: all tags of the version.
-        model_name: the registered model they were found on.
-        version: the version number they were found on.
-        key: of this installation.
+        model_name: registered model of the version.
+        version: version number.
+        key: certificate key of this installation.
 
     Raises:
-        ModelRefused: there is none, it was made with another key, edited, or copied from another model or version,
-            or a readable tag beside it says otherwise.
+        ModelRefused: there is no certificate, it was made with another key, edited, or copied from another model or
+            version, or a readable tag differs.
         ConfigurationError: the key is too short.
     """
     thing = f"{model_name} version {version}"
     stated, signature = tags.get(CERTIFICATE_TAG), tags.get(SIGNATURE_TAG)
     if stated is None or signature is None:
-        raise ModelRefused(thing, "it has no certificate: nobody checked it", _REMEDY)
+        raise ModelRefused(thing, "it has no certificate: it was not verified", _REMEDY)
     if (made_with := tags.get(KEY_ID_TAG)) != (mine := key_id(key)):
         raise ModelRefused(
             thing, f"its certificate was made with another key ({made_with}; this one is {mine})", _REMEDY
@@ -157,7 +157,7 @@ def _parse(text: str, thing: str) -> Certificate:
         if stated.keys() != {field.name for field in fields(Certificate)}:
             raise ValueError("unknown or missing fields")
         if not all(isinstance(value, str) for value in stated.values()):
-            raise ValueError("a field is no text")
+            raise ValueError("a field is not a string")
         return Certificate(**stated)
     except (ValueError, AttributeError, RecursionError) as error:
-        raise ModelRefused(thing, f"tag {CERTIFICATE_TAG} is no certificate ({error})", _REMEDY) from error
+        raise ModelRefused(thing, f"tag {CERTIFICATE_TAG} is not a certificate ({error})", _REMEDY) from error

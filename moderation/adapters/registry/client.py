@@ -1,4 +1,4 @@
-"""The connection to MLflow: quiet, impatient, and with its failures as errors of ours."""
+"""The MLflow client with short timeouts; translates MLflow's errors to errors of this project."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MALFORMED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
 
 
 class NotInRegistry(ModelRefused):
-    """The registry answered: there is no such model, version or file."""
+    """The registry has no such model, version or file."""
 
 
 class Connection:
     """An MLflow server.
 
-    MLflow is imported by the first instance, which takes seconds, and configured in its defaults: variables of the
-    environment (``MLFLOW_HTTP_REQUEST_TIMEOUT`` …) win over them. User and password come from
+    The first instance imports MLflow, which takes seconds, and sets defaults of MLflow; environment variables
+    (``MLFLOW_HTTP_REQUEST_TIMEOUT`` …) override them. User and password come from
     ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, which MLflow reads itself.
 
     Args:
@@ -41,12 +41,12 @@ class Connection:
         parts = urlsplit(tracking_uri)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(
-                "the registry's address", "it is no http or https address", "Name the MLflow server."
+                "the registry's address", "it is not an http or https address", "Set the address of the MLflow server."
             )
         if "@" in parts.netloc:  # MLflow's messages repeat the address
             raise ConfigurationError(
                 "the registry's address",
-                "it holds a user or a password",
+                "it contains a user or a password",
                 "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead.",
             )
         self.name = f"registry {tracking_uri}"
@@ -55,15 +55,15 @@ class Connection:
 
     @contextlib.contextmanager
     def asking(self, thing: str) -> Iterator[None]:
-        """Turn MLflow's failures into ours.
+        """Translate errors of MLflow while the block runs.
 
         Args:
-            thing: what is asked for, for messages.
+            thing: name of the requested thing, for messages.
 
         Raises:
             NotInRegistry: the registry has no such thing.
-            ConfigurationError: a name is not one MLflow accepts.
-            RegistryUnavailable: anything else.
+            ConfigurationError: MLflow does not accept a name.
+            RegistryUnavailable: any other error.
         """
         from mlflow.exceptions import MlflowException
         from requests import RequestException
@@ -72,20 +72,20 @@ class Connection:
             yield
         except MlflowException as error:
             if error.error_code in _ABSENT:
-                raise NotInRegistry(thing, f"{self.name} has no such thing", "Name one that it has.") from error
+                raise NotInRegistry(thing, f"{self.name} has no such thing", "Use an existing name.") from error
             if error.error_code in _MALFORMED:
-                raise ConfigurationError(thing, _first_line(error), "Mend what it names.") from error
+                raise ConfigurationError(thing, _first_line(error), "Fix the named value.") from error
             raise self._unavailable(thing, error) from error
         except RequestException as error:
             raise self._unavailable(thing, error) from error
 
     def _unavailable(self, thing: str, error: Exception) -> RegistryUnavailable:
         cause = f"no answer about {thing} ({_system_error(error) or _first_line(error)})"
-        return RegistryUnavailable(self.name, cause, "See whether the MLflow server runs and its log; then try again.")
+        return RegistryUnavailable(self.name, cause, "Check that the MLflow server runs, and its log; then try again.")
 
 
 def _system_error(error: BaseException | None) -> str | None:
-    """What the operating system said, e.g. connection refused, beneath the layers that wrapped it."""
+    """The error of the operating system, e.g. connection refused, that other errors wrap."""
     from requests import RequestException
 
     while error is not None:
@@ -111,7 +111,7 @@ def _client(tracking_uri: str) -> MlflowClient:
     variables.MLFLOW_HTTP_REQUEST_TIMEOUT.default = REQUEST_SECONDS
     variables.MLFLOW_HTTP_REQUEST_MAX_RETRIES.default = RETRIES
     variables.MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR.default = 1
-    # A command's output is a contract: MLflow must not print addresses or progress into it.
+    # Output of commands is machine-readable: MLflow must not print addresses or progress into it.
     variables.MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT.default = True
     variables.MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.default = False
     # A model must not depend on the folder it was registered from.
@@ -119,5 +119,7 @@ def _client(tracking_uri: str) -> MlflowClient:
     variables.MLFLOW_DISABLE_TELEMETRY.default = True
     set_telemetry_client()  # type: ignore[no-untyped-call]
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # that an environment of uv's has no pip
+    logging.getLogger("mlflow.utils.environment").setLevel(
+        logging.ERROR
+    )  # it warns that an environment of uv has no pip
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)

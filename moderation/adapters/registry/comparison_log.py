@@ -1,6 +1,6 @@
-"""A comparison of models in MLflow: one run, and beneath it a run per model, so that its table compares them.
+"""Log a comparison of models in MLflow: a parent run, and a nested run for each model.
 
-The runs lie in an experiment of their own: they register nothing, and the model's own runs stay among themselves.
+The runs are in a separate experiment, because they register no model.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _NAME = "model comparison"
 
 
 class ComparisonLog:
-    """Where comparisons are logged. To make one asks the server, so that a long comparison is not begun in vain.
+    """Logs comparisons. Creating it contacts the server, so that a long comparison does not start in vain.
 
     Args:
         tracking_uri: the MLflow server.
-        model_name: of the registered model; names the experiment.
+        model_name: registered model, which names the experiment.
 
     Raises:
         ConfigurationError: the address is malformed, or MLflow is not installed.
@@ -42,14 +42,14 @@ class ComparisonLog:
         """Log a comparison.
 
         Args:
-            comparison: becomes a run with a nested run per model.
-            files: artifacts of the upper run.
+            comparison: the comparison.
+            files: artifacts of the parent run.
 
         Returns:
-            The address of the upper run in the MLflow UI.
+            The address of the parent run in the MLflow UI.
 
         Raises:
-            RegistryUnavailable: the server does not answer. The runs begun are marked failed if they can be.
+            RegistryUnavailable: the server does not answer. Started runs are marked failed if possible.
         """
         from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
@@ -97,17 +97,17 @@ def _shared_params(comparison: ModelComparison) -> list[Param]:
 
 
 def _metrics(model: ComparedModel) -> list[Metric]:
-    """Measurements and times; the AUC of the folds become the steps of one metric."""
+    """Measurements and times; the AUC values of the folds are steps of one metric."""
     from mlflow.entities import Metric
 
-    shown = model.metrics
+    measured = model.metrics
     values = {
-        "auc_mean": shown.auc_mean,
-        "auc_pooled": shown.auc_pooled,
-        "average_precision": shown.average_precision,
-        "brier": shown.brier,
-        "calibration_error": shown.calibration_error,
-        "best_f1": shown.best_f1,
+        "auc_mean": measured.auc_mean,
+        "auc_pooled": measured.auc_pooled,
+        "average_precision": measured.average_precision,
+        "brier": measured.brier,
+        "calibration_error": measured.calibration_error,
+        "best_f1": measured.best_f1,
         "fit_seconds": model.fit_seconds,
         "comments_per_s": model.comments_per_s,
     }
@@ -118,12 +118,12 @@ def _metrics(model: ComparedModel) -> list[Metric]:
             "auc_difference_high": model.difference.high,
         }
     now_ms = time.time_ns() // 1_000_000
-    folds = [Metric("auc_folds", value, now_ms, step) for step, value in enumerate(shown.auc_folds)]
+    folds = [Metric("auc_folds", value, now_ms, step) for step, value in enumerate(measured.auc_folds)]
     return [*(Metric(name, value, now_ms, 0) for name, value in values.items()), *folds]
 
 
 def _note(comparison: ModelComparison) -> str:
-    """The comparison as markdown, which the MLflow UI shows on the run's page."""
+    """The comparison as Markdown, for the page of the run in the MLflow UI."""
     lines = [
         f"{len(comparison.removed):,} comments, {int(comparison.removed.sum()):,} removed; {comparison.folds} folds.",
         "",
@@ -132,11 +132,11 @@ def _note(comparison: ModelComparison) -> str:
     ]
     for model in comparison.models:
         shown, difference = model.metrics, model.difference
-        told = (
+        interval = (
             "–" if difference is None else f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
         )
         lines.append(
             f"| {model.spec.title} | {shown.auc_mean:.4f} | {shown.average_precision:.4f} | {shown.brier:.4f} "
-            f"| {shown.best_f1:.4f} | {told} | {model.finding} |"
+            f"| {shown.best_f1:.4f} | {interval} | {model.finding} |"
         )
     return "\n".join(lines)

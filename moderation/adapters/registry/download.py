@@ -1,4 +1,4 @@
-"""Model folders from the registry, kept by digest: what is in the cache is whole, or is not used."""
+"""Download model folders from the registry to a cache by digest; only complete folders are used."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from moderation.adapters.registry.client import Connection
 from moderation.errors import ModelRefused
 
 FOLDER = "data/model"
-"""Where the model folder lies within the artifact."""
+"""Path of the model folder within the artifact."""
 FILES = (CARD, *VERIFIED)
-_REMEDY = "The registry's copy was damaged or exchanged: register the model again."
+_REMEDY = "The copy in the registry was damaged or replaced: register the model again."
 
 
 def download(connection: Connection, source: str, target: Path, thing: str) -> None:
-    """Copy the card and the files it vouches for, see ``model_store``, into ``target``.
+    """Download the model card and the files it covers into ``target``.
 
-    Only these are asked for, by name: a listing that names others has no say in what is written.
+    Only these names are requested: other names in the listing are ignored.
 
     Args:
         connection: to the registry.
-        source: address of the artifact, as the registry states it.
+        source: address of the artifact, as the registry reports it.
         target: an existing folder.
-        thing: what to call the version in errors.
+        thing: name of the version in error messages.
 
     Raises:
-        ModelRefused: a file is absent.
-        RegistryUnavailable: the registry does not answer, or not with the file.
+        ModelRefused: a file is missing.
+        RegistryUnavailable: the registry does not answer, or does not return the file.
     """
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
@@ -43,31 +43,31 @@ def download(connection: Connection, source: str, target: Path, thing: str) -> N
         for name in FILES:
             if f"{FOLDER}/{name}" not in listed:
                 raise ModelRefused(thing, f"the registry has no {name} of it", _REMEDY)
-            arrived = repository.download_artifacts(f"{FOLDER}/{name}", scratch)  # type: ignore[no-untyped-call]
-            shutil.move(arrived, target / name)
+            path = repository.download_artifacts(f"{FOLDER}/{name}", scratch)  # type: ignore[no-untyped-call]
+            shutil.move(path, target / name)
 
 
 def fetch_into(cache: Path, connection: Connection, source: str, card_digest: str, thing: str) -> Path:
-    """The model folder whose card has this digest, from the cache if it is whole there, else from the registry.
+    """Return the model folder whose card has this digest, from the cache if it is complete there, else downloaded.
 
-    Safe for many processes at once: a folder appears in the cache whole, by one rename.
+    Safe for concurrent processes: a folder appears in the cache by one rename.
 
     Args:
-        cache: made if absent; its folders may be deleted at any time no model is being opened.
+        cache: created if absent; its folders may be deleted while no model is being opened.
         connection: to the registry.
         source: address of the artifact.
         card_digest: SHA-256 of ``model.json``, hexadecimal.
-        thing: what to call the version in errors.
+        thing: name of the version in error messages.
 
     Raises:
-        ModelRefused: what the registry holds is not what the digest says.
+        ModelRefused: the files in the registry do not match the digest.
         RegistryUnavailable: the registry does not answer.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", card_digest):  # it becomes a path
-        raise ModelRefused(thing, "it states no digest: it was not registered by this project", _REMEDY)
-    kept = cache / card_digest
-    if first_difference(kept, card_digest) is None:
-        return kept
+        raise ModelRefused(thing, "it has no digest tag: it was not registered by this project", _REMEDY)
+    cached = cache / card_digest
+    if first_difference(cached, card_digest) is None:
+        return cached
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="incoming-") as scratch:
         incoming = Path(scratch, "model")
@@ -75,20 +75,20 @@ def fetch_into(cache: Path, connection: Connection, source: str, card_digest: st
         download(connection, source, incoming, thing)
         if (different := first_difference(incoming, card_digest)) is not None:
             raise ModelRefused(thing, f"{different} in the registry is not the one that was registered", _REMEDY)
-        if first_difference(kept, card_digest) is None:  # another process was first
-            return kept
+        if first_difference(cached, card_digest) is None:  # another process was first
+            return cached
         with contextlib.suppress(FileNotFoundError):
-            kept.rename(Path(scratch, "damaged"))
+            cached.rename(Path(scratch, "damaged"))
         try:
-            incoming.rename(kept)
+            incoming.rename(cached)
         except OSError:  # another process was first after all
-            if first_difference(kept, card_digest) is not None:
+            if first_difference(cached, card_digest) is not None:
                 raise
-    return kept
+    return cached
 
 
 def first_difference(folder: Path, card_digest: str) -> str | None:
-    """Name of the first file that is absent or not what the card with this digest states; None for a whole folder."""
+    """Return the name of the first missing or different file of a folder; None if it matches the card's digest."""
     try:
         if sha256_of(folder / CARD) != card_digest:
             return CARD
@@ -108,7 +108,7 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, hexadecimal.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

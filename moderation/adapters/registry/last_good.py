@@ -1,7 +1,7 @@
-"""Which version was opened last, kept beside the cached models: what a worker starts with while the registry is away.
+"""The version that was opened last, stored in the model cache, for starts while the registry is unavailable.
 
-What is kept is the version's certificate with its signature, so that nobody who can write the file can make another
-model serve. One file per registered model; processes that share a cache replace it whole.
+The file contains the certificate of the version with its signature, so that write access to the file does not allow to
+serve another model. There is one file for each registered model; processes that share a cache replace it atomically.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from moderation.errors import ModelRefused
 
 
 def keep(cache: Path, certificate: Certificate, key: bytes) -> None:
-    """Remember a version whose files are in the cache.
+    """Store the certificate of a version whose files are in the cache.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     kept = {"version": certificate.version, "tags": tags_of(certificate, key)}
     handle, scratch = tempfile.mkstemp(dir=cache, prefix="last-good-")
@@ -30,10 +30,10 @@ def keep(cache: Path, certificate: Certificate, key: bytes) -> None:
 
 
 def read(cache: Path, model_name: str, key: bytes) -> Certificate | None:
-    """The certificate of the version opened last; None if there was none.
+    """Read the certificate of the version opened last; None if there was none.
 
     Raises:
-        ModelRefused: the file is damaged, edited, or another key's.
+        ModelRefused: the file is damaged, edited, or signed with another key.
     """
     path = _path(cache, model_name)
     try:

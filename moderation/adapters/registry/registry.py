@@ -1,4 +1,4 @@
-"""Versions of the moderation model: registered, certified, named by aliases, opened only if certified."""
+"""Registry of model versions: register, certify, set aliases, and open certified versions only."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
 
 PRODUCTION, PREVIOUS, CHALLENGER = "production", "previous", "challenger"
-"""Aliases: which version serves, which one served before it, which one waits for a person's approval."""
+"""Aliases: the serving version, the one that served before, and the one that waits for approval."""
 GATE_TAG, GATE_REASONS_TAG = PREFIX + "gate", PREFIX + "gate_reasons"
 PROMOTED_TAG = PREFIX + "promoted"
-"""Of the registered model: which version this project made ``production`` last. A person's hand moves only aliases."""
+"""Tag of the registered model: the version that this project promoted last. A manual change moves only aliases."""
 OVERRIDE_TAG = PREFIX + "override"
-"""A person's reason to let a version serve that nobody certified; without a reason it is no override."""
-_MOST_TAG_CHARACTERS = 5_000  # MLflow's column is no longer
+"""Tag with an operator's reason to serve a version without certificate; without a reason it has no effect."""
+_MOST_TAG_CHARACTERS = 5_000  # length of MLflow's column
 _log = logging.getLogger(__name__)
 
 
@@ -49,10 +49,10 @@ class ModelVersion:
 
     Attributes:
         name: the registered model.
-        version: its number, as text.
-        run_id: the MLflow run that logged it; empty if none did.
-        model_digest: SHA-256 of ``model.skops``, hexadecimal, as the registry states it; empty if it does not.
-        card_digest: SHA-256 of ``model.json``, which states the digests of all other files; likewise.
+        version: version number, as text.
+        run_id: the MLflow run that logged it; empty without one.
+        model_digest: SHA-256 of ``model.skops``, hexadecimal, from the tags of the version; empty without the tag.
+        card_digest: SHA-256 of ``model.json``, which contains the digests of all other files; likewise.
     """
 
     name: str
@@ -68,8 +68,8 @@ class ModelVersion:
 class Registry:
     """The versions of one registered model on an MLflow server.
 
-    Every method that asks the server raises ``RegistryUnavailable`` when it does not answer (within seconds when it
-    is down) and ``ConfigurationError`` when MLflow does not accept a name. Safe for threads.
+    Every method that contacts the server raises ``RegistryUnavailable`` if it does not answer (within seconds if it
+    is down) and ``ConfigurationError`` if MLflow does not accept a name. Thread-safe.
 
     Args:
         tracking_uri: ``http`` or ``https`` address of the MLflow server.
@@ -97,15 +97,15 @@ class Registry:
         reason: str,
         params: Mapping[str, str] | None = None,
     ) -> ModelVersion:
-        """Register a model folder as a new version. It is not certified and no alias names it.
+        """Register a model folder as a new version, without certificate and alias.
 
         Args:
-            folder: as written by ``model_store.save_model``; verified before anything is sent.
-            lexicon: the process's, to share.
-            max_bytes: largest file that is read.
-            run_name: of the MLflow run, for people.
-            reason: why the model was made; the version's description.
-            params: logged with the run beside data digest, seed, folds, goals and thresholds.
+            folder: written by :func:`moderation.adapters.model_folder.folder.save_model`; verified before the upload.
+            lexicon: shared lexicon of the process.
+            max_bytes: size limit of a file.
+            run_name: name of the MLflow run.
+            reason: why the model was trained; the description of the version.
+            params: parameters of the run, besides data digest, seed, folds, goals and thresholds.
 
         Raises:
             ModelRefused: the folder does not verify.
@@ -113,26 +113,26 @@ class Registry:
         opened = open_model(folder, lexicon, max_bytes)
         facts = self._facts(folder, opened, version="")
         metrics = json.loads((folder / METRICS).read_bytes())
-        found = upload(
+        uploaded = upload(
             self._connection, folder, opened, facts, metrics, run_name=run_name, reason=reason, params=params or {}
         )
         return ModelVersion(
-            self.model_name, str(found.version), found.run_id or "", facts.model_digest, facts.card_digest
+            self.model_name, str(uploaded.version), uploaded.run_id or "", facts.model_digest, facts.card_digest
         )
 
     def certify(self, version: ModelVersion, lexicon: Lexicon, max_bytes: int) -> Certificate:
-        """Check what the registry stores and sign it.
+        """Verify the artifact in the registry and sign it. Idempotent.
 
-        The artifact is downloaded again, never taken from a cache, compared with ``version.card_digest`` and opened:
-        digests, trusted types, kernel version, golden rows. Safe to repeat.
+        The artifact is downloaded, not read from a cache, compared with ``version.card_digest`` and opened, which
+        checks digests, trusted types, kernel version and golden rows.
 
         Args:
-            version: as :meth:`register` returned it, so that what is certified is what was registered.
-            lexicon: the process's, to share.
-            max_bytes: largest file that is read.
+            version: as :meth:`register` returned it, so that the registered files are certified.
+            lexicon: shared lexicon of the process.
+            max_bytes: size limit of a file.
 
         Raises:
-            ModelRefused: the stored artifact is not the registered one, or does not verify.
+            ModelRefused: the stored artifact differs from the registered one, or does not verify.
         """
         with tempfile.TemporaryDirectory(prefix="moderation-certify-") as scratch:
             folder = Path(scratch)
@@ -150,10 +150,10 @@ class Registry:
         return certificate
 
     def ensure_alias(self, alias: str, version: ModelVersion) -> bool:
-        """Give a certified version an alias that no version has; an alias in use stays where it is.
+        """Set an alias on a certified version unless another version has it.
 
         Returns:
-            Whether the alias was given.
+            Whether the alias was set.
 
         Raises:
             ModelRefused: the version is not certified.
@@ -167,7 +167,7 @@ class Registry:
         return True
 
     def give_alias(self, alias: str, version: ModelVersion) -> None:
-        """Give a certified version an alias; the version that has it loses it.
+        """Set an alias on a certified version; it moves from any other version.
 
         Raises:
             ModelRefused: the version is not certified.
@@ -176,14 +176,14 @@ class Registry:
         self._set_alias(alias, version.version)
 
     def take_alias(self, alias: str, version: ModelVersion) -> None:
-        """Take an alias off a version, if that version has it."""
+        """Remove an alias from a version if that version has it."""
         named = self.resolve(alias)
         if named is not None and named.version == version.version:
             with self._connection.asking(f"alias {alias}"):
                 self._connection.client.delete_registered_model_alias(self.model_name, alias)
 
     def promote(self, version: ModelVersion) -> ModelVersion | None:
-        """Make a certified version ``production``; the one that was becomes ``previous``. Safe to repeat.
+        """Make a certified version ``production``; the former one becomes ``previous``. Idempotent.
 
         Returns:
             The version that is ``previous`` now; None if none served before.
@@ -194,7 +194,7 @@ class Registry:
         self.certificate(version.version)
         serving = self.resolve(PRODUCTION)
         if serving is None or serving.version != version.version:
-            if serving is not None:  # first: a promotion that dies half-way can still be rolled back
+            if serving is not None:  # first, so that an interrupted promotion can be rolled back
                 self._set_alias(PREVIOUS, serving.version)
             self._set_alias(PRODUCTION, version.version)
         self._note_promoted(version)
@@ -202,56 +202,56 @@ class Registry:
         return self.resolve(PREVIOUS)
 
     def roll_back(self) -> tuple[ModelVersion, ModelVersion | None]:
-        """Make the version that served before serve again; what served becomes ``previous``: twice is as before.
+        """Promote the version that served before; the serving one becomes ``previous``.
 
         Returns:
-            The version that serves now, and the one that did.
+            The version that serves now, and the one that served.
 
         Raises:
             NotInRegistry: none served before, see :meth:`before`.
-            ModelRefused: it is not certified any more.
+            ModelRefused: the version is no longer certified.
         """
         back, serving = self.before(), self.resolve(PRODUCTION)
         self.promote(back)
         return back, serving
 
     def before(self) -> ModelVersion:
-        """The version that served before the one that is ``production``.
+        """Return the version that served before the one that is ``production``.
 
-        It is ``previous``; but where a person moved ``production`` by hand, ``previous`` is older than that move, and
-        it is the one that this project made ``production`` last.
+        This is ``previous``, unless an operator moved ``production`` by hand: then ``previous`` is older than that
+        move, and the result is the version that this project promoted last.
 
         Raises:
-            NotInRegistry: there is none.
+            NotInRegistry: there is no such version.
         """
         with self._connection.asking(self.model_name):
-            known = self._connection.client.get_registered_model(self.model_name)
-        serving, promoted = known.aliases.get(PRODUCTION), known.tags.get(PROMOTED_TAG)
-        found = promoted if promoted not in (None, serving) else known.aliases.get(PREVIOUS)
-        if found is None or found == serving:
+            model = self._connection.client.get_registered_model(self.model_name)
+        serving, promoted = model.aliases.get(PRODUCTION), model.tags.get(PROMOTED_TAG)
+        number = promoted if promoted not in (None, serving) else model.aliases.get(PREVIOUS)
+        if number is None or number == serving:
             raise NotInRegistry(
                 f"alias {PREVIOUS} of {self.model_name}", "no version has it", "Promote a version by its number."
             )
-        return self.version(found)
+        return self.version(number)
 
     def note_gate(self, version: ModelVersion, reasons: Sequence[str]) -> None:
-        """Say in the version's tags what the gate found: nothing against it, or these reasons."""
+        """Store the result of the gate in the tags of a version; no reasons mean that it passed."""
         self.tag(version, GATE_REASONS_TAG, "; ".join(reasons) or "none")
         self.tag(version, GATE_TAG, "failed" if reasons else "passed")
 
     def tag(self, version: ModelVersion, name: str, value: str) -> None:
-        """Set a tag of a version; what is too long for MLflow is cut."""
+        """Set a tag of a version; a value that is too long for MLflow is cut."""
         with self._connection.asking(str(version)):
             self._connection.client.set_model_version_tag(
                 self.model_name, version.version, name, value[:_MOST_TAG_CHARACTERS]
             )
 
     def tags(self, version: ModelVersion) -> dict[str, str]:
-        """All tags of a version, as they are now."""
+        """Read all tags of a version."""
         return dict(self._find(version.version).tags)
 
     def resolve(self, alias: str) -> ModelVersion | None:
-        """The version an alias names now; None if it names none. Nothing of it is verified yet."""
+        """Read the version of an alias; None if it is not set. The version is not verified."""
         try:
             with self._connection.asking(f"alias {alias} of {self.model_name}"):
                 aliases = self._connection.client.get_registered_model(self.model_name).aliases
@@ -260,35 +260,36 @@ class Registry:
         return self.version(aliases[alias]) if alias in aliases else None
 
     def version(self, number: str) -> ModelVersion:
-        """A version by its number. Nothing of it is verified yet.
+        """Read a version by its number. The version is not verified.
 
         Raises:
             NotInRegistry: there is no such version.
         """
-        found = self._find(number)
-        digests = found.tags.get(MODEL_DIGEST_TAG, ""), found.tags.get(CARD_DIGEST_TAG, "")
-        return ModelVersion(self.model_name, str(found.version), found.run_id or "", *digests)
+        stored = self._find(number)
+        digests = stored.tags.get(MODEL_DIGEST_TAG, ""), stored.tags.get(CARD_DIGEST_TAG, "")
+        return ModelVersion(self.model_name, str(stored.version), stored.run_id or "", *digests)
 
     def newest_run_us(self, run_name: str) -> int | None:
-        """When the last run of this name that registered a version began, in microseconds; None if none did."""
+        """Start time of the last run of this name that registered a version, in microseconds; None without one."""
         return newest_run_us(self._connection, self.model_name, run_name)
 
     def certificate(self, number: str) -> Certificate:
-        """The certificate of a version, verified; its files are not looked at.
+        """Read and verify the certificate of a version; its files are not read.
 
         Raises:
-            ModelRefused: there is no such version, or its certificate is missing, edited, copied or another key's.
+            ModelRefused: there is no such version, or its certificate is missing, edited, copied or signed with another
+                key.
         """
         return read_certificate(self._find(number).tags, self.model_name, number, self._key)
 
     def fetch(self, version: ModelVersion, cache: Path) -> Path:
-        """The version's model folder, by ``version.card_digest`` from ``cache`` or from the registry.
+        """Return the model folder of a version, by ``version.card_digest`` from ``cache`` or from the registry.
 
         Returns:
-            A folder that is whole: every file is what its card states. Read it, don't write into it.
+            A complete folder whose files match the card. It is read-only.
 
         Raises:
-            ModelRefused: what the registry holds is not what the digest says.
+            ModelRefused: the files in the registry do not match the digest.
         """
         source = self._source(version.version)
         return fetch_into(cache, self._connection, source, version.card_digest, str(version))
@@ -296,20 +297,21 @@ class Registry:
     def open_certified(
         self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, cache: Path, *, to_serve: bool = False
     ) -> OpenModel:
-        """Verify the certificate, then the files against it, then open them.
+        """Verify the certificate, verify the files against it, and open them.
 
-        A version without any certificate opens if a person has set the tag ``moderation.override`` to a reason, which
-        is logged. Its files are verified all the same, against the digests it was registered with.
+        A version without certificate opens if an operator has set the tag ``moderation.override`` to a reason, which
+        is logged. Its files are then verified against the digests from its registration.
 
         Args:
-            version: as :meth:`resolve` or :meth:`version` told it; its tags are read anew.
-            lexicon: the process's, to share.
-            max_bytes: largest file that is read.
+            version: from :meth:`resolve` or :meth:`version`; its tags are read again.
+            lexicon: shared lexicon of the process.
+            max_bytes: size limit of a file.
             cache: folder of downloaded models, see :meth:`fetch`.
-            to_serve: keep it as the version that :meth:`open_last_good` opens.
+            to_serve: store it as the version that :meth:`open_last_good` opens.
 
         Raises:
-            ModelRefused: naming what does not verify. Nothing was opened unless its golden rows are what differs.
+            ModelRefused: something does not verify; the message names it. The model is opened only to score the golden
+                rows.
         """
         certificate = self._overridden(version.version) or self.certificate(version.version)
         source = self._source(version.version)
@@ -320,32 +322,32 @@ class Registry:
         return opened
 
     def open_last_good(self, lexicon: Lexicon, max_bytes: int, cache: Path) -> tuple[str, OpenModel] | None:
-        """Open the version that :meth:`open_certified` opened last to serve, without asking the server.
+        """Open the version that :meth:`open_certified` opened last to serve, without contacting the server.
 
         Args:
-            lexicon: the process's, to share.
-            max_bytes: largest file that is read.
+            lexicon: shared lexicon of the process.
+            max_bytes: size limit of a file.
             cache: folder of downloaded models.
 
         Returns:
             Version number and model; None if none was opened with this cache.
 
         Raises:
-            ModelRefused: what is kept does not verify.
+            ModelRefused: the stored version does not verify.
         """
         certificate = last_good.read(cache, self.model_name, self._key)
         if certificate is None:
             return None
         folder = cache / certificate.card_digest
         if (different := first_difference(folder, certificate.card_digest)) is not None:
-            raise ModelRefused(str(folder), f"{different} is not what its certificate says", "Delete the folder.")
+            raise ModelRefused(str(folder), f"{different} does not match its certificate", "Delete the folder.")
         return certificate.version, self._open(folder, certificate, lexicon, max_bytes)
 
     def _open(self, folder: Path, certificate: Certificate, lexicon: Lexicon, max_bytes: int) -> OpenModel:
         opened = open_model(folder, lexicon, max_bytes)
         if self._facts(folder, opened, certificate.version) != certificate:
             thing = f"{certificate.model_name} version {certificate.version}"
-            raise ModelRefused(thing, "its files are not what its certificate says", "Certify it again.")
+            raise ModelRefused(thing, "its files do not match its certificate", "Certify it again.")
         return opened
 
     def _facts(self, folder: Path, opened: OpenModel, version: str) -> Certificate:
@@ -363,7 +365,7 @@ class Registry:
         )
 
     def _overridden(self, number: str) -> Certificate | None:
-        """What a version without certificate says of itself, if a person lets it serve."""
+        """The digests in the tags of a version without certificate, if an operator has set the override tag."""
         tags = self._find(number).tags
         reason = tags.get(OVERRIDE_TAG, "").strip()
         if CERTIFICATE_TAG in tags or not reason:

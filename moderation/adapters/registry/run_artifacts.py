@@ -1,4 +1,4 @@
-"""What was found about models, kept where people look for it: MLflow runs beside those that trained them."""
+"""Store results about models (comparisons, drift checks, rescorings) as MLflow runs with artifacts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ KIND_TAG = PREFIX + "kind"
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run that holds evidence.
+    """A run with stored results.
 
     Attributes:
-        run_id: MLflow's.
-        began_us: when it was kept, in microseconds.
-        url: the page of the run in the MLflow UI.
-        tags: without MLflow's own.
+        run_id: id of the MLflow run.
+        began_us: start time, in microseconds.
+        url: page of the run in the MLflow UI.
+        tags: tags of this project.
     """
 
     run_id: str
@@ -37,12 +37,12 @@ class StoredRun:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What a run logged.
+    """Parameters and metrics of a run.
 
     Attributes:
-        params: what it was asked with.
-        metrics: the last value of each.
-        url: the page of the run in the MLflow UI.
+        params: parameters.
+        metrics: last value of each metric.
+        url: page of the run in the MLflow UI.
     """
 
     params: Mapping[str, str]
@@ -51,11 +51,11 @@ class Logged:
 
 
 class RunArtifacts:
-    """Runs of one model's experiment that tell what was found. Errors are those of ``Registry``.
+    """Result runs in the experiment of a model. Raises the errors of ``Registry``.
 
     Args:
         connection: to the MLflow server.
-        model_name: names the experiment.
+        model_name: name of the experiment.
     """
 
     def __init__(self, connection: Connection, model_name: str) -> None:
@@ -72,24 +72,24 @@ class RunArtifacts:
         params: Mapping[str, str] | None = None,
         metrics: Mapping[str, float] | None = None,
     ) -> StoredRun:
-        """Keep a finding as a finished run.
+        """Store results as a finished run.
 
         Args:
-            kind: what it is; :meth:`newest` asks by it.
-            name: of the run, for people.
+            kind: kind of result, by which :meth:`newest` searches.
+            name: name of the run.
             files: artifacts by path.
-            tags: without prefix; each becomes ``moderation.<name>``.
-            params: what it was asked with.
-            metrics: figures; those that are not finite are left out, since MLflow's table refuses them.
+            tags: names without prefix; each becomes ``moderation.<name>``.
+            params: parameters.
+            metrics: values that are not finite are left out, because MLflow does not accept them.
         """
         from mlflow.entities import Metric, Param
 
-        own = {PREFIX + key: value for key, value in (tags or {}).items()} | {KIND_TAG: kind}
+        run_tags = {PREFIX + key: value for key, value in (tags or {}).items()} | {KIND_TAG: kind}
         now_ms = time.time_ns() // 1_000_000
         finite = {key: value for key, value in (metrics or {}).items() if abs(value) < float("inf")}
         with self._connection.asking(f"keeping {name}"):
             experiment = experiment_of(self._connection, self._model_name)
-            run = self._connection.client.create_run(experiment, run_name=name, tags=own).info.run_id
+            run = self._connection.client.create_run(experiment, run_name=name, tags=run_tags).info.run_id
             self._connection.client.log_batch(
                 run,
                 metrics=[Metric(key, float(value), now_ms, 0) for key, value in finite.items()],
@@ -98,10 +98,10 @@ class RunArtifacts:
         self.attach(run, files)
         with self._connection.asking(f"keeping {name}"):
             self._connection.client.set_terminated(run, "FINISHED")
-        return StoredRun(run, now_ms * 1_000, self._url(experiment, run), own)
+        return StoredRun(run, now_ms * 1_000, self._url(experiment, run), run_tags)
 
     def attach(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        """Add artifacts to a run; one of the same path is replaced."""
+        """Add artifacts to a run; an artifact with the same path is replaced."""
         with tempfile.TemporaryDirectory(prefix="moderation-evidence-") as scratch:
             for path, content in files.items():
                 target = Path(scratch, path)
@@ -111,31 +111,31 @@ class RunArtifacts:
                 self._connection.client.log_artifacts(run_id, scratch)
 
     def newest(self, kind: Kind, tags: Mapping[str, str] | None = None) -> StoredRun | None:
-        """The finding of a kind that was kept last; None when there is none.
+        """Return the newest run of a kind; None without one.
 
         Args:
             kind: as given to :meth:`keep`.
-            tags: without prefix; those it must have.
+            tags: required tags; names without prefix.
         """
         wanted = {PREFIX + key: value for key, value in (tags or {}).items()} | {KIND_TAG: kind}
         condition = " and ".join(f"tags.`{key}` = '{value}'" for key, value in wanted.items())
-        with self._connection.asking(f"findings of kind {kind}"):
+        with self._connection.asking(f"runs of kind {kind}"):
             experiment = self._connection.client.get_experiment_by_name(self._model_name)
             if experiment is None:
                 return None
-            found = self._connection.client.search_runs(
+            runs = self._connection.client.search_runs(
                 [experiment.experiment_id],
                 f"{condition} and attributes.status = 'FINISHED'",
                 max_results=1,
                 order_by=["attributes.start_time DESC"],
             )
-        if not found:
+        if not runs:
             return None
-        info, own = found[0].info, {k: v for k, v in found[0].data.tags.items() if k.startswith(PREFIX)}
-        return StoredRun(info.run_id, info.start_time * 1_000, self._url(info.experiment_id, info.run_id), own)
+        info, run_tags = runs[0].info, {k: v for k, v in runs[0].data.tags.items() if k.startswith(PREFIX)}
+        return StoredRun(info.run_id, info.start_time * 1_000, self._url(info.experiment_id, info.run_id), run_tags)
 
     def logged(self, run_id: str) -> Logged:
-        """Parameters and metrics of a run, also of one that trained a model.
+        """Read parameters and metrics of a run, including training runs.
 
         Raises:
             NotInRegistry: there is no such run.
@@ -145,10 +145,10 @@ class RunArtifacts:
         return Logged(dict(run.data.params), dict(run.data.metrics), self._url(run.info.experiment_id, run_id))
 
     def read(self, run_id: str, path: str) -> bytes:
-        """An artifact of a run.
+        """Read an artifact of a run.
 
         Raises:
-            NotInRegistry: the run has none of this path.
+            NotInRegistry: the run has no artifact with this path.
         """
         with self._connection.asking(f"run {run_id}"), tempfile.TemporaryDirectory() as scratch:
             folder = path.rpartition("/")[0]
@@ -160,12 +160,12 @@ class RunArtifacts:
             return Path(self._connection.client.download_artifacts(run_id, path, scratch)).read_bytes()
 
     def run_params(self, run_id: str) -> dict[str, str]:
-        """The parameters a run was logged with."""
+        """Read the parameters of a run."""
         with self._connection.asking(f"run {run_id}"):
             return dict(self._connection.client.get_run(run_id).data.params)
 
     def read_json(self, run_id: str, path: str) -> object:
-        """The same, parsed."""
+        """Read and parse a JSON artifact of a run."""
         return json.loads(self.read(run_id, path))
 
     def _url(self, experiment: str, run_id: str) -> str:

@@ -1,4 +1,4 @@
-"""A model folder as an MLflow run, a logged model and a registered version."""
+"""Upload a model folder to MLflow: create a run, a logged model and a registered version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PLOTS = "plots"
 EXAMPLES = ("Nice study, thanks.", "you are an IDIOT!!! go away", "")
 """Bodies of the input example."""
-DATASET_DIGEST_CHARACTERS = 36  # MLflow's column is no longer
+DATASET_DIGEST_CHARACTERS = 36  # length of MLflow's column
 _ALREADY = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"}
 
 
@@ -47,18 +47,18 @@ def upload(
     Args:
         connection: to the registry.
         folder: the model folder.
-        opened: the same, verified.
-        facts: its digests and the name of the registered model; the version number is not known yet.
-        metrics: the fields of ``metrics.json``.
-        run_name: for people.
-        reason: why the model was made; becomes the version's description.
-        params: logged beside those of the training.
+        opened: the same model, verified.
+        facts: digests and the name of the registered model; the version number is not known yet.
+        metrics: fields of ``metrics.json``.
+        run_name: name of the run.
+        reason: why the model was trained; the description of the version.
+        params: parameters of the run, besides those of the training.
 
     Returns:
-        The version as MLflow tells it.
+        The version as MLflow returns it.
 
     Raises:
-        RegistryUnavailable: the registry does not answer. The run is marked failed if it can be.
+        RegistryUnavailable: the registry does not answer. The run is marked failed if possible.
         ConfigurationError: MLflow does not accept a name.
     """
     from mlflow.entities import Dataset as MlflowDataset
@@ -97,7 +97,7 @@ def upload(
 
 @contextlib.contextmanager
 def ending_run(connection: Connection, run: str) -> Iterator[None]:
-    """End a run with this block: finished, or failed when it raises."""
+    """End a run with the block: finished, or failed if the block raises."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -114,13 +114,13 @@ def _upload_model(connection: Connection, folder: Path, opened: OpenModel, logge
     from mlflow.types import ColSpec, DataType, Schema
     from pandas import DataFrame
 
-    with warnings.catch_warnings():  # about type hints of MLflow's own, whenever it is imported
+    with warnings.catch_warnings():  # MLflow warns about its own type hints on import
         warnings.filterwarnings("ignore", r".*Any type hint is inferred", UserWarning)
         from mlflow.pyfunc import save_model
 
     outputs = {"score_ppm": DataType.long, "verdict": DataType.string, "policy_version": DataType.string}
     with tempfile.TemporaryDirectory(prefix="moderation-upload-") as scratch:
-        # MLflow keeps the folder's own name in the artifact: always the same one, and nothing else that lies there.
+        # MLflow stores the name of the folder in the artifact, so use a fixed name, and copy the known files only.
         staged = Path(scratch, Path(FOLDER).name)
         staged.mkdir()
         for name in FILES:
@@ -145,7 +145,7 @@ def _upload_model(connection: Connection, folder: Path, opened: OpenModel, logge
 
 
 def _requirements(opened: OpenModel) -> list[str]:
-    """This project, and at exact versions what a score's bits depend on."""
+    """Requirements: this project, and exact versions of the libraries that determine scores."""
     libraries = {name: value for name, value in opened.card["versions"].items() if name != "python"}
     ours = {name: installed_version(name) for name in ("comment-moderation", "mlflow", "pandas")}
     return [f"{name}=={value}" for name, value in {**ours, **libraries}.items()]
@@ -163,7 +163,7 @@ def _params(opened: OpenModel) -> dict[str, str]:
 
 
 def _metrics(metrics: Mapping[str, Any], opened: OpenModel, model_id: str, run: str, dataset: Any) -> list[Any]:
-    """``metrics.json`` and the policy's expected operating point; a list becomes the steps of one metric."""
+    """Metrics of ``metrics.json`` and the expected operating point; list elements are steps of one metric."""
     from mlflow.entities import Metric
 
     values = dict(metrics)
@@ -179,34 +179,34 @@ def _metrics(metrics: Mapping[str, Any], opened: OpenModel, model_id: str, run: 
 
 
 def experiment_of(connection: Connection, name: str) -> str:
-    """The experiment of the model's name, made if absent; two makers at once get the same."""
+    """Return the id of the experiment, created if absent; safe for concurrent callers."""
     client = connection.client
     with _already_there():
-        if (found := client.get_experiment_by_name(name)) is None:
+        if (experiment := client.get_experiment_by_name(name)) is None:
             return str(client.create_experiment(name))
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
     return experiment_of(connection, name)
 
 
 def newest_run_us(connection: Connection, name: str, run_name: str) -> int | None:
-    """When the last run of this name that :func:`upload` ended well began, in microseconds; None if none did.
+    """Start time of the last finished run of this name by :func:`upload`, in microseconds; None without one.
 
     Args:
         connection: to the registry.
-        name: of the registered model.
+        name: registered model.
         run_name: as given to :func:`upload`.
     """
     client = connection.client
     with connection.asking(f"runs {run_name} of {name}"):
         if (experiment := client.get_experiment_by_name(name)) is None:
             return None
-        found = client.search_runs(
+        runs = client.search_runs(
             [experiment.experiment_id],
             f"attributes.run_name = '{run_name}' and attributes.status = 'FINISHED'",
             max_results=1,
             order_by=["attributes.start_time DESC"],
         )
-    return int(found[0].info.start_time) * 1_000 if found else None
+    return int(runs[0].info.start_time) * 1_000 if runs else None
 
 
 def _ensure_registered_model(connection: Connection, name: str) -> None:

@@ -1,1 +1,1 @@
-"""PostgreSQL: the tables, their migrations, and the ledger's transactions."""
+"""PostgreSQL: tables, migrations, and transactions of the ledger."""

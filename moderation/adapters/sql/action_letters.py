@@ -1,4 +1,4 @@
-"""Dead letters of topic ``actions``: what the archive could not read. Their bytes are in the lake."""
+"""Dead letters of topic ``actions``, stored by the archive; their bytes are in the lake."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _BY_FIELD = f"SELECT reason, field, count(*) {_CHOSEN} GROUP BY 1, 2 ORDER BY 3 
 
 @dataclass(frozen=True, slots=True)
 class ActionLetter:
-    """A record of topic ``actions`` that cannot be an action; nothing of its text is kept here.
+    """A record of topic ``actions`` that cannot be parsed; its text is not stored.
 
     Attributes:
-        offset: its place in the partition.
+        offset: offset of the record.
         append_us: append time in microseconds since the epoch.
         reason: a ``DeadLetterReason``.
-        field: at fault; empty where the reason is about the whole record.
-        detail: what is wrong, without the record's text.
+        field: invalid field; empty if the reason concerns the whole record.
+        detail: the error, without text of the record.
     """
 
     offset: int
@@ -45,14 +45,14 @@ class ActionLetter:
 
     @classmethod
     def of(cls, offset: int, append_us: int, error: InvalidRecord) -> ActionLetter:
-        """The dead letter of a record that was refused with an error."""
+        """Create the dead letter of a refused record."""
         first = error.cause.split(" ", 1)[0]
         field = first if first in _FIELDS else ""
         return cls(offset, append_us, DeadLetterReason(error.reason), field, error.cause)
 
 
 class StoredActionLetter(NamedTuple):
-    """An action's dead letter and where the record is."""
+    """A dead letter of an action and its position."""
 
     topic_id: UUID
     partition: int
@@ -61,12 +61,12 @@ class StoredActionLetter(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ActionSelection:
-    """Which dead letters of actions; what is None does not matter.
+    """Filter of dead letters of actions; None matches everything.
 
     Attributes:
-        topic: full name; its letters count under every id it had.
+        topic: full name, under every id of the topic.
         reason: a ``DeadLetterReason``.
-        partition: of the record.
+        partition: partition of the record.
     """
 
     topic: str
@@ -74,14 +74,14 @@ class ActionSelection:
     partition: int | None = None
 
     def parameters(self) -> dict[str, object]:
-        """The selection as the statements take it."""
+        """The parameters of the SQL statements."""
         return {"topic": self.topic, "reason": self.reason, "partition": self.partition}
 
 
 def add_action_letters(
     connection: Connection, topic_partition: TopicPartition, letters: Sequence[ActionLetter], archived_us: int
 ) -> None:
-    """Store dead letters, in the transaction that makes their file part of the lake. Harmless to repeat."""
+    """Store dead letters, in the transaction that adds their file to the manifest. Idempotent."""
     with connection.cursor() as cursor:
         cursor.executemany(
             'INSERT INTO batch.action_dead_letters (topic_id, partition, "offset", topic, append_us, reason, field, '
@@ -104,7 +104,7 @@ def add_action_letters(
 
 
 def newest_action_letters(connection: Connection, selection: ActionSelection, limit: int) -> list[StoredActionLetter]:
-    """The chosen letters, newest first, at most ``limit``."""
+    """Read the selected letters, newest first, at most ``limit``."""
     rows = connection.execute(_NEWEST, {**selection.parameters(), "limit": limit})
     return [
         StoredActionLetter(
@@ -115,6 +115,6 @@ def newest_action_letters(connection: Connection, selection: ActionSelection, li
 
 
 def count_action_letters(connection: Connection, selection: ActionSelection) -> list[tuple[str, str, int]]:
-    """Reason, field and number of the chosen letters, the most frequent first."""
+    """Count the selected letters by reason and field, the most frequent first."""
     rows = connection.execute(_BY_FIELD, selection.parameters()).fetchall()
     return [(reason, field, int(letters)) for reason, field, letters in rows]

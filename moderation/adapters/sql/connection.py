@@ -1,4 +1,4 @@
-"""One connection for a command of a person: it ends with the block, and fails in words a person can act on."""
+"""PostgreSQL connection for command line and batch; translates driver errors."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from moderation.errors import ConfigurationError, LedgerUnsafe
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-# A worker's transaction holds a partition for milliseconds; whoever waits longer waits for one that is frozen.
+# A worker locks a partition for milliseconds; a longer wait means that the worker is frozen.
 _LOCK_SECONDS = 15
 
 
 @contextmanager
 def connected(url: str, *, name: str = "moderation") -> Iterator[Connection]:
-    """Connect to the ledger's database; every transaction must be opened by name.
+    """Connect to the database of the ledger in autocommit mode; open transactions explicitly.
 
     Args:
         url: a libpq connection string.
-        name: what the server shows as the connection's.
+        name: application name of the connection.
 
     Raises:
-        ConfigurationError: the server cannot be reached, or breaks off.
-        LedgerUnsafe: it does not have the ledger's tables as they are today.
+        ConfigurationError: the server cannot be reached, or closes the connection.
+        LedgerUnsafe: tables or columns are missing.
     """
     try:
         with psycopg.connect(url, connect_timeout=10, autocommit=True, application_name=name) as connection:

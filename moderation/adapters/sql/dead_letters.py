@@ -1,4 +1,4 @@
-"""Dead letters as a person asks for them: by reason, by place, those not yet replayed."""
+"""Query dead letters: by reason, by position, and those that are not replayed yet."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ CASE WHEN d.reason = 'unknown_field' THEN substr(d.detail, length('unknown field
 _BY_FIELD = f"""
 SELECT d.reason, {_FIELD} AS field, count(*) {_CHOSEN} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT %(limit)s
 """
-_PLACES = f'SELECT d.topic_id, d.partition, d."offset", d.reason, {_FIELD} {_CHOSEN}'
+_POSITIONS = f'SELECT d.topic_id, d.partition, d."offset", d.reason, {_FIELD} {_CHOSEN}'
 _FIELDS = [each.name for each in fields(Comment)]
 _BY_REASON = f"SELECT d.reason, count(*) {_CHOSEN} GROUP BY d.reason ORDER BY count(*) DESC, d.reason"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters; what is None does not matter.
+    """Filter of dead letters; None matches everything.
 
     Attributes:
-        topic: full name of the source topic; its letters count under every id it had.
+        topic: full name of the source topic, under every id of the topic.
         reason: a ``DeadLetterReason``.
-        partition: of the record.
-        offset: of the record.
-        topic_id: of the topic the record came from.
-        only_open: leave out those whose replay was decided.
+        partition: partition of the record.
+        offset: offset of the record.
+        topic_id: topic id of the record.
+        only_open: exclude letters whose replay was decided.
     """
 
     topic: str
@@ -62,7 +62,7 @@ class Selection:
     only_open: bool = False
 
     def parameters(self) -> dict[str, object]:
-        """The selection as the statements take it."""
+        """The parameters of the SQL statements."""
         return {
             "topic": self.topic,
             "reason": self.reason,
@@ -74,13 +74,13 @@ class Selection:
 
 
 def count_by_reason(connection: Connection, selection: Selection) -> dict[str, int]:
-    """How many letters are chosen, by reason, the most frequent first."""
+    """Count the selected letters by reason, the most frequent first."""
     rows = connection.execute(_BY_REASON, selection.parameters()).fetchall()
     return dict(rows)
 
 
 class LetterPosition(NamedTuple):
-    """Where a dead letter was, its reason, and the field at fault; empty where it is the whole record."""
+    """Position and reason of a dead letter, and the invalid field; empty if the whole record is invalid."""
 
     topic_id: UUID
     partition: int
@@ -90,9 +90,9 @@ class LetterPosition(NamedTuple):
 
 
 def count_by_field(connection: Connection, selection: Selection, limit: int) -> list[tuple[str, str, int]]:
-    """Reason, field and number of the chosen letters, the most frequent first, at most ``limit`` rows.
+    """Count the selected letters by reason and field, the most frequent first, at most ``limit`` rows.
 
-    The field is empty where the reason is about the whole record. The name of an unknown field is quoted.
+    The field is empty if the whole record is invalid. The name of an unknown field is quoted.
     """
     parameters = {**selection.parameters(), "fields": _FIELDS, "limit": limit}
     rows = connection.execute(_BY_FIELD, parameters).fetchall()
@@ -100,21 +100,21 @@ def count_by_field(connection: Connection, selection: Selection, limit: int) -> 
 
 
 def newest_positions(connection: Connection, selection: Selection, limit: int) -> list[LetterPosition]:
-    """Where the newest of the chosen letters were, at most ``limit``."""
+    """Read the positions of the newest selected letters, at most ``limit``."""
     parameters = {**selection.parameters(), "fields": _FIELDS, "limit": limit}
-    return [LetterPosition(*row) for row in connection.execute(_PLACES + _NEWEST_FIRST, parameters)]
+    return [LetterPosition(*row) for row in connection.execute(_POSITIONS + _NEWEST_FIRST, parameters)]
 
 
 def newest(connection: Connection, selection: Selection, limit: int) -> list[StoredLetter]:
-    """The chosen letters, newest first, at most ``limit``."""
+    """Read the selected letters, newest first, at most ``limit``."""
     rows = connection.execute(_LETTERS + _NEWEST_FIRST, {**selection.parameters(), "limit": limit})
     return [_stored(*row) for row in rows]
 
 
 def oldest_first(connection: Connection, selection: Selection) -> Generator[StoredLetter]:
-    """All chosen letters in order of their append times, as of the first; a few at a time are in memory.
+    """Yield the selected letters in order of append times, from one snapshot and in pages.
 
-    To be closed: a transaction is open until then.
+    Close the generator: its transaction is open until then.
     """
     with connection.transaction(), connection.cursor(name="dead_letters") as cursor:
         cursor.itersize = _PAGE_ROWS
@@ -124,20 +124,22 @@ def oldest_first(connection: Connection, selection: Selection) -> Generator[Stor
 
 
 def one(connection: Connection, topic: str, partition: int, offset: int, topic_id: UUID | None) -> StoredLetter:
-    """The dead letter at a place.
+    """Read the dead letter at a position.
 
     Raises:
-        ConfigurationError: there is none, or the topic was made anew and both topics have one there.
+        ConfigurationError: there is none, or the topic was re-created and both topics have one at this position.
     """
     selection = Selection(topic, partition=partition, offset=offset, topic_id=topic_id)
-    found = newest(connection, selection, 2)
-    place = f"topic {topic} partition {partition} offset {offset}"
-    if not found:
-        raise ConfigurationError(place, "no dead letter lies there", "`moderation dead-letters list` shows which do.")
-    if len(found) > 1:
-        ids = " and ".join(str(each.topic_id) for each in found)
-        raise ConfigurationError(place, f"the topics {ids} both have one there", "Say which with --topic-id.")
-    return found[0]
+    letters = newest(connection, selection, 2)
+    position = f"topic {topic} partition {partition} offset {offset}"
+    if not letters:
+        raise ConfigurationError(
+            position, "there is no dead letter", "`moderation dead-letters list` shows existing ones."
+        )
+    if len(letters) > 1:
+        ids = " and ".join(str(each.topic_id) for each in letters)
+        raise ConfigurationError(position, f"the topics {ids} both have a dead letter there", "Choose with --topic-id.")
+    return letters[0]
 
 
 def _stored(

@@ -1,4 +1,4 @@
-"""What stands between the ledger and its topic, and taking it on: recorded, by a person's word, in one transaction."""
+"""Accept gaps and re-created topics on an operator's command, in one transaction."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from moderation.offsets import LedgerPositions, TopicChanges
 
 
 def read_positions(connection: Connection, topic: str) -> LedgerPositions:
-    """Read where the ledger stands. To be read before the topic: a worker may move on between the two."""
+    """Read the positions of the ledger. Call it before reading the topic, because a worker may advance in between."""
     rows = connection.execute(
         "SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s ORDER BY 1, 2", (topic,)
     ).fetchall()
-    found: dict[UUID, dict[int, int]] = {}
-    for topic_id, partition, following in rows:
-        found.setdefault(topic_id, {})[partition] = following
-    return LedgerPositions(topic, found)
+    positions: dict[UUID, dict[int, int]] = {}
+    for topic_id, partition, next_offset in rows:
+        positions.setdefault(topic_id, {})[partition] = next_offset
+    return LedgerPositions(topic, positions)
 
 
 def accept(
     connection: Connection, topic: str, topic_id: UUID, accepted: TopicChanges, *, reason: str, now_us: int
 ) -> None:
-    """Record gaps and move the partitions past them, or take a topic made anew on; all of it or nothing.
+    """Store gaps and move the partitions past them, or adopt a re-created topic; atomic.
 
     Args:
         connection: to the ledger's database.
         topic: full name.
         topic_id: Kafka's id of the topic.
-        accepted: what :func:`find_topic_changes` found.
-        reason: kept with each gap.
-        now_us: kept as the time of acceptance.
+        accepted: the result of :func:`find_topic_changes`.
+        reason: stored with each gap.
+        now_us: stored as the time of acceptance.
 
     Raises:
-        TopicRefused: a worker, or somebody else, moved a partition meanwhile; nothing was changed.
+        TopicRefused: a worker or another command moved a partition meanwhile; nothing was changed.
     """
-    # In the order of partitions, like the workers: nobody waits in a circle.
+    # In the order of partitions, like the workers, to avoid deadlocks.
     with connection.transaction():
         for gap in accepted.gaps:
             moved = connection.execute(
                 "UPDATE speed.source_offsets SET next = %s WHERE topic_id = %s AND partition = %s AND next = %s",
                 (gap.next_offset, topic_id, gap.partition, gap.first_offset),
             )
-            _require_one(moved.rowcount, topic, gap.partition, f"it no longer stands at {gap.first_offset}")
+            _require_one(moved.rowcount, topic, gap.partition, f"it is no longer at offset {gap.first_offset}")
             connection.execute(
                 "INSERT INTO speed.gaps (topic_id, partition, first_offset, next_offset, accepted_us, reason) "
                 "VALUES (%s, %s, %s, %s, %s, %s)",
@@ -55,7 +55,7 @@ def accept(
                 "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                 (topic_id, partition, topic, first, first, first),
             )
-            _require_one(made.rowcount, topic, partition, "it was taken on by somebody else")
+            _require_one(made.rowcount, topic, partition, "another command adopted it")
 
 
 def _require_one(count: int, topic: str, partition: int, cause: str) -> None:
@@ -63,5 +63,5 @@ def _require_one(count: int, topic: str, partition: int, cause: str) -> None:
         raise TopicRefused(
             f"topic {topic} partition {partition}",
             f"{cause}; nothing was changed",
-            "Look again with `moderation accept-gap`.",
+            "Run `moderation accept-gap` again.",
         )

@@ -1,10 +1,11 @@
-"""The ledger: one fenced transaction per batch. PostgreSQL is the truth, the Kafka offset a hint.
+"""The ledger: store each batch in one fenced transaction. PostgreSQL is authoritative, Kafka's offset a hint.
 
-A batch moves each of its partitions from ``lo`` to ``hi`` if and only if the partition still stands at ``lo``, and
-holds exactly ``hi - lo`` decisions, dead letters and offsets in holes together. Whoever lost a partition meanwhile
-changes nothing.
+A batch moves each of its partitions from ``lo`` to ``hi`` if and only if the partition is at offset ``lo``. It contains
+exactly ``hi - lo`` decisions, dead letters and offsets in holes together. A worker that has lost a partition changes
+nothing.
 
-A worker never creates tables: `moderation partitions` prepares the days, and DEFAULT takes rows of any other day.
+A worker does not create tables: `moderation partitions` creates the partitions of days, and DEFAULT takes rows of other
+days.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from moderation.errors import FenceLost, LedgerUnsafe, TopicRefused
 from moderation.ledger import Batch, DecisionRow, Position, Versions
 
 T = TypeVar("T")
-# Panes are published up to the watermark at most: what a worker published before a reset may have changed since.
+# Panes count as published up to the watermark only: panes published before a reset may have changed since.
 _MOVE = """
 UPDATE speed.source_offsets SET next = %(next)s, published_next = greatest(published_next, %(published)s),
        panes_published_us = least(greatest(panes_published_us, %(panes)s), newest_event_us - 600000000),
        read_to_end_us = greatest(read_to_end_us, %(read_to_end)s)
  WHERE topic_id = %(topic_id)s AND partition = %(partition)s AND next = %(lo)s
 """
-# A reset of the watermark leaves next as it is: a worker that decided by the maximum before it must not go on.
+# A reset of the watermark does not change next: a worker that decided by the earlier maximum must fail here.
 _MOVE_WITH_MAXIMUM = (
     _MOVE.replace(
         "\n WHERE",
@@ -41,10 +42,10 @@ _MOVE_WITH_MAXIMUM = (
 """
 )
 _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
-# A worker that freezes inside a transaction must not hold its partitions' locks for longer than a takeover takes.
+# A worker that freezes inside a transaction must not hold the locks of its partitions longer than a takeover takes.
 _LIMITS = {"idle_in_transaction_session_timeout": "8s", "lock_timeout": "30s", "statement_timeout": "60s"}
 _ROUTINGS = 3
-"""How often a batch is stored again because partitions changed while it was stored."""
+"""Maximum number of attempts to store a batch while table partitions change."""
 
 
 def _nothing() -> None:
@@ -55,23 +56,23 @@ def _served(position: Position) -> tuple[Versions, Rules] | None:
     return None if position.versions is None or position.rules is None else (position.versions, position.rules)
 
 
-def _ignore(judged: Sequence[replays.ReplayResult]) -> None:
+def _ignore(results: Sequence[replays.ReplayResult]) -> None:
     return None
 
 
 class Ledger:
-    """The ledger of one topic, over one connection. Not safe for threads.
+    """The ledger of one topic, over one connection. Not thread-safe.
 
     Args:
         url: a libpq connection string.
         topic: name of the source topic.
-        topic_id: Kafka's id of it.
-        before_commit: called in each batch's transaction when everything is written; for tests and chaos.
-        report_replays: called after each commit with the batch's claims to repeat dead letters, and their outcomes.
+        topic_id: Kafka's id of the topic.
+        before_commit: called before the commit of each batch; for tests and fault injection.
+        report_replays: called after each commit with the replay claims of the batch and their outcomes.
 
     Raises:
         LedgerUnsafe: a durability setting of the server is off, or the schema is missing.
-        psycopg.OperationalError: the server cannot be reached; may be tried again.
+        psycopg.OperationalError: the server cannot be reached; retry later.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Ledger:
         self._connection = self._connect()
 
     def reconnect(self) -> None:
-        """Open another connection in place of a broken one; see the class for what it raises."""
+        """Replace a broken connection; raises the errors of the constructor."""
         self._connection.close()
         self._connection = self._connect()
 
@@ -100,13 +101,13 @@ class Ledger:
         self._connection.close()
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
-        """Read where partitions stand; a partition never seen starts at the log's start.
+        """Read the positions of partitions; a new partition starts at the start of its log.
 
         Args:
-            log_starts: for each partition asked for, the first offset the topic still has.
+            log_starts: first offset of the log, by partition.
 
         Raises:
-            TopicRefused: the topic was made anew under a known name, or no longer has offsets that are still needed.
+            TopicRefused: the topic was re-created under a known name, or no longer has offsets that the ledger needs.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._refuse_unknown_topic(cursor)
@@ -116,25 +117,25 @@ class Ledger:
                     "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
                     (self.topic_id, partition, self.topic, start, start, start),
                 )
-            found = ledger_reads.positions(cursor, self.topic_id, list(log_starts))
-        for partition, position in found.items():
+            positions = ledger_reads.positions(cursor, self.topic_id, list(log_starts))
+        for partition, position in positions.items():
             if position.next < log_starts[partition]:
                 raise TopicRefused(
                     f"topic {self.topic} partition {partition}",
-                    f"offsets [{position.next}, {log_starts[partition]}) are gone before they were read",
-                    "Retention overtook the worker: `moderation accept-gap` shows the gap and records it.",
+                    f"offsets [{position.next}, {log_starts[partition]}) were deleted before they were read",
+                    "Retention overtook the worker: `moderation accept-gap` shows the gap and accepts it.",
                 )
             self._served[partition] = _served(position)
-        return found
+        return positions
 
     def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Note that an assignment begins where partitions stand now; storing anything of them ends the attempt.
+        """Count an attempt at the current offset of each partition; storing a batch of the partition ends it.
 
         Returns:
-            For each partition how many attempts began at the same offset before and neither stored anything nor were
-            given up: as many processes ended there.
+            The number of earlier attempts at the same offset that neither stored a batch nor were given up, by
+            partition: as many processes ended there.
         """
-        found = {}
+        earlier = {}
         with self._connection.transaction(), self._connection.cursor() as cursor:
             for partition in sorted(partitions):
                 cursor.execute(
@@ -144,11 +145,11 @@ class Ledger:
                     (self.topic_id, partition),
                 )
                 row = cursor.fetchone()
-                found[partition] = int(str(row[0])) - 1 if row else 0
-        return found
+                earlier[partition] = int(str(row[0])) - 1 if row else 0
+        return earlier
 
     def give_up_attempts(self, partitions: Iterable[int]) -> None:
-        """Note that partitions were let go in order: nothing ended there."""
+        """End the attempts of partitions that were revoked normally."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             for partition in sorted(partitions):
                 cursor.execute(
@@ -158,42 +159,45 @@ class Ledger:
                 )
 
     def is_stored(self, ranges: Mapping[int, tuple[int, int]]) -> bool:
-        """Whether a batch of these ranges is stored: after an error that left the outcome of its commit open.
+        """Whether a batch with these ranges is stored; call it after a commit with unknown outcome.
 
         Raises:
-            FenceLost: partitions stand neither where the batch begins nor where it ends.
+            FenceLost: partitions are neither at the beginning nor at the end of the batch.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            found = ledger_reads.positions(cursor, self.topic_id, list(ranges))
-        stands = {partition: position.next for partition, position in found.items()}
-        if stands == {partition: lo for partition, (lo, _) in ranges.items()}:
+            positions = ledger_reads.positions(cursor, self.topic_id, list(ranges))
+        offsets = {partition: position.next for partition, position in positions.items()}
+        if offsets == {partition: lo for partition, (lo, _) in ranges.items()}:
             return False
-        if stands != {partition: hi for partition, (_, hi) in ranges.items()}:
-            raise self._fence_lost(f"partitions {sorted(ranges)}", f"they stand at {stands}, not at {dict(ranges)}")
-        self._served.update({partition: _served(position) for partition, position in found.items()})
+        if offsets != {partition: hi for partition, (_, hi) in ranges.items()}:
+            raise self._fence_lost(
+                f"partitions {sorted(ranges)}", f"they are at offsets {offsets}, expected {dict(ranges)}"
+            )
+        self._served.update({partition: _served(position) for partition, position in positions.items()})
         return True
 
     def store(self, batch: Batch) -> None:
-        """Store a batch in one transaction, or nothing of it.
+        """Store a batch in one transaction.
 
         Raises:
-            FenceLost: a partition no longer stands where the batch begins.
-            ValueError: the batch does not hold one row for every offset; nothing is stored.
+            FenceLost: a partition is no longer at the beginning of the batch.
+            ValueError: the batch does not account for every offset; nothing is stored.
             LedgerUnsafe: the table has no partition for a row, not even DEFAULT.
-            psycopg.Error: the server failed; nothing is stored unless it failed during the commit, see ``is_stored``.
+            psycopg.Error: the server failed; nothing is stored unless it failed during the commit, see
+            :meth:`is_stored`.
         """
         self._require_whole(batch)
-        changed, judged = self._routed(lambda: self._store(batch))
+        changed, replay_results = self._routed(lambda: self._store(batch))
         self._served.update(dict.fromkeys(changed, (batch.versions, batch.rules)))
-        self._report_replays(judged)
+        self._report_replays(replay_results)
 
     def _store(self, batch: Batch) -> tuple[list[int], list[replays.ReplayResult]]:
-        """Store a batch; returns the partitions that another version serves from here on, and what replays came to."""
+        """Store a batch; return the partitions with changed versions, and the results of replays."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            # Read before the batch moves it: a batch does not re-open windows that it closes itself.
+            # Read before the batch moves it: a batch does not reopen windows that it closes itself.
             closed_us = ledger_reads.closed_until_us(cursor, self.topic_id) if batch.panes else None
             self._move(cursor, batch)
-            judged = self._write_rows(cursor, batch, closed_us)
+            replay_results = self._write_rows(cursor, batch, closed_us)
             ledger_writes.copy_holes(cursor, "speed.holes", self.topic_id, batch.holes)
             serving = batch.versions, batch.rules
             changed = [partition for partition in batch.ranges if self._served.get(partition) != serving]
@@ -213,13 +217,13 @@ class Ledger:
                     ),
                 )
             self._before_commit()
-        return changed, judged
+        return changed, replay_results
 
     def rehearse(self, batch: Batch) -> None:
-        """Write the rows of a batch and undo it; for finding out which of them cannot be stored.
+        """Write the rows of a batch and roll back, to find rows that cannot be stored.
 
         Raises:
-            psycopg.Error: what storing them raises.
+            psycopg.Error: the rows cannot be stored.
         """
 
         def rehearse() -> None:
@@ -229,9 +233,9 @@ class Ledger:
         self._routed(rehearse)
 
     def _routed(self, write: Callable[[], T]) -> T:
-        """Write rows, again if a partition was attached while DEFAULT was about to take one of its rows.
+        """Write rows; retry if a table partition was attached while one of its rows was routed to DEFAULT.
 
-        Only a partition's range has no constraint name; a record cannot break it, so it must not be blamed.
+        Only the range of a table partition has no constraint name, and a record cannot violate it.
         """
         for _ in range(_ROUTINGS):
             try:
@@ -242,7 +246,7 @@ class Ledger:
         raise LedgerUnsafe(
             "table speed.decisions",
             "no partition takes a row of the batch",
-            "Attach speed.decisions_default as DEFAULT; `moderation migrate` does, where it never was.",
+            "Attach speed.decisions_default as DEFAULT; `moderation migrate` does so if it never was attached.",
         )
 
     def _write_rows(
@@ -254,11 +258,11 @@ class Ledger:
         return replays.close_replayed(cursor, self.topic_id, batch.replays)
 
     def mark_published(self, published: Mapping[int, int], panes_published_us: Mapping[int, int]) -> None:
-        """Note what is surely published, outside a batch (an idle stream, a clean stop).
+        """Store what is published, outside of a batch (an idle stream, a clean stop).
 
         Args:
-            published: for each partition, up to which offset decisions are.
-            panes_published_us: for each partition, up to which end panes are.
+            published: first offset that may not be published, by partition.
+            panes_published_us: end of the last published pane, by partition.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
             for partition, offset in sorted(published.items()):
@@ -270,23 +274,23 @@ class Ledger:
                 )
 
     def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
-        """Note that partitions were read to their ends, outside a batch (an idle stream); the fence is a batch's.
+        """Store that partitions were read to their ends, outside of a batch (an idle stream), with the same fence.
 
         Args:
-            reached: for each partition the offset that is next, and the broker time it was known to be the log's end.
+            reached: next offset, and the broker time at which it was the end of the log, by partition.
 
         Raises:
-            FenceLost: a partition no longer is at that offset; nothing is noted.
+            FenceLost: a partition is no longer at that offset; nothing is stored.
         """
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            for partition, (following, read_to_end_us) in sorted(reached.items()):
+            for partition, (next_offset, read_to_end_us) in sorted(reached.items()):
                 cursor.execute(
                     "UPDATE speed.source_offsets SET read_to_end_us = greatest(read_to_end_us, %s) "
                     "WHERE topic_id = %s AND partition = %s AND next = %s",
-                    (read_to_end_us, self.topic_id, partition, following),
+                    (read_to_end_us, self.topic_id, partition, next_offset),
                 )
                 if cursor.rowcount != 1:
-                    raise self._fence_lost(f"partition {partition}", f"it is no longer at offset {following}")
+                    raise self._fence_lost(f"partition {partition}", f"it is no longer at offset {next_offset}")
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> Iterator[tuple[DecisionRow, Versions]]:
         """Read stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
@@ -306,7 +310,7 @@ class Ledger:
             raise ValueError(f"{rows} for {expected} offsets in {dict(batch.ranges)}")
 
     def _move(self, cursor: ledger_writes.Cursor, batch: Batch) -> None:
-        # The fence. In the order of partitions: two workers that both believe to own some never wait in a circle.
+        # The fence. In the order of partitions, so that two workers that claim the same ones do not deadlock.
         for partition, (lo, hi) in sorted(batch.ranges.items()):
             values: dict[str, object] = {
                 "next": hi,
@@ -337,12 +341,12 @@ class Ledger:
 
     def _refuse_unknown_topic(self, cursor: ledger_writes.Cursor) -> None:
         cursor.execute("SELECT DISTINCT topic_id FROM speed.source_offsets WHERE topic = %s", (self.topic,))
-        known = [row[0] for row in cursor.fetchall()]
-        if known and self.topic_id not in known:
+        topic_ids = [row[0] for row in cursor.fetchall()]
+        if topic_ids and self.topic_id not in topic_ids:
             raise TopicRefused(
                 f"topic {self.topic}",
-                f"its id is {self.topic_id}, but the ledger accounts for {known[0]}: it was made anew",
-                "Point the worker at another database, or take the new topic on with `moderation accept-gap`.",
+                f"its id is {self.topic_id}, but the ledger accounts for {topic_ids[0]}: it was re-created",
+                "Point the worker at another database, or adopt the new topic with `moderation accept-gap`.",
             )
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:

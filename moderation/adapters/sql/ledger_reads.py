@@ -1,4 +1,4 @@
-"""What a worker reads back from the ledger: where partitions stand, and what its topics may lack."""
+"""Read positions, decisions and panes from the ledger."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ _PAGE_ROWS = 20_000
 
 
 def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int, Position]:
-    """Where partitions stand, with what their next records' fates depend on."""
+    """Read the positions of partitions, with the state that determines the fates of their next records."""
     cursor.execute(_POSITIONS, (topic_id, partitions))
-    found = {}
+    positions = {}
     for row in cursor.fetchall():
-        partition, following, published_next, panes_published_us, read_to_end_us = row[:5]
+        partition, next_offset, published_next, panes_published_us, read_to_end_us = row[:5]
         maximum, last_append_us, served = row[5:8], row[8], row[9:]
-        found[partition] = Position(
-            next=following,
+        positions[partition] = Position(
+            next=next_offset,
             published_next=published_next,
             panes_published_us=panes_published_us,
             versions=None if served[0] is None else Versions(*served[:3]),
@@ -70,22 +70,22 @@ def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int
             last_append_us=last_append_us,
             read_to_end_us=read_to_end_us,
         )
-    return found
+    return positions
 
 
 def running_maximum(newest_us: int | None, candidate_us: int | None, candidate_id: str | None) -> RunningMaximum:
-    """The running maximum as three columns keep it."""
+    """Build the running maximum from its three columns."""
     candidate = None if candidate_us is None or candidate_id is None else Candidate(candidate_us, candidate_id)
     return RunningMaximum(newest_us, candidate)
 
 
 def maximum_columns(maximum: RunningMaximum) -> tuple[int | None, int | None, str | None]:
-    """The running maximum as three columns keep it: newest event time, the candidate's, its comment id."""
+    """The three columns of a running maximum: newest event time, time and comment id of the candidate."""
     return maximum.newest_event_us, *(maximum.candidate or (None, None))
 
 
 def closed_until_us(cursor: Cursor, topic_id: UUID) -> int | None:
-    """Windows of a topic that end at or before this time are closed; None while none is."""
+    """Return the time up to which windows of a topic are closed; None without partitions."""
     cursor.execute("SELECT newest_event_us, read_to_end_us FROM speed.source_offsets WHERE topic_id = %s", (topic_id,))
     return min((panes.closed_until_us(*row) for row in cursor.fetchall()), default=None)
 
@@ -93,25 +93,25 @@ def closed_until_us(cursor: Cursor, topic_id: UUID) -> int | None:
 def decisions_between(
     cursor: psycopg.ServerCursor[tuple[Any, ...]], topic_id: UUID, partition: int, lo: int, hi: int
 ) -> Iterator[tuple[DecisionRow, Versions]]:
-    """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
+    """Yield stored decisions with offsets in [lo, hi) and their versions, in order."""
     cursor.execute(_DECISIONS, (topic_id, partition, lo, hi))
-    for found in cursor:
-        verdict, fate, reasons, repairs = found[8:12]
-        fields: list[Any] = [*found[:8], Verdict(verdict), Fate(fate), reasons, repairs_of(repairs)]
-        yield DecisionRow(*fields), Versions(*found[12:])
+    for row in cursor:
+        verdict, fate, reasons, repairs = row[8:12]
+        fields: list[Any] = [*row[:8], Verdict(verdict), Fate(fate), reasons, repairs_of(repairs)]
+        yield DecisionRow(*fields), Versions(*row[12:])
 
 
 def repairs_of(stored: str | None) -> tuple[Repair, ...]:
-    """Repairs as the ledger keeps them: separated by commas, null for none."""
+    """Parse the column of repairs: separated by commas, null for none."""
     return tuple(map(Repair, stored.split(","))) if stored else ()
 
 
 def closed_panes(
     cursor: Cursor, topic: str, topic_id: UUID, partition: int, after_us: int | None, upto_us: int
 ) -> list[Pane]:
-    """Panes that end in (after_us, upto_us], in order of their ends; None for after: from the first.
+    """Read panes that end in (after_us, upto_us], in order of their ends; from the first if ``after_us`` is None.
 
-    With ``upto_us`` at or below the partition's watermark these never change any more.
+    With ``upto_us`` at or below the watermark of the partition, the panes do not change any more.
     """
     after_us = _BEFORE_ALL_US if after_us is None else after_us - PANE_US
     cursor.execute(_CLOSED_PANES, (topic_id, partition, after_us, upto_us - PANE_US))
@@ -137,9 +137,9 @@ def closed_panes(
 def _open_panes(cursor: Cursor, topic_id: UUID, partition: int, maximum: RunningMaximum) -> OpenPanes:
     if maximum.newest_event_us is None:
         return OpenPanes()
-    # The first pane that is still open: its end is the first beyond the watermark.
+    # The first open pane is the first that ends after the watermark.
     open_from_us = pane_start_us(maximum.newest_event_us - LATENESS_US)
-    # There may be millions: a page of them is in memory.
+    # There may be millions of ids: read them in pages.
     with cursor.connection.cursor(name="open_panes") as pages:
         pages.itersize = _PAGE_ROWS
         pages.execute(_COUNTED, {"topic_id": topic_id, "partition": partition, "open_from_us": open_from_us})

@@ -1,4 +1,4 @@
-"""The statements of one batch's transaction, beyond the fence."""
+"""Write the rows of a batch in its transaction: decisions, dead letters, holes and panes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ON CONFLICT (topic_id, partition, start_us, community, model_version, policy_ver
 
 
 def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], versions: Versions) -> list[str]:
-    """Decisions as lines of COPY's text format, in the order of the columns; needs no database."""
+    """Format decisions as lines for COPY, in the order of the columns."""
     version_columns = "\t".join(
         map(copy_format.text, (versions.model_version, versions.policy_version, versions.kernel_version))
     )
@@ -52,7 +52,7 @@ def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], versions: Versio
 
 
 def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
-    """COPY a batch's decisions."""
+    """Copy the decisions of a batch into the ledger."""
     lines = decision_lines(topic_id, batch.decisions, batch.versions)
     if lines:
         with cursor.copy(f"COPY speed.decisions ({_DECISION_COLUMNS}) FROM STDIN") as copy:
@@ -60,7 +60,7 @@ def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
 
 
 def copy_dead_letters(cursor: Cursor, topic_id: UUID, letters: list[tuple[int, int, DeadLetter]]) -> None:
-    """COPY a batch's dead letters: (partition, offset, letter)."""
+    """Copy dead letters (partition, offset, letter) into the ledger."""
     lines = [
         f"{topic_id}\t{partition}\t{offset}\t{letter.append_us}\t{letter.reason}\t"
         f"{copy_format.text(letter.detail)}\t{copy_format.binary(letter.raw)}\t{letter.raw_length}\t{letter.raw_sha256}\n"
@@ -73,7 +73,7 @@ def copy_dead_letters(cursor: Cursor, topic_id: UUID, letters: list[tuple[int, i
 
 
 def copy_holes(cursor: Cursor, table: str, topic_id: UUID, holes: Sequence[Hole]) -> None:
-    """COPY offsets without a record into ``speed.holes`` or ``batch.holes``."""
+    """Copy holes into ``speed.holes`` or ``batch.holes``."""
     lines = [
         f"{topic_id}\t{hole.partition}\t{hole.first}\t{hole.next}\t{hole.kind}\t{hole.append_us}\t"
         f"{copy_format.text(hole.cause)}\n"
@@ -88,13 +88,13 @@ def copy_holes(cursor: Cursor, table: str, topic_id: UUID, holes: Sequence[Hole]
 def add_to_panes(
     cursor: Cursor, topic_id: UUID, panes: Mapping[PaneKey, PaneSums], closed_until_us: int | None = None
 ) -> None:
-    """Add a batch's sums to its panes; panes not seen before are made.
+    """Add the sums of a batch to its panes; create missing panes.
 
     Args:
-        cursor: of the batch's transaction.
-        topic_id: of the source topic.
-        panes: the sums.
-        closed_until_us: windows of the topic that ended at or before this were closed before the batch.
+        cursor: cursor of the transaction of the batch.
+        topic_id: id of the source topic.
+        panes: sums by pane.
+        closed_until_us: time up to which windows of the topic were closed before the batch; None if none was.
     """
     if not panes:
         return

@@ -1,4 +1,4 @@
-"""Sessions that hold locks on the tables, for commands that cannot get a lock of their own."""
+"""Find sessions that hold locks on the tables, for error messages of commands that wait for a lock."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SELECT DISTINCT a.pid, a.application_name, a.xact_start AT TIME ZONE 'UTC'
 
 
 def describe(holders: Iterable[tuple[int, str, datetime | None]]) -> str:
-    """Name the sessions of :data:`HOLDERS`, in their order.
+    """Describe the sessions of :data:`HOLDERS`, in their order.
 
     Returns:
-        E.g. ``report (backend 4711, since 10:31:05 UTC)``; ``none any more`` when the list is empty.
+        E.g. ``report (backend 4711, since 10:31:05 UTC)``; ``none any more`` if the list is empty.
     """
     named = [
         f"{name or 'a session'} (backend {pid}{'' if since is None else f', since {since:%H:%M:%S} UTC'})"

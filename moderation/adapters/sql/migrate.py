@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema."""
+"""Migrate a database to the newest schema."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from moderation.adapters.sql.locks import HOLDERS, describe
 from moderation.adapters.sql.partitions import keep_partitions
 from moderation.errors import ConfigurationError, TableLocked
 
-_LOCK = 7_205_759  # any number of ours: two migrations at once wait for each other
+_LOCK = 7_205_759  # arbitrary number; concurrent migrations wait for each other
 _CONNECT_SECONDS = 10
 _LOCK_TIMEOUT = "2s"
-"""So long others queue behind a lock that the migration waits for."""
+"""How long a migration waits for a lock, while other sessions queue behind it."""
 _PAUSE_SECONDS = 1.0
 _PATIENCE_SECONDS = 120.0
 _PARTITIONS_PATIENCE_SECONDS = 10.0
-"""Partitions of later days are not urgent, and without them rows go into DEFAULT."""
+"""Partitions of later days are not urgent: without them rows go into DEFAULT."""
 _log = logging.getLogger(__name__)
 _REMEDY = (
-    "See MODERATION_DATABASE_URL; its role must own the database. If there is no role moderation_reader, make it as "
+    "See MODERATION_DATABASE_URL; its role must own the database. If there is no role moderation_reader, create it as "
     "administrator: CREATE ROLE moderation_reader NOLOGIN."
 )
 
 
 def migrate(engine: Engine, seconds: float = _PATIENCE_SECONDS, upto: str = "head") -> str:
-    """Run the migrations that are missing; harmless when none is, and when two processes do it at once.
+    """Run missing migrations. Idempotent; safe for concurrent processes.
 
-    Workers may go on: a lock that somebody's transaction keeps from being taken is given up after a moment, so that
-    nobody queues behind it, and tried again.
+    Workers may continue: a lock that is not granted soon is given up, so that other sessions do not queue behind it,
+        and
+    tried again.
 
     Args:
-        engine: of a database whose role may create schemas, and the role ``moderation_reader`` if it is not there.
-        seconds: how long locks are tried for.
-        upto: the last revision to run.
+        engine: engine with a role that may create schemas, and the role ``moderation_reader`` if it is missing.
+        seconds: how long locks are tried.
+        upto: last revision to run.
 
     Returns:
-        The schema's revision afterwards.
+        The revision of the schema afterwards.
 
     Raises:
-        ConfigurationError: a lock cannot be had in that time; who may hold it is named.
+        ConfigurationError: a lock was not granted in that time; the message names sessions that may hold it.
     """
     until = time.monotonic() + seconds
     while True:
@@ -79,16 +80,16 @@ def _upgrade(engine: Engine, upto: str) -> str:
 
 
 def _holders(engine: Engine) -> str:
-    """Sessions with an open transaction that has locked tables of ours, oldest first."""
+    """Describe sessions with locks on the tables, oldest first."""
     with engine.begin() as connection:
         rows = connection.execute(text(HOLDERS)).all()
     return describe((pid, name, since) for pid, name, since in rows)
 
 
 def migrate_database(url: str) -> str:
-    """:func:`migrate`, over a connection of its own; then create the partitions of the days ahead.
+    """Migrate over a new connection, see :func:`migrate`; then create the partitions of the days ahead.
 
-    Whatever keeps the partitions from being created is named in a warning.
+    If the partitions cannot be created, the cause is logged as a warning.
 
     Args:
         url: a libpq connection string.
@@ -97,7 +98,7 @@ def migrate_database(url: str) -> str:
         The schema's revision afterwards.
 
     Raises:
-        ConfigurationError: the database cannot be reached, or its role may not do what migrations do.
+        ConfigurationError: the database cannot be reached, or the role lacks rights.
     """
     engine = create_engine(
         "postgresql+psycopg://",

@@ -1,4 +1,4 @@
-"""Plan for the day partitions of ``speed.decisions``: which to create, and which rows to move out of DEFAULT."""
+"""Plan the day partitions of ``speed.decisions``: which to create, and which rows to move out of DEFAULT."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class DayRange:
 
 @dataclass(frozen=True, slots=True)
 class PartitionPlan:
-    """What one run does; all days are append days (UTC), in order.
+    """The work of one run; all days are append days (UTC), in order.
 
     Attributes:
         move: days without a partition that have rows in DEFAULT, or may get rows during the run.
@@ -43,7 +43,7 @@ def plan_partitions(
 
     Args:
         today: UTC.
-        days: how many days after today need a partition.
+        days: number of days after today that need a partition.
         partitions: the ranges of all partitions but DEFAULT.
         in_default: the number of rows of each day in DEFAULT.
     """

@@ -1,14 +1,13 @@
 """Create the day partitions of ``speed.decisions`` ahead of time, and move rows out of its DEFAULT partition.
 
-Workers and readers go on meanwhile. One transaction creates a day's partition, moves the day's rows into it and
-attaches it, so every snapshot contains each row exactly once, and a killed run leaves nothing behind. The rows are
-moved before the transaction takes a lock that anybody waits for; under that lock it moves only the rows that were
-stored since. A lock that cannot be had within a moment is given up and tried again.
+Workers and readers continue meanwhile. One transaction creates a day's partition, moves the day's rows into it and
+attaches it, so every snapshot contains each row exactly once, and a killed run leaves nothing behind. Most rows
+are moved before the transaction takes a lock that blocks others; under that lock it moves only the rows stored since. A
+lock that is not granted soon is given up and tried again.
 
-Days that may have rows are attached under ACCESS EXCLUSIVE on ``speed.decisions`` itself. A lock on DEFAULT alone would
-not do: a reader that planned its query before the change, and waited for DEFAULT, would not look into the new
-partition. Days ahead have no rows, so SHARE UPDATE EXCLUSIVE is enough: workers, which insert into other partitions,
-never wait.
+Days that may have rows are attached under ACCESS EXCLUSIVE on ``speed.decisions`` itself. A lock on DEFAULT alone is
+not enough: a reader that planned its query before the change, and waited for DEFAULT, would not read the new partition.
+Days ahead have no rows, so SHARE UPDATE EXCLUSIVE is enough: workers insert into other partitions and do not wait.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from moderation.errors import ConfigurationError, TableLocked
 
 DEFAULT = "speed.decisions_default"
 DAYS_LOCK = 7_205_760
-"""Advisory lock of everybody who creates a day's partition."""
+"""Advisory lock for creating day partitions."""
 _PATIENCE_SECONDS = 120.0
 _FIRST_LOCK_SECONDS, _LONGEST_LOCK_SECONDS = 0.2, 1.0
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 10.0
@@ -56,7 +55,7 @@ Step = Callable[[str], None]
 
 @dataclass(slots=True)
 class PartitionReport:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
         days_ahead: days after today that have a partition now, without a break; -1 if today has none.
@@ -108,7 +107,7 @@ def partition_state(url: str) -> PartitionState:
 
     Raises:
         ConfigurationError: the server cannot be reached.
-        LedgerUnsafe: the view is not there.
+        LedgerUnsafe: the view is missing.
     """
     with connected(url) as connection:
         row = connection.execute(
@@ -129,20 +128,20 @@ def keep_partitions(
 ) -> PartitionReport:
     """Create the partitions of today and the days ahead, and move rows of these and earlier days out of DEFAULT.
 
-    Safe to repeat, to kill, and to run twice at once.
+    Idempotent; safe to kill and to run concurrently.
 
     Args:
         url: a libpq connection string; the role must own the tables.
-        days: how many days after today get a partition.
-        today: UTC; None for the server's.
-        seconds: how long locks are tried for, in all.
+        days: number of days after today that get a partition.
+        today: the UTC day; None for the day of the server.
+        seconds: how long locks are tried, in total.
         on_step: called with each step's name; for tests.
 
     Raises:
-        TableLocked: a lock cannot be had in that time; the sessions that may hold it are named.
+        TableLocked: a lock was not granted in that time; the message names sessions that may hold it.
         ConfigurationError: the server cannot be reached, the role does not own the tables, or a table that is not a
             partition has a partition's name.
-        LedgerUnsafe: the tables are not there.
+        LedgerUnsafe: the tables are missing.
     """
     with connected(url, name="moderation partitions") as connection:
         try:
@@ -169,7 +168,7 @@ class _Run:
         self._report.far = dict(plan.far)
         in_the_way = [name for day in plan.move if (name := self._create(day, moves=True))]
         if self._report.moved:
-            # Attaching scans DEFAULT, and so would every later one while it has dead rows.
+            # Attaching a partition scans DEFAULT, including dead rows.
             self._connection.execute(f"VACUUM (SKIP_LOCKED, ANALYZE) {DEFAULT}")
         in_the_way += [name for day in plan.ahead if (name := self._create(day, moves=False))]
         self._report.days_ahead = days_ahead(today, self._partitions())
@@ -182,7 +181,7 @@ class _Run:
         return self._report
 
     def _create(self, day: date, *, moves: bool) -> str | None:
-        """Create a day's partition; returns the name of a table that is in the way."""
+        """Create the partition of a day; return the name of another table with that name."""
         name = f"speed.decisions_{day:%Y%m%d}"
         pause_seconds = _FIRST_PAUSE_SECONDS
         while True:
@@ -200,7 +199,7 @@ class _Run:
             except _BUSY:
                 self._wait(pause_seconds)
             except psycopg.errors.CheckViolation:
-                # DEFAULT has got rows of the day since the plan was made.
+                # DEFAULT has received rows of the day since the plan was made.
                 if moves:
                     raise
                 moves = True
@@ -212,7 +211,7 @@ class _Run:
         return None
 
     def _fill_and_attach(self, name: str, day: date, *, moves: bool) -> tuple[int, float]:
-        """Do all of it inside a transaction; returns the number of rows, and when readers or workers began to wait."""
+        """Create, fill and attach a partition in a transaction; return the moved rows, and when others began to wait."""
         within = f"append_day >= '{day}' AND append_day < '{day}'::date + 1"
         # The constraint saves a scan of the partition under the lock.
         self._connection.execute(
@@ -242,12 +241,12 @@ class _Run:
             except _BUSY:
                 self._report.longest_lock_seconds = max(self._report.longest_lock_seconds, time.monotonic() - locked_at)
                 self._wait(pause_seconds)
-            rows += self._move_rows(name, day) if moves else 0  # so that few are left to move under the lock
+            rows += self._move_rows(name, day) if moves else 0  # so that few rows are moved under the lock
             lock_seconds = min(2 * lock_seconds, _LONGEST_LOCK_SECONDS)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     def _move_rows(self, name: str, day: date) -> int:
-        # One statement, one snapshot: with two, a row stored between them would be deleted without its copy.
+        # One statement: with two, a row stored between them would be deleted without a copy.
         query = _MOVE.format(name=name, columns=self._value(_COLUMNS))
         return self._connection.execute(query, (day,)).rowcount
 

@@ -1,4 +1,4 @@
-"""Ledger rows of the published topics, for publishing them again: streamed, in a fixed order, selected by range."""
+"""Stream ledger rows for republishing, in a fixed order and selected by range."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SourcePartition:
     Attributes:
         topic_id: Kafka's id of the topic; the topic may have been re-created since.
         partition: its partition.
-        next: the ledger's end.
+        next: end of the ledger.
         newest_event_us: largest event time; None before the first comment.
     """
 
@@ -59,11 +59,11 @@ class SourcePartition:
 
 @dataclass(frozen=True, slots=True)
 class RowSelection:
-    """Which rows; a bound that is None does not apply.
+    """Filter of rows; a bound of None does not apply.
 
     Attributes:
-        partition: of the source topic.
-        offsets: of the source topic, half-open; not for panes.
+        partition: partition of the source topic.
+        offsets: half-open range of offsets of the source topic; not for panes.
         first_day, last_day: both inclusive, UTC: append days of decisions, days of event time of panes.
     """
 
@@ -74,7 +74,7 @@ class RowSelection:
 
 
 def source_partitions(connection: Connection, topic: str, partition: int | None) -> list[SourcePartition]:
-    """The partitions of a source topic that the ledger knows, in order of topic id and partition."""
+    """Read the partitions of a source topic in the ledger, in order of topic id and partition."""
     rows = connection.execute(_SOURCES, (topic, partition, partition)).fetchall()
     return [SourcePartition(*row) for row in rows]
 
@@ -82,14 +82,14 @@ def source_partitions(connection: Connection, topic: str, partition: int | None)
 def decisions(
     connection: Connection, source: SourcePartition, chosen: RowSelection, *, first: int, alerts_only: bool
 ) -> Generator[tuple[DecisionRow, Versions]]:
-    """Decisions in order of offsets; a page of them is in memory. To be closed: a transaction is open until then.
+    """Yield decisions in order of offsets, read in pages. Close the generator: its transaction is open until then.
 
     Args:
         connection: to the ledger.
         source: the partition.
-        chosen: which rows.
-        first: the first offset to read.
-        alerts_only: leave out those with verdict ``allow``.
+        chosen: filter of rows.
+        first: first offset to read.
+        alerts_only: exclude decisions with verdict ``allow``.
     """
     lower, upper = chosen.offsets or (0, MAX_OFFSET)
     parameters = {
@@ -113,14 +113,14 @@ def decisions(
 def panes(
     connection: Connection, topic: str, source: SourcePartition, chosen: RowSelection, *, first_us: int
 ) -> Generator[Pane]:
-    """Closed panes in order of their starts; a page of them is in memory. To be closed, see :func:`decisions`.
+    """Yield closed panes in order of their starts, read in pages. Close the generator, see :func:`decisions`.
 
     Args:
         connection: to the ledger.
         topic: full name of the source topic.
-        source: the partition; its watermark decides which panes are closed.
-        chosen: which rows.
-        first_us: the earliest start to read.
+        source: the partition; its watermark determines which panes are closed.
+        chosen: filter of rows.
+        first_us: earliest start to read.
     """
     if source.newest_event_us is None:
         return

@@ -1,4 +1,4 @@
-"""Dead letters and their replays in the ledger: what a replay must contain, and closing a dead letter by one."""
+"""Close dead letters by replays, and store corrections, in the ledger."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UPDATE speed.dead_letters SET corrected_length = %s, corrected_sha256 = %s
 
 
 def letter_contents(cursor: Cursor, positions: Iterable[RecordPosition]) -> dict[RecordPosition, LetterContents]:
-    """What replays of dead letters must contain; positions without a dead letter are missing in the result."""
+    """Read the contents that replays of dead letters may have; positions without a dead letter are left out."""
     named = sorted(set(positions))
     if not named:
         return {}
@@ -46,21 +46,21 @@ def letter_contents(cursor: Cursor, positions: Iterable[RecordPosition]) -> dict
 
 
 def close_replayed(cursor: Cursor, topic_id: UUID, claims: Sequence[ReplayClaim]) -> list[ReplayResult]:
-    """Close the dead letters that decided records prove to repeat; the first replay stays the one named.
+    """Close the dead letters that decided records repeat; the first replay stays recorded.
 
     Args:
-        cursor: in the transaction that stores the decisions.
-        topic_id: of the topic that the decided records are from; the dead letters may be of an earlier one.
-        claims: of the decided records.
+        cursor: cursor of the transaction that stores the decisions.
+        topic_id: topic id of the decided records; the dead letters may be of an earlier topic.
+        claims: claims of the decided records.
 
     Returns:
-        Every claim and what it amounts to.
+        Every claim with its outcome.
     """
     if not claims:
         return []
     letters = letter_contents(cursor, [claim.letter for claim in claims if claim.letter is not None])
-    judged = []
-    # Sorted by dead letter: workers of two partitions that replay the same ones take the row locks in one order.
+    results = []
+    # Sorted by dead letter, so that workers of two partitions take row locks in the same order.
     for claim in sorted(claims, key=_lock_order):
         letter = letters.get(claim.letter) if claim.letter is not None else None
         outcome = replay_outcome(claim.letter, claim.content, letter)
@@ -69,12 +69,12 @@ def close_replayed(cursor: Cursor, topic_id: UUID, claims: Sequence[ReplayClaim]
             letters[claim.letter] = replace(letter, is_closed=True)
             if cursor.rowcount != 1:
                 outcome = ReplayOutcome.REPEATED
-        judged.append((claim, outcome))
-    return judged
+        results.append((claim, outcome))
+    return results
 
 
 def store_correction(cursor: Cursor, letter: RecordPosition, content: Content) -> None:
-    """Store what an operator is about to send in place of a dead letter's record. The last correction counts."""
+    """Store the content that an operator will send in place of a dead letter. The last correction counts."""
     cursor.execute(_CORRECT, (*content, *letter))
 
 

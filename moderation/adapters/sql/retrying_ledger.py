@@ -1,8 +1,8 @@
-"""The ledger, tried again while PostgreSQL does not answer, for a bounded time and without ever storing twice.
+"""The ledger with bounded retries while PostgreSQL does not answer; a batch is stored at most once.
 
-A connection that breaks during a commit leaves open whether the batch is stored. The fence answers it: the partitions
-stand either where the batch begins or where it ends. Had another worker stored the same offsets meanwhile, they would
-stand at its end as well; so what is then published is read back from the ledger, never taken from memory.
+After a connection breaks during a commit, it is unknown whether the batch is stored. The positions of the partitions
+tell: they are either at the beginning or at the end of the batch. Another worker may have stored the same offsets
+meanwhile, so decisions are then read from the ledger for publishing, not taken from memory.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _TRANSIENT = (psycopg.OperationalError, psycopg.InterfaceError)
 _NOT_TRANSIENT = psycopg.errors.ProgramLimitExceeded
-"""An OperationalError by its class; the same value is refused every time."""
+"""A subclass of OperationalError, but the same value fails every time."""
 _log = logging.getLogger(__name__)
 
 
 class RetryingLedger:
-    """A ledger with bounded retries. Not safe for threads.
+    """A ledger with bounded retries. Not thread-safe.
 
     Args:
-        ledger: connected.
-        seconds: how long one call tries in all; what fails after that is raised.
-        pause: lets time pass.
-        clock: monotonic seconds.
+        ledger: the connected ledger.
+        seconds: how long one call retries; then it raises the error.
+        pause: sleeps for a number of seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class RetryingLedger:
         self._clock = clock
         self.topic, self.topic_id = ledger.topic, ledger.topic_id
         self.is_retrying = False
-        """Whether the server is away and asked again at the moment."""
+        """Whether the server does not answer and a call is being retried."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -69,14 +69,14 @@ class RetryingLedger:
         self._retried(lambda: self._ledger.give_up_attempts(partitions))
 
     def store(self, batch: Batch) -> bool:
-        """Store a batch, or find that an attempt with an open outcome had stored it.
+        """Store a batch, unless an earlier attempt with unknown outcome has stored it.
 
         Returns:
-            True when it was found stored: publish what the ledger holds, not what is in memory.
+            True if it was already stored: publish decisions from the ledger, not from memory.
 
         Raises:
             FenceLost: another worker has taken over.
-            psycopg.Error: the server failed for longer than the bound, or refused the batch.
+            psycopg.Error: the server failed for longer than ``seconds``, or refused the batch.
         """
         attempts = 0
 
@@ -103,7 +103,7 @@ class RetryingLedger:
         self._retried(lambda: self._ledger.mark_read_to_end(reached))
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Versions]]:
-        """See :meth:`Ledger.decisions_between`; all of them at once."""
+        """See :meth:`Ledger.decisions_between`; returns a list."""
         return self._retried(lambda: list(self._ledger.decisions_between(partition, lo, hi)))
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
@@ -127,6 +127,6 @@ class RetryingLedger:
                 broken = self.is_retrying = True
                 if self._clock() + pause_seconds > deadline:
                     raise
-                _log.warning("PostgreSQL failed (%s); trying again", str(error).strip().split("\n")[0])
+                _log.warning("PostgreSQL failed (%s); retrying", str(error).strip().split("\n")[0])
             self._pause(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""``moderation skip``: put one record that ends every worker into quarantine without deciding it."""
+"""``moderation skip``: put a record that crashes workers into quarantine without deciding it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moderation.errors import TopicRefused
 
 
 def next_offset(connection: Connection, topic_id: UUID, partition: int) -> int | None:
-    """The first offset of a partition that the ledger does not account for; None if no worker has read it yet."""
+    """Read the next offset of a partition in the ledger; None if no worker has read the partition."""
     row = connection.execute(
         "SELECT next FROM speed.source_offsets WHERE topic_id = %s AND partition = %s", (topic_id, partition)
     ).fetchone()
@@ -18,19 +18,19 @@ def next_offset(connection: Connection, topic_id: UUID, partition: int) -> int |
 
 
 def skip(connection: Connection, topic: str, topic_id: UUID, partition: int, offset: int, letter: DeadLetter) -> None:
-    """Account for the next record of a partition as a dead letter, in one transaction with the worker's own fence.
+    """Store the next record of a partition as a dead letter, in one transaction with the fence of workers.
 
     Args:
         connection: to the ledger's database.
         topic: full name.
         topic_id: Kafka's id of the topic.
-        partition: of the record.
-        offset: of the record; the one that the ledger expects next.
-        letter: what is kept of it.
+        partition: partition of the record.
+        offset: offset of the record, which must be the next offset of the ledger.
+        letter: the dead letter.
 
     Raises:
-        TopicRefused: the ledger does not expect this offset next, or has no position of the partition; nothing was
-            changed.
+        TopicRefused: this is not the next offset of the ledger, or the ledger has no position of the partition; nothing
+            was changed.
     """
     with connection.transaction():
         moved = connection.execute(
@@ -57,22 +57,22 @@ def skip(connection: Connection, topic: str, topic_id: UUID, partition: int, off
 
 
 def _refused(topic: str, partition: int, offset: int, expected: int | None) -> TopicRefused:
-    where = f"topic {topic} partition {partition}"
+    thing = f"topic {topic} partition {partition}"
     if expected is None:
         return TopicRefused(
-            where,
+            thing,
             "no worker has read this partition yet, so the ledger has no position to move; nothing was changed",
-            "Start a worker: it stores the position when it gets the partition. If the topic was created again, "
+            "Start a worker: it stores the position when it gets the partition. If the topic was re-created, "
             "`moderation accept-gap` shows it.",
         )
     if expected > offset:
         return TopicRefused(
-            where,
+            thing,
             f"offset {offset} is accounted for already, the ledger expects offset {expected} next; nothing was changed",
-            "A worker went on by itself, or the record was skipped before: nothing is to be done for this record.",
+            "A worker has decided it meanwhile, or it was skipped before: nothing to do for this record.",
         )
     return TopicRefused(
-        where,
+        thing,
         f"the ledger expects offset {expected} next, not {offset}; nothing was changed",
         f"Only the next record can be skipped: `moderation skip {partition} {expected}`, if that one ends the worker.",
     )

@@ -1,7 +1,7 @@
-"""The tables, as SQLAlchemy sees them. Migrations make them; a test compares.
+"""SQLAlchemy metadata of the tables. Migrations create them; a test compares.
 
-``topic_id`` is Kafka's own id of a topic: a topic made anew is another source. Offsets are half-open: a partition's
-rows cover ``[first, next)``.
+``topic_id`` is Kafka's id of a topic; a re-created topic has a new id. Offset ranges are half-open: the rows of a
+partition cover ``[first, next)``.
 """
 
 from __future__ import annotations

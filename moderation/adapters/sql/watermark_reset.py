@@ -1,4 +1,4 @@
-"""``moderation reset-watermark``: the running maximum of a partition starts again at a given event time."""
+"""``moderation reset-watermark``: set the running maximum of a partition to an event time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from moderation.watermark import Reset
 
 @dataclass(frozen=True, slots=True)
 class RecordedReset:
-    """A reset as it was recorded.
+    """A stored reset.
 
     Attributes:
-        offset: the first offset that is decided after it.
-        newest_event_us: the running maximum there.
-        previous_event_us: the running maximum before; None if the partition had none.
+        offset: first offset decided after the reset.
+        newest_event_us: running maximum at that offset.
+        previous_event_us: running maximum before the reset; None if the partition had none.
     """
 
     offset: int
@@ -28,7 +28,7 @@ class RecordedReset:
     previous_event_us: int | None
 
     def fields(self) -> dict[str, int | None]:
-        """As a JSON object's."""
+        """The fields of its JSON object."""
         return asdict(self)
 
 
@@ -40,21 +40,21 @@ def reset_watermark(
     reason: str,
     now_us: int,
 ) -> RecordedReset:
-    """Record a reset at the offset that the ledger expects next, in one transaction that no worker's can pass.
+    """Store a reset at the next offset of the ledger, in one transaction that locks the partition.
 
-    A worker that decides at the moment stores nothing of the partition any more: its fence fails, and its next start
-    reads the running maximum and the record ids of open panes again.
+    A worker with an undecided batch of the partition fails at its fence; its next start reads the running maximum and
+    the record ids of open panes again.
 
     Args:
         connection: to the ledger's database.
         topic_partition: the partition.
-        time_at: gives the new running maximum in microseconds for the offset that the ledger expects next. Workers
-            wait for it.
-        reason: kept with the reset.
-        now_us: kept as its time.
+        time_at: returns the new running maximum in microseconds for the next offset of the ledger. Workers wait
+            meanwhile.
+        reason: stored with the reset.
+        now_us: stored as its time.
 
     Raises:
-        TopicRefused: no worker has read the partition yet; nothing was changed.
+        TopicRefused: no worker has read the partition; nothing was changed.
     """
     with connection.transaction():
         row = connection.execute(
@@ -69,7 +69,7 @@ def reset_watermark(
             )
         offset, previous_us = row
         newest_us = time_at(offset)
-        # Panes that are open again are published again once they close.
+        # Reopened panes are published again once they close.
         connection.execute(
             "UPDATE speed.source_offsets SET newest_event_us = %s, candidate_event_us = NULL, "
             "candidate_comment_id = NULL, panes_published_us = least(panes_published_us, %s) "
@@ -85,13 +85,13 @@ def reset_watermark(
 
 
 def read_resets(connection: Connection, topic: str, topic_ids: Sequence[UUID]) -> dict[TopicPartition, list[Reset]]:
-    """The resets in force of a topic's partitions, in order of offsets; of several at one offset the last."""
-    found: dict[TopicPartition, list[Reset]] = {}
+    """Read the resets of the partitions of a topic, in order of offsets; of several at one offset the last."""
+    resets: dict[TopicPartition, list[Reset]] = {}
     for topic_id, partition, offset, newest_us in connection.execute(
         'SELECT DISTINCT ON (topic_id, partition, "offset") topic_id, partition, "offset", newest_event_us '
         "FROM speed.watermark_resets WHERE topic_id = ANY(%s) "
         'ORDER BY topic_id, partition, "offset", reset_us DESC',
         (list(topic_ids),),
     ):
-        found.setdefault(TopicPartition(topic, topic_id, partition), []).append(Reset(offset, newest_us))
-    return found
+        resets.setdefault(TopicPartition(topic, topic_id, partition), []).append(Reset(offset, newest_us))
+    return resets

@@ -1,4 +1,4 @@
-"""Windows as they are served: the newest ones for people, or the hours of a stretch of time."""
+"""Read tumbling windows from the serving view: the newest ones, or those of a time range."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SELECT topic_id::text AS topic_id, community, start_us, comments, reviews, remov
 
 
 def newest_windows(url: str, topic_id: UUID, community: str | None, most: int) -> list[dict[str, Any]]:
-    """Hours, newest first, then by community.
+    """Read hourly windows, newest first, then by community.
 
     Args:
         url: a libpq connection string.
-        topic_id: of the source topic.
-        community: only this one; all if None.
-        most: how many at most.
+        topic_id: id of the source topic.
+        community: filter by community; all if None.
+        most: maximum number of windows.
 
     Raises:
         ConfigurationError: the database cannot be reached.
@@ -34,13 +34,13 @@ def newest_windows(url: str, topic_id: UUID, community: str | None, most: int) -
 
 
 def windows_between(url: str, topic: str, start_us: int, end_us: int) -> list[dict[str, Any]]:
-    """Hours that start in ``[start_us, end_us)``, of every community, in no order.
+    """Read hourly windows that start in ``[start_us, end_us)``, of all communities, unordered.
 
     Args:
         url: a libpq connection string.
         topic: full name.
-        start_us: of the first.
-        end_us: one after the start of the last.
+        start_us: start of the range, microseconds since the epoch.
+        end_us: end of the range, exclusive.
 
     Raises:
         ConfigurationError: the database cannot be reached.
