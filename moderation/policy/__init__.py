@@ -1,4 +1,4 @@
-"""Policy: goals a community states, resolved to the two thresholds that turn a score into a verdict."""
+"""Policies: goals of a community, resolved to the two thresholds that map a score to a verdict."""
 
 from moderation.policy.goals import Goal, Measure, parse_goal
 from moderation.policy.policy import Estimate, OperatingPoint, Policy

@@ -1,4 +1,4 @@
-"""Goals, as people state them: ``precision>=0.9``, ``recall>=0.8``, ``reviews_per_day<=200``, ``review_share<=0.2``."""
+"""Parse policy goals: ``precision>=0.9``, ``recall>=0.8``, ``reviews_per_day<=200``, ``review_share<=0.2``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _FORM = re.compile(r"\s*([a-z_]+)\s*(>=|<=|≥|≤)\s*([0-9]+(?:\.[0-9]+)?)\s*(%
 
 
 class Measure(StrEnum):
-    """What a goal is about.
+    """The measure of a goal.
 
-    ``precision``: of the comments removed without a person, the share a person would have removed.
-    ``recall``: of the comments a person would have removed, the share that is removed or reviewed.
-    ``reviews_per_day``: comments a day that wait for a person.
-    ``review_share``: share of all comments that wait for a person.
+    ``precision``: of the automatically removed comments, the share that a moderator would have removed.
+    ``recall``: of the comments that a moderator would have removed, the share that is removed or reviewed.
+    ``reviews_per_day``: comments per day that need review.
+    ``review_share``: share of all comments that need review.
     """
 
     PRECISION = "precision"
@@ -27,13 +27,13 @@ class Measure(StrEnum):
 
     @property
     def is_floor(self) -> bool:
-        """True where more is better (``>=``), False where the goal is a ceiling (``<=``)."""
+        """Whether the bound is a minimum (``>=``); else it is a maximum (``<=``)."""
         return self in (Measure.PRECISION, Measure.RECALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One goal: a measure and the bound it must keep; shares in (0, 1], reviews in comments a day."""
+    """A goal: a measure and its bound; shares are in (0, 1], reviews in comments per day."""
 
     measure: Measure
     bound: float
@@ -46,7 +46,7 @@ def parse_goal(text: str) -> Goal:
     """Read a goal such as ``precision>=0.9``, ``recall >= 80%`` or ``reviews_per_day<=200``.
 
     Raises:
-        ConfigurationError: another form, an unknown measure, the wrong direction, or a share outside (0, 1].
+        ConfigurationError: the syntax, the measure, the direction, or a share outside (0, 1] is wrong.
     """
     thing = f"goal {text!r}"
     remedy = f"Write MEASURE>=NUMBER or MEASURE<=NUMBER; measures are {', '.join(Measure)}."
@@ -62,7 +62,7 @@ def parse_goal(text: str) -> Goal:
     bound = float(number) / (100 if percent else 1)
     is_share = measure is not Measure.REVIEWS_PER_DAY
     if is_share and not 0 < bound <= 1:
-        raise ConfigurationError(thing, "a share must lie in (0, 1]", "Write 0.9 or 90%.")
+        raise ConfigurationError(thing, "a share must be in (0, 1]", "Write 0.9 or 90%.")
     if not is_share and percent:
         raise ConfigurationError(
             thing, "reviews_per_day is a number of comments, not a share", "Drop the percent sign."

@@ -1,4 +1,4 @@
-"""A policy: two integer thresholds, the goals they came from, and what to expect of them."""
+"""A policy: two integer thresholds, their goals, and the expected operating point."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIELDS = {"schema_version", "policy_version", "review_ppm", "remove_ppm", "goal
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A value with its 95 % interval; all in the value's own unit."""
+    """A value with its 95 % interval, in the unit of the value."""
 
     value: float
     low: float
@@ -28,14 +28,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """What a policy is expected to do, measured on out-of-fold scores.
+    """The expected effect of a policy, measured on out-of-fold scores.
 
     Attributes:
-        precision: of removed comments, the share a person removed; None when nothing would be removed.
-        recall: of comments a person removed, the share removed or reviewed.
+        precision: of comments that the policy removes, the share that moderators removed; None if it removes none.
+        recall: of comments that moderators removed, the share that the policy removes or reviews.
         remove_share, review_share: shares of all comments.
-        reviews_per_day: None when the volume is unknown.
-        comments: how many comments it was measured on.
+        reviews_per_day: None if the volume is unknown.
+        comments: number of comments in the measurement.
     """
 
     precision: Estimate | None
@@ -68,9 +68,9 @@ class Policy:
 
     @property
     def policy_version(self) -> str:
-        """12 hexadecimal digits of the SHA-256 over thresholds and goals: what a decision is stamped with."""
-        law = json.dumps([self.review_ppm, self.remove_ppm, list(self.goals)])
-        return hashlib.sha256(law.encode()).hexdigest()[:12]
+        """12 hexadecimal digits of the SHA-256 over thresholds and goals: stored with every decision."""
+        text = json.dumps([self.review_ppm, self.remove_ppm, list(self.goals)])
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def verdict(self, score_ppm: int) -> Verdict:
         """The verdict on one score."""
@@ -92,7 +92,7 @@ class Policy:
         """Read ``policy.json``.
 
         Raises:
-            ModelRefused: it is not a policy, or its version does not belong to its thresholds.
+            ModelRefused: the text is not a policy, or its version does not match its thresholds.
         """
         try:
             fields: dict[str, Any] = json.loads(text)

@@ -1,4 +1,4 @@
-"""From goals to thresholds, on scores of comments the scoring model had not seen (out-of-fold)."""
+"""Resolve goals to thresholds, on out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from moderation.errors import ConfigurationError, GoalUnmet
 from moderation.policy.goals import Goal, Measure
 from moderation.policy.policy import NEVER_PPM, Estimate, OperatingPoint, Policy
 
-# Precision of fewer removals than this is luck: with 30 of 30 right, the 95 % interval still begins at 0.89.
+# Fewer removals do not determine a precision: with 30 of 30 right, the 95 % interval still begins at 0.89.
 LEAST_REMOVALS = 30
 _Z = 1.959963984540054  # standard normal quantile of 0.975
 
@@ -30,19 +30,19 @@ def resolve_policy(
 ) -> Policy:
     """Find the two thresholds that meet the goals.
 
-    The remove threshold is the lowest whose removals meet the precision goal; without one nothing is removed without
-    a person. The review threshold is the highest that meets the recall goal, else the lowest that keeps the review
+    The remove threshold is the lowest whose removals meet the precision goal; without one nothing is removed
+    automatically. The review threshold is the highest that meets the recall goal, else the lowest that keeps the review
     goals; without any of them nothing is reviewed. The least score seen is always allowed.
 
     Args:
         scores_ppm: out-of-fold scores in parts per million, shape (comments,).
-        removed: True where a person removed the comment, shape (comments,).
+        removed: True if a moderator removed the comment, shape (comments,).
         goals: at most one of each measure.
         comments_per_day: volume, needed for ``reviews_per_day``.
-        weight: how many comments each stands for, shape (comments,); 1 each if None.
+        weight: number of comments that each one represents, shape (comments,); 1 each if None.
 
     Raises:
-        GoalUnmet: no threshold meets a goal; says the best that can be met.
+        GoalUnmet: no threshold meets a goal; contains the best reachable value.
         ConfigurationError: a measure is stated twice, or ``reviews_per_day`` without a volume.
     """
     stated = {goal.measure: goal for goal in goals}
@@ -71,7 +71,7 @@ def operating_point(
     comments_per_day: float | None,
     weight: Floats | None = None,
 ) -> OperatingPoint:
-    """What two thresholds do to labelled scores, each share with its Wilson interval."""
+    """Measure two thresholds on labelled scores; each share has a Wilson interval."""
     taken = scores_ppm >= remove_ppm
     caught = scores_ppm >= review_ppm
     everything = np.ones(len(scores_ppm), bool)
@@ -90,12 +90,12 @@ def operating_point(
 
 
 def _share(part: Bools, whole: Bools, weight: Floats | None) -> Estimate:
-    """Which share of ``whole`` is in ``part``; weighted comments count as many as they are worth (Kish, 1965)."""
+    """The share of ``whole`` that is in ``part``; weighted comments have an effective sample size (Kish, 1965)."""
     if weight is None:
         return wilson(int((part & whole).sum()), int(whole.sum()))
-    own = weight[whole]
-    total = float(own.sum())
-    effective = total * total / float((own * own).sum()) if total else 0.0
+    weights = weight[whole]
+    total = float(weights.sum())
+    effective = total * total / float((weights * weights).sum()) if total else 0.0
     return wilson(effective * float(weight[part & whole].sum()) / total if total else 0.0, effective)
 
 
@@ -117,15 +117,15 @@ class _Curve:
         order = np.argsort(-scores_ppm, kind="stable")
         scores = scores_ppm[order]
         last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
-        worth = np.ones(len(scores)) if weight is None else weight[order]
+        weights = np.ones(len(scores)) if weight is None else weight[order]
         self.threshold: Ints = scores[last]
         self.comments_above: Ints = last + 1
-        self.above: Floats = np.cumsum(worth)[last]
-        self.removed_above: Floats = np.cumsum(worth * removed[order])[last]
+        self.above: Floats = np.cumsum(weights)[last]
+        self.removed_above: Floats = np.cumsum(weights * removed[order])[last]
         self.comments = len(scores)
         self.total = float(self.above[-1])
         self.removed = float(self.removed_above[-1])
-        # A threshold at the least score seen (or at 0) would leave nothing to allow.
+        # A threshold at the smallest score (or at 0) would allow no comment.
         self.leaves_some = (self.threshold > self.threshold[-1]) & (self.threshold > 0)
 
 

@@ -1,4 +1,4 @@
-"""Why a comment scores as it does: every part of the logit, token by token. The parts sum to the logit."""
+"""Explain scores: split the logit into contributions of tokens and surface features."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from moderation.text.surface import FEATURES
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """A named part and what it adds to the logit (log-odds); positive speaks for removal."""
+    """A named contribution to the logit (log-odds); positive values favour removal."""
 
     name: str
     logit: float
@@ -36,17 +36,17 @@ class Contribution:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A score taken apart.
+    """The contributions to a score.
 
     logit = intercept + Σ tokens + Σ surface, up to rounding (1e-9), and score_ppm is the kernel's own.
 
     Attributes:
         score_ppm: the score in parts per million.
         logit: log-odds of removal.
-        intercept: what the model says of no text at all.
-        tokens: one part per token of the cleaned text, in order: its word, half of each pair it belongs to, and
+        intercept: intercept of the model.
+        tokens: one part for each token of the cleaned text, in order: its word, half of each pair it belongs to, and
             its character n-grams.
-        surface: one part per surface feature.
+        surface: one part for each surface feature.
     """
 
     score_ppm: int
@@ -56,19 +56,19 @@ class Explanation:
     surface: tuple[Contribution, ...]
 
     def reasons(self, most: int = 5) -> list[Contribution]:
-        """The tokens that speak for removal most, strongest first, equal tokens together."""
+        """The tokens with the largest contributions to removal, strongest first; equal tokens are summed."""
         return _strongest([token.name for token in self.tokens], [token.logit for token in self.tokens], most)
 
 
 def explain(kernel: Kernel, text: str) -> Explanation:
-    """Explain one text's score.
+    """Explain the score of one text.
 
     Args:
         kernel: the model.
         text: any string.
 
     Returns:
-        The parts of its logit.
+        The contributions to its logit.
     """
     weights = kernel.weights
     with kernel.lexicon.lock:
@@ -90,12 +90,12 @@ def explain(kernel: Kernel, text: str) -> Explanation:
 
 
 def reasons_many(kernel: Kernel, texts: Sequence[str], most: int = 3) -> list[list[str]]:
-    """Why each of many texts speaks for removal: for each its strongest tokens, as ``Explanation.reasons`` names them.
+    """Return the strongest tokens of each text, as ``Explanation.reasons`` does.
 
     Args:
         kernel: the model.
         texts: any strings.
-        most: how many tokens at most.
+        most: maximum number of tokens.
     """
     reasons: list[list[str]] = []
     for part in slices(texts):
@@ -120,14 +120,14 @@ def _strongest(names: list[str], logits: list[float], most: int) -> list[Contrib
 
 
 def _token_parts(kernel: Kernel, encoded: Encoded) -> Floats:
-    """What every token adds to its text's logit: its word, half of each pair it belongs to, its n-grams."""
+    """Contribution of every token to the logit of its text: its word, half of each of its pairs, its n-grams."""
     weights = kernel.weights
     entries = word_entries(encoded)
     values = word_values(entries, weights.word_idf, encoded.texts) * weights.word_coef[entries.bucket]
     keys = entries.text * WORD_BUCKETS + entries.bucket
 
     def share(text: Ints, buckets: Ints) -> Floats:
-        """An entry's contribution, shared among its occurrences."""
+        """The contribution of an entry, divided by its occurrences."""
         entry = np.searchsorted(keys, text * WORD_BUCKETS + buckets)
         return values[entry] / entries.count[entry]
 

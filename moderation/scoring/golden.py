@@ -1,4 +1,4 @@
-"""Golden rows: fixed texts and what a model scores them, saved with the model and scored again when it is opened."""
+"""Golden rows: fixed texts with their scores, saved with a model and compared when it is opened."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def golden_rows(kernel: Kernel) -> list[GoldenRow]:
 
 
 def first_difference(kernel: Kernel, rows: list[GoldenRow]) -> tuple[GoldenRow, int] | None:
-    """The first saved row that the kernel scores otherwise here, with the other score; None when all agree."""
+    """Return the first saved row with another score on this machine, and that score; None if all scores are equal."""
     for row, score in zip(rows, kernel.score_many([row.text for row in rows]), strict=True):
         if row.score_ppm != score:
             return row, int(score)

@@ -1,4 +1,4 @@
-"""The kernel: the one function that turns text into a score, for worker, batch and serving alike.
+"""The kernel: the scoring function that worker, batch and serving share.
 
 ``score_many`` is the implementation; ``score_one(x)`` is ``score_many([x])[0]``. For a model of weights w and bias b
 over the blocks of ``text.blocks``, logit = b + w·x and score_ppm = round(1,000,000 / (1 + e^-logit)).
@@ -36,9 +36,9 @@ PPM = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class LinearWeights:
-    """A fitted model, block by block; coefficients already hold their block's factor.
+    """The weights of a fitted model by block; coefficients include the factor of their block.
 
-    Making one raises ``ModelRefused`` when a part has another shape or holds a value that is not finite.
+    The constructor raises ``ModelRefused`` if an array has another shape or contains a value that is not finite.
 
     Attributes:
         intercept: the bias b.
@@ -66,11 +66,11 @@ class LinearWeights:
 
 
 class Kernel:
-    """Scores texts with one model. Safe for threads.
+    """Scores texts with one model. Thread-safe.
 
     Args:
-        weights: the fitted model.
-        lexicon: may be shared between the kernels of a process, so that a new model starts with warm tokens.
+        weights: weights of the fitted model.
+        lexicon: token cache, which the kernels of a process may share so that a new model starts with a warm cache.
     """
 
     def __init__(self, weights: LinearWeights, lexicon: Lexicon) -> None:
@@ -90,8 +90,8 @@ class Kernel:
             texts: any strings, cleaned or not.
 
         Returns:
-            Integer scores in parts per million, shape (texts,). A text's score does not depend on its neighbours,
-            on the order, on what was scored before, or on the process.
+            Integer scores in parts per million, shape (texts,). The score of a text does not depend on other
+            texts of the call, on their order, on earlier calls, or on the process.
         """
         return np.rint(PPM * self.probabilities(texts)).astype(np.int64)
 
@@ -109,13 +109,14 @@ class Kernel:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def unseen_shares(self, texts: Sequence[str], fitted_on: int) -> Floats:
-        """Share of every text's distinct words and word pairs that the model was never shown, shape (texts,).
+        """Share of distinct words and word pairs of each text that the training texts lack, shape (texts,).
 
-        Words and pairs are the hashed features of ``text.blocks``: one that shares a bucket with a seen one is seen.
+        Words and pairs are the hashed features of ``text.blocks``: one that shares a bucket with a seen one counts as
+        seen.
 
         Args:
             texts: any strings.
-            fitted_on: how many texts the model was fitted on.
+            fitted_on: number of texts the model was fitted on.
         """
         unseen = unseen_buckets(self.weights.word_idf, fitted_on)
         parts = []
@@ -138,15 +139,15 @@ class Kernel:
         return logit
 
     def token_gram(self, vocabulary: Vocabulary) -> Floats:
-        """What one token's character n-grams add to the logit at weight 1, by token number, shape (tokens,).
+        """Contribution of the character n-grams of each token to the logit at weight 1, shape (tokens,).
 
-        Worked out once per token. The caller holds the lexicon's lock.
+        Computed once for each token. The caller holds the lock of the lexicon.
         """
         if vocabulary is not self._vocabulary:
             self._vocabulary = vocabulary
             self._token_gram = GrowingArray(np.float64)
-        known = len(self._token_gram)
-        if len(vocabulary) > known:
-            vectors = gram_vectors(vocabulary, known, self.weights.gram_idf)
+        cached = len(self._token_gram)
+        if len(vocabulary) > cached:
+            vectors = gram_vectors(vocabulary, cached, self.weights.gram_idf)
             self._token_gram.extend(vectors @ self.weights.gram_coef)
         return self._token_gram.view

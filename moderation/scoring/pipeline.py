@@ -1,4 +1,4 @@
-"""The scikit-learn face of the kernel: a Pipeline whose predictions are the kernel's."""
+"""The scikit-learn interface of the kernel: a Pipeline that predicts with the kernel."""
 
 from __future__ import annotations
 
@@ -18,16 +18,15 @@ from moderation.text.kernel_constants import GRAM_BUCKETS, WORD_BUCKETS
 from moderation.text.lexicon import Lexicon
 
 Family = Literal["logistic_regression", "nb_logistic_regression"]
-"""``nb_logistic_regression`` first multiplies every word and gram by the logarithm of how much more of its weight
-removed comments have (Wang and Manning, Baselines and Bigrams, ACL 2012); folded into the coefficients, the kernel is
-the same."""
+"""``nb_logistic_regression`` first multiplies every word and gram feature by its naive Bayes log-count ratio (Wang and
+Manning, Baselines and Bigrams, ACL 2012). The factors become part of the coefficients, so the kernel is the same."""
 
 
 class ModerationPipeline(Pipeline):  # type: ignore[misc]
     """``CommentFeatures`` then ``LogisticRegression``; classes are 0 (kept) and 1 (removed).
 
-    ``decision_function``, ``predict_proba`` and ``predict`` go through :class:`Kernel`, the function that worker
-    and batch call. Build one with :func:`new_pipeline`.
+    ``decision_function``, ``predict_proba`` and ``predict`` use :class:`Kernel`, as worker and batch
+    do. Build one with :func:`new_pipeline`.
     """
 
     _kernel: Kernel | None
@@ -36,8 +35,8 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
     def fit(self, texts: Sequence[str], y: Any = None, **params: Any) -> Self:
         """Fit on comments' bodies and labels (1 = removed).
 
-        The classifier sees only the features that occur: under L2 the coefficient of one that does not is 0, so the
-        result is the same, several times sooner.
+        The classifier is fitted on occurring features only: under L2 the coefficients of the others are 0, so the
+        result is the same, and the fit is several times faster.
         """
         self._kernel = None
         features: CommentFeatures = self.named_steps["features"]
@@ -58,10 +57,10 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
         return self
 
     def kernel(self, lexicon: Lexicon | None = None) -> Kernel:
-        """The kernel of the fitted model, made once.
+        """Return the kernel of the fitted model, created once.
 
         Args:
-            lexicon: the process's lexicon to share; the transformer's own if None.
+            lexicon: shared lexicon of the process; the lexicon of the transformer if None.
         """
         if lexicon is not None:
             self.named_steps["features"].use(lexicon)
@@ -93,25 +92,25 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
         return np.stack((1 - removed, removed), axis=1)
 
     def predict(self, texts: Sequence[str], **params: Any) -> Any:
-        """1 where removal is more likely than not, shape (texts,)."""
+        """1 if the probability of removal is above 0.5, shape (texts,)."""
         return (self.decision_function(texts) > 0).astype(np.int64)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         state.pop("_kernel", None)
-        state.pop("_family", None)  # the coefficients hold all there is to know
+        state.pop("_family", None)  # the coefficients include the family's factors
         return state
 
 
 def new_pipeline(
     lexicon: Lexicon, inverse_regularisation: float = 1.0, family: Family = "logistic_regression"
 ) -> ModerationPipeline:
-    """An unfitted model.
+    """Create an unfitted model.
 
     Args:
-        lexicon: shared with everything else that scores in this process.
-        inverse_regularisation: scikit-learn's ``C``; smaller is smoother.
-        family: how the coefficients are found.
+        lexicon: shared lexicon of the process.
+        inverse_regularisation: scikit-learn's ``C``; smaller means stronger regularisation.
+        family: family of models.
     """
     classifier = LogisticRegression(C=inverse_regularisation, max_iter=500)
     pipeline = ModerationPipeline([("features", CommentFeatures().use(lexicon)), ("classifier", classifier)])
@@ -121,10 +120,10 @@ def new_pipeline(
 
 def _log_ratio(matrix: csr_array, removed: NDArray[np.bool_], weight: Floats | None) -> Floats:
     """Per column: log of its smoothed share among removed comments over that among kept ones, shape (columns,)."""
-    worth = np.ones(len(removed)) if weight is None else weight
+    weights = np.ones(len(removed)) if weight is None else weight
     shares = []
-    for own in (removed, ~removed):
-        amount = 1.0 + matrix.T @ (worth * own)
+    for members in (removed, ~removed):
+        amount = 1.0 + matrix.T @ (weights * members)
         shares.append(amount / amount.sum())
     ratio: Floats = np.log(shares[0] / shares[1])
     return ratio

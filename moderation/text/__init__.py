@@ -1,4 +1,4 @@
-"""The text side of the kernel: cleaning, tokens, and what a model sees of a comment. See ``KERNEL_VERSION``."""
+"""Text processing of the kernel: cleaning, tokens and features. See ``KERNEL_VERSION``."""
 
 from moderation.text.kernel_constants import KERNEL_VERSION
 from moderation.text.lexicon import Encoded, Lexicon

@@ -1,8 +1,8 @@
 """spaCy's English affix and URL rules with the same results in time linear in the length of the string.
 
-spaCy peels punctuation from both ends of a chunk and asks for one prefix and one suffix at each step. Its own searches
-try every position of the rest of the chunk each time, and its URL pattern backtracks over every pair of ``:`` and
-``@``. The functions here look only where a match can begin. They return to the interpreter after every step, so that
+spaCy strips punctuation from both ends of a chunk, one prefix and one suffix at each step. Its searches try every
+position of the rest of the chunk each time, and its URL pattern backtracks over every pair of ``:`` and ``@``. The
+functions here try only positions where a match can begin. They return to the interpreter after every step, so that
 other threads run while a long text is tokenized.
 """
 
@@ -23,7 +23,7 @@ Search = Callable[[str], Match | None]
 SUFFIX_CHARACTERS = 5
 """Length of the longest suffix besides a run of full stops."""
 URL_HEAD = r"^(?:(?:[\w\+\-\.]{2,})://)?(?:\S+(?::\S*)?@)?"
-"""How spaCy's URL pattern begins: an optional scheme, then optional user information."""
+"""The beginning of spaCy's URL pattern: an optional scheme, then optional user information."""
 _STOPS = "." * SUFFIX_CHARACTERS
 _SCHEME = re.compile(r"[\w\+\-\.]{2,}://")
 _ONE = re.compile(".").match("!")
@@ -44,22 +44,22 @@ def linear_tokenizer(nlp: Language) -> Tokenizer:
         nlp: a blank English pipeline.
 
     Raises:
-        ValueError: spaCy's URL pattern is not the one that this module knows.
+        ValueError: spaCy's URL pattern begins differently from ``URL_HEAD``.
     """
-    known: Any = nlp.tokenizer
+    default: Any = nlp.tokenizer
     return Tokenizer(
         nlp.vocab,
-        rules=known.rules,
+        rules=default.rules,
         prefix_search=prefix_search(nlp.Defaults.prefixes or ()),
         suffix_search=suffix_search(nlp.Defaults.suffixes or ()),
-        infix_finditer=known.infix_finditer,
-        token_match=known.token_match,
+        infix_finditer=default.infix_finditer,
+        token_match=default.token_match,
         url_match=url_match(URL_PATTERN),
     )
 
 
 def prefix_search(prefixes: Iterable[Any]) -> Search:
-    """A function equal to ``spacy.util.compile_prefix_regex(prefixes).search`` in whether and how far it matches.
+    """Return a function that matches like ``spacy.util.compile_prefix_regex(prefixes).search``, with equal lengths.
 
     Args:
         prefixes: regular expressions, each for the beginning of a string; no single mark begins another one.
@@ -74,7 +74,7 @@ def prefix_search(prefixes: Iterable[Any]) -> Search:
 
 
 def suffix_search(suffixes: Iterable[Any]) -> Search:
-    """A function equal to ``spacy.util.compile_suffix_regex(suffixes).search`` in whether and how far it matches.
+    """Return a function that matches like ``spacy.util.compile_suffix_regex(suffixes).search``, with equal lengths.
 
     Strings have no white space.
 
@@ -98,7 +98,7 @@ def suffix_search(suffixes: Iterable[Any]) -> Search:
 
 
 def url_match(pattern: str) -> Callable[[str], object]:
-    """A function that is true for the strings without white space that a URL pattern matches.
+    """Return a function that is true for the strings without white space that a URL pattern matches.
 
     Args:
         pattern: spaCy's; it begins with ``URL_HEAD``.

@@ -1,4 +1,4 @@
-"""Arrays that grow by blocks at amortised constant cost."""
+"""Growing numpy arrays, and index arithmetic on ranges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 
 
 class GrowingArray:
-    """A numpy array that is appended to; rows are never changed once written.
+    """An append-only numpy array with amortised constant cost.
 
     Args:
         dtype: element type.
@@ -40,12 +40,12 @@ class GrowingArray:
 
 
 def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The numbers of several ranges one after another: each start, then start + 1, start + 2, … as long as it is.
+    """Concatenate integer ranges: each begins at its start and has its length.
 
     Args:
         starts: shape (ranges,).
         lengths: shape (ranges,); may be 0.
     """
     before = np.cumsum(lengths) - lengths
-    places: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
-    return places
+    numbers: NDArray[np.int64] = np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
+    return numbers

@@ -1,12 +1,12 @@
-"""The three blocks of a comment's feature vector, as sparse entries. Training and scoring compute them here only.
+"""The three blocks of the feature vector of a comment, shared by training and scoring.
 
     words     hashed 1-grams and 2-grams of normal forms: (1 + log tf)·idf, L2-normalised per text (TF-IDF)
     grams     character n-grams: every token t has a unit vector u(t) of idf-weighted n-grams, and a text is
               Σ idf(t)·u(t) / sqrt(Σ idf(t)²) over its tokens. Linear in tokens, so a linear model's product with u(t)
-              is one number per distinct token: n-grams cost nothing per text.
+              is one number for each distinct token.
     surface   sixteen standardised features
 
-Every sum runs in an order fixed by the text alone, so a text's values have the same bits in any batch.
+The order of every sum depends on the text only, so the values of a text have the same bits in any batch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class WordEntries:
     Attributes:
         text: index of the text, shape (entries,).
         bucket: word bucket in [0, WORD_BUCKETS), shape (entries,).
-        count: how often it occurs in the text, shape (entries,).
+        count: occurrences in the text, shape (entries,).
     """
 
     text: Ints
@@ -84,7 +84,7 @@ def word_values(entries: WordEntries, idf: Floats, texts: int) -> Floats:
     Args:
         entries: from :func:`word_entries`.
         idf: shape (WORD_BUCKETS,).
-        texts: how many texts the entries come from.
+        texts: number of texts of the entries.
 
     Returns:
         One value per entry.
@@ -96,11 +96,11 @@ def word_values(entries: WordEntries, idf: Floats, texts: int) -> Floats:
 
 
 def unseen_buckets(idf: Floats, texts: int) -> NDArray[np.bool_]:
-    """Word buckets that none of the texts had on which the inverse document frequencies were learnt.
+    """Word buckets that occur in none of the texts of the inverse document frequencies.
 
     Args:
         idf: log((1 + texts) / (1 + texts with the bucket)) + 1, shape (WORD_BUCKETS,).
-        texts: how many texts it was learnt on.
+        texts: number of texts that it was computed on.
 
     Returns:
         Shape (WORD_BUCKETS,).
@@ -110,7 +110,7 @@ def unseen_buckets(idf: Floats, texts: int) -> NDArray[np.bool_]:
 
 
 def unseen_shares(encoded: Encoded, unseen: NDArray[np.bool_]) -> Floats:
-    """Share of every text's distinct word features that are unseen; 0 where it has none, shape (texts,)."""
+    """Share of unseen features among the distinct word features of each text; 0 without any, shape (texts,)."""
     entries = word_entries(encoded)
     features = np.bincount(entries.text, minlength=encoded.texts)
     return np.bincount(entries.text, unseen[entries.bucket], encoded.texts) / np.maximum(features, 1)

@@ -1,4 +1,4 @@
-"""Cleaning, after the talk: entities, markup links, escapes and dashes. Linear in the length of the text."""
+"""Clean texts: entities, Markdown links, escapes and dashes. Linear in the length of the text."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import re
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7};?|#[xX][0-9a-fA-F]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};?)")
 _CODE_POINT = re.compile(r"<[uU]\+([0-9a-fA-F]{4,6})>")
 _LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]*)\)")
-# Bytes 0x80-0x9f of an ISO-8859-1 export are cp1252 characters (curly quotes, dashes) in disguise.
+# Bytes 0x80-0x9f of an ISO-8859-1 export are cp1252 characters (curly quotes, dashes).
 _C1 = {code: char for code in range(0x80, 0xA0) if (char := bytes([code]).decode("cp1252", "ignore"))}
 
 
 def clean(text: str) -> str:
-    """Make a comment's body plain text.
+    """Convert the body of a comment to plain text.
 
-    HTML entities and ``<U+2019>`` escapes become their characters, cp1252 bytes read as ISO-8859-1 become what was
-    typed, ``[text](url)`` becomes both parts, ``--`` a dash between spaces, and backslashes go.
+    HTML entities and ``<U+2019>`` escapes become characters, cp1252 bytes decoded as ISO-8859-1 are corrected,
+    ``[text](url)`` becomes both parts, ``--`` a dash between spaces, and backslashes are removed.
 
     Args:
         text: any string, also empty or with lone surrogates.
 
     Returns:
-        The cleaned text; unchanged when there is nothing to clean.
+        The cleaned text; unchanged if there is nothing to clean.
     """
-    # Each test costs a fraction of the substitution it saves; most comments need none.
+    # The tests are much cheaper than the substitutions, which most comments do not need.
     if not text.isascii():
         text = text.translate(_C1)
     if "&" in text:

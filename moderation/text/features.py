@@ -1,4 +1,4 @@
-"""The scikit-learn transformer: comments in, weighted sparse feature vectors out."""
+"""The scikit-learn transformer from texts to weighted sparse feature vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CommentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Hashed word n-grams with TF-IDF, character n-grams of tokens, and surface features.
 
     Args:
-        word_weight: factor of the word block; the blocks share one regularisation, so factors set their say.
+        word_weight: factor of the word block; the blocks share one regularisation, so factors weight them.
         gram_weight: factor of the gram block.
         surface_weight: factor of the surface block.
 
@@ -44,7 +44,7 @@ class CommentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def lexicon(self) -> Lexicon:
-        """The lexicon in use; one of its own unless :meth:`use` gave another."""
+        """The lexicon in use; created on first access unless :meth:`use` set one."""
         if getattr(self, "_lexicon", None) is None:
             self._lexicon = Lexicon()
         return self._lexicon
@@ -119,7 +119,7 @@ class CommentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut texts into runs that keep memory bounded: at most SLICE_TEXTS, and about SLICE_CHARACTERS characters."""
+    """Divide texts into slices of bounded memory: at most SLICE_TEXTS texts and about SLICE_CHARACTERS characters."""
     first = characters = 0
     for index, text in enumerate(texts):
         characters += len(text)

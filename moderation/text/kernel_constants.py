@@ -1,7 +1,7 @@
-"""The numbers and words that define the kernel. Changing any of them is a new ``KERNEL_VERSION``.
+"""Constants of the kernel. A change to any of them needs a new ``KERNEL_VERSION``.
 
-A model is fitted under one version and refused under another: the same text, model version and kernel version give
-the same ``score_ppm`` everywhere. ``tests/parity/golden_kernel.json`` holds what this version makes of fixed texts.
+A model is refused under another kernel version than that of its training: the same text, model version and kernel
+version give the same ``score_ppm`` everywhere. ``tests/parity/golden_kernel.json`` contains scores of fixed texts.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ GRAM_BUCKETS = 2**17
 GRAM_SIZES = (2, 3, 4, 5)
 GRAM_TOKEN_CHARACTERS = 40
 
-# spaCy peels a token's punctuation one character at a time, re-reading the rest: quadratic in the length of a chunk.
-# Chunks up to SHORT_CHUNK are left whole; longer ones are cut, finely where punctuation would be peeled for long.
+# spaCy strips punctuation one character at a time and reads the rest again: quadratic in the length of a chunk. Chunks
+# up to SHORT_CHUNK stay whole; longer ones are cut, into shorter pieces if they have much punctuation.
 SHORT_CHUNK = 64
 LONG_PIECE = 1_024
 PUNCTUATED_PIECE = 32

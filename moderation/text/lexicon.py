@@ -1,7 +1,7 @@
-"""From texts to numbers: tokens of every distinct chunk are worked out once and remembered, within a bound.
+"""Encode texts as token numbers, with a bounded cache of the tokens of distinct chunks.
 
-A look-up per chunk is all that a text of known chunks costs. What is remembered changes speed and memory only:
-the encoding of a text never depends on what was seen before.
+A cached chunk costs one look-up. The cache affects speed and memory only: the encoding of a text does not depend on
+earlier texts.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ DEFAULT_MAX_CHUNKS = 400_000
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Texts as numbers.
+    """Encoded texts.
 
     Attributes:
         token: vocabulary numbers of all tokens, text after text, shape (tokens,).
         text: index of the text each token belongs to, ascending, shape (tokens,).
         surface: surface features, shape (texts, len(FEATURES)).
-        vocabulary: what the numbers mean; valid until the lexicon forgets.
+        vocabulary: tokens by number; valid until the lexicon evicts chunks.
     """
 
     token: NDArray[np.int64]
@@ -43,23 +43,23 @@ class Encoded:
 
     @property
     def texts(self) -> int:
-        """How many texts were encoded."""
+        """Number of encoded texts."""
         return len(self.surface)
 
 
 class Lexicon:
-    """Remembers the tokens of distinct chunks.
+    """A cache of the tokens of distinct chunks.
 
-    Safe for threads only under ``lock``, which must be held from ``encode`` until the vocabulary was last read.
+    Thread-safe only under ``lock``, which must be held from ``encode`` until the last access to the vocabulary.
 
     Args:
-        max_chunks: no more chunks than about this are remembered; past it those not used for longest are forgotten. A
-            chunk of more than 64 characters counts as several, so that the bound is one on memory.
+        max_chunks: approximate maximum number of cached chunks; the least recently used are evicted. A chunk of more
+            than 64 characters counts as several, so that the limit bounds memory.
 
     Attributes:
         lock: see above.
-        lookups: chunks looked up so far.
-        misses: those of them that were not remembered.
+        lookups: number of looked up chunks.
+        misses: number of those that were not cached.
     """
 
     def __init__(self, max_chunks: int = DEFAULT_MAX_CHUNKS) -> None:
@@ -72,12 +72,12 @@ class Lexicon:
         self._old = _Generation()
 
     def __len__(self) -> int:
-        """How many chunks are remembered; one of both generations counts twice, as it takes room twice."""
+        """Number of cached chunks; one in both generations counts twice, because it takes memory twice."""
         return len(self._young.ids) + len(self._old.ids)
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The tokens of the chunks used lately."""
+        """The tokens of recently used chunks."""
         return self._young.vocabulary
 
     def encode(self, texts: Sequence[str]) -> Encoded:
@@ -90,7 +90,7 @@ class Lexicon:
             Tokens and surface features, text by text.
         """
         if self._young.weight > self._max_chunks // 2:
-            # Nothing is worked out or moved here: a stream that is scored must not be held up.
+            # No computation or copying here, so that scoring is not delayed.
             self._old, self._young = self._young, _Generation()
         cleaned = [clean(text) for text in texts]
         chunks: list[str] = []
@@ -103,8 +103,7 @@ class Lexicon:
         unknown = np.flatnonzero(ids < 0)
         if len(unknown):
             wanted = dict.fromkeys([chunks[index] for index in unknown])
-            known = [chunk for chunk in wanted if chunk in self._old.ids]
-            young.adopt(self._old, known)
+            young.adopt(self._old, [chunk for chunk in wanted if chunk in self._old.ids])
             new = [chunk for chunk in wanted if chunk not in young.ids]
             young.learn(new, self._tokenizer.tokenize([_encodable(chunk) for chunk in new]))
             ids[unknown] = [young.ids[chunks[index]] for index in unknown]
@@ -135,10 +134,10 @@ class Lexicon:
 
 
 class _Generation:
-    """Chunks, their tokens and counts; rows are never changed once written.
+    """One generation of the cache: chunks, their tokens and counts; append-only.
 
-    Two of them make up a lexicon. Whatever is used is in the young one, taken over from the old one if it was there;
-    when the young one is full it becomes the old one, and what was old and not used since is gone.
+    A lexicon has two. Used chunks are in the young one, copied from the old one if they were there. A full young
+    generation becomes the old one, and unused chunks of the former old one are evicted.
     """
 
     def __init__(self) -> None:
@@ -151,7 +150,7 @@ class _Generation:
         self.vocabulary = Vocabulary()
 
     def learn(self, chunks: Sequence[str], tokenized: Sequence[Sequence[str]]) -> None:
-        """Add chunks that are not here, with their tokens."""
+        """Add new chunks with their tokens."""
         if not chunks:
             return
         numbers = self.vocabulary.ids([token for tokens in tokenized for token in tokens])
@@ -162,13 +161,13 @@ class _Generation:
         self._add(chunks, np.array(numbers, np.int64), token_count, np.array(sums, np.int64).reshape(-1, len(COUNTS)))
 
     def adopt(self, other: _Generation, chunks: Sequence[str]) -> None:
-        """Add chunks that are not here but in another generation."""
+        """Copy chunks from another generation."""
         if not chunks:
             return
-        places = np.array([other.ids[chunk] for chunk in chunks], np.int64)
-        token_count = other.token_count.view[places]
-        tokens = other.tokens.view[ranges(other.token_start.view[places], token_count)]
-        self._add(chunks, self.vocabulary.adopt(other.vocabulary, tokens), token_count, other.counts.view[places])
+        ids = np.array([other.ids[chunk] for chunk in chunks], np.int64)
+        token_count = other.token_count.view[ids]
+        tokens = other.tokens.view[ranges(other.token_start.view[ids], token_count)]
+        self._add(chunks, self.vocabulary.adopt(other.vocabulary, tokens), token_count, other.counts.view[ids])
 
     def _add(
         self,

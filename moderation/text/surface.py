@@ -1,4 +1,4 @@
-"""Sixteen features of a comment's surface: how long, how loud, how punctuated. Additive counts first, then shapes."""
+"""Sixteen surface features of a comment: length, capitals, punctuation. Computed from additive counts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _LOG1P = np.array([math.log1p(n) for n in range(65_536)])
 
 
 def log1p_counts(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """log(1 + n) of counts, capped at n = 65,535; the same bits wherever in an array a count stands."""
+    """log(1 + n) of counts, capped at n = 65,535; the same bits at any index of the array."""
     return _LOG1P[np.minimum(counts, len(_LOG1P) - 1)]
 
 
@@ -98,7 +98,7 @@ def chunk_counts(chunk: str, tokens: Sequence[str]) -> tuple[int, ...]:
 
 
 def surface_features(counts: NDArray[np.int64], line_breaks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Shape counts into features, in the order of ``FEATURES``.
+    """Compute features from counts, in the order of ``FEATURES``.
 
     Args:
         counts: shape (texts, len(COUNTS)).

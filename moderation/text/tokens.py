@@ -1,9 +1,8 @@
-"""spaCy's English tokens, chunk by chunk.
+"""Tokenize chunks with spaCy's English tokenizer.
 
-spaCy's tokenizer works between white space, so the tokens of a text are those of its chunks one after another, white
-space aside. That makes them worth remembering per distinct chunk (``lexicon``). Two things speed up the rest: a word,
-alone or before one closing mark, needs no regular expression; and other new chunks share a ``Doc``. spaCy's searches
-for affixes and URLs are replaced by linear ones (``affixes``).
+spaCy splits texts at white space first, so the tokens of a text are those of its chunks, which ``lexicon`` caches. Two
+measures speed up new chunks: a word, alone or before one closing mark, needs no regular expression; and other chunks
+share a ``Doc``. Linear searches for affixes and URLs replace spaCy's (``affixes``).
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ _CLOSING = frozenset(",;:!?)\"'")
 _EDGE = re.compile(r"[\W_]*")
 _DOC_CHUNKS = 5_000
 _DOC_CHARACTERS = 20_000
-"""Of one ``Doc``: parts of spaCy's work on a ``Doc`` let no other thread run."""
+"""Maximum size of a ``Doc``: while spaCy processes parts of it, no other thread runs."""
 
 
 class ChunkTokenizer:
-    """Tokens of chunks, equal to ``spacy.blank("en").tokenizer`` on every chunk the law leaves whole.
+    """Tokenizes chunks like ``spacy.blank("en").tokenizer``, except that long chunks are cut into pieces.
 
-    Not safe for use by two threads at once. spaCy's own caches and string store do not grow: new chunks are
+    Not thread-safe. spaCy's own caches and string store do not grow: new chunks are
     tokenized inside a memory zone.
     """
 
@@ -36,7 +35,7 @@ class ChunkTokenizer:
         self._nlp = blank_english()
         self._tokenizer = cast(Tokenizer, self._nlp.tokenizer)
         self._exceptions = frozenset(self._tokenizer.rules or ())
-        # Only boundaries are asked for: working out shape, case and a dozen more attributes per new word is waste.
+        # Only boundaries are needed: skip the computation of shape, case and other attributes of new words.
         cast(Any, self._nlp.vocab).lex_attr_getters.clear()
 
     def tokenize(self, chunks: Sequence[str]) -> list[list[str]]:
@@ -46,15 +45,15 @@ class ChunkTokenizer:
             chunks: non-empty strings without white space and without lone surrogates.
 
         Returns:
-            One list of tokens per chunk, in order; joined they give the chunk again.
+            One list of tokens for each chunk, in order; joined they equal the chunk.
         """
         tokens: list[list[str]] = [[] for _ in chunks]
         pieces: list[str] = []
         owners: list[int] = []
         for index, chunk in enumerate(chunks):
-            known = self._plain(chunk)
-            if known is not None:
-                tokens[index] = known
+            plain_tokens = self._plain(chunk)
+            if plain_tokens is not None:
+                tokens[index] = plain_tokens
                 continue
             for piece in _pieces(chunk):
                 pieces.append(piece)
@@ -65,7 +64,7 @@ class ChunkTokenizer:
         return tokens
 
     def _plain(self, chunk: str) -> list[str] | None:
-        """The tokens of a plain word, alone or before one closing mark; None where spaCy must decide."""
+        """The tokens of a plain word, alone or before one closing mark; None for other chunks."""
         if len(chunk) > SHORT_CHUNK or not chunk.isascii() or chunk in self._exceptions:
             return None
         if chunk.isalpha():

@@ -1,4 +1,4 @@
-"""What a model sees of one token: the hash of its normal form and its character n-grams. Computed once per token."""
+"""Features of tokens: the hash of the normal form and character n-grams, computed once for each token."""
 
 from __future__ import annotations
 
@@ -37,27 +37,27 @@ def _lemmas() -> Table:
 
 
 def is_url(token: str) -> bool:
-    """True when spaCy takes the token for a URL."""
+    """Whether spaCy classifies the token as a URL."""
     return ("." in token or "://" in token) and bool(like_url(token))
 
 
 def normal_form(token: str) -> str:
-    """The word a token counts as: its lower-case lookup lemma, or a marker for URLs, numbers and pronouns."""
+    """The normal form of a token: its lower-case lookup lemma, or a marker for URLs, numbers and pronouns."""
     lower = token.lower()
     if lower in PRONOUNS:
         return PRONOUN
     if is_url(token):
         return URL
-    # spaCy looks number words up in two lists, and asks more of what only tokens with other characters can be.
+    # spaCy compares number words with two lists, and checks more only for tokens with other characters than letters.
     if lower in _NUMBER_WORDS if token.isalpha() else lex_attrs.like_num(token):  # type: ignore[no-untyped-call]
         return NUMBER
     return str(_lemmas().get(lower, lower))
 
 
 class Vocabulary:
-    """Distinct tokens, numbered from 0 in order of first sight.
+    """Distinct tokens, numbered from 0 in order of first use.
 
-    The numbers serve look-ups only: nothing computed from them depends on the order in which tokens were seen.
+    The numbers are for look-ups only: results do not depend on the order of tokens.
     """
 
     def __init__(self) -> None:
@@ -73,13 +73,13 @@ class Vocabulary:
         return len(self._ids)
 
     def ids(self, tokens: Iterable[str]) -> list[int]:
-        """Number tokens, learning the new ones together.
+        """Return the numbers of tokens; new tokens are added.
 
         Args:
             tokens: non-empty strings without lone surrogates.
 
         Returns:
-            One number per token.
+            One number for each token.
         """
         known = self._ids
         first_new = len(known)
@@ -102,20 +102,20 @@ class Vocabulary:
         """Character n-grams of the tokens from number ``first`` on, in compressed sparse rows.
 
         Returns:
-            Row starts of shape (tokens + 1,) from 0; buckets, ascending within a row; how often each occurs.
+            Row starts of shape (tokens + 1,) from 0; buckets, ascending within a row; occurrences.
         """
         start = self._gram_start.view[first:]
         return start - start[0], self._gram_bucket.view[start[0] :], self._gram_count.view[start[0] :]
 
     def adopt(self, other: Vocabulary, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number tokens of another vocabulary; what it worked out for them is taken over.
+        """Copy tokens of another vocabulary with their features.
 
         Args:
-            other: where they are known.
-            numbers: theirs there, shape (tokens,).
+            other: the other vocabulary.
+            numbers: numbers of the tokens in the other vocabulary, shape (tokens,).
 
         Returns:
-            Their numbers here, shape (tokens,).
+            Their numbers in this vocabulary, shape (tokens,).
         """
         distinct, inverse = np.unique(numbers, return_inverse=True)
         tokens = [other._tokens[number] for number in distinct.tolist()]
@@ -128,9 +128,9 @@ class Vocabulary:
             starts = other._gram_start.view
             lengths = starts[new + 1] - starts[new]
             self._gram_start.extend(len(self._gram_bucket) + np.cumsum(lengths))
-            places = ranges(starts[new], lengths)
-            self._gram_bucket.extend(other._gram_bucket.view[places])
-            self._gram_count.extend(other._gram_count.view[places])
+            grams = ranges(starts[new], lengths)
+            self._gram_bucket.extend(other._gram_bucket.view[grams])
+            self._gram_count.extend(other._gram_count.view[grams])
         return ours[inverse]
 
     def _learn(self, tokens: list[str]) -> None:
@@ -144,7 +144,7 @@ class Vocabulary:
 
 
 def token_grams(tokens: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]:
-    """Hash the character n-grams of tokens: of each token's first characters, lower case, between two spaces.
+    """Hash the character n-grams of the first characters of each token, lower case, between two spaces.
 
     Args:
         tokens: at least one token.

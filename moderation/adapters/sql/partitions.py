@@ -211,7 +211,7 @@ class _Run:
         return None
 
     def _fill_and_attach(self, name: str, day: date, *, moves: bool) -> tuple[int, float]:
-        """Create, fill and attach a partition in a transaction; return the moved rows, and when others began to wait."""
+        """Create, fill and attach a partition in a transaction; return moved rows, and when others began to wait."""
         within = f"append_day >= '{day}' AND append_day < '{day}'::date + 1"
         # The constraint saves a scan of the partition under the lock.
         self._connection.execute(

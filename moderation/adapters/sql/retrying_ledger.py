@@ -127,6 +127,6 @@ class RetryingLedger:
                 broken = self.is_retrying = True
                 if self._clock() + pause_seconds > deadline:
                     raise
-                _log.warning("PostgreSQL failed (%s); retrying", str(error).strip().split("\n")[0])
+                _log.warning("PostgreSQL failed (%s); trying again", str(error).strip().split("\n")[0])
             self._pause(pause_seconds)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)

@@ -28,7 +28,7 @@ def _fields(comment: Comment) -> dict[str, Any]:
 
 
 def _spliced(raw_body: bytes) -> Callable[[Comment], bytes]:
-    # WrittenComment by hand: no JSON library emits these.
+    # Written by hand: no JSON library emits these.
     return lambda comment: orjson.dumps(_fields(comment) | {"body": "@"}).replace(b'"@"', raw_body, 1)
 
 
