@@ -1,4 +1,4 @@
-"""Training: labelled comments in, a fitted and calibrated model, its measurements and its policy out."""
+"""Training: fit and calibrate a model on labelled comments, measure it, and resolve its policy."""
 
 from moderation.training.examples import Examples, collect_examples
 from moderation.training.fit import Estimator, Trained, train

@@ -1,4 +1,4 @@
-"""The examples a model is fitted on, with a digest that names exactly this data."""
+"""Training examples, with a digest that identifies the data."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LEAST_OF_A_CLASS = 20
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Labelled bodies in the order given.
+    """Labelled texts in the given order.
 
     Attributes:
-        texts: comments' bodies.
-        communities: where each was written.
-        removed: True where a person removed the comment, shape (texts,).
-        weight: how many comments each stands for, shape (texts,); None when each stands for itself.
+        texts: bodies of the comments.
+        communities: community of each comment.
+        removed: True if a moderator removed the comment, shape (texts,).
+        weight: number of comments that each one represents, shape (texts,); None if 1 each.
         data_digest: SHA-256, hexadecimal, over record ids, labels and weights in order.
         days: time from the first to the last comment, in days.
     """
@@ -39,11 +39,11 @@ class Examples:
 
 
 def collect_examples(labelled: Iterable[tuple[Comment, bool]], weights: Sequence[float] | None = None) -> Examples:
-    """Gather examples.
+    """Collect examples.
 
     Args:
-        labelled: comments, and whether a person removed them.
-        weights: how many comments each stands for, in the same order; 1 each if None.
+        labelled: comments, and whether a moderator removed them.
+        weights: number of comments that each one represents, in the same order; 1 each if None.
 
     Raises:
         TrainingError: fewer than 20 distinct texts of either class.

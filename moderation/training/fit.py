@@ -1,4 +1,4 @@
-"""Cross-validate, calibrate, resolve the policy, fit on everything: one deterministic run."""
+"""Train a model deterministically: cross-validate, calibrate, resolve the policy, fit on all examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moderation.training.metrics import Bools, Floats, Metrics, measure
 
 
 class Estimator(Protocol):
-    """What training asks of a model; ``scoring.ModerationPipeline`` is one."""
+    """Interface of a trainable model, e.g. ``scoring.ModerationPipeline``."""
 
     def fit(self, texts: Sequence[str], y: NDArray[np.int64], *, sample_weight: Floats | None) -> Any:
         """Fit on bodies, labels (1 = removed) and weights."""
@@ -28,7 +28,7 @@ class Estimator(Protocol):
         """Log-odds of removal, shape (texts,)."""
 
     def unseen_shares(self, texts: Sequence[str], fitted_on: int) -> Floats:
-        """Share of every text's word features that none of the texts had it was fitted on, shape (texts,)."""
+        """Share of word features of each text that the training texts lack, shape (texts,)."""
 
     def calibrate(self, slope: float, offset: float) -> Self:
         """Replace the logit by slope·logit + offset."""
@@ -46,7 +46,7 @@ class Trained(Generic[E]):
         metrics: measured out of fold.
         policy: thresholds resolved on ``probability``.
         probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
-        unseen: share of every comment's word features that the other folds' comments lack, shape (comments,).
+        unseen: share of word features of each comment that the other folds lack, shape (comments,).
     """
 
     estimator: E
@@ -68,20 +68,20 @@ def train(
 ) -> Trained[E]:
     """Train a model.
 
-    The same examples, goals, folds and seed give the same model: numerical libraries run on one thread meanwhile,
-    since their sums depend on how many there are.
+    The same examples, goals, folds and seed give the same model: numerical libraries run on one thread, because their
+    sums depend on the number of threads.
 
     Args:
         examples: from :func:`collect_examples`.
-        new_estimator: makes an unfitted model.
-        goals: what the policy must reach.
-        folds: of the cross-validation, at least 2.
-        seed: of the folds' shuffle.
+        new_estimator: creates an unfitted model.
+        goals: goals that the policy must meet.
+        folds: number of folds of the cross-validation, at least 2.
+        seed: seed for shuffling the folds.
         comments_per_day: volume, for goals on reviews per day.
-        on_progress: told before each step what begins.
+        on_progress: called with the name of each step when it begins.
 
     Raises:
-        GoalUnmet: no thresholds reach the goals on the out-of-fold scores.
+        GoalUnmet: no thresholds meet the goals on the out-of-fold scores.
         ConfigurationError: the goals contradict each other.
     """
     labels = examples.removed.astype(np.int64)
@@ -110,10 +110,10 @@ def train(
 
 
 def platt(logits: Floats, labels: NDArray[np.int64], weight: Floats | None = None) -> tuple[float, float]:
-    """Slope and offset that calibrate logits: logistic regression on one variable.
+    """Fit slope and offset that calibrate logits: logistic regression on one variable.
 
     Platt, Probabilistic Outputs for Support Vector Machines, 1999. A model that ranks worse than chance keeps
-    slope 1 and offset 0: turning its scores around would hide that it is broken.
+    slope 1 and offset 0: a negative slope would hide that the model is broken.
     """
     fitted = LogisticRegression(C=1e9, tol=1e-8).fit(logits[:, None], labels, weight)
     slope = float(fitted.coef_[0, 0])

@@ -1,4 +1,4 @@
-"""Folds for cross-validation: equal texts always share a fold, so a model is never judged on a text it was shown."""
+"""Folds for cross-validation: equal texts are in one fold, so that no model is evaluated on a training text."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def assign_folds(examples: Examples, folds: int, seed: int) -> NDArray[np.int64]
 
     Args:
         examples: at least ``folds`` distinct texts of each class.
-        folds: how many, at least 2.
-        seed: of the shuffle.
+        folds: number of folds, at least 2.
+        seed: seed of the shuffle.
 
     Returns:
         Fold numbers from 0, shape (texts,).

@@ -1,7 +1,7 @@
-"""Whether a model may be put before a person as challenger: a pure function that lists every reason against it.
+"""The gate: decide whether a model may become challenger, with all reasons against it. Pure functions.
 
-Both models judge the same newest comments, whose labels came after both were trained. Differences are paired: each
-resample of the bootstrap draws comments, not scores, so what both find hard cancels out. Comments are weighted by the
+Both models score the same newest comments, which were labelled after the training of both. Differences are paired: each
+resample of the bootstrap draws comments, and both models are measured on them. Comments are weighted by the
 inverse of their inclusion probability (Horvitz and Thompson, A Generalization of Sampling Without Replacement From a
 Finite Universe, JASA 1952).
 """
@@ -23,17 +23,17 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class GateLimits:
-    """What is still good enough.
+    """Limits of the gate.
 
     Attributes:
-        auc_margin: the challenger's ROC AUC may be this much lower, at the lower end of the difference's interval.
-        calibration_error: how much larger than by chance the expected calibration error may be.
+        auc_margin: maximum by which the challenger's ROC AUC may be lower, at the lower end of the interval.
+        calibration_error: maximum excess of the expected calibration error over its value by chance.
         workload_factor: reviews and removals a day may change by this factor up or down.
-        community_margin: no community's AUC may be this much lower, even at the upper end of its interval.
-        least_comments: fewer comments, or removed ones below a tenth of it, decide nothing.
-        least_of_community: communities with fewer comments are not judged on their own.
-        confidence: of all intervals.
-        resamples: of the bootstrap.
+        community_margin: maximum by which the AUC in a community may be lower, at the upper end of the interval.
+        least_comments: minimum number of comments; removed and kept ones need a tenth of it.
+        least_of_community: minimum number of comments of a community that is measured separately.
+        confidence: confidence of all intervals.
+        resamples: number of bootstrap resamples.
     """
 
     auc_margin: float = 0.01
@@ -48,11 +48,11 @@ class GateLimits:
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
-    """One model's judgement of the newest comments, all of shape (comments,).
+    """Scores and verdicts of one model on the evaluation set, all of shape (comments,).
 
     Attributes:
-        probability: of removal, in [0, 1].
-        verdicts: by the model's own policy.
+        probability: probability of removal, in [0, 1].
+        verdicts: verdicts by the policy of the model.
     """
 
     probability: Floats
@@ -61,13 +61,13 @@ class ModelScores:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """The newest comments with labels, all of shape (comments,).
+    """The newest labelled comments, all of shape (comments,).
 
     Attributes:
-        removed: what people did.
+        removed: True if moderators removed the comment.
         weight: inverse inclusion probability.
-        community: of each comment.
-        days: how many days they span.
+        community: community of each comment.
+        days: time span of the comments, in days.
     """
 
     removed: Bools
@@ -78,7 +78,7 @@ class EvaluationSet:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its interval."""
+    """A value with its confidence interval."""
 
     value: float
     low: float
@@ -87,11 +87,11 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the gate found.
+    """The result of the gate.
 
     Attributes:
-        reasons: everything that speaks against the challenger, in words; empty when it may pass.
-        figures: what was compared, by name.
+        reasons: reasons against the challenger; empty if it passes.
+        figures: measured values, by name.
         intervals: differences and changes, challenger against production, by name.
     """
 
@@ -101,7 +101,7 @@ class Judgement:
 
     @property
     def is_passed(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether there is no reason against the challenger."""
         return not self.reasons
 
 
@@ -113,15 +113,15 @@ def judge(
     limits: GateLimits | None = None,
     seed: int = 0,
 ) -> Judgement:
-    """Judge a challenger.
+    """Run the gate for a challenger.
 
     Args:
-        challenger: the model that wants to pass.
-        production: the model that serves; None when none does, then only what needs no comparison is judged.
-        newest: the comments both judged.
-        last_night_defects: of the last night's reconciliation; None when there was none.
+        challenger: scores of the challenger.
+        production: scores of the serving model; without one (None) only checks without comparison run.
+        newest: the comments that both models scored.
+        last_night_defects: defects of the last reconciliation; None if there was none.
         limits: the defaults if None.
-        seed: of the bootstrap; the same seed gives the same judgement.
+        seed: seed of the bootstrap; the same seed gives the same result.
     """
     limits = limits or GateLimits()
     reasons: list[str] = []
@@ -186,12 +186,12 @@ def _compare(
                 f"{1 / limits.workload_factor:.2f} to {limits.workload_factor} is allowed"
             )
     for community in np.unique(newest.community).tolist():
-        own = newest.community == community
-        removed = int(newest.removed[own].sum())
-        if own.sum() < limits.least_of_community or not 0 < removed < own.sum():
+        members = newest.community == community
+        removed = int(newest.removed[members].sum())
+        if members.sum() < limits.least_of_community or not 0 < removed < members.sum():
             continue
-        part = EvaluationSet(newest.removed[own], newest.weight[own], newest.community[own], newest.days)
-        worse = auc_difference(challenger.probability[own], production.probability[own], part, limits, rng)
+        part = EvaluationSet(newest.removed[members], newest.weight[members], newest.community[members], newest.days)
+        worse = auc_difference(challenger.probability[members], production.probability[members], part, limits, rng)
         intervals[f"auc in {community}"] = worse
         if worse.high < -limits.community_margin:
             reasons.append(
@@ -201,7 +201,7 @@ def _compare(
 
 
 def weighted_auc(score: Floats, removed: Bools, weight: Floats) -> float:
-    """Area under the ROC curve of weighted comments; ties count half. NaN when there is one class only.
+    """Area under the ROC curve of weighted comments; ties count half. NaN if there is only one class.
 
     Fawcett, An introduction to ROC analysis, Pattern Recognition Letters 2006.
     """
@@ -212,7 +212,7 @@ def weighted_auc(score: Floats, removed: Bools, weight: Floats) -> float:
 def auc_difference(
     challenger: Floats, production: Floats, newest: EvaluationSet, limits: GateLimits, rng: np.random.Generator
 ) -> Interval:
-    """How much larger the challenger's AUC is, with the percentile interval of a paired bootstrap.
+    """Difference of the AUC, challenger minus production, with the percentile interval of a paired bootstrap.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
@@ -232,7 +232,7 @@ def auc_difference(
 def _workload_change(
     ours: Bools, theirs: Bools, weight: Floats, limits: GateLimits, rng: np.random.Generator
 ) -> Interval:
-    # Half a comment on each side: a model that asks for nothing at all changes by much, and not by infinity.
+    # Half a comment on each side keeps the ratio finite if a model flags no comment.
     half = 0.5 * float(weight.mean())
 
     def change(weights: Floats) -> float:
@@ -244,7 +244,7 @@ def _workload_change(
 
 
 def _chance_error(probability: Floats, weight: Floats, limits: GateLimits, rng: np.random.Generator) -> float:
-    """The mean calibration error when removals are drawn with these probabilities: what few comments make of it."""
+    """The mean calibration error of a calibrated model: removals are drawn with these probabilities."""
     drawn = [
         calibration_error(probability, rng.random(len(probability)) < probability, weight)
         for _ in range(limits.resamples)

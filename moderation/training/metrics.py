@@ -1,4 +1,4 @@
-"""How good a model is, measured on out-of-fold scores."""
+"""Measure the quality of a model on out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Metrics:
         brier: mean squared error of the probability.
         calibration_error: expected calibration error over ten equally wide bins, see :func:`calibration_error`.
         best_f1: largest F1 of any threshold.
-        comments, removed: how many examples, and how many of them removed.
+        comments, removed: numbers of examples and of removed ones.
     """
 
     auc_mean: float
@@ -45,12 +45,12 @@ def measure(probability: Floats, removed: Bools, fold: NDArray[np.int64], weight
         probability: of removal, in [0, 1], shape (comments,).
         removed: the labels, shape (comments,).
         fold: fold of each comment, shape (comments,).
-        weight: how many comments each stands for, shape (comments,); 1 each if None.
+        weight: number of comments that each one represents, shape (comments,); 1 each if None.
     """
 
-    def auc_of(own: Bools) -> float:
-        worth = None if weight is None else weight[own]
-        return float(roc_auc_score(removed[own], probability[own], sample_weight=worth))
+    def auc_of(members: Bools) -> float:
+        weights = None if weight is None else weight[members]
+        return float(roc_auc_score(removed[members], probability[members], sample_weight=weights))
 
     auc = tuple(auc_of(fold == k) for k in range(int(fold.max()) + 1))
     precision, recall, _ = precision_recall_curve(removed, probability, sample_weight=weight)
@@ -74,6 +74,6 @@ def calibration_error(probability: Floats, removed: Bools, weight: Floats | None
     Naeini, Cooper, Hauskrecht: Obtaining Well Calibrated Probabilities Using Bayesian Binning, AAAI 2015.
     """
     bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
-    worth = np.ones(len(probability)) if weight is None else weight
-    gap = np.bincount(bins, worth * probability, BINS) - np.bincount(bins, worth * removed, BINS)
-    return float(np.abs(gap).sum() / worth.sum())
+    weights = np.ones(len(probability)) if weight is None else weight
+    gap = np.bincount(bins, weights * probability, BINS) - np.bincount(bins, weights * removed, BINS)
+    return float(np.abs(gap).sum() / weights.sum())

@@ -1,8 +1,7 @@
-"""What the training comments looked like: what later days are held against, kept with the model.
+"""The training reference: distributions of the training comments, stored with the model for drift checks.
 
-Everything is measured as it will be on comments the model never saw: scores, unseen shares and verdicts are out of
-fold. Comments that stand for others count accordingly, so that the reference is one of all comments and not of those
-that people looked at; see ``training.drift``.
+Scores, unseen shares and verdicts are out of fold, because later comments are new to the model too. Weighted comments
+count by weight, so that the reference describes all comments and not only reviewed ones; see ``training.drift``.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ _DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class TrainingReference:
-    """What the training comments looked like.
+    """Distributions of the training comments.
 
     Attributes:
-        comments: how many texts the model was fitted on.
+        comments: number of texts the model was fitted on.
         score: calibrated out-of-fold probability of removal.
         length: characters of the body.
-        unseen: share of a comment's distinct words and word pairs that the comments of the other folds lack.
+        unseen: share of distinct words and word pairs of a comment that the other folds lack.
         communities: comments by community.
-        labels: comments ``kept`` and ``removed`` by people.
-        agreement: comments of which the policy and people thought the same (``agreed``) or not (``disagreed``):
-            to allow agrees with keeping, to review or remove agrees with removing.
+        labels: comments ``kept`` and ``removed`` by moderators.
+        agreement: comments on which policy and moderators ``agreed`` or ``disagreed``: allow agrees with kept, review
+            and remove agree with removed.
     """
 
     comments: int
@@ -68,7 +67,7 @@ class TrainingReference:
         """Read ``reference.json``.
 
         Raises:
-            ModelRefused: it is no reference.
+            ModelRefused: the text is not a reference.
         """
         try:
             fields: dict[str, Any] = json.loads(text)
@@ -82,13 +81,13 @@ class TrainingReference:
 
 
 def training_reference(examples: Examples, probability: Floats, unseen: Floats, policy: Policy) -> TrainingReference:
-    """The reference of a training run.
+    """Create the reference of a training run.
 
     Args:
-        examples: what the model was fitted on.
+        examples: training examples.
         probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
         unseen: out-of-fold shares of unseen word features, shape (comments,).
-        policy: whose verdicts are held against the labels.
+        policy: its verdicts are compared with the labels.
     """
     weight = examples.weight
     return TrainingReference(
@@ -113,14 +112,14 @@ def labels_of(removed: Bools, weight: Floats | None = None) -> dict[str, float]:
 
 
 def agreement_of(policy: Policy, probability: Floats, removed: Bools, weight: Floats | None = None) -> dict[str, float]:
-    """Comments on which policy and people ``agreed`` or ``disagreed``; see :class:`TrainingReference`."""
+    """Comments on which policy and moderators ``agreed`` or ``disagreed``; see :class:`TrainingReference`."""
     verdicts = policy.verdicts(np.rint(1_000_000 * probability).astype(np.int64))
     is_flagged = np.array([verdict is not Verdict.ALLOW for verdict in verdicts], bool)
     return _of_two(is_flagged == removed, "agreed", "disagreed", weight)
 
 
 def counts_by_name(names: Sequence[str], weight: Floats | None = None) -> dict[str, float]:
-    """Comments by name; weighted ones count as many as they are as precise as."""
+    """Count comments by name, with the effective sample size of weighted ones."""
     distinct, index = np.unique(np.array(names, dtype=object), return_inverse=True)
     counts = effective(np.bincount(index, weight, len(distinct)).astype(np.float64), weight)
     return dict(zip(distinct.tolist(), np.round(counts, _DIGITS).tolist(), strict=True))
@@ -128,8 +127,8 @@ def counts_by_name(names: Sequence[str], weight: Floats | None = None) -> dict[s
 
 def _of_two(is_first: Bools, first: str, second: str, weight: Floats | None) -> dict[str, float]:
     counts = np.bincount(is_first.astype(np.int64), weight, 2).astype(np.float64)
-    others, own = np.round(effective(counts, weight), _DIGITS).tolist()
-    return {first: own, second: others}
+    second_count, first_count = np.round(effective(counts, weight), _DIGITS).tolist()
+    return {first: first_count, second: second_count}
 
 
 def _distribution(fields: Mapping[str, Any]) -> Reference:
@@ -143,5 +142,5 @@ def _distribution(fields: Mapping[str, Any]) -> Reference:
 def _count(value: Any) -> float:
     count = float(value)
     if not 0 <= count < math.inf:
-        raise ValueError(f"{value} is no count")
+        raise ValueError(f"{value} is not a count")
     return count

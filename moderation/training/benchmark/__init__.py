@@ -1,1 +1,1 @@
-"""Comparison of this model with the usual ones, on the same folds."""
+"""Benchmark of the model against baseline models, on the same folds."""

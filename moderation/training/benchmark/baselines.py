@@ -1,9 +1,8 @@
-"""The usual models of the talk's comparison, each from a comment's body to the log-odds of removal.
+"""Baseline models of the talk's comparison, from the body of a comment to the log-odds of removal.
 
-All see the same of a comment, what the talk's models saw: TF-IDF of the 1-grams and 2-grams of its normal forms, the
-lower-case lemmas of spaCy's tokens. Two of them need few dense columns and get the leading components of that matrix
-instead (latent semantic analysis, Deerwester et al. 1990). Settings are scikit-learn's own except where stated, and
-none was searched for on the data.
+All have the same features as in the talk: TF-IDF of the 1-grams and 2-grams of normal forms, the lower-case lemmas of
+spaCy's tokens. Two of them need few dense columns and use the leading components of that matrix (latent semantic
+analysis, Deerwester et al. 1990). Settings are scikit-learn's defaults except where stated; none was tuned on the data.
 """
 
 from __future__ import annotations
@@ -32,35 +31,35 @@ from moderation.text.vocabulary import normal_form
 from moderation.training.metrics import Floats
 
 LEAST_COMMENTS = 2
-"""A word that fewer comments hold is no column."""
+"""Minimum number of comments that contain a word of the vocabulary."""
 COMPONENTS = 100
 NEIGHBOURS = 50
 TREES = 300
-# A forest or neighbours may all agree; the log-odds of "never" would be infinite.
+# If all trees or neighbours agree, the log-odds would be infinite.
 _LARGEST_LOG_ODDS = float(np.log(999))
 
 _normal_form = lru_cache(maxsize=500_000)(normal_form)
 
 
 class Model(Protocol):
-    """What a comparison asks of a model; ``scoring.ModerationPipeline`` is one too."""
+    """Interface of a compared model, e.g. ``scoring.ModerationPipeline``."""
 
     def fit(self, texts: Sequence[str], y: NDArray[np.int64]) -> Any:
         """Fit on bodies and labels (1 = removed)."""
 
     def decision_function(self, texts: Sequence[str]) -> Floats:
-        """Log-odds of removal, or another number that ascends with it, shape (texts,)."""
+        """Log-odds of removal, or another number that increases with it, shape (texts,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A model that takes part.
+    """A model of a comparison.
 
     Attributes:
-        name: for programs.
-        title: for people.
-        recipe: what it is made of, in one line.
-        new_model: makes an unfitted one.
+        name: identifier.
+        title: name for display.
+        recipe: its steps and settings, in one line.
+        new_model: creates an unfitted model.
     """
 
     name: str
@@ -73,8 +72,8 @@ class WordModel:
     """TF-IDF of normal forms, then a classifier of scikit-learn.
 
     Args:
-        lexicon: where tokens are worked out and remembered.
-        new_classifier: makes an unfitted classifier for a matrix of this many rows and columns.
+        lexicon: token cache.
+        new_classifier: creates an unfitted classifier for a number of rows and columns.
     """
 
     def __init__(self, lexicon: Lexicon, new_classifier: Callable[[int, int], Any]) -> None:
@@ -90,7 +89,7 @@ class WordModel:
         """
         try:
             matrix = self._tfidf.fit_transform(normal_forms(self._lexicon, texts))
-        except ValueError as error:  # scikit-learn's only word for a vocabulary without words
+        except ValueError as error:  # scikit-learn's error for an empty vocabulary
             raise TrainingError(
                 "examples", f"no word occurs in {LEAST_COMMENTS} of the comments", "Give comments with words."
             ) from error
@@ -98,7 +97,7 @@ class WordModel:
         return self
 
     def decision_function(self, texts: Sequence[str]) -> Floats:
-        """Log-odds of removal, within ±6.9 where the classifier knows probabilities only, shape (texts,)."""
+        """Log-odds of removal, within ±6.9 if the classifier has probabilities only, shape (texts,)."""
         matrix = self._tfidf.transform(normal_forms(self._lexicon, texts))
         if hasattr(self._classifier, "decision_function"):
             return np.asarray(self._classifier.decision_function(matrix), np.float64)
@@ -111,8 +110,8 @@ def usual_baselines(lexicon: Lexicon, seed: int) -> list[ModelSpec]:
     """The seven models of the talk; LDA is linear discriminant analysis, SGD a linear model fitted by gradient descent.
 
     Args:
-        lexicon: shared by all, so that each finds the tokens of the same texts worked out.
-        seed: of those that use chance.
+        lexicon: token cache, shared by all models.
+        seed: seed of models that use random numbers.
     """
 
     def dense(rows: int, columns: int, classifier: Any) -> Any:
@@ -127,7 +126,7 @@ def usual_baselines(lexicon: Lexicon, seed: int) -> list[ModelSpec]:
         ),
         "knn": (
             "k-nearest neighbours",
-            # Of unit vectors the nearest are those of the smallest angle.
+            # For unit vectors the nearest have the smallest angle.
             lambda rows, columns: KNeighborsClassifier(min(NEIGHBOURS, rows), weights="distance", algorithm="brute"),
         ),
         "naive_bayes": ("naive Bayes", lambda rows, columns: MultinomialNB(alpha=0.1)),
@@ -137,7 +136,7 @@ def usual_baselines(lexicon: Lexicon, seed: int) -> list[ModelSpec]:
         ),
         "random_forest": (
             "random forest",
-            # On one thread: several add up their trees in whatever order they end.
+            # One thread: with several, the order of summing trees varies.
             lambda rows, columns: RandomForestClassifier(TREES, min_samples_leaf=2, n_jobs=1, random_state=seed),
         ),
         "gradient_boosting": (
@@ -152,7 +151,7 @@ def usual_baselines(lexicon: Lexicon, seed: int) -> list[ModelSpec]:
 
 
 def normal_forms(lexicon: Lexicon, texts: Sequence[str]) -> list[list[str]]:
-    """The normal form of every token of every text, in order."""
+    """Return the normal forms of the tokens of each text, in order."""
     words: list[list[str]] = []
     for part in slices(texts):
         with lexicon.lock:
@@ -165,12 +164,12 @@ def normal_forms(lexicon: Lexicon, texts: Sequence[str]) -> list[list[str]]:
 
 
 def one_and_two_grams(words: Sequence[str]) -> list[str]:
-    """The words and every two neighbours."""
+    """Return the words and all pairs of neighbours."""
     return [*words, *(f"{left} {right}" for left, right in pairwise(words))]
 
 
 def _recipe(new_classifier: Callable[[int, int], Any]) -> str:
-    """The classifier as scikit-learn writes it, for a matrix that is large enough."""
+    """The representation of the classifier for a large matrix."""
     classifier = new_classifier(1_000_000, 1_000_000)
     steps = [step for _, step in classifier.steps] if hasattr(classifier, "steps") else [classifier]
     return " → ".join(["TF-IDF of 1- and 2-grams of normal forms", *(" ".join(repr(step).split()) for step in steps)])

@@ -1,7 +1,7 @@
-"""Several models on the same folds, and whether what one is better by means anything.
+"""Compare models on the same folds, with confidence intervals of their differences.
 
-Each is fitted on all folds but one and scores the one left out; scores are calibrated as those of a trained model are.
-Differences are paired: each resample of the bootstrap draws comments, and both models are judged on what was drawn.
+Each model is fitted on all folds but one and scores the one left out; scores are calibrated as in training. Differences
+are paired: each resample of the bootstrap draws comments, and both models are measured on them.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ RESAMPLES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class ComparedModel:
-    """What one model showed.
+    """The results of one model.
 
     Attributes:
         spec: the model.
         metrics: measured out of fold.
         probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
-        fit_seconds: median time of a fit on one core, from bodies to a fitted model; tokens are known already.
-        comments_per_s: comments scored a second on one core, from bodies to scores, by a model that has seen them once.
-        difference: its ROC AUC less the baseline's, over all out-of-fold comments together; None for the baseline.
+        fit_seconds: median time of a fit on one core, with cached tokens.
+        comments_per_s: comments scored per second on one core, by a model that has scored them once before.
+        difference: its ROC AUC minus the baseline's, over all out-of-fold comments together; None for the baseline.
     """
 
     spec: ModelSpec
@@ -52,7 +52,7 @@ class ComparedModel:
 
     @property
     def finding(self) -> str:
-        """The difference in a word: ``better``, ``worse``, ``unclear``, or ``baseline``."""
+        """Classification of the difference: ``better``, ``worse``, ``unclear``, or ``baseline``."""
         if self.difference is None:
             return "baseline"
         if self.difference.low > 0:
@@ -62,14 +62,14 @@ class ComparedModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelComparison:
-    """All models, best mean AUC first.
+    """A comparison of models.
 
     Attributes:
-        models: what each showed.
+        models: results, best mean AUC first.
         removed: the labels, shape (comments,).
         data_digest: SHA-256 over the examples, hexadecimal.
-        folds: of the cross-validation.
-        seed: of folds, models and bootstrap.
+        folds: number of folds of the cross-validation.
+        seed: seed of folds, models and bootstrap.
     """
 
     models: tuple[ComparedModel, ...]
@@ -119,35 +119,35 @@ def compare(
 ) -> ModelComparison:
     """Compare models with a baseline.
 
-    The same examples, models, folds and seed give the same figures, times aside: numerical libraries run on one thread.
-    The intervals hold together, not one by one: each is widened to a confidence of 1 − 0.05 / others (Dunn, Multiple
-    Comparisons Among Means, JASA 1961), so that with 95 % none of them excludes a difference of 0 by luck alone.
+    The same examples, models, folds and seed give the same results except times: numerical libraries run on one thread.
+    The confidence is that of all intervals together: each has a confidence of 1 − 0.05 / others (Dunn, Multiple
+    Comparisons Among Means, JASA 1961), so that with 95 % none of them excludes a difference of 0 by chance.
 
     Args:
-        examples: from :func:`moderation.training.collect_examples`, each standing for itself.
-        baseline: what the others are held against.
-        others: at least one.
-        folds: of the cross-validation, at least 2.
-        seed: of the folds' shuffle and the bootstrap.
-        on_progress: told before each step what begins.
-        clock: seconds from any start; the processor's by default, so that other programs do not slow a model down.
+        examples: from :func:`moderation.training.collect_examples`, without weights.
+        baseline: the model that the others are compared with.
+        others: at least one model.
+        folds: number of folds of the cross-validation, at least 2.
+        seed: seed of folds and bootstrap.
+        on_progress: called with the name of each step when it begins.
+        clock: returns seconds; processor time by default, so that other programs do not affect it.
 
     Raises:
-        TrainingError: the comments have no words a model could be made of, or carry weights.
+        TrainingError: the comments have no common words, or have weights.
     """
     if examples.weight is not None:
         raise TrainingError("examples", "they carry weights, which not every model takes", "Compare without weights.")
     fold = assign_folds(examples, folds, seed)
     specs = (baseline, *others)
-    shown: list[tuple[Floats, float, float]] = []
+    results: list[tuple[Floats, float, float]] = []
     with threadpool_limits(limits=1):
         for number, spec in enumerate(specs, start=1):
-            place = f"{spec.title} (model {number} of {len(specs)})"
-            shown.append(_out_of_fold(examples, spec, fold, partial(_say, on_progress, place), clock))
-    base = shown[0][0]
+            label = f"{spec.title} (model {number} of {len(specs)})"
+            results.append(_out_of_fold(examples, spec, fold, partial(_report, on_progress, label), clock))
+    base = results[0][0]
     limits = GateLimits(confidence=1 - (1 - CONFIDENCE) / len(others), resamples=RESAMPLES)
     models = []
-    for spec, (probability, fit_seconds, comments_per_s) in zip(specs, shown, strict=True):
+    for spec, (probability, fit_seconds, comments_per_s) in zip(specs, results, strict=True):
         difference = None
         if spec is not baseline:
             on_progress(f"{spec.title}: difference to {baseline.title}")
@@ -165,7 +165,7 @@ def _out_of_fold(
     on_progress: Callable[[str], None],
     clock: Callable[[], float],
 ) -> tuple[Floats, float, float]:
-    """Calibrated out-of-fold probabilities, median seconds of a fit, comments scored a second."""
+    """Calibrated out-of-fold probabilities, median seconds of a fit, comments scored per second."""
     labels = examples.removed.astype(np.int64)
     logits = np.zeros(len(labels))
     folds = int(fold.max()) + 1
@@ -174,26 +174,26 @@ def _out_of_fold(
     for k in range(folds):
         on_progress(f"fold {k + 1} of {folds}")
         held_out = fold == k
-        shown = [examples.texts[index] for index in np.flatnonzero(~held_out).tolist()]
-        asked = [examples.texts[index] for index in np.flatnonzero(held_out).tolist()]
+        training_texts = [examples.texts[index] for index in np.flatnonzero(~held_out).tolist()]
+        test_texts = [examples.texts[index] for index in np.flatnonzero(held_out).tolist()]
         model = spec.new_model()
         started = clock()
-        model.fit(shown, labels[~held_out])
+        model.fit(training_texts, labels[~held_out])
         fits.append(clock() - started)
-        logits[held_out] = model.decision_function(asked)
-        # Again: what a model looks up on its first texts only is no part of its pace.
+        logits[held_out] = model.decision_function(test_texts)
+        # Score again: the first call includes one-time look-ups.
         started = clock()
-        model.decision_function(asked)
+        model.decision_function(test_texts)
         scoring += clock() - started
     slope, offset = platt(logits, labels)
     return expit(slope * logits + offset), statistics.median(fits), len(labels) / max(scoring, 1e-9)
 
 
-def _say(on_progress: Callable[[str], None], place: str, step: str) -> None:
-    on_progress(f"{place}: {step}")
+def _report(on_progress: Callable[[str], None], label: str, step: str) -> None:
+    on_progress(f"{label}: {step}")
 
 
 def _difference(probability: Floats, base: Floats, removed: Bools, limits: GateLimits, seed: int) -> Interval:
-    alike = EvaluationSet(removed, np.ones(len(removed)), np.full(len(removed), ""), days=1.0)
-    # The same seed for all: every model is judged on the same resamples.
-    return auc_difference(probability, base, alike, limits, np.random.default_rng(seed))
+    evaluation_set = EvaluationSet(removed, np.ones(len(removed)), np.full(len(removed), ""), days=1.0)
+    # The same seed for all models, so that they have the same resamples.
+    return auc_difference(probability, base, evaluation_set, limits, np.random.default_rng(seed))

@@ -1,4 +1,4 @@
-"""One picture of a comparison: ROC curves, AUC by fold, and the differences to the baseline with their intervals."""
+"""Plot a comparison of models: ROC curves, AUC by fold, and differences to the baseline with their intervals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.metrics import roc_curve
 from moderation.training.benchmark.comparison import ComparedModel, ModelComparison
 from moderation.training.plots.training import BLUE, GREY
 
-# Okabe and Ito, Color Universal Design, 2008: told apart by people who see fewer colours.
+# Okabe and Ito, Color Universal Design, 2008: distinguishable with colour blindness.
 _COLOURS = ("#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#7A6A00", "#6A3D9A")
 _LINES = ("-", "--", "-.", ":")
 
@@ -54,28 +54,28 @@ def _roc(axes: Axes, comparison: ModelComparison) -> None:
 
 
 def _folds(axes: Axes, comparison: ModelComparison) -> None:
-    for place, (number, model) in enumerate(reversed(list(enumerate(comparison.models)))):
+    for row, (number, model) in enumerate(reversed(list(enumerate(comparison.models)))):
         colour = _colour(number, model)
         folds = model.metrics.auc_folds
-        axes.plot((min(folds), max(folds)), (place, place), color=colour, linewidth=1.5, alpha=0.5)
-        axes.scatter(folds, np.full(len(folds), place), s=18, color=colour, alpha=0.6)
-        axes.scatter(model.metrics.auc_mean, place, s=70, marker="D", color=colour, zorder=3)
+        axes.plot((min(folds), max(folds)), (row, row), color=colour, linewidth=1.5, alpha=0.5)
+        axes.scatter(folds, np.full(len(folds), row), s=18, color=colour, alpha=0.6)
+        axes.scatter(model.metrics.auc_mean, row, s=70, marker="D", color=colour, zorder=3)
     _name_rows(axes, comparison.models)
     axes.set(title="ROC AUC: every fold, and their mean", xlabel="ROC AUC")
 
 
 def _differences(axes: Axes, comparison: ModelComparison) -> None:
-    told = [(number, model) for number, model in enumerate(comparison.models) if model.difference is not None]
+    compared = [(number, model) for number, model in enumerate(comparison.models) if model.difference is not None]
     axes.axvline(0, color="black", linewidth=1)
-    for place, (number, model) in enumerate(reversed(told)):
+    for row, (number, model) in enumerate(reversed(compared)):
         if (difference := model.difference) is not None:
-            axes.plot((difference.low, difference.high), (place, place), color=_colour(number, model), linewidth=3)
-            axes.scatter(difference.value, place, s=50, color=_colour(number, model), zorder=3)
-    _name_rows(axes, [model for _, model in told])
+            axes.plot((difference.low, difference.high), (row, row), color=_colour(number, model), linewidth=3)
+            axes.scatter(difference.value, row, s=50, color=_colour(number, model), zorder=3)
+    _name_rows(axes, [model for _, model in compared])
     baseline = next(model for model in comparison.models if model.difference is None)
     axes.set(
-        title=f"Difference to {baseline.spec.title}: an interval that holds 0 says nothing",
-        xlabel="ROC AUC, less the baseline's",
+        title=f"Difference to {baseline.spec.title}: an interval that contains 0 is not significant",
+        xlabel="ROC AUC minus the baseline's",
     )
 
 

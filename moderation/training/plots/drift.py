@@ -1,4 +1,4 @@
-"""A picture of a day beside what its model was trained on: distributions as lines, shares as bars."""
+"""Plot the distributions of a day beside those of the training comments."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def draw_drift(
     """Draw reference and day side by side, as a PNG file.
 
     Args:
-        title: of the whole.
+        title: title of the figure.
         numbers: reference and the day's values, by measure.
         names: counts by name of the reference and of the day, by measure.
-        findings: by measure; their indices stand above each panel, bold where they are an alarm.
+        findings: by measure; the indices are the title of each panel, bold for an alarm.
     """
     columns = max(len(numbers), len(names))
     figure = Figure(figsize=(4.5 * columns, 8), dpi=110, layout="constrained")

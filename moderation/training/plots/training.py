@@ -1,4 +1,4 @@
-"""Five pictures of a trained model: ROC, precision and recall, calibration, confusion, thresholds."""
+"""Five plots of a trained model: ROC, precision and recall, calibration, confusion, thresholds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw_plots(folder: Path, probability: Floats, removed: Bools, policy: Policy
     """Draw the plots as PNG files.
 
     Args:
-        folder: where the files go; must exist.
+        folder: an existing folder for the files.
         probability: out-of-fold probabilities of removal, shape (comments,).
         removed: the labels, shape (comments,).
         policy: its thresholds are marked.
@@ -73,17 +73,17 @@ def _precision_recall(axes: Axes, probability: Floats, removed: Bools, metrics: 
 
 
 def draw_calibration(axes: Axes, probability: Floats, removed: Bools, metrics: Metrics) -> None:
-    """Share removed over probability said, by bins; the nearer to the diagonal, the more a probability is one."""
+    """Plot the removed share over the mean probability by bins; a calibrated model is on the diagonal."""
     bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
     count = np.bincount(bins, minlength=BINS)
     filled = count > 0
-    said = np.bincount(bins, probability, BINS)[filled] / count[filled]
-    seen = np.bincount(bins, removed, BINS)[filled] / count[filled]
+    predicted = np.bincount(bins, probability, BINS)[filled] / count[filled]
+    observed = np.bincount(bins, removed, BINS)[filled] / count[filled]
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":")
-    axes.scatter(said, seen, s=10 + 400 * count[filled] / count.max(), color=BLUE, alpha=0.7)
+    axes.scatter(predicted, observed, s=10 + 400 * count[filled] / count.max(), color=BLUE, alpha=0.7)
     axes.set(
         title=f"Calibration (expected error {metrics.calibration_error:.3f}; area = comments)",
-        xlabel="mean probability said",
+        xlabel="mean predicted probability",
         ylabel="share removed",
     )
 
@@ -97,7 +97,7 @@ def _confusion(axes: Axes, probability: Floats, removed: Bools, policy: Policy) 
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontweight="bold")
     axes.set(
-        title="What people did, and what the policy says",
+        title="Labels of moderators and verdicts of the policy",
         xticks=range(len(Verdict)),
         xticklabels=list(Verdict),
         yticks=(0, 1),
@@ -107,7 +107,7 @@ def _confusion(axes: Axes, probability: Floats, removed: Bools, policy: Policy) 
 
 
 def draw_thresholds(axes: Axes, probability: Floats, removed: Bools, policy: Policy) -> None:
-    """Precision, recall and share of comments at and above every threshold; the policy's two are marked."""
+    """Plot precision, recall and share of comments above every threshold; mark the two of the policy."""
     threshold = np.linspace(0, 1, 201)
     ordered = np.sort(probability)
     ordered_removed = np.sort(probability[removed])
@@ -121,5 +121,5 @@ def draw_thresholds(axes: Axes, probability: Floats, removed: Bools, policy: Pol
         if ppm < NEVER_PPM:
             axes.axvline(ppm / 1_000_000, color="black", linestyle="--", linewidth=1)
             axes.text(ppm / 1_000_000, 1.02, name, ha="center", va="bottom")
-    axes.set(title="What a threshold does\n", xlabel="threshold on the probability", ylim=(0, 1.01))
+    axes.set(title="Effect of a threshold\n", xlabel="threshold on the probability", ylim=(0, 1.01))
     axes.legend(loc="center right")

@@ -1,0 +1,30 @@
+CREATE OR REPLACE VIEW serving.reconciled_panes AS
+ SELECT r.topic,
+    r.day,
+    r.revision,
+    r.state,
+    p.run_id,
+    p.topic_id,
+    p.partition,
+    p.community,
+    p.start_us,
+    p.model_version,
+    p.policy_version,
+    p.batch_comments,
+    p.batch_reviews,
+    p.batch_removals,
+    p.batch_score_sum,
+    p.speed_comments,
+    p.speed_reviews,
+    p.speed_removals,
+    p.speed_score_sum,
+    p.residual_comments,
+    p.residual_reviews,
+    p.residual_removals,
+    p.residual_score_sum,
+    p.late,
+    p.causes,
+    p.stored_by_age
+   FROM (serving.reconciliations r
+     JOIN batch.panes p USING (run_id))
+  WHERE r.is_latest;
