@@ -1,4 +1,4 @@
-"""docker/park.sh: a worker that only a person can mend is not started again; every other end is passed on."""
+"""docker/park.sh keeps a container after exit code 78 and passes on every other exit code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_any_other_exit_code_is_passed_on(started: list[Parked], code: int) -> N
 
 def test_after_78_it_stays_until_it_is_told_to_stop_and_then_ends_with_78(started: list[Parked]) -> None:
     process = park(started, f"exit {REFUSED}")
-    assert "mend it, then restart the container" in read_line(process, "stderr")
+    assert "correct the cause above, then restart the container" in read_line(process, "stderr")
     assert process.poll() is None
     process.terminate()
     assert process.wait(20) == REFUSED
