@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from grafana.source.provisioning import PASSWORD_FILE
 from local.stack.airflow import KAFKA_CONNECTION, kafka_connection
+from moderation import __version__
 from moderation.adapters.kafka.topics import COMMENTS, RECORD_BATCH_MAX_BYTES, RETENTION_MS, RETRAIN_REQUESTS, TOPICS
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.settings import PREFIX, Settings
@@ -29,9 +30,7 @@ GRAFANA_EXAMPLE = f"{_CHART}/examples/grafana.yaml"
 
 def version() -> str:
     """The project's version."""
-    found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert found
-    return found[1]
+    return __version__
 
 
 def listening(files: Files) -> dict[str, set[int]]:

