@@ -19,10 +19,10 @@ LOCKS = ROOT / "docker"
 
 
 def uv() -> str:
-    """The uv that `make setup` uses."""
-    found = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-    assert Path(found).exists(), "run make setup"
-    return found
+    """Path of the uv that `make setup` uses."""
+    path = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    assert Path(path).exists(), "run make setup"
+    return path
 
 
 @functools.cache
@@ -54,7 +54,7 @@ def image_environment(target: str) -> Path:
 
 
 def _folder(name: str) -> Path:
-    """A new folder that is gone when the tests have ended."""
+    """A new folder, removed when the tests end."""
     folder = Path(tempfile.mkdtemp(prefix=f"moderation-image-{name}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

@@ -1,4 +1,4 @@
-"""What each image installs: a part of the one lock, into an empty environment; its entry point answers there."""
+"""Each image installs its part of the lock into an empty environment, and its entry point runs there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "a key of at least thirty-two bytes, of this test only"
 
 
 def locked(path: Path) -> dict[str, str]:
-    """The blocks of a lock by what they pin: name, version, marker."""
+    """The blocks of a lock by pinned name, version and marker."""
     blocks = re.split(r"\n(?=[a-z0-9])", path.read_text().strip())
     return {block.partition(" \\")[0]: block for block in blocks}
 
@@ -32,7 +32,7 @@ def test_an_images_lock_is_a_part_of_the_whole_with_the_same_hashes(image: str) 
     part = locked(LOCKS / f"requirements-{image}.lock")
     assert len(part) > 4
     for pin, block in part.items():
-        # The marker tells for which platforms; that of a part may be wider or narrower.
+        # The marker states the platforms; that of a part may be wider or narrower.
         same = [whole for other, whole in WHOLE.items() if other.partition(" ;")[0] == pin.partition(" ;")[0]]
         assert same, f"{pin} is not in requirements.lock: make lock"
         assert set(re.findall(r"sha256:\w+", block)) == set(re.findall(r"sha256:\w+", same[0])), pin
@@ -45,7 +45,7 @@ def installed(request: pytest.FixtureRequest) -> tuple[str, Path]:
 
 
 def ask(python: Path, program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -P -c`` away from the checkout, with nothing of this project's in the environment."""
+    """Run ``python -P -c`` outside the checkout, without settings of this project in the environment."""
     return subprocess.run(
         [python, "-P", "-c", program, *arguments],
         env=inherited_environment() | environment,
@@ -63,7 +63,7 @@ def names_in(python: Path) -> set[str]:
 
 
 @pytest.mark.long
-def test_an_environment_holds_its_lock_and_nothing_else(installed: tuple[str, Path]) -> None:
+def test_an_environment_contains_exactly_its_lock(installed: tuple[str, Path]) -> None:
     image, python = installed
     pinned = {canonicalize_name(pin.partition("==")[0]) for pin in locked(LOCKS / f"requirements-{image}.lock")}
     own = set() if image == "mlflow" else {"comment-moderation"}
@@ -200,7 +200,7 @@ def test_the_batch_image_reads_its_dags_without_faust_and_its_airflow_answers(tm
 
 
 def run_mlflow(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the MLflow image's entrypoint with the image's packages and none of its variables."""
+    """Run the MLflow image's entrypoint with the image's packages and without its variables."""
     environment = inherited_environment() | {"PATH": f"{image_environment('mlflow').parent}:/usr/bin:/bin"}
     entrypoint = ROOT / "mlflow" / "entrypoint.sh"
     return subprocess.run(

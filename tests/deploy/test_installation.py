@@ -1,4 +1,4 @@
-"""What a newcomer installs: the lock names no addresses, and the core needs nothing that is not declared."""
+"""The lock contains no addresses, and the core imports with its declared dependencies only."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ NEED_AN_EXTRA = (
 
 
 def core_closure() -> set[str]:
-    """Distributions that installing the core alone brings, by canonical name."""
-    found: set[str] = set()
+    """Distributions that an installation of the core alone contains, by canonical name."""
+    names: set[str] = set()
     waiting = [Requirement(text) for text in PROJECT["dependencies"]]
     while waiting:
         requirement = waiting.pop()
@@ -56,14 +56,14 @@ def core_closure() -> set[str]:
         if requirement.marker and not any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
             continue
         name = canonicalize_name(requirement.name)
-        if name in found:
+        if name in names:
             continue
-        found.add(name)
+        names.add(name)
         for text in distribution(name).requires or []:
             inner = Requirement(text)
             if inner.marker is None or any(inner.marker.evaluate({"extra": extra}) for extra in extras):
                 waiting.append(inner)
-    return found
+    return names
 
 
 @pytest.mark.budget(20)
@@ -117,7 +117,7 @@ def test_every_declared_dependency_is_locked() -> None:
 @pytest.mark.parametrize(
     "name", ["LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile", ".ci/run"]
 )
-def test_what_a_repository_needs_is_there(name: str) -> None:
+def test_the_usual_files_of_a_repository_exist(name: str) -> None:
     assert (ROOT / name).stat().st_size > 100
 
 

@@ -40,7 +40,8 @@ def test_every_module_that_a_page_names_exists(page: str) -> None:
 @EACH
 def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: str) -> None:
     path = ROOT / page
-    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+    text = re.sub(r"`[^`]*`", "", path.read_text())
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if "://" in target:
             continue
         name, _, heading = target.partition("#")
@@ -48,7 +49,7 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: str) -> None:
         assert linked.exists(), target
         if heading:
             headings = re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE)
-            assert heading in {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}, target
+            assert heading in {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}, target
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
@@ -73,10 +74,10 @@ def test_benchmarks_list_every_evidence_with_its_command_and_commit() -> None:
 
 def value(name: str, *keys: str | int) -> Any:
     """A figure of an evidence file."""
-    found = EVIDENCE[name]["figures"]
+    figure = EVIDENCE[name]["figures"]
     for key in keys:
-        found = found[key]
-    return found
+        figure = figure[key]
+    return figure
 
 
 def figures() -> list[str]:
@@ -85,7 +86,7 @@ def figures() -> list[str]:
         f"AUC {value('training_rscience', 'metrics', 'auc_mean'):.3f}",
         f"trained in {value('training_rscience', 'seconds'):.1f} s",
         f"{value('generate', 'comments'):,} comments",
-        f"ROC AUC: {value('training_generated', 'metrics', 'auc_mean'):.3f}",
+        f"ROC AUC {value('training_generated', 'metrics', 'auc_mean'):.3f}",
         f"{value('chaos', 'records'):,} records",
         f"p95 {value('chaos', 'swap_seconds', 'p95')} s",
         f"{value('archive', 'rows'):,} comments in {value('archive', 'seconds'):.1f} s",
