@@ -1,10 +1,11 @@
 # The images of comment-moderation, one target each:
-#   docker build --target worker --tag comment-moderation-worker:0.1.0 .   Faust workers, the source, the `moderation` command
+#   docker build --target worker --tag comment-moderation-worker:0.1.0 .   Faust workers, and the commands of an operator
+#   docker build --target source --tag comment-moderation-source:0.1.0 .   the worker's image with the traffic source
 #   docker build --target batch  --tag comment-moderation-batch:0.1.0 .    Airflow with the DAGs and the batch layer
 #   docker build --target mlflow --tag comment-moderation-mlflow:0.1.0 .   the MLflow server
 #   docker build --target object-store …                                   SeaweedFS, for docker-compose.yaml only
-# Each installs its part of requirements.lock, with hashes and nothing else (`make lock` writes docker/requirements-*.lock).
-# Root file systems may be read-only: what must be writable is a volume here, beside /tmp.
+# Each installs its part of requirements.lock, with hashes (`make lock` writes docker/requirements-*.lock).
+# Root file systems may be read-only: folders that must be writable are volumes here, beside /tmp.
 
 FROM python:3.11.15-slim-trixie AS base
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -12,7 +13,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PYTHONUNBUFFERED=1
 
-# --- this project as a wheel ------------------------------------------------------------------------------------------
+# --- this project as wheels ------------------------------------------------------------------------------------------
 FROM base AS wheel
 WORKDIR /source
 COPY docker/requirements-wheel.lock ./
@@ -21,27 +22,37 @@ COPY pyproject.toml README.md LICENSE ./
 COPY moderation ./moderation
 COPY stream ./stream
 COPY batch ./batch
-COPY grafana/__init__.py ./grafana/
+COPY grafana/__init__.py grafana/py.typed ./grafana/
 COPY grafana/source ./grafana/source
 COPY grafana/preview ./grafana/preview
 COPY local ./local
 COPY cli ./cli
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 
+# Without fault injection, benchmarks, demo, oracle and documentation.
+FROM wheel AS source-wheel
+RUN rm -r /wheel local/bench local/chaos local/demo local/docs local/oracle \
+    && pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
+
+# Without traffic as well: neither the source nor the generator.
+FROM source-wheel AS worker-wheel
+RUN rm -r /wheel moderation/datasets/synthetic stream/source \
+    && pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
+
 # --- worker -----------------------------------------------------------------------------------------------------------
 FROM base AS worker-packages
 COPY docker/requirements-worker.lock /tmp/
-# --no-deps: the lock is the whole closure, and it holds an override that pip does not know of (see pyproject.toml).
+# --no-deps: the lock is the complete closure, and it contains an override that pip does not support (see pyproject.toml).
 RUN python -m venv /opt/moderation \
     && /opt/moderation/bin/pip install --require-hashes --no-deps --requirement /tmp/requirements-worker.lock
-COPY --from=wheel /wheel /tmp/wheel
+COPY --from=worker-wheel /wheel /tmp/wheel
 RUN /opt/moderation/bin/pip install --no-index --no-deps /tmp/wheel/*.whl
 
 FROM base AS worker
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="comment-moderation-worker" \
-      org.opencontainers.image.description="Faust workers that decide comments from Kafka, and the moderation command" \
+      org.opencontainers.image.description="Faust workers that decide comments from Kafka, and the commands of an operator" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
@@ -57,10 +68,22 @@ USER 10001:10001
 WORKDIR /var/lib/moderation
 VOLUME /var/lib/moderation
 EXPOSE 6066 6067
-# The views answer once a first model serves.
+# The HTTP API answers once a first model serves.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10m --start-interval=5s --retries=4 \
     CMD ["python", "-P", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:6066/health', timeout=4)"]
 CMD ["python", "-P", "-m", "stream", "--loop", "uvloop", "worker"]
+
+# --- source -----------------------------------------------------------------------------------------------------------
+FROM worker-packages AS source-packages
+COPY --from=source-wheel /wheel /tmp/source-wheel
+RUN /opt/moderation/bin/pip install --no-index --no-deps --force-reinstall /tmp/source-wheel/*.whl
+
+FROM worker AS source
+LABEL org.opencontainers.image.title="comment-moderation-source" \
+      org.opencontainers.image.description="Recorded or generated comments and actions onto Kafka"
+COPY --from=source-packages /opt/moderation /opt/moderation
+HEALTHCHECK NONE
+CMD ["python", "-P", "-m", "stream", "source", "--help"]
 
 # --- batch ------------------------------------------------------------------------------------------------------------
 # apache-airflow of requirements.lock, so that entry point and packages are of one version; a test compares.
@@ -69,7 +92,7 @@ FROM apache/airflow:3.3.2-python3.11 AS airflow
 FROM airflow AS batch-packages
 USER 0
 COPY docker/requirements-batch.lock /tmp/
-# An environment of its own: the image's brings dozens of providers in versions this project was never tested with.
+# A separate environment: the image's own contains dozens of providers in versions this project was never tested with.
 RUN "$(python -c 'import sys; print(sys.base_prefix)')/bin/python3" -m venv /opt/moderation \
     && PIP_USER=0 /opt/moderation/bin/pip install --no-cache-dir --require-hashes --no-deps \
         --requirement /tmp/requirements-batch.lock
@@ -88,7 +111,7 @@ LABEL org.opencontainers.image.title="comment-moderation-batch" \
 USER 0
 RUN install --directory --owner=50000 --group=0 --mode=0775 /var/lib/moderation
 COPY --from=batch-packages /opt/moderation /opt/moderation
-# Airflow writes this file if there is none, which a read-only file system does not let it.
+# Airflow writes this file if it does not exist, which fails on a read-only file system.
 COPY docker/airflow.cfg /opt/airflow/airflow.cfg
 COPY dags /opt/airflow/dags
 ENV PATH=/opt/moderation/bin:$PATH \
@@ -96,11 +119,11 @@ ENV PATH=/opt/moderation/bin:$PATH \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/airflow/dags \
     AIRFLOW__CORE__LOAD_EXAMPLES=False \
     MODERATION_STATE_FOLDER=/var/lib/moderation
-# Airflow's own account; the group is root's, which gives no privilege and lets any user id write.
+# Airflow's own account. Group 0 gives no privilege and lets any user id write.
 USER 50000:0
 VOLUME ["/opt/airflow/logs", "/var/lib/moderation"]
 EXPOSE 8080
-# Of the default command; the other parts of Airflow have one of their own in docker-compose.yaml and in Airflow's chart.
+# For the default command; docker-compose.yaml and Airflow's chart define those of the other parts of Airflow.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=2m --start-interval=5s --retries=4 \
     CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:8080/api/v2/monitor/health"]
 CMD ["api-server"]
@@ -141,7 +164,7 @@ ENTRYPOINT ["/usr/local/bin/registry"]
 CMD ["server"]
 
 # --- object store -----------------------------------------------------------------------------------------------------
-# SeaweedFS for docker-compose.yaml, with a folder of data that belongs to an account without rights.
+# SeaweedFS for docker-compose.yaml, with a data folder that belongs to an account without rights.
 FROM chrislusf/seaweedfs:4.48 AS object-store
 USER 0
 RUN mkdir -p /objects && chown 10003:10003 /objects
@@ -152,7 +175,7 @@ EXPOSE 8333
 HEALTHCHECK --interval=15s --timeout=5s --start-period=1m --start-interval=2s --retries=4 \
     CMD ["wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8333/healthz"]
 ENTRYPOINT ["/usr/bin/weed", "-logtostderr=true"]
-# Of its parts only S3 is reachable: the others ask for no password. Buckets are made by the first write of the account
-# in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which is the only one.
+# Only S3 is reachable, because the other parts have no password. The first write of the only account, that of
+# AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, creates a bucket.
 CMD ["server", "-dir=/objects", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-s3.ip.bind=0.0.0.0", \
      "-s3.port.iceberg=0", "-s3.port.lance=0", "-volume.max=0", "-master.volumeSizeLimitMB=1024"]

@@ -3,19 +3,19 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# uv from the PATH, or else one of our own in .tools.
+# uv from the PATH, or else from .tools.
 UV     := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 export UV_PYTHON_DOWNLOADS := never
-# Without compiled modules each of the many processes of the tests compiles what it imports: a worker takes 20 s to start.
+# Without compiled modules every process of the tests compiles its imports, and a worker takes 20 s to start.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Tests: JOBS processes side by side, each with servers of its own; STACK=folder reuses them and leaves them up.
+# Tests run in JOBS parallel processes, each with its own servers; STACK=folder reuses the servers and keeps them running.
 JOBS   ?= 3
-# One thread for the algebra of each: processes that share two cores only wait for each other's.
+# One thread for linear algebra in each process: more threads slow each other down on two cores.
 test test-unit test-long coverage: export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
-.PHONY: help setup lock check test test-unit test-long coverage proofs bench evidence screenshots demo down clean
+.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots demo down clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,48 +45,55 @@ lock: $(if $(filter .tools/%,$(UV)),.tools/bin/uv) ## Resolve requirements.lock 
 	$(IMAGE_LOCK)-mlflow.lock --group mlflow-server
 	$(IMAGE_LOCK)-wheel.lock --group wheel
 
-check: setup ## Lint, types, import layers
+generate: setup ## Write every generated page and file: DAG manual, scaling tables, Grafana files, JSON schemas
+	$(BIN)/python -m moderation.contracts.json_schemas
+	$(BIN)/python -m local.docs.dag_pages
+	$(BIN)/python -m local.docs.scaling
+	$(BIN)/python -m grafana.source
+
+check: setup ## Lint, spelling, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-unit: setup ## The quick tests without servers and network, within a minute
+test-unit: setup ## Quick tests without servers and network, about a minute
 	$(PYTEST) --numprocesses 2 -m "not slow and not long and not proof" tests/unit
 
-test: setup ## All tests but the long ones, on real servers and without; STACK=folder keeps the servers up
+test: setup ## All tests except the long ones, with real servers; STACK=folder keeps the servers running
 	$(PYTEST) -m "not long and not proof"
 
-test-long: setup ## The tests that take minutes: kills, chaos, browsers; and many examples of every property
+test-long: setup ## Tests that take minutes: kills, fault injection, browsers; and many examples of every property
 	$(PYTEST) --numprocesses 0 -m "long and alone and not proof"
 	$(PYTEST) --numprocesses 2 -m "long and not alone and not proof"
 	$(PYTEST) --numprocesses 2 -m "hypothesis and not long and not proof" --hypothesis-profile thorough
 
-coverage: setup ## Which lines the tests reach; writes htmlcov; TESTS=folder takes some
+coverage: setup ## Lines that the tests reach; writes htmlcov; TESTS=folder runs some
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m $(PYTEST:$(BIN)/%=%) -m "not long and not proof" $(TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage html --quiet
 	$(BIN)/coverage report
 
-bench: setup ## The kernel beside its own tokenizer and the usual pipelines
+bench: setup ## Compare the kernel with its tokenizer and the usual pipelines
 	$(BIN)/moderation bench kernel
 
-proofs: setup ## The tests that take longer than CI may: a year of drift, a million comments, every sabotage
+proofs: setup ## Tests that take longer than the limits of CI: a year of drift, a million comments, every sabotage
 	$(BIN)/pytest -m proof --durations 10
 
 evidence: setup $(if $(ONLY),,proofs) ## Run the proofs that README and docs quote and write docs/evidence/*.json; ONLY=demo runs some
 	$(BIN)/python -m local.docs.evidence $(if $(DATA),--csv $(DATA)) $(if $(ONLY),--only $(ONLY))
 
-screenshots: setup ## Write the pictures in docs/images anew; needs chromium
+screenshots: setup ## Write the pictures in docs/images again; needs chromium
 	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py --screenshots
 
-demo: setup ## From nothing to live decisions on real servers; DATA=export.csv takes a real export instead
+demo: setup ## Start the whole system, decide live and verify; DATA=export.csv uses a real export
 	$(BIN)/moderation down --purge
 	$(BIN)/moderation demo $(if $(DATA),--csv $(DATA))
 
 down: setup ## Stop every server that `make demo` or `moderation up` started
 	$(BIN)/moderation down
 
-clean: ## Remove what setup and the tests made
+clean: ## Remove the files of setup and tests
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,6 +18,7 @@ from cli.demo import demo
 from cli.drift import drift
 from cli.generate import generate
 from cli.lake import lake
+from cli.missing_parts import missing_part
 from cli.output import progress
 from cli.preview import preview
 from cli.promote import promote, rollback
@@ -79,9 +80,10 @@ def main() -> None:
     """Run the command; an error of the project's own becomes one line and exit code 1."""
     try:
         app()
-    except ModerationError as error:
-        progress.print(f"[red]error[/red] [bold]{type(error).__name__}[/bold]", end=" ")
-        progress.print(str(error), markup=False, highlight=False)
+    except (ModerationError, ModuleNotFoundError) as error:
+        shown = missing_part(error) if isinstance(error, ModuleNotFoundError) else error
+        progress.print(f"[red]error[/red] [bold]{type(shown).__name__}[/bold]", end=" ")
+        progress.print(str(shown), markup=False, highlight=False)
         raise SystemExit(1) from None
 
 

@@ -1,12 +1,12 @@
 #!/bin/sh
-# park COMMAND…: run a command; when it ends with 78, stay without it until told to stop.
+# park COMMAND…: run a command; when it ends with 78, keep the container until it is stopped.
 #
-# 78 means that only a person can mend what the log names (stream/exit_codes.py). Docker knows no exit code after which it
-# does not restart, so the container stays: unhealthy, which is seen, and without a restart every few seconds.
+# 78 means that an operator must correct what the log names (stream/exit_codes.py). Docker restarts after every exit code.
+# Therefore the container stays: unhealthy, which monitoring shows, and without a restart every few seconds.
 set -u
 refused=78
 
-# At every moment one of the two traps stands, so that no stop is lost: the first tells the command, the second ends
+# One of the two traps is set at any moment, so that no stop is lost: the first tells the command, the second ends
 # the wait.
 child=
 stopping=
@@ -25,7 +25,7 @@ trap 'kill "$child" 2>/dev/null; exit "$code"' TERM INT
 if [ "$code" -ne "$refused" ] || [ -n "$stopping" ]; then
     exit "$code"
 fi
-echo "park: it ended with $refused: see above, mend it, then restart the container" >&2
+echo "park: the command ended with $refused: correct the cause above, then restart the container" >&2
 while :; do
     sleep 3600 &
     child=$!

@@ -8,11 +8,10 @@ import faust
 
 from moderation.adapters.model_folder.folder import OpenModel
 from moderation.bootstrap import production_model
-from moderation.errors import ModerationError
+from moderation.errors import ConfigurationError, ModerationError
 from moderation.settings import Settings, load_settings
 from stream.exit_codes import REFUSED
 from stream.logs import faust_level
-from stream.source.cli import main as source
 from stream.worker.app import worker_app
 from stream.worker.fault_points import FaultPoints
 from stream.worker.messages import ServingModel
@@ -22,6 +21,12 @@ from stream.worker.model_watch import ModelWatch
 def main() -> None:
     """Hand over to the source's command line, or build the worker's app and hand over to Faust's own."""
     if sys.argv[1:2] == ["source"]:
+        try:
+            from stream.source.cli import main as source
+        except ModuleNotFoundError as error:
+            remedy = "Run the source in the image comment-moderation-source, or in a checkout after `make setup`."
+            cause = "this installation of comment-moderation does not contain it"
+            raise ConfigurationError(f"module {error.name}", cause, remedy) from error
         source(sys.argv[2:])
         return
     settings = load_settings()

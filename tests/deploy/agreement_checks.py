@@ -1,4 +1,4 @@
-"""What docker-compose.yaml, images, Prometheus, pages and chart must agree on with the code, and with each other."""
+"""Compare docker-compose.yaml, images, Prometheus, pages and chart with the code and with each other."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from grafana.source.provisioning import PASSWORD_FILE
 from local.stack.airflow import KAFKA_CONNECTION, kafka_connection
+from moderation import __version__
 from moderation.adapters.kafka.topics import COMMENTS, RECORD_BATCH_MAX_BYTES, RETENTION_MS, RETRAIN_REQUESTS, TOPICS
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.settings import PREFIX, Settings
@@ -21,7 +22,7 @@ from tests.deploy.files import CHART, COMPOSE, DEPLOY_PAGE, PROMETHEUS, Files, S
 from tests.deploy.image_checks import unknown_settings
 
 _LISTENS = {"postgres": {5432}, "prometheus": {9090}, "grafana": {3000}}
-"""Ports of images that are not ours, as their makers document them."""
+"""Ports of images of other projects, as they document them."""
 _OWN = "comment-moderation-"
 _CHART = str(CHART.relative_to(ROOT))
 GRAFANA_EXAMPLE = f"{_CHART}/examples/grafana.yaml"
@@ -29,91 +30,91 @@ GRAFANA_EXAMPLE = f"{_CHART}/examples/grafana.yaml"
 
 def version() -> str:
     """The project's version."""
-    found = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert found
-    return found[1]
+    return __version__
 
 
 def listening(files: Files) -> dict[str, set[int]]:
     """The ports each service listens on."""
-    stages, found = files.stages, {}
+    stages, ports = files.stages, {}
     for name, service in files.services.items():
         if name == "kafka":
-            found[name] = set(map(int, re.findall(r":(\d+)", service["environment"]["KAFKA_LISTENERS"])))
+            ports[name] = set(map(int, re.findall(r":(\d+)", service["environment"]["KAFKA_LISTENERS"])))
         elif name in _LISTENS:
-            found[name] = _LISTENS[name]
+            ports[name] = _LISTENS[name]
         elif name == "airflow-scheduler":
-            found[name] = {8974}  # Airflow's [scheduler] scheduler_health_check_server_port
+            ports[name] = {8974}  # Airflow's [scheduler] scheduler_health_check_server_port
         elif name == "worker":
             environment = service["environment"]
             keys = ("MODERATION_WORKER_WEB_PORT", "MODERATION_METRICS_PORT")
-            found[name] = {int(environment.get(key, 0)) for key in keys}
+            ports[name] = {int(environment.get(key, 0)) for key in keys}
         elif name in ("mlflow", "object-store"):
-            found[name] = stages[name].ports
+            ports[name] = stages[name].ports
         elif name == "airflow-api-server":
-            found[name] = stages["batch"].ports
-    return found
+            ports[name] = stages["batch"].ports
+    return ports
 
 
 def wrong_ports(files: Files) -> list[str]:
-    """Ports that somebody names and nobody listens on."""
+    """Ports that a service names and no service listens on."""
     ports = listening(files)
-    found = []
+    complaints = []
     for name, service in files.services.items():
         health = json.dumps(service.get("healthcheck", {}))
         command = " ".join(map(str, service.get("command") or []))
         for text in (*map(str, service.get("environment", {}).values()), health, command):
             for server, port in re.findall(r"\b([a-z][a-z-]*):(\d+)", text):
                 if server in ports and int(port) not in ports[server]:
-                    found.append(f"service {name}: it names {server}:{port}, which listens on {ports[server]}")
+                    complaints.append(f"service {name}: it names {server}:{port}, which listens on {ports[server]}")
         own = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", health)}
         if not own <= ports.get(name, set()):
-            found.append(f"service {name}: its health check asks {own}, it listens on {ports.get(name)}")
+            complaints.append(f"service {name}: its health check asks {own}, it listens on {ports.get(name)}")
         for each in service.get("ports", []):
             if each["target"] not in ports.get(name, set()):
-                found.append(f"service {name}: it publishes {each['target']}, it listens on {ports.get(name)}")
+                complaints.append(f"service {name}: it publishes {each['target']}, it listens on {ports.get(name)}")
         if not {int(port) for port in service.get("expose", [])} <= ports.get(name, set()):
-            found.append(f"service {name}: it exposes {service['expose']}, it listens on {ports.get(name)}")
+            complaints.append(f"service {name}: it exposes {service['expose']}, it listens on {ports.get(name)}")
     defaults = {Settings.model_fields[name].default for name in ("worker_web_port", "metrics_port")}
     if ports["worker"] != defaults:
-        found.append(f"service worker: its ports are {ports['worker']}, the settings say {defaults}")
+        complaints.append(f"service worker: its ports are {ports['worker']}, the settings say {defaults}")
     if not defaults <= files.stages["worker"].ports:
-        found.append(f"target worker: it exposes {files.stages['worker'].ports}, the settings say {defaults}")
-    return found
+        complaints.append(f"target worker: it exposes {files.stages['worker'].ports}, the settings say {defaults}")
+    return complaints
 
 
 def wrong_scraping(files: Files) -> list[str]:
-    """What Prometheus reads against where workers serve their metrics, and how often against what Grafana is told."""
+    """Addresses of metrics that differ from the workers', and an interval that differs from Grafana's."""
     jobs = {each["job_name"]: each for each in files.prometheus["scrape_configs"]}
     source = next(iter(jobs["moderation-worker"]["dns_sd_configs"]))
-    found = []
+    complaints = []
     if source["names"] != ["worker"] or source["port"] != Settings.model_fields["metrics_port"].default:
-        found.append(f"Prometheus reads {source['names']}, port {source['port']}")
+        complaints.append(f"Prometheus reads {source['names']}, port {source['port']}")
     grafana = yaml.safe_load((ROOT / "grafana/provisioning/datasources/moderation.yaml").read_text())
     told = {each["uid"]: each for each in grafana["datasources"]}["moderation-prometheus"]["jsonData"]["timeInterval"]
     if files.prometheus["global"]["scrape_interval"] != told:
-        found.append(f"Prometheus reads every {files.prometheus['global']['scrape_interval']}, Grafana is told {told}")
+        complaints.append(
+            f"Prometheus reads every {files.prometheus['global']['scrape_interval']}, Grafana is told {told}"
+        )
     worker = files.services["worker"]["environment"]
     if worker.get("MODERATION_WORKER_HOST") != "0.0.0.0":  # noqa: S104 - in a container, on a network of its own
-        found.append("service worker: its views and metrics cannot be reached from outside the container")
-    return found
+        complaints.append("service worker: its views and metrics cannot be reached from outside the container")
+    return complaints
 
 
 def wrong_settings(files: Files) -> list[str]:
-    """Settings that do not exist, or do not take the value they are given."""
-    found = []
+    """Settings that do not exist, or refuse the given value."""
+    complaints = []
     for name, service in files.services.items():
         environment: dict[str, Any] = service.get("environment", {})
-        found += [f"service {name}: there is no setting {key}" for key in unknown_settings(environment)]
+        complaints += [f"service {name}: there is no setting {key}" for key in unknown_settings(environment)]
         try:
             Settings(**_fields(environment))
         except ValidationError as error:
-            found.append(f"service {name}: {error.errors()[0]['loc']} {error.errors()[0]['msg']}")
-    return found
+            complaints.append(f"service {name}: {error.errors()[0]['loc']} {error.errors()[0]['msg']}")
+    return complaints
 
 
 def missing_settings(files: Files) -> list[str]:
-    """Settings without which a service would look for its servers on its own machine, or would not start."""
+    """Missing settings without which a service would use its own machine's servers, or would not start."""
     batch = {"kafka_bootstrap", "database_url", "mlflow_url", "certificate_key", "lake_url", "state_folder"}
     needed = {
         "worker": batch - {"lake_url"} | {"worker_host"},
@@ -123,17 +124,17 @@ def missing_settings(files: Files) -> list[str]:
         "topics": {"kafka_bootstrap"},
         "source": {"kafka_bootstrap", "state_folder"},
     }
-    found = []
+    complaints = []
     for name, keys in needed.items():
         environment = files.services[name].get("environment", {})
         absent = {PREFIX + key.upper() for key in keys} - environment.keys()
-        found += [f"service {name}: it is not told {key}" for key in sorted(absent)]
-    return found
+        complaints += [f"service {name}: it is not told {key}" for key in sorted(absent)]
+    return complaints
 
 
 def wrong_folders(files: Files) -> list[str]:
-    """State folders that a service could not write to."""
-    found = []
+    """State folders that a service cannot write to."""
+    complaints = []
     for name, service in files.services.items():
         folder = service.get("environment", {}).get("MODERATION_STATE_FOLDER")
         stage = files.stages.get(service.get("build", {}).get("target", ""))
@@ -141,13 +142,13 @@ def wrong_folders(files: Files) -> list[str]:
             continue
         mounted = {str(each["target"]) for each in service.get("volumes", []) if not each.get("read_only")}
         if folder not in mounted and folder not in (stage.last("VOLUME") or ""):
-            found.append(f"service {name}: nothing that can be written lies at {folder}")
-    return found
+            complaints.append(f"service {name}: nothing that can be written lies at {folder}")
+    return complaints
 
 
 def wrong_topics(files: Files) -> list[str]:
-    """Topics, and what brokers are told of them, that differ from the code's."""
-    found = []
+    """Topics and broker settings that differ from the code."""
+    complaints = []
     kafka = files.services["kafka"]["environment"]
     wanted = {
         "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
@@ -155,23 +156,25 @@ def wrong_topics(files: Files) -> list[str]:
         "KAFKA_REPLICA_FETCH_MAX_BYTES": str(RECORD_BATCH_MAX_BYTES),
         "KAFKA_LOG_RETENTION_MS": str(RETENTION_MS),
     }
-    found += [f"service kafka: {key} is {kafka.get(key)}" for key, value in wanted.items() if kafka.get(key) != value]
+    complaints += [
+        f"service kafka: {key} is {kafka.get(key)}" for key, value in wanted.items() if kafka.get(key) != value
+    ]
     command = files.services["topics"]["command"]
     if command[command.index("--partitions") + 1] != str(COMMENTS.partitions):
-        found.append(f"service topics: {command}, the code has {COMMENTS.partitions} partitions")
+        complaints.append(f"service topics: {command}, the code has {COMMENTS.partitions} partitions")
     rows = re.findall(r"^\| `([a-z-]+)` \| (\d+) \| the (broker|producer)'s \|$", files.text(DEPLOY_PAGE), re.MULTILINE)
     by = {"LogAppendTime": "broker", "CreateTime": "producer"}
     if rows != [(each.name, str(each.partitions), by[each.timestamp_type]) for each in TOPICS]:
-        found.append(f"{DEPLOY_PAGE}: its topics are {rows}")
+        complaints.append(f"{DEPLOY_PAGE}: its topics are {rows}")
     if f"Kept {RETENTION_MS // 86_400_000} days" not in files.text(DEPLOY_PAGE):
-        found.append(f"{DEPLOY_PAGE}: it says something else of how long records are kept")
+        complaints.append(f"{DEPLOY_PAGE}: it says something else of how long records are kept")
     archived = re.search(r"^TOPICS = (\(.*\))$", files.text("dags/archive_topics.py"), re.MULTILINE)
     if archived is None or archived[1] != str(tuple(ARCHIVED)).replace("'", '"'):
-        found.append(f"dags/archive_topics.py: it archives {archived and archived[1]}")
+        complaints.append(f"dags/archive_topics.py: it archives {archived and archived[1]}")
     for name in (each.removeprefix("dags/") for each in _dags_that_listen(files)):
         listens = re.findall(r'topics=\["([a-z-]+)"\]', files.text(f"dags/{name}"))
-        found += [f"dags/{name}: it listens to {topic}" for topic in listens if topic != RETRAIN_REQUESTS.name]
-    return found
+        complaints += [f"dags/{name}: it listens to {topic}" for topic in listens if topic != RETRAIN_REQUESTS.name]
+    return complaints
 
 
 def _dags_that_listen(files: Files) -> list[str]:
@@ -180,38 +183,38 @@ def _dags_that_listen(files: Files) -> list[str]:
 
 
 def wrong_connection(files: Files) -> list[str]:
-    """Airflow's connection to Kafka where it differs from the local stack's, with which the DAGs are tested."""
+    """Differences of Airflow's connection to Kafka from the local stack's, with which the DAGs are tested."""
     wanted = json.loads(kafka_connection("kafka:9092"))
-    found = []
+    complaints = []
     for name in ("airflow-scheduler", "airflow-triggerer"):
         said = json.loads(files.services[name]["environment"].get(KAFKA_CONNECTION, "null"))
         if said != wanted:
-            found.append(f"service {name}: {KAFKA_CONNECTION} is {said}")
-    return found
+            complaints.append(f"service {name}: {KAFKA_CONNECTION} is {said}")
+    return complaints
 
 
 def wrong_images(files: Files) -> list[str]:
-    """Our images under a name or a version that is not the project's, and servers of other releases than the tests'."""
-    found = []
+    """Images of this project with another name or version, and servers of other releases than in the tests."""
+    complaints = []
     for name, service in files.services.items():
         image: str = service["image"]
         target = service.get("build", {}).get("target")
         if image.startswith(_OWN) and image != f"{_OWN}{target}:{version()}":
-            found.append(f"service {name}: {image} is built from target {target} of version {version()}")
+            complaints.append(f"service {name}: {image} is built from target {target} of version {version()}")
         if target is not None and target not in files.stages:
-            found.append(f"service {name}: there is no target {target}")
+            complaints.append(f"service {name}: there is no target {target}")
     kafka = re.search(r"kafka_2\.13[^0-9]+([0-9.]+)", (ROOT / "local" / "stack" / "jars.lock").read_text())
     if kafka is None or files.services["kafka"]["image"] != f"apache/kafka:{kafka[1].rstrip('.')}":
-        found.append(f"service kafka: {files.services['kafka']['image']}, the tests run {kafka and kafka[1]}")
-    return found
+        complaints.append(f"service kafka: {files.services['kafka']['image']}, the tests run {kafka and kafka[1]}")
+    return complaints
 
 
 def wrong_grafana(files: Files) -> list[str]:
-    """Variables, password and dashboards that Grafana's provisioning asks for and does not get."""
+    """Variables, password and dashboards that Grafana's provisioning needs and does not get."""
     service = files.services["grafana"]
     provisioned = "".join(path.read_text() for path in (ROOT / "grafana" / "provisioning").rglob("*.yaml"))
     asked = set(re.findall(r": \$([A-Z_]+)$", provisioned, re.MULTILINE))
-    found = [f"service grafana: it is not told {name}" for name in sorted(asked - service["environment"].keys())]
+    complaints = [f"service grafana: it is not told {name}" for name in sorted(asked - service["environment"].keys())]
     mounts = {each["target"]: each for each in service["volumes"]}
     for target, source in (
         ("/etc/grafana/provisioning", "grafana/provisioning"),
@@ -219,33 +222,33 @@ def wrong_grafana(files: Files) -> list[str]:
     ):
         mount = mounts.get(target, {})
         if mount.get("source") != str(ROOT / source) or not mount.get("read_only"):
-            found.append(f"service grafana: {source} is not mounted at {target} to be read")
+            complaints.append(f"service grafana: {source} is not mounted at {target} to be read")
     if PASSWORD_FILE not in " ".join(service["entrypoint"]):
-        found.append(f"service grafana: nothing writes {PASSWORD_FILE}")
+        complaints.append(f"service grafana: nothing writes {PASSWORD_FILE}")
     if service["image"].rpartition(":")[2] != yaml.safe_load(files.text(GRAFANA_EXAMPLE))["image"]["tag"]:
-        found.append(f"service grafana: {service['image']} is not of the version in {GRAFANA_EXAMPLE}")
+        complaints.append(f"service grafana: {service['image']} is not of the version in {GRAFANA_EXAMPLE}")
     if service["environment"].get("GRAFANA_POSTGRES_USER") != "grafana":
-        found.append("service grafana: its login is not the one that docker/postgres/databases.sh makes")
-    return found
+        complaints.append("service grafana: its login is not the one that docker/postgres/databases.sh makes")
+    return complaints
 
 
 def missing_on_the_page(files: Files) -> list[str]:
-    """Profiles, published ports, jobs and secrets that docs/deploy.md does not tell of."""
+    """Profiles, published ports and jobs that are missing in docs/deploy.md."""
     page, services = files.text(DEPLOY_PAGE), files.services
     profiles = {profile for service in services.values() for profile in service.get("profiles", [])}
     told = set(re.findall(r"^\| `([a-z]+)` \| ", page.partition("### Profiles")[2].partition("###")[0], re.MULTILINE))
-    found = [f"{DEPLOY_PAGE}: its profiles are {told}, those of the file {profiles}"] if told != profiles else []
+    complaints = [f"{DEPLOY_PAGE}: its profiles are {told}, those of the file {profiles}"] if told != profiles else []
     published = {int(each["published"]) for service in services.values() for each in service.get("ports", [])}
     addresses = {int(port) for port in re.findall(r"^\| `127\.0\.0\.1:(\d+)` ", page, re.MULTILINE)}
     if addresses != published:
-        found.append(f"{DEPLOY_PAGE}: it says that {addresses} are published, {published} are")
+        complaints.append(f"{DEPLOY_PAGE}: it says that {addresses} are published, {published} are")
     jobs = {name for name, service in services.items() if service["restart"] == "no"} - {"moderation"}
-    found += [f"{DEPLOY_PAGE}: it does not tell of job {name}" for name in sorted(jobs) if f"`{name}`" not in page]
-    return found
+    complaints += [f"{DEPLOY_PAGE}: it does not tell of job {name}" for name in sorted(jobs) if f"`{name}`" not in page]
+    return complaints
 
 
 def wrong_memory(files: Files) -> list[str]:
-    """What docs/deploy.md says that the limits of memory add up to."""
+    """A sum of memory limits in docs/deploy.md that differs from docker-compose.yaml."""
     gigabytes = {name: int(each["deploy"]["resources"]["limits"]["memory"]) >> 30 for name, each in _lasting(files)}
     always = sum(gigabytes[name] for name, each in _lasting(files) if not each.get("profiles"))
     wanted = (
@@ -259,35 +262,38 @@ def _lasting(files: Files) -> list[tuple[str, Service]]:
 
 
 def differs_from_chart(files: Files) -> list[str]:
-    """What the chart calls otherwise: images, ports, settings. Nothing where there is no chart."""
+    """Images, ports and settings of the chart that differ from docker-compose.yaml; empty without a chart."""
     if not CHART.is_dir():
         return []
     texts = {str(path.relative_to(CHART)): files.text(str(path.relative_to(ROOT))) for path in sorted(_chart_files())}
     values, chart = yaml.safe_load(texts["values.yaml"]), yaml.safe_load(texts["Chart.yaml"])
     worker: Service = files.services["worker"]
-    found = []
+    complaints = []
     if f"{values['image']['repository']}:{chart['appVersion']}" != worker["image"]:
-        found.append(
+        complaints.append(
             f"the chart's image is {values['image']['repository']}:{chart['appVersion']}, not {worker['image']}"
         )
+    source = f"{values['source']['image']['repository']}:{chart['appVersion']}"
+    if source != files.services["source"]["image"]:
+        complaints.append(f"the chart's image of the source is {source}, not {files.services['source']['image']}")
     ports = {values["worker"]["webPort"], values["worker"]["metricsPort"]}
     if ports != listening(files)["worker"]:
-        found.append(f"the chart's ports of a worker are {ports}")
+        complaints.append(f"the chart's ports of a worker are {ports}")
     command = re.search(r"command: \[(.*)\]", texts["templates/worker/deployment.yaml"])
     if command is None or command[1].split(", ") != worker["command"][1:]:
-        found.append(f"the chart starts a worker by {command and command[1]}")
+        complaints.append(f"the chart starts a worker by {command and command[1]}")
     user = re.findall(r"runAs(?:User|Group): (\d+)", texts["templates/_pod.tpl"])
     if ":".join(user) != files.stages["worker"].last("USER"):
-        found.append(f"the chart's pods run as {user}, the image as {files.stages['worker'].last('USER')}")
+        complaints.append(f"the chart's pods run as {user}, the image as {files.stages['worker'].last('USER')}")
     everything = "".join(texts.values())
     names = dict.fromkeys(re.findall(r"name: (MODERATION_[A-Z_]+)\b", everything), "")
-    found += [f"the chart uses {name}, which is no setting" for name in unknown_settings(names)]
+    complaints += [f"the chart uses {name}, which is no setting" for name in unknown_settings(names)]
     topics = {each.name for each in TOPICS}
     named = set(re.findall(r"topicPrefix \}\}([a-z-]+)", everything)) | set(
         re.findall(r'printf "%s([a-z-]+)" [$.]*Values.kafka.topicPrefix', everything)
     )
-    found += [f"the chart names topic {name}, which the code does not have" for name in sorted(named - topics)]
-    return found
+    complaints += [f"the chart names topic {name}, which the code does not have" for name in sorted(named - topics)]
+    return complaints
 
 
 def _chart_files() -> list[Path]:
@@ -295,7 +301,7 @@ def _chart_files() -> list[Path]:
 
 
 def _fields(environment: dict[str, Any]) -> dict[str, Any]:
-    """The settings among variables, without those that do not exist."""
+    """Existing settings among variables."""
     names = {PREFIX + name.upper(): name for name in Settings.model_fields}
     return {names[key]: value for key, value in environment.items() if key in names}
 
@@ -314,7 +320,7 @@ CHECKS = (
     wrong_memory,
     differs_from_chart,
 )
-# Alterations that must not go unnoticed: who must notice, the file, the text and what becomes of it.
+# Alterations that a check must detect: the check, the file, the text and its replacement.
 BREAKS: tuple[tuple[Callable[[Files], list[str]], str, str, str], ...] = (
     (wrong_ports, COMPOSE, "MODERATION_KAFKA_BOOTSTRAP: kafka:9092", "MODERATION_KAFKA_BOOTSTRAP: kafka:9094"),
     (wrong_ports, COMPOSE, 'MODERATION_WORKER_WEB_PORT: "6066"', 'MODERATION_WORKER_WEB_PORT: "6065"'),
@@ -364,6 +370,7 @@ CHART_BREAKS = (
     (differs_from_chart, f"{_CHART}/templates/_pod.tpl", "runAsUser: 10001", "runAsUser: 10002"),
     (differs_from_chart, "Dockerfile", "USER 10001:10001", "USER 10001:0"),
     (differs_from_chart, COMPOSE, "comment-moderation-worker:0.1.0", "comment-moderation-worker:0.2.0"),
+    (differs_from_chart, COMPOSE, "comment-moderation-source:0.1.0", "comment-moderation-worker:0.1.0"),
 )
 if CHART.is_dir():
     BREAKS += CHART_BREAKS

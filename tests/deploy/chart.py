@@ -1,4 +1,4 @@
-"""The chart as Helm sees it: rendered, linted, packaged, without a cluster."""
+"""Render, lint and package the chart with Helm's library, without a cluster."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Object = dict[str, Any]
 
 def example(name: str) -> Object:
     """The values, or the only document, of an example."""
-    found: Object = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
-    return found
+    values: Object = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    return values
 
 
 def merged(*values: Object) -> Object:
@@ -47,11 +47,11 @@ def render(values: Object, chart: Path = CHART) -> list[Object]:
         loaded.validate_schema(values)
         rendered = loaded.render(values, name=RELEASE, namespace=NAMESPACE, is_install=True)
     texts = [text for path, text in rendered.items() if path.endswith(".yaml")]
-    return [found for text in texts for found in yaml.safe_load_all(text) if found]
+    return [document for text in texts for document in yaml.safe_load_all(text) if document]
 
 
 def notes(values: Object) -> str:
-    """What is printed after an installation."""
+    """The text that Helm prints after an installation."""
     with helm_python.Chart.load(CHART) as loaded:
         rendered = loaded.render(values, name=RELEASE, namespace=NAMESPACE, is_install=True)
     return next(text for path, text in rendered.items() if path.endswith("NOTES.txt"))
@@ -63,9 +63,9 @@ def of_kind(objects: list[Object], kind: str) -> list[Object]:
 
 
 def named(objects: list[Object], kind: str, end: str) -> Object:
-    """The one object of a kind whose name ends so."""
-    (found,) = (each for each in of_kind(objects, kind) if each["metadata"]["name"].endswith(end))
-    return found
+    """The only object of a kind whose name has this ending."""
+    (match,) = (each for each in of_kind(objects, kind) if each["metadata"]["name"].endswith(end))
+    return match
 
 
 def title(each: Object) -> str:
@@ -74,7 +74,7 @@ def title(each: Object) -> str:
 
 
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object, Object]]:
-    """Title, labels and specification of every pod that the objects make."""
+    """Title, labels and specification of every pod that the objects create."""
     for each in objects:
         if each["kind"] == "Pod":
             yield title(each), each["metadata"]["labels"], each["spec"]
@@ -91,5 +91,5 @@ def containers(objects: list[Object]) -> Iterator[tuple[str, Object]]:
 
 
 def environment(container: Object) -> dict[str, str | None]:
-    """Names and values of a container's environment; None for a value out of a secret."""
+    """Names and values of a container's environment; None for a value from a secret."""
     return {each["name"]: each.get("value") for each in container.get("env", [])}

@@ -1,4 +1,4 @@
-"""What the chart and the code must say alike: settings, ports, paths, topics, metrics, dashboards, commands."""
+"""Compare the chart with the code: settings, ports, paths, topics, metrics, dashboards, commands."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from cli.main import app
 from grafana.source.alerts import ALERTS
+from moderation import __version__
 from moderation.adapters.kafka.topics import COMMENTS, TOPICS
 from moderation.settings import PREFIX, Settings
 from stream.source.cli import plan_of
@@ -24,7 +25,7 @@ from tests.deploy.worker_metrics import metrics
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 VIEWS = set(re.findall(r"@app\.page\(\"(/\w+)\"", (ROOT / "stream" / "worker" / "http_api.py").read_text()))
 FOREIGN_METRICS = {"up", "kube_pod_container_status_last_terminated_exitcode"}
-"""Of Prometheus itself, and of kube-state-metrics."""
+"""Series of Prometheus itself and of kube-state-metrics."""
 _TARGET_LABELS = {"namespace", "job", "pod", "container", "instance"}
 _SECRET = "s" * 32
 _SAME_THRESHOLD = {
@@ -46,7 +47,7 @@ _SAME_THRESHOLD = {
 
 
 def settings_of(container: Object) -> Settings:
-    """The settings that a container starts with.
+    """The settings with which a container starts.
 
     Raises:
         ValueError: a setting is unknown, malformed or given twice.
@@ -67,13 +68,13 @@ def settings_of(container: Object) -> Settings:
 
 def setting_complaints(objects: list[Object]) -> list[str]:
     """Settings that the code does not have, or refuses."""
-    found = []
+    complaints = []
     for name, container in containers(objects):
         try:
             settings_of(container)
         except (ValueError, ValidationError) as error:
-            found.append(f"{name}: {error}")
-    return found
+            complaints.append(f"{name}: {error}")
+    return complaints
 
 
 def worker_of(objects: list[Object]) -> Object:
@@ -84,31 +85,31 @@ def worker_of(objects: list[Object]) -> Object:
 
 
 def port_complaints(objects: list[Object]) -> list[str]:
-    """Ports that differ between settings, container, service, policies, probes and test; an address nobody reaches."""
-    worker, found = worker_of(objects), []
+    """Ports that differ between settings, container, service, policies, probes and test; unreachable addresses."""
+    worker, complaints = worker_of(objects), []
     settings = settings_of(worker)
     wanted = {"web": settings.worker_web_port, "metrics": settings.metrics_port}
     if settings.worker_host in ("127.0.0.1", "localhost", "::1"):
-        found.append("the worker listens where neither probes nor Prometheus can ask")
+        complaints.append("the worker listens where neither probes nor Prometheus can ask")
     if (ports := {port["name"]: port["containerPort"] for port in worker["ports"]}) != wanted:
-        found.append(f"the container's ports are {ports}, the settings' {wanted}")
+        complaints.append(f"the container's ports are {ports}, the settings' {wanted}")
     service = named(objects, "Service", "-worker")
     if (shown := {port["targetPort"]: port["port"] for port in service["spec"]["ports"]}) != wanted:
-        found.append(f"the service's ports are {shown}, the settings' {wanted}")
+        complaints.append(f"the service's ports are {shown}, the settings' {wanted}")
     address = f"http://{service['metadata']['name']}:{wanted['web']}"
     test = named(objects, "Pod", "-test")["spec"]["containers"][0]["command"]
     if address not in test:
-        found.append(f"the test does not ask {address}")
+        complaints.append(f"the test does not ask {address}")
     paths = [worker[probe]["httpGet"]["path"] for probe in worker if probe.endswith("Probe")]
     paths += re.findall(r'"(/\w+)"', "\n".join(test))
-    return found + [f"the worker has no view {path}" for path in paths if path not in VIEWS]
+    return complaints + [f"the worker has no view {path}" for path in paths if path not in VIEWS]
 
 
 def topic_complaints(objects: list[Object]) -> list[str]:
-    """Lag that is read from another topic, group or broker than the worker's; more workers than partitions."""
+    """A lag of another topic, group or broker than the worker's; more workers than partitions."""
     settings = settings_of(worker_of(objects))
     deployment = named(objects, "Deployment", "-worker")
-    found, most = [], deployment["spec"].get("replicas")
+    complaints, most = [], deployment["spec"].get("replicas")
     for scaled in of_kind(objects, "ScaledObject"):
         trigger = scaled["spec"]["triggers"][0]["metadata"]
         wanted = {
@@ -116,26 +117,26 @@ def topic_complaints(objects: list[Object]) -> list[str]:
             "consumerGroup": settings.consumer_group,
             "bootstrapServers": settings.kafka_bootstrap,
         }
-        found += [
+        complaints += [
             f"{title(scaled)}: {key} is {trigger[key]}, not {value}"
             for key, value in wanted.items()
             if trigger[key] != value
         ]
         most = scaled["spec"]["maxReplicaCount"]
     if deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"] != 0:
-        found.append("an upgrade runs more workers than there may be")
+        complaints.append("an upgrade runs more workers than there may be")
     partitions = partitions_of(objects)
     if most is None or most > partitions:
-        found.append(f"{most} workers may run, for {partitions} partitions")
+        complaints.append(f"{most} workers may run, for {partitions} partitions")
     brokers = {environment(container).get("MODERATION_KAFKA_BOOTSTRAP") for _, container in containers(objects)} - {
         None
     }
     prefixes = {environment(container).get("MODERATION_TOPIC_PREFIX") for _, container in containers(objects)} - {None}
-    return found + [f"not one: {values}" for values in (brokers, prefixes) if len(values) != 1]
+    return complaints + [f"not one: {values}" for values in (brokers, prefixes) if len(values) != 1]
 
 
 def partitions_of(objects: list[Object]) -> int:
-    """Partitions of `comments` that the chart makes; those of the code where it makes none."""
+    """Number of partitions of `comments` in the chart; the code's where the chart creates no topics."""
     for job in of_kind(objects, "Job"):
         command = job["spec"]["template"]["spec"]["containers"][0]["command"]
         if "--partitions" in command:
@@ -145,14 +146,14 @@ def partitions_of(objects: list[Object]) -> int:
 
 def command_complaints(objects: list[Object]) -> list[str]:
     """Commands that the project does not have."""
-    found = []
+    complaints = []
     for name, container in containers(objects):
         words = [*container["command"], *container.get("args", [])]
         try:
             _require_command(words)
         except (ValueError, ImportError, SystemExit) as error:
-            found.append(f"{name}: {' '.join(words[:6])}: {error}")
-    return found
+            complaints.append(f"{name}: {' '.join(words[:6])}: {error}")
+    return complaints
 
 
 def _require_command(words: list[str]) -> None:
@@ -179,59 +180,59 @@ def _require_command(words: list[str]) -> None:
 
 
 def selectors(expression: promql_parser.Expr) -> Iterator[promql_parser.VectorSelector]:
-    """Every series that an expression asks for."""
-    found: list[promql_parser.VectorSelector] = []
+    """Every series in an expression."""
+    selectors: list[promql_parser.VectorSelector] = []
 
     def visit(node: promql_parser.Expr) -> None:
         if isinstance(node, promql_parser.VectorSelector):
-            found.append(node)
+            selectors.append(node)
 
     promql_parser.walk(expression, visit)
-    yield from found
+    yield from selectors
 
 
 def alert_complaints(objects: list[Object]) -> list[str]:
-    """Rules that Prometheus refuses, that ask for what nobody measures, or that differ from Grafana's."""
-    known, found = metrics(), []
+    """Rules that Prometheus refuses, that query unknown series, or that differ from Grafana's."""
+    known, complaints = metrics(), []
     thresholds = {alert.uid: alert for alert in ALERTS}
     for rule in (r for o in of_kind(objects, "PrometheusRule") for g in o["spec"]["groups"] for r in g["rules"]):
         try:
             expression = promql_parser.parse(rule["expr"])
         except ValueError as error:
-            found.append(f"{rule['alert']}: {error}")
+            complaints.append(f"{rule['alert']}: {error}")
             continue
         for series in selectors(expression):
             if series.name not in known.keys() | FOREIGN_METRICS:
-                found.append(f"{rule['alert']}: the worker does not measure {series.name}")
+                complaints.append(f"{rule['alert']}: the worker does not measure {series.name}")
                 continue
             labels = {matcher.name for matcher in series.matchers.matchers}
             if unknown := labels - _TARGET_LABELS - known.get(series.name or "", set()):
-                found.append(f"{rule['alert']}: {series.name} has no label {unknown}")
+                complaints.append(f"{rule['alert']}: {series.name} has no label {unknown}")
             if "namespace" not in labels:
-                found.append(f"{rule['alert']}: {series.name} is asked for in every namespace")
+                complaints.append(f"{rule['alert']}: {series.name} is asked for in every namespace")
         if uid := _SAME_THRESHOLD.get(rule["alert"]):
             same = thresholds[uid]
             bound = re.search(r"> ([0-9.]+)(?: and on .*)?$", rule["expr"])
             if bound is None or float(bound[1]) != same.above or rule.get("for", "0s") != same.lasting:
-                found.append(f"{rule['alert']} fires when Grafana's {uid} does not")
-    return found
+                complaints.append(f"{rule['alert']} fires when Grafana's {uid} does not")
+    return complaints
 
 
 def dashboard_complaints(objects: list[Object]) -> list[str]:
-    """ConfigMaps that are not the files of grafana/."""
-    found = []
+    """ConfigMaps that differ from the files of grafana/."""
+    complaints = []
     for end, folder in (("-dashboards", "dashboards"), ("-grafana-alerts", "provisioning/alerting")):
         for each in of_kind(objects, "ConfigMap"):
             files = {path.name: path.read_text() for path in (ROOT / "grafana" / folder).iterdir()}
             if each["metadata"]["name"].endswith(end) and each["data"] != files:
-                found.append(f"{title(each)} is not grafana/{folder}")
-    return found
+                complaints.append(f"{title(each)} is not grafana/{folder}")
+    return complaints
 
 
 def version_complaints(objects: list[Object]) -> list[str]:
     """Labels that name another version than the project's."""
     key = "app.kubernetes.io/version"
-    return [f"{name}: {labels[key]}" for name, labels, _ in pods(objects) if labels[key] != PROJECT["version"]]
+    return [f"{name}: {labels[key]}" for name, labels, _ in pods(objects) if labels[key] != __version__]
 
 
 WITH_CODE: dict[str, Callable[[list[Object]], list[str]]] = {

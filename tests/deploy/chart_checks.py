@@ -1,4 +1,4 @@
-"""What must hold for everything that the chart renders. Each check gives complaints; none is what is wanted."""
+"""Rules for everything that the chart renders. Each check returns complaints; an empty list means that it passes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOVING_TAGS = {"latest", "main", "master", "edge", "nightly", "stable"}
 
 
 def is_pinned(image: str) -> bool:
-    """Whether an image always is the same one: a digest, or a tag that does not move."""
+    """Whether an image reference is fixed: a digest, or a tag that does not move."""
     if re.search(r"@sha256:[0-9a-f]{64}$", image):
         return True
     _, colon, tag = image.rpartition("/")[2].partition(":")
@@ -30,70 +30,72 @@ def image_complaints(objects: list[Object]) -> list[str]:
 
 
 def privilege_complaints(objects: list[Object]) -> list[str]:
-    """What the Pod Security Standard `restricted` forbids, and a root file system that can be written."""
-    found = []
+    """Violations of the Pod Security Standard `restricted`, and writable root file systems."""
+    complaints = []
     for name, _, pod in pods(objects):
         context = pod.get("securityContext", {})
         for key, wanted in {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}.items():
             if context.get(key) != wanted:
-                found.append(f"{name}: {key} is {context.get(key)}")
+                complaints.append(f"{name}: {key} is {context.get(key)}")
         for key in ("runAsUser", "runAsGroup", "fsGroup"):
             if not context.get(key):
-                found.append(f"{name}: {key} is {context.get(key)}, which is root or the image's choice")
+                complaints.append(f"{name}: {key} is {context.get(key)}, which is root or the image's choice")
         if pod.get("automountServiceAccountToken") is not False:
-            found.append(f"{name}: it gets a token of the cluster")
-        found += [f"{name}: {key}" for key in ("hostNetwork", "hostPID", "hostIPC") if pod.get(key)]
-        found += [f"{name}: a hostPath volume" for volume in pod.get("volumes", []) if "hostPath" in volume]
+            complaints.append(f"{name}: it gets a token of the cluster")
+        complaints += [f"{name}: {key}" for key in ("hostNetwork", "hostPID", "hostIPC") if pod.get(key)]
+        complaints += [f"{name}: a hostPath volume" for volume in pod.get("volumes", []) if "hostPath" in volume]
     wanted = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "runAsNonRoot": True}
     for name, container in containers(objects):
         context = container.get("securityContext", {})
-        found += [f"{name}: {key} is {context.get(key)}" for key, value in wanted.items() if context.get(key) != value]
+        complaints += [
+            f"{name}: {key} is {context.get(key)}" for key, value in wanted.items() if context.get(key) != value
+        ]
         if context.get("runAsUser") == 0 or context.get("privileged"):
-            found.append(f"{name}: it runs as root or privileged")
+            complaints.append(f"{name}: it runs as root or privileged")
         if context.get("capabilities") != {"drop": ["ALL"]}:
-            found.append(f"{name}: capabilities are {context.get('capabilities')}")
+            complaints.append(f"{name}: capabilities are {context.get('capabilities')}")
         if not container.get("resources", {}).get("limits", {}).get("memory"):
-            found.append(f"{name}: its memory has no limit")
-    return found
+            complaints.append(f"{name}: its memory has no limit")
+    return complaints
 
 
 def probe_complaints(objects: list[Object]) -> list[str]:
-    """Containers that serve something and have no probes, or probes of ports that they don't have."""
-    found = []
+    """Servers without probes, or with probes of ports that they do not have."""
+    complaints = []
     for name, container in containers(objects):
         ports = {port["name"] for port in container.get("ports", [])}
         for probe in ("startupProbe", "livenessProbe", "readinessProbe") if ports else ():
             asked = container.get(probe, {}).get("httpGet")
             if asked is None:
-                found.append(f"{name}: no {probe}")
+                complaints.append(f"{name}: no {probe}")
             elif asked["port"] not in ports:
-                found.append(f"{name}: {probe} asks port {asked['port']}")
-    return found
+                complaints.append(f"{name}: {probe} asks port {asked['port']}")
+    return complaints
 
 
 def write_complaints(objects: list[Object]) -> list[str]:
-    """Folders that a program writes to and that are on the read-only root file system; volumes that are not there."""
-    found = []
+    """Folders that a program writes to on the read-only root file system; missing volumes."""
+    complaints = []
     for name, _, pod in pods(objects):
         volumes = {volume["name"] for volume in pod.get("volumes", [])}
         for container in pod["containers"]:
             mounts = {mount["mountPath"]: mount["name"] for mount in container.get("volumeMounts", [])}
-            found += [f"{name}: no volume {volume}" for volume in mounts.values() if volume not in volumes]
+            complaints += [f"{name}: no volume {volume}" for volume in mounts.values() if volume not in volumes]
             values = environment(container)
             for key in ("HOME", "MODERATION_STATE_FOLDER"):
                 if values.get(key) and values[key] not in mounts:
-                    found.append(f"{name}: {key} is {values[key]}, which cannot be written")
-    return found
+                    complaints.append(f"{name}: {key} is {values[key]}, which cannot be written")
+    return complaints
 
 
 def secret_complaints(objects: list[Object]) -> list[str]:
-    """Secrets that the chart would hold itself."""
-    found = [f"{title(each)} is made by the chart" for each in of_kind(objects, "Secret")]
+    """Secrets that the chart contains itself."""
+    complaints = [f"{title(each)} is made by the chart" for each in of_kind(objects, "Secret")]
     for name, container in containers(objects):
         for key, value in environment(container).items():
             if re.search(r"DATABASE_URL|CERTIFICATE_KEY|USERNAME|PASSWORD|TOKEN", key) and value is not None:
-                found.append(f"{name}: {key} has a value instead of a secret's name")
-    return found
+                complaints.append(f"{name}: {key} has a value instead of a secret's name")
+    return complaints
 
 
 def _selects(selector: Object, labels: Object) -> bool:
@@ -103,24 +105,26 @@ def _selects(selector: Object, labels: Object) -> bool:
 def selector_complaints(objects: list[Object]) -> list[str]:
     """Selectors that select nothing, or not their own pods; names that belong to no object."""
     labels = [each for _, each, _ in pods(objects)]
-    found = []
+    complaints = []
     for each in objects:
         spec = each.get("spec", {})
         if each["kind"] == "Deployment" and not _selects(spec["selector"], spec["template"]["metadata"]["labels"]):
-            found.append(f"{title(each)} does not select its own pods")
+            complaints.append(f"{title(each)} does not select its own pods")
         selector = spec.get("podSelector") or (spec.get("selector") if each["kind"] != "ServiceMonitor" else None)
         if selector and not any(_selects(selector, one) for one in labels):
-            found.append(f"{title(each)} selects no pod")
+            complaints.append(f"{title(each)} selects no pod")
         if each["kind"] == "ServiceMonitor":
             services = [s for s in of_kind(objects, "Service") if _selects(spec["selector"], s["metadata"]["labels"])]
             ports = {port["name"] for service in services for port in service["spec"]["ports"]}
-            found += [f"{title(each)} finds no port {e['port']}" for e in spec["endpoints"] if e["port"] not in ports]
+            complaints += [
+                f"{title(each)} finds no port {e['port']}" for e in spec["endpoints"] if e["port"] not in ports
+            ]
         if each["kind"] == "ScaledObject":
             targets = {each["metadata"]["name"] for each in of_kind(objects, spec["scaleTargetRef"]["kind"])}
             if spec["scaleTargetRef"]["name"] not in targets:
-                found.append(f"{title(each)} scales nothing")
+                complaints.append(f"{title(each)} scales nothing")
     accounts = {each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")}
-    return found + [
+    return complaints + [
         f"{name}: no such account" for name, _, pod in pods(objects) if pod["serviceAccountName"] not in accounts
     ]
 
@@ -134,7 +138,7 @@ def _egress_ports(policies: list[Object]) -> set[int]:
 
 
 def needed_ports(container: Object, database_port: int) -> set[int]:
-    """Ports of the servers that a container's settings lead to, name servers included."""
+    """Ports of the servers in a container's settings, including name servers."""
     values = environment(container)
     ports = {53}
     if "MODERATION_DATABASE_URL" in values:
@@ -149,36 +153,36 @@ def needed_ports(container: Object, database_port: int) -> set[int]:
 
 
 def network_complaints(objects: list[Object], database_port: int) -> list[str]:
-    """Pods that may do more than they need to, or less."""
+    """Pods with more or fewer rights than they need."""
     policies = of_kind(objects, "NetworkPolicy")
     if not policies:
         return ["there is no network policy"]
-    found = []
+    complaints = []
     for name, labels, pod in pods(objects):
         own = [policy for policy in policies if _selects(policy["spec"]["podSelector"], labels)]
         if not any(policy["spec"]["policyTypes"] == ["Ingress", "Egress"] for policy in own):
-            found.append(f"{name}: nothing is denied to it")
+            complaints.append(f"{name}: nothing is denied to it")
         for container in pod["containers"]:
             needed = needed_ports(container, database_port)
             needed |= {int(port) for port in re.findall(r"^http://[^/]+:(\d+)$", "\n".join(container["command"]), re.M)}
             if (opened := _egress_ports(own)) != needed:
-                found.append(f"{name}: egress is open to ports {sorted(opened)}, not to {sorted(needed)}")
+                complaints.append(f"{name}: egress is open to ports {sorted(opened)}, not to {sorted(needed)}")
         ingress = [rule for policy in own for rule in policy["spec"].get("ingress", [])]
-        found += [f"{name}: everybody may come in" for rule in ingress if not rule.get("from")]
+        complaints += [f"{name}: everybody may come in" for rule in ingress if not rule.get("from")]
         allowed = {port["port"] for rule in ingress for port in rule["ports"]}
         served = {port["containerPort"] for container in pod["containers"] for port in container.get("ports", [])}
         if not allowed <= served:
-            found.append(f"{name}: port {sorted(allowed - served)} is open and serves nothing")
+            complaints.append(f"{name}: port {sorted(allowed - served)} is open and serves nothing")
     hooked = {title(each) for each in objects if "helm.sh/hook" in each["metadata"].get("annotations", {})}
     deny = named(objects, "NetworkPolicy", "-default-deny")
     if title(deny) in hooked or "ingress" in deny["spec"] or "egress" in deny["spec"]:
-        found.append(f"{title(deny)}: it opens something, or does not stay")
-    return found
+        complaints.append(f"{title(deny)}: it opens something, or does not stay")
+    return complaints
 
 
 def hook_complaints(objects: list[Object]) -> list[str]:
     """Jobs before an installation whose account and network policy come too late, or never."""
-    found = []
+    complaints = []
     for job in of_kind(objects, "Job"):
         annotations = job["metadata"]["annotations"]
         for kind in ("ServiceAccount", "NetworkPolicy"):
@@ -188,8 +192,8 @@ def hook_complaints(objects: list[Object]) -> list[str]:
                 theirs = needed["metadata"]["annotations"]
                 earlier = int(theirs["helm.sh/hook-weight"]) < int(annotations["helm.sh/hook-weight"])
                 if theirs["helm.sh/hook"] != annotations["helm.sh/hook"] or not earlier:
-                    found.append(f"{title(needed)} does not come before {title(job)}")
-    return found
+                    complaints.append(f"{title(needed)} does not come before {title(job)}")
+    return complaints
 
 
 GENERAL: dict[str, Callable[[list[Object]], list[str]]] = {

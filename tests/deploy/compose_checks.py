@@ -1,4 +1,4 @@
-"""What must hold of docker-compose.yaml by itself. Each check gives what is wrong, in words."""
+"""Rules for docker-compose.yaml. Each check returns complaints; an empty list means that it passes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.deploy.files import COMPOSE, EXAMPLE, Files, Service
 
 JOBS = frozenset({"mlflow-migrate", "mlflow-accounts", "migrate", "topics", "airflow-init"})
 BY_HAND = frozenset({"moderation", "source"})
-"""Started by a person, with no port: one ends by itself, the other reports what it delivered."""
+"""Services that an operator starts, without ports."""
 _SECRET = re.compile(r"PASSWORD|SECRET|_KEY|CONN\b|_URI|DATABASE_URL")
 _VARIABLE = re.compile(r"\$\{(\w+)(:?[-?])?([^}]*)\}")
 
 
 def not_hardened(files: Files) -> list[str]:
-    """Services with more rights, or fewer limits, than they need."""
-    found = []
+    """Services with more rights, or fewer limits, than they should have."""
+    complaints = []
     for name, service in files.services.items():
         limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
         wanted = {
@@ -33,107 +33,109 @@ def not_hardened(files: Files) -> list[str]:
             "it sees Docker's socket": not any("docker.sock" in str(each) for each in service.get("volumes", [])),
             "it has no way to be stopped but by killing": service.get("init") is True,
         }
-        found += [f"service {name}: {fault}" for fault, holds in wanted.items() if not holds]
-    return found
+        complaints += [f"service {name}: {fault}" for fault, holds in wanted.items() if not holds]
+    return complaints
 
 
 def without_health_check(files: Files) -> list[str]:
-    """Servers of which nobody can tell whether they are well; jobs that would be waited for to become so."""
-    found = []
+    """Servers without a health check, and jobs with one."""
+    complaints = []
     for name, service in files.services.items():
         check = service.get("healthcheck", {})
         is_checked = bool(check.get("test")) and check["test"] != ["NONE"] and not check.get("disable")
         if name in JOBS | BY_HAND and is_checked:
-            found.append(f"service {name}: it ends by itself and has a health check")
+            complaints.append(f"service {name}: it ends by itself and has a health check")
         if name not in JOBS | BY_HAND and not is_checked:
-            found.append(f"service {name}: it has no health check")
+            complaints.append(f"service {name}: it has no health check")
         if is_checked and not {"interval", "timeout", "retries", "start_period"} <= check.keys():
-            found.append(f"service {name}: its health check leaves times to Docker")
-    return found
+            complaints.append(f"service {name}: its health check leaves times to Docker")
+    return complaints
 
 
 def wrong_order(files: Files) -> list[str]:
-    """Services that do not wait for what they need: servers until they are well, jobs until they have succeeded."""
+    """Services that do not wait until the servers they need are healthy and the jobs they need have succeeded."""
     services = files.services
-    found = []
+    complaints = []
     for name, service in services.items():
         for needed, how in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if needed in JOBS else "service_healthy"
             if how["condition"] != wanted:
-                found.append(f"service {name}: it waits for {needed} to be {how['condition']}, not {wanted}")
+                complaints.append(f"service {name}: it waits for {needed} to be {how['condition']}, not {wanted}")
         if (restart := service["restart"]) != "no" and name in JOBS | {"moderation"}:
-            found.append(f"service {name}: it is a job and restarts {restart}")
+            complaints.append(f"service {name}: it is a job and restarts {restart}")
         for server in sorted(servers_named(service, services) - {name}):
             if server not in _waited_for(name, services):
-                found.append(f"service {name}: it names {server} and does not wait for it")
-    return found
+                complaints.append(f"service {name}: it names {server} and does not wait for it")
+    return complaints
 
 
 def servers_named(service: Service, services: dict[str, Service]) -> set[str]:
-    """The services that a service's variables and command name with a port."""
+    """Services that appear with a port in a service's variables and command."""
     texts = [*service.get("environment", {}).values(), *map(str, service.get("command") or [])]
     return {name for text in texts for name in re.findall(r"\b([a-z][a-z-]*):\d+", str(text)) if name in services}
 
 
 def _waited_for(name: str, services: dict[str, Service]) -> set[str]:
-    found: set[str] = set()
+    needed_services: set[str] = set()
     waiting = [name]
     while waiting:
         for needed in services[waiting.pop()].get("depends_on", {}):
-            if needed not in found:
-                found.add(needed)
+            if needed not in needed_services:
+                needed_services.add(needed)
                 waiting.append(needed)
-    return found
+    return needed_services
 
 
 def published_widely(files: Files) -> list[str]:
-    """Ports that other machines could reach, and services that need no way out and have one."""
-    found = []
+    """Ports that other machines could reach, and services that are in a network without need."""
+    complaints = []
     for name, service in files.services.items():
         ports = service.get("ports", [])
-        found += [
+        complaints += [
             f"service {name}: port {each['published']} is published on {each.get('host_ip', 'every address')}"
             for each in ports
             if each.get("host_ip") != "127.0.0.1"
         ]
         if ("published" in service["networks"]) != bool(ports):
-            found.append(f"service {name}: the network `published` is for those that publish a port")
-    return found
+            complaints.append(f"service {name}: the network `published` is for those that publish a port")
+    return complaints
 
 
 def variables(files: Files) -> Iterator[tuple[str, str, str]]:
-    """Variables of the file: name, operator, what follows it."""
+    """Variables of the file: name, operator, default or message."""
     for line in files.text(COMPOSE).splitlines():
         if not line.lstrip().startswith("#"):
             yield from _VARIABLE.findall(line)
 
 
 def wrong_variables(files: Files) -> list[str]:
-    """Variables that .env.example does not list as they are, and secrets that have a default or stand in the file."""
-    found = []
+    """Variables that differ from .env.example, and secrets with a default or with a value in the file."""
+    complaints = []
     required: dict[str, set[str]] = {}
     for name, operator, rest in variables(files):
         required.setdefault(name, set()).add(rest if operator == ":-" else "")
         if operator not in (":-", ":?"):
-            found.append(f"{name}: it is neither required nor has it a default")
+            complaints.append(f"{name}: it is neither required nor has it a default")
     for name, defaults in required.items():
         if len(defaults) > 1:
-            found.append(f"{name}: it has several defaults: {sorted(defaults)}")
+            complaints.append(f"{name}: it has several defaults: {sorted(defaults)}")
     listed = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", files.text(EXAMPLE), re.MULTILINE))
     shown = set(re.findall(r"^([A-Z_]+)=", files.text(EXAMPLE), re.MULTILINE))
     for name, defaults in required.items():
         default = next(iter(defaults))
         if listed.get(name) != default:
-            found.append(f"{name}: {EXAMPLE} says {listed.get(name)!r}, the default is {default!r}")
+            complaints.append(f"{name}: {EXAMPLE} says {listed.get(name)!r}, the default is {default!r}")
         if (name in shown) != (default == ""):
-            found.append(f"{name}: {EXAMPLE} must set what is required, and only mention the rest")
-    found += [f"{name}: {EXAMPLE} lists it and nothing uses it" for name in sorted(listed.keys() - required.keys())]
+            complaints.append(f"{name}: {EXAMPLE} must set what is required, and only mention the rest")
+    complaints += [
+        f"{name}: {EXAMPLE} lists it and nothing uses it" for name in sorted(listed.keys() - required.keys())
+    ]
     for name, service in files.services.items():
         for key, value in service.get("environment", {}).items():
             # Every secret of the rendering is `secret-…`: one that is not comes from the file.
             if _SECRET.search(key) and "secret-" not in str(value) and not _is_no_secret(key, str(value)):
-                found.append(f"service {name}: the value of {key} stands in the file")
-    return found
+                complaints.append(f"service {name}: the value of {key} is in the file")
+    return complaints
 
 
 def _is_no_secret(key: str, value: str) -> bool:
@@ -180,4 +182,4 @@ BREAKS = (
     (wrong_variables, EXAMPLE, "#KAFKA_PARTITIONS=4", "KAFKA_PARTITIONS=4"),
     (wrong_variables, EXAMPLE, "#SOURCE_MEMORY=1G", "#SOURCE_MEMORY=1G\n#NOBODY=1"),
 )
-"""Alterations that must not go unnoticed: who must notice, the file, the text and what becomes of it."""
+"""Alterations that a check must detect: the check, the file, the text and its replacement."""

@@ -1,4 +1,4 @@
-"""What the examples for other charts must say as the chart and the code do."""
+"""Compare the examples for other charts with the chart and the code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 from pydantic import SecretStr
 
 from grafana.source.provisioning import PASSWORD_FILE
+from moderation import __version__
 from moderation.adapters.kafka.topics import TOPICS
 from moderation.settings import PREFIX, Settings
 from tests.conftest import ROOT
@@ -23,121 +24,125 @@ SECRET = "s" * 32
 
 
 def kafka_documents() -> list[Object]:
-    """Everything in strimzi.yaml."""
+    """All documents in strimzi.yaml."""
     return list(yaml.safe_load_all((EXAMPLES / "strimzi.yaml").read_text()))
 
 
 def kafka_complaints(documents: list[Object], values: Object) -> list[str]:
-    """What differs between Strimzi's resources, the code's topics and values of the chart."""
-    found = schema_complaints(documents)
+    """Differences between Strimzi's resources, the code's topics and values of the chart."""
+    complaints = schema_complaints(documents)
     topics = {each["metadata"]["name"]: each["spec"] for each in documents if each["kind"] == "KafkaTopic"}
     wanted = {topic.name: topic for topic in TOPICS}
     if topics.keys() != wanted.keys():
-        found.append(f"the topics are {sorted(topics)}, not {sorted(wanted)}")
+        complaints.append(f"the topics are {sorted(topics)}, not {sorted(wanted)}")
     for name in topics.keys() & wanted.keys():
         topic, spec = wanted[name], topics[name]
         partitions = values["kafka"]["partitions"] if topic in SHARED_TOPICS else topic.partitions
         if (spec["partitions"], spec["replicas"]) != (partitions, values["kafka"]["replication"]):
-            found.append(f"{name} has {spec['partitions']} partitions and {spec['replicas']} copies")
+            complaints.append(f"{name} has {spec['partitions']} partitions and {spec['replicas']} copies")
         if {key: str(value) for key, value in spec["config"].items()} != topic.configuration():
-            found.append(f"{name} has other settings than the code's")
+            complaints.append(f"{name} has other settings than the code's")
     (kafka,) = (each for each in documents if each["kind"] == "Kafka")
     cluster = kafka["metadata"]["name"]
     for each in documents:
         if each["kind"] != "Kafka" and each["metadata"]["labels"]["strimzi.io/cluster"] != cluster:
-            found.append(f"{each['kind']} {each['metadata']['name']} belongs to no cluster")
+            complaints.append(f"{each['kind']} {each['metadata']['name']} belongs to no cluster")
         for acl in each["spec"].get("authorization", {}).get("acls", []) if each["kind"] == "KafkaUser" else []:
             if acl["resource"]["name"] not in topics:
-                found.append(f"{each['metadata']['name']} has a right on {acl['resource']['name']}")
+                complaints.append(f"{each['metadata']['name']} has a right on {acl['resource']['name']}")
     open_ports = [str(each["port"]) for each in kafka["spec"]["kafka"]["listeners"] if "authentication" not in each]
     service, _, port = values["kafka"]["bootstrap"].partition(":")
     if not service.startswith(f"{cluster}-kafka-bootstrap.") or [port] != open_ports:
-        found.append(f"{values['kafka']['bootstrap']} is not the listener that workers can use")
+        complaints.append(f"{values['kafka']['bootstrap']} is not the listener that workers can use")
     for listener in kafka["spec"]["kafka"]["listeners"]:
         if "authentication" not in listener and not listener.get("networkPolicyPeers"):
-            found.append(f"listener {listener['name']} is open to everybody")
-    return found
+            complaints.append(f"listener {listener['name']} is open to everybody")
+    return complaints
 
 
 def airflow_complaints(airflow: Object, values: Object) -> list[str]:
-    """What differs between Airflow's values, the settings and values of the chart."""
-    found = []
-    if airflow["images"]["airflow"] != {"repository": "comment-moderation-batch", "tag": PROJECT["version"]}:
-        found.append(f"the image is {airflow['images']['airflow']}")
+    """Differences between Airflow's values, the settings and values of the chart."""
+    complaints = []
+    if airflow["images"]["airflow"] != {"repository": "comment-moderation-batch", "tag": __version__}:
+        complaints.append(f"the image is {airflow['images']['airflow']}")
     extra = PROJECT["optional-dependencies"]["airflow"]
     needed = next(Requirement(text) for text in extra if Requirement(text).name == "apache-airflow")
     if not needed.specifier.contains(airflow["airflowVersion"]):
-        found.append(f"Airflow {airflow['airflowVersion']} is not {needed}")
+        complaints.append(f"Airflow {airflow['airflowVersion']} is not {needed}")
     most = Files().services["airflow-scheduler"]["environment"]["AIRFLOW__CORE__PARALLELISM"]
     if airflow["config"]["core"].get("parallelism") != most:
-        found.append(f"the scheduler runs other than {most} tasks at once")
+        complaints.append(f"the scheduler runs other than {most} tasks at once")
     env = {each["name"]: each["value"] for each in airflow["env"]}
     secrets = {each["envName"]: each["secretName"] for each in airflow["secret"]}
     given: dict[str, Any] = {name: env[name] for name in env if name.startswith(PREFIX)}
     given |= {name: SecretStr(SECRET) for name in secrets if name.startswith(PREFIX)}
     fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
     if unknown := fields.keys() - Settings.model_fields.keys():
-        return [*found, f"no such setting: {sorted(unknown)}"]
+        return [*complaints, f"no such setting: {sorted(unknown)}"]
     settings = Settings(**fields)
     if (settings.kafka_bootstrap, settings.mlflow_url) != (values["kafka"]["bootstrap"], values["mlflow"]["url"]):
-        found.append("tasks use other servers than workers")
+        complaints.append("tasks use other servers than workers")
     if json.loads(env["AIRFLOW_CONN_KAFKA_DEFAULT"])["extra"]["bootstrap.servers"] != settings.kafka_bootstrap:
-        found.append("triggers use another broker than tasks")
+        complaints.append("triggers use another broker than tasks")
     shared = {
         "MODERATION_DATABASE_URL": values["database"]["existingSecret"],
         "MODERATION_CERTIFICATE_KEY": values["certificate"]["existingSecret"],
     }
-    return found + [f"{name} comes from {secrets.get(name)}" for name in shared if secrets.get(name) != shared[name]]
+    return complaints + [
+        f"{name} comes from {secrets.get(name)}" for name in shared if secrets.get(name) != shared[name]
+    ]
 
 
 def mlflow_complaints(mlflow: Object, values: Object) -> list[str]:
-    """What differs between MLflow's values and those of the chart."""
-    found = []
+    """Differences between MLflow's values and those of the chart."""
+    complaints = []
     images = [mlflow["image"], mlflow["initImages"]["mlflowDbMigration"]]
-    if any(image != {"repository": "comment-moderation-mlflow", "tag": PROJECT["version"]} for image in images):
-        found.append(f"the images are {images}")
+    if any(image != {"repository": "comment-moderation-mlflow", "tag": __version__} for image in images):
+        complaints.append(f"the images are {images}")
     address = values["mlflow"]["url"].partition("://")[2]
     if address not in mlflow["serverAllowedHosts"]:
-        found.append(f"MLflow refuses the host {address}")
+        complaints.append(f"MLflow refuses the host {address}")
     if int(address.rpartition(":")[2]) != mlflow["service"]["port"]:
-        found.append(f"MLflow does not listen at {address}")
+        complaints.append(f"MLflow does not listen at {address}")
     if not mlflow["artifactRoot"]["proxiedArtifactStorage"]:
-        found.append("workers would have to reach the object storage")
-    return found
+        complaints.append("workers would have to reach the object storage")
+    return complaints
 
 
 def grafana_complaints(grafana: Object, defaults: Object) -> list[str]:
-    """What differs between Grafana's values, the chart's ConfigMaps and the provisioned data sources."""
-    found = []
+    """Differences between Grafana's values, the chart's ConfigMaps and the provisioned data sources."""
+    complaints = []
     for sidecar, monitoring in (("dashboards", "dashboards"), ("alerts", "grafanaAlerts")):
         asked = grafana["sidecar"][sidecar]
         if {asked["label"]: asked["labelValue"]} != defaults["monitoring"][monitoring]["labels"]:
-            found.append(f"the sidecar does not see the {sidecar}")
+            complaints.append(f"the sidecar does not see the {sidecar}")
     folder = grafana["sidecar"]["dashboards"]["folderAnnotation"]
     if folder not in defaults["monitoring"]["dashboards"]["annotations"]:
-        found.append("the dashboards lie in no folder")
+        complaints.append("the dashboards lie in no folder")
     provisioned = yaml.safe_load((GRAFANA / "datasources" / "moderation.yaml").read_text())["datasources"]
     given = grafana["datasources"]["moderation.yaml"]["datasources"]
     keys = ("uid", "type", "name", "secureJsonData")
     if [[each.get(key) for key in keys] for each in given] != [[each.get(key) for key in keys] for each in provisioned]:
-        found.append("the data sources are others than the dashboards'")
+        complaints.append("the data sources are others than the dashboards'")
     if [mount["mountPath"] for mount in grafana["extraSecretMounts"]] != [PASSWORD_FILE]:
-        found.append("the password is not where the data source looks for it")
-    return found
+        complaints.append("the password is not where the data source looks for it")
+    return complaints
 
 
 def literal_secrets(values: object, path: str = "") -> list[str]:
-    """Places where values hold a secret rather than a secret's name."""
+    """Places where values contain a secret instead of a secret's name."""
     if isinstance(values, list):
-        return [found for number, each in enumerate(values) for found in literal_secrets(each, f"{path}/{number}")]
+        return [
+            complaints for number, each in enumerate(values) for complaints in literal_secrets(each, f"{path}/{number}")
+        ]
     if not isinstance(values, dict):
         return []
-    found = []
+    complaints = []
     for key, value in values.items():
         inside = f"{path}/{key}"
         is_secret = any(word in key.lower() for word in ("password", "secretkey", "fernetkey", "accesskeyid", "token"))
         names_one = key.endswith(("Key", "Name", "SecretName", "keyOfAccessKeyId", "keyOfSecretAccessKey"))
         if is_secret and isinstance(value, str) and not names_one and not value.startswith("$__file{"):
-            found.append(inside)
-        found += literal_secrets(value, inside)
-    return found
+            complaints.append(inside)
+        complaints += literal_secrets(value, inside)
+    return complaints

@@ -1,4 +1,4 @@
-"""The files of a deployment as data, so that checks are plain functions and a test can alter one text and ask again."""
+"""Files of a deployment as data: checks are plain functions, and a test can alter one text and check again."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from tests.conftest import ROOT
 
 COMPOSE, DOCKERFILE, EXAMPLE = "docker-compose.yaml", "Dockerfile", ".env.example"
 PROMETHEUS, DEPLOY_PAGE, LOCK = "docker/prometheus/prometheus.yml", "docs/deploy.md", "requirements.lock"
+WORKER_LOCK = "docker/requirements-worker.lock"
 DAGS = tuple(f"dags/{path.name}" for path in sorted((ROOT / "dags").glob("*.py")))
-NAMES = (COMPOSE, DOCKERFILE, EXAMPLE, PROMETHEUS, DEPLOY_PAGE, LOCK, *DAGS)
+NAMES = (COMPOSE, DOCKERFILE, EXAMPLE, PROMETHEUS, DEPLOY_PAGE, LOCK, WORKER_LOCK, *DAGS)
 CHART = ROOT / "helm" / "comment-moderation"
 
 Service = dict[str, Any]
@@ -45,17 +46,17 @@ class Stage:
 
     def last(self, name: str) -> str | None:
         """The arguments of the last instruction of this name; None if there is none."""
-        found = [each.arguments for each in self.instructions if each.name == name]
-        return found[-1] if found else None
+        arguments = [each.arguments for each in self.instructions if each.name == name]
+        return arguments[-1] if arguments else None
 
     @property
     def ports(self) -> set[int]:
-        """What it exposes."""
+        """Exposed ports."""
         return {int(port) for port in (self.last("EXPOSE") or "").split()}
 
     @property
     def environment(self) -> dict[str, str]:
-        """Its ENV instructions."""
+        """Variables of the ENV instructions."""
         text = " ".join(each.arguments for each in self.instructions if each.name == "ENV")
         return dict(re.findall(r"(\w+)=(\S+)", text))
 
@@ -75,14 +76,14 @@ class Files:
         return self._texts.get(name) or _text(name)
 
     def altered(self, name: str, old: str, new: str) -> Files:
-        """The same files, one of them with another text in every place that has the old one."""
+        """The same files, with a text replaced everywhere in one of them."""
         text = self.text(name)
-        assert old in text, f"{name} does not hold {old!r}: the alteration alters nothing"
+        assert old in text, f"{name} does not contain {old!r}, so the alteration changes nothing"
         return Files({**self._texts, name: text.replace(old, new)})
 
     @property
     def services(self) -> dict[str, Service]:
-        """The services as Compose understands them, with every profile, every secret set and every choice left out."""
+        """The services as Compose parses them, with all profiles, all secrets set and no optional variable."""
         services: dict[str, Service] = _rendered(self.text(COMPOSE))["services"]
         return services
 
@@ -94,18 +95,18 @@ class Files:
     @property
     def prometheus(self) -> dict[str, Any]:
         """Prometheus' configuration."""
-        found: dict[str, Any] = yaml.safe_load(self.text(PROMETHEUS))
-        return found
+        configuration: dict[str, Any] = yaml.safe_load(self.text(PROMETHEUS))
+        return configuration
 
     def locked(self, package: str) -> str:
         """The version of a package in the lock."""
-        found = re.search(rf"^{re.escape(package)}==([^ ]+)", self.text(LOCK), re.MULTILINE)
-        assert found, f"{package} is not in the lock"
-        return found[1]
+        match = re.search(rf"^{re.escape(package)}==([^ ]+)", self.text(LOCK), re.MULTILINE)
+        assert match, f"{package} is not in the lock"
+        return match[1]
 
 
 def compose(*arguments: str, text: str, environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``docker-compose`` on a text, with the variables of another one and no others."""
+    """Run ``docker-compose`` on a text, with only the variables of another text."""
     with tempfile.NamedTemporaryFile("w", suffix=".env") as file:
         file.write(environment)
         file.flush()
@@ -124,17 +125,17 @@ def compose(*arguments: str, text: str, environment: str) -> subprocess.Complete
 
 
 def filled(example: str) -> str:
-    """An example of an environment with every secret set."""
+    """An example of an environment file with every secret set."""
     return re.sub(r"^(\w+)=$", r"\1=secret-\1", example, flags=re.MULTILINE)
 
 
 @functools.lru_cache(maxsize=64)
 def _rendered(text: str) -> dict[str, Any]:
-    # With the example as it is, so that one that was altered is judged by a check and not by Compose.
+    # With the example as it is, so that a check, and not Compose, detects an altered example.
     done = compose("config", "--format", "json", text=text, environment=filled(_text(EXAMPLE)))
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    rendered: dict[str, Any] = json.loads(done.stdout)
+    return rendered
 
 
 @functools.cache

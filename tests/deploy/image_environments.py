@@ -1,4 +1,4 @@
-"""The packages of an image in an environment of their own, installed from its lock as the Dockerfile does it."""
+"""Install the packages of an image into a new environment, from its lock, as the Dockerfile does."""
 
 from __future__ import annotations
 
@@ -12,40 +12,49 @@ from pathlib import Path
 
 from local.stack.environment import inherited_environment
 from tests.conftest import ROOT
+from tests.deploy.files import Files
+from tests.deploy.image_checks import removed_folders
 
 LOCKS = ROOT / "docker"
 
 
 def uv() -> str:
-    """The uv that `make setup` uses."""
-    found = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-    assert Path(found).exists(), "run make setup"
-    return found
+    """Path of the uv that `make setup` uses."""
+    path = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    assert Path(path).exists(), "run make setup"
+    return path
 
 
 @functools.cache
-def project_wheel() -> Path:
-    """This project as a wheel, built the way the Dockerfile builds it: without isolation."""
-    folder = _folder("wheel")
-    _run(uv(), "build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, ROOT)
+def project_wheel(target: str) -> Path:
+    """This project as the wheel of an image, built as the Dockerfile does: without isolation, without some folders."""
+    source = _folder(f"{target}-source")
+    for name in ("moderation", "stream", "batch", "grafana", "local", "cli"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    for name in removed_folders(Files(), target):
+        shutil.rmtree(source / name)
+    folder = _folder(f"{target}-wheel")
+    _run(uv(), "build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, source)
     return next(folder.glob("*.whl"))
 
 
 @functools.cache
 def image_environment(target: str) -> Path:
-    """The Python of a new environment that holds what the image `target` holds, and nothing else."""
+    """The Python of a new environment with the contents of the image `target`, and nothing else."""
     folder = _folder(target)
     python = folder / "bin" / "python"
     _run(uv(), "venv", "--clear", "--python", sys.executable, folder)
     lock = LOCKS / f"requirements-{target}.lock"
     _run(uv(), "pip", "install", "--python", python, "--require-hashes", "--no-deps", "--requirement", lock)
     if target != "mlflow":
-        _run(uv(), "pip", "install", "--python", python, "--no-deps", project_wheel())
+        _run(uv(), "pip", "install", "--python", python, "--no-deps", project_wheel(target))
     return python
 
 
 def _folder(name: str) -> Path:
-    """A new folder that is gone when the tests have ended."""
+    """A new folder, removed when the tests end."""
     folder = Path(tempfile.mkdtemp(prefix=f"moderation-image-{name}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

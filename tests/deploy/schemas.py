@@ -1,4 +1,4 @@
-"""Objects held against Kubernetes' own schemas, and the resources of operators against small ones kept in crds/."""
+"""Validate objects with Kubernetes' own schemas, and resources of operators with the small schemas in crds/."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ def _crd(api_version: str, kind: str) -> Draft202012Validator | None:
 
 
 def schema_complaints(objects: list[Object]) -> list[str]:
-    """What the schemas have against objects; unknown fields and unknown kinds too."""
-    found = []
+    """Violations of the schemas, including unknown fields and unknown kinds."""
+    complaints = []
     for each in objects:
         validator = _crd(each["apiVersion"], each["kind"])
         if validator is not None:
-            found += [f"{title(each)}: {error.json_path}: {error.message}" for error in validator.iter_errors(each)]
+            complaints += [
+                f"{title(each)}: {error.json_path}: {error.message}" for error in validator.iter_errors(each)
+            ]
             continue
         try:
             kubernetes_validate.validate(each, KUBERNETES, strict=True)
         except kubernetes_validate.ValidationError as error:
-            found.append(f"{title(each)}: {error.json_path}: {error.message}")
+            complaints.append(f"{title(each)}: {error.json_path}: {error.message}")
         except kubernetes_validate.SchemaNotFoundError as error:
-            found.append(f"{title(each)}: {error.message}")
-    return found
+            complaints.append(f"{title(each)}: {error.message}")
+    return complaints

@@ -1,4 +1,4 @@
-"""The chart renders, for every kind of values, what Kubernetes takes and what the code expects."""
+"""For every kind of values, the chart renders objects that Kubernetes accepts and the code expects."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import helm_python
 import pytest
 import yaml
 
+from moderation import __version__
 from moderation.settings import Settings
 from tests.conftest import ROOT
 from tests.deploy.chart import CHART, EXAMPLES, Object, example, merged, named, notes, of_kind, render
-from tests.deploy.chart_and_code import PROJECT, SHARED_TOPICS, WITH_CODE
+from tests.deploy.chart_and_code import SHARED_TOPICS, WITH_CODE
 from tests.deploy.chart_checks import GENERAL, network_complaints
 
 MINIMAL = example("minimal")
@@ -140,7 +141,7 @@ def test_a_private_registry_is_the_only_one_and_its_secret_is_used() -> None:
 def test_defaults_are_the_codes() -> None:
     with helm_python.Chart.load(CHART) as chart:
         defaults, metadata = chart.values, chart.metadata
-    assert metadata["version"] == metadata["appVersion"] == PROJECT["version"]
+    assert metadata["version"] == metadata["appVersion"] == __version__
     assert {topic.partitions for topic in SHARED_TOPICS} == {defaults["kafka"]["partitions"]}
     settings = Settings()
     assert defaults["worker"]["webPort"] == settings.worker_web_port

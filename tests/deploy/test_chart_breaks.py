@@ -1,4 +1,4 @@
-"""What is wrong is seen: values that are refused, and objects broken in one place, each by the check that is for it."""
+"""Wrong values are refused, and every check detects an object that is broken in one place."""
 
 from __future__ import annotations
 
@@ -90,9 +90,9 @@ def trigger(objects: list[Object]) -> Object:
 
 def rule(objects: list[Object], name: str) -> Object:
     (group,) = of_kind(objects, "PrometheusRule")[0]["spec"]["groups"]
-    found: Object
-    (found,) = (each for each in group["rules"] if each["alert"] == name)
-    return found
+    rule: Object
+    (rule,) = (each for each in group["rules"] if each["alert"] == name)
+    return rule
 
 
 def policy(objects: list[Object], end: str) -> Object:
@@ -142,7 +142,7 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
         "secret",
         lambda o: o.append({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}}),
     ),
-    "a service of nobody": (
+    "a service that selects no pod": (
         "selector",
         lambda o: change(named(o, "Service", "-worker")["spec"]["selector"], "app.kubernetes.io/component", "wrker"),
     ),
@@ -296,13 +296,13 @@ def test_the_schema_of_values_is_closed_everywhere() -> None:
     with helm_python.Chart.load(CHART) as chart:
         schema = chart.schema
     assert schema is not None
-    found: list[str] = []
+    open_objects: list[str] = []
 
     def look(node: object, path: str) -> None:
         if isinstance(node, dict):
             if node.get("type") == "object" and path != "/properties/global":
                 only_texts = node.get("additionalProperties") == {"type": "string"}
-                found.extend([path] if node.get("additionalProperties") is not False and not only_texts else [])
+                open_objects.extend([path] if node.get("additionalProperties") is not False and not only_texts else [])
             for key, value in node.items():
                 look(value, f"{path}/{key}")
         elif isinstance(node, list):
@@ -310,7 +310,7 @@ def test_the_schema_of_values_is_closed_everywhere() -> None:
                 look(value, f"{path}/{number}")
 
     look(schema, "")
-    assert found == []
+    assert open_objects == []
 
 
 def test_the_schema_knows_every_default_and_the_code_every_setting() -> None:

@@ -1,4 +1,4 @@
-"""The examples for other charts agree with the chart and the code; each disagreement is seen."""
+"""The examples for other charts agree with the chart and the code; each disagreement is detected."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def written(name: str) -> Any:
 
 
 def document(documents: list[Object], kind: str, name: str) -> Object:
-    (found,) = (each for each in documents if (each["kind"], each["metadata"]["name"]) == (kind, name))
-    return found
+    (document,) = (each for each in documents if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return document
 
 
 def change(target: Any, key: Any, value: object) -> None:
@@ -120,7 +120,7 @@ def test_a_disagreement_is_seen(name: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_no_example_holds_a_secret(path: Any) -> None:
-    assert [found for each in yaml.safe_load_all(path.read_text()) for found in literal_secrets(each)] == []
+    assert [secret for each in yaml.safe_load_all(path.read_text()) for secret in literal_secrets(each)] == []
 
 
 def test_a_secret_in_an_example_is_seen() -> None:

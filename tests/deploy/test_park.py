@@ -1,4 +1,4 @@
-"""docker/park.sh: a worker that only a person can mend is not started again; every other end is passed on."""
+"""docker/park.sh keeps a container after exit code 78 and passes on every other exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Parked = subprocess.Popen[str]
 
 @pytest.fixture
 def started() -> Iterator[list[Parked]]:
-    """What a test started; it and all its children end with the test."""
+    """Processes of a test; they and their children end with it."""
     processes: list[Parked] = []
     yield processes
     for process in processes:
@@ -38,10 +38,10 @@ def park(started: list[Parked], program: str) -> Parked:
 
 
 def read_line(process: Parked, stream: str) -> str:
-    """The next line of a stream: it says that something has happened, so nothing is waited for by the clock."""
-    found = getattr(process, stream).readline()
-    assert isinstance(found, str)
-    return found
+    """The next line of a stream; it marks an event, so that tests need no sleep."""
+    line = getattr(process, stream).readline()
+    assert isinstance(line, str)
+    return line
 
 
 @pytest.mark.parametrize("code", [0, 1, RESTART])
@@ -49,9 +49,9 @@ def test_any_other_exit_code_is_passed_on(started: list[Parked], code: int) -> N
     assert park(started, f"exit {code}").wait(20) == code
 
 
-def test_after_78_it_stays_until_it_is_told_to_stop_and_then_ends_with_78(started: list[Parked]) -> None:
+def test_after_78_it_waits_for_a_stop_and_ends_with_78(started: list[Parked]) -> None:
     process = park(started, f"exit {REFUSED}")
-    assert "mend it, then restart the container" in read_line(process, "stderr")
+    assert "correct the cause above, then restart the container" in read_line(process, "stderr")
     assert process.poll() is None
     process.terminate()
     assert process.wait(20) == REFUSED
@@ -69,7 +69,7 @@ def test_a_stop_reaches_the_command_which_ends_in_its_own_time_with_its_own_code
     assert done.exists()
 
 
-def test_a_command_that_is_told_to_stop_and_refuses_is_not_parked(started: list[Parked]) -> None:
+def test_a_command_that_ends_with_78_after_a_stop_is_not_parked(started: list[Parked]) -> None:
     process = park(started, f"trap 'exit {REFUSED}' TERM; echo ready; while :; do sleep 0.05; done")
     assert read_line(process, "stdout") == "ready\n"
     process.terminate()

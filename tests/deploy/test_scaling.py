@@ -1,4 +1,4 @@
-"""docs/scaling.md is what the evidence makes; sizes grow as they must; the chart's defaults hold what is computed."""
+"""docs/scaling.md follows from the evidence, sizes grow with the rate, and the chart's defaults are large enough."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ MEASURED, ASSUMED = read(), Assumed()
 EACH = pytest.mark.parametrize("rate", [1.0, *RATES])
 
 
-def test_the_page_is_what_the_evidence_makes() -> None:
+def test_the_page_follows_from_the_evidence() -> None:
     assert written(PAGE.read_text(), MEASURED, ASSUMED) == PAGE.read_text(), (
-        "write it anew: python -m local.docs.scaling"
+        "generate it again: python -m local.docs.scaling"
     )
 
 
@@ -40,9 +40,9 @@ def test_every_assumption_can_be_replaced_and_matters(field: str, capsys: pytest
     before = PAGE.read_text()
     main([f"--{field.replace('_', '-')}", str(getattr(ASSUMED, field) / 30)])
     printed = capsys.readouterr().out
-    found = tables(MEASURED, ASSUMED)
-    assert found["sizes"] not in printed or found["costs"] not in printed
-    assert PAGE.read_text() == before, "only the page's own assumptions stand on it"
+    defaults = tables(MEASURED, ASSUMED)
+    assert defaults["sizes"] not in printed or defaults["costs"] not in printed
+    assert PAGE.read_text() == before, "only the default assumptions are on the page"
 
 
 def test_a_table_that_is_missing_or_unknown_is_refused() -> None:
@@ -52,26 +52,26 @@ def test_a_table_that_is_missing_or_unknown_is_refused() -> None:
 
 @EACH
 def test_workers_have_the_load_that_was_assumed_and_partitions_to_double(rate: float) -> None:
-    found = size(rate, MEASURED, ASSUMED)
-    assert rate / found.workers <= MEASURED.worker_per_s * ASSUMED.load
-    assert found.workers == 1 or rate / (found.workers - 1) > MEASURED.worker_per_s * ASSUMED.load
-    assert found.partitions >= 2 * found.workers
-    assert found.partitions % COMMENTS.partitions == 0
+    sizes = size(rate, MEASURED, ASSUMED)
+    assert rate / sizes.workers <= MEASURED.worker_per_s * ASSUMED.load
+    assert sizes.workers == 1 or rate / (sizes.workers - 1) > MEASURED.worker_per_s * ASSUMED.load
+    assert sizes.partitions >= 2 * sizes.workers
+    assert sizes.partitions % COMMENTS.partitions == 0
 
 
 @EACH
 def test_no_server_carries_more_than_was_assumed(rate: float) -> None:
-    found = size(rate, MEASURED, ASSUMED)
-    assert found.wal_mb_per_s / found.servers <= ASSUMED.server_wal_mb_per_s
-    assert found.ledger_tb_per_day * ASSUMED.ledger_days / found.servers <= ASSUMED.server_tb
+    sizes = size(rate, MEASURED, ASSUMED)
+    assert sizes.wal_mb_per_s / sizes.servers <= ASSUMED.server_wal_mb_per_s
+    assert sizes.ledger_tb_per_day * ASSUMED.ledger_days / sizes.servers <= ASSUMED.server_tb
 
 
 def test_what_the_page_says_of_a_million_holds() -> None:
-    found = size(1_000_000, MEASURED, ASSUMED)
-    assert found.servers > 2, "a single ledger does not hold it, many times over"
-    assert found.wal_mb_per_s > ASSUMED.server_wal_mb_per_s
-    assert not found.is_one_machine_enough
-    assert found.snapshot_hours > ASSUMED.reconcile_hours
+    sizes = size(1_000_000, MEASURED, ASSUMED)
+    assert sizes.servers > 2, "a single ledger does not hold it, many times over"
+    assert sizes.wal_mb_per_s > ASSUMED.server_wal_mb_per_s
+    assert not sizes.is_one_machine_enough
+    assert sizes.snapshot_hours > ASSUMED.reconcile_hours
 
 
 def test_what_the_page_says_of_where_one_ledger_ends_holds() -> None:
@@ -84,10 +84,10 @@ def test_what_the_page_says_of_where_one_ledger_ends_holds() -> None:
 
 
 def test_the_smallest_rate_is_within_what_was_measured() -> None:
-    found = size(1_000, MEASURED, ASSUMED)
-    assert found.beyond < 1
-    assert found.is_one_machine_enough
-    assert found.workers == 1
+    sizes = size(1_000, MEASURED, ASSUMED)
+    assert sizes.beyond < 1
+    assert sizes.is_one_machine_enough
+    assert sizes.workers == 1
 
 
 def test_a_day_that_was_measured_takes_what_was_measured() -> None:

