@@ -19,6 +19,7 @@ from typing import Literal
 
 import duckdb
 
+from batch.progress import OnProgress, no_progress
 from batch.record_isolation import Failure, failing_texts, parse_failure, tell
 from batch.run_interval import Window
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
@@ -29,7 +30,6 @@ from moderation.errors import InvalidRecord
 from moderation.settings import Settings
 
 NoAction = Literal["kept", "left out"]
-Say = Callable[[str], None]
 
 # Every record once; what a comment's next text is, and since when.
 _TEXTS = """
@@ -102,7 +102,7 @@ def read_examples(
     maturity_us: int,
     no_action: NoAction = "kept",
     most: int = 200_000,
-    say: Say = lambda line: None,
+    on_progress: OnProgress = no_progress,
 ) -> Found:
     """Read the labelled comments of a window.
 
@@ -113,7 +113,7 @@ def read_examples(
         no_action: what a comment without an action is.
         most: examples at most; of more, those with the smallest record ids are taken, a sample by chance that is the
             same each time.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
@@ -122,7 +122,7 @@ def read_examples(
     with opened_lake(settings) as lake, duckdb.connect(config={"preserve_insertion_order": "false"}) as duck:
         labels = Window(window.start_us, window.end_us + maturity_us)
         texts = Window(window.start_us, max(window.end_us, labels.end_us))  # an edit decides what an action was on
-        manifest_digest = _read(lake, duck, {COMMENTS.name: texts, ACTIONS.name: labels}, say)
+        manifest_digest = _read(lake, duck, {COMMENTS.name: texts, ACTIONS.name: labels}, on_progress)
         bounds = {"start": window.start_us, "end": window.end_us, "maturity": maturity_us}
         duck.execute("CREATE TABLE labelled AS " + _LABELLED, bounds)
         counts = _counts(duck, no_action)
@@ -147,14 +147,14 @@ def read_examples(
                 weight = 1 / probability if probability and no_action == "left out" else 1.0
                 is_removed = kind == ActionKind.REMOVE
                 examples.append(Example(read.comment, is_removed, weight, partition, offset, read.repairs))
-            say(f"{len(examples):,} comments with labels")
-    tell(sorted(failures), say)
+            on_progress(f"{len(examples):,} comments with labels")
+    tell(sorted(failures), on_progress)
     counts |= {"unreadable": unreadable, "failed": len(failures), "examples": len(examples)}
     return Found(examples, manifest_digest, counts, sorted(failures))
 
 
 def without_failing(
-    examples: Sequence[Example], attempt: Callable[[Sequence[str]], object], error: Exception, say: Say
+    examples: Sequence[Example], attempt: Callable[[Sequence[str]], object], error: Exception, on_progress: OnProgress
 ) -> tuple[list[Example], list[Failure]]:
     """The examples without those whose text makes a step fail, each alone; these are named.
 
@@ -162,19 +162,19 @@ def without_failing(
         examples: what the step failed for together.
         attempt: the step; it gets bodies and changes nothing.
         error: what it raised.
-        say: told which records are left out.
+        on_progress: receives one line at each step.
 
     Raises:
         Exception: the error again if it is not a record's, see :func:`batch.record_isolation.failing_texts`.
     """
     failed = failing_texts([each.comment.body for each in examples], attempt, error)
     failures = [Failure("", examples[at].partition, examples[at].offset, cause) for at, cause in failed.items()]
-    tell(sorted(failures), say)
+    tell(sorted(failures), on_progress)
     return [each for at, each in enumerate(examples) if at not in failed], sorted(failures)
 
 
 def read_comments(
-    settings: Settings, window: Window, *, most: int = 200_000, say: Say = lambda line: None
+    settings: Settings, window: Window, *, most: int = 200_000, on_progress: OnProgress = no_progress
 ) -> tuple[list[Comment], str]:
     """Every record of a window once, in order of event time and record id, and the digest of the files read.
 
@@ -182,22 +182,22 @@ def read_comments(
         settings: where lake and manifest are.
         window: of event time.
         most: comments at most; see :func:`read_examples`.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
         ConfigurationError: the database cannot be reached.
     """
     # With a maturity of less than nothing no action counts and no text is superseded: every record is taken.
-    found = read_examples(settings, window, maturity_us=-1, most=most, say=say)
+    found = read_examples(settings, window, maturity_us=-1, most=most, on_progress=on_progress)
     return [example.comment for example in found.examples], found.manifest_digest
 
 
-def _read(lake: Lake, duck: duckdb.DuckDBPyConnection, windows: dict[str, Window], say: Say) -> str:
+def _read(lake: Lake, duck: duckdb.DuckDBPyConnection, windows: dict[str, Window], on_progress: OnProgress) -> str:
     digest = hashlib.sha256()
     for topic, window in windows.items():
         found = lake.files_of_times(topic, window.start_us, window.end_us)
-        say(f"{len(found):,} files of {topic}")
+        on_progress(f"{len(found):,} files of {topic}")
         for path, sha256 in sorted((file.path, file.sha256) for file in found):
             digest.update(f"{path} {sha256}\n".encode())
         _view(lake, duck, topic, found)

@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from batch.progress import OnProgress
 from moderation.adapters import error_origin
 from moderation.adapters.bisection import culprits
 from moderation.contracts import EARLIEST_EVENT_US, Comment, parse_record, to_json
@@ -26,7 +27,6 @@ MOST_NAMED = 1_000
 _CONTROL = "A control text that every model can score."
 _CONTROL_RECORD = to_json(Comment("control", "control", _CONTROL, EARLIEST_EVENT_US))
 _log = logging.getLogger(__name__)
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,12 +54,12 @@ def failure_fields(failures: Sequence[Failure]) -> dict[str, Any]:
     return {"count": len(failures), "records": [asdict(each) for each in sorted(failures)[:MOST_NAMED]]}
 
 
-def tell(failures: Iterable[Failure], say: Say) -> None:
+def tell(failures: Iterable[Failure], on_progress: OnProgress) -> None:
     """Name failures in the log and to whoever watches the run."""
     for number, each in enumerate(failures):
         _log.error("%s; the other records go on", each)
         if number < MOST_NAMED:
-            say(f"cannot be recomputed: {each}")
+            on_progress(f"cannot be recomputed: {each}")
 
 
 def parse_failure(error: Exception, append_us: int) -> str:

@@ -48,7 +48,7 @@ def drift(
             day.date(),
             cool_down_days=cool_down_days,
             maturity_hours=maturity_hours,
-            say=status.update,
+            on_progress=status.update,
         )
     if as_json:
         print_json(report.fields())

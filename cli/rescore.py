@@ -51,7 +51,7 @@ def rescore(
     window = resolve_window({"start": start, "end": end, "day": day})
     settings = connected_settings(data_folder)
     with progress.status("asking the registry") as status:
-        report = rescore_comments(settings, window, version, as_if=as_if, say=status.update)
+        report = rescore_comments(settings, window, version, as_if=as_if, on_progress=status.update)
     if as_json:
         print_json(report.fields())
     else:

@@ -68,9 +68,11 @@ def retrain(
     settings = connected_settings(data_folder)
     judged = None
     with progress.status("starting") as status:
-        report = retrain_on(settings, options, started_by="moderation retrain", say=status.update)
+        report = retrain_on(settings, options, started_by="moderation retrain", on_progress=status.update)
         if gate:
-            judged = judge_version(settings, report.version, limits=Limits(auc_margin=auc_margin), say=status.update)
+            judged = judge_version(
+                settings, report.version, limits=Limits(auc_margin=auc_margin), on_progress=status.update
+            )
     if as_json:
         print_json({**report.fields(), "gate": None if judged is None else judged.fields()})
         return

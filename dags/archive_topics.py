@@ -69,7 +69,7 @@ def archive(topic: str) -> dict[str, object]:
     from moderation.settings import load_settings
 
     kafka = KafkaConsumerHook(topics=[topic]).get_connection("kafka_default").extra_dejson
-    report = archive_into_lake(load_settings(), topics=(topic,), kafka=kafka, say=print)
+    report = archive_into_lake(load_settings(), topics=(topic,), kafka=kafka, on_progress=print)
     return report.fields()
 
 

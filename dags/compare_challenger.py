@@ -67,7 +67,7 @@ def compare(params: Any = None) -> dict[str, Any]:
     from batch.challenge.run import compare_challenger as compare_on_lake
     from moderation.settings import load_settings
 
-    found = compare_on_lake(load_settings(), params, say=print)
+    found = compare_on_lake(load_settings(), params, on_progress=print)
     return {"skipped": found.reason} if isinstance(found, NothingToCompare) else found.figures()
 
 

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Literal
 
 from batch.archive.report import Outcome, PartitionReport
+from batch.progress import OnProgress
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord, SourceLog
 from moderation.adapters.lake.file_boundaries import Limits, in_files
@@ -53,7 +54,7 @@ class Workplace:
         store: the lake.
         connection: to the manifest's database.
         limits: how large files become.
-        say: told what happens.
+        on_progress: receives one line at each step.
         reach: called at named instants.
         now_us: kept as the time a file was made.
         token: makes the name of a temporary file nobody else's.
@@ -62,7 +63,7 @@ class Workplace:
     store: LakeStore
     connection: Connection
     limits: Limits
-    say: Callable[[str], None]
+    on_progress: OnProgress
     reach: Callable[[ArchivePoint], None]
     now_us: Callable[[], int] = lambda: now_us()
     token: Callable[[], str] = lambda: uuid.uuid4().hex
@@ -142,7 +143,7 @@ class PartitionArchiver:
             if isinstance(found, Hole):
                 self._holes.append(found)
                 if found.kind is HoleKind.UNREADABLE:
-                    self._place.say(
+                    self._place.on_progress(
                         f"{self._source}: offsets [{found.first}, {found.next}) cannot be read: {found.cause}"
                     )
             else:
@@ -170,7 +171,7 @@ class PartitionArchiver:
         def wrote_group(rows: int) -> None:
             nonlocal written
             written += rows
-            place.say(f"{source}: {written:,} of {end - report.first_offset:,} records")
+            place.on_progress(f"{source}: {written:,} of {end - report.first_offset:,} records")
             place.reach("during_write")
 
         unparsed: list[Failure] = []
@@ -237,7 +238,7 @@ class PartitionArchiver:
         for path in self._place.store.sizes(temporary_folder(self._source.topic)):
             if path.startswith(prefix):
                 self._place.store.remove(path)
-                self._place.say(f"{self._source}: removed {path}, which a killed archiver left")
+                self._place.on_progress(f"{self._source}: removed {path}, which a killed archiver left")
 
     def _remove_covered(self, day: date) -> None:
         """Take away files without a row whose every offset is in files with one; others may be all there is."""
@@ -252,4 +253,4 @@ class PartitionArchiver:
                 (named.first_offset, named.next_offset), covers
             ):
                 place.store.remove(path)
-                place.say(f"{source}: removed {path}, which is in the lake under another name")
+                place.on_progress(f"{source}: removed {path}, which is in the lake under another name")

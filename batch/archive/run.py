@@ -12,6 +12,7 @@ from typing import Any
 
 from batch.archive.partition import ArchivePoint, PartitionArchiver, Workplace
 from batch.archive.report import ArchiveReport, PartitionReport, TopicReport
+from batch.progress import OnProgress, no_progress
 from batch.record_isolation import MOST_NAMED
 from moderation.adapters.kafka.topic_reader import opened
 from moderation.adapters.lake.file_boundaries import Limits
@@ -33,7 +34,7 @@ def archive_topics(
     kafka: Mapping[str, Any] | None = None,
     upto: Mapping[str, Mapping[int, int]] | None = None,
     limits: Limits = _LIMITS,
-    say: Callable[[str], None] = lambda line: None,
+    on_progress: OnProgress = no_progress,
     reach: Callable[[ArchivePoint], None] = lambda point: None,
 ) -> ArchiveReport:
     """Archive what topics have and the lake does not. Safe to repeat, to kill, and to run twice at once.
@@ -45,7 +46,7 @@ def archive_topics(
             None. No group is joined and no offset committed.
         upto: for each topic and partition an offset to stop before; elsewhere the end of the log is the end.
         limits: how large files become.
-        say: told what happens.
+        on_progress: receives one line at each step.
         reach: called at named instants, for tests that kill the process there.
 
     Returns:
@@ -62,7 +63,7 @@ def archive_topics(
     refused: list[ModerationError] = []
     bootstrap = str((kafka or {}).get("bootstrap.servers", settings.kafka_bootstrap))
     with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
-        place = Workplace(LakeStore(settings.lake_url), connection, limits, say, reach)
+        place = Workplace(LakeStore(settings.lake_url), connection, limits, on_progress, reach)
         for name in topics:
             columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
             with opened(bootstrap, topic, kafka) as log:
@@ -71,7 +72,7 @@ def archive_topics(
                 try:
                     log.require_append_time()
                 except SourceRefused as error:
-                    say(str(error))
+                    on_progress(str(error))
                     refused.append(error)
                     continue
                 retention_ms = log.retention_ms()
@@ -81,11 +82,11 @@ def archive_topics(
                     try:
                         done = archiver.run((upto or {}).get(name, {}).get(partition))
                     except SourceRefused as error:
-                        say(f"{source}: {error.cause}")
+                        on_progress(f"{source}: {error.cause}")
                         refused.append(error)
                         continue
                     report.partitions.append(done)
-                    _tell(say, source, done)
+                    _tell(on_progress, source, done)
     if len(refused) == 1:
         raise refused[0]
     if refused:
@@ -94,11 +95,15 @@ def archive_topics(
     return ArchiveReport(reports, time.monotonic() - begun)
 
 
-def _tell(say: Callable[[str], None], source: TopicPartition, done: PartitionReport) -> None:
+def _tell(on_progress: OnProgress, source: TopicPartition, done: PartitionReport) -> None:
     added = f"{done.rows:,} records in {done.files} files, the lake holds it up to {done.next_offset}"
     left = "" if done.seconds_left is None else f"; retention left {done.seconds_left / 3_600:,.1f} h for the oldest"
     for failure in done.unparsed[:MOST_NAMED]:
-        say(f"{source}: offset {failure.offset} cannot be parsed ({failure.error}); its bytes are archived")
+        on_progress(f"{source}: offset {failure.offset} cannot be parsed ({failure.error}); its bytes are archived")
     if done.dead_letters:
-        say(f"{source}: {done.dead_letters:,} actions cannot be read; `moderation dead-letters list --topic actions`")
-    say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{left}{f'; {done.note}' if done.note else ''}")
+        on_progress(
+            f"{source}: {done.dead_letters:,} actions cannot be read; `moderation dead-letters list --topic actions`"
+        )
+    on_progress(
+        f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{left}{f'; {done.note}' if done.note else ''}"
+    )

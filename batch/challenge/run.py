@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from batch.challenge.comparison import Comparison, Scored, compare
 from batch.challenge.markdown import render
 from batch.challenge.plot import draw
 from batch.labelled_examples import Found, read_examples, without_failing
+from batch.progress import OnProgress, no_progress
 from batch.run_interval import Window, resolve_window
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.reader import opened_lake
@@ -20,7 +21,6 @@ from moderation.bootstrap import registry, version_opener
 from moderation.contracts import Comment
 from moderation.settings import Settings
 
-Say = Callable[[str], None]
 COMPARISON_JSON, COMPARISON_PAGE, COMPARISON_PICTURE = "comparison.json", "comparison.md", "comparison.png"
 DEFAULT_HOURS = 24
 _HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
@@ -58,7 +58,7 @@ def compare_challenger(
     params: Mapping[str, object] | None = None,
     *,
     most: int = 200_000,
-    say: Say = lambda line: None,
+    on_progress: OnProgress = no_progress,
 ) -> Compared | NothingToCompare:
     """Compare the versions with the aliases ``challenger`` and ``production``. Safe to repeat.
 
@@ -69,7 +69,7 @@ def compare_challenger(
         params: ``hours``, so many newest ones of event time that the lake has, 24 if absent; or a window, see
             :func:`batch.run_interval.resolve_window`.
         most: comments at most, a sample by chance that is the same each time.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         ModelRefused: one of the two does not verify.
@@ -89,7 +89,7 @@ def compare_challenger(
     if window is None:
         return NothingToCompare("the lake holds no comment")
     # As batch.examples.read_comments does, but with the number of records that a sample stands for.
-    found = read_examples(settings, window, maturity_us=-1, most=most, say=say)
+    found = read_examples(settings, window, maturity_us=-1, most=most, on_progress=on_progress)
     if not found.examples:
         return NothingToCompare("the lake holds no comment of that time")
     tags = {
@@ -108,12 +108,12 @@ def compare_challenger(
         return [Scored(version, each.policy, each.kernel.score_many(texts)) for version, each in opened.items()]
 
     examples = found.examples
-    say(f"versions {challenger.version} and {production.version} score {len(examples):,} comments")
+    on_progress(f"versions {challenger.version} and {production.version} score {len(examples):,} comments")
     try:
         ours, theirs = score([each.comment.body for each in examples])
     except Exception as error:
         # A record at which either version fails is compared by neither.
-        examples, _ = without_failing(examples, score, error, say)
+        examples, _ = without_failing(examples, score, error, on_progress)
         ours, theirs = score([each.comment.body for each in examples])
     if any(each.repairs for each in examples):
         repairs = [each.repairs for each in examples]

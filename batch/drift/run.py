@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from batch.drift.measures import Measures, measure_day, watch
 from batch.drift.params import COOL_DOWN_DAYS
 from batch.drift.report import DriftReport
 from batch.labelled_examples import Example, NoAction, read_examples, without_failing
+from batch.progress import OnProgress, no_progress
 from batch.retrain.params import FORM
 from batch.retrain.run import RUN_NAME
 from batch.run_interval import Window, resolve_window
@@ -22,7 +23,6 @@ from moderation.bootstrap import new_lexicon, registry
 from moderation.settings import Settings
 from moderation.timestamps import now_us
 
-Say = Callable[[str], None]
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
@@ -35,7 +35,7 @@ def watch_day(
     maturity_hours: float | None = None,
     may_ask: bool = False,
     current_us: int | None = None,
-    say: Say = lambda line: None,
+    on_progress: OnProgress = no_progress,
 ) -> DriftReport:
     """Hold a day against the production model's training reference and keep the evidence. Never promotes.
 
@@ -50,7 +50,7 @@ def watch_day(
             is not known.
         may_ask: whether a report that asks leads to a retraining; if not, it never asks, and starts no cool-down.
         current_us: the present, for the cool-down; the clock's if None.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         NotInRegistry: no version serves.
@@ -73,13 +73,13 @@ def watch_day(
     maturity_us, no_action = label_rules(model.card["training"], maturity_hours)
     labels_day = newest_mature_day(day, maturity_us)
     # With a maturity of less than nothing every record is an example, as in batch.examples.read_comments.
-    found_comments = read_examples(settings, _window(day), maturity_us=-1, say=say)
+    found_comments = read_examples(settings, _window(day), maturity_us=-1, on_progress=on_progress)
     comments, manifest_digest = found_comments.examples, found_comments.manifest_digest
     labelled = read_examples(
-        settings, _window(labels_day), maturity_us=maturity_us, no_action=no_action, say=say
+        settings, _window(labels_day), maturity_us=maturity_us, no_action=no_action, on_progress=on_progress
     ).examples
-    say(f"{day}: {len(comments):,} comments against version {serving.version}")
-    measures = _measured(model, comments, labelled, say)
+    on_progress(f"{day}: {len(comments):,} comments against version {serving.version}")
+    measures = _measured(model, comments, labelled, on_progress)
     report = DriftReport(
         day=day.isoformat(),
         labels_day=labels_day.isoformat(),
@@ -92,7 +92,7 @@ def watch_day(
     if report.drifted:
         held_back = None if may_ask else "only the nightly watch asks"
         report = replace(report, held_back=_cool_down(found, day, cool_down_days, current_us) or held_back)
-    say("keeping the evidence")
+    on_progress("keeping the evidence")
     kept = found.evidence.keep(
         "drift",
         f"drift {day}",
@@ -112,7 +112,7 @@ def watch_day(
         },
         metrics={f"psi_{name}": finding.psi for name, finding in report.findings.items()},
     )
-    say(f"{day}: {report.said}")
+    on_progress(f"{day}: {report.said}")
     return replace(report, url=kept.url)
 
 
@@ -159,7 +159,9 @@ def _cool_down(found: Registry, day: date, cool_down_days: float, current_us: in
     return cooling_down(current_us, found.newest_run_us(RUN_NAME), asked_us, round(cool_down_days * DAY_US))
 
 
-def _measured(model: OpenModel, comments: Sequence[Example], labelled: Sequence[Example], say: Say) -> Measures:
+def _measured(
+    model: OpenModel, comments: Sequence[Example], labelled: Sequence[Example], on_progress: OnProgress
+) -> Measures:
     """The day's measures, without records at which the model fails."""
     try:
         return measure_day(model, [each.comment for each in comments], labelled)
@@ -169,7 +171,7 @@ def _measured(model: OpenModel, comments: Sequence[Example], labelled: Sequence[
             model.kernel.probabilities(texts)
             model.kernel.unseen_shares(texts, model.reference.comments)
 
-        _, failures = without_failing([*comments, *labelled], attempt, error, say)
+        _, failures = without_failing([*comments, *labelled], attempt, error, on_progress)
     failed = {(each.partition, each.offset) for each in failures}
     sound, judged = (
         [each for each in part if (each.partition, each.offset) not in failed] for part in (comments, labelled)

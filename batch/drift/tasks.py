@@ -23,7 +23,7 @@ def watch(params: Mapping[str, Any], run_after: datetime) -> dict[str, Any]:
         cool_down_days=params["cool_down_days"],
         maturity_hours=params["maturity_hours"],
         may_ask=True,
-        say=print,
+        on_progress=print,
     ).fields()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import duckdb
 
+from batch.progress import OnProgress
 from batch.reconcile.sql import RESULTS, STATEMENTS
 from moderation.errors import ConfigurationError
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 EngineName = Literal["duckdb", "spark"]
-Say = Callable[[str], None]
 _KEPT = ("copies", "causes", "differences", "pane_causes")
 """What is read more than once, and small: Spark would work it out every time."""
 
@@ -27,13 +27,13 @@ class Engine(Protocol):
 
     name: EngineName
 
-    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
+    def run(self, inputs: Mapping[str, Path], folder: Path, on_progress: OnProgress) -> dict[str, Path]:
         """Work everything out.
 
         Args:
             inputs: for every input a folder of Parquet files, at least one.
             folder: for what is in between, and for the results.
-            say: told what begins.
+            on_progress: receives one line at each step.
 
         Returns:
             For every result a Parquet file, or a folder of them, in no order.
@@ -70,14 +70,14 @@ class DuckDbEngine:
     def __init__(self, memory_bytes: int = 2 * 1024**3) -> None:
         self._memory_bytes = memory_bytes
 
-    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
+    def run(self, inputs: Mapping[str, Path], folder: Path, on_progress: OnProgress) -> dict[str, Path]:
         """See :class:`Engine`."""
         results = {name: folder / f"{name}.parquet" for name in RESULTS}
         with opened_duckdb(folder, self._memory_bytes) as duck:
             for name, files in inputs.items():
                 duck.read_parquet(f"{files}/*.parquet", hive_partitioning=False).create_view(name)
             for name, statement in STATEMENTS.items():
-                say(f"duckdb: {name.replace('_', ' ')}")
+                on_progress(f"duckdb: {name.replace('_', ' ')}")
                 duck.execute(f"CREATE TABLE {name} AS {statement}")
             for name, path in results.items():
                 duck.table(name).write_parquet(str(path), compression="zstd")
@@ -98,10 +98,10 @@ class SparkEngine:
         self._master = master
         self._memory = memory
 
-    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
+    def run(self, inputs: Mapping[str, Path], folder: Path, on_progress: OnProgress) -> dict[str, Path]:
         """See :class:`Engine`."""
         results = {name: folder / f"{name}.spark" for name in RESULTS}
-        say("spark: starting")
+        on_progress("spark: starting")
         spark = self._session(folder)
         try:
             for name, files in inputs.items():
@@ -110,7 +110,7 @@ class SparkEngine:
                 frame = spark.sql(statement)
                 (frame.cache() if name in _KEPT else frame).createOrReplaceTempView(name)
             for name, path in results.items():
-                say(f"spark: {name.replace('_', ' ')}")
+                on_progress(f"spark: {name.replace('_', ' ')}")
                 spark.table(name).coalesce(1).write.parquet(str(path), compression="zstd")
         finally:
             spark.stop()

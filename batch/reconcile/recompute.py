@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from batch.progress import OnProgress
 from batch.reconcile.file_tasks import Task
 from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
 from batch.reconcile.running_maximum import Walk, rules_at
@@ -32,7 +33,6 @@ from moderation.settings import Settings
 from moderation.text import KERNEL_VERSION
 
 OpenVersion = Callable[[str], OpenModel]
-Say = Callable[[str], None]
 _BATCH_ROWS = 4_096
 _ALONE_ROWS = 20_000
 """So many are done before other processes would have started."""
@@ -75,7 +75,7 @@ class Recomputed:
 
 
 def rescore(
-    tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, processes: int | None = None
+    tasks: Sequence[Task], settings: Settings, folder: Path, on_progress: OnProgress, processes: int | None = None
 ) -> Recomputed:
     """Write what the records are worth as Parquet files, one for each task.
 
@@ -85,7 +85,7 @@ def rescore(
         tasks: see :func:`batch.reconcile.file_tasks.tasks_of`.
         settings: where lake and registry are.
         folder: for the files.
-        say: told how far it is.
+        on_progress: receives one line at each step.
         processes: how many work; if None one for each core, or this one alone where there is little to do.
 
     Raises:
@@ -104,8 +104,8 @@ def rescore(
         done += 0 if task.unread_only else task.file.rows
         found += count
         failures += failed
-        say(f"scored {done:,} of {rows:,} records of the lake")
-    tell(sorted(failures), say)
+        on_progress(f"scored {done:,} of {rows:,} records of the lake")
+    tell(sorted(failures), on_progress)
     return Recomputed(found, sorted(failures))
 
 

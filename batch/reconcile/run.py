@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.file_tasks import tasks_of
 from batch.reconcile.recompute import rescore
@@ -34,7 +35,6 @@ from moderation.settings import Settings, required
 from moderation.text import KERNEL_VERSION
 from moderation.timestamps import day_bounds_us, now_us
 
-Say = Callable[[str], None]
 ReconcilePoint = Literal["after_snapshot", "after_rescoring", "after_comparison", "before_commit", "after_commit"]
 Recompute = Callable[[Snapshot, Path], None]
 DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
@@ -113,7 +113,7 @@ def reconcile_day(
     *,
     engine: Engine | None = None,
     started_by: str = "moderation reconcile",
-    say: Say = lambda line: None,
+    on_progress: OnProgress = no_progress,
     reach: Callable[[ReconcilePoint], None] = lambda point: None,
     recompute: Recompute | None = None,
 ) -> ReconcileReport:
@@ -124,7 +124,7 @@ def reconcile_day(
         day: UTC day of event time.
         engine: DuckDB if None.
         started_by: kept with the run.
-        say: told what happens.
+        on_progress: receives one line at each step.
         reach: called at named instants, for tests that kill the process there.
         recompute: writes what the lake's records of a snapshot's day are worth into a folder; parses and scores them
             again with the versions that served if None.
@@ -142,11 +142,11 @@ def reconcile_day(
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     with (
         connected(url, name="moderation reconcile") as connection,
-        day_lock(connection, topic, day, say),
+        day_lock(connection, topic, day, on_progress),
         tempfile.TemporaryDirectory(prefix="reconcile-", dir=settings.state_folder) as scratch,
     ):
         folder = Path(scratch)
-        say(f"{day}: pinning the cut")
+        on_progress(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
         store = LakeStore(settings.lake_url)
         with pinned(url, topic, day_bounds_us(day), folder, store) as snapshot:
@@ -156,21 +156,21 @@ def reconcile_day(
             if recompute is None:
                 resolve = production_model(settings).resolve
                 tasks = tasks_of(snapshot, resolve, store)
-                failures = rescore(tasks, settings, inputs["recomputed"], say).failures
+                failures = rescore(tasks, settings, inputs["recomputed"], on_progress).failures
             else:
                 recompute(snapshot, inputs["recomputed"])
             ignored = ignored_replays(inputs["recomputed"])
             if ignored:
-                say(f"{day}: {ignored.told()}")
+                on_progress(f"{day}: {ignored.told()}")
             clock.lap("rescoring")
             reach("after_rescoring")
             lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
-            outcome = read_outcome(engine.run(inputs, folder, say), folder)
+            outcome = read_outcome(engine.run(inputs, folder, on_progress), folder)
             clock.lap("comparison")
             reach("after_comparison")
             url_of_differences = _keep_differences(lake.store, topic, day, outcome)
-            say(f"{day}: keeping {outcome.panes:,} panes")
+            on_progress(f"{day}: keeping {outcome.panes:,} panes")
             run = _run_of(snapshot, day, outcome, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
                 connection, run, outcome.pane_rows(), outcome.difference_rows(), lambda: reach("before_commit")

@@ -20,7 +20,7 @@ _MOST_DAYS = 365  # of earlier ones; Airflow maps a task over 1,024 at most, and
 
 def archive() -> dict[str, Any]:
     """Archive both topics up to their present ends; returns counts and offset ranges."""
-    return archive_topics(load_settings(), say=print).fields()
+    return archive_topics(load_settings(), on_progress=print).fields()
 
 
 def choose_days(params: Mapping[str, object], partition_key: str | None, run_after: datetime) -> list[str]:
@@ -40,7 +40,7 @@ def reconcile(day: str, engine: EngineName, started_by: str) -> dict[str, Any]:
         DefectsFound: there are some; they are named.
     """
     report = reconcile_day(
-        load_settings(), date.fromisoformat(day), engine=engine_of(engine), started_by=started_by, say=print
+        load_settings(), date.fromisoformat(day), engine=engine_of(engine), started_by=started_by, on_progress=print
     )
     require_sound([report])
     return report.fields()

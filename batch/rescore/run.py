@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import opened_duckdb
 from batch.reconcile.file_tasks import tasks_of
 from batch.reconcile.recompute import rescore
@@ -27,8 +28,6 @@ from moderation.adapters.sql.windows import windows_between
 from moderation.bootstrap import registry
 from moderation.errors import ModelRefused
 from moderation.settings import Settings, required
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def certified_version(settings: Settings, asked: str) -> Certificate:
 
 
 def rescore_comments(
-    settings: Settings, window: Window, asked: str, *, as_if: bool = False, say: Say = lambda line: None
+    settings: Settings, window: Window, asked: str, *, as_if: bool = False, on_progress: OnProgress = no_progress
 ) -> RescoreReport:
     """What a version would have said of a window's comments, beside what was served. Safe to repeat and to kill.
 
@@ -80,7 +79,7 @@ def rescore_comments(
         window: of event time.
         asked: a certified version's number, or an alias.
         as_if: also the tumbling hours as the batch would have them had the version served all along.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         ModelRefused: the version does not exist, is not certified, or does not verify.
@@ -92,30 +91,30 @@ def rescore_comments(
     if as_if:
         require_hours(window)
     certificate = certified_version(settings, asked)
-    say(f"{asked} is version {certificate.version} of {certificate.model_name}")
+    on_progress(f"{asked} is version {certificate.version} of {certificate.model_name}")
     url = required(settings.database_url, "database_url")
     topic = settings.topic_prefix + COMMENTS.name
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rescore-", dir=settings.state_folder) as scratch:
         folder = Path(scratch)
-        say("pinning the cut")
+        on_progress("pinning the cut")
         store = LakeStore(settings.lake_url)
         with pinned(url, topic, (window.start_us, window.end_us), folder, store) as snapshot:
             tasks = tasks_of(snapshot, lambda: None, store, version=certificate.version)
-            failures = rescore(tasks, settings, folder / "recomputed", say).failures
-        say("comparing verdicts")
+            failures = rescore(tasks, settings, folder / "recomputed", on_progress).failures
+        on_progress("comparing verdicts")
         tables = {"verdicts": folder / "verdicts.parquet"}
         hours: list[HourPair] | None = None
         with opened_duckdb(folder) as duck:
             _create_views(duck, folder, failures)
             diff = compare_verdicts(duck, tables["verdicts"])
             if as_if:
-                say("comparing hours")
+                on_progress("comparing hours")
                 hours = paired(as_if_hours(duck), _served_hours(url, topic, window))
                 tables["hours"] = folder / "hours.parquet"
                 write_hours(hours, tables["hours"])
         rescoring = Rescoring(topic, window, certificate, diff, hours, failures)
-        say("keeping the results")
+        on_progress("keeping the results")
         return RescoreReport(rescoring, keep(store, rescoring, tables))
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from batch.progress import OnProgress
 from batch.rescore.hours import require_hours
 from batch.rescore.report import markdown
-from batch.rescore.run import Say, certified_version, rescore_comments
+from batch.rescore.run import certified_version, rescore_comments
 from batch.run_interval import Window, resolve_window
 from moderation.settings import load_settings
 
@@ -34,15 +35,17 @@ def choose(params: Mapping[str, Any]) -> dict[str, Any]:
     return {"version": certificate.version, **asdict(window), "as_if": bool(params["as_if"])}
 
 
-def rescore(chosen: Mapping[str, Any], say: Say = print) -> dict[str, Any]:
+def rescore(chosen: Mapping[str, Any], on_progress: OnProgress = print) -> dict[str, Any]:
     """Rescore what was chosen, say what came of it, and return it; single hours are in the files only.
 
     Raises:
         Everything that :func:`batch.rescore.run.rescore_comments` raises.
     """
     window = Window(chosen["start_us"], chosen["end_us"])
-    report = rescore_comments(load_settings(), window, chosen["version"], as_if=chosen["as_if"], say=say)
-    say(markdown(report.rescoring))
+    report = rescore_comments(
+        load_settings(), window, chosen["version"], as_if=chosen["as_if"], on_progress=on_progress
+    )
+    on_progress(markdown(report.rescoring))
     fields = report.fields()
     if fields["as_if"] is not None:
         del fields["as_if"]["hours"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from batch.labelled_examples import Example, read_examples, without_failing
+from batch.progress import OnProgress, no_progress
 from batch.retrain.split import split_at
 from batch.run_interval import Window
 from moderation.adapters.kafka.topics import COMMENTS
@@ -24,7 +25,6 @@ from moderation.settings import Settings, required
 from moderation.timestamps import DAY_US, now_us
 from moderation.training.gate import Judged, Limits, Newest, judge
 
-Say = Callable[[str], None]
 REPORT, TABLE = "gate.json", "gate.md"
 """Artifacts of the version's run."""
 _NIGHT_HOURS = 48  # a reconciliation older than this says nothing about the last night
@@ -54,7 +54,9 @@ class GateReport:
         return asdict(self)
 
 
-def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: Say = lambda line: None) -> GateReport:
+def gate(
+    settings: Settings, number: str, *, limits: Limits | None = None, on_progress: OnProgress = no_progress
+) -> GateReport:
     """Judge a version; certified and ``challenger`` if nothing speaks against it, else without that alias.
 
     Either way the version's tags say so, and its run holds ``gate.json`` and ``gate.md``. Safe to repeat.
@@ -63,7 +65,7 @@ def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: 
         settings: where lake, ledger and registry are.
         number: of a version that :func:`batch.retrain.run.retrain` registered.
         limits: the defaults if None.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         ModelRefused: the version or production does not verify, or it was not trained on the lake.
@@ -73,19 +75,19 @@ def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: 
     found, lexicon = registry(settings), new_lexicon(settings)
     version = found.version(number)
     challenger = open_model(found.fetch(version, settings.state_folder / "models"), lexicon, settings.model_max_bytes)
-    newest = _newest(settings, version, challenger, say)
+    newest = _newest(settings, version, challenger, on_progress)
     serving = found.resolve("production")
     production = None
     if serving is not None and serving.version != version.version:
         production = found.open_certified(serving, lexicon, settings.model_max_bytes, settings.state_folder / "models")
     defects = _last_night_defects(settings)
-    say(f"judging version {number} on {len(newest):,} comments")
+    on_progress(f"judging version {number} on {len(newest):,} comments")
     try:
         ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
     except Exception as error:
         # A record at which either version fails is judged by neither.
         for model in [challenger] if production is None else [challenger, production]:
-            newest = _scorable(model, newest, error, say)
+            newest = _scorable(model, newest, error, on_progress)
         ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
     judgement = judge(
         ours,
@@ -118,7 +120,7 @@ def gate(settings: Settings, number: str, *, limits: Limits | None = None, say: 
     else:  # it may have passed before: an earlier judgement, or a night since then, no longer holds
         found.take_alias("challenger", version)
     for line in [*judgement.reasons] or [f"nothing speaks against version {number}: it is challenger now"]:
-        say(line)
+        on_progress(line)
     return report
 
 
@@ -139,7 +141,7 @@ def gate_table(report: GateReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _newest(settings: Settings, version: ModelVersion, model: OpenModel, say: Say) -> list[Example]:
+def _newest(settings: Settings, version: ModelVersion, model: OpenModel, on_progress: OnProgress) -> list[Example]:
     """The comments kept from the version's training, read again."""
     training = model.card["training"]
     try:
@@ -150,18 +152,20 @@ def _newest(settings: Settings, version: ModelVersion, model: OpenModel, say: Sa
         raise ModelRefused(
             str(version), f"its card does not say its {error}: it was not trained on the lake", "Retrain it there."
         ) from error
-    found = read_examples(settings, window, maturity_us=maturity_us, no_action=no_action, most=most, say=say)
+    found = read_examples(
+        settings, window, maturity_us=maturity_us, no_action=no_action, most=most, on_progress=on_progress
+    )
     if found.manifest_digest != training["manifest_digest"]:
-        say("the lake has got more of the window since the training; the newest comments are as they are now")
+        on_progress("the lake has got more of the window since the training; the newest comments are as they are now")
     return split_at(found.examples, split_us).newest
 
 
-def _scorable(model: OpenModel, newest: list[Example], error: Exception, say: Say) -> list[Example]:
+def _scorable(model: OpenModel, newest: list[Example], error: Exception, on_progress: OnProgress) -> list[Example]:
     """The examples that a version can score."""
     try:
         _judged(model, newest)
     except Exception:
-        return without_failing(newest, model.kernel.score_many, error, say)[0]
+        return without_failing(newest, model.kernel.score_many, error, on_progress)[0]
     return newest
 
 

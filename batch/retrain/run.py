@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
 from batch.labelled_examples import Example, read_examples, without_failing
+from batch.progress import OnProgress, no_progress
 from batch.record_isolation import Failure, failure_fields
 from batch.retrain.model_card import model_card
 from batch.retrain.options import Options
@@ -18,7 +19,6 @@ from moderation.bootstrap import TrainReport, new_lexicon, registry, train_to_fo
 from moderation.settings import Settings
 from moderation.timestamps import DAY_US
 
-Say = Callable[[str], None]
 RUN_NAME = "retrain"
 
 
@@ -57,14 +57,16 @@ class RetrainReport:
         return {**asdict(self), "failures": failure_fields(self.failures)}
 
 
-def retrain(settings: Settings, options: Options, *, started_by: str, say: Say = lambda line: None) -> RetrainReport:
+def retrain(
+    settings: Settings, options: Options, *, started_by: str, on_progress: OnProgress = no_progress
+) -> RetrainReport:
     """Retrain on the lake and register what comes of it.
 
     Args:
         settings: where lake, manifest and registry are.
         options: what is asked for.
         started_by: who or what asked, e.g. the address of an Airflow run; kept with the version.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         TrainingError: the window has too few examples of a class.
@@ -79,12 +81,12 @@ def retrain(settings: Settings, options: Options, *, started_by: str, say: Say =
         maturity_us=options.maturity_us,
         no_action=options.no_action,
         most=options.most,
-        say=say,
+        on_progress=on_progress,
     )
     split = split_at(found.examples, split_point(found.examples, options.newest_share))
     training, failures = split.training, found.failures
     counts = {**found.counts, **split.left_out, "training": len(training), "newest": len(split.newest)}
-    say(f"{len(training):,} comments to train on, {len(split.newest):,} newer ones for the gate")
+    on_progress(f"{len(training):,} comments to train on, {len(split.newest):,} newer ones for the gate")
     lineage = {
         **options.lineage(),
         "split_us": split.split_us,
@@ -106,18 +108,18 @@ def retrain(settings: Settings, options: Options, *, started_by: str, say: Say =
                 weights=[each.weight for each in examples],
                 family=options.family,
                 lineage=lineage,
-                on_progress=say,
+                on_progress=on_progress,
             )
 
         try:
             trained = train(training)
         except Exception as error:
-            training, failing = without_failing(training, new_lexicon(settings).encode, error, say)
+            training, failing = without_failing(training, new_lexicon(settings).encode, error, on_progress)
             failures = sorted([*failures, *failing])
             counts |= {"failed": len(failures), "training": len(training)}
-            say("training again without them")
+            on_progress("training again without them")
             trained = train(training)
-        say("registering")
+        on_progress("registering")
         found_registry = registry(settings)
         version = found_registry.register(
             folder,
@@ -129,7 +131,7 @@ def retrain(settings: Settings, options: Options, *, started_by: str, say: Say =
         )
         card = model_card(version.version, options, lineage, counts, trained, started_by)
         found_registry.evidence.attach(version.run_id, {"model_card.md": card.encode()})
-    say(f"registered as version {version.version}, model digest {trained.model_digest}")
+    on_progress(f"registered as version {version.version}, model digest {trained.model_digest}")
     return RetrainReport(
         version=version.version,
         run_id=version.run_id,

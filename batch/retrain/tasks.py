@@ -33,8 +33,8 @@ def retrain(
     """
     requests = [extra["payload"] if "payload" in extra else _reason(extra) for extra in extras]
     options, settings = options_of(params, run_after, requests), load_settings()
-    archive_topics(settings, say=print)
-    report = retrain_on(settings, options, started_by=started_by, say=print)
+    archive_topics(settings, on_progress=print)
+    report = retrain_on(settings, options, started_by=started_by, on_progress=print)
     return {**report.fields(), "auc_margin": options.auc_margin}
 
 
@@ -44,7 +44,7 @@ def _reason(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 def gate(version: str, auc_margin: float) -> dict[str, Any]:
     """Judge a version; see :func:`batch.retrain.gate.gate`. One that is stopped is no failure of the run."""
-    return judge_version(load_settings(), version, limits=Limits(auc_margin=auc_margin), say=print).fields()
+    return judge_version(load_settings(), version, limits=Limits(auc_margin=auc_margin), on_progress=print).fields()
 
 
 def accept(message: Any) -> dict[str, Any] | None:

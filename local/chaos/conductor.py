@@ -6,13 +6,13 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from batch.progress import OnProgress
 from local.chaos.faults import WORKERS, Faults
 from local.chaos.hostile import Hostile
 from local.chaos.models import make_models
@@ -30,7 +30,6 @@ from moderation.adapters.kafka.topics import COMMENTS, describe_topic_ids, topic
 from moderation.errors import StackError
 from moderation.settings import Settings, required
 
-Say = Callable[[str], None]
 SABOTAGES = ("drop", "double", "pane", "unpublished", "late")
 _DRAIN_SECONDS = 300.0
 _SWAP_SECONDS = 60.0
@@ -114,26 +113,26 @@ class Outcome:
         }
 
 
-def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
+def run(layout: StackLayout, plan: Plan, on_progress: OnProgress) -> Outcome:
     """Bring a stack up, let chaos loose on it, and ask the oracle. The stack stays up; the caller takes it down.
 
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
         plan: what to do.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         StackError: the stack does not come up, or a worker does not come back.
         RuntimeError: a record was not acknowledged by the brokers.
     """
     stack.down(layout, purge=True)
-    say("bringing the stack up")
+    on_progress("bringing the stack up")
     orders = layout.faults
     info = stack.up(layout, extra_programs=lambda info: _workers(layout, info, orders, plan.sabotage))
     stack.stop_program(layout, WORKERS[2])
     orders.mkdir(exist_ok=True)
     settings = _settings(layout, info, orders)
-    say("training models")
+    on_progress("training models")
     models = make_models(settings, layout.demo)
     topic = settings.topic_prefix + COMMENTS.name
     topic_id = str(topic_uuid(describe_topic_ids(info.kafka_bootstrap, [topic])[topic]))
@@ -146,13 +145,13 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     try:
         if plan.sabotage is None:
             hostile.start()
-            _time_swaps(faults, watching, calm_swaps(plan.minutes), outcome, say)
-            _let_loose(plan, faults, watching, traffic, outcome, say)
+            _time_swaps(faults, watching, calm_swaps(plan.minutes), outcome, on_progress)
+            _let_loose(plan, faults, watching, traffic, outcome, on_progress)
         else:
             time.sleep(_SABOTAGED_SECONDS)
     finally:
         faults.wake_all()
-    say("waiting for the last acknowledgements and decisions")
+    on_progress("waiting for the last acknowledgements and decisions")
     if plan.sabotage is None:
         hostile.stop()
         outcome.hostile = dict(sorted(hostile.done.items()))
@@ -161,26 +160,28 @@ def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
     ends = watching.log_ends()
     for published in (False, True):
         if watching.seconds_until(ends, _DRAIN_SECONDS, published=published) is None:
-            say("the ledger does not reach the end of the log" if not published else "not all is noted as published")
+            on_progress(
+                "the ledger does not reach the end of the log" if not published else "not all is noted as published"
+            )
     outcome.recover_seconds, outcome.never_recovered = watching.recover_seconds, watching.never_recovered
     outcome.ended_workers = faults.ended_workers()
     outcome.faults, outcome.not_reached = dict(sorted(faults.done.items())), dict(faults.not_reached)
-    say("the oracle compares")
+    on_progress("the oracle compares")
     url = required(settings.database_url, "database_url")
     delivered = chain(traffic.delivered(), hostile.delivered())
     outcome.comparison = verify(info.kafka_bootstrap, url, settings.topic_prefix, topic_id, delivered, topics_too=True)
     outcome.quarantined = watching.quarantined()
-    outcome.reconciled = reconcile_all(settings, "moderation chaos", say, spark=plan.spark)
+    outcome.reconciled = reconcile_all(settings, "moderation chaos", on_progress, spark=plan.spark)
     return outcome
 
 
-def _time_swaps(faults: Faults, watching: Watching, count: int, outcome: Outcome, say: Say) -> None:
+def _time_swaps(faults: Faults, watching: Watching, count: int, outcome: Outcome, on_progress: OnProgress) -> None:
     """Move the alias under load, with nothing else going on."""
     if watching.seconds_until({0: 1}, _SWAP_SECONDS) is None:
         raise StackError("the workers", f"nothing is decided within {_SWAP_SECONDS} s", "See their logs.")
     dice = random.Random(count)  # noqa: S311 - repeatable, not secret
     for number in range(count):
-        say(f"timing swap {number + 1} of {count}")
+        on_progress(f"timing swap {number + 1} of {count}")
         time.sleep(dice.uniform(0, 2))  # a move falls anywhere between two looks of the workers
         before = {version: watching.served(version) for version in ("1", "2")}
         version = faults.move_alias()
@@ -190,7 +191,9 @@ def _time_swaps(faults: Faults, watching: Watching, count: int, outcome: Outcome
         outcome.swap_seconds.append(_SWAP_SECONDS if seconds is None else seconds)
 
 
-def _let_loose(plan: Plan, faults: Faults, watching: Watching, traffic: Traffic, outcome: Outcome, say: Say) -> None:
+def _let_loose(
+    plan: Plan, faults: Faults, watching: Watching, traffic: Traffic, outcome: Outcome, on_progress: OnProgress
+) -> None:
     order = faults_of(plan.minutes, plan.seed)
     began = time.monotonic()
     ends_at = began + plan.minutes * 60
@@ -209,14 +212,14 @@ def _let_loose(plan: Plan, faults: Faults, watching: Watching, traffic: Traffic,
             traffic.raise_failure()
             if fault is not Fault.BROKER_KILL:
                 ends = _ends_or(watching, ends)
-            say(f"{(time.monotonic() - began) / 60:.1f} min · fault {number} of {len(order)}: {fault}")
+            on_progress(f"{(time.monotonic() - began) / 60:.1f} min · fault {number} of {len(order)}: {fault}")
             faults.carry_out(fault)
             watching.time_recovery(ends)
             rest = max(0.0, ends_at - time.monotonic()) / max(1, len(order) - number)
             time.sleep(min(rest, max(0.5, rest - 2)))
         while time.monotonic() < ends_at or traffic.sent < plan.per_second * plan.minutes * 60:
             traffic.raise_failure()
-            say(f"{traffic.sent:,} records sent")
+            on_progress(f"{traffic.sent:,} records sent")
             time.sleep(1)
         moves_until = time.monotonic() + _MOVES_SECONDS
         while (missing := alias_moves(plan.minutes) - faults.done["alias_move"]) > 0:

@@ -13,6 +13,7 @@ import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 from sklearn.metrics import roc_auc_score
 
+from batch.progress import OnProgress
 from local.demo.batch_layer import DemoBatch
 from local.demo.reconcile_all import Reconciled
 from local.oracle import Comparison, Delivered, read_messages, verify
@@ -47,7 +48,6 @@ TRAFFIC = TrafficConfig(
 _HISTORY_SHARE = 0.8
 _COPIED = 2
 _DELIVERY_SECONDS = 30.0
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +150,11 @@ class Demo:
         plan = Plan(self._origin, self._folder / "history-sent", limit=self._history_arrivals)
         return send_all(self.settings, plan, lambda sent: None)
 
-    def train(self, goals: list[Goal], say: Say) -> tuple[TrainReport, str]:
+    def train(self, goals: list[Goal], on_progress: OnProgress) -> tuple[TrainReport, str]:
         """Train on the history and register; returns the report and the version."""
         labelled = ((row.comment, row.removed) for row in self._labelled() if row.comment.event_time_us < self._end_us)
-        report = train_to_folder(labelled, self._folder / "model", goals, self.settings, on_progress=say)
-        say("registering and certifying")
+        report = train_to_folder(labelled, self._folder / "model", goals, self.settings, on_progress=on_progress)
+        on_progress("registering and certifying")
         version, _ = register(self._folder / "model", self.settings, "the demonstration's first model")
         return report, version
 

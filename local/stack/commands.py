@@ -114,7 +114,7 @@ def up(
         credentials = load_or_create(layout.credentials_file, postgres.ROLES)
         supervisor = _known_supervisor(layout, record, credentials)
         if supervisor is None:
-            prerequisites.check(layout, say=lambda message: progress("stack", message))
+            prerequisites.check(layout, on_progress=lambda message: progress("stack", message))
             _end_leftovers(layout, progress)
         jars = provide(layout.jars, progress=lambda message: progress("jars", message))
         ports = _ports(record, extra_ports or {}, keep=supervisor is not None)

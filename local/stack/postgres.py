@@ -96,7 +96,7 @@ def account(layout: StackLayout) -> Account | None:
     )
 
 
-def check_runnable(layout: StackLayout, say: Callable[[str], None] = lambda _: None) -> None:
+def check_runnable(layout: StackLayout, on_progress: Callable[[str], None] = lambda _: None) -> None:
     """Run ``postgres --version`` as the account that will run the server, and open its way to its folders.
 
     Raises:
@@ -105,7 +105,7 @@ def check_runnable(layout: StackLayout, say: Callable[[str], None] = lambda _: N
     runner, folder = account(layout), binaries()
     if runner:
         for place in (folder, layout.postgres):
-            open_way_to(place, say)
+            open_way_to(place, on_progress)
     try:
         _run([str(folder / "postgres"), "--version"], runner, cwd=Path("/"), seconds=30)
     except (OSError, subprocess.SubprocessError) as error:
@@ -227,13 +227,13 @@ def ensure_databases(passwords: Mapping[str, str], *, port: int) -> None:
                 connection.execute(sql.SQL("revoke all on database {} from public").format(name))
 
 
-def open_way_to(path: Path, say: Callable[[str], None] = lambda _: None) -> None:
+def open_way_to(path: Path, on_progress: Callable[[str], None] = lambda _: None) -> None:
     """Give every folder above ``path`` the search bit for other accounts: they may pass, not look."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & _SEARCH_BIT:
             folder.chmod(mode & 0o7777 | _SEARCH_BIT)
-            say(f"{folder} may now be passed by other accounts")
+            on_progress(f"{folder} may now be passed by other accounts")
 
 
 def _named(name: str) -> Account:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from batch.progress import OnProgress
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.contracts import Comment, to_json
 from moderation.timestamps import now_us
@@ -57,7 +58,7 @@ class Corpus:
         }
 
 
-def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress: Callable[[str], None]) -> None:
+def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress: OnProgress) -> None:
     """Fill a topic; returns when the broker has everything.
 
     Raises:

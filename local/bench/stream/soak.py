@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from batch.progress import OnProgress
 from local.bench.stream import worker
 from local.bench.stream.contenders import Ends, running
 from local.bench.stream.corpus import Corpus, Sender
-from local.bench.stream.run import Bench, Say
+from local.bench.stream.run import Bench
 from moderation.adapters.kafka.topics import TOPICS, ensure_topics
 from moderation.datasets.history import LabelledComment
 from moderation.errors import StackError
@@ -28,7 +29,9 @@ _FLAT_FROM = 1_000_000
 _SILENCE_SECONDS = 120.0
 
 
-def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Path | None, say: Say) -> dict[str, Any]:
+def soak(
+    bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Path | None, on_progress: OnProgress
+) -> dict[str, Any]:
     """Send and decide.
 
     Args:
@@ -36,7 +39,7 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
         rows: what the comments' texts are made from.
         comments: how many.
         plot: where to draw; None for no picture.
-        say: told how far it is.
+        on_progress: receives one line at each step.
 
     Returns:
         ``records``, ``seconds``, ``per_s``, resident memory in bytes when the first million was done, at most after
@@ -67,7 +70,7 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
             elif time.monotonic() - moved > _SILENCE_SECONDS:
                 raise StackError("the worker", f"it decided nothing for {_SILENCE_SECONDS:.0f} s", "See its log.")
             samples.append((done, own[0].measured.memory_info().rss))
-            say(f"{done:,} of {comments:,} comments, {samples[-1][1] / 1e6:,.0f} MB")
+            on_progress(f"{done:,} of {comments:,} comments, {samples[-1][1] / 1e6:,.0f} MB")
         seconds = time.monotonic() - began
     ends.close()
     if plot is not None:

@@ -28,7 +28,7 @@ def retrain(monkeypatch: pytest.MonkeyPatch) -> Retrain:
         asked.append(options)
         return REPORT
 
-    monkeypatch.setattr(tasks, "archive_topics", lambda settings, say: None)
+    monkeypatch.setattr(tasks, "archive_topics", lambda settings, on_progress: None)
     monkeypatch.setattr(tasks, "retrain_on", train)
 
     def run(extras: Sequence[Mapping[str, Any]]) -> tuple[Options, dict[str, Any]]:
