@@ -55,7 +55,7 @@ class Workplace:
         connection: to the manifest's database.
         limits: how large files become.
         on_progress: receives one line at each step.
-        reach: called at named instants.
+        fault_point: called at each named point; tests kill the process there.
         now_us: kept as the time a file was made.
         token: makes the name of a temporary file nobody else's.
     """
@@ -64,7 +64,7 @@ class Workplace:
     connection: Connection
     limits: Limits
     on_progress: OnProgress
-    reach: Callable[[ArchivePoint], None]
+    fault_point: Callable[[ArchivePoint], None]
     now_us: Callable[[], int] = lambda: now_us()
     token: Callable[[], str] = lambda: uuid.uuid4().hex
 
@@ -172,7 +172,7 @@ class PartitionArchiver:
             nonlocal written
             written += rows
             place.on_progress(f"{source}: {written:,} of {end - report.first_offset:,} records")
-            place.reach("during_write")
+            place.fault_point("during_write")
 
         unparsed: list[Failure] = []
 
@@ -198,9 +198,9 @@ class PartitionArchiver:
             refused=refused,
             maximum=maximum_at_end(place.connection, source) if self._columns.moves_watermark else None,
         )
-        place.reach("before_rename")
+        place.fault_point("before_rename")
         place.store.publish(temporary, file.path)
-        place.reach("before_manifest")
+        place.fault_point("before_manifest")
         try:
             with place.connection.transaction():
                 add_file(place.connection, file, place.now_us())
@@ -209,7 +209,7 @@ class PartitionArchiver:
         except RangeTaken:
             self._withdraw(report, file)
             return False
-        place.reach("after_manifest")
+        place.fault_point("after_manifest")
         report.outcome = Outcome.ARCHIVED
         report.files += 1
         report.rows += file.rows

@@ -35,7 +35,7 @@ def archive_topics(
     upto: Mapping[str, Mapping[int, int]] | None = None,
     limits: Limits = _LIMITS,
     on_progress: OnProgress = no_progress,
-    reach: Callable[[ArchivePoint], None] = lambda point: None,
+    fault_point: Callable[[ArchivePoint], None] = lambda point: None,
 ) -> ArchiveReport:
     """Archive what topics have and the lake does not. Safe to repeat, to kill, and to run twice at once.
 
@@ -47,7 +47,7 @@ def archive_topics(
         upto: for each topic and partition an offset to stop before; elsewhere the end of the log is the end.
         limits: how large files become.
         on_progress: receives one line at each step.
-        reach: called at named instants, for tests that kill the process there.
+        fault_point: called at each named point; tests kill the process there.
 
     Returns:
         What was done. A partition that another archiver works on is left to it, and the report says so.
@@ -63,7 +63,7 @@ def archive_topics(
     refused: list[ModerationError] = []
     bootstrap = str((kafka or {}).get("bootstrap.servers", settings.kafka_bootstrap))
     with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
-        place = Workplace(LakeStore(settings.lake_url), connection, limits, on_progress, reach)
+        place = Workplace(LakeStore(settings.lake_url), connection, limits, on_progress, fault_point)
         for name in topics:
             columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
             with opened(bootstrap, topic, kafka) as log:

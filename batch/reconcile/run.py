@@ -114,7 +114,7 @@ def reconcile_day(
     engine: Engine | None = None,
     started_by: str = "moderation reconcile",
     on_progress: OnProgress = no_progress,
-    reach: Callable[[ReconcilePoint], None] = lambda point: None,
+    fault_point: Callable[[ReconcilePoint], None] = lambda point: None,
     recompute: Recompute | None = None,
 ) -> ReconcileReport:
     """Reconcile one day. Safe to repeat, to kill, and to run twice at once: the second one waits for the first.
@@ -125,7 +125,7 @@ def reconcile_day(
         engine: DuckDB if None.
         started_by: kept with the run.
         on_progress: receives one line at each step.
-        reach: called at named instants, for tests that kill the process there.
+        fault_point: called at each named point; tests kill the process there.
         recompute: writes what the lake's records of a snapshot's day are worth into a folder; parses and scores them
             again with the versions that served if None.
 
@@ -151,7 +151,7 @@ def reconcile_day(
         store = LakeStore(settings.lake_url)
         with pinned(url, topic, day_bounds_us(day), folder, store) as snapshot:
             clock.lap("snapshot")
-            reach("after_snapshot")
+            fault_point("after_snapshot")
             failures: list[Failure] = []
             if recompute is None:
                 resolve = production_model(settings).resolve
@@ -163,20 +163,20 @@ def reconcile_day(
             if ignored:
                 on_progress(f"{day}: {ignored.told()}")
             clock.lap("rescoring")
-            reach("after_rescoring")
+            fault_point("after_rescoring")
             lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
             outcome = read_outcome(engine.run(inputs, folder, on_progress), folder)
             clock.lap("comparison")
-            reach("after_comparison")
+            fault_point("after_comparison")
             url_of_differences = _keep_differences(lake.store, topic, day, outcome)
             on_progress(f"{day}: keeping {outcome.panes:,} panes")
             run = _run_of(snapshot, day, outcome, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
-                connection, run, outcome.pane_rows(), outcome.difference_rows(), lambda: reach("before_commit")
+                connection, run, outcome.pane_rows(), outcome.difference_rows(), lambda: fault_point("before_commit")
             )
             clock.lap("keeping")
-            reach("after_commit")
+            fault_point("after_commit")
     return ReconcileReport(
         day=day,
         engine=engine.name,

@@ -19,7 +19,7 @@ from local.stack.jars import provide
 from local.stack.layout import StackLayout
 from local.stack.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
 from local.stack.program import Program, in_start_order, levels
-from local.stack.startup import Progress, bring_up, silent
+from local.stack.startup import OnPartProgress, bring_up, no_part_progress
 from local.stack.state_file import Record, load_record, save_record
 from local.stack.supervisor import ENDED, Supervisor, read_state
 from local.stack.wait import wait_until
@@ -88,7 +88,7 @@ def up(
     *,
     extra_programs: ExtraPrograms = (),
     extra_ports: Mapping[str, int] | None = None,
-    progress: Progress = silent,
+    on_progress: OnPartProgress = no_part_progress,
 ) -> StackInfo:
     """Bring the stack up, or what of it is not running; returns when every part is ready.
 
@@ -98,7 +98,7 @@ def up(
             addresses; they may depend on ``kafka``, ``postgres``, ``mlflow`` and each other. Programs of an earlier
             call that are not named now are left as they are.
         extra_ports: preferred ports for them, by name; found in ``StackInfo.ports``.
-        progress: told what is waited for: the part, and what happens to it.
+        on_progress: receives the name of a part and what happens to it.
 
     Returns:
         Where everything is.
@@ -114,9 +114,9 @@ def up(
         credentials = load_or_create(layout.credentials_file, postgres.ROLES)
         supervisor = _known_supervisor(layout, record, credentials)
         if supervisor is None:
-            prerequisites.check(layout, on_progress=lambda message: progress("stack", message))
-            _end_leftovers(layout, progress)
-        jars = provide(layout.jars, progress=lambda message: progress("jars", message))
+            prerequisites.check(layout, on_progress=lambda message: on_progress("stack", message))
+            _end_leftovers(layout, on_progress)
+        jars = provide(layout.jars, on_progress=lambda message: on_progress("jars", message))
         ports = _ports(record, extra_ports or {}, keep=supervisor is not None)
         record = replace(record, ports=ports)
         info = _info(layout, record, credentials)
@@ -129,7 +129,7 @@ def up(
         if supervisor is None:
             supervisor = Supervisor(layout, port=ports["supervisor"], password=credentials.supervisor)
             supervisor.start()
-        bring_up(programs, supervisor, layout, progress)
+        bring_up(programs, supervisor, layout, on_progress)
         return info
 
 
@@ -145,13 +145,13 @@ def info(layout: StackLayout) -> StackInfo:
     return _info(layout, record, credentials)
 
 
-def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silent) -> None:
+def down(layout: StackLayout, *, purge: bool = False, on_progress: OnPartProgress = no_part_progress) -> None:
     """Stop every process of the stack and make sure that none is left.
 
     Args:
         layout: the stack; one that is not up is left as it is.
         purge: also delete its data, logs, jars and credentials.
-        progress: told what is waited for.
+        on_progress: receives the name of a part and what happens to it.
 
     Raises:
         StackError: a process cannot be ended.
@@ -161,14 +161,14 @@ def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silen
             _delete(layout)
         return
     with _alone(layout):
-        _stop_everything(layout, progress)
+        _stop_everything(layout, on_progress)
         for name in ("supervisord.conf", "supervisord.pid"):
             (layout.run / name).unlink(missing_ok=True)
         if record := load_record(layout.record_file):
             save_record(layout.record_file, Record(record.ports))
         shutil.rmtree(layout.programs, ignore_errors=True)
         if purge:
-            progress("stack", "deleting its data")
+            on_progress("stack", "deleting its data")
             _delete(layout)
 
 
@@ -308,13 +308,13 @@ def _known_supervisor(layout: StackLayout, record: Record, credentials: Credenti
     return supervisor if supervisor.is_running() else None
 
 
-def _stop_everything(layout: StackLayout, progress: Progress) -> None:
+def _stop_everything(layout: StackLayout, on_progress: OnPartProgress) -> None:
     """Stop programs, those that stand on others first, then the supervisor, then what is left."""
     record = load_record(layout.record_file)
     if record and (supervisor := _known_supervisor(layout, record, load(layout.credentials_file))):
         for level in sorted(set(record.levels.values()), reverse=True):
             names = [name for name, depth in record.levels.items() if depth == level]
-            progress("stack", f"stopping {', '.join(names)}")
+            on_progress("stack", f"stopping {', '.join(names)}")
             with contextlib.suppress(StackError):
                 supervisor.stop(names)
         # It waits for its programs; what these left behind in groups of their own, as Airflow's tasks are, ends after.
@@ -323,15 +323,15 @@ def _stop_everything(layout: StackLayout, progress: Progress) -> None:
         supervisor.shut_down()
         with contextlib.suppress(StackError):
             wait_until(lambda: not processes.still_alive(itself), seconds=_STOP_SECONDS, description="supervisord")
-    _end_leftovers(layout, progress)
+    _end_leftovers(layout, on_progress)
 
 
-def _end_leftovers(layout: StackLayout, progress: Progress) -> None:
+def _end_leftovers(layout: StackLayout, on_progress: OnPartProgress) -> None:
     """End processes that no supervisor looks after: first asked, then killed, then looked for once more."""
     left = processes.stack_processes(layout.root)
     if not left:
         return
-    progress("stack", f"ending {len(left)} processes that nothing supervises")
+    on_progress("stack", f"ending {len(left)} processes that nothing supervises")
     processes.terminate(left)
     with contextlib.suppress(StackError):
         wait_until(lambda: not processes.still_alive(left), seconds=_KILL_SECONDS, description="leftover processes")

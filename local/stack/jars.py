@@ -115,7 +115,7 @@ def provide(
     *,
     jars: list[Jar] | None = None,
     cache: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
     """Put every locked jar into ``folder``, from the cache if it has it, else fetched.
 
@@ -124,7 +124,7 @@ def provide(
             does not name are removed.
         jars: what to provide; the committed lock by default.
         cache: where verified jars are kept.
-        progress: told what takes long.
+        on_progress: receives a line before a long download.
 
     Returns:
         The files in class path order, each verified by this call.
@@ -137,7 +137,7 @@ def provide(
     for made in (folder, kept):
         made.mkdir(parents=True, exist_ok=True)
     if missing := [jar for jar in wanted if not any((place / jar.file_name).exists() for place in (folder, kept))]:
-        progress(f"fetching {len(missing)} jars, {sum(jar.size_bytes for jar in missing) / 1e6:.0f} MB")
+        on_progress(f"fetching {len(missing)} jars, {sum(jar.size_bytes for jar in missing) / 1e6:.0f} MB")
         _fetch(missing, kept)
     names = {jar.file_name for jar in wanted}
     for stray in folder.glob("*.jar"):
@@ -224,7 +224,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _say(message: str) -> None:
+def _print_line(message: str) -> None:
     sys.stdout.write(message + "\n")
 
 
@@ -234,11 +234,11 @@ def main(arguments: list[str]) -> int:
         case ["lock"]:
             jars = resolve()
             write_lock(jars)
-            _say(f"{LOCK_FILE}: {len(jars)} jars, {sum(jar.size_bytes for jar in jars) / 1e6:.1f} MB")
+            _print_line(f"{LOCK_FILE}: {len(jars)} jars, {sum(jar.size_bytes for jar in jars) / 1e6:.1f} MB")
         case ["fetch"]:
             with tempfile.TemporaryDirectory() as folder:
-                provide(Path(folder), progress=_say)
-            _say(f"{default_cache()}: {len(read_lock())} jars, verified")
+                provide(Path(folder), on_progress=_print_line)
+            _print_line(f"{default_cache()}: {len(read_lock())} jars, verified")
         case _:
             sys.stderr.write("usage: python -m local.stack.jars lock|fetch\n")
             return 2

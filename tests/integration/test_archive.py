@@ -140,7 +140,7 @@ def test_an_archiver_that_finds_another_at_work_leaves_the_partition_to_it_and_n
             assert go_on.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(archive_topics, lake.settings, limits=SMALL, reach=reach)
+        first = pool.submit(archive_topics, lake.settings, limits=SMALL, fault_point=reach)
         assert at_work.wait(60)
         second = archive_topics(lake.settings, limits=SMALL)
         go_on.set()
@@ -185,7 +185,7 @@ def test_an_archiver_that_lost_its_lock_is_stopped_by_the_constraint_and_takes_i
                 if not files(connection, topic=lake.topic):
                     add_file(connection, theirs, 1)
 
-    report = archive_topics(lake.settings, limits=SMALL, reach=reach)
+    report = archive_topics(lake.settings, limits=SMALL, fault_point=reach)
     beaten, *others = report.topics[0].partitions
     assert (beaten.outcome, beaten.rows, beaten.next_offset) == (Outcome.OVERTAKEN, 0, 25)
     assert "came first" in beaten.note
