@@ -20,8 +20,8 @@ from typing import Literal
 import duckdb
 
 from batch.progress import OnProgress, no_progress
-from batch.record_isolation import Failure, failing_texts, parse_failure, tell
-from batch.run_interval import Window
+from batch.record_isolation import Failure, failing_texts, parse_failure, report_failures
+from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.reader import Lake, opened_lake
@@ -79,7 +79,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LabelledExamples:
     """What the lake holds of a window.
 
     Attributes:
@@ -97,13 +97,13 @@ class Found:
 
 def read_examples(
     settings: Settings,
-    window: Window,
+    window: Interval,
     *,
     maturity_us: int,
     no_action: NoAction = "kept",
     most: int = 200_000,
     on_progress: OnProgress = no_progress,
-) -> Found:
+) -> LabelledExamples:
     """Read the labelled comments of a window.
 
     Args:
@@ -120,8 +120,8 @@ def read_examples(
         ConfigurationError: the database cannot be reached.
     """
     with opened_lake(settings) as lake, duckdb.connect(config={"preserve_insertion_order": "false"}) as duck:
-        labels = Window(window.start_us, window.end_us + maturity_us)
-        texts = Window(window.start_us, max(window.end_us, labels.end_us))  # an edit decides what an action was on
+        labels = Interval(window.start_us, window.end_us + maturity_us)
+        texts = Interval(window.start_us, max(window.end_us, labels.end_us))  # an edit decides what an action was on
         manifest_digest = _read(lake, duck, {COMMENTS.name: texts, ACTIONS.name: labels}, on_progress)
         bounds = {"start": window.start_us, "end": window.end_us, "maturity": maturity_us}
         duck.execute("CREATE TABLE labelled AS " + _LABELLED, bounds)
@@ -148,9 +148,9 @@ def read_examples(
                 is_removed = kind == ActionKind.REMOVE
                 examples.append(Example(read.comment, is_removed, weight, partition, offset, read.repairs))
             on_progress(f"{len(examples):,} comments with labels")
-    tell(sorted(failures), on_progress)
+    report_failures(sorted(failures), on_progress)
     counts |= {"unreadable": unreadable, "failed": len(failures), "examples": len(examples)}
-    return Found(examples, manifest_digest, counts, sorted(failures))
+    return LabelledExamples(examples, manifest_digest, counts, sorted(failures))
 
 
 def without_failing(
@@ -169,12 +169,12 @@ def without_failing(
     """
     failed = failing_texts([each.comment.body for each in examples], attempt, error)
     failures = [Failure("", examples[at].partition, examples[at].offset, cause) for at, cause in failed.items()]
-    tell(sorted(failures), on_progress)
+    report_failures(sorted(failures), on_progress)
     return [each for at, each in enumerate(examples) if at not in failed], sorted(failures)
 
 
 def read_comments(
-    settings: Settings, window: Window, *, most: int = 200_000, on_progress: OnProgress = no_progress
+    settings: Settings, window: Interval, *, most: int = 200_000, on_progress: OnProgress = no_progress
 ) -> tuple[list[Comment], str]:
     """Every record of a window once, in order of event time and record id, and the digest of the files read.
 
@@ -193,7 +193,7 @@ def read_comments(
     return [example.comment for example in found.examples], found.manifest_digest
 
 
-def _read(lake: Lake, duck: duckdb.DuckDBPyConnection, windows: dict[str, Window], on_progress: OnProgress) -> str:
+def _read(lake: Lake, duck: duckdb.DuckDBPyConnection, windows: dict[str, Interval], on_progress: OnProgress) -> str:
     digest = hashlib.sha256()
     for topic, window in windows.items():
         found = lake.files_of_times(topic, window.start_us, window.end_us)

@@ -54,7 +54,7 @@ def failure_fields(failures: Sequence[Failure]) -> dict[str, Any]:
     return {"count": len(failures), "records": [asdict(each) for each in sorted(failures)[:MOST_NAMED]]}
 
 
-def tell(failures: Iterable[Failure], on_progress: OnProgress) -> None:
+def report_failures(failures: Iterable[Failure], on_progress: OnProgress) -> None:
     """Name failures in the log and to whoever watches the run."""
     for number, each in enumerate(failures):
         _log.error("%s; the other records go on", each)

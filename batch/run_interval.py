@@ -17,18 +17,18 @@ _KEYS = (("%Y-%m-%dT%H", timedelta(hours=1)), ("%Y-%m-%d", timedelta(days=1)))
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Interval:
     """A half-open stretch of time, ``start_us <= t < end_us``, in microseconds since the epoch, UTC."""
 
     start_us: int
     end_us: int
 
 
-def resolve_window(
+def resolve_interval(
     params: Mapping[str, object],
     partition_key: str | None = None,
     data_interval: tuple[datetime, datetime] | None = None,
-) -> Window:
+) -> Interval:
     """Find the window of a run.
 
     Args:
@@ -56,7 +56,7 @@ def resolve_window(
     )
 
 
-def _asked_for(given: Mapping[str, str]) -> Window:
+def _asked_for(given: Mapping[str, str]) -> Interval:
     if given.keys() == {"day"}:
         return _named(given["day"], "parameter day")
     if given.keys() == {"start", "end"}:
@@ -66,7 +66,7 @@ def _asked_for(given: Mapping[str, str]) -> Window:
     )
 
 
-def _named(key: str, what: str) -> Window:
+def _named(key: str, what: str) -> Interval:
     for form, length in _KEYS:
         try:
             start = datetime.strptime(key, form).replace(tzinfo=UTC)
@@ -84,10 +84,10 @@ def _moment(name: str, text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _between(start: datetime, end: datetime, what: str) -> Window:
+def _between(start: datetime, end: datetime, what: str) -> Interval:
     if start >= end:
         raise ConfigurationError(what, f"it ends ({end.isoformat()}) before it begins ({start.isoformat()})")
-    return Window(_microseconds(start), _microseconds(end))
+    return Interval(_microseconds(start), _microseconds(end))
 
 
 def _microseconds(moment: datetime) -> int:

@@ -31,7 +31,7 @@ from typing import Any
 import airflow.sdk as sdk
 from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
-from batch.retrain.params import FORM
+from batch.retrain.params import PARAMS
 
 STEPS = "batch.retrain.tasks"
 TOPIC = MessageQueueTrigger(scheme="kafka", topics=["retrain-requests"], apply_function=f"{STEPS}.accept")
@@ -50,7 +50,7 @@ RULES = [sdk.RetryRule(f"moderation.errors.{name}", sdk.RetryAction.FAIL) for na
     dagrun_timeout=timedelta(hours=8),
     tags=["batch", "model"],
     doc_md=__doc__,
-    params={name: sdk.Param(**field) for name, field in FORM.items()},
+    params={name: sdk.Param(**field) for name, field in PARAMS.items()},
     default_args={
         "owner": "moderation",
         "retries": 2,

@@ -61,7 +61,7 @@ def rollback_model() -> None:
 
     @task
     def choose() -> Any:
-        return import_module(STEPS).choose_way_back()
+        return import_module(STEPS).plan_rollback()
 
     @task
     def roll_back(way: Any, params: Any = None, dag_run: Any = None) -> Any:

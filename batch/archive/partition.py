@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from batch.archive.report import Outcome, PartitionReport
+from batch.archive.report import PartitionOutcome, PartitionReport
 from batch.progress import OnProgress
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord, SourceLog
@@ -47,7 +47,7 @@ ArchivePoint = Literal["during_write", "before_rename", "before_manifest", "afte
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class ArchiveContext:
     """What all partitions of a run share.
 
     Attributes:
@@ -82,13 +82,13 @@ class PartitionArchiver:
 
     def __init__(
         self,
-        place: Workplace,
+        context: ArchiveContext,
         log: SourceLog,
         source: TopicPartition,
         columns: Columns,
         retention_ms: int | None = None,
     ) -> None:
-        self._place = place
+        self._context = context
         self._log = log
         self._source = source
         self._columns = columns
@@ -105,12 +105,14 @@ class PartitionArchiver:
         Raises:
             SourceRefused: see :func:`batch.standing.next_range` and :meth:`SourceLog.records`.
         """
-        place, source = self._place, self._source
-        with partition_lock(place.connection, source) as holder:
-            archived_end = end_of(place.connection, source)
+        context, source = self._context, self._source
+        with partition_lock(context.connection, source) as holder:
+            archived_end = end_of(context.connection, source)
             if holder is not None:
                 at = archived_end or 0
-                return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
+                return PartitionReport(
+                    source.partition, at, at, PartitionOutcome.LEFT_TO_OTHER, note=f"{holder} is at work"
+                )
             self._remove_temporary()
             log = self._log.range_of(source.partition)
             if archived_end is not None and log[1] < archived_end <= self._written_end():
@@ -118,11 +120,11 @@ class PartitionArchiver:
                 note = f"a transaction is open at offset {log[1]}, and offsets up to {archived_end} are archived"
                 return PartitionReport(source.partition, archived_end, archived_end, note=note)
             lost = (archived_end or 0, log[0])
-            first, end = next_range(source, archived_end, log, explained(place.connection, source, lost))
+            first, end = next_range(source, archived_end, log, explained(context.connection, source, lost))
             end = end if upto is None else max(first, min(end, upto))
             report = PartitionReport(source.partition, first, first)
             days: list[date] = []
-            for day, records in in_files(self._records(report, end), place.limits):
+            for day, records in in_files(self._records(report, end), context.limits):
                 days.append(day)
                 if not self._archive(report, day, records, end):
                     break
@@ -139,11 +141,11 @@ class PartitionArchiver:
         """Records only; the holes among them wait for the row of their file."""
         for found in self._log.records(self._source.partition, report.first_offset, end):
             if report.seconds_left is None and self._retention_ms is not None:
-                report.seconds_left = (found.append_us - self._place.now_us()) / 1e6 + self._retention_ms / 1e3
+                report.seconds_left = (found.append_us - self._context.now_us()) / 1e6 + self._retention_ms / 1e3
             if isinstance(found, Hole):
                 self._holes.append(found)
                 if found.kind is HoleKind.UNREADABLE:
-                    self._place.on_progress(
+                    self._context.on_progress(
                         f"{self._source}: offsets [{found.first}, {found.next}) cannot be read: {found.cause}"
                     )
             else:
@@ -154,9 +156,9 @@ class PartitionArchiver:
     def _add_holes(self, report: PartitionReport) -> None:
         """Make the holes behind the last record part of the lake."""
         if self._holes:
-            with self._place.connection.transaction():
-                add_holes(self._place.connection, self._source, self._taken_holes())
-            report.next_offset = end_of(self._place.connection, self._source) or report.next_offset
+            with self._context.connection.transaction():
+                add_holes(self._context.connection, self._source, self._taken_holes())
+            report.next_offset = end_of(self._context.connection, self._source) or report.next_offset
 
     def _taken_holes(self) -> list[Hole]:
         holes, self._holes = list(merged(self._holes)), []
@@ -164,15 +166,15 @@ class PartitionArchiver:
 
     def _archive(self, report: PartitionReport, day: date, records: Iterator[LogRecord], end: int) -> bool:
         """Make one file part of the lake; False when somebody else was faster."""
-        place, source = self._place, self._source
-        temporary = temporary_path(source, report.next_offset, place.token())
+        context, source = self._context, self._source
+        temporary = temporary_path(source, report.next_offset, context.token())
         written = report.rows
 
         def wrote_group(rows: int) -> None:
             nonlocal written
             written += rows
-            place.on_progress(f"{source}: {written:,} of {end - report.first_offset:,} records")
-            place.fault_point("during_write")
+            context.on_progress(f"{source}: {written:,} of {end - report.first_offset:,} records")
+            context.fault_point("during_write")
 
         unparsed: list[Failure] = []
 
@@ -186,31 +188,31 @@ class PartitionArchiver:
                 letters.append(ActionLetter.of(record.offset, record.append_us, error))
 
         file = write_file(
-            place.store,
+            context.store,
             temporary,
             source,
             self._columns,
             day,
             records,
-            place.limits,
+            context.limits,
             wrote_group=wrote_group,
             failed=failed,
             refused=refused,
-            maximum=maximum_at_end(place.connection, source) if self._columns.moves_watermark else None,
+            maximum=maximum_at_end(context.connection, source) if self._columns.moves_watermark else None,
         )
-        place.fault_point("before_rename")
-        place.store.publish(temporary, file.path)
-        place.fault_point("before_manifest")
+        context.fault_point("before_rename")
+        context.store.publish(temporary, file.path)
+        context.fault_point("before_manifest")
         try:
-            with place.connection.transaction():
-                add_file(place.connection, file, place.now_us())
-                add_action_letters(place.connection, source, letters, place.now_us())
-                add_holes(place.connection, source, self._taken_holes())
+            with context.connection.transaction():
+                add_file(context.connection, file, context.now_us())
+                add_action_letters(context.connection, source, letters, context.now_us())
+                add_holes(context.connection, source, self._taken_holes())
         except RangeTaken:
             self._withdraw(report, file)
             return False
-        place.fault_point("after_manifest")
-        report.outcome = Outcome.ARCHIVED
+        context.fault_point("after_manifest")
+        report.outcome = PartitionOutcome.ARCHIVED
         report.files += 1
         report.rows += file.rows
         report.bytes += file.bytes
@@ -220,12 +222,12 @@ class PartitionArchiver:
         return True
 
     def _withdraw(self, report: PartitionReport, file: LakeFile) -> None:
-        place, source = self._place, self._source
+        context, source = self._context, self._source
         # The other's file may be this very one: equal records have equal names.
-        if not has_file(place.connection, file.path):
-            place.store.remove(file.path)
-        report.outcome = Outcome.OVERTAKEN
-        report.next_offset = end_of(place.connection, source) or report.next_offset
+        if not has_file(context.connection, file.path):
+            context.store.remove(file.path)
+        report.outcome = PartitionOutcome.OVERTAKEN
+        report.next_offset = end_of(context.connection, source) or report.next_offset
         report.note = f"another archiver's file with offsets of [{file.first_offset}, {file.next_offset}) came first"
 
     def _written_end(self) -> int:
@@ -235,22 +237,22 @@ class PartitionArchiver:
     def _remove_temporary(self) -> None:
         """Take away what archivers of this partition left: whoever holds it now is the only one."""
         prefix = temporary_prefix(self._source)
-        for path in self._place.store.sizes(temporary_folder(self._source.topic)):
+        for path in self._context.store.sizes(temporary_folder(self._source.topic)):
             if path.startswith(prefix):
-                self._place.store.remove(path)
-                self._place.on_progress(f"{self._source}: removed {path}, which a killed archiver left")
+                self._context.store.remove(path)
+                self._context.on_progress(f"{self._source}: removed {path}, which a killed archiver left")
 
     def _remove_covered(self, day: date) -> None:
         """Take away files without a row whose every offset is in files with one; others may be all there is."""
-        place, source = self._place, self._source
-        own = files(place.connection, topic_id=source.topic_id, partition=source.partition, day=day)
+        context, source = self._context, self._source
+        own = files(context.connection, topic_id=source.topic_id, partition=source.partition, day=day)
         covers, known = [(file.first_offset, file.next_offset) for file in own], {file.path for file in own}
-        for path in place.store.sizes(day_folder(source.topic, day)).keys() - known:
+        for path in context.store.sizes(day_folder(source.topic, day)).keys() - known:
             named = parse_path(source.topic, path)
             if named is None or named.partition != source.partition:
                 continue
             if named.source == source.topic_id.hex[:SOURCE_CHARACTERS] and not uncovered(
                 (named.first_offset, named.next_offset), covers
             ):
-                place.store.remove(path)
-                place.on_progress(f"{source}: removed {path}, which is in the lake under another name")
+                context.store.remove(path)
+                context.on_progress(f"{source}: removed {path}, which is in the lake under another name")

@@ -10,7 +10,7 @@ from uuid import UUID
 from batch.record_isolation import Failure, failure_fields
 
 
-class Outcome(StrEnum):
+class PartitionOutcome(StrEnum):
     """What became of a partition."""
 
     ARCHIVED = "archived"
@@ -44,7 +44,7 @@ class PartitionReport:
     partition: int
     first_offset: int
     next_offset: int
-    outcome: Outcome = Outcome.NOTHING_NEW
+    outcome: PartitionOutcome = PartitionOutcome.NOTHING_NEW
     files: int = 0
     rows: int = 0
     bytes: int = 0

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from batch.archive.partition import ArchivePoint, PartitionArchiver, Workplace
+from batch.archive.partition import ArchiveContext, ArchivePoint, PartitionArchiver
 from batch.archive.report import ArchiveReport, PartitionReport, TopicReport
 from batch.progress import OnProgress, no_progress
 from batch.record_isolation import MOST_NAMED
@@ -63,7 +63,7 @@ def archive_topics(
     refused: list[ModerationError] = []
     bootstrap = str((kafka or {}).get("bootstrap.servers", settings.kafka_bootstrap))
     with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
-        place = Workplace(LakeStore(settings.lake_url), connection, limits, on_progress, fault_point)
+        context = ArchiveContext(LakeStore(settings.lake_url), connection, limits, on_progress, fault_point)
         for name in topics:
             columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
             with opened(bootstrap, topic, kafka) as log:
@@ -78,7 +78,7 @@ def archive_topics(
                 retention_ms = log.retention_ms()
                 for partition in log.ranges():
                     source = TopicPartition(topic, log.topic_id, partition)
-                    archiver = PartitionArchiver(place, log, source, columns, retention_ms)
+                    archiver = PartitionArchiver(context, log, source, columns, retention_ms)
                     try:
                         done = archiver.run((upto or {}).get(name, {}).get(partition))
                     except SourceRefused as error:
@@ -86,7 +86,7 @@ def archive_topics(
                         refused.append(error)
                         continue
                     report.partitions.append(done)
-                    _tell(on_progress, source, done)
+                    _report_partition(on_progress, source, done)
     if len(refused) == 1:
         raise refused[0]
     if refused:
@@ -95,7 +95,7 @@ def archive_topics(
     return ArchiveReport(reports, time.monotonic() - begun)
 
 
-def _tell(on_progress: OnProgress, source: TopicPartition, done: PartitionReport) -> None:
+def _report_partition(on_progress: OnProgress, source: TopicPartition, done: PartitionReport) -> None:
     added = f"{done.rows:,} records in {done.files} files, the lake holds it up to {done.next_offset}"
     left = "" if done.seconds_left is None else f"; retention left {done.seconds_left / 3_600:,.1f} h for the oldest"
     for failure in done.unparsed[:MOST_NAMED]:

@@ -25,7 +25,7 @@ _NUMBER = {verdict: number for number, verdict in enumerate(_VERDICTS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ModelScores:
     """What one model says of the comments, in their order.
 
     Attributes:
@@ -57,7 +57,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupFigures:
     """All comments, or those of one community.
 
     Attributes:
@@ -77,7 +77,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CommentDifference:
     """A comment on which the two differ much.
 
     Attributes:
@@ -99,7 +99,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ModelComparison:
     """What came of it.
 
     Attributes:
@@ -109,15 +109,15 @@ class Comparison:
         most_different: see :func:`most_different`.
     """
 
-    overall: Group
-    communities: Mapping[str, Group]
+    overall: GroupFigures
+    communities: Mapping[str, GroupFigures]
     transitions: Mapping[Verdict, Mapping[Verdict, int]]
-    most_different: Sequence[Difference]
+    most_different: Sequence[CommentDifference]
 
 
 def compare(
-    comments: Sequence[Comment], challenger: Scored, production: Scored, days: float, stands_for: float = 1.0
-) -> Comparison:
+    comments: Sequence[Comment], challenger: ModelScores, production: ModelScores, days: float, stands_for: float = 1.0
+) -> ModelComparison:
     """Compare what two models say of the same comments.
 
     Args:
@@ -130,9 +130,9 @@ def compare(
     ours, theirs = challenger.verdict_numbers(), production.verdict_numbers()
     shift = challenger.scores_ppm - production.scores_ppm
 
-    def group(members: NDArray[np.intp]) -> Group:
+    def group(members: NDArray[np.intp]) -> GroupFigures:
         changed = int((ours[members] != theirs[members]).sum())
-        return Group(
+        return GroupFigures(
             comments=len(members),
             changed=changed,
             disagreement=wilson(changed, len(members)),
@@ -145,7 +145,7 @@ def compare(
     members = np.split(np.argsort(community, kind="stable"), np.cumsum(np.bincount(community))[:-1])
     largest_first = sorted(zip(names.tolist(), members, strict=True), key=lambda pair: (-len(pair[1]), pair[0]))
     table = np.bincount(theirs * 3 + ours, minlength=9).reshape(3, 3).tolist()
-    return Comparison(
+    return ModelComparison(
         overall=group(np.arange(len(comments))),
         communities={name: group(own) for name, own in largest_first},
         transitions={was: dict(zip(_VERDICTS, row, strict=True)) for was, row in zip(_VERDICTS, table, strict=True)},
@@ -154,8 +154,8 @@ def compare(
 
 
 def most_different(
-    comments: Sequence[Comment], challenger: Scored, production: Scored, most: int = MOST_DIFFERENT
-) -> list[Difference]:
+    comments: Sequence[Comment], challenger: ModelScores, production: ModelScores, most: int = MOST_DIFFERENT
+) -> list[CommentDifference]:
     """The comments on which two models differ most, each text of a community once.
 
     Those whose verdicts lie two steps apart come first, then one step, then none; within each, the larger difference
@@ -173,14 +173,14 @@ def most_different(
     for comment in comments:
         text = comment.community, comment.body
         copies[text] = copies.get(text, 0) + 1
-    found: dict[tuple[str, str], Difference] = {}
+    found: dict[tuple[str, str], CommentDifference] = {}
     for at in np.lexsort((np.arange(len(comments)), -distance, -apart)).tolist():
         if len(found) == most:
             break
         comment = comments[at]
         text = comment.community, comment.body
         if text not in found:
-            found[text] = Difference(
+            found[text] = CommentDifference(
                 comment_id=comment.comment_id,
                 community=comment.community,
                 excerpt=comment.body[:EXCERPT_CHARACTERS],

@@ -9,14 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from batch.challenge.comparison import Scored
+from batch.challenge.comparison import ModelScores
 from moderation.policy.policy import NEVER_PPM
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9720b", "#8a8f98"
 _PPM = 1_000_000
 
 
-def draw(challenger: Scored, production: Scored) -> bytes:
+def draw(challenger: ModelScores, production: ModelScores) -> bytes:
     """Both scores of every comment with both models' thresholds, and the distribution of their difference, as PNG."""
     figure = Figure(figsize=(11, 5), dpi=110, layout="constrained")
     both, apart = figure.subplots(1, 2)
@@ -27,7 +27,7 @@ def draw(challenger: Scored, production: Scored) -> bytes:
     return content.getvalue()
 
 
-def _both(axes: Axes, challenger: Scored, production: Scored) -> None:
+def _both(axes: Axes, challenger: ModelScores, production: ModelScores) -> None:
     axes.hexbin(
         production.scores_ppm / _PPM,
         challenger.scores_ppm / _PPM,
@@ -53,7 +53,7 @@ def _both(axes: Axes, challenger: Scored, production: Scored) -> None:
     )
 
 
-def _apart(axes: Axes, challenger: Scored, production: Scored) -> None:
+def _apart(axes: Axes, challenger: ModelScores, production: ModelScores) -> None:
     axes.hist((challenger.scores_ppm - production.scores_ppm) / _PPM, bins=np.linspace(-1, 1, 81).tolist(), color=_BLUE)
     axes.axvline(0, color=_GREY, linestyle=":")
     axes.set(

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from batch.challenge.comparison import Comparison, Scored, compare
+from batch.challenge.comparison import ModelComparison, ModelScores, compare
 from batch.challenge.markdown import render
 from batch.challenge.plot import draw
-from batch.labelled_examples import Found, read_examples, without_failing
+from batch.labelled_examples import LabelledExamples, read_examples, without_failing
 from batch.progress import OnProgress, no_progress
-from batch.run_interval import Window, resolve_window
+from batch.run_interval import Interval, resolve_interval
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION, Registry
@@ -27,7 +27,7 @@ _HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class StoredComparison:
     """What a comparison found.
 
     Attributes:
@@ -59,7 +59,7 @@ def compare_challenger(
     *,
     most: int = 200_000,
     on_progress: OnProgress = no_progress,
-) -> Compared | NothingToCompare:
+) -> StoredComparison | NothingToCompare:
     """Compare the versions with the aliases ``challenger`` and ``production``. Safe to repeat.
 
     Only the lake is read. The same versions on the same files and window are compared once.
@@ -67,7 +67,7 @@ def compare_challenger(
     Args:
         settings: where lake, manifest and registry are.
         params: ``hours``, so many newest ones of event time that the lake has, 24 if absent; or a window, see
-            :func:`batch.run_interval.resolve_window`.
+            :func:`batch.run_interval.resolve_interval`.
         most: comments at most, a sample by chance that is the same each time.
         on_progress: receives one line at each step.
 
@@ -100,12 +100,12 @@ def compare_challenger(
         "comments": str(len(found.examples)),
     }
     if (before := known.evidence.newest("comparison", tags)) is not None:
-        return Compared(comparison_of(known, before), before.url, False)
+        return StoredComparison(comparison_of(known, before), before.url, False)
     open_version = version_opener(settings)
     opened = {version: open_version(version) for version in (challenger.version, production.version)}
 
-    def score(texts: Sequence[str]) -> list[Scored]:
-        return [Scored(version, each.policy, each.kernel.score_many(texts)) for version, each in opened.items()]
+    def score(texts: Sequence[str]) -> list[ModelScores]:
+        return [ModelScores(version, each.policy, each.kernel.score_many(texts)) for version, each in opened.items()]
 
     examples = found.examples
     on_progress(f"versions {challenger.version} and {production.version} score {len(examples):,} comments")
@@ -122,7 +122,7 @@ def compare_challenger(
     comparison = compare(comments, ours, theirs, _days(comments, window), found.counts["records"] / len(found.examples))
     fields = fields_of(comparison, ours, theirs, window, found)
     kept = _keep(known, fields, draw(ours, theirs), tags)
-    return Compared(fields, kept.url, True)
+    return StoredComparison(fields, kept.url, True)
 
 
 def comparison_of(known: Registry, finding: Finding) -> dict[str, Any]:
@@ -138,9 +138,13 @@ def newest_comparison(known: Registry, challenger: str, production: str) -> Find
 
 
 def fields_of(
-    comparison: Comparison, challenger: Scored, production: Scored, window: Window, found: Found
+    comparison: ModelComparison,
+    challenger: ModelScores,
+    production: ModelScores,
+    window: Interval,
+    found: LabelledExamples,
 ) -> dict[str, Any]:
-    """A comparison as JSON holds it: both models, the window, what was read, and the fields of ``Comparison``."""
+    """A comparison as JSON holds it: both models, the window, what was read, and the fields of ``ModelComparison``."""
     models = {
         name: {
             "version": scored.version,
@@ -162,16 +166,16 @@ def fields_of(
     return plain
 
 
-def _window(settings: Settings, params: Mapping[str, object]) -> Window | None:
+def _window(settings: Settings, params: Mapping[str, object]) -> Interval | None:
     if any(params.get(name) for name in ("day", "start", "end")):
-        return resolve_window(params)
+        return resolve_interval(params)
     hours = int(str(params.get("hours") or DEFAULT_HOURS))
     with opened_lake(settings) as lake:
         newest_us = lake.newest_event_us(COMMENTS.name)
-    return None if newest_us is None else Window(newest_us + 1 - hours * _HOUR_US, newest_us + 1)
+    return None if newest_us is None else Interval(newest_us + 1 - hours * _HOUR_US, newest_us + 1)
 
 
-def _days(comments: list[Comment], window: Window) -> float:
+def _days(comments: list[Comment], window: Interval) -> float:
     # A lake younger than its window has nothing of the beginning; an hour at least, or a burst would be a day's rate.
     first_us = max(window.start_us, min(comment.event_time_us for comment in comments))
     return max(window.end_us - first_us, _HOUR_US) / _DAY_US

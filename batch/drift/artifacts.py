@@ -59,7 +59,7 @@ def drift_table(report: DriftReport) -> str:
         f"{report.comments:,} comments; labels and agreement: {report.labelled:,} of {report.labels_day}, "
         "the newest day whose labels were mature.",
         "",
-        report.said,
+        report.summary,
         "",
         "| measure | comments | PSI | by chance | distance | by chance | |",
         "|---|---|---|---|---|---|---|",

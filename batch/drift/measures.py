@@ -88,7 +88,7 @@ def measure_day(model: OpenModel, comments: Sequence[Comment], labelled: Sequenc
     )
 
 
-def watch(reference: TrainingReference, day: Measures) -> dict[str, Finding]:
+def compare_with_reference(reference: TrainingReference, day: Measures) -> dict[str, Finding]:
     """Hold a day against the reference, measure by measure.
 
     What may drift by chance: a night has nine indices, and each alarms by chance with a probability of at most a

@@ -49,7 +49,7 @@ class DriftReport:
         return f"drift on {self.day} against version {self.production}: {', '.join(self.drifted)}"
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """What came of the night, in a line."""
         if not self.drifted:
             few = all(each.comments < ALARM.least for each in self.findings.values())

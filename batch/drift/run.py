@@ -8,14 +8,14 @@ from datetime import date, timedelta
 from typing import Any
 
 from batch.drift.artifacts import evidence_files
-from batch.drift.measures import Measures, measure_day, watch
+from batch.drift.measures import Measures, compare_with_reference, measure_day
 from batch.drift.params import COOL_DOWN_DAYS
 from batch.drift.report import DriftReport
 from batch.labelled_examples import Example, NoAction, read_examples, without_failing
 from batch.progress import OnProgress, no_progress
-from batch.retrain.params import FORM
+from batch.retrain.params import PARAMS
 from batch.retrain.run import RUN_NAME
-from batch.run_interval import Window, resolve_window
+from batch.run_interval import Interval, resolve_interval
 from moderation.adapters.model_folder.folder import OpenModel
 from moderation.adapters.registry import NotInRegistry, Registry
 from moderation.adapters.registry.certificate import PREFIX
@@ -27,7 +27,7 @@ HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
 
-def watch_day(
+def check_drift(
     settings: Settings,
     day: date,
     *,
@@ -86,7 +86,7 @@ def watch_day(
         production=serving.version,
         comments=len(comments),
         labelled=len(labelled),
-        findings=watch(model.reference, measures),
+        findings=compare_with_reference(model.reference, measures),
         held_back=None,
     )
     if report.drifted:
@@ -112,7 +112,7 @@ def watch_day(
         },
         metrics={f"psi_{name}": finding.psi for name, finding in report.findings.items()},
     )
-    on_progress(f"{day}: {report.said}")
+    on_progress(f"{day}: {report.summary}")
     return replace(report, url=kept.url)
 
 
@@ -126,9 +126,9 @@ def label_rules(training: Mapping[str, Any], maturity_hours: float | None) -> tu
     Returns:
         How long after a comment its last action counts, in microseconds, and what a comment without an action is.
     """
-    default_us = round(FORM["maturity_hours"]["default"] * HOUR_US)
+    default_us = round(PARAMS["maturity_hours"]["default"] * HOUR_US)
     maturity_us = training.get("maturity_us", default_us) if maturity_hours is None else round(maturity_hours * HOUR_US)
-    return maturity_us, training.get("no_action", FORM["no_action"]["default"])
+    return maturity_us, training.get("no_action", PARAMS["no_action"]["default"])
 
 
 def newest_mature_day(day: date, maturity_us: int) -> date:
@@ -179,8 +179,8 @@ def _measured(
     return measure_day(model, [each.comment for each in sound], judged)
 
 
-def _window(day: date) -> Window:
-    return resolve_window({"day": day.isoformat()})
+def _window(day: date) -> Interval:
+    return resolve_interval({"day": day.isoformat()})
 
 
 def _yes(is_so: bool) -> str:

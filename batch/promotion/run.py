@@ -18,7 +18,7 @@ _ASK_AGAIN = "Look at what there is now and ask again."
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class PromotionResult:
     """Who serves now.
 
     Attributes:
@@ -41,7 +41,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class WayBack:
+class RollbackPlan:
     """What rolling back would do: ``back`` serves again instead of ``serving``; both are version numbers."""
 
     serving: str
@@ -50,7 +50,7 @@ class WayBack:
 
 def promote(
     settings: Settings, version: str = CHALLENGER, *, by: str, reason: str, shown: Proposal | None = None
-) -> Moved:
+) -> PromotionResult:
     """Make a version serve; the one that did becomes ``previous``. Safe to repeat.
 
     Its files are verified before any alias moves.
@@ -81,10 +81,10 @@ def promote(
     previous = known.promote(asked)
     if is_new or PREFIX + "promoted_us" not in known.tags(asked):
         _note(known, asked, "promoted", by, reason)
-    return Moved(asked.version, previous.version if previous else None, by, reason, is_new)
+    return PromotionResult(asked.version, previous.version if previous else None, by, reason, is_new)
 
 
-def way_back(settings: Settings) -> WayBack:
+def plan_rollback(settings: Settings) -> RollbackPlan:
     """What rolling back would do now.
 
     Raises:
@@ -97,15 +97,15 @@ def way_back(settings: Settings) -> WayBack:
         raise NotInRegistry(
             f"alias {PRODUCTION} of {known.model_name}", "no version has it", "Promote a version by its number."
         )
-    return WayBack(serving.version, known.before().version)
+    return RollbackPlan(serving.version, known.before().version)
 
 
-def roll_back(settings: Settings, way: WayBack | None = None, *, by: str, reason: str) -> Moved:
+def roll_back(settings: Settings, way: RollbackPlan | None = None, *, by: str, reason: str) -> PromotionResult:
     """Make the version that served before serve again; what served becomes ``previous``.
 
     Args:
         settings: where the registry is.
-        way: what it is to do, see :func:`way_back`; repeated with the same it changes nothing. If None it is what
+        way: what it is to do, see :func:`plan_rollback`; repeated with the same it changes nothing. If None it is what
             there is to do now, so twice is as before.
         by: whose word it is; kept in the tags of both versions, like the reason and the time.
         reason: why.
@@ -118,14 +118,14 @@ def roll_back(settings: Settings, way: WayBack | None = None, *, by: str, reason
         RegistryUnavailable: MLflow does not answer.
     """
     _require_reason(reason, "rollback")
-    way = way or way_back(settings)
-    found, known = way_back(settings), registry(settings)
+    way = way or plan_rollback(settings)
+    found, known = plan_rollback(settings), registry(settings)
     back, gone = known.version(way.back), known.version(way.serving)
     is_new = found == way
     if is_new:
         version_opener(settings)(back.version)
         known.roll_back()
-    elif found != WayBack(serving=way.back, back=way.serving):
+    elif found != RollbackPlan(serving=way.back, back=way.serving):
         raise OutdatedApproval(
             f"rollback of {known.model_name} from version {way.serving} to {way.back}",
             f"version {found.serving} serves by now, and version {found.back} did before",
@@ -134,7 +134,7 @@ def roll_back(settings: Settings, way: WayBack | None = None, *, by: str, reason
     if is_new or PREFIX + "rolled_back_us" not in known.tags(gone):
         _note(known, gone, "rolled_back", by, reason)
         _note(known, back, "promoted", by, f"rollback from version {gone.version}: {reason}")
-    return Moved(back.version, gone.version, by, reason, is_new)
+    return PromotionResult(back.version, gone.version, by, reason, is_new)
 
 
 def _require_as_shown(known: Registry, shown: Proposal, asked: ModelVersion, serving: ModelVersion | None) -> None:

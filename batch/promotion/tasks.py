@@ -38,11 +38,11 @@ def promote(shown: Mapping[str, Any], answer: Mapping[str, Any] | None, reason: 
     return run.promote(load_settings(), by=by, reason=reason, shown=Proposal(**shown)).fields()
 
 
-def choose_way_back() -> dict[str, str]:
+def plan_rollback() -> dict[str, str]:
     """Which version serves, and which one would instead."""
-    return asdict(run.way_back(load_settings()))
+    return asdict(run.plan_rollback(load_settings()))
 
 
 def roll_back(way: Mapping[str, str], by: str | None, reason: str) -> dict[str, Any]:
-    """Roll back as :func:`choose_way_back` returned it; done again it changes nothing."""
-    return run.roll_back(load_settings(), run.WayBack(**way), by=by or "Airflow", reason=reason).fields()
+    """Roll back as :func:`plan_rollback` returned it; done again it changes nothing."""
+    return run.roll_back(load_settings(), run.RollbackPlan(**way), by=by or "Airflow", reason=reason).fields()

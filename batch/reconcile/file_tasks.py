@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batch.reconcile.running_maximum import RulesByOffset, Walk, rules_at
+from batch.reconcile.running_maximum import MaximumWalk, RulesByOffset, rules_at
 from batch.record_isolation import parse_failure
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.store import LakeStore
@@ -26,7 +26,7 @@ _COLUMN_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class FileTask:
     """One file of the lake.
 
     Attributes:
@@ -58,9 +58,9 @@ class Task:
     unread_only: bool
 
 
-def tasks_of(
+def plan_file_tasks(
     snapshot: Snapshot, resolve: Callable[[], str | None], store: LakeStore, *, version: str | None = None
-) -> list[Task]:
+) -> list[FileTask]:
     """What is to be read for a snapshot's day or window.
 
     A record of another day matters only for the watermark. The manifest has the largest event time of every file, and
@@ -79,11 +79,11 @@ def tasks_of(
     """
     start_us, end_us = snapshot.start_us, snapshot.end_us
     tasks = []
-    maxima: dict[TopicPartition, _Maximum] = {}
+    maxima: dict[TopicPartition, _PartitionMaximum] = {}
     for file in snapshot.manifest:
         decided = tuple(snapshot.served.get(file.source, ()))
         rules = _rules(decided, file)
-        maximum = maxima.setdefault(file.source, _Maximum(snapshot, file.source, store))
+        maximum = maxima.setdefault(file.source, _PartitionMaximum(snapshot, file.source, store))
         # A comment is not dated later than five minutes after its append: earlier files have none of the day.
         may_hold = file.max_append_us >= start_us - MAX_FUTURE_US
         is_of_day = file.min_event_time_us is not None and (
@@ -94,7 +94,7 @@ def tasks_of(
         if is_of_day or may_hold:
             served = decided if version is None else ()
             tasks.append(
-                Task(
+                FileTask(
                     file,
                     start_us,
                     end_us,
@@ -105,7 +105,7 @@ def tasks_of(
                     rules,
                     snapshot.replays.get(file.source, {}),
                     snapshot.cuts[file.source].next if file.source in snapshot.cuts else 0,
-                    _of_file(snapshot, file),
+                    _quarantined_in(snapshot, file),
                     unread_only=not is_of_day,
                 )
             )
@@ -113,7 +113,7 @@ def tasks_of(
     return tasks
 
 
-class _Maximum:
+class _PartitionMaximum:
     """The running maximum of a source's event times, file by file.
 
     A file is read only where the manifest does not say what its comments do to the maximum, and the maximum behind it
@@ -153,10 +153,10 @@ class _Maximum:
     def _pass(self, file: LakeFile, rules: RulesByOffset) -> None:
         self._to(file.first_offset)
         resets = self.resets_inside(file)
-        quarantined = _of_file(self._snapshot, file)
+        quarantined = _quarantined_in(self._snapshot, file)
         state = None if resets else _by_manifest(self._state, file, rules, is_whole=not quarantined)
         if state is None:
-            state = _by_reading(Walk(self._state, rules, resets), file, rules, quarantined, self._store)
+            state = _by_reading(MaximumWalk(self._state, rules, resets), file, rules, quarantined, self._store)
         self._state = state
         self._passed_offset = file.next_offset - 1
 
@@ -188,7 +188,7 @@ def _by_manifest(
 
 
 def _by_reading(
-    walk: Walk, file: LakeFile, rules: RulesByOffset, quarantined: Mapping[int, str], store: LakeStore
+    walk: MaximumWalk, file: LakeFile, rules: RulesByOffset, quarantined: Mapping[int, str], store: LakeStore
 ) -> RunningMaximum:
     """The running maximum after a file's records as they were decided, without those in quarantine."""
     with reading_file(store, file) as opened:
@@ -196,12 +196,12 @@ def _by_reading(
         comments = _comments(parquet) if _is_exact(file, rules) else _parsed(parquet, rules)
         for offsets, times_us, comment_ids in comments:
             kept = [index for index, offset in enumerate(offsets) if offset not in quarantined]
-            walk.past(
+            walk.advance_over(
                 [offsets[index] for index in kept],
                 np.array([times_us[index] for index in kept], np.int64),
                 [comment_ids[index] for index in kept],
             )
-    return walk.to(file.next_offset - 1)
+    return walk.advance_to(file.next_offset - 1)
 
 
 Comments = tuple[list[int], list[int], list[str]]
@@ -252,7 +252,7 @@ def _is_exact(file: LakeFile, rules: RulesByOffset) -> bool:
     return all(each == file.rules for _, each in rules)
 
 
-def _of_file(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
+def _quarantined_in(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
     """The records in quarantine that a file holds."""
     own = snapshot.quarantined.get(file.source, {})
     return {offset: digest for offset, digest in own.items() if file.first_offset <= offset < file.next_offset}

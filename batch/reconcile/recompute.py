@@ -17,11 +17,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from batch.progress import OnProgress
-from batch.reconcile.file_tasks import Task
+from batch.reconcile.file_tasks import FileTask
 from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
-from batch.reconcile.running_maximum import Walk, rules_at
+from batch.reconcile.running_maximum import MaximumWalk, rules_at
 from batch.reconcile.sql import VERDICTS
-from batch.record_isolation import Failure, parse_failure, score_each, tell
+from batch.record_isolation import Failure, parse_failure, report_failures, score_each
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
@@ -61,7 +61,7 @@ _NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Recomputed:
+class RecomputeResult:
     """What came of the tasks.
 
     Attributes:
@@ -74,15 +74,15 @@ class Recomputed:
     failures: list[Failure]
 
 
-def rescore(
-    tasks: Sequence[Task], settings: Settings, folder: Path, on_progress: OnProgress, processes: int | None = None
-) -> Recomputed:
+def recompute_files(
+    tasks: Sequence[FileTask], settings: Settings, folder: Path, on_progress: OnProgress, processes: int | None = None
+) -> RecomputeResult:
     """Write what the records are worth as Parquet files, one for each task.
 
     A record that cannot be scored has a row with score 0 and verdict ``allow``; one that cannot be parsed has none.
 
     Args:
-        tasks: see :func:`batch.reconcile.file_tasks.tasks_of`.
+        tasks: see :func:`batch.reconcile.file_tasks.plan_file_tasks`.
         settings: where lake and registry are.
         folder: for the files.
         on_progress: receives one line at each step.
@@ -105,18 +105,18 @@ def rescore(
         found += count
         failures += failed
         on_progress(f"scored {done:,} of {rows:,} records of the lake")
-    tell(sorted(failures), on_progress)
-    return Recomputed(found, sorted(failures))
+    report_failures(sorted(failures), on_progress)
+    return RecomputeResult(found, sorted(failures))
 
 
 def _results(
-    tasks: Sequence[Task], settings: Settings, folder: Path, processes: int
-) -> Iterator[tuple[Task, tuple[int, list[Failure]]]]:
+    tasks: Sequence[FileTask], settings: Settings, folder: Path, processes: int
+) -> Iterator[tuple[FileTask, tuple[int, list[Failure]]]]:
     outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
     if processes == 1:
-        rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
+        recomputer = FileRecomputer(LakeStore(settings.lake_url), version_opener(settings))
         for task, output in zip(tasks, outputs, strict=True):
-            yield task, (rescorer.run(task, output), rescorer.take_failures())
+            yield task, (recomputer.run(task, output), recomputer.take_failures())
         return
     # A process that is forked would inherit threads and connections in the middle of something.
     with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (settings,)) as pool:
@@ -137,18 +137,18 @@ def _results(
             pool.shutdown(cancel_futures=True)
 
 
-_rescorer: Rescorer | None = None
+_recomputer: FileRecomputer | None = None
 
 
 def _begin(settings: Settings) -> None:
-    global _rescorer
-    _rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
+    global _recomputer
+    _recomputer = FileRecomputer(LakeStore(settings.lake_url), version_opener(settings))
 
 
-def _work(task: Task, output: Path) -> tuple[int, list[Failure]]:
-    if _rescorer is None:
+def _work(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
+    if _recomputer is None:
         raise RuntimeError("the process was not prepared")
-    return _rescorer.run(task, output), _rescorer.take_failures()
+    return _recomputer.run(task, output), _recomputer.take_failures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class _Row:
     is_replay: bool = False
 
 
-class Rescorer:
+class FileRecomputer:
     """Does one task after another; models stay open.
 
     Args:
@@ -181,7 +181,7 @@ class Rescorer:
         failures, self._failures = self._failures, []
         return failures
 
-    def run(self, task: Task, output: Path) -> int:
+    def run(self, task: FileTask, output: Path) -> int:
         """Write one file's comments of the day; returns how many.
 
         Raises:
@@ -201,8 +201,8 @@ class Rescorer:
         ignored.write(output)
         return count
 
-    def _comments(self, task: Task, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
-        walk = Walk(task.maximum_before, task.rules, task.resets)
+    def _comments(self, task: FileTask, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
+        walk = MaximumWalk(task.maximum_before, task.rules, task.resets)
         for batch in self._batches(task):
             offsets: list[int] = []
             reads: list[Read] = []
@@ -228,7 +228,9 @@ class Rescorer:
             if task.unread_only:
                 late = np.zeros(len(reads), bool)
             else:
-                late = late_flags(walk.past(offsets, times_us, [read.comment.comment_id for read in reads]), times_us)
+                late = late_flags(
+                    walk.advance_over(offsets, times_us, [read.comment.comment_id for read in reads]), times_us
+                )
             rows = [
                 _Row(offset, read, is_late, False, offset in replays)
                 for offset, read, is_late in zip(offsets, reads, late.tolist(), strict=True)
@@ -242,7 +244,7 @@ class Rescorer:
                     ignored.add(position(task.file.source, row.offset))
             yield rows
 
-    def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
+    def _batches(self, task: FileTask) -> Iterable[pa.RecordBatch]:
         columns = ["offset", "append_us", "value", "headers"]
         with reading_file(self._store, task.file) as opened:
             parquet = pq.ParquetFile(opened)
@@ -255,7 +257,7 @@ class Rescorer:
                     for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns=[*columns, "event_time_us"]):
                         yield batch.filter(pc.is_null(batch.column("event_time_us")))
 
-    def _table(self, task: Task, rows: list[_Row]) -> pa.Table:
+    def _table(self, task: FileTask, rows: list[_Row]) -> pa.Table:
         offsets = np.array([row.offset for row in rows], np.int64)
         scores = np.empty(len(rows), np.int64)
         verdicts = np.empty(len(rows), np.int64)
@@ -302,7 +304,7 @@ class Rescorer:
         arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
-    def _note(self, task: Task, offset: int, cause: str) -> None:
+    def _note(self, task: FileTask, offset: int, cause: str) -> None:
         source = task.file.source
         self._failures.append(Failure(str(source.topic_id), source.partition, offset, cause))
 
@@ -312,7 +314,7 @@ class Rescorer:
         return self._models[version]
 
 
-def _is_quarantined(task: Task, offset: int, value: bytes) -> bool:
+def _is_quarantined(task: FileTask, offset: int, value: bytes) -> bool:
     """Whether a record is the one in quarantine, by its bytes; one that was put in its place is not."""
     return offset in task.quarantined and hashlib.sha256(value).hexdigest() == task.quarantined[offset]
 
@@ -325,7 +327,7 @@ def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) ->
         return []
 
 
-def _spans(task: Task, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
+def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
     """Which version scores which of the rows: version, first, end; rows are in the order of offsets."""
     edges = np.searchsorted(offsets, [each.from_offset for each in task.served])
     bounds = [0, *edges.tolist(), len(offsets)]

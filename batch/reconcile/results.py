@@ -49,7 +49,7 @@ SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, cause, c
 
 
 @dataclass(frozen=True, slots=True)
-class PaneOutcome:
+class PaneResult:
     """One pane, both sides.
 
     Attributes:
@@ -70,7 +70,7 @@ class PaneOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DayResults:
     """A day's results.
 
     Attributes:
@@ -81,7 +81,7 @@ class Outcome:
         digest: SHA-256 over state, panes, causes and which rows differ.
     """
 
-    by_pane: list[PaneOutcome]
+    by_pane: list[PaneResult]
     causes: dict[str, int]
     agreement: dict[str, dict[str, dict[str, int]]]
     differences: Path
@@ -140,7 +140,7 @@ def state_of(causes: Mapping[str, int]) -> str:
     return "provisional" if any(causes[cause] for cause in _OPEN) else "final"
 
 
-def read_outcome(results: Mapping[str, Path], folder: Path) -> Outcome:
+def read_results(results: Mapping[str, Path], folder: Path) -> DayResults:
     """Put the results of an engine together.
 
     Args:
@@ -162,10 +162,10 @@ def read_outcome(results: Mapping[str, Path], folder: Path) -> Outcome:
             agreement.setdefault(model_version, {}).setdefault(action, {})[VERDICTS[verdict]] = comments
         fingerprint = [str(value) for value in duck.sql(_FINGERPRINT).fetchall()[0]]
     causes = {cause.value: 0 for cause in Cause} | dict(counted)
-    return Outcome(by_pane, causes, agreement, differences, _digest(by_pane, causes, fingerprint))
+    return DayResults(by_pane, causes, agreement, differences, _digest(by_pane, causes, fingerprint))
 
 
-def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneOutcome]:
+def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneResult]:
     causes: dict[Key, dict[str, dict[str, int]]] = {}
     for *parts, cause, differing, comments, reviews, removals, score_sum in duck.sql(
         f"SELECT {_KEYS}, cause, differing, {', '.join(MEASURES)} FROM pane_causes ORDER BY ALL"
@@ -185,11 +185,11 @@ def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneOutcome]:
         batch, speed, caused = (tuple(islice(numbers, len(MEASURES))) for _ in range(3))
         residual = tuple(b - s - c for b, s, c in zip(batch, speed, caused, strict=True))
         late = next(numbers)
-        found.append(PaneOutcome(key, batch, speed, residual, late, causes.get(key, {}), ages.get(key, none)))
+        found.append(PaneResult(key, batch, speed, residual, late, causes.get(key, {}), ages.get(key, none)))
     return found
 
 
-def _digest(by_pane: list[PaneOutcome], causes: Mapping[str, int], fingerprint: list[str]) -> str:
+def _digest(by_pane: list[PaneResult], causes: Mapping[str, int], fingerprint: list[str]) -> str:
     head = [state_of(causes), dict(sorted(causes.items())), fingerprint]
     digest = hashlib.sha256(json.dumps(head).encode())
     for pane in by_pane:

@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import DuckDbEngine, Engine
-from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.recompute import rescore
+from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.recompute import recompute_files
 from batch.reconcile.replays import ignored_replays
-from batch.reconcile.results import Outcome, read_outcome
+from batch.reconcile.results import DayResults, read_results
 from batch.record_isolation import Failure, failure_fields
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
 from moderation.adapters.lake.manifest import files
@@ -155,8 +155,8 @@ def reconcile_day(
             failures: list[Failure] = []
             if recompute is None:
                 resolve = production_model(settings).resolve
-                tasks = tasks_of(snapshot, resolve, store)
-                failures = rescore(tasks, settings, inputs["recomputed"], on_progress).failures
+                tasks = plan_file_tasks(snapshot, resolve, store)
+                failures = recompute_files(tasks, settings, inputs["recomputed"], on_progress).failures
             else:
                 recompute(snapshot, inputs["recomputed"])
             ignored = ignored_replays(inputs["recomputed"])
@@ -166,14 +166,14 @@ def reconcile_day(
             fault_point("after_rescoring")
             lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
-            outcome = read_outcome(engine.run(inputs, folder, on_progress), folder)
+            results = read_results(engine.run(inputs, folder, on_progress), folder)
             clock.lap("comparison")
             fault_point("after_comparison")
-            url_of_differences = _keep_differences(lake.store, topic, day, outcome)
-            on_progress(f"{day}: keeping {outcome.panes:,} panes")
-            run = _run_of(snapshot, day, outcome, engine.name, begun_us, url_of_differences, started_by)
+            url_of_differences = _keep_differences(lake.store, topic, day, results)
+            on_progress(f"{day}: keeping {results.panes:,} panes")
+            run = _run_of(snapshot, day, results, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
-                connection, run, outcome.pane_rows(), outcome.difference_rows(), lambda: fault_point("before_commit")
+                connection, run, results.pane_rows(), results.difference_rows(), lambda: fault_point("before_commit")
             )
             clock.lap("keeping")
             fault_point("after_commit")
@@ -218,11 +218,11 @@ def _write_actions(lake: Lake, topic: str, day: date, folder: Path) -> None:
             pq.write_table(table.rename_columns(names), folder / f"{number}.parquet")
 
 
-def _keep_differences(store: LakeStore, topic: str, day: date, outcome: Outcome) -> str:
+def _keep_differences(store: LakeStore, topic: str, day: date, results: DayResults) -> str:
     """All differences beside the lake, under a name that equal results share."""
-    path = f"_reconciliation/{topic}/day={day.isoformat()}/differences-{outcome.digest[:16]}.parquet"
-    temporary = f"_reconciliation/_temporary/{topic}-{day.isoformat()}-{outcome.digest[:16]}.parquet"
-    with store.creating(temporary) as file, outcome.differences.open("rb") as source:
+    path = f"_reconciliation/{topic}/day={day.isoformat()}/differences-{results.digest[:16]}.parquet"
+    temporary = f"_reconciliation/_temporary/{topic}-{day.isoformat()}-{results.digest[:16]}.parquet"
+    with store.creating(temporary) as file, results.differences.open("rb") as source:
         while piece := source.read(1 << 20):
             file.write(piece)
     store.publish(temporary, path)
@@ -230,26 +230,32 @@ def _keep_differences(store: LakeStore, topic: str, day: date, outcome: Outcome)
 
 
 def _run_of(
-    snapshot: Snapshot, day: date, outcome: Outcome, engine: str, begun_us: int, differences_url: str, started_by: str
+    snapshot: Snapshot,
+    day: date,
+    results: DayResults,
+    engine: str,
+    begun_us: int,
+    differences_url: str,
+    started_by: str,
 ) -> Run:
     return Run(
         topic=snapshot.topic,
         day=day,
-        state=outcome.state,
+        state=results.state,
         engine=engine,
         begun_us=begun_us,
         finished_us=now_us(),
         cut=snapshot.cut_fields(),
-        digest=outcome.digest,
-        panes=outcome.panes,
-        batch_comments=outcome.batch_comments,
-        speed_comments=outcome.speed_comments,
-        causes=outcome.causes,
-        lost=outcome.causes[Cause.LOST],
-        unexplained=outcome.causes[Cause.UNEXPLAINED],
-        phantom=outcome.causes[Cause.PHANTOM],
-        residual=outcome.residual,
-        agreement=outcome.agreement,
+        digest=results.digest,
+        panes=results.panes,
+        batch_comments=results.batch_comments,
+        speed_comments=results.speed_comments,
+        causes=results.causes,
+        lost=results.causes[Cause.LOST],
+        unexplained=results.causes[Cause.UNEXPLAINED],
+        phantom=results.causes[Cause.PHANTOM],
+        residual=results.residual,
+        agreement=results.agreement,
         kernel_version=KERNEL_VERSION,
         code_version=version("comment-moderation"),
         differences_url=differences_url,

@@ -22,7 +22,7 @@ def rules_at(rules: RulesByOffset, offset: int) -> Rules:
     return rules[bisect_right(rules, offset, key=lambda each: each[0]) - 1][1]
 
 
-class Walk:
+class MaximumWalk:
     """The running maximum on its way through accepted comments of one partition, in offset order.
 
     Args:
@@ -36,7 +36,7 @@ class Walk:
         self._rules = rules
         self._resets = list(resets)
 
-    def past(
+    def advance_over(
         self, offsets: Sequence[int], event_times_us: NDArray[np.int64], comment_ids: Sequence[str]
     ) -> NDArray[np.int64]:
         """Go past the next comments.
@@ -52,7 +52,7 @@ class Walk:
         parts = [np.empty(0, np.int64)]
         first = 0
         while first < len(offsets):
-            self.to(offsets[first])
+            self.advance_to(offsets[first])
             upto = bisect_left(offsets, self._next_change(offsets[first]), first)
             rules = rules_at(self._rules, offsets[first])
             part = advance(self.state, event_times_us[first:upto], comment_ids[first:upto], rules)
@@ -61,7 +61,7 @@ class Walk:
             first = upto
         return np.concatenate(parts)
 
-    def to(self, offset: int) -> RunningMaximum:
+    def advance_to(self, offset: int) -> RunningMaximum:
         """Apply the resets at or before an offset that no comment was behind; returns the state there."""
         while self._resets and self._resets[0].offset <= offset:
             self.state = RunningMaximum(self._resets.pop(0).newest_event_us)

@@ -9,7 +9,7 @@ from typing import Any
 from batch.archive.run import archive_topics
 from batch.reconcile.engines import EngineName, engine_of
 from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
-from batch.run_interval import Window, resolve_window
+from batch.run_interval import Interval, resolve_interval
 from moderation.errors import DefectsFound
 from moderation.settings import Settings, load_settings
 from moderation.timestamps import day_of
@@ -61,9 +61,9 @@ def days_of_run(
         ConfigurationError: parameters or key name no window.
     """
     if any(params.get(name) for name in _ASKED):
-        return _days(resolve_window(params))
+        return _days(resolve_interval(params))
     key = partition_key or (run_after.astimezone(UTC) - timedelta(days=1)).date().isoformat()
-    asked = _days(resolve_window({}, key))
+    asked = _days(resolve_interval({}, key))
     return sorted({*asked, *days_to_reconcile(settings, asked[-1])[:_MOST_DAYS]})
 
 
@@ -83,7 +83,7 @@ def require_sound(reports: Sequence[ReconcileReport]) -> None:
             )
 
 
-def _days(window: Window) -> list[date]:
+def _days(window: Interval) -> list[date]:
     first = day_of(window.start_us)
     last = day_of(window.end_us - 1)
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import orjson
 
-from batch.rescore.report import Rescoring, markdown, moment
+from batch.rescore.report import RescoreResult, markdown, moment
 from moderation.adapters.lake.files import DIGEST_CHARACTERS
 from moderation.adapters.lake.store import DigestingFile, LakeStore
 
@@ -32,7 +32,7 @@ class Artifacts:
         verdicts: Parquet, a row a comment.
         hours: Parquet, a row an hour and community; None if hours were not asked for.
         markdown: the summary.
-        json: what ``Rescoring.fields`` says.
+        json: what ``RescoreResult.fields`` says.
     """
 
     verdicts: str
@@ -45,19 +45,19 @@ class Artifacts:
         return {"verdicts": self.verdicts, "hours": self.hours, "markdown": self.markdown, "json": self.json}
 
 
-def keep(store: LakeStore, rescoring: Rescoring, tables: Mapping[str, Path]) -> Artifacts:
+def keep(store: LakeStore, result: RescoreResult, tables: Mapping[str, Path]) -> Artifacts:
     """Keep results; equal ones replace each other.
 
     Args:
         store: the lake.
-        rescoring: what was found.
+        result: what was found.
         tables: Parquet files ``verdicts`` and, if hours were asked for, ``hours``.
 
     Raises:
         ConfigurationError: a file cannot be written.
     """
-    folder = f"{ROOT}/{rescoring.topic}/version={rescoring.certificate.version}/{_span(rescoring)}"
-    name = f"{folder}/{rescoring.digest[:DIGEST_CHARACTERS]}"
+    folder = f"{ROOT}/{result.topic}/version={result.certificate.version}/{_span(result)}"
+    name = f"{folder}/{result.digest[:DIGEST_CHARACTERS]}"
     urls = {}
     for table, source in tables.items():
         path = f"{name}-{table}.parquet"
@@ -65,17 +65,16 @@ def keep(store: LakeStore, rescoring: Rescoring, tables: Mapping[str, Path]) -> 
             while piece := opened.read(_PIECE_BYTES):
                 file.write(piece)
         urls[table] = store.url_of(path)
-    texts = {"md": markdown(rescoring).encode(), "json": orjson.dumps(rescoring.fields(), option=orjson.OPT_INDENT_2)}
+    texts = {"md": markdown(result).encode(), "json": orjson.dumps(result.fields(), option=orjson.OPT_INDENT_2)}
     for ending, text in texts.items():
         with _publishing(store, f"{name}.{ending}") as file:
             file.write(text)
     return Artifacts(urls["verdicts"], urls.get("hours"), store.url_of(f"{name}.md"), store.url_of(f"{name}.json"))
 
 
-def _span(rescoring: Rescoring) -> str:
+def _span(result: RescoreResult) -> str:
     return "-".join(
-        moment(time_us).replace("-", "").replace(":", "")
-        for time_us in (rescoring.window.start_us, rescoring.window.end_us)
+        moment(time_us).replace("-", "").replace(":", "") for time_us in (result.window.start_us, result.window.end_us)
     )
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.reconcile.sql import STATEMENTS
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.errors import ConfigurationError
 from moderation.panes import MEASURES
 
@@ -31,7 +31,7 @@ _SCHEMA = pa.schema(
         *(("state", pa.string()), ("revision", pa.int32())),
     ]
 )
-Place = tuple[str, str, int]
+HourKey = tuple[str, str, int]
 """Topic id, community and start of an hour."""
 
 
@@ -57,7 +57,7 @@ class Sums:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-NOTHING = Sums(0, 0, 0, 0, 0)
+ZERO_SUMS = Sums(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class HourPair:
         }
 
 
-def require_hours(window: Window) -> None:
+def require_hours(window: Interval) -> None:
     """Refuse a window that cuts an hour: its sums could not stand beside those served.
 
     Raises:
@@ -110,7 +110,7 @@ def require_hours(window: Window) -> None:
         )
 
 
-def as_if_hours(duck: duckdb.DuckDBPyConnection) -> dict[Place, Sums]:
+def as_if_hours(duck: duckdb.DuckDBPyConnection) -> dict[HourKey, Sums]:
     """Hours of the recomputed comments, counted as the batch counts them.
 
     Args:
@@ -119,18 +119,18 @@ def as_if_hours(duck: duckdb.DuckDBPyConnection) -> dict[Place, Sums]:
     return {(row[0], row[1], row[2]): Sums(*row[3:]) for row in duck.sql(_HOURS).fetchall()}
 
 
-def paired(as_if: Mapping[Place, Sums], served: Mapping[Place, ServedHour]) -> list[HourPair]:
+def pair_hours(as_if: Mapping[HourKey, Sums], served: Mapping[HourKey, ServedHour]) -> list[HourPair]:
     """Every hour that either side has, in order of start, community and topic id."""
     places = sorted(as_if.keys() | served.keys(), key=lambda place: (place[2], place[1], place[0]))
-    return [HourPair(*place, as_if.get(place, NOTHING), served.get(place)) for place in places]
+    return [HourPair(*place, as_if.get(place, ZERO_SUMS), served.get(place)) for place in places]
 
 
 def by_community(pairs: Iterable[HourPair]) -> dict[str, tuple[Sums, Sums]]:
     """Sums by community in order of names: as if, served."""
     found: dict[str, tuple[Sums, Sums]] = {}
     for pair in pairs:
-        as_if, served = found.get(pair.community, (NOTHING, NOTHING))
-        found[pair.community] = as_if.plus(pair.as_if), served.plus(pair.served.sums if pair.served else NOTHING)
+        as_if, served = found.get(pair.community, (ZERO_SUMS, ZERO_SUMS))
+        found[pair.community] = as_if.plus(pair.as_if), served.plus(pair.served.sums if pair.served else ZERO_SUMS)
     return dict(sorted(found.items()))
 
 

@@ -12,7 +12,7 @@ from batch.reconcile.sql import VERDICTS
 from batch.record_isolation import MOST_NAMED, Failure, failure_fields
 from batch.rescore.hours import HourPair, Sums, by_community
 from batch.rescore.verdicts import VerdictCounts, VerdictDiff
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.adapters.registry.certificate import Certificate
 from moderation.timestamps import moment_of
 
@@ -21,7 +21,7 @@ CHANGES = [(served, asked) for served in VERDICTS for asked in VERDICTS if serve
 
 
 @dataclass(frozen=True, slots=True)
-class Rescoring:
+class RescoreResult:
     """What the asked version would have said.
 
     Attributes:
@@ -34,7 +34,7 @@ class Rescoring:
     """
 
     topic: str
-    window: Window
+    window: Interval
     certificate: Certificate
     diff: VerdictDiff
     hours: Sequence[HourPair] | None
@@ -109,29 +109,29 @@ def as_if_rows(sums: Mapping[str, tuple[Sums, Sums]]) -> Iterator[tuple[str, ...
         yield (name, *(f"{getattr(side, pair):,}" for pair in pairs for side in (served, as_if)))
 
 
-def markdown(rescoring: Rescoring) -> str:
+def markdown(result: RescoreResult) -> str:
     """A summary for people; comments are named, never quoted."""
-    window = f"{moment(rescoring.window.start_us)} to {moment(rescoring.window.end_us)}"
-    certificate, total = rescoring.certificate, rescoring.diff.total
-    named = {**rescoring.diff.communities, "**all**": total}
+    window = f"{moment(result.window.start_us)} to {moment(result.window.end_us)}"
+    certificate, total = result.certificate, result.diff.total
+    named = {**result.diff.communities, "**all**": total}
     lines = [
         f"# {certificate.model_name} version {certificate.version} beside what was served",
-        f"Comments of topic {rescoring.topic} written from {window}, policy {certificate.policy_version}. Served by: "
-        + (", ".join(f"version {name} ({count:,})" for name, count in rescoring.diff.served_by.items()) or "none")
+        f"Comments of topic {result.topic} written from {window}, policy {certificate.policy_version}. Served by: "
+        + (", ".join(f"version {name} ({count:,})" for name, count in result.diff.served_by.items()) or "none")
         + ".",
         "## Verdicts",
         *_table(verdict_rows(named)),
     ]
-    if rescoring.hours is not None:
-        final = sum(pair.served is not None and pair.served.state == "final" for pair in rescoring.hours)
+    if result.hours is not None:
+        final = sum(pair.served is not None and pair.served.state == "final" for pair in result.hours)
         lines += [
             "## As if it had served all along",
-            f"{len(rescoring.hours):,} hours of a community; what is served is final for {final:,} of them.",
-            *_table(as_if_rows(by_community(rescoring.hours))),
+            f"{len(result.hours):,} hours of a community; what is served is final for {final:,} of them.",
+            *_table(as_if_rows(by_community(result.hours))),
         ]
-    if rescoring.not_scored:
-        lines += ["## Records that cannot be scored", *_table(_not_scored_rows(rescoring.not_scored))]
-    lines += ["## Most different comments", *_table(_most_rows(rescoring.diff))]
+    if result.not_scored:
+        lines += ["## Records that cannot be scored", *_table(_not_scored_rows(result.not_scored))]
+    lines += ["## Most different comments", *_table(_most_rows(result.diff))]
     return "\n".join(lines) + "\n"
 
 

@@ -11,15 +11,24 @@ from typing import Any
 import duckdb
 
 from batch.progress import OnProgress, no_progress
-from batch.reconcile.engines import opened_duckdb
-from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.recompute import rescore
-from batch.record_isolation import Failure
 from batch.rescore.artifacts import Artifacts, keep
-from batch.rescore.hours import HourPair, Place, ServedHour, Sums, as_if_hours, paired, require_hours, write_hours
-from batch.rescore.report import Rescoring
+from batch.rescore.hours import (
+    HourPair,
+    Place,
+    ServedHour,
+    Sums,
+    as_if_hours,
+    paired,
+    require_hours,
+    write_hours,
+)
+from batch.rescore.report import RescoreResult
 from batch.rescore.verdicts import compare_verdicts
-from batch.run_interval import Window
+from batch.reconcile.engines import opened_duckdb
+from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.recompute import recompute_files
+from batch.record_isolation import Failure
+from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.reconciliation.snapshot import pinned
@@ -34,12 +43,12 @@ from moderation.settings import Settings, required
 class RescoreReport:
     """What was found, and where it is kept."""
 
-    rescoring: Rescoring
+    result: RescoreResult
     artifacts: Artifacts
 
     def fields(self) -> dict[str, Any]:
         """As JSON fields; see ``moderation rescore``."""
-        return {**self.rescoring.fields(), "artifacts": self.artifacts.fields()}
+        return {**self.result.fields(), "artifacts": self.artifacts.fields()}
 
 
 def certified_version(settings: Settings, asked: str) -> Certificate:
@@ -68,7 +77,7 @@ def certified_version(settings: Settings, asked: str) -> Certificate:
 
 
 def rescore_comments(
-    settings: Settings, window: Window, asked: str, *, as_if: bool = False, on_progress: OnProgress = no_progress
+    settings: Settings, window: Interval, asked: str, *, as_if: bool = False, on_progress: OnProgress = no_progress
 ) -> RescoreReport:
     """What a version would have said of a window's comments, beside what was served. Safe to repeat and to kill.
 
@@ -100,8 +109,8 @@ def rescore_comments(
         on_progress("pinning the cut")
         store = LakeStore(settings.lake_url)
         with pinned(url, topic, (window.start_us, window.end_us), folder, store) as snapshot:
-            tasks = tasks_of(snapshot, lambda: None, store, version=certificate.version)
-            failures = rescore(tasks, settings, folder / "recomputed", on_progress).failures
+            tasks = plan_file_tasks(snapshot, lambda: None, store, version=certificate.version)
+            failures = recompute_files(tasks, settings, folder / "recomputed", on_progress).failures
         on_progress("comparing verdicts")
         tables = {"verdicts": folder / "verdicts.parquet"}
         hours: list[HourPair] | None = None
@@ -113,9 +122,9 @@ def rescore_comments(
                 hours = paired(as_if_hours(duck), _served_hours(url, topic, window))
                 tables["hours"] = folder / "hours.parquet"
                 write_hours(hours, tables["hours"])
-        rescoring = Rescoring(topic, window, certificate, diff, hours, failures)
+        result = RescoreResult(topic, window, certificate, diff, hours, failures)
         on_progress("keeping the results")
-        return RescoreReport(rescoring, keep(store, rescoring, tables))
+        return RescoreReport(result, keep(store, result, tables))
 
 
 def _create_views(duck: duckdb.DuckDBPyConnection, folder: Path, failures: Sequence[Failure]) -> None:
@@ -132,7 +141,7 @@ def _create_views(duck: duckdb.DuckDBPyConnection, folder: Path, failures: Seque
         )
 
 
-def _served_hours(url: str, topic: str, window: Window) -> dict[Place, ServedHour]:
+def _served_hours(url: str, topic: str, window: Interval) -> dict[Place, ServedHour]:
     names = ("comments", "reviews", "removals", "score_sum", "late")
     return {
         (row["topic_id"], row["community"], row["start_us"]): ServedHour(

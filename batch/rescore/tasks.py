@@ -10,7 +10,7 @@ from batch.progress import OnProgress
 from batch.rescore.hours import require_hours
 from batch.rescore.report import markdown
 from batch.rescore.run import certified_version, rescore_comments
-from batch.run_interval import Window, resolve_window
+from batch.run_interval import Interval, resolve_interval
 from moderation.settings import load_settings
 
 
@@ -28,7 +28,7 @@ def choose(params: Mapping[str, Any]) -> dict[str, Any]:
         ModelRefused: there is no such version, or it is not certified.
         RegistryUnavailable: the registry does not answer.
     """
-    window = resolve_window(params)
+    window = resolve_interval(params)
     if params["as_if"]:
         require_hours(window)
     certificate = certified_version(load_settings(), str(params["version"]).strip())
@@ -41,11 +41,11 @@ def rescore(chosen: Mapping[str, Any], on_progress: OnProgress = print) -> dict[
     Raises:
         Everything that :func:`batch.rescore.run.rescore_comments` raises.
     """
-    window = Window(chosen["start_us"], chosen["end_us"])
+    window = Interval(chosen["start_us"], chosen["end_us"])
     report = rescore_comments(
         load_settings(), window, chosen["version"], as_if=chosen["as_if"], on_progress=on_progress
     )
-    on_progress(markdown(report.rescoring))
+    on_progress(markdown(report.result))
     fields = report.fields()
     if fields["as_if"] is not None:
         del fields["as_if"]["hours"]

@@ -165,10 +165,10 @@ class VerdictDiff:
     @property
     def total(self) -> VerdictCounts:
         """All communities."""
-        return added(self.communities.values())
+        return sum_counts(self.communities.values())
 
 
-def added(counts: Iterable[VerdictCounts]) -> VerdictCounts:
+def sum_counts(counts: Iterable[VerdictCounts]) -> VerdictCounts:
     """The sum of counts."""
     transitions: Counter[Transition] = Counter()
     shift = not_in_ledger = not_in_lake = 0

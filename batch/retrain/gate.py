@@ -12,7 +12,7 @@ import numpy as np
 from batch.labelled_examples import Example, read_examples, without_failing
 from batch.progress import OnProgress, no_progress
 from batch.retrain.split import split_at
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.reconciliation.runs import recent_defects
@@ -145,7 +145,7 @@ def _newest(settings: Settings, version: ModelVersion, model: OpenModel, on_prog
     """The comments kept from the version's training, read again."""
     training = model.card["training"]
     try:
-        window = Window(training["start_us"], training["end_us"])
+        window = Interval(training["start_us"], training["end_us"])
         split_us, maturity_us = training["split_us"], training["maturity_us"]
         no_action, most = training["no_action"], training["most"]
     except KeyError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batch.retrain.options import HOUR_US, Options
+from batch.retrain.options import HOUR_US, RetrainOptions
 from moderation.bootstrap import TrainReport
 from moderation.policy.policy import NEVER_PPM
 from moderation.timestamps import moment_of
@@ -13,7 +13,7 @@ from moderation.timestamps import moment_of
 
 def model_card(
     version: str,
-    options: Options,
+    options: RetrainOptions,
     lineage: Mapping[str, Any],
     counts: Mapping[str, int],
     trained: TrainReport,

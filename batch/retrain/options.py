@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch.labelled_examples import NoAction
-from batch.retrain.params import FORM
-from batch.run_interval import Window, resolve_window
+from batch.retrain.params import PARAMS
+from batch.run_interval import Interval, resolve_interval
 from moderation.errors import ConfigurationError
 from moderation.policy import Goal, parse_goal
 from moderation.scoring import Family
@@ -20,7 +20,7 @@ FOLDS, MOST = 5, 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RetrainOptions:
     """A retraining.
 
     Attributes:
@@ -37,7 +37,7 @@ class Options:
         most: comments at most.
     """
 
-    window: Window
+    window: Interval
     maturity_us: int
     no_action: NoAction
     family: Family
@@ -61,7 +61,9 @@ class Options:
         }
 
 
-def options_of(params: Mapping[str, Any], run_after: datetime, requests: Sequence[Mapping[str, Any]] = ()) -> Options:
+def parse_options(
+    params: Mapping[str, Any], run_after: datetime, requests: Sequence[Mapping[str, Any]] = ()
+) -> RetrainOptions:
     """The options of a run.
 
     Args:
@@ -73,17 +75,17 @@ def options_of(params: Mapping[str, Any], run_after: datetime, requests: Sequenc
     Raises:
         ConfigurationError: something is unknown or malformed; it is named.
     """
-    stated = {name: field["default"] for name, field in FORM.items()} | {"reason": "no reason was stated"}
+    stated = {name: field["default"] for name, field in PARAMS.items()} | {"reason": "no reason was stated"}
     for given in (params, *requests):
-        if unknown := sorted(given.keys() - FORM.keys()):
+        if unknown := sorted(given.keys() - PARAMS.keys()):
             raise ConfigurationError(
-                f"retraining with {', '.join(unknown)}", "no such option", f"Known are {', '.join(FORM)}."
+                f"retraining with {', '.join(unknown)}", "no such option", f"Known are {', '.join(PARAMS)}."
             )
         stated |= {name: value for name, value in given.items() if value not in (None, "", [])}
-    for name, field in FORM.items():
+    for name, field in PARAMS.items():
         _check(name, stated[name], field)
     maturity_us = round(stated["maturity_hours"] * HOUR_US)
-    return Options(
+    return RetrainOptions(
         window=_window(stated, run_after, maturity_us),
         maturity_us=maturity_us,
         no_action=stated["no_action"],
@@ -117,15 +119,15 @@ def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{name} {value!r}", problem, field["description"])
 
 
-def _window(stated: Mapping[str, Any], run_after: datetime, maturity_us: int) -> Window:
+def _window(stated: Mapping[str, Any], run_after: datetime, maturity_us: int) -> Interval:
     mature_us = time_us_of(run_after.astimezone(UTC)) - maturity_us
     end_us = mature_us - mature_us % HOUR_US
     if stated["end"] is not None:
-        end_us = resolve_window({"start": "1970-01-01", "end": stated["end"]}).end_us
+        end_us = resolve_interval({"start": "1970-01-01", "end": stated["end"]}).end_us
         if end_us > mature_us:
             raise ConfigurationError(
                 f"end {stated['end']}",
                 f"labels of its last comments are not mature before {stated['maturity_hours']:g} hours have passed",
                 "Name an earlier end, or a shorter maturity.",
             )
-    return Window(end_us - round(stated["days"] * 24 * HOUR_US), end_us)
+    return Interval(end_us - round(stated["days"] * 24 * HOUR_US), end_us)

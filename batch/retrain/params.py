@@ -10,7 +10,7 @@ from typing import Any
 FAMILIES = ("logistic_regression", "nb_logistic_regression")
 NO_ACTION = ("kept", "left out")
 
-FORM: dict[str, dict[str, Any]] = {
+PARAMS: dict[str, dict[str, Any]] = {
     "days": {
         "default": 28,
         "type": "number",

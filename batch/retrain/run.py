@@ -13,7 +13,7 @@ from batch.labelled_examples import Example, read_examples, without_failing
 from batch.progress import OnProgress, no_progress
 from batch.record_isolation import Failure, failure_fields
 from batch.retrain.model_card import model_card
-from batch.retrain.options import Options
+from batch.retrain.options import RetrainOptions
 from batch.retrain.split import split_at, split_point
 from moderation.bootstrap import TrainReport, new_lexicon, registry, train_to_folder
 from moderation.settings import Settings
@@ -58,7 +58,7 @@ class RetrainReport:
 
 
 def retrain(
-    settings: Settings, options: Options, *, started_by: str, on_progress: OnProgress = no_progress
+    settings: Settings, options: RetrainOptions, *, started_by: str, on_progress: OnProgress = no_progress
 ) -> RetrainReport:
     """Retrain on the lake and register what comes of it.
 

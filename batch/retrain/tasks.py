@@ -10,7 +10,7 @@ import orjson
 
 from batch.archive.run import archive_topics
 from batch.retrain.gate import gate as judge_version
-from batch.retrain.options import options_of
+from batch.retrain.options import parse_options
 from batch.retrain.run import retrain as retrain_on
 from moderation.settings import load_settings
 from moderation.training.gate import Limits
@@ -32,7 +32,7 @@ def retrain(
         The report's fields, and the ``auc_margin`` that was asked for, which the gate judges by.
     """
     requests = [extra["payload"] if "payload" in extra else _reason(extra) for extra in extras]
-    options, settings = options_of(params, run_after, requests), load_settings()
+    options, settings = parse_options(params, run_after, requests), load_settings()
     archive_topics(settings, on_progress=print)
     report = retrain_on(settings, options, started_by=started_by, on_progress=print)
     return {**report.fields(), "auc_margin": options.auc_margin}

@@ -20,8 +20,8 @@ import psutil
 import psycopg
 
 from batch.progress import OnProgress
-from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.recompute import rescore
+from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.recompute import recompute_files
 from local.bench.stream.run import Bench
 from local.bench.stream.worker import ledger_of
 from local.stack.environment import inherited_environment
@@ -230,9 +230,9 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, on_prog
         cuts = {file.source: Cut(file.next_offset, file.next_offset) for file in files}
         snapshot = Snapshot(COMMENTS.name, *day_bounds_us(DAY), files, cuts, {}, {}, {}, {})
         settings = settings.model_copy(update={"lake_url": str(folder / "lake")})
-        tasks = tasks_of(snapshot, production_model(settings).resolve, LakeStore(settings.lake_url))
+        tasks = plan_file_tasks(snapshot, production_model(settings).resolve, LakeStore(settings.lake_url))
         begun = time.monotonic()
-        found = rescore(tasks, settings, folder / "scored", lambda line: None).rows
+        found = recompute_files(tasks, settings, folder / "scored", lambda line: None).rows
         taken = time.monotonic() - begun
     if found != each * PARTITIONS:
         raise StackError("scoring again", f"{found:,} of {each * PARTITIONS:,} comments were scored")

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from batch.challenge.run import Compared, NothingToCompare, compare_challenger
+from batch.challenge.run import NothingToCompare, StoredComparison, compare_challenger
 from batch.promotion.proposal import propose
 from cli.main import app
 from local.stack.worker import settings_environment
@@ -62,9 +62,9 @@ def archive(lake: LakeUnderTest) -> Callable[[Sequence[Comment]], None]:
     return send
 
 
-def compared(life: ModelLife, **params: object) -> Compared:
+def compared(life: ModelLife, **params: object) -> StoredComparison:
     found = compare_challenger(life.settings, params)
-    assert isinstance(found, Compared)
+    assert isinstance(found, StoredComparison)
     return found
 
 
@@ -128,7 +128,7 @@ def test_a_window_or_a_sample_is_what_was_asked_for(
     assert window.fields["overall"]["comments"] == 16
     assert window.fields["end_us"] - window.fields["start_us"] == 2 * HOUR_US
     sample = compare_challenger(life.settings, {}, most=12)
-    assert isinstance(sample, Compared)
+    assert isinstance(sample, StoredComparison)
     assert (sample.fields["overall"]["comments"], sample.fields["records"]) == (12, 48)
     removals = sum(sample.fields["transitions"]["remove"].values())
     shown_days = 4 * removals / sample.fields["overall"]["production"]["removals_per_day"]
