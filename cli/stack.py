@@ -63,14 +63,14 @@ def status(
     check_packages()
     from local.stack import commands as stack
     from local.stack.health import health_of
-    from local.stack.worker import WORKER, answers_of
+    from local.stack.worker import WORKER, worker_status
 
     parts = stack.status(_layout(data_folder))
     worker = next((part for part in parts if part.name == WORKER and part.state == "running"), None)
-    answers = answers_of(worker.address) if worker is not None else None
+    answers = worker_status(worker.address) if worker is not None else None
     if worker is not None and answers is not None and any(answers.waiting.values()) and not answers.per_second:
         time.sleep(_SECOND_LOOK_SECONDS)  # the first comment of an idle stream waits for a moment, too
-        answers = answers_of(worker.address)
+        answers = worker_status(worker.address)
     health = health_of(parts, WORKER, answers, _attention(data_folder, parts))
     behind = None
     if answers is not None:

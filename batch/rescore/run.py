@@ -11,23 +11,23 @@ from typing import Any
 import duckdb
 
 from batch.progress import OnProgress, no_progress
+from batch.reconcile.engines import opened_duckdb
+from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.recompute import recompute_files
+from batch.record_isolation import Failure
 from batch.rescore.artifacts import Artifacts, keep
 from batch.rescore.hours import (
+    HourKey,
     HourPair,
-    Place,
     ServedHour,
     Sums,
     as_if_hours,
-    paired,
+    pair_hours,
     require_hours,
     write_hours,
 )
 from batch.rescore.report import RescoreResult
 from batch.rescore.verdicts import compare_verdicts
-from batch.reconcile.engines import opened_duckdb
-from batch.reconcile.file_tasks import plan_file_tasks
-from batch.reconcile.recompute import recompute_files
-from batch.record_isolation import Failure
 from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.store import LakeStore
@@ -119,7 +119,7 @@ def rescore_comments(
             diff = compare_verdicts(duck, tables["verdicts"])
             if as_if:
                 on_progress("comparing hours")
-                hours = paired(as_if_hours(duck), _served_hours(url, topic, window))
+                hours = pair_hours(as_if_hours(duck), _served_hours(url, topic, window))
                 tables["hours"] = folder / "hours.parquet"
                 write_hours(hours, tables["hours"])
         result = RescoreResult(topic, window, certificate, diff, hours, failures)
@@ -141,7 +141,7 @@ def _create_views(duck: duckdb.DuckDBPyConnection, folder: Path, failures: Seque
         )
 
 
-def _served_hours(url: str, topic: str, window: Interval) -> dict[Place, ServedHour]:
+def _served_hours(url: str, topic: str, window: Interval) -> dict[HourKey, ServedHour]:
     names = ("comments", "reviews", "removals", "score_sum", "late")
     return {
         (row["topic_id"], row["community"], row["start_us"]): ServedHour(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from batch.progress import OnProgress
 from batch.reconcile.run import reconcile_day
 from local.demo.airflow_api import AirflowApi
-from local.demo.reconcile_all import Reconciled, days_now, in_sum
+from local.demo.reconcile_all import ReconcileTotals, days_to_do, total_of
 from local.oracle import log_ranges
 from local.stack.airflow import admin_password, url
 from local.stack.commands import StackInfo
@@ -64,7 +64,7 @@ class DemoBatch:
             "defects": len(found.defects) + sum(not each.is_explained for each in found.missing) + abs(sent - comments),
         }
 
-    def reconcile(self, on_progress: OnProgress) -> Reconciled:
+    def reconcile(self, on_progress: OnProgress) -> ReconcileTotals:
         """Reconcile every simulated day: the last one through Airflow's DAG, the others here.
 
         Args:
@@ -73,7 +73,7 @@ class DemoBatch:
         Raises:
             StackError: the run of the DAG fails, as it does when there is a defect.
         """
-        days = days_now(self._settings)
+        days = days_to_do(self._settings)
         reports = []
         for number, day in enumerate(days[:-1], 1):
             on_progress(f"reconciling {day}, day {number} of {len(days)}")
@@ -81,7 +81,7 @@ class DemoBatch:
         on_progress(f"Airflow reconciles {days[-1]}, the last of {len(days)} days")
         run_id = self._run("reconcile_windows", {"day": days[-1].isoformat()}, _RECONCILE_SECONDS)
         reports.append(self._api.returned("reconcile_windows", run_id, "reconcile", map_index=0))
-        return in_sum(reports)
+        return total_of(reports)
 
     def _run(self, dag_id: str, parameters: dict[str, object], seconds: float) -> str:
         run_id = self._api.trigger(dag_id, parameters)

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from local.oracle.comparison import FAULTS, Comparison, Delivered
+from local.oracle.comparison import FAULTS, DeliveryReport, OracleReport
 from local.oracle.ledger import (
     Logged,
     compare_closings,
     compare_fates,
     compare_panes,
-    compare_places,
+    compare_positions,
     compare_served,
     read_ledger,
 )
 from local.oracle.reading import log_ranges, read_keyed, read_messages, read_topic
 from local.oracle.topics import compare_topics
 
-__all__ = ["FAULTS", "Comparison", "Delivered", "log_ranges", "read_messages", "read_topic", "verify"]
+__all__ = ["FAULTS", "DeliveryReport", "OracleReport", "log_ranges", "read_messages", "read_topic", "verify"]
 
 
 def verify(
@@ -30,10 +30,10 @@ def verify(
     database_url: str,
     topic_prefix: str,
     topic_id: str,
-    delivered: Iterable[Delivered] = (),
+    delivered: Iterable[DeliveryReport] = (),
     *,
     topics_too: bool = True,
-) -> Comparison:
+) -> OracleReport:
     """Compare the source topic, the ledger, the delivery reports and the topics written after the commit.
 
     Args:
@@ -47,17 +47,17 @@ def verify(
     Raises:
         TimeoutError: a topic cannot be read to its end.
     """
-    found = Comparison()
+    report = OracleReport()
     source = topic_prefix + "comments"
-    log = {place: Logged.of(value) for place, value, _ in read_messages(bootstrap, source)}
+    log = {position: Logged.of(value) for position, value, _ in read_messages(bootstrap, source)}
     ledger = read_ledger(database_url, topic_id)
     ranges = log_ranges(bootstrap, source)
-    compare_places(found, log, ledger, delivered, ranges)
-    compare_closings(found, log, ledger, ranges)
-    compare_fates(found, ledger)
-    compare_panes(found, ledger)
-    compare_served(found, ledger)
+    compare_positions(report, log, ledger, delivered, ranges)
+    compare_closings(report, log, ledger, ranges)
+    compare_fates(report, ledger)
+    compare_panes(report, ledger)
+    compare_served(report, ledger)
     if topics_too:
         topics = [read_keyed(bootstrap, topic_prefix + name) for name in ("decisions", "alerts", "panes")]
-        compare_topics(found, ledger, (source, topic_id), *topics)
-    return found
+        compare_topics(report, ledger, (source, topic_id), *topics)
+    return report

@@ -20,7 +20,7 @@ _MOST_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
+class DeliveryReport:
     """What the brokers confirmed to the producer: where a record lies, and the SHA-256 of its value (hexadecimal)."""
 
     partition: int
@@ -29,7 +29,7 @@ class Delivered:
 
 
 @dataclass(slots=True)
-class Comparison:
+class OracleReport:
     """What the comparison found; all but records, decisions, dead letters, gap, hole and unreadable
     offsets must be 0.
 

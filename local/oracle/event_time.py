@@ -41,7 +41,7 @@ def columns_digest(comment_id: str, community: str, event_time_us: int) -> bytes
     return hashlib.sha256(f"{comment_id}\0{community}\0{event_time_us}".encode()).digest()[:16]
 
 
-class Partition:
+class PartitionClock:
     """The rules of event time for one partition, record by record.
 
     Attributes:

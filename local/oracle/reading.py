@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-Place = tuple[int, int]
+Position = tuple[int, int]
 _IDLE_SECONDS = 30.0
 _COMMITTED = {"isolation.level": "read_committed", "enable.partition.eof": True}
 _POLL_SECONDS = 0.2  # consume() waits this long for a full thousand
 
 
-def read_topic(bootstrap: str, topic: str) -> dict[Place, bytes]:
+def read_topic(bootstrap: str, topic: str) -> dict[Position, bytes]:
     """The values of a topic by place; see :func:`read_messages`."""
-    return {place: value for place, value, _ in read_messages(bootstrap, topic)}
+    return {position: value for position, value, _ in read_messages(bootstrap, topic)}
 
 
-def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, int]]:
+def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, int]]:
     """Read the committed records of a topic from its beginning to its last stable offset when this was called.
 
     Yields:
@@ -27,15 +27,15 @@ def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, in
     Raises:
         TimeoutError: nothing came for 30 s before the end was reached.
     """
-    return ((place, value, time_ms) for place, _, value, time_ms in _read(bootstrap, topic))
+    return ((position, value, time_ms) for position, _, value, time_ms in _read(bootstrap, topic))
 
 
-def read_keyed(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes]]:
+def read_keyed(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, bytes]]:
     """Like :func:`read_messages`, but yields place, key and value."""
-    return ((place, key, value) for place, key, value, _ in _read(bootstrap, topic))
+    return ((position, key, value) for position, key, value, _ in _read(bootstrap, topic))
 
 
-def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int]]:
+def _read(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, bytes, int]]:
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,

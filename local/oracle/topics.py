@@ -11,52 +11,52 @@ import json
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
-from local.oracle.comparison import Comparison
+from local.oracle.comparison import OracleReport
 from local.oracle.event_time import PANE_US
-from local.oracle.ledger import Contents, PaneKey, Row, closed_panes
-from local.oracle.reading import Place
+from local.oracle.ledger import LedgerContents, PaneKey, Row, closed_panes
+from local.oracle.reading import Position
 
-Message = tuple[Place, bytes, bytes]
+Message = tuple[Position, bytes, bytes]
 """Place on the topic, key, value."""
-Source = tuple[str, str]
+SourceTopic = tuple[str, str]
 """Name and id of the source topic."""
 
 
 def compare_topics(
-    found: Comparison,
-    ledger: Contents,
-    source: Source,
+    report: OracleReport,
+    ledger: LedgerContents,
+    source: SourceTopic,
     decisions: Iterable[Message],
     alerts: Iterable[Message],
     panes: Iterable[Message],
 ) -> None:
     """Compare what is on the topics ``decisions``, ``alerts`` and ``panes``; other sources' values are passed over."""
-    rows = {row.place: row for row in ledger.rows}
-    _compare_decisions(found, "decision", rows, source, decisions)
-    alerted = {place: row for place, row in rows.items() if row.verdict != "allow"}
-    _compare_decisions(found, "alert", alerted, source, alerts)
+    rows = {row.position: row for row in ledger.rows}
+    _compare_decisions(report, "decision", rows, source, decisions)
+    alerted = {position: row for position, row in rows.items() if row.verdict != "allow"}
+    _compare_decisions(report, "alert", alerted, source, alerts)
     closed = closed_panes(ledger)
-    _compare_panes(found, closed, source, _last_after_resets(panes, ledger.resets.keys(), closed))
+    _compare_panes(report, closed, source, _last_after_resets(panes, ledger.resets.keys(), closed))
 
 
 def _compare_decisions(
-    found: Comparison, what: str, rows: Mapping[Place, Row], source: Source, messages: Iterable[Message]
+    report: OracleReport, what: str, rows: Mapping[Position, Row], source: SourceTopic, messages: Iterable[Message]
 ) -> None:
-    seen = _Seen(found, what, source)
+    seen = _Seen(report, what, source)
     for _, key, raw in messages:
         value = seen.parsed(raw, "decision" if what == "alert" else None)
         if value is None:
             continue
         decision = value["decision"] if what == "alert" else value
-        place: Any = (decision.get("partition"), decision.get("offset"))
-        if (row := rows.get(place)) is None:
-            seen.fault(place, "has no row")
+        position: Any = (decision.get("partition"), decision.get("offset"))
+        if (row := rows.get(position)) is None:
+            seen.fault(position, "has no row")
             continue
         expected = _decision(row, source)
         says = {"decision": expected, "reasons": row.reasons or []} if what == "alert" else expected
         if not _same(value, says) or key != row.comment_id.encode():
-            seen.fault(place, "says something else than its row")
-        seen.note(place, raw)
+            seen.fault(position, "says something else than its row")
+        seen.note(position, raw)
     seen.require(rows)
 
 
@@ -86,9 +86,9 @@ def _pane_key(key: bytes) -> tuple[Any, ...]:
 
 
 def _compare_panes(
-    found: Comparison, closed: Mapping[PaneKey, tuple[int, ...]], source: Source, messages: Iterable[Message]
+    report: OracleReport, closed: Mapping[PaneKey, tuple[int, ...]], source: SourceTopic, messages: Iterable[Message]
 ) -> None:
-    seen = _Seen(found, "pane", source)
+    seen = _Seen(report, "pane", source)
     newest_us: dict[tuple[int, int], int] = {}
     names = ("partition", "community", "start_us", "model_version", "policy_version")
     for (topic_partition, _), message_key, raw in messages:
@@ -112,8 +112,8 @@ def _compare_panes(
 class _Seen:
     """What of one topic was seen: a digest of the first value of each key."""
 
-    def __init__(self, found: Comparison, what: str, source: Source) -> None:
-        self._found = found
+    def __init__(self, report: OracleReport, what: str, source: SourceTopic) -> None:
+        self._report = report
         self._what = what
         self._source = source
         self._digests: dict[Hashable, bytes] = {}
@@ -142,10 +142,10 @@ class _Seen:
                 self.fault(key, "is missing")
 
     def fault(self, key: object, says: str) -> None:
-        self._found.fault("topic_gaps", f"{self._what} {key} {says}")
+        self._report.fault("topic_gaps", f"{self._what} {key} {says}")
 
 
-def _decision(row: Row, source: Source) -> dict[str, Any]:
+def _decision(row: Row, source: SourceTopic) -> dict[str, Any]:
     names = "partition offset comment_id community event_time_us score_ppm verdict model_version policy_version fate"
     topic, topic_id = source
     fields = {name: getattr(row, name) for name in names.split()}
@@ -153,7 +153,7 @@ def _decision(row: Row, source: Source) -> dict[str, Any]:
     return {"topic": topic, "topic_id": topic_id, **fields, "schema_version": 1, **repairs}
 
 
-def _pane(key: PaneKey, sums: tuple[int, ...], source: Source) -> dict[str, Any]:
+def _pane(key: PaneKey, sums: tuple[int, ...], source: SourceTopic) -> dict[str, Any]:
     partition, community, start_us, model_version, policy_version = key
     comments, reviews, removals, score_sum = sums[:4]
     return {

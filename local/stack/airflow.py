@@ -23,7 +23,7 @@ from local.stack.layout import StackLayout
 from local.stack.ports import HOST
 from local.stack.program import Program
 from local.stack.required_packages import check_packages
-from local.stack.supervisor import read_state
+from local.stack.supervisor import read_program_state
 from local.stack.worker import settings_environment, stack_settings
 from moderation.errors import ConfigurationError, StackError
 
@@ -115,7 +115,7 @@ def _programs(layout: StackLayout, info: StackInfo, dags: Path) -> list[Program]
             cwd=layout.run,
             env={**environment, **(inherited if name in options else {})},
             depends_on=(API_SERVER, "kafka") if name in options else (API_SERVER,),
-            ready=lambda: beats_since(port, name, read_state(layout, program).started_us),
+            ready=lambda: beats_since(port, name, read_program_state(layout, program).started_us),
             ready_seconds=_READY_SECONDS,
             stop_seconds=_STOP_SECONDS,
         )

@@ -89,11 +89,11 @@ def _unreadable(url: str) -> list[str]:
         rows = connection.execute(_UNREADABLE, (since_us,)).fetchall()
     if not rows:
         return []
-    count = sum(following - first for _, _, first, following, _ in rows)
-    topic, partition, first, following, cause = rows[0]
+    count = sum(next_offset - first for _, _, first, next_offset, _ in rows)
+    topic, partition, first, next_offset, cause = rows[0]
     return [
         f"{count:,} records of the last {_UNREADABLE_HOURS} hours could not be read and are lost, newest: "
-        f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; "
+        f"topic {topic} partition {partition} offsets [{first}, {next_offset}): {cause}; "
         "speed.holes and batch.holes have all of them"
     ]
 

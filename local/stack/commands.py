@@ -20,8 +20,8 @@ from local.stack.layout import StackLayout
 from local.stack.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
 from local.stack.program import Program, in_start_order, levels
 from local.stack.startup import OnPartProgress, bring_up, no_part_progress
-from local.stack.state_file import Record, load_record, save_record
-from local.stack.supervisor import ENDED, Supervisor, read_state
+from local.stack.state_file import StackState, load_stack_state, save_stack_state
+from local.stack.supervisor import ENDED, Supervisor, read_program_state
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.errors import ConfigurationError, StackError
@@ -110,7 +110,7 @@ def up(
     """
     layout.make_folders()
     with _alone(layout):
-        record = load_record(layout.record_file) or Record()
+        record = load_stack_state(layout.state_file) or StackState()
         credentials = load_or_create(layout.credentials_file, postgres.ROLES)
         supervisor = _known_supervisor(layout, record, credentials)
         if supervisor is None:
@@ -123,8 +123,9 @@ def up(
         extras = extra_programs(info) if callable(extra_programs) else extra_programs
         programs = in_start_order([*_core_programs(layout, info, credentials, jars), *extras])
         addresses = {program.name: program.address for program in programs}
-        save_record(
-            layout.record_file, Record(ports, {**record.addresses, **addresses}, {**record.levels, **levels(programs)})
+        save_stack_state(
+            layout.state_file,
+            StackState(ports, {**record.addresses, **addresses}, {**record.levels, **levels(programs)}),
         )
         if supervisor is None:
             supervisor = Supervisor(layout, port=ports["supervisor"], password=credentials.supervisor)
@@ -139,7 +140,7 @@ def info(layout: StackLayout) -> StackInfo:
     Raises:
         ConfigurationError: no stack is up in this folder.
     """
-    record, credentials = load_record(layout.record_file), load(layout.credentials_file)
+    record, credentials = load_stack_state(layout.state_file), load(layout.credentials_file)
     if record is None or not record.is_up or credentials is None:
         raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
     return _info(layout, record, credentials)
@@ -164,8 +165,8 @@ def down(layout: StackLayout, *, purge: bool = False, on_progress: OnPartProgres
         _stop_everything(layout, on_progress)
         for name in ("supervisord.conf", "supervisord.pid"):
             (layout.run / name).unlink(missing_ok=True)
-        if record := load_record(layout.record_file):
-            save_record(layout.record_file, Record(record.ports))
+        if record := load_stack_state(layout.state_file):
+            save_stack_state(layout.state_file, StackState(record.ports))
         shutil.rmtree(layout.programs, ignore_errors=True)
         if purge:
             on_progress("stack", "deleting its data")
@@ -206,12 +207,12 @@ def status(layout: StackLayout) -> list[PartStatus]:
     Raises:
         ConfigurationError: the record of the stack is damaged.
     """
-    record = load_record(layout.record_file)
+    record = load_stack_state(layout.state_file)
     if record is None or not record.is_up:
         return []
     supervisor = _known_supervisor(layout, record, load(layout.credentials_file))
     living = {process.pid: process for process in processes.stack_processes(layout.root)}
-    guardians = supervisor.states() if supervisor else {}
+    runner_states = supervisor.states() if supervisor else {}
     daemon = _read_pid(layout.run / "supervisord.pid")
     parts = [
         PartStatus(
@@ -226,13 +227,13 @@ def status(layout: StackLayout) -> list[PartStatus]:
         )
     ]
     for name, address in record.addresses.items():
-        held = read_state(layout, name)
+        held = read_program_state(layout, name)
         state, alive = held.state, held.pid in living
         if supervisor is None:
             state = "orphaned" if alive else "stopped"
-        elif guardians.get(name) in ENDED:
+        elif runner_states.get(name) in ENDED:
             state = "ended"
-        elif guardians.get(name) == "STOPPED":
+        elif runner_states.get(name) == "STOPPED":
             state = "stopped"
         parts.append(
             PartStatus(
@@ -269,7 +270,7 @@ def _make_topics(bootstrap: str) -> None:
     ensure_topics(bootstrap)
 
 
-def _info(layout: StackLayout, record: Record, credentials: Credentials) -> StackInfo:
+def _info(layout: StackLayout, record: StackState, credentials: Credentials) -> StackInfo:
     ports, passwords = record.ports, credentials.databases
     return StackInfo(
         root=layout.root,
@@ -283,7 +284,7 @@ def _info(layout: StackLayout, record: Record, credentials: Credentials) -> Stac
     )
 
 
-def _ports(record: Record, extra: Mapping[str, int], *, keep: bool) -> dict[str, int]:
+def _ports(record: StackState, extra: Mapping[str, int], *, keep: bool) -> dict[str, int]:
     """Ports of a running stack stay; the others are chosen."""
     kept = record.ports if keep else {}
     wanted = {name: port for name, port in {**DEFAULT_PORTS, **extra}.items() if name not in kept}
@@ -293,14 +294,14 @@ def _ports(record: Record, extra: Mapping[str, int], *, keep: bool) -> dict[str,
 
 
 def _running_supervisor(layout: StackLayout) -> Supervisor:
-    record = load_record(layout.record_file)
+    record = load_stack_state(layout.state_file)
     supervisor = _known_supervisor(layout, record, load(layout.credentials_file)) if record else None
     if supervisor is None:
         raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
     return supervisor
 
 
-def _known_supervisor(layout: StackLayout, record: Record, credentials: Credentials | None) -> Supervisor | None:
+def _known_supervisor(layout: StackLayout, record: StackState, credentials: Credentials | None) -> Supervisor | None:
     """The supervisor of a stack that is up; None when none answers."""
     if credentials is None or "supervisor" not in record.ports:
         return None
@@ -310,7 +311,7 @@ def _known_supervisor(layout: StackLayout, record: Record, credentials: Credenti
 
 def _stop_everything(layout: StackLayout, on_progress: OnPartProgress) -> None:
     """Stop programs, those that stand on others first, then the supervisor, then what is left."""
-    record = load_record(layout.record_file)
+    record = load_stack_state(layout.state_file)
     if record and (supervisor := _known_supervisor(layout, record, load(layout.credentials_file))):
         for level in sorted(set(record.levels.values()), reverse=True):
             names = [name for name, depth in record.levels.items() if depth == level]

@@ -10,8 +10,8 @@ import os
 MARKER = "COMMENT_MODERATION_STACK"
 """Carried by every process of a stack; its value is the data folder."""
 
-_BENDING_PREFIXES = ("AIRFLOW_", "FLASK_", "GUNICORN_", "JAVA_", "KAFKA_", "MLFLOW_", "_MLFLOW_", "PG", "UVICORN_")
-_BENDING = frozenset(
+_BLOCKED_PREFIXES = ("AIRFLOW_", "FLASK_", "GUNICORN_", "JAVA_", "KAFKA_", "MLFLOW_", "_MLFLOW_", "PG", "UVICORN_")
+_BLOCKED_VARIABLES = frozenset(
     {
         "CLASSPATH",
         "FORWARDED_ALLOW_IPS",
@@ -33,5 +33,5 @@ def inherited_environment() -> dict[str, str]:
     return {
         key: value
         for key, value in environment.items()
-        if key not in _BENDING and not key.startswith(_BENDING_PREFIXES)
+        if key not in _BLOCKED_VARIABLES and not key.startswith(_BLOCKED_PREFIXES)
     }

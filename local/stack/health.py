@@ -36,7 +36,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerAnswers:
+class WorkerStatus:
     """What the worker's web views say.
 
     Attributes:
@@ -51,7 +51,7 @@ class WorkerAnswers:
 
 
 def health_of(
-    parts: Sequence[PartStatus], worker: str, answers: WorkerAnswers | None, attention: Sequence[str] = ()
+    parts: Sequence[PartStatus], worker: str, answers: WorkerStatus | None, attention: Sequence[str] = ()
 ) -> Health:
     """Judge a stack.
 
@@ -78,7 +78,7 @@ def health_of(
     return Health(found[0][0] if found else Level.WELL, tuple(reason for _, reason in found))
 
 
-def _of_worker(part: PartStatus, answers: WorkerAnswers | None) -> list[tuple[Level, str]]:
+def _of_worker(part: PartStatus, answers: WorkerStatus | None) -> list[tuple[Level, str]]:
     if part.state != "running":
         return [(Level.NOT_MODERATING, _not_running(part))]
     found: list[tuple[Level, str]] = []

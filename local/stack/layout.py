@@ -118,7 +118,7 @@ class StackLayout:
         return self.run / "lock"
 
     @property
-    def record_file(self) -> Path:
+    def state_file(self) -> Path:
         """Ports and parts of the running stack."""
         return self.run / "stack.json"
 

@@ -11,8 +11,8 @@ from threading import Event
 from local.stack.layout import StackLayout
 from local.stack.processes import listens
 from local.stack.program import Program
-from local.stack.run_with_backoff import State
-from local.stack.supervisor import ENDED, RUNNING, Supervisor, read_state
+from local.stack.run_with_backoff import ProgramState
+from local.stack.supervisor import ENDED, RUNNING, Supervisor, read_program_state
 from local.stack.wait import wait_until
 from moderation.errors import StackError
 
@@ -86,10 +86,10 @@ def _bring_up_one(
         if interrupted.is_set():
             raise StackError(f"program {program.name}", "waiting for it was interrupted")
         if (state := supervisor.states().get(program.name)) in ENDED:
-            exit_seen = read_state(layout, program.name).last_exit or str(state).lower()
+            exit_seen = read_program_state(layout, program.name).last_exit or str(state).lower()
             raise StackError(f"program {program.name}", f"it ended: {exit_seen}{_tail(log)}", f"See {log}.")
         if program.ready is None:
-            return _has_run_a_while(read_state(layout, program.name))
+            return _has_run_a_while(read_program_state(layout, program.name))
         # Two stacks that start at once may choose one port: the other's server would answer in this one's place.
         return program.ready() and (not program.address or listens(layout.root, _port(program.address)))
 
@@ -103,7 +103,7 @@ def _port(address: str) -> int:
     return int(address.rsplit(":", 1)[1])
 
 
-def _has_run_a_while(state: State) -> bool:
+def _has_run_a_while(state: ProgramState) -> bool:
     return state.state == "running" and time.time_ns() // 1000 - state.started_us >= _A_WHILE_US
 
 

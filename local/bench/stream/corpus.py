@@ -38,8 +38,8 @@ class Corpus:
         """The text of a comment; the same number gives the same text."""
         chunks = self.texts[number % len(self.texts)].split(" ")
         every = round(1 / self.new_words_share)
-        for place in range(number * 7_919 % every, len(chunks), every):
-            chunks[place] = _word(number * 10_000 + place)
+        for position in range(number * 7_919 % every, len(chunks), every):
+            chunks[position] = _word(number * 10_000 + position)
         return " ".join(chunks)
 
     def comment(self, number: int, event_time_us: int) -> Comment:

@@ -10,9 +10,9 @@ import psycopg
 
 from batch.progress import OnProgress
 from local.bench.stream import worker
-from local.bench.stream.contenders import Ends, running
 from local.bench.stream.corpus import Corpus, preload
 from local.bench.stream.run import Bench
+from local.bench.stream.throughput import TopicEnds, running
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import ALERTS, COMMENTS, DECISIONS, TOPICS, ensure_topics
 from moderation.datasets.history import LabelledComment
@@ -41,7 +41,7 @@ def footprint(bench: Bench, rows: Sequence[LabelledComment], comments: int, on_p
     Raises:
         StackError: the worker ends by itself, or takes too long.
     """
-    corpus, ends = Corpus([row.comment.body for row in rows]), Ends(bench.bootstrap)
+    corpus, ends = Corpus([row.comment.body for row in rows]), TopicEnds(bench.bootstrap)
     ensure_topics(bench.bootstrap, TOPICS, prefix=PREFIX)
     preload(bench.bootstrap, PREFIX + COMMENTS.name, corpus, comments, on_progress)
     with worker.ledger_of(bench.layout, bench.info, PREFIX, "footprint") as settings:
@@ -49,10 +49,10 @@ def footprint(bench: Bench, rows: Sequence[LabelledComment], comments: int, on_p
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
             before = _number(connection, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
-            with running([worker.COMMAND], worker.environment(settings), bench.folder / "footprint") as own:
+            with running([worker.COMMAND], worker.environment(settings), bench.folder / "footprint") as processes:
 
                 def all_decided() -> bool:
-                    own[0].check()
+                    processes[0].check()
                     decided = ends.total(PREFIX + DECISIONS.name)
                     on_progress(f"{decided:,} of {comments:,} comments decided")
                     return decided >= comments

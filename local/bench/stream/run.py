@@ -15,8 +15,8 @@ import skops.io
 
 from batch.progress import OnProgress
 from local.bench.stream import confluent_loop, latency, talk_design, worker
-from local.bench.stream.contenders import Contender, Ends, Rate, faust_worker, python, rate, running
 from local.bench.stream.corpus import Corpus, preload
+from local.bench.stream.throughput import MeasuredProcess, Rate, TopicEnds, faust_worker, measure_rate, python, running
 from local.stack import commands as stack
 from local.stack.layout import StackLayout
 from local.stack.ports import any_free_port
@@ -37,7 +37,7 @@ _LONE_SECONDS = 35.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StreamBenchPlan:
     """What is measured.
 
     Attributes:
@@ -94,13 +94,15 @@ class StreamBench:
         on_progress: receives one line at each step.
     """
 
-    def __init__(self, bench: Bench, rows: Sequence[LabelledComment], plan: Plan, on_progress: OnProgress) -> None:
+    def __init__(
+        self, bench: Bench, rows: Sequence[LabelledComment], plan: StreamBenchPlan, on_progress: OnProgress
+    ) -> None:
         self._layout, self._info, self._folder = bench.layout, bench.info, bench.folder
         self._bootstrap = bench.bootstrap
         self._servers = bench.server_pids
         self._plan = plan
         self._on_progress = on_progress
-        self._ends = Ends(self._bootstrap)
+        self._ends = TopicEnds(self._bootstrap)
         self._corpus = Corpus([row.comment.body for row in rows])
         self._contenders: dict[str, Callable[[str], Rate]] = {
             "worker": lambda name: self._workers(name, 1),
@@ -158,16 +160,16 @@ class StreamBench:
         topic = PREFIX + "decisions"
         with worker.ledger_of(self._layout, self._info, PREFIX, name) as settings:
             before = self._ends.total(topic)
-            with running([worker.COMMAND] * count, worker.environment(settings), self._folder / name) as own:
-                return self._rate(topic, before, own)
+            with running([worker.COMMAND] * count, worker.environment(settings), self._folder / name) as processes:
+                return self._rate(topic, before, processes)
 
     def _faust_per_event(self, name: str) -> Rate:
         prefix = PREFIX + "faust-"
         options = {**self._options(name, prefix), "model": str(self._folder / "model")}
         before = self._ends.total(prefix + "decisions")
         command = faust_worker("local.bench.stream.faust_per_event", options)
-        with running([command], {}, self._folder / name) as own:
-            return self._rate(prefix + "decisions", before, own)
+        with running([command], {}, self._folder / name) as processes:
+            return self._rate(prefix + "decisions", before, processes)
 
     def _talk_design(self, name: str) -> Rate:
         prefix, port = PREFIX + "talk-", any_free_port()
@@ -180,18 +182,18 @@ class StreamBench:
         before = self._ends.total(prefix + "decisions")
         with running([python(module, options, "serve", str(port))], {}, self._folder / f"{name}-rest") as service:
             wait_until(lambda: answers(port), seconds=60, description="the talk's REST service")
-            with running([faust_worker(module, options)], {}, self._folder / name) as own:
-                return self._rate(prefix + "decisions", before, [*service, *own])
+            with running([faust_worker(module, options)], {}, self._folder / name) as processes:
+                return self._rate(prefix + "decisions", before, [*service, *processes])
 
     def _confluent_loop(self, name: str) -> Rate:
         prefix = PREFIX + "loop-"
         options = {**self._options(name, prefix), "model": str(self._folder / "model")}
         before = self._ends.total(prefix + "decisions")
-        with running([python("local.bench.stream.confluent_loop", options)], {}, self._folder / name) as own:
-            return self._rate(prefix + "decisions", before, own)
+        with running([python("local.bench.stream.confluent_loop", options)], {}, self._folder / name) as processes:
+            return self._rate(prefix + "decisions", before, processes)
 
-    def _rate(self, topic: str, before: int, own: list[Contender]) -> Rate:
-        return rate(self._ends, topic, before, self._plan.comments, _SLOW_SECONDS, own, self._servers)
+    def _rate(self, topic: str, before: int, processes: list[MeasuredProcess]) -> Rate:
+        return measure_rate(self._ends, topic, before, self._plan.comments, _SLOW_SECONDS, processes, self._servers)
 
     def _latency(self, most_per_s: float) -> dict[str, dict[str, float]]:
         texts = self._folder / "texts.json"

@@ -11,9 +11,9 @@ from typing import Any
 
 from batch.progress import OnProgress
 from local.bench.stream import worker
-from local.bench.stream.contenders import Ends, running
 from local.bench.stream.corpus import Corpus, Sender
 from local.bench.stream.run import Bench
+from local.bench.stream.throughput import TopicEnds, running
 from moderation.adapters.kafka.topics import TOPICS, ensure_topics
 from moderation.datasets.history import LabelledComment
 from moderation.errors import StackError
@@ -50,7 +50,7 @@ def soak(
     """
     corpus = Corpus([row.comment.body for row in rows])
     ensure_topics(bench.bootstrap, TOPICS, prefix=PREFIX)
-    ends, samples = Ends(bench.bootstrap), []
+    ends, samples = TopicEnds(bench.bootstrap), []
     texts = bench.folder / "texts.json"
     texts.write_text(json.dumps(corpus.texts))
     options = {"bootstrap": bench.bootstrap, "prefix": PREFIX, "count": comments, "texts": str(texts)}
@@ -58,7 +58,7 @@ def soak(
     with (
         worker.ledger_of(bench.layout, bench.info, PREFIX, "soak") as settings,
         running([feeding], {}, bench.folder / "soak-feeder"),
-        running([worker.COMMAND], worker.environment(settings), bench.folder / "soak") as own,
+        running([worker.COMMAND], worker.environment(settings), bench.folder / "soak") as processes,
     ):
         began = moved = time.monotonic()
         done = 0
@@ -69,7 +69,7 @@ def soak(
                 moved = time.monotonic()
             elif time.monotonic() - moved > _SILENCE_SECONDS:
                 raise StackError("the worker", f"it decided nothing for {_SILENCE_SECONDS:.0f} s", "See its log.")
-            samples.append((done, own[0].measured.memory_info().rss))
+            samples.append((done, processes[0].measured.memory_info().rss))
             on_progress(f"{done:,} of {comments:,} comments, {samples[-1][1] / 1e6:,.0f} MB")
         seconds = time.monotonic() - began
     ends.close()
@@ -91,7 +91,7 @@ def soak(
 
 def feed(bootstrap: str, prefix: str, count: int, corpus: Corpus) -> None:
     """Send comments, never far ahead of what is decided, so that the topic does not outgrow the disk's cache."""
-    sender, ends = Sender(bootstrap, prefix + "comments"), Ends(bootstrap)
+    sender, ends = Sender(bootstrap, prefix + "comments"), TopicEnds(bootstrap)
     began_us = now_us() - count * APART_US
     for number in range(count):
         if number % 10_000 == 0:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 
 from local.docs.evidence import EVIDENCE
-from local.docs.scaling.assumed import Assumed
-from local.docs.scaling.measured import Measured
+from local.docs.scaling.assumptions import Assumptions
+from local.docs.scaling.measurements import Measurements
 from local.docs.scaling.sizing import Sizes, costs, size
 
 PAGE = EVIDENCE.parent / "scaling.md"
@@ -16,7 +16,7 @@ RATES = (1_000.0, 100_000.0, 1_000_000.0)
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def written(text: str, measured: Measured, assumed: Assumed) -> str:
+def updated_page(text: str, measured: Measurements, assumed: Assumptions) -> str:
     """The page with every table anew.
 
     Args:
@@ -34,7 +34,7 @@ def written(text: str, measured: Measured, assumed: Assumed) -> str:
     return _BLOCK.sub(lambda match: f"{match[1]}{found[match[2]]}{match[3]}", text)
 
 
-def tables(measured: Measured, assumed: Assumed) -> dict[str, str]:
+def tables(measured: Measurements, assumed: Assumptions) -> dict[str, str]:
     """Every table by its name, as Markdown."""
     sizes = [size(rate, measured, assumed) for rate in RATES]
     return {
@@ -45,7 +45,7 @@ def tables(measured: Measured, assumed: Assumed) -> dict[str, str]:
     }
 
 
-def _measured(measured: Measured) -> str:
+def _measured(measured: Measurements) -> str:
     rows = (
         ("comments one worker decides a second", f"{measured.worker_per_s:,.0f}", "stream"),
         (
@@ -78,7 +78,7 @@ def _measured(measured: Measured) -> str:
     return "\n".join(["| figure | | from |", "|---|---|---|", *lines]) + "\n"
 
 
-def _assumed(assumed: Assumed) -> str:
+def _assumed(assumed: Assumptions) -> str:
     lines = (
         f"| `{field.name}` | {getattr(assumed, field.name):g} | {field.metadata['meaning']} |"
         for field in fields(assumed)
@@ -118,7 +118,7 @@ def _by_rate(sizes: Sequence[Sizes], rows: Sequence[tuple[str, Callable[[Sizes],
     return "\n".join([head, "|---|" + "---|" * len(sizes), *lines]) + "\n"
 
 
-def _costs(sizes: Sequence[Sizes], measured: Measured, assumed: Assumed) -> str:
+def _costs(sizes: Sequence[Sizes], measured: Measurements, assumed: Assumptions) -> str:
     by_rate = {each.per_s: costs(each, measured, assumed) for each in sizes}
     parts = [(part, lambda s, part=part: f"{by_rate[s.per_s][part]:.4f}") for part in by_rate[sizes[0].per_s]]
     total = ("**a million comments**", lambda s: f"**{sum(by_rate[s.per_s].values()):.4f}**")
