@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from batch.archive.run import archive_topics
 from batch.reconcile.engines import EngineName, engine_of
 from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
 from batch.run_interval import Interval, resolve_interval
@@ -16,11 +15,6 @@ from moderation.timestamps import day_of
 
 _ASKED = ("day", "start", "end")
 _MOST_DAYS = 365  # of earlier ones; Airflow maps a task over 1,024 at most, and the next night goes on
-
-
-def archive() -> dict[str, Any]:
-    """Archive both topics up to their present ends; returns counts and offset ranges."""
-    return archive_topics(load_settings(), on_progress=print).fields()
 
 
 def choose_days(params: Mapping[str, object], partition_key: str | None, run_after: datetime) -> list[str]:
