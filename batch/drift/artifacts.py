@@ -9,7 +9,8 @@ import numpy as np
 
 from batch.drift.measures import ALARM, ALARM_OF_SHARES, Measures
 from batch.drift.report import DriftReport
-from moderation.training.drift import counts_of
+from batch.markdown import table
+from moderation.training.drift import Finding, counts_of
 from moderation.training.plots.drift import draw_drift
 from moderation.training.reference import TrainingReference
 
@@ -52,7 +53,8 @@ def evidence_files(report: DriftReport, reference: TrainingReference, day: Measu
 
 
 def drift_table(report: DriftReport) -> str:
-    """The report as markdown."""
+    """Return the report as Markdown."""
+    header = "| measure | comments | PSI | by chance | distance | by chance | |"
     lines = [
         f"# Drift: {report.day} against the training of version {report.production}",
         "",
@@ -61,19 +63,16 @@ def drift_table(report: DriftReport) -> str:
         "",
         report.summary,
         "",
-        "| measure | comments | PSI | by chance | distance | by chance | |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, each in report.findings.items():
-        distance = "–" if each.distance is None else f"{each.distance:.3f}"
-        chance = "–" if each.distance_chance is None else f"{each.distance_chance:.1e}"
-        mark = "**drifted**" if each.has_drifted else "too few" if each.comments < ALARM.least else ""
-        lines.append(
-            f"| {name} | {each.comments:,} | {each.psi:.3f} | {each.chance:.1e} | {distance} | {chance} | {mark} |"
-        )
-    lines += [
+        *table(header, (_cells(name, finding) for name, finding in report.findings.items())),
         "",
         f"An alarm: PSI from {ALARM.psi:g} ({ALARM_OF_SHARES.psi:g} for labels and agreement) or distance from "
         f"{ALARM.distance:g}, at a chance of at most {ALARM.chance:.1e}, of {ALARM.least} comments or more.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cells(name: str, finding: Finding) -> tuple[str, ...]:
+    distance = "–" if finding.distance is None else f"{finding.distance:.3f}"
+    chance = "–" if finding.distance_chance is None else f"{finding.distance_chance:.1e}"
+    mark = "**drifted**" if finding.has_drifted else "too few" if finding.comments < ALARM.least else ""
+    return name, f"{finding.comments:,}", f"{finding.psi:.3f}", f"{finding.chance:.1e}", distance, chance, mark

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from batch.challenge.markdown import code, render, table
+from batch.challenge.markdown import render
 from batch.challenge.run import COMPARISON_PAGE, comparison_of, newest_comparison
+from batch.markdown import code, table
 from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry
 from moderation.adapters.registry.registry import CHALLENGER, GATE_REASONS_TAG, GATE_TAG, PREVIOUS, PRODUCTION
 from moderation.adapters.registry.run_artifacts import Logged
@@ -132,7 +133,7 @@ def _lineage(known: Registry, settings: Settings, asked: ModelVersion, serving: 
     facts = [_facts(known, version) for version in versions]
     names = list(dict.fromkeys(name for each in facts for name in each))
     yield from table(
-        ("", *(f"version {version.version}" for version in versions)),
+        f"|  | {' | '.join(f'version {version.version}' for version in versions)} |",
         ((name, *(code(each[name][:_MOST_CHARACTERS]) if name in each else "–" for each in facts)) for name in names),
     )
     yield ""

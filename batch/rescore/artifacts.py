@@ -16,7 +16,8 @@ from uuid import uuid4
 
 import orjson
 
-from batch.rescore.report import RescoreResult, markdown, moment
+from batch.markdown import iso_time
+from batch.rescore.report import RescoreResult, markdown
 from moderation.adapters.lake.files import DIGEST_CHARACTERS
 from moderation.adapters.lake.store import DigestingFile, LakeStore
 
@@ -74,7 +75,8 @@ def keep(store: LakeStore, result: RescoreResult, tables: Mapping[str, Path]) ->
 
 def _span(result: RescoreResult) -> str:
     return "-".join(
-        moment(time_us).replace("-", "").replace(":", "") for time_us in (result.window.start_us, result.window.end_us)
+        iso_time(time_us).replace("-", "").replace(":", "")
+        for time_us in (result.window.start_us, result.window.end_us)
     )
 
 

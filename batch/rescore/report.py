@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batch.markdown import aligned_table, iso_time, percent
 from batch.reconcile.sql import VERDICTS
 from batch.record_isolation import MOST_NAMED, Failure, failure_fields
 from batch.rescore.hours import HourPair, Sums, by_community
 from batch.rescore.verdicts import VerdictCounts, VerdictDiff
 from batch.run_interval import Interval
 from moderation.adapters.registry.certificate import Certificate
-from moderation.timestamps import moment_of
 
 CHANGES = [(served, asked) for served in VERDICTS for asked in VERDICTS if served != asked]
 """The six ways in which a verdict can change."""
@@ -45,8 +45,8 @@ class RescoreResult:
         certificate, diff = self.certificate, self.diff
         return {
             "topic": self.topic,
-            "start": moment(self.window.start_us),
-            "end": moment(self.window.end_us),
+            "start": iso_time(self.window.start_us),
+            "end": iso_time(self.window.end_us),
             "model_name": certificate.model_name,
             "version": certificate.version,
             "model_digest": certificate.model_digest,
@@ -79,16 +79,11 @@ def as_if_fields(hours: Sequence[HourPair]) -> dict[str, Any]:
     }
 
 
-def moment(time_us: int) -> str:
-    """A time as ISO 8601, UTC; fractions only where there are some."""
-    return moment_of(time_us).isoformat().replace("+00:00", "Z")
-
-
 def verdict_rows(communities: Mapping[str, VerdictCounts], between: str = ", ") -> Iterator[tuple[str, ...]]:
     """Lines of the table of verdicts: the heading, each community; ``between`` stands between two kinds of change."""
     yield ("community", "comments", "changed", "mean shift", "changes", "not in ledger", "not in lake")
     for name, counts in communities.items():
-        share = "" if counts.changed_share is None else f" ({100 * counts.changed_share:.1f} %)"
+        share = "" if counts.changed_share is None else f" ({percent(counts.changed_share, 1)})"
         shift = "–" if counts.mean_score_shift_ppm is None else f"{counts.mean_score_shift_ppm:+,.0f} ppm"
         changes = [
             f"{served} → {asked}: {counts.transitions[served, asked]:,}"
@@ -111,7 +106,7 @@ def as_if_rows(sums: Mapping[str, tuple[Sums, Sums]]) -> Iterator[tuple[str, ...
 
 def markdown(result: RescoreResult) -> str:
     """A summary for people; comments are named, never quoted."""
-    window = f"{moment(result.window.start_us)} to {moment(result.window.end_us)}"
+    window = f"{iso_time(result.window.start_us)} to {iso_time(result.window.end_us)}"
     certificate, total = result.certificate, result.diff.total
     named = {**result.diff.communities, "**all**": total}
     lines = [
@@ -120,18 +115,18 @@ def markdown(result: RescoreResult) -> str:
         + (", ".join(f"version {name} ({count:,})" for name, count in result.diff.served_by.items()) or "none")
         + ".",
         "## Verdicts",
-        *_table(verdict_rows(named)),
+        *aligned_table(verdict_rows(named)),
     ]
     if result.hours is not None:
         final = sum(pair.served is not None and pair.served.state == "final" for pair in result.hours)
         lines += [
             "## As if it had served all along",
             f"{len(result.hours):,} hours of a community; what is served is final for {final:,} of them.",
-            *_table(as_if_rows(by_community(result.hours))),
+            *aligned_table(as_if_rows(by_community(result.hours))),
         ]
     if result.not_scored:
-        lines += ["## Records that cannot be scored", *_table(_not_scored_rows(result.not_scored))]
-    lines += ["## Most different comments", *_table(_most_rows(result.diff))]
+        lines += ["## Records that cannot be scored", *aligned_table(_not_scored_rows(result.not_scored))]
+    lines += ["## Most different comments", *aligned_table(_most_rows(result.diff))]
     return "\n".join(lines) + "\n"
 
 
@@ -149,17 +144,3 @@ def _most_rows(diff: VerdictDiff) -> Iterator[tuple[str, ...]]:
             *(f"{each.served_score_ppm:,}", f"{each.score_ppm:,}", f"{each.score_shift_ppm:+,}"),
             *(each.served_verdict, each.verdict, each.served_model_version),
         )
-
-
-def _table(rows: Iterator[tuple[str, ...]]) -> list[str]:
-    cells = [[_plain(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-    rule = " | ".join("-" * max(width, 3) for width in widths)
-    return ["", *(f"| {line} |" for line in (lines[0], rule, *lines[1:])), ""]
-
-
-def _plain(text: str) -> str:
-    """Names come from outside: none of them may end a line or a cell, or be markup."""
-    kept = "".join(letter if letter.isprintable() else "�" for letter in text)
-    return kept.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from batch.labelled_examples import Example, read_examples, without_failing
+from batch.markdown import table
 from batch.progress import OnProgress, no_progress
 from batch.retrain.split import split_at
 from batch.run_interval import Interval
@@ -130,14 +131,14 @@ def gate_table(report: GateReport) -> str:
     lines = [f"# The gate: version {report.version} against {against}", ""]
     lines += ["Passed." if report.is_passed else "**Stopped:**", ""]
     lines += [f"- {reason}" for reason in report.reasons]
-    lines += ["", "| figure | value |", "|---|---|"]
-    lines += [f"| {name.replace('_', ' ')} | {value:,.4g} |" for name, value in report.figures.items()]
+    figures = ((name.replace("_", " "), f"{value:,.4g}") for name, value in report.figures.items())
+    lines += ["", *table("| figure | value |", figures)]
     if report.intervals:
-        lines += ["", "| against production | difference or factor | interval |", "|---|---|---|"]
-        lines += [
-            f"| {name} | {each['value']:+.4f} | {each['low']:+.4f} to {each['high']:+.4f} |"
+        intervals = (
+            (name, f"{each['value']:+.4f}", f"{each['low']:+.4f} to {each['high']:+.4f}")
             for name, each in report.intervals.items()
-        ]
+        )
+        lines += ["", *table("| against production | difference or factor | interval |", intervals)]
     return "\n".join(lines) + "\n"
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 
+from batch.markdown import table
 from local.docs.evidence import EVIDENCE
 from local.docs.scaling.assumptions import Assumptions
 from local.docs.scaling.measurements import Measurements
@@ -74,16 +75,20 @@ def _measured(measured: Measurements) -> str:
         ("its memory at most, GB", f"{measured.reconcile_bytes / 1e9:.1f}", "batch"),
         ("rows out of PostgreSQL a second", f"{measured.snapshot_per_s:,.0f}", "batch"),
     )
-    lines = (f"| {what} | {figure} | [{name}](evidence/{name}.json) |" for what, figure, name in rows)
-    return "\n".join(["| figure | | from |", "|---|---|---|", *lines]) + "\n"
+    return _table(
+        "| figure | | from |", ((what, figure, f"[{name}](evidence/{name}.json)") for what, figure, name in rows)
+    )
 
 
 def _assumed(assumed: Assumptions) -> str:
-    lines = (
-        f"| `{field.name}` | {getattr(assumed, field.name):g} | {field.metadata['meaning']} |"
-        for field in fields(assumed)
+    rows = (
+        (f"`{field.name}`", f"{getattr(assumed, field.name):g}", field.metadata["meaning"]) for field in fields(assumed)
     )
-    return "\n".join(["| assumption | | meaning |", "|---|---|---|", *lines]) + "\n"
+    return _table("| assumption | | meaning |", rows)
+
+
+def _table(header: str, rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(table(header, rows)) + "\n"
 
 
 def _at_least_one_decimal(value: float) -> str:
@@ -113,9 +118,8 @@ _SIZES: tuple[tuple[str, Callable[[Sizes], str]], ...] = (
 
 
 def _by_rate(sizes: Sequence[Sizes], rows: Sequence[tuple[str, Callable[[Sizes], str]]]) -> str:
-    head = "| comments a second | " + " | ".join(f"{each.per_s:,.0f}" for each in sizes) + " |"
-    lines = (f"| {what} | " + " | ".join(show(each) for each in sizes) + " |" for what, show in rows)
-    return "\n".join([head, "|---|" + "---|" * len(sizes), *lines]) + "\n"
+    header = "| comments a second | " + " | ".join(f"{each.per_s:,.0f}" for each in sizes) + " |"
+    return _table(header, ((what, *(show(each) for each in sizes)) for what, show in rows))
 
 
 def _costs(sizes: Sequence[Sizes], measured: Measurements, assumed: Assumptions) -> str:

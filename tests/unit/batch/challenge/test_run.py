@@ -12,10 +12,11 @@ from markdown_it.token import Token
 from PIL import Image
 
 from batch.challenge.comparison import EXCERPT_CHARACTERS, ModelScores, compare, most_different
-from batch.challenge.markdown import code, render
+from batch.challenge.markdown import render
 from batch.challenge.plot import draw
 from batch.challenge.run import fields_of
 from batch.labelled_examples import LabelledExamples
+from batch.markdown import code
 from batch.run_interval import Interval
 from moderation.contracts import Comment, Verdict
 from moderation.policy import Policy
