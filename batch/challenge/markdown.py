@@ -11,11 +11,11 @@ _MOST_COMMUNITIES = 20
 
 
 def render(fields: Mapping[str, Any], *, most_different: int) -> str:
-    """The page of a comparison.
+    """Render the report of a comparison.
 
     Args:
-        fields: as :func:`batch.challenge.run.fields_of` gives them, also out of ``comparison.json``.
-        most_different: how many comments are shown.
+        fields: as :func:`batch.challenge.run.fields_of` returns them, or read from ``comparison.json``.
+        most_different: number of comments to show.
     """
     overall, models = fields["overall"], fields["models"]
     shown = fields["most_different"][:most_different]
@@ -68,10 +68,10 @@ def _communities(communities: Mapping[str, Any]) -> Iterator[str]:
         yield f"\n{len(communities) - len(largest):,} smaller communities are in `comparison.json`."
 
 
-def _comments(shown: Sequence[Mapping[str, Any]], known: int) -> Iterator[str]:
+def _comments(shown: Sequence[Mapping[str, Any]], stored: int) -> Iterator[str]:
     if not shown:
         return
-    yield f"The {len(shown)} most different of {known} kept in `comparison.json`, verdicts before scores:\n"
+    yield f"The {len(shown)} most different of {stored} kept in `comparison.json`, verdicts before scores:\n"
     for number, each in enumerate(shown, 1):
         copies = f", {each['copies']:,} times" if each["copies"] > 1 else ""
         yield (

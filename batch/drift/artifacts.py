@@ -1,4 +1,4 @@
-"""What a night of the watch leaves behind: a table for people, a picture, and all of it as JSON."""
+"""Artifacts of a drift check: a table, a plot, and all figures as JSON."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ REPORT, TABLE, PLOT = "drift.json", "drift.md", "drift.png"
 
 
 def evidence_files(report: DriftReport, reference: TrainingReference, day: Measures) -> dict[str, bytes]:
-    """The artifacts of a night, by name.
+    """Return the artifacts of a drift check, by name.
 
     Args:
-        report: of the night.
-        reference: of the model that serves.
-        day: what was held against it; its counts are kept by the reference's bins, so that every index can be worked
-            out again.
+        report: of the check.
+        reference: of the production model.
+        day: measures of the day; their counts are stored by the reference's bins, so that every index can be
+            recomputed.
     """
     values, counts = day.numbers(), day.names()
-    numbers = {name: (known, values[name]) for name, known in reference.numbers().items()}
-    names = {name: (known, counts[name]) for name, known in reference.names().items()}
+    numbers = {name: (trained, values[name]) for name, trained in reference.numbers().items()}
+    names = {name: (trained, counts[name]) for name, trained in reference.names().items()}
     content = {
         **report.fields(),
         "limits": {"numbers_and_communities": asdict(ALARM), "labels_and_agreement": asdict(ALARM_OF_SHARES)},
         "counts": {
             **{
                 name: {
-                    "edges": known.edges,
-                    "training": known.counts,
-                    "day": counts_of(own, np.array(known.edges)).tolist(),
+                    "edges": trained.edges,
+                    "training": trained.counts,
+                    "day": counts_of(observed, np.array(trained.edges)).tolist(),
                 }
-                for name, (known, own) in numbers.items()
+                for name, (trained, observed) in numbers.items()
             },
-            **{name: {"training": dict(known), "day": dict(seen)} for name, (known, seen) in names.items()},
+            **{name: {"training": dict(trained), "day": dict(observed)} for name, (trained, observed) in names.items()},
         },
     }
     title = f"{report.day} against the training of version {report.production}"

@@ -1,4 +1,4 @@
-"""The model card: what a model is, what it was made of and what it is not for (Mitchell et al., FAccT 2019)."""
+"""Model card: properties, training data and limits of a model (Mitchell et al., FAccT 2019)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def model_card(
     trained: TrainReport,
     started_by: str,
 ) -> str:
-    """The card as markdown."""
+    """Return the card as Markdown."""
     metrics, policy = trained.metrics, trained.policy
     tables = {
         "Data": {
-            "comments from": minute(options.window.start_us),
+            "comments from": minute(options.interval.start_us),
             "to, kept for the gate from": minute(lineage["split_us"]),
-            "to": minute(options.window.end_us),
+            "to": minute(options.interval.end_us),
             "label": f"last action within {options.maturity_us / HOUR_US:g} hours; none means {options.no_action}",
             "trained on": f"{metrics.comments:,} comments, {metrics.removed:,} removed",
             **{name.replace("_", " "): f"{count:,}" for name, count in counts.items()},

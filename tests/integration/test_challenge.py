@@ -133,7 +133,7 @@ def test_a_window_or_a_sample_is_what_was_asked_for(
     removals = sum(sample.fields["transitions"]["remove"].values())
     shown_days = 4 * removals / sample.fields["overall"]["production"]["removals_per_day"]
     assert 1 / 24 <= shown_days <= 6 / 24  # each of the twelve stands for four
-    with pytest.raises(ConfigurationError, match="they do not name one window"):
+    with pytest.raises(ConfigurationError, match="they do not name one interval"):
         compare_challenger(life.settings, {"start": "2023-11-15"})
 
 
@@ -152,10 +152,10 @@ def test_nothing_to_compare_is_a_word_and_no_error(
     life.registry.give_alias("production", version)
     assert reason() == "version 1 is challenger and production"
     life.registry.give_alias("challenger", life.register(STRICT))
-    assert reason() == "the lake holds no comment"
+    assert reason() == "the lake contains no comment"
     archive(hourly([0]))
     found = compare_challenger(life.settings, {"day": "2023-01-01"})
-    assert found == NothingToCompare("the lake holds no comment of that time")
+    assert found == NothingToCompare("the lake contains no comment of that interval")
     assert life.registry.evidence.newest("comparison") is None
 
 

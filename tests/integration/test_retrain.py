@@ -227,7 +227,7 @@ def test_a_window_without_enough_comments_names_what_is_missing(world: History) 
     with pytest.raises(TrainingError, match="at least 20 are needed"):
         retrain(world.settings, short, started_by="a test")
     none = parse_options({"days": 1, "end": "2020-01-01"}, NOW)
-    with pytest.raises(TrainingError, match="no labelled comment of the window"):
+    with pytest.raises(TrainingError, match="no labelled comment of the interval"):
         retrain(world.settings, none, started_by="a test")
 
 

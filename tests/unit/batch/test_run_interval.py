@@ -43,7 +43,7 @@ def test_a_run_without_any_date_is_refused_with_the_remedy() -> None:
     ("params", "message"),
     [
         ({"day": "yesterday"}, "parameter day 'yesterday': it names neither a day nor an hour"),
-        ({"day": "2026-11-23", "start": "2026-11-23"}, "parameters day, start: they do not name one window"),
+        ({"day": "2026-11-23", "start": "2026-11-23"}, "parameters day, start: they do not name one interval"),
         ({"start": "2026-11-23"}, "Give either day, or start and end"),
         ({"start": "2026-11-23", "end": "soon"}, "parameter end: .*soon"),
         ({"start": "2026-11-23", "end": "2026-11-22"}, "it ends .* before it begins"),
