@@ -1,4 +1,4 @@
-"""What works the statements out: DuckDB on one machine, Spark where one is not enough. Both give the same rows."""
+"""Engines that run the reconciliation SQL: DuckDB on one machine, or Spark; both return the same rows."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 EngineName = Literal["duckdb", "spark"]
-_KEPT = ("copies", "causes", "differences", "pane_causes")
-"""What is read more than once, and small: Spark would work it out every time."""
+_CACHED = ("copies", "causes", "differences", "pane_causes")
+"""Small tables that are read more than once; without a cache Spark would recompute them."""
 
 
 class Engine(Protocol):
@@ -28,24 +28,24 @@ class Engine(Protocol):
     name: EngineName
 
     def run(self, inputs: Mapping[str, Path], folder: Path, on_progress: OnProgress) -> dict[str, Path]:
-        """Work everything out.
+        """Run all statements.
 
         Args:
-            inputs: for every input a folder of Parquet files, at least one.
-            folder: for what is in between, and for the results.
+            inputs: for every input a folder with at least one Parquet file.
+            folder: for intermediate files and results.
             on_progress: receives one line at each step.
 
         Returns:
-            For every result a Parquet file, or a folder of them, in no order.
+            For every result a Parquet file, or a folder of them, with unordered rows.
         """
 
 
 @contextmanager
 def opened_duckdb(folder: Path, memory_bytes: int = 2 * 1024**3) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB of one process, all cores, bounded memory: what does not fit is kept in the folder.
+    """Open a DuckDB with all cores and bounded memory; it spills what does not fit into the folder.
 
     Args:
-        folder: for its files; it may have those of one DuckDB only.
+        folder: for its files; one folder for each DuckDB.
         memory_bytes: DuckDB's own bound; the process needs some more.
     """
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -59,7 +59,7 @@ def opened_duckdb(folder: Path, memory_bytes: int = 2 * 1024**3) -> Iterator[duc
 
 
 class DuckDbEngine:
-    """See :func:`opened_duckdb`.
+    """Engine on DuckDB; see :func:`opened_duckdb`.
 
     Args:
         memory_bytes: DuckDB's own bound; the process needs some more.
@@ -85,11 +85,11 @@ class DuckDbEngine:
 
 
 class SparkEngine:
-    """Spark over the same statements; by default on this machine.
+    """Engine on Spark, by default on this machine.
 
     Args:
         master: where Spark runs; its workers must see the folders.
-        memory: of the driver, as Spark writes it.
+        memory: of the driver, in Spark's notation.
     """
 
     name: EngineName = "spark"
@@ -108,7 +108,7 @@ class SparkEngine:
                 spark.read.parquet(str(files)).createOrReplaceTempView(name)
             for name, statement in STATEMENTS.items():
                 frame = spark.sql(statement)
-                (frame.cache() if name in _KEPT else frame).createOrReplaceTempView(name)
+                (frame.cache() if name in _CACHED else frame).createOrReplaceTempView(name)
             for name, path in results.items():
                 on_progress(f"spark: {name.replace('_', ' ')}")
                 spark.table(name).coalesce(1).write.parquet(str(path), compression="zstd")
@@ -142,5 +142,5 @@ class SparkEngine:
 
 
 def engine_of(name: EngineName) -> Engine:
-    """The engine of this name, with its defaults."""
+    """Return the engine of this name, with its defaults."""
     return DuckDbEngine() if name == "duckdb" else SparkEngine()

@@ -1,4 +1,4 @@
-"""What the lake's records of a day, or of any window, are worth: parsed, scored and told late or not once more."""
+"""Recompute a day or interval from the lake: parse, score, classify lateness."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from moderation.text import KERNEL_VERSION
 OpenVersion = Callable[[str], OpenModel]
 _BATCH_ROWS = 4_096
 _ALONE_ROWS = 20_000
-"""So many are done before other processes would have started."""
+"""Up to this number of records, one process is faster than starting others."""
 SCHEMA = pa.schema(
     [
         ("topic_id", pa.string()),
@@ -62,12 +62,12 @@ _NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
 
 @dataclass(frozen=True, slots=True)
 class RecomputeResult:
-    """What came of the tasks.
+    """Result of a recomputation.
 
     Attributes:
-        rows: how many records are of the day.
-        failures: records of the day that cannot be scored, and records appended on it that cannot be parsed, because of
-            a defect; in order of position.
+        rows: number of records of the day.
+        failures: records of the day that cannot be scored, and records appended on that day that cannot be parsed,
+            because of a defect; in order of position.
     """
 
     rows: int
@@ -77,36 +77,36 @@ class RecomputeResult:
 def recompute_files(
     tasks: Sequence[FileTask], settings: Settings, folder: Path, on_progress: OnProgress, processes: int | None = None
 ) -> RecomputeResult:
-    """Write what the records are worth as Parquet files, one for each task.
+    """Write the recomputed records as Parquet files, one for each task.
 
-    A record that cannot be scored has a row with score 0 and verdict ``allow``; one that cannot be parsed has none.
+    A record that cannot be scored gets a row with score 0 and verdict ``allow``; one that cannot be parsed gets none.
 
     Args:
         tasks: see :func:`batch.reconcile.file_tasks.plan_file_tasks`.
         settings: where lake and registry are.
         folder: for the files.
         on_progress: receives one line at each step.
-        processes: how many work; if None one for each core, or this one alone where there is little to do.
+        processes: number of processes. If None, one for each core, or only this one for few records.
 
     Raises:
-        ModelRefused: a version that served does not verify, or is of another kernel version.
-        LakeDamaged: a file is gone, or not what was written.
-        ProcessDied: a process ended without an error; the files that were being recomputed are named.
+        ModelRefused: a version that served does not verify, or has another kernel version.
+        LakeDamaged: a file is missing or not what was written.
+        ProcessDied: a process ended without an error; the message names the unfinished files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(SCHEMA.empty_table(), folder / "none.parquet")
     rows = sum(task.file.rows for task in tasks if not task.unread_only)
-    done = found = 0
+    done = rows_written = 0
     failures: list[Failure] = []
     for task, (count, failed) in _results(
         tasks, settings, folder, processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
     ):
         done += 0 if task.unread_only else task.file.rows
-        found += count
+        rows_written += count
         failures += failed
         on_progress(f"scored {done:,} of {rows:,} records of the lake")
     report_failures(sorted(failures), on_progress)
-    return RecomputeResult(found, sorted(failures))
+    return RecomputeResult(rows_written, sorted(failures))
 
 
 def _results(
@@ -118,9 +118,11 @@ def _results(
         for task, output in zip(tasks, outputs, strict=True):
             yield task, (recomputer.run(task, output), recomputer.take_failures())
         return
-    # A process that is forked would inherit threads and connections in the middle of something.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (settings,)) as pool:
-        waiting = {pool.submit(_work, task, output): task for task, output in zip(tasks, outputs, strict=True)}
+    # A forked process would inherit threads and connections in an undefined state.
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (settings,)) as pool:
+        waiting = {
+            pool.submit(_run_in_process, task, output): task for task, output in zip(tasks, outputs, strict=True)
+        }
         unfinished = dict.fromkeys(task.file.path for task in tasks)
         try:
             for future in as_completed(waiting):
@@ -140,12 +142,12 @@ def _results(
 _recomputer: FileRecomputer | None = None
 
 
-def _begin(settings: Settings) -> None:
+def _start_process(settings: Settings) -> None:
     global _recomputer
     _recomputer = FileRecomputer(LakeStore(settings.lake_url), version_opener(settings))
 
 
-def _work(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
+def _run_in_process(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
     if _recomputer is None:
         raise RuntimeError("the process was not prepared")
     return _recomputer.run(task, output), _recomputer.take_failures()
@@ -153,7 +155,7 @@ def _work(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A comment of the day and its place."""
+    """A comment of the day with its offset."""
 
     offset: int
     read: Read
@@ -163,7 +165,7 @@ class _Row:
 
 
 class FileRecomputer:
-    """Does one task after another; models stay open.
+    """Recomputes one file after another; models stay open.
 
     Args:
         store: the lake.
@@ -177,15 +179,15 @@ class FileRecomputer:
         self._failures: list[Failure] = []
 
     def take_failures(self) -> list[Failure]:
-        """The records that failed since the last call."""
+        """Return the records that failed since the last call."""
         failures, self._failures = self._failures, []
         return failures
 
     def run(self, task: FileTask, output: Path) -> int:
-        """Write one file's comments of the day; returns how many.
+        """Write one file's comments of the day; returns their number.
 
         Raises:
-            LakeDamaged: the file is gone, or not what was written.
+            LakeDamaged: the file is missing or not what was written.
             ModelRefused: a version that served does not verify.
         """
         check_file(self._store, task.file, "size" if task.unread_only else "digest")
@@ -195,7 +197,7 @@ class FileRecomputer:
             for rows in self._comments(task, ignored):
                 if rows:
                     if task.unread_only and not count:
-                        check_file(self._store, task.file)  # it is rare, and what is counted is what was written
+                        check_file(self._store, task.file)  # rare; the rows must come from an undamaged file
                     writer.write_table(self._table(task, rows))
                     count += len(rows)
         ignored.write(output)
@@ -252,7 +254,7 @@ class FileRecomputer:
                 yield from parquet.iter_batches(_BATCH_ROWS, columns=columns)
                 return
             for group in range(parquet.num_row_groups):
-                # Values are read only where something was unreadable.
+                # Values are read only from groups with unreadable records.
                 if parquet.read_row_group(group, ["event_time_us"]).column(0).null_count:
                     for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns=[*columns, "event_time_us"]):
                         yield batch.filter(pc.is_null(batch.column("event_time_us")))
@@ -315,12 +317,12 @@ class FileRecomputer:
 
 
 def _is_quarantined(task: FileTask, offset: int, value: bytes) -> bool:
-    """Whether a record is the one in quarantine, by its bytes; one that was put in its place is not."""
+    """Whether a record is the quarantined one, by its bytes; another record at the same offset is not."""
     return offset in task.quarantined and hashlib.sha256(value).hexdigest() == task.quarantined[offset]
 
 
 def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) -> list[_Row]:
-    """The row of a record in quarantine; none where even reading it fails."""
+    """Return the row of a quarantined record; none if it cannot be read."""
     try:
         return [_Row(offset, read_record(value, append_us, rules), False, True)]
     except Exception:
@@ -328,7 +330,7 @@ def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) ->
 
 
 def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
-    """Which version scores which of the rows: version, first, end; rows are in the order of offsets."""
+    """Yield version, first row and end of the rows that each version scores; rows are in the order of offsets."""
     edges = np.searchsorted(offsets, [each.from_offset for each in task.served])
     bounds = [0, *edges.tolist(), len(offsets)]
     names = [task.first_version, *(each.stamp.model_version for each in task.served)]

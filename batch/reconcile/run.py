@@ -1,4 +1,4 @@
-"""One day: pin a cut, recompute from the lake, compare, keep what came of it."""
+"""Reconcile one day: pin a cut, recompute from the lake, compare, store the results."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
 
 @dataclass(frozen=True, slots=True)
 class ReconcileReport:
-    """What a reconciliation found.
+    """Report of a reconciliation.
 
     Attributes:
         day: UTC day of event time.
-        engine: which one worked it out.
-        revision: of the day's results; one that was there before if nothing has changed.
+        engine: name of the engine.
+        revision: of the day's results; the earlier one if nothing changed.
         state: ``final`` when everything of the day was archived and processed, else ``provisional``.
-        panes: how many keys have numbers on either side.
+        panes: number of pane keys with values on either side.
         batch_comments, speed_comments: sums over the panes.
-        causes: rows by cause, all causes.
+        causes: rows by cause, for all causes.
         defects: ``lost``, ``unexplained`` and ``phantom`` rows, ``residual`` panes, and ``not_recomputed`` records.
-        not_recomputed: the records of the day that only the batch fails at, by position.
-        seconds: how long it took, and for which step.
+        not_recomputed: records of the day at which only the batch fails, by position.
+        seconds: duration by step.
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
     """
 
@@ -77,7 +77,7 @@ class ReconcileReport:
         return not any(self.defects.values())
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; see ``moderation reconcile``."""
+        """Return the JSON fields; see ``moderation reconcile``."""
         return {
             "date": self.day.isoformat(),
             "engine": self.engine,
@@ -95,7 +95,7 @@ class ReconcileReport:
 
 
 class _Clock:
-    """How long steps take."""
+    """Measures the duration of steps."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -117,22 +117,22 @@ def reconcile_day(
     fault_point: Callable[[ReconcilePoint], None] = lambda point: None,
     recompute: Recompute | None = None,
 ) -> ReconcileReport:
-    """Reconcile one day. Safe to repeat, to kill, and to run twice at once: the second one waits for the first.
+    """Reconcile one day. Safe to repeat, to kill, and to run concurrently: the second run waits for the first.
 
     Args:
         settings: where the database, the lake and the registry are.
         day: UTC day of event time.
         engine: DuckDB if None.
-        started_by: kept with the run.
+        started_by: stored with the run.
         on_progress: receives one line at each step.
         fault_point: called at each named point; tests kill the process there.
-        recompute: writes what the lake's records of a snapshot's day are worth into a folder; parses and scores them
-            again with the versions that served if None.
+        recompute: writes the recomputed records of a snapshot's day into a folder. If None, the records are parsed and
+            scored with the versions that served.
 
     Raises:
-        LakeDamaged: a file that is needed is gone or not what was written.
+        LakeDamaged: a file is missing or not what was written.
         ModelRefused: a version that served does not verify.
-        ConfigurationError: a server is not there, or no version ever served.
+        ConfigurationError: a server is not available, or no version ever served.
     """
     engine = engine or DuckDbEngine()
     url = required(settings.database_url, "database_url")
@@ -161,7 +161,7 @@ def reconcile_day(
                 recompute(snapshot, inputs["recomputed"])
             ignored = ignored_replays(inputs["recomputed"])
             if ignored:
-                on_progress(f"{day}: {ignored.told()}")
+                on_progress(f"{day}: {ignored.summary()}")
             clock.lap("rescoring")
             fault_point("after_rescoring")
             lake = Lake(store, connection, settings.topic_prefix)
@@ -169,8 +169,8 @@ def reconcile_day(
             results = read_results(engine.run(inputs, folder, on_progress), folder)
             clock.lap("comparison")
             fault_point("after_comparison")
-            url_of_differences = _keep_differences(lake.store, topic, day, results)
-            on_progress(f"{day}: keeping {results.panes:,} panes")
+            url_of_differences = _store_differences(lake.store, topic, day, results)
+            on_progress(f"{day}: storing {results.panes:,} panes")
             run = _run_of(snapshot, day, results, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
                 connection, run, results.pane_rows(), results.difference_rows(), lambda: fault_point("before_commit")
@@ -198,13 +198,13 @@ def reconcile_day(
 
 
 def days_to_reconcile(settings: Settings, upto: date) -> list[date]:
-    """Days up to this one that were not reconciled when over, are provisional, or of which the lake has more by now."""
+    """Return the days up to ``upto`` that were not reconciled after their end, are provisional, or have new records."""
     with connected(required(settings.database_url, "database_url")) as connection:
         return dirty_days(connection, settings.topic_prefix + COMMENTS.name, upto)
 
 
 def _write_actions(lake: Lake, topic: str, day: date, folder: Path) -> None:
-    """The actions that may be about comments of the day: they were taken after the comments came."""
+    """Write the actions that may be about comments of the day: those of the day and later."""
     folder.mkdir(parents=True)
     columns = ["comment_id", "kind", "action_time_us"]
     empty = columns_of(ACTIONS.name).schema.empty_table().select(columns)
@@ -218,13 +218,13 @@ def _write_actions(lake: Lake, topic: str, day: date, folder: Path) -> None:
             pq.write_table(table.rename_columns(names), folder / f"{number}.parquet")
 
 
-def _keep_differences(store: LakeStore, topic: str, day: date, results: DayResults) -> str:
-    """All differences beside the lake, under a name that equal results share."""
+def _store_differences(store: LakeStore, topic: str, day: date, results: DayResults) -> str:
+    """Store all differences beside the lake, under a name that equal results share; returns the URL."""
     path = f"_reconciliation/{topic}/day={day.isoformat()}/differences-{results.digest[:16]}.parquet"
     temporary = f"_reconciliation/_temporary/{topic}-{day.isoformat()}-{results.digest[:16]}.parquet"
-    with store.creating(temporary) as file, results.differences.open("rb") as source:
-        while piece := source.read(1 << 20):
-            file.write(piece)
+    with store.creating(temporary) as file, results.differences.open("rb") as differences:
+        while chunk := differences.read(1 << 20):
+            file.write(chunk)
     store.publish(temporary, path)
     return store.url_of(path)
 

@@ -1,4 +1,4 @@
-"""What a rescoring found, as JSON fields and as Markdown for people, under a digest that equal results share."""
+"""Result of a rescoring as JSON fields and as Markdown, with a digest that equal results share."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ CHANGES = [(served, asked) for served in VERDICTS for asked in VERDICTS if serve
 
 @dataclass(frozen=True, slots=True)
 class RescoreResult:
-    """What the asked version would have said.
+    """Result of a rescoring with the requested version.
 
     Attributes:
         topic: full name.
-        window: of event time.
-        certificate: of the asked version.
-        diff: beside the verdicts served.
-        hours: had it served all along; None if that was not asked for.
-        not_scored: records of the window that the version cannot score, by position; they are compared nowhere.
+        interval: of event time.
+        certificate: of the requested version.
+        diff: comparison with the served verdicts.
+        hours: as if the version had served all the time; None if not requested.
+        not_scored: records of the interval that the version cannot score, by position; no comparison contains them.
     """
 
     topic: str
-    window: Interval
+    interval: Interval
     certificate: Certificate
     diff: VerdictDiff
     hours: Sequence[HourPair] | None
     not_scored: Sequence[Failure] = ()
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; see ``moderation rescore``."""
+        """Return the JSON fields; see ``moderation rescore``."""
         certificate, diff = self.certificate, self.diff
         return {
             "topic": self.topic,
-            "start": iso_time(self.window.start_us),
-            "end": iso_time(self.window.end_us),
+            "start": iso_time(self.interval.start_us),
+            "end": iso_time(self.interval.end_us),
             "model_name": certificate.model_name,
             "version": certificate.version,
             "model_digest": certificate.model_digest,
@@ -68,7 +68,7 @@ class RescoreResult:
 
 
 def as_if_fields(hours: Sequence[HourPair]) -> dict[str, Any]:
-    """Hours as JSON fields, and their sums by community."""
+    """Return hours as JSON fields, and their sums by community."""
     sums = by_community(hours)
     return {
         "communities": [
@@ -80,7 +80,7 @@ def as_if_fields(hours: Sequence[HourPair]) -> dict[str, Any]:
 
 
 def verdict_rows(communities: Mapping[str, VerdictCounts], between: str = ", ") -> Iterator[tuple[str, ...]]:
-    """Lines of the table of verdicts: the heading, each community; ``between`` stands between two kinds of change."""
+    """Yield the rows of the table of verdicts: heading, then communities; ``between`` separates kinds of change."""
     yield ("community", "comments", "changed", "mean shift", "changes", "not in ledger", "not in lake")
     for name, counts in communities.items():
         share = "" if counts.changed_share is None else f" ({percent(counts.changed_share, 1)})"
@@ -97,7 +97,7 @@ def verdict_rows(communities: Mapping[str, VerdictCounts], between: str = ", ") 
 
 
 def as_if_rows(sums: Mapping[str, tuple[Sums, Sums]]) -> Iterator[tuple[str, ...]]:
-    """Lines of the table of hours: the heading, each community."""
+    """Yield the rows of the table of hours: the heading, then each community."""
     yield ("community", "comments: served", "as if", "reviews: served", "as if", "removals: served", "as if")
     for name, (as_if, served) in sums.items():
         pairs = ("comments", "reviews", "removals")
@@ -105,13 +105,13 @@ def as_if_rows(sums: Mapping[str, tuple[Sums, Sums]]) -> Iterator[tuple[str, ...
 
 
 def markdown(result: RescoreResult) -> str:
-    """A summary for people; comments are named, never quoted."""
-    window = f"{iso_time(result.window.start_us)} to {iso_time(result.window.end_us)}"
+    """Return a summary that names comments by id and never quotes them."""
+    interval = f"{iso_time(result.interval.start_us)} to {iso_time(result.interval.end_us)}"
     certificate, total = result.certificate, result.diff.total
     named = {**result.diff.communities, "**all**": total}
     lines = [
         f"# {certificate.model_name} version {certificate.version} beside what was served",
-        f"Comments of topic {result.topic} written from {window}, policy {certificate.policy_version}. Served by: "
+        f"Comments of topic {result.topic} written from {interval}, policy {certificate.policy_version}. Served by: "
         + (", ".join(f"version {name} ({count:,})" for name, count in result.diff.served_by.items()) or "none")
         + ".",
         "## Verdicts",

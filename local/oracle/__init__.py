@@ -1,8 +1,8 @@
-"""Is every record decided exactly once, and does everything else agree? Asked from outside, with plain clients.
+"""Check with plain clients that every record is decided exactly once and that ledger and topics agree.
 
-Kafka is read to its end with an ordinary consumer, PostgreSQL with ordinary SQL; both are compared with each other and
-with what the producer was told on delivery. Nothing is shared with the worker: not even the law of event time, which
-is restated here.
+The oracle reads Kafka to its end with an ordinary consumer and PostgreSQL with ordinary SQL. It compares both with each
+other and with the producer's delivery reports. It shares no code with the worker: it has its own implementation of the
+event-time rules.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def verify(
         topic_prefix: put before every topic's name.
         topic_id: the source topic's id as the ledger writes it, a UUID.
         delivered: delivery reports of the producer.
-        topics_too: False while the worker may still be publishing.
+        topics_too: False if the worker may still publish.
 
     Raises:
         TimeoutError: a topic cannot be read to its end.

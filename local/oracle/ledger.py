@@ -1,4 +1,4 @@
-"""The ledger against the log: every offset in one place, bodies by hash, fates and panes worked out anew."""
+"""Compare the ledger with the log: every offset accounted for once, equal digests, recomputed fates and panes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PaneKey = tuple[int, str, int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What is kept of a record of the topic: digests instead of the body.
+    """A record of the topic, with digests instead of the body.
 
     Attributes:
         value_sha256: of the raw bytes.
         length: of the raw bytes.
-        record_id: as its bytes give it; None if they are no comment's.
-        columns: digest of the comment id, community and event time in its bytes; None likewise.
+        record_id: computed from the bytes; None if they are not a comment.
+        columns: digest of the comment id, community and event time; None if the bytes are not a comment.
     """
 
     value_sha256: bytes
@@ -37,7 +37,7 @@ class Logged:
 
     @classmethod
     def of(cls, value: bytes) -> Logged:
-        """Digest a record."""
+        """Compute the digests of a record."""
         record_id: bytes | None
         columns: bytes | None
         try:
@@ -88,16 +88,16 @@ class Closing:
 
 @dataclass(frozen=True, slots=True)
 class LedgerContents:
-    """What the ledger says about one topic, read in one snapshot.
+    """Contents of the ledger for one topic, read in one snapshot.
 
     Attributes:
         rows: decisions in order of partition and offset.
         letters: (partition, offset, SHA-256 in hexadecimal, length).
         gaps: (partition, first offset, next offset).
-        holes: likewise, of offsets without a record; not those that could not be read.
-        unreadable: likewise, of records that could not be read.
+        holes: (partition, first offset, next offset) of offsets without a record; without unreadable records.
+        unreadable: (partition, first offset, next offset) of records that could not be read.
         panes: by key: comments, reviews, removals, score sum, late, first offset.
-        standing: by partition: first, next, newest event time.
+        positions: by partition: first, next, newest event time.
         served: by partition: (from offset, model version) in order.
         closings: dead letters whose replays were decided.
         candidates: by partition: event time and comment id of a record that may move the watermark later.
@@ -120,7 +120,7 @@ class LedgerContents:
 
 
 def read_ledger(database_url: str, topic_id: str) -> LedgerContents:
-    """Read all of it in one repeatable-read transaction."""
+    """Read the ledger of a topic in one repeatable-read transaction."""
     with psycopg.connect(database_url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
@@ -227,13 +227,15 @@ def compare_positions(
         if position[1] >= ledger.positions.get(position[0], (0, 0, None))[0] and position not in gaps:
             report.fault("lost", _text_of(position))
     for partition, (first, next_offset, _) in ledger.positions.items():
-        upto = min(next_offset, ranges.get(partition, (0, 0))[1])
+        end = min(next_offset, ranges.get(partition, (0, 0))[1])
         # Offsets of records without a row are counted above.
-        known = sum(position[0] == partition and first <= position[1] < upto for position in seen.keys() | log.keys())
-        known += _width([each for each in ledger.gaps + ledger.unreadable + ledger.holes if each[0] == partition])
-        if known < upto - first:
-            report.fault("lost", f"partition {partition}: {upto - first - known} offsets are in nothing")
-        # Records would come at offsets that are accounted for already. (An end above next is lost records, above.)
+        accounted = sum(
+            position[0] == partition and first <= position[1] < end for position in seen.keys() | log.keys()
+        )
+        accounted += _width([each for each in ledger.gaps + ledger.unreadable + ledger.holes if each[0] == partition])
+        if accounted < end - first:
+            report.fault("lost", f"partition {partition}: {end - first - accounted} offsets are not accounted for")
+        # A next offset beyond the log's end accounts for records that do not exist yet.
         if next_offset > ranges.get(partition, (0, 0))[1]:
             report.fault("phantom", f"partition {partition}: next {next_offset} lies beyond the log's end")
     for delivery in delivered:
@@ -249,7 +251,7 @@ def _width(ranges: Iterable[tuple[int, int, int]]) -> int:
 
 
 class _Ranges:
-    """Disjoint ranges of offsets. They may be wide: they are asked about places, never spelled out."""
+    """Disjoint ranges of offsets. They may be wide, so they are searched and never expanded."""
 
     def __init__(self, ranges: Iterable[tuple[int, int, int]]) -> None:
         self._by_partition: dict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -257,18 +259,20 @@ class _Ranges:
             self._by_partition[partition].append((lo, hi))
 
     def __contains__(self, position: Position) -> bool:
-        own = self._by_partition.get(position[0], [])
-        upto = bisect_right(own, position[1], key=lambda each: each[0])
-        return upto > 0 and position[1] < own[upto - 1][1]
+        ranges_of_partition = self._by_partition.get(position[0], [])
+        end = bisect_right(ranges_of_partition, position[1], key=lambda each: each[0])
+        return end > 0 and position[1] < ranges_of_partition[end - 1][1]
 
     def overlapping(self) -> Iterator[Position]:
-        """Where a range begins inside the one before it."""
-        for partition, own in self._by_partition.items():
-            yield from ((partition, after[0]) for before, after in pairwise(own) if after[0] < before[1])
+        """Yield the positions at which a range begins inside the one before it."""
+        for partition, ranges_of_partition in self._by_partition.items():
+            yield from (
+                (partition, after[0]) for before, after in pairwise(ranges_of_partition) if after[0] < before[1]
+            )
 
 
 def compare_fates(report: OracleReport, ledger: LedgerContents) -> None:
-    """Fates computed from the log, in offset order, and the state that the watermark follows from with them."""
+    """Compare fates and watermark state with those recomputed in offset order."""
     by_partition: dict[int, list[Row]] = defaultdict(list)
     for row in ledger.rows:
         by_partition[row.partition].append(row)
@@ -291,7 +295,7 @@ def compare_fates(report: OracleReport, ledger: LedgerContents) -> None:
 
 
 def compare_panes(report: OracleReport, ledger: LedgerContents) -> None:
-    """Panes are the GROUP BY over the decisions."""
+    """Compare the panes with the GROUP BY of the decisions."""
     sums: dict[PaneKey, list[int | None]] = {}
     for row in ledger.rows:
         if row.fate == "duplicate":
@@ -311,7 +315,7 @@ def compare_panes(report: OracleReport, ledger: LedgerContents) -> None:
 
 
 def compare_served(report: OracleReport, ledger: LedgerContents) -> None:
-    """Every decision names the version noted as serving at its offset."""
+    """Check that every decision has the version that served at its offset."""
     for row in ledger.rows:
         served = ledger.served.get(row.partition, [])
         position = bisect_right(served, row.offset, key=lambda each: each[0])
@@ -322,7 +326,7 @@ def compare_served(report: OracleReport, ledger: LedgerContents) -> None:
 def compare_closings(
     report: OracleReport, log: Mapping[Position, Logged], ledger: LedgerContents, ranges: Mapping[int, tuple[int, int]]
 ) -> None:
-    """A dead letter is closed by a record of its bytes, or of its correction's; one record closes one."""
+    """Check that each closed letter was closed by one record with its bytes or those of its correction."""
     closed_by: set[Position] = set()
     for closing in ledger.closings:
         position, record = closing.replayed_as, log.get(closing.replayed_as)
@@ -334,7 +338,7 @@ def compare_closings(
 
 
 def closed_panes(ledger: LedgerContents) -> dict[PaneKey, tuple[int, ...]]:
-    """Panes that hold comments and whose end the watermark has reached: only that puts them on their topic."""
+    """Return the panes with comments whose end the watermark has reached; only these are published."""
     closed = {}
     for key, sums in ledger.panes.items():
         newest_us = ledger.positions.get(key[0], (0, 0, None))[2]

@@ -201,7 +201,7 @@ def test_replay_headers_that_closed_nothing_are_counted_up_to_the_end_of_the_led
     lake.rows()
     found = ignored_replays(lake.folder)
     assert (found.count, found.examples) == (2, ["partition 0 offset 1", "partition 0 offset 2"])
-    assert "2 headers replay_of" in found.told()
+    assert "2 headers replay_of" in found.summary()
 
 
 def test_what_could_not_be_read_when_it_was_archived_is_found_in_files_of_later_days(lake: LakeOfATest) -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.reconcile.engines import opened_duckdb
-from batch.rescore.artifacts import keep
+from batch.rescore.artifacts import store_artifacts
 from batch.rescore.hours import (
     ZERO_SUMS,
     HourKey,
@@ -166,7 +166,7 @@ def served(comments: int, state: str = "final", revision: int | None = 1) -> Ser
     return ServedHour(Sums(comments, 1, 0, 10, 0), state, revision)
 
 
-def test_hours_of_either_side_stand_beside_each_other(tmp_path: Path) -> None:
+def test_hours_of_both_sides_are_paired(tmp_path: Path) -> None:
     first, second = ("t", "b", DAY_US), ("t", "a", DAY_US + HOUR_US)
     pairs = pair_hours({first: Sums(2, 0, 1, 30, 1)}, {first: served(3), second: served(5, "provisional", None)})
     assert [(pair.community, pair.start_us, pair.as_if) for pair in pairs] == [
@@ -190,10 +190,10 @@ def test_hours_of_either_side_stand_beside_each_other(tmp_path: Path) -> None:
     assert pq.read_schema(tmp_path / "none.parquet") == pq.read_schema(tmp_path / "hours.parquet")
 
 
-@pytest.mark.parametrize("window", [Interval(300_000_000, HOUR_US), Interval(0, HOUR_US + 300_000_000)])
-def test_hours_of_a_window_that_cuts_one_are_refused(window: Interval) -> None:
+@pytest.mark.parametrize("interval", [Interval(300_000_000, HOUR_US), Interval(0, HOUR_US + 300_000_000)])
+def test_an_interval_that_is_not_whole_hours_is_refused(interval: Interval) -> None:
     with pytest.raises(ConfigurationError, match="on the hour"):
-        require_hours(window)
+        require_hours(interval)
     require_hours(Interval(0, 25 * HOUR_US))
 
 
@@ -214,14 +214,16 @@ def test_equal_results_have_one_name_and_others_another(tmp_path: Path) -> None:
     table = tmp_path / "rows.parquet"
     table.write_bytes(b"rows")
     diff = VerdictDiff({}, {}, [], ("0", "0"))
-    first = keep(store, result(diff), {"verdicts": table})
-    assert keep(store, result(diff), {"verdicts": table}) == first
+    first = store_artifacts(store, result(diff), {"verdicts": table})
+    assert store_artifacts(store, result(diff), {"verdicts": table}) == first
     assert first.hours is None
     assert json.loads(Path(first.json).read_text()) == json.loads(json.dumps(result(diff).fields()))
     assert Path(first.markdown).read_text() == markdown(result(diff))
     assert Path(first.verdicts).read_bytes() == b"rows"
     assert "_rescoring/comments/version=7/20231115T000000Z-20231116T000000Z/" in first.json
-    other = keep(store, result(replace(diff, fingerprint=("1", "9")), []), {"verdicts": table, "hours": table})
+    other = store_artifacts(
+        store, result(replace(diff, fingerprint=("1", "9")), []), {"verdicts": table, "hours": table}
+    )
     assert other.json != first.json
     assert other.hours is not None
     kept = store.sizes("_rescoring")

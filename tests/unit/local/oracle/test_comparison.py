@@ -81,7 +81,7 @@ def test_offsets_in_a_gap_are_not_lost_and_rows_that_retention_has_overtaken_are
     assert world.compared().gap_offsets == 2
 
 
-@pytest.mark.parametrize("following", [6, 8])
+@pytest.mark.parametrize("next_offset", [6, 8])
 def test_a_position_that_is_not_the_logs_end_is_seen(next_offset: int) -> None:
     world = World()
     world.set_position(0, next_offset)
