@@ -30,7 +30,7 @@ from moderation.errors import ConfigurationError, StackError
 API_SERVER = "airflow-api-server"
 COMPONENTS = ("scheduler", "dag-processor", "triggerer")
 USER = "admin"
-PASSWORD = "airflow-admin"  # noqa: S105 - not the password, but the name it is kept under among the credentials
+PASSWORD = "airflow-admin"  # noqa: S105 - the name of the password among the credentials
 AIRFLOW_PORTS = {API_SERVER: 8080}
 KAFKA_CONNECTION = "AIRFLOW_CONN_KAFKA_DEFAULT"
 DAGS = Path(__file__).parents[2] / "dags"
