@@ -1,13 +1,14 @@
-"""Comments of the lake, and what people did with them: what models are trained and judged on.
+"""Read comments of the lake with labels from moderators' actions, for training and evaluation.
 
-A record is an example once its label is mature. Its label is the last action on its comment that was taken while this
-text stood (from its event time until the comment was edited) and within the maturity. No such action means that it
-was kept: people who look at everything act only on what they remove. Where they look at a sample, they say so in the
-action's inclusion probability and approve what they keep; then comments without an action are better left out.
+A record becomes an example when its label is mature. The label is the last action on the comment that was taken while
+this text was current (from its event time until the comment was edited) and within the maturity. Without such an action
+the comment counts as kept, because moderators who review everything act only on comments that they remove. Moderators
+who review a sample state the inclusion probability in the action and approve the comments that they keep. Then comments
+without an action should be left out.
 
-Where comments without an action are left out, an example weighs the inverse of its inclusion probability (Horvitz and
-Thompson, A Generalization of Sampling Without Replacement From a Finite Universe, JASA 1952). Where they are kept,
-every comment is an example and weighs 1: the audited ones would otherwise stand for comments that are there themselves.
+If comments without an action are left out, the weight of an example is the inverse of its inclusion probability
+(Horvitz and Thompson, A Generalization of Sampling Without Replacement From a Finite Universe, JASA 1952). If they are
+kept, every comment is an example with weight 1. A larger weight would count comments twice.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Literal
 
 import duckdb
 
-from batch.record_isolation import Failure, failing_texts, parse_failure, tell
-from batch.run_interval import Window
+from batch.progress import OnProgress, no_progress
+from batch.record_isolation import Failure, failing_texts, parse_failure, report_failures
+from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.reader import Lake, opened_lake
@@ -29,9 +31,8 @@ from moderation.errors import InvalidRecord
 from moderation.settings import Settings
 
 NoAction = Literal["kept", "left out"]
-Say = Callable[[str], None]
 
-# Every record once; what a comment's next text is, and since when.
+# Each record once, with the time of the comment's next text.
 _TEXTS = """
 CREATE TABLE texts AS
 SELECT record_id, comment_id, event_time_us, append_us, value, partition, "offset",
@@ -41,20 +42,20 @@ SELECT record_id, comment_id, event_time_us, append_us, value, partition, "offse
  WHERE copy = 1
 """
 _LABELLED = """
-WITH own AS (
+WITH selected AS (
     SELECT * FROM texts WHERE event_time_us >= $start AND event_time_us < $end
 ), judged AS (
     SELECT t.record_id, a.kind, a.inclusion_probability,
            row_number() OVER (
                PARTITION BY t.record_id
                ORDER BY a.action_time_us DESC, a.append_us DESC, a.partition DESC, a."offset" DESC) AS nth
-      FROM own t
+      FROM selected t
       JOIN actions a ON a.comment_id = t.comment_id AND a.action_time_us >= t.event_time_us
        AND a.action_time_us <= t.event_time_us + $maturity AND (t.edited_us IS NULL OR a.action_time_us < t.edited_us)
 )
 SELECT t.record_id, t.event_time_us, t.append_us, t.value, j.kind, j.inclusion_probability,
        t.partition, t."offset", coalesce(t.edited_us <= t.event_time_us + $maturity, false) AS is_superseded
-  FROM own t LEFT JOIN judged j ON j.record_id = t.record_id AND j.nth = 1
+  FROM selected t LEFT JOIN judged j ON j.record_id = t.record_id AND j.nth = 1
 """
 
 
@@ -63,11 +64,11 @@ class Example:
     """A comment with its label.
 
     Attributes:
-        comment: as it arrived.
+        comment: the comment of the record.
         removed: whether the last action removed it.
-        weight: how many comments it stands for, 1 or more.
+        weight: number of comments that the example represents, 1 or more.
         partition, offset: position of the record in topic comments.
-        repairs: of the record; they may ask for a review whatever the score.
+        repairs: of the record; they may require a review whatever the score is.
     """
 
     comment: Comment
@@ -79,13 +80,13 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the lake holds of a window.
+class LabelledExamples:
+    """Labelled examples of an interval of the lake.
 
     Attributes:
         examples: in order of event time and record id.
         manifest_digest: SHA-256 over paths and digests of all files that were read, hexadecimal.
-        counts: how many records there were, and what became of those that are no example.
+        counts: number of records, of examples, and of records by the reason why they are not examples.
         failures: records that cannot be parsed because of a defect, by position; they are no examples.
     """
 
@@ -97,33 +98,35 @@ class Found:
 
 def read_examples(
     settings: Settings,
-    window: Window,
+    interval: Interval,
     *,
     maturity_us: int,
     no_action: NoAction = "kept",
     most: int = 200_000,
-    say: Say = lambda line: None,
-) -> Found:
-    """Read the labelled comments of a window.
+    on_progress: OnProgress = no_progress,
+) -> LabelledExamples:
+    """Read the labelled comments of an interval.
 
     Args:
         settings: where lake and manifest are.
-        window: of event time. Labels of its end must be mature, or they are not the last word.
+        window: of event time. The labels at its end must be mature, or they are not final.
         maturity_us: how long after a comment its last action counts.
-        no_action: what a comment without an action is.
-        most: examples at most; of more, those with the smallest record ids are taken, a sample by chance that is the
-            same each time.
-        say: told what happens.
+        no_action: meaning of a comment without an action.
+        most: maximum number of examples. Of more, those with the smallest record ids are taken: a random sample that
+            is the same each time.
+        on_progress: receives one line at each step.
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
         ConfigurationError: the database cannot be reached.
     """
     with opened_lake(settings) as lake, duckdb.connect(config={"preserve_insertion_order": "false"}) as duck:
-        labels = Window(window.start_us, window.end_us + maturity_us)
-        texts = Window(window.start_us, max(window.end_us, labels.end_us))  # an edit decides what an action was on
-        manifest_digest = _read(lake, duck, {COMMENTS.name: texts, ACTIONS.name: labels}, say)
-        bounds = {"start": window.start_us, "end": window.end_us, "maturity": maturity_us}
+        labels = Interval(interval.start_us, interval.end_us + maturity_us)
+        texts = Interval(
+            interval.start_us, max(interval.end_us, labels.end_us)
+        )  # an edit decides to which text an action belongs
+        manifest_digest = _read(lake, duck, {COMMENTS.name: texts, ACTIONS.name: labels}, on_progress)
+        bounds = {"start": interval.start_us, "end": interval.end_us, "maturity": maturity_us}
         duck.execute("CREATE TABLE labelled AS " + _LABELLED, bounds)
         counts = _counts(duck, no_action)
         rows = duck.execute(
@@ -138,7 +141,7 @@ def read_examples(
             for _, _, append_us, value, kind, probability, partition, offset, _ in some:
                 try:
                     read = read_record(value, append_us)
-                except InvalidRecord:  # an earlier version read it; this one has stricter rules
+                except InvalidRecord:  # an earlier version could read it; the rules are stricter now
                     unreadable += 1
                     continue
                 except Exception as error:
@@ -147,66 +150,66 @@ def read_examples(
                 weight = 1 / probability if probability and no_action == "left out" else 1.0
                 is_removed = kind == ActionKind.REMOVE
                 examples.append(Example(read.comment, is_removed, weight, partition, offset, read.repairs))
-            say(f"{len(examples):,} comments with labels")
-    tell(sorted(failures), say)
+            on_progress(f"{len(examples):,} comments with labels")
+    report_failures(sorted(failures), on_progress)
     counts |= {"unreadable": unreadable, "failed": len(failures), "examples": len(examples)}
-    return Found(examples, manifest_digest, counts, sorted(failures))
+    return LabelledExamples(examples, manifest_digest, counts, sorted(failures))
 
 
 def without_failing(
-    examples: Sequence[Example], attempt: Callable[[Sequence[str]], object], error: Exception, say: Say
+    examples: Sequence[Example], attempt: Callable[[Sequence[str]], object], error: Exception, on_progress: OnProgress
 ) -> tuple[list[Example], list[Failure]]:
-    """The examples without those whose text makes a step fail, each alone; these are named.
+    """Return the examples without those whose text alone makes a step fail; report these.
 
     Args:
-        examples: what the step failed for together.
-        attempt: the step; it gets bodies and changes nothing.
+        examples: those for which the step failed together.
+        attempt: the step; it receives bodies and changes nothing.
         error: what it raised.
-        say: told which records are left out.
+        on_progress: receives one line at each step.
 
     Raises:
-        Exception: the error again if it is not a record's, see :func:`batch.record_isolation.failing_texts`.
+        Exception: the same error if no record causes it, see :func:`batch.record_isolation.failing_texts`.
     """
     failed = failing_texts([each.comment.body for each in examples], attempt, error)
     failures = [Failure("", examples[at].partition, examples[at].offset, cause) for at, cause in failed.items()]
-    tell(sorted(failures), say)
+    report_failures(sorted(failures), on_progress)
     return [each for at, each in enumerate(examples) if at not in failed], sorted(failures)
 
 
 def read_comments(
-    settings: Settings, window: Window, *, most: int = 200_000, say: Say = lambda line: None
+    settings: Settings, interval: Interval, *, most: int = 200_000, on_progress: OnProgress = no_progress
 ) -> tuple[list[Comment], str]:
-    """Every record of a window once, in order of event time and record id, and the digest of the files read.
+    """Read every record of an interval once, in order of event time and record id; also return the digest of the files.
 
     Args:
         settings: where lake and manifest are.
         window: of event time.
-        most: comments at most; see :func:`read_examples`.
-        say: told what happens.
+        most: maximum number of comments; see :func:`read_examples`.
+        on_progress: receives one line at each step.
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
         ConfigurationError: the database cannot be reached.
     """
-    # With a maturity of less than nothing no action counts and no text is superseded: every record is taken.
-    found = read_examples(settings, window, maturity_us=-1, most=most, say=say)
-    return [example.comment for example in found.examples], found.manifest_digest
+    # With a negative maturity no action counts and no text is superseded, so every record is an example.
+    examples = read_examples(settings, interval, maturity_us=-1, most=most, on_progress=on_progress)
+    return [example.comment for example in examples.examples], examples.manifest_digest
 
 
-def _read(lake: Lake, duck: duckdb.DuckDBPyConnection, windows: dict[str, Window], say: Say) -> str:
+def _read(lake: Lake, duck: duckdb.DuckDBPyConnection, intervals: dict[str, Interval], on_progress: OnProgress) -> str:
     digest = hashlib.sha256()
-    for topic, window in windows.items():
-        found = lake.files_of_times(topic, window.start_us, window.end_us)
-        say(f"{len(found):,} files of {topic}")
-        for path, sha256 in sorted((file.path, file.sha256) for file in found):
+    for topic, interval in intervals.items():
+        files = lake.files_of_times(topic, interval.start_us, interval.end_us)
+        on_progress(f"{len(files):,} files of {topic}")
+        for path, sha256 in sorted((file.path, file.sha256) for file in files):
             digest.update(f"{path} {sha256}\n".encode())
-        _view(lake, duck, topic, found)
+        _view(lake, duck, topic, files)
     duck.execute(_TEXTS)
     return digest.hexdigest()
 
 
-def _view(lake: Lake, duck: duckdb.DuckDBPyConnection, topic: str, found: Sequence[LakeFile]) -> None:
-    lake.relation(duck, topic, found).create_view(topic)
+def _view(lake: Lake, duck: duckdb.DuckDBPyConnection, topic: str, files: Sequence[LakeFile]) -> None:
+    lake.relation(duck, topic, files).create_view(topic)
 
 
 def _counts(duck: duckdb.DuckDBPyConnection, no_action: NoAction) -> dict[str, int]:

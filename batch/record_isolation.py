@@ -1,8 +1,8 @@
-"""Isolate records at which only the batch layer fails: halving finds them, they are reported, the others go on.
+"""Isolate records at which only the batch layer fails: find them by bisection, report them, process the others.
 
-A record is reported with its position and the class of the error. The text of the error is never kept: it may quote the
-comment. An error that no record causes (:mod:`moderation.adapters.error_origin`) is raised again, and so is one that a
-control text causes as well.
+A report contains the position of the record and the class of the error. It never contains the message of the error,
+which may quote the comment. An error is raised again if no record causes it
+(:mod:`moderation.adapters.error_origin`), or if a control text causes it too.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from batch.progress import OnProgress
 from moderation.adapters import error_origin
 from moderation.adapters.bisection import find_failing_items
 from moderation.contracts import EARLIEST_EVENT_US, Comment, parse_record, to_json
@@ -22,19 +23,18 @@ from moderation.errors import InvalidRecord
 from moderation.scoring import Kernel
 
 MOST_NAMED = 1_000
-"""So many records are named in a report; all of them are counted."""
+"""Maximum number of records that a report names; it counts all of them."""
 _CONTROL = "A control text that every model can score."
 _CONTROL_RECORD = to_json(Comment("control", "control", _CONTROL, EARLIEST_EVENT_US))
 _log = logging.getLogger(__name__)
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Failure:
-    """A record that the batch cannot parse or score.
+    """A record that the batch layer cannot parse or score.
 
     Attributes:
-        topic_id: Kafka's id of the topic; empty where a reader of the lake does not know it.
+        topic_id: Kafka's id of the topic; empty if the reader of the lake does not know it.
         partition, offset: its position.
         error: name of the class of the error.
     """
@@ -50,31 +50,31 @@ class Failure:
 
 
 def failure_fields(failures: Sequence[Failure]) -> dict[str, Any]:
-    """Failures as JSON fields: ``count``, and the first ``MOST_NAMED`` as ``records`` in order of position."""
+    """Return failures as JSON fields: ``count``, and the first ``MOST_NAMED`` as ``records`` in order of position."""
     return {"count": len(failures), "records": [asdict(each) for each in sorted(failures)[:MOST_NAMED]]}
 
 
-def tell(failures: Iterable[Failure], say: Say) -> None:
-    """Name failures in the log and to whoever watches the run."""
+def report_failures(failures: Iterable[Failure], on_progress: OnProgress) -> None:
+    """Report failures to the log and to the progress callback."""
     for number, each in enumerate(failures):
         _log.error("%s; the other records go on", each)
         if number < MOST_NAMED:
-            say(f"cannot be recomputed: {each}")
+            on_progress(f"cannot be recomputed: {each}")
 
 
 def parse_failure(error: Exception, append_us: int) -> str:
-    """The class of an error that parsing one record raised.
+    """Return the class of an error that parsing one record raised.
 
     Args:
-        error: anything but ``InvalidRecord``, which says that the record is no comment.
+        error: any error except ``InvalidRecord``, which means that the record is not a comment.
         append_us: append time of the record, microseconds since the epoch.
 
     Raises:
-        Exception: the error again if it is not the record's; what the control record raises if parsing is broken.
+        Exception: the same error if the record does not cause it; the error of the control record if parsing is broken.
     """
     if not error_origin.is_caused_by_record(error):
         raise error
-    with suppress(InvalidRecord):  # whatever the clock: parsing works
+    with suppress(InvalidRecord):  # the control record may be refused for its time; parsing works nevertheless
         parse_record(_CONTROL_RECORD, append_us)
     return error_origin.class_name(error)
 
@@ -83,36 +83,36 @@ def failing_texts(texts: Sequence[str], attempt: Callable[[Sequence[str]], objec
     """Find the texts for which a step fails, each alone.
 
     Args:
-        texts: what the step failed for together.
+        texts: those for which the step failed together.
         attempt: the step; it changes nothing.
-        error: what it raised.
+        error: the error it raised.
 
     Returns:
-        By index of the text the class of the error; at least one.
+        The class of the error by index of the text; at least one entry.
 
     Raises:
-        Exception: the error again if it is not a record's or no single text causes it; what the step raises for a
-            control text if it is broken for every text.
+        Exception: the same error if no record or no single text causes it; the error for a control text if the step
+            fails for every text.
     """
     if not error_origin.is_caused_by_record(error):
         raise error
-    found = find_failing_items(range(len(texts)), lambda part: attempt([texts[index] for index in part]))
-    if not found:
+    failing = find_failing_items(range(len(texts)), lambda part: attempt([texts[index] for index in part]))
+    if not failing:
         raise error
     attempt([_CONTROL])
-    return {index: error_origin.class_name(cause) for index, cause in found}
+    return {index: error_origin.class_name(cause) for index, cause in failing}
 
 
 def score_each(kernel: Kernel, texts: Sequence[str]) -> tuple[NDArray[Any], dict[int, str]]:
-    """Score texts; a text that makes the kernel fail does not keep the others from their scores.
+    """Score texts, also if some of them make the kernel fail.
 
     Args:
         kernel: of the model.
-        texts: comments' bodies.
+        texts: bodies of comments.
 
     Returns:
-        Scores in parts per million, shape (texts,), and by index of the failing texts the class of the error. The
-        score of a failing text means nothing.
+        Scores in parts per million, shape (texts,), and the class of the error by index of the failing texts. The
+        score of a failing text has no meaning.
 
     Raises:
         Exception: see :func:`failing_texts`.

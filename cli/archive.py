@@ -40,7 +40,7 @@ def archive(
         def say(line: str) -> None:
             status.update(line)
 
-        report = archive_topics(settings, topics=topic or ARCHIVED, say=say)
+        report = archive_topics(settings, topics=topic or ARCHIVED, on_progress=say)
     if as_json:
         print_json(report.fields())
         return

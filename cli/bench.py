@@ -85,12 +85,12 @@ def bench_stream(
     from local.stack.required_packages import check_packages
 
     check_packages()
-    from local.bench.stream.run import Bench, Plan, StreamBench
+    from local.bench.stream.run import Bench, StreamBench, StreamBenchPlan
     from local.stack import commands as stack
     from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
-    plan = Plan(comments, rounds, latency_seconds, tuple(only or ()))
+    plan = StreamBenchPlan(comments, rounds, latency_seconds, tuple(only or ()))
     try:
         with progress.status("starting") as status:
             rows = _labelled(csv)

@@ -36,7 +36,7 @@ def challenge(
 
     settings = connected_settings(data_folder)
     with progress.status("asking the registry") as status:
-        found = compare_challenger(settings, {"hours": hours, "start": start, "end": end}, say=status.update)
+        found = compare_challenger(settings, {"hours": hours, "start": start, "end": end}, on_progress=status.update)
     if isinstance(found, NothingToCompare):
         if as_json:
             print_json({"skipped": found.reason})

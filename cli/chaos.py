@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
-    from local.chaos.conductor import Outcome
+    from local.chaos.run import ChaosReport
 
 _DEFECT = 3
 _FOLDER = Path("var/chaos")
@@ -37,7 +37,7 @@ def chaos(
     from local.stack.required_packages import check_packages
 
     check_packages()
-    from local.chaos.conductor import SABOTAGES, Plan, run
+    from local.chaos.run import SABOTAGES, ChaosPlan, run
     from local.stack import commands as stack
     from local.stack.layout import StackLayout
 
@@ -46,7 +46,7 @@ def chaos(
     layout = StackLayout(data_folder.resolve())
     try:
         with progress.status("starting") as status:
-            outcome = run(layout, Plan(minutes, seed, rate, sabotage, spark), status.update)
+            outcome = run(layout, ChaosPlan(minutes, seed, rate, sabotage, spark), status.update)
     except BaseException:
         if not keep:
             stack.down(layout)  # its logs stay
@@ -61,7 +61,7 @@ def chaos(
         raise typer.Exit(_DEFECT)
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: ChaosReport) -> None:
     from local.oracle import FAULTS
 
     figures = outcome.summary()

@@ -15,7 +15,7 @@ from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption, start
 
 if TYPE_CHECKING:
-    from local.demo.run import Demo, Glance, Summary
+    from local.demo.run import Demo, DemoSummary, LiveView
     from stream.source import Sent
 
 _GLANCE_SECONDS = 1.0
@@ -85,24 +85,24 @@ def _watch_live(shown: Demo, rate: float) -> None:
     sender.start()
     with Live(console=progress, auto_refresh=False, transient=True) as live:
         while sender.is_alive():
-            live.update(_table(shown.glance(), newest[-1] if newest else None), refresh=True)
+            live.update(_table(shown.live_view(), newest[-1] if newest else None), refresh=True)
             sender.join(_GLANCE_SECONDS)
     if failures:
         raise failures[0]
 
 
-def _table(glance: Glance, sent: Sent | None) -> Table:
-    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(glance.verdicts.items())) or "none yet"
+def _table(live_view: LiveView, sent: Sent | None) -> Table:
+    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(live_view.verdicts.items())) or "none yet"
     rate = f"{sent.comments / max(sent.seconds, 0.1):.0f} comments/s" if sent else "starting"
     table = Table("community", "comment", "score", "verdict", "because of", title=f"live: {rate} · decided: {counts}")
-    for alert in glance.alerts:
+    for alert in live_view.alerts:
         table.add_row(
             alert.community, alert.comment_id, f"{alert.score_ppm:,}", alert.verdict, " · ".join(alert.reasons)
         )
     return table
 
 
-def _print_summary(summary: Summary, mlflow_url: str) -> None:
+def _print_summary(summary: DemoSummary, mlflow_url: str) -> None:
     from local.oracle import FAULTS
 
     comparison = asdict(summary.comparison)

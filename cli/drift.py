@@ -39,16 +39,16 @@ def drift(
     "comments", "has_drifted", "distance", "distance_chance"}}, "drifted": [measure], "asks", "held_back": null or
     why, "reason", "url"}. Only the nightly watch asks for a retraining.
     """
-    from batch.drift.run import watch_day
+    from batch.drift.run import check_drift
 
     settings = connected_settings(data_folder)
     with progress.status("starting") as status:
-        report = watch_day(
+        report = check_drift(
             settings,
             day.date(),
             cool_down_days=cool_down_days,
             maturity_hours=maturity_hours,
-            say=status.update,
+            on_progress=status.update,
         )
     if as_json:
         print_json(report.fields())
@@ -63,5 +63,5 @@ def _show(report: DriftReport) -> None:
         style = "bold yellow" if found.has_drifted else ""
         table.add_row(name, f"{found.comments:,}", f"{found.psi:.3f}", distance, style=style)
     console.print(table)
-    console.print(report.said)
+    console.print(report.summary)
     console.print(f"evidence: {report.url}", soft_wrap=True, highlight=False)

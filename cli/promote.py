@@ -14,7 +14,7 @@ from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
-    from batch.promotion.run import Moved
+    from batch.promotion.run import PromotionResult
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the version's tags.")]
 
@@ -72,7 +72,7 @@ def rollback(
     _tell(moved, as_json)
 
 
-def _tell(moved: Moved, as_json: bool) -> None:
+def _tell(moved: PromotionResult, as_json: bool) -> None:
     if as_json:
         print_json(moved.fields())
         return

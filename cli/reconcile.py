@@ -49,7 +49,7 @@ def reconcile(
     reports: list[ReconcileReport] = []
     with progress.status("starting") as status:
         for each in days:
-            reports.append(reconcile_day(settings, each, engine=chosen, say=status.update))
+            reports.append(reconcile_day(settings, each, engine=chosen, on_progress=status.update))
             if not as_json:
                 show(reports[-1])
     if as_json:

@@ -46,12 +46,12 @@ def rescore(
     share and mean null where nothing is compared; SUMS are {"comments", "reviews", "removals", "score_sum", "late"}.
     """
     from batch.rescore.run import rescore_comments
-    from batch.run_interval import resolve_window
+    from batch.run_interval import resolve_interval
 
-    window = resolve_window({"start": start, "end": end, "day": day})
+    window = resolve_interval({"start": start, "end": end, "day": day})
     settings = connected_settings(data_folder)
     with progress.status("asking the registry") as status:
-        report = rescore_comments(settings, window, version, as_if=as_if, say=status.update)
+        report = rescore_comments(settings, window, version, as_if=as_if, on_progress=status.update)
     if as_json:
         print_json(report.fields())
     else:
@@ -63,7 +63,7 @@ def show(report: RescoreReport) -> None:
     from batch.rescore.hours import by_community
     from batch.rescore.report import as_if_rows, verdict_rows
 
-    found = report.rescoring
+    found = report.result
     version = f"version {found.certificate.version}"
     named = {**found.diff.communities, "all": found.diff.total}
     console.print(_table(verdict_rows(named, between="\n"), f"Verdicts of {version} beside those served"))

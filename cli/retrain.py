@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from batch.retrain.params import FORM
+from batch.retrain.params import PARAMS
 from cli.options import connected_settings
 from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def _help(name: str) -> Any:
-    return typer.Option(help=FORM[name]["description"])
+    return typer.Option(help=PARAMS[name]["description"])
 
 
 def retrain(
-    days: Annotated[float, _help("days")] = FORM["days"]["default"],
+    days: Annotated[float, _help("days")] = PARAMS["days"]["default"],
     end: Annotated[str | None, _help("end")] = None,
-    maturity_hours: Annotated[float, _help("maturity_hours")] = FORM["maturity_hours"]["default"],
-    no_action: Annotated[str, _help("no_action")] = FORM["no_action"]["default"],
-    family: Annotated[str, _help("family")] = FORM["family"]["default"],
+    maturity_hours: Annotated[float, _help("maturity_hours")] = PARAMS["maturity_hours"]["default"],
+    no_action: Annotated[str, _help("no_action")] = PARAMS["no_action"]["default"],
+    family: Annotated[str, _help("family")] = PARAMS["family"]["default"],
     goal: Annotated[list[str] | None, _help("goals")] = None,
-    seed: Annotated[int, _help("seed")] = FORM["seed"]["default"],
-    newest_share: Annotated[float, _help("newest_share")] = FORM["newest_share"]["default"],
-    auc_margin: Annotated[float, _help("auc_margin")] = FORM["auc_margin"]["default"],
+    seed: Annotated[int, _help("seed")] = PARAMS["seed"]["default"],
+    newest_share: Annotated[float, _help("newest_share")] = PARAMS["newest_share"]["default"],
+    auc_margin: Annotated[float, _help("auc_margin")] = PARAMS["auc_margin"]["default"],
     reason: Annotated[str, _help("reason")] = "from the command line",
     gate: Annotated[bool, typer.Option(help="Judge it against production; what passes is `challenger`.")] = True,
     data_folder: FolderOption = DEFAULT_FOLDER,
@@ -48,7 +48,7 @@ def retrain(
     "intervals": {name: {"value", "low", "high"}}}}.
     """
     from batch.retrain.gate import gate as judge_version
-    from batch.retrain.options import options_of
+    from batch.retrain.options import parse_options
     from batch.retrain.run import retrain as retrain_on
     from moderation.training.gate import GateLimits
 
@@ -64,14 +64,14 @@ def retrain(
         "auc_margin": auc_margin,
         "reason": reason,
     }
-    options = options_of(stated, datetime.now(UTC))
+    options = parse_options(stated, datetime.now(UTC))
     settings = connected_settings(data_folder)
     judged = None
     with progress.status("starting") as status:
-        report = retrain_on(settings, options, started_by="moderation retrain", say=status.update)
+        report = retrain_on(settings, options, started_by="moderation retrain", on_progress=status.update)
         if gate:
             judged = judge_version(
-                settings, report.version, limits=GateLimits(auc_margin=auc_margin), say=status.update
+                settings, report.version, limits=GateLimits(auc_margin=auc_margin), on_progress=status.update
             )
     if as_json:
         print_json({**report.fields(), "gate": None if judged is None else judged.fields()})

@@ -46,7 +46,7 @@ def down(
     from local.stack import commands as stack
 
     layout = _layout(data_folder)
-    stack.down(layout, purge=purge, progress=_say)
+    stack.down(layout, purge=purge, on_progress=_say)
     console.print("nothing of the stack is running")
 
 
@@ -63,14 +63,14 @@ def status(
     check_packages()
     from local.stack import commands as stack
     from local.stack.health import health_of
-    from local.stack.worker import WORKER, answers_of
+    from local.stack.worker import WORKER, worker_status
 
     parts = stack.status(_layout(data_folder))
     worker = next((part for part in parts if part.name == WORKER and part.state == "running"), None)
-    answers = answers_of(worker.address) if worker is not None else None
+    answers = worker_status(worker.address) if worker is not None else None
     if worker is not None and answers is not None and any(answers.waiting.values()) and not answers.per_second:
         time.sleep(_SECOND_LOOK_SECONDS)  # the first comment of an idle stream waits for a moment, too
-        answers = answers_of(worker.address)
+        answers = worker_status(worker.address)
     health = health_of(parts, WORKER, answers, _attention(data_folder, parts))
     behind = None
     if answers is not None:
@@ -142,7 +142,7 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
 
     layout = _layout(data_folder)
     if core:
-        return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, progress=_say)
+        return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, on_progress=_say)
     worker, batch_layer = speed_layer(layout), airflow(layout)
     is_new = admin_password(layout) is None
     try:
@@ -150,7 +150,7 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
             layout,
             extra_programs=lambda info: [*worker(info), *batch_layer(info)],
             extra_ports=WORKER_PORTS | AIRFLOW_PORTS,
-            progress=_say,
+            on_progress=_say,
         )
     finally:  # a password made by a call that failed would never be shown
         if is_new and (password := admin_password(layout)):

@@ -1,26 +1,26 @@
 """Creates the day partitions of the ledger ahead of time.
 
 ## What
-One task, `create`: it creates the partitions of `speed.decisions` for today and the next 30 days, and moves rows out of
-the DEFAULT partition into the partition of their day. Workers and readers go on meanwhile.
+One task, `create`: it creates the partitions of `speed.decisions` for today and the next 30 days, and moves rows from
+the DEFAULT partition into the partition of their day. Workers and readers continue meanwhile.
 
 ## When
-At one o'clock every day, UTC. A missed run harms nothing: the partitions reach 30 days ahead, and rows of a day without
+At one o'clock every day, UTC. A missed run does no harm: partitions exist for 30 days ahead, and rows of a day without
 a partition go into DEFAULT.
 
 ## Inputs
 The partitions of `speed.decisions`, and the rows in `speed.decisions_default`.
 
 ## Outputs
-The partitions. The task returns the days that were created, and how many rows were moved.
+The partitions. The task returns the days that it created, and how many rows it moved.
 
 ## Re-run
-Safe at any time, also twice at once. Without Airflow: `moderation partitions`.
+Safe at any time, also while another run is active. Without Airflow: `moderation partitions`.
 
 ## Triage
-- *TableLocked*: the message names the sessions that keep a lock. End them; the run is retried. Decisions go on.
+- *TableLocked*: the message names the sessions that hold a lock. End them; the run is retried. Decisions continue.
 - *ConfigurationError*: the role does not own the tables, or another table has a partition's name. It is not retried.
-- *LedgerUnsafe*: the database is not migrated: `moderation migrate`. It is not retried.
+- *LedgerUnsafe*: the database is not migrated: run `moderation migrate`. It is not retried.
 """
 
 from __future__ import annotations
@@ -28,31 +28,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule, dag, task
+from airflow.sdk import CronTriggerTimetable, dag, task
 
-FOR_GOOD = ("ConfigurationError", "LedgerUnsafe")
+from _defaults import DAG_OPTIONS, task_defaults
+
+NOT_RETRIED = ("ConfigurationError", "LedgerUnsafe")
 
 
 @dag(
     schedule=CronTriggerTimetable("0 1 * * *", timezone="UTC"),
-    catchup=False,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),
     tags=["speed"],
     doc_md=__doc__,
-    default_args={
-        "owner": "moderation",
-        "retries": 5,
-        "retry_delay": timedelta(minutes=2),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=30),
-        "retry_policy": ExceptionRetryPolicy([RetryRule(f"moderation.errors.{e}", RetryAction.FAIL) for e in FOR_GOOD]),
-        "execution_timeout": timedelta(hours=1),
-    },
+    default_args=task_defaults(
+        retries=5,
+        first_delay=timedelta(minutes=2),
+        longest_delay=timedelta(minutes=30),
+        time_limit=timedelta(hours=1),
+        not_retried=NOT_RETRIED,
+    ),
+    **DAG_OPTIONS,
 )
 def create_partitions() -> None:
-    """One task."""
+    """Create partitions in one task."""
 
     @task
     def create() -> Any:

@@ -1,24 +1,25 @@
-"""Asks a person whether a version is to serve, and makes it serve if they say so.
+"""Asks an approver whether a version shall become production, and promotes it after approval.
 
 ## What
-`show` gathers what the gate found, the newest comparison with production, and where the model comes from; `approve`
-waits for a person; `promote` moves alias `production`, and the version that served becomes `previous`.
+`show` collects the report of the gate, the newest comparison with production, and the lineage of the model. `approve`
+waits for the approver. `promote` moves the alias `production`; the version that had it becomes `previous`.
 
 ## When
-When a person starts it, one at a time: the next waits for the answer. Two days without one are a rejection.
+Triggered by hand. One run at a time: the next one waits. Without an answer within two days the version is rejected.
 
 ## Inputs
-Parameters: the version, by default whatever is `challenger`, and why. The registry, and evidence in MLflow.
+Parameters: the version, by default the one with the alias `challenger`, and the reason. The registry and MLflow runs.
 
 ## Outputs
-The aliases; the version's tags say who promoted it, when and why. Workers take it within seconds.
+The aliases. The version's tags contain who promoted it, when and why. Workers load it within seconds.
 
 ## Re-run
 Safe: clear `promote` to repeat it. After a rejection start a new run. Without Airflow: `moderation promote`.
 
 ## Triage
-- *OutdatedApproval*: challenger, production or the version's files changed since it was shown. Start a new run.
-- *ModelRefused*: not certified, or files do not verify. *ConfigurationError*: read it. *promote* skipped: rejected.
+- *OutdatedApproval*: challenger, production or the version's files changed after they were shown. Start a new run.
+- *ModelRefused*: the version has no certificate, or its files do not verify.
+- *ConfigurationError*: the message names the setting. *promote* skipped: the version was rejected.
 """
 
 from __future__ import annotations
@@ -28,39 +29,38 @@ from importlib import import_module
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
+from airflow.sdk import Param, dag, task
 
-STEPS = "batch.promotion.tasks"
-FOR_GOOD = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
+from _defaults import DAG_OPTIONS, task_defaults
+
+TASKS = "batch.promotion.tasks"
+NOT_RETRIED = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
 
 
 @dag(
     schedule=None,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(days=3),
     tags=["model"],
     doc_md=__doc__,
     params={
-        "version": Param("challenger", type="string", pattern="^(challenger|[0-9]+)$", description="Or its number."),
-        "reason": Param(type="string", minLength=1, description="Why; kept with the version."),
+        "version": Param("challenger", type="string", pattern="^(challenger|[0-9]+)$", description="Or a number."),
+        "reason": Param(type="string", minLength=1, description="Stored with the version."),
     },
-    default_args={
-        "owner": "moderation",
-        "retries": 3,
-        "retry_delay": timedelta(seconds=20),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=5),
-        "retry_policy": ExceptionRetryPolicy([RetryRule(f"moderation.errors.{e}", RetryAction.FAIL) for e in FOR_GOOD]),
-        "execution_timeout": timedelta(minutes=15),
-    },
+    default_args=task_defaults(
+        retries=3,
+        first_delay=timedelta(seconds=20),
+        longest_delay=timedelta(minutes=5),
+        time_limit=timedelta(minutes=15),
+        not_retried=NOT_RETRIED,
+    ),
+    **DAG_OPTIONS,
 )
 def promote_model() -> None:
     """Show, ask, promote."""
 
-    @task(show_return_value_in_logs=False)  # it holds what people wrote
+    @task(show_return_value_in_logs=False)  # it contains excerpts of comments
     def show(params: Any = None) -> Any:
-        return import_module(STEPS).show(params["version"])
+        return import_module(TASKS).show(params["version"])
 
     approve = ApprovalOperator(
         task_id="approve",
@@ -72,7 +72,7 @@ def promote_model() -> None:
 
     @task
     def promote(params: Any = None, ti: Any = None) -> Any:
-        return import_module(STEPS).promote(ti.xcom_pull("show"), ti.xcom_pull("approve"), params["reason"])
+        return import_module(TASKS).promote(ti.xcom_pull("show"), ti.xcom_pull("approve"), params["reason"])
 
     show() >> approve >> promote()
 

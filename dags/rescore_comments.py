@@ -1,25 +1,25 @@
-"""Tells what another model version would have said of comments that were decided. Nothing that serves is touched.
+"""Scores comments that were decided with another model version; nothing that serves is changed.
 
 ## What
-`choose` looks up a certified version; `rescore` scores the lake's comments of the window with it and holds verdicts and
-scores against those served. With `as_if` also the hours as the batch would have them had it served all along.
+`choose` finds a certified version. `rescore` scores the lake's comments of the interval with it and compares verdicts
+and scores with those served. With `as_if` it also computes the hours as the batch would have them with this version.
 
 ## When
-By hand, with a `day`, or with `start` and `end`: before a promotion, or when people ask.
+Triggered by hand with a `day`, or with `start` and `end`, for example before a promotion.
 
 ## Inputs
 The lake's comments by event time, the ledger's decisions, schema `serving`; the version: a number, or an alias.
 
 ## Outputs
-Beside the lake in `_rescoring/`: Parquet by comment and by hour, JSON, a summary, which is in the log too; counts, the
-most different comments by their ids, and where the files are, as the task's result. No topic, no table.
+Files in `_rescoring/` beside the lake: Parquet by comment and by hour, JSON, and a summary, which is also in the log.
+The task returns counts, the most different comments by id, and the addresses of the files. It writes no topic or table.
 
 ## Re-run
 Safe at any time: equal results replace each other under one name. Without Airflow: `moderation rescore --day D`.
 
 ## Triage
-- *ModelRefused*, *LakeDamaged*, *LedgerUnsafe*, in `choose` *ConfigurationError* (no window, or with `as_if` none of
-  whole hours): the message names it. Not retried; servers that are away are.
+- *ModelRefused*, *LakeDamaged*, *LedgerUnsafe*, in `choose` *ConfigurationError* (no interval, or with `as_if` not
+  whole hours): the message names the cause. These errors are not retried. Unavailable servers are retried.
 - Many *not in lake*: archive first. Many *not in ledger*: the worker lags behind the lake.
 """
 
@@ -29,50 +29,45 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
+from airflow.sdk import Param, dag, task
 
-STEPS = "batch.rescore.tasks"
-FOR_GOOD = ("LakeDamaged", "ModelRefused", "LedgerUnsafe")
+from _defaults import DAG_OPTIONS, fail_on, task_defaults
 
-
-def _failing(*errors: str) -> ExceptionRetryPolicy:
-    return ExceptionRetryPolicy([RetryRule(f"moderation.errors.{error}", RetryAction.FAIL) for error in errors])
+TASKS = "batch.rescore.tasks"
+NOT_RETRIED = ("LakeDamaged", "ModelRefused", "LedgerUnsafe")
 
 
 @dag(
     schedule=None,
-    catchup=False,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=10),
     tags=["batch", "model"],
     doc_md=__doc__,
     params={
         "day": Param(None, type=["null", "string"], format="date", description="A UTC day of event time; or:"),
-        "start": Param(None, type=["null", "string"], format="date-time", description="Event times from here on"),
-        "end": Param(None, type=["null", "string"], format="date-time", description="up to here, not included."),
+        "start": Param(None, type=["null", "string"], format="date-time", description="First event time."),
+        "end": Param(None, type=["null", "string"], format="date-time", description="End, not included."),
         "version": Param("challenger", type="string", minLength=1, description="A version's number, or an alias."),
-        "as_if": Param(False, type="boolean", description="Also hours as if it had served; window on the hour."),
+        "as_if": Param(False, type="boolean", description="Also compute hours; the interval must be whole hours."),
     },
-    default_args={
-        "owner": "moderation",
-        "retries": 3,
-        "retry_delay": timedelta(minutes=1),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=20),
-        "execution_timeout": timedelta(hours=4),
-    },
+    default_args=task_defaults(
+        retries=3,
+        first_delay=timedelta(minutes=1),
+        longest_delay=timedelta(minutes=20),
+        time_limit=timedelta(hours=4),
+        not_retried=NOT_RETRIED,
+    ),
+    **DAG_OPTIONS,
 )
 def rescore_comments() -> None:
-    """Choose once, rescore."""
+    """Choose the version once, then rescore."""
 
-    @task(retry_policy=_failing(*FOR_GOOD, "ConfigurationError"))
+    @task(retry_policy=fail_on(*NOT_RETRIED, "ConfigurationError"))
     def choose(params: Any = None) -> Any:
-        return import_module(STEPS).choose(params)
+        return import_module(TASKS).choose(params)
 
-    @task(retry_policy=_failing(*FOR_GOOD))
+    @task
     def rescore(chosen: Any) -> Any:
-        return import_module(STEPS).rescore(chosen)
+        return import_module(TASKS).rescore(chosen)
 
     rescore(choose())
 

@@ -1,27 +1,27 @@
-"""Makes the model that served before serve again.
+"""Gives the alias production back to the version that had it before.
 
 ## What
-`choose` looks which version serves and which one did before; `roll_back` moves alias `production` back, and the version
-that served becomes `previous`. Nobody is asked: what serves does harm.
+`choose` finds the production version and the one before it. `roll_back` moves the alias `production` back; the version
+that had it becomes `previous`. No approval is needed, because the production version does harm.
 
 ## When
-When a person starts it.
+Triggered by hand.
 
 ## Inputs
-Parameter: why. The aliases; after a move by hand in the MLflow UI, the version that was promoted last before it.
+Parameter: the reason. The aliases. After a move by hand in the MLflow UI: the version that was promoted last before it.
 
 ## Outputs
-The aliases; the tags of both versions say who did it, when and why. Workers take it within seconds.
+The aliases. The tags of both versions contain who did it, when and why. Workers load the version within seconds.
 
 ## Re-run
-A new run goes forth again: twice is as before. Clearing `roll_back` repeats the same and changes nothing. Without
-Airflow: `moderation rollback`.
+A new run swaps the two versions again: running it twice restores the original state. Clearing `roll_back` repeats the
+same rollback and changes nothing. Without Airflow: `moderation rollback`.
 
 ## Triage
-- *NotInRegistry*: no version served before. Promote one by its number: `promote_model`.
-- *ModelRefused*: the one before does not verify any more; what serves stays. Promote another one.
-- *OutdatedApproval*: somebody moved aliases between the two tasks. Start a new run.
-- *ConfigurationError*: the message says what is missing.
+- *NotInRegistry*: no version served before. Promote one by its number with `promote_model`.
+- *ModelRefused*: the earlier version does not verify any more. The production version stays. Promote another one.
+- *OutdatedApproval*: the aliases changed between the two tasks. Start a new run.
+- *ConfigurationError*: the message names the setting.
 """
 
 from __future__ import annotations
@@ -30,42 +30,41 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule, dag, task
+from airflow.sdk import Param, dag, task
 
-STEPS = "batch.promotion.tasks"
-FOR_GOOD = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
+from _defaults import DAG_OPTIONS, task_defaults
+
+TASKS = "batch.promotion.tasks"
+NOT_RETRIED = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
 
 
 @dag(
     schedule=None,
-    is_paused_upon_creation=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),
     tags=["model"],
     doc_md=__doc__,
     params={
-        "reason": Param("what serves does harm", type="string", minLength=1, description="Why; kept with the versions.")
+        "reason": Param("what serves does harm", type="string", minLength=1, description="Stored with both versions.")
     },
-    default_args={
-        "owner": "moderation",
-        "retries": 5,
-        "retry_delay": timedelta(seconds=10),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=2),
-        "retry_policy": ExceptionRetryPolicy([RetryRule(f"moderation.errors.{e}", RetryAction.FAIL) for e in FOR_GOOD]),
-        "execution_timeout": timedelta(minutes=10),
-    },
+    default_args=task_defaults(
+        retries=5,
+        first_delay=timedelta(seconds=10),
+        longest_delay=timedelta(minutes=2),
+        time_limit=timedelta(minutes=10),
+        not_retried=NOT_RETRIED,
+    ),
+    **DAG_OPTIONS,
 )
 def rollback_model() -> None:
-    """Choose, then roll back: a retry must not go forth again."""
+    """Choose the versions once, so that a retry of the rollback does not swap them again."""
 
     @task
     def choose() -> Any:
-        return import_module(STEPS).choose_way_back()
+        return import_module(TASKS).plan_rollback()
 
     @task
-    def roll_back(way: Any, params: Any = None, dag_run: Any = None) -> Any:
-        return import_module(STEPS).roll_back(way, dag_run.triggering_user_name, params["reason"])
+    def roll_back(plan: Any, params: Any = None, dag_run: Any = None) -> Any:
+        return import_module(TASKS).roll_back(plan, dag_run.triggering_user_name, params["reason"])
 
     roll_back(choose())
 

@@ -1,24 +1,24 @@
-"""Holds a day's comments against those the production model was trained on, and asks for a retraining if they drifted.
+"""Compares a day's comments with the training data of the production model, and requests a retraining on drift.
 
 ## What
-`watch` compares scores, lengths, unseen words, communities, removals and agreement with people; `has_to_ask` skips
-`ask_for_retraining` unless something drifted and no cool-down holds. Nothing is promoted.
+`watch` compares scores, lengths, unseen words, communities, removals and agreement with moderators. `has_to_ask` skips
+`ask_for_retraining` unless a measure drifted and no cool-down is active. Nothing is promoted.
 
 ## When
 Half past two every night, UTC, before the nightly retraining, for the day before.
 
 ## Inputs
-The lake's comments of the day, and its labels of the newest day whose labels are mature; the version that serves.
+The lake's comments of the day; the labels of the newest day whose labels are mature; the production version.
 
 ## Outputs
 An MLflow run of kind `drift` every night, with table and plot. Asset `moderation-drift`, which starts `retrain_model`.
 
 ## Re-run
-Safe: another run of evidence, and another request only if the night had asked. Without Airflow: `moderation drift`.
+Safe: it adds an MLflow run, and a request only if the night had requested one. Without Airflow: `moderation drift`.
 
 ## Triage
-- Something drifted: no failure. Look at `drift.png`, then docs/drift.md.
-- *NotInRegistry*, *ModelRefused*, *LakeDamaged*, *ConfigurationError*: the message says why. Not retried.
+- A measure drifted: no failure. Look at `drift.png`, then docs/drift.md.
+- *NotInRegistry*, *ModelRefused*, *LakeDamaged*, *ConfigurationError*: the message names the cause. Not retried.
 """
 
 from __future__ import annotations
@@ -29,40 +29,38 @@ from typing import Any
 
 import airflow.sdk as sdk
 
-STEPS, DRIFT = "batch.drift.tasks", sdk.Asset("moderation-drift")
-FOR_GOOD = ("ModelRefused", "LakeDamaged", "ConfigurationError")
-RULES = [sdk.RetryRule(f"moderation.errors.{name}", sdk.RetryAction.FAIL) for name in FOR_GOOD]
+from _defaults import DAG_OPTIONS, task_defaults
+
+TASKS, DRIFT = "batch.drift.tasks", sdk.Asset("moderation-drift")
+NOT_RETRIED = ("ModelRefused", "LakeDamaged", "ConfigurationError")
 
 
 @sdk.dag(
-    # Not partitioned: Airflow hands the event of a run with a partition key to nobody who is not partitioned, too.
+    # Not a partitioned schedule: Airflow sends asset events of a run with a partition key to partitioned DAGs only.
     schedule=sdk.CronTriggerTimetable("30 2 * * *", timezone="UTC", run_immediately=timedelta(0)),
-    is_paused_upon_creation=False,
-    max_active_runs=1,
     dagrun_timeout=timedelta(hours=4),
     tags=["batch", "model"],
     doc_md=__doc__,
     params={
         "day": sdk.Param(None, type=["null", "string"], format="date", description="Another day."),
-        "cool_down_days": sdk.Param(0.8, type="number", minimum=0, description="None is asked for so long after one."),
-        "maturity_hours": sdk.Param(None, type=["null", "number"], minimum=0, description="Else as in training."),
+        "cool_down_days": sdk.Param(0.8, type="number", minimum=0, description="Days without a further request."),
+        "maturity_hours": sdk.Param(None, type=["null", "number"], minimum=0, description="Default: as in training."),
     },
-    default_args={
-        "owner": "moderation",
-        "retries": 3,
-        "retry_delay": timedelta(minutes=1),
-        "retry_exponential_backoff": 2,
-        "max_retry_delay": timedelta(minutes=20),
-        "retry_policy": sdk.ExceptionRetryPolicy(RULES),
-        "execution_timeout": timedelta(hours=1),
-    },
+    default_args=task_defaults(
+        retries=3,
+        first_delay=timedelta(minutes=1),
+        longest_delay=timedelta(minutes=20),
+        time_limit=timedelta(hours=1),
+        not_retried=NOT_RETRIED,
+    ),
+    **DAG_OPTIONS,
 )
 def watch_drift() -> None:
-    """Watch, and ask if there is reason to."""
+    """Check one day for drift, and request a retraining if there is a reason."""
 
     @sdk.task
     def watch(params: Any = None, dag_run: Any = None) -> Any:
-        return import_module(STEPS).watch(params, dag_run.run_after)
+        return import_module(TASKS).watch(params, dag_run.run_after)
 
     @sdk.task.short_circuit
     def has_to_ask(report: Any) -> Any:

@@ -1,1 +1,1 @@
-"""The stack without Docker: real Kafka, PostgreSQL and MLflow on this machine, under one supervisor."""
+"""Local stack without Docker, and what runs on it: demo, benchmarks, chaos tests, generated documentation."""

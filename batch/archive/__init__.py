@@ -1,1 +1,1 @@
-"""Archive of the topics: every offset once, in immutable files of the lake."""
+"""Archive of the topics in immutable files of the lake, each offset once."""

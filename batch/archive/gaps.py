@@ -1,4 +1,4 @@
-"""What topics lost before it was archived: shown, or recorded by a person's word so that the archive goes on."""
+"""Find offset ranges that were lost before they were archived; record them so that the archive continues."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from moderation.timestamps import now_us
 
 
 def find_gaps(settings: Settings, *, accept: bool, reason: str) -> list[tuple[TopicPartition, Range]]:
-    """Find the offsets that neither lake nor topic has and nobody accepted yet, in order.
+    """Find the offset ranges that neither the lake nor the topic has and that no operator accepted yet, in order.
 
     Args:
         settings: where Kafka and the manifest are.
-        accept: record them, all or none; no archiver can come between, since none gets past them.
-        reason: kept with each.
+        accept: record them, all or none. No archiver can interfere, because none continues past an unrecorded gap.
+        reason: stored with each gap.
 
     Raises:
-        ConfigurationError: a topic, Kafka or the database is not there.
+        ConfigurationError: a topic, Kafka or the database is not available.
     """
-    found: list[tuple[TopicPartition, Range]] = []
+    gaps: list[tuple[TopicPartition, Range]] = []
     with connected(required(settings.database_url, "database_url")) as connection:
         for name in ARCHIVED:
             with open_topic(settings.kafka_bootstrap, settings.topic_prefix + name) as log:
                 for partition, (first, _) in log.ranges().items():
-                    source = TopicPartition(log.topic, log.topic_id, partition)
-                    end = read_archived_end(connection, source)
+                    topic_partition = TopicPartition(log.topic, log.topic_id, partition)
+                    end = read_archived_end(connection, topic_partition)
                     if end is not None:
-                        missing = uncovered((end, first), gaps_and_holes(connection, source, (end, first)))
-                        found += [(source, gap) for gap in missing]
+                        missing = uncovered((end, first), gaps_and_holes(connection, topic_partition, (end, first)))
+                        gaps += [(topic_partition, gap) for gap in missing]
         if accept:
             with connection.transaction():
-                for source, gap in found:
-                    accept_gap(connection, source, gap, reason=reason, now_us=now_us())
-    return found
+                for topic_partition, gap in gaps:
+                    accept_gap(connection, topic_partition, gap, reason=reason, now_us=now_us())
+    return gaps

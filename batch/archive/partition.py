@@ -1,4 +1,4 @@
-"""Archiving one partition: read, write, rename, manifest; and what is taken away of those who died on the way."""
+"""Archive one partition; remove files left by crashed archivers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from batch.archive.report import Outcome, PartitionReport
+from batch.archive.report import PartitionOutcome, PartitionReport
+from batch.progress import OnProgress
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord, TopicReader
 from moderation.adapters.lake.file_boundaries import FileLimits, in_files
@@ -46,24 +47,24 @@ ArchivePoint = Literal["during_write", "before_rename", "before_manifest", "afte
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
-    """What all partitions of a run share.
+class ArchiveContext:
+    """Resources that all partitions of a run share.
 
     Attributes:
         store: the lake.
         connection: to the manifest's database.
-        limits: how large files become.
-        say: told what happens.
-        reach: called at named instants.
-        now_us: kept as the time a file was made.
-        token: makes the name of a temporary file nobody else's.
+        limits: sizes at which files end.
+        on_progress: receives one line at each step.
+        fault_point: called at each named point; tests kill the process there.
+        now_us: clock; the time is stored with each file.
+        token: makes the name of a temporary file unique.
     """
 
     store: LakeStore
     connection: Connection
     limits: FileLimits
-    say: Callable[[str], None]
-    reach: Callable[[ArchivePoint], None]
+    on_progress: OnProgress
+    fault_point: Callable[[ArchivePoint], None]
     now_us: Callable[[], int] = lambda: now_us()
     token: Callable[[], str] = lambda: uuid.uuid4().hex
 
@@ -72,56 +73,60 @@ class PartitionArchiver:
     """Archives one partition, once.
 
     Args:
-        place: what the run shares.
+        context: resources of the run.
         log: the topic.
-        source: the partition.
+        topic_partition: the partition.
         columns: of the topic's files.
         retention_ms: of the topic, in milliseconds; None without a limit.
     """
 
     def __init__(
         self,
-        place: Workplace,
+        context: ArchiveContext,
         log: TopicReader,
-        source: TopicPartition,
+        topic_partition: TopicPartition,
         columns: Columns,
         retention_ms: int | None = None,
     ) -> None:
-        self._place = place
+        self._context = context
         self._log = log
-        self._source = source
+        self._topic_partition = topic_partition
         self._columns = columns
         self._retention_ms = retention_ms
         self._holes: list[Hole] = []
         self._producer_times: list[int] = []
 
     def run(self, upto: int | None) -> PartitionReport:
-        """Archive what is new.
+        """Archive the offsets that are not archived yet.
 
         Args:
-            upto: an offset to stop before; None for the end of the log as it is now.
+            upto: the offset to stop before; None for the present end of the log.
 
         Raises:
-            TopicRefused: see :func:`batch.standing.next_range` and :meth:`TopicReader.records`.
+            TopicRefused: see :func:`moderation.offsets.next_range` and :meth:`TopicReader.records`.
         """
-        place, source = self._place, self._source
-        with partition_lock(place.connection, source) as holder:
-            archived_end = read_archived_end(place.connection, source)
+        context, topic_partition = self._context, self._topic_partition
+        with partition_lock(context.connection, topic_partition) as holder:
+            archived_end = read_archived_end(context.connection, topic_partition)
             if holder is not None:
                 at = archived_end or 0
-                return PartitionReport(source.partition, at, at, Outcome.LEFT_TO_OTHER, note=f"{holder} is at work")
+                return PartitionReport(
+                    topic_partition.partition, at, at, PartitionOutcome.LEFT_TO_OTHER, note=f"{holder} is at work"
+                )
             self._remove_temporary()
-            log = self._log.range_of(source.partition)
+            log = self._log.range_of(topic_partition.partition)
             if archived_end is not None and log[1] < archived_end <= self._written_end():
                 # An earlier version read records before their transaction ended.
                 note = f"a transaction is open at offset {log[1]}, and offsets up to {archived_end} are archived"
-                return PartitionReport(source.partition, archived_end, archived_end, note=note)
+                return PartitionReport(topic_partition.partition, archived_end, archived_end, note=note)
             lost = (archived_end or 0, log[0])
-            first, end = next_range(source, archived_end, log, gaps_and_holes(place.connection, source, lost))
+            first, end = next_range(
+                topic_partition, archived_end, log, gaps_and_holes(context.connection, topic_partition, lost)
+            )
             end = end if upto is None else max(first, min(end, upto))
-            report = PartitionReport(source.partition, first, first)
+            report = PartitionReport(topic_partition.partition, first, first)
             days: list[date] = []
-            for day, records in in_files(self._records(report, end), place.limits):
+            for day, records in in_files(self._records(report, end), context.limits):
                 days.append(day)
                 if not self._archive(report, day, records, end):
                     break
@@ -135,48 +140,48 @@ class PartitionArchiver:
         return report
 
     def _records(self, report: PartitionReport, end: int) -> Iterator[LogRecord]:
-        """Records only; the holes among them wait for the row of their file."""
-        for found in self._log.records(self._source.partition, report.first_offset, end):
+        """Yield the records; collect the holes between them, which are stored with the row of their file."""
+        for entry in self._log.records(self._topic_partition.partition, report.first_offset, end):
             if report.seconds_left is None and self._retention_ms is not None:
-                report.seconds_left = (found.append_us - self._place.now_us()) / 1e6 + self._retention_ms / 1e3
-            if isinstance(found, Hole):
-                self._holes.append(found)
-                if found.kind is HoleKind.UNREADABLE:
-                    self._place.say(
-                        f"{self._source}: offsets [{found.first}, {found.next}) cannot be read: {found.cause}"
+                report.seconds_left = (entry.append_us - self._context.now_us()) / 1e6 + self._retention_ms / 1e3
+            if isinstance(entry, Hole):
+                self._holes.append(entry)
+                if entry.kind is HoleKind.UNREADABLE:
+                    self._context.on_progress(
+                        f"{self._topic_partition}: offsets [{entry.first}, {entry.next}) cannot be read: {entry.cause}"
                     )
             else:
-                if not found.has_append_time:
-                    self._producer_times = [*self._producer_times[:1], found.offset]
-                yield found
+                if not entry.has_append_time:
+                    self._producer_times = [*self._producer_times[:1], entry.offset]
+                yield entry
 
     def _add_holes(self, report: PartitionReport) -> None:
-        """Make the holes behind the last record part of the lake."""
+        """Add the holes after the last record to the lake."""
         if self._holes:
-            with self._place.connection.transaction():
-                add_holes(self._place.connection, self._source, self._taken_holes())
-            report.next_offset = read_archived_end(self._place.connection, self._source) or report.next_offset
+            with self._context.connection.transaction():
+                add_holes(self._context.connection, self._topic_partition, self._taken_holes())
+            report.next_offset = read_archived_end(self._context.connection, self._topic_partition) or report.next_offset
 
     def _taken_holes(self) -> list[Hole]:
         holes, self._holes = list(merged(self._holes)), []
         return holes
 
     def _archive(self, report: PartitionReport, day: date, records: Iterator[LogRecord], end: int) -> bool:
-        """Make one file part of the lake; False when somebody else was faster."""
-        place, source = self._place, self._source
-        temporary = temporary_path(source, report.next_offset, place.token())
+        """Add one file to the lake; returns False if another archiver was faster."""
+        context, topic_partition = self._context, self._topic_partition
+        temporary = temporary_path(topic_partition, report.next_offset, context.token())
         written = report.rows
 
         def wrote_group(rows: int) -> None:
             nonlocal written
             written += rows
-            place.say(f"{source}: {written:,} of {end - report.first_offset:,} records")
-            place.reach("during_write")
+            context.on_progress(f"{topic_partition}: {written:,} of {end - report.first_offset:,} records")
+            context.fault_point("during_write")
 
         unparsed: list[Failure] = []
 
         def failed(offset: int, error: str) -> None:
-            unparsed.append(Failure(str(source.topic_id), source.partition, offset, error))
+            unparsed.append(Failure(str(topic_partition.topic_id), topic_partition.partition, offset, error))
 
         letters: list[ActionLetter] = []
 
@@ -185,31 +190,31 @@ class PartitionArchiver:
                 letters.append(ActionLetter.of(record.offset, record.append_us, error))
 
         file = write_file(
-            place.store,
+            context.store,
             temporary,
-            source,
+            topic_partition,
             self._columns,
             day,
             records,
-            place.limits,
+            context.limits,
             wrote_group=wrote_group,
             failed=failed,
             refused=refused,
-            maximum=maximum_at_end(place.connection, source) if self._columns.moves_watermark else None,
+            maximum=maximum_at_end(context.connection, topic_partition) if self._columns.moves_watermark else None,
         )
-        place.reach("before_rename")
-        place.store.publish(temporary, file.path)
-        place.reach("before_manifest")
+        context.fault_point("before_rename")
+        context.store.publish(temporary, file.path)
+        context.fault_point("before_manifest")
         try:
-            with place.connection.transaction():
-                add_file(place.connection, file, place.now_us())
-                add_action_letters(place.connection, source, letters, place.now_us())
-                add_holes(place.connection, source, self._taken_holes())
+            with context.connection.transaction():
+                add_file(context.connection, file, context.now_us())
+                add_action_letters(context.connection, topic_partition, letters, context.now_us())
+                add_holes(context.connection, topic_partition, self._taken_holes())
         except RangeTaken:
             self._withdraw(report, file)
             return False
-        place.reach("after_manifest")
-        report.outcome = Outcome.ARCHIVED
+        context.fault_point("after_manifest")
+        report.outcome = PartitionOutcome.ARCHIVED
         report.files += 1
         report.rows += file.rows
         report.bytes += file.bytes
@@ -219,37 +224,42 @@ class PartitionArchiver:
         return True
 
     def _withdraw(self, report: PartitionReport, file: LakeFile) -> None:
-        place, source = self._place, self._source
-        # The other's file may be this very one: equal records have equal names.
-        if not has_file(place.connection, file.path):
-            place.store.remove(file.path)
-        report.outcome = Outcome.OVERTAKEN
-        report.next_offset = read_archived_end(place.connection, source) or report.next_offset
+        context, topic_partition = self._context, self._topic_partition
+        # The other archiver's file may be the same file: equal records have equal names.
+        if not has_file(context.connection, file.path):
+            context.store.remove(file.path)
+        report.outcome = PartitionOutcome.OVERTAKEN
+        report.next_offset = read_archived_end(context.connection, topic_partition) or report.next_offset
         report.note = f"another archiver's file with offsets of [{file.first_offset}, {file.next_offset}) came first"
 
     def _written_end(self) -> int:
-        """The log end of the partition, open transactions included."""
-        return self._log.written_ends([self._source.partition])[self._source.partition]
+        """Return the log end of the partition, open transactions included."""
+        return self._log.written_ends([self._topic_partition.partition])[self._topic_partition.partition]
 
     def _remove_temporary(self) -> None:
-        """Take away what archivers of this partition left: whoever holds it now is the only one."""
-        prefix = temporary_prefix(self._source)
-        for path in self._place.store.sizes(temporary_folder(self._source.topic)):
+        """Remove temporary files of earlier archivers of this partition; its lock guarantees that none is active."""
+        prefix = temporary_prefix(self._topic_partition)
+        for path in self._context.store.sizes(temporary_folder(self._topic_partition.topic)):
             if path.startswith(prefix):
-                self._place.store.remove(path)
-                self._place.say(f"{self._source}: removed {path}, which a killed archiver left")
+                self._context.store.remove(path)
+                self._context.on_progress(f"{self._topic_partition}: removed {path}, which a killed archiver left")
 
     def _remove_covered(self, day: date) -> None:
-        """Take away files without a row whose every offset is in files with one; others may be all there is."""
-        place, source = self._place, self._source
-        own = files(place.connection, topic_id=source.topic_id, partition=source.partition, day=day)
-        covers, known = [(file.first_offset, file.next_offset) for file in own], {file.path for file in own}
-        for path in place.store.sizes(day_folder(source.topic, day)).keys() - known:
-            named = parse_path(source.topic, path)
-            if named is None or named.partition != source.partition:
+        """Remove files without a row whose offsets are all in files with a row. Others may be the only copy."""
+        context, topic_partition = self._context, self._topic_partition
+        manifest_files = files(
+            context.connection, topic_id=topic_partition.topic_id, partition=topic_partition.partition, day=day
+        )
+        covered, paths_with_row = (
+            [(file.first_offset, file.next_offset) for file in manifest_files],
+            {file.path for file in manifest_files},
+        )
+        for path in context.store.sizes(day_folder(topic_partition.topic, day)).keys() - paths_with_row:
+            named = parse_path(topic_partition.topic, path)
+            if named is None or named.partition != topic_partition.partition:
                 continue
-            if named.topic_id_prefix == source.topic_id.hex[:TOPIC_ID_CHARACTERS] and not uncovered(
-                (named.first_offset, named.next_offset), covers
+            if named.topic_id_prefix == topic_partition.topic_id.hex[:TOPIC_ID_CHARACTERS] and not uncovered(
+                (named.first_offset, named.next_offset), covered
             ):
-                place.store.remove(path)
-                place.say(f"{source}: removed {path}, which is in the lake under another name")
+                context.store.remove(path)
+                context.on_progress(f"{topic_partition}: removed {path}, which is in the lake under another name")

@@ -1,4 +1,4 @@
-"""What a run of the archive did."""
+"""Report of an archive run."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from uuid import UUID
 from batch.record_isolation import Failure, failure_fields
 
 
-class Outcome(StrEnum):
-    """What became of a partition."""
+class PartitionOutcome(StrEnum):
+    """Result of archiving one partition."""
 
     ARCHIVED = "archived"
     NOTHING_NEW = "nothing_new"
     LEFT_TO_OTHER = "left_to_other"
-    """Another archiver was at work on it; nothing was read."""
+    """Another archiver was active on it; nothing was read."""
     OVERTAKEN = "overtaken"
-    """Another archiver's file came first; this one's was taken away again."""
+    """Another archiver's file came first; this run's file was removed."""
 
 
 @dataclass(slots=True)
 class PartitionReport:
-    """One partition.
+    """Report of one partition.
 
     Attributes:
         partition: its number.
-        first_offset: where this run began; offsets are half-open.
-        next_offset: up to where the lake holds the partition now.
-        outcome: what became of it.
+        first_offset: first offset of this run; ranges are half-open.
+        next_offset: end of the partition's offsets in the lake after the run.
+        outcome: the result.
         files: how many this run added.
         rows: in them.
         bytes: of them.
-        note: who was at work, or what was in the way; empty otherwise.
+        note: why the partition was not archived to its end, or a warning; empty otherwise.
         unparsed: records that cannot be parsed because of a defect, in order. Their bytes are in the lake, and the
             columns read out of them are null.
         dead_letters: actions of this run that cannot be read; those of comments are the worker's, and count 0 here.
@@ -44,7 +44,7 @@ class PartitionReport:
     partition: int
     first_offset: int
     next_offset: int
-    outcome: Outcome = Outcome.NOTHING_NEW
+    outcome: PartitionOutcome = PartitionOutcome.NOTHING_NEW
     files: int = 0
     rows: int = 0
     bytes: int = 0
@@ -56,7 +56,7 @@ class PartitionReport:
 
 @dataclass(frozen=True, slots=True)
 class TopicReport:
-    """One topic: full name, Kafka's id, and its partitions in order."""
+    """Report of one topic: full name, Kafka's id, and its partitions in order."""
 
     topic: str
     topic_id: UUID
@@ -65,22 +65,22 @@ class TopicReport:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveReport:
-    """A whole run.
+    """Report of a whole run.
 
     Attributes:
-        topics: in the order they were asked for.
-        seconds: how long it took.
+        topics: in the order of the request.
+        seconds: duration of the run.
     """
 
     topics: list[TopicReport]
     seconds: float
 
     def total(self, measure: str) -> int:
-        """Sum of ``files``, ``rows``, ``bytes`` or ``dead_letters`` over all partitions."""
+        """Return the sum of ``files``, ``rows``, ``bytes`` or ``dead_letters`` over all partitions."""
         return sum(getattr(each, measure) for topic in self.topics for each in topic.partitions)
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; see ``moderation archive``."""
+        """Return the JSON fields; see ``moderation archive``."""
         return {
             "topics": [
                 {

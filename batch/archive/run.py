@@ -1,7 +1,7 @@
 """Archive topics into the lake: each offset once, in files of one contiguous range and one append day.
 
-A run goes on where the manifest ends and stops where each log ended when it came by. A file exists for readers from the
-moment of its row in the manifest, so a run may die at any instant: the next one begins at the same offset again.
+A run starts at the end of the manifest and stops at the end that each log had when the run reached it. Readers see a
+file only after its row is in the manifest. So a run may be killed at any time: the next run starts at the same offset.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from batch.archive.partition import ArchivePoint, PartitionArchiver, Workplace
+from batch.archive.partition import ArchiveContext, ArchivePoint, PartitionArchiver
 from batch.archive.report import ArchiveReport, PartitionReport, TopicReport
+from batch.progress import OnProgress, no_progress
 from batch.record_isolation import MOST_NAMED
 from moderation.adapters.kafka.topic_reader import open_topic
 from moderation.adapters.lake.file_boundaries import FileLimits
@@ -33,28 +34,28 @@ def archive_topics(
     kafka: Mapping[str, Any] | None = None,
     upto: Mapping[str, Mapping[int, int]] | None = None,
     limits: FileLimits = _LIMITS,
-    say: Callable[[str], None] = lambda line: None,
-    reach: Callable[[ArchivePoint], None] = lambda point: None,
+    on_progress: OnProgress = no_progress,
+    fault_point: Callable[[ArchivePoint], None] = lambda point: None,
 ) -> ArchiveReport:
-    """Archive what topics have and the lake does not. Safe to repeat, to kill, and to run twice at once.
+    """Archive the offsets of topics that the lake does not have. Safe to repeat, to kill, and to run concurrently.
 
     Args:
-        settings: where Kafka, the manifest's database and the lake are.
+        settings: addresses of Kafka, the manifest's database and the lake.
         topics: names without the prefix, ``comments`` and ``actions``.
         kafka: settings of a connection by librdkafka's names, e.g. of an Airflow connection; those of ``settings`` if
-            None. No group is joined and no offset committed.
-        upto: for each topic and partition an offset to stop before; elsewhere the end of the log is the end.
-        limits: how large files become.
-        say: told what happens.
-        reach: called at named instants, for tests that kill the process there.
+            None. The archive joins no group and commits no offset.
+        upto: for each topic and partition the offset to stop before; by default the end of the log.
+        limits: sizes at which files end.
+        on_progress: receives one line at each step.
+        fault_point: called at each named point; tests kill the process there.
 
     Returns:
-        What was done. A partition that another archiver works on is left to it, and the report says so.
+        The report. A partition on which another archiver is active is left to it; the report contains that.
 
     Raises:
-        TopicRefused: partitions that retention overtook, or that lost records, or topics whose times producers set;
-            the others are archived first.
-        ConfigurationError: a topic, Kafka, the database or the lake's address is not there.
+        TopicRefused: retention deleted records before they were archived, or producers set the record times of a
+            topic. All other partitions are archived first.
+        ConfigurationError: a topic, Kafka, the database or the lake is not available.
         LedgerUnsafe: the database has no manifest.
     """
     begun = time.monotonic()
@@ -62,7 +63,7 @@ def archive_topics(
     refused: list[ModerationError] = []
     bootstrap = str((kafka or {}).get("bootstrap.servers", settings.kafka_bootstrap))
     with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
-        place = Workplace(LakeStore(settings.lake_url), connection, limits, say, reach)
+        context = ArchiveContext(LakeStore(settings.lake_url), connection, limits, on_progress, fault_point)
         for name in topics:
             columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
             with open_topic(bootstrap, topic, kafka) as log:
@@ -71,21 +72,21 @@ def archive_topics(
                 try:
                     log.require_append_time()
                 except TopicRefused as error:
-                    say(str(error))
+                    on_progress(str(error))
                     refused.append(error)
                     continue
                 retention_ms = log.retention_ms()
                 for partition in log.ranges():
-                    source = TopicPartition(topic, log.topic_id, partition)
-                    archiver = PartitionArchiver(place, log, source, columns, retention_ms)
+                    topic_partition = TopicPartition(topic, log.topic_id, partition)
+                    archiver = PartitionArchiver(context, log, topic_partition, columns, retention_ms)
                     try:
                         done = archiver.run((upto or {}).get(name, {}).get(partition))
                     except TopicRefused as error:
-                        say(f"{source}: {error.cause}")
+                        on_progress(f"{topic_partition}: {error.cause}")
                         refused.append(error)
                         continue
                     report.partitions.append(done)
-                    _tell(say, source, done)
+                    _report_partition(on_progress, topic_partition, done)
     if len(refused) == 1:
         raise refused[0]
     if refused:
@@ -94,11 +95,15 @@ def archive_topics(
     return ArchiveReport(reports, time.monotonic() - begun)
 
 
-def _tell(say: Callable[[str], None], source: TopicPartition, done: PartitionReport) -> None:
-    added = f"{done.rows:,} records in {done.files} files, the lake holds it up to {done.next_offset}"
-    left = "" if done.seconds_left is None else f"; retention left {done.seconds_left / 3_600:,.1f} h for the oldest"
-    for failure in done.unparsed[:MOST_NAMED]:
-        say(f"{source}: offset {failure.offset} cannot be parsed ({failure.error}); its bytes are archived")
-    if done.dead_letters:
-        say(f"{source}: {done.dead_letters:,} actions cannot be read; `moderation dead-letters list --topic actions`")
-    say(f"{source}: {done.outcome.value.replace('_', ' ')}, {added}{left}{f'; {done.note}' if done.note else ''}")
+def _report_partition(on_progress: OnProgress, topic_partition: TopicPartition, report: PartitionReport) -> None:
+    name = str(topic_partition)
+    for failure in report.unparsed[:MOST_NAMED]:
+        on_progress(f"{name}: offset {failure.offset} cannot be parsed ({failure.error}); its bytes are archived")
+    if report.dead_letters:
+        listing = "`moderation dead-letters list --topic actions`"
+        on_progress(f"{name}: {report.dead_letters:,} actions cannot be read; {listing}")
+    added = f"{report.rows:,} records in {report.files} files, archived up to offset {report.next_offset}"
+    seconds_left = report.seconds_left
+    left = "" if seconds_left is None else f"; retention left {seconds_left / 3_600:,.1f} h for the oldest"
+    note = f"; {report.note}" if report.note else ""
+    on_progress(f"{name}: {report.outcome.value.replace('_', ' ')}, {added}{left}{note}")

@@ -1,1 +1,1 @@
-"""Challenger and production side by side on what the lake holds: a shadow on all traffic, free for the worker."""
+"""Comparison of challenger and production on the comments of the lake; the worker takes no part."""

@@ -1,8 +1,9 @@
-"""Two models on the same comments: pure functions of their scores and verdicts.
+"""Comparison of two models on the same comments, as pure functions of their scores and verdicts.
 
-Every comment is one paired trial: do the two verdicts on it differ? Their share has Wilson's 95 % score interval
-(Probable Inference, the Law of Succession, and Statistical Inference, JASA 22, 1927). Comments that repeat each other
-are counted as they come, though they are no independent trials: a flood of one text narrows the interval too much.
+Every comment is one paired trial: the two verdicts on it are equal or differ. The share of comments whose verdicts
+differ has Wilson's 95 % score interval (Probable Inference, the Law of Succession, and Statistical Inference, JASA 22,
+1927). Repeated comments count each time, although they are not independent trials. So many copies of one text make the
+interval too narrow.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _NUMBER = {verdict: number for number, verdict in enumerate(_VERDICTS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """What one model says of the comments, in their order.
+class ModelScores:
+    """Scores of one model, in the order of the comments.
 
     Attributes:
-        version: of the model, its number.
-        policy: its thresholds.
+        version: number of the model version.
+        policy: thresholds of the model version.
         scores_ppm: shape (comments,).
         repairs: of the comments' records, in their order; empty where no record was repaired.
     """
@@ -41,7 +42,7 @@ class Scored:
     repairs: Sequence[Sequence[Repair]] = ()
 
     def verdict_numbers(self) -> Ints:
-        """0 allow, 1 review, 2 remove; shape (comments,)."""
+        """Return 0 for allow, 1 for review, 2 for remove; shape (comments,)."""
         verdicts = self.policy.verdicts(self.scores_ppm)
         if self.repairs:
             verdicts = [at_least_review(*each) for each in zip(verdicts, self.repairs, strict=True)]
@@ -50,22 +51,22 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a model asks of people, and does without them: comments a day."""
+    """Reviews that a model requests and removals that it makes, in comments a day."""
 
     reviews_per_day: float
     removals_per_day: float
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """All comments, or those of one community.
+class GroupFigures:
+    """Figures of all comments, or of those of one community.
 
     Attributes:
         comments: how many.
         changed: on how many of them the verdicts differ.
-        disagreement: the same as a share, with its interval.
-        score_shift_ppm: mean of the challenger's score less production's.
-        challenger, production: what each asks for.
+        disagreement: ``changed`` as a share, with its interval.
+        score_shift_ppm: mean of the challenger's score minus production's.
+        challenger, production: workload of each model.
     """
 
     comments: int
@@ -77,13 +78,13 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """A comment on which the two differ much.
+class CommentDifference:
+    """A comment on which the two models differ much.
 
     Attributes:
         comment_id, community: of the first comment with this text in this community.
         excerpt: the first ``EXCERPT_CHARACTERS`` of its text.
-        copies: how many comments with this text there are in this community.
+        copies: number of comments with this text in this community.
         production_ppm, challenger_ppm: scores.
         production, challenger: verdicts.
     """
@@ -99,40 +100,40 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """What came of it.
+class ModelComparison:
+    """Result of the comparison of two models.
 
     Attributes:
         overall: of all comments.
-        communities: by name, those with most comments first.
-        transitions: how many comments have this verdict by production and that one by the challenger.
+        communities: figures by community, those with most comments first.
+        transitions: number of comments by production's verdict, then by the challenger's.
         most_different: see :func:`most_different`.
     """
 
-    overall: Group
-    communities: Mapping[str, Group]
+    overall: GroupFigures
+    communities: Mapping[str, GroupFigures]
     transitions: Mapping[Verdict, Mapping[Verdict, int]]
-    most_different: Sequence[Difference]
+    most_different: Sequence[CommentDifference]
 
 
 def compare(
-    comments: Sequence[Comment], challenger: Scored, production: Scored, days: float, stands_for: float = 1.0
-) -> Comparison:
-    """Compare what two models say of the same comments.
+    comments: Sequence[Comment], challenger: ModelScores, production: ModelScores, days: float, stands_for: float = 1.0
+) -> ModelComparison:
+    """Compare the scores and verdicts of two models on the same comments.
 
     Args:
         comments: one or more.
-        challenger: the one that wants to serve.
-        production: the one that serves.
-        days: which the comments span, more than 0.
-        stands_for: how many comments of those days each one stands for, where they are a sample.
+        challenger: scores of the challenger.
+        production: scores of the production model.
+        days: length of the time range of the comments, more than 0.
+        stands_for: how many comments of those days each one represents, if they are a sample.
     """
     ours, theirs = challenger.verdict_numbers(), production.verdict_numbers()
     shift = challenger.scores_ppm - production.scores_ppm
 
-    def group(members: NDArray[np.intp]) -> Group:
+    def group(members: NDArray[np.intp]) -> GroupFigures:
         changed = int((ours[members] != theirs[members]).sum())
-        return Group(
+        return GroupFigures(
             comments=len(members),
             changed=changed,
             disagreement=wilson(changed, len(members)),
@@ -145,27 +146,27 @@ def compare(
     members = np.split(np.argsort(community, kind="stable"), np.cumsum(np.bincount(community))[:-1])
     largest_first = sorted(zip(names.tolist(), members, strict=True), key=lambda pair: (-len(pair[1]), pair[0]))
     table = np.bincount(theirs * 3 + ours, minlength=9).reshape(3, 3).tolist()
-    return Comparison(
+    return ModelComparison(
         overall=group(np.arange(len(comments))),
-        communities={name: group(own) for name, own in largest_first},
+        communities={name: group(indices) for name, indices in largest_first},
         transitions={was: dict(zip(_VERDICTS, row, strict=True)) for was, row in zip(_VERDICTS, table, strict=True)},
         most_different=most_different(comments, challenger, production),
     )
 
 
 def most_different(
-    comments: Sequence[Comment], challenger: Scored, production: Scored, most: int = MOST_DIFFERENT
-) -> list[Difference]:
-    """The comments on which two models differ most, each text of a community once.
+    comments: Sequence[Comment], challenger: ModelScores, production: ModelScores, most: int = MOST_DIFFERENT
+) -> list[CommentDifference]:
+    """Return the comments on which two models differ most, each text of a community once.
 
-    Those whose verdicts lie two steps apart come first, then one step, then none; within each, the larger difference
-    of scores comes first.
+    Comments whose verdicts differ by two steps come first, then one step, then none; within each group, the larger
+    difference of scores comes first.
 
     Args:
-        comments: all.
-        challenger: the one that wants to serve.
-        production: the one that serves.
-        most: how many.
+        comments: all comments.
+        challenger: scores of the challenger.
+        production: scores of the production model.
+        most: maximum number of comments.
     """
     ours, theirs = challenger.verdict_numbers(), production.verdict_numbers()
     apart, distance = np.abs(ours - theirs), np.abs(challenger.scores_ppm - production.scores_ppm)
@@ -173,24 +174,24 @@ def most_different(
     for comment in comments:
         text = comment.community, comment.body
         copies[text] = copies.get(text, 0) + 1
-    found: dict[tuple[str, str], Difference] = {}
-    for at in np.lexsort((np.arange(len(comments)), -distance, -apart)).tolist():
-        if len(found) == most:
+    differences: dict[tuple[str, str], CommentDifference] = {}
+    for index in np.lexsort((np.arange(len(comments)), -distance, -apart)).tolist():
+        if len(differences) == most:
             break
-        comment = comments[at]
+        comment = comments[index]
         text = comment.community, comment.body
-        if text not in found:
-            found[text] = Difference(
+        if text not in differences:
+            differences[text] = CommentDifference(
                 comment_id=comment.comment_id,
                 community=comment.community,
                 excerpt=comment.body[:EXCERPT_CHARACTERS],
                 copies=copies[text],
-                production_ppm=int(production.scores_ppm[at]),
-                challenger_ppm=int(challenger.scores_ppm[at]),
-                production=_VERDICTS[theirs[at]],
-                challenger=_VERDICTS[ours[at]],
+                production_ppm=int(production.scores_ppm[index]),
+                challenger_ppm=int(challenger.scores_ppm[index]),
+                production=_VERDICTS[theirs[index]],
+                challenger=_VERDICTS[ours[index]],
             )
-    return list(found.values())
+    return list(differences.values())
 
 
 def _workload(verdicts: Ints, per_day: float) -> Workload:

@@ -1,47 +1,46 @@
-"""A comparison for people: markdown in which nothing that a commenter wrote is more than text."""
+"""Report of a comparison as Markdown; all text of commenters is escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from moderation.policy.policy import NEVER_PPM
-from moderation.timestamps import moment_of
+from batch.markdown import code, minute, percent, table, threshold_ppm
 
 _MOST_COMMUNITIES = 20
 
 
 def render(fields: Mapping[str, Any], *, most_different: int) -> str:
-    """The page of a comparison.
+    """Render the report of a comparison.
 
     Args:
-        fields: as :func:`batch.challenge.run.fields_of` gives them, also out of ``comparison.json``.
-        most_different: how many comments are shown.
+        fields: as :func:`batch.challenge.run.fields_of` returns them, or read from ``comparison.json``.
+        most_different: number of comments to show.
     """
     overall, models = fields["overall"], fields["models"]
     shown = fields["most_different"][:most_different]
     return "\n".join(
         [
-            f"{overall['comments']:,} comments written from {_moment(fields['start_us'])} "
-            f"to {_moment(fields['end_us'])}{_sampled(fields)}. On {overall['changed']:,} of them the verdicts differ: "
+            f"{overall['comments']:,} comments written from {minute(fields['start_us'])} "
+            f"to {minute(fields['end_us'])}{_sampled(fields)}. On {overall['changed']:,} of them the verdicts differ: "
             f"**{_share(overall['disagreement'])}**. Mean score: {overall['score_shift_ppm']:+,.0f} ppm.",
             "",
             *table(
-                ("", "reviews a day", "removals a day", "review from", "remove from"),
+                "|  | reviews a day | removals a day | review from | remove from |",
                 (
                     (
                         f"{name} (version {models[name]['version']})",
                         f"{overall[name]['reviews_per_day']:,.1f}",
                         f"{overall[name]['removals_per_day']:,.1f}",
-                        _threshold(models[name]["review_ppm"]),
-                        _threshold(models[name]["remove_ppm"]),
+                        threshold_ppm(models[name]["review_ppm"]),
+                        threshold_ppm(models[name]["remove_ppm"]),
                     )
                     for name in ("production", "challenger")
                 ),
             ),
             "",
             *table(
-                ("production says", *(f"challenger: {verdict}" for verdict in fields["transitions"])),
+                f"| production says | {' | '.join(f'challenger: {verdict}' for verdict in fields['transitions'])} |",
                 ((was, *(f"{count:,}" for count in counts.values())) for was, counts in fields["transitions"].items()),
             ),
             "",
@@ -53,20 +52,6 @@ def render(fields: Mapping[str, Any], *, most_different: int) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table."""
-    yield f"| {' | '.join(head)} |"
-    yield "|" + "---|" * len(head)
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-
-
-def code(text: str) -> str:
-    """A text of anybody's as code: no link, picture, markup or end of a table's cell comes of it."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return f"`{' '.join(printable.replace('`', chr(39)).replace('|', '¦').split()) or ' '}`"
-
-
 def _communities(communities: Mapping[str, Any]) -> Iterator[str]:
     def cells(name: str, group: Mapping[str, Any]) -> Sequence[str]:
         figures = (
@@ -76,17 +61,17 @@ def _communities(communities: Mapping[str, Any]) -> Iterator[str]:
         shift = f"{group['score_shift_ppm']:+,.0f} ppm"
         return code(name), f"{group['comments']:,}", _share(group["disagreement"]), shift, *figures
 
-    head = ("community", "comments", "verdicts differ", "mean score", "reviews a day", "removals a day")
+    header = "| community | comments | verdicts differ | mean score | reviews a day | removals a day |"
     largest = list(communities.items())[:_MOST_COMMUNITIES]
-    yield from table(head, (cells(name, group) for name, group in largest))
+    yield from table(header, (cells(name, group) for name, group in largest))
     if len(communities) > len(largest):
         yield f"\n{len(communities) - len(largest):,} smaller communities are in `comparison.json`."
 
 
-def _comments(shown: Sequence[Mapping[str, Any]], known: int) -> Iterator[str]:
+def _comments(shown: Sequence[Mapping[str, Any]], stored: int) -> Iterator[str]:
     if not shown:
         return
-    yield f"The {len(shown)} most different of {known} kept in `comparison.json`, verdicts before scores:\n"
+    yield f"The {len(shown)} most different of {stored} kept in `comparison.json`, verdicts before scores:\n"
     for number, each in enumerate(shown, 1):
         copies = f", {each['copies']:,} times" if each["copies"] > 1 else ""
         yield (
@@ -98,18 +83,9 @@ def _comments(shown: Sequence[Mapping[str, Any]], known: int) -> Iterator[str]:
 
 
 def _share(estimate: Mapping[str, float]) -> str:
-    value, low, high = (100 * estimate[name] for name in ("value", "low", "high"))
-    return f"{value:.2f} % ({low:.2f} to {high:.2f})"
-
-
-def _threshold(ppm: int) -> str:
-    return "never" if ppm >= NEVER_PPM else f"{ppm:,} ppm"
+    return f"{percent(estimate['value'], 2)} ({100 * estimate['low']:.2f} to {100 * estimate['high']:.2f})"
 
 
 def _sampled(fields: Mapping[str, Any]) -> str:
     all_of_them = fields["records"]
     return f", a sample of {all_of_them:,}" if all_of_them > fields["overall"]["comments"] else ""
-
-
-def _moment(time_us: int) -> str:
-    return f"{moment_of(time_us):%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""A comparison as a picture: where the scores of both models lie, and how far apart they are."""
+"""Plot of a comparison: the scores of both models, and the distribution of their difference."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from batch.challenge.comparison import Scored
+from batch.challenge.comparison import ModelScores
 from moderation.policy.policy import NEVER_PPM
 
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9720b", "#8a8f98"
 _PPM = 1_000_000
 
 
-def draw(challenger: Scored, production: Scored) -> bytes:
-    """Both scores of every comment with both models' thresholds, and the distribution of their difference, as PNG."""
+def draw(challenger: ModelScores, production: ModelScores) -> bytes:
+    """Plot both scores of every comment with both models' thresholds, and their difference, as PNG."""
     figure = Figure(figsize=(11, 5), dpi=110, layout="constrained")
-    both, apart = figure.subplots(1, 2)
-    _both(both, challenger, production)
-    _apart(apart, challenger, production)
+    scores_axes, difference_axes = figure.subplots(1, 2)
+    _plot_scores(scores_axes, challenger, production)
+    _plot_difference(difference_axes, challenger, production)
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     return content.getvalue()
 
 
-def _both(axes: Axes, challenger: Scored, production: Scored) -> None:
+def _plot_scores(axes: Axes, challenger: ModelScores, production: ModelScores) -> None:
     axes.hexbin(
         production.scores_ppm / _PPM,
         challenger.scores_ppm / _PPM,
         gridsize=50,
         extent=(0, 1, 0, 1),
-        norm=LogNorm(vmin=0.2),  # a single comment is to be seen
+        norm=LogNorm(vmin=0.2),  # makes a single comment visible
         mincnt=1,
         cmap="Blues",
     )
@@ -53,7 +53,7 @@ def _both(axes: Axes, challenger: Scored, production: Scored) -> None:
     )
 
 
-def _apart(axes: Axes, challenger: Scored, production: Scored) -> None:
+def _plot_difference(axes: Axes, challenger: ModelScores, production: ModelScores) -> None:
     axes.hist((challenger.scores_ppm - production.scores_ppm) / _PPM, bins=np.linspace(-1, 1, 81).tolist(), color=_BLUE)
     axes.axvline(0, color=_GREY, linestyle=":")
     axes.set(

@@ -1,17 +1,18 @@
-"""Compare the challenger with production on the lake's newest hours, and keep what came of it in MLflow."""
+"""Compare the challenger with production on the lake's newest hours; store the result in MLflow."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from batch.challenge.comparison import Comparison, Scored, compare
+from batch.challenge.comparison import ModelComparison, ModelScores, compare
 from batch.challenge.markdown import render
 from batch.challenge.plot import draw
-from batch.labelled_examples import Found, read_examples, without_failing
-from batch.run_interval import Window, resolve_window
+from batch.labelled_examples import LabelledExamples, read_examples, without_failing
+from batch.progress import OnProgress, no_progress
+from batch.run_interval import Interval, resolve_interval
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION, Registry
@@ -20,20 +21,19 @@ from moderation.bootstrap import registry, version_opener
 from moderation.contracts import Comment
 from moderation.settings import Settings
 
-Say = Callable[[str], None]
 COMPARISON_JSON, COMPARISON_PAGE, COMPARISON_PICTURE = "comparison.json", "comparison.md", "comparison.png"
 DEFAULT_HOURS = 24
 _HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """What a comparison found.
+class StoredComparison:
+    """A comparison that is stored in MLflow.
 
     Attributes:
-        fields: of ``comparison.json``; they hold excerpts of comments, which belong in no log.
+        fields: of ``comparison.json``; they contain excerpts of comments, which must not be logged.
         url: of its run in the MLflow UI.
-        is_new: False if the same comparison was kept before.
+        is_new: False if the same comparison was stored before.
     """
 
     fields: Mapping[str, Any]
@@ -41,14 +41,14 @@ class Compared:
     is_new: bool
 
     def figures(self) -> dict[str, Any]:
-        """Everything but what people wrote."""
+        """Return all fields except those that contain excerpts of comments."""
         figures = {name: value for name, value in self.fields.items() if name != "most_different"}
         return {**figures, "url": self.url, "is_new": self.is_new}
 
 
 @dataclass(frozen=True, slots=True)
 class NothingToCompare:
-    """Why nothing was compared."""
+    """The reason why nothing was compared."""
 
     reason: str
 
@@ -58,89 +58,95 @@ def compare_challenger(
     params: Mapping[str, object] | None = None,
     *,
     most: int = 200_000,
-    say: Say = lambda line: None,
-) -> Compared | NothingToCompare:
+    on_progress: OnProgress = no_progress,
+) -> StoredComparison | NothingToCompare:
     """Compare the versions with the aliases ``challenger`` and ``production``. Safe to repeat.
 
-    Only the lake is read. The same versions on the same files and window are compared once.
+    Comments come only from the lake. The same versions are compared on the same files and interval only once.
 
     Args:
         settings: where lake, manifest and registry are.
-        params: ``hours``, so many newest ones of event time that the lake has, 24 if absent; or a window, see
-            :func:`batch.run_interval.resolve_window`.
-        most: comments at most, a sample by chance that is the same each time.
-        say: told what happens.
+        params: ``hours``, the number of newest hours of event time in the lake, 24 if absent; or an interval, see
+            :func:`batch.run_interval.resolve_interval`.
+        most: maximum number of comments; of more, the same random sample is taken each time.
+        on_progress: receives one line at each step.
 
     Raises:
         ModelRefused: one of the two does not verify.
         LakeDamaged: a file is missing or not what was written.
-        ConfigurationError: parameters name no window, or a server is not configured.
+        ConfigurationError: the parameters name no interval, or a server is not configured.
         RegistryUnavailable: MLflow does not answer.
     """
-    known = registry(settings)
-    challenger, production = known.resolve(CHALLENGER), known.resolve(PRODUCTION)
+    model_registry = registry(settings)
+    challenger, production = model_registry.resolve(CHALLENGER), model_registry.resolve(PRODUCTION)
     if challenger is None:
         return NothingToCompare("no version has the alias challenger")
     if production is None:
         return NothingToCompare("no version has the alias production")
     if challenger.version == production.version:
         return NothingToCompare(f"version {challenger.version} is challenger and production")
-    window = _window(settings, params or {})
-    if window is None:
-        return NothingToCompare("the lake holds no comment")
-    # As batch.examples.read_comments does, but with the number of records that a sample stands for.
-    found = read_examples(settings, window, maturity_us=-1, most=most, say=say)
-    if not found.examples:
-        return NothingToCompare("the lake holds no comment of that time")
+    interval = _interval(settings, params or {})
+    if interval is None:
+        return NothingToCompare("the lake contains no comment")
+    # As batch.labelled_examples.read_comments does, but with the number of records that a sample represents.
+    examples_read = read_examples(settings, interval, maturity_us=-1, most=most, on_progress=on_progress)
+    if not examples_read.examples:
+        return NothingToCompare("the lake contains no comment of that interval")
     tags = {
         "challenger": challenger.version,
         "production": production.version,
-        "manifest_digest": found.manifest_digest,
-        "window": f"{window.start_us}-{window.end_us}",
-        "comments": str(len(found.examples)),
+        "manifest_digest": examples_read.manifest_digest,
+        "window": f"{interval.start_us}-{interval.end_us}",
+        "comments": str(len(examples_read.examples)),
     }
-    if (before := known.run_artifacts.newest("comparison", tags)) is not None:
-        return Compared(comparison_of(known, before), before.url, False)
+    if (stored := model_registry.run_artifacts.newest("comparison", tags)) is not None:
+        return StoredComparison(comparison_of(model_registry, stored), stored.url, False)
     open_version = version_opener(settings)
     opened = {version: open_version(version) for version in (challenger.version, production.version)}
 
-    def score(texts: Sequence[str]) -> list[Scored]:
-        return [Scored(version, each.policy, each.kernel.score_many(texts)) for version, each in opened.items()]
+    def score(texts: Sequence[str]) -> list[ModelScores]:
+        return [ModelScores(version, each.policy, each.kernel.score_many(texts)) for version, each in opened.items()]
 
-    examples = found.examples
-    say(f"versions {challenger.version} and {production.version} score {len(examples):,} comments")
+    examples = examples_read.examples
+    on_progress(f"versions {challenger.version} and {production.version} score {len(examples):,} comments")
     try:
         ours, theirs = score([each.comment.body for each in examples])
     except Exception as error:
-        # A record at which either version fails is compared by neither.
-        examples, _ = without_failing(examples, score, error, say)
+        # A record at which one version fails is left out for both.
+        examples, _ = without_failing(examples, score, error, on_progress)
         ours, theirs = score([each.comment.body for each in examples])
     if any(each.repairs for each in examples):
         repairs = [each.repairs for each in examples]
         ours, theirs = replace(ours, repairs=repairs), replace(theirs, repairs=repairs)
     comments = [each.comment for each in examples]
-    comparison = compare(comments, ours, theirs, _days(comments, window), found.counts["records"] / len(found.examples))
-    fields = fields_of(comparison, ours, theirs, window, found)
-    kept = _keep(known, fields, draw(ours, theirs), tags)
-    return Compared(fields, kept.url, True)
+    comparison = compare(
+        comments, ours, theirs, _days(comments, interval), examples_read.counts["records"] / len(examples_read.examples)
+    )
+    fields = fields_of(comparison, ours, theirs, interval, examples_read)
+    finding = _store(model_registry, fields, draw(ours, theirs), tags)
+    return StoredComparison(fields, finding.url, True)
 
 
-def comparison_of(known: Registry, finding: StoredRun) -> dict[str, Any]:
-    """The fields of a comparison that was kept."""
-    fields = known.run_artifacts.read_json(finding.run_id, COMPARISON_JSON)
+def comparison_of(model_registry: Registry, finding: StoredRun) -> dict[str, Any]:
+    """Read the fields of a stored comparison."""
+    fields = model_registry.run_artifacts.read_json(finding.run_id, COMPARISON_JSON)
     assert isinstance(fields, dict)  # noqa: S101 - it was written below
     return fields
 
 
-def newest_comparison(known: Registry, challenger: str, production: str) -> StoredRun | None:
-    """The newest comparison of exactly these versions; None if there is none."""
-    return known.run_artifacts.newest("comparison", {"challenger": challenger, "production": production})
+def newest_comparison(model_registry: Registry, challenger: str, production: str) -> StoredRun | None:
+    """Find the newest comparison of exactly these versions; None if there is none."""
+    return model_registry.run_artifacts.newest("comparison", {"challenger": challenger, "production": production})
 
 
 def fields_of(
-    comparison: Comparison, challenger: Scored, production: Scored, window: Window, found: Found
+    comparison: ModelComparison,
+    challenger: ModelScores,
+    production: ModelScores,
+    interval: Interval,
+    examples_read: LabelledExamples,
 ) -> dict[str, Any]:
-    """A comparison as JSON holds it: both models, the window, what was read, and the fields of ``Comparison``."""
+    """Return the JSON fields: both models, interval, counts, and the fields of ``ModelComparison``."""
     models = {
         name: {
             "version": scored.version,
@@ -152,32 +158,33 @@ def fields_of(
     }
     fields = {
         "models": models,
-        "start_us": window.start_us,
-        "end_us": window.end_us,
-        "records": found.counts["records"],
-        "manifest_digest": found.manifest_digest,
+        "start_us": interval.start_us,
+        "end_us": interval.end_us,
+        "records": examples_read.counts["records"],
+        "manifest_digest": examples_read.manifest_digest,
         **asdict(comparison),
     }
     plain: dict[str, Any] = json.loads(json.dumps(fields))
     return plain
 
 
-def _window(settings: Settings, params: Mapping[str, object]) -> Window | None:
+def _interval(settings: Settings, params: Mapping[str, object]) -> Interval | None:
     if any(params.get(name) for name in ("day", "start", "end")):
-        return resolve_window(params)
+        return resolve_interval(params)
     hours = int(str(params.get("hours") or DEFAULT_HOURS))
     with opened_lake(settings) as lake:
         newest_us = lake.newest_event_us(COMMENTS.name)
-    return None if newest_us is None else Window(newest_us + 1 - hours * _HOUR_US, newest_us + 1)
+    return None if newest_us is None else Interval(newest_us + 1 - hours * _HOUR_US, newest_us + 1)
 
 
-def _days(comments: list[Comment], window: Window) -> float:
-    # A lake younger than its window has nothing of the beginning; an hour at least, or a burst would be a day's rate.
-    first_us = max(window.start_us, min(comment.event_time_us for comment in comments))
-    return max(window.end_us - first_us, _HOUR_US) / _DAY_US
+def _days(comments: list[Comment], interval: Interval) -> float:
+    # A lake younger than the interval has no comments of its beginning. At least an hour counts, so that a burst is not
+    # taken for the rate of a day.
+    first_us = max(interval.start_us, min(comment.event_time_us for comment in comments))
+    return max(interval.end_us - first_us, _HOUR_US) / _DAY_US
 
 
-def _keep(known: Registry, fields: Mapping[str, Any], picture: bytes, tags: Mapping[str, str]) -> StoredRun:
+def _store(model_registry: Registry, fields: Mapping[str, Any], picture: bytes, tags: Mapping[str, str]) -> StoredRun:
     overall = fields["overall"]
     metrics = {
         "comments": overall["comments"],
@@ -193,4 +200,4 @@ def _keep(known: Registry, fields: Mapping[str, Any], picture: bytes, tags: Mapp
         COMPARISON_PICTURE: picture,
     }
     name = f"challenger {tags['challenger']} beside production {tags['production']}"
-    return known.run_artifacts.keep("comparison", name, files, tags=tags, metrics=metrics)
+    return model_registry.run_artifacts.keep("comparison", name, files, tags=tags, metrics=metrics)

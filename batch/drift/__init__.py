@@ -1,1 +1,1 @@
-"""The watch on drift: whether a day's comments still look like those the production model was trained on."""
+"""Drift check: compare a day's comments with the training data of the production model."""

@@ -1,4 +1,4 @@
-"""What a night of the watch leaves behind: a table for people, a picture, and all of it as JSON."""
+"""Artifacts of a drift check: a table, a plot, and all figures as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from batch.drift.measures import ALARM, ALARM_OF_SHARES, Measures
 from batch.drift.report import DriftReport
-from moderation.training.drift import counts_of
+from batch.markdown import table
+from moderation.training.drift import Finding, counts_of
 from moderation.training.plots.drift import draw_drift
 from moderation.training.reference import TrainingReference
 
@@ -17,30 +18,30 @@ REPORT, TABLE, PLOT = "drift.json", "drift.md", "drift.png"
 
 
 def evidence_files(report: DriftReport, reference: TrainingReference, day: Measures) -> dict[str, bytes]:
-    """The artifacts of a night, by name.
+    """Return the artifacts of a drift check, by name.
 
     Args:
-        report: of the night.
-        reference: of the model that serves.
-        day: what was held against it; its counts are kept by the reference's bins, so that every index can be worked
-            out again.
+        report: of the check.
+        reference: of the production model.
+        day: measures of the day; their counts are stored by the reference's bins, so that every index can be
+            recomputed.
     """
     values, counts = day.numbers(), day.names()
-    numbers = {name: (known, values[name]) for name, known in reference.numbers().items()}
-    names = {name: (known, counts[name]) for name, known in reference.names().items()}
+    numbers = {name: (trained, values[name]) for name, trained in reference.numbers().items()}
+    names = {name: (trained, counts[name]) for name, trained in reference.names().items()}
     content = {
         **report.fields(),
         "limits": {"numbers_and_communities": asdict(ALARM), "labels_and_agreement": asdict(ALARM_OF_SHARES)},
         "counts": {
             **{
                 name: {
-                    "edges": known.edges,
-                    "training": known.counts,
-                    "day": counts_of(own, np.array(known.edges)).tolist(),
+                    "edges": trained.edges,
+                    "training": trained.counts,
+                    "day": counts_of(observed, np.array(trained.edges)).tolist(),
                 }
-                for name, (known, own) in numbers.items()
+                for name, (trained, observed) in numbers.items()
             },
-            **{name: {"training": dict(known), "day": dict(seen)} for name, (known, seen) in names.items()},
+            **{name: {"training": dict(trained), "day": dict(observed)} for name, (trained, observed) in names.items()},
         },
     }
     title = f"{report.day} against the training of version {report.production}"
@@ -52,28 +53,26 @@ def evidence_files(report: DriftReport, reference: TrainingReference, day: Measu
 
 
 def drift_table(report: DriftReport) -> str:
-    """The report as markdown."""
+    """Return the report as Markdown."""
+    header = "| measure | comments | PSI | by chance | distance | by chance | |"
     lines = [
         f"# Drift: {report.day} against the training of version {report.production}",
         "",
         f"{report.comments:,} comments; labels and agreement: {report.labelled:,} of {report.labels_day}, "
         "the newest day whose labels were mature.",
         "",
-        report.said,
+        report.summary,
         "",
-        "| measure | comments | PSI | by chance | distance | by chance | |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, each in report.findings.items():
-        distance = "–" if each.distance is None else f"{each.distance:.3f}"
-        chance = "–" if each.distance_chance is None else f"{each.distance_chance:.1e}"
-        mark = "**drifted**" if each.has_drifted else "too few" if each.comments < ALARM.least else ""
-        lines.append(
-            f"| {name} | {each.comments:,} | {each.psi:.3f} | {each.chance:.1e} | {distance} | {chance} | {mark} |"
-        )
-    lines += [
+        *table(header, (_cells(name, finding) for name, finding in report.findings.items())),
         "",
         f"An alarm: PSI from {ALARM.psi:g} ({ALARM_OF_SHARES.psi:g} for labels and agreement) or distance from "
         f"{ALARM.distance:g}, at a chance of at most {ALARM.chance:.1e}, of {ALARM.least} comments or more.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cells(name: str, finding: Finding) -> tuple[str, ...]:
+    distance = "–" if finding.distance is None else f"{finding.distance:.3f}"
+    chance = "–" if finding.distance_chance is None else f"{finding.distance_chance:.1e}"
+    mark = "**drifted**" if finding.has_drifted else "too few" if finding.comments < ALARM.least else ""
+    return name, f"{finding.comments:,}", f"{finding.psi:.3f}", f"{finding.chance:.1e}", distance, chance, mark

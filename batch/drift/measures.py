@@ -1,7 +1,7 @@
-"""What a day was like, in the measures of a model's training reference, and what the watch finds in them.
+"""Measures of a day's comments, and their comparison with the training reference of a model.
 
-Weekday and hour are no measures: a day is held against its model whole, from midnight to midnight, and by shares only,
-so that weekends, nights and growth that is everybody's alarm nobody.
+Weekday and hour are not measured: a day is compared as a whole, from midnight to midnight, and by shares only. So
+weekends, nights and uniform growth cause no alarm.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from moderation.training.reference import (
 
 Floats = NDArray[np.float64]
 INDICES = 2 * len((SCORE, LENGTH, UNSEEN)) + len((COMMUNITIES, LABELS, AGREEMENT))
-"""A PSI for every measure, and a distance for every one that is a number."""
+"""One PSI for each measure, and one distance for each numeric measure."""
 _NIGHT_CHANCE = 1e-3
 ALARM = Alarm(chance=_NIGHT_CHANCE / INDICES)
-# Two bins cannot move as much as ten: 0.04 is half as many removals again (from 15 to 23 %), the change of workload
-# that the gate does not accept either, or agreement down from 90 to 83 %.
+# The PSI of two bins is smaller than that of ten: 0.04 means that removals grow by half (from 15 to 23 %), which is the
+# change of workload that the gate refuses as well, or that agreement falls from 90 to 83 %.
 ALARM_OF_SHARES = Alarm(psi=0.04, chance=_NIGHT_CHANCE / INDICES)
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """A day in the measures of :class:`moderation.training.reference.TrainingReference`.
+    """Measures of a day, as in :class:`moderation.training.reference.TrainingReference`.
 
     Attributes:
         score, length, unseen: of each comment, shape (comments,).
         communities: comments by community.
-        labels, agreement: of the day whose labels are mature; they may be none.
+        labels, agreement: of the day whose labels are mature; they may be empty.
     """
 
     score: Floats
@@ -58,20 +58,20 @@ class Measures:
     agreement: Mapping[str, float]
 
     def numbers(self) -> dict[str, Floats]:
-        """The measures that are numbers, by name."""
+        """Return the numeric measures, by name."""
         return {SCORE: self.score, LENGTH: self.length, UNSEEN: self.unseen}
 
     def names(self) -> dict[str, Mapping[str, float]]:
-        """The measures that are counts by name, by name."""
+        """Return the categorical measures, by name; each is a count by category."""
         return {COMMUNITIES: self.communities, LABELS: self.labels, AGREEMENT: self.agreement}
 
 
 def measure_day(model: OpenModel, comments: Sequence[Comment], labelled: Sequence[Example]) -> Measures:
-    """Measure a day.
+    """Compute the measures of a day.
 
     Args:
-        model: the one that serves.
-        comments: all of the day.
+        model: the production model.
+        comments: all comments of the day.
         labelled: comments with mature labels, of an earlier day.
     """
     bodies = [comment.body for comment in comments]
@@ -88,19 +88,18 @@ def measure_day(model: OpenModel, comments: Sequence[Comment], labelled: Sequenc
     )
 
 
-def watch(reference: TrainingReference, day: Measures) -> dict[str, DriftResult]:
-    """Hold a day against the reference, measure by measure.
+def compare_with_reference(reference: TrainingReference, day: Measures) -> dict[str, DriftResult]:
+    """Compare a day with the training reference, measure by measure.
 
-    What may drift by chance: a night has nine indices, and each alarms by chance with a probability of at most a
-    ninth of one in a thousand (Bonferroni), so 200 quiet nights have 0.2 alarms by chance. That bound holds for
-    comments that are independent of each other, which they are not quite; on days of thousands of comments it is the
-    size that matters which keeps quiet.
+    False alarms: a night has nine indices. Each raises a false alarm with a probability of at most a ninth of one in
+    a thousand (Bonferroni), so 200 nights without drift have 0.2 false alarms. The bound assumes independent comments,
+    which is not quite true. On days with thousands of comments the thresholds of the size prevent alarms.
 
-    Fewer unseen words are no alarm: the model that serves was fitted on all folds, so it has seen more than those that
-    the reference was measured with, the more so the fewer comments there were.
+    Fewer unseen words raise no alarm. The production model was fitted on all folds, so it knows more words than the
+    models that measured the reference. The difference is larger if there were few comments.
 
     Returns:
-        A finding for every measure.
+        One finding for each measure.
     """
     values, counts = day.numbers(), day.names()
     numbers = {

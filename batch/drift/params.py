@@ -1,3 +1,5 @@
-"""What the watch does unless somebody says otherwise. Light: the command line reads it whenever it starts."""
+"""Default parameters of the drift check; the command line imports them at start, so this module imports nothing."""
 
-COOL_DOWN_DAYS = 0.8  # less than from one nightly retraining to the next watch: that one must not hold it back
+COOL_DOWN_DAYS = (
+    0.8  # shorter than the time from a nightly retraining to the next check, so that it does not suppress that check
+)

@@ -1,4 +1,4 @@
-"""What a night of the watch found, as the other parts speak of it."""
+"""Report of a drift check."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from moderation.training.drift import DriftResult
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """What the watch found.
+    """Findings of a drift check.
 
     Attributes:
         day: UTC day of the comments.
         labels_day: the newest day whose labels were mature when ``day`` ended; labels and agreement are of it.
-        production: the version that served, which the day was held against.
-        comments, labelled: how many comments each day had.
+        production: the production version, with whose training the day was compared.
+        comments, labelled: number of comments of each day.
         findings: by measure.
-        held_back: why no retraining is asked for although something drifted; None otherwise.
-        url: where the evidence is kept; empty until it is.
+        held_back: why no retraining is requested although a measure drifted; None otherwise.
+        url: of the MLflow run with the artifacts; empty until they are stored.
     """
 
     day: str
@@ -35,22 +35,22 @@ class DriftReport:
 
     @property
     def drifted(self) -> list[str]:
-        """The measures that are an alarm."""
+        """The names of the measures that drifted."""
         return [name for name, finding in self.findings.items() if finding.has_drifted]
 
     @property
     def asks(self) -> bool:
-        """Whether a retraining is asked for: something drifted, and nothing holds it back."""
+        """Whether a retraining is requested: a measure drifted, and nothing suppresses the request."""
         return bool(self.drifted) and self.held_back is None
 
     @property
     def reason(self) -> str:
-        """Why a retraining is asked for; becomes the description of the version."""
+        """Why a retraining is requested; becomes the description of the version."""
         return f"drift on {self.day} against version {self.production}: {', '.join(self.drifted)}"
 
     @property
-    def said(self) -> str:
-        """What came of the night, in a line."""
+    def summary(self) -> str:
+        """The result in one line."""
         if not self.drifted:
             few = all(each.comments < ALARM.least for each in self.findings.values())
             return f"Fewer than {ALARM.least} comments: nothing is said." if few else "Nothing has drifted."
@@ -60,5 +60,5 @@ class DriftReport:
         return f"{found} No retraining is asked for: {self.held_back}."
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; see ``moderation drift``."""
+        """Return the JSON fields; see ``moderation drift``."""
         return {**asdict(self), "drifted": self.drifted, "asks": self.asks, "reason": self.reason}

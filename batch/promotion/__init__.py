@@ -1,1 +1,1 @@
-"""Which version serves: what a person is shown, promotion, rollback."""
+"""Proposal, promotion and rollback of model versions."""

@@ -15,20 +15,20 @@ _APPROVED = ["Approve"]
 
 
 def show(version: str) -> dict[str, Any]:
-    """What a person is shown; see :func:`batch.promotion.proposal.propose`."""
+    """Return what the approver is shown; see :func:`batch.promotion.proposal.propose`."""
     return asdict(propose(load_settings(), version))
 
 
 def promote(shown: Mapping[str, Any], answer: Mapping[str, Any] | None, reason: str) -> dict[str, Any]:
-    """Promote what was shown, if a person approved it.
+    """Promote what was shown if it was approved.
 
     Args:
         shown: as :func:`show` returned it.
-        answer: what the approval returned; None if its task was passed over by hand.
+        answer: result of the approval; None if its task was skipped by hand.
         reason: why the run was started.
 
     Raises:
-        OutdatedApproval: nobody approved it, or it is not what was shown any more.
+        OutdatedApproval: it was not approved, or it changed after it was shown.
     """
     if answer is None or list(answer["chosen_options"]) != _APPROVED or not answer["responded_by_user"]:
         raise OutdatedApproval(
@@ -38,11 +38,11 @@ def promote(shown: Mapping[str, Any], answer: Mapping[str, Any] | None, reason: 
     return run.promote(load_settings(), by=by, reason=reason, shown=Proposal(**shown)).fields()
 
 
-def choose_way_back() -> dict[str, str]:
-    """Which version serves, and which one would instead."""
-    return asdict(run.way_back(load_settings()))
+def plan_rollback() -> dict[str, str]:
+    """Return the version numbers of a rollback; see :func:`batch.promotion.run.plan_rollback`."""
+    return asdict(run.plan_rollback(load_settings()))
 
 
-def roll_back(way: Mapping[str, str], by: str | None, reason: str) -> dict[str, Any]:
-    """Roll back as :func:`choose_way_back` returned it; done again it changes nothing."""
-    return run.roll_back(load_settings(), run.WayBack(**way), by=by or "Airflow", reason=reason).fields()
+def roll_back(plan: Mapping[str, str], by: str | None, reason: str) -> dict[str, Any]:
+    """Execute the rollback that :func:`plan_rollback` returned; repeating it changes nothing."""
+    return run.roll_back(load_settings(), run.RollbackPlan(**plan), by=by or "Airflow", reason=reason).fields()

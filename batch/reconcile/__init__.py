@@ -1,1 +1,1 @@
-"""Reconciliation: a day recomputed from the lake, compared with what the speed layer says, every gap with a cause."""
+"""Reconciliation: recompute a day from the lake, compare it with the speed layer, and explain each difference."""

@@ -1,15 +1,16 @@
-"""What works the statements out: DuckDB on one machine, Spark where one is not enough. Both give the same rows."""
+"""Engines that run the reconciliation SQL: DuckDB on one machine, or Spark; both return the same rows."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import duckdb
 
+from batch.progress import OnProgress
 from batch.reconcile.sql import RESULTS, STATEMENTS
 from moderation.errors import ConfigurationError
 
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 EngineName = Literal["duckdb", "spark"]
-Say = Callable[[str], None]
-_KEPT = ("copies", "causes", "differences", "pane_causes")
-"""What is read more than once, and small: Spark would work it out every time."""
+_CACHED = ("copies", "causes", "differences", "pane_causes")
+"""Small tables that are read more than once; without a cache Spark would recompute them."""
 
 
 class Engine(Protocol):
@@ -27,25 +27,25 @@ class Engine(Protocol):
 
     name: EngineName
 
-    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
-        """Work everything out.
+    def run(self, inputs: Mapping[str, Path], folder: Path, on_progress: OnProgress) -> dict[str, Path]:
+        """Run all statements.
 
         Args:
-            inputs: for every input a folder of Parquet files, at least one.
-            folder: for what is in between, and for the results.
-            say: told what begins.
+            inputs: for every input a folder with at least one Parquet file.
+            folder: for intermediate files and results.
+            on_progress: receives one line at each step.
 
         Returns:
-            For every result a Parquet file, or a folder of them, in no order.
+            For every result a Parquet file, or a folder of them, with unordered rows.
         """
 
 
 @contextmanager
 def opened_duckdb(folder: Path, memory_bytes: int = 2 * 1024**3) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB of one process, all cores, bounded memory: what does not fit is kept in the folder.
+    """Open a DuckDB with all cores and bounded memory; it spills what does not fit into the folder.
 
     Args:
-        folder: for its files; it may have those of one DuckDB only.
+        folder: for its files; one folder for each DuckDB.
         memory_bytes: DuckDB's own bound; the process needs some more.
     """
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -59,7 +59,7 @@ def opened_duckdb(folder: Path, memory_bytes: int = 2 * 1024**3) -> Iterator[duc
 
 
 class DuckDbEngine:
-    """See :func:`opened_duckdb`.
+    """Engine on DuckDB; see :func:`opened_duckdb`.
 
     Args:
         memory_bytes: DuckDB's own bound; the process needs some more.
@@ -70,14 +70,14 @@ class DuckDbEngine:
     def __init__(self, memory_bytes: int = 2 * 1024**3) -> None:
         self._memory_bytes = memory_bytes
 
-    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
+    def run(self, inputs: Mapping[str, Path], folder: Path, on_progress: OnProgress) -> dict[str, Path]:
         """See :class:`Engine`."""
         results = {name: folder / f"{name}.parquet" for name in RESULTS}
         with opened_duckdb(folder, self._memory_bytes) as duck:
             for name, files in inputs.items():
                 duck.read_parquet(f"{files}/*.parquet", hive_partitioning=False).create_view(name)
             for name, statement in STATEMENTS.items():
-                say(f"duckdb: {name.replace('_', ' ')}")
+                on_progress(f"duckdb: {name.replace('_', ' ')}")
                 duck.execute(f"CREATE TABLE {name} AS {statement}")
             for name, path in results.items():
                 duck.table(name).write_parquet(str(path), compression="zstd")
@@ -85,11 +85,11 @@ class DuckDbEngine:
 
 
 class SparkEngine:
-    """Spark over the same statements; by default on this machine.
+    """Engine on Spark, by default on this machine.
 
     Args:
         master: where Spark runs; its workers must see the folders.
-        memory: of the driver, as Spark writes it.
+        memory: of the driver, in Spark's notation.
     """
 
     name: EngineName = "spark"
@@ -98,19 +98,19 @@ class SparkEngine:
         self._master = master
         self._memory = memory
 
-    def run(self, inputs: Mapping[str, Path], folder: Path, say: Say) -> dict[str, Path]:
+    def run(self, inputs: Mapping[str, Path], folder: Path, on_progress: OnProgress) -> dict[str, Path]:
         """See :class:`Engine`."""
         results = {name: folder / f"{name}.spark" for name in RESULTS}
-        say("spark: starting")
+        on_progress("spark: starting")
         spark = self._session(folder)
         try:
             for name, files in inputs.items():
                 spark.read.parquet(str(files)).createOrReplaceTempView(name)
             for name, statement in STATEMENTS.items():
                 frame = spark.sql(statement)
-                (frame.cache() if name in _KEPT else frame).createOrReplaceTempView(name)
+                (frame.cache() if name in _CACHED else frame).createOrReplaceTempView(name)
             for name, path in results.items():
-                say(f"spark: {name.replace('_', ' ')}")
+                on_progress(f"spark: {name.replace('_', ' ')}")
                 spark.table(name).coalesce(1).write.parquet(str(path), compression="zstd")
         finally:
             spark.stop()
@@ -142,5 +142,5 @@ class SparkEngine:
 
 
 def engine_of(name: EngineName) -> Engine:
-    """The engine of this name, with its defaults."""
+    """Return the engine of this name, with its defaults."""
     return DuckDbEngine() if name == "duckdb" else SparkEngine()

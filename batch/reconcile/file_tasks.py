@@ -1,4 +1,4 @@
-"""Which files of the lake are read for a day or a window, and what decides what their records are worth."""
+"""Select the files of the lake for a day or interval, with all inputs for the recomputation of their records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from batch.reconcile.running_maximum import RulesByOffset, Walk, rules_at
+from batch.reconcile.running_maximum import MaximumWalk, RulesByOffset, rules_at
 from batch.record_isolation import parse_failure
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.store import LakeStore
@@ -26,22 +26,23 @@ _COLUMN_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One file of the lake.
+class FileTask:
+    """One file of the lake to recompute, with the inputs that its records need.
 
     Attributes:
-        file: which.
-        start_us, end_us: the day or window, half-open.
+        file: the file.
+        start_us, end_us: the day or interval, half-open.
         maximum_before: the running maximum of event times before the file's first record.
-        resets: an operator's resets of it at later offsets of the file.
-        served: which version scores from which offset on.
-        first_version: scores what comes before that.
-        rules: which rules read from which offset on; the first from the file's beginning.
-        replays: for each offset of a replay that closed a dead letter what it must contain.
-        decided_next: the ledger's end; headers of records from there on are not judged.
+        resets: an operator's resets of the maximum at later offsets of the file.
+        served: versions by the offset from which on they score.
+        first_version: scores the records before the first of these offsets.
+        rules: rules by the offset from which on they apply; the first applies from the file's beginning.
+        replays: for each offset of a replay that closed a dead letter, the contents it must have.
+        decided_next: the ledger's end; replay headers of records from this offset on are not checked.
         quarantined: offsets of records that cannot be decided or stored, with the SHA-256 of their values. They are
-            not scored, they move no watermark, and they are nobody's copies.
-        unread_only: only records that could not be read when they were archived; the others are of other days.
+            not scored, they move no watermark, and they do not count as copies.
+        unread_only: recompute only records that could not be read when they were archived; the others are of other
+            days.
     """
 
     file: LakeFile
@@ -58,43 +59,43 @@ class Task:
     unread_only: bool
 
 
-def tasks_of(
+def plan_file_tasks(
     snapshot: Snapshot, resolve: Callable[[], str | None], store: LakeStore, *, version: str | None = None
-) -> list[Task]:
-    """What is to be read for a snapshot's day or window.
+) -> list[FileTask]:
+    """Return the files to read for a snapshot's day or interval.
 
-    A record of another day matters only for the watermark. The manifest has the largest event time of every file, and
-    the running maximum before and after it as the archive saw it.
-    A file of which no record is of the day is still looked through for records that nobody could read so far.
+    Records of other days matter only for the watermark. The manifest contains the largest event time of every file, and
+    the running maximum before and after the file as the archive computed it.
+    A file without records of the day is still searched for records that could not be read so far.
 
     Args:
-        snapshot: whose ``served`` says which version scores what; where it says nothing, ``resolve`` does.
-        resolve: gives the production version, for a partition that no version ever served.
-        store: the lake; looked into for the event times of files that hold a record in quarantine, that were archived
-            by other rules than those that decided them, or before which the archive knew another running maximum.
-        version: scores everything, whichever served.
+        snapshot: its ``served`` names the versions that score; ``resolve`` does if it is empty.
+        resolve: returns the production version, for a partition that no version ever served.
+        store: the lake. Event times are read from files that contain a quarantined record, that were archived by other
+            rules than those that decided them, or before which the archive had another running maximum.
+        version: scores all records, regardless of the version that served.
 
     Raises:
-        ConfigurationError: there are comments, and neither was any version ever served nor is one in production.
+        ConfigurationError: there are comments, no version ever served, and there is no production version.
     """
     start_us, end_us = snapshot.start_us, snapshot.end_us
     tasks = []
-    maxima: dict[TopicPartition, _Maximum] = {}
+    maxima: dict[TopicPartition, _PartitionMaximum] = {}
     for file in snapshot.manifest:
         decided = tuple(snapshot.served.get(file.topic_partition, ()))
         rules = _rules(decided, file)
-        maximum = maxima.setdefault(file.topic_partition, _Maximum(snapshot, file.topic_partition, store))
-        # A comment is not dated later than five minutes after its append: earlier files have none of the day.
+        maximum = maxima.setdefault(file.topic_partition, _PartitionMaximum(snapshot, file.topic_partition, store))
+        # An event time is at most five minutes after the append time, so earlier files contain no comment of the day.
         may_hold = file.max_append_us >= start_us - MAX_FUTURE_US
         is_of_day = file.min_event_time_us is not None and (
             file.min_event_time_us < end_us and (file.max_event_time_us or 0) >= start_us
         )
-        # Read by other rules, records may have times that the manifest does not know.
+        # Other rules may give records event times that the manifest does not contain.
         is_of_day |= may_hold and not _is_exact(file, rules)
         if is_of_day or may_hold:
             served = decided if version is None else ()
             tasks.append(
-                Task(
+                FileTask(
                     file,
                     start_us,
                     end_us,
@@ -105,7 +106,7 @@ def tasks_of(
                     rules,
                     snapshot.replays.get(file.topic_partition, {}),
                     snapshot.cuts[file.topic_partition].next if file.topic_partition in snapshot.cuts else 0,
-                    _of_file(snapshot, file),
+                    _quarantined_in(snapshot, file),
                     unread_only=not is_of_day,
                 )
             )
@@ -113,11 +114,10 @@ def tasks_of(
     return tasks
 
 
-class _Maximum:
-    """The running maximum of a source's event times, file by file.
+class _PartitionMaximum:
+    """The running maximum of a partition's event times, file by file.
 
-    A file is read only where the manifest does not say what its comments do to the maximum, and the maximum behind it
-    is needed.
+    A file is read only if the manifest does not determine the maximum after it, and that maximum is needed.
     """
 
     def __init__(self, snapshot: Snapshot, source: TopicPartition, store: LakeStore) -> None:
@@ -129,11 +129,11 @@ class _Maximum:
         self._waiting: list[tuple[LakeFile, RulesByOffset]] = []
 
     def add(self, file: LakeFile, rules: RulesByOffset) -> None:
-        """Take the next file into account."""
+        """Add the next file."""
         self._waiting.append((file, rules))
 
     def before(self, file: LakeFile) -> RunningMaximum:
-        """The running maximum before the first record of the next file."""
+        """Return the running maximum before the first record of the next file."""
         for each, rules in self._waiting:
             self._pass(each, rules)
         self._waiting.clear()
@@ -141,7 +141,7 @@ class _Maximum:
         return self._state
 
     def resets_inside(self, file: LakeFile) -> tuple[Reset, ...]:
-        """The resets behind a file's first record, up to its last."""
+        """Return the resets after a file's first record, up to its last."""
         return tuple(each for each in self._resets if file.first_offset < each.offset < file.next_offset)
 
     def _to(self, offset: int) -> None:
@@ -153,10 +153,10 @@ class _Maximum:
     def _pass(self, file: LakeFile, rules: RulesByOffset) -> None:
         self._to(file.first_offset)
         resets = self.resets_inside(file)
-        quarantined = _of_file(self._snapshot, file)
+        quarantined = _quarantined_in(self._snapshot, file)
         state = None if resets else _by_manifest(self._state, file, rules, is_whole=not quarantined)
         if state is None:
-            state = _by_reading(Walk(self._state, rules, resets), file, rules, quarantined, self._store)
+            state = _by_reading(MaximumWalk(self._state, rules, resets), file, rules, quarantined, self._store)
         self._state = state
         self._passed_offset = file.next_offset - 1
 
@@ -164,18 +164,18 @@ class _Maximum:
 def _by_manifest(
     state: RunningMaximum, file: LakeFile, rules: RulesByOffset, *, is_whole: bool
 ) -> RunningMaximum | None:
-    """The running maximum after a file as the manifest's figures give it; None where they do not suffice.
+    """Return the running maximum after a file from the manifest's figures; None if they do not determine it.
 
     Args:
         state: before the file.
-        file: without a reset behind its first record.
+        file: without a reset after its first record.
         rules: that decided its records.
-        is_whole: no record of it is in quarantine.
+        is_whole: whether no record of it is in quarantine.
     """
     is_exact, newest_us = _is_exact(file, rules), state.newest_event_us
     bound_us = file.max_event_time_us if is_exact else file.max_append_us + MAX_FUTURE_US
     if bound_us is None or (newest_us is not None and bound_us <= newest_us):
-        return state  # no comment of it, or none that is newer
+        return state  # the file has no comment, or none that is newer
     if not is_exact or not is_whole:
         return None
     if not file.rules.confirms_jumps:
@@ -183,25 +183,25 @@ def _by_manifest(
     if file.maximum_after is not None and file.maximum_before == state:
         return file.maximum_after
     if newest_us is not None and bound_us <= newest_us + MAX_STEP_US:
-        return state.after(bound_us, "", file.rules)  # each of them is within an hour of the maximum
+        return state.after(bound_us, "", file.rules)  # each event time is within an hour of the maximum
     return None
 
 
 def _by_reading(
-    walk: Walk, file: LakeFile, rules: RulesByOffset, quarantined: Mapping[int, str], store: LakeStore
+    walk: MaximumWalk, file: LakeFile, rules: RulesByOffset, quarantined: Mapping[int, str], store: LakeStore
 ) -> RunningMaximum:
-    """The running maximum after a file's records as they were decided, without those in quarantine."""
+    """Return the running maximum after a file's records as they were decided, without those in quarantine."""
     with reading_file(store, file) as opened:
         parquet = pq.ParquetFile(opened)
         comments = _comments(parquet) if _is_exact(file, rules) else _parsed(parquet, rules)
         for offsets, times_us, comment_ids in comments:
             kept = [index for index, offset in enumerate(offsets) if offset not in quarantined]
-            walk.past(
+            walk.advance_over(
                 [offsets[index] for index in kept],
                 np.array([times_us[index] for index in kept], np.int64),
                 [comment_ids[index] for index in kept],
             )
-    return walk.to(file.next_offset - 1)
+    return walk.advance_to(file.next_offset - 1)
 
 
 Comments = tuple[list[int], list[int], list[str]]
@@ -209,7 +209,7 @@ Comments = tuple[list[int], list[int], list[str]]
 
 
 def _comments(parquet: pq.ParquetFile) -> Iterator[Comments]:
-    """The comments of a file as they were parsed when it was archived."""
+    """Yield the comments of a file as they were parsed when it was archived."""
     for batch in parquet.iter_batches(_COLUMN_ROWS, columns=["offset", "event_time_us", "comment_id"]):
         readable = batch.filter(pc.is_valid(batch.column("event_time_us")))
         offsets, times_us, comment_ids = (readable.column(name).to_pylist() for name in readable.schema.names)
@@ -217,7 +217,7 @@ def _comments(parquet: pq.ParquetFile) -> Iterator[Comments]:
 
 
 def _parsed(parquet: pq.ParquetFile, rules: RulesByOffset) -> Iterator[Comments]:
-    """The comments of a file as their values are parsed by these rules."""
+    """Yield the comments of a file as these rules parse their values."""
     for batch in parquet.iter_batches(_BATCH_ROWS, columns=["offset", "append_us", "value"]):
         offsets, times_us, comment_ids = [], [], []
         for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns), strict=True):
@@ -226,7 +226,7 @@ def _parsed(parquet: pq.ParquetFile, rules: RulesByOffset) -> Iterator[Comments]
             except InvalidRecord:
                 continue
             except Exception as error:
-                parse_failure(error, append_us)  # raises it again if it is not the record's; the run names the record
+                parse_failure(error, append_us)  # raises again if no record causes the error; the run names the record
                 continue
             offsets.append(offset)
             times_us.append(comment.event_time_us)
@@ -235,33 +235,33 @@ def _parsed(parquet: pq.ParquetFile, rules: RulesByOffset) -> Iterator[Comments]
 
 
 def _rules(served: Sequence[Served], file: LakeFile) -> RulesByOffset:
-    """By which rules a file's records were decided; by its own where none were."""
+    """Return the rules that decided a file's records; the file's own rules if none were decided."""
     if not served:
         return ((file.first_offset, file.rules),)
-    found = [(file.first_offset, served[0].rules)]
+    rules = [(file.first_offset, served[0].rules)]
     for each in served:
         if each.from_offset <= file.first_offset:
-            found[0] = file.first_offset, each.rules
-        elif each.from_offset < file.next_offset and each.rules != found[-1][1]:
-            found.append((each.from_offset, each.rules))
-    return tuple(found)
+            rules[0] = file.first_offset, each.rules
+        elif each.from_offset < file.next_offset and each.rules != rules[-1][1]:
+            rules.append((each.from_offset, each.rules))
+    return tuple(rules)
 
 
 def _is_exact(file: LakeFile, rules: RulesByOffset) -> bool:
-    """Whether a file's records were decided by the rules that the manifest's figures of it rest on."""
+    """Whether a file's records were decided by the rules with which the manifest's figures were computed."""
     return all(each == file.rules for _, each in rules)
 
 
-def _of_file(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
-    """The records in quarantine that a file holds."""
-    own = snapshot.quarantined.get(file.topic_partition, {})
-    return {offset: digest for offset, digest in own.items() if file.first_offset <= offset < file.next_offset}
+def _quarantined_in(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
+    """Return the quarantined records of a file."""
+    quarantined = snapshot.quarantined.get(file.topic_partition, {})
+    return {offset: digest for offset, digest in quarantined.items() if file.first_offset <= offset < file.next_offset}
 
 
 def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callable[[], str | None]) -> str:
     if served:
         return served[0].versions.model_version
-    others = [own[-1] for own in snapshot.served.values() if own]
+    others = [versions[-1] for versions in snapshot.served.values() if versions]
     version = others[0].versions.model_version if others else resolve()
     if version is None:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""What the lake's records of a day, or of any window, are worth: parsed, scored and told late or not once more."""
+"""Recompute a day or interval from the lake: parse, score, classify lateness."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from batch.reconcile.file_tasks import Task
+from batch.progress import OnProgress
+from batch.reconcile.file_tasks import FileTask
 from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
-from batch.reconcile.running_maximum import Walk, rules_at
+from batch.reconcile.running_maximum import MaximumWalk, rules_at
 from batch.reconcile.sql import VERDICTS
-from batch.record_isolation import Failure, parse_failure, score_each, tell
+from batch.record_isolation import Failure, parse_failure, report_failures, score_each
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
@@ -32,10 +33,9 @@ from moderation.settings import Settings
 from moderation.text import KERNEL_VERSION
 
 OpenVersion = Callable[[str], OpenModel]
-Say = Callable[[str], None]
 _BATCH_ROWS = 4_096
 _ALONE_ROWS = 20_000
-"""So many are done before other processes would have started."""
+"""Up to this number of records, one process is faster than starting others."""
 SCHEMA = pa.schema(
     [
         ("topic_id", pa.string()),
@@ -61,66 +61,68 @@ _NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
 
 
 @dataclass(frozen=True, slots=True)
-class Recomputed:
-    """What came of the tasks.
+class RecomputeResult:
+    """Result of a recomputation.
 
     Attributes:
-        rows: how many records are of the day.
-        failures: records of the day that cannot be scored, and records appended on it that cannot be parsed, because of
-            a defect; in order of position.
+        rows: number of records of the day.
+        failures: records of the day that cannot be scored, and records appended on that day that cannot be parsed,
+            because of a defect; in order of position.
     """
 
     rows: int
     failures: list[Failure]
 
 
-def rescore(
-    tasks: Sequence[Task], settings: Settings, folder: Path, say: Say, processes: int | None = None
-) -> Recomputed:
-    """Write what the records are worth as Parquet files, one for each task.
+def recompute_files(
+    tasks: Sequence[FileTask], settings: Settings, folder: Path, on_progress: OnProgress, processes: int | None = None
+) -> RecomputeResult:
+    """Write the recomputed records as Parquet files, one for each task.
 
-    A record that cannot be scored has a row with score 0 and verdict ``allow``; one that cannot be parsed has none.
+    A record that cannot be scored gets a row with score 0 and verdict ``allow``; one that cannot be parsed gets none.
 
     Args:
-        tasks: see :func:`batch.reconcile.file_tasks.tasks_of`.
+        tasks: see :func:`batch.reconcile.file_tasks.plan_file_tasks`.
         settings: where lake and registry are.
         folder: for the files.
-        say: told how far it is.
-        processes: how many work; if None one for each core, or this one alone where there is little to do.
+        on_progress: receives one line at each step.
+        processes: number of processes. If None, one for each core, or only this one for few records.
 
     Raises:
-        ModelRefused: a version that served does not verify, or is of another kernel version.
-        LakeDamaged: a file is gone, or not what was written.
-        ProcessDied: a process ended without an error; the files that were being recomputed are named.
+        ModelRefused: a version that served does not verify, or has another kernel version.
+        LakeDamaged: a file is missing or not what was written.
+        ProcessDied: a process ended without an error; the message names the unfinished files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(SCHEMA.empty_table(), folder / "none.parquet")
     rows = sum(task.file.rows for task in tasks if not task.unread_only)
-    done = found = 0
+    done = rows_written = 0
     failures: list[Failure] = []
     for task, (count, failed) in _results(
         tasks, settings, folder, processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
     ):
         done += 0 if task.unread_only else task.file.rows
-        found += count
+        rows_written += count
         failures += failed
-        say(f"scored {done:,} of {rows:,} records of the lake")
-    tell(sorted(failures), say)
-    return Recomputed(found, sorted(failures))
+        on_progress(f"scored {done:,} of {rows:,} records of the lake")
+    report_failures(sorted(failures), on_progress)
+    return RecomputeResult(rows_written, sorted(failures))
 
 
 def _results(
-    tasks: Sequence[Task], settings: Settings, folder: Path, processes: int
-) -> Iterator[tuple[Task, tuple[int, list[Failure]]]]:
+    tasks: Sequence[FileTask], settings: Settings, folder: Path, processes: int
+) -> Iterator[tuple[FileTask, tuple[int, list[Failure]]]]:
     outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
     if processes == 1:
-        rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
+        recomputer = FileRecomputer(LakeStore(settings.lake_url), version_opener(settings))
         for task, output in zip(tasks, outputs, strict=True):
-            yield task, (rescorer.run(task, output), rescorer.take_failures())
+            yield task, (recomputer.run(task, output), recomputer.take_failures())
         return
-    # A process that is forked would inherit threads and connections in the middle of something.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _begin, (settings,)) as pool:
-        waiting = {pool.submit(_work, task, output): task for task, output in zip(tasks, outputs, strict=True)}
+    # A forked process would inherit threads and connections in an undefined state.
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (settings,)) as pool:
+        waiting = {
+            pool.submit(_run_in_process, task, output): task for task, output in zip(tasks, outputs, strict=True)
+        }
         unfinished = dict.fromkeys(task.file.path for task in tasks)
         try:
             for future in as_completed(waiting):
@@ -137,23 +139,23 @@ def _results(
             pool.shutdown(cancel_futures=True)
 
 
-_rescorer: Rescorer | None = None
+_recomputer: FileRecomputer | None = None
 
 
-def _begin(settings: Settings) -> None:
-    global _rescorer
-    _rescorer = Rescorer(LakeStore(settings.lake_url), version_opener(settings))
+def _start_process(settings: Settings) -> None:
+    global _recomputer
+    _recomputer = FileRecomputer(LakeStore(settings.lake_url), version_opener(settings))
 
 
-def _work(task: Task, output: Path) -> tuple[int, list[Failure]]:
-    if _rescorer is None:
+def _run_in_process(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
+    if _recomputer is None:
         raise RuntimeError("the process was not prepared")
-    return _rescorer.run(task, output), _rescorer.take_failures()
+    return _recomputer.run(task, output), _recomputer.take_failures()
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A comment of the day and its place."""
+    """A comment of the day with its offset."""
 
     offset: int
     read: Read
@@ -162,8 +164,8 @@ class _Row:
     is_replay: bool = False
 
 
-class Rescorer:
-    """Does one task after another; models stay open.
+class FileRecomputer:
+    """Recomputes one file after another; models stay open.
 
     Args:
         store: the lake.
@@ -177,15 +179,15 @@ class Rescorer:
         self._failures: list[Failure] = []
 
     def take_failures(self) -> list[Failure]:
-        """The records that failed since the last call."""
+        """Return the records that failed since the last call."""
         failures, self._failures = self._failures, []
         return failures
 
-    def run(self, task: Task, output: Path) -> int:
-        """Write one file's comments of the day; returns how many.
+    def run(self, task: FileTask, output: Path) -> int:
+        """Write one file's comments of the day; returns their number.
 
         Raises:
-            LakeDamaged: the file is gone, or not what was written.
+            LakeDamaged: the file is missing or not what was written.
             ModelRefused: a version that served does not verify.
         """
         check_file(self._store, task.file, "size" if task.unread_only else "digest")
@@ -195,14 +197,14 @@ class Rescorer:
             for rows in self._comments(task, ignored):
                 if rows:
                     if task.unread_only and not count:
-                        check_file(self._store, task.file)  # it is rare, and what is counted is what was written
+                        check_file(self._store, task.file)  # rare; the rows must come from an undamaged file
                     writer.write_table(self._table(task, rows))
                     count += len(rows)
         ignored.write(output)
         return count
 
-    def _comments(self, task: Task, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
-        walk = Walk(task.maximum_before, task.rules, task.resets)
+    def _comments(self, task: FileTask, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
+        walk = MaximumWalk(task.maximum_before, task.rules, task.resets)
         for batch in self._batches(task):
             offsets: list[int] = []
             reads: list[Read] = []
@@ -228,7 +230,9 @@ class Rescorer:
             if task.unread_only:
                 late = np.zeros(len(reads), bool)
             else:
-                late = late_flags(walk.past(offsets, times_us, [read.comment.comment_id for read in reads]), times_us)
+                late = late_flags(
+                    walk.advance_over(offsets, times_us, [read.comment.comment_id for read in reads]), times_us
+                )
             rows = [
                 _Row(offset, read, is_late, False, offset in replays)
                 for offset, read, is_late in zip(offsets, reads, late.tolist(), strict=True)
@@ -242,7 +246,7 @@ class Rescorer:
                     ignored.add(position(task.file.topic_partition, row.offset))
             yield rows
 
-    def _batches(self, task: Task) -> Iterable[pa.RecordBatch]:
+    def _batches(self, task: FileTask) -> Iterable[pa.RecordBatch]:
         columns = ["offset", "append_us", "value", "headers"]
         with reading_file(self._store, task.file) as opened:
             parquet = pq.ParquetFile(opened)
@@ -250,12 +254,12 @@ class Rescorer:
                 yield from parquet.iter_batches(_BATCH_ROWS, columns=columns)
                 return
             for group in range(parquet.num_row_groups):
-                # Values are read only where something was unreadable.
+                # Values are read only from groups with unreadable records.
                 if parquet.read_row_group(group, ["event_time_us"]).column(0).null_count:
                     for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns=[*columns, "event_time_us"]):
                         yield batch.filter(pc.is_null(batch.column("event_time_us")))
 
-    def _table(self, task: Task, rows: list[_Row]) -> pa.Table:
+    def _table(self, task: FileTask, rows: list[_Row]) -> pa.Table:
         offsets = np.array([row.offset for row in rows], np.int64)
         scores = np.empty(len(rows), np.int64)
         verdicts = np.empty(len(rows), np.int64)
@@ -302,7 +306,7 @@ class Rescorer:
         arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
-    def _note(self, task: Task, offset: int, cause: str) -> None:
+    def _note(self, task: FileTask, offset: int, cause: str) -> None:
         source = task.file.topic_partition
         self._failures.append(Failure(str(source.topic_id), source.partition, offset, cause))
 
@@ -312,21 +316,21 @@ class Rescorer:
         return self._models[version]
 
 
-def _is_quarantined(task: Task, offset: int, value: bytes) -> bool:
-    """Whether a record is the one in quarantine, by its bytes; one that was put in its place is not."""
+def _is_quarantined(task: FileTask, offset: int, value: bytes) -> bool:
+    """Whether a record is the quarantined one, by its bytes; another record at the same offset is not."""
     return offset in task.quarantined and hashlib.sha256(value).hexdigest() == task.quarantined[offset]
 
 
 def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) -> list[_Row]:
-    """The row of a record in quarantine; none where even reading it fails."""
+    """Return the row of a quarantined record; none if it cannot be read."""
     try:
         return [_Row(offset, read_record(value, append_us, rules), False, True)]
     except Exception:
         return []
 
 
-def _spans(task: Task, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
-    """Which version scores which of the rows: version, first, end; rows are in the order of offsets."""
+def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
+    """Yield version, first row and end of the rows that each version scores; rows are in the order of offsets."""
     edges = np.searchsorted(offsets, [each.from_offset for each in task.served])
     bounds = [0, *edges.tolist(), len(offsets)]
     names = [task.first_version, *(each.versions.model_version for each in task.served)]

@@ -1,4 +1,4 @@
-"""Headers ``replay_of`` among a day's records: which records are replays, and which headers are ignored."""
+"""Headers ``replay_of`` of a day's records: find the replays, count the ignored headers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from moderation.contracts import REPLAY_OF, Content, LetterContents
 from moderation.offsets import TopicPartition
 
 _EXAMPLES = 5
-# Neither DuckDB's pattern nor Spark reads a file of such a name as data.
+# Neither DuckDB's pattern nor Spark reads a file with this prefix as data.
 _PREFIX = "_replays-"
 
 
@@ -23,7 +23,7 @@ class IgnoredReplays:
     """Decided records whose header ``replay_of`` closed no dead letter: forged, malformed, or sent again.
 
     Attributes:
-        count: how many.
+        count: number of records.
         examples: the first positions, as text.
     """
 
@@ -34,39 +34,39 @@ class IgnoredReplays:
         return self.count > 0
 
     def add(self, example: str) -> None:
-        """Count one."""
+        """Count one record."""
         self.count += 1
         if len(self.examples) < _EXAMPLES:
             self.examples.append(example)
 
-    def told(self) -> str:
-        """The count and the first positions, as a sentence."""
+    def summary(self) -> str:
+        """Return the count and the first positions as a sentence."""
         return f"{self.count:,} headers replay_of closed no dead letter, first: {'; '.join(self.examples)}"
 
     def write(self, output: Path) -> None:
-        """Store them beside a file of recomputed records, if there are any."""
+        """Store the counts beside a file of recomputed records, if there are any."""
         if self:
             fields = {"count": self.count, "examples": self.examples}
             output.with_name(f"{_PREFIX}{output.stem}.json").write_bytes(orjson.dumps(fields))
 
 
 def ignored_replays(folder: Path) -> IgnoredReplays:
-    """Those of all files of recomputed records in a folder."""
+    """Read the ignored replays of all files of recomputed records in a folder."""
     total = IgnoredReplays()
     for path in sorted(folder.glob(f"{_PREFIX}*.json")):
-        found: dict[str, Any] = orjson.loads(path.read_bytes())
-        total.count += found["count"]
-        total.examples = (total.examples + found["examples"])[:_EXAMPLES]
+        stored: dict[str, Any] = orjson.loads(path.read_bytes())
+        total.count += stored["count"]
+        total.examples = (total.examples + stored["examples"])[:_EXAMPLES]
     return total
 
 
 def is_replay(replays: Mapping[int, LetterContents], offset: int, value: bytes) -> bool:
-    """Whether a record closed a dead letter, as the ledger says and the record's bytes prove."""
+    """Whether a record closed a dead letter according to the ledger and has the bytes of that letter."""
     return offset in replays and replays[offset].accepts(Content.of(value))
 
 
 def header_offsets(batch: pa.RecordBatch) -> Iterable[int]:
-    """Offsets of records with a header ``replay_of``."""
+    """Return the offsets of records with a header ``replay_of``."""
     headers = batch.column("headers")
     lengths = headers.value_lengths().to_numpy(zero_copy_only=False)
     offsets = batch.column("offset")
@@ -77,6 +77,6 @@ def header_offsets(batch: pa.RecordBatch) -> Iterable[int]:
     ]
 
 
-def position(source: TopicPartition, offset: int) -> str:
-    """A record's position, for people."""
-    return f"partition {source.partition} offset {offset}"
+def position(topic_partition: TopicPartition, offset: int) -> str:
+    """Format a record's position."""
+    return f"partition {topic_partition.partition} offset {offset}"

@@ -1,4 +1,4 @@
-"""What an engine's results say: panes with their causes, the day's state, and a digest that equal results share."""
+"""Results of a day from an engine's output: panes with causes, the state, and a digest that equal results share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moderation.contracts import Cause
 from moderation.panes import MEASURES
 
 ROWS_KEPT = 1_000
-"""So many differences of a pane and cause are kept in PostgreSQL; all of them are in the Parquet file."""
+"""Maximum number of differences of a pane and cause in PostgreSQL; the Parquet file contains all."""
 _KEYS = ", ".join(KEY)
 _OPEN = (Cause.UNARCHIVED, Cause.UNPROCESSED)
 Key = tuple[Any, ...]
@@ -37,11 +37,11 @@ SELECT topic_id, part AS partition, pos AS "offset", community, start_us, model_
        {_named("l_verdict", VERDICTS)} AS speed_verdict, {_named("l_fate", FATES)} AS speed_fate
   FROM differences ORDER BY topic_id, start_us, part, pos, community, model_version, policy_version
 """
-# A row whose two sides lie in two panes is a difference in each, and one row.
+# A row whose two sides belong to two panes is a difference in each of them, but counts as one row.
 _COUNTED = """
 SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM differences) GROUP BY cause
 """
-# Which rows differ and by how much, in one number that does not depend on their order.
+# A digest of the differing rows and their amounts that does not depend on their order.
 _FINGERPRINT = f"""
 SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, cause, community, start_us, model_version,
                                               policy_version, {", ".join(MEASURES)}))) FROM differences
@@ -49,14 +49,14 @@ SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, cause, c
 
 
 @dataclass(frozen=True, slots=True)
-class PaneOutcome:
-    """One pane, both sides.
+class PaneResult:
+    """One pane with both sides.
 
     Attributes:
         key: topic id, partition, community, start, model and policy version.
         batch, speed, residual: the four measures.
-        late: of the batch's comments those that came late.
-        causes: by cause the differing ``rows`` and what they add to batch less speed.
+        late: number of late comments of the batch.
+        causes: by cause the differing ``rows`` and their sum of batch minus speed.
         stored_by_age: comments stored by the ages of ``AGES_US`` after the end of the pane's hour.
     """
 
@@ -70,18 +70,18 @@ class PaneOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """A day's results.
+class DayResults:
+    """Results of a day.
 
     Attributes:
         by_pane: in order of keys.
-        causes: rows by cause, all causes.
-        agreement: by model version and last action, how many comments got which verdict.
-        differences: a Parquet file of all of them.
+        causes: rows by cause, for all causes.
+        agreement: number of comments by model version, last action and verdict.
+        differences: a Parquet file with all differences.
         digest: SHA-256 over state, panes, causes and which rows differ.
     """
 
-    by_pane: list[PaneOutcome]
+    by_pane: list[PaneResult]
     causes: dict[str, int]
     agreement: dict[str, dict[str, dict[str, int]]]
     differences: Path
@@ -94,33 +94,33 @@ class Outcome:
 
     @property
     def panes(self) -> int:
-        """How many there are."""
+        """Number of panes."""
         return len(self.by_pane)
 
     @property
     def batch_comments(self) -> int:
-        """Comments by the batch."""
+        """Comments according to the batch."""
         return sum(pane.batch[0] for pane in self.by_pane)
 
     @property
     def speed_comments(self) -> int:
-        """Comments by the speed layer's panes."""
+        """Comments according to the speed layer's panes."""
         return sum(pane.speed[0] for pane in self.by_pane)
 
     @property
     def residual(self) -> int:
-        """Panes that are not what their ledger rows add up to."""
+        """Number of panes whose differences the causes do not explain."""
         return sum(any(pane.residual) for pane in self.by_pane)
 
     def pane_rows(self) -> Iterator[tuple[object, ...]]:
-        """Rows of ``batch.panes`` without the run."""
+        """Yield rows of ``batch.panes`` without the run."""
         for pane in self.by_pane:
             causes, ages = json.dumps(pane.causes), list(pane.stored_by_age)
             yield (*pane.key, *pane.batch, *pane.speed, *pane.residual, pane.late, causes, ages)
 
     def difference_rows(self) -> Iterator[tuple[object, ...]]:
-        """Rows of ``batch.differences`` without the run: the first thousand of each pane and cause."""
-        # A window over all of them would need memory for all of them; the file is in the order of panes' hours.
+        """Yield rows of ``batch.differences`` without the run: the first ``ROWS_KEPT`` of each pane and cause."""
+        # A window function over all rows would need too much memory. The file is in the order of the panes' start.
         pane, kept = None, Counter[Key]()
         with pq.ParquetFile(self.differences) as file:
             for batch in file.iter_batches(10_000):
@@ -140,12 +140,12 @@ def state_of(causes: Mapping[str, int]) -> str:
     return "provisional" if any(causes[cause] for cause in _OPEN) else "final"
 
 
-def read_outcome(results: Mapping[str, Path], folder: Path) -> Outcome:
-    """Put the results of an engine together.
+def read_results(results: Mapping[str, Path], folder: Path) -> DayResults:
+    """Read the results of an engine.
 
     Args:
-        results: as :meth:`batch.reconcile.engines.Engine.run` gave them.
-        folder: gets the file of all differences.
+        results: as :meth:`batch.reconcile.engines.Engine.run` returned them.
+        folder: where the file of all differences is written.
     """
     differences = folder / "all_differences.parquet"
     with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(folder / "sorting")}) as duck:
@@ -162,10 +162,10 @@ def read_outcome(results: Mapping[str, Path], folder: Path) -> Outcome:
             agreement.setdefault(model_version, {}).setdefault(action, {})[VERDICTS[verdict]] = comments
         fingerprint = [str(value) for value in duck.sql(_FINGERPRINT).fetchall()[0]]
     causes = {cause.value: 0 for cause in Cause} | dict(counted)
-    return Outcome(by_pane, causes, agreement, differences, _digest(by_pane, causes, fingerprint))
+    return DayResults(by_pane, causes, agreement, differences, _digest(by_pane, causes, fingerprint))
 
 
-def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneOutcome]:
+def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneResult]:
     causes: dict[Key, dict[str, dict[str, int]]] = {}
     for *parts, cause, differing, comments, reviews, removals, score_sum in duck.sql(
         f"SELECT {_KEYS}, cause, differing, {', '.join(MEASURES)} FROM pane_causes ORDER BY ALL"
@@ -177,7 +177,7 @@ def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneOutcome]:
         for row in duck.sql(f"SELECT {_KEYS}, {', '.join(f'age{n}' for n in range(len(AGES_US)))} FROM ages").fetchall()
     }
     sides = ", ".join(f"{side}_{measure}" for side in ("batch", "speed", "caused") for measure in MEASURES)
-    found = []
+    panes = []
     none = (0,) * len(AGES_US)
     for row in duck.sql(f"SELECT {_KEYS}, {sides}, late FROM panes ORDER BY ALL").fetchall():
         numbers = iter(row)
@@ -185,11 +185,11 @@ def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneOutcome]:
         batch, speed, caused = (tuple(islice(numbers, len(MEASURES))) for _ in range(3))
         residual = tuple(b - s - c for b, s, c in zip(batch, speed, caused, strict=True))
         late = next(numbers)
-        found.append(PaneOutcome(key, batch, speed, residual, late, causes.get(key, {}), ages.get(key, none)))
-    return found
+        panes.append(PaneResult(key, batch, speed, residual, late, causes.get(key, {}), ages.get(key, none)))
+    return panes
 
 
-def _digest(by_pane: list[PaneOutcome], causes: Mapping[str, int], fingerprint: list[str]) -> str:
+def _digest(by_pane: list[PaneResult], causes: Mapping[str, int], fingerprint: list[str]) -> str:
     head = [state_of(causes), dict(sorted(causes.items())), fingerprint]
     digest = hashlib.sha256(json.dumps(head).encode())
     for pane in by_pane:

@@ -1,4 +1,4 @@
-"""One day: pin a cut, recompute from the lake, compare, keep what came of it."""
+"""Reconcile one day: pin a cut, recompute from the lake, compare, store the results."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
+from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import DuckDbEngine, Engine
-from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.recompute import rescore
+from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.recompute import recompute_files
 from batch.reconcile.replays import ignored_replays
-from batch.reconcile.results import Outcome, read_outcome
+from batch.reconcile.results import DayResults, read_results
 from batch.record_isolation import Failure, failure_fields
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
 from moderation.adapters.lake.manifest import files
@@ -34,7 +35,6 @@ from moderation.settings import Settings, required
 from moderation.text import KERNEL_VERSION
 from moderation.timestamps import day_bounds_us, now_us
 
-Say = Callable[[str], None]
 ReconcilePoint = Literal["after_snapshot", "after_rescoring", "after_comparison", "before_commit", "after_commit"]
 Recompute = Callable[[Snapshot, Path], None]
 DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
@@ -42,19 +42,19 @@ DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
 
 @dataclass(frozen=True, slots=True)
 class ReconcileReport:
-    """What a reconciliation found.
+    """Report of a reconciliation.
 
     Attributes:
         day: UTC day of event time.
-        engine: which one worked it out.
-        revision: of the day's results; one that was there before if nothing has changed.
+        engine: name of the engine.
+        revision: of the day's results; the earlier one if nothing changed.
         state: ``final`` when everything of the day was archived and processed, else ``provisional``.
-        panes: how many keys have numbers on either side.
+        panes: number of pane keys with values on either side.
         batch_comments, speed_comments: sums over the panes.
-        causes: rows by cause, all causes.
+        causes: rows by cause, for all causes.
         defects: ``lost``, ``unexplained`` and ``phantom`` rows, ``residual`` panes, and ``not_recomputed`` records.
-        not_recomputed: the records of the day that only the batch fails at, by position.
-        seconds: how long it took, and for which step.
+        not_recomputed: records of the day at which only the batch fails, by position.
+        seconds: duration by step.
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
     """
 
@@ -77,7 +77,7 @@ class ReconcileReport:
         return not any(self.defects.values())
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; see ``moderation reconcile``."""
+        """Return the JSON fields; see ``moderation reconcile``."""
         return {
             "date": self.day.isoformat(),
             "engine": self.engine,
@@ -95,7 +95,7 @@ class ReconcileReport:
 
 
 class _Clock:
-    """How long steps take."""
+    """Measures the duration of steps."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -113,26 +113,26 @@ def reconcile_day(
     *,
     engine: Engine | None = None,
     started_by: str = "moderation reconcile",
-    say: Say = lambda line: None,
-    reach: Callable[[ReconcilePoint], None] = lambda point: None,
+    on_progress: OnProgress = no_progress,
+    fault_point: Callable[[ReconcilePoint], None] = lambda point: None,
     recompute: Recompute | None = None,
 ) -> ReconcileReport:
-    """Reconcile one day. Safe to repeat, to kill, and to run twice at once: the second one waits for the first.
+    """Reconcile one day. Safe to repeat, to kill, and to run concurrently: the second run waits for the first.
 
     Args:
         settings: where the database, the lake and the registry are.
         day: UTC day of event time.
         engine: DuckDB if None.
-        started_by: kept with the run.
-        say: told what happens.
-        reach: called at named instants, for tests that kill the process there.
-        recompute: writes what the lake's records of a snapshot's day are worth into a folder; parses and scores them
-            again with the versions that served if None.
+        started_by: stored with the run.
+        on_progress: receives one line at each step.
+        fault_point: called at each named point; tests kill the process there.
+        recompute: writes the recomputed records of a snapshot's day into a folder. If None, the records are parsed and
+            scored with the versions that served.
 
     Raises:
-        LakeDamaged: a file that is needed is gone or not what was written.
+        LakeDamaged: a file is missing or not what was written.
         ModelRefused: a version that served does not verify.
-        ConfigurationError: a server is not there, or no version ever served.
+        ConfigurationError: a server is not available, or no version ever served.
     """
     engine = engine or DuckDbEngine()
     url = required(settings.database_url, "database_url")
@@ -142,41 +142,41 @@ def reconcile_day(
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     with (
         connected(url, name="moderation reconcile") as connection,
-        day_lock(connection, topic, day, say),
+        day_lock(connection, topic, day, on_progress),
         tempfile.TemporaryDirectory(prefix="reconcile-", dir=settings.state_folder) as scratch,
     ):
         folder = Path(scratch)
-        say(f"{day}: pinning the cut")
+        on_progress(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
         store = LakeStore(settings.lake_url)
         with take_snapshot(url, topic, day_bounds_us(day), folder, store) as snapshot:
             clock.lap("snapshot")
-            reach("after_snapshot")
+            fault_point("after_snapshot")
             failures: list[Failure] = []
             if recompute is None:
                 resolve = production_model(settings).resolve
-                tasks = tasks_of(snapshot, resolve, store)
-                failures = rescore(tasks, settings, inputs["recomputed"], say).failures
+                tasks = plan_file_tasks(snapshot, resolve, store)
+                failures = recompute_files(tasks, settings, inputs["recomputed"], on_progress).failures
             else:
                 recompute(snapshot, inputs["recomputed"])
             ignored = ignored_replays(inputs["recomputed"])
             if ignored:
-                say(f"{day}: {ignored.told()}")
+                on_progress(f"{day}: {ignored.summary()}")
             clock.lap("rescoring")
-            reach("after_rescoring")
+            fault_point("after_rescoring")
             lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
-            outcome = read_outcome(engine.run(inputs, folder, say), folder)
+            results = read_results(engine.run(inputs, folder, on_progress), folder)
             clock.lap("comparison")
-            reach("after_comparison")
-            url_of_differences = _keep_differences(lake.store, topic, day, outcome)
-            say(f"{day}: keeping {outcome.panes:,} panes")
-            run = _run_of(snapshot, day, outcome, engine.name, begun_us, url_of_differences, started_by)
+            fault_point("after_comparison")
+            url_of_differences = _store_differences(lake.store, topic, day, results)
+            on_progress(f"{day}: storing {results.panes:,} panes")
+            run = _run_of(snapshot, day, results, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
-                connection, run, outcome.pane_rows(), outcome.difference_rows(), lambda: reach("before_commit")
+                connection, run, results.pane_rows(), results.difference_rows(), lambda: fault_point("before_commit")
             )
             clock.lap("keeping")
-            reach("after_commit")
+            fault_point("after_commit")
     return ReconcileReport(
         day=day,
         engine=engine.name,
@@ -198,13 +198,13 @@ def reconcile_day(
 
 
 def days_to_reconcile(settings: Settings, upto: date) -> list[date]:
-    """Days up to this one that were not reconciled when over, are provisional, or of which the lake has more by now."""
+    """Return the days up to ``upto`` that were not reconciled after their end, are provisional, or have new records."""
     with connected(required(settings.database_url, "database_url")) as connection:
         return dirty_days(connection, settings.topic_prefix + COMMENTS.name, upto)
 
 
 def _write_actions(lake: Lake, topic: str, day: date, folder: Path) -> None:
-    """The actions that may be about comments of the day: they were taken after the comments came."""
+    """Write the actions that may be about comments of the day: those of the day and later."""
     folder.mkdir(parents=True)
     columns = ["comment_id", "kind", "action_time_us"]
     empty = columns_of(ACTIONS.name).schema.empty_table().select(columns)
@@ -218,38 +218,44 @@ def _write_actions(lake: Lake, topic: str, day: date, folder: Path) -> None:
             pq.write_table(table.rename_columns(names), folder / f"{number}.parquet")
 
 
-def _keep_differences(store: LakeStore, topic: str, day: date, outcome: Outcome) -> str:
-    """All differences beside the lake, under a name that equal results share."""
-    path = f"_reconciliation/{topic}/day={day.isoformat()}/differences-{outcome.digest[:16]}.parquet"
-    temporary = f"_reconciliation/_temporary/{topic}-{day.isoformat()}-{outcome.digest[:16]}.parquet"
-    with store.creating(temporary) as file, outcome.differences.open("rb") as source:
-        while piece := source.read(1 << 20):
-            file.write(piece)
+def _store_differences(store: LakeStore, topic: str, day: date, results: DayResults) -> str:
+    """Store all differences beside the lake, under a name that equal results share; returns the URL."""
+    path = f"_reconciliation/{topic}/day={day.isoformat()}/differences-{results.digest[:16]}.parquet"
+    temporary = f"_reconciliation/_temporary/{topic}-{day.isoformat()}-{results.digest[:16]}.parquet"
+    with store.creating(temporary) as file, results.differences.open("rb") as differences:
+        while chunk := differences.read(1 << 20):
+            file.write(chunk)
     store.publish(temporary, path)
     return store.url_of(path)
 
 
 def _run_of(
-    snapshot: Snapshot, day: date, outcome: Outcome, engine: str, begun_us: int, differences_url: str, started_by: str
+    snapshot: Snapshot,
+    day: date,
+    results: DayResults,
+    engine: str,
+    begun_us: int,
+    differences_url: str,
+    started_by: str,
 ) -> Run:
     return Run(
         topic=snapshot.topic,
         day=day,
-        state=outcome.state,
+        state=results.state,
         engine=engine,
         begun_us=begun_us,
         finished_us=now_us(),
         cut=snapshot.cut_fields(),
-        digest=outcome.digest,
-        panes=outcome.panes,
-        batch_comments=outcome.batch_comments,
-        speed_comments=outcome.speed_comments,
-        causes=outcome.causes,
-        lost=outcome.causes[Cause.LOST],
-        unexplained=outcome.causes[Cause.UNEXPLAINED],
-        phantom=outcome.causes[Cause.PHANTOM],
-        residual=outcome.residual,
-        agreement=outcome.agreement,
+        digest=results.digest,
+        panes=results.panes,
+        batch_comments=results.batch_comments,
+        speed_comments=results.speed_comments,
+        causes=results.causes,
+        lost=results.causes[Cause.LOST],
+        unexplained=results.causes[Cause.UNEXPLAINED],
+        phantom=results.causes[Cause.PHANTOM],
+        residual=results.residual,
+        agreement=results.agreement,
         kernel_version=KERNEL_VERSION,
         code_version=version("comment-moderation"),
         differences_url=differences_url,

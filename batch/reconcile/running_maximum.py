@@ -1,4 +1,4 @@
-"""The running maximum of a partition's event times over records of the lake, by the rules that decided each of them."""
+"""Running maximum of a partition's event times over records of the lake, by the rules that decided each record."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from moderation.contracts import Rules
 from moderation.watermark import Reset, RunningMaximum, advance
 
 RulesByOffset = tuple[tuple[int, Rules], ...]
-"""By which rules records are read, from which offset on, in order."""
+"""Rules by the offset from which on they apply, in order."""
 
 
 def rules_at(rules: RulesByOffset, offset: int) -> Rules:
-    """The rules in force at an offset."""
+    """Return the rules that apply at an offset."""
     if len(rules) == 1:
         return rules[0][1]
     return rules[bisect_right(rules, offset, key=lambda each: each[0]) - 1][1]
 
 
-class Walk:
-    """The running maximum on its way through accepted comments of one partition, in offset order.
+class MaximumWalk:
+    """Moves the running maximum over accepted comments of one partition, in offset order.
 
     Args:
         state: before the first comment.
-        rules: by which comments were decided.
-        resets: an operator's, in order of offsets; each applies before the first comment at or behind its offset.
+        rules: that decided the comments.
+        resets: of an operator, in order of offsets; each applies before the first comment at or after its offset.
     """
 
     def __init__(self, state: RunningMaximum, rules: RulesByOffset, resets: Sequence[Reset]) -> None:
@@ -36,15 +36,15 @@ class Walk:
         self._rules = rules
         self._resets = list(resets)
 
-    def past(
+    def advance_over(
         self, offsets: Sequence[int], event_times_us: NDArray[np.int64], comment_ids: Sequence[str]
     ) -> NDArray[np.int64]:
-        """Go past the next comments.
+        """Advance over the next comments.
 
         Args:
             offsets: of the comments, in order, length n.
-            event_times_us: likewise, shape (n,).
-            comment_ids: likewise, length n.
+            event_times_us: of the comments, shape (n,).
+            comment_ids: of the comments, length n.
 
         Returns:
             The confirmed maximum before each of them, shape (n,); see :class:`moderation.watermark.Advanced`.
@@ -52,7 +52,7 @@ class Walk:
         parts = [np.empty(0, np.int64)]
         first = 0
         while first < len(offsets):
-            self.to(offsets[first])
+            self.advance_to(offsets[first])
             upto = bisect_left(offsets, self._next_change(offsets[first]), first)
             rules = rules_at(self._rules, offsets[first])
             part = advance(self.state, event_times_us[first:upto], comment_ids[first:upto], rules)
@@ -61,14 +61,14 @@ class Walk:
             first = upto
         return np.concatenate(parts)
 
-    def to(self, offset: int) -> RunningMaximum:
-        """Apply the resets at or before an offset that no comment was behind; returns the state there."""
+    def advance_to(self, offset: int) -> RunningMaximum:
+        """Apply the resets up to an offset that are not applied yet; returns the state there."""
         while self._resets and self._resets[0].offset <= offset:
             self.state = RunningMaximum(self._resets.pop(0).newest_event_us)
         return self.state
 
     def _next_change(self, offset: int) -> int:
-        """The first offset behind this one from which other rules or a reset apply."""
+        """Return the first offset after this one at which other rules or a reset apply."""
         changes = [each for each, _ in self._rules if each > offset]
         changes += [self._resets[0].offset] if self._resets else []
         return min(changes, default=2**63 - 1)

@@ -1,19 +1,19 @@
-"""The law of reconciliation as SQL that DuckDB and Spark read alike.
+"""Reconciliation rules as portable SQL for DuckDB and Spark.
 
 Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verdicts and fates are numbers:
 
-- ``recomputed``: what the lake's records of the day are worth today. topic_id, part, pos, event_us, community,
+- ``recomputed``: the lake's records of the day, recomputed. topic_id, part, pos, event_us, community,
   comment_id, record_hash, record_id, score, verdict, is_late, is_replay, model_version, policy_version,
   kernel_version, repairs, is_quarantined: its bytes are those of a dead letter ``processing_failed``; it is not scored
 - ``ledger``: the speed layer's rows of the day. topic_id, part, pos, event_us, community, score, verdict, fate,
   stored_us, model_version, policy_version, kernel_version, repairs
 - ``speed_panes``: its panes of the day, as maintained. Pane key, comments, reviews, removals, score_sum
-- ``letters``: places of dead letters. topic_id, part, pos, failed: whether it is a ``processing_failed``
+- ``letters``: positions of dead letters. topic_id, part, pos, failed: whether it is a ``processing_failed``
   whose replay was not decided
 - ``cuts``: by partition, ``archived`` is the end of the lake and ``next`` the end of the ledger
 - ``actions``: comment_id, action and its time
 
-Every statement makes a table of the name it stands under, out of inputs and of those before it.
+Each statement creates the table of its name from inputs and earlier tables.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from moderation.panes import MEASURES, PANE_US
 from moderation.timestamps import HOUR_US
 
 VERDICTS = tuple(Verdict)
-"""A verdict's number is its place here."""
+"""The number of a verdict is its index here."""
 FATES = tuple(Fate)
-"""A fate's number is its place here."""
+"""The number of a fate is its index here."""
 KEY = ("topic_id", "part", "community", "start_us", "model_version", "policy_version")
 AGES_US = (0, 300_000_000, 900_000_000, 3_600_000_000, 21_600_000_000, 86_400_000_000)
-"""How long after the end of a pane's hour provisional numbers are looked at."""
+"""Times after the end of a pane's hour at which provisional numbers are measured."""
 
 _REVIEW, _REMOVE = VERDICTS.index(Verdict.REVIEW), VERDICTS.index(Verdict.REMOVE)
 _COUNTED = FATES.index(Fate.COUNTED)
@@ -39,8 +39,8 @@ def _sums(of: str) -> str:
     return ", ".join(f"CAST(SUM({of.format(measure)}) AS BIGINT) AS {measure}" for measure in MEASURES)
 
 
-# The first copy of a record is the one that counts: by partition, then by offset. A hash of 64 bits finds the few that
-# may have copies; the whole record id decides. A record in quarantine is nobody's copy, and nobody is its copy.
+# Of several copies of a record the first one counts: by partition, then by offset. A hash of 64 bits finds the few
+# records that may have copies; the whole record id decides. A quarantined record is not a copy and has no copies.
 _COPIES = """
 SELECT topic_id, part, pos FROM (
     SELECT r.topic_id, r.part, r.pos,
@@ -65,7 +65,7 @@ SELECT r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US} AS s
  GROUP BY r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US}, r.model_version, r.policy_version
 """
 
-# Rows that add something else to batch than to speed. ``b`` and ``l`` say whether batch and ledger count the row.
+# Rows whose contributions to batch and speed differ. ``b`` and ``l`` are 1 if batch or ledger counts the row.
 _UNEQUAL = f"""
 SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS part, COALESCE(r.pos, l.pos) AS pos,
        CASE WHEN r.pos IS NULL OR c.pos IS NOT NULL THEN 0 ELSE 1 END AS b,
@@ -86,7 +86,7 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
     OR r.model_version <> l.model_version OR r.policy_version <> l.policy_version OR r.repairs <> l.repairs
 """
 
-# The first that applies, in the order of ``Cause``; each rests on evidence that is not the difference itself.
+# The first cause that applies, in the order of ``Cause``; each needs evidence other than the difference itself.
 _CAUSES = f"""
 SELECT u.*, CASE
        WHEN NOT u.in_lake AND u.pos >= COALESCE(k.archived, 0) THEN '{Cause.UNARCHIVED}'
@@ -123,7 +123,7 @@ def _side(side: str, sign: str) -> str:
 
 _DETAILS = ("comment_id", "event_us", "b_score", "b_verdict", "l_score", "l_verdict", "l_fate")
 
-# A row whose two sides are in different panes is one difference in each. Other repairs are a difference by themselves.
+# A row whose two sides are in different panes is one difference in each. Different repairs alone are a difference.
 _DIFFERENCES = f"""
 SELECT topic_id, part, pos, cause, community, start_us, model_version, policy_version, {_sums("{}")},
        {", ".join(f"MAX({name}) AS {name}" for name in _DETAILS)}
@@ -170,7 +170,7 @@ SELECT {_KEYS}, {
  GROUP BY {_KEYS}
 """
 
-# A comment that people acted on more than once counts with the last action.
+# If moderators acted on a comment more than once, the last action counts.
 _AGREEMENT = """
 SELECT r.model_version, a.action, r.verdict, CAST(COUNT(*) AS BIGINT) AS comments
   FROM (SELECT comment_id, action, ROW_NUMBER() OVER (PARTITION BY comment_id
@@ -192,6 +192,6 @@ STATEMENTS: dict[str, str] = {
     "panes": _PANES,
     "agreement": _AGREEMENT,
 }
-"""What is worked out, in order."""
+"""All statements by the name of their table, in order."""
 RESULTS = ("panes", "pane_causes", "ages", "differences", "agreement")
-"""What is read of it at the end."""
+"""The tables that are the result."""

@@ -1,4 +1,4 @@
-"""The steps of the nightly run, as its tasks call them: which days it reconciles, and how it ends."""
+"""The nightly reconciliation as the tasks of its DAG call it."""
 
 from __future__ import annotations
 
@@ -6,41 +6,35 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from batch.archive.run import archive_topics
 from batch.reconcile.engines import EngineName, engine_of
 from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
-from batch.run_interval import Window, resolve_window
+from batch.run_interval import Interval, resolve_interval
 from moderation.errors import DefectsFound
 from moderation.settings import Settings, load_settings
 from moderation.timestamps import day_of
 
-_ASKED = ("day", "start", "end")
-_MOST_DAYS = 365  # of earlier ones; Airflow maps a task over 1,024 at most, and the next night goes on
-
-
-def archive() -> dict[str, Any]:
-    """Archive both topics up to their present ends; returns counts and offset ranges."""
-    return archive_topics(load_settings(), say=print).fields()
+_SELECTING = ("day", "start", "end")
+_MOST_DAYS = 365  # earlier days of one run; Airflow maps a task over at most 1,024 values, and the next night continues
 
 
 def choose_days(params: Mapping[str, object], partition_key: str | None, run_after: datetime) -> list[str]:
-    """The days of a run, oldest first; see :func:`days_of_run`."""
+    """Return the days of a run, oldest first; see :func:`days_of_run`."""
     return [day.isoformat() for day in days_of_run(load_settings(), params, partition_key, run_after)]
 
 
 def reconcile(day: str, engine: EngineName, started_by: str) -> dict[str, Any]:
-    """Reconcile one day; its results are kept before defects end it.
+    """Reconcile one day; its results are stored before defects fail the task.
 
     Args:
         day: UTC, e.g. ``2026-11-23``.
         engine: ``duckdb`` or ``spark``.
-        started_by: address of the run.
+        started_by: URL of the run.
 
     Raises:
-        DefectsFound: there are some; they are named.
+        DefectsFound: there are defects; the message names them.
     """
     report = reconcile_day(
-        load_settings(), date.fromisoformat(day), engine=engine_of(engine), started_by=started_by, say=print
+        load_settings(), date.fromisoformat(day), engine=engine_of(engine), started_by=started_by, on_progress=print
     )
     require_sound([report])
     return report.fields()
@@ -49,41 +43,41 @@ def reconcile(day: str, engine: EngineName, started_by: str) -> dict[str, Any]:
 def days_of_run(
     settings: Settings, params: Mapping[str, object], partition_key: str | None, run_after: datetime
 ) -> list[date]:
-    """The days a run reconciles.
+    """Return the days that a run reconciles.
 
     Args:
         settings: where the database is.
-        params: of the run; ``day``, or ``start`` and ``end``, ask for those days and no others.
+        params: of the run; ``day``, or ``start`` and ``end``, select these days only.
         partition_key: a day; the run also does every earlier day that needs it. None for the day before ``run_after``.
-        run_after: when the run was to begin, with its offset.
+        run_after: scheduled start of the run, with its UTC offset.
 
     Raises:
-        ConfigurationError: parameters or key name no window.
+        ConfigurationError: parameters or key name no interval.
     """
-    if any(params.get(name) for name in _ASKED):
-        return _days(resolve_window(params))
+    if any(params.get(name) for name in _SELECTING):
+        return _days(resolve_interval(params))
     key = partition_key or (run_after.astimezone(UTC) - timedelta(days=1)).date().isoformat()
-    asked = _days(resolve_window({}, key))
-    return sorted({*asked, *days_to_reconcile(settings, asked[-1])[:_MOST_DAYS]})
+    days = _days(resolve_interval({}, key))
+    return sorted({*days, *days_to_reconcile(settings, days[-1])[:_MOST_DAYS]})
 
 
 def require_sound(reports: Sequence[ReconcileReport]) -> None:
-    """Refuse days with defects.
+    """Raise an error for the first day with defects.
 
     Raises:
-        DefectsFound: of the first such day.
+        DefectsFound: there is such a day.
     """
     for report in reports:
         if not report.is_sound:
-            found = ", ".join(f"{count} {name}" for name, count in report.defects.items() if count)
+            defects = ", ".join(f"{count} {name}" for name, count in report.defects.items() if count)
             raise DefectsFound(
                 f"{report.day}, revision {report.revision}",
-                found,
+                defects,
                 "See the rows in dashboard Reconciliation or table batch.differences; docs/reconciliation.md.",
             )
 
 
-def _days(window: Window) -> list[date]:
-    first = day_of(window.start_us)
-    last = day_of(window.end_us - 1)
+def _days(interval: Interval) -> list[date]:
+    first = day_of(interval.start_us)
+    last = day_of(interval.end_us - 1)
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]

@@ -1,1 +1,1 @@
-"""What another model version would have said of comments that were decided; nothing that serves is touched."""
+"""Scores of decided comments by another model version; nothing that serves is changed."""

@@ -1,4 +1,4 @@
-"""Tumbling hours as the batch would have them had one version served all along, beside those that are served."""
+"""Hourly sums as the batch would have them if one version had served all the time, next to the served sums."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.reconcile.sql import STATEMENTS
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.errors import ConfigurationError
 from moderation.panes import MEASURES
 
@@ -31,13 +31,13 @@ _SCHEMA = pa.schema(
         *(("state", pa.string()), ("revision", pa.int32())),
     ]
 )
-Place = tuple[str, str, int]
+HourKey = tuple[str, str, int]
 """Topic id, community and start of an hour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Statistics of an hour; ``late`` are those of its comments that came late.
+    """Statistics of an hour; ``late`` is the number of its late comments.
 
     The batch counts a late comment; the speed layer's provisional windows do not.
     """
@@ -49,20 +49,20 @@ class Sums:
     late: int
 
     def plus(self, other: Sums) -> Sums:
-        """Added up."""
+        """Return the sum."""
         return Sums(*(left + right for left, right in zip(astuple(self), astuple(other), strict=True)))
 
     def fields(self) -> dict[str, int]:
-        """As JSON fields."""
+        """Return the JSON fields."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-NOTHING = Sums(0, 0, 0, 0, 0)
+ZERO_SUMS = Sums(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class ServedHour:
-    """What the serving view has; ``state`` and ``revision`` as there."""
+    """An hour of the serving view, with ``state`` and ``revision``."""
 
     sums: Sums
     state: str
@@ -71,12 +71,12 @@ class ServedHour:
 
 @dataclass(frozen=True, slots=True)
 class HourPair:
-    """One hour of a community, both ways.
+    """One hour of a community: with the requested version, and as served.
 
     Attributes:
-        topic_id, community, start_us: which.
-        as_if: had the version served all along; nothing where the lake has no comment.
-        served: None where the serving view has no such window.
+        topic_id, community, start_us: the hour.
+        as_if: sums as if the version had served all the time; zero if the lake has no comment.
+        served: None if the serving view has no such window.
     """
 
     topic_id: str
@@ -86,7 +86,7 @@ class HourPair:
     served: ServedHour | None
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields."""
+        """Return the JSON fields."""
         served = self.served
         return {
             **{"topic_id": self.topic_id, "community": self.community},
@@ -96,46 +96,46 @@ class HourPair:
         }
 
 
-def require_hours(window: Window) -> None:
-    """Refuse a window that cuts an hour: its sums could not stand beside those served.
+def require_hours(interval: Interval) -> None:
+    """Refuse an interval that does not consist of whole hours, because its sums are not comparable with those served.
 
     Raises:
-        ConfigurationError: it does.
+        ConfigurationError: it does not.
     """
-    if window.start_us % HOUR_US or window.end_us % HOUR_US:
+    if interval.start_us % HOUR_US or interval.end_us % HOUR_US:
         raise ConfigurationError(
-            "window of a what-if by the hour",
-            "it begins or ends within an hour",
+            "interval of a rescoring with hours",
+            "it does not begin and end on the hour",
             "Give start and end on the hour, UTC.",
         )
 
 
-def as_if_hours(duck: duckdb.DuckDBPyConnection) -> dict[Place, Sums]:
-    """Hours of the recomputed comments, counted as the batch counts them.
+def as_if_hours(duck: duckdb.DuckDBPyConnection) -> dict[HourKey, Sums]:
+    """Return the hours of the recomputed comments, as the batch counts them.
 
     Args:
-        duck: has ``recomputed`` and ``copies``.
+        duck: contains ``recomputed`` and ``copies``.
     """
     return {(row[0], row[1], row[2]): Sums(*row[3:]) for row in duck.sql(_HOURS).fetchall()}
 
 
-def paired(as_if: Mapping[Place, Sums], served: Mapping[Place, ServedHour]) -> list[HourPair]:
-    """Every hour that either side has, in order of start, community and topic id."""
-    places = sorted(as_if.keys() | served.keys(), key=lambda place: (place[2], place[1], place[0]))
-    return [HourPair(*place, as_if.get(place, NOTHING), served.get(place)) for place in places]
+def pair_hours(as_if: Mapping[HourKey, Sums], served: Mapping[HourKey, ServedHour]) -> list[HourPair]:
+    """Pair every hour that either side has, in order of start, community and topic id."""
+    keys = sorted(as_if.keys() | served.keys(), key=lambda key: (key[2], key[1], key[0]))
+    return [HourPair(*key, as_if.get(key, ZERO_SUMS), served.get(key)) for key in keys]
 
 
 def by_community(pairs: Iterable[HourPair]) -> dict[str, tuple[Sums, Sums]]:
-    """Sums by community in order of names: as if, served."""
-    found: dict[str, tuple[Sums, Sums]] = {}
+    """Return the sums by community in order of names: as if, served."""
+    sums: dict[str, tuple[Sums, Sums]] = {}
     for pair in pairs:
-        as_if, served = found.get(pair.community, (NOTHING, NOTHING))
-        found[pair.community] = as_if.plus(pair.as_if), served.plus(pair.served.sums if pair.served else NOTHING)
-    return dict(sorted(found.items()))
+        as_if, served = sums.get(pair.community, (ZERO_SUMS, ZERO_SUMS))
+        sums[pair.community] = as_if.plus(pair.as_if), served.plus(pair.served.sums if pair.served else ZERO_SUMS)
+    return dict(sorted(sums.items()))
 
 
 def write_hours(pairs: Sequence[HourPair], path: Path) -> None:
-    """Write hours as Parquet; what is served is null where nothing is."""
+    """Write hours as Parquet; columns of served values are null if nothing was served."""
     rows = [
         (
             *(pair.topic_id, pair.community, pair.start_us, pair.start_us + HOUR_US),

@@ -1,4 +1,4 @@
-"""What a rescoring found, as JSON fields and as Markdown for people, under a digest that equal results share."""
+"""Result of a rescoring as JSON fields and as Markdown, with a digest that equal results share."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from batch.markdown import aligned_table, iso_time, percent
 from batch.reconcile.sql import VERDICTS
 from batch.record_isolation import MOST_NAMED, Failure, failure_fields
 from batch.rescore.hours import HourPair, Sums, by_community
 from batch.rescore.verdicts import VerdictCounts, VerdictDiff
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.adapters.registry.certificate import Certificate
-from moderation.timestamps import moment_of
 
 CHANGES = [(served, asked) for served in VERDICTS for asked in VERDICTS if served != asked]
 """The six ways in which a verdict can change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rescoring:
-    """What the asked version would have said.
+class RescoreResult:
+    """Result of a rescoring with the requested version.
 
     Attributes:
         topic: full name.
-        window: of event time.
-        certificate: of the asked version.
-        diff: beside the verdicts served.
-        hours: had it served all along; None if that was not asked for.
-        not_scored: records of the window that the version cannot score, by position; they are compared nowhere.
+        interval: of event time.
+        certificate: of the requested version.
+        diff: comparison with the served verdicts.
+        hours: as if the version had served all the time; None if not requested.
+        not_scored: records of the interval that the version cannot score, by position; no comparison contains them.
     """
 
     topic: str
-    window: Window
+    interval: Interval
     certificate: Certificate
     diff: VerdictDiff
     hours: Sequence[HourPair] | None
     not_scored: Sequence[Failure] = ()
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; see ``moderation rescore``."""
+        """Return the JSON fields; see ``moderation rescore``."""
         certificate, diff = self.certificate, self.diff
         return {
             "topic": self.topic,
-            "start": moment(self.window.start_us),
-            "end": moment(self.window.end_us),
+            "start": iso_time(self.interval.start_us),
+            "end": iso_time(self.interval.end_us),
             "model_name": certificate.model_name,
             "version": certificate.version,
             "model_digest": certificate.model_digest,
@@ -68,7 +68,7 @@ class Rescoring:
 
 
 def as_if_fields(hours: Sequence[HourPair]) -> dict[str, Any]:
-    """Hours as JSON fields, and their sums by community."""
+    """Return hours as JSON fields, and their sums by community."""
     sums = by_community(hours)
     return {
         "communities": [
@@ -79,16 +79,11 @@ def as_if_fields(hours: Sequence[HourPair]) -> dict[str, Any]:
     }
 
 
-def moment(time_us: int) -> str:
-    """A time as ISO 8601, UTC; fractions only where there are some."""
-    return moment_of(time_us).isoformat().replace("+00:00", "Z")
-
-
 def verdict_rows(communities: Mapping[str, VerdictCounts], between: str = ", ") -> Iterator[tuple[str, ...]]:
-    """Lines of the table of verdicts: the heading, each community; ``between`` stands between two kinds of change."""
+    """Yield the rows of the table of verdicts: heading, then communities; ``between`` separates kinds of change."""
     yield ("community", "comments", "changed", "mean shift", "changes", "not in ledger", "not in lake")
     for name, counts in communities.items():
-        share = "" if counts.changed_share is None else f" ({100 * counts.changed_share:.1f} %)"
+        share = "" if counts.changed_share is None else f" ({percent(counts.changed_share, 1)})"
         shift = "–" if counts.mean_score_shift_ppm is None else f"{counts.mean_score_shift_ppm:+,.0f} ppm"
         changes = [
             f"{served} → {asked}: {counts.transitions[served, asked]:,}"
@@ -102,36 +97,36 @@ def verdict_rows(communities: Mapping[str, VerdictCounts], between: str = ", ") 
 
 
 def as_if_rows(sums: Mapping[str, tuple[Sums, Sums]]) -> Iterator[tuple[str, ...]]:
-    """Lines of the table of hours: the heading, each community."""
+    """Yield the rows of the table of hours: the heading, then each community."""
     yield ("community", "comments: served", "as if", "reviews: served", "as if", "removals: served", "as if")
     for name, (as_if, served) in sums.items():
         pairs = ("comments", "reviews", "removals")
         yield (name, *(f"{getattr(side, pair):,}" for pair in pairs for side in (served, as_if)))
 
 
-def markdown(rescoring: Rescoring) -> str:
-    """A summary for people; comments are named, never quoted."""
-    window = f"{moment(rescoring.window.start_us)} to {moment(rescoring.window.end_us)}"
-    certificate, total = rescoring.certificate, rescoring.diff.total
-    named = {**rescoring.diff.communities, "**all**": total}
+def markdown(result: RescoreResult) -> str:
+    """Return a summary that names comments by id and never quotes them."""
+    interval = f"{iso_time(result.interval.start_us)} to {iso_time(result.interval.end_us)}"
+    certificate, total = result.certificate, result.diff.total
+    named = {**result.diff.communities, "**all**": total}
     lines = [
         f"# {certificate.model_name} version {certificate.version} beside what was served",
-        f"Comments of topic {rescoring.topic} written from {window}, policy {certificate.policy_version}. Served by: "
-        + (", ".join(f"version {name} ({count:,})" for name, count in rescoring.diff.served_by.items()) or "none")
+        f"Comments of topic {result.topic} written from {interval}, policy {certificate.policy_version}. Served by: "
+        + (", ".join(f"version {name} ({count:,})" for name, count in result.diff.served_by.items()) or "none")
         + ".",
         "## Verdicts",
-        *_table(verdict_rows(named)),
+        *aligned_table(verdict_rows(named)),
     ]
-    if rescoring.hours is not None:
-        final = sum(pair.served is not None and pair.served.state == "final" for pair in rescoring.hours)
+    if result.hours is not None:
+        final = sum(pair.served is not None and pair.served.state == "final" for pair in result.hours)
         lines += [
             "## As if it had served all along",
-            f"{len(rescoring.hours):,} hours of a community; what is served is final for {final:,} of them.",
-            *_table(as_if_rows(by_community(rescoring.hours))),
+            f"{len(result.hours):,} hours of a community; what is served is final for {final:,} of them.",
+            *aligned_table(as_if_rows(by_community(result.hours))),
         ]
-    if rescoring.not_scored:
-        lines += ["## Records that cannot be scored", *_table(_not_scored_rows(rescoring.not_scored))]
-    lines += ["## Most different comments", *_table(_most_rows(rescoring.diff))]
+    if result.not_scored:
+        lines += ["## Records that cannot be scored", *aligned_table(_not_scored_rows(result.not_scored))]
+    lines += ["## Most different comments", *aligned_table(_most_rows(result.diff))]
     return "\n".join(lines) + "\n"
 
 
@@ -149,17 +144,3 @@ def _most_rows(diff: VerdictDiff) -> Iterator[tuple[str, ...]]:
             *(f"{each.served_score_ppm:,}", f"{each.score_ppm:,}", f"{each.score_shift_ppm:+,}"),
             *(each.served_verdict, each.verdict, each.served_model_version),
         )
-
-
-def _table(rows: Iterator[tuple[str, ...]]) -> list[str]:
-    cells = [[_plain(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells]
-    rule = " | ".join("-" * max(width, 3) for width in widths)
-    return ["", *(f"| {line} |" for line in (lines[0], rule, *lines[1:])), ""]
-
-
-def _plain(text: str) -> str:
-    """Names come from outside: none of them may end a line or a cell, or be markup."""
-    kept = "".join(letter if letter.isprintable() else "�" for letter in text)
-    return kept.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")

@@ -1,24 +1,34 @@
-"""A window of comments, scored by another version and held against what was served. Nothing that serves is touched."""
+"""Score the comments of an interval with another version; compare them with what was served."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import opened_duckdb
-from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.recompute import rescore
+from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.recompute import recompute_files
 from batch.record_isolation import Failure
-from batch.rescore.artifacts import Artifacts, keep
-from batch.rescore.hours import HourPair, Place, ServedHour, Sums, as_if_hours, paired, require_hours, write_hours
-from batch.rescore.report import Rescoring
+from batch.rescore.artifacts import Artifacts, store_artifacts
+from batch.rescore.hours import (
+    HourKey,
+    HourPair,
+    ServedHour,
+    Sums,
+    as_if_hours,
+    pair_hours,
+    require_hours,
+    write_hours,
+)
+from batch.rescore.report import RescoreResult
 from batch.rescore.verdicts import compare_verdicts
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.reconciliation.snapshot import take_snapshot
@@ -28,103 +38,101 @@ from moderation.bootstrap import registry
 from moderation.errors import ModelRefused
 from moderation.settings import Settings, required
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class RescoreReport:
-    """What was found, and where it is kept."""
+    """The result, and the addresses of its files."""
 
-    rescoring: Rescoring
+    result: RescoreResult
     artifacts: Artifacts
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; see ``moderation rescore``."""
-        return {**self.rescoring.fields(), "artifacts": self.artifacts.fields()}
+        """Return the JSON fields; see ``moderation rescore``."""
+        return {**self.result.fields(), "artifacts": self.artifacts.fields()}
 
 
-def certified_version(settings: Settings, asked: str) -> Certificate:
-    """The certificate of a version, verified; its files are verified when it is opened.
+def certified_version(settings: Settings, version: str) -> Certificate:
+    """Return the verified certificate of a version; opening the version verifies its files.
 
     Args:
         settings: where the registry is.
-        asked: the version's number, or an alias.
+        version: its number, or an alias.
 
     Raises:
-        ModelRefused: there is no such version, no version has the alias, or it is not certified.
+        ModelRefused: there is no such version, no version has the alias, or it has no certificate.
         RegistryUnavailable: the registry does not answer.
-        ConfigurationError: the key of certificates is not set, or MLflow does not accept the name.
+        ConfigurationError: the certificate key is not set, or MLflow does not accept the name.
     """
-    found = registry(settings)
-    if asked.isdecimal():
-        return found.certificate(asked)
-    version = found.resolve(asked)
-    if version is None:
+    model_registry = registry(settings)
+    if version.isdecimal():
+        return model_registry.certificate(version)
+    resolved = model_registry.resolve(version)
+    if resolved is None:
         raise ModelRefused(
-            f"alias {asked} of {settings.model_name}",
+            f"alias {version} of {settings.model_name}",
             "no version has it",
-            "Give it to a certified version, or ask for a version by its number.",
+            "Give it to a certified version, or name a version by its number.",
         )
-    return found.certificate(version.version)
+    return model_registry.certificate(resolved.version)
 
 
 def rescore_comments(
-    settings: Settings, window: Window, asked: str, *, as_if: bool = False, say: Say = lambda line: None
+    settings: Settings, interval: Interval, version: str, *, as_if: bool = False, on_progress: OnProgress = no_progress
 ) -> RescoreReport:
-    """What a version would have said of a window's comments, beside what was served. Safe to repeat and to kill.
+    """Score the comments of an interval with a version; compare them with what was served. Safe to repeat and to kill.
 
-    Nothing is written but files beside the lake: no topic, no table, no alias.
+    Only files beside the lake are written: no topic, no table, no alias.
 
     Args:
         settings: where the database, the lake and the registry are.
         window: of event time.
-        asked: a certified version's number, or an alias.
-        as_if: also the tumbling hours as the batch would have them had the version served all along.
-        say: told what happens.
+        version: number of a certified version, or an alias.
+        as_if: also compute the hours as the batch would have them if the version had served all the time.
+        on_progress: receives one line at each step.
 
     Raises:
         ModelRefused: the version does not exist, is not certified, or does not verify.
         RegistryUnavailable: the registry does not answer.
         LakeDamaged: a file that is needed is gone or not what was written.
-        ConfigurationError: a server is not there, or hours are asked for of a window that cuts one.
+        ConfigurationError: a server is not available, or hours are requested for an interval that is not whole hours.
         LedgerUnsafe: the database does not have the ledger's tables as they are today.
     """
     if as_if:
-        require_hours(window)
-    certificate = certified_version(settings, asked)
-    say(f"{asked} is version {certificate.version} of {certificate.model_name}")
+        require_hours(interval)
+    certificate = certified_version(settings, version)
+    on_progress(f"{version} is version {certificate.version} of {certificate.model_name}")
     url = required(settings.database_url, "database_url")
     topic = settings.topic_prefix + COMMENTS.name
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rescore-", dir=settings.state_folder) as scratch:
         folder = Path(scratch)
-        say("pinning the cut")
+        on_progress("pinning the cut")
         store = LakeStore(settings.lake_url)
-        with take_snapshot(url, topic, (window.start_us, window.end_us), folder, store) as snapshot:
-            tasks = tasks_of(snapshot, lambda: None, store, version=certificate.version)
-            failures = rescore(tasks, settings, folder / "recomputed", say).failures
-        say("comparing verdicts")
+        with take_snapshot(url, topic, (interval.start_us, interval.end_us), folder, store) as snapshot:
+            tasks = plan_file_tasks(snapshot, lambda: None, store, version=certificate.version)
+            failures = recompute_files(tasks, settings, folder / "recomputed", on_progress).failures
+        on_progress("comparing verdicts")
         tables = {"verdicts": folder / "verdicts.parquet"}
         hours: list[HourPair] | None = None
         with opened_duckdb(folder) as duck:
             _create_views(duck, folder, failures)
             diff = compare_verdicts(duck, tables["verdicts"])
             if as_if:
-                say("comparing hours")
-                hours = paired(as_if_hours(duck), _served_hours(url, topic, window))
+                on_progress("comparing hours")
+                hours = pair_hours(as_if_hours(duck), _served_hours(url, topic, interval))
                 tables["hours"] = folder / "hours.parquet"
                 write_hours(hours, tables["hours"])
-        rescoring = Rescoring(topic, window, certificate, diff, hours, failures)
-        say("keeping the results")
-        return RescoreReport(rescoring, keep(store, rescoring, tables))
+        result = RescoreResult(topic, interval, certificate, diff, hours, failures)
+        on_progress("storing the results")
+        return RescoreReport(result, store_artifacts(store, result, tables))
 
 
 def _create_views(duck: duckdb.DuckDBPyConnection, folder: Path, failures: Sequence[Failure]) -> None:
-    """Views ``recomputed`` and ``ledger`` of the records that can be compared."""
+    """Create views ``recomputed`` and ``ledger`` of the records that can be compared."""
     duck.execute("CREATE TABLE failures (topic_id VARCHAR, part INTEGER, pos BIGINT)")
     if failures:
-        places = [(each.topic_id, each.partition, each.offset) for each in failures]
-        duck.executemany("INSERT INTO failures VALUES (?, ?, ?)", places)
+        positions = [(each.topic_id, each.partition, each.offset) for each in failures]
+        duck.executemany("INSERT INTO failures VALUES (?, ?, ?)", positions)
     for name, chosen in (("recomputed", "NOT is_quarantined"), ("ledger", "TRUE")):
         duck.read_parquet(f"{folder / name}/*.parquet", hive_partitioning=False).create_view(f"all_{name}")
         duck.execute(
@@ -133,11 +141,11 @@ def _create_views(duck: duckdb.DuckDBPyConnection, folder: Path, failures: Seque
         )
 
 
-def _served_hours(url: str, topic: str, window: Window) -> dict[Place, ServedHour]:
+def _served_hours(url: str, topic: str, interval: Interval) -> dict[HourKey, ServedHour]:
     names = ("comments", "reviews", "removals", "score_sum", "late")
     return {
         (row["topic_id"], row["community"], row["start_us"]): ServedHour(
             Sums(*(row[name] for name in names)), row["state"], row["revision"]
         )
-        for row in windows_between(url, topic, window.start_us, window.end_us)
+        for row in windows_between(url, topic, interval.start_us, interval.end_us)
     }

@@ -1,4 +1,4 @@
-"""The steps of a run of ``rescore_comments``, as its tasks call them."""
+"""Rescoring as the tasks of its DAG call it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from batch.progress import OnProgress
 from batch.rescore.hours import require_hours
 from batch.rescore.report import markdown
-from batch.rescore.run import Say, certified_version, rescore_comments
-from batch.run_interval import Window, resolve_window
+from batch.rescore.run import certified_version, rescore_comments
+from batch.run_interval import Interval, resolve_interval
 from moderation.settings import load_settings
 
 
 def choose(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run is about: an alias is looked up once, so that every attempt scores with the same version.
+    """Resolve the parameters of a run. An alias is resolved once, so that every attempt scores with the same version.
 
     Args:
         params: ``day``, or ``start`` and ``end``; ``version``, a number or an alias; ``as_if``.
@@ -23,26 +24,28 @@ def choose(params: Mapping[str, Any]) -> dict[str, Any]:
         ``version``, a number; ``start_us``, ``end_us``, ``as_if``.
 
     Raises:
-        ConfigurationError: the parameters name no window, or one that cuts an hour while hours are asked for.
-        ModelRefused: there is no such version, or it is not certified.
+        ConfigurationError: the parameters name no interval, or hours are requested and it is not whole hours.
+        ModelRefused: there is no such version, or it has no certificate.
         RegistryUnavailable: the registry does not answer.
     """
-    window = resolve_window(params)
+    interval = resolve_interval(params)
     if params["as_if"]:
-        require_hours(window)
+        require_hours(interval)
     certificate = certified_version(load_settings(), str(params["version"]).strip())
-    return {"version": certificate.version, **asdict(window), "as_if": bool(params["as_if"])}
+    return {"version": certificate.version, **asdict(interval), "as_if": bool(params["as_if"])}
 
 
-def rescore(chosen: Mapping[str, Any], say: Say = print) -> dict[str, Any]:
-    """Rescore what was chosen, say what came of it, and return it; single hours are in the files only.
+def rescore(chosen: Mapping[str, Any], on_progress: OnProgress = print) -> dict[str, Any]:
+    """Rescore what :func:`choose` returned; print and return the result. Single hours are only in the files.
 
     Raises:
-        Everything that :func:`batch.rescore.run.rescore_comments` raises.
+        ModerationError: see :func:`batch.rescore.run.rescore_comments`.
     """
-    window = Window(chosen["start_us"], chosen["end_us"])
-    report = rescore_comments(load_settings(), window, chosen["version"], as_if=chosen["as_if"], say=say)
-    say(markdown(report.rescoring))
+    interval = Interval(chosen["start_us"], chosen["end_us"])
+    report = rescore_comments(
+        load_settings(), interval, chosen["version"], as_if=chosen["as_if"], on_progress=on_progress
+    )
+    on_progress(markdown(report.result))
     fields = report.fields()
     if fields["as_if"] is not None:
         del fields["as_if"]["hours"]

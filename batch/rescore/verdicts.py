@@ -1,7 +1,7 @@
-"""Verdicts of another model version beside those that were served, by community and by comment.
+"""Compare the verdicts of another model version with those served, by community and by comment.
 
-Inputs are those of :mod:`batch.reconcile.sql`: ``recomputed`` and ``ledger``. A comment record that lies in the
-lake more than once counts once, with its first copy, as it does in the batch.
+Inputs are those of :mod:`batch.reconcile.sql`: ``recomputed`` and ``ledger``. Of several copies of a comment record in
+the lake only the first counts, as in the batch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from batch.reconcile.sql import STATEMENTS, VERDICTS
 from moderation.contracts import Verdict
 
 MOST_DIFFERENT = 50
-"""So many comments are named; all of them are in the Parquet file."""
+"""Maximum number of comments that the report names; the Parquet file contains all."""
 Transition = tuple[Verdict, Verdict]
-"""The verdict that was served, and the one beside it."""
+"""The served verdict, and that of the requested version."""
 
 _COMPARED = """
 SELECT r.topic_id, r.part, r.pos, r.comment_id, r.community, r.event_us, r.score, r.verdict,
@@ -60,7 +60,7 @@ SELECT * FROM ({_ROWS}) WHERE score_ppm <> served_score_ppm OR verdict <> served
  ORDER BY abs(score_ppm - served_score_ppm) DESC, verdict = served_verdict, topic_id, partition, "offset"
  LIMIT {MOST_DIFFERENT}
 """
-# Every row in one number that does not depend on their order.
+# A digest of all rows that does not depend on their order.
 _FINGERPRINT = """
 SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, event_us, score, verdict,
            coalesce(served_score, -1), coalesce(served_verdict, -1), coalesce(served_version, '')))) FROM compared
@@ -69,12 +69,12 @@ SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, event_us
 
 @dataclass(frozen=True, slots=True)
 class VerdictCounts:
-    """Comments of a community, or of all.
+    """Counts of the comments of a community, or of all.
 
     Attributes:
-        transitions: those that lake and ledger have, by both verdicts; those that no comment took are left out.
-        score_shift_sum: over the same, the asked version's score less the one served, in parts per million.
-        not_in_ledger: comments of the lake that the ledger has no decision on.
+        transitions: comments in lake and ledger, by served and requested verdict; pairs without a comment are left out.
+        score_shift_sum: of the same comments, sum of the requested version's score minus the served one, in ppm.
+        not_in_ledger: comments of the lake without a decision in the ledger.
         not_in_lake: decisions of the ledger on records that are not archived yet.
     """
 
@@ -95,21 +95,21 @@ class VerdictCounts:
 
     @property
     def changed(self) -> int:
-        """Comments whose verdict would be another."""
+        """Comments whose verdict would change."""
         return sum(count for (served, asked), count in self.transitions.items() if served != asked)
 
     @property
     def changed_share(self) -> float | None:
-        """Of the compared ones; None without any."""
+        """Share of the compared comments; None if there are none."""
         return self.changed / self.compared if self.compared else None
 
     @property
     def mean_score_shift_ppm(self) -> float | None:
-        """Mean of the asked version's score less the one served; None without any."""
+        """Mean of the requested version's score minus the served one; None if there is no comment."""
         return self.score_shift_sum / self.compared if self.compared else None
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; ``transitions`` by the verdict served, then by the other, all nine."""
+        """Return the JSON fields; ``transitions`` by the verdict served, then by the other, all nine."""
         names = ("comments", "compared", "changed", "changed_share", "mean_score_shift_ppm")
         return {
             **{name: getattr(self, name) for name in (*names, "not_in_ledger", "not_in_lake")},
@@ -122,7 +122,7 @@ class VerdictCounts:
 
 @dataclass(frozen=True, slots=True)
 class DifferentComment:
-    """One comment of which the two versions think differently; see the columns of the Parquet file."""
+    """A comment that the two versions score differently; see the columns of the Parquet file."""
 
     topic_id: str
     partition: int
@@ -138,23 +138,23 @@ class DifferentComment:
 
     @property
     def score_shift_ppm(self) -> int:
-        """The asked version's score less the one served."""
+        """The requested version's score minus the served one."""
         return self.score_ppm - self.served_score_ppm
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields."""
+        """Return the JSON fields."""
         return {**asdict(self), "score_shift_ppm": self.score_shift_ppm}
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictDiff:
-    """What another version would have said.
+    """Differences between another version and the served ones.
 
     Attributes:
         communities: counts by community, in order of names.
         served_by: comments compared, by the model version that decided.
         most_different: at most ``MOST_DIFFERENT``, largest shift first; of equal ones changed verdicts first.
-        fingerprint: number of rows, and one number that equal rows share.
+        fingerprint: number of rows, and a digest of the rows.
     """
 
     communities: Mapping[str, VerdictCounts]
@@ -164,12 +164,12 @@ class VerdictDiff:
 
     @property
     def total(self) -> VerdictCounts:
-        """All communities."""
-        return added(self.communities.values())
+        """The counts of all communities."""
+        return sum_counts(self.communities.values())
 
 
-def added(counts: Iterable[VerdictCounts]) -> VerdictCounts:
-    """The sum of counts."""
+def sum_counts(counts: Iterable[VerdictCounts]) -> VerdictCounts:
+    """Return the sum of counts."""
     transitions: Counter[Transition] = Counter()
     shift = not_in_ledger = not_in_lake = 0
     for each in counts:
@@ -181,20 +181,20 @@ def added(counts: Iterable[VerdictCounts]) -> VerdictCounts:
 
 
 def compare_verdicts(duck: duckdb.DuckDBPyConnection, rows: Path) -> VerdictDiff:
-    """Hold the verdicts of another version against those served.
+    """Compare the verdicts of another version with those served.
 
     Args:
-        duck: has views ``recomputed`` and ``ledger``; gets tables ``copies`` and ``compared``.
-        rows: a Parquet file to write, one row a comment of the lake, in order of places: both scores and verdicts,
-            those served null where the ledger has none. No texts.
+        duck: contains views ``recomputed`` and ``ledger``; gets tables ``copies`` and ``compared``.
+        rows: Parquet file to write, one row for each comment of the lake in order of positions: both scores and
+            verdicts. Served values are null if the ledger has none. It contains no texts.
     """
     duck.execute(f"CREATE TABLE copies AS {STATEMENTS['copies']}")
     duck.execute(f"CREATE TABLE compared AS {_COMPARED}")
     duck.sql(f"{_ROWS} ORDER BY topic_id, part, pos").write_parquet(str(rows), compression="zstd")
     most = [DifferentComment(*row) for row in duck.sql(_MOST).fetchall()]
-    count, mixed = duck.sql(_FINGERPRINT).fetchall()[0]
+    count, digest = duck.sql(_FINGERPRINT).fetchall()[0]
     served_by = dict(duck.sql(_SERVED_BY).fetchall())
-    return VerdictDiff(_communities(duck), served_by, most, (str(count), str(mixed)))
+    return VerdictDiff(_communities(duck), served_by, most, (str(count), str(digest)))
 
 
 def _communities(duck: duckdb.DuckDBPyConnection) -> dict[str, VerdictCounts]:
@@ -203,11 +203,11 @@ def _communities(duck: duckdb.DuckDBPyConnection) -> dict[str, VerdictCounts]:
     shifts: Counter[str] = Counter()
     transitions: dict[str, Counter[Transition]] = {}
     for community, served, asked, comments, shift in duck.sql(_TRANSITIONS).fetchall():
-        own = transitions.setdefault(community, Counter())
+        counter = transitions.setdefault(community, Counter())
         if served is None:
             not_in_ledger[community] += comments
         else:
-            own[VERDICTS[served], VERDICTS[asked]] += comments
+            counter[VERDICTS[served], VERDICTS[asked]] += comments
             shifts[community] += shift
     return {
         name: VerdictCounts(

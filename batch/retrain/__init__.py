@@ -1,1 +1,1 @@
-"""Retraining: from the lake's labelled comments to a registered version, and the gate before it may challenge."""
+"""Retraining on the labelled comments of the lake, and the gate for a new version."""

@@ -1,17 +1,19 @@
-"""The gate: the newest comments, judged by a new version and by production; what fails stays a registered version."""
+"""The gate: compare a new version with production on the newest comments; certify it if it passes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from batch.labelled_examples import Example, read_examples, without_failing
+from batch.markdown import table
+from batch.progress import OnProgress, no_progress
 from batch.retrain.split import split_at
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.reconciliation.runs import recent_defects
@@ -24,21 +26,20 @@ from moderation.settings import Settings, required
 from moderation.timestamps import DAY_US, now_us
 from moderation.training.gate import EvaluationSet, GateLimits, ModelScores, judge
 
-Say = Callable[[str], None]
 REPORT, TABLE = "gate.json", "gate.md"
 """Artifacts of the version's run."""
-_NIGHT_HOURS = 48  # a reconciliation older than this says nothing about the last night
+_NIGHT_HOURS = 48  # an older reconciliation is not that of the last night
 
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """What the gate found.
+    """Result of the gate.
 
     Attributes:
-        version: that was judged.
-        production: that it was held against; None when none served.
-        is_passed: whether it is certified and ``challenger`` now.
-        reasons: all that speaks against it.
+        version: the new version.
+        production: the version it was compared with; None if there was none.
+        is_passed: whether it passed; then it is certified and has the alias ``challenger``.
+        reasons: why it did not pass.
         figures, intervals: see :class:`moderation.training.gate.Judgement`.
     """
 
@@ -50,44 +51,48 @@ class GateReport:
     intervals: Mapping[str, Mapping[str, float]]
 
     def fields(self) -> dict[str, Any]:
-        """As JSON fields; see ``moderation retrain``."""
+        """Return the JSON fields; see ``moderation retrain``."""
         return asdict(self)
 
 
 def gate(
-    settings: Settings, number: str, *, limits: GateLimits | None = None, say: Say = lambda line: None
+    settings: Settings, number: str, *, limits: GateLimits | None = None, on_progress: OnProgress = no_progress
 ) -> GateReport:
-    """Judge a version; certified and ``challenger`` if nothing speaks against it, else without that alias.
+    """Test a version. If it passes, certify it and give it the alias ``challenger``; else take that alias from it.
 
-    Either way the version's tags say so, and its run holds ``gate.json`` and ``gate.md``. Safe to repeat.
+    In both cases the version's tags contain the result, and its run gets ``gate.json`` and ``gate.md``. Safe to repeat.
 
     Args:
         settings: where lake, ledger and registry are.
         number: of a version that :func:`batch.retrain.run.retrain` registered.
-        limits: the defaults if None.
-        say: told what happens.
+        limits: default limits if None.
+        on_progress: receives one line at each step.
 
     Raises:
         ModelRefused: the version or production does not verify, or it was not trained on the lake.
         LakeDamaged: a file is missing or not what was written.
         RegistryUnavailable: MLflow does not answer.
     """
-    found, lexicon = registry(settings), new_lexicon(settings)
-    version = found.version(number)
-    challenger = open_model(found.fetch(version, settings.state_folder / "models"), lexicon, settings.model_max_bytes)
-    newest = _newest(settings, version, challenger, say)
-    serving = found.resolve("production")
+    model_registry, lexicon = registry(settings), new_lexicon(settings)
+    version = model_registry.version(number)
+    challenger = open_model(
+        model_registry.fetch(version, settings.state_folder / "models"), lexicon, settings.model_max_bytes
+    )
+    newest = _newest(settings, version, challenger, on_progress)
+    serving = model_registry.resolve("production")
     production = None
     if serving is not None and serving.version != version.version:
-        production = found.open_certified(serving, lexicon, settings.model_max_bytes, settings.state_folder / "models")
+        production = model_registry.open_certified(
+            serving, lexicon, settings.model_max_bytes, settings.state_folder / "models"
+        )
     defects = _last_night_defects(settings)
-    say(f"judging version {number} on {len(newest):,} comments")
+    on_progress(f"judging version {number} on {len(newest):,} comments")
     try:
         ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
     except Exception as error:
-        # A record at which either version fails is judged by neither.
+        # A record at which one version fails is left out for both.
         for model in [challenger] if production is None else [challenger, production]:
-            newest = _scorable(model, newest, error, say)
+            newest = _scorable(model, newest, error, on_progress)
         ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
     judgement = judge(
         ours,
@@ -112,58 +117,60 @@ def gate(
     )
     content = {**report.fields(), "limits": asdict(limits or GateLimits())}
     files = {REPORT: json.dumps(content, indent=2, sort_keys=True).encode(), TABLE: gate_table(report).encode()}
-    found.run_artifacts.attach(version.run_id, files)
-    found.note_gate(version, judgement.reasons)
+    model_registry.run_artifacts.attach(version.run_id, files)
+    model_registry.note_gate(version, judgement.reasons)
     if judgement.is_passed:
-        found.certify(version, lexicon, settings.model_max_bytes)
-        found.give_alias("challenger", version)
-    else:  # it may have passed before: an earlier judgement, or a night since then, no longer holds
-        found.take_alias("challenger", version)
+        model_registry.certify(version, lexicon, settings.model_max_bytes)
+        model_registry.give_alias("challenger", version)
+    else:  # it may have passed before, with another lake or another night
+        model_registry.take_alias("challenger", version)
     for line in [*judgement.reasons] or [f"nothing speaks against version {number}: it is challenger now"]:
-        say(line)
+        on_progress(line)
     return report
 
 
 def gate_table(report: GateReport) -> str:
-    """The report as markdown."""
+    """Return the report as Markdown."""
     against = f"version {report.production}" if report.production else "nothing: no version serves"
     lines = [f"# The gate: version {report.version} against {against}", ""]
     lines += ["Passed." if report.is_passed else "**Stopped:**", ""]
     lines += [f"- {reason}" for reason in report.reasons]
-    lines += ["", "| figure | value |", "|---|---|"]
-    lines += [f"| {name.replace('_', ' ')} | {value:,.4g} |" for name, value in report.figures.items()]
+    figures = ((name.replace("_", " "), f"{value:,.4g}") for name, value in report.figures.items())
+    lines += ["", *table("| figure | value |", figures)]
     if report.intervals:
-        lines += ["", "| against production | difference or factor | interval |", "|---|---|---|"]
-        lines += [
-            f"| {name} | {each['value']:+.4f} | {each['low']:+.4f} to {each['high']:+.4f} |"
+        intervals = (
+            (name, f"{each['value']:+.4f}", f"{each['low']:+.4f} to {each['high']:+.4f}")
             for name, each in report.intervals.items()
-        ]
+        )
+        lines += ["", *table("| against production | difference or factor | interval |", intervals)]
     return "\n".join(lines) + "\n"
 
 
-def _newest(settings: Settings, version: ModelVersion, model: OpenModel, say: Say) -> list[Example]:
-    """The comments kept from the version's training, read again."""
+def _newest(settings: Settings, version: ModelVersion, model: OpenModel, on_progress: OnProgress) -> list[Example]:
+    """Read the comments again that were left out of the version's training for the gate."""
     training = model.card["training"]
     try:
-        window = Window(training["start_us"], training["end_us"])
+        interval = Interval(training["start_us"], training["end_us"])
         split_us, maturity_us = training["split_us"], training["maturity_us"]
         no_action, most = training["no_action"], training["most"]
     except KeyError as error:
         raise ModelRefused(
-            str(version), f"its card does not say its {error}: it was not trained on the lake", "Retrain it there."
+            str(version), f"its card has no {error}: it was not trained on the lake", "Retrain it on the lake."
         ) from error
-    found = read_examples(settings, window, maturity_us=maturity_us, no_action=no_action, most=most, say=say)
-    if found.manifest_digest != training["manifest_digest"]:
-        say("the lake has got more of the window since the training; the newest comments are as they are now")
-    return split_at(found.examples, split_us).newest
+    examples = read_examples(
+        settings, interval, maturity_us=maturity_us, no_action=no_action, most=most, on_progress=on_progress
+    )
+    if examples.manifest_digest != training["manifest_digest"]:
+        on_progress("the lake has new records of the interval since the training; the gate uses them too")
+    return split_at(examples.examples, split_us).newest
 
 
-def _scorable(model: OpenModel, newest: list[Example], error: Exception, say: Say) -> list[Example]:
-    """The examples that a version can score."""
+def _scorable(model: OpenModel, newest: list[Example], error: Exception, on_progress: OnProgress) -> list[Example]:
+    """Return the examples that a version can score."""
     try:
         _judged(model, newest)
     except Exception:
-        return without_failing(newest, model.kernel.score_many, error, say)[0]
+        return without_failing(newest, model.kernel.score_many, error, on_progress)[0]
     return newest
 
 

@@ -1,31 +1,30 @@
-"""The model card: what a model is, what it was made of and what it is not for (Mitchell et al., FAccT 2019)."""
+"""Model card: properties, training data and limits of a model (Mitchell et al., FAccT 2019)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from batch.retrain.options import HOUR_US, Options
+from batch.markdown import minute, table, threshold_probability
+from batch.retrain.options import HOUR_US, RetrainOptions
 from moderation.bootstrap import TrainReport
-from moderation.policy.policy import NEVER_PPM
-from moderation.timestamps import moment_of
 
 
 def model_card(
     version: str,
-    options: Options,
+    options: RetrainOptions,
     lineage: Mapping[str, Any],
     counts: Mapping[str, int],
     trained: TrainReport,
     started_by: str,
 ) -> str:
-    """The card as markdown."""
+    """Return the card as Markdown."""
     metrics, policy = trained.metrics, trained.policy
     tables = {
         "Data": {
-            "comments from": moment(options.window.start_us),
-            "to, kept for the gate from": moment(lineage["split_us"]),
-            "to": moment(options.window.end_us),
+            "comments from": minute(options.interval.start_us),
+            "to, kept for the gate from": minute(lineage["split_us"]),
+            "to": minute(options.interval.end_us),
             "label": f"last action within {options.maturity_us / HOUR_US:g} hours; none means {options.no_action}",
             "trained on": f"{metrics.comments:,} comments, {metrics.removed:,} removed",
             **{name.replace("_", " "): f"{count:,}" for name, count in counts.items()},
@@ -40,8 +39,8 @@ def model_card(
         },
         "Policy": {
             "goals": ", ".join(policy.goals) or "none",
-            "review from": _threshold(policy.review_ppm),
-            "remove from": _threshold(policy.remove_ppm),
+            "review from": threshold_probability(policy.review_ppm),
+            "remove from": threshold_probability(policy.remove_ppm),
             "policy version": f"`{policy.policy_version}`",
         },
         "Made by": {
@@ -55,18 +54,9 @@ def model_card(
     }
     parts = [f"# Version {version}", "Scores how likely people are to remove a comment. English text."]
     for title, rows in tables.items():
-        parts.append(f"## {title}\n\n| | |\n|---|---|\n" + "\n".join(f"| {k} | {v} |" for k, v in rows.items()))
+        parts.append(f"## {title}\n\n" + "\n".join(table("| | |", rows.items())))
     parts.append(
         "## Limits\n\nLearned from what people of these communities removed, so it repeats their judgement and their "
         "mistakes. It knows nothing of authors, threads or pictures. It is not made for other communities or languages."
     )
     return "\n\n".join(parts) + "\n"
-
-
-def moment(time_us: int) -> str:
-    """A time for people, UTC."""
-    return f"{moment_of(time_us):%Y-%m-%d %H:%M} UTC"
-
-
-def _threshold(ppm: int) -> str:
-    return "never" if ppm >= NEVER_PPM else f"{ppm / 1_000_000:.4f}"

@@ -1,4 +1,4 @@
-"""What a retraining is asked to do: from a form in the Airflow UI, a message, or the command line."""
+"""Options of a retraining, from the Airflow UI, a message, or the command line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch.labelled_examples import NoAction
-from batch.retrain.params import FORM
-from batch.run_interval import Window, resolve_window
+from batch.retrain.params import PARAMS
+from batch.run_interval import Interval, resolve_interval
 from moderation.errors import ConfigurationError
 from moderation.policy import Goal, parse_goal
 from moderation.scoring import Family
@@ -20,24 +20,24 @@ FOLDS, MOST = 5, 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """A retraining.
+class RetrainOptions:
+    """Options of a retraining.
 
     Attributes:
-        window: event times of its comments.
+        interval: event times of its comments.
         maturity_us: how long after a comment its last action counts.
-        no_action: what a comment without an action is.
+        no_action: meaning of a comment without an action.
         family: of models.
         goals: of the policy.
         seed: of folds and bootstrap.
-        newest_share: of the comments, kept from training for the gate.
+        newest_share: share of the comments, the newest, that is left out of the training for the gate.
         auc_margin: of the gate.
-        reason: why, for people.
+        reason: why; becomes the description of the version.
         folds: of the cross-validation.
-        most: comments at most.
+        most: maximum number of comments.
     """
 
-    window: Window
+    interval: Interval
     maturity_us: int
     no_action: NoAction
     family: Family
@@ -50,10 +50,10 @@ class Options:
     most: int = MOST
 
     def lineage(self) -> dict[str, Any]:
-        """What repeats it, for the model's card; goals, seed, folds and family are in it anyway."""
+        """Return what repeats the training, for the model's card. It has goals, seed, folds and family anyway."""
         return {
-            "start_us": self.window.start_us,
-            "end_us": self.window.end_us,
+            "start_us": self.interval.start_us,
+            "end_us": self.interval.end_us,
             "maturity_us": self.maturity_us,
             "no_action": self.no_action,
             "newest_share": self.newest_share,
@@ -61,30 +61,32 @@ class Options:
         }
 
 
-def options_of(params: Mapping[str, Any], run_after: datetime, requests: Sequence[Mapping[str, Any]] = ()) -> Options:
-    """The options of a run.
+def parse_options(
+    params: Mapping[str, Any], run_after: datetime, requests: Sequence[Mapping[str, Any]] = ()
+) -> RetrainOptions:
+    """Return the options of a run.
 
     Args:
-        params: of the form; what is missing or empty has its default.
-        run_after: when the run was to begin; without ``end`` the window ends at the last full hour whose labels are
-            mature by then.
-        requests: messages that made the run; each states what it wants, the last one wins.
+        params: of the run; a missing or empty value means the default.
+        run_after: scheduled start of the run. Without ``end`` the interval ends at the last full hour whose labels are
+            mature at this time.
+        requests: messages that started the run; each may state options, and the last one wins.
 
     Raises:
-        ConfigurationError: something is unknown or malformed; it is named.
+        ConfigurationError: an option is unknown or malformed; the message names it.
     """
-    stated = {name: field["default"] for name, field in FORM.items()} | {"reason": "no reason was stated"}
+    stated = {name: field["default"] for name, field in PARAMS.items()} | {"reason": "no reason was stated"}
     for given in (params, *requests):
-        if unknown := sorted(given.keys() - FORM.keys()):
+        if unknown := sorted(given.keys() - PARAMS.keys()):
             raise ConfigurationError(
-                f"retraining with {', '.join(unknown)}", "no such option", f"Known are {', '.join(FORM)}."
+                f"retraining with {', '.join(unknown)}", "no such option", f"Known are {', '.join(PARAMS)}."
             )
         stated |= {name: value for name, value in given.items() if value not in (None, "", [])}
-    for name, field in FORM.items():
+    for name, field in PARAMS.items():
         _check(name, stated[name], field)
     maturity_us = round(stated["maturity_hours"] * HOUR_US)
-    return Options(
-        window=_window(stated, run_after, maturity_us),
+    return RetrainOptions(
+        interval=_interval(stated, run_after, maturity_us),
         maturity_us=maturity_us,
         no_action=stated["no_action"],
         family=stated["family"],
@@ -97,7 +99,7 @@ def options_of(params: Mapping[str, Any], run_after: datetime, requests: Sequenc
 
 
 def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
-    """Hold a value against its field of the form."""
+    """Check a value against its parameter."""
     kinds = {"number": (int, float), "integer": (int,), "string": (str,), "array": (list, tuple), "null": (type(None),)}
     allowed = field.get("type", [])
     types = tuple(kind for each in ([allowed] if isinstance(allowed, str) else allowed) for kind in kinds[each])
@@ -117,15 +119,15 @@ def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"{name} {value!r}", problem, field["description"])
 
 
-def _window(stated: Mapping[str, Any], run_after: datetime, maturity_us: int) -> Window:
+def _interval(stated: Mapping[str, Any], run_after: datetime, maturity_us: int) -> Interval:
     mature_us = time_us_of(run_after.astimezone(UTC)) - maturity_us
     end_us = mature_us - mature_us % HOUR_US
     if stated["end"] is not None:
-        end_us = resolve_window({"start": "1970-01-01", "end": stated["end"]}).end_us
+        end_us = resolve_interval({"start": "1970-01-01", "end": stated["end"]}).end_us
         if end_us > mature_us:
             raise ConfigurationError(
                 f"end {stated['end']}",
                 f"labels of its last comments are not mature before {stated['maturity_hours']:g} hours have passed",
                 "Name an earlier end, or a shorter maturity.",
             )
-    return Window(end_us - round(stated["days"] * 24 * HOUR_US), end_us)
+    return Interval(end_us - round(stated["days"] * 24 * HOUR_US), end_us)

@@ -1,6 +1,6 @@
-"""The form of a retraining, as JSON schema: what a person, a message or the command line may state.
+"""Parameters of a retraining as JSON schema, with their defaults.
 
-Light, since Airflow reads it whenever it parses the DAG.
+This module imports nothing heavy, because Airflow imports it whenever it parses the DAG.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import Any
 FAMILIES = ("logistic_regression", "nb_logistic_regression")
 NO_ACTION = ("kept", "left out")
 
-FORM: dict[str, dict[str, Any]] = {
+PARAMS: dict[str, dict[str, Any]] = {
     "days": {
         "default": 28,
         "type": "number",
         "exclusiveMinimum": 0,
-        "description": "Length of the window of comments, in days.",
+        "description": "Length of the interval of comments, in days.",
     },
     "end": {
         "default": None,
         "type": ["null", "string"],
-        "description": "End of the window, e.g. 2026-11-20 (that day not included); else as late as labels are mature.",
+        "description": "End of the interval, e.g. 2026-11-20, not included; the last hour with mature labels if empty.",
     },
     "maturity_hours": {
         "default": 48,
@@ -31,23 +31,28 @@ FORM: dict[str, dict[str, Any]] = {
     "no_action": {
         "default": "kept",
         "enum": list(NO_ACTION),
-        "description": "What a comment without an action is. Leave them out where only a sample is looked at.",
+        "description": "Meaning of a comment without an action. Leave them out where only a sample is reviewed.",
     },
-    "family": {"default": FAMILIES[0], "enum": list(FAMILIES), "description": "How the coefficients are found."},
+    "family": {"default": FAMILIES[0], "enum": list(FAMILIES), "description": "How the coefficients are computed."},
     "goals": {
-        # Without a precision goal nothing is removed without a person: the safe choice until somebody states one.
+        # Without a precision goal no comment is removed without a review, which is the safe default.
         "default": ["review_share<=0.2"],
         "type": "array",
         "items": {"type": "string"},
         "description": "What the policy must reach, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200.",
     },
-    "seed": {"default": 0, "type": "integer", "minimum": 0, "description": "Of the folds and of the gate's bootstrap."},
+    "seed": {
+        "default": 0,
+        "type": "integer",
+        "minimum": 0,
+        "description": "Seed of the folds and of the gate's bootstrap.",
+    },
     "newest_share": {
         "default": 0.2,
         "type": "number",
         "minimum": 0.05,
         "maximum": 0.5,
-        "description": "Share of the comments, the newest, that is kept from training for the gate.",
+        "description": "Share of the comments, the newest, that is left out of the training for the gate.",
     },
     "auc_margin": {
         "default": 0.01,

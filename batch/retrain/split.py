@@ -1,4 +1,4 @@
-"""The newest comments apart from those a model is trained on, with nothing on both sides that would flatter it."""
+"""Time-based split into training and newest examples without shared authors or texts."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from batch.labelled_examples import Example
 from moderation.contracts import Comment
 from moderation.errors import TrainingError
 
-# Authors who write on both sides stay on one: this share of them on the newest side, by a hash of their key. The
-# model loses what they wrote before, the gate what they write now; those who stay stand for those who were left out.
+# An author with examples on both sides is kept on one side only: this share of them on the newest side, selected by a
+# hash of the author's key. Larger weights of the authors who are kept make up for those who are left out.
 _NEWEST_AUTHORS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Examples on two sides of an instant, in order of event time.
+    """Examples before and after a point in time, in order of event time.
 
     Attributes:
-        training: before it.
-        newest: from it on; no author and no text of theirs is in ``training``. Weights make up for authors left out.
-        split_us: the instant.
-        left_out: how many examples are on neither side, and why.
+        training: examples before the split.
+        newest: examples from the split on; none of their authors and texts is in ``training``. Weights make up for
+            authors who are left out.
+        split_us: time of the split.
+        left_out: number of examples on neither side, by reason.
     """
 
     training: list[Example]
@@ -33,27 +34,27 @@ class Split:
 
 
 def split_point(examples: Sequence[Example], newest_share: float) -> int:
-    """The instant from which on this share of the examples is the newest.
+    """Return the time from which on the given share of the examples is the newest.
 
     Args:
         examples: in order of event time.
         newest_share: between 0 and 1.
 
     Raises:
-        TrainingError: there is no example.
+        TrainingError: there are no examples.
     """
     if not examples:
-        raise TrainingError("examples", "the lake has no labelled comment of the window", "Name another window.")
+        raise TrainingError("examples", "the lake has no labelled comment of the interval", "Name another interval.")
     first = min(len(examples) - 1, round(len(examples) * (1 - newest_share)))
     return examples[first].comment.event_time_us
 
 
 def split_at(examples: Sequence[Example], split_us: int) -> Split:
-    """Split examples at an instant. The same examples give the same split.
+    """Split examples at a point in time. The same examples give the same split.
 
     Args:
         examples: in order of event time.
-        split_us: the first instant of the newest side.
+        split_us: first event time of the newest side.
     """
     before = [each for each in examples if each.comment.event_time_us < split_us]
     after = [each for each in examples if each.comment.event_time_us >= split_us]
@@ -75,7 +76,7 @@ def _text(comment: Comment) -> str:
 
 
 def _staying(examples: Sequence[Example], shared: Set[str | None], *, newest: bool) -> Iterator[Example]:
-    """Those of a side who stay on it; authors of both sides stand for as many as were drawn to the other one."""
+    """Yield the examples of one side that stay on it; weights of authors with examples on both sides are adjusted."""
     share = _NEWEST_AUTHORS if newest else 1 - _NEWEST_AUTHORS
     for example in examples:
         author = example.comment.author_key
@@ -86,5 +87,5 @@ def _staying(examples: Sequence[Example], shared: Set[str | None], *, newest: bo
 
 
 def _drawn(author: str) -> float:
-    """A number in [0, 1) that is the author's own."""
+    """Return a number in [0, 1) that depends only on the author."""
     return int.from_bytes(hashlib.sha256(author.encode()).digest()[:8], "big") / 2**64

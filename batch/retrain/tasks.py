@@ -1,4 +1,4 @@
-"""The steps of a retraining as Airflow's tasks call them, and what the triggerer makes of a message."""
+"""Retraining and gate as the tasks of the DAG call them; the triggerer calls :func:`accept`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import orjson
 
 from batch.archive.run import archive_topics
 from batch.retrain.gate import gate as judge_version
-from batch.retrain.options import options_of
+from batch.retrain.options import parse_options
 from batch.retrain.run import retrain as retrain_on
 from moderation.settings import load_settings
 from moderation.training.gate import GateLimits
@@ -22,19 +22,19 @@ def retrain(
     """Archive, then retrain and register; see :func:`batch.retrain.run.retrain`.
 
     Args:
-        params: of the run's form.
-        run_after: when the run was to begin.
-        extras: of the asset events that made the run: a message's ``payload`` states options, anything else only its
-            ``reason``.
-        started_by: address of the run.
+        params: of the run.
+        run_after: scheduled start of the run.
+        extras: of the asset events that started the run. The ``payload`` of a message states options; other events
+            state only their ``reason``.
+        started_by: URL of the run.
 
     Returns:
-        The report's fields, and the ``auc_margin`` that was asked for, which the gate judges by.
+        The report's fields, and the requested ``auc_margin`` for the gate.
     """
     requests = [extra["payload"] if "payload" in extra else _reason(extra) for extra in extras]
-    options, settings = options_of(params, run_after, requests), load_settings()
-    archive_topics(settings, say=print)
-    report = retrain_on(settings, options, started_by=started_by, say=print)
+    options, settings = parse_options(params, run_after, requests), load_settings()
+    archive_topics(settings, on_progress=print)
+    report = retrain_on(settings, options, started_by=started_by, on_progress=print)
     return {**report.fields(), "auc_margin": options.auc_margin}
 
 
@@ -43,12 +43,12 @@ def _reason(extra: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def gate(version: str, auc_margin: float) -> dict[str, Any]:
-    """Judge a version; see :func:`batch.retrain.gate.gate`. One that is stopped is no failure of the run."""
-    return judge_version(load_settings(), version, limits=GateLimits(auc_margin=auc_margin), say=print).fields()
+    """Test a version; see :func:`batch.retrain.gate.gate`. A version that does not pass does not fail the task."""
+    return judge_version(load_settings(), version, limits=GateLimits(auc_margin=auc_margin), on_progress=print).fields()
 
 
 def accept(message: Any) -> dict[str, Any] | None:
-    """What a message of topic ``retrain-requests`` asks for; None, and nothing is started, if it is no JSON object.
+    """Return the options in a message of topic ``retrain-requests``; None, and no run, if it is not a JSON object.
 
     Args:
         message: of confluent-kafka.
@@ -58,6 +58,6 @@ def accept(message: Any) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         request = None
     if not isinstance(request, dict):
-        print(f"retrain request at offset {message.offset()} is no JSON object; it is passed over")  # noqa: T201
+        print(f"retrain request at offset {message.offset()} is not a JSON object; it is ignored")  # noqa: T201
         return None
-    return request or {"reason": ""}  # an empty one asks for the form's values, but Airflow passes over what is false
+    return request or {"reason": ""}  # an empty request means the defaults, but Airflow ignores a false value

@@ -1,1 +1,1 @@
-"""Benches: ours beside what one would use otherwise, alternating, in one run. They judge by ratios."""
+"""Benchmarks against baseline designs; compare ratios, not absolutes."""

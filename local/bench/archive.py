@@ -8,11 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from batch.progress import OnProgress
 from local.stack import commands as stack
 from local.stack.environment import inherited_environment
 from local.stack.layout import StackLayout
@@ -30,16 +30,14 @@ _DELIVERY_SECONDS = 120
 _FULL_SECONDS = 0.1
 
 
-def bench_archive(
-    layout: StackLayout, rows: int, mean_characters: int, on_progress: Callable[[str], None]
-) -> dict[str, Any]:
+def bench_archive(layout: StackLayout, rows: int, mean_characters: int, on_progress: OnProgress) -> dict[str, Any]:
     """Bring a stack up, fill topic ``comments``, and archive it in a process of its own. The stack stays up.
 
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
         rows: how many comments.
         mean_characters: about how long their bodies are.
-        on_progress: told what begins.
+        on_progress: receives one line at each step.
 
     Returns:
         ``rows, seconds`` (of the archive itself), ``process_seconds`` (of its whole process), ``peak_rss_bytes`` of
@@ -92,7 +90,7 @@ def _bodies(mean_characters: int) -> list[str]:
     return bodies
 
 
-def _fill(settings: Settings, rows: int, bodies: list[str], on_progress: Callable[[str], None]) -> int:
+def _fill(settings: Settings, rows: int, bodies: list[str], on_progress: OnProgress) -> int:
     """Send comments; returns how many bytes their values have."""
     producer = Producer(producer_settings(settings.kafka_bootstrap, _DELIVERY_SECONDS) | {"log_level": 3})
     refused: list[KafkaError] = []

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -19,8 +19,9 @@ import duckdb
 import psutil
 import psycopg
 
-from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.recompute import rescore
+from batch.progress import OnProgress
+from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.recompute import recompute_files
 from local.bench.stream.run import Bench
 from local.bench.stream.worker import ledger_of
 from local.stack.environment import inherited_environment
@@ -40,7 +41,6 @@ from moderation.offsets import TopicPartition
 from moderation.settings import Settings, required
 from moderation.timestamps import day_bounds_us
 
-Say = Callable[[str], None]
 DAY = date(2026, 1, 15)
 PARTITIONS = 4
 COMMUNITIES = 50
@@ -85,7 +85,7 @@ SELECT topic_id, partition, community, event_time_us - event_time_us % 300000000
 
 
 def bench_batch(
-    bench: Bench, rows: Sequence[int], texts: Sequence[LabelledComment], scored: int, say: Say
+    bench: Bench, rows: Sequence[int], texts: Sequence[LabelledComment], scored: int, on_progress: OnProgress
 ) -> dict[str, Any]:
     """Reconcile days of these sizes, then score comments of the lake again.
 
@@ -94,7 +94,7 @@ def bench_batch(
         rows: of each day, ledger and lake alike.
         texts: bodies for the comments that are scored.
         scored: how many those are.
-        say: told what begins.
+        on_progress: receives one line at each step.
 
     Returns:
         ``rows, reconcile_seconds`` and ``step_seconds`` (by size), ``peak_rss_bytes`` (the most of a process tree),
@@ -105,7 +105,7 @@ def bench_batch(
     """
     seconds, steps, peaks = [], [], []
     for count in rows:
-        taken, report, peak = _reconcile(bench, count, say)
+        taken, report, peak = _reconcile(bench, count, on_progress)
         seconds.append(round(taken, 2))
         steps.append(report["seconds"])
         peaks.append(peak)
@@ -115,7 +115,7 @@ def bench_batch(
         "step_seconds": steps,
         "growth": round((seconds[-1] / seconds[0]) / (rows[-1] / rows[0]), 3),
         "peak_rss_bytes": max(peaks),
-        "rescore_per_s": round(_rescore(bench, texts, scored, say)),
+        "rescore_per_s": round(_rescore(bench, texts, scored, on_progress)),
         "settings": {
             "partitions": PARTITIONS,
             "communities": COMMUNITIES,
@@ -127,20 +127,20 @@ def bench_batch(
     }
 
 
-def _reconcile(bench: Bench, count: int, say: Say) -> tuple[float, dict[str, Any], int]:
+def _reconcile(bench: Bench, count: int, on_progress: OnProgress) -> tuple[float, dict[str, Any], int]:
     with (
         ledger_of(bench.layout, bench.info, "bench-batch-", f"bench_batch_{count}") as settings,
         tempfile.TemporaryDirectory(prefix="moderation-bench-", dir=bench.folder) as scratch,
     ):
         folder = Path(scratch)
-        say(f"{count:,} rows: filling PostgreSQL and the lake's side")
+        on_progress(f"{count:,} rows: filling PostgreSQL and the lake's side")
         _fill(required(settings.database_url, "database_url"), settings.topic_prefix + COMMENTS.name, count)
         with duckdb.connect() as duck:
             source = _ROWS.format(rows=count, numbers=_NUMBERS.format(rows=count))
             query = _RECOMPUTED.format(topic_partition=source)
             (folder / "scored").mkdir()
             duck.sql(query).write_parquet(str(folder / "scored" / "0.parquet"), compression="zstd")
-        say(f"{count:,} rows: reconciling")
+        on_progress(f"{count:,} rows: reconciling")
         settings = settings.model_copy(update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"})
         begun = time.monotonic()
         with _process(settings, folder / "scored") as (process, most):
@@ -205,10 +205,10 @@ def _process(settings: Settings, scored: Path) -> Iterator[tuple[subprocess.Pope
         watcher.join(10)
 
 
-def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, say: Say) -> float:
+def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, on_progress: OnProgress) -> float:
     """How many comments of the lake are scored again in a second, all cores together, starting included."""
     settings = stack_settings(bench.layout, bench.info)
-    say(f"scoring {count:,} comments again")
+    on_progress(f"scoring {count:,} comments again")
     with tempfile.TemporaryDirectory(prefix="moderation-bench-", dir=bench.folder) as scratch:
         folder = Path(scratch)
         store = LakeStore(str(folder / "lake"))
@@ -230,9 +230,9 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, say: Sa
         cuts = {file.topic_partition: Cut(file.next_offset, file.next_offset) for file in files}
         snapshot = Snapshot(COMMENTS.name, *day_bounds_us(DAY), files, cuts, {}, {}, {}, {})
         settings = settings.model_copy(update={"lake_url": str(folder / "lake")})
-        tasks = tasks_of(snapshot, production_model(settings).resolve, LakeStore(settings.lake_url))
+        tasks = plan_file_tasks(snapshot, production_model(settings).resolve, LakeStore(settings.lake_url))
         begun = time.monotonic()
-        found = rescore(tasks, settings, folder / "scored", lambda line: None).rows
+        found = recompute_files(tasks, settings, folder / "scored", lambda line: None).rows
         taken = time.monotonic() - begun
     if found != each * PARTITIONS:
         raise StackError("scoring again", f"{found:,} of {each * PARTITIONS:,} comments were scored")

@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
+from batch.progress import OnProgress
 from moderation.scoring import Kernel, new_pipeline
 from moderation.text import KERNEL_VERSION, Lexicon
 
@@ -34,16 +35,14 @@ class Timing:
     fresh: list[float] = field(default_factory=list)
 
 
-def bench_kernel(
-    texts: Sequence[str], labels: Sequence[int], rounds: int, on_progress: Callable[[str], None]
-) -> dict[str, Any]:
+def bench_kernel(texts: Sequence[str], labels: Sequence[int], rounds: int, on_progress: OnProgress) -> dict[str, Any]:
     """Time the contenders.
 
     Args:
         texts: comments' bodies; the first half is the one seen before.
         labels: 1 = removed.
         rounds: how often each contender is timed.
-        on_progress: told what begins.
+        on_progress: receives one line at each step.
 
     Returns:
         ``{kernel,spacy_pipe,tfidf_lr,tokenizer}_{warm,fresh}_per_s``, ``cache_hit_ratio`` of the kernel's look-ups on

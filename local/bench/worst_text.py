@@ -10,12 +10,13 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from batch.progress import OnProgress
 from moderation.contracts import MAX_BODY_CHARACTERS
 from moderation.scoring import Kernel, new_pipeline, reasons_many
 from moderation.text import KERNEL_VERSION, Lexicon
@@ -79,7 +80,7 @@ def text_of(shape: Shape, characters: int, choose: random.Random) -> str:
 
 
 def bench_worst_text(
-    texts: Sequence[str], labels: Sequence[int], steps: int, seed: int, on_progress: Callable[[str], None]
+    texts: Sequence[str], labels: Sequence[int], steps: int, seed: int, on_progress: OnProgress
 ) -> dict[str, Any]:
     """Search, then measure the worst text at full length beside usual ones.
 
@@ -88,7 +89,7 @@ def bench_worst_text(
         labels: 1 = removed.
         steps: how many shapes are tried.
         seed: of the search.
-        on_progress: told what begins.
+        on_progress: receives one line at each step.
 
     Returns:
         ``worst_ms_per_1000_characters``, ``usual_ms_per_1000_characters``, ``worst_comment_ms`` (40,000 characters),
@@ -131,9 +132,7 @@ def bench_worst_text(
         }
 
 
-def _search(
-    kernel: Kernel, steps: int, choose: random.Random, on_progress: Callable[[str], None]
-) -> tuple[Shape, float, float]:
+def _search(kernel: Kernel, steps: int, choose: random.Random, on_progress: OnProgress) -> tuple[Shape, float, float]:
     costs = {shape: _cost(kernel, shape, choose) for shape in STARTS}
     for step in range(steps):
         on_progress(f"shape {step + 1} of {steps}")

@@ -1,1 +1,1 @@
-"""Faults on the real stack while records flow, and the oracle at the end: the proof that nothing is lost or doubled."""
+"""Fault injection on a real stack under load; the oracle checks that no record is lost or doubled."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 from mlflow.exceptions import MlflowException
 
-from local.chaos.frozen import Frozen
+from local.chaos.frozen_processes import FrozenProcesses
 from local.chaos.models import Models, move_alias
 from local.chaos.plan import Fault
 from local.stack.commands import start_program, status, stop_program
@@ -23,9 +23,9 @@ from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
 from moderation.settings import Settings
 
-GUEST = "worker-3"
+JOINING_WORKER = "worker-3"
 """The worker that joins and leaves."""
-WORKERS = ("worker-1", "worker-2", GUEST)
+WORKERS = ("worker-1", "worker-2", JOINING_WORKER)
 _REACH_SECONDS = 180.0
 """Two cores that start three workers at a time take half a minute for each."""
 _PID_SECONDS = 60.0
@@ -52,7 +52,7 @@ class Faults:
         self._orders = settings.fault_points or Path()
         self._alias = models.good[0]
         self._alias_lock = threading.Lock()
-        self._frozen = Frozen(self._random)
+        self._frozen = FrozenProcesses(self._random)
         self.done: Counter[str] = Counter()
         self.not_reached: Counter[str] = Counter()
 
@@ -66,13 +66,13 @@ class Faults:
         elif fault is Fault.ZOMBIE:
             self._frozen.freeze(self._pid(self._random.choice(WORKERS[:2])))
         elif fault is Fault.JOIN:
-            start_program(self._layout, GUEST)
+            start_program(self._layout, JOINING_WORKER)
         elif fault is Fault.POSTGRES_AWAY:
             stop_program(self._layout, _SERVERS[Fault.POSTGRES_KILL])
             time.sleep(self._away_seconds)
             start_program(self._layout, _SERVERS[Fault.POSTGRES_KILL])
         elif fault is Fault.LEAVE:
-            stop_program(self._layout, GUEST)
+            stop_program(self._layout, JOINING_WORKER)
         elif not (self._refused_alias() if fault is Fault.REFUSED_ALIAS else self._at_point(fault)):
             self.not_reached[name] += 1
             return
@@ -81,14 +81,14 @@ class Faults:
     def move_alias(self) -> str | None:
         """Move the alias to the next good version; None when the registry did not answer."""
         with self._alias_lock:
-            following = self._models.good[(self._models.good.index(self._alias) + 1) % len(self._models.good)]
+            next_version = self._models.good[(self._models.good.index(self._alias) + 1) % len(self._models.good)]
             try:
-                move_alias(self._settings, following)
+                move_alias(self._settings, next_version)
             except MlflowException:
                 return None
-            self._alias = following
+            self._alias = next_version
             self.done["alias_move"] += 1
-            return following
+            return next_version
 
     def wake_all(self) -> None:
         """Wait for every frozen worker to be woken."""

@@ -76,11 +76,11 @@ def away_seconds(minutes: float) -> float:
     return max(10.0, 60.0 * min(1.0, minutes / FULL_MINUTES))
 
 
-def calm_swaps(minutes: float) -> int:
+def baseline_swaps(minutes: float) -> int:
     """How many alias moves are timed before the faults begin."""
     return max(5, round(20 * minutes / FULL_MINUTES))
 
 
 def alias_moves(minutes: float) -> int:
     """How many alias moves a run has at least, timed ones included."""
-    return max(calm_swaps(minutes) + 3, round(52 * minutes / FULL_MINUTES))
+    return max(baseline_swaps(minutes) + 3, round(52 * minutes / FULL_MINUTES))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from local.oracle import Delivered
+from local.oracle import DeliveryReport
 from moderation.adapters.kafka.topics import COMMENTS, producer_settings
 from moderation.contracts import Comment, to_json
 from moderation.datasets.synthetic import TrafficConfig, generate
@@ -22,7 +22,7 @@ _TICK_SECONDS = 0.05
 _CLOSE_SECONDS = 120.0
 
 
-class Traffic:
+class TrafficProducer:
     """A producer in a thread of its own.
 
     Args:
@@ -67,11 +67,11 @@ class Traffic:
         if self._failure is not None:
             raise RuntimeError(f"the traffic failed: {self._failure}") from self._failure
 
-    def delivered(self) -> Iterator[Delivered]:
+    def delivered(self) -> Iterator[DeliveryReport]:
         """What was acknowledged so far."""
         for number in range(len(self._places) // 2):
             sha256 = bytes(self._digests[32 * number : 32 * number + 32]).hex()
-            yield Delivered(self._places[2 * number], self._places[2 * number + 1], sha256)
+            yield DeliveryReport(self._places[2 * number], self._places[2 * number + 1], sha256)
 
     def _run(self) -> None:
         try:

@@ -1,1 +1,1 @@
-"""The demonstration: the whole system from nothing, checked at the end."""
+"""The demonstration: run the whole system on an empty stack and check the result."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from batch.progress import OnProgress
 from batch.reconcile.run import reconcile_day
 from local.demo.airflow_api import AirflowApi
-from local.demo.reconcile_all import Reconciled, days_now, in_sum
+from local.demo.reconcile_all import ReconcileTotals, days_to_do, total_of
 from local.oracle import log_ranges
 from local.stack.airflow import admin_password, url
 from local.stack.commands import StackInfo
@@ -18,7 +17,6 @@ from moderation.adapters.lake.verification import inspect
 from moderation.errors import StackError
 from moderation.settings import Settings
 
-Say = Callable[[str], None]
 _ARCHIVE_SECONDS = 180
 _RECONCILE_SECONDS = 900  # the nightly run of these very days may have begun first
 
@@ -66,24 +64,24 @@ class DemoBatch:
             "defects": len(found.defects) + sum(not each.is_explained for each in found.missing) + abs(sent - comments),
         }
 
-    def reconcile(self, say: Say) -> Reconciled:
+    def reconcile(self, on_progress: OnProgress) -> ReconcileTotals:
         """Reconcile every simulated day: the last one through Airflow's DAG, the others here.
 
         Args:
-            say: told which day it is at.
+            on_progress: receives one line at each step.
 
         Raises:
             StackError: the run of the DAG fails, as it does when there is a defect.
         """
-        days = days_now(self._settings)
+        days = days_to_do(self._settings)
         reports = []
         for number, day in enumerate(days[:-1], 1):
-            say(f"reconciling {day}, day {number} of {len(days)}")
+            on_progress(f"reconciling {day}, day {number} of {len(days)}")
             reports.append(reconcile_day(self._settings, day, started_by="moderation demo").fields())
-        say(f"Airflow reconciles {days[-1]}, the last of {len(days)} days")
+        on_progress(f"Airflow reconciles {days[-1]}, the last of {len(days)} days")
         run_id = self._run("reconcile_windows", {"day": days[-1].isoformat()}, _RECONCILE_SECONDS)
         reports.append(self._api.returned("reconcile_windows", run_id, "reconcile", map_index=0))
-        return in_sum(reports)
+        return total_of(reports)
 
     def _run(self, dag_id: str, parameters: dict[str, object], seconds: float) -> str:
         run_id = self._api.trigger(dag_id, parameters)

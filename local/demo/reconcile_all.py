@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from batch.archive.run import archive_topics
+from batch.progress import OnProgress
 from batch.reconcile.engines import SparkEngine
 from batch.reconcile.run import days_to_reconcile, reconcile_day
 from moderation.settings import Settings
 
-Say = Callable[[str], None]
 _SPARK_MEMORY = "1g"
 
 
 @dataclass(frozen=True, slots=True)
-class Reconciled:
+class ReconcileTotals:
     """Days in sum.
 
     Attributes:
@@ -45,13 +45,13 @@ class Reconciled:
         return self.days > 0 and not any(self.defects.values()) and not self.engines_differ
 
 
-def in_sum(reports: Sequence[dict[str, Any]]) -> Reconciled:
+def total_of(reports: Sequence[dict[str, Any]]) -> ReconcileTotals:
     """Reports of days, as :meth:`batch.reconcile.run.ReconcileReport.fields` gives them, in sum; at least one."""
     causes, defects = (
         {name: sum(report[kind][name] for report in reports) for name in reports[0][kind]}
         for kind in ("causes", "defects")
     )
-    return Reconciled(
+    return ReconcileTotals(
         days=len(reports),
         final=sum(report["state"] == "final" for report in reports),
         batch_comments=sum(report["batch_comments"] for report in reports),
@@ -61,34 +61,36 @@ def in_sum(reports: Sequence[dict[str, Any]]) -> Reconciled:
     )
 
 
-def days_now(settings: Settings) -> list[date]:
+def days_to_do(settings: Settings) -> list[date]:
     """The days that need it, oldest first."""
     return days_to_reconcile(settings, datetime.now(UTC).date())
 
 
-def reconcile_all(settings: Settings, started_by: str, say: Say, *, spark: bool = False) -> Reconciled:
+def reconcile_all(
+    settings: Settings, started_by: str, on_progress: OnProgress, *, spark: bool = False
+) -> ReconcileTotals:
     """Archive everything, then reconcile every day that needs it, in this process.
 
     Args:
         settings: where the servers and the lake are.
         started_by: kept with the runs.
-        say: told what it is at.
+        on_progress: receives one line at each step.
         spark: reconcile each day with Spark as well, and see whether that changes anything.
     """
-    say("archiving")
-    archive_topics(settings, say=say)
-    days = days_now(settings)
+    on_progress("archiving")
+    archive_topics(settings, on_progress=on_progress)
+    days = days_to_do(settings)
     reports = []
     differ = 0
     for number, day in enumerate(days, 1):
-        say(f"reconciling {day}, day {number} of {len(days)}")
+        on_progress(f"reconciling {day}, day {number} of {len(days)}")
         report = reconcile_day(settings, day, started_by=started_by)
         reports.append(report.fields())
         if spark:
-            say(f"reconciling {day} with Spark")
+            on_progress(f"reconciling {day} with Spark")
             again = reconcile_day(settings, day, engine=SparkEngine(memory=_SPARK_MEMORY), started_by=started_by)
             # Equal results are no new revision of the day.
             differ += again.revision != report.revision
     if not reports:
-        return Reconciled()
-    return replace(in_sum(reports), with_spark=len(days) if spark else 0, engines_differ=differ)
+        return ReconcileTotals()
+    return replace(total_of(reports), with_spark=len(days) if spark else 0, engines_differ=differ)

@@ -13,9 +13,10 @@ import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 from sklearn.metrics import roc_auc_score
 
+from batch.progress import OnProgress
 from local.demo.batch_layer import DemoBatch
-from local.demo.reconcile_all import Reconciled
-from local.oracle import Comparison, Delivered, read_messages, verify
+from local.demo.reconcile_all import ReconcileTotals
+from local.oracle import DeliveryReport, OracleReport, read_messages, verify
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
@@ -47,7 +48,6 @@ TRAFFIC = TrafficConfig(
 _HISTORY_SHARE = 0.8
 _COPIED = 2
 _DELIVERY_SECONDS = 30.0
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class LiveView:
     """What the ledger says now: verdict counts of the live part, and its newest alerts."""
 
     verdicts: dict[str, int]
@@ -70,7 +70,7 @@ class Glance:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class DemoSummary:
     """How the demonstration ended.
 
     Attributes:
@@ -82,14 +82,14 @@ class Summary:
         reconciled: what explains the gaps between batch and speed, see :meth:`DemoBatch.reconcile`.
     """
 
-    comparison: Comparison
+    comparison: OracleReport
     live_comments: int
     live_per_s: float
     latency_p50_ms: float
     latency_p99_ms: float
     live_auc: float
     archived: dict[str, int]
-    reconciled: Reconciled
+    reconciled: ReconcileTotals
 
     @property
     def is_exact(self) -> bool:
@@ -118,7 +118,7 @@ class Demo:
         self._origin = History(self._folder / "traffic") if csv is None else CsvExport(csv)
         self._live_from: dict[int, int] = {}
         self._live_sent = Sent()
-        self._copies: list[Delivered] = []
+        self._copies: list[DeliveryReport] = []
 
     def refuse_unless_fresh(self) -> None:
         """Refuse a data folder that another demonstration was run in.
@@ -150,11 +150,11 @@ class Demo:
         plan = Plan(self._origin, self._folder / "history-sent", limit=self._history_arrivals)
         return send_all(self.settings, plan, lambda sent: None)
 
-    def train(self, goals: list[Goal], say: Say) -> tuple[TrainReport, str]:
+    def train(self, goals: list[Goal], on_progress: OnProgress) -> tuple[TrainReport, str]:
         """Train on the history and register; returns the report and the version."""
         labelled = ((row.comment, row.removed) for row in self._labelled() if row.comment.event_time_us < self._end_us)
-        report = train_to_folder(labelled, self._folder / "model", goals, self.settings, on_progress=say)
-        say("registering and certifying")
+        report = train_to_folder(labelled, self._folder / "model", goals, self.settings, on_progress=on_progress)
+        on_progress("registering and certifying")
         version, _ = register(self._folder / "model", self.settings, "the demonstration's first model")
         return report, version
 
@@ -188,13 +188,13 @@ class Demo:
                 (self._topic_id, _COPIED),
             ).fetchall()
         bootstrap = self.settings.kafka_bootstrap
-        values = {place: value for place, value, _ in read_messages(bootstrap, self._topic) if place in newest}
+        values = {position: value for position, value, _ in read_messages(bootstrap, self._topic) if position in newest}
         producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS))
 
         def note(error: KafkaError | None, message: Message) -> None:
             partition, offset, value = message.partition(), message.offset(), message.value()
             if error is None and partition is not None and offset is not None and value is not None:
-                self._copies.append(Delivered(partition, offset, hashlib.sha256(value).hexdigest()))
+                self._copies.append(DeliveryReport(partition, offset, hashlib.sha256(value).hexdigest()))
 
         sent = 0
         partitions = self._positions().keys()
@@ -208,7 +208,7 @@ class Demo:
                 f"topic {self._topic}", f"{sent - len(self._copies)} copies were not confirmed", "See the broker's log."
             )
 
-    def glance(self) -> Glance:
+    def live_view(self) -> LiveView:
         """What moderators would see now."""
         with psycopg.connect(self._database_url) as connection:
             counts = connection.execute(
@@ -222,7 +222,7 @@ class Demo:
                 "AND verdict <> 'allow' ORDER BY append_us DESC LIMIT 8",
                 (self._topic_id,),
             ).fetchall()
-        return Glance(dict(counts), [Alert(*row) for row in alerts])
+        return LiveView(dict(counts), [Alert(*row) for row in alerts])
 
     def batch(self) -> DemoBatch:
         """The batch layer.
@@ -232,10 +232,10 @@ class Demo:
         """
         return DemoBatch(self._layout, self._info, self.settings)
 
-    def summary(self, archived: dict[str, int], reconciled: Reconciled) -> Summary:
+    def summary(self, archived: dict[str, int], reconciled: ReconcileTotals) -> DemoSummary:
         """Compare everything and measure the live part; see :class:`DemoBatch` for what is handed in."""
         reports = [
-            Delivered(report.partition, report.offset, report.sha256)
+            DeliveryReport(report.partition, report.offset, report.sha256)
             for folder in ("history-sent", "live-sent")
             for report in read_report(self._folder / folder)
             if report.topic == self._topic
@@ -243,15 +243,15 @@ class Demo:
         bootstrap = self.settings.kafka_bootstrap
         self._wait_published()
         comparison = verify(bootstrap, self._database_url, self.settings.topic_prefix, self._topic_id, reports)
-        appended = {place: time_ms for place, _, time_ms in read_messages(bootstrap, self._topic)}
+        appended = {position: time_ms for position, _, time_ms in read_messages(bootstrap, self._topic)}
         latency_ms = [
-            time_ms - appended[place]
-            for place, time_ms in self._decided().items()
-            if place[1] >= self._live_from.get(place[0], 0)
+            time_ms - appended[position]
+            for position, time_ms in self._decided().items()
+            if position[1] >= self._live_from.get(position[0], 0)
         ]
         p50, p99 = np.percentile(latency_ms, (50, 99))
         sent = self._live_sent
-        return Summary(
+        return DemoSummary(
             comparison,
             sent.comments,
             sent.comments / max(sent.seconds, 1e-9),
@@ -307,8 +307,8 @@ class Demo:
         topic = self.settings.topic_prefix + "decisions"
         for _, value, time_ms in read_messages(self.settings.kafka_bootstrap, topic):
             fields = json.loads(value)
-            place = (fields["partition"], fields["offset"])
-            times[place] = min(time_ms, times.get(place, time_ms))
+            position = (fields["partition"], fields["offset"])
+            times[position] = min(time_ms, times.get(position, time_ms))
         return times
 
     def _live_auc(self) -> float:

@@ -1,1 +1,1 @@
-"""Generated pages of the documentation, and the evidence behind its figures."""
+"""Generated pages of the documentation, and the evidence for its figures."""

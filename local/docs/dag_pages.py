@@ -1,4 +1,4 @@
-"""Write docs/dags.md from the docstrings of dags/, which Airflow shows as well: ``python -m local.docs.dag_pages``."""
+"""Write docs/dags.md from the docstrings of the DAG files: ``python -m local.docs.dag_pages``."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ beside each DAG. How a DAG file is made: [contributing](../CONTRIBUTING.md).
 
 
 def render(folder: Path) -> str:
-    """The page of a folder of DAG files, in the order of their names, with the pictures there are; imports nothing.
+    """Render the page of a folder of DAG files, in the order of their names, with their screenshots; imports no DAG.
 
     Raises:
         ValueError: a file has no docstring.
     """
     parts = [_HEAD]
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.glob("[!_]*.py")):
         manual = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         if not manual:
             raise ValueError(f"{path} has no docstring")

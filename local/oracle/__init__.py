@@ -1,28 +1,28 @@
-"""Is every record decided exactly once, and does everything else agree? Asked from outside, with plain clients.
+"""Check with plain clients that every record is decided exactly once and that ledger and topics agree.
 
-Kafka is read to its end with an ordinary consumer, PostgreSQL with ordinary SQL; both are compared with each other and
-with what the producer was told on delivery. Nothing is shared with the worker: not even the law of event time, which
-is restated here.
+The oracle reads Kafka to its end with an ordinary consumer and PostgreSQL with ordinary SQL. It compares both with each
+other and with the producer's delivery reports. It shares no code with the worker: it has its own implementation of the
+event-time rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from local.oracle.comparison import FAULTS, Comparison, Delivered
+from local.oracle.comparison import FAULTS, DeliveryReport, OracleReport
 from local.oracle.ledger import (
     Logged,
     compare_closings,
     compare_fates,
     compare_panes,
-    compare_places,
+    compare_positions,
     compare_served,
     read_ledger,
 )
 from local.oracle.reading import log_ranges, read_keyed, read_messages, read_topic
 from local.oracle.topics import compare_topics
 
-__all__ = ["FAULTS", "Comparison", "Delivered", "log_ranges", "read_messages", "read_topic", "verify"]
+__all__ = ["FAULTS", "DeliveryReport", "OracleReport", "log_ranges", "read_messages", "read_topic", "verify"]
 
 
 def verify(
@@ -30,10 +30,10 @@ def verify(
     database_url: str,
     topic_prefix: str,
     topic_id: str,
-    delivered: Iterable[Delivered] = (),
+    delivered: Iterable[DeliveryReport] = (),
     *,
     topics_too: bool = True,
-) -> Comparison:
+) -> OracleReport:
     """Compare the source topic, the ledger, the delivery reports and the topics written after the commit.
 
     Args:
@@ -42,22 +42,22 @@ def verify(
         topic_prefix: put before every topic's name.
         topic_id: the source topic's id as the ledger writes it, a UUID.
         delivered: delivery reports of the producer.
-        topics_too: False while the worker may still be publishing.
+        topics_too: False if the worker may still publish.
 
     Raises:
         TimeoutError: a topic cannot be read to its end.
     """
-    found = Comparison()
+    report = OracleReport()
     source = topic_prefix + "comments"
-    log = {place: Logged.of(value) for place, value, _ in read_messages(bootstrap, source)}
+    log = {position: Logged.of(value) for position, value, _ in read_messages(bootstrap, source)}
     ledger = read_ledger(database_url, topic_id)
     ranges = log_ranges(bootstrap, source)
-    compare_places(found, log, ledger, delivered, ranges)
-    compare_closings(found, log, ledger, ranges)
-    compare_fates(found, ledger)
-    compare_panes(found, ledger)
-    compare_served(found, ledger)
+    compare_positions(report, log, ledger, delivered, ranges)
+    compare_closings(report, log, ledger, ranges)
+    compare_fates(report, ledger)
+    compare_panes(report, ledger)
+    compare_served(report, ledger)
     if topics_too:
         topics = [read_keyed(bootstrap, topic_prefix + name) for name in ("decisions", "alerts", "panes")]
-        compare_topics(found, ledger, (source, topic_id), *topics)
-    return found
+        compare_topics(report, ledger, (source, topic_id), *topics)
+    return report

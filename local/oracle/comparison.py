@@ -1,4 +1,4 @@
-"""What the oracle found: counts of everything that must be zero, with examples."""
+"""Report of the oracle: counts of all faults, with examples."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MOST_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
-    """What the brokers confirmed to the producer: where a record lies, and the SHA-256 of its value (hexadecimal)."""
+class DeliveryReport:
+    """A confirmed delivery: position of the record, and SHA-256 of its value (hexadecimal)."""
 
     partition: int
     offset: int
@@ -29,29 +29,28 @@ class Delivered:
 
 
 @dataclass(slots=True)
-class Comparison:
-    """What the comparison found; all but records, decisions, dead letters, gap, hole and unreadable
-    offsets must be 0.
+class OracleReport:
+    """Counts of records and faults; every count named in ``FAULTS`` must be 0.
 
     Attributes:
         records: records of the topic.
         decisions, dead_letters: rows of the ledger.
         gap_offsets: offsets inside recorded gaps.
         hole_offsets: offsets inside recorded holes.
-        unreadable_offsets: of them, those whose records could not be read.
-        lost: records without a row, and offsets below next that are in nothing at all.
-        doubled: rows beyond one for a record, whether by place or between the two tables.
+        unreadable_offsets: of the holes, offsets of records that could not be read.
+        lost: records without a row, and offsets below next that no row, gap or hole accounts for.
+        doubled: additional rows of a record, in one table or in two.
         phantom: rows without a record.
-        altered: rows whose digest is not the record's.
-        undelivered: confirmed deliveries that the topic does not hold with those bytes.
-        fate_mismatches: fates that the log, worked through anew, does not give; a newest event time counts as one.
-        pane_mismatches: panes that are not the GROUP BY of the decisions.
-        topic_gaps: decisions, alerts or closed panes that are missing on their topic, or stand there with another
-            value or in another order, or without a reason in the ledger.
-        misnamed: decisions whose version is not the one noted as serving at their offset.
-        misclosed: dead letters that are closed by a record that does not have their bytes, nor those of their
-            correction, or by a record that closes another one.
-        examples: the first places of each fault.
+        altered: rows whose digest differs from the record's.
+        undelivered: confirmed deliveries that the topic does not contain with these bytes.
+        fate_mismatches: fates that differ from the recomputed ones; a wrong newest event time is one too.
+        pane_mismatches: panes that differ from the GROUP BY of the decisions.
+        topic_gaps: decisions, alerts or closed panes that are missing on their topic, differ there, are out of order,
+            or are not in the ledger.
+        misnamed: decisions whose version is not the one that served at their offset.
+        misclosed: dead letters that a record closed without having their bytes or those of their correction, or that
+            a record closed which closes another letter too.
+        examples: the first positions of each fault.
     """
 
     records: int = 0

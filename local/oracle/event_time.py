@@ -1,4 +1,4 @@
-"""The rules of reading and of event time, restated for the oracle: record by record, over a partition's whole log."""
+"""Reading and event-time rules of the oracle, applied record by record to the whole log of a partition."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _MOST_ID_CHARACTERS = 256
 
 
 def identity_of(value: bytes) -> tuple[bytes, bytes]:
-    """What a comment's raw bytes say of it: its record id, and the digest of the columns a decision repeats.
+    """Return the record id of a comment's raw bytes, and the digest of the columns that a decision repeats.
 
     Raises:
-        ValueError, KeyError, TypeError: the bytes are no comment's.
+        ValueError, KeyError, TypeError: the bytes are not a comment.
     """
     fields = json.loads(value.removeprefix(_BYTE_ORDER_MARK).decode(errors="replace"))
     comment_id, event_time_us = _repaired(fields["comment_id"]), fields["event_time_us"]
@@ -28,7 +28,7 @@ def identity_of(value: bytes) -> tuple[bytes, bytes]:
 
 
 def _repaired(text: str) -> str:
-    """What cannot be stored or is no character is replaced: NUL, halves of surrogate pairs."""
+    """Replace what cannot be stored or is not a character: NUL, unpaired surrogates."""
     return "".join("\ufffd" if each == "\0" or "\ud800" <= each <= "\udfff" else each for each in text)
 
 
@@ -37,16 +37,16 @@ def _community(named: object) -> str:
 
 
 def columns_digest(comment_id: str, community: str, event_time_us: int) -> bytes:
-    """16 bytes for what panes and topics are made of; the record id alone does not say what a row's columns hold."""
+    """Return a digest, 16 bytes, of the columns that panes and topics use; the record id does not cover them."""
     return hashlib.sha256(f"{comment_id}\0{community}\0{event_time_us}".encode()).digest()[:16]
 
 
-class Partition:
-    """The rules of event time for one partition, record by record.
+class PartitionClock:
+    """Event-time state of one partition: assigns fates record by record.
 
     Attributes:
         newest_us: the largest event time that moves the watermark; None before the first record.
-        candidate: event time and comment id of a record that lies more than an hour ahead and is not confirmed.
+        candidate: event time and comment id of a record more than an hour ahead that is not confirmed.
     """
 
     def __init__(self) -> None:
@@ -55,11 +55,11 @@ class Partition:
         self._counted: set[bytes] = set()
 
     def reset(self, newest_us: int) -> None:
-        """An operator's command: the watermark starts again."""
+        """Reset the watermark, as an operator's command does."""
         self.newest_us, self.candidate = newest_us, None
 
     def fate(self, event_time_us: int, record_id: bytes, comment_id: str, rules_version: int) -> str:
-        """The fate of the next accepted record."""
+        """Return the fate of the next accepted record."""
         end_us = (event_time_us // PANE_US + 1) * PANE_US
         if self.newest_us is not None and end_us <= self.newest_us - LATENESS_US:
             fate = "late"

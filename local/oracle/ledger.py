@@ -1,4 +1,4 @@
-"""The ledger against the log: every offset in one place, bodies by hash, fates and panes worked out anew."""
+"""Compare the ledger with the log: every offset accounted for once, equal digests, recomputed fates and panes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 
 import psycopg
 
-from local.oracle.comparison import Comparison, Delivered
-from local.oracle.event_time import LATENESS_US, PANE_US, Partition, columns_digest, identity_of
-from local.oracle.reading import Place
+from local.oracle.comparison import DeliveryReport, OracleReport
+from local.oracle.event_time import LATENESS_US, PANE_US, PartitionClock, columns_digest, identity_of
+from local.oracle.reading import Position
 
 PaneKey = tuple[int, str, int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """What is kept of a record of the topic: digests instead of the body.
+    """A record of the topic, with digests instead of the body.
 
     Attributes:
         value_sha256: of the raw bytes.
         length: of the raw bytes.
-        record_id: as its bytes give it; None if they are no comment's.
-        columns: digest of the comment id, community and event time in its bytes; None likewise.
+        record_id: computed from the bytes; None if they are not a comment.
+        columns: digest of the comment id, community and event time; None if the bytes are not a comment.
     """
 
     value_sha256: bytes
@@ -37,7 +37,7 @@ class Logged:
 
     @classmethod
     def of(cls, value: bytes) -> Logged:
-        """Digest a record."""
+        """Compute the digests of a record."""
         record_id: bytes | None
         columns: bytes | None
         try:
@@ -66,7 +66,7 @@ class Row:
     repairs: str | None = None
 
     @property
-    def place(self) -> Place:
+    def position(self) -> Position:
         """Partition and offset."""
         return self.partition, self.offset
 
@@ -81,23 +81,23 @@ class Closing:
         contents: (SHA-256 in hexadecimal, length) of the record and, if there is one, of its correction.
     """
 
-    letter: Place
-    replayed_as: Place
+    letter: Position
+    replayed_as: Position
     contents: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """What the ledger says about one topic, read in one snapshot.
+class LedgerContents:
+    """Contents of the ledger for one topic, read in one snapshot.
 
     Attributes:
         rows: decisions in order of partition and offset.
         letters: (partition, offset, SHA-256 in hexadecimal, length).
         gaps: (partition, first offset, next offset).
-        holes: likewise, of offsets without a record; not those that could not be read.
-        unreadable: likewise, of records that could not be read.
+        holes: (partition, first offset, next offset) of offsets without a record; without unreadable records.
+        unreadable: (partition, first offset, next offset) of records that could not be read.
         panes: by key: comments, reviews, removals, score sum, late, first offset.
-        standing: by partition: first, next, newest event time.
+        positions: by partition: first, next, newest event time.
         served: by partition: (from offset, model version) in order.
         closings: dead letters whose replays were decided.
         candidates: by partition: event time and comment id of a record that may move the watermark later.
@@ -111,7 +111,7 @@ class Contents:
     holes: list[tuple[int, int, int]]
     unreadable: list[tuple[int, int, int]]
     panes: Mapping[PaneKey, tuple[int, ...]]
-    standing: Mapping[int, tuple[int, int, int | None]]
+    positions: Mapping[int, tuple[int, int, int | None]]
     served: Mapping[int, list[tuple[int, str]]]
     closings: list[Closing] = field(default_factory=list)
     candidates: Mapping[int, tuple[int, str]] = field(default_factory=dict)
@@ -119,8 +119,8 @@ class Contents:
     resets: Mapping[int, list[tuple[int, int]]] = field(default_factory=dict)
 
 
-def read_ledger(database_url: str, topic_id: str) -> Contents:
-    """Read all of it in one repeatable-read transaction."""
+def read_ledger(database_url: str, topic_id: str) -> LedgerContents:
+    """Read the ledger of a topic in one repeatable-read transaction."""
     with psycopg.connect(database_url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
@@ -151,7 +151,7 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
             "SELECT partition, community, start_us, model_version, policy_version, comments, reviews, removals, "
             "score_sum, late, first_offset FROM speed.panes WHERE topic_id = %s"
         )
-        standing = ask("SELECT partition, first, next, newest_event_us FROM speed.source_offsets WHERE topic_id = %s")
+        positions = ask("SELECT partition, first, next, newest_event_us FROM speed.source_offsets WHERE topic_id = %s")
         candidates = ask(
             "SELECT partition, candidate_event_us, candidate_comment_id FROM speed.source_offsets "
             "WHERE topic_id = %s AND candidate_event_us IS NOT NULL"
@@ -168,14 +168,14 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
             "ORDER BY partition, reset_us"
         ):
             resets[partition].append((offset, newest_us))
-    return Contents(
+    return LedgerContents(
         rows,
         [(row[0], row[1], row[2], row[3]) for row in letters],
         [(row[0], row[1], row[2]) for row in gaps],
         [(row[0], row[1], row[2]) for row in holes if not row[3]],
         [(row[0], row[1], row[2]) for row in holes if row[3]],
         {(row[0], row[1], row[2], row[3], row[4]): row[5:] for row in panes},
-        {row[0]: (row[1], row[2], row[3]) for row in standing},
+        {row[0]: (row[1], row[2], row[3]) for row in positions},
         served,
         [
             Closing((row[0], row[1]), (row[2], row[3]), (row[4:6], row[6:8]) if row[6] is not None else (row[4:6],))
@@ -187,61 +187,63 @@ def read_ledger(database_url: str, topic_id: str) -> Contents:
     )
 
 
-def compare_places(
-    found: Comparison,
-    log: Mapping[Place, Logged],
-    ledger: Contents,
-    delivered: Iterable[Delivered],
+def compare_positions(
+    report: OracleReport,
+    log: Mapping[Position, Logged],
+    ledger: LedgerContents,
+    delivered: Iterable[DeliveryReport],
     ranges: Mapping[int, tuple[int, int]],
 ) -> None:
     """Every offset in exactly one place, with the digests of its bytes.
 
     ``ranges`` are the log's: by partition its start and end. What retention took from below the start is not asked for.
     """
-    seen: dict[Place, int] = defaultdict(int)
-    found.records, found.decisions, found.dead_letters = len(log), len(ledger.rows), len(ledger.letters)
+    seen: dict[Position, int] = defaultdict(int)
+    report.records, report.decisions, report.dead_letters = len(log), len(ledger.rows), len(ledger.letters)
     for row in ledger.rows:
-        seen[row.place] += 1
-        if row.place in log:
-            record, columns = log[row.place], columns_digest(row.comment_id, row.community, row.event_time_us)
+        seen[row.position] += 1
+        if row.position in log:
+            record, columns = log[row.position], columns_digest(row.comment_id, row.community, row.event_time_us)
             if (record.record_id, record.columns) != (bytes(row.record_id), columns):
-                found.fault("altered", _at(row.place))
+                report.fault("altered", _text_of(row.position))
     for partition, offset, sha256, length in ledger.letters:
-        place = partition, offset
-        seen[place] += 1
-        if place in log and (log[place].value_sha256.hex(), log[place].length) != (sha256, length):
-            found.fault("altered", _at(place))
-    found.gap_offsets, found.unreadable_offsets = _width(ledger.gaps), _width(ledger.unreadable)
-    found.hole_offsets = _width(ledger.holes) + found.unreadable_offsets
+        position = partition, offset
+        seen[position] += 1
+        if position in log and (log[position].value_sha256.hex(), log[position].length) != (sha256, length):
+            report.fault("altered", _text_of(position))
+    report.gap_offsets, report.unreadable_offsets = _width(ledger.gaps), _width(ledger.unreadable)
+    report.hole_offsets = _width(ledger.holes) + report.unreadable_offsets
     gaps, without = _Ranges(ledger.gaps + ledger.unreadable), _Ranges(ledger.holes + ledger.unreadable + ledger.gaps)
-    for place in without.overlapping():
-        found.fault("doubled", _at(place))
-    for place, count in seen.items():
-        if count + (place in without) > 1:
-            found.fault("doubled", _at(place))
-        if place not in log and place[1] >= ranges.get(place[0], (0, 0))[0]:
-            found.fault("phantom", _at(place))
-        elif place[1] >= ledger.standing.get(place[0], (0, 0, None))[1]:
-            found.fault("phantom", f"{_at(place)}: not below next")
-    for place in log.keys() - seen.keys():
-        if place[1] >= ledger.standing.get(place[0], (0, 0, None))[0] and place not in gaps:
-            found.fault("lost", _at(place))
-    for partition, (first, following, _) in ledger.standing.items():
-        upto = min(following, ranges.get(partition, (0, 0))[1])
+    for position in without.overlapping():
+        report.fault("doubled", _text_of(position))
+    for position, count in seen.items():
+        if count + (position in without) > 1:
+            report.fault("doubled", _text_of(position))
+        if position not in log and position[1] >= ranges.get(position[0], (0, 0))[0]:
+            report.fault("phantom", _text_of(position))
+        elif position[1] >= ledger.positions.get(position[0], (0, 0, None))[1]:
+            report.fault("phantom", f"{_text_of(position)}: not below next")
+    for position in log.keys() - seen.keys():
+        if position[1] >= ledger.positions.get(position[0], (0, 0, None))[0] and position not in gaps:
+            report.fault("lost", _text_of(position))
+    for partition, (first, next_offset, _) in ledger.positions.items():
+        end = min(next_offset, ranges.get(partition, (0, 0))[1])
         # Offsets of records without a row are counted above.
-        known = sum(place[0] == partition and first <= place[1] < upto for place in seen.keys() | log.keys())
-        known += _width([each for each in ledger.gaps + ledger.unreadable + ledger.holes if each[0] == partition])
-        if known < upto - first:
-            found.fault("lost", f"partition {partition}: {upto - first - known} offsets are in nothing")
-        # Records would come at offsets that are accounted for already. (An end above next is lost records, above.)
-        if following > ranges.get(partition, (0, 0))[1]:
-            found.fault("phantom", f"partition {partition}: next {following} lies beyond the log's end")
-    for report in delivered:
-        place = report.partition, report.offset
-        if place[1] < ranges.get(place[0], (0, 0))[0]:
+        accounted = sum(
+            position[0] == partition and first <= position[1] < end for position in seen.keys() | log.keys()
+        )
+        accounted += _width([each for each in ledger.gaps + ledger.unreadable + ledger.holes if each[0] == partition])
+        if accounted < end - first:
+            report.fault("lost", f"partition {partition}: {end - first - accounted} offsets are not accounted for")
+        # A next offset beyond the log's end accounts for records that do not exist yet.
+        if next_offset > ranges.get(partition, (0, 0))[1]:
+            report.fault("phantom", f"partition {partition}: next {next_offset} lies beyond the log's end")
+    for delivery in delivered:
+        position = delivery.partition, delivery.offset
+        if position[1] < ranges.get(position[0], (0, 0))[0]:
             continue
-        if place not in log or log[place].value_sha256.hex() != report.value_sha256:
-            found.fault("undelivered", _at(place))
+        if position not in log or log[position].value_sha256.hex() != delivery.value_sha256:
+            report.fault("undelivered", _text_of(position))
 
 
 def _width(ranges: Iterable[tuple[int, int, int]]) -> int:
@@ -249,49 +251,51 @@ def _width(ranges: Iterable[tuple[int, int, int]]) -> int:
 
 
 class _Ranges:
-    """Disjoint ranges of offsets. They may be wide: they are asked about places, never spelled out."""
+    """Disjoint ranges of offsets. They may be wide, so they are searched and never expanded."""
 
     def __init__(self, ranges: Iterable[tuple[int, int, int]]) -> None:
         self._by_partition: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for partition, lo, hi in sorted(ranges):
             self._by_partition[partition].append((lo, hi))
 
-    def __contains__(self, place: Place) -> bool:
-        own = self._by_partition.get(place[0], [])
-        upto = bisect_right(own, place[1], key=lambda each: each[0])
-        return upto > 0 and place[1] < own[upto - 1][1]
+    def __contains__(self, position: Position) -> bool:
+        ranges_of_partition = self._by_partition.get(position[0], [])
+        end = bisect_right(ranges_of_partition, position[1], key=lambda each: each[0])
+        return end > 0 and position[1] < ranges_of_partition[end - 1][1]
 
-    def overlapping(self) -> Iterator[Place]:
-        """Where a range begins inside the one before it."""
-        for partition, own in self._by_partition.items():
-            yield from ((partition, after[0]) for before, after in pairwise(own) if after[0] < before[1])
+    def overlapping(self) -> Iterator[Position]:
+        """Yield the positions at which a range begins inside the one before it."""
+        for partition, ranges_of_partition in self._by_partition.items():
+            yield from (
+                (partition, after[0]) for before, after in pairwise(ranges_of_partition) if after[0] < before[1]
+            )
 
 
-def compare_fates(found: Comparison, ledger: Contents) -> None:
-    """Fates computed from the log, in offset order, and the state that the watermark follows from with them."""
+def compare_fates(report: OracleReport, ledger: LedgerContents) -> None:
+    """Compare fates and watermark state with those recomputed in offset order."""
     by_partition: dict[int, list[Row]] = defaultdict(list)
     for row in ledger.rows:
         by_partition[row.partition].append(row)
-    for partition in sorted(ledger.standing.keys() | by_partition.keys()):
-        law, resets = Partition(), list(ledger.resets.get(partition, []))
+    for partition in sorted(ledger.positions.keys() | by_partition.keys()):
+        clock, resets = PartitionClock(), list(ledger.resets.get(partition, []))
         rules = ledger.rules.get(partition) or [(0, 1)]
         for row in by_partition[partition]:
             while resets and resets[0][0] <= row.offset:
-                law.reset(resets.pop(0)[1])
+                clock.reset(resets.pop(0)[1])
             version = rules[max(0, bisect_right(rules, row.offset, key=lambda each: each[0]) - 1)][1]
-            fate = law.fate(row.event_time_us, bytes(row.record_id), row.comment_id, version)
+            fate = clock.fate(row.event_time_us, bytes(row.record_id), row.comment_id, version)
             if row.fate != fate:
-                found.fault("fate_mismatches", f"{_at(row.place)}: {row.fate}, not {fate}")
+                report.fault("fate_mismatches", f"{_text_of(row.position)}: {row.fate}, not {fate}")
         for _, newest_us in resets:
-            law.reset(newest_us)
-        stored = ledger.standing.get(partition, (0, 0, None))[2], ledger.candidates.get(partition)
-        if stored != (law.newest_us, law.candidate):
-            expected = law.newest_us, law.candidate
-            found.fault("fate_mismatches", f"partition {partition}: newest event time {stored}, not {expected}")
+            clock.reset(newest_us)
+        stored = ledger.positions.get(partition, (0, 0, None))[2], ledger.candidates.get(partition)
+        if stored != (clock.newest_us, clock.candidate):
+            expected = clock.newest_us, clock.candidate
+            report.fault("fate_mismatches", f"partition {partition}: newest event time {stored}, not {expected}")
 
 
-def compare_panes(found: Comparison, ledger: Contents) -> None:
-    """Panes are the GROUP BY over the decisions."""
+def compare_panes(report: OracleReport, ledger: LedgerContents) -> None:
+    """Compare the panes with the GROUP BY of the decisions."""
     sums: dict[PaneKey, list[int | None]] = {}
     for row in ledger.rows:
         if row.fate == "duplicate":
@@ -302,46 +306,46 @@ def compare_panes(found: Comparison, ledger: Contents) -> None:
         if row.fate == "late":
             pane[4] += 1
             continue
-        for place, amount in enumerate((1, row.verdict == "review", row.verdict == "remove", row.score_ppm)):
-            pane[place] += amount
+        for position, amount in enumerate((1, row.verdict == "review", row.verdict == "remove", row.score_ppm)):
+            pane[position] += amount
         pane[5] = row.offset if pane[5] is None else min(pane[5], row.offset)
     for key in sums.keys() | ledger.panes.keys():
         if tuple(sums.get(key, ())) != tuple(ledger.panes.get(key, ())):
-            found.fault("pane_mismatches", f"pane {key}: {ledger.panes.get(key)}, not {sums.get(key)}")
+            report.fault("pane_mismatches", f"pane {key}: {ledger.panes.get(key)}, not {sums.get(key)}")
 
 
-def compare_served(found: Comparison, ledger: Contents) -> None:
-    """Every decision names the version noted as serving at its offset."""
+def compare_served(report: OracleReport, ledger: LedgerContents) -> None:
+    """Check that every decision has the version that served at its offset."""
     for row in ledger.rows:
         served = ledger.served.get(row.partition, [])
-        place = bisect_right(served, row.offset, key=lambda each: each[0])
-        if not place or served[place - 1][1] != row.model_version:
-            found.fault("misnamed", _at(row.place))
+        position = bisect_right(served, row.offset, key=lambda each: each[0])
+        if not position or served[position - 1][1] != row.model_version:
+            report.fault("misnamed", _text_of(row.position))
 
 
 def compare_closings(
-    found: Comparison, log: Mapping[Place, Logged], ledger: Contents, ranges: Mapping[int, tuple[int, int]]
+    report: OracleReport, log: Mapping[Position, Logged], ledger: LedgerContents, ranges: Mapping[int, tuple[int, int]]
 ) -> None:
-    """A dead letter is closed by a record of its bytes, or of its correction's; one record closes one."""
-    closed_by: set[Place] = set()
+    """Check that each closed letter was closed by one record with its bytes or those of its correction."""
+    closed_by: set[Position] = set()
     for closing in ledger.closings:
-        place, record = closing.replayed_as, log.get(closing.replayed_as)
+        position, record = closing.replayed_as, log.get(closing.replayed_as)
         is_proven = record is not None and (record.value_sha256.hex(), record.length) in closing.contents
-        is_gone = record is None and place[1] < ranges.get(place[0], (0, 0))[0]
-        if place in closed_by or not (is_proven or is_gone):
-            found.fault("misclosed", f"{_at(closing.letter)}, by {_at(place)}")
-        closed_by.add(place)
+        is_gone = record is None and position[1] < ranges.get(position[0], (0, 0))[0]
+        if position in closed_by or not (is_proven or is_gone):
+            report.fault("misclosed", f"{_text_of(closing.letter)}, by {_text_of(position)}")
+        closed_by.add(position)
 
 
-def closed_panes(ledger: Contents) -> dict[PaneKey, tuple[int, ...]]:
-    """Panes that hold comments and whose end the watermark has reached: only that puts them on their topic."""
+def closed_panes(ledger: LedgerContents) -> dict[PaneKey, tuple[int, ...]]:
+    """Return the panes with comments whose end the watermark has reached; only these are published."""
     closed = {}
     for key, sums in ledger.panes.items():
-        newest_us = ledger.standing.get(key[0], (0, 0, None))[2]
+        newest_us = ledger.positions.get(key[0], (0, 0, None))[2]
         if sums[0] and newest_us is not None and key[2] + PANE_US <= newest_us - LATENESS_US:
             closed[key] = sums
     return closed
 
 
-def _at(place: Place) -> str:
-    return f"partition {place[0]} offset {place[1]}"
+def _text_of(position: Position) -> str:
+    return f"partition {position[0]} offset {position[1]}"

@@ -1,4 +1,4 @@
-"""A topic and the ledger, read with plain clients: nothing here is shared with the worker."""
+"""Read topics with plain clients; shares no code with the worker."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-Place = tuple[int, int]
+Position = tuple[int, int]
 _IDLE_SECONDS = 30.0
 _COMMITTED = {"isolation.level": "read_committed", "enable.partition.eof": True}
-_POLL_SECONDS = 0.2  # consume() waits this long for a full thousand
+_POLL_SECONDS = 0.2  # longest time that consume() waits for 1,000 messages
 
 
-def read_topic(bootstrap: str, topic: str) -> dict[Place, bytes]:
-    """The values of a topic by place; see :func:`read_messages`."""
-    return {place: value for place, value, _ in read_messages(bootstrap, topic)}
+def read_topic(bootstrap: str, topic: str) -> dict[Position, bytes]:
+    """Return the values of a topic by position; see :func:`read_messages`."""
+    return {position: value for position, value, _ in read_messages(bootstrap, topic)}
 
 
-def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, int]]:
+def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, int]]:
     """Read the committed records of a topic from its beginning to its last stable offset when this was called.
 
     Yields:
@@ -27,15 +27,15 @@ def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, in
     Raises:
         TimeoutError: nothing came for 30 s before the end was reached.
     """
-    return ((place, value, time_ms) for place, _, value, time_ms in _read(bootstrap, topic))
+    return ((position, value, time_ms) for position, _, value, time_ms in _read(bootstrap, topic))
 
 
-def read_keyed(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes]]:
-    """Like :func:`read_messages`, but yields place, key and value."""
-    return ((place, key, value) for place, key, value, _ in _read(bootstrap, topic))
+def read_keyed(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, bytes]]:
+    """Read like :func:`read_messages`, but yield position, key and value."""
+    return ((position, key, value) for position, key, value, _ in _read(bootstrap, topic))
 
 
-def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int]]:
+def _read(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, bytes, int]]:
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -53,13 +53,13 @@ def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int
             if high > low:
                 ends[partition] = high
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
-        heard = time.monotonic()
+        last_message = time.monotonic()
         reached: dict[int, int] = dict.fromkeys(ends, 0)
         while any(reached[partition] < end for partition, end in ends.items()):
             messages = consumer.consume(1_000, timeout=_POLL_SECONDS)
             if messages:
-                heard = time.monotonic()
-            elif time.monotonic() - heard > _IDLE_SECONDS:
+                last_message = time.monotonic()
+            elif time.monotonic() - last_message > _IDLE_SECONDS:
                 raise TimeoutError(f"topic {topic} gave nothing for {_IDLE_SECONDS} s before its end")
             for message in messages:
                 partition, offset, error = message.partition(), message.offset(), message.error()
@@ -68,7 +68,7 @@ def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int
                 if partition is None or offset is None:
                     continue
                 if error is not None:
-                    # Behind the last record there may be offsets without one.
+                    # After the last record there may be offsets without a record.
                     reached[partition] = max(reached[partition], offset)
                     continue
                 reached[partition] = offset + 1
@@ -79,7 +79,7 @@ def _read(bootstrap: str, topic: str) -> Iterator[tuple[Place, bytes, bytes, int
 
 
 def log_ranges(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
-    """First offset and last stable offset of every partition of a topic."""
+    """Return first offset and last stable offset of every partition of a topic."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "oracle", "log_level": 4, **_COMMITTED})
     try:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
@@ -91,5 +91,5 @@ def log_ranges(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
         consumer.close()
 
 
-def _bytes(of: bytes | str | None) -> bytes:
-    return of.encode() if isinstance(of, str) else of or b""
+def _bytes(value: bytes | str | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""

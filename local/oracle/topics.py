@@ -1,7 +1,7 @@
-"""The topics against the ledger: each key complete, all its values equal, nothing without a reason.
+"""Compare the topics with the ledger: each key is present, all its values are equal, and every key is in the ledger.
 
-What a value must be is worked out from the ledger's row, whole: a field too many is a difference, too. All values of
-one key must be equal to the byte; of values only a digest is kept.
+The expected value is computed from the ledger's row, with all fields: an additional field is a difference too. All
+values of one key must have equal bytes; only a digest of a value is stored.
 """
 
 from __future__ import annotations
@@ -11,61 +11,61 @@ import json
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
-from local.oracle.comparison import Comparison
+from local.oracle.comparison import OracleReport
 from local.oracle.event_time import PANE_US
-from local.oracle.ledger import Contents, PaneKey, Row, closed_panes
-from local.oracle.reading import Place
+from local.oracle.ledger import LedgerContents, PaneKey, Row, closed_panes
+from local.oracle.reading import Position
 
-Message = tuple[Place, bytes, bytes]
-"""Place on the topic, key, value."""
-Source = tuple[str, str]
+Message = tuple[Position, bytes, bytes]
+"""Position on the topic, key, value."""
+SourceTopic = tuple[str, str]
 """Name and id of the source topic."""
 
 
 def compare_topics(
-    found: Comparison,
-    ledger: Contents,
-    source: Source,
+    report: OracleReport,
+    ledger: LedgerContents,
+    source: SourceTopic,
     decisions: Iterable[Message],
     alerts: Iterable[Message],
     panes: Iterable[Message],
 ) -> None:
-    """Compare what is on the topics ``decisions``, ``alerts`` and ``panes``; other sources' values are passed over."""
-    rows = {row.place: row for row in ledger.rows}
-    _compare_decisions(found, "decision", rows, source, decisions)
-    alerted = {place: row for place, row in rows.items() if row.verdict != "allow"}
-    _compare_decisions(found, "alert", alerted, source, alerts)
+    """Compare topics ``decisions``, ``alerts`` and ``panes``; values of other source topics are ignored."""
+    rows = {row.position: row for row in ledger.rows}
+    _compare_decisions(report, "decision", rows, source, decisions)
+    alerted = {position: row for position, row in rows.items() if row.verdict != "allow"}
+    _compare_decisions(report, "alert", alerted, source, alerts)
     closed = closed_panes(ledger)
-    _compare_panes(found, closed, source, _last_after_resets(panes, ledger.resets.keys(), closed))
+    _compare_panes(report, closed, source, _last_after_resets(panes, ledger.resets.keys(), closed))
 
 
 def _compare_decisions(
-    found: Comparison, what: str, rows: Mapping[Place, Row], source: Source, messages: Iterable[Message]
+    report: OracleReport, kind: str, rows: Mapping[Position, Row], source: SourceTopic, messages: Iterable[Message]
 ) -> None:
-    seen = _Seen(found, what, source)
+    seen = _Seen(report, kind, source)
     for _, key, raw in messages:
-        value = seen.parsed(raw, "decision" if what == "alert" else None)
+        value = seen.parsed(raw, "decision" if kind == "alert" else None)
         if value is None:
             continue
-        decision = value["decision"] if what == "alert" else value
-        place: Any = (decision.get("partition"), decision.get("offset"))
-        if (row := rows.get(place)) is None:
-            seen.fault(place, "has no row")
+        decision = value["decision"] if kind == "alert" else value
+        position: Any = (decision.get("partition"), decision.get("offset"))
+        if (row := rows.get(position)) is None:
+            seen.fault(position, "has no row")
             continue
         expected = _decision(row, source)
-        says = {"decision": expected, "reasons": row.reasons or []} if what == "alert" else expected
-        if not _same(value, says) or key != row.comment_id.encode():
-            seen.fault(place, "says something else than its row")
-        seen.note(place, raw)
+        description = {"decision": expected, "reasons": row.reasons or []} if kind == "alert" else expected
+        if not _same(value, description) or key != row.comment_id.encode():
+            seen.fault(position, "differs from its row")
+        seen.note(position, raw)
     seen.require(rows)
 
 
 def _last_after_resets(
     messages: Iterable[Message], reset: Collection[int], closed: Collection[PaneKey]
 ) -> Iterator[Message]:
-    """Messages of panes; of partitions whose watermark was reset only the last of each pane that is closed.
+    """Yield messages of panes; after a reset of a partition's watermark only the last message of each closed pane.
 
-    A reset opens panes again, which are published once more when they close.
+    A reset opens panes again. They are published once more when they close.
     """
     last: dict[PaneKey, Message] = {}
     for message in messages:
@@ -78,7 +78,7 @@ def _last_after_resets(
 
 
 def _pane_key(key: bytes) -> tuple[Any, ...]:
-    """The key of a pane without the topic's id; empty where it is none."""
+    """Return the key of a pane without the topic's id; empty if it is malformed."""
     try:
         return tuple(json.loads(key)[1:])
     except (ValueError, TypeError):
@@ -86,9 +86,9 @@ def _pane_key(key: bytes) -> tuple[Any, ...]:
 
 
 def _compare_panes(
-    found: Comparison, closed: Mapping[PaneKey, tuple[int, ...]], source: Source, messages: Iterable[Message]
+    report: OracleReport, closed: Mapping[PaneKey, tuple[int, ...]], source: SourceTopic, messages: Iterable[Message]
 ) -> None:
-    seen = _Seen(found, "pane", source)
+    seen = _Seen(report, "pane", source)
     newest_us: dict[tuple[int, int], int] = {}
     names = ("partition", "community", "start_us", "model_version", "policy_version")
     for (topic_partition, _), message_key, raw in messages:
@@ -100,26 +100,26 @@ def _compare_panes(
             continue
         array = json.dumps([source[1], *key], ensure_ascii=False, separators=(",", ":")).encode()
         if not _same(pane, _pane(key, closed[key], source)) or message_key != array:
-            seen.fault(key, f"says something else than {closed[key][:4]}")
+            seen.fault(key, f"differs from {closed[key][:4]}")
         if seen.note(key, raw):
-            lane = topic_partition, key[0]
-            if key[2] < newest_us.get(lane, key[2]):
+            partition_pair = topic_partition, key[0]
+            if key[2] < newest_us.get(partition_pair, key[2]):
                 seen.fault(key, "comes after a later one")
-            newest_us[lane] = max(key[2], newest_us.get(lane, key[2]))
+            newest_us[partition_pair] = max(key[2], newest_us.get(partition_pair, key[2]))
     seen.require(closed)
 
 
 class _Seen:
-    """What of one topic was seen: a digest of the first value of each key."""
+    """The keys of one topic, with a digest of the first value of each key."""
 
-    def __init__(self, found: Comparison, what: str, source: Source) -> None:
-        self._found = found
-        self._what = what
+    def __init__(self, report: OracleReport, kind: str, source: SourceTopic) -> None:
+        self._report = report
+        self._kind = kind
         self._source = source
         self._digests: dict[Hashable, bytes] = {}
 
     def parsed(self, raw: bytes, inside: str | None) -> dict[str, Any] | None:
-        """The value, or None if it is another source's; what cannot be read is a fault, for no worker writes it."""
+        """Return the value, or None if another source topic is its origin. A malformed value is a fault."""
         try:
             value: dict[str, Any] = json.loads(raw)
             topic_id = (value[inside] if inside else value)["topic_id"]
@@ -129,7 +129,7 @@ class _Seen:
         return value if topic_id == self._source[1] else None
 
     def note(self, key: Hashable, raw: bytes) -> bool:
-        """Note a value; True when it is the key's first. A later one that differs is a fault."""
+        """Note a value; returns True for the first value of a key. A later value that differs is a fault."""
         digest = hashlib.sha256(raw).digest()[:16]
         if (first := self._digests.setdefault(key, digest)) != digest:
             self.fault(key, "was sent again with other bytes")
@@ -141,11 +141,11 @@ class _Seen:
             if key not in self._digests:
                 self.fault(key, "is missing")
 
-    def fault(self, key: object, says: str) -> None:
-        self._found.fault("topic_gaps", f"{self._what} {key} {says}")
+    def fault(self, key: object, description: str) -> None:
+        self._report.fault("topic_gaps", f"{self._kind} {key} {description}")
 
 
-def _decision(row: Row, source: Source) -> dict[str, Any]:
+def _decision(row: Row, source: SourceTopic) -> dict[str, Any]:
     names = "partition offset comment_id community event_time_us score_ppm verdict model_version policy_version fate"
     topic, topic_id = source
     fields = {name: getattr(row, name) for name in names.split()}
@@ -153,7 +153,7 @@ def _decision(row: Row, source: Source) -> dict[str, Any]:
     return {"topic": topic, "topic_id": topic_id, **fields, "schema_version": 1, **repairs}
 
 
-def _pane(key: PaneKey, sums: tuple[int, ...], source: Source) -> dict[str, Any]:
+def _pane(key: PaneKey, sums: tuple[int, ...], source: SourceTopic) -> dict[str, Any]:
     partition, community, start_us, model_version, policy_version = key
     comments, reviews, removals, score_sum = sums[:4]
     return {
@@ -174,5 +174,5 @@ def _pane(key: PaneKey, sums: tuple[int, ...], source: Source) -> dict[str, Any]
 
 
 def _same(value: object, expected: object) -> bool:
-    """Equal in JSON's eyes: to Python 1, 1.0 and true are the same."""
+    """Whether two values are equal as JSON; in Python 1, 1.0 and True are equal."""
     return value == expected and json.dumps(value, sort_keys=True) == json.dumps(expected, sort_keys=True)

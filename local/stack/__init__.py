@@ -1,1 +1,1 @@
-"""The servers and the worker on one machine, without Docker: `moderation up`, `down`, `status`."""
+"""Servers and worker on one machine without Docker: `moderation up`, `down`, `status`."""

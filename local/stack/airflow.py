@@ -1,7 +1,7 @@
-"""Airflow as programs of the stack: api-server, scheduler, DAG processor and triggerer, supervised one by one.
+"""Airflow as programs of the stack: api-server, scheduler, DAG processor and triggerer.
 
-Metadata lies in the stack's PostgreSQL, everything else under the data folder. Airflow is configured by variables of
-its programs only; tasks inherit them, and with them the connection ``kafka_default`` and the project's own settings.
+Metadata are stored in the stack's PostgreSQL, everything else under the data folder. Environment variables of the
+programs configure Airflow. Tasks inherit them, including the connection ``kafka_default`` and the project's settings.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from local.stack.layout import StackLayout
 from local.stack.ports import HOST
 from local.stack.program import Program
 from local.stack.required_packages import check_packages
-from local.stack.supervisor import read_state
+from local.stack.supervisor import read_program_state
 from local.stack.worker import settings_environment, stack_settings
 from moderation.errors import ConfigurationError, StackError
 
 API_SERVER = "airflow-api-server"
 COMPONENTS = ("scheduler", "dag-processor", "triggerer")
 USER = "admin"
-PASSWORD = "airflow-admin"  # noqa: S105 - not the password, but the name it is kept under among the credentials
+PASSWORD = "airflow-admin"  # noqa: S105 - the name of the password among the credentials
 AIRFLOW_PORTS = {API_SERVER: 8080}
 KAFKA_CONNECTION = "AIRFLOW_CONN_KAFKA_DEFAULT"
 DAGS = Path(__file__).parents[2] / "dags"
 
 _MIGRATE_SECONDS = 180.0
 _READY_SECONDS = 180.0
-_STOP_SECONDS = 10.0  # for tasks at work; each is safe to repeat
+_STOP_SECONDS = 10.0  # for running tasks; each is safe to repeat
 _ARCHIVE_GROUP = "moderation-archive"
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What one Airflow's parts share and nobody else may know."""
+    """Secrets that the parts of one Airflow share."""
 
     admin: str = field(repr=False)
     fernet: str = field(repr=False)
@@ -52,18 +52,18 @@ class Keys:
 
 
 def admin_password(layout: StackLayout) -> str | None:
-    """The password of the user ``admin`` of Airflow's UI; None until it is made."""
+    """Return the password of the user ``admin`` of Airflow's UI; None until it is created."""
     credentials = load(layout.credentials_file)
     return credentials.secrets.get(PASSWORD) if credentials else None
 
 
 def url(info: StackInfo) -> str:
-    """Where Airflow's UI and API are found."""
+    """Return the address of Airflow's UI and API."""
     return f"http://{HOST}:{info.ports[API_SERVER]}"
 
 
 def airflow(layout: StackLayout, dags: Path = DAGS) -> Callable[[StackInfo], list[Program]]:
-    """What ``up`` starts beside the servers to have Airflow.
+    """Return the programs that ``up`` starts for Airflow, as a function of the stack's addresses.
 
     Args:
         layout: of the stack.
@@ -76,7 +76,7 @@ def airflow(layout: StackLayout, dags: Path = DAGS) -> Callable[[StackInfo], lis
     if not dags.is_dir():
         raise ConfigurationError(
             f"folder of DAGs {dags}",
-            "there is none: it is part of a checkout, not of the installed package",
+            "it does not exist: a checkout contains it, the installed package does not",
             "Work from a checkout, or leave Airflow out: moderation up --core.",
         )
     return lambda info: _programs(layout, info, dags)
@@ -103,7 +103,7 @@ def _programs(layout: StackLayout, info: StackInfo, dags: Path) -> list[Program]
         ready=lambda: answers(port),
         ready_seconds=_READY_SECONDS,
     )
-    # The scheduler's executor runs the tasks, the triggerer the events they wait for: both need what tasks need.
+    # The scheduler's executor runs the tasks and the triggerer runs their triggers: both need the environment of tasks.
     inherited = _task_environment(layout, info)
     options = {"scheduler": ("--skip-serve-logs",), "triggerer": ("--skip-serve-logs",)}
 
@@ -115,7 +115,7 @@ def _programs(layout: StackLayout, info: StackInfo, dags: Path) -> list[Program]
             cwd=layout.run,
             env={**environment, **(inherited if name in options else {})},
             depends_on=(API_SERVER, "kafka") if name in options else (API_SERVER,),
-            ready=lambda: beats_since(port, name, read_state(layout, program).started_us),
+            ready=lambda: beats_since(port, name, read_program_state(layout, program).started_us),
             ready_seconds=_READY_SECONDS,
             stop_seconds=_STOP_SECONDS,
         )
@@ -124,18 +124,18 @@ def _programs(layout: StackLayout, info: StackInfo, dags: Path) -> list[Program]
 
 
 def _keys(layout: StackLayout) -> Keys:
-    """This stack's keys; made the first time."""
+    """Return this stack's keys; they are created the first time."""
 
     def fernet_key() -> str:
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
     wanted = {PASSWORD: new_secret, "airflow-fernet": fernet_key, "airflow-jwt": new_secret, "airflow-api": new_secret}
-    held = ensure_secrets(layout.credentials_file, wanted)
-    return Keys(*(held[name] for name in wanted))
+    stored = ensure_secrets(layout.credentials_file, wanted)
+    return Keys(*(stored[name] for name in wanted))
 
 
 def _environment(layout: StackLayout, info: StackInfo, dags: Path, keys: Keys) -> Mapping[str, str]:
-    """How every part of Airflow is configured; it holds secrets."""
+    """Return the environment that configures every part of Airflow; it contains secrets."""
     sections: Mapping[str, Mapping[str, object]] = {
         "core": {
             "dags_folder": dags,
@@ -163,7 +163,7 @@ def _environment(layout: StackLayout, info: StackInfo, dags: Path, keys: Keys) -
     return {
         "AIRFLOW_HOME": str(layout.airflow),
         "PYTHONSAFEPATH": "1",
-        "SPT_NOENV": "1",  # titles of processes must not overwrite the mark that `down` finds them by
+        "SPT_NOENV": "1",  # process titles must not overwrite the marker by which `down` finds the processes
         **{
             f"AIRFLOW__{section.upper()}__{key.upper()}": str(value)
             for section, options in sections.items()
@@ -173,7 +173,7 @@ def _environment(layout: StackLayout, info: StackInfo, dags: Path, keys: Keys) -
 
 
 def _task_environment(layout: StackLayout, info: StackInfo) -> Mapping[str, str]:
-    """What tasks find: the Kafka provider's connection and the project's settings."""
+    """Return the environment of tasks: the Kafka provider's connection and the project's settings."""
     return {
         KAFKA_CONNECTION: kafka_connection(info.kafka_bootstrap),
         **settings_environment(stack_settings(layout, info)),
@@ -181,7 +181,7 @@ def _task_environment(layout: StackLayout, info: StackInfo) -> Mapping[str, str]
 
 
 def kafka_connection(bootstrap: str) -> str:
-    """Airflow's connection ``kafka_default``, as JSON: what the DAGs' Kafka clients are configured with.
+    """Return Airflow's connection ``kafka_default`` as JSON, which configures the DAGs' Kafka clients.
 
     Args:
         bootstrap: addresses of brokers.
@@ -190,16 +190,16 @@ def kafka_connection(bootstrap: str) -> str:
         "bootstrap.servers": bootstrap,
         "group.id": _ARCHIVE_GROUP,
         "enable.auto.commit": False,
-        "auto.offset.reset": "earliest",  # a request for retraining that was sent before anybody listened counts
+        "auto.offset.reset": "earliest",  # includes requests that were sent before the triggerer started
     }
     return json.dumps({"conn_type": "kafka", "extra": extra})
 
 
 def _migrate(layout: StackLayout, environment: Mapping[str, str]) -> None:
-    """Bring Airflow's tables to the installed version.
+    """Migrate Airflow's tables to the installed version.
 
     Raises:
-        StackError: they cannot be brought there.
+        StackError: the migration fails.
     """
     log = layout.log_file("airflow-migrate")
     with log.open("wb") as output:

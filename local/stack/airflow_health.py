@@ -1,4 +1,4 @@
-"""What Airflow's api-server says about itself and the other parts, which have no port of their own."""
+"""Health of the parts of Airflow as its api-server reports it; the other parts have no port."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ def answers(port: int) -> bool:
 
 
 def beats_since(port: int, component: str, started_us: int) -> bool:
-    """Whether the api-server on ``port`` says that a component is alive; see :func:`is_alive_since`."""
+    """Whether the api-server on ``port`` reports that a component is alive; see :func:`is_alive_since`."""
     return is_alive_since(_health(port), component, started_us)
 
 
 def is_alive_since(health: Mapping[str, Mapping[str, str | None]], component: str, started_us: int) -> bool:
-    """Whether a component is healthy, and has said so since it was started.
+    """Whether a component is healthy and has sent a heartbeat since it was started.
 
-    Airflow calls a component healthy for half a minute after its last heartbeat, also one that was killed meanwhile.
+    Airflow reports a component as healthy for half a minute after its last heartbeat, even if it was killed meanwhile.
 
     Args:
-        health: what the api-server says, by part.
+        health: report of the api-server, by part.
         component: ``scheduler``, ``dag-processor`` or ``triggerer``.
         started_us: when its process was started, microseconds since the epoch.
     """
     key = component.replace("-", "_")
-    said = health.get(key, {})
-    heartbeat = said.get(f"latest_{key}_heartbeat")
-    if said.get("status") != _HEALTHY or heartbeat is None:
+    report = health.get(key, {})
+    heartbeat = report.get(f"latest_{key}_heartbeat")
+    if report.get("status") != _HEALTHY or heartbeat is None:
         return False
     return datetime.fromisoformat(heartbeat).timestamp() * 1e6 >= started_us
 
 
 def _health(port: int) -> dict[str, Any]:
-    """The answer of ``GET /api/v2/monitor/health``; empty when there is none yet."""
+    """Return the response of ``GET /api/v2/monitor/health``; empty if there is none."""
     connection = http.client.HTTPConnection(HOST, port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", "/api/v2/monitor/health")

@@ -1,4 +1,4 @@
-"""What needs a person's attention though the worker decides: read from the topics and the database."""
+"""Conditions that need an operator although the worker decides, read from topics and database."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SELECT partition, "offset", reason, field, count(*) OVER ()
 
 
 def attention(settings: Settings) -> list[str]:
-    """Sentences about transactions, topics, unreadable records, a late archive, and missing partitions of tables."""
+    """Describe open transactions, missing topics, unreadable records, a late archive, and missing table partitions."""
     try:
-        found = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
+        open_ones = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
     except (KafkaException, KafkaError) as error:
-        transactions = [f"Kafka does not say whether transactions are open: {error}"]
+        transactions = [f"Kafka does not report whether transactions are open: {error}"]
     else:
-        transactions = [each.message(settings.kafka_bootstrap) for each in found]
+        transactions = [each.message(settings.kafka_bootstrap) for each in open_ones]
     transactions += _missing(settings)
     url = required(settings.database_url, "database_url")
     try:
@@ -47,7 +47,7 @@ def attention(settings: Settings) -> list[str]:
             _unreadable(url) + _unreadable_actions(url, settings.topic_prefix + ACTIONS.name) + _unarchived(settings)
         )
     except psycopg.Error as error:
-        return [*transactions, f"PostgreSQL does not say what could not be read: {error}"]
+        return [*transactions, f"PostgreSQL does not report which records could not be read: {error}"]
     return [*transactions, *unreadable, *_partitions(url)]
 
 
@@ -56,18 +56,18 @@ def _missing(settings: Settings) -> list[str]:
     try:
         missing = missing_topics(settings.kafka_bootstrap, names)
     except KafkaException:
-        return []  # It is named above.
+        return []  # the open transactions already report that Kafka is unavailable
     return [str(TopicsMissing(missing))] if missing else []
 
 
 def _unarchived(settings: Settings) -> list[str]:
-    """Partitions whose oldest record that is not archived is close to its deletion by the topic's retention."""
+    """Report partitions whose oldest unarchived record will soon be deleted by the topic's retention."""
     topics = [settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)]
     try:
         with psycopg.connect(required(settings.database_url, "database_url"), connect_timeout=5) as connection:
             delays = archive_delays(settings.kafka_bootstrap, connection, topics)
     except (KafkaException, KafkaError) as error:
-        return [f"Kafka does not answer how old the records are that are not archived: {error}"]
+        return [f"Kafka does not report how old the records are that are not archived: {error}"]
     current_us = now_us()
     return [
         f"{delay.topic_partition}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived, and the "
@@ -89,11 +89,11 @@ def _unreadable(url: str) -> list[str]:
         rows = connection.execute(_UNREADABLE, (since_us,)).fetchall()
     if not rows:
         return []
-    count = sum(following - first for _, _, first, following, _ in rows)
-    topic, partition, first, following, cause = rows[0]
+    count = sum(next_offset - first for _, _, first, next_offset, _ in rows)
+    topic, partition, first, next_offset, cause = rows[0]
     return [
         f"{count:,} records of the last {_UNREADABLE_HOURS} hours could not be read and are lost, newest: "
-        f"topic {topic} partition {partition} offsets [{first}, {following}): {cause}; "
+        f"topic {topic} partition {partition} offsets [{first}, {next_offset}): {cause}; "
         "speed.holes and batch.holes have all of them"
     ]
 

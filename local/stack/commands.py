@@ -1,6 +1,7 @@
-"""The three commands of the local stack: :func:`up`, :func:`down`, :func:`status`.
+"""Commands of the local stack: :func:`up`, :func:`down`, :func:`status`.
 
-One stack per data folder. Commands of the same folder take turns; :func:`up` twice is harmless, so is :func:`down`.
+Each data folder has one stack. Commands on the same folder run one after another. :func:`up` and :func:`down` are
+idempotent.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from local.stack.jars import provide
 from local.stack.layout import StackLayout
 from local.stack.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
 from local.stack.program import Program, in_start_order, levels
-from local.stack.startup import Progress, bring_up, silent
-from local.stack.state_file import Record, load_record, save_record
-from local.stack.supervisor import ENDED, Supervisor, read_state
+from local.stack.startup import OnPartProgress, bring_up, no_part_progress
+from local.stack.state_file import StackState, load_stack_state, save_stack_state
+from local.stack.supervisor import ENDED, Supervisor, read_program_state
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.errors import ConfigurationError, StackError
@@ -38,8 +39,8 @@ class StackInfo:
         root: its data folder.
         kafka_bootstrap: ``host:port`` of the broker.
         mlflow_url: address of the MLflow server and its UI.
-        postgres_url: SQLAlchemy URL (psycopg) of the project's database; it holds a password.
-        ports: every port given, by name, extra ones included.
+        postgres_url: SQLAlchemy URL (psycopg) of the project's database; it contains a password.
+        ports: every port by name, extra ones included.
     """
 
     root: Path
@@ -50,24 +51,24 @@ class StackInfo:
     _passwords: Mapping[str, str] = field(repr=False)
 
     def database_url(self, role: str = postgres.ADMIN_ROLE, *, driver: str = "") -> str:
-        """The URL of a role's own database (``moderation``, ``mlflow``, ``airflow``); it holds a password."""
+        """Return the URL of a role's database (``moderation``, ``mlflow``, ``airflow``); it contains a password."""
         return postgres.database_url(role, self._passwords[role], self.ports["postgres"], driver=driver)
 
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:
-    """One part of the stack, for people.
+    """Status of one part of the stack.
 
     Attributes:
         name: the program.
         state: ``running``, ``waiting`` (to be started again), ``ended`` (for good), ``stopped`` or ``orphaned``
             (it runs, but nothing supervises it).
-        pid: process id of the program; 0 when it does not run.
-        address: where people find it.
+        pid: process id of the program; 0 if it does not run.
+        address: for users.
         log: its log.
-        uptime_seconds: how long it has run; 0 when it does not.
-        restarts: how often it was started again since the stack came up.
-        last_exit: how it ended the last time it ended by itself, e.g. ``signal 9``; empty if it never did.
+        uptime_seconds: how long it has run; 0 if it does not run.
+        restarts: number of restarts since the stack came up.
+        last_exit: how it last ended by itself, e.g. ``signal 9``; empty if it never did.
     """
 
     name: str
@@ -88,70 +89,71 @@ def up(
     *,
     extra_programs: ExtraPrograms = (),
     extra_ports: Mapping[str, int] | None = None,
-    progress: Progress = silent,
+    on_progress: OnPartProgress = no_part_progress,
 ) -> StackInfo:
-    """Bring the stack up, or what of it is not running; returns when every part is ready.
+    """Start all parts of the stack that do not run; returns when every part is ready.
 
     Args:
         layout: the stack.
-        extra_programs: programs beside Kafka, PostgreSQL and MLflow, or a function that makes them from the
+        extra_programs: programs beside Kafka, PostgreSQL and MLflow, or a function that creates them from the
             addresses; they may depend on ``kafka``, ``postgres``, ``mlflow`` and each other. Programs of an earlier
-            call that are not named now are left as they are.
-        extra_ports: preferred ports for them, by name; found in ``StackInfo.ports``.
-        progress: told what is waited for: the part, and what happens to it.
+            call that are not given now continue.
+        extra_ports: preferred ports for them, by name; ``StackInfo.ports`` contains the chosen ones.
+        on_progress: receives the name of a part and what happens to it.
 
     Returns:
-        Where everything is.
+        Addresses of the stack.
 
     Raises:
         ConfigurationError: a prerequisite is missing (nothing was started), or existing topics have other settings.
-        StackError: a part does not start or does not become ready. What runs is left running, for its log to be
-            read; :func:`down` stops it.
+        StackError: a part does not start or does not become ready. The other parts continue, so that logs can be
+            read; :func:`down` stops them.
     """
     layout.make_folders()
-    with _alone(layout):
-        record = load_record(layout.record_file) or Record()
+    with _locked(layout):
+        stack_state = load_stack_state(layout.state_file) or StackState()
         credentials = load_or_create(layout.credentials_file, postgres.ROLES)
-        supervisor = _known_supervisor(layout, record, credentials)
+        supervisor = _responding_supervisor(layout, stack_state, credentials)
         if supervisor is None:
-            prerequisites.check(layout, say=lambda message: progress("stack", message))
-            _end_leftovers(layout, progress)
-        jars = provide(layout.jars, progress=lambda message: progress("jars", message))
-        ports = _ports(record, extra_ports or {}, keep=supervisor is not None)
-        record = replace(record, ports=ports)
-        info = _info(layout, record, credentials)
+            prerequisites.check(layout, on_progress=lambda message: on_progress("stack", message))
+            _end_leftovers(layout, on_progress)
+        jars = provide(layout.jars, on_progress=lambda message: on_progress("jars", message))
+        ports = _ports(stack_state, extra_ports or {}, keep=supervisor is not None)
+        stack_state = replace(stack_state, ports=ports)
+        info = _info(layout, stack_state, credentials)
         extras = extra_programs(info) if callable(extra_programs) else extra_programs
         programs = in_start_order([*_core_programs(layout, info, credentials, jars), *extras])
         addresses = {program.name: program.address for program in programs}
-        save_record(
-            layout.record_file, Record(ports, {**record.addresses, **addresses}, {**record.levels, **levels(programs)})
+        save_stack_state(
+            layout.state_file,
+            StackState(ports, {**stack_state.addresses, **addresses}, {**stack_state.levels, **levels(programs)}),
         )
         if supervisor is None:
             supervisor = Supervisor(layout, port=ports["supervisor"], password=credentials.supervisor)
             supervisor.start()
-        bring_up(programs, supervisor, layout, progress)
+        bring_up(programs, supervisor, layout, on_progress)
         return info
 
 
 def info(layout: StackLayout) -> StackInfo:
-    """Addresses of a stack that is up already.
+    """Return the addresses of a stack that is up.
 
     Raises:
         ConfigurationError: no stack is up in this folder.
     """
-    record, credentials = load_record(layout.record_file), load(layout.credentials_file)
-    if record is None or not record.is_up or credentials is None:
+    stack_state, credentials = load_stack_state(layout.state_file), load(layout.credentials_file)
+    if stack_state is None or not stack_state.is_up or credentials is None:
         raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
-    return _info(layout, record, credentials)
+    return _info(layout, stack_state, credentials)
 
 
-def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silent) -> None:
-    """Stop every process of the stack and make sure that none is left.
+def down(layout: StackLayout, *, purge: bool = False, on_progress: OnPartProgress = no_part_progress) -> None:
+    """Stop every process of the stack and check that none is left.
 
     Args:
-        layout: the stack; one that is not up is left as it is.
+        layout: the stack; nothing happens if it is not up.
         purge: also delete its data, logs, jars and credentials.
-        progress: told what is waited for.
+        on_progress: receives the name of a part and what happens to it.
 
     Raises:
         StackError: a process cannot be ended.
@@ -160,20 +162,20 @@ def down(layout: StackLayout, *, purge: bool = False, progress: Progress = silen
         if purge:
             _delete(layout)
         return
-    with _alone(layout):
-        _stop_everything(layout, progress)
+    with _locked(layout):
+        _stop_everything(layout, on_progress)
         for name in ("supervisord.conf", "supervisord.pid"):
             (layout.run / name).unlink(missing_ok=True)
-        if record := load_record(layout.record_file):
-            save_record(layout.record_file, Record(record.ports))
+        if stack_state := load_stack_state(layout.state_file):
+            save_stack_state(layout.state_file, StackState(stack_state.ports))
         shutil.rmtree(layout.programs, ignore_errors=True)
         if purge:
-            progress("stack", "deleting its data")
+            on_progress("stack", "deleting its data")
             _delete(layout)
 
 
 def _delete(layout: StackLayout) -> None:
-    """Delete what a stack writes, and the data folder itself if nothing else lies in it."""
+    """Delete the files of a stack, and the data folder if it contains nothing else."""
     for folder in layout.folders:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
@@ -181,7 +183,7 @@ def _delete(layout: StackLayout) -> None:
 
 
 def start_program(layout: StackLayout, name: str) -> None:
-    """Start one program that ``up`` made known; nothing happens when it runs.
+    """Start one program that ``up`` registered; nothing happens if it runs.
 
     Raises:
         ConfigurationError: no stack is up in this folder.
@@ -191,7 +193,7 @@ def start_program(layout: StackLayout, name: str) -> None:
 
 
 def stop_program(layout: StackLayout, name: str) -> None:
-    """Stop one program and wait for its end; what stands on it is left running.
+    """Stop one program and wait for its end; programs that depend on it continue.
 
     Raises:
         ConfigurationError: no stack is up in this folder.
@@ -201,49 +203,51 @@ def stop_program(layout: StackLayout, name: str) -> None:
 
 
 def status(layout: StackLayout) -> list[PartStatus]:
-    """Every part of the stack, the supervisor first; empty when the stack is not up.
+    """Return the status of every part, the supervisor first; empty if the stack is not up.
 
     Raises:
-        ConfigurationError: the record of the stack is damaged.
+        ConfigurationError: the state file is damaged.
     """
-    record = load_record(layout.record_file)
-    if record is None or not record.is_up:
+    stack_state = load_stack_state(layout.state_file)
+    if stack_state is None or not stack_state.is_up:
         return []
-    supervisor = _known_supervisor(layout, record, load(layout.credentials_file))
-    living = {process.pid: process for process in processes.stack_processes(layout.root)}
-    guardians = supervisor.states() if supervisor else {}
+    supervisor = _responding_supervisor(layout, stack_state, load(layout.credentials_file))
+    processes_by_pid = {process.pid: process for process in processes.stack_processes(layout.root)}
+    runner_states = supervisor.states() if supervisor else {}
     daemon = _read_pid(layout.run / "supervisord.pid")
     parts = [
         PartStatus(
             name="supervisor",
             state="running" if supervisor else "stopped",
             pid=daemon if supervisor else 0,
-            address=f"{HOST}:{record.ports['supervisor']}",
+            address=f"{HOST}:{stack_state.ports['supervisor']}",
             log=layout.log_file("supervisor"),
-            uptime_seconds=time.time() - living[daemon].create_time() if supervisor and daemon in living else 0.0,
+            uptime_seconds=time.time() - processes_by_pid[daemon].create_time()
+            if supervisor and daemon in processes_by_pid
+            else 0.0,
             restarts=0,
             last_exit="",
         )
     ]
-    for name, address in record.addresses.items():
-        held = read_state(layout, name)
-        state, alive = held.state, held.pid in living
+    for name, address in stack_state.addresses.items():
+        program_state = read_program_state(layout, name)
+        state, alive = program_state.state, program_state.pid in processes_by_pid
         if supervisor is None:
             state = "orphaned" if alive else "stopped"
-        elif guardians.get(name) in ENDED:
+        elif runner_states.get(name) in ENDED:
             state = "ended"
-        elif guardians.get(name) == "STOPPED":
+        elif runner_states.get(name) == "STOPPED":
             state = "stopped"
         parts.append(
             PartStatus(
                 name=name,
                 state=state,
-                pid=held.pid if alive else 0,
+                pid=program_state.pid if alive else 0,
                 address=address,
                 log=layout.log_file(name),
-                uptime_seconds=max(0.0, time.time() - held.started_us / 1e6) if alive else 0.0,
-                restarts=held.restarts,
-                last_exit=held.last_exit,
+                uptime_seconds=max(0.0, time.time() - program_state.started_us / 1e6) if alive else 0.0,
+                restarts=program_state.restarts,
+                last_exit=program_state.last_exit,
             )
         )
     return parts
@@ -269,8 +273,8 @@ def _make_topics(bootstrap: str) -> None:
     ensure_topics(bootstrap)
 
 
-def _info(layout: StackLayout, record: Record, credentials: Credentials) -> StackInfo:
-    ports, passwords = record.ports, credentials.databases
+def _info(layout: StackLayout, stack_state: StackState, credentials: Credentials) -> StackInfo:
+    ports, passwords = stack_state.ports, credentials.databases
     return StackInfo(
         root=layout.root,
         kafka_bootstrap=f"{HOST}:{ports['kafka']}",
@@ -283,61 +287,65 @@ def _info(layout: StackLayout, record: Record, credentials: Credentials) -> Stac
     )
 
 
-def _ports(record: Record, extra: Mapping[str, int], *, keep: bool) -> dict[str, int]:
-    """Ports of a running stack stay; the others are chosen."""
-    kept = record.ports if keep else {}
-    wanted = {name: port for name, port in {**DEFAULT_PORTS, **extra}.items() if name not in kept}
-    taken = set(kept.values())
-    chosen = choose_ports(wanted, recorded=record.ports, free=lambda port: port not in taken and is_free(port))
-    return {**kept, **chosen}
+def _ports(stack_state: StackState, extra: Mapping[str, int], *, keep: bool) -> dict[str, int]:
+    """Return the ports: those of a running stack are kept, the others are chosen."""
+    kept_ports = stack_state.ports if keep else {}
+    wanted = {name: port for name, port in {**DEFAULT_PORTS, **extra}.items() if name not in kept_ports}
+    taken = set(kept_ports.values())
+    chosen = choose_ports(wanted, recorded=stack_state.ports, free=lambda port: port not in taken and is_free(port))
+    return {**kept_ports, **chosen}
 
 
 def _running_supervisor(layout: StackLayout) -> Supervisor:
-    record = load_record(layout.record_file)
-    supervisor = _known_supervisor(layout, record, load(layout.credentials_file)) if record else None
+    stack_state = load_stack_state(layout.state_file)
+    supervisor = _responding_supervisor(layout, stack_state, load(layout.credentials_file)) if stack_state else None
     if supervisor is None:
         raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
     return supervisor
 
 
-def _known_supervisor(layout: StackLayout, record: Record, credentials: Credentials | None) -> Supervisor | None:
-    """The supervisor of a stack that is up; None when none answers."""
-    if credentials is None or "supervisor" not in record.ports:
+def _responding_supervisor(
+    layout: StackLayout, stack_state: StackState, credentials: Credentials | None
+) -> Supervisor | None:
+    """Return the supervisor of a stack that is up; None if none answers."""
+    if credentials is None or "supervisor" not in stack_state.ports:
         return None
-    supervisor = Supervisor(layout, port=record.ports["supervisor"], password=credentials.supervisor)
+    supervisor = Supervisor(layout, port=stack_state.ports["supervisor"], password=credentials.supervisor)
     return supervisor if supervisor.is_running() else None
 
 
-def _stop_everything(layout: StackLayout, progress: Progress) -> None:
-    """Stop programs, those that stand on others first, then the supervisor, then what is left."""
-    record = load_record(layout.record_file)
-    if record and (supervisor := _known_supervisor(layout, record, load(layout.credentials_file))):
-        for level in sorted(set(record.levels.values()), reverse=True):
-            names = [name for name, depth in record.levels.items() if depth == level]
-            progress("stack", f"stopping {', '.join(names)}")
+def _stop_everything(layout: StackLayout, on_progress: OnPartProgress) -> None:
+    """Stop programs in the reverse order of their dependencies, then the supervisor, then leftover processes."""
+    stack_state = load_stack_state(layout.state_file)
+    if stack_state and (supervisor := _responding_supervisor(layout, stack_state, load(layout.credentials_file))):
+        for level in sorted(set(stack_state.levels.values()), reverse=True):
+            names = [name for name, depth in stack_state.levels.items() if depth == level]
+            on_progress("stack", f"stopping {', '.join(names)}")
             with contextlib.suppress(StackError):
                 supervisor.stop(names)
-        # It waits for its programs; what these left behind in groups of their own, as Airflow's tasks are, ends after.
+        # The supervisor waits for its programs, not for their processes in other groups, such as Airflow's tasks.
         daemon = _read_pid(layout.run / "supervisord.pid")
         itself = [process for process in processes.stack_processes(layout.root) if process.pid == daemon]
         supervisor.shut_down()
         with contextlib.suppress(StackError):
             wait_until(lambda: not processes.still_alive(itself), seconds=_STOP_SECONDS, description="supervisord")
-    _end_leftovers(layout, progress)
+    _end_leftovers(layout, on_progress)
 
 
-def _end_leftovers(layout: StackLayout, progress: Progress) -> None:
-    """End processes that no supervisor looks after: first asked, then killed, then looked for once more."""
-    left = processes.stack_processes(layout.root)
-    if not left:
+def _end_leftovers(layout: StackLayout, on_progress: OnPartProgress) -> None:
+    """End processes that no supervisor controls: terminate, then kill, then search again."""
+    leftovers = processes.stack_processes(layout.root)
+    if not leftovers:
         return
-    progress("stack", f"ending {len(left)} processes that nothing supervises")
-    processes.terminate(left)
+    on_progress("stack", f"ending {len(leftovers)} processes that nothing supervises")
+    processes.terminate(leftovers)
     with contextlib.suppress(StackError):
-        wait_until(lambda: not processes.still_alive(left), seconds=_KILL_SECONDS, description="leftover processes")
+        wait_until(
+            lambda: not processes.still_alive(leftovers), seconds=_KILL_SECONDS, description="leftover processes"
+        )
 
     def none_left() -> bool:
-        rest = [*processes.still_alive(left), *processes.stack_processes(layout.root)]
+        rest = [*processes.still_alive(leftovers), *processes.stack_processes(layout.root)]
         processes.kill(rest)
         return not rest
 
@@ -352,8 +360,8 @@ def _read_pid(path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _alone(layout: StackLayout) -> Iterator[None]:
-    """Commands on one data folder take turns."""
+def _locked(layout: StackLayout) -> Iterator[None]:
+    """Lock the data folder, so that commands on it run one after another."""
     with layout.lock_file.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

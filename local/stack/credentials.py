@@ -16,12 +16,12 @@ _BYTES = 24
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Passwords, one per account, and keys. Never shown by ``repr``.
+    """Passwords, one per account, and keys. ``repr`` does not show them.
 
     Attributes:
         supervisor: opens the supervisor's port.
         databases: password of each database role, by role.
-        secrets: passwords and keys of programs beside the servers, by name.
+        secrets: passwords and keys of other programs, by name.
     """
 
     supervisor: str = field(repr=False)
@@ -30,49 +30,49 @@ class Credentials:
 
 
 def load_or_create(path: Path, roles: tuple[str, ...]) -> Credentials:
-    """Read the passwords, or make them the first time; a role that has none yet gets one.
+    """Read the passwords, or create them the first time; a role without a password gets one.
 
     Raises:
         ConfigurationError: the file is damaged, or other accounts may read it.
     """
-    if known := load(path):
-        missing = {role: new_secret() for role in roles if role not in known.databases}
+    if credentials := load(path):
+        missing = {role: new_secret() for role in roles if role not in credentials.databases}
         if not missing:
-            return known
-        made = replace(known, databases=known.databases | missing)
+            return credentials
+        updated = replace(credentials, databases=credentials.databases | missing)
     else:
-        made = Credentials(new_secret(), {role: new_secret() for role in roles})
-    write_private(path, json.dumps(asdict(made), indent=1))
-    return made
+        updated = Credentials(new_secret(), {role: new_secret() for role in roles})
+    write_private(path, json.dumps(asdict(updated), indent=1))
+    return updated
 
 
 def new_secret() -> str:
-    """A password nobody can guess, of letters, digits, ``-`` and ``_``."""
+    """Return a random password of letters, digits, ``-`` and ``_``."""
     return secrets.token_urlsafe(_BYTES)
 
 
 def ensure_secrets(path: Path, wanted: Mapping[str, Callable[[], str]]) -> dict[str, str]:
-    """The secrets of the names wanted; one that is not there yet is made and kept.
+    """Return the secrets with the given names; missing ones are created and stored.
 
     Args:
-        path: a file that :func:`load_or_create` made.
-        wanted: what makes each secret, by name.
+        path: a file that :func:`load_or_create` created.
+        wanted: function that creates each secret, by name.
 
     Raises:
         ConfigurationError: the file is absent or damaged, or other accounts may read it.
     """
-    known = load(path)
-    if known is None:
+    credentials = load(path)
+    if credentials is None:
         raise ConfigurationError(f"credentials {path}", "the file is absent", "Start the stack: moderation up.")
-    missing = {name: make() for name, make in wanted.items() if name not in known.secrets}
+    missing = {name: make() for name, make in wanted.items() if name not in credentials.secrets}
     if missing:
-        known = replace(known, secrets=known.secrets | missing)
-        write_private(path, json.dumps(asdict(known), indent=1))
-    return {name: known.secrets[name] for name in wanted}
+        credentials = replace(credentials, secrets=credentials.secrets | missing)
+        write_private(path, json.dumps(asdict(credentials), indent=1))
+    return {name: credentials.secrets[name] for name in wanted}
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file whole or not at all, readable by its owner only from the first byte on."""
+    """Write a file atomically; only its owner can read it at any time."""
     scratch = path.with_name(path.name + ".new")
     scratch.unlink(missing_ok=True)
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -84,7 +84,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def load(path: Path) -> Credentials | None:
-    """Read the passwords; None if none were made yet.
+    """Read the passwords; None if there are none yet.
 
     Raises:
         ConfigurationError: the file is damaged, or other accounts may read it.
@@ -96,16 +96,16 @@ def load(path: Path) -> Credentials | None:
             f"credentials {path}", "other accounts may read this file", f"chmod 600 {path}, or purge the stack."
         )
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        databases, kept = held["databases"], held.get("secrets", {})
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        databases, stored_secrets = fields["databases"], fields.get("secrets", {})
         return Credentials(
-            str(held["supervisor"]),
+            str(fields["supervisor"]),
             {str(k): str(v) for k, v in databases.items()},
-            {str(k): str(v) for k, v in kept.items()},
+            {str(k): str(v) for k, v in stored_secrets.items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"credentials {path}",
             "the file is damaged",
-            "Without it the database cannot be opened; purge the stack (this deletes its data) and start anew.",
+            "Without it the database cannot be opened; purge the stack (this deletes its data) and start again.",
         ) from error

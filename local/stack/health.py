@@ -1,4 +1,4 @@
-"""Whether the stack moderates, in words and as a number that scripts can ask for."""
+"""Health of the stack: reasons as text, and a level that is the exit code of ``moderation status``."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the stack is.
+    """Health of the stack.
 
     Attributes:
-        level: the worst of what was found.
-        reasons: what was found, the worst first; empty if all is well.
+        level: the worst level found.
+        reasons: all findings, the worst first; empty if all is well.
     """
 
     level: Level
@@ -36,12 +36,12 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerAnswers:
-    """What the worker's web views say.
+class WorkerStatus:
+    """Status of the worker as its web views report it.
 
     Attributes:
-        missing: what it waits for, of ``model`` and ``partitions``.
-        waiting: records not decided yet, by own partition.
+        missing: what the worker waits for, of ``model`` and ``partitions``.
+        waiting: undecided records, by assigned partition.
         per_second: records decided a second, over the last ten seconds.
     """
 
@@ -51,54 +51,54 @@ class WorkerAnswers:
 
 
 def health_of(
-    parts: Sequence[PartStatus], worker: str, answers: WorkerAnswers | None, attention: Sequence[str] = ()
+    parts: Sequence[PartStatus], worker: str, answers: WorkerStatus | None, attention: Sequence[str] = ()
 ) -> Health:
-    """Judge a stack.
+    """Determine the health of a stack.
 
     Args:
-        parts: all of it; empty if the stack is down.
-        worker: name of the part that moderates.
-        answers: of the worker; None if it does not answer.
-        attention: what needs a person though comments are decided.
+        parts: status of all parts; empty if the stack is down.
+        worker: name of the worker's part.
+        answers: status of the worker; None if it does not answer.
+        attention: conditions that need an operator although comments are decided.
     """
     if not parts:
         return Health(Level.NOT_MODERATING, ("the stack is down; `moderation up` starts it",))
-    found: list[tuple[Level, str]] = []
+    findings: list[tuple[Level, str]] = []
     for part in parts:
         if part.name != worker and part.state != "running":
             level = Level.NOT_MODERATING if part.name in _NEEDED else Level.DEGRADED
-            found.append((level, _not_running(part)))
+            findings.append((level, _not_running(part)))
     moderating = next((part for part in parts if part.name == worker), None)
     if moderating is None:
-        found.append((Level.NOT_MODERATING, "the stack has no worker; `moderation up` starts one"))
+        findings.append((Level.NOT_MODERATING, "the stack has no worker; `moderation up` starts one"))
     else:
-        found += _of_worker(moderating, answers)
-    found += [(Level.DEGRADED, each) for each in attention]
-    found.sort(key=lambda each: -each[0])
-    return Health(found[0][0] if found else Level.WELL, tuple(reason for _, reason in found))
+        findings += _of_worker(moderating, answers)
+    findings += [(Level.DEGRADED, each) for each in attention]
+    findings.sort(key=lambda each: -each[0])
+    return Health(findings[0][0] if findings else Level.WELL, tuple(reason for _, reason in findings))
 
 
-def _of_worker(part: PartStatus, answers: WorkerAnswers | None) -> list[tuple[Level, str]]:
+def _of_worker(part: PartStatus, answers: WorkerStatus | None) -> list[tuple[Level, str]]:
     if part.state != "running":
         return [(Level.NOT_MODERATING, _not_running(part))]
-    found: list[tuple[Level, str]] = []
+    findings: list[tuple[Level, str]] = []
     if part.restarts and part.uptime_seconds < _RECENT_SECONDS:
         ended = f", last with {part.last_exit}" if part.last_exit else ""
         times = "once" if part.restarts == 1 else f"{part.restarts} times"
-        found.append((Level.DEGRADED, f"{part.name} was started again {times}{ended}; see {part.log}"))
+        findings.append((Level.DEGRADED, f"{part.name} was started again {times}{ended}; see {part.log}"))
     if part.uptime_seconds < _STARTING_SECONDS and (answers is None or answers.missing or not answers.waiting):
-        return [*found, (Level.NOT_MODERATING, f"{part.name} is starting")]
+        return [*findings, (Level.NOT_MODERATING, f"{part.name} is starting")]
     if answers is None:
-        return [*found, (Level.NOT_MODERATING, f"{part.name} runs and does not answer; see {part.log}")]
+        return [*findings, (Level.NOT_MODERATING, f"{part.name} runs and does not answer; see {part.log}")]
     if answers.missing:
-        return [*found, (Level.NOT_MODERATING, f"{part.name} has no {' and no '.join(answers.missing)}")]
+        return [*findings, (Level.NOT_MODERATING, f"{part.name} has no {' and no '.join(answers.missing)}")]
     if not answers.waiting:
         cause = "it has no partition, or Kafka does not answer it"
-        found.append((Level.NOT_MODERATING, f"{part.name} does not say what waits: {cause}; see {part.log}"))
+        findings.append((Level.NOT_MODERATING, f"{part.name} does not report waiting records: {cause}; see {part.log}"))
     waiting = sum(answers.waiting.values())
     if waiting and not answers.per_second:
-        found.append((Level.NOT_MODERATING, f"{waiting:,} records wait, and none was decided for ten seconds"))
-    return found
+        findings.append((Level.NOT_MODERATING, f"{waiting:,} records wait, and none was decided for ten seconds"))
+    return findings
 
 
 def _not_running(part: PartStatus) -> str:

@@ -1,9 +1,8 @@
-"""The broker's jars: exactly those of ``jars.lock``, each checked by size and SHA-256 before it is run.
+"""Jars of the broker: exactly those of ``jars.lock``, verified by size and SHA-256 before use.
 
 ``python -m local.stack.jars lock`` resolves the runtime classpath again and rewrites the lock;
-``python -m local.stack.jars fetch`` fills the cache. jgo fetches the jars by exact coordinate from the repository that
-it is configured for; each is verified before it is used. Verified jars are in the account's cache folder, which all
-stacks share.
+``python -m local.stack.jars fetch`` fills the cache. jgo fetches the jars by exact coordinate from its
+configured repository. Verified jars are stored in the account's cache folder, which all stacks share.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Jar:
 
 
 def read_lock(path: Path = LOCK_FILE) -> list[Jar]:
-    """The jars a lock names, in class path order.
+    """Read the jars of a lock file, in class path order.
 
     Raises:
         ConfigurationError: the lock is absent or a line of it is malformed.
@@ -92,21 +91,21 @@ def verify(jar: Jar, path: Path) -> None:
     """Check that a file is the locked jar.
 
     Raises:
-        ConfigurationError: the file is absent, or its length or digest is another; the jar is named.
+        ConfigurationError: the file is missing, or its length or digest differs; the message names the jar.
     """
     if not path.is_file():
         raise ConfigurationError(f"jar {jar.coordinate}", f"{path} is missing", _REMEDY_FETCH)
     if path.stat().st_size != jar.size_bytes:
-        cause = f"{path} has {path.stat().st_size} bytes, the lock says {jar.size_bytes}"
+        cause = f"{path} has {path.stat().st_size} bytes, the lock has {jar.size_bytes}"
     elif (digest := _sha256(path)) != jar.sha256:
-        cause = f"{path} has SHA-256 {digest}, the lock says {jar.sha256}"
+        cause = f"{path} has SHA-256 {digest}, the lock has {jar.sha256}"
     else:
         return
     raise ConfigurationError(f"jar {jar.coordinate}", cause, "It was altered or cut short: delete it and try again.")
 
 
 def default_cache() -> Path:
-    """The account's cache of verified jars."""
+    """Return the account's cache of verified jars."""
     return platformdirs.user_cache_path("comment-moderation") / "jars"
 
 
@@ -115,53 +114,56 @@ def provide(
     *,
     jars: list[Jar] | None = None,
     cache: Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
-    """Put every locked jar into ``folder``, from the cache if it has it, else fetched.
+    """Put every locked jar into ``folder``, from the cache or from the network.
 
     Args:
-        folder: receives links to the cached files, or copies where links are impossible. Files there that the lock
-            does not name are removed.
-        jars: what to provide; the committed lock by default.
-        cache: where verified jars are kept.
-        progress: told what takes long.
+        folder: receives links to the cached files, or copies if links are impossible. Other jars in it are removed.
+        jars: the jars; those of the committed lock by default.
+        cache: folder of verified jars.
+        on_progress: receives a line before a long download.
 
     Returns:
         The files in class path order, each verified by this call.
 
     Raises:
-        ConfigurationError: a jar cannot be fetched, or a file is not what the lock says; the jar is named.
+        ConfigurationError: a jar cannot be fetched, or a file differs from the lock; the message names the jar.
     """
     wanted = read_lock() if jars is None else jars
-    kept = cache or default_cache()
-    for made in (folder, kept):
-        made.mkdir(parents=True, exist_ok=True)
-    if missing := [jar for jar in wanted if not any((place / jar.file_name).exists() for place in (folder, kept))]:
-        progress(f"fetching {len(missing)} jars, {sum(jar.size_bytes for jar in missing) / 1e6:.0f} MB")
-        _fetch(missing, kept)
+    cache_folder = cache or default_cache()
+    for needed_folder in (folder, cache_folder):
+        needed_folder.mkdir(parents=True, exist_ok=True)
+    if missing := [
+        jar
+        for jar in wanted
+        if not any((known_folder / jar.file_name).exists() for known_folder in (folder, cache_folder))
+    ]:
+        on_progress(f"fetching {len(missing)} jars, {sum(jar.size_bytes for jar in missing) / 1e6:.0f} MB")
+        _fetch(missing, cache_folder)
     names = {jar.file_name for jar in wanted}
     for stray in folder.glob("*.jar"):
         if stray.name not in names:
             stray.unlink()
     for jar in wanted:
         if not (folder / jar.file_name).exists():
-            verify(jar, kept / jar.file_name)
-            _link(kept / jar.file_name, folder / jar.file_name)
+            verify(jar, cache_folder / jar.file_name)
+            _link(cache_folder / jar.file_name, folder / jar.file_name)
         verify(jar, folder / jar.file_name)
     return [folder / jar.file_name for jar in wanted]
 
 
 def resolve() -> list[Jar]:
-    """Resolve the class path of :data:`ROOTS` anew and describe every jar of it.
+    """Resolve the class path of :data:`ROOTS` again and describe its jars.
 
     Raises:
         ConfigurationError: a jar cannot be fetched.
     """
     artifacts = jgo.resolve("+".join(ROOTS))
     coordinates = [
-        ":".join(filter(None, (found.groupId, found.artifactId, found.version, found.classifier)))
-        for found in artifacts
-        if found.packaging == "jar"
+        ":".join(filter(None, (artifact.groupId, artifact.artifactId, artifact.version, artifact.classifier)))
+        for artifact in artifacts
+        if artifact.packaging == "jar"
     ]
     with tempfile.TemporaryDirectory() as scratch:
         context = _context(Path(scratch))
@@ -174,7 +176,7 @@ def resolve() -> list[Jar]:
 
 
 def _fetch(jars: list[Jar], cache: Path) -> None:
-    """Download jars side by side; a file enters the cache only when it is whole and right."""
+    """Download jars in parallel; only verified files enter the cache."""
     with tempfile.TemporaryDirectory(dir=cache) as scratch, ThreadPoolExecutor(_THREADS) as pool:
         context = _context(Path(scratch))
 
@@ -189,7 +191,7 @@ def _fetch(jars: list[Jar], cache: Path) -> None:
 
 
 def _context(scratch: Path) -> MavenContext:
-    """jgo set up to look in the account's Maven repository first and to download into ``scratch`` only."""
+    """Configure jgo to search the account's Maven repository first and to download only into ``scratch``."""
     settings = GlobalSettings.load()
     context = MavenContext(repo_cache=scratch / "repository", local_repos=[settings.repo_cache], timeout=30)
     context.remote_repos = {**settings.repositories, **context.remote_repos}
@@ -212,11 +214,11 @@ def _download(context: MavenContext, coordinate: str) -> Path:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _link(source: Path, target: Path) -> None:
+def _link(cached: Path, target: Path) -> None:
     try:
-        os.link(source, target)
+        os.link(cached, target)
     except OSError:
-        shutil.copyfile(source, target)
+        shutil.copyfile(cached, target)
 
 
 def _sha256(path: Path) -> str:
@@ -224,7 +226,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _say(message: str) -> None:
+def _print_line(message: str) -> None:
     sys.stdout.write(message + "\n")
 
 
@@ -234,11 +236,11 @@ def main(arguments: list[str]) -> int:
         case ["lock"]:
             jars = resolve()
             write_lock(jars)
-            _say(f"{LOCK_FILE}: {len(jars)} jars, {sum(jar.size_bytes for jar in jars) / 1e6:.1f} MB")
+            _print_line(f"{LOCK_FILE}: {len(jars)} jars, {sum(jar.size_bytes for jar in jars) / 1e6:.1f} MB")
         case ["fetch"]:
             with tempfile.TemporaryDirectory() as folder:
-                provide(Path(folder), progress=_say)
-            _say(f"{default_cache()}: {len(read_lock())} jars, verified")
+                provide(Path(folder), on_progress=_print_line)
+            _print_line(f"{default_cache()}: {len(read_lock())} jars, verified")
         case _:
             sys.stderr.write("usage: python -m local.stack.jars lock|fetch\n")
             return 2

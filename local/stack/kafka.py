@@ -49,7 +49,7 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
 group.initial.rebalance.delay.ms=0
-# A killed broker may come back only when the controller has given up its former self; 9 s by default.
+# A killed broker may rejoin only after the controller has removed its earlier session; 9 s by default.
 broker.session.timeout.ms=5000
 broker.heartbeat.interval.ms=1000
 log.retention.ms={retention_ms}
@@ -75,14 +75,14 @@ logger.server.level = warn
 def program(
     layout: StackLayout, jars: list[Path], *, port: int, controller_port: int, after_ready: Callable[[], None]
 ) -> Program:
-    """The broker as a program of the stack.
+    """Return the broker as a program of the stack.
 
     Args:
-        layout: where its files lie.
+        layout: folders of its files.
         jars: its class path.
-        port: where clients connect.
-        controller_port: where the node speaks to itself.
-        after_ready: called each time it is found ready.
+        port: for clients.
+        controller_port: for the controller of the same node.
+        after_ready: called each time the broker becomes ready.
     """
     bootstrap = f"{HOST}:{port}"
     return Program(
@@ -107,7 +107,7 @@ def program(
 
 
 def prepare(layout: StackLayout, jars: list[Path], *, port: int, controller_port: int) -> None:
-    """Write the configuration, and give the data folder its cluster id the first time.
+    """Write the configuration; format the data folder with a cluster id the first time.
 
     Raises:
         StackError: the data folder cannot be formatted.
@@ -150,14 +150,16 @@ def prepare(layout: StackLayout, jars: list[Path], *, port: int, controller_port
         check=False,
     )
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        raise StackError(f"Kafka's data folder {data}", f"it cannot be formatted: {' '.join(said)}", "Purge the stack.")
+        output = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise StackError(
+            f"Kafka's data folder {data}", f"it cannot be formatted: {' '.join(output)}", "Purge the stack."
+        )
 
 
 def answers(bootstrap: str) -> Callable[[], bool]:
-    """A check that asks the broker for its topics, with one client for all questions."""
-    silent = logging.Logger("kafka readiness")
-    silent.addHandler(logging.NullHandler())
+    """Return a check that requests the broker's topics; all calls use one client."""
+    silent_logger = logging.Logger("kafka readiness")
+    silent_logger.addHandler(logging.NullHandler())
     clients: list[AdminClient] = []
 
     def ask() -> bool:
@@ -165,7 +167,7 @@ def answers(bootstrap: str) -> Callable[[], bool]:
             clients.append(
                 AdminClient(
                     {"bootstrap.servers": bootstrap, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200},
-                    logger=silent,
+                    logger=silent_logger,
                 )
             )
         try:

@@ -1,4 +1,4 @@
-"""Where everything of a local stack lives: one data folder and nothing outside it.
+"""Folders of a local stack: one data folder contains everything.
 
     <root>/run/       supervisord.conf, process ids, stack.json, credentials.json (mode 0600), one folder per program
     <root>/log/       one rotated log per program, and the supervisor's own
@@ -9,8 +9,8 @@
     <root>/airflow/   AIRFLOW_HOME: the logs of tasks, closed to other accounts
     <root>/jars/      the verified jars of the broker (links into the cache of the account)
 
-The supervisor is spoken to over a loopback port with a generated password, not over a UNIX socket: socket paths end
-at about 108 bytes, and a data folder may lie deeper than that.
+The supervisor listens on a loopback port with a generated password and not on a UNIX socket, because socket paths are
+limited to about 108 bytes and the path of a data folder may be longer.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ class StackLayout:
     """The folders of one stack.
 
     Attributes:
-        root: the data folder, absolute. Two stacks need two roots.
+        root: the data folder, absolute. Each stack needs its own.
 
     Raises:
-        ConfigurationError: ``root`` holds a character that Java's or Kafka's lists of paths cannot carry.
+        ConfigurationError: ``root`` contains a character that path lists of Java or Kafka cannot contain.
     """
 
     root: Path
 
     def __post_init__(self) -> None:
-        """Make the root absolute and refuse what cannot be carried."""
+        """Make the root absolute; refuse characters that path lists cannot contain."""
         root = self.root.expanduser().resolve()
         if refused := sorted(_REFUSED & set(str(root))):
             raise ConfigurationError(
                 f"data folder {root}",
-                f"its path holds {' '.join(map(repr, refused))}, which lists of paths cannot carry",
+                f"its path contains {' '.join(map(repr, refused))}, which path lists cannot contain",
                 "Choose another folder.",
             )
         object.__setattr__(self, "root", root)
@@ -79,17 +79,17 @@ class StackLayout:
 
     @property
     def airflow(self) -> Path:
-        """AIRFLOW_HOME: what Airflow writes beside its database, the logs of tasks above all."""
+        """AIRFLOW_HOME: files that Airflow writes, mainly logs of tasks."""
         return self.root / "airflow"
 
     @property
     def demo(self) -> Path:
-        """What a demonstration sent and trained."""
+        """Data and models of a demonstration."""
         return self.root / "demo"
 
     @property
     def state(self) -> Path:
-        """What the worker may lose: Faust's own files, downloaded models; the source's progress."""
+        """Files that may be lost: those of Faust, downloaded models, the traffic source's checkpoint."""
         return self.root / "state"
 
     @property
@@ -99,7 +99,7 @@ class StackLayout:
 
     @property
     def faults(self) -> Path:
-        """Orders of chaos to its workers."""
+        """Fault orders of a chaos run to its workers."""
         return self.root / "faults"
 
     @property
@@ -109,22 +109,22 @@ class StackLayout:
 
     @property
     def programs(self) -> Path:
-        """What is supervised: a section, a specification and a state per program."""
+        """Supervised programs: a configuration section, a specification and a state for each."""
         return self.run / "programs"
 
     @property
     def lock_file(self) -> Path:
-        """Held while a command starts or stops the stack."""
+        """Locked while a command starts or stops the stack."""
         return self.run / "lock"
 
     @property
-    def record_file(self) -> Path:
+    def state_file(self) -> Path:
         """Ports and parts of the running stack."""
         return self.run / "stack.json"
 
     @property
     def credentials_file(self) -> Path:
-        """Generated passwords; kept as long as the data they open."""
+        """Generated passwords; stored as long as the data that they protect."""
         return self.run / "credentials.json"
 
     def log_file(self, program: str) -> Path:
@@ -133,7 +133,7 @@ class StackLayout:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """Everything a stack writes, the folder of its lock last."""
+        """All folders that a stack writes, the folder of its lock last."""
         return (
             *(self.log, self.kafka, self.postgres, self.mlflow, self.airflow),
             *(self.jars, self.demo, self.state, self.lake, self.faults),

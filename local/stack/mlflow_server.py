@@ -1,4 +1,4 @@
-"""The MLflow server: runs and models in PostgreSQL, artifacts in the data folder and served by the server itself."""
+"""The MLflow server: runs and models in PostgreSQL, artifacts in the data folder, served by the server."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _OK = 200
 
 
 def program(layout: StackLayout, *, port: int, database_url: str) -> Program:
-    """The server as a program of the stack.
+    """Return the server as a program of the stack.
 
     Args:
-        layout: where its files lie.
-        port: where clients connect.
-        database_url: SQLAlchemy URL of its database; it holds a password and so travels in the environment.
+        layout: folders of its files.
+        port: for clients.
+        database_url: SQLAlchemy URL of its database, passed in the environment because it contains a password.
     """
     artifacts = layout.mlflow / "artifacts"
     return Program(
         name=NAME,
-        # -P and the working folder keep a folder named `mlflow` in a checkout from hiding the package.
+        # -P and the working folder prevent that the folder `mlflow` of a checkout hides the package.
         argv=(
             sys.executable,
             "-P",
@@ -58,7 +58,7 @@ def program(layout: StackLayout, *, port: int, database_url: str) -> Program:
 
 
 def answers(port: int) -> bool:
-    """Whether ``GET /health`` on ``port`` says that the server is well."""
+    """Whether ``GET /health`` on ``port`` succeeds."""
     connection = http.client.HTTPConnection(HOST, port, timeout=_ANSWER_SECONDS)
     try:
         connection.request("GET", "/health")

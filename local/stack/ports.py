@@ -1,4 +1,4 @@
-"""Ports on the loopback address: the wanted one if it is free, else any free one."""
+"""Choose ports on the loopback address: the preferred one if it is free, else any free one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def is_free(port: int) -> bool:
 
 
 def any_free_port() -> int:
-    """A free port outside the range that systems give to outgoing connections: none of those takes it meanwhile."""
+    """Return a free port outside the range of ephemeral ports, so that no outgoing connection takes it."""
     while True:
         port = _RANDOM.randrange(*_UNASSIGNED)
         if is_free(port):
@@ -46,21 +46,21 @@ def choose_ports(
     free: Callable[[int], bool] = is_free,
     any_free: Callable[[], int] = any_free_port,
 ) -> dict[str, int]:
-    """Give every name a port of its own.
+    """Choose a different port for each name.
 
     Args:
         wanted: the preferred port of each name.
-        recorded: ports given to a name before; tried first, so that addresses stay when they can.
-        free: says whether a port may be used.
-        any_free: proposes a port when the preferred ones are taken.
+        recorded: ports that names had before; tried first, so that addresses stay the same if possible.
+        free: returns whether a port may be used.
+        any_free: proposes a port if the preferred ones are taken.
 
     Returns:
         One distinct port per name of ``wanted``.
     """
     chosen: dict[str, int] = {}
-    known = recorded or {}
+    earlier = recorded or {}
     for name, preferred in wanted.items():
-        candidates = [known[name], preferred] if name in known else [preferred]
+        candidates = [earlier[name], preferred] if name in earlier else [preferred]
         port = next((port for port in candidates if port not in chosen.values() and free(port)), 0)
         while not port:
             proposal = any_free()

@@ -96,7 +96,7 @@ def account(layout: StackLayout) -> Account | None:
     )
 
 
-def check_runnable(layout: StackLayout, say: Callable[[str], None] = lambda _: None) -> None:
+def check_runnable(layout: StackLayout, on_progress: Callable[[str], None] = lambda _: None) -> None:
     """Run ``postgres --version`` as the account that will run the server, and open its way to its folders.
 
     Raises:
@@ -105,14 +105,14 @@ def check_runnable(layout: StackLayout, say: Callable[[str], None] = lambda _: N
     runner, folder = account(layout), binaries()
     if runner:
         for place in (folder, layout.postgres):
-            open_way_to(place, say)
+            allow_traversal(place, on_progress)
     try:
         _run([str(folder / "postgres"), "--version"], runner, cwd=Path("/"), seconds=30)
     except (OSError, subprocess.SubprocessError) as error:
         who = f"account {runner.name}" if runner else "this account"
         raise ConfigurationError(
             "PostgreSQL 18",
-            f"{who} cannot run {folder / 'postgres'}: {_last_words(error)}",
+            f"{who} cannot run {folder / 'postgres'}: {_error_output(error)}",
             f"chmod -R go+rX {folder.parent.parent}",
         ) from error
 
@@ -181,7 +181,7 @@ def prepare(layout: StackLayout, password: str, runner: Account | None) -> None:
         _run(command, runner, cwd=layout.postgres, seconds=_INIT_SECONDS)
         scratch.rename(cluster)
     except (OSError, subprocess.SubprocessError) as error:
-        raise StackError(f"PostgreSQL's data folder {cluster}", f"it cannot be made: {_last_words(error)}") from error
+        raise StackError(f"PostgreSQL's data folder {cluster}", f"it cannot be made: {_error_output(error)}") from error
     finally:
         secret.unlink(missing_ok=True)
 
@@ -227,13 +227,13 @@ def ensure_databases(passwords: Mapping[str, str], *, port: int) -> None:
                 connection.execute(sql.SQL("revoke all on database {} from public").format(name))
 
 
-def open_way_to(path: Path, say: Callable[[str], None] = lambda _: None) -> None:
+def allow_traversal(path: Path, on_progress: Callable[[str], None] = lambda _: None) -> None:
     """Give every folder above ``path`` the search bit for other accounts: they may pass, not look."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & _SEARCH_BIT:
             folder.chmod(mode & 0o7777 | _SEARCH_BIT)
-            say(f"{folder} may now be passed by other accounts")
+            on_progress(f"{folder} may now be passed by other accounts")
 
 
 def _named(name: str) -> Account:
@@ -261,7 +261,7 @@ def _run(command: list[str], runner: Account | None, *, cwd: Path, seconds: floa
     )
 
 
-def _last_words(error: Exception) -> str:
+def _error_output(error: Exception) -> str:
     if isinstance(error, subprocess.CalledProcessError):
         return " ".join((error.stderr or error.stdout or str(error)).strip().splitlines()[-3:])
     return str(error)

@@ -25,7 +25,7 @@ OPEN_FILES_MIN = 4096
 def check(
     layout: StackLayout,
     *,
-    say: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
     disk_min_bytes: int = DISK_MIN_BYTES,
     memory_min_bytes: int = MEMORY_MIN_BYTES,
     open_files_min: int = OPEN_FILES_MIN,
@@ -34,7 +34,7 @@ def check(
 
     Args:
         layout: the stack; its folder need not exist yet.
-        say: told what had to be changed on the machine.
+        on_progress: receives one line at each step.
         disk_min_bytes: free space wanted where the data folder lies.
         memory_min_bytes: memory wanted that can be had without swapping.
         open_files_min: open files wanted per process.
@@ -49,7 +49,7 @@ def check(
     check_disk(layout.root, disk_min_bytes)
     check_memory(memory_min_bytes)
     check_open_files(open_files_min)
-    postgres.check_runnable(layout, say)
+    postgres.check_runnable(layout, on_progress)
 
 
 def check_java() -> None:

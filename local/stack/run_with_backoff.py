@@ -83,7 +83,7 @@ class Specification:
 
 
 @dataclass
-class State:
+class ProgramState:
     """What the program is doing; written to ``state_file`` whenever it changes."""
 
     state: str = "starting"
@@ -104,13 +104,13 @@ def must_not_restart(code: int, no_restart_codes: list[int]) -> bool:
     return code >= 0 and code in no_restart_codes
 
 
-class Guardian:
+class ProgramRunner:
     """Runs one program until it is told to stop or the program ends for good."""
 
     def __init__(self, specification: Specification) -> None:
         """Take over this process's signals."""
         self.specification = specification
-        self.state = State()
+        self.state = ProgramState()
         self.backoff = Backoff(specification.first_seconds, specification.cap_seconds, specification.healthy_seconds)
         self.stop_requested = False
         self._reader, writer = socket.socketpair()
@@ -127,7 +127,7 @@ class Guardian:
         Returns:
             0 after a requested stop, else the program's exit code that must not be restarted.
         """
-        self._take_over()
+        self._resume()
         while True:
             begun = time.monotonic()
             code = self._run_once()
@@ -135,11 +135,11 @@ class Guardian:
                 self._enter("stopped", pid=0)
                 return 0
             if must_not_restart(code, self.specification.no_restart_codes):
-                self._say(f"ended with {describe_exit(code)}, which is not restarted")
+                self._log(f"ended with {describe_exit(code)}, which is not restarted")
                 self._enter("ended", pid=0, last_exit=describe_exit(code))
                 return code
             delay = self.backoff.delay_after(time.monotonic() - begun)
-            self._say(f"ended with {describe_exit(code)}; starting again in {delay:g} s")
+            self._log(f"ended with {describe_exit(code)}; starting again in {delay:g} s")
             self._enter(
                 "waiting",
                 pid=0,
@@ -151,17 +151,17 @@ class Guardian:
                 self._enter("stopped", pid=0)
                 return 0
 
-    def _take_over(self) -> None:
+    def _resume(self) -> None:
         """After a guardian that was killed: end what its program left running, and count on from its restarts."""
         try:
-            former = State(**json.loads(Path(self.specification.state_file).read_text(encoding="utf-8")))
+            previous = ProgramState(**json.loads(Path(self.specification.state_file).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return
-        if former.state in ("running", "waiting"):
-            self.state.restarts = former.restarts + 1
-        if former.pid:
-            for pid in _members(former.pid, self.specification.state_file):
-                self._say(f"ends process {pid}, left by a guardian that was killed")
+        if previous.state in ("running", "waiting"):
+            self.state.restarts = previous.restarts + 1
+        if previous.pid:
+            for pid in _members(previous.pid, self.specification.state_file):
+                self._log(f"ends process {pid}, left by a guardian that was killed")
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
 
@@ -181,7 +181,7 @@ class Guardian:
                 preexec_fn=_die_with_parent(signal.SIGKILL),
             )
         except (OSError, subprocess.SubprocessError) as error:
-            self._say(f"cannot be started: {error}")
+            self._log(f"cannot be started: {error}")
             return 127
         self._enter("running", pid=child.pid, started_us=_now_us(), next_start_us=0)
         kill_at: float | None = None
@@ -192,7 +192,7 @@ class Guardian:
                 _signal_group(child.pid, specification.stop_signal)
                 kill_at = kill_at or time.monotonic() + specification.stop_seconds
             elif kill_at is not None and time.monotonic() >= kill_at:
-                self._say(f"did not stop within {specification.stop_seconds:g} s and is killed")
+                self._log(f"did not stop within {specification.stop_seconds:g} s and is killed")
                 _signal_group(child.pid, signal.SIGKILL)
                 kill_at = float("inf")
         _signal_group(child.pid, signal.SIGKILL)
@@ -214,13 +214,13 @@ class Guardian:
         return False
 
     def _enter(self, state: str, **changes: object) -> None:
-        self.state = State(**(asdict(self.state) | changes | {"state": state}))
+        self.state = ProgramState(**(asdict(self.state) | changes | {"state": state}))
         path = Path(self.specification.state_file)
         scratch = path.with_name(path.name + ".new")
         scratch.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
         scratch.replace(path)
 
-    def _say(self, message: str) -> None:
+    def _log(self, message: str) -> None:
         sys.stderr.write(f"[{self.specification.name}] {message}\n")
         sys.stderr.flush()
 
@@ -271,12 +271,12 @@ def main(arguments: list[str]) -> int:
     except (IndexError, OSError, ValueError, TypeError) as error:
         sys.stderr.write(f"no program to run: {error}\n")
         return UNREADABLE_SPECIFICATION
-    guardian = Guardian(specification)
+    runner = ProgramRunner(specification)
     if ask := _die_with_parent(signal.SIGTERM):
         ask()
         if os.getppid() == _ORPHANED:
             return 0
-    return guardian.run()
+    return runner.run()
 
 
 if __name__ == "__main__":

@@ -11,31 +11,31 @@ from threading import Event
 from local.stack.layout import StackLayout
 from local.stack.processes import listens
 from local.stack.program import Program
-from local.stack.run_with_backoff import State
-from local.stack.supervisor import ENDED, RUNNING, Supervisor, read_state
+from local.stack.run_with_backoff import ProgramState
+from local.stack.supervisor import ENDED, RUNNING, Supervisor, read_program_state
 from local.stack.wait import wait_until
 from moderation.errors import StackError
 
-Progress = Callable[[str, str], None]
-"""Told a part's name and what happens to it."""
+OnPartProgress = Callable[[str, str], None]
+"""Receives the name of a part and what happens to it."""
 
 _A_WHILE_US = 1_000_000
 _TAIL_LINES = 5
 _TAIL_BYTES = 4096
 
 
-def silent(part: str, event: str) -> None:
-    """The progress of nobody watching."""
+def no_part_progress(part: str, event: str) -> None:
+    """Ignore a progress message; the default callback."""
 
 
-def bring_up(programs: list[Program], supervisor: Supervisor, layout: StackLayout, progress: Progress) -> None:
+def bring_up(programs: list[Program], supervisor: Supervisor, layout: StackLayout, on_progress: OnPartProgress) -> None:
     """Start what does not run and wait until everything is ready.
 
     Args:
         programs: in start order.
         supervisor: runs them.
         layout: the stack.
-        progress: told of every start and every readiness, from several threads.
+        on_progress: receives every start and every readiness; several threads call it.
 
     Raises:
         ModerationError: what the first program that failed raised; programs that depend on it were not started.
@@ -48,7 +48,7 @@ def bring_up(programs: list[Program], supervisor: Supervisor, layout: StackLayou
         for program in programs:
             awaited = [(name, begun[name]) for name in program.depends_on]
             begun[program.name] = pool.submit(
-                _bring_up_one, program, awaited, supervisor, layout, progress, interrupted
+                _bring_up_one, program, awaited, supervisor, layout, on_progress, interrupted
             )
         try:
             wait(begun.values())
@@ -69,41 +69,41 @@ def _bring_up_one(
     awaited: Iterable[tuple[str, Future[None]]],
     supervisor: Supervisor,
     layout: StackLayout,
-    progress: Progress,
+    on_progress: OnPartProgress,
     interrupted: Event,
 ) -> None:
     for name, future in awaited:
         if future.exception():
             raise DependencyError(f"program {program.name}", f"it needs {name}, which failed")
     if supervisor.states().get(program.name) not in RUNNING:
-        progress(program.name, "preparing")
+        on_progress(program.name, "preparing")
         program.prepare()
         supervisor.run(program.name)
-        progress(program.name, "starting")
+        on_progress(program.name, "starting")
     log = layout.log_file(program.name)
 
     def ready() -> bool:
         if interrupted.is_set():
             raise StackError(f"program {program.name}", "waiting for it was interrupted")
         if (state := supervisor.states().get(program.name)) in ENDED:
-            exit_seen = read_state(layout, program.name).last_exit or str(state).lower()
+            exit_seen = read_program_state(layout, program.name).last_exit or str(state).lower()
             raise StackError(f"program {program.name}", f"it ended: {exit_seen}{_tail(log)}", f"See {log}.")
         if program.ready is None:
-            return _has_run_a_while(read_state(layout, program.name))
+            return _has_run_a_while(read_program_state(layout, program.name))
         # Two stacks that start at once may choose one port: the other's server would answer in this one's place.
         return program.ready() and (not program.address or listens(layout.root, _port(program.address)))
 
     where = f"{program.name} on {program.address}" if program.address else program.name
     seconds = wait_until(ready, seconds=program.ready_seconds, description=where, remedy=f"See {log}.{_tail(log)}")
     program.after_ready()
-    progress(program.name, f"ready after {seconds:.1f} s")
+    on_progress(program.name, f"ready after {seconds:.1f} s")
 
 
 def _port(address: str) -> int:
     return int(address.rsplit(":", 1)[1])
 
 
-def _has_run_a_while(state: State) -> bool:
+def _has_run_a_while(state: ProgramState) -> bool:
     return state.state == "running" and time.time_ns() // 1000 - state.started_us >= _A_WHILE_US
 
 

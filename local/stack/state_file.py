@@ -15,7 +15,7 @@ from moderation.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class StackState:
     """Ports and parts of a stack.
 
     Attributes:
@@ -34,7 +34,7 @@ class Record:
         return bool(self.addresses)
 
 
-def load_record(path: Path) -> Record | None:
+def load_stack_state(path: Path) -> StackState | None:
     """The record of a stack; None if there is none.
 
     Raises:
@@ -43,13 +43,13 @@ def load_record(path: Path) -> Record | None:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         ports, steps = ({str(k): int(v) for k, v in held[key].items()} for key in ("ports", "levels"))
-        return Record(ports, dict(held["addresses"]), steps)
+        return StackState(ports, dict(held["addresses"]), steps)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(f"record {path}", "the file is damaged", "Stop the stack: moderation down.") from error
 
 
-def save_record(path: Path, record: Record) -> None:
+def save_stack_state(path: Path, record: StackState) -> None:
     """Write the record whole or not at all."""
     write_private(path, json.dumps(asdict(record), indent=1))

@@ -25,7 +25,7 @@ from local.stack.environment import MARKER, inherited_environment
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST
 from local.stack.program import Program
-from local.stack.run_with_backoff import UNREADABLE_SPECIFICATION, Specification, State
+from local.stack.run_with_backoff import UNREADABLE_SPECIFICATION, ProgramState, Specification
 from local.stack.wait import wait_until
 from moderation.errors import StackError
 
@@ -219,12 +219,12 @@ class _PatientTransport(Transport):
         return connection
 
 
-def read_state(layout: StackLayout, name: str) -> State:
+def read_program_state(layout: StackLayout, name: str) -> ProgramState:
     """What a program is doing, as its guardian last wrote it; a state of zeros if it never ran."""
     try:
-        return State(**json.loads(_state_file(layout, name).read_text(encoding="utf-8")))
+        return ProgramState(**json.loads(_state_file(layout, name).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        return State(state="stopped")
+        return ProgramState(state="stopped")
 
 
 def _write_program(layout: StackLayout, program: Program) -> str:
@@ -254,8 +254,8 @@ def _write_program(layout: StackLayout, program: Program) -> str:
     path = layout.programs / f"{program.name}.json"
     write_private(path, specification)
     digest = hashlib.sha256(specification.encode()).hexdigest()[:16]
-    guardian = Path(run_with_backoff.__file__)
-    command = [sys.executable, "-I", "-S", str(guardian), str(path), digest]
+    runner = Path(run_with_backoff.__file__)
+    command = [sys.executable, "-I", "-S", str(runner), str(path), digest]
     return _PROGRAM.format(
         name=program.name,
         command=shlex.join(command).replace("%", "%%"),

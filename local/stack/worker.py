@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from local.stack.commands import StackInfo
 from local.stack.credentials import write_private
-from local.stack.health import WorkerAnswers
+from local.stack.health import WorkerStatus
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST
 from local.stack.program import Program
@@ -97,13 +97,13 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
     )
 
 
-def answers_of(address: str) -> WorkerAnswers | None:
+def worker_status(address: str) -> WorkerStatus | None:
     """What a worker's views ``/lag`` and ``/ready`` say; None if it does not answer."""
     try:
         lag, ready = _asked(f"{address}/lag"), _asked(f"{address}/ready")
     except (OSError, ValueError):
         return None
-    return WorkerAnswers(ready["missing"], lag["lag"], lag["per_second"])
+    return WorkerStatus(ready["missing"], lag["lag"], lag["per_second"])
 
 
 def _asked(url: str) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def parse(folder: Path, home: Path) -> Parsed:
 def main(folder: str) -> None:
     import socket
 
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.dagbag import BundleDagBag
 
     connections: list[str] = []
 
@@ -63,9 +63,9 @@ def main(folder: str) -> None:
     errors: dict[str, str] = {}
     dags: list[dict[str, Any]] = []
     loaded: dict[str, list[str]] = {}
-    for path in sorted(Path(folder).glob("*.py")):
+    for path in sorted(Path(folder).glob("[!_]*.py")):
         before = set(sys.modules)
-        bag = DagBag(path)
+        bag = BundleDagBag(path, bundle_path=Path(folder))
         loaded[path.name] = sorted(set(HEAVY) & (set(sys.modules) - before))
         for error in bag.import_errors.values():
             errors[path.name] = error.strip().splitlines()[-1]

@@ -26,7 +26,7 @@ def breaches(folder: Path, parsed: Parsed) -> list[str]:
     found += [f"{folder.name}: parsing reaches out to {address}" for address in parsed.connections]
     if (folder / "__init__.py").exists():
         found.append("__init__.py: the folder is no package")
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.glob("[!_]*.py")):
         dags = [dag for dag in parsed.dags if dag["file"] == path.name]
         found += [f"{path.name}: {text}" for text in (*_of_file(path, dags), *_of_dags(dags))]
     return found
@@ -62,7 +62,7 @@ def _of_import(module: str, *, at_top: bool) -> Iterator[str]:
         yield f"imports {root}, which is not below dags"
     elif root == "airflow" and module != "airflow.sdk" and not module.startswith("airflow.providers."):
         yield f"imports {module} instead of airflow.sdk"
-    elif at_top and root != "airflow" and root not in sys.stdlib_module_names and not _is_params(module):
+    elif at_top and root not in {"airflow", "_defaults", *sys.stdlib_module_names} and not _is_params(module):
         yield f"imports {module} outside a task"
 
 

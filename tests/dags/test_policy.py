@@ -1,7 +1,8 @@
-"""Every DAG file keeps the conventions, and a file that breaks one is found."""
+"""Every DAG file keeps the rules, and every breach of a rule is found."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,17 +17,26 @@ A_DAY = "__import__('datetime').datetime(2026, 1, 1)"
 REACHES_OUT = "import socket; socket.create_connection(('127.0.0.1', 9))"
 GOOD = (DAGS / "archive_topics.py").read_text()
 
-# What is written instead of what, and what the breach is called.
+END = 'not_retried=("ModerationError",),\n    ),'
+OPTIONS = "**DAG_OPTIONS"
+
+
+def without(name: str, value: object = None) -> tuple[str, str]:
+    """Replace one of the shared ``default_args``."""
+    return END, f"{END[:-1]} | {{'{name}': {value!r}}},"
+
+
+# For each breach: the text that is replaced, its replacement, and the message of the breach.
 BROKEN = {
-    "no_owner": ('"owner": "moderation",', "", "archive_actions: no owner"),
-    "no_retries": ('"retries": 3,', '"retries": 0,', "archive_actions: no retries"),
-    "no_backoff": ('"retry_exponential_backoff": 2,', "", "archive_actions: retries without growing"),
-    "no_bound": ('"max_retry_delay": timedelta(minutes=10),', "", "archive_actions: retries without growing"),
-    "no_task_limit": ('"execution_timeout": timedelta(minutes=40),', "", "archive_actions: no execution_timeout"),
+    "no_owner": (*without("owner", ""), "archive_actions: no owner"),
+    "no_retries": ("retries=3,", "retries=0,", "archive_actions: no retries"),
+    "no_backoff": (*without("retry_exponential_backoff", 0), "archive_actions: retries without growing"),
+    "no_bound": (*without("max_retry_delay"), "archive_actions: retries without growing"),
+    "no_task_limit": (*without("execution_timeout"), "archive_actions: no execution_timeout"),
     "long_task": ("timedelta(minutes=40)", "timedelta(minutes=50)", "execution_timeout is not below dagrun_timeout"),
     "no_run_limit": ("dagrun_timeout=timedelta(minutes=50),", "", "no dagrun_timeout"),
-    "many_runs": ("max_active_runs=1,", "", "more than one run at a time"),
-    "catches_up": ("catchup=False,", f"catchup=True, start_date={A_DAY},", "catches up"),
+    "many_runs": (OPTIONS, f'{OPTIONS} | {{"max_active_runs": 16}}', "more than one run at a time"),
+    "catches_up": (OPTIONS, f'start_date={A_DAY}, {OPTIONS} | {{"catchup": True}}', "catches up"),
     "partitioned": (
         'CronTriggerTimetable("5 * * * *", timezone="UTC")',
         '__import__("airflow.sdk").sdk.CronPartitionTimetable("5 * * * *", timezone="UTC")',
@@ -47,8 +57,9 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def found_in_broken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What is found in a folder of files with one breach each."""
+    """Return the breaches of a folder of files with one breach each."""
     folder = tmp_path_factory.mktemp("broken")
+    shutil.copy(DAGS / "_defaults.py", folder)
     for name, (old, new, _) in BROKEN.items():
         text = GOOD.replace("def archive_topics(", f"def {name}(").replace("\narchive_topics()", f"\n{name}()")
         assert old in text, name

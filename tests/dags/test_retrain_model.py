@@ -1,4 +1,4 @@
-"""What one task of ``retrain_model`` hands to the next."""
+"""What the first task of ``retrain_model`` passes to the second."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-# Airflow is kept out of this process; the step is replaced by one that returns what it was given.
+# Airflow runs in a process of its own. A stub replaces the task function and returns its arguments.
 PROGRAM = """
 import json, sys, types
-from airflow.dag_processing.dagbag import DagBag
-steps = sys.modules["batch.retrain.tasks"] = types.ModuleType("batch.retrain.tasks")
-steps.gate = lambda *given: given
-gate = DagBag(sys.argv[1]).dags["retrain_model"].get_task("gate").python_callable
+from pathlib import Path
+from airflow.dag_processing.dagbag import BundleDagBag
+tasks = sys.modules["batch.retrain.tasks"] = types.ModuleType("batch.retrain.tasks")
+tasks.gate = lambda *given: given
+bag = BundleDagBag(sys.argv[1], bundle_path=Path(sys.argv[1]).parent)
+gate = bag.dags["retrain_model"].get_task("gate").python_callable
 print("\\n" + json.dumps(gate({"version": "4", "auc_margin": 0.2})))
 """
 
 
-def test_the_gate_judges_by_the_margin_of_the_retraining_and_not_by_the_forms(tmp_path: Path) -> None:
+def test_the_gate_uses_the_margin_of_the_retraining_and_not_the_default(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-c", PROGRAM, str(ROOT / "dags" / "retrain_model.py")],
         env={"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},

@@ -10,32 +10,32 @@ import pytest
 
 from local.docs.evidence import commands
 from local.docs.scaling.__main__ import main
-from local.docs.scaling.assumed import Assumed
-from local.docs.scaling.measured import Measured, read
-from local.docs.scaling.page import PAGE, RATES, tables, written
+from local.docs.scaling.assumptions import Assumptions
+from local.docs.scaling.measurements import Measurements, read
+from local.docs.scaling.page import PAGE, RATES, tables, updated_page
 from local.docs.scaling.sizing import costs, size
 from moderation.adapters.kafka.topics import COMMENTS
 from tests.conftest import ROOT
 from tests.deploy.chart import CHART
 
-MEASURED, ASSUMED = read(), Assumed()
+MEASURED, ASSUMED = read(), Assumptions()
 EACH = pytest.mark.parametrize("rate", [1.0, *RATES])
 
 
 def test_the_page_follows_from_the_evidence() -> None:
-    assert written(PAGE.read_text(), MEASURED, ASSUMED) == PAGE.read_text(), (
+    assert updated_page(PAGE.read_text(), MEASURED, ASSUMED) == PAGE.read_text(), (
         "generate it again: python -m local.docs.scaling"
     )
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Measured)])
+@pytest.mark.parametrize("field", [field.name for field in fields(Measurements)])
 def test_every_figure_that_is_read_shows_on_the_page(field: str) -> None:
     value = getattr(MEASURED, field)
     other: Any = ((1, 1.0), (2, 9_999.0)) if isinstance(value, tuple) else value * 7
     assert tables(replace(MEASURED, **{field: other}), ASSUMED) != tables(MEASURED, ASSUMED)
 
 
-@pytest.mark.parametrize("field", [field.name for field in fields(Assumed)])
+@pytest.mark.parametrize("field", [field.name for field in fields(Assumptions)])
 def test_every_assumption_can_be_replaced_and_matters(field: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = PAGE.read_text()
     main([f"--{field.replace('_', '-')}", str(getattr(ASSUMED, field) / 30)])
@@ -47,7 +47,7 @@ def test_every_assumption_can_be_replaced_and_matters(field: str, capsys: pytest
 
 def test_a_table_that_is_missing_or_unknown_is_refused() -> None:
     with pytest.raises(ValueError, match="sizes"):
-        written(PAGE.read_text().replace("table: sizes", "table: size"), MEASURED, ASSUMED)
+        updated_page(PAGE.read_text().replace("table: sizes", "table: size"), MEASURED, ASSUMED)
 
 
 @EACH

@@ -103,7 +103,7 @@ def test_an_archiver_that_dies_stores_letters_with_their_file_or_not_at_all(
             raise Died
 
     with pytest.raises(Died):
-        lake.archive(reach=reach)
+        lake.archive(fault_point=reach)
     assert len(stored(lake)) == (len(BAD) if point == "after_manifest" else 0)
     lake.archive()
     assert len(stored(lake)) == len(BAD)

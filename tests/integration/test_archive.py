@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from batch.archive.partition import ArchivePoint
-from batch.archive.report import Outcome
+from batch.archive.report import PartitionOutcome
 from batch.archive.run import archive_topics
 from moderation.adapters.kafka.topic_reader import LogRecord, open_topic
 from moderation.adapters.kafka.topics import ensure_topics
@@ -59,7 +59,7 @@ def test_every_record_is_archived_once_with_all_its_bytes_and_a_second_run_write
     before = lake.files()
     again = lake.archive()
     assert (again.total("files"), lake.files()) == (0, before)
-    assert {each.outcome for topic in again.topics for each in topic.partitions} == {Outcome.NOTHING_NEW}
+    assert {each.outcome for topic in again.topics for each in topic.partitions} == {PartitionOutcome.NOTHING_NEW}
 
     lake.produce(plain(comments(50, start=300)))
     assert lake.archive().total("rows") == 50
@@ -140,16 +140,16 @@ def test_an_archiver_that_finds_another_at_work_leaves_the_partition_to_it_and_n
             assert go_on.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(archive_topics, lake.settings, limits=SMALL, reach=reach)
+        first = pool.submit(archive_topics, lake.settings, limits=SMALL, fault_point=reach)
         assert at_work.wait(60)
         second = archive_topics(lake.settings, limits=SMALL)
         go_on.set()
         won = first.result(60)
     left, *others = second.topics[0].partitions
-    assert left.outcome is Outcome.LEFT_TO_OTHER
+    assert left.outcome is PartitionOutcome.LEFT_TO_OTHER
     assert left.note.startswith("moderation archive (backend ")
-    assert {each.outcome for each in others} == {Outcome.ARCHIVED}
-    assert won.topics[0].partitions[0].outcome is Outcome.ARCHIVED
+    assert {each.outcome for each in others} == {PartitionOutcome.ARCHIVED}
+    assert won.topics[0].partitions[0].outcome is PartitionOutcome.ARCHIVED
     assert won.total("rows") + second.total("rows") == 300
     assert lake.content() == lake.sent
     assert not lake.inspect().orphans
@@ -185,11 +185,11 @@ def test_an_archiver_that_lost_its_lock_is_stopped_by_the_constraint_and_takes_i
                 if not files(connection, topic=lake.topic):
                     add_file(connection, theirs, 1)
 
-    report = archive_topics(lake.settings, limits=SMALL, reach=reach)
+    report = archive_topics(lake.settings, limits=SMALL, fault_point=reach)
     beaten, *others = report.topics[0].partitions
-    assert (beaten.outcome, beaten.rows, beaten.next_offset) == (Outcome.OVERTAKEN, 0, 25)
+    assert (beaten.outcome, beaten.rows, beaten.next_offset) == (PartitionOutcome.OVERTAKEN, 0, 25)
     assert "came first" in beaten.note
-    assert {each.outcome for each in others} == {Outcome.ARCHIVED}
+    assert {each.outcome for each in others} == {PartitionOutcome.ARCHIVED}
     assert not [path for path in lake.files() if "comments-0-" in path]
 
 

@@ -18,11 +18,11 @@ import pytest
 from batch.reconcile.run import ReconcileReport
 from batch.record_isolation import Failure
 from batch.rescore.run import rescore_comments
-from batch.retrain.options import options_of
+from batch.retrain.options import parse_options
 from batch.retrain.run import retrain
-from batch.run_interval import resolve_window
+from batch.run_interval import resolve_interval
 from local.chaos.odd_batches import send_one_huge_record
-from local.oracle import Delivered
+from local.oracle import DeliveryReport
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
 from moderation.contracts import Comment, Rules, parse_record, to_json
@@ -81,7 +81,7 @@ def test_every_job_of_the_batch_goes_on_past_records_that_fail_and_names_them(
     layer.produce(comments(range(30)))
     layer.produce([*(with_word(number, WORD) for number in WITH_WORD), with_word(WITH_BATCH_ONLY, BATCH_ONLY)])
     offset, digest = send_one_huge_record(layer.settings.kafka_bootstrap, layer.topic, MOST_UNPACKED_BYTES + 1_000)
-    layer.delivered.append(Delivered(0, offset, digest))
+    layer.delivered.append(DeliveryReport(0, offset, digest))
     producer = Transactional(layer, "one")
     layer.delivered += producer.send(comments(range(40, 60)))
     producer.commit()
@@ -102,8 +102,8 @@ def test_every_job_of_the_batch_goes_on_past_records_that_fail_and_names_them(
     report = day.reconcile()
     assert defects(report) == {}
     assert report.causes["quarantined"] == 2
-    window = resolve_window({"day": DAY.isoformat()})
-    compared = rescore_comments(day.settings, window, "production").rescoring
+    window = resolve_interval({"day": DAY.isoformat()})
+    compared = rescore_comments(day.settings, window, "production").result
     assert compared.not_scored == []
 
     partition, at = place_of(layer, f"c{WITH_BATCH_ONLY}")
@@ -115,14 +115,14 @@ def test_every_job_of_the_batch_goes_on_past_records_that_fail_and_names_them(
     assert not report.is_sound
     assert report.fields()["not_recomputed"]["records"][0]["offset"] == at
 
-    again = rescore_comments(day.settings, window, "production").rescoring
+    again = rescore_comments(day.settings, window, "production").result
     assert again.not_scored == named
     assert again.diff.total.compared == compared.diff.total.compared - 1
     assert again.diff.total.not_in_lake == 0
 
     settings = day.settings.model_copy(update={"model_name": f"failing-{uuid.uuid4().hex[:8]}"})
     form = {"days": 2, "end": "2023-11-16", "newest_share": 0.1, "maturity_hours": 24, "goals": ["review_share<=0.5"]}
-    trained = retrain(settings, options_of(form, datetime.now(UTC)), started_by="a test")
+    trained = retrain(settings, parse_options(form, datetime.now(UTC)), started_by="a test")
     assert len(trained.failures) == trained.counts["failed"] == 3
     assert Failure("", partition, at, "ZeroDivisionError") in trained.failures
     assert trained.counts["training"] > 150

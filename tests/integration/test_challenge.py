@@ -9,7 +9,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from batch.challenge.run import Compared, NothingToCompare, compare_challenger
+from batch.challenge.run import NothingToCompare, StoredComparison, compare_challenger
 from batch.promotion.proposal import propose
 from cli.main import app
 from local.stack.worker import settings_environment
@@ -62,9 +62,9 @@ def archive(lake: LakeUnderTest) -> Callable[[Sequence[Comment]], None]:
     return send
 
 
-def compared(life: ModelLife, **params: object) -> Compared:
+def compared(life: ModelLife, **params: object) -> StoredComparison:
     found = compare_challenger(life.settings, params)
-    assert isinstance(found, Compared)
+    assert isinstance(found, StoredComparison)
     return found
 
 
@@ -128,12 +128,12 @@ def test_a_window_or_a_sample_is_what_was_asked_for(
     assert window.fields["overall"]["comments"] == 16
     assert window.fields["end_us"] - window.fields["start_us"] == 2 * HOUR_US
     sample = compare_challenger(life.settings, {}, most=12)
-    assert isinstance(sample, Compared)
+    assert isinstance(sample, StoredComparison)
     assert (sample.fields["overall"]["comments"], sample.fields["records"]) == (12, 48)
     removals = sum(sample.fields["transitions"]["remove"].values())
     shown_days = 4 * removals / sample.fields["overall"]["production"]["removals_per_day"]
     assert 1 / 24 <= shown_days <= 6 / 24  # each of the twelve stands for four
-    with pytest.raises(ConfigurationError, match="they do not name one window"):
+    with pytest.raises(ConfigurationError, match="they do not name one interval"):
         compare_challenger(life.settings, {"start": "2023-11-15"})
 
 
@@ -152,10 +152,10 @@ def test_nothing_to_compare_is_a_word_and_no_error(
     life.registry.give_alias("production", version)
     assert reason() == "version 1 is challenger and production"
     life.registry.give_alias("challenger", life.register(STRICT))
-    assert reason() == "the lake holds no comment"
+    assert reason() == "the lake contains no comment"
     archive(hourly([0]))
     found = compare_challenger(life.settings, {"day": "2023-01-01"})
-    assert found == NothingToCompare("the lake holds no comment of that time")
+    assert found == NothingToCompare("the lake contains no comment of that interval")
     assert life.registry.run_artifacts.newest("comparison") is None
 
 

@@ -12,9 +12,9 @@ import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from batch.drift.run import DAY_US, watch_day
+from batch.drift.run import DAY_US, check_drift
 from batch.labelled_examples import read_examples
-from batch.run_interval import resolve_window
+from batch.run_interval import resolve_interval
 from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
@@ -89,11 +89,11 @@ def watched(stack: StackInfo, lake: LakeUnderTest, folder: Path) -> Watched:
 def test_nothing_is_watched_where_no_version_serves(lake: LakeUnderTest) -> None:
     settings = lake.settings.model_copy(update={"model_name": f"{lake.prefix}nothing"})
     with pytest.raises(NotInRegistry, match="no version has it"):
-        watch_day(settings, day_of(QUIET_DAY))
+        check_drift(settings, day_of(QUIET_DAY))
 
 
 def test_audited_comments_stand_for_others_only_where_those_are_left_out(watched: Watched) -> None:
-    window = resolve_window({"start": day_of(QUIET_DAY - 2).isoformat(), "end": day_of(QUIET_DAY).isoformat()})
+    window = resolve_interval({"start": day_of(QUIET_DAY - 2).isoformat(), "end": day_of(QUIET_DAY).isoformat()})
     kept = read_examples(watched.settings, window, maturity_us=2 * DAY_US).examples
     assert {each.weight for each in kept} == {1.0}
     looked_at = read_examples(watched.settings, window, maturity_us=2 * DAY_US, no_action="left out").examples
@@ -103,30 +103,30 @@ def test_audited_comments_stand_for_others_only_where_those_are_left_out(watched
 
 @pytest.mark.long
 def test_nights_are_kept_drift_asks_once_and_a_retraining_begins_the_cool_down_anew(watched: Watched) -> None:
-    quiet = watch_day(watched.settings, day_of(QUIET_DAY), may_ask=True)
+    quiet = check_drift(watched.settings, day_of(QUIET_DAY), may_ask=True)
     assert (quiet.drifted, quiet.asks, quiet.production) == ([], False, "1")
     assert quiet.labels_day == day_of(QUIET_DAY - 2).isoformat()
     assert 300 < quiet.comments < 500
     assert 300 < quiet.labelled < 500
     assert quiet.findings["labels"].comments == quiet.labelled
 
-    first = watch_day(watched.settings, day_of(LOUD_DAY), may_ask=True)
+    first = check_drift(watched.settings, day_of(LOUD_DAY), may_ask=True)
     assert "unseen" in first.drifted
     assert first.asks
-    again = watch_day(watched.settings, day_of(LOUD_DAY), may_ask=True)
+    again = check_drift(watched.settings, day_of(LOUD_DAY), may_ask=True)
     assert again.asks, "the same night, run again, must not fall silent"
-    next_day = watch_day(watched.settings, day_of(LOUD_DAY + 1), may_ask=True)
+    next_day = check_drift(watched.settings, day_of(LOUD_DAY + 1), may_ask=True)
     assert next_day.drifted
     assert not next_day.asks
     assert next_day.held_back is not None
     assert "drift asked for one" in next_day.held_back
     now_us = int(datetime.now(UTC).timestamp() * 1e6)
-    later = watch_day(watched.settings, day_of(LOUD_DAY + 1), may_ask=True, current_us=now_us + 3 * DAY_US)
+    later = check_drift(watched.settings, day_of(LOUD_DAY + 1), may_ask=True, current_us=now_us + 3 * DAY_US)
     assert later.asks
-    assert watch_day(watched.settings, day_of(LOUD_DAY + 1), cool_down_days=0, may_ask=True).asks
+    assert check_drift(watched.settings, day_of(LOUD_DAY + 1), cool_down_days=0, may_ask=True).asks
 
     watched.retrain()
-    retrained = watch_day(watched.settings, day_of(LOUD_DAY), may_ask=True)
+    retrained = check_drift(watched.settings, day_of(LOUD_DAY), may_ask=True)
     assert retrained.production == "1", "it never promotes"
     assert retrained.held_back is not None
     assert "a retraining registered a version 0.0 hours ago" in retrained.held_back

@@ -17,7 +17,7 @@ import pytest
 from psycopg import sql
 
 from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
-from local.oracle import Delivered
+from local.oracle import DeliveryReport
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
@@ -208,7 +208,7 @@ def test_a_batch_that_unpacks_to_too_much_is_lost_by_name_and_the_others_are_dec
     layer.produce(comments(100))
     size_bytes = MOST_UNPACKED_BYTES + 1_000
     offset, digest = send_one_huge_record(layer.settings.kafka_bootstrap, layer.topic, size_bytes)
-    layer.delivered.append(Delivered(0, offset, digest))
+    layer.delivered.append(DeliveryReport(0, offset, digest))
     layer.produce(comments(100, start=100))
     layer.wait_accounted(201)
     assert worker.poll() is None
@@ -230,7 +230,7 @@ def test_header_names_that_are_not_utf8_are_read(layer: SpeedLayerUnderTest, tmp
     layer.produce(comments(1, start=150))
     first = send_with_header_names(layer.settings.kafka_bootstrap, layer.topic, odd)
     layer.delivered += [
-        Delivered(0, first + number, hashlib.sha256(value).hexdigest()) for number, (_, value, _) in enumerate(odd)
+        DeliveryReport(0, first + number, hashlib.sha256(value).hexdigest()) for number, (_, value, _) in enumerate(odd)
     ]
     layer.produce(comments(100, start=151))
     layer.wait_accounted(251)

@@ -27,7 +27,7 @@ from local.stack.layout import StackLayout
 from local.stack.ports import DEFAULT_PORTS, HOST, any_free_port
 from local.stack.processes import stack_processes, still_alive
 from local.stack.program import Program
-from local.stack.state_file import Record, save_record
+from local.stack.state_file import StackState, save_stack_state
 from local.stack.supervisor import Supervisor
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import (
@@ -307,7 +307,7 @@ def test_down_leaves_no_process_even_one_that_will_not_stop(tmp_path: Path) -> N
         )
         supervisor.add(program)
         supervisor.run("stubborn")
-        save_record(layout.record_file, Record({"supervisor": port}, {"stubborn": ""}, {"stubborn": 0}))
+        save_stack_state(layout.state_file, StackState({"supervisor": port}, {"stubborn": ""}, {"stubborn": 0}))
         log = layout.log_file("stubborn")
         wait_until(lambda: log.exists() and "up" in log.read_text(), seconds=10, description="the stubborn program")
         running = stack_processes(layout.root)

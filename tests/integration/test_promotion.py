@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from batch.promotion.proposal import GATE_PAGE, propose
-from batch.promotion.run import Moved, promote, roll_back, way_back
+from batch.promotion.run import PromotionResult, plan_rollback, promote, roll_back
 from batch.promotion.tasks import promote as promote_shown
 from cli.main import app
 from local.stack.commands import StackInfo
@@ -68,7 +68,7 @@ def test_a_promoted_version_serves_the_old_one_is_previous_and_no_challenger_is_
     life: ModelLife, serving: ModelVersion, challenger: ModelVersion
 ) -> None:
     assert life.aliases() == {"production": "1", "challenger": "2"}
-    assert promote(life.settings, **WORD) == Moved("2", "1", "an operator", "fewer reviews", True)
+    assert promote(life.settings, **WORD) == PromotionResult("2", "1", "an operator", "fewer reviews", True)
     assert life.aliases() == {"production": "2", "previous": "1"}
     noted = life.tags(challenger)
     assert (noted["promoted_by"], noted["promoted_reason"]) == ("an operator", "fewer reviews")
@@ -80,7 +80,7 @@ def test_promoting_again_changes_nothing(life: ModelLife, challenger: ModelVersi
     promote(life.settings, **WORD)
     before = life.aliases(), life.tags(challenger)
     again = promote(life.settings, "2", by="somebody else", reason="once more")
-    assert again == Moved("2", "1", "somebody else", "once more", False)
+    assert again == PromotionResult("2", "1", "somebody else", "once more", False)
     assert (life.aliases(), life.tags(challenger)) == before
 
 
@@ -118,7 +118,7 @@ def test_rolling_back_twice_is_as_before_and_tells_on_both_versions(
 
 def test_a_rollback_that_is_tried_again_does_not_go_forth(life: ModelLife, challenger: ModelVersion) -> None:
     promote(life.settings, **WORD)
-    way = way_back(life.settings)
+    way = plan_rollback(life.settings)
     assert roll_back(life.settings, way, **WORD).is_new
     assert not roll_back(life.settings, way, **WORD).is_new
     assert life.aliases() == {"production": "1", "previous": "2"}
@@ -134,7 +134,7 @@ def test_after_a_move_by_hand_a_rollback_leads_to_what_was_promoted_before_it(
     promote(life.settings, **WORD)
     third = life.register(LENIENT)
     life.point("production", third)  # `previous` still names version 1
-    assert roll_back(life.settings, **WORD) == Moved("2", "3", "an operator", "fewer reviews", True)
+    assert roll_back(life.settings, **WORD) == PromotionResult("2", "3", "an operator", "fewer reviews", True)
     assert life.aliases() == {"production": "2", "previous": "3"}
 
 
@@ -261,7 +261,9 @@ def test_the_first_version_ever_is_proposed_without_another_and_promoted(life: M
     shown = propose(life.settings, version.version)
     assert (shown.replaces, shown.is_challenger) == (None, False)
     assert "No version serves now" in shown.text
-    assert promote(life.settings, shown=shown, **WORD) == Moved("1", None, "an operator", "fewer reviews", True)
+    assert promote(life.settings, shown=shown, **WORD) == PromotionResult(
+        "1", None, "an operator", "fewer reviews", True
+    )
 
 
 def test_what_changed_since_it_was_shown_is_not_promoted(

@@ -11,7 +11,7 @@ import cramjam
 import pytest
 from aiokafka.codec import lz4_encode
 
-from local.oracle import Delivered
+from local.oracle import DeliveryReport
 from local.stack.wait import wait_until
 from tests.integration.test_transactions import holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
@@ -157,7 +157,7 @@ def test_a_batch_that_the_broker_takes_is_accounted_for_offset_by_offset(
                 unexpected[name] = answer.error
             if not answer.error:
                 layer.delivered += [
-                    Delivered(0, answer.base_offset + delta, hashlib.sha256(content).hexdigest())
+                    DeliveryReport(0, answer.base_offset + delta, hashlib.sha256(content).hexdigest())
                     for delta, content in (case.values or {}).items()
                 ]
     finally:

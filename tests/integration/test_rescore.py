@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from batch.rescore.report import markdown
 from batch.rescore.run import RescoreReport, rescore_comments
-from batch.run_interval import resolve_window
+from batch.run_interval import resolve_interval
 from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
@@ -33,7 +33,7 @@ from tests.support.workers import RUN, Record, base_settings, speed_layer
 
 NAME = f"rescore-tests-{RUN}"
 HOUR_US = 3_600_000_000
-A_DAY = resolve_window({"day": DAY.isoformat()})
+A_DAY = resolve_interval({"day": DAY.isoformat()})
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def test_the_version_that_served_would_have_said_what_was_said_and_served_the_ho
     day: DayUnderTest, versions: Versions
 ) -> None:
     sent = a_final_day(day)
-    found = rescore(day, "production", as_if=True).rescoring
+    found = rescore(day, "production", as_if=True).result
     total = found.diff.total
     assert (total.comments, total.compared, total.changed) == (len(sent), len(sent), 0)
     assert (total.score_shift_sum, total.not_in_ledger, total.not_in_lake) == (0, 0, 0)
@@ -133,10 +133,10 @@ def test_the_version_that_served_would_have_said_what_was_said_and_served_the_ho
     # Decided after the lake's end: not scored. Archived after the ledger's end: scored, beside nothing.
     day.send(comments(range(1_600, 1_607)))
     day.layer.stop()
-    assert rescore(day, "production").rescoring.diff.total.not_in_lake == 7
+    assert rescore(day, "production").result.diff.total.not_in_lake == 7
     day.layer.produce(comments(range(1_700, 1_703)))
     day.archive()
-    total = rescore(day, "production").rescoring.diff.total
+    total = rescore(day, "production").result.diff.total
     assert (total.not_in_lake, total.not_in_ledger, total.compared) == (0, 3, len(sent) + 7)
 
 
@@ -176,7 +176,7 @@ def test_a_challenger_is_told_exactly_and_nothing_but_the_results_is_written(
         for place, more in enumerate((1, verdict == "review", verdict == "remove", score)):
             sums[place] += more
 
-    found = report.rescoring
+    found = report.result
     assert found.diff.total.changed > 100
     assert {name: counts.fields()["transitions"] for name, counts in found.diff.communities.items()} == {
         name: {a: {b: own[a, b] for b in ("allow", "review", "remove")} for a in ("allow", "review", "remove")}
@@ -197,7 +197,7 @@ def assert_kept(report: RescoreReport, comments_sent: int) -> None:
     artifacts = report.artifacts
     assert artifacts.hours is not None
     assert pq.read_table(artifacts.verdicts).num_rows == comments_sent
-    assert pq.read_table(artifacts.hours).num_rows == len(report.rescoring.hours or [])
+    assert pq.read_table(artifacts.hours).num_rows == len(report.result.hours or [])
     fields = report.fields()
     del fields["artifacts"]
     assert json.loads(Path(artifacts.json).read_text()) == json.loads(json.dumps(fields))
@@ -218,7 +218,7 @@ def test_only_a_certified_version_is_opened_and_every_refusal_is_by_name(day: Da
         rescore(day, "nobody")
     with pytest.raises(ConfigurationError, match="on the hour"):
         rescore_comments(
-            day.settings, resolve_window({"start": "2023-11-15T00:30", "end": "2023-11-15T02:00"}), "1", as_if=True
+            day.settings, resolve_interval({"start": "2023-11-15T00:30", "end": "2023-11-15T02:00"}), "1", as_if=True
         )
     away = day.settings.model_copy(update={"mlflow_url": "http://127.0.0.1:9"})
     with pytest.raises(RegistryUnavailable):
@@ -269,12 +269,12 @@ def test_the_dag_tells_what_the_function_tells_and_changes_nothing(
     run = dag_runs.run("rescore_comments", day.settings, {**window, "as_if": True})
     assert run.tasks == {"choose": "success", "rescore": "success"}
     assert before.differences(world(day.settings)) == []
-    report = rescore_comments(day.settings, resolve_window(window), versions.challenger, as_if=True)
+    report = rescore_comments(day.settings, resolve_interval(window), versions.challenger, as_if=True)
     expected = report.fields()
     del expected["as_if"]["hours"]
     assert run.returned["rescore"] == json.loads(json.dumps(expected))
     assert expected["total"]["changed"] > 100
-    for line in markdown(report.rescoring).splitlines():
+    for line in markdown(report.result).splitlines():
         assert line.strip() in run.output
     assert "idiot" not in run.output
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from batch.reconcile.file_tasks import Task
-from batch.reconcile.recompute import rescore
+from batch.reconcile.file_tasks import FileTask
+from batch.reconcile.recompute import recompute_files
 from local.stack.commands import StackInfo
 from moderation.errors import LakeDamaged, ModelRefused
 from moderation.settings import Settings
@@ -32,9 +32,9 @@ def lake(settings: Settings, model: Path, tmp_path: Path) -> LakeOfATest:
     return lake
 
 
-def rows_of(tasks: list[Task], settings: Settings, folder: Path, processes: int) -> list[dict[str, Any]]:
+def rows_of(tasks: list[FileTask], settings: Settings, folder: Path, processes: int) -> list[dict[str, Any]]:
     said: list[str] = []
-    count = rescore(tasks, settings, folder, said.append, processes).rows
+    count = recompute_files(tasks, settings, folder, said.append, processes).rows
     rows: list[dict[str, Any]] = pq.read_table(folder).to_pylist()
     total = sum(task.file.rows for task in tasks if not task.unread_only)
     assert said[-1] == f"scored {total:,} of {total:,} records of the lake"
@@ -59,8 +59,8 @@ def test_what_a_process_refuses_is_refused_by_name(lake: LakeOfATest, settings: 
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     with pytest.raises(LakeDamaged, match=path.name):
-        rescore(lake.tasks(), settings, tmp_path / "damaged", lambda line: None, 2)
+        recompute_files(lake.tasks(), settings, tmp_path / "damaged", lambda line: None, 2)
     path.write_bytes(whole)
     lake.served = {}
     with pytest.raises(ModelRefused, match="77"):
-        rescore(lake.tasks(resolve=lambda: "77"), settings, tmp_path / "unknown", lambda line: None, 1)
+        recompute_files(lake.tasks(resolve=lambda: "77"), settings, tmp_path / "unknown", lambda line: None, 1)

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 
 from batch.labelled_examples import Example, read_comments, read_examples
 from batch.retrain.gate import GateReport, gate
-from batch.retrain.options import Options, options_of
+from batch.retrain.options import RetrainOptions, parse_options
 from batch.retrain.run import retrain
 from batch.retrain.split import split_at, split_point
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
@@ -64,8 +64,8 @@ def alias(found: Registry, name: str) -> str | None:
     return None if version is None else version.version
 
 
-def options() -> Options:
-    return options_of(FORM, NOW)
+def options() -> RetrainOptions:
+    return parse_options(FORM, NOW)
 
 
 def training_side(world: History) -> list[Example]:
@@ -125,7 +125,7 @@ def test_an_edit_after_the_windows_end_parts_the_actions_though_it_lies_in_anoth
     ]
     lake.produce(plain([(name, to_json(each)) for name, each in first.items()]))
     lake.archive()
-    window = Window(end_us - 60 * minute_us, end_us)
+    window = Interval(end_us - 60 * minute_us, end_us)
     _, before = read_comments(lake.settings, window)
     lake.produce(plain([(name, to_json(each)) for name, each in edited.items()]))
     lake.produce(plain([(each.comment_id, to_json(each)) for each in removed]), name="actions")
@@ -223,11 +223,11 @@ def test_a_model_from_shuffled_labels_is_stopped_with_reasons_and_an_honest_bett
 
 
 def test_a_window_without_enough_comments_names_what_is_missing(world: History) -> None:
-    short = options_of({"days": 0.05, "end": END.isoformat()}, NOW)
+    short = parse_options({"days": 0.05, "end": END.isoformat()}, NOW)
     with pytest.raises(TrainingError, match="at least 20 are needed"):
         retrain(world.settings, short, started_by="a test")
-    none = options_of({"days": 1, "end": "2020-01-01"}, NOW)
-    with pytest.raises(TrainingError, match="no labelled comment of the window"):
+    none = parse_options({"days": 1, "end": "2020-01-01"}, NOW)
+    with pytest.raises(TrainingError, match="no labelled comment of the interval"):
         retrain(world.settings, none, started_by="a test")
 
 

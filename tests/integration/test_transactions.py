@@ -17,7 +17,7 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 from cli.main import app
-from local.oracle import Delivered
+from local.oracle import DeliveryReport
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.end_offsets import LogEnds
 from moderation.adapters.kafka.open_transactions import open_transactions
@@ -43,15 +43,15 @@ class Transactional:
         )
         self._producer.init_transactions(30)
 
-    def send(self, records: Iterable[Record]) -> list[Delivered]:
+    def send(self, records: Iterable[Record]) -> list[DeliveryReport]:
         """Begin a transaction and send records into it."""
         self._producer.begin_transaction()
-        sent: list[Delivered] = []
+        sent: list[DeliveryReport] = []
 
         def note(error: object, message: object) -> None:
             assert error is None, error
             digest = hashlib.sha256(message.value()).hexdigest()  # type: ignore[attr-defined]
-            sent.append(Delivered(message.partition(), message.offset(), digest))  # type: ignore[attr-defined]
+            sent.append(DeliveryReport(message.partition(), message.offset(), digest))  # type: ignore[attr-defined]
 
         for key, value in records:
             self._producer.produce(self._layer.topic, value, key=key, on_delivery=note)

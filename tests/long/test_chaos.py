@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from local.chaos.conductor import SABOTAGES
 from local.chaos.plan import Fault, alias_moves
+from local.chaos.run import SABOTAGES
 from local.oracle import FAULTS
 from tests.support.java import why_no_spark
 

@@ -171,6 +171,7 @@ def _run(log: str, environment: dict[str, str], dag_id: str, conf: dict[str, obj
 
     assert settings.engine is not None
     settings.engine.dispose(close=False)
+    sys.path.append(settings.DAGS_FOLDER)
     bag = DagBag(settings.DAGS_FOLDER)
     assert dag_id in bag.dags, bag.import_errors
     threading.Thread(target=_end_at_retry, args=(dag_id,), daemon=True).start()

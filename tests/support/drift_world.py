@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from batch.drift.measures import measure_day, watch
+from batch.drift.measures import compare_with_reference, measure_day
 from batch.labelled_examples import Example
 from moderation.bootstrap import load, train_to_folder
 from moderation.contracts import Comment
@@ -43,7 +43,7 @@ def watched(days: Iterator[Labelled], folder: Path, *, training_days: int) -> It
     model = load(folder, settings)
     for rows in days:
         labelled = [Example(comment, removed, 1.0) for comment, removed in rows]
-        yield watch(model.reference, measure_day(model, [comment for comment, _ in rows], labelled))
+        yield compare_with_reference(model.reference, measure_day(model, [comment for comment, _ in rows], labelled))
 
 
 def drifted(findings: dict[str, DriftResult]) -> list[str]:

@@ -21,4 +21,4 @@ if __name__ == "__main__":
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    archive_topics(load_settings(), limits=SMALL, reach=reach)
+    archive_topics(load_settings(), limits=SMALL, fault_point=reach)

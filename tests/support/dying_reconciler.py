@@ -18,7 +18,7 @@ def main() -> None:
         if reached == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    reconcile_day(load_settings(), day, reach=reach)
+    reconcile_day(load_settings(), day, fault_point=reach)
 
 
 if __name__ == "__main__":

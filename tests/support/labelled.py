@@ -11,7 +11,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from batch.archive.run import archive_topics
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import ensure_topics, producer_settings
 from moderation.adapters.reconciliation.runs import Run, add_run
 from moderation.contracts import ActionKind, Comment, parse_action, parse_record
@@ -26,7 +26,7 @@ TRAFFIC = TrafficConfig(
     seed=5, days=21, comments_per_day=300, late_share=0.02, duplicate_share=0.02, edit_share=0.05, broken_share=0.01
 )
 END = datetime.fromtimestamp((TRAFFIC.start_us + TRAFFIC.days * DAY_US) // 1_000_000, UTC)
-WINDOW = Window(TRAFFIC.start_us, TRAFFIC.start_us + TRAFFIC.days * DAY_US)
+WINDOW = Interval(TRAFFIC.start_us, TRAFFIC.start_us + TRAFFIC.days * DAY_US)
 
 
 @dataclass(frozen=True)

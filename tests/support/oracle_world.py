@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from local.oracle.comparison import FAULTS, Comparison, Delivered
+from local.oracle.comparison import FAULTS, DeliveryReport, OracleReport
 from local.oracle.event_time import PANE_US, identity_of
 from local.oracle.ledger import (
-    Contents,
+    LedgerContents,
     Logged,
     Row,
     closed_panes,
     compare_closings,
     compare_fates,
     compare_panes,
-    compare_places,
+    compare_positions,
     compare_served,
 )
 from local.oracle.topics import Message, compare_topics
@@ -97,7 +97,7 @@ def decision_of(row: Row) -> dict[str, Any]:
     return {"topic": SOURCE[0], "topic_id": SOURCE[1], **fields, "schema_version": 1}
 
 
-def pane_messages(ledger: Contents) -> list[Message]:
+def pane_messages(ledger: LedgerContents) -> list[Message]:
     messages = []
     for key, sums in sorted(closed_panes(ledger).items()):
         partition, community, start_us, model_version, policy_version = key
@@ -115,19 +115,19 @@ class World:
 
     raw: dict[int, bytes] = field(default_factory=lambda: dict(enumerate(RAW)))
     log_range: tuple[int, int] = (0, len(RAW))
-    delivered: list[Delivered] = field(default_factory=list)
+    delivered: list[DeliveryReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rows = [row_of(offset, fate) for offset, fate in enumerate(FATES) if fate is not None]
         letter = Logged.of(RAW[3])
-        self.ledger = Contents(
+        self.ledger = LedgerContents(
             rows=rows,
             letters=[(0, 3, letter.value_sha256.hex(), letter.length)],
             gaps=[],
             holes=[],
             unreadable=[],
             panes=grouped(rows),
-            standing={0: (0, len(RAW), START_US + 30 * MINUTE_US)},
+            positions={0: (0, len(RAW), START_US + 30 * MINUTE_US)},
             served={0: [(0, "1")]},
         )
         self.decisions = [message(row.comment_id.encode(), decision_of(row)) for row in rows]
@@ -143,21 +143,21 @@ class World:
         rows[number] = replace(rows[number], **fields)
         self.ledger = replace(self.ledger, rows=rows)
 
-    def stand(self, first: int, following: int, newest_us: int | None = START_US + 30 * MINUTE_US) -> None:
-        self.ledger = replace(self.ledger, standing={0: (first, following, newest_us)})
+    def set_position(self, first: int, next_offset: int, newest_us: int | None = START_US + 30 * MINUTE_US) -> None:
+        self.ledger = replace(self.ledger, positions={0: (first, next_offset, newest_us)})
 
-    def compared(self) -> Comparison:
-        found = Comparison()
+    def compared(self) -> OracleReport:
+        report = OracleReport()
         log = {(0, offset): Logged.of(value) for offset, value in self.raw.items()}
-        compare_places(found, log, self.ledger, self.delivered, {0: self.log_range})
-        compare_closings(found, log, self.ledger, {0: self.log_range})
-        compare_fates(found, self.ledger)
-        compare_panes(found, self.ledger)
-        compare_served(found, self.ledger)
-        compare_topics(found, self.ledger, SOURCE, self.decisions, self.alerts, self.panes)
-        return found
+        compare_positions(report, log, self.ledger, self.delivered, {0: self.log_range})
+        compare_closings(report, log, self.ledger, {0: self.log_range})
+        compare_fates(report, self.ledger)
+        compare_panes(report, self.ledger)
+        compare_served(report, self.ledger)
+        compare_topics(report, self.ledger, SOURCE, self.decisions, self.alerts, self.panes)
+        return report
 
     def faults(self) -> dict[str, int]:
-        found = self.compared()
-        assert found.is_exact == (not found.examples)
-        return {name: getattr(found, name) for name in FAULTS if getattr(found, name)}
+        report = self.compared()
+        assert report.is_exact == (not report.examples)
+        return {name: getattr(report, name) for name in FAULTS if getattr(report, name)}

@@ -5,8 +5,8 @@ Importing starts no thread and opens no connection: a fork inherits neither.
 
 from __future__ import annotations
 
-import batch.archive
-import batch.challenge.run
+import batch.archive.tasks
+import batch.challenge.tasks
 import batch.drift.tasks
 import batch.promotion.tasks
 import batch.reconcile.tasks

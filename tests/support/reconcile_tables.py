@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.recompute import SCHEMA
-from batch.reconcile.results import Outcome, read_outcome
+from batch.reconcile.results import DayResults, read_results
 
 ALLOW, REVIEW, REMOVE = range(3)
 COUNTED, LATE, DUPLICATE = range(3)
@@ -210,7 +210,7 @@ def _table(schema: pa.Schema, rows: Sequence[tuple[object, ...]]) -> pa.Table:
 class Seen:
     """An outcome, with the rows of its file of differences, and those of them that PostgreSQL is to keep."""
 
-    outcome: Outcome
+    outcome: DayResults
     differences: list[dict[str, Any]]
     kept: list[tuple[object, ...]]
 
@@ -227,5 +227,5 @@ def reconcile(
         (folder / "work").mkdir()
         inputs = write(tables, folder, random)
         results = (engine or DuckDbEngine()).run(inputs, folder / "work", say)
-        outcome = read_outcome(results, folder)
+        outcome = read_results(results, folder)
         return Seen(outcome, pq.read_table(outcome.differences).to_pylist(), list(outcome.difference_rows()))

@@ -71,7 +71,7 @@ class DayUnderTest:
         self, day: date = DAY, engine: Engine | None = None, reach: Callable[[Any], None] = lambda point: None
     ) -> ReconcileReport:
         """Reconcile in this process."""
-        return reconcile_day(self.settings, day, engine=engine, reach=reach)
+        return reconcile_day(self.settings, day, engine=engine, fault_point=reach)
 
     def needed(self) -> list[date]:
         """The days that need a run."""

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import pyarrow.parquet as pq
 
-from batch.reconcile.file_tasks import Task, tasks_of
-from batch.reconcile.recompute import SCHEMA, Rescorer
+from batch.reconcile.file_tasks import FileTask, plan_file_tasks
+from batch.reconcile.recompute import SCHEMA, FileRecomputer
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord
 from moderation.adapters.lake.file_boundaries import FileLimits, in_files
@@ -109,26 +109,26 @@ class LakeOfATest:
         bounds_us, known = day_bounds_us(day), (self.replays, self.quarantined)
         return Snapshot("comments", *bounds_us, self.manifest, self.cuts, served, {}, *known, resets=self.resets)
 
-    def tasks(self, day: date = DAY, resolve: Callable[[], str | None] = lambda: None) -> list[Task]:
+    def tasks(self, day: date = DAY, resolve: Callable[[], str | None] = lambda: None) -> list[FileTask]:
         """What is to be read for the day."""
-        return tasks_of(self.snapshot(day), resolve, self.store)
+        return plan_file_tasks(self.snapshot(day), resolve, self.store)
 
     def open_version(self, version: str) -> OpenModel:
         """A version's model; remembered that it was asked for."""
         self.opened.append(version)
         return open_model(self.models[version], Lexicon(), MAX_BYTES)
 
-    def rows(self, day: date = DAY, tasks: Iterable[Task] | None = None) -> list[dict[str, Any]]:
+    def rows(self, day: date = DAY, tasks: Iterable[FileTask] | None = None) -> list[dict[str, Any]]:
         """What one process makes of the tasks, in their order."""
-        rescorer, found = Rescorer(self.store, self.open_version), []
+        recomputer, found = FileRecomputer(self.store, self.open_version), []
         for number, task in enumerate(self.tasks(day) if tasks is None else tasks):
             output = self.folder / f"{day}-{number}.parquet"
-            count = rescorer.run(task, output)
+            count = recomputer.run(task, output)
             table = pq.read_table(output)
             assert table.schema == SCHEMA
             assert len(table) == count
             found += table.to_pylist()
-        self.failures = rescorer.take_failures()
+        self.failures = recomputer.take_failures()
         return found
 
 

@@ -60,7 +60,7 @@ def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
     from local.stack import kafka
     from local.stack.commands import down, up
     from local.stack.layout import StackLayout
-    from local.stack.state_file import Record, save_record
+    from local.stack.state_file import StackState, save_stack_state
     from tests.support import fork_server
 
     fork_server.start()  # imports while the servers start
@@ -73,9 +73,9 @@ def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
         # The broker's second compiler takes more time than its code saves in minutes of small tests.
         patch.setattr(kafka, "_java", lambda *given: (*java(*given), "-XX:TieredStopAtLevel=1"))
         try:
-            if not layout.record_file.exists():
+            if not layout.state_file.exists():
                 layout.make_folders()
-                save_record(layout.record_file, Record(_own_ports(worker_id)))
+                save_stack_state(layout.state_file, StackState(_own_ports(worker_id)))
             yield up(layout)
         finally:
             if not reused:

@@ -14,7 +14,7 @@ from typing import cast
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
 
-from local.oracle import Comparison, Delivered, verify
+from local.oracle import DeliveryReport, OracleReport, verify
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
@@ -55,7 +55,7 @@ class SpeedLayerUnderTest:
         self.topic = settings.topic_prefix + "comments"
         self.database_url = required(settings.database_url, "database_url")
         self.topic_id = str(topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic]))
-        self.delivered: list[Delivered] = []
+        self.delivered: list[DeliveryReport] = []
         self.workers: list[Forked] = []
 
     def start_worker(self, module: Sequence[str] = ("stream",), *, web: bool = False) -> Forked:
@@ -85,13 +85,13 @@ class SpeedLayerUnderTest:
                 "log_level": 2,
             }
         )
-        delivered: list[Delivered] = []
+        delivered: list[DeliveryReport] = []
 
         def note(error: KafkaError | None, message: Message) -> None:
             assert error is None, error
             value = message.value() or b""
             place = cast(int, message.partition()), cast(int, message.offset())
-            delivered.append(Delivered(*place, hashlib.sha256(value).hexdigest()))
+            delivered.append(DeliveryReport(*place, hashlib.sha256(value).hexdigest()))
 
         sent = 0
         for key, value in values:
@@ -116,7 +116,7 @@ class SpeedLayerUnderTest:
         """Wait until the ledger accounts for this many offsets, or a worker ended for good."""
         wait_until(lambda: self.accounted() >= count, seconds=seconds, description=f"{count} offsets accounted for")
 
-    def comparison(self, *, topics_too: bool = False) -> Comparison:
+    def comparison(self, *, topics_too: bool = False) -> OracleReport:
         """What the oracle says."""
         bootstrap, prefix = self.settings.kafka_bootstrap, self.settings.topic_prefix
         return verify(bootstrap, self.database_url, prefix, self.topic_id, self.delivered, topics_too=topics_too)

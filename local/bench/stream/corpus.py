@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
+from batch.progress import OnProgress
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.contracts import Comment, to_json
 from moderation.timestamps import now_us
@@ -37,8 +38,8 @@ class Corpus:
         """The text of a comment; the same number gives the same text."""
         chunks = self.texts[number % len(self.texts)].split(" ")
         every = round(1 / self.new_words_share)
-        for place in range(number * 7_919 % every, len(chunks), every):
-            chunks[place] = _word(number * 10_000 + place)
+        for position in range(number * 7_919 % every, len(chunks), every):
+            chunks[position] = _word(number * 10_000 + position)
         return " ".join(chunks)
 
     def comment(self, number: int, event_time_us: int) -> Comment:
@@ -57,7 +58,7 @@ class Corpus:
         }
 
 
-def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress: Callable[[str], None]) -> None:
+def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress: OnProgress) -> None:
     """Fill a topic; returns when the broker has everything.
 
     Raises:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 
+from batch.progress import OnProgress
 from local.bench.stream import worker
-from local.bench.stream.contenders import Ends, running
 from local.bench.stream.corpus import Corpus, preload
 from local.bench.stream.run import Bench
+from local.bench.stream.throughput import TopicEnds, running
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import ALERTS, COMMENTS, DECISIONS, TOPICS, ensure_topics
 from moderation.datasets.history import LabelledComment
@@ -23,16 +24,14 @@ _SECONDS = 600.0
 _WEIGHED = (COMMENTS, DECISIONS, ALERTS)
 
 
-def footprint(
-    bench: Bench, rows: Sequence[LabelledComment], comments: int, say: Callable[[str], None]
-) -> dict[str, Any]:
+def footprint(bench: Bench, rows: Sequence[LabelledComment], comments: int, on_progress: OnProgress) -> dict[str, Any]:
     """Decide comments and weigh what is left of them.
 
     Args:
         bench: a stack with a model.
         rows: what the comments' texts are made from.
         comments: how many.
-        say: told how far it is.
+        on_progress: receives one line at each step.
 
     Returns:
         ``comments``, ``bytes_per_comment`` (``ledger``: table and indexes of decisions; ``wal``: what all of the
@@ -42,20 +41,20 @@ def footprint(
     Raises:
         StackError: the worker ends by itself, or takes too long.
     """
-    corpus, ends = Corpus([row.comment.body for row in rows]), Ends(bench.bootstrap)
+    corpus, ends = Corpus([row.comment.body for row in rows]), TopicEnds(bench.bootstrap)
     ensure_topics(bench.bootstrap, TOPICS, prefix=PREFIX)
-    preload(bench.bootstrap, PREFIX + COMMENTS.name, corpus, comments, say)
+    preload(bench.bootstrap, PREFIX + COMMENTS.name, corpus, comments, on_progress)
     with worker.ledger_of(bench.layout, bench.info, PREFIX, "footprint") as settings:
         url = required(settings.database_url, "database_url")
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
             before = _number(connection, "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
-            with running([worker.COMMAND], worker.environment(settings), bench.folder / "footprint") as own:
+            with running([worker.COMMAND], worker.environment(settings), bench.folder / "footprint") as processes:
 
                 def all_decided() -> bool:
-                    own[0].check()
+                    processes[0].check()
                     decided = ends.total(PREFIX + DECISIONS.name)
-                    say(f"{decided:,} of {comments:,} comments decided")
+                    on_progress(f"{decided:,} of {comments:,} comments decided")
                     return decided >= comments
 
                 wait_until(all_decided, seconds=_SECONDS, description=f"{comments:,} decisions")

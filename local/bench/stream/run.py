@@ -13,9 +13,10 @@ from typing import Any
 
 import skops.io
 
+from batch.progress import OnProgress
 from local.bench.stream import confluent_loop, latency, talk_design, worker
-from local.bench.stream.contenders import Contender, Ends, Rate, faust_worker, python, rate, running
 from local.bench.stream.corpus import Corpus, preload
+from local.bench.stream.throughput import MeasuredProcess, Rate, TopicEnds, faust_worker, measure_rate, python, running
 from local.stack import commands as stack
 from local.stack.layout import StackLayout
 from local.stack.ports import any_free_port
@@ -33,11 +34,10 @@ _LOADS = (10, 50, 90)
 _SKIP_SECONDS = 5.0
 _LONE_PER_S = 2.0
 _LONE_SECONDS = 35.0
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StreamBenchPlan:
     """What is measured.
 
     Attributes:
@@ -59,18 +59,18 @@ class Bench:
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
         rows: labelled comments to make models from.
-        say: told what begins.
+        on_progress: receives one line at each step.
     """
 
-    def __init__(self, layout: StackLayout, rows: Sequence[LabelledComment], say: Say) -> None:
+    def __init__(self, layout: StackLayout, rows: Sequence[LabelledComment], on_progress: OnProgress) -> None:
         self.layout = layout
         stack.down(layout, purge=True)
-        say("bringing the stack up")
+        on_progress("bringing the stack up")
         self.info = stack.up(layout)
         self.bootstrap = self.info.kafka_bootstrap
         self.folder = layout.demo / "bench"
         self.folder.mkdir(parents=True, exist_ok=True)
-        say("training the models")
+        on_progress("training the models")
         settings = stack_settings(layout, self.info)
         labelled = [(row.comment, row.removed) for row in rows]
         train_to_folder(labelled, self.folder / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
@@ -91,16 +91,18 @@ class StreamBench:
         bench: a stack with a model.
         rows: labelled comments: texts to send.
         plan: what is measured.
-        say: told what begins.
+        on_progress: receives one line at each step.
     """
 
-    def __init__(self, bench: Bench, rows: Sequence[LabelledComment], plan: Plan, say: Say) -> None:
+    def __init__(
+        self, bench: Bench, rows: Sequence[LabelledComment], plan: StreamBenchPlan, on_progress: OnProgress
+    ) -> None:
         self._layout, self._info, self._folder = bench.layout, bench.info, bench.folder
         self._bootstrap = bench.bootstrap
         self._servers = bench.server_pids
         self._plan = plan
-        self._say = say
-        self._ends = Ends(self._bootstrap)
+        self._on_progress = on_progress
+        self._ends = TopicEnds(self._bootstrap)
         self._corpus = Corpus([row.comment.body for row in rows])
         self._contenders: dict[str, Callable[[str], Rate]] = {
             "worker": lambda name: self._workers(name, 1),
@@ -124,14 +126,14 @@ class StreamBench:
     def _run(self) -> dict[str, Any]:
         for prefix in (PREFIX, *(f"{PREFIX}{name}-" for name in ("faust", "talk", "loop"))):
             ensure_topics(self._bootstrap, TOPICS, prefix=prefix)
-        preload(self._bootstrap, PREFIX + "comments", self._corpus, self._plan.comments, self._say)
+        preload(self._bootstrap, PREFIX + "comments", self._corpus, self._plan.comments, self._on_progress)
         wanted = self._plan.contenders or tuple(self._contenders)
         found: dict[str, list[Rate]] = {name: [] for name in wanted}
         for number in range(1, self._plan.rounds + 1):
             for name in wanted:
-                self._say(f"round {number} of {self._plan.rounds}: {name}")
+                self._on_progress(f"round {number} of {self._plan.rounds}: {name}")
                 found[name].append(self._contenders[name](f"bench_{name}_{number}"))
-                self._say(f"round {number} of {self._plan.rounds}: {name} {found[name][-1].per_s:,.0f}/s")
+                self._on_progress(f"round {number} of {self._plan.rounds}: {name} {found[name][-1].per_s:,.0f}/s")
         figures: dict[str, Any] = {
             f"{name}_per_s": round(statistics.median(each.per_s for each in rates)) for name, rates in found.items()
         }
@@ -158,16 +160,16 @@ class StreamBench:
         topic = PREFIX + "decisions"
         with worker.ledger_of(self._layout, self._info, PREFIX, name) as settings:
             before = self._ends.total(topic)
-            with running([worker.COMMAND] * count, worker.environment(settings), self._folder / name) as own:
-                return self._rate(topic, before, own)
+            with running([worker.COMMAND] * count, worker.environment(settings), self._folder / name) as processes:
+                return self._rate(topic, before, processes)
 
     def _faust_per_event(self, name: str) -> Rate:
         prefix = PREFIX + "faust-"
         options = {**self._options(name, prefix), "model": str(self._folder / "model")}
         before = self._ends.total(prefix + "decisions")
         command = faust_worker("local.bench.stream.faust_per_event", options)
-        with running([command], {}, self._folder / name) as own:
-            return self._rate(prefix + "decisions", before, own)
+        with running([command], {}, self._folder / name) as processes:
+            return self._rate(prefix + "decisions", before, processes)
 
     def _talk_design(self, name: str) -> Rate:
         prefix, port = PREFIX + "talk-", any_free_port()
@@ -180,29 +182,29 @@ class StreamBench:
         before = self._ends.total(prefix + "decisions")
         with running([python(module, options, "serve", str(port))], {}, self._folder / f"{name}-rest") as service:
             wait_until(lambda: answers(port), seconds=60, description="the talk's REST service")
-            with running([faust_worker(module, options)], {}, self._folder / name) as own:
-                return self._rate(prefix + "decisions", before, [*service, *own])
+            with running([faust_worker(module, options)], {}, self._folder / name) as processes:
+                return self._rate(prefix + "decisions", before, [*service, *processes])
 
     def _confluent_loop(self, name: str) -> Rate:
         prefix = PREFIX + "loop-"
         options = {**self._options(name, prefix), "model": str(self._folder / "model")}
         before = self._ends.total(prefix + "decisions")
-        with running([python("local.bench.stream.confluent_loop", options)], {}, self._folder / name) as own:
-            return self._rate(prefix + "decisions", before, own)
+        with running([python("local.bench.stream.confluent_loop", options)], {}, self._folder / name) as processes:
+            return self._rate(prefix + "decisions", before, processes)
 
-    def _rate(self, topic: str, before: int, own: list[Contender]) -> Rate:
-        return rate(self._ends, topic, before, self._plan.comments, _SLOW_SECONDS, own, self._servers)
+    def _rate(self, topic: str, before: int, processes: list[MeasuredProcess]) -> Rate:
+        return measure_rate(self._ends, topic, before, self._plan.comments, _SLOW_SECONDS, processes, self._servers)
 
     def _latency(self, most_per_s: float) -> dict[str, dict[str, float]]:
         texts = self._folder / "texts.json"
         texts.write_text(json.dumps(self._corpus.texts))
-        self._say("latency of lone comments")
+        self._on_progress("latency of lone comments")
         figures = {"lone": self._latency_run("latency_lone", _LONE_PER_S, _LONE_SECONDS, texts)}
         for load in _LOADS:
             runs = []
             # The load that people run at is measured more than once.
             for number in range(self._plan.rounds if load == 50 else 1):
-                self._say(f"latency at {load} % of {most_per_s:,} comments a second, run {number + 1}")
+                self._on_progress(f"latency at {load} % of {most_per_s:,} comments a second, run {number + 1}")
                 per_s = most_per_s * load / 100
                 runs.append(self._latency_run(f"latency{load}_{number}", per_s, self._plan.latency_seconds, texts))
             figures[str(load)] = sorted(runs, key=lambda run: run["p99_ms"])[len(runs) // 2]

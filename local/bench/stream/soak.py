@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from batch.progress import OnProgress
 from local.bench.stream import worker
-from local.bench.stream.contenders import Ends, running
 from local.bench.stream.corpus import Corpus, Sender
-from local.bench.stream.run import Bench, Say
+from local.bench.stream.run import Bench
+from local.bench.stream.throughput import TopicEnds, running
 from moderation.adapters.kafka.topics import TOPICS, ensure_topics
 from moderation.datasets.history import LabelledComment
 from moderation.errors import StackError
@@ -28,7 +29,9 @@ _FLAT_FROM = 1_000_000
 _SILENCE_SECONDS = 120.0
 
 
-def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Path | None, say: Say) -> dict[str, Any]:
+def soak(
+    bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Path | None, on_progress: OnProgress
+) -> dict[str, Any]:
     """Send and decide.
 
     Args:
@@ -36,7 +39,7 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
         rows: what the comments' texts are made from.
         comments: how many.
         plot: where to draw; None for no picture.
-        say: told how far it is.
+        on_progress: receives one line at each step.
 
     Returns:
         ``records``, ``seconds``, ``per_s``, resident memory in bytes when the first million was done, at most after
@@ -47,7 +50,7 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
     """
     corpus = Corpus([row.comment.body for row in rows])
     ensure_topics(bench.bootstrap, TOPICS, prefix=PREFIX)
-    ends, samples = Ends(bench.bootstrap), []
+    ends, samples = TopicEnds(bench.bootstrap), []
     texts = bench.folder / "texts.json"
     texts.write_text(json.dumps(corpus.texts))
     options = {"bootstrap": bench.bootstrap, "prefix": PREFIX, "count": comments, "texts": str(texts)}
@@ -55,7 +58,7 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
     with (
         worker.ledger_of(bench.layout, bench.info, PREFIX, "soak") as settings,
         running([feeding], {}, bench.folder / "soak-feeder"),
-        running([worker.COMMAND], worker.environment(settings), bench.folder / "soak") as own,
+        running([worker.COMMAND], worker.environment(settings), bench.folder / "soak") as processes,
     ):
         began = moved = time.monotonic()
         done = 0
@@ -66,8 +69,8 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
                 moved = time.monotonic()
             elif time.monotonic() - moved > _SILENCE_SECONDS:
                 raise StackError("the worker", f"it decided nothing for {_SILENCE_SECONDS:.0f} s", "See its log.")
-            samples.append((done, own[0].measured.memory_info().rss))
-            say(f"{done:,} of {comments:,} comments, {samples[-1][1] / 1e6:,.0f} MB")
+            samples.append((done, processes[0].measured.memory_info().rss))
+            on_progress(f"{done:,} of {comments:,} comments, {samples[-1][1] / 1e6:,.0f} MB")
         seconds = time.monotonic() - began
     ends.close()
     if plot is not None:
@@ -88,7 +91,7 @@ def soak(bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Pat
 
 def feed(bootstrap: str, prefix: str, count: int, corpus: Corpus) -> None:
     """Send comments, never far ahead of what is decided, so that the topic does not outgrow the disk's cache."""
-    sender, ends = Sender(bootstrap, prefix + "comments"), Ends(bootstrap)
+    sender, ends = Sender(bootstrap, prefix + "comments"), TopicEnds(bootstrap)
     began_us = now_us() - count * APART_US
     for number in range(count):
         if number % 10_000 == 0:

@@ -1,1 +1,1 @@
-"""How many of everything: sizes and costs for a rate of comments, from docs/evidence alone."""
+"""Sizes and costs for a rate of comments, computed from docs/evidence."""

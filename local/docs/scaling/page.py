@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 
+from batch.markdown import table
 from local.docs.evidence import EVIDENCE
-from local.docs.scaling.assumed import Assumed
-from local.docs.scaling.measured import Measured
+from local.docs.scaling.assumptions import Assumptions
+from local.docs.scaling.measurements import Measurements
 from local.docs.scaling.sizing import Sizes, costs, size
 
 PAGE = EVIDENCE.parent / "scaling.md"
@@ -16,7 +17,7 @@ RATES = (1_000.0, 100_000.0, 1_000_000.0)
 _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def written(text: str, measured: Measured, assumed: Assumed) -> str:
+def updated_page(text: str, measured: Measurements, assumed: Assumptions) -> str:
     """The page with every table anew.
 
     Args:
@@ -34,7 +35,7 @@ def written(text: str, measured: Measured, assumed: Assumed) -> str:
     return _BLOCK.sub(lambda match: f"{match[1]}{found[match[2]]}{match[3]}", text)
 
 
-def tables(measured: Measured, assumed: Assumed) -> dict[str, str]:
+def tables(measured: Measurements, assumed: Assumptions) -> dict[str, str]:
     """Every table by its name, as Markdown."""
     sizes = [size(rate, measured, assumed) for rate in RATES]
     return {
@@ -45,7 +46,7 @@ def tables(measured: Measured, assumed: Assumed) -> dict[str, str]:
     }
 
 
-def _measured(measured: Measured) -> str:
+def _measured(measured: Measurements) -> str:
     rows = (
         ("comments one worker decides a second", f"{measured.worker_per_s:,.0f}", "stream"),
         (
@@ -74,16 +75,20 @@ def _measured(measured: Measured) -> str:
         ("its memory at most, GB", f"{measured.reconcile_bytes / 1e9:.1f}", "batch"),
         ("rows out of PostgreSQL a second", f"{measured.snapshot_per_s:,.0f}", "batch"),
     )
-    lines = (f"| {what} | {figure} | [{name}](evidence/{name}.json) |" for what, figure, name in rows)
-    return "\n".join(["| figure | | from |", "|---|---|---|", *lines]) + "\n"
-
-
-def _assumed(assumed: Assumed) -> str:
-    lines = (
-        f"| `{field.name}` | {getattr(assumed, field.name):g} | {field.metadata['meaning']} |"
-        for field in fields(assumed)
+    return _table(
+        "| figure | | from |", ((what, figure, f"[{name}](evidence/{name}.json)") for what, figure, name in rows)
     )
-    return "\n".join(["| assumption | | meaning |", "|---|---|---|", *lines]) + "\n"
+
+
+def _assumed(assumed: Assumptions) -> str:
+    rows = (
+        (f"`{field.name}`", f"{getattr(assumed, field.name):g}", field.metadata["meaning"]) for field in fields(assumed)
+    )
+    return _table("| assumption | | meaning |", rows)
+
+
+def _table(header: str, rows: Iterable[Sequence[str]]) -> str:
+    return "\n".join(table(header, rows)) + "\n"
 
 
 def _at_least_one_decimal(value: float) -> str:
@@ -113,12 +118,11 @@ _SIZES: tuple[tuple[str, Callable[[Sizes], str]], ...] = (
 
 
 def _by_rate(sizes: Sequence[Sizes], rows: Sequence[tuple[str, Callable[[Sizes], str]]]) -> str:
-    head = "| comments a second | " + " | ".join(f"{each.per_s:,.0f}" for each in sizes) + " |"
-    lines = (f"| {what} | " + " | ".join(show(each) for each in sizes) + " |" for what, show in rows)
-    return "\n".join([head, "|---|" + "---|" * len(sizes), *lines]) + "\n"
+    header = "| comments a second | " + " | ".join(f"{each.per_s:,.0f}" for each in sizes) + " |"
+    return _table(header, ((what, *(show(each) for each in sizes)) for what, show in rows))
 
 
-def _costs(sizes: Sequence[Sizes], measured: Measured, assumed: Assumed) -> str:
+def _costs(sizes: Sequence[Sizes], measured: Measurements, assumed: Assumptions) -> str:
     by_rate = {each.per_s: costs(each, measured, assumed) for each in sizes}
     parts = [(part, lambda s, part=part: f"{by_rate[s.per_s][part]:.4f}") for part in by_rate[sizes[0].per_s]]
     total = ("**a million comments**", lambda s: f"**{sum(by_rate[s.per_s].values()):.4f}**")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from local.docs.scaling.assumed import Assumed
-from local.docs.scaling.measured import REMEMBERED_US, Measured
+from local.docs.scaling.assumptions import Assumptions
+from local.docs.scaling.measurements import REMEMBERED_US, Measurements
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.settings import Settings
 
@@ -64,7 +64,7 @@ class Sizes:
     spark_cores: int
 
 
-def size(per_s: float, measured: Measured, assumed: Assumed) -> Sizes:
+def size(per_s: float, measured: Measurements, assumed: Assumptions) -> Sizes:
     """What a rate needs.
 
     Args:
@@ -105,13 +105,13 @@ def size(per_s: float, measured: Measured, assumed: Assumed) -> Sizes:
     )
 
 
-def _reconcile_seconds(rows: float, measured: Measured) -> float:
+def _reconcile_seconds(rows: float, measured: Measurements) -> float:
     """Along the line through the two largest days that were measured."""
     (fewer, faster), (more, slower) = measured.reconcile[-2:]
     return slower + (rows - more) * (slower - faster) / (more - fewer)
 
 
-def costs(sizes: Sizes, measured: Measured, assumed: Assumed) -> dict[str, float]:
+def costs(sizes: Sizes, measured: Measurements, assumed: Assumptions) -> dict[str, float]:
     """What a million comments cost, by part.
 
     Args:

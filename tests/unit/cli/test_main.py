@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from batch.drift.params import COOL_DOWN_DAYS
-from batch.drift.run import watch_day
+from batch.drift.run import check_drift
 from cli.drift import drift
 from cli.line_batches import batches, read_lines
 from cli.main import app, main
@@ -298,7 +298,7 @@ def test_who_moves_a_model_says_why(arguments: tuple[str, ...]) -> None:
 
 
 def test_the_watch_cools_down_equally_long_from_the_command_line_and_from_code() -> None:
-    defaults = {inspect.signature(each).parameters["cool_down_days"].default for each in (drift, watch_day)}
+    defaults = {inspect.signature(each).parameters["cool_down_days"].default for each in (drift, check_drift)}
     assert defaults == {COOL_DOWN_DAYS}
 
 

@@ -11,12 +11,13 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from PIL import Image
 
-from batch.challenge.comparison import EXCERPT_CHARACTERS, Scored, compare, most_different
-from batch.challenge.markdown import code, render
+from batch.challenge.comparison import EXCERPT_CHARACTERS, ModelScores, compare, most_different
+from batch.challenge.markdown import render
 from batch.challenge.plot import draw
 from batch.challenge.run import fields_of
-from batch.labelled_examples import Found
-from batch.run_interval import Window
+from batch.labelled_examples import LabelledExamples
+from batch.markdown import code
+from batch.run_interval import Interval
 from moderation.contracts import Comment, Verdict
 from moderation.policy import Policy
 
@@ -39,20 +40,20 @@ def comments(count: int, communities: int = 3) -> list[Comment]:
     return [Comment(f"c{n}", f"s{n % communities}", f"text {n}", 1_000 + n) for n in range(count)]
 
 
-def scored(scores: list[int], policy: Policy = POLICY, version: str = "2") -> Scored:
-    return Scored(version, policy, np.array(scores, np.int64))
+def scored(scores: list[int], policy: Policy = POLICY, version: str = "2") -> ModelScores:
+    return ModelScores(version, policy, np.array(scores, np.int64))
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[list[Comment], Scored, Scored]:
+def drawn() -> tuple[list[Comment], ModelScores, ModelScores]:
     dice = np.random.default_rng(3)
     made = comments(997, communities=7)
     base = dice.integers(0, 1_000_001, 997)
     moved = np.clip(base + dice.normal(20_000, 80_000, 997).astype(np.int64), 0, 1_000_000)
-    return made, Scored("2", STRICTER, moved), Scored("1", POLICY, base)
+    return made, ModelScores("2", STRICTER, moved), ModelScores("1", POLICY, base)
 
 
-def test_figures_are_what_counting_by_hand_gives(drawn: tuple[list[Comment], Scored, Scored]) -> None:
+def test_figures_are_what_counting_by_hand_gives(drawn: tuple[list[Comment], ModelScores, ModelScores]) -> None:
     made, challenger, production = drawn
     found = compare(made, challenger, production, days=0.5, stands_for=3.0)
     ours = [STRICTER.verdict(int(score)) for score in challenger.scores_ppm]
@@ -116,9 +117,9 @@ def test_a_flood_of_one_text_takes_one_place_in_each_community_and_is_cut() -> N
 
 def page_of(made: list[Comment], most: int = 50) -> str:
     challenger, production = scored([950_000] * len(made)), scored([0] * len(made), version="1")
-    found = Found([], "d" * 64, {"records": len(made)})
+    found = LabelledExamples([], "d" * 64, {"records": len(made)})
     comparison = compare(made, challenger, production, days=1)
-    return render(fields_of(comparison, challenger, production, Window(0, 2_000), found), most_different=most)
+    return render(fields_of(comparison, challenger, production, Interval(0, 2_000), found), most_different=most)
 
 
 def tokens(page: str) -> list[Token]:
@@ -156,23 +157,25 @@ def test_the_page_shows_as_many_comments_and_communities_as_it_says() -> None:
 def test_a_sample_says_that_it_is_one() -> None:
     challenger, production = scored([950_000] * 3), scored([0] * 3, version="1")
     comparison = compare(comments(3), challenger, production, days=1, stands_for=4 / 3)
-    fields = fields_of(comparison, challenger, production, Window(0, 2_000), Found([], "d" * 64, {"records": 4}))
+    fields = fields_of(
+        comparison, challenger, production, Interval(0, 2_000), LabelledExamples([], "d" * 64, {"records": 4})
+    )
     assert ", a sample of 4." in render(fields, most_different=0)
 
 
 def test_a_threshold_that_nothing_reaches_is_called_never() -> None:
     never, production = scored([0] * 3, Policy(500_000, 1_000_001, ())), scored([0] * 3, version="1")
-    found = Found([], "d" * 64, {"records": 3})
-    fields = fields_of(compare(comments(3), never, production, days=1), never, production, Window(0, 9), found)
+    found = LabelledExamples([], "d" * 64, {"records": 3})
+    fields = fields_of(compare(comments(3), never, production, days=1), never, production, Interval(0, 9), found)
     assert "| challenger (version 2) | 0.0 | 0.0 | 500,000 ppm | never |" in render(fields, most_different=0)
 
 
 @pytest.mark.slow
-def test_the_picture_is_the_same_every_time(drawn: tuple[list[Comment], Scored, Scored]) -> None:
+def test_the_picture_is_the_same_every_time(drawn: tuple[list[Comment], ModelScores, ModelScores]) -> None:
     _, challenger, production = drawn
     first = draw(challenger, production)
     assert draw(challenger, production) == first
     assert Image.open(io.BytesIO(first)).size == (1_210, 550)
     assert draw(production, challenger) != first
-    never = Scored("3", Policy(1_000_001, 1_000_001, ()), challenger.scores_ppm)
+    never = ModelScores("3", Policy(1_000_001, 1_000_001, ()), challenger.scores_ppm)
     assert draw(never, production) not in (first, b"")

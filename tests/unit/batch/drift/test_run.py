@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from batch.drift.artifacts import drift_table, evidence_files
-from batch.drift.measures import INDICES, Measures, watch
+from batch.drift.measures import INDICES, Measures, compare_with_reference
 from batch.drift.report import DriftReport
 from batch.drift.run import cooling_down, label_rules, newest_mature_day
 from batch.drift.tasks import day_of_run
@@ -72,19 +72,21 @@ def other_days() -> dict[str, Measures]:
 
 def test_quiet_days_of_any_size_alarm_nobody(reference: TrainingReference) -> None:
     for comments in (0, 50, 250, 2_000):
-        assert not any(drifted(watch(reference, a_day(seed, comments))) for seed in range(30)), comments
+        assert not any(drifted(compare_with_reference(reference, a_day(seed, comments))) for seed in range(30)), (
+            comments
+        )
 
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_what_drifts_is_found_by_name_and_nothing_else_is(reference: TrainingReference, measure: str) -> None:
-    found = watch(reference, other_days()[measure])
+    found = compare_with_reference(reference, other_days()[measure])
     assert list(found) == MEASURES
     assert drifted(found) == [measure]
 
 
 def test_fewer_unseen_words_than_out_of_fold_are_no_drift(reference: TrainingReference) -> None:
     day = replace(a_day(7), unseen=np.zeros(2_000))
-    found = watch(reference, day)
+    found = compare_with_reference(reference, day)
     assert found["unseen"].distance is not None
     assert found["unseen"].distance > 0.4
     assert drifted(found) == []
@@ -97,11 +99,11 @@ def test_too_few_comments_say_nothing_however_far_off(reference: TrainingReferen
         **{name: values[:150] for name, values in day.numbers().items()},  # type: ignore[arg-type]
         **{name: {key: n * 100 // 2_000 for key, n in counts.items()} for name, counts in day.names().items()},  # type: ignore[arg-type]
     )
-    assert drifted(watch(reference, few)) == []
+    assert drifted(compare_with_reference(reference, few)) == []
 
 
 def test_every_index_shares_the_chance_of_a_night(reference: TrainingReference) -> None:
-    found = watch(reference, a_day(7))
+    found = compare_with_reference(reference, a_day(7))
     assert sum(1 + (each.distance is not None) for each in found.values()) == INDICES
 
 
@@ -172,19 +174,19 @@ def a_report(found: Mapping[str, DriftResult], held_back: str | None = None) -> 
 
 
 def test_the_report_says_what_came_of_the_night(reference: TrainingReference) -> None:
-    quiet, loud = watch(reference, a_day(3)), watch(reference, other_days()["unseen"])
-    assert (a_report(quiet).asks, a_report(quiet).said) == (False, "Nothing has drifted.")
-    assert "nothing is said" in a_report(watch(reference, a_day(3, 20))).said
+    quiet, loud = compare_with_reference(reference, a_day(3)), compare_with_reference(reference, other_days()["unseen"])
+    assert (a_report(quiet).asks, a_report(quiet).summary) == (False, "Nothing has drifted.")
+    assert "nothing is said" in a_report(compare_with_reference(reference, a_day(3, 20))).summary
     assert a_report(loud).asks
     assert a_report(loud).reason == "drift on 2026-11-23 against version 3: unseen"
     held = a_report(loud, "drift asked for one an hour ago")
     assert not held.asks
-    assert held.said == "Drifted: unseen. No retraining is asked for: drift asked for one an hour ago."
+    assert held.summary == "Drifted: unseen. No retraining is asked for: drift asked for one an hour ago."
 
 
 def test_the_evidence_is_enough_to_work_out_every_index_again(reference: TrainingReference) -> None:
     day = other_days()["unseen"]
-    report = a_report(watch(reference, day))
+    report = a_report(compare_with_reference(reference, day))
     files = evidence_files(report, reference, day)
     assert set(files) == {"drift.json", "drift.md", "drift.png"}
     kept = json.loads(files["drift.json"])
@@ -207,7 +209,7 @@ def test_the_evidence_is_enough_to_work_out_every_index_again(reference: Trainin
 
 def test_a_day_without_a_comment_has_evidence_too(reference: TrainingReference) -> None:
     nothing = Measures(np.zeros(0), np.zeros(0), np.zeros(0), {}, {"removed": 0, "kept": 0}, {})
-    report = replace(a_report(watch(reference, nothing)), comments=0, labelled=0)
+    report = replace(a_report(compare_with_reference(reference, nothing)), comments=0, labelled=0)
     files = evidence_files(report, reference, nothing)
     assert "nothing is said" in files["drift.md"].decode()
     assert drift_table(report).count("too few") == len(MEASURES)

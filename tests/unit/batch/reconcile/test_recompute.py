@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from batch.reconcile.file_tasks import tasks_of
+from batch.reconcile.file_tasks import plan_file_tasks
 from batch.reconcile.replays import ignored_replays
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord
@@ -158,7 +158,7 @@ def test_one_version_can_score_any_window_and_late_is_what_it_is_by_days(lake: L
         lake.archive(wandering(Random(7 + source.partition), 90), source)
     start_us, end_us = DAY_US - 90 * MINUTE_US, DAY_US + 5 * HOUR_US + 1
     snapshot = replace(lake.snapshot(), start_us=start_us, end_us=end_us, served={})
-    rows = lake.rows(tasks=tasks_of(snapshot, lambda: "2", lake.store))
+    rows = lake.rows(tasks=plan_file_tasks(snapshot, lambda: "2", lake.store))
     assert {row["model_version"] for row in rows} == {"2"}
     assert {row["is_late"] for row in rows} == {False, True}
     names = ("part", "pos", "event_us", "record_id", "is_late")
@@ -201,7 +201,7 @@ def test_replay_headers_that_closed_nothing_are_counted_up_to_the_end_of_the_led
     lake.rows()
     found = ignored_replays(lake.folder)
     assert (found.count, found.examples) == (2, ["partition 0 offset 1", "partition 0 offset 2"])
-    assert "2 headers replay_of" in found.told()
+    assert "2 headers replay_of" in found.summary()
 
 
 def test_what_could_not_be_read_when_it_was_archived_is_found_in_files_of_later_days(lake: LakeOfATest) -> None:

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.reconcile import file_tasks
-from batch.reconcile.file_tasks import tasks_of
-from batch.reconcile.running_maximum import Walk
+from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.running_maximum import MaximumWalk
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.reconciliation.snapshot import Snapshot
 from moderation.contracts import FIRST_RULES, NEWEST_RULES, Comment, parse_record
@@ -34,7 +34,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     read = file_tasks._by_reading
 
-    def noted(walk: Walk, file: LakeFile, *rest: object) -> RunningMaximum:
+    def noted(walk: MaximumWalk, file: LakeFile, *rest: object) -> RunningMaximum:
         found.append(file.path)
         return read(walk, file, *rest)  # type: ignore[arg-type]
 
@@ -68,13 +68,13 @@ def rows_of(comments: Iterable[Comment]) -> list[tuple[int, bytes, str]]:
 def require_as_the_log(lake: LakeOfATest, snapshot: Snapshot, expected: list[tuple[bool, RunningMaximum]]) -> None:
     """Before every task and at every comment of it."""
     before = [NOTHING_SEEN, *(after for _, after in expected)]
-    tasks = tasks_of(snapshot, lambda: "1", lake.store)
+    tasks = plan_file_tasks(snapshot, lambda: "1", lake.store)
     assert [task.file for task in tasks] == lake.manifest
     for task in tasks:
         first = task.file.first_offset
         if not any(each.offset == first for each in snapshot.resets.get(task.file.topic_partition, ())):
             assert task.maximum_before == before[first]
-        walk = Walk(task.maximum_before, task.rules, task.resets)
+        walk = MaximumWalk(task.maximum_before, task.rules, task.resets)
         log = [each for each in range(first, task.file.next_offset) if each not in task.quarantined]
         comments = [lake_comment(lake, offset) for offset in log]
         times_us = np.array([each.event_time_us for each in comments], np.int64)
@@ -82,7 +82,7 @@ def require_as_the_log(lake: LakeOfATest, snapshot: Snapshot, expected: list[tup
         late: list[bool] = []
         for part in (slice(0, half), slice(half, None)):
             ids = [each.comment_id for each in comments[part]]
-            late += late_flags(walk.past(log[part], times_us[part], ids), times_us[part]).tolist()
+            late += late_flags(walk.advance_over(log[part], times_us[part], ids), times_us[part]).tolist()
         assert late == [expected[offset][0] for offset in log]
 
 
@@ -169,12 +169,12 @@ def test_resets_apply_at_their_offsets_and_records_in_quarantine_move_nothing(tm
     tasks = lake.tasks()
     late = {}
     for task in tasks:
-        walk = Walk(task.maximum_before, task.rules, task.resets)
+        walk = MaximumWalk(task.maximum_before, task.rules, task.resets)
         for offset in range(task.file.first_offset, task.file.next_offset):
             if offset not in without:
                 each = lake_comment(lake, offset)
                 times_us = np.array([each.event_time_us])
-                late[offset] = bool(late_flags(walk.past([offset], times_us, [each.comment_id]), times_us)[0])
+                late[offset] = bool(late_flags(walk.advance_over([offset], times_us, [each.comment_id]), times_us)[0])
     assert late == {offset: is_late for offset, (is_late, _) in enumerate(expected) if offset not in without}
     if not without & resets.keys():
         require_as_the_log(lake, lake.snapshot(), expected)

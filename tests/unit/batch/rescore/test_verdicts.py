@@ -17,22 +17,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.reconcile.engines import opened_duckdb
-from batch.rescore.artifacts import keep
+from batch.rescore.artifacts import store_artifacts
 from batch.rescore.hours import (
-    NOTHING,
+    ZERO_SUMS,
+    HourKey,
     HourPair,
-    Place,
     ServedHour,
     Sums,
     as_if_hours,
     by_community,
-    paired,
+    pair_hours,
     require_hours,
     write_hours,
 )
-from batch.rescore.report import Rescoring, markdown
+from batch.rescore.report import RescoreResult, markdown
 from batch.rescore.verdicts import MOST_DIFFERENT, VerdictCounts, VerdictDiff, compare_verdicts
-from batch.run_interval import Window
+from batch.run_interval import Interval
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.registry.certificate import Certificate
 from moderation.contracts import Verdict
@@ -44,7 +44,7 @@ from tests.support.reconcile_world import DAY_US, decision, world_of
 
 CHANCE = st.integers(0, 2**32).map(Random)
 ASKED = "asked"
-WINDOW = Window(DAY_US, DAY_US + 24 * HOUR_US)
+WINDOW = Interval(DAY_US, DAY_US + 24 * HOUR_US)
 CERTIFICATE = Certificate("comment-moderation", "7", "c" * 64, "a" * 64, "b" * 64, "e" * 64, "1", "p-x", "d" * 64)
 
 
@@ -54,7 +54,7 @@ class Seen:
 
     diff: VerdictDiff
     rows: list[dict[str, Any]]
-    hours: dict[Place, Sums]
+    hours: dict[HourKey, Sums]
 
 
 def compare(tables: Tables, random: Random | None = None) -> Seen:
@@ -133,7 +133,7 @@ def test_hours_are_counted_as_the_batch_counts_them(random: Random) -> None:
 def test_the_same_rows_in_any_order_have_one_digest_and_another_score_has_another() -> None:
     tables = asked_in(Random(3), whole=True)
     diffs = [compare(tables, Random(seed)).diff for seed in range(3)]
-    assert len({rescoring(diff).digest for diff in diffs}) == 1
+    assert len({result(diff).digest for diff in diffs}) == 1
     # Two comments exchange what they score: every sum stays what it is.
     pairs = combinations([(worth, decided) for worth, decided in oracle.firsts_of(tables) if decided], 2)
     one, other = next(
@@ -146,7 +146,7 @@ def test_the_same_rows_in_any_order_have_one_digest_and_another_score_has_anothe
     tables.recomputed[place_of(other)] = replace(other, score=one.score)
     other_diff = replace(compare(tables).diff, most_different=diffs[0].most_different)
     assert other_diff == replace(diffs[0], fingerprint=other_diff.fingerprint), "only single rows tell them apart"
-    assert rescoring(other_diff).digest != rescoring(diffs[0]).digest
+    assert result(other_diff).digest != result(diffs[0]).digest
 
 
 def test_a_window_without_comments_says_so() -> None:
@@ -155,27 +155,27 @@ def test_a_window_without_comments_says_so() -> None:
     assert seen.diff.communities == {}
     fields = seen.diff.total.fields()
     assert (fields["comments"], fields["changed_share"], fields["mean_score_shift_ppm"]) == (0, None, None)
-    assert "Served by: none." in markdown(rescoring(seen.diff, []))
+    assert "Served by: none." in markdown(result(seen.diff, []))
 
 
-def rescoring(diff: VerdictDiff, hours: Sequence[HourPair] | None = None) -> Rescoring:
-    return Rescoring("comments", WINDOW, CERTIFICATE, diff, hours)
+def result(diff: VerdictDiff, hours: Sequence[HourPair] | None = None) -> RescoreResult:
+    return RescoreResult("comments", WINDOW, CERTIFICATE, diff, hours)
 
 
 def served(comments: int, state: str = "final", revision: int | None = 1) -> ServedHour:
     return ServedHour(Sums(comments, 1, 0, 10, 0), state, revision)
 
 
-def test_hours_of_either_side_stand_beside_each_other(tmp_path: Path) -> None:
+def test_hours_of_both_sides_are_paired(tmp_path: Path) -> None:
     first, second = ("t", "b", DAY_US), ("t", "a", DAY_US + HOUR_US)
-    pairs = paired({first: Sums(2, 0, 1, 30, 1)}, {first: served(3), second: served(5, "provisional", None)})
+    pairs = pair_hours({first: Sums(2, 0, 1, 30, 1)}, {first: served(3), second: served(5, "provisional", None)})
     assert [(pair.community, pair.start_us, pair.as_if) for pair in pairs] == [
         ("b", DAY_US, Sums(2, 0, 1, 30, 1)),
-        ("a", DAY_US + HOUR_US, NOTHING),
+        ("a", DAY_US + HOUR_US, ZERO_SUMS),
     ]
-    assert paired({first: NOTHING}, {})[0].fields()["served"] is None
+    assert pair_hours({first: ZERO_SUMS}, {})[0].fields()["served"] is None
     assert by_community(pairs) == {
-        "a": (NOTHING, Sums(5, 1, 0, 10, 0)),
+        "a": (ZERO_SUMS, Sums(5, 1, 0, 10, 0)),
         "b": (Sums(2, 0, 1, 30, 1), Sums(3, 1, 0, 10, 0)),
     }
     write_hours(pairs, tmp_path / "hours.parquet")
@@ -190,17 +190,17 @@ def test_hours_of_either_side_stand_beside_each_other(tmp_path: Path) -> None:
     assert pq.read_schema(tmp_path / "none.parquet") == pq.read_schema(tmp_path / "hours.parquet")
 
 
-@pytest.mark.parametrize("window", [Window(300_000_000, HOUR_US), Window(0, HOUR_US + 300_000_000)])
-def test_hours_of_a_window_that_cuts_one_are_refused(window: Window) -> None:
+@pytest.mark.parametrize("interval", [Interval(300_000_000, HOUR_US), Interval(0, HOUR_US + 300_000_000)])
+def test_an_interval_that_is_not_whole_hours_is_refused(interval: Interval) -> None:
     with pytest.raises(ConfigurationError, match="on the hour"):
-        require_hours(window)
-    require_hours(Window(0, 25 * HOUR_US))
+        require_hours(interval)
+    require_hours(Interval(0, 25 * HOUR_US))
 
 
 def test_names_from_outside_cannot_break_the_summary() -> None:
     hostile = "a|b\n# <script>\x1b[31m"
     counts = VerdictCounts({(Verdict.ALLOW, Verdict.REMOVE): 1}, 5, 0, 0)
-    text = markdown(rescoring(VerdictDiff({hostile: counts}, {"1": 1}, [], ("1", "1"))))
+    text = markdown(result(VerdictDiff({hostile: counts}, {"1": 1}, [], ("1", "1"))))
     assert "<" not in text
     assert "\x1b" not in text
     lines = [line for line in text.splitlines() if line.startswith("| a")]
@@ -214,14 +214,16 @@ def test_equal_results_have_one_name_and_others_another(tmp_path: Path) -> None:
     table = tmp_path / "rows.parquet"
     table.write_bytes(b"rows")
     diff = VerdictDiff({}, {}, [], ("0", "0"))
-    first = keep(store, rescoring(diff), {"verdicts": table})
-    assert keep(store, rescoring(diff), {"verdicts": table}) == first
+    first = store_artifacts(store, result(diff), {"verdicts": table})
+    assert store_artifacts(store, result(diff), {"verdicts": table}) == first
     assert first.hours is None
-    assert json.loads(Path(first.json).read_text()) == json.loads(json.dumps(rescoring(diff).fields()))
-    assert Path(first.markdown).read_text() == markdown(rescoring(diff))
+    assert json.loads(Path(first.json).read_text()) == json.loads(json.dumps(result(diff).fields()))
+    assert Path(first.markdown).read_text() == markdown(result(diff))
     assert Path(first.verdicts).read_bytes() == b"rows"
     assert "_rescoring/comments/version=7/20231115T000000Z-20231116T000000Z/" in first.json
-    other = keep(store, rescoring(replace(diff, fingerprint=("1", "9")), []), {"verdicts": table, "hours": table})
+    other = store_artifacts(
+        store, result(replace(diff, fingerprint=("1", "9")), []), {"verdicts": table, "hours": table}
+    )
     assert other.json != first.json
     assert other.hours is not None
     kept = store.sizes("_rescoring")

@@ -6,40 +6,40 @@ from typing import Any
 import jsonschema
 import pytest
 
-from batch.retrain.options import HOUR_US, options_of
-from batch.retrain.params import FORM
+from batch.retrain.options import HOUR_US, parse_options
+from batch.retrain.params import PARAMS
 from batch.retrain.tasks import accept
-from batch.run_interval import resolve_window
+from batch.run_interval import resolve_interval
 from moderation.errors import ConfigurationError
 
 NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 
 
 def test_without_a_word_it_is_the_form_with_its_defaults() -> None:
-    options = options_of({}, NIGHT)
-    wanted = resolve_window({"start": "2026-10-24T03:00", "end": "2026-11-21T03:00"})
-    assert options.window == wanted, "28 days up to the last full hour whose labels are two days old"
-    assert options == options_of({name: field["default"] for name, field in FORM.items()}, NIGHT)
+    options = parse_options({}, NIGHT)
+    wanted = resolve_interval({"start": "2026-10-24T03:00", "end": "2026-11-21T03:00"})
+    assert options.interval == wanted, "28 days up to the last full hour whose labels are two days old"
+    assert options == parse_options({name: field["default"] for name, field in PARAMS.items()}, NIGHT)
     assert options.reason == "no reason was stated"
     assert [str(goal) for goal in options.goals] == ["review_share<=0.2"]
 
 
 def test_every_default_of_the_form_is_valid_by_its_own_schema() -> None:
-    for name, field in FORM.items():
+    for name, field in PARAMS.items():
         jsonschema.validate(field["default"], {key: value for key, value in field.items() if key != "default"}, None)
         assert field["description"], name
 
 
 def test_the_last_message_wins_over_the_form() -> None:
-    options = options_of({"seed": 1, "days": 7}, NIGHT, [{"seed": 2}, {"seed": 3, "reason": "slurs of the week"}])
+    options = parse_options({"seed": 1, "days": 7}, NIGHT, [{"seed": 2}, {"seed": 3, "reason": "slurs of the week"}])
     assert (options.seed, options.reason) == (3, "slurs of the week")
-    assert options.window.end_us - options.window.start_us == 7 * 24 * HOUR_US
+    assert options.interval.end_us - options.interval.start_us == 7 * 24 * HOUR_US
 
 
 def test_an_end_that_was_resolved_once_names_the_same_window_again() -> None:
-    first = options_of({"days": 3, "end": "2026-11-20"}, NIGHT)
-    again = options_of({"days": 3, "end": "2026-11-20T00:00:00+00:00"}, datetime(2027, 1, 1, tzinfo=UTC))
-    assert first.window == again.window == resolve_window({"start": "2026-11-17", "end": "2026-11-20"})
+    first = parse_options({"days": 3, "end": "2026-11-20"}, NIGHT)
+    again = parse_options({"days": 3, "end": "2026-11-20T00:00:00+00:00"}, datetime(2027, 1, 1, tzinfo=UTC))
+    assert first.interval == again.interval == resolve_interval({"start": "2026-11-17", "end": "2026-11-20"})
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_an_end_that_was_resolved_once_names_the_same_window_again() -> None:
 def test_what_cannot_be_is_refused_by_name(stated: dict[str, Any], named: str) -> None:
     for params, requests in ((stated, []), ({}, [stated])):
         with pytest.raises(ConfigurationError, match=named):
-            options_of(params, NIGHT, requests)
+            parse_options(params, NIGHT, requests)
 
 
 class Message:
@@ -82,11 +82,11 @@ def test_a_message_is_a_request_only_if_it_is_a_json_object(capsys: pytest.Captu
     assert accept(Message(b'{"seed": 4}')) == {"seed": 4}
     for value in (None, b"", b"[1]", b"now!", b'"seed"'):
         assert accept(Message(value)) is None
-    assert capsys.readouterr().out.count("offset 7 is no JSON object") == 5
+    assert capsys.readouterr().out.count("offset 7 is not a JSON object") == 5
 
 
 def test_a_message_that_states_nothing_starts_a_retraining_and_leaves_the_form_as_it_is() -> None:
     request = accept(Message(b"{}"))
     assert request, "Airflow's trigger passes over what is false"
     form = {"seed": 3, "reason": "by hand"}
-    assert options_of(form, NIGHT, [request]) == options_of(form, NIGHT)
+    assert parse_options(form, NIGHT, [request]) == parse_options(form, NIGHT)

@@ -9,29 +9,29 @@ from typing import Any
 import pytest
 
 from batch.retrain import tasks
-from batch.retrain.options import Options
-from batch.retrain.params import FORM
+from batch.retrain.options import RetrainOptions
+from batch.retrain.params import PARAMS
 from batch.retrain.run import RetrainReport
 
 NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
-DEFAULTS = {name: field["default"] for name, field in FORM.items()}
+DEFAULTS = {name: field["default"] for name, field in PARAMS.items()}
 REPORT = RetrainReport("4", "run", "m", "d", "l", 0, 2, 1, {"examples": 3}, {"auc_mean": 0.9})
-Retrain = Callable[[Sequence[Mapping[str, Any]]], tuple[Options, dict[str, Any]]]
+Retrain = Callable[[Sequence[Mapping[str, Any]]], tuple[RetrainOptions, dict[str, Any]]]
 
 
 @pytest.fixture
 def retrain(monkeypatch: pytest.MonkeyPatch) -> Retrain:
     """Runs the step for the extras of asset events; what the training was asked for, and what the step returned."""
-    asked: list[Options] = []
+    asked: list[RetrainOptions] = []
 
-    def train(_: object, options: Options, **__: object) -> RetrainReport:
+    def train(_: object, options: RetrainOptions, **__: object) -> RetrainReport:
         asked.append(options)
         return REPORT
 
-    monkeypatch.setattr(tasks, "archive_topics", lambda settings, say: None)
+    monkeypatch.setattr(tasks, "archive_topics", lambda settings, on_progress: None)
     monkeypatch.setattr(tasks, "retrain_on", train)
 
-    def run(extras: Sequence[Mapping[str, Any]]) -> tuple[Options, dict[str, Any]]:
+    def run(extras: Sequence[Mapping[str, Any]]) -> tuple[RetrainOptions, dict[str, Any]]:
         returned = tasks.retrain(DEFAULTS, NIGHT, extras, "a test")
         return asked[-1], returned
 

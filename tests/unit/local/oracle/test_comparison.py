@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.oracle.comparison import Comparison, Delivered
-from local.oracle.event_time import LATENESS_US, PANE_US, Partition
+from local.oracle.comparison import DeliveryReport, OracleReport
+from local.oracle.event_time import LATENESS_US, PANE_US, PartitionClock
 from local.oracle.ledger import (
     Closing,
     Logged,
@@ -52,7 +52,7 @@ def test_what_lies_below_the_first_offset_is_not_asked_for() -> None:
     rows = [replace(row, offset=row.offset + 1) for row in world.ledger.rows]
     letters = [(0, 4, world.ledger.letters[0][2], 8)]
     world.ledger = replace(world.ledger, rows=rows, letters=letters, panes=grouped(rows))
-    world.stand(1, 8)
+    world.set_position(1, 8)
     found = world.compared()
     assert (found.lost, found.phantom, found.altered) == (0, 0, 0)
 
@@ -75,16 +75,16 @@ def test_offsets_in_a_gap_are_not_lost_and_rows_that_retention_has_overtaken_are
     world.raw = {8: RAW[0]}
     world.log_range = (8, 9)
     world.ledger.gaps.append((0, 7, 9))
-    world.delivered = [Delivered(0, 0, "0" * 64)]
-    world.stand(0, 9)
+    world.delivered = [DeliveryReport(0, 0, "0" * 64)]
+    world.set_position(0, 9)
     assert world.faults() == {}
     assert world.compared().gap_offsets == 2
 
 
-@pytest.mark.parametrize("following", [6, 8])
-def test_a_position_that_is_not_the_logs_end_is_seen(following: int) -> None:
+@pytest.mark.parametrize("next_offset", [6, 8])
+def test_a_position_that_is_not_the_logs_end_is_seen(next_offset: int) -> None:
     world = World()
-    world.stand(0, following)
+    world.set_position(0, next_offset)
     assert world.faults() == {"phantom": 1}
 
 
@@ -108,10 +108,12 @@ def test_a_dead_letter_with_another_digest_or_length_is_altered(letter: tuple[st
     assert world.faults() == {"altered": 1}
 
 
-@pytest.mark.parametrize("report", [Delivered(0, 0, "0" * 64), Delivered(0, 99, "0" * 64), Delivered(1, 0, "0" * 64)])
-def test_a_confirmed_delivery_that_the_topic_does_not_hold_is_undelivered(report: Delivered) -> None:
+@pytest.mark.parametrize(
+    "report", [DeliveryReport(0, 0, "0" * 64), DeliveryReport(0, 99, "0" * 64), DeliveryReport(1, 0, "0" * 64)]
+)
+def test_a_confirmed_delivery_that_the_topic_does_not_hold_is_undelivered(report: DeliveryReport) -> None:
     world = World()
-    world.delivered = [Delivered(0, 0, Logged.of(RAW[0]).value_sha256.hex()), report]
+    world.delivered = [DeliveryReport(0, 0, Logged.of(RAW[0]).value_sha256.hex()), report]
     assert world.faults() == {"undelivered": 1}
 
 
@@ -131,13 +133,13 @@ def test_a_wrong_fate_is_seen_though_pane_and_topic_agree_with_it() -> None:
 
 def test_a_newest_event_time_that_is_not_the_largest_is_seen() -> None:
     world = World()
-    world.stand(0, 7, START_US + 29 * MINUTE_US)
+    world.set_position(0, 7, START_US + 29 * MINUTE_US)
     assert world.faults() == {"fate_mismatches": 1}
 
 
 def test_a_partition_without_a_position_is_seen() -> None:
     world = World()
-    world.ledger = replace(world.ledger, standing={})
+    world.ledger = replace(world.ledger, positions={})
     assert world.faults()["fate_mismatches"] == 1
 
 
@@ -170,7 +172,7 @@ def test_a_decision_by_a_version_that_did_not_serve_is_misnamed() -> None:
 
 
 def test_five_examples_are_kept_and_all_faults_counted() -> None:
-    found = Comparison()
+    found = OracleReport()
     for offset in range(9):
         found.fault("lost", f"partition 2 offset {offset}")
     assert found.lost == 9
@@ -190,8 +192,8 @@ def test_fates_are_those_of_looking_back_over_the_whole_log_each_time(steps: lis
             expected.append("duplicate")
         else:
             expected.append("counted")
-    law = Partition()
-    assert [law.fate(event_time_us, record_id, "c", 1) for event_time_us, record_id in log] == expected
+    clock = PartitionClock()
+    assert [clock.fate(event_time_us, record_id, "c", 1) for event_time_us, record_id in log] == expected
 
 
 TIMES = st.sampled_from([0, 5, 11, 59, 61, 75, 130, 190, 200, 600])
@@ -204,14 +206,14 @@ def test_the_oracles_law_of_jumps_is_that_of_the_tests_and_of_the_worker(
     log = [(minute * MINUTE_US, f"{name}{minute}".encode(), name) for minute, name, _ in steps]
     resets = data.draw(st.dictionaries(st.integers(0, max(0, len(log) - 1)), TIMES.map(lambda at: at * MINUTE_US)))
     expected = fates_and_maxima_of(log, lambda index: steps[index][2], resets)
-    law, panes, found, by_worker = Partition(), OpenPanes(), [], []
+    clock, panes, found, by_worker = PartitionClock(), OpenPanes(), [], []
     for index, ((event_time_us, record_id, comment_id), (_, _, version)) in enumerate(zip(log, steps, strict=True)):
         if index in resets:
-            law.reset(resets[index])
+            clock.reset(resets[index])
             before = zip(log[:index], expected, strict=False)
             counted = [(at_us, known) for (at_us, known, _), (fate, _) in before if fate == "counted"]
             panes = OpenPanes(RunningMaximum(resets[index]), counted)
-        found.append((law.fate(event_time_us, record_id, comment_id, version), (law.newest_us, law.candidate)))
+        found.append((clock.fate(event_time_us, record_id, comment_id, version), (clock.newest_us, clock.candidate)))
         asked = [event_time_us], [record_id]
         fates, maximum = panes.fates(*asked, [comment_id], Rules(version))
         panes.remember(*asked, fates, maximum)

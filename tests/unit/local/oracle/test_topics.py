@@ -23,28 +23,28 @@ def _without_last(messages: list[Message]) -> None:
 
 
 def _repeated_with_other_bytes(messages: list[Message]) -> None:
-    place, key, value = messages[0]
-    messages.append((place, key, value.replace(b", ", b",")))
+    position, key, value = messages[0]
+    messages.append((position, key, value.replace(b", ", b",")))
 
 
 def _further_field(messages: list[Message]) -> None:
-    place, key, value = messages[0]
-    messages[0] = place, key, json.dumps({**json.loads(value), "more": 1}).encode()
+    position, key, value = messages[0]
+    messages[0] = position, key, json.dumps({**json.loads(value), "more": 1}).encode()
 
 
 def _wrong_key(messages: list[Message]) -> None:
-    place, _, value = messages[0]
-    messages[0] = place, b"another", value
+    position, _, value = messages[0]
+    messages[0] = position, b"another", value
 
 
 def _wrong_type(messages: list[Message]) -> None:
-    place, key, value = messages[0]
-    messages[0] = place, key, value.replace(b'"schema_version": 1', b'"schema_version": true')
+    position, key, value = messages[0]
+    messages[0] = position, key, value.replace(b'"schema_version": 1', b'"schema_version": true')
 
 
 def _wrong_topic(messages: list[Message]) -> None:
-    place, key, value = messages[0]
-    messages[0] = place, key, value.replace(b'"topic": "comments"', b'"topic": "others"')
+    position, key, value = messages[0]
+    messages[0] = position, key, value.replace(b'"topic": "comments"', b'"topic": "others"')
 
 
 def _unreadable(messages: list[Message]) -> None:
@@ -74,8 +74,8 @@ def test_whatever_is_wrong_on_a_topic_is_one_gap(damage: Callable[[list[Message]
 def test_the_same_bytes_again_and_other_sources_values_are_no_gap(topic: str) -> None:
     world = World()
     messages: list[Message] = getattr(world, topic)
-    place, key, value = messages[0]
-    messages += [messages[0], (place, key, value.replace(SOURCE[1].encode(), b"another source"))]
+    position, key, value = messages[0]
+    messages += [messages[0], (position, key, value.replace(SOURCE[1].encode(), b"another source"))]
     assert world.faults() == {}
 
 
@@ -84,8 +84,8 @@ def test_an_alert_for_what_is_allowed_and_one_with_other_reasons_are_gaps() -> N
     allowed = next(row for row in world.ledger.rows if row.verdict == "allow")
     value = {"decision": decision_of(allowed), "reasons": []}
     world.alerts.append(message(allowed.comment_id.encode(), value))
-    place, key, raw = world.alerts[0]
-    world.alerts[0] = place, key, raw.replace(b"idiot", b"moron")
+    position, key, raw = world.alerts[0]
+    world.alerts[0] = position, key, raw.replace(b"idiot", b"moron")
     assert world.faults() == {"topic_gaps": 2}
 
 
@@ -99,5 +99,5 @@ def test_panes_out_of_order_are_a_gap_but_not_across_the_topics_partitions() -> 
 
 def test_a_pane_that_is_still_open_in_the_ledger_is_a_gap() -> None:
     world = World()
-    world.stand(0, 7, START_US + 19 * MINUTE_US)
+    world.set_position(0, 7, START_US + 19 * MINUTE_US)
     assert world.faults() == {"fate_mismatches": 1, "topic_gaps": 1}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from local.stack.commands import PartStatus
-from local.stack.health import Level, WorkerAnswers, health_of
+from local.stack.health import Level, WorkerStatus, health_of
 
-DECIDING = WorkerAnswers([], {"0": 0, "1": 3}, 5.0)
+DECIDING = WorkerStatus([], {"0": 0, "1": 3}, 5.0)
 
 
 def part(
@@ -31,7 +31,7 @@ def test_what_needs_attention_is_named_and_comments_are_decided() -> None:
 
 
 def test_nothing_waits_and_nothing_is_decided_is_well() -> None:
-    assert health_of([*SERVERS, WORKER], "worker", WorkerAnswers([], {"0": 0}, 0.0)).level is Level.WELL
+    assert health_of([*SERVERS, WORKER], "worker", WorkerStatus([], {"0": 0}, 0.0)).level is Level.WELL
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_nothing_waits_and_nothing_is_decided_is_well() -> None:
         ([*SERVERS, part("worker", "ended", 0, 0, "exit 78")], None, 2, "not running (ended); it ended with exit 78"),
         ([*SERVERS, part("worker", "waiting", 0, 3, "exit 75")], None, 2, "worker is not running (waiting)"),
         ([*SERVERS, part("worker", uptime=5)], None, 2, "worker is starting"),
-        ([*SERVERS, part("worker", uptime=5)], WorkerAnswers(["model"], {}, 0.0), 2, "worker is starting"),
+        ([*SERVERS, part("worker", uptime=5)], WorkerStatus(["model"], {}, 0.0), 2, "worker is starting"),
         ([*SERVERS, WORKER], None, 2, "does not answer"),
-        ([*SERVERS, WORKER], WorkerAnswers(["model", "partitions"], {}, 0.0), 2, "no model and no partitions"),
-        ([*SERVERS, WORKER], WorkerAnswers([], {}, 0.0), 2, "has no partition, or Kafka"),
-        ([*SERVERS, WORKER], WorkerAnswers([], {"0": 1_500}, 0.0), 2, "1,500 records wait, and none was decided"),
+        ([*SERVERS, WORKER], WorkerStatus(["model", "partitions"], {}, 0.0), 2, "no model and no partitions"),
+        ([*SERVERS, WORKER], WorkerStatus([], {}, 0.0), 2, "has no partition, or Kafka"),
+        ([*SERVERS, WORKER], WorkerStatus([], {"0": 1_500}, 0.0), 2, "1,500 records wait, and none was decided"),
         ([*SERVERS, part("worker", "running", 90, 2, "exit 75")], DECIDING, 1, "again 2 times, last with exit 75"),
         ([*SERVERS[:3], part("mlflow", "waiting"), WORKER], DECIDING, 1, "mlflow is not running"),
         ([SERVERS[0], part("kafka", "waiting"), *SERVERS[2:], WORKER], DECIDING, 2, "kafka is not running"),
@@ -54,7 +54,7 @@ def test_nothing_waits_and_nothing_is_decided_is_well() -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_and_graded(
-    parts: list[PartStatus], answers: WorkerAnswers | None, level: int, reason: str
+    parts: list[PartStatus], answers: WorkerStatus | None, level: int, reason: str
 ) -> None:
     found = health_of(parts, "worker", answers)
     assert found.level == level
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_said_and_graded(
 def test_a_restart_long_ago_is_forgotten_and_the_worst_comes_first() -> None:
     assert health_of([*SERVERS, part("worker", restarts=4, uptime=601)], "worker", DECIDING).level is Level.WELL
     parts = [*SERVERS[:3], part("mlflow", "ended"), part("worker", restarts=1, uptime=100)]
-    found = health_of(parts, "worker", WorkerAnswers([], {"0": 9}, 0.0))
+    found = health_of(parts, "worker", WorkerStatus([], {"0": 9}, 0.0))
     assert found.level is Level.NOT_MODERATING
     assert [("records wait" in reason, "mlflow" in reason) for reason in found.reasons[:2]] == [
         (True, False),

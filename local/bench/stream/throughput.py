@@ -40,7 +40,7 @@ class Rate:
     comments: int
 
 
-class Ends:
+class TopicEnds:
     """Where a topic ends, asked of the broker."""
 
     def __init__(self, bootstrap: str) -> None:
@@ -54,10 +54,10 @@ class Ends:
         """How many records the topic has had."""
         partitions = self._client.list_topics(topic, timeout=30).topics[topic].partitions
         places = [TopicPartition(topic, partition) for partition in partitions]
-        return sum(self._client.get_watermark_offsets(place, timeout=30, cached=False)[1] for place in places)
+        return sum(self._client.get_watermark_offsets(position, timeout=30, cached=False)[1] for position in places)
 
 
-class Contender:
+class MeasuredProcess:
     """One process of a contender.
 
     Args:
@@ -86,10 +86,10 @@ class Contender:
 @contextmanager
 def running(
     commands: Sequence[Sequence[str]], environment: Mapping[str, str], folder: Path
-) -> Iterator[list[Contender]]:
+) -> Iterator[list[MeasuredProcess]]:
     """Run programs, their logs in a folder; they are killed at the end."""
     folder.mkdir(parents=True, exist_ok=True)
-    started: list[Contender] = []
+    started: list[MeasuredProcess] = []
     try:
         for number, command in enumerate(commands):
             log = folder / f"{number}.log"
@@ -102,7 +102,7 @@ def running(
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-            started.append(Contender(process, log))
+            started.append(MeasuredProcess(process, log))
         yield started
     finally:
         for process in (each.process for each in started):
@@ -111,8 +111,14 @@ def running(
             process.wait(30)
 
 
-def rate(
-    ends: Ends, topic: str, before: int, most: int, seconds: float, own: list[Contender], servers: list[int]
+def measure_rate(
+    ends: TopicEnds,
+    topic: str,
+    before: int,
+    most: int,
+    seconds: float,
+    processes: list[MeasuredProcess],
+    servers: list[int],
 ) -> Rate:
     """Watch a topic of decisions fill.
 
@@ -129,10 +135,10 @@ def rate(
         StackError: nothing is published within two minutes, or a process ends by itself.
     """
 
-    processes = [each.measured for each in own]
+    system_processes = [each.measured for each in processes]
 
     def check() -> None:
-        for each in own:
+        for each in processes:
             each.check()
 
     def begun() -> bool:
@@ -141,7 +147,7 @@ def rate(
 
     wait_until(begun, seconds=_START_SECONDS, description=f"the first record of {topic}")
     time.sleep(1.0)  # past the first batch, whose size is nobody's rate
-    first, began, cpu_first = ends.total(topic), time.monotonic(), (_cpu(processes), _cpu_of(servers))
+    first, began, cpu_first = ends.total(topic), time.monotonic(), (_cpu(system_processes), _cpu_of(servers))
     while True:
         check()
         count, now = ends.total(topic), time.monotonic()
@@ -149,7 +155,7 @@ def rate(
             break
         time.sleep(_POLL_SECONDS)
     decided = count - first
-    spent = (_cpu(processes) - cpu_first[0], _cpu_of(servers) - cpu_first[1])
+    spent = (_cpu(system_processes) - cpu_first[0], _cpu_of(servers) - cpu_first[1])
     return Rate(decided / (now - began), (1_000 * spent[0] / decided, 1_000 * spent[1] / decided), decided)
 
 
@@ -163,8 +169,8 @@ def faust_worker(module: str, options: Mapping[str, str]) -> list[str]:
     return python(module, options, "--loop", "uvloop", "worker", "--without-web", "-l", "warn")
 
 
-def _cpu(processes: list[psutil.Process]) -> float:
-    return sum(sum(each.cpu_times()[:2]) for each in processes)
+def _cpu(system_processes: list[psutil.Process]) -> float:
+    return sum(sum(each.cpu_times()[:2]) for each in system_processes)
 
 
 def _cpu_of(pids: list[int]) -> float:

@@ -17,7 +17,7 @@ _WARM_RECORDS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurements:
     """What was measured; every attribute is read from the file named in its comment.
 
     Attributes:
@@ -61,7 +61,7 @@ class Measured:
     cores: int
 
 
-def read(folder: Path = EVIDENCE) -> Measured:
+def read(folder: Path = EVIDENCE) -> Measurements:
     """Read the evidence.
 
     Args:
@@ -75,7 +75,7 @@ def read(folder: Path = EVIDENCE) -> Measured:
     )
     weights = footprint["bytes_per_comment"]
     remembered = REMEMBERED_US // APART_US
-    return Measured(
+    return Measurements(
         worker_per_s=stream["worker_per_s"],
         most_per_s=max(stream["worker_per_s"], stream["worker2_per_s"]),
         worker_cpu_per_1000=stream["cpu_seconds_per_1000"]["worker"]["own"],

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError as AiokafkaError
 from confluent_kafka import KafkaException, Message, Producer
 
 from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
-from local.oracle import Delivered
+from local.oracle import DeliveryReport
 from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.contracts import Comment, to_json
@@ -27,7 +27,7 @@ _RECORDS = 8
 _HEADER_NAME = b"\xff\xfe\x80 is not valid UTF-8 "
 
 
-class Hostile:
+class HostileProducer:
     """A producer in a thread of its own, beside the usual traffic. It leaves out what it cannot send to a broker.
 
     Args:
@@ -40,8 +40,8 @@ class Hostile:
         self._bootstrap = bootstrap
         self._topic = topic_prefix + COMMENTS.name
         self._name = f"{topic_prefix}hostile"
-        self._dice = random.Random(seed)  # noqa: S311 - repeatable, not secret
-        self._delivered: list[Delivered] = []
+        self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
+        self._delivered: list[DeliveryReport] = []
         self._number = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hostile", daemon=True)
@@ -63,7 +63,7 @@ class Hostile:
         if self._failure is not None:
             raise RuntimeError(f"the hostile producer failed: {self._failure}") from self._failure
 
-    def delivered(self) -> Iterator[Delivered]:
+    def delivered(self) -> Iterator[DeliveryReport]:
         """What was committed for certain, or sent outside of transactions."""
         return iter(self._delivered)
 
@@ -105,19 +105,19 @@ class Hostile:
         return producer
 
     def _transaction(self, producer: Producer) -> None:
-        sent: list[Delivered] = []
+        sent: list[DeliveryReport] = []
 
         def note(error: object, message: Message) -> None:
             if error is None:
                 digest = hashlib.sha256(message.value() or b"").hexdigest()
-                sent.append(Delivered(message.partition() or 0, message.offset() or 0, digest))
+                sent.append(DeliveryReport(message.partition() or 0, message.offset() or 0, digest))
 
         producer.begin_transaction()
         for key, value in self._comments(_RECORDS):
             producer.produce(self._topic, value, key=key, on_delivery=note)
         if producer.flush(_TIMEOUT_SECONDS):
             raise TimeoutError("records of a transaction were not acknowledged")
-        fate = self._dice.choice(("committed", "committed", "aborted", "left open"))
+        fate = self._random.choice(("committed", "committed", "aborted", "left open"))
         if fate == "committed":
             producer.commit_transaction(_TIMEOUT_SECONDS)
             self._delivered += sent
@@ -131,12 +131,12 @@ class Hostile:
         records = [(key.encode(), value, _HEADER_NAME) for key, value in self._comments(3)]
         first = send_with_header_names(self._bootstrap, self._topic, records)
         self._delivered += [
-            Delivered(0, first + number, hashlib.sha256(value).hexdigest())
+            DeliveryReport(0, first + number, hashlib.sha256(value).hexdigest())
             for number, (_, value, _) in enumerate(records)
         ]
         self.done["odd header names"] += 1
         offset, digest = send_one_huge_record(self._bootstrap, self._topic, MOST_UNPACKED_BYTES + 1_000)
-        self._delivered.append(Delivered(0, offset, digest))
+        self._delivered.append(DeliveryReport(0, offset, digest))
         self.done["huge batch"] += 1
 
     def _comments(self, count: int) -> list[tuple[str, bytes]]:

@@ -16,7 +16,7 @@ _POLL_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 400.0
 
 
-class Watching:
+class RecoveryTimer:
     """Asks the ledger, over connections that may break at any time.
 
     Args:

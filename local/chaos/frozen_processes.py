@@ -15,7 +15,7 @@ import psutil
 SESSION_SECONDS = 10.0
 
 
-class Frozen:
+class FrozenProcesses:
     """Stops processes, and continues each one a few seconds after its session has ended.
 
     Args:
@@ -23,8 +23,8 @@ class Frozen:
         session_seconds: how long the group waits for a silent member.
     """
 
-    def __init__(self, dice: random.Random, session_seconds: float = SESSION_SECONDS) -> None:
-        self._dice = dice
+    def __init__(self, random_source: random.Random, session_seconds: float = SESSION_SECONDS) -> None:
+        self._random = random_source
         self._session_seconds = session_seconds
         self._wakers: list[threading.Thread] = []
 
@@ -60,7 +60,7 @@ class Frozen:
             waker.join()
 
     def _wake_later(self, pid: int) -> None:
-        seconds = self._session_seconds + self._dice.uniform(3, 6)
+        seconds = self._session_seconds + self._random.uniform(3, 6)
 
         def wake() -> None:
             time.sleep(seconds)

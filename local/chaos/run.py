@@ -6,21 +6,21 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
+from batch.progress import OnProgress
 from local.chaos.faults import WORKERS, Faults
-from local.chaos.hostile import Hostile
+from local.chaos.hostile_producer import HostileProducer
 from local.chaos.models import make_models
-from local.chaos.plan import Fault, alias_moves, away_seconds, calm_swaps, faults_of
-from local.chaos.traffic import Traffic
-from local.chaos.watching import Watching
-from local.demo.reconcile_all import Reconciled, reconcile_all
-from local.oracle import Comparison, verify
+from local.chaos.plan import Fault, alias_moves, away_seconds, baseline_swaps, faults_of
+from local.chaos.recovery import RecoveryTimer
+from local.chaos.traffic import TrafficProducer
+from local.demo.reconcile_all import ReconcileTotals, reconcile_all
+from local.oracle import OracleReport, verify
 from local.stack import commands as stack
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
@@ -30,7 +30,6 @@ from moderation.adapters.kafka.topics import COMMENTS, describe_topic_ids, topic
 from moderation.errors import StackError
 from moderation.settings import Settings, required
 
-Say = Callable[[str], None]
 SABOTAGES = ("drop", "double", "pane", "unpublished", "late")
 _DRAIN_SECONDS = 300.0
 _SWAP_SECONDS = 60.0
@@ -39,7 +38,7 @@ _SABOTAGED_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ChaosPlan:
     """What to do.
 
     Attributes:
@@ -58,7 +57,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ChaosReport:
     """What was done, and what became of it.
 
     Attributes:
@@ -77,7 +76,7 @@ class Outcome:
 
     faults: dict[str, int] = field(default_factory=dict)
     not_reached: dict[str, int] = field(default_factory=dict)
-    comparison: Comparison = field(default_factory=Comparison)
+    comparison: OracleReport = field(default_factory=OracleReport)
     recover_seconds: list[float] = field(default_factory=list)
     never_recovered: int = 0
     swap_seconds: list[float] = field(default_factory=list)
@@ -85,7 +84,7 @@ class Outcome:
     seconds: float = 0.0
     hostile: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
-    reconciled: Reconciled = field(default_factory=Reconciled)
+    reconciled: ReconcileTotals = field(default_factory=ReconcileTotals)
 
     @property
     def is_clean(self) -> bool:
@@ -114,83 +113,94 @@ class Outcome:
         }
 
 
-def run(layout: StackLayout, plan: Plan, say: Say) -> Outcome:
+def run(layout: StackLayout, plan: ChaosPlan, on_progress: OnProgress) -> ChaosReport:
     """Bring a stack up, let chaos loose on it, and ask the oracle. The stack stays up; the caller takes it down.
 
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
         plan: what to do.
-        say: told what happens.
+        on_progress: receives one line at each step.
 
     Raises:
         StackError: the stack does not come up, or a worker does not come back.
         RuntimeError: a record was not acknowledged by the brokers.
     """
     stack.down(layout, purge=True)
-    say("bringing the stack up")
+    on_progress("bringing the stack up")
     orders = layout.faults
     info = stack.up(layout, extra_programs=lambda info: _workers(layout, info, orders, plan.sabotage))
     stack.stop_program(layout, WORKERS[2])
     orders.mkdir(exist_ok=True)
     settings = _settings(layout, info, orders)
-    say("training models")
+    on_progress("training models")
     models = make_models(settings, layout.demo)
     topic = settings.topic_prefix + COMMENTS.name
     topic_id = str(topic_uuid(describe_topic_ids(info.kafka_bootstrap, [topic])[topic]))
-    watching = Watching(info.kafka_bootstrap, topic, info.database_url(), topic_id)
+    recovery = RecoveryTimer(info.kafka_bootstrap, topic, info.database_url(), topic_id)
     faults = Faults(layout, settings, models, plan.seed, away_seconds(plan.minutes))
-    traffic = Traffic(info.kafka_bootstrap, settings.topic_prefix, plan.per_second, plan.seed)
-    hostile = Hostile(info.kafka_bootstrap, settings.topic_prefix, plan.seed)
-    outcome = Outcome()
+    traffic = TrafficProducer(info.kafka_bootstrap, settings.topic_prefix, plan.per_second, plan.seed)
+    hostile = HostileProducer(info.kafka_bootstrap, settings.topic_prefix, plan.seed)
+    report = ChaosReport()
     traffic.start()
     try:
         if plan.sabotage is None:
             hostile.start()
-            _time_swaps(faults, watching, calm_swaps(plan.minutes), outcome, say)
-            _let_loose(plan, faults, watching, traffic, outcome, say)
+            _time_baseline_swaps(faults, recovery, baseline_swaps(plan.minutes), report, on_progress)
+            _inject_faults(plan, faults, recovery, traffic, report, on_progress)
         else:
             time.sleep(_SABOTAGED_SECONDS)
     finally:
         faults.wake_all()
-    say("waiting for the last acknowledgements and decisions")
+    on_progress("waiting for the last acknowledgements and decisions")
     if plan.sabotage is None:
         hostile.stop()
-        outcome.hostile = dict(sorted(hostile.done.items()))
+        report.hostile = dict(sorted(hostile.done.items()))
     traffic.stop()
-    watching.join()
-    ends = watching.log_ends()
+    recovery.join()
+    ends = recovery.log_ends()
     for published in (False, True):
-        if watching.seconds_until(ends, _DRAIN_SECONDS, published=published) is None:
-            say("the ledger does not reach the end of the log" if not published else "not all is noted as published")
-    outcome.recover_seconds, outcome.never_recovered = watching.recover_seconds, watching.never_recovered
-    outcome.ended_workers = faults.ended_workers()
-    outcome.faults, outcome.not_reached = dict(sorted(faults.done.items())), dict(faults.not_reached)
-    say("the oracle compares")
+        if recovery.seconds_until(ends, _DRAIN_SECONDS, published=published) is None:
+            on_progress(
+                "the ledger does not reach the end of the log" if not published else "not all is noted as published"
+            )
+    report.recover_seconds, report.never_recovered = recovery.recover_seconds, recovery.never_recovered
+    report.ended_workers = faults.ended_workers()
+    report.faults, report.not_reached = dict(sorted(faults.done.items())), dict(faults.not_reached)
+    on_progress("the oracle compares")
     url = required(settings.database_url, "database_url")
     delivered = chain(traffic.delivered(), hostile.delivered())
-    outcome.comparison = verify(info.kafka_bootstrap, url, settings.topic_prefix, topic_id, delivered, topics_too=True)
-    outcome.quarantined = watching.quarantined()
-    outcome.reconciled = reconcile_all(settings, "moderation chaos", say, spark=plan.spark)
-    return outcome
+    report.comparison = verify(info.kafka_bootstrap, url, settings.topic_prefix, topic_id, delivered, topics_too=True)
+    report.quarantined = recovery.quarantined()
+    report.reconciled = reconcile_all(settings, "moderation chaos", on_progress, spark=plan.spark)
+    return report
 
 
-def _time_swaps(faults: Faults, watching: Watching, count: int, outcome: Outcome, say: Say) -> None:
+def _time_baseline_swaps(
+    faults: Faults, recovery: RecoveryTimer, count: int, report: ChaosReport, on_progress: OnProgress
+) -> None:
     """Move the alias under load, with nothing else going on."""
-    if watching.seconds_until({0: 1}, _SWAP_SECONDS) is None:
+    if recovery.seconds_until({0: 1}, _SWAP_SECONDS) is None:
         raise StackError("the workers", f"nothing is decided within {_SWAP_SECONDS} s", "See their logs.")
-    dice = random.Random(count)  # noqa: S311 - repeatable, not secret
+    random_source = random.Random(count)  # noqa: S311 - repeatable, not secret
     for number in range(count):
-        say(f"timing swap {number + 1} of {count}")
-        time.sleep(dice.uniform(0, 2))  # a move falls anywhere between two looks of the workers
-        before = {version: watching.served(version) for version in ("1", "2")}
+        on_progress(f"timing swap {number + 1} of {count}")
+        time.sleep(random_source.uniform(0, 2))  # a move falls anywhere between two looks of the workers
+        before = {version: recovery.served(version) for version in ("1", "2")}
         version = faults.move_alias()
         if version is None:
             continue
-        seconds = watching.seconds_until_served(version, before[version], _SWAP_SECONDS)
-        outcome.swap_seconds.append(_SWAP_SECONDS if seconds is None else seconds)
+        seconds = recovery.seconds_until_served(version, before[version], _SWAP_SECONDS)
+        report.swap_seconds.append(_SWAP_SECONDS if seconds is None else seconds)
 
 
-def _let_loose(plan: Plan, faults: Faults, watching: Watching, traffic: Traffic, outcome: Outcome, say: Say) -> None:
+def _inject_faults(
+    plan: ChaosPlan,
+    faults: Faults,
+    recovery: RecoveryTimer,
+    traffic: TrafficProducer,
+    report: ChaosReport,
+    on_progress: OnProgress,
+) -> None:
     order = faults_of(plan.minutes, plan.seed)
     began = time.monotonic()
     ends_at = began + plan.minutes * 60
@@ -204,19 +214,19 @@ def _let_loose(plan: Plan, faults: Faults, watching: Watching, traffic: Traffic,
     mover = threading.Thread(target=keep_moving, name="alias")
     mover.start()
     try:
-        ends = watching.log_ends()
+        ends = recovery.log_ends()
         for number, fault in enumerate(order, start=1):
             traffic.raise_failure()
             if fault is not Fault.BROKER_KILL:
-                ends = _ends_or(watching, ends)
-            say(f"{(time.monotonic() - began) / 60:.1f} min · fault {number} of {len(order)}: {fault}")
+                ends = _ends_or(recovery, ends)
+            on_progress(f"{(time.monotonic() - began) / 60:.1f} min · fault {number} of {len(order)}: {fault}")
             faults.carry_out(fault)
-            watching.time_recovery(ends)
+            recovery.time_recovery(ends)
             rest = max(0.0, ends_at - time.monotonic()) / max(1, len(order) - number)
             time.sleep(min(rest, max(0.5, rest - 2)))
         while time.monotonic() < ends_at or traffic.sent < plan.per_second * plan.minutes * 60:
             traffic.raise_failure()
-            say(f"{traffic.sent:,} records sent")
+            on_progress(f"{traffic.sent:,} records sent")
             time.sleep(1)
         moves_until = time.monotonic() + _MOVES_SECONDS
         while (missing := alias_moves(plan.minutes) - faults.done["alias_move"]) > 0:
@@ -228,15 +238,15 @@ def _let_loose(plan: Plan, faults: Faults, watching: Watching, traffic: Traffic,
     finally:
         over.set()
         mover.join()
-        outcome.seconds = time.monotonic() - began
+        report.seconds = time.monotonic() - began
 
 
-def _ends_or(watching: Watching, known: dict[int, int]) -> dict[int, int]:
+def _ends_or(recovery: RecoveryTimer, known: dict[int, int]) -> dict[int, int]:
     """The log's ends now; those known last while the broker is coming back."""
     from confluent_kafka import KafkaException
 
     try:
-        return watching.log_ends()
+        return recovery.log_ends()
     except KafkaException:
         return known
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from local.chaos.frozen import Frozen
+from local.chaos.frozen_processes import FrozenProcesses
 from local.stack.wait import wait_until
 
 
@@ -28,7 +28,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def test_a_process_that_was_frozen_before_is_found_when_it_stops_itself(pid: int) -> None:
-    frozen = Frozen(random.Random(0), session_seconds=-3)
+    frozen = FrozenProcesses(random.Random(0), session_seconds=-3)
     frozen.freeze(pid)
     frozen.wake_all()
     wait_until(lambda: not is_stopped(pid), seconds=10, description="a continued process")
@@ -43,4 +43,4 @@ def test_a_process_that_was_frozen_before_is_found_when_it_stops_itself(pid: int
 def test_a_process_at_work_and_one_that_is_gone_are_not_found(pid: int) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    assert Frozen(random.Random(0)).take([pid, gone.pid]) == []
+    assert FrozenProcesses(random.Random(0)).take([pid, gone.pid]) == []
