@@ -18,8 +18,8 @@ from grafana.source.files import dashboards
 from grafana.source.variables import Addresses
 from local.stack.worker import settings_environment
 from moderation.errors import ConfigurationError
-from tests.support.filled import AIRFLOW_RUN, FilledDay
-from tests.support.reconciling import DAY
+from tests.support.full_day import AIRFLOW_RUN, FilledDay
+from tests.support.reconcile_day import DAY
 
 
 class Page(HTMLParser):

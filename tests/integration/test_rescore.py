@@ -27,8 +27,8 @@ from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavaila
 from moderation.policy import parse_goal
 from moderation.settings import Settings
 from tests.support.dag_runs import DagRuns
-from tests.support.reconciling import DAY, DayUnderTest, comments
-from tests.support.unchanged import world
+from tests.support.reconcile_day import DAY, DayUnderTest, comments
+from tests.support.side_effects import world
 from tests.support.workers import RUN, Record, base_settings, speed_layer
 
 NAME = f"rescore-tests-{RUN}"

@@ -25,7 +25,7 @@ from moderation.adapters.registry.certificate import SIGNATURE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import register, registry
 from moderation.text import Lexicon
-from tests.support.frauds import certify_again, restate, stored_folder
+from tests.support.forged_versions import certify_again, restate, stored_folder
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 NAME = f"model-life-tests-{RUN}"

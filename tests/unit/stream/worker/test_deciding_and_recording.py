@@ -23,7 +23,7 @@ from stream.worker.dead_letter_limit import DeadLetterLimit
 from stream.worker.decider import Decider
 from stream.worker.messages import Decided, Published, Record, ServingModel
 from stream.worker.recorder import Recorder
-from tests.support.event_time_law import Seen, fates_of, panes_of
+from tests.support.event_time_rules import Seen, fates_of, panes_of
 from tests.support.fakes import MemoryLedger
 from tests.support.properties import examples
 

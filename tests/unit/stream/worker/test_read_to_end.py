@@ -18,7 +18,7 @@ from stream.worker.dead_letter_limit import DeadLetterLimit
 from stream.worker.messages import Decided
 from stream.worker.read_to_end import CLOCK_MARGIN_US, EndLooks
 from stream.worker.recorder import Recorder
-from tests.support.event_time_law import fates_of
+from tests.support.event_time_rules import fates_of
 from tests.support.fakes import MemoryLedger
 from tests.support.properties import examples
 from tests.unit.stream.worker.test_pipeline import positions, rig_of

@@ -1,4 +1,4 @@
-"""``python -m tests.support.deadly_worker WORD …``: a worker whose process ends at every text that has a word in it.
+"""``python -m tests.support.crashing_worker WORD …``: a worker whose process ends at every text that has a word in it.
 
 With ``copy:WORD`` it ends where a text is encoded for COPY, with ``topics:WORD`` where a decision is encoded for the
 topics whose comment id has the word. ``… deadly_worker probe WORD`` is the child that the worker tries records in; it
@@ -72,7 +72,7 @@ if __name__ == "__main__":
         probe.serve()
     else:
         end_for(word := sys.argv.pop(1))
-        probe.COMMAND = [sys.executable, "-P", "-m", "tests.support.deadly_worker", "probe", word]
+        probe.COMMAND = [sys.executable, "-P", "-m", "tests.support.crashing_worker", "probe", word]
         settings = load_settings()
         sys.argv += ["--loglevel", faust_level(settings.log_level)]
         new_worker(settings).main()

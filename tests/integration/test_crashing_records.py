@@ -15,7 +15,7 @@ from tests.integration.test_hostile_records import WORD, failures, with_body
 from tests.support.workers import SpeedLayerUnderTest, comments
 
 pytestmark = pytest.mark.long
-MODULE = ("tests.support.deadly_worker", WORD)
+MODULE = ("tests.support.crashing_worker", WORD)
 
 
 def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[str, ...], seconds: float) -> int:
@@ -60,7 +60,7 @@ def test_a_record_that_ends_the_process_where_it_is_encoded_is_quarantined(
     sent = comments(40)
     sent.insert(20, with_body(1, "sound", comment_id=f"id-{WORD}"))
     layer.produce(sent)
-    assert run_until_accounted(layer, 41, ("tests.support.deadly_worker", f"{stage}:{WORD}"), 290) >= 1
+    assert run_until_accounted(layer, 41, ("tests.support.crashing_worker", f"{stage}:{WORD}"), 290) >= 1
     assert failures(layer) == {"SIGSEGV": 1}
     layer.produce(comments(50, start=40))
     layer.wait_accounted(91)
