@@ -105,8 +105,8 @@ def bench_stream(
     for name, cpu in figures["cpu_seconds_per_1000"].items():
         table.add_row(name, f"{figures[f'{name}_per_s']:,}", f"{cpu['own']:.3f} + {cpu['broker_and_database']:.3f}")
     console.print(table)
-    for load, found in figures.get("latency", {}).items():
-        console.print(f"latency, {load} % load: p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms")
+    for load, latency in figures.get("latency", {}).items():
+        console.print(f"latency, {load} % load: p50 {latency['p50_ms']} ms, p99 {latency['p99_ms']} ms")
 
 
 @bench.command("soak")
@@ -170,8 +170,8 @@ def bench_footprint(
         return
     table = Table("bytes of a comment", "")
     weights = figures["bytes_per_comment"]
-    for name, found in {"ledger": weights["ledger"], "write-ahead log": weights["wal"], **weights["topics"]}.items():
-        table.add_row(name, f"{found:,.0f}")
+    for name, weight in {"ledger": weights["ledger"], "write-ahead log": weights["wal"], **weights["topics"]}.items():
+        table.add_row(name, f"{weight:,.0f}")
     console.print(table)
 
 

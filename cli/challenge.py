@@ -36,19 +36,19 @@ def challenge(
 
     settings = connected_settings(data_folder)
     with progress.status("asking the registry") as status:
-        found = compare_challenger(settings, {"hours": hours, "start": start, "end": end}, say=status.update)
-    if isinstance(found, NothingToCompare):
+        result = compare_challenger(settings, {"hours": hours, "start": start, "end": end}, say=status.update)
+    if isinstance(result, NothingToCompare):
         if as_json:
-            print_json({"skipped": found.reason})
+            print_json({"skipped": result.reason})
         else:
-            console.print(f"nothing was compared: {found.reason}")
+            console.print(f"nothing was compared: {result.reason}")
     elif as_json:
-        print_json(found.figures())
+        print_json(result.figures())
     else:
-        _tell(found.figures())
+        _print_result(result.figures())
 
 
-def _tell(figures: dict[str, Any]) -> None:
+def _print_result(figures: dict[str, Any]) -> None:
     from moderation.policy import Estimate
 
     versions = {name: model["version"] for name, model in figures["models"].items()}

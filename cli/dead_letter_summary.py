@@ -66,8 +66,8 @@ def summary(
             for rows in (by_field, actions[:limit])
         )
         keys: list[dict[str, Any]] = [
-            {"key_from": source, "key": key, "reason": reason, "field": field, "letters": letters}
-            for (source, key, reason, field), letters in by_key.most_common(limit)
+            {"key_from": key_from, "key": key, "reason": reason, "field": field, "letters": letters}
+            for (key_from, key, reason, field), letters in by_key.most_common(limit)
         ]
         examined = by_key.total()
         print_json({"total": total, "by_field": fields, "examined": examined, "by_key": keys, "actions": of_actions})
@@ -87,8 +87,8 @@ def summary(
     console.print(table)
     if by_key:
         table = Table("letters", "key from", "key", "reason", "field", title=f"keys of the newest {by_key.total():,}")
-        for (source, key, reason, field), letters in by_key.most_common(limit):
-            table.add_row(f"{letters:,}", Text(source), Text(key), reason, Text(printable(field)))
+        for (key_from, key, reason, field), letters in by_key.most_common(limit):
+            table.add_row(f"{letters:,}", Text(key_from), Text(key), reason, Text(printable(field)))
         console.print(table)
 
 
@@ -107,30 +107,30 @@ def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Ro
     from moderation.settings import required
 
     with connected(required(settings.database_url, "database_url")) as connection:
-        places = newest_places(connection, selection, newest)
+        positions = newest_places(connection, selection, newest)
     offsets: dict[UUID, dict[int, list[int]]] = {}
-    for place in places:
-        offsets.setdefault(place.topic_id, {}).setdefault(place.partition, []).append(place.offset)
+    for position in positions:
+        offsets.setdefault(position.topic_id, {}).setdefault(position.partition, []).append(position.offset)
     keys: dict[UUID, Keys] = {}
     with opened(settings.kafka_bootstrap, selection.topic) as log:
         if log.topic_id in offsets:
             keys[log.topic_id] = keys_at(log, offsets[log.topic_id])
     with opened_lake(settings) as lake:
         for topic_id, wanted in offsets.items():
-            known = keys.setdefault(topic_id, {})
-            gone = {p: [offset for offset in chosen if (p, offset) not in known] for p, chosen in wanted.items()}
-            known.update(archived_keys(lake, topic_id, {p: chosen for p, chosen in gone.items() if chosen}))
+            topic_keys = keys.setdefault(topic_id, {})
+            gone = {p: [offset for offset in chosen if (p, offset) not in topic_keys] for p, chosen in wanted.items()}
+            topic_keys.update(archived_keys(lake, topic_id, {p: chosen for p, chosen in gone.items() if chosen}))
     rows: Counter[Row] = Counter()
-    for place in places:
-        own = keys[place.topic_id]
-        at = (place.partition, place.offset)
-        source, key = _named(own[at]) if at in own else (_GONE, "")
-        rows[source, key, place.reason, place.field] += 1
+    for position in positions:
+        topic_keys = keys[position.topic_id]
+        at = (position.partition, position.offset)
+        key_from, key = _named(topic_keys[at]) if at in topic_keys else (_GONE, "")
+        rows[key_from, key, position.reason, position.field] += 1
     return rows
 
 
 def _named(key: ProducerKey | None) -> tuple[str, str]:
     if key is None:
         return _NO_KEY, ""
-    source = "key" if key.header is None else f"header {shown_key(key.header.encode())}"
-    return source, shown_key(key.value)
+    key_from = "key" if key.header is None else f"header {shown_key(key.header.encode())}"
+    return key_from, shown_key(key.value)

@@ -95,7 +95,7 @@ def list_letters(
             Text(printable(kept.detail)),
             f"{kept.raw_length:,}",
             utc(kept.append_us),
-            _place(each.replayed_as),
+            _position_text(each.replayed_as),
         )
     console.print(table)
     console.print(f"{total:,} in all: {_counts(by_reason)}")
@@ -115,13 +115,13 @@ def show(
 
     settings = connected_settings(data_folder)
     with connected(_database(settings)) as connection:
-        found = one(connection, _topic(settings), partition, offset, topic_id)
-    kept = found.letter
+        stored = one(connection, _topic(settings), partition, offset, topic_id)
+    kept = stored.letter
     if as_json:
-        print_json({**_fields(found), "raw_base64": base64.b64encode(kept.raw).decode()})
+        print_json({**_fields(stored), "raw_base64": base64.b64encode(kept.raw).decode()})
         return
     lines = {
-        "topic": f"{_topic(settings)} ({found.topic_id})",
+        "topic": f"{_topic(settings)} ({stored.topic_id})",
         "partition": str(partition),
         "offset": str(offset),
         "appended": f"{utc(kept.append_us)} UTC",
@@ -129,7 +129,7 @@ def show(
         "detail": printable(kept.detail),
         "SHA-256": kept.raw_sha256,
         "bytes": f"{kept.raw_length:,}" + (f", the first {len(kept.raw):,} kept" * (len(kept.raw) < kept.raw_length)),
-        "replayed as": _place(found.replayed_as),
+        "replayed as": _position_text(stored.replayed_as),
     }
     for name, value in lines.items():
         console.print(f"{name:<12}{value}", markup=False, highlight=False, soft_wrap=True)
@@ -173,10 +173,10 @@ def replay(
     if (value is not None or again or topic_id is not None) and not named:
         raise typer.BadParameter("--value, --again and --topic-id need one record: --partition and --offset")
     corrected = None if value is None else value.read_bytes()
-    place = (partition, offset) if partition is not None and offset is not None else None
+    position = (partition, offset) if partition is not None and offset is not None else None
     settings = connected_settings(data_folder)
     with progress.status("sending"):
-        outcome = _replay(settings, reason, place, topic_id, corrected=corrected, again=again, dry_run=dry_run)
+        outcome = _replay(settings, reason, position, topic_id, corrected=corrected, again=again, dry_run=dry_run)
     if as_json:
         gone = [{"partition": each.partition, "offset": each.offset} for each in outcome.gone]
         counts = {"replayed": outcome.replayed, "already": outcome.already}
@@ -190,7 +190,7 @@ def replay(
 def _replay(
     settings: Settings,
     reason: str | None,
-    place: tuple[int, int] | None,
+    position: tuple[int, int] | None,
     topic_id: UUID | None,
     *,
     corrected: bytes | None,
@@ -220,10 +220,10 @@ def _replay(
             return whole_bytes(letter, log, lake) if corrected is None else corrected
 
         letters: Iterable[StoredLetter]
-        if place is None:
+        if position is None:
             letters = held.enter_context(closing(oldest_first(connection, Selection(topic, reason=reason))))
         else:
-            letters = [one(connection, topic, *place, topic_id)]
+            letters = [one(connection, topic, *position, topic_id)]
         if dry_run:
             return replay_letters(letters, original, lambda *_: None, now_us, again=again)
         if corrected is not None:
@@ -281,17 +281,17 @@ def _database(settings: Settings) -> str:
     return required(settings.database_url, "database_url")
 
 
-def _fields(found: StoredLetter) -> dict[str, Any]:
-    as_partition, as_offset = found.replayed_as or (None, None)
+def _fields(stored: StoredLetter) -> dict[str, Any]:
+    as_partition, as_offset = stored.replayed_as or (None, None)
     return {
-        "topic_id": str(found.topic_id),
-        "partition": found.partition,
-        "offset": found.offset,
-        "reason": found.letter.reason,
-        "detail": found.letter.detail,
-        "raw_length": found.letter.raw_length,
-        "raw_sha256": found.letter.raw_sha256,
-        "append_us": found.letter.append_us,
+        "topic_id": str(stored.topic_id),
+        "partition": stored.partition,
+        "offset": stored.offset,
+        "reason": stored.letter.reason,
+        "detail": stored.letter.detail,
+        "raw_length": stored.letter.raw_length,
+        "raw_sha256": stored.letter.raw_sha256,
+        "append_us": stored.letter.append_us,
         "replayed_as_partition": as_partition,
         "replayed_as_offset": as_offset,
     }
@@ -301,5 +301,5 @@ def _counts(by_reason: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in by_reason.items())
 
 
-def _place(place: tuple[int, int] | None) -> str:
-    return "–" if place is None else f"partition {place[0]} offset {place[1]}"
+def _position_text(position: tuple[int, int] | None) -> str:
+    return "–" if position is None else f"partition {position[0]} offset {position[1]}"

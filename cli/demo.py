@@ -16,7 +16,7 @@ from cli.stack import DEFAULT_FOLDER, FolderOption, start
 
 if TYPE_CHECKING:
     from local.demo.run import Demo, Glance, Summary
-    from stream.source import Sent
+    from stream.source import SendResult
 
 _GLANCE_SECONDS = 1.0
 _DEFECT = 3
@@ -72,7 +72,7 @@ def demo(
 
 
 def _watch_live(shown: Demo, rate: float) -> None:
-    newest: list[Sent] = []
+    newest: list[SendResult] = []
     failures: list[BaseException] = []
 
     def send() -> None:
@@ -91,7 +91,7 @@ def _watch_live(shown: Demo, rate: float) -> None:
         raise failures[0]
 
 
-def _table(glance: Glance, sent: Sent | None) -> Table:
+def _table(glance: Glance, sent: SendResult | None) -> Table:
     counts = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(glance.verdicts.items())) or "none yet"
     rate = f"{sent.comments / max(sent.seconds, 0.1):.0f} comments/s" if sent else "starting"
     table = Table("community", "comment", "score", "verdict", "because of", title=f"live: {rate} · decided: {counts}")
@@ -122,8 +122,8 @@ def _print_summary(summary: Summary, mlflow_url: str) -> None:
     table.add_row("comments in their panes", counts)
     causes = [f"{rows:,} {cause}" for cause, rows in reconciled.causes.items() if rows]
     table.add_row("explained by", ", ".join(causes) or "nothing to explain")
-    found = sum(reconciled.defects.values())
-    table.add_row("defects between batch and speed", str(found), style="red" if found else "green")
+    defects = sum(reconciled.defects.values())
+    table.add_row("defects between batch and speed", str(defects), style="red" if defects else "green")
     table.add_row("live comments", f"{summary.live_comments:,} at {summary.live_per_s:.0f}/s")
     table.add_row(
         "append to published decision", f"p50 {summary.latency_p50_ms:.0f} ms, p99 {summary.latency_p99_ms:.0f} ms"

@@ -58,10 +58,10 @@ def drift(
 
 def _show(report: DriftReport) -> None:
     table = Table("measure", "comments", "PSI", "distance", title=f"{report.day} against version {report.production}")
-    for name, found in report.findings.items():
-        distance = "–" if found.distance is None else f"{found.distance:.3f}"
-        style = "bold yellow" if found.has_drifted else ""
-        table.add_row(name, f"{found.comments:,}", f"{found.psi:.3f}", distance, style=style)
+    for name, finding in report.findings.items():
+        distance = "–" if finding.distance is None else f"{finding.distance:.3f}"
+        style = "bold yellow" if finding.has_drifted else ""
+        table.add_row(name, f"{finding.comments:,}", f"{finding.psi:.3f}", distance, style=style)
     console.print(table)
     console.print(report.said)
     console.print(f"evidence: {report.url}", soft_wrap=True, highlight=False)

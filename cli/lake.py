@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from cli.options import connected_settings
-from cli.output import console, print_json, progress
+from cli.output import console, print_json, print_line, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.timestamps import now_us
 
@@ -38,20 +38,23 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
     "seconds_left"}], null if Kafka does not answer: how many offsets of each partition wait for the archive, and how
     long until the topic may delete the oldest of them; null if none waits or the topic keeps records without limit.
     """
-    found = _inspect(data_folder, None, lambda _: None)
+    inspection = _inspect(data_folder, None, lambda _: None)
     delays = _delays(data_folder)
     current_us = now_us()
     if as_json:
         print_json(
-            {**_fields(found), "retention": None if delays is None else [_retention(d, current_us) for d in delays]}
+            {
+                **_fields(inspection),
+                "retention": None if delays is None else [_retention(d, current_us) for d in delays],
+            }
         )
         return
-    _print(found)
+    _print(inspection)
     for delay in delays or ():
         left = delay.seconds_left(current_us)
         if left is not None:
             when = f"in {left / 3_600:,.1f} h" if left > 0 else "at any time"
-            _say(
+            print_line(
                 f"{delay.source}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived; the topic "
                 f"may delete the oldest {when}"
             )
@@ -73,17 +76,17 @@ def verify(
     """
     with progress.status("reading the manifest") as status:
         check: Check = "size" if quick else "digest"
-        found = _inspect(data_folder, check, status.update)
+        inspection = _inspect(data_folder, check, status.update)
     if as_json:
-        defects = [{"path": each.path, "cause": each.cause} for each in found.defects]
-        print_json({**_fields(found), "check": check, "defects": defects})
+        defects = [{"path": each.path, "cause": each.cause} for each in inspection.defects]
+        print_json({**_fields(inspection), "check": check, "defects": defects})
     else:
-        _print(found)
-        for defect in found.defects:
+        _print(inspection)
+        for defect in inspection.defects:
             console.print(f"{defect.path}: {defect.cause}", markup=False, highlight=False, soft_wrap=True)
-        if found.is_whole:
-            console.print(f"the lake is whole: {len(found.manifest):,} files checked")
-    if not found.is_whole:
+        if inspection.is_whole:
+            console.print(f"the lake is whole: {len(inspection.manifest):,} files checked")
+    if not inspection.is_whole:
         raise typer.Exit(_DEFECT)
 
 
@@ -130,9 +133,9 @@ def _inspect(data_folder: Path, check: Check | None, say: Callable[[str], None])
         return inspect(opened.store, opened.connection, topics, check, say)
 
 
-def _fields(found: Inspection) -> dict[str, Any]:
+def _fields(inspection: Inspection) -> dict[str, Any]:
     return {
-        "lake_url": found.lake_url,
+        "lake_url": inspection.lake_url,
         "sources": [
             {
                 "topic": each.source.topic,
@@ -144,12 +147,14 @@ def _fields(found: Inspection) -> dict[str, Any]:
                 "rows": each.rows,
                 "bytes": each.bytes,
             }
-            for each in found.tiles
+            for each in inspection.tiles
         ],
-        "files": len(found.manifest),
-        "rows": sum(file.rows for file in found.manifest),
-        "bytes": sum(file.bytes for file in found.manifest),
-        "orphans": [{"path": each.path, "bytes": each.bytes, "temporary": each.is_temporary} for each in found.orphans],
+        "files": len(inspection.manifest),
+        "rows": sum(file.rows for file in inspection.manifest),
+        "bytes": sum(file.bytes for file in inspection.manifest),
+        "orphans": [
+            {"path": each.path, "bytes": each.bytes, "temporary": each.is_temporary} for each in inspection.orphans
+        ],
         "missing": [
             {
                 "topic": each.source.topic,
@@ -159,28 +164,24 @@ def _fields(found: Inspection) -> dict[str, Any]:
                 "next_offset": each.next_offset,
                 "explained": each.is_explained,
             }
-            for each in found.missing
+            for each in inspection.missing
         ],
     }
 
 
-def _print(found: Inspection) -> None:
-    if not found.manifest:
-        console.print(f"nothing is archived in {found.lake_url}; `moderation archive` begins")
+def _print(inspection: Inspection) -> None:
+    if not inspection.manifest:
+        console.print(f"nothing is archived in {inspection.lake_url}; `moderation archive` begins")
     else:
-        table = Table("topic", "partition", "offsets", "records", "files", "bytes", title=f"lake {found.lake_url}")
-        for each in found.tiles:
+        table = Table("topic", "partition", "offsets", "records", "files", "bytes", title=f"lake {inspection.lake_url}")
+        for each in inspection.tiles:
             offsets = f"[{each.first_offset:,}, {each.next_offset:,})"
             figures = (f"{figure:,}" for figure in (each.rows, each.files, each.bytes))
             table.add_row(each.source.topic, str(each.source.partition), offsets.replace("[", "\\["), *figures)
         console.print(table)
-    for missing in found.missing:
+    for missing in inspection.missing:
         why = "accepted as lost" if missing.is_explained else "in no file, and nobody accepted that"
-        _say(f"{missing.source}: offsets [{missing.first_offset}, {missing.next_offset}) are {why}")
-    for orphan in found.orphans:
+        print_line(f"{missing.source}: offsets [{missing.first_offset}, {missing.next_offset}) are {why}")
+    for orphan in inspection.orphans:
         kind = "temporary" if orphan.is_temporary else "without a row in the manifest"
-        _say(f"{orphan.path}: {kind}, {orphan.bytes:,} bytes; no reader sees it")
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(f"{orphan.path}: {kind}, {orphan.bytes:,} bytes; no reader sees it")

@@ -31,7 +31,7 @@ def connected_settings(data_folder: Path) -> Settings:
     from local.stack.worker import stack_settings
 
     layout = StackLayout(data_folder.resolve())
-    found = stack_settings(layout, stack.info(layout))
+    stack_values = stack_settings(layout, stack.info(layout))
     if "lake_url" in settings.model_fields_set:
-        return found.model_copy(update={"lake_url": settings.lake_url})
-    return found
+        return stack_values.model_copy(update={"lake_url": settings.lake_url})
+    return stack_values

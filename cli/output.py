@@ -48,6 +48,11 @@ def print_json(fields: dict[str, Any]) -> None:
     sys.stdout.write(orjson.dumps(fields).decode() + "\n")
 
 
+def print_line(line: str) -> None:
+    """Print one line of text on standard output, without markup, colours or line breaks of its own."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def percent(estimate: Estimate | None) -> str:
     """A share with its 95 % interval, e.g. ``91.2 % (88.0–93.7)``; ``–`` for None."""
     if estimate is None:

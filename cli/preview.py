@@ -35,17 +35,22 @@ def preview(
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
-    found = read_preview(
+    day_preview = read_preview(
         required(settings.database_url, "database_url"),
         settings.topic_prefix + COMMENTS.name,
         day.date() if day is not None else None,
         Addresses(settings.mlflow_url, settings.model_name),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(render(found), encoding="utf-8")
+    out.write_text(render(day_preview), encoding="utf-8")
     if as_json:
         print_json(
-            {"out": str(out), "topic": found.topic, "date": found.day.isoformat(), "defects": dict(found.defects)}
+            {
+                "out": str(out),
+                "topic": day_preview.topic,
+                "date": day_preview.day.isoformat(),
+                "defects": dict(day_preview.defects),
+            }
         )
         return
-    console.print(f"{out} shows {found.day}: {found.answers['state'].rows[0][0]}", highlight=False)
+    console.print(f"{out} shows {day_preview.day}: {day_preview.results['state'].rows[0][0]}", highlight=False)

@@ -50,7 +50,7 @@ def promote(
         return
     with progress.status("verifying the version"):
         moved = run.promote(settings, version, by=getuser(), reason=reason)
-    _tell(moved, as_json)
+    _print_result(moved, as_json)
 
 
 def rollback(
@@ -69,10 +69,10 @@ def rollback(
     settings = connected_settings(data_folder)
     with progress.status("verifying the version"):
         moved = run.roll_back(settings, by=getuser(), reason=reason)
-    _tell(moved, as_json)
+    _print_result(moved, as_json)
 
 
-def _tell(moved: Moved, as_json: bool) -> None:
+def _print_result(moved: Moved, as_json: bool) -> None:
     if as_json:
         print_json(moved.fields())
         return

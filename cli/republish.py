@@ -86,17 +86,17 @@ def republish(
         progress.status("reading the ledger") as status,
     ):
 
-        def note(found: Republished) -> None:
-            reached[:] = [found]
-            status.update(f"{found.sent:,} {topic}, up to {_shown(found.last)}")
+        def note(report: Republished) -> None:
+            reached[:] = [report]
+            status.update(f"{report.sent:,} {topic}, up to {_shown(report.last)}")
 
-        source = prefix + COMMENTS.name
+        source_topic = prefix + COMMENTS.name
         if dry_run:
-            done = republish_rows(connection, source, published, chosen, None, note, position)
+            done = republish_rows(connection, source_topic, published, chosen, None, note, position)
         else:
             try:
                 with acknowledged_sender(settings.kafka_bootstrap, target, topic, "Fix Kafka first.") as sender:
-                    done = republish_rows(connection, source, published, chosen, sender, note, position)
+                    done = republish_rows(connection, source_topic, published, chosen, sender, note, position)
             except ConfigurationError as error:
                 kept = reached[0].last if reached else position
                 remedy = "Fix Kafka and repeat the command." if kept is None else _KEEP.format(_shown(kept))
@@ -116,8 +116,8 @@ def _offsets(text: str | None, partition: int | None, topic: str) -> tuple[int, 
         raise typer.BadParameter("it needs --partition", param_hint="--offsets")
     if topic == "panes":
         raise typer.BadParameter("panes have no offsets; choose with --from and --to", param_hint="--offsets")
-    first, separator, following = text.partition(":")
-    bounds = [int(part) for part in (first, following) if part.isascii() and part.isdecimal() and len(part) < 19]
+    first, separator, next_offset = text.partition(":")
+    bounds = [int(part) for part in (first, next_offset) if part.isascii() and part.isdecimal() and len(part) < 19]
     if not separator or len(bounds) != 2 or bounds[0] >= bounds[1]:
         raise typer.BadParameter("expected FIRST:NEXT with FIRST < NEXT, e.g. 0:1000", param_hint="--offsets")
     return bounds[0], bounds[1]

@@ -63,12 +63,12 @@ def show(report: RescoreReport) -> None:
     from batch.rescore.hours import by_community
     from batch.rescore.report import as_if_rows, verdict_rows
 
-    found = report.rescoring
-    version = f"version {found.certificate.version}"
-    named = {**found.diff.communities, "all": found.diff.total}
+    rescoring = report.rescoring
+    version = f"version {rescoring.certificate.version}"
+    named = {**rescoring.diff.communities, "all": rescoring.diff.total}
     console.print(_table(verdict_rows(named, between="\n"), f"Verdicts of {version} beside those served"))
-    if found.hours is not None:
-        console.print(_table(as_if_rows(by_community(found.hours)), f"As if {version} had served all along"))
+    if rescoring.hours is not None:
+        console.print(_table(as_if_rows(by_community(rescoring.hours)), f"As if {version} had served all along"))
     console.print(f"summary, most different comments and rows: {escape(report.artifacts.markdown)}", highlight=False)
 
 

@@ -61,7 +61,7 @@ def reset_watermark(
         connected(required(settings.database_url, "database_url")) as connection,
         opened(settings.kafka_bootstrap, topic) as log,
     ):
-        found = record_reset(
+        reset = record_reset(
             connection,
             TopicPartition(topic, log.topic_id, partition),
             lambda offset: (
@@ -71,11 +71,11 @@ def reset_watermark(
             now_us=current_us,
         )
     if as_json:
-        print_json({"partition": partition, **found.fields()})
+        print_json({"partition": partition, **reset.fields()})
         return
     console.print(
-        f"partition {partition}: from offset {found.offset} on the running maximum of event times starts again at "
-        f"{_shown(found.newest_event_us)}; it was {_shown(found.previous_event_us)}. A worker that has the partition "
+        f"partition {partition}: from offset {reset.offset} on the running maximum of event times starts again at "
+        f"{_shown(reset.newest_event_us)}; it was {_shown(reset.previous_event_us)}. A worker that has the partition "
         "restarts once (exit code 75).",
         markup=False,
         highlight=False,
@@ -85,10 +85,10 @@ def reset_watermark(
 
 def _time_us(text: str) -> int:
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from error
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)
 
 
 def _shown(time_us: int | None) -> str:

@@ -48,14 +48,14 @@ def skip(
         connected(required(settings.database_url, "database_url")) as connection,
         opened(settings.kafka_bootstrap, topic) as log,
     ):
-        found = log.value_and_time_at(partition, offset)
-        if found is None:
+        record = log.value_and_time_at(partition, offset)
+        if record is None:
             raise SourceRefused(
                 f"topic {topic} partition {partition}",
                 f"it has no record at offset {offset}",
                 "`moderation accept-gap` shows offsets that are gone.",
             )
-        value, append_us = found
+        value, append_us = record
         why = InvalidRecord(DeadLetterReason.PROCESSING_FAILED, f"skipped by a person: {reason}")
         letter = dead_letter(value, append_us, why)
         skip_record(connection, topic, log.topic_id, partition, offset, letter)

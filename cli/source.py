@@ -13,7 +13,7 @@ from cli.output import console, print_json, progress
 from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
-    from stream.source import Sent
+    from stream.source import SendResult
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -32,7 +32,7 @@ def replay(context: typer.Context, data_folder: FolderOption = DEFAULT_FOLDER) -
     plan = plan_of(arguments, settings)
     with progress.status("sending") as status:
 
-        def show(sent: Sent) -> None:
+        def show(sent: SendResult) -> None:
             status.update(f"{sent.comments:,} comments and {sent.actions:,} actions")
 
         sent = send_all(settings, plan, show)

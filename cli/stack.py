@@ -46,7 +46,7 @@ def down(
     from local.stack import commands as stack
 
     layout = _layout(data_folder)
-    stack.down(layout, purge=purge, progress=_say)
+    stack.down(layout, purge=purge, progress=_print_progress)
     console.print("nothing of the stack is running")
 
 
@@ -93,8 +93,8 @@ def status(
             }
             for part in parts
         ]
-        found = {"level": int(health.level), "reasons": list(health.reasons)}
-        print_json({"health": found, "parts": shown, "worker": behind})
+        health_fields = {"level": int(health.level), "reasons": list(health.reasons)}
+        print_json({"health": health_fields, "parts": shown, "worker": behind})
         raise typer.Exit(health.level)
     if not parts:
         console.print(health.reasons[0])
@@ -142,7 +142,7 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
 
     layout = _layout(data_folder)
     if core:
-        return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, progress=_say)
+        return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, progress=_print_progress)
     worker, batch_layer = speed_layer(layout), airflow(layout)
     is_new = admin_password(layout) is None
     try:
@@ -150,7 +150,7 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
             layout,
             extra_programs=lambda info: [*worker(info), *batch_layer(info)],
             extra_ports=WORKER_PORTS | AIRFLOW_PORTS,
-            progress=_say,
+            progress=_print_progress,
         )
     finally:  # a password made by a call that failed would never be shown
         if is_new and (password := admin_password(layout)):
@@ -171,5 +171,5 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _say(part: str, event: str) -> None:
+def _print_progress(part: str, event: str) -> None:
     progress.print(f"{part}: {event}", markup=False, highlight=False)

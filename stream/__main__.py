@@ -42,15 +42,15 @@ def new_worker(settings: Settings) -> faust.App:
         return ServingModel(opened.kernel, opened.policy, version)
 
     def last_good() -> ServingModel | None:
-        found = production.open_last_good()
-        return None if found is None else serving(*found)
+        last_good = production.open_last_good()
+        return None if last_good is None else serving(*last_good)
 
     watch = ModelWatch(
         production.resolve,
         lambda version: serving(version, production.open_version(version)),
         settings.alias_poll_seconds,
         last_good,
-        lambda: faults.reach("during_swap"),
+        lambda: faults.trigger("during_swap"),
     )
     return worker_app(settings, watch, faults)
 

@@ -99,7 +99,7 @@ def render(preview: Preview) -> str:
 
 
 def _header(preview: Preview, title: str) -> str:
-    newest = preview.answers["runs"].records()[0]
+    newest = preview.results["runs"].records()[0]
     links = [link(preview.addresses.mlflow_url, "MLflow")]
     if newest["airflow_run"]:
         links.insert(0, link(newest["airflow_run"], "Airflow run"))
@@ -111,8 +111,8 @@ def _header(preview: Preview, title: str) -> str:
 
 
 def _tiles(preview: Preview) -> str:
-    [state] = preview.answers["state"].records()
-    [comments] = preview.answers["comments"].records()
+    [state] = preview.results["state"].records()
+    [comments] = preview.results["comments"].records()
     word, _, revision = state["state"].partition(", ")
     found = {name: count for name, count in preview.defects.items() if count}
     listed = (
@@ -133,7 +133,7 @@ def _tiles(preview: Preview) -> str:
 
 
 def _gap(preview: Preview) -> str:
-    records = preview.answers["gap"].records()
+    records = preview.results["gap"].records()
     by_term = {record["term"]: record for record in records}
     causes = [record for record in records if record["kind"] in ("expected", "defect")]
     added = [f"{record['term']} {number(record['comments'], signed=True)}" for record in causes if record["comments"]]
@@ -167,7 +167,7 @@ def _gap(preview: Preview) -> str:
 
 
 def _hours(preview: Preview) -> str:
-    records = preview.answers["windows"].records()
+    records = preview.results["windows"].records()
     most = max((record[side] for record in records for side in ("batch", "speed")), default=0)
     communities = sorted({record["community"] for record in records})
     charts = [chart(name, [r for r in records if r["community"] == name], most) for name in communities]
@@ -189,7 +189,7 @@ def _hours(preview: Preview) -> str:
 
 
 def _differences(preview: Preview) -> str:
-    records = preview.answers["differences"].records()
+    records = preview.results["differences"].records()
     if not records:
         return section("Rows that differ", "None: batch and speed layer count every row alike.")
     shown = table(
@@ -206,7 +206,7 @@ def _differences(preview: Preview) -> str:
 
 
 def _residuals(preview: Preview) -> str:
-    records = preview.answers["residual_panes"].records()
+    records = preview.results["residual_panes"].records()
     if not records:
         return section("Panes with a residual", "None: every pane is the sum of its ledger rows.")
     shown = table(
@@ -226,7 +226,7 @@ def _runs(preview: Preview) -> str:
     shown = table(
         "Runs of this day",
         _RUNS,
-        preview.answers["runs"].records(),
+        preview.results["runs"].records(),
         special={
             "started_by": lambda started_by: link(started_by, started_by.rpartition("/")[2]),
             "differences_url": _file,

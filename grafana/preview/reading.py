@@ -28,7 +28,7 @@ QUERIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """What a query gave.
 
     Attributes:
@@ -57,14 +57,14 @@ class Preview:
 
     topic: str
     day: date
-    answers: Mapping[str, Answer]
+    results: Mapping[str, QueryResult]
     addresses: Addresses
 
     @property
     def defects(self) -> dict[str, int]:
         """How many, by kind."""
-        [found] = self.answers["defects"].records()
-        return found
+        [counts] = self.results["defects"].records()
+        return counts
 
 
 def read_preview(url: str, topic: str, day: date | None, addresses: Addresses) -> Preview:
@@ -84,8 +84,8 @@ def read_preview(url: str, topic: str, day: date | None, addresses: Addresses) -
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         values = _choose(connection, topic, day)
         chosen = date.fromisoformat(str(values["day"]))
-        answers = {name: _ask(connection, query, values) for name, query in QUERIES.items()}
-    return Preview(topic, chosen, answers, addresses)
+        results = {name: _ask(connection, query, values) for name, query in QUERIES.items()}
+    return Preview(topic, chosen, results, addresses)
 
 
 def _choose(connection: Connection, topic: str, day: date | None) -> dict[str, str | list[str]]:
@@ -94,11 +94,11 @@ def _choose(connection: Connection, topic: str, day: date | None) -> dict[str, s
     for variable in reconciliation.CHOICES:
         if variable.name == "topic":
             continue
-        found = [row[0] for row in _ask(connection, Sql(variable.query), values).rows]
+        choices = [row[0] for row in _ask(connection, Sql(variable.query), values).rows]
         if variable.name == "day":
-            values["day"] = _chosen_day(topic, day, found)
+            values["day"] = _chosen_day(topic, day, choices)
         else:
-            values[variable.name] = found
+            values[variable.name] = choices
     return values
 
 
@@ -112,7 +112,7 @@ def _chosen_day(topic: str, day: date | None, days: Sequence[str]) -> str:
     return day.isoformat()
 
 
-def _ask(connection: Connection, query: Sql, values: Mapping[str, str | Sequence[str]]) -> Answer:
+def _ask(connection: Connection, query: Sql, values: Mapping[str, str | Sequence[str]]) -> QueryResult:
     end = datetime.now(UTC)
     cursor = connection.execute(expand(query.text, values, end - timedelta(days=30), end).encode())
-    return Answer([column.name for column in cursor.description or ()], cursor.fetchall())
+    return QueryResult([column.name for column in cursor.description or ()], cursor.fetchall())

@@ -29,16 +29,16 @@ def expand(query: str, values: Values, start: datetime, end: datetime) -> str:
         ValueError: a macro or format that is unknown.
     """
 
-    def variable(found: re.Match[str]) -> str:
-        name, form = found[1], found[2]
+    def variable(matched: re.Match[str]) -> str:
+        name, form = matched[1], matched[2]
         if form != "sqlstring":
-            raise ValueError(f"{found[0]}: a variable in SQL is written ${{{name}:sqlstring}}")
+            raise ValueError(f"{matched[0]}: a variable in SQL is written ${{{name}:sqlstring}}")
         value = values[name]
         several = [value] if isinstance(value, str) else value
         return ",".join("'" + each.replace("'", "''") + "'" for each in several)
 
-    def macro(found: re.Match[str]) -> str:
-        name, argument = found[1], found[2].strip()
+    def macro(matched: re.Match[str]) -> str:
+        name, argument = matched[1], matched[2].strip()
         match name:
             case "__timeFilter" if argument:
                 return f"{argument} BETWEEN '{_rfc3339(start)}' AND '{_rfc3339(end)}'"
@@ -51,7 +51,7 @@ def expand(query: str, values: Values, start: datetime, end: datetime) -> str:
             case "__unixEpochNanoTo":
                 return str(_nanoseconds(end))
             case _:
-                raise ValueError(f"unknown macro {found[0]}")
+                raise ValueError(f"unknown macro {matched[0]}")
 
     return _MACRO.sub(macro, _VARIABLE.sub(variable, query))
 

@@ -157,9 +157,9 @@ class Alert:
     title: str
     query: Query
     above: float
-    lasting: str
+    for_duration: str
     every: str
-    silence: Literal["OK", "Alerting"]
+    no_data_state: Literal["OK", "Alerting"]
     severity: Literal["critical", "warning"]
     summary: str
     runbook: str

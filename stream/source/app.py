@@ -16,7 +16,7 @@ import faust
 from moderation.settings import Settings
 from stream.exit_codes import leave
 from stream.faust_app import new_app
-from stream.source.plan import Plan
+from stream.source.plan import SendPlan
 from stream.source.session import BATCH_MOST_RECORDS, Session
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class SourceLayer:
         plan: what to send.
     """
 
-    def __init__(self, settings: Settings, plan: Plan) -> None:
+    def __init__(self, settings: Settings, plan: SendPlan) -> None:
         self._session = Session(settings, plan)
         self._is_open = False
         self._stopping = threading.Event()
@@ -86,7 +86,7 @@ class SourceLayer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def source_app(settings: Settings, plan: Plan) -> faust.App:
+def source_app(settings: Settings, plan: SendPlan) -> faust.App:
     """The Faust app of the source. It ends its process when the input is exhausted.
 
     Args:

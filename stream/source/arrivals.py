@@ -19,10 +19,10 @@ from moderation.datasets.rscience import read_rscience
 from moderation.datasets.synthetic import Arrival, generate
 from moderation.errors import InvalidRecord, SourceError
 from stream.source.external_sort import by_arrival
-from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
+from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, SendPlan
 
 
-def arrivals_of(plan: Plan, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
+def arrivals_of(plan: SendPlan, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
     """What a plan sends, unshifted.
 
     An export's comments arrive at their event time and its removals at their action time. A history's comments arrive
@@ -42,7 +42,7 @@ def arrivals_of(plan: Plan, on_bad_row: Callable[[BadRow], None]) -> Iterator[Ar
     return islice(arrivals, plan.skip, None if plan.limit is None else plan.skip + plan.limit)
 
 
-def anchor_us(plan: Plan) -> int | None:
+def anchor_us(plan: SendPlan) -> int | None:
     """The recorded time of the arrival that a shift puts at its instant, microseconds; None if nothing arrives.
 
     The last ones are known only when everything has been read or generated once.
@@ -89,7 +89,7 @@ def _comments_of_history(folder: Path) -> Iterator[Arrival]:
                 arrival_us = max(arrival_us, int(orjson.loads(note)["arrival_us"]))
                 yield Arrival(arrival_us, "comments", key_of(value), value, None, None)
     except OSError as error:
-        raise unreadable(folder, error) from error
+        raise unreadable_origin(folder, error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise SourceError(
             str(folder / ARRIVALS), f"it does not belong to {COMMENTS} ({error})", "Generate the history again."
@@ -106,7 +106,7 @@ def _actions_of_history(folder: Path) -> Iterator[Arrival]:
                     arrival_us = max(arrival_us, parse_action(value).action_time_us)
                 yield Arrival(arrival_us, "actions", key_of(value), value, None, None)
     except OSError as error:
-        raise unreadable(folder, error) from error
+        raise unreadable_origin(folder, error) from error
 
 
 def key_of(value: bytes) -> str:
@@ -120,6 +120,6 @@ def key_of(value: bytes) -> str:
     return f"unreadable-{hashlib.sha256(value).hexdigest()[:16]}"
 
 
-def unreadable(path: Path, error: OSError) -> SourceError:
+def unreadable_origin(path: Path, error: OSError) -> SourceError:
     """The error for an origin that the file system does not give."""
     return SourceError(str(path), f"{error.strerror}: {error.filename}", "Name a CSV export or a folder of `generate`.")

@@ -19,12 +19,12 @@ import orjson
 
 from moderation.errors import ConfigurationError
 
-PROGRESS = "progress.json"
+CHECKPOINT_FILE = "progress.json"
 _LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Checkpoint:
     """What was acknowledged of one input.
 
     Attributes:
@@ -48,34 +48,34 @@ class Progress:
     digest: str = ""
 
 
-def load_progress(folder: Path) -> Progress | None:
+def load_checkpoint(folder: Path) -> Checkpoint | None:
     """The progress kept in a folder; None when there is none yet.
 
     Raises:
         ConfigurationError: the file is damaged or cannot be read.
     """
-    path = folder / PROGRESS
+    path = folder / CHECKPOINT_FILE
     try:
-        found = orjson.loads(path.read_bytes())
-        if set(found) != {field.name for field in fields(Progress)}:
+        stored = orjson.loads(path.read_bytes())
+        if set(stored) != {field.name for field in fields(Checkpoint)}:
             raise ValueError("it has other fields than this version writes")
-        return Progress(**found)
+        return Checkpoint(**stored)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
         raise ConfigurationError(str(path), f"it cannot be read ({error})", "Give another --state folder.") from error
 
 
-def save_progress(folder: Path, progress: Progress) -> None:
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the progress kept in a folder; after a crash there is either the old one or the new one.
 
     Raises:
         OSError: it cannot be written.
     """
-    path = folder / PROGRESS
+    path = folder / CHECKPOINT_FILE
     scratch = path.with_suffix(".new")
     with scratch.open("wb") as file:
-        file.write(orjson.dumps(asdict(progress), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        file.write(orjson.dumps(asdict(checkpoint), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
@@ -86,23 +86,23 @@ def save_progress(folder: Path, progress: Progress) -> None:
         os.close(directory)
 
 
-def refuse_other_input(folder: Path, found: Progress, input_: str, target: str) -> None:
+def require_same_input(folder: Path, checkpoint: Checkpoint, input_: str, target: str) -> None:
     """Compare kept progress with what is to be sent.
 
     Raises:
         ConfigurationError: it belongs to another input or to other topics; both are named.
     """
-    for what, kept, asked in (("input", found.input, input_), ("target", found.target, target)):
+    for what, kept, asked in (("input", checkpoint.input, input_), ("target", checkpoint.target, target)):
         if kept != asked:
             raise ConfigurationError(
-                str(folder / PROGRESS),
+                str(folder / CHECKPOINT_FILE),
                 f"it belongs to another {what}: {kept}; asked for is {asked}",
                 "Give another --state folder, or delete this one to send from the beginning.",
             )
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_run(folder: Path) -> Iterator[None]:
     """Keep a state folder to this process; made if absent. The lock ends with the process, however it ends.
 
     Raises:

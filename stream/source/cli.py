@@ -17,7 +17,7 @@ from moderation.settings import Settings, load_settings
 from stream.exit_codes import REFUSED
 from stream.source.app import source_app
 from stream.source.pacing import AsFastAsPossible, AtRate, AtRecordedTimes, Pace
-from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
+from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, SendPlan
 
 _GENERATED = {
     "days": (int, "days of traffic"),
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     faust.Worker(app, loglevel=settings.log_level.upper(), quiet=True).execute_from_commandline()
 
 
-def plan_of(arguments: Sequence[str], settings: Settings) -> Plan:
+def plan_of(arguments: Sequence[str], settings: Settings) -> SendPlan:
     """The plan a command line stands for.
 
     Args:
@@ -63,7 +63,7 @@ def plan_of(arguments: Sequence[str], settings: Settings) -> Plan:
     given = {name: getattr(options, name) for name in _GENERATED if getattr(options, name) is not None}
     if given and not options.generate:
         parser.error(f"--{next(iter(given)).replace('_', '-')} goes with --generate")
-    return Plan(
+    return SendPlan(
         origin=_origin(options, given),
         state=options.state or settings.state_folder / "source",
         pace=_pace(options),

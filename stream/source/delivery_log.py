@@ -74,7 +74,7 @@ class DurableLines:
         self._file.close()
 
 
-def read_report(state: Path) -> Iterator[Delivered]:
+def read_delivery_log(state: Path) -> Iterator[Delivered]:
     """The deliveries reported in a state folder, in the order in which batches were acknowledged.
 
     Raises:
@@ -99,8 +99,8 @@ def _end_of_last_line(file: Any) -> int:
     while end:
         start = max(0, end - _BLOCK_BYTES)
         file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return int(start + found + 1)
+        index = file.read(end - start).rfind(b"\n")
+        if index >= 0:
+            return int(start + index + 1)
         end = start
     return 0

@@ -28,11 +28,11 @@ def by_arrival(arrivals: Iterable[Arrival], most_in_memory: int = MOST_IN_MEMORY
         arrivals: in any order.
         most_in_memory: arrivals of one run, at least 1; memory needed is about their values' size.
     """
-    source = iter(arrivals)
+    remaining = iter(arrivals)
     files = ExitStack()
     runs: list[Iterator[Arrival]] = []
     try:
-        while run := list(islice(source, most_in_memory)):
+        while run := list(islice(remaining, most_in_memory)):
             run.sort(key=_time)
             if not runs and len(run) < most_in_memory:
                 yield from run

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS
-from stream.source.arrivals import unreadable
-from stream.source.plan import CsvExport, Generated, History, Plan
+from stream.source.arrivals import unreadable_origin
+from stream.source.plan import CsvExport, Generated, History, SendPlan
 
 
-def identity_of(plan: Plan) -> str:
+def identity_of(plan: SendPlan) -> str:
     """The input in words that no other input shares: kind, name, digest of the files or the generator's config.
 
     Pace and limit are left out: a resumed run may have others.
@@ -37,4 +37,4 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_origin(path, error) from error

@@ -8,7 +8,7 @@ from moderation.contracts import MAX_RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRecord:
     """A record that the source does not send because it is larger than 1 MiB.
 
     Attributes:
@@ -31,7 +31,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendResult:
     """What one run sent.
 
     Attributes:
@@ -45,5 +45,5 @@ class Sent:
     comments: int = 0
     actions: int = 0
     seconds: float = 0.0
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RefusedRecord, ...] = ()
     resumed_after: int = 0

@@ -45,7 +45,7 @@ class Anchor(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SendPlan:
     """One run of the source.
 
     Attributes:

@@ -10,12 +10,12 @@ from moderation.datasets.synthetic import Arrival
 from moderation.errors import SourceError
 from moderation.timestamps import now_us
 from stream.source.arrivals import anchor_us
-from stream.source.checkpoint import Progress, load_progress, refuse_other_input, save_progress
+from stream.source.checkpoint import Checkpoint, load_checkpoint, require_same_input, save_checkpoint
 from stream.source.identity import identity_of
-from stream.source.plan import Plan
+from stream.source.plan import SendPlan
 
 
-def begun(plan: Plan, target: str) -> Progress:
+def start_or_resume(plan: SendPlan, target: str) -> Checkpoint:
     """The progress of an earlier run, or a new one, kept before anything is sent.
 
     Args:
@@ -28,17 +28,17 @@ def begun(plan: Plan, target: str) -> Progress:
         OSError: the state folder cannot be written.
     """
     identity = identity_of(plan)
-    found = load_progress(plan.state)
-    if found is not None:
-        refuse_other_input(plan.state, found, identity, target)
-        return found
-    progress = Progress(identity, target, _shift_us(plan))
+    stored = load_checkpoint(plan.state)
+    if stored is not None:
+        require_same_input(plan.state, stored, identity, target)
+        return stored
+    checkpoint = Checkpoint(identity, target, _shift_us(plan))
     # Before the first record: a run that dies right after it must not be followed by one with another shift.
-    save_progress(plan.state, progress)
-    return progress
+    save_checkpoint(plan.state, checkpoint)
+    return checkpoint
 
 
-def behind(progress: Progress, arrivals: Iterator[Arrival], plan: Plan) -> Iterator[Arrival]:
+def remaining_arrivals(checkpoint: Checkpoint, arrivals: Iterator[Arrival], plan: SendPlan) -> Iterator[Arrival]:
     """What is left of a plan's arrivals.
 
     Args:
@@ -49,18 +49,18 @@ def behind(progress: Progress, arrivals: Iterator[Arrival], plan: Plan) -> Itera
     Raises:
         SourceError: the arrivals dealt with earlier are others now: numbers in the progress mean nothing any more.
     """
-    if plan.limit is not None and plan.limit <= progress.arrivals:
+    if plan.limit is not None and plan.limit <= checkpoint.arrivals:
         return iter(())
-    if chained("", islice(arrivals, progress.arrivals)) != progress.digest:
+    if chained_digest("", islice(arrivals, checkpoint.arrivals)) != checkpoint.digest:
         raise SourceError(
-            progress.input,
-            f"its first {progress.arrivals} arrivals are not those that were sent",
+            checkpoint.input,
+            f"its first {checkpoint.arrivals} arrivals are not those that were sent",
             "Give another --state folder to send it from the beginning.",
         )
     return arrivals
 
 
-def chained(digest: str, arrivals: Iterable[Arrival]) -> str:
+def chained_digest(digest: str, arrivals: Iterable[Arrival]) -> str:
     """SHA-256 over a digest and an arrival, over that and the next, and so on; the same however they are batched."""
     for arrival in arrivals:
         link = hashlib.sha256(f"{digest}\0{arrival.topic}\0{arrival.key}\0".encode())
@@ -69,7 +69,7 @@ def chained(digest: str, arrivals: Iterable[Arrival]) -> str:
     return digest
 
 
-def _shift_us(plan: Plan) -> int:
+def _shift_us(plan: SendPlan) -> int:
     if plan.shift_to is None:
         return 0
     from_us = anchor_us(plan)

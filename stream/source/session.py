@@ -16,13 +16,13 @@ from moderation.datasets.history import BadRow
 from moderation.datasets.synthetic import Arrival
 from moderation.settings import Settings
 from stream.source.arrivals import arrivals_of
-from stream.source.checkpoint import Progress, alone, save_progress
+from stream.source.checkpoint import Checkpoint, exclusive_run, save_checkpoint
 from stream.source.delivery_log import DELIVERIES, REFUSALS, Delivered, DurableLines
-from stream.source.outcome import Refused, Sent
+from stream.source.outcome import RefusedRecord, SendResult
 from stream.source.pacing import Schedule
-from stream.source.plan import Plan
+from stream.source.plan import SendPlan
 from stream.source.producer import BatchProducer
-from stream.source.resume import begun, behind, chained
+from stream.source.resume import chained_digest, remaining_arrivals, start_or_resume
 from stream.source.time_shift import shifted
 
 BATCH_MOST_RECORDS = 5_000
@@ -33,7 +33,7 @@ _PATIENT = {"reconnect.backoff.ms": "500", "reconnect.backoff.max.ms": "5000"}
 _log = logging.getLogger(__name__)
 
 
-def send_all(settings: Settings, plan: Plan, on_progress: Callable[[Sent], None]) -> Sent:
+def send_all(settings: Settings, plan: SendPlan, on_progress: Callable[[SendResult], None]) -> SendResult:
     """Send a plan's arrivals at its pace, from where the last run stopped, and return when all are acknowledged.
 
     Args:
@@ -67,27 +67,27 @@ class Session:
         plan: what to send.
     """
 
-    def __init__(self, settings: Settings, plan: Plan) -> None:
+    def __init__(self, settings: Settings, plan: SendPlan) -> None:
         self._bootstrap = settings.kafka_bootstrap
         self._plan = plan
         self._topics = {topic.name: settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)}
         self._opened = ExitStack()
         self._begun_seconds = 0.0
-        self._progress: Progress
+        self._checkpoint: Checkpoint
         self._schedule: Schedule
         self._report: DurableLines
         self._refusals: DurableLines
         self._producer: BatchProducer
-        self.sent = Sent()
+        self.sent = SendResult()
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            opening.enter_context(alone(self._plan.state))
+            opening.enter_context(exclusive_run(self._plan.state))
             ids = describe_topic_ids(self._bootstrap, self._topics.values(), configuration=_PATIENT)
             target = ", ".join(f"topic {name} with id {topic_id}" for name, topic_id in sorted(ids.items()))
-            self._progress = begun(self._plan, target)
-            arrivals = shifted(arrivals_of(self._plan, _warn_of_bad_row), self._progress.shift_us)
-            self._schedule = Schedule(behind(self._progress, arrivals, self._plan), self._plan.pace)
+            self._checkpoint = start_or_resume(self._plan, target)
+            arrivals = shifted(arrivals_of(self._plan, _warn_of_bad_row), self._checkpoint.shift_us)
+            self._schedule = Schedule(remaining_arrivals(self._checkpoint, arrivals, self._plan), self._plan.pace)
             self._report = DurableLines(self._plan.state / DELIVERIES)
             opening.callback(self._report.close)
             self._refusals = DurableLines(self._plan.state / REFUSALS)
@@ -96,7 +96,7 @@ class Session:
             opening.callback(self._producer.close)
             self._opened = opening.pop_all()
         self._begun_seconds = time.monotonic()
-        self.sent = Sent(resumed_after=self._progress.arrivals)
+        self.sent = SendResult(resumed_after=self._checkpoint.arrivals)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -135,16 +135,16 @@ class Session:
         actions = self._deliver(ACTIONS.name, batch)
         self._report.append(comments)
         self._refusals.append([asdict(each) for each in refused])
-        done = self._progress
-        self._progress = replace(
+        done = self._checkpoint
+        self._checkpoint = replace(
             done,
             arrivals=done.arrivals + len(batch),
             comments=done.comments + len(comments),
             actions=done.actions + len(actions),
             refused=done.refused + len(refused),
-            digest=chained(done.digest, batch),
+            digest=chained_digest(done.digest, batch),
         )
-        save_progress(self._plan.state, self._progress)
+        save_checkpoint(self._plan.state, self._checkpoint)
         self.sent = replace(
             self.sent,
             comments=self.sent.comments + len(comments),
@@ -153,10 +153,10 @@ class Session:
             refused=(*self.sent.refused, *refused),
         )
 
-    def _refuse_too_large(self, batch: list[Arrival]) -> list[Refused]:
-        first = self._plan.skip + self._progress.arrivals + 1
+    def _refuse_too_large(self, batch: list[Arrival]) -> list[RefusedRecord]:
+        first = self._plan.skip + self._checkpoint.arrivals + 1
         refused = [
-            Refused(number, arrival.topic, arrival.key, len(arrival.value))
+            RefusedRecord(number, arrival.topic, arrival.key, len(arrival.value))
             for number, arrival in enumerate(batch, start=first)
             if len(arrival.value) > MAX_RECORD_BYTES
         ]

@@ -36,7 +36,7 @@ from stream.worker.dead_letter_limit import DeadLetterLimit
 from stream.worker.decider import Decider
 from stream.worker.fault_points import FaultPoints
 from stream.worker.faust_internals import assigned_partitions, consumer_loop, ended_parts, is_rebalancing
-from stream.worker.garbage_collector import settle_memory
+from stream.worker.garbage_collector import freeze_startup_objects
 from stream.worker.http_api import add_views
 from stream.worker.http_limits import ViewLimits
 from stream.worker.messages import ServingModel
@@ -44,10 +44,10 @@ from stream.worker.model_watch import ModelWatch
 from stream.worker.pipeline import Pipeline
 from stream.worker.publisher import Publisher
 from stream.worker.raw_budget import RawBudget
-from stream.worker.read_to_end import LOOK_SECONDS, end_looks
+from stream.worker.read_to_end import OBSERVE_SECONDS, end_tracker
 from stream.worker.recorder import Recorder
 from stream.worker.replay_report import ReplayReport
-from stream.worker.topic_checks import SourceChecks
+from stream.worker.topic_checks import TopicChecks
 from stream.worker.transport import LedgerTransport, Start
 from stream.worker.watchdog import Progress, Vitals, Watchdog
 
@@ -75,10 +75,10 @@ class SpeedLayer:
         self._settings = settings
         self._watch = watch
         self._faults = faults
-        self.source = settings.topic_prefix + COMMENTS.name
+        self.topic = settings.topic_prefix + COMMENTS.name
         self._ledger: PatientLedger
-        self._checks: SourceChecks
-        self._noted: tuple[object, object] = ({}, {})
+        self._checks: TopicChecks
+        self._marked: tuple[object, object] = ({}, {})
         self._watchdog: Watchdog | None = None
         self._working: asyncio.Task[Any] | None = None
         self.pipeline: Pipeline
@@ -92,25 +92,25 @@ class SpeedLayer:
         loop = asyncio.get_running_loop()
         recorder, publisher = await loop.run_in_executor(None, self._connect)
         await loop.run_in_executor(None, self._watch.start)
-        settle_memory()
+        freeze_startup_objects()
         most_records = self._settings.batch_most_records
         decider = Decider(Rules.since(self._settings.earliest_event_date))
         self.pipeline = Pipeline(decider, recorder, publisher, lambda: self._watch.model, most_records, self._faults)
-        await self.pipeline.publishing.look()
+        await self.pipeline.publishing.check_topics()
 
     async def work(self) -> None:
         """Decide, store and publish until cancelled."""
         self._working = asyncio.current_task()
         await self.pipeline.run()
 
-    def watch_over(self) -> None:
+    def start_watchdog(self) -> None:
         """Have the watchdog begin; called once the app has started."""
         loops = {
             "the event loop": asyncio.get_running_loop().call_soon_threadsafe,
             "the consumer's event loop": consumer_loop(self.app).call_soon_threadsafe,
         }
-        ends = LogEnds(self._settings.kafka_bootstrap, self.source)
-        readers = GroupReaders(self._settings.kafka_bootstrap, self.source, self._settings.consumer_group)
+        ends = LogEnds(self._settings.kafka_bootstrap, self.topic)
+        readers = GroupReaders(self._settings.kafka_bootstrap, self.topic, self._settings.consumer_group)
         self._watchdog = Watchdog(self._vitals, ends.ask, loops, leave, self._show_progress, readers.unread)
         self._watchdog.start()
 
@@ -124,7 +124,7 @@ class SpeedLayer:
         """Whether an assignment came about. One without partitions counts while others of the group read them all."""
         if is_rebalancing(self.app):
             return False
-        return bool(assigned_partitions(self.app, self.source)) or not self.progress.unread
+        return bool(assigned_partitions(self.app, self.topic)) or not self.progress.unread
 
     @property
     def missing_topics(self) -> tuple[str, ...]:
@@ -158,31 +158,33 @@ class SpeedLayer:
         comes after that is dropped or passed over as old.
         """
         try:
-            source = [tp for tp in assigned if tp.topic == self.source]
-            if not source:
+            topic_partitions = [tp for tp in assigned if tp.topic == self.topic]
+            if not topic_partitions:
                 return {}
             await self._checks.require_same()
             await self._checks.require_append_time()
-            starts = await self.app.consumer.earliest_offsets(*source)
-            log_starts = {tp.partition: starts[tp] for tp in source}
+            starts = await self.app.consumer.earliest_offsets(*topic_partitions)
+            log_starts = {tp.partition: starts[tp] for tp in topic_partitions}
 
             async def read() -> Mapping[int, Position]:
-                found = await self.pipeline.in_ledger_thread(lambda: self._ledger.positions(log_starts))
-                ends = await self.app.consumer.highwaters(*source)
-                needed = {partition: position.next for partition, position in found.items()}
-                await self._checks.require_reaches(needed, {tp.partition: ends[tp] for tp in source})
-                self._faults.reach("during_assignment")
-                return found
+                positions = await self.pipeline.in_ledger_thread(lambda: self._ledger.positions(log_starts))
+                ends = await self.app.consumer.highwaters(*topic_partitions)
+                needed = {partition: position.next for partition, position in positions.items()}
+                await self._checks.require_reaches(needed, {tp.partition: ends[tp] for tp in topic_partitions})
+                self._faults.trigger("during_assignment")
+                return positions
 
             async def suspected() -> set[int]:
                 attempts = await self.pipeline.in_ledger_thread(lambda: self._ledger.begin_attempts(log_starts))
-                found = {partition for partition, before in attempts.items() if before >= _SUSPECT_AFTER}
-                if found:
-                    _log.warning("processes ended at the next records of partitions %s; they are tried", sorted(found))
-                return found
+                suspects = {partition for partition, before in attempts.items() if before >= _SUSPECT_AFTER}
+                if suspects:
+                    _log.warning(
+                        "processes ended at the next records of partitions %s; they are tried", sorted(suspects)
+                    )
+                return suspects
 
             positions = await self.pipeline.assign(self.app.consumer_generation_id, read, suspected)
-            return {tp: _start(positions[tp.partition], log_starts[tp.partition]) for tp in source}
+            return {tp: _start(positions[tp.partition], log_starts[tp.partition]) for tp in topic_partitions}
         except Exception as error:
             leave(error)
 
@@ -192,15 +194,15 @@ class SpeedLayer:
         await self._give_up_attempts()
 
     async def _give_up_attempts(self) -> None:
-        stands = self.pipeline.recorder.stored.keys() - self.pipeline.suspected
+        unsuspected = self.pipeline.recorder.stored.keys() - self.pipeline.suspected
         try:
-            await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(stands))
+            await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(unsuspected))
         except psycopg.Error as error:
             _log.warning(
                 "the next worker tries the next records in another process first: %s", error_origin.shown(error)
             )
 
-    async def check_source(self, tp: TP, needed: int) -> None:
+    async def on_offset_reset(self, tp: TP, needed: int) -> None:
         """End the process if the topic was created again, or ends before the offset that is needed next."""
         try:
             await self._checks.require_same()
@@ -208,11 +210,11 @@ class SpeedLayer:
         except Exception as error:
             leave(error)
 
-    def refuse_last(self, tp: TP, offset: int, append_us: int) -> None:
+    def on_last_record_mismatch(self, tp: TP, offset: int, append_us: int) -> None:
         """End the process: the log has another record at an offset than the ledger has."""
         leave(
             SourceRefused(
-                f"topic {self.source} partition {tp.partition}",
+                f"topic {self.topic} partition {tp.partition}",
                 f"the record at offset {offset} was appended at {append_us} µs, and the ledger knows another one: "
                 "the log lost its end, and new records took the places of old ones",
                 "The ledger's newest records are gone from the topic, and those in their places were not decided. "
@@ -225,17 +227,17 @@ class SpeedLayer:
         recorder = self.pipeline.recorder
         try:
             await self.pipeline.catch_up()
-            standing = (recorder.published, recorder.panes_published_us)
-            if self.pipeline.is_idle and standing != self._noted:
+            published = (recorder.published, recorder.panes_published_us)
+            if self.pipeline.is_idle and published != self._marked:
                 await self.pipeline.in_ledger_thread(self._mark_published)
-                self._noted = standing
+                self._marked = published
         except Exception as error:
             leave(error)
 
     async def note_read_to_end(self) -> None:
         """Look at where the own partitions end; windows of quiet ones close by it."""
         try:
-            await self.pipeline.note_read_to_end(assigned_partitions(self.app, self.source))
+            await self.pipeline.note_read_to_end(assigned_partitions(self.app, self.topic))
         except Exception as error:
             leave(error)
 
@@ -247,7 +249,7 @@ class SpeedLayer:
         """End the process if producers set the topic's times, or if it has no partition and its topic was deleted."""
         try:
             await self._checks.require_append_time()
-            if not is_rebalancing(self.app) and not assigned_partitions(self.app, self.source):
+            if not is_rebalancing(self.app) and not assigned_partitions(self.app, self.topic):
                 await self._checks.require_same_or_no_answer()
         except Exception as error:
             leave(error)
@@ -258,7 +260,7 @@ class SpeedLayer:
         ended = ended_parts(self.app)
         if self._working is not None and self._working.done():
             ended = (*ended, "the pipeline")
-        assigned = assigned_partitions(self.app, self.source)
+        assigned = assigned_partitions(self.app, self.topic)
         stored = self.pipeline.recorder.stored
         return Vitals(
             {partition: offset for partition, offset in stored.items() if partition in assigned},
@@ -270,31 +272,31 @@ class SpeedLayer:
     def _show_progress(self, progress: Progress) -> None:
         metrics.show_by_partition(metrics.LAG, progress.lag)
         metrics.UNREAD_PARTITIONS.set(len(progress.unread))
-        assigned = assigned_partitions(self.app, self.source)
+        assigned = assigned_partitions(self.app, self.topic)
         newest_us = self.pipeline.recorder.newest_event_us
         metrics.show_watermark_delays({p: us for p, us in newest_us.items() if p in assigned})
 
     def _connect(self) -> tuple[Recorder, Publisher]:
         settings = self._settings
-        topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.source])[self.source])
+        topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic])
         url = required(settings.database_url, "database_url")
-        ledger = Ledger(url, self.source, topic_id, lambda: self._faults.reach("after_copy"), ReplayReport().note)
+        ledger = Ledger(url, self.topic, topic_id, lambda: self._faults.trigger("after_copy"), ReplayReport().note)
         self._ledger = PatientLedger(ledger, settings.ledger_retry_seconds)
-        identity = TopicIdentity(settings.kafka_bootstrap, self.source, topic_id)
-        self._checks = SourceChecks(settings.kafka_bootstrap, self.source, identity)
+        identity = TopicIdentity(settings.kafka_bootstrap, self.topic, topic_id)
+        self._checks = TopicChecks(settings.kafka_bootstrap, self.topic, identity)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
         publisher = Publisher(
             settings.kafka_bootstrap,
             settings.topic_prefix,
-            self.source,
+            self.topic,
             topic_id,
-            lambda: self._faults.reach("during_publish"),
+            lambda: self._faults.trigger("during_publish"),
         )
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
-        require_source = functools.partial(identity.require, _IDENTITY_SECONDS)
-        compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.source)
-        ends = end_looks(settings.kafka_bootstrap, self.source)
-        return Recorder(self._ledger, limit, require_source, budget, compacted, publisher.encode, ends), publisher
+        require_topic = functools.partial(identity.require, _IDENTITY_SECONDS)
+        compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.topic)
+        ends = end_tracker(settings.kafka_bootstrap, self.topic)
+        return Recorder(self._ledger, limit, require_topic, budget, compacted, publisher.encode, ends), publisher
 
     def _mark_published(self) -> None:
         recorder = self.pipeline.recorder
@@ -346,12 +348,12 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         app,
         layer.seek_positions,
         layer.release,
-        layer.check_source,
-        layer.refuse_last,
+        layer.on_offset_reset,
+        layer.on_last_record_mismatch,
         lambda partition: layer.pipeline.is_full(partition),
     )
 
-    @app.agent(app.topic(layer.source, value_serializer="raw", key_serializer="raw"), name="decide")
+    @app.agent(app.topic(layer.topic, value_serializer="raw", key_serializer="raw"), name="decide")
     async def decide(stream: Any) -> None:
         async for event in stream.noack().events():
             await layer.pipeline.add(event.message, event.ack)
@@ -360,7 +362,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     async def note_idle() -> None:
         await layer.note_idle()
 
-    @app.timer(LOOK_SECONDS)  # type: ignore[untyped-decorator]
+    @app.timer(OBSERVE_SECONDS)  # type: ignore[untyped-decorator]
     async def note_read_to_end() -> None:
         await layer.note_read_to_end()
 
@@ -376,7 +378,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     @app.task  # type: ignore[untyped-decorator]
     async def work() -> None:
         _log.info("deciding with model version %s", watch.model.model_version)
-        layer.watch_over()
+        layer.start_watchdog()
         await layer.work()
 
     original_start = app.on_start

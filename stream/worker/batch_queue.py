@@ -58,7 +58,7 @@ class _Queue:
         return piece
 
 
-class Pending:
+class BatchQueue:
     """Queues of pieces, one for each partition that has any.
 
     Args:

@@ -40,7 +40,7 @@ from moderation.ledger import Batch, DecisionRow, Position, ReplayClaim, pane_su
 from moderation.panes import OpenPanes
 from moderation.scoring import reasons_many
 from moderation.watermark import RunningMaximum
-from stream.worker.messages import Decided, Place, Record, ServingModel
+from stream.worker.messages import Decided, Record, RecordPosition, ServingModel
 
 MOST_REASONS = 3
 _CONTROL = "A control text that every model can score."
@@ -83,7 +83,7 @@ class Decider:
         self,
         records: Sequence[Record],
         model: ServingModel,
-        failing: Mapping[Place, str] | None = None,
+        failing: Mapping[RecordPosition, str] | None = None,
         holes: Sequence[Hole] = (),
     ) -> Decided | None:
         """Decide records; those from before a partition's frontier were decided already and are passed over.
@@ -113,7 +113,7 @@ class Decider:
         unreadable = []
         failed = dict(failing or {})
         for record in fresh:
-            if failed and record.place in failed:
+            if failed and record.position in failed:
                 unreadable.append(False)
                 continue
             try:
@@ -129,18 +129,18 @@ class Decider:
                     raise
                 with suppress(InvalidRecord):  # whatever the clock: reading works
                     read_record(_CONTROL_RECORD, record.append_us, self.rules)
-                failed[Place(record.partition, record.offset)] = error_origin.name_of(error)
+                failed[RecordPosition(record.partition, record.offset)] = error_origin.name_of(error)
                 unreadable.append(False)
         try:
             judged = judge(comments, model)
         except Exception as error:
             failed |= self._failing(comments, model, error)
-            comments = [each for each in comments if each[0].place not in failed]
+            comments = [each for each in comments if each[0].position not in failed]
             judged = judge(comments, model)
         letters += [
-            (record.partition, record.offset, _quarantine(record, failed[record.place]))
+            (record.partition, record.offset, _quarantine(record, failed[record.position]))
             for record in (fresh if failed else ())
-            if record.place in failed
+            if record.position in failed
         ]
         rows, maxima = self._rows(comments, judged)
         by_partition: dict[int, list[DecisionRow]] = {}
@@ -148,10 +148,10 @@ class Decider:
             by_partition.setdefault(row.partition, []).append(row)
         batch = Batch(
             ranges=ranges,
-            stamp=model.stamp,
+            stamp=model.versions,
             decisions=rows,
             dead_letters=letters,
-            panes=pane_sums(rows, model.stamp),
+            panes=pane_sums(rows, model.versions),
             maxima={p: (self._frontiers[p].open_panes.maximum, after) for p, after in maxima.items()},
             replays=[_claim(record) for record, _ in comments if record.replay_of],
             holes=_inside(holes, ranges) if holes else [],
@@ -187,21 +187,21 @@ class Decider:
 
     def _failing(
         self, comments: Sequence[tuple[Record, Read]], model: ServingModel, error: Exception
-    ) -> dict[Place, str]:
+    ) -> dict[RecordPosition, str]:
         """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
         if not error_origin.is_records(error):
             raise error
         self.is_narrowing = True
         try:
-            found = culprits(comments, lambda part: judge(part, model))
+            failures = culprits(comments, lambda part: judge(part, model))
         finally:
             self.is_narrowing = False
-        if not found:
+        if not failures:
             raise error
         # A kernel that fails for every text is no fault of a record: this raises then.
-        judge([(found[0][0][0], Read(_CONTROL_COMMENT))], model)
+        judge([(failures[0][0][0], Read(_CONTROL_COMMENT))], model)
         reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
-        return {record.place: error_origin.name_of(cause) for (record, _), cause in found}
+        return {record.position: error_origin.name_of(cause) for (record, _), cause in failures}
 
     def _rows(
         self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]
@@ -213,21 +213,21 @@ class Decider:
     def _fates(
         self, comments: Sequence[tuple[Record, Read]], record_ids: Sequence[bytes]
     ) -> tuple[list[Fate], dict[int, RunningMaximum]]:
-        places: dict[int, list[int]] = {}
-        for place, (record, _) in enumerate(comments):
-            places.setdefault(record.partition, []).append(place)
+        indexes: dict[int, list[int]] = {}
+        for index, (record, _) in enumerate(comments):
+            indexes.setdefault(record.partition, []).append(index)
         fates = [Fate.COUNTED] * len(comments)
         maxima = {}
-        for partition, own in places.items():
-            own_comments = [comments[place][1].comment for place in own]
-            found, maxima[partition] = self._frontiers[partition].open_panes.fates(
-                [comment.event_time_us for comment in own_comments],
-                [record_ids[place] for place in own],
-                [comment.comment_id for comment in own_comments],
+        for partition, in_partition in indexes.items():
+            partition_comments = [comments[index][1].comment for index in in_partition]
+            partition_fates, maxima[partition] = self._frontiers[partition].open_panes.fates(
+                [comment.event_time_us for comment in partition_comments],
+                [record_ids[index] for index in in_partition],
+                [comment.comment_id for comment in partition_comments],
                 self.rules,
             )
-            for place, fate in zip(own, found, strict=True):
-                fates[place] = fate
+            for index, fate in zip(in_partition, partition_fates, strict=True):
+                fates[index] = fate
         return fates, maxima
 
     def _advance(
@@ -239,11 +239,11 @@ class Decider:
         for partition, (_, hi) in ranges.items():
             frontier = self._frontiers[partition]
             frontier.next = hi
-            if own := rows.get(partition):
+            if partition_rows := rows.get(partition):
                 frontier.open_panes.remember(
-                    [row.event_time_us for row in own],
-                    [row.record_id for row in own],
-                    [row.fate for row in own],
+                    [row.event_time_us for row in partition_rows],
+                    [row.record_id for row in partition_rows],
+                    [row.fate for row in partition_rows],
                     maxima[partition],
                 )
 
@@ -253,9 +253,9 @@ def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[
     bodies = [read.comment.body for _, read in comments]
     scores = model.kernel.score_many(bodies)
     verdicts = model.policy.verdicts(scores)
-    for place, (_, read) in enumerate(comments):
+    for index, (_, read) in enumerate(comments):
         if read.repairs:
-            verdicts[place] = at_least_review(verdicts[place], read.repairs)
+            verdicts[index] = at_least_review(verdicts[index], read.repairs)
     alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
     reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
     return [
@@ -295,8 +295,8 @@ def _first(hole: Hole, upto: Mapping[int, int]) -> int:
 
 def _past(ends: Mapping[tuple[int, int], int], partition: int, offset: int) -> int:
     """The first offset from this one on that is in no hole."""
-    while (following := ends.get((partition, offset))) is not None:
-        offset = following
+    while (end := ends.get((partition, offset))) is not None:
+        offset = end
     return offset
 
 

@@ -27,7 +27,7 @@ class FaultPoints:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def reach(self, point: FaultPoint) -> None:
+    def trigger(self, point: FaultPoint) -> None:
         """Carry out the order for this point if there is one: the process is killed or stopped here."""
         if self._folder is None:
             return

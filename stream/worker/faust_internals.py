@@ -13,7 +13,7 @@ CallSoon = Callable[[Callable[[], None]], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Fetching:
+class FetchSettings:
     """When the broker answers a fetch.
 
     Attributes:
@@ -27,18 +27,18 @@ class Fetching:
 
 def ended_parts(app: faust.App) -> tuple[str, ...]:
     """Names of the tasks that have ended though the app runs: nothing would start them again."""
-    found = [("the Faust app", app._crashed.is_set())]
+    tasks = [("the Faust app", app._crashed.is_set())]
     consumer = kafka_consumer(app)
     if consumer is not None:
         coordinator, fetcher = consumer._coordinator, consumer._fetcher
-        found += [
+        tasks += [
             ("the consumer's coordination task", _is_done(getattr(coordinator, "_coordination_task", None))),
             ("the consumer's fetch task", _is_done(getattr(fetcher, "_fetch_task", None))),
         ]
     for agent in app.agents.values():
         actors = [actor.actor_task for actor in list(cast(Any, agent)._actors)]
-        found.append((f"agent {agent.name}", bool(actors) and all(_is_done(task) for task in actors)))
-    return tuple(name for name, has_ended in found if has_ended)
+        tasks.append((f"agent {agent.name}", bool(actors) and all(_is_done(task) for task in actors)))
+    return tuple(name for name, has_ended in tasks if has_ended)
 
 
 def is_rebalancing(app: faust.App) -> bool:
@@ -61,7 +61,7 @@ def kafka_consumer(app: faust.App) -> Any | None:
     return cast(Any, app.consumer)._thread._consumer
 
 
-def pace_fetching(app: faust.App, fetching: Fetching) -> None:
+def pace_fetching(app: faust.App, fetching: FetchSettings) -> None:
     """Have the consumer's next fetches answered otherwise; aiokafka settles it once, when the consumer is made."""
     fetcher = cast(Any, kafka_consumer(app))._fetcher
     fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = fetching.least_bytes, fetching.most_wait_ms

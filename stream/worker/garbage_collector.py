@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 
 
-def settle_memory() -> None:
+def freeze_startup_objects() -> None:
     """Take what lives as long as the process out of the garbage collector's sight, and call it less often.
 
     Batches make objects by the ten thousand. Walking model and libraries again for each of them took a sixth of the

@@ -29,7 +29,7 @@ from stream.worker.what_if import WhatIf
 _MOST_WINDOWS = 500
 
 
-class Seen(Protocol):
+class WorkerStatus(Protocol):
     """What the views show of a worker."""
 
     @property
@@ -52,7 +52,7 @@ class Seen(Protocol):
         """The newest hours; may raise ``ModerationError``. Called in a thread."""
 
 
-def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
+def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
     """Add the views to the worker's web server."""
     what_if = WhatIf()
 
@@ -63,24 +63,26 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
     @app.page("/ready", name="ready")
     async def ready(view: View, request: Any) -> Any:
         missing = [
-            name for name, there in (("model", seen.model is not None), ("partitions", seen.is_assigned)) if not there
+            name
+            for name, there in (("model", worker.model is not None), ("partitions", worker.is_assigned))
+            if not there
         ]
         answer: dict[str, Any] = {"ready": not missing, "missing": missing}
-        if topics := seen.missing_topics:
+        if topics := worker.missing_topics:
             answer = {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
         return view.json(answer, status=200 if answer["ready"] else 503)
 
     @app.page("/model", name="model")
     async def model(view: View, request: Any) -> Any:
-        serving = seen.model
+        serving = worker.model
         if serving is None:
             return view.error(503, "no model serves yet")
-        stamp = serving.stamp
+        versions = serving.versions
         return view.json(
             {
-                "model_version": stamp.model_version,
-                "policy_version": stamp.policy_version,
-                "kernel_version": stamp.kernel_version,
+                "model_version": versions.model_version,
+                "policy_version": versions.policy_version,
+                "kernel_version": versions.kernel_version,
                 "review_ppm": serving.policy.review_ppm,
                 "remove_ppm": serving.policy.remove_ppm,
             }
@@ -88,7 +90,7 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
 
     @app.page("/lag", name="lag")
     async def lag(view: View, request: Any) -> Any:
-        progress = seen.progress
+        progress = worker.progress
         return view.json(
             {
                 "lag": {str(partition): count for partition, count in sorted(progress.lag.items())},
@@ -108,7 +110,7 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
         community = request.query.get("community")
         try:
             limits.check_rate()
-            return view.json({"windows": await limits.run("windows", lambda: seen.windows(community, most))})
+            return view.json({"windows": await limits.run("windows", lambda: worker.windows(community, most))})
         except Refusal as refusal:
             return view.error(refusal.status, refusal.reason)
         except ModerationError as error:
@@ -120,7 +122,7 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
 
         async def post(self, request: Any, **_: Any) -> Any:
             """Score one text with the model that serves."""
-            serving = seen.model
+            serving = worker.model
             if serving is None:
                 return self.error(503, "no model serves yet")
             try:

@@ -34,7 +34,7 @@ class Refusal(Exception):
     reason: str
 
 
-class Allowance:
+class TokenBucket:
     """Refills at a constant rate up to what a second brings; may be overdrawn once, and is closed until paid back.
 
     Args:
@@ -71,8 +71,8 @@ class ViewLimits:
         self._most_bytes = settings.view_most_bytes
         self._per_second = settings.view_requests_per_second
         self._work_share = settings.view_work_share
-        self._requests = Allowance(self._per_second, clock)
-        self._work_us = Allowance(self._work_share * 1e6, clock)
+        self._requests = TokenBucket(self._per_second, clock)
+        self._work_us = TokenBucket(self._work_share * 1e6, clock)
         self._threads: dict[str, ThreadPoolExecutor] = {}
         self._under_way: dict[str, int] = {}
 

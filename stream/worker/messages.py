@@ -13,7 +13,7 @@ from moderation.scoring import Kernel
 from moderation.text import KERNEL_VERSION
 
 
-class Place(NamedTuple):
+class RecordPosition(NamedTuple):
     """Where a record is in its topic."""
 
     partition: int
@@ -33,9 +33,9 @@ class Record(NamedTuple):
     replay_of: tuple[bytes | None, ...] = ()
 
     @property
-    def place(self) -> Place:
+    def position(self) -> RecordPosition:
         """Where the record is in its topic."""
-        return Place(self.partition, self.offset)
+        return RecordPosition(self.partition, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ServingModel:
     model_version: str
 
     @property
-    def stamp(self) -> Versions:
+    def versions(self) -> Versions:
         """The versions every decision of this model carries."""
         return Versions(self.model_version, self.policy.policy_version, KERNEL_VERSION)
 
@@ -76,7 +76,7 @@ class Encoded(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class Publication:
     """What stored records have to say on the topics.
 
     Attributes:

@@ -80,7 +80,7 @@ class ModelWatch:
         """
         waited = False
         while self._model is None:
-            self._look()
+            self._poll()
             if self._model is None:
                 self._take_last_good()
             if self._model is None:
@@ -99,12 +99,12 @@ class ModelWatch:
     def _follow(self) -> None:
         while not self._stop.wait(self._poll_seconds):
             try:
-                self._look()
+                self._poll()
             except Exception:
                 # A defect here must not end the watch silently: the old model serves on, and the log says why.
                 _log.exception("looking for the production model failed")
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """Ask once; one version is opened at a time."""
         version = None
         try:
@@ -130,13 +130,13 @@ class ModelWatch:
 
     def _take_last_good(self) -> None:
         try:
-            found = self._open_last_good()
+            last_good = self._open_last_good()
         except ModelRefused as error:
             _log.error("the model served last cannot serve: %s", error)
             return
-        if found is not None:
-            _log.warning("going on with version %s, which served last here", found.model_version)
-            self._swap(found)
+        if last_good is not None:
+            _log.warning("going on with version %s, which served last here", last_good.model_version)
+            self._swap(last_good)
 
     def _swap(self, model: ServingModel) -> None:
         self._before_swap()

@@ -23,9 +23,9 @@ from moderation.contracts import Hole, replay_headers
 from moderation.ledger import Position
 from stream.exit_codes import leave
 from stream.worker import metrics, probe
-from stream.worker.batch_queue import Acknowledge, Pending, Piece
+from stream.worker.batch_queue import Acknowledge, BatchQueue, Piece
 from stream.worker.decider import Decider
-from stream.worker.messages import Decided, Place, Published, Record, ServingModel
+from stream.worker.messages import Decided, Publication, Record, RecordPosition, ServingModel
 from stream.worker.publication import Publishing, Topics
 from stream.worker.recorder import Recorder
 from stream.worker.transport import Chunk
@@ -37,21 +37,21 @@ _log = logging.getLogger(__name__)
 class Faults(Protocol):
     """Named instants; see ``stream.worker.fault_points``."""
 
-    def reach(self, point: Any) -> None:
+    def trigger(self, point: Any) -> None:
         """Carry out what was ordered for this point."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class _BatchInput:
     """What a batch is decided of."""
 
     acknowledgements: Sequence[Acknowledge]
     records: Sequence[Record]
     holes: Sequence[Hole]
-    failing: Mapping[Place, str]
+    failing: Mapping[RecordPosition, str]
 
 
-async def _nobody() -> set[int]:
+async def _no_partitions() -> set[int]:
     return set()
 
 
@@ -83,8 +83,10 @@ class Pipeline:
         self._is_careful = most_records == 1
         self._deciding = ThreadPoolExecutor(1, thread_name_prefix="decide")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self.publishing = Publishing(publisher, recorder, self.in_ledger_thread, lambda: faults.reach("before_publish"))
-        self._pending = Pending(most_records)
+        self.publishing = Publishing(
+            publisher, recorder, self.in_ledger_thread, lambda: faults.trigger("before_publish")
+        )
+        self._pending = BatchQueue(most_records)
         self._changed = asyncio.Condition()
         self._turn = asyncio.Lock()
         self._generation_id: int | None = None
@@ -122,7 +124,7 @@ class Pipeline:
         self,
         generation_id: int,
         read_positions: Callable[[], Awaitable[Mapping[int, Position]]],
-        suspected: Callable[[], Awaitable[set[int]]] = _nobody,
+        suspected: Callable[[], Awaitable[set[int]]] = _no_partitions,
     ) -> Mapping[int, Position]:
         """Begin an assignment: finish what is under way, forget what is pending, take over where the ledger stands.
 
@@ -180,7 +182,7 @@ class Pipeline:
         Raises:
             FenceLost: another worker owns a partition by now.
         """
-        await asyncio.get_running_loop().run_in_executor(None, self.recorder.look_at_ends, assigned)
+        await asyncio.get_running_loop().run_in_executor(None, self.recorder.observe_ends, assigned)
         if self.recorder.is_end_due:
             async with self._turn:
                 if self._generation_id is not None:
@@ -222,12 +224,12 @@ class Pipeline:
             self._changed.notify_all()
 
         records, holes = _records(pieces), _holes(pieces)
-        places = _partitions(records, holes) if self._suspected else frozenset()
-        if self._is_careful or self._suspected & places:
+        partitions = _partitions(records, holes) if self._suspected else frozenset()
+        if self._is_careful or self._suspected & partitions:
             # What is stored ends the suspicion against its partitions.
             await self._stored()
         try:
-            failing = await self._deadly(records) if self._suspected & places else {}
+            failing = await self._crashing_records(records) if self._suspected & partitions else {}
         except probe.ProbeStopped:
             return  # the assignment ends: whoever gets the partitions fetches these records again
 
@@ -244,45 +246,45 @@ class Pipeline:
             decided = await loop.run_in_executor(self._deciding, decide)
         if decided is not None:
             acknowledgements = [piece.acknowledge for piece in pieces if piece.acknowledge]
-            taken = _Taken(acknowledgements, records, holes, failing)
+            taken = _BatchInput(acknowledgements, records, holes, failing)
             self._storing_now = asyncio.create_task(self._store_and_publish(taken, decided))
 
-    async def _deadly(self, records: Sequence[Record]) -> dict[Place, str]:
+    async def _crashing_records(self, records: Sequence[Record]) -> dict[RecordPosition, str]:
         """Records of suspected partitions that end the process that decides them."""
-        looked_at = [record for record in records if record.partition in self._suspected]
-        if not looked_at:
+        suspects = [record for record in records if record.partition in self._suspected]
+        if not suspects:
             return {}
         self._is_narrowing = True
         try:
-            look = partial(probe.deadly, looked_at, lambda: not self._is_ending)
+            look = partial(probe.find_crashing_records, suspects, lambda: not self._is_ending)
             return await asyncio.get_running_loop().run_in_executor(self._deciding, look)
-        except probe.ProbeBroken as error:
+        except probe.ProbeFailed as error:
             _log.warning("records cannot be tried in another process: %s; they are decided here", error)
             return {}
         finally:
             self._is_narrowing = False
 
-    async def _store_and_publish(self, taken: _Taken, decided: Decided) -> None:
+    async def _store_and_publish(self, taken: _BatchInput, decided: Decided) -> None:
         try:
 
-            def store() -> Published:
+            def store() -> Publication:
                 with metrics.STAGE_SECONDS.labels("store").time():
                     try:
                         return self.recorder.store(decided)
                     except Exception as error:
                         return self._store_without_culprits(taken, decided, error)
 
-            published = await self.in_ledger_thread(store)
-            self._faults.reach("after_commit")
+            publication = await self.in_ledger_thread(store)
+            self._faults.trigger("after_commit")
             self._suspected -= decided.batch.ranges.keys()
             for acknowledge in taken.acknowledgements:
                 acknowledge()
             await self._published()
-            self._sending_now = asyncio.create_task(self._send_or_leave(published))
+            self._sending_now = asyncio.create_task(self._send_or_leave(publication))
         except Exception as error:
             leave(error)
 
-    def _store_without_culprits(self, taken: _Taken, decided: Decided, error: Exception) -> Published:
+    def _store_without_culprits(self, taken: _BatchInput, decided: Decided, error: Exception) -> Publication:
         """Find the records that the ledger refuses, decide the batch again without them, and store that.
 
         Raises:
@@ -302,13 +304,13 @@ class Pipeline:
         again = decider.decide(taken.records, self._model(), {**failing, **taken.failing}, taken.holes)
         if again is None:
             raise error
-        published = self.recorder.store(again)
+        publication = self.recorder.store(again)
         self._decided_again = decider
-        return published
+        return publication
 
-    async def _send_or_leave(self, published: Published) -> None:
+    async def _send_or_leave(self, publication: Publication) -> None:
         try:
-            await self.publishing.send(published)
+            await self.publishing.send(publication)
         except Exception as error:
             leave(error)
 

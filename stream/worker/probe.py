@@ -29,7 +29,7 @@ from uuid import UUID
 from moderation.adapters.sql import ledger_writes
 from moderation.contracts import NEWEST_RULES, Comment, Fate, Rules, read_record, to_json
 from moderation.ledger import pane_sums
-from stream.worker.messages import Place, Record, ServingModel
+from stream.worker.messages import Record, RecordPosition, ServingModel
 
 COMMAND = [sys.executable, "-P", "-m", "stream.worker.probe"]
 _ATTEMPTS = 3
@@ -50,7 +50,7 @@ _CONTROL = Record(0, 0, 0, to_json(Comment("control", "control", "A text that ev
 _log = logging.getLogger(__name__)
 
 
-class ProbeBroken(RuntimeError):
+class ProbeFailed(RuntimeError):
     """The child does not start or answer, whatever the records are."""
 
 
@@ -73,9 +73,9 @@ class _Child:
             ProbeStopped: nobody waits any more.
         """
         if self._line(_START_SECONDS) != _READY:
-            raise ProbeBroken(f"{' '.join(COMMAND)} does not start")
+            raise ProbeFailed(f"{' '.join(COMMAND)} does not start")
 
-    def kills(self, *records: Record) -> str | None:
+    def crash_cause(self, *records: Record) -> str | None:
         """Have records decided together; what ended the process at them, None if nothing did.
 
         Raises:
@@ -89,7 +89,7 @@ class _Child:
                 self._process.stdin.flush()
         answer = self._line(_ANSWER_SECONDS)
         if not answer:
-            raise ProbeBroken(f"{' '.join(COMMAND)} does not answer")
+            raise ProbeFailed(f"{' '.join(COMMAND)} does not answer")
         return None if answer == _DONE else answer
 
     def end(self) -> None:
@@ -112,7 +112,9 @@ class _Child:
         return ""
 
 
-def deadly(records: Sequence[Record], is_wanted: Callable[[], bool] = lambda: True) -> dict[Place, str]:
+def find_crashing_records(
+    records: Sequence[Record], is_wanted: Callable[[], bool] = lambda: True
+) -> dict[RecordPosition, str]:
     """Find the records that end the process that decides them, each alone.
 
     Args:
@@ -126,32 +128,32 @@ def deadly(records: Sequence[Record], is_wanted: Callable[[], bool] = lambda: Tr
         ProbeBroken: the child does not come up, ends at a sound text too, or takes too long: nothing is known.
         ProbeStopped: nobody waits any more.
     """
-    found: dict[Place, str] = {}
+    crashing: dict[RecordPosition, str] = {}
     child = _Child(is_wanted)
     try:
         child.start()
         until = time.monotonic() + _LONGEST_SECONDS
-        for record in _not_passed(child, records):
+        for record in _suspects(child, records):
             if time.monotonic() > until:
-                raise ProbeBroken(f"it takes longer than {_LONGEST_SECONDS:g} s")
-            if child.kills(record) is None:
+                raise ProbeFailed(f"it takes longer than {_LONGEST_SECONDS:g} s")
+            if child.crash_cause(record) is None:
                 continue
-            _log.warning("a process ended at partition %d offset %d; it is tried alone", *record.place)
-            causes = [child.kills(record) for _ in range(_ATTEMPTS)]
-            if (cause := child.kills(_CONTROL)) is not None:
-                raise ProbeBroken(f"it ends at a text that every model can score ({cause})")
+            _log.warning("a process ended at partition %d offset %d; it is tried alone", *record.position)
+            causes = [child.crash_cause(record) for _ in range(_ATTEMPTS)]
+            if (cause := child.crash_cause(_CONTROL)) is not None:
+                raise ProbeFailed(f"it ends at a text that every model can score ({cause})")
             if None not in causes:
-                found[record.place] = str(causes[-1])
+                crashing[record.position] = str(causes[-1])
     finally:
         child.end()
-    return found
+    return crashing
 
 
-def _not_passed(child: _Child, records: Sequence[Record]) -> Iterator[Record]:
+def _suspects(child: _Child, records: Sequence[Record]) -> Iterator[Record]:
     """The records of those groups that end the child."""
     for first in range(0, len(records), _GROUP):
         group = records[first : first + _GROUP]
-        if child.kills(*group) is not None:
+        if child.crash_cause(*group) is not None:
             yield from group
 
 
@@ -165,15 +167,15 @@ def serve() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     settings = load_settings()
     production = production_model(settings)
-    found = production.open_last_good()
-    version, opened = found or ("", production.open_version(production.resolve() or ""))
+    last_good = production.open_last_good()
+    version, opened = last_good or ("", production.open_version(production.resolve() or ""))
     model = ServingModel(opened.kernel, opened.policy, version)
-    _say(answers, _READY)
+    _answer(answers, _READY)
     while (pid := os.fork()) != 0:
         _, status = os.waitpid(pid, 0)
         if status == 0:
             return
-        _say(answers, _ended_by(status))
+        _answer(answers, _ended_by(status))
     try:
         _limit_memory()
         _decide_all(answers, model, Rules.since(settings.earliest_event_date))
@@ -192,10 +194,10 @@ def rehearse(records: Sequence[Record], model: ServingModel, rules: Rules = NEWE
 
     comments = [(record, read_record(record.value, record.append_us, rules)) for record in records]
     rows = decision_rows(comments, judge(comments, model), [Fate.COUNTED] * len(comments))
-    ledger_writes.decision_lines(_TOPIC_ID, rows, model.stamp)
-    pane_sums(rows, model.stamp)
+    ledger_writes.decision_lines(_TOPIC_ID, rows, model.versions)
+    pane_sums(rows, model.versions)
     for row in rows:
-        publisher.encode_decision("comments", str(_TOPIC_ID), row, model.stamp)
+        publisher.encode_decision("comments", str(_TOPIC_ID), row, model.versions)
 
 
 def _decide_all(answers: int, model: ServingModel, rules: Rules) -> None:
@@ -204,7 +206,7 @@ def _decide_all(answers: int, model: ServingModel, rules: Rules) -> None:
         if not _passes(records, model, rules):
             for record in records:
                 _passes([record], model, rules)
-        _say(answers, _DONE)
+        _answer(answers, _DONE)
 
 
 def _passes(records: Sequence[Record], model: ServingModel, rules: Rules) -> bool:
@@ -240,7 +242,7 @@ def _ended_by(status: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _say(answers: int, word: str) -> None:
+def _answer(answers: int, word: str) -> None:
     os.write(answers, word.encode() + b"\n")
 
 

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException
 
 from moderation.errors import TopicsMissing
 from stream.worker import metrics
-from stream.worker.messages import Published
+from stream.worker.messages import Publication
 from stream.worker.recorder import Recorder
 
 SLICE_OFFSETS = 5_000
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 class Topics(Protocol):
     """Where records are published; ``stream.worker.publisher.Publisher`` is the one in use."""
 
-    def publish(self, published: Published) -> int:
+    def publish(self, publication: Publication) -> int:
         """Send everything and wait for the acknowledgements; raises ``TopicsMissing`` or ``PublishingFailed``."""
 
     def missing_topics(self) -> list[str]:
@@ -58,7 +58,7 @@ class Publishing:
         self.is_behind = False
         """Whether stored batches are not published yet, so that new ones must wait for their turn."""
 
-    async def look(self) -> None:
+    async def check_topics(self) -> None:
         """Ask whether the topics exist, before anything is sent."""
         if missing := await self._ask():
             self._suspend(TopicsMissing(missing))
@@ -68,14 +68,14 @@ class Publishing:
         self.is_behind = True
         await self.send_slice()
 
-    async def send(self, published: Published) -> None:
+    async def send(self, publication: Publication) -> None:
         """Publish a batch that was just stored, unless others must be published before it.
 
         Raises:
             PublishingFailed: the brokers did not take it.
         """
         if not self.is_behind:
-            await self._publish(published)
+            await self._publish(publication)
 
     async def send_slice(self) -> bool:
         """Publish the next slice of the backlog. Nothing may be stored meanwhile.
@@ -99,18 +99,18 @@ class Publishing:
         self.is_behind = not is_last
         return self.is_behind
 
-    async def _publish(self, published: Published) -> bool:
+    async def _publish(self, publication: Publication) -> bool:
         def send() -> None:
             self._before()
             with metrics.STAGE_SECONDS.labels("publish").time():
-                self._topics.publish(published)
+                self._topics.publish(publication)
 
         try:
             await asyncio.get_running_loop().run_in_executor(self._sending, send)
         except TopicsMissing as error:
             self._suspend(error)
             return False
-        self._recorder.note_published(published)
+        self._recorder.note_published(publication)
         return True
 
     async def _ask(self) -> list[str] | None:

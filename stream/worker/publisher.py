@@ -21,7 +21,7 @@ from moderation.adapters.kafka.topics import ALERTS, DECISIONS, PANES, missing_t
 from moderation.contracts import Verdict
 from moderation.errors import PublishingFailed, TopicsMissing
 from moderation.ledger import DecisionRow, Versions
-from stream.worker.messages import Encoded, Published
+from stream.worker.messages import Encoded, Publication
 
 DELIVERY_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -30,16 +30,16 @@ _LOOK_SECONDS = 2.0
 _ABSENT = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
-def encode_decision(topic: str, topic_id: str, row: DecisionRow, stamp: Versions) -> Encoded:
+def encode_decision(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> Encoded:
     """What a decision becomes on the topics; needs no broker.
 
     Args:
         topic: full name of the source topic.
         topic_id: its id.
         row: of the ledger.
-        stamp: the versions that decided it.
+        versions: those that decided it.
     """
-    fields = decision_fields(topic, topic_id, row, stamp)
+    fields = decision_fields(topic, topic_id, row, versions)
     alert = None if row.verdict is Verdict.ALLOW else alert_value(fields, row)
     return Encoded(decision_key(row), decision_value(fields), alert)
 
@@ -68,11 +68,11 @@ class Publisher:
         self._failure: tuple[KafkaError, str] | None = None
         self._producer = self._new_producer()
 
-    def encode(self, row: DecisionRow, stamp: Versions) -> Encoded:
+    def encode(self, row: DecisionRow, versions: Versions) -> Encoded:
         """What a decision becomes on the topics. May be called by any thread."""
-        return encode_decision(self._topic, self._topic_id, row, stamp)
+        return encode_decision(self._topic, self._topic_id, row, versions)
 
-    def publish(self, published: Published) -> int:
+    def publish(self, publication: Publication) -> int:
         """Send decisions, alerts and panes, and wait until the brokers have them all.
 
         Returns:
@@ -83,8 +83,8 @@ class Publisher:
             PublishingFailed: a record was not accepted; the ledger still holds it for another try.
         """
         sent = 0
-        halfway = (len(published.decisions) + len(published.panes)) // 2
-        for topic, value, key in self._records(published):
+        halfway = (len(publication.decisions) + len(publication.panes)) // 2
+        for topic, value, key in self._records(publication):
             self._send(topic, value, key)
             if sent == halfway:
                 self._midway()
@@ -145,12 +145,12 @@ class Publisher:
             except KafkaException as error:
                 self._refuse(error.args[0], topic)
 
-    def _records(self, published: Published) -> Iterator[tuple[str, bytes, bytes]]:
-        for encoded in published.encoded or (self.encode(row, stamp) for row, stamp in published.decisions):
+    def _records(self, publication: Publication) -> Iterator[tuple[str, bytes, bytes]]:
+        for encoded in publication.encoded or (self.encode(row, versions) for row, versions in publication.decisions):
             yield self._decisions, encoded.decision, encoded.key
             if encoded.alert is not None:
                 yield self._alerts, encoded.alert, encoded.key
-        for pane in published.panes:
+        for pane in publication.panes:
             yield self._panes, pane_value(pane), pane_key(pane)
 
     def _new_producer(self) -> Producer:

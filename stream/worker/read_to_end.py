@@ -21,25 +21,25 @@ from confluent_kafka import IsolationLevel
 from moderation.adapters.kafka.end_offsets import LogEnds
 from moderation.timestamps import now_us
 
-LOOK_SECONDS = 5.0
+OBSERVE_SECONDS = 5.0
 CLOCK_MARGIN_US = 60 * 1_000_000
 """So far may the worker's clock be ahead of a broker's."""
 _LOGGED_US = 1_000_000
 _log = logging.getLogger(__name__)
 
 
-def end_looks(bootstrap: str, topic: str) -> EndLooks:
+def end_tracker(bootstrap: str, topic: str) -> EndTracker:
     """Looks at a topic, over a connection of their own.
 
     Args:
         bootstrap: addresses of brokers.
         topic: full name.
     """
-    return EndLooks(LogEnds(bootstrap, topic, IsolationLevel.READ_UNCOMMITTED).ask, now_us)
+    return EndTracker(LogEnds(bootstrap, topic, IsolationLevel.READ_UNCOMMITTED).ask, now_us)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ObservedEnd:
     """Where a partition ended.
 
     Attributes:
@@ -51,7 +51,7 @@ class Look:
     time_us: int
 
 
-class EndLooks:
+class EndTracker:
     """The last look at each partition. Looks and questions may come from different threads.
 
     Args:
@@ -62,11 +62,11 @@ class EndLooks:
     def __init__(self, ask: Callable[[Iterable[int]], Mapping[int, int] | None], now_us: Callable[[], int]) -> None:
         self._ask = ask
         self._now_us = now_us
-        self._looks: dict[int, Look] = {}
+        self._observed: dict[int, ObservedEnd] = {}
         self.ahead_us = 0
         """This machine's clock is ahead of a broker's by at least this."""
 
-    def look(self, stored: Mapping[int, int]) -> None:
+    def observe(self, stored: Mapping[int, int]) -> None:
         """Ask where partitions end. An end that the ledger has not reached yet is kept until it has.
 
         Args:
@@ -76,24 +76,24 @@ class EndLooks:
         wanted = [
             partition
             for partition, offset in stored.items()
-            if (last := self._looks.get(partition)) is None or last.end <= offset
+            if (last := self._observed.get(partition)) is None or last.end <= offset
         ]
         for partition, end in (self._ask(wanted) or {}).items() if wanted else ():
             # A log that ends before what is stored has lost records; other checks stop the worker.
             if end >= stored[partition]:
-                self._looks[partition] = Look(end, time_us)
+                self._observed[partition] = ObservedEnd(end, time_us)
 
-    def read_to_end_us(self, partition: int, following: int) -> int | None:
+    def read_to_end_us(self, partition: int, next_offset: int) -> int | None:
         """The latest broker time at which a partition is known to have been read to its end; None if it is not.
 
         Args:
             partition: of the topic.
-            following: the first offset that is not stored.
+            next_offset: the first offset that is not stored.
         """
-        look = self._looks.get(partition)
-        if look is None or following < look.end:
+        observed = self._observed.get(partition)
+        if observed is None or next_offset < observed.end:
             return None
-        return look.time_us - CLOCK_MARGIN_US - self.ahead_us
+        return observed.time_us - CLOCK_MARGIN_US - self.ahead_us
 
     def compare(self, partition: int, offset: int, append_us: int) -> None:
         """Compare the clocks by a record that was appended after a look at its partition.
@@ -102,10 +102,10 @@ class EndLooks:
             partition, offset: of the record.
             append_us: its append time.
         """
-        look = self._looks.get(partition)
-        if look is None or offset < look.end:
+        observed = self._observed.get(partition)
+        if observed is None or offset < observed.end:
             return
-        ahead_us = look.time_us - append_us
+        ahead_us = observed.time_us - append_us
         if ahead_us >= self.ahead_us + _LOGGED_US:
             _log.warning(
                 "the clock of this machine is ahead of the broker's by %.0f s at least: partition %d offset %d; "

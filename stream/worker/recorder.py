@@ -15,11 +15,11 @@ from moderation.panes import PANE_US, closed_until_us, watermark_us
 from moderation.timestamps import DAY_US, now_us
 from stream.worker import metrics
 from stream.worker.dead_letter_limit import DeadLetterLimit
-from stream.worker.messages import Decided, Encoded, Place, Published
+from stream.worker.messages import Decided, Encoded, Publication, RecordPosition
 from stream.worker.raw_budget import Letters, RawBudget
-from stream.worker.read_to_end import EndLooks
+from stream.worker.read_to_end import EndTracker
 
-_NOWHERE = -1
+_NO_PARTITION = -1
 
 
 class Store(Protocol):
@@ -45,7 +45,7 @@ class Store(Protocol):
 
 
 @dataclass(slots=True)
-class _Standing:
+class _PartitionState:
     """Where a partition stands: stored up to ``next``, surely on the topics up to the published two."""
 
     next: int
@@ -84,25 +84,25 @@ class Recorder:
         self,
         store: Store,
         limit: DeadLetterLimit,
-        require_source: Callable[[], None] = lambda: None,
+        require_topic: Callable[[], None] = lambda: None,
         budget: RawBudget | None = None,
         is_compacted: Callable[[], bool] = lambda: True,
         encode: Callable[[DecisionRow, Versions], Encoded] | None = None,
-        ends: EndLooks | None = None,
+        ends: EndTracker | None = None,
     ) -> None:
         self._ends = ends
         self._encode = encode
         self._store = store
         self._limit = limit
-        self._require_source = require_source
+        self._require_topic = require_topic
         self._budget = budget
         self._is_compacted = is_compacted
-        self._standings: dict[int, _Standing] = {}
+        self._partitions: dict[int, _PartitionState] = {}
 
     def assign(self, positions: Mapping[int, Position]) -> None:
         """Take over partitions at the positions the ledger gave; all others are forgotten."""
-        self._standings = {
-            partition: _Standing(
+        self._partitions = {
+            partition: _PartitionState(
                 position.next,
                 position.open_panes.maximum.newest_event_us,
                 position.published_next,
@@ -113,7 +113,7 @@ class Recorder:
             for partition, position in sorted(positions.items())
         }
 
-    def unpublished(self, most_offsets: int) -> tuple[Published, bool]:
+    def unpublished(self, most_offsets: int) -> tuple[Publication, bool]:
         """Read stored records that may be missing on the topics, in order; nothing may be stored meanwhile.
 
         Args:
@@ -124,58 +124,58 @@ class Recorder:
         """
         ranges = {}
         left = most_offsets
-        for partition, standing in self._standings.items():
-            upto = min(standing.next, standing.published_next + left)
-            if upto > standing.published_next:
-                ranges[partition] = (standing.published_next, upto)
-                left -= upto - standing.published_next
+        for partition, state in self._partitions.items():
+            upto = min(state.next, state.published_next + left)
+            if upto > state.published_next:
+                ranges[partition] = (state.published_next, upto)
+                left -= upto - state.published_next
         is_last = all(
-            standing.next == ranges.get(partition, (0, standing.published_next))[1]
-            for partition, standing in self._standings.items()
+            state.next == ranges.get(partition, (0, state.published_next))[1]
+            for partition, state in self._partitions.items()
         )
-        for standing in self._standings.values() if is_last else ():
-            standing.panes_handed_over_us = standing.panes_published_us
-        return self._from_ledger(ranges, self._standings if is_last else ()), is_last
+        for state in self._partitions.values() if is_last else ():
+            state.panes_handed_over_us = state.panes_published_us
+        return self._from_ledger(ranges, self._partitions if is_last else ()), is_last
 
-    def note_published(self, published: Published) -> None:
+    def note_published(self, publication: Publication) -> None:
         """Note that this is surely on the topics; the next batch stores it."""
-        for partition, (lo, hi) in published.ranges.items():
-            standing = self._standings.get(partition)
-            if standing is not None and standing.published_next == lo:
-                standing.published_next = hi
-        for partition, upto_us in published.panes_upto_us.items():
-            if (standing := self._standings.get(partition)) is not None:
-                standing.panes_published_us = max(standing.panes_published_us or upto_us, upto_us)
+        for partition, (lo, hi) in publication.ranges.items():
+            state = self._partitions.get(partition)
+            if state is not None and state.published_next == lo:
+                state.published_next = hi
+        for partition, upto_us in publication.panes_upto_us.items():
+            if (state := self._partitions.get(partition)) is not None:
+                state.panes_published_us = max(state.panes_published_us or upto_us, upto_us)
 
     @property
     def stored(self) -> dict[int, int]:
         """Up to which offset records are stored, by partition."""
-        return {partition: standing.next for partition, standing in self._standings.items()}
+        return {partition: state.next for partition, state in self._partitions.items()}
 
     @property
     def newest_event_us(self) -> dict[int, int]:
         """The running maximum of the event times stored, by partition."""
         return {
-            partition: standing.newest_event_us
-            for partition, standing in self._standings.items()
-            if standing.newest_event_us is not None
+            partition: state.newest_event_us
+            for partition, state in self._partitions.items()
+            if state.newest_event_us is not None
         }
 
     @property
     def published(self) -> dict[int, int]:
         """Up to which offset decisions are surely published, by partition."""
-        return {partition: standing.published_next for partition, standing in self._standings.items()}
+        return {partition: state.published_next for partition, state in self._partitions.items()}
 
     @property
     def panes_published_us(self) -> dict[int, int]:
         """Up to which end panes are surely published, by partition."""
         return {
-            partition: standing.panes_published_us
-            for partition, standing in self._standings.items()
-            if standing.panes_published_us is not None
+            partition: state.panes_published_us
+            for partition, state in self._partitions.items()
+            if state.panes_published_us is not None
         }
 
-    def store(self, decided: Decided) -> Published:
+    def store(self, decided: Decided) -> Publication:
         """Store a batch in one transaction.
 
         Returns:
@@ -186,31 +186,31 @@ class Recorder:
             SourceRefused: the topic is not the same as before; nothing is stored.
             TooManyDeadLetters: the batch is stored, and a person must look.
         """
-        self._require_source()
+        self._require_topic()
         ranges = decided.batch.ranges
         batch = replace(
             decided.batch,
             dead_letters=self._budgeted(decided.batch.dead_letters),
-            holes=self._judged(decided.batch.holes),
-            published={p: self._standings[p].published_next for p in ranges},
+            holes=self._without_wrong_compaction(decided.batch.holes),
+            published={p: self._partitions[p].published_next for p in ranges},
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
             read_to_end_us=self._read_to_end_us(decided.batch),
         )
         encoded = self._encoded(batch.decisions, batch.stamp)
-        found_stored = self._store.store(batch)
+        was_stored = self._store.store(batch)
         for partition, (_, hi) in ranges.items():
-            standing = self._standings[partition]
-            standing.next = hi
+            state = self._partitions[partition]
+            state.next = hi
             if partition in batch.maxima:
-                standing.newest_event_us = batch.maxima[partition][1].newest_event_us
-            standing.read_to_end_us = batch.read_to_end_us.get(partition, standing.read_to_end_us)
+                state.newest_event_us = batch.maxima[partition][1].newest_event_us
+            state.read_to_end_us = batch.read_to_end_us.get(partition, state.read_to_end_us)
         _count(batch)
         metrics.IGNORED_FIELDS.inc(decided.ignored)
         self._limit.note(decided.unreadable)
-        if found_stored:
+        if was_stored:
             return self._from_ledger(ranges, ranges)
         panes, panes_upto_us = self._closed_panes(ranges)
-        return Published([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
+        return Publication([(row, batch.stamp) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
 
     def _read_to_end_us(self, batch: Batch) -> dict[int, int]:
         if self._ends is None:
@@ -222,18 +222,18 @@ class Recorder:
                 unseen.discard(row.partition)
                 if not unseen:
                     break
-        found = {partition: self._ends.read_to_end_us(partition, hi) for partition, (_, hi) in batch.ranges.items()}
-        return {partition: us for partition, us in found.items() if us is not None}
+        times_us = {partition: self._ends.read_to_end_us(partition, hi) for partition, (_, hi) in batch.ranges.items()}
+        return {partition: us for partition, us in times_us.items() if us is not None}
 
-    def look_at_ends(self, partitions: Collection[int]) -> None:
+    def observe_ends(self, partitions: Collection[int]) -> None:
         """Ask where partitions end; whatever is stored up to there was then read to the end. For any thread."""
         if self._ends is not None:
-            self._ends.look({partition: at for partition, at in self.stored.items() if partition in partitions})
+            self._ends.observe({partition: at for partition, at in self.stored.items() if partition in partitions})
 
     @property
     def is_end_due(self) -> bool:
         """Whether windows may close because partitions were read to their ends, and that is not stored."""
-        return any(self._standings[partition].is_closing(us) for partition, (_, us) in self._reached().items())
+        return any(self._partitions[partition].is_closing(us) for partition, (_, us) in self._reached().items())
 
     def note_read_to_end(self) -> None:
         """Store that partitions were read to their ends, outside a batch: nothing of them was under way.
@@ -243,98 +243,99 @@ class Recorder:
             SourceRefused: the topic is not the same as before; nothing is stored.
         """
         if reached := self._reached():
-            self._require_source()
+            self._require_topic()
             self._store.mark_read_to_end(reached)
             for partition, (_, us) in reached.items():
-                self._standings[partition].read_to_end_us = us
+                self._partitions[partition].read_to_end_us = us
 
     def _reached(self) -> dict[int, tuple[int, int]]:
         if self._ends is None:
             return {}
-        found = {
-            partition: (standing.next, self._ends.read_to_end_us(partition, standing.next))
-            for partition, standing in self._standings.items()
+        reached = {
+            partition: (state.next, self._ends.read_to_end_us(partition, state.next))
+            for partition, state in self._partitions.items()
         }
-        return {partition: (following, us) for partition, (following, us) in found.items() if us is not None}
+        return {partition: (next_offset, us) for partition, (next_offset, us) in reached.items() if us is not None}
 
-    def _encoded(self, rows: Sequence[DecisionRow], stamp: Versions) -> list[Encoded]:
-        return [] if self._encode is None else [self._encode(row, stamp) for row in rows]
+    def _encoded(self, rows: Sequence[DecisionRow], versions: Versions) -> list[Encoded]:
+        return [] if self._encode is None else [self._encode(row, versions) for row in rows]
 
     def _budgeted(self, letters: Letters) -> Letters:
         return letters if self._budget is None or not letters else self._budget.within(letters)
 
-    def _judged(self, holes: list[Hole]) -> list[Hole]:
+    def _without_wrong_compaction(self, holes: list[Hole]) -> list[Hole]:
         if not any(hole.kind is HoleKind.DELETED for hole in holes) or self._is_compacted():
             return holes
         return [without_compaction(hole) for hole in holes]
 
-    def refused(self, decided: Decided) -> dict[Place, str]:
+    def refused(self, decided: Decided) -> dict[RecordPosition, str]:
         """The records of a batch that cannot be encoded or that the ledger refuses, each alone; the error's class.
 
         Raises:
             Exception: the ledger fails for a reason that is not a record's, or refuses a row that is sound.
         """
         batch = decided.batch
-        letters = {Place(partition, offset): letter for partition, offset, letter in batch.dead_letters}
-        rows = {Place(row.partition, row.offset): row for row in batch.decisions}
-        replays = {Place(each.partition, each.offset): each for each in batch.replays}
+        letters = {RecordPosition(partition, offset): letter for partition, offset, letter in batch.dead_letters}
+        rows = {RecordPosition(row.partition, row.offset): row for row in batch.decisions}
+        replays = {RecordPosition(each.partition, each.offset): each for each in batch.replays}
 
-        def rehearse(places: Sequence[Place]) -> None:
-            decisions = [rows[place] for place in places if place in rows]
+        def rehearse(positions: Sequence[RecordPosition]) -> None:
+            decisions = [rows[position] for position in positions if position in rows]
             self._encoded(decisions, batch.stamp)
             self._store.rehearse(
                 replace(
                     batch,
                     decisions=decisions,
-                    dead_letters=[(*place, letters[place]) for place in places if place in letters],
+                    dead_letters=[(*position, letters[position]) for position in positions if position in letters],
                     panes=pane_sums(decisions, batch.stamp),
-                    replays=[replays[place] for place in places if place in replays],
+                    replays=[replays[position] for position in positions if position in replays],
                 )
             )
 
-        found = {
-            place: error_origin.name_of(error) for place, error in culprits(sorted(rows.keys() | letters), rehearse)
+        refused = {
+            position: error_origin.name_of(error)
+            for position, error in culprits(sorted(rows.keys() | letters), rehearse)
         }
-        if found and batch.decisions:
+        if refused and batch.decisions:
             # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.
             control = [_control(row) for row in {row.append_us // DAY_US: row for row in batch.decisions}.values()]
             self._encoded(control, batch.stamp)
             panes = pane_sums(control, batch.stamp)
             self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replays=[]))
-        return found
+        return refused
 
     def positions(self) -> dict[int, Position]:
         """Where the own partitions stand in the ledger."""
-        return self._store.positions(dict.fromkeys(self._standings, 0))
+        return self._store.positions(dict.fromkeys(self._partitions, 0))
 
     def _closed_panes(self, partitions: Iterable[int]) -> tuple[list[Pane], dict[int, int]]:
         panes: list[Pane] = []
         upto: dict[int, int] = {}
         for partition in partitions:
-            standing = self._standings[partition]
-            if standing.newest_event_us is None:
+            state = self._partitions[partition]
+            if state.newest_event_us is None:
                 continue
-            after_us, upto_us = standing.panes_handed_over_us, watermark_us(standing.newest_event_us)
+            after_us, upto_us = state.panes_handed_over_us, watermark_us(state.newest_event_us)
             if after_us is not None and after_us // PANE_US >= upto_us // PANE_US:
                 continue
             panes += self._store.closed_panes(partition, after_us, upto_us)
-            upto[partition] = standing.panes_handed_over_us = upto_us
+            upto[partition] = state.panes_handed_over_us = upto_us
         return panes, upto
 
-    def _from_ledger(self, ranges: Mapping[int, tuple[int, int]], partitions: Iterable[int]) -> Published:
+    def _from_ledger(self, ranges: Mapping[int, tuple[int, int]], partitions: Iterable[int]) -> Publication:
         decisions = [
-            found
+            decision
             for partition, (lo, hi) in ranges.items()
-            for found in self._store.decisions_between(partition, lo, hi)
+            for decision in self._store.decisions_between(partition, lo, hi)
         ]
         panes, panes_upto_us = self._closed_panes(partitions)
-        return Published(decisions, panes, ranges, panes_upto_us)
+        return Publication(decisions, panes, ranges, panes_upto_us)
 
 
 def _control(row: DecisionRow) -> DecisionRow:
     """A sound row of the same day at a place that no record has."""
     return row._replace(
-        partition=_NOWHERE,
+        partition=_NO_PARTITION,
         offset=row.append_us,
         comment_id="control",
         community="control",
@@ -344,7 +345,7 @@ def _control(row: DecisionRow) -> DecisionRow:
 
 
 def _count(batch: Batch) -> None:
-    stamp = batch.stamp
+    versions = batch.stamp
     metrics.ACCOUNTED.inc(sum(hi - lo for lo, hi in batch.ranges.values()))
     metrics.BATCH_RECORDS.observe(len(batch.decisions) + len(batch.dead_letters))
     metrics.COMMIT_LATENCY.observe(now_us(), [row.append_us for row in batch.decisions])
@@ -356,7 +357,7 @@ def _count(batch: Batch) -> None:
     for partition, count in Counter([row.partition for row in batch.decisions if row.fate is Fate.LATE]).items():
         metrics.PARTITION_LATE.labels(partition).inc(count)
     for verdict, count in Counter([row.verdict for row in batch.decisions]).items():
-        metrics.VERDICTS.labels(verdict, stamp.model_version).inc(count)
+        metrics.VERDICTS.labels(verdict, versions.model_version).inc(count)
     for repair, count in Counter([repair for row in batch.decisions for repair in row.repairs]).items():
         metrics.REPAIRS.labels(repair).inc(count)
     for hole in batch.holes:

@@ -27,7 +27,7 @@ _ANSWER_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class SourceChecks:
+class TopicChecks:
     """Checks of one topic. Each asks in a thread, so the event loop goes on.
 
     Args:
@@ -118,14 +118,14 @@ class SourceChecks:
     async def show_open_transactions(self) -> None:
         """Log transactions that keep records from being read, and show their age as a metric. Never raises."""
         try:
-            found = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic))
+            transactions = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic))
         except Exception as error:
             # This check only reports: it must not end a worker that decides.
             _log.warning("cannot look for open transactions: %s", error_origin.shown(error))
             return
-        for each in found:
+        for each in transactions:
             _log.warning("%s", each.told(self._bootstrap))
-        ages = {each.partition: (now_us() - each.since_us) / 1e6 for each in found}
+        ages = {each.partition: (now_us() - each.since_us) / 1e6 for each in transactions}
         metrics.show_by_partition(metrics.OPEN_TRANSACTION, ages)
 
     async def _written(self, partitions: Iterable[int]) -> dict[int, int]:

@@ -21,7 +21,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from stream.worker import metrics
-from stream.worker.faust_internals import Fetching, pace_fetching, read_committed
+from stream.worker.faust_internals import FetchSettings, pace_fetching, read_committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,15 @@ class Start:
 
 
 Seek = Callable[[set[TP]], Awaitable[Mapping[TP, Start]]]
-RefuseLast = Callable[[TP, int, int], None]
+OnLastRecordMismatch = Callable[[TP, int, int], None]
 Release = Callable[[], Awaitable[None]]
-CheckSource = Callable[[TP, int], Awaitable[None]]
+OnOffsetReset = Callable[[TP, int], Awaitable[None]]
 _POLL_SECONDS = 1.0
 _GATHER_SECONDS = 0.04
 _FULL_SECONDS = 0.03
 """How soon a partition that has enough pending is looked at again."""
-_AT_ONCE = Fetching(least_bytes=1, most_wait_ms=1_500)
-_GATHERED = Fetching(least_bytes=1024 * 1024, most_wait_ms=round(_GATHER_SECONDS * 1_000))
+_AT_ONCE = FetchSettings(least_bytes=1, most_wait_ms=1_500)
+_GATHERED = FetchSettings(least_bytes=1024 * 1024, most_wait_ms=round(_GATHER_SECONDS * 1_000))
 
 
 class Chunk(ConsumerMessage):
@@ -128,12 +128,12 @@ class LedgerConsumer(driver.Consumer):
                     return
                 if fetched:
                     self._pace_fetching()
-                for found, records in (fetched or {}).items():
-                    tp = TP(found.topic, found.partition)
+                for topic_partition, records in (fetched or {}).items():
+                    tp = TP(topic_partition.topic, topic_partition.partition)
                     read = self._read_offset[tp]
                     is_awaited = self._compare_last(tp, read, records[0])
                     if read is not None and records[0].offset < read and not is_awaited:
-                        await cast(LedgerTransport, self.transport).check_source(tp, read)
+                        await cast(LedgerTransport, self.transport).on_offset_reset(tp, read)
                     fresh = [record for record in records if read is None or record.offset >= read]
                     if not fresh or not self.flow_active or generation_id != self.app.consumer_generation_id:
                         continue
@@ -163,7 +163,7 @@ class LedgerConsumer(driver.Consumer):
         if expected_us is None or read is None or record.offset != read - 1:
             return False
         if record.timestamp * 1_000 != expected_us:
-            cast(LedgerTransport, self.transport).refuse_last(tp, record.offset, record.timestamp * 1_000)
+            cast(LedgerTransport, self.transport).on_last_record_mismatch(tp, record.offset, record.timestamp * 1_000)
         return True
 
     def _pace_fetching(self) -> None:
@@ -210,13 +210,13 @@ class LedgerTransport(driver.Transport):
         app: Any,
         seek_positions: Seek,
         release: Release,
-        check_source: CheckSource,
-        refuse_last: RefuseLast,
+        on_offset_reset: OnOffsetReset,
+        on_last_record_mismatch: OnLastRecordMismatch,
         is_full: Callable[[int], bool],
     ) -> None:
         super().__init__(url, app)
         self.seek_positions = seek_positions
         self.release = release
-        self.check_source = check_source
-        self.refuse_last = refuse_last
+        self.on_offset_reset = on_offset_reset
+        self.on_last_record_mismatch = on_last_record_mismatch
         self.is_full = is_full

@@ -98,7 +98,7 @@ class WatchedTime:
         return self.seconds
 
 
-class Judge:
+class StuckDetector:
     """Decides from what was seen whether a worker is stuck. Plain: time is handed in; ``begin`` comes first."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Judge:
         self._noted_at = 0.0
         self._assigned_at = 0.0
         self._read_at = 0.0
-        self._heard_at: dict[str, float] = {}
+        self._answered_at: dict[str, float] = {}
         self._history: deque[tuple[float, int]] = deque()
         self._total = 0
         self.progress = Progress({}, 0.0)
@@ -115,13 +115,13 @@ class Judge:
     def begin(self, loops: Iterable[str], now: float) -> None:
         """Start every clock. Later only progress resets one."""
         self._moved_at = self._assigned_at = self._noted_at = self._read_at = now
-        self._heard_at = dict.fromkeys(loops, now)
+        self._answered_at = dict.fromkeys(loops, now)
 
-    def hear(self, loop: str, now: float) -> None:
+    def note_answer(self, loop: str, now: float) -> None:
         """Note that an event loop answered."""
-        self._heard_at[loop] = now
+        self._answered_at[loop] = now
 
-    def look(
+    def check(
         self,
         vitals: Vitals,
         ends: Mapping[int, int] | None,
@@ -142,9 +142,9 @@ class Judge:
         self._note_progress(vitals, ends, now, unread)
         if vitals.ended:
             return f"{', '.join(vitals.ended)} ended"
-        for loop, heard_at in self._heard_at.items():
-            if now - heard_at > FROZEN_SECONDS:
-                return f"{loop} has not answered for {now - heard_at:.0f} s"
+        for loop, answered_at in self._answered_at.items():
+            if now - answered_at > FROZEN_SECONDS:
+                return f"{loop} has not answered for {now - answered_at:.0f} s"
         if not vitals.rebalancing or vitals.patient:
             self._assigned_at = now
         if now - self._assigned_at > REBALANCING_SECONDS:
@@ -214,7 +214,7 @@ class Watchdog:
         self._unread: frozenset[int] = frozenset()
         self._warned: frozenset[int] = frozenset()
         self._polls = 0
-        self._judge = Judge()
+        self._detector = StuckDetector()
         self._watched = WatchedTime()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -222,7 +222,7 @@ class Watchdog:
     @property
     def progress(self) -> Progress:
         """How far behind the worker was when last looked at."""
-        return self._judge.progress
+        return self._detector.progress
 
     def start(self) -> None:
         """Begin to watch."""
@@ -235,12 +235,12 @@ class Watchdog:
 
     def _run(self) -> None:
         looked_at = self._watched.advance(time.monotonic())
-        self._judge.begin(self._loops, looked_at)
+        self._detector.begin(self._loops, looked_at)
         while not self._stop.wait(_POLL_SECONDS):
             now = self._watched.advance(time.monotonic())
             try:
                 faulthandler.dump_traceback_later(HELD_SECONDS, exit=True, file=_STDERR)
-                self._look(now)
+                self._check(now)
                 looked_at = now
             except Exception as error:
                 # A defect of the watch must not disarm it: the log says why, it looks again, and gives up in the end.
@@ -249,17 +249,17 @@ class Watchdog:
                     reason = f"the watchdog has failed to look for {now - looked_at:.0f} s ({type(error).__name__})"
                     self._leave(WorkerStuck("worker", reason, _REMEDY))
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         for name, call_soon in self._loops.items():
-            call_soon(lambda name=name: self._judge.hear(name, self._watched.seconds))  # type: ignore[misc]
+            call_soon(lambda name=name: self._detector.note_answer(name, self._watched.seconds))  # type: ignore[misc]
         vitals = self._vitals()
         ends = self._ends(tuple(sorted(vitals.stored)))
         if self._polls % _UNREAD_POLLS == 0 and ends is not None:  # a silent broker is not asked twice in one look
             unread = None if vitals.rebalancing else self._ask_unread()
             self._note_unread(unread or frozenset(), has_partitions=bool(vitals.stored))
         self._polls += 1
-        reason = self._judge.look(vitals, ends, now, self._unread)
-        self._on_progress(self._judge.progress)
+        reason = self._detector.check(vitals, ends, now, self._unread)
+        self._on_progress(self._detector.progress)
         if reason is not None and not self._stop.is_set():
             self._leave(WorkerStuck("worker", reason, _REMEDY))
 

@@ -28,7 +28,7 @@ def test_every_code_point_is_stored_as_it_is(stack: StackInfo, kernel: Kernel) -
     ledger = Ledger(stack.database_url(), f"topic-{topic_id}", topic_id)
     try:
         ledger.positions({0: 0})
-        ledger.store(Batch({0: (0, len(rows))}, model.stamp, rows, [], pane_sums(rows, model.stamp)))
+        ledger.store(Batch({0: (0, len(rows))}, model.versions, rows, [], pane_sums(rows, model.versions)))
     finally:
         ledger.close()
     with psycopg.connect(stack.database_url()) as connection:

@@ -85,8 +85,8 @@ def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> l
 
 def encoded(rows: Sequence[DecisionRow], model: ServingModel) -> Iterator[bytes]:
     """Everything that is stored or sent of decisions, as bytes."""
-    for line in ledger_writes.decision_lines(TOPIC_ID, rows, model.stamp):
+    for line in ledger_writes.decision_lines(TOPIC_ID, rows, model.versions):
         yield line.encode()
     for row in rows:
-        sent = encode_decision("comments", str(TOPIC_ID), row, model.stamp)
+        sent = encode_decision("comments", str(TOPIC_ID), row, model.versions)
         yield from (part for part in sent if part is not None)
