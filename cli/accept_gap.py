@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import print_json, print_line
-from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.timestamps import now_us
+from stream.exit_codes import REPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from moderation.offsets import Difference, LedgerPositions
-
-_TO_BE_ACCEPTED = 1
 
 
 def accept_gap(
@@ -28,7 +26,7 @@ def accept_gap(
         bool, typer.Option("--lake", help="List the offsets that block the archive instead of the worker.")
     ] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List offsets that the topic lost before the worker read them, or a re-created topic; with --yes accept the loss.
 
@@ -37,7 +35,11 @@ def accept_gap(
     topic ends before the ledger's next offset, which cannot be accepted.
 
     With --lake the command lists offsets that topics lost before they were archived. They are missing from the lake
-    for good; the archive continues after them. --json then prints {"gaps": [{"topic", "partition", "first_offset",
+    for good; the archive continues after them.
+
+    Example: `moderation accept-gap --yes --reason "retention was too short"`
+
+    With --lake, --json prints {"gaps": [{"topic", "partition", "first_offset",
     "next_offset"}], "accepted"}.
     """
     if "\0" in reason:
@@ -58,7 +60,7 @@ def accept_gap(
         connected(required(settings.database_url, "database_url")) as connection,
         opened(settings.kafka_bootstrap, topic) as log,
     ):
-        # The ledger is read first: if a worker commits meanwhile, the positions are behind the topic's end, never ahead.
+        # The ledger is read first: if a worker commits meanwhile, the positions stay behind the end of the topic.
         positions = read_positions(connection, topic)
         readable = log.ranges()
         # Offsets of an open transaction are not readable, but they are not lost either.
@@ -81,11 +83,11 @@ def accept_gap(
         for partition, (next_offset, end) in early.items():
             print_line(
                 f"partition {partition}: the ledger accounts for offsets up to {next_offset}, but the topic is "
-                f"readable up to {end} only: an earlier version of the worker decided records of a transaction that is still "
-                "open. The worker waits until the transaction ends; `moderation status` shows how to end it"
+                f"readable up to {end} only: an earlier version of the worker decided records of a transaction that "
+                "is still open. The worker waits until the transaction ends; `moderation status` shows how to end it"
             )
     if losses and not accepted:
-        raise typer.Exit(_TO_BE_ACCEPTED)
+        raise typer.Exit(REPORTED)
 
 
 def _decided_too_early(
@@ -123,7 +125,7 @@ def _accept_in_lake(*, yes: bool, reason: str, data_folder: Path, as_json: bool)
         else:
             print_line("nothing was changed; `moderation accept-gap --lake --yes` accepts the loss")
     if losses and not accepted:
-        raise typer.Exit(_TO_BE_ACCEPTED)
+        raise typer.Exit(REPORTED)
 
 
 def _print(losses: Difference, positions: LedgerPositions, topic_id: UUID, *, accepted: bool) -> None:

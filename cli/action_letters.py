@@ -1,4 +1,4 @@
-"""``moderation dead-letters list --topic actions``: records of topic actions that cannot be actions."""
+"""``moderation dead-letters list --topic actions``: records of topic actions that could not be read."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Beside the lake in `_rescoring/`: Parquet by comment and by hour, JSON, a summar
 most different comments by their ids, and where the files are, as the task's result. No topic, no table.
 
 ## Re-run
-Safe at any time: equal results replace each other under one name. Without Airflow: `moderation rescore --day D`.
+Safe at any time: equal results replace each other under one name. Without Airflow: `moderation rescore --date D`.
 
 ## Triage
 - *ModelRefused*, *LakeDamaged*, *LedgerUnsafe*, in `choose` *ConfigurationError* (no window, or with `as_if` none of

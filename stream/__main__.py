@@ -10,7 +10,7 @@ from moderation.adapters.model_folder.folder import OpenModel
 from moderation.bootstrap import production_model
 from moderation.errors import ModerationError
 from moderation.settings import Settings, load_settings
-from stream.exit_codes import REFUSED
+from stream.exit_codes import worker_exit_code
 from stream.logs import faust_level
 from stream.source.cli import main as source
 from stream.worker.app import worker_app
@@ -60,4 +60,4 @@ if __name__ == "__main__":
         main()
     except ModerationError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - nothing is set up to log with yet
-        raise SystemExit(REFUSED) from None
+        raise SystemExit(worker_exit_code(error)) from None

@@ -14,8 +14,8 @@ from typing import TypeVar
 import faust
 
 from moderation.settings import Settings
-from stream.exit_codes import leave
 from stream.faust_app import new_app
+from stream.process_exit import leave
 from stream.source.plan import SendPlan
 from stream.source.session import BATCH_MOST_RECORDS, Session
 

@@ -28,7 +28,6 @@ from moderation.contracts import Rules
 from moderation.errors import SourceRefused
 from moderation.ledger import Position
 from moderation.settings import Settings, required
-from stream.exit_codes import leave
 from stream.faust_app import new_app
 from stream.worker import metrics
 from stream.worker.archive_watch import show_archive_delays
@@ -42,6 +41,7 @@ from stream.worker.http_limits import ViewLimits
 from stream.worker.messages import ServingModel
 from stream.worker.model_watch import ModelWatch
 from stream.worker.pipeline import Pipeline
+from stream.worker.process_exit import leave
 from stream.worker.publisher import Publisher
 from stream.worker.raw_budget import RawBudget
 from stream.worker.read_to_end import OBSERVE_SECONDS, end_tracker

@@ -21,11 +21,11 @@ from moderation.adapters import error_origin
 from moderation.adapters.kafka.batch_unpacker import NoRecord
 from moderation.contracts import Hole, replay_headers
 from moderation.ledger import Position
-from stream.exit_codes import leave
 from stream.worker import metrics, probe
 from stream.worker.batch_queue import Acknowledge, BatchQueue, Piece
 from stream.worker.decider import Decider
 from stream.worker.messages import Decided, Publication, Record, RecordPosition, ServingModel
+from stream.worker.process_exit import leave
 from stream.worker.publication import Publishing, Topics
 from stream.worker.recorder import Recorder
 from stream.worker.transport import Chunk

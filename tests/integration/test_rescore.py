@@ -251,7 +251,7 @@ def test_the_command_prints_its_contract_and_takes_the_challenger_by_default(
     assert found["as_if"] is None
     assert found["artifacts"]["hours"] is None
     shown = CliRunner().invoke(
-        app, ["rescore", "--day", DAY.isoformat(), "--version", "production", "--as-if"], catch_exceptions=False
+        app, ["rescore", "--date", DAY.isoformat(), "--version", "production", "--as-if"], catch_exceptions=False
     )
     assert shown.exit_code == 0
     assert "As if version" in shown.stdout

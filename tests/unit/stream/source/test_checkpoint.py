@@ -186,7 +186,7 @@ def test_options_make_a_plan() -> None:
 def test_options_that_do_not_go_together_are_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         plan_of(words.split(), Settings())
-    assert "usage: " in capsys.readouterr().err
+    assert "Usage: " in capsys.readouterr().err
 
 
 def test_an_instant_is_now_or_an_iso_time() -> None:
