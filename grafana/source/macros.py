@@ -1,7 +1,7 @@
-"""What Grafana makes of a query before PostgreSQL sees it: variables and macros replaced.
+"""Replace variables and macros in a query as Grafana does before it sends the query to PostgreSQL.
 
-It follows Grafana's own rules, its limits included: a macro's argument ends at the first closing parenthesis, so
-``$__timeFilter(to_timestamp(x))`` is as broken here as there.
+The rules are Grafana's, with the same limits: a macro's argument ends at the first closing parenthesis, so
+``$__timeFilter(to_timestamp(x))`` fails here as it does in Grafana.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _MACRO = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
 
 
 def expand(query: str, values: Values, start: datetime, end: datetime) -> str:
-    """The SQL that is sent.
+    """Return the SQL that Grafana would send.
 
     Args:
-        query: with variables and macros.
-        values: of the variables; several values as a list.
-        start, end: the time range, aware.
+        query: SQL with variables and macros.
+        values: values of the variables; several values as a list.
+        start, end: the time range, timezone-aware.
 
     Raises:
-        KeyError: a variable that has no value.
-        ValueError: a macro or format that is unknown.
+        KeyError: a variable has no value.
+        ValueError: a macro or a format is unknown.
     """
 
     def variable(matched: re.Match[str]) -> str:

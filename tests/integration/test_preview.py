@@ -105,7 +105,7 @@ def test_a_day_that_was_never_reconciled_is_refused_with_those_that_were(tmp_pat
     options = ["preview", "--out", str(tmp_path / "no.html"), "--date", date(2020, 2, 2).isoformat()]
     refused = CliRunner().invoke(app, options)
     assert isinstance(refused.exception, ConfigurationError)
-    assert "2020-02-02: it was never reconciled" in str(refused.exception)
+    assert "2020-02-02: the day was never reconciled" in str(refused.exception)
     assert DAY.isoformat() in str(refused.exception)
     assert not (tmp_path / "no.html").exists()
 
