@@ -1,4 +1,4 @@
-"""``python -m stream worker …``: the Faust command line of the speed layer; ``… source …``: the timer source."""
+"""``python -m stream worker``: the worker with Faust's options; ``python -m stream source``: the traffic source."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stream.worker.model_watch import ModelWatch
 
 
 def main() -> None:
-    """Hand over to the source's command line, or build the worker's app and hand over to Faust's own."""
+    """Run the command line of the source, or build the worker's app and run Faust's command line."""
     if sys.argv[1:2] == ["source"]:
         source(sys.argv[2:])
         return
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def new_worker(settings: Settings) -> faust.App:
-    """The worker's app with its parts put together.
+    """Build the worker's app from its parts.
 
     Raises:
         ConfigurationError: a setting that has no default is missing.
@@ -59,5 +59,5 @@ if __name__ == "__main__":
     try:
         main()
     except ModerationError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - nothing is set up to log with yet
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
         raise SystemExit(worker_exit_code(error)) from None

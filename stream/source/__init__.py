@@ -1,6 +1,6 @@
-"""The source: recorded or generated traffic onto ``comments`` and ``actions``, paced, resumable, accounted for.
+"""Traffic source: send recorded or generated traffic to topics ``comments`` and ``actions``, paced and resumable.
 
-:func:`send_all` runs it in this process; ``stream.source.app`` runs the same as a Faust app on a timer.
+:func:`send_all` runs it in this process; :mod:`stream.source.app` runs the same as a Faust app on a timer.
 """
 
 from __future__ import annotations

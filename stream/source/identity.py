@@ -1,4 +1,4 @@
-"""What makes two inputs the same."""
+"""Identity of an input: two inputs with the same identity have the same arrivals."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from stream.source.plan import CsvExport, Generated, History, SendPlan
 
 
 def identity_of(plan: SendPlan) -> str:
-    """The input in words that no other input shares: kind, name, digest of the files or the generator's config.
+    """Describe the input uniquely: kind, name, digest of the files or configuration of the generator.
 
-    Pace and limit are left out: a resumed run may have others.
+    Pace and limit are not part of it, because a resumed run may change them.
 
     Raises:
         SourceError: a file cannot be read.

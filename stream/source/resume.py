@@ -1,4 +1,4 @@
-"""Where a run begins: at the first arrival that no earlier run has dealt with."""
+"""Resume a run at the first arrival that no earlier run has processed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from stream.source.plan import SendPlan
 
 
 def start_or_resume(plan: SendPlan, target: str) -> Checkpoint:
-    """The progress of an earlier run, or a new one, kept before anything is sent.
+    """Return the checkpoint of an earlier run, or store a new one before anything is sent.
 
     Args:
         plan: what to send.
-        target: the topics it goes to.
+        target: description of the topics.
 
     Raises:
         ConfigurationError: the state folder belongs to another input or target, or is damaged.
@@ -33,35 +33,35 @@ def start_or_resume(plan: SendPlan, target: str) -> Checkpoint:
         require_same_input(plan.state, stored, identity, target)
         return stored
     checkpoint = Checkpoint(identity, target, _shift_us(plan))
-    # Before the first record: a run that dies right after it must not be followed by one with another shift.
+    # Stored before the first record, so that a run after a crash has the same shift.
     save_checkpoint(plan.state, checkpoint)
     return checkpoint
 
 
 def remaining_arrivals(checkpoint: Checkpoint, arrivals: Iterator[Arrival], plan: SendPlan) -> Iterator[Arrival]:
-    """What is left of a plan's arrivals.
+    """Return the remaining arrivals of a plan.
 
     Args:
-        progress: how far earlier runs got.
-        arrivals: all of the plan's, shifted.
-        plan: its limit may be lower than an earlier run's; nothing is left then.
+        checkpoint: checkpoint of earlier runs.
+        arrivals: all arrivals of the plan, shifted.
+        plan: if its limit is below that of an earlier run, nothing remains.
 
     Raises:
-        SourceError: the arrivals dealt with earlier are others now: numbers in the progress mean nothing any more.
+        SourceError: the processed arrivals have changed, so the checkpoint does not apply.
     """
     if plan.limit is not None and plan.limit <= checkpoint.arrivals:
         return iter(())
     if chained_digest("", islice(arrivals, checkpoint.arrivals)) != checkpoint.digest:
         raise SourceError(
             checkpoint.input,
-            f"its first {checkpoint.arrivals} arrivals are not those that were sent",
+            f"its first {checkpoint.arrivals} arrivals differ from those that were sent",
             "Give another --state folder to send it from the beginning.",
         )
     return arrivals
 
 
 def chained_digest(digest: str, arrivals: Iterable[Arrival]) -> str:
-    """SHA-256 over a digest and an arrival, over that and the next, and so on; the same however they are batched."""
+    """Return the chained SHA-256 of arrivals, starting from a digest; it does not depend on batch boundaries."""
     for arrival in arrivals:
         link = hashlib.sha256(f"{digest}\0{arrival.topic}\0{arrival.key}\0".encode())
         link.update(arrival.value)
@@ -73,6 +73,6 @@ def _shift_us(plan: SendPlan) -> int:
     if plan.shift_to is None:
         return 0
     from_us = anchor_us(plan)
-    # After the reading, which may take a while: data moved to now ends now.
+    # The time is taken after reading, which may take long, so that data shifted to now ends now.
     to_us = now_us() if plan.shift_to == "now" else plan.shift_to
     return 0 if from_us is None else to_us - from_us

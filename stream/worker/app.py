@@ -1,6 +1,6 @@
-"""The speed layer as a Faust app: raw values in micro-batches, positions from the ledger, publishing after the commit.
+"""Faust app of the worker: raw values in micro-batches, offsets from the ledger, publication after the commit.
 
-The event loop only passes things on; deciding, storing and publishing have a thread each (``stream.worker.pipeline``).
+The event loop only passes records on; deciding, storing and publishing have a thread each (``stream.worker.pipeline``).
 """
 
 from __future__ import annotations
@@ -52,23 +52,23 @@ from stream.worker.transport import LedgerTransport, Start
 from stream.worker.watchdog import Progress, Vitals, Watchdog
 
 _SUSPECT_AFTER = 1
-"""So many processes in a row may end at the same offset before the records there are tried in another process."""
+"""After this many processes ended at the same offset, the records there are first decided in another process."""
 _IDENTITY_SECONDS = 0.5
-"""So old may the broker's word be that the topic is the same as before, when a batch is stored."""
+"""Maximum age of the broker's last confirmation of the topic id when a batch is stored."""
 _MOST_POLLED = 20_000
-"""Records unpacked at a time: more than a fetch of usual comments holds, and a bound for batches of tiny records."""
+"""Maximum records unpacked at a time: more than a usual fetch has, and a bound for batches of tiny records."""
 _METADATA_MS = 5_000
-"""Partitions that were added are read, and a topic that was created again is noticed, after so long at most."""
+"""Maximum time until added partitions are read and a re-created topic is noticed."""
 _log = logging.getLogger(__name__)
 
 
 class SpeedLayer:
-    """One worker: what the Faust app calls.
+    """One worker; the Faust app calls its methods.
 
     Args:
         settings: see docs/configuration.md.
-        watch: gives the model to decide with.
-        faults: for chaos.
+        watch: provides the model to decide with.
+        faults: fault points of chaos runs.
     """
 
     def __init__(self, settings: Settings, watch: ModelWatch, faults: FaultPoints) -> None:
@@ -85,7 +85,7 @@ class SpeedLayer:
         self.app: faust.App
 
     async def start(self) -> None:
-        """Connect to the ledger and the brokers, and wait for a model."""
+        """Connect to the ledger and the brokers; wait for a model."""
         metrics.FENCE_LOSSES.remember_in(self._settings.state_folder)
         metrics.STARTED.set_to_current_time()
         metrics.serve(self._settings.worker_host, self._settings.metrics_port)
@@ -104,7 +104,7 @@ class SpeedLayer:
         await self.pipeline.run()
 
     def start_watchdog(self) -> None:
-        """Have the watchdog begin; called once the app has started."""
+        """Start the watchdog; called once the app has started."""
         loops = {
             "the event loop": asyncio.get_running_loop().call_soon_threadsafe,
             "the consumer's event loop": consumer_loop(self.app).call_soon_threadsafe,
@@ -116,33 +116,33 @@ class SpeedLayer:
 
     @property
     def model(self) -> ServingModel | None:
-        """The model that serves; None before the first."""
+        """The serving model; None before the first one."""
         return self._watch.model_or_none
 
     @property
     def is_assigned(self) -> bool:
-        """Whether an assignment came about. One without partitions counts while others of the group read them all."""
+        """Whether there is an assignment. One without partitions counts while other workers read all of them."""
         if is_rebalancing(self.app):
             return False
         return bool(assigned_partitions(self.app, self.topic)) or not self.progress.unread
 
     @property
     def missing_topics(self) -> tuple[str, ...]:
-        """Published topics that do not exist; their records are in the ledger."""
+        """Missing published topics; their records are in the ledger."""
         return self.pipeline.publishing.missing
 
     @property
     def progress(self) -> Progress:
-        """How far behind, how fast."""
+        """Lag and speed of the worker."""
         return Progress({}, 0.0) if self._watchdog is None else self._watchdog.progress
 
     def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
-        """The newest hours."""
+        """Return the newest hourly windows."""
         url = required(self._settings.database_url, "database_url")
         return newest_windows(url, self._ledger.topic_id, community, most)
 
     async def stop(self) -> None:
-        """Finish the batch under way, publish what is stored, note it, disconnect."""
+        """Finish the current batch, publish stored records, store the published offsets, disconnect."""
         if self._watchdog is not None:
             self._watchdog.stop()
         await self.pipeline.finish()
@@ -152,10 +152,10 @@ class SpeedLayer:
         await self.pipeline.in_ledger_thread(self._ledger.close)
 
     async def seek_positions(self, assigned: set[TP]) -> Mapping[TP, Start]:
-        """Where to start reading the assigned partitions; publishes again what may not have been.
+        """Return where to start reading the assigned partitions; publish again what may not be published.
 
-        The batch under way is stored, or the process ends, before positions are read; whatever was fetched already and
-        comes after that is dropped or passed over as old.
+        The current batch is stored, or the process ends, before positions are read. Records that were fetched before
+        are dropped or skipped as already decided.
         """
         try:
             topic_partitions = [tp for tp in assigned if tp.topic == self.topic]
@@ -179,7 +179,8 @@ class SpeedLayer:
                 suspects = {partition for partition, before in attempts.items() if before >= _SUSPECT_AFTER}
                 if suspects:
                     _log.warning(
-                        "processes ended at the next records of partitions %s; they are tried", sorted(suspects)
+                        "processes ended at the next records of partitions %s; they are tried in another process first",
+                        sorted(suspects),
                     )
                 return suspects
 
@@ -189,7 +190,7 @@ class SpeedLayer:
             leave(error)
 
     async def release(self) -> None:
-        """Finish what is under way before partitions are let go; whoever gets them meets no fence."""
+        """Finish the current batch before partitions are revoked, so that the next owner does not lose its fence."""
         await self.pipeline.release()
         await self._give_up_attempts()
 
@@ -199,11 +200,11 @@ class SpeedLayer:
             await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(unsuspected))
         except psycopg.Error as error:
             _log.warning(
-                "the next worker tries the next records in another process first: %s", error_origin.shown(error)
+                "the next worker decides the next records in another process first: %s", error_origin.shown(error)
             )
 
     async def on_offset_reset(self, tp: TP, needed: int) -> None:
-        """End the process if the topic was created again, or ends before the offset that is needed next."""
+        """End the process if the topic was re-created, or ends before the offset that is needed next."""
         try:
             await self._checks.require_same()
             await self._checks.require_end(tp.partition, needed)
@@ -211,19 +212,19 @@ class SpeedLayer:
             leave(error)
 
     def on_last_record_mismatch(self, tp: TP, offset: int, append_us: int) -> None:
-        """End the process: the log has another record at an offset than the ledger has."""
+        """End the process: the topic has another record at an offset than the ledger."""
         leave(
             SourceRefused(
                 f"topic {self.topic} partition {tp.partition}",
-                f"the record at offset {offset} was appended at {append_us} µs, and the ledger knows another one: "
-                "the log lost its end, and new records took the places of old ones",
-                "The ledger's newest records are gone from the topic, and those in their places were not decided. "
-                "Create the topic again, then take it on with `moderation accept-gap`.",
+                f"the record at offset {offset} was appended at {append_us} µs, but the ledger has another time: "
+                "the topic lost its last records, and new records have their offsets",
+                "The newest records of the ledger are no longer in the topic, and the new records were not decided. "
+                "Re-create the topic, then run `moderation accept-gap --yes`.",
             )
         )
 
     async def note_idle(self) -> None:
-        """Publish what could not be published before; on an idle stream note it, under load the next batch does."""
+        """Publish the backlog; on an idle stream store the published offsets, which the next batch does under load."""
         recorder = self.pipeline.recorder
         try:
             await self.pipeline.catch_up()
@@ -235,18 +236,18 @@ class SpeedLayer:
             leave(error)
 
     async def note_read_to_end(self) -> None:
-        """Look at where the own partitions end; windows of quiet ones close by it."""
+        """Observe where the assigned partitions end, so that windows of idle partitions close."""
         try:
             await self.pipeline.note_read_to_end(assigned_partitions(self.app, self.topic))
         except Exception as error:
             leave(error)
 
     async def show_open_transactions(self) -> None:
-        """Log transactions that keep records from being read, and show their age."""
+        """Log open transactions that block later records, and show their age as a metric."""
         await self._checks.show_open_transactions()
 
     async def check_topic(self) -> None:
-        """End the process if producers set the topic's times, or if it has no partition and its topic was deleted."""
+        """End the process if producers set append times, or if it has no partition and its topic was deleted."""
         try:
             await self._checks.require_append_time()
             if not is_rebalancing(self.app) and not assigned_partitions(self.app, self.topic):
@@ -304,17 +305,17 @@ class SpeedLayer:
 
 
 def _start(position: Position, log_start: int) -> Start:
-    """Where to begin; with the record before it, if log and ledger have one."""
+    """Return where to start; with the record before it, if topic and ledger have one."""
     return Start(position.next, position.last_append_us if position.next > log_start else None)
 
 
 def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> faust.App:
-    """The Faust app of the worker.
+    """Build the Faust app of the worker.
 
     Args:
         settings: see docs/configuration.md.
-        watch: gives the model to decide with.
-        faults: for chaos.
+        watch: provides the model to decide with.
+        faults: fault points of chaos runs.
     """
     batch_unpacker.install()
     layer = SpeedLayer(settings, watch, faults)
@@ -322,18 +323,18 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         settings.consumer_group,
         settings,
         "faust",
-        # A member without partitions would leave the group after this and never come back (aiokafka#1187).
+        # A member without partitions leaves the group after this interval and does not rejoin (aiokafka#1187).
         broker_max_poll_interval=2_592_000,
         broker_session_timeout=10,
         broker_request_timeout=60,
         broker_commit_interval=1,
         producer_request_timeout=30,
-        # A message is a chunk here: what one fetch brought of one partition.
+        # A message is a chunk: the records that one fetch returned for one partition.
         stream_buffer_maxsize=8,
         broker_max_poll_records=_MOST_POLLED,
         consumer_max_fetch_size=8 * 1024 * 1024,
-        # For partitions without a committed offset, until they are sought. An offset that is gone leads there too:
-        # what comes then is checked, see check_source.
+        # For partitions without a committed offset, until the seek. A deleted offset also resets to the start:
+        # on_offset_reset checks it.
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=_METADATA_MS,
         stream_wait_empty=False,

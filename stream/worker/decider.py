@@ -1,8 +1,8 @@
-"""Turn raw records into decisions: parse, score, verdict, fate. Plain code that knows neither Kafka nor the ledger.
+"""Turn raw records into decisions: parse, score, verdict, fate. Uses neither Kafka nor the ledger.
 
-It runs ahead of the ledger: while one batch is stored, the next is decided, on the assumption that the first will be
-stored. If it is not, the process ends, and the next process begins at the ledger's offset. Only if a record causes the
-failure (:mod:`moderation.adapters.error_origin`) is the batch decided again without it, in the same process.
+The decider runs ahead of the ledger: while one batch is stored, it decides the next on the assumption that the first
+will be stored. If it is not, the process ends, and the next process starts at the ledger's offset. Only if a record
+causes the failure (:mod:`moderation.adapters.error_origin`), the batch is decided again without it in the same process.
 """
 
 from __future__ import annotations
@@ -49,32 +49,32 @@ _CONTROL_RECORD = to_json(_CONTROL_COMMENT)
 _WRONG_CLOCK = (DeadLetterReason.FUTURE_DATED, DeadLetterReason.PAST_DATED)
 _log = logging.getLogger(__name__)
 Judged = tuple[bytes, int, Verdict, list[str] | None]
-"""Of a comment: record id, score, verdict, reasons; whatever does not depend on other comments."""
+"""Record id, score, verdict and reasons of a comment: everything that does not depend on other comments."""
 
 
 @dataclass(slots=True)
 class _Frontier:
-    """Up to where a partition is decided, and what the fate of its next record depends on."""
+    """Next offset of a partition and the state that determines the fate of its next record."""
 
     next: int
     open_panes: OpenPanes
 
 
 class Decider:
-    """Decides records in offset order, remembering what fates depend on. Not safe for threads.
+    """Decides records in offset order and keeps the state that fates depend on. Not thread-safe.
 
     Args:
-        rules: by which records are read.
+        rules: rules by which records are read.
     """
 
     def __init__(self, rules: Rules = NEWEST_RULES) -> None:
         self.rules = rules
         self._frontiers: dict[int, _Frontier] = {}
         self.is_narrowing = False
-        """Whether a failure is being traced to its records at the moment."""
+        """Whether the decider is searching for the records that cause a failure."""
 
     def assign(self, positions: Mapping[int, Position]) -> None:
-        """Take over partitions at the positions the ledger gave; all others are forgotten."""
+        """Take over partitions at the positions of the ledger; forget all others."""
         self._frontiers = {
             partition: _Frontier(position.next, position.open_panes) for partition, position in positions.items()
         }
@@ -86,23 +86,23 @@ class Decider:
         failing: Mapping[RecordPosition, str] | None = None,
         holes: Sequence[Hole] = (),
     ) -> Decided | None:
-        """Decide records; those from before a partition's frontier were decided already and are passed over.
+        """Decide records; skip those before the partition's next offset, which are already decided.
 
         A record that makes deciding fail becomes a dead letter ``processing_failed``; the others are decided as if it
-        were not there.
+        did not exist.
 
         Args:
             records: in offset order within each partition.
             model: decides all of them.
-            failing: records that cannot be stored, by place; what is kept of the error.
+            failing: error names of records that cannot be stored, by position.
             holes: offsets without a record, in order within each partition.
 
         Returns:
-            What is to be stored next; None when no record and no hole is new.
+            The batch to store next; None if no record and no hole is new.
 
         Raises:
-            OffsetsGone: offsets between the frontier and the records are in no hole.
-            Exception: deciding fails for a reason that is not a record's.
+            OffsetsGone: offsets between the next offset and the records are in no hole.
+            Exception: deciding fails, and no record is the cause.
         """
         fresh, ranges = self._contiguous(records, holes)
         if not ranges:
@@ -127,7 +127,7 @@ class Decider:
             except Exception as error:
                 if not error_origin.is_records(error):
                     raise
-                with suppress(InvalidRecord):  # whatever the clock: reading works
+                with suppress(InvalidRecord):  # the clock does not matter: reading works
                     read_record(_CONTROL_RECORD, record.append_us, self.rules)
                 failed[RecordPosition(record.partition, record.offset)] = error_origin.name_of(error)
                 unreadable.append(False)
@@ -175,8 +175,8 @@ class Decider:
             if record.offset != expected:
                 raise OffsetsGone(
                     f"partition {record.partition}",
-                    f"[{expected}, {record.offset}) never came",
-                    f"The next start begins at {expected} and names what is gone.",
+                    f"[{expected}, {record.offset}) were not received",
+                    f"The next process starts at {expected} and names the missing offsets.",
                 )
             upto[record.partition] = expected + 1
             fresh.append(record)
@@ -188,7 +188,7 @@ class Decider:
     def _failing(
         self, comments: Sequence[tuple[Record, Read]], model: ServingModel, error: Exception
     ) -> dict[RecordPosition, str]:
-        """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
+        """Return the comments that cannot be decided even alone; raise the error again if none of them is the cause."""
         if not error_origin.is_records(error):
             raise error
         self.is_narrowing = True
@@ -198,7 +198,7 @@ class Decider:
             self.is_narrowing = False
         if not failures:
             raise error
-        # A kernel that fails for every text is no fault of a record: this raises then.
+        # If the kernel fails for every text, no record is the cause: this call raises then.
         judge([(failures[0][0][0], Read(_CONTROL_COMMENT))], model)
         reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
         return {record.position: error_origin.name_of(cause) for (record, _), cause in failures}
@@ -206,7 +206,7 @@ class Decider:
     def _rows(
         self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]
     ) -> tuple[list[DecisionRow], dict[int, RunningMaximum]]:
-        """The rows, and for each partition of them the running maximum after them."""
+        """Return the rows, and the running maximum after them for each of their partitions."""
         fates, maxima = self._fates(comments, [record_id for record_id, _, _, _ in judged])
         return decision_rows(comments, judged, fates), maxima
 
@@ -249,7 +249,7 @@ class Decider:
 
 
 def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[Judged]:
-    """What deciding says of comments that depends on no other comment."""
+    """Return the part of the decisions that does not depend on other comments."""
     bodies = [read.comment.body for _, read in comments]
     scores = model.kernel.score_many(bodies)
     verdicts = model.policy.verdicts(scores)
@@ -267,7 +267,7 @@ def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[
 def decision_rows(
     comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged], fates: Sequence[Fate]
 ) -> list[DecisionRow]:
-    """Decisions as the ledger keeps them; all arguments in the same order."""
+    """Return decisions as rows of the ledger; all arguments are in the same order."""
     return [
         DecisionRow(
             record.partition,
@@ -288,13 +288,13 @@ def decision_rows(
 
 
 def _first(hole: Hole, upto: Mapping[int, int]) -> int:
-    """Where a hole begins, as seen from the frontier, which may lie inside it."""
+    """Return the first undecided offset of a hole; the next offset of its partition may be inside the hole."""
     frontier = upto.get(hole.partition, 0)
     return frontier if hole.first < frontier < hole.next else hole.first
 
 
 def _past(ends: Mapping[tuple[int, int], int], partition: int, offset: int) -> int:
-    """The first offset from this one on that is in no hole."""
+    """Return the first offset from this one on that is in no hole."""
     while (end := ends.get((partition, offset))) is not None:
         offset = end
     return offset
@@ -306,7 +306,7 @@ def _inside(holes: Iterable[Hole], ranges: Mapping[int, tuple[int, int]]) -> lis
 
 
 def _storable(reasons: list[str]) -> list[str]:
-    """Tokens as PostgreSQL's jsonb can hold them: without NUL, which cleaning makes of ``<U+0000>``."""
+    """Remove NUL, which cleaning makes of ``<U+0000>``, from tokens: PostgreSQL's jsonb cannot store it."""
     if not any("\0" in reason for reason in reasons):
         return reasons
     return [stripped for reason in reasons if (stripped := reason.replace("\0", ""))]
@@ -314,7 +314,7 @@ def _storable(reasons: list[str]) -> list[str]:
 
 def _quarantine(record: Record, error_class: str) -> DeadLetter:
     _log.error(
-        "partition %d offset %d goes into quarantine: %s; the other records go on",
+        "partition %d offset %d goes into quarantine: %s; the other records are decided",
         record.partition,
         record.offset,
         error_class,
@@ -323,6 +323,6 @@ def _quarantine(record: Record, error_class: str) -> DeadLetter:
 
 
 def _claim(record: Record) -> ReplayClaim:
-    """What a record's headers claim, and what its value can prove."""
+    """Return the claim in a record's headers with the digest and length of its value."""
     named = named_letter(list(record.replay_of))
     return ReplayClaim(named, record.partition, record.offset, Content.of(record.value))

@@ -1,10 +1,10 @@
-"""The worker's web views: is it well, is it ready, what serves, how far behind, what if.
+"""HTTP API of the worker: health, readiness, serving model, lag, scoring, windows.
 
-GET  /health   200 while the process works; it is ended by the watchdog when it does not
-GET  /ready    200 once a model serves, partitions were assigned and the published topics exist, else 503
-GET  /model    which version decides
-GET  /lag      records waiting, by partition, and records a second
-POST /score    {"text": "…"}: what the serving model makes of it; nothing is stored
+GET  /health   200 while the process works; the watchdog ends a process that does not
+GET  /ready    200 once a model serves, partitions are assigned and the published topics exist, else 503
+GET  /model    versions and thresholds of the serving model
+GET  /lag      waiting records by partition, and records a second
+POST /score    {"text": "…"}: score a text with the serving model; nothing is stored
 GET  /windows  the newest hours; ?community=NAME&most=N
 
 /score and /windows have limits (:mod:`stream.worker.http_limits`); 413 and 429 name the limit and its setting.
@@ -30,26 +30,26 @@ _MOST_WINDOWS = 500
 
 
 class WorkerStatus(Protocol):
-    """What the views show of a worker."""
+    """State of a worker that the views show."""
 
     @property
     def model(self) -> ServingModel | None:
-        """The model that serves; None before the first."""
+        """The serving model; None before the first one."""
 
     @property
     def is_assigned(self) -> bool:
-        """Whether partitions were assigned, and none are being assigned now."""
+        """Whether partitions are assigned and no rebalance is under way."""
 
     @property
     def missing_topics(self) -> tuple[str, ...]:
-        """Published topics that do not exist."""
+        """Missing published topics."""
 
     @property
     def progress(self) -> Progress:
-        """How far behind, how fast."""
+        """Lag and speed."""
 
     def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
-        """The newest hours; may raise ``ModerationError``. Called in a thread."""
+        """Return the newest hours; may raise ``ModerationError``. Called in a thread."""
 
 
 def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
@@ -118,10 +118,10 @@ def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
 
     @app.page("/score", name="score")
     class Score(View):
-        """What if."""
+        """Scores a text."""
 
         async def post(self, request: Any, **_: Any) -> Any:
-            """Score one text with the model that serves."""
+            """Score one text with the serving model."""
             serving = worker.model
             if serving is None:
                 return self.error(503, "no model serves yet")

@@ -1,4 +1,4 @@
-"""From decided records to stored ones, keeping count of what is stored and what is surely published."""
+"""Store decided batches in the ledger; track stored and published offsets."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ _NO_PARTITION = -1
 
 
 class Store(Protocol):
-    """Where batches go; ``moderation.adapters.sql.retrying_ledger.PatientLedger`` is the one in use."""
+    """Ledger interface; production uses the class in :mod:`moderation.adapters.sql.retrying_ledger`."""
 
     def store(self, batch: Batch) -> bool:
-        """Store a batch in one transaction, or nothing of it; True when it turned out to be stored already."""
+        """Store a whole batch in one transaction; return True if it was already stored."""
 
     def rehearse(self, batch: Batch) -> None:
-        """Write the rows of a batch and undo that; raises what keeps them from being stored."""
+        """Write the rows of a batch and roll back; raise the error that prevents storing them."""
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
-        """Where partitions stand."""
+        """Return the positions of partitions."""
 
     def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
-        """Note, for partitions at an offset, the broker time they were known to end there; fenced like a batch."""
+        """Store the broker time at which partitions ended at an offset; fenced like a batch."""
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Versions]]:
-        """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
+        """Return stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
-        """Panes that end in (after_us, upto_us], in order."""
+        """Return panes that end in (after_us, upto_us], in order."""
 
 
 @dataclass(slots=True)
 class _PartitionState:
-    """Where a partition stands: stored up to ``next``, surely on the topics up to the published two."""
+    """State of a partition: stored up to ``next``; published up to ``published_next`` and ``panes_published_us``."""
 
     next: int
     newest_event_us: int | None
@@ -56,7 +56,7 @@ class _PartitionState:
     read_to_end_us: int | None
 
     def is_closing(self, read_to_end_us: int) -> bool:
-        """Whether windows may close by this; they end when panes do."""
+        """Return whether windows may close by this time; windows end when panes do."""
         before_us, after_us = (
             closed_until_us(self.newest_event_us, us) // PANE_US for us in (self.read_to_end_us, read_to_end_us)
         )
@@ -66,18 +66,17 @@ class _PartitionState:
 class Recorder:
     """Stores batches one after another.
 
-    ``note_published`` may be called by another thread than the rest.
+    ``note_published`` may be called by a different thread than the other methods.
 
     Args:
         store: the ledger.
-        limit: told about every stored record.
-        require_source: called before each batch is stored; raises if its topic is not the same as before.
-        budget: of the bytes of dead letters; None for no limit.
-        encode: makes of a decision what is sent to the topics; None to leave that to the publisher. It is done before
-            the decision is stored: a record that it fails for, or that ends the process there, can still be
-            quarantined.
-        is_compacted: whether records of the topic may be gone between others; asked when some are.
-        ends: looks at where the topic's partitions end; None for none.
+        limit: counts every stored record.
+        require_topic: called before each batch is stored; raises if the topic was re-created.
+        budget: budget for the bytes of dead letters; None for no limit.
+        encode: serializes a decision for the topics; None leaves this to the publisher. It runs before the decision
+            is stored, so that a record for which it fails or ends the process can still be quarantined.
+        is_compacted: returns whether the topic is compacted; called when records between others are missing.
+        ends: tracker of the ends of partitions; None for none.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class Recorder:
         self._partitions: dict[int, _PartitionState] = {}
 
     def assign(self, positions: Mapping[int, Position]) -> None:
-        """Take over partitions at the positions the ledger gave; all others are forgotten."""
+        """Take over partitions at the positions of the ledger; forget all others."""
         self._partitions = {
             partition: _PartitionState(
                 position.next,
@@ -114,13 +113,13 @@ class Recorder:
         }
 
     def unpublished(self, most_offsets: int) -> tuple[Publication, bool]:
-        """Read stored records that may be missing on the topics, in order; nothing may be stored meanwhile.
+        """Read stored records that may not be published, in order; nothing must be stored meanwhile.
 
         Args:
-            most_offsets: bound of the offsets whose decisions are read. Panes come with the last of them.
+            most_offsets: maximum number of offsets whose decisions are read. The last slice has the panes.
 
         Returns:
-            The next slice, and whether it is the last: everything stored is in it or in an earlier one.
+            The next slice, and whether it is the last one.
         """
         ranges = {}
         left = most_offsets
@@ -138,7 +137,7 @@ class Recorder:
         return self._from_ledger(ranges, self._partitions if is_last else ()), is_last
 
     def note_published(self, publication: Publication) -> None:
-        """Note that this is surely on the topics; the next batch stores it."""
+        """Note that records are published; the next batch stores it."""
         for partition, (lo, hi) in publication.ranges.items():
             state = self._partitions.get(partition)
             if state is not None and state.published_next == lo:
@@ -149,12 +148,12 @@ class Recorder:
 
     @property
     def stored(self) -> dict[int, int]:
-        """Up to which offset records are stored, by partition."""
+        """First offset that is not stored, by partition."""
         return {partition: state.next for partition, state in self._partitions.items()}
 
     @property
     def newest_event_us(self) -> dict[int, int]:
-        """The running maximum of the event times stored, by partition."""
+        """Running maximum of stored event times, by partition."""
         return {
             partition: state.newest_event_us
             for partition, state in self._partitions.items()
@@ -163,12 +162,12 @@ class Recorder:
 
     @property
     def published(self) -> dict[int, int]:
-        """Up to which offset decisions are surely published, by partition."""
+        """First offset whose decision may not be published, by partition."""
         return {partition: state.published_next for partition, state in self._partitions.items()}
 
     @property
     def panes_published_us(self) -> dict[int, int]:
-        """Up to which end panes are surely published, by partition."""
+        """End up to which panes are published, by partition."""
         return {
             partition: state.panes_published_us
             for partition, state in self._partitions.items()
@@ -179,12 +178,12 @@ class Recorder:
         """Store a batch in one transaction.
 
         Returns:
-            What it has to say on the topics.
+            The records to publish.
 
         Raises:
-            FenceLost: another worker owns a partition by now; nothing is stored.
-            SourceRefused: the topic is not the same as before; nothing is stored.
-            TooManyDeadLetters: the batch is stored, and a person must look.
+            FenceLost: another worker owns a partition now; nothing is stored.
+            SourceRefused: the topic was re-created; nothing is stored.
+            TooManyDeadLetters: the limit is reached; the batch is stored.
         """
         self._require_topic()
         ranges = decided.batch.ranges
@@ -226,21 +225,21 @@ class Recorder:
         return {partition: us for partition, us in times_us.items() if us is not None}
 
     def observe_ends(self, partitions: Collection[int]) -> None:
-        """Ask where partitions end; whatever is stored up to there was then read to the end. For any thread."""
+        """Observe the ends of partitions. May be called by any thread."""
         if self._ends is not None:
             self._ends.observe({partition: at for partition, at in self.stored.items() if partition in partitions})
 
     @property
     def is_end_due(self) -> bool:
-        """Whether windows may close because partitions were read to their ends, and that is not stored."""
+        """Whether windows may close because partitions were read to their ends, and this is not stored yet."""
         return any(self._partitions[partition].is_closing(us) for partition, (_, us) in self._reached().items())
 
     def note_read_to_end(self) -> None:
-        """Store that partitions were read to their ends, outside a batch: nothing of them was under way.
+        """Store outside a batch that partitions were read to their ends; no batch of them is in progress.
 
         Raises:
-            FenceLost: another worker owns a partition by now; nothing is stored.
-            SourceRefused: the topic is not the same as before; nothing is stored.
+            FenceLost: another worker owns a partition now; nothing is stored.
+            SourceRefused: the topic was re-created; nothing is stored.
         """
         if reached := self._reached():
             self._require_topic()
@@ -269,10 +268,10 @@ class Recorder:
         return [without_compaction(hole) for hole in holes]
 
     def refused(self, decided: Decided) -> dict[RecordPosition, str]:
-        """The records of a batch that cannot be encoded or that the ledger refuses, each alone; the error's class.
+        """Return the records of a batch that cannot be encoded or stored even alone, with the class of the error.
 
         Raises:
-            Exception: the ledger fails for a reason that is not a record's, or refuses a row that is sound.
+            Exception: the ledger fails for another reason than a record, or refuses a valid row.
         """
         batch = decided.batch
         letters = {RecordPosition(partition, offset): letter for partition, offset, letter in batch.dead_letters}
@@ -297,7 +296,7 @@ class Recorder:
             for position, error in culprits(sorted(rows.keys() | letters), rehearse)
         }
         if refused and batch.decisions:
-            # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.
+            # If every row breaks a rule, or a day has no partition, no record is the cause: this raises then.
             control = [_control(row) for row in {row.append_us // DAY_US: row for row in batch.decisions}.values()]
             self._encoded(control, batch.stamp)
             panes = pane_sums(control, batch.stamp)
@@ -305,7 +304,7 @@ class Recorder:
         return refused
 
     def positions(self) -> dict[int, Position]:
-        """Where the own partitions stand in the ledger."""
+        """Return the positions of the assigned partitions in the ledger."""
         return self._store.positions(dict.fromkeys(self._partitions, 0))
 
     def _closed_panes(self, partitions: Iterable[int]) -> tuple[list[Pane], dict[int, int]]:
@@ -333,7 +332,7 @@ class Recorder:
 
 
 def _control(row: DecisionRow) -> DecisionRow:
-    """A sound row of the same day at a place that no record has."""
+    """Return a valid row of the same day at a position that no record has."""
     return row._replace(
         partition=_NO_PARTITION,
         offset=row.append_us,

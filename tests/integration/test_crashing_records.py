@@ -91,7 +91,7 @@ def test_processes_that_are_killed_again_and_again_quarantine_nothing(layer: Spe
     worker = layer.start_worker()
     layer.wait_accounted(200)
     assert worker.poll() is None
-    assert "they are tried" in (layer.folder / "worker-1.log").read_text()
+    assert "they are tried in another process first" in (layer.folder / "worker-1.log").read_text()
     found = layer.comparison()
     assert found.is_exact, found
     assert (found.decisions, found.dead_letters) == (200, 0)

@@ -57,8 +57,8 @@ def test_nothing_people_wrote_becomes_markup() -> None:
 
 def test_a_sound_day_says_so() -> None:
     page = render(preview("science", is_sound=True))
-    assert "None: batch and speed layer count every row alike." in page
-    assert "None: every pane is the sum of its ledger rows." in page
+    assert "None. Batch and speed layer count every row in the same way." in page
+    assert "None. Every pane is the sum of its ledger rows." in page
     assert "nothing lost, nothing unexplained" in page
 
 

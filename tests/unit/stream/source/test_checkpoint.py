@@ -58,9 +58,9 @@ def test_damaged_progress_is_refused_by_name_and_never_taken_for_none(tmp_path: 
 
 def test_progress_of_another_input_or_target_is_refused_naming_both(tmp_path: Path) -> None:
     start_or_resume(plan(tmp_path), "topics A")
-    with pytest.raises(ConfigurationError, match=r"another input: generator seed=0 .*; asked for is generator seed=8"):
+    with pytest.raises(ConfigurationError, match=r"another input: generator seed=0 .*; this run has generator seed=8"):
         start_or_resume(plan(tmp_path, origin=Generated(replace(CONFIG, seed=8))), "topics A")
-    with pytest.raises(ConfigurationError, match="another target: topics A; asked for is topics B"):
+    with pytest.raises(ConfigurationError, match="another target: topics A; this run has topics B"):
         start_or_resume(plan(tmp_path), "topics B")
     assert start_or_resume(plan(tmp_path, pace=AtRate(5), limit=3), "topics A").arrivals == 0
 
@@ -105,7 +105,7 @@ def test_arrivals_that_have_become_others_are_refused(tmp_path: Path) -> None:
     checkpoint = Checkpoint("history x", "t", 0, arrivals=50, digest=chained_digest("", _sample[:50]))
     changed = [*_sample[:20], replace(_sample[20], value=b"other"), *_sample[21:]]
     for others in (changed, _sample[:49]):
-        with pytest.raises(SourceError, match="history x: its first 50 arrivals are not those that were sent"):
+        with pytest.raises(SourceError, match="history x: its first 50 arrivals differ from those that were sent"):
             remaining_arrivals(checkpoint, iter(others), plan(tmp_path))
 
 

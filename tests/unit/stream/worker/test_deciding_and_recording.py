@@ -257,7 +257,7 @@ def test_a_hole_in_the_offsets_stores_nothing(kernel: Kernel) -> None:
     ledger = MemoryLedger()
     worker = Worker(ledger, generous())
     records = records_of([(0, 0, 0, False)] * 3)
-    with pytest.raises(OffsetsGone, match=r"\[1, 2\) never came"):
+    with pytest.raises(OffsetsGone, match=r"\[1, 2\) were not received"):
         worker.decide([records[0], records[2]], ServingModel(kernel, Policy(1, 2, ()), "1"))
     assert not worker.decided
     assert ledger.rows == {}

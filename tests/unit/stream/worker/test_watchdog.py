@@ -196,4 +196,4 @@ def test_a_watchdog_that_cannot_look_ends_the_process(monkeypatch: pytest.Monkey
     watch.start()
     assert gone.wait(20)
     watch.stop()
-    assert "failed to look" in str(left[0])
+    assert "every check of the watchdog failed" in str(left[0])
