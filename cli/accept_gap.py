@@ -1,4 +1,4 @@
-"""``moderation accept-gap``: what stands between the worker and its topic, and a person's word that it may go on."""
+"""``moderation accept-gap``: list lost offsets; with --yes acknowledge them so that the worker or archive continues."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import connected_settings
-from cli.output import console, print_json
-from cli.stack import DEFAULT_FOLDER, FolderOption
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
+from cli.output import print_json, print_line
 from moderation.timestamps import now_us
+from stream.exit_codes import REPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,29 +18,32 @@ if TYPE_CHECKING:
 
     from moderation.offsets import LedgerPositions, TopicChanges
 
-_TO_BE_ACCEPTED = 1
-
 
 def accept_gap(
-    yes: Annotated[bool, typer.Option("--yes", help="Accept it; without this it is only shown.")] = False,
-    reason: Annotated[str, typer.Option(help="Kept with each gap: why the records are gone.")] = "none given",
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the loss. Without it, the loss is only shown.")] = False,
+    reason: Annotated[str, typer.Option(help="Why the records are gone; stored with each gap.")] = "none given",
     lake: Annotated[
-        bool, typer.Option("--lake", help="What stands in the way of the archive, not of the worker.")
+        bool, typer.Option("--lake", help="List the offsets that block the archive instead of the worker.")
     ] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show offsets the topic lost before the worker read them, or a topic made anew; with --yes let the worker go on.
+    """List offsets that the topic lost before the worker read them, or a re-created topic; with --yes accept the loss.
 
-    The offsets of an accepted gap are recorded and counted as lost. Exit code 0 when nothing is in the way or all of
-    it was accepted, 1 when something is to be accepted, or cannot be: a topic that ends before the ledger does.
+    The offsets of an accepted gap are recorded and counted as lost; the worker then continues after them. The exit code
+    is 0 if nothing blocks the worker or everything was accepted. It is 1 if a loss waits for acceptance, or if the
+    topic ends before the ledger's next offset, which cannot be accepted.
 
-    With --lake the same for the archive: offsets that topics lost before they were archived. They are missing from the
-    lake for good; archiving goes on behind them. --json then prints {"gaps": [{"topic", "partition", "first_offset",
+    With --lake the command lists offsets that topics lost before they were archived. They are missing from the lake
+    for good; the archive continues after them.
+
+    Example: `moderation accept-gap --yes --reason "retention was too short"`
+
+    With --lake, --json prints {"gaps": [{"topic", "partition", "first_offset",
     "next_offset"}], "accepted"}.
     """
     if "\0" in reason:
-        raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
+        raise typer.BadParameter("the reason contains a NUL character", param_hint="--reason")
     if lake:
         _accept_in_lake(yes=yes, reason=reason, data_folder=data_folder, as_json=as_json)
         return
@@ -57,87 +60,90 @@ def accept_gap(
         connected(required(settings.database_url, "database_url")) as connection,
         open_topic(settings.kafka_bootstrap, topic) as log,
     ):
-        # The ledger first: a worker that goes on meanwhile is then behind the topic's end, never ahead of it.
+        # The ledger is read first: if a worker commits meanwhile, the positions stay behind the end of the topic.
         positions = read_positions(connection, topic)
         readable = log.ranges()
-        # Offsets of a transaction that is open are not readable, and not gone either.
+        # Offsets of an open transaction are not readable, but they are not lost either.
         ends = log.written_ends(readable)
         written = {partition: (first, max(end, ends[partition])) for partition, (first, end) in readable.items()}
-        found = find_topic_changes(positions, log.topic_id, written)
-        early = _decided_too_early(positions, log.topic_id, readable) if not found else {}
-        accepted = yes and bool(found)
+        losses = find_topic_changes(positions, log.topic_id, written)
+        early = _decided_too_early(positions, log.topic_id, readable) if not losses else {}
+        accepted = yes and bool(losses)
         if accepted:
-            accept(connection, topic, log.topic_id, found, reason=reason, now_us=now_us())
+            accept(connection, topic, log.topic_id, losses, reason=reason, now_us=now_us())
     if as_json:
         gaps = [
             {"partition": gap.partition, "first_offset": gap.first_offset, "next_offset": gap.next_offset}
-            for gap in found.gaps
+            for gap in losses.gaps
         ]
-        new_topic_id = str(log.topic_id) if found.new_partitions else None
+        new_topic_id = str(log.topic_id) if losses.new_partitions else None
         print_json({"gaps": gaps, "new_topic_id": new_topic_id, "accepted": accepted})
     else:
-        _print(found, positions, log.topic_id, accepted=accepted)
-        for partition, (following, end) in early.items():
-            _say(
-                f"partition {partition}: the ledger accounts for offsets up to {following}, but the topic is readable "
-                f"up to {end} only: an earlier version of the worker decided records of a transaction that is still "
-                "open. The worker waits until the transaction ends; `moderation status` shows how to end it"
+        _print(losses, positions, log.topic_id, accepted=accepted)
+        for partition, (next_offset, end) in early.items():
+            print_line(
+                f"partition {partition}: the ledger accounts for offsets up to {next_offset}, but the topic is "
+                f"readable up to {end} only: an earlier version of the worker decided records of a transaction that "
+                "is still open. The worker waits until the transaction ends; `moderation status` shows how to end it"
             )
-    if found and not accepted:
-        raise typer.Exit(_TO_BE_ACCEPTED)
+    if losses and not accepted:
+        raise typer.Exit(REPORTED)
 
 
 def _decided_too_early(
     positions: LedgerPositions, topic_id: UUID, readable: Mapping[int, tuple[int, int]]
 ) -> dict[int, tuple[int, int]]:
     """The ledger's next offset and the last stable offset of partitions where the ledger is ahead."""
-    following = positions.next.get(topic_id, {})
-    return {p: (following[p], end) for p, (_, end) in readable.items() if following.get(p, 0) > end}
+    next_offsets = positions.next.get(topic_id, {})
+    return {p: (next_offsets[p], end) for p, (_, end) in readable.items() if next_offsets.get(p, 0) > end}
 
 
 def _accept_in_lake(*, yes: bool, reason: str, data_folder: Path, as_json: bool) -> None:
     from batch.archive.gaps import find_gaps
 
-    found = find_gaps(connected_settings(data_folder), accept=yes, reason=reason)
-    accepted = yes and bool(found)
+    losses = find_gaps(connected_settings(data_folder), accept=yes, reason=reason)
+    accepted = yes and bool(losses)
     if as_json:
         gaps = [
-            {"topic": source.topic, "partition": source.partition, "first_offset": first, "next_offset": following}
-            for source, (first, following) in found
+            {
+                "topic": topic_partition.topic,
+                "partition": topic_partition.partition,
+                "first_offset": first,
+                "next_offset": end,
+            }
+            for topic_partition, (first, end) in losses
         ]
         print_json({"gaps": gaps, "accepted": accepted})
     else:
-        for source, (first, following) in found:
-            lost = following - first
-            _say(f"{source}: offsets [{first}, {following}) are gone and not in the lake, {lost:,} records")
-        if not found:
-            _say("nothing stands between the archive and its topics")
+        for topic_partition, (first, end) in losses:
+            lost = end - first
+            print_line(f"{topic_partition}: offsets [{first}, {end}) are gone and not in the lake, {lost:,} records")
+        if not losses:
+            print_line("no offset is missing between the archive and its topics")
         elif accepted:
-            _say("accepted; archive again")
+            print_line("accepted; run `moderation archive` again")
         else:
-            _say("nothing was changed; `moderation accept-gap --lake --yes` accepts it")
-    if found and not accepted:
-        raise typer.Exit(_TO_BE_ACCEPTED)
+            print_line("nothing was changed; `moderation accept-gap --lake --yes` accepts the loss")
+    if losses and not accepted:
+        raise typer.Exit(REPORTED)
 
 
-def _print(found: TopicChanges, positions: LedgerPositions, topic_id: UUID, *, accepted: bool) -> None:
-    for gap in found.gaps:
+def _print(losses: TopicChanges, positions: LedgerPositions, topic_id: UUID, *, accepted: bool) -> None:
+    for gap in losses.gaps:
         lost = gap.next_offset - gap.first_offset
-        _say(f"partition {gap.partition}: offsets [{gap.first_offset}, {gap.next_offset}) are gone, {lost:,} records")
-    if found.new_partitions:
-        _say(f"topic {positions.topic} was made anew: its id is {topic_id}")
-        for known, following in positions.next.items():
-            places = ", ".join(f"partition {partition} at {offset}" for partition, offset in following.items())
-            _say(f"the ledger stood on {known}: {places}")
-        starts = ", ".join(f"partition {partition} from {first}" for partition, first in found.new_partitions.items())
-        _say(f"the worker would begin: {starts}" if not accepted else f"the worker begins: {starts}")
-    if not found:
-        _say(f"nothing stands between the worker and topic {positions.topic}")
+        print_line(
+            f"partition {gap.partition}: offsets [{gap.first_offset}, {gap.next_offset}) are gone, {lost:,} records"
+        )
+    if losses.new_partitions:
+        print_line(f"topic {positions.topic} was re-created: its id is {topic_id}")
+        for old_id, next_offsets in positions.next.items():
+            offsets = ", ".join(f"partition {partition} at {offset}" for partition, offset in next_offsets.items())
+            print_line(f"the ledger has offsets of topic id {old_id}: {offsets}")
+        starts = ", ".join(f"partition {partition} from {first}" for partition, first in losses.new_partitions.items())
+        print_line(f"the worker would begin: {starts}" if not accepted else f"the worker begins: {starts}")
+    if not losses:
+        print_line(f"no offset is missing between the worker and topic {positions.topic}")
     elif accepted:
-        _say("accepted; start the worker again")
+        print_line("accepted; start the worker again")
     else:
-        _say("nothing was changed; `moderation accept-gap --yes` accepts it")
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line("nothing was changed; `moderation accept-gap --yes` accepts the loss")

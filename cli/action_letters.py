@@ -1,4 +1,4 @@
-"""``moderation dead-letters list --topic actions``: records of topic actions that cannot be actions."""
+"""``moderation dead-letters list --topic actions``: records of topic actions that could not be read."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def list_action_letters(
         rows = [
             {
                 "topic_id": str(topic_id),
-                "partition": place,
+                "partition": number,
                 "offset": letter.offset,
                 "reason": letter.reason,
                 "field": letter.field,
                 "detail": letter.detail,
                 "append_us": letter.append_us,
             }
-            for topic_id, place, letter in letters
+            for topic_id, number, letter in letters
         ]
         print_json({"dead_letters": rows, "total": by_reason.total(), "by_reason": dict(by_reason.most_common())})
         return
@@ -49,9 +49,9 @@ def list_action_letters(
         console.print("no dead letters of actions")
         return
     table = Table("partition", "offset", "reason", "field", "detail", "appended (UTC)")
-    for _, place, letter in letters:
+    for _, number, letter in letters:
         detail = Text(printable(letter.detail))
-        table.add_row(str(place), str(letter.offset), letter.reason, letter.field, detail, utc(letter.append_us))
+        table.add_row(str(number), str(letter.offset), letter.reason, letter.field, detail, utc(letter.append_us))
     console.print(table)
     console.print(
         f"{by_reason.total():,} in all: {', '.join(f'{count:,} {each}' for each, count in by_reason.most_common())}"

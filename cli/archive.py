@@ -1,50 +1,57 @@
-"""``moderation archive``: what topics have and the lake does not, into the lake; without Airflow."""
+"""``moderation archive``: archive new records of the topics into the lake, without Airflow."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
+
+
+class Topic(StrEnum):
+    """Topics that the lake contains, without prefix."""
+
+    COMMENTS = "comments"
+    ACTIONS = "actions"
 
 
 def archive(
     topic: Annotated[
-        list[str] | None, typer.Option(help="comments or actions, without a prefix; may be repeated. Both if absent.")
+        list[Topic] | None,
+        typer.Option(help="Topic without its prefix; may be repeated. Default: both."),
     ] = None,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Archive what is new on topics comments and actions. Safe to repeat, to interrupt, and to run twice at once.
+    """Archive new records of topics comments and actions. Safe to repeat, to interrupt, and to run twice at once.
 
-    A partition that another archiver works on is left to it. Exit code 1 when retention overtook a partition; the
-    others are archived first, and `moderation accept-gap --lake` shows what is gone.
+    A partition that another archiver works on is skipped. The exit code is 1 if the topic deleted records of a
+    partition before they were archived. The other partitions are archived first; `moderation accept-gap --lake` lists
+    the lost offsets.
+
+    Example: `moderation archive --topic comments`
 
     --json prints {"topics": [{"topic", "topic_id", "partitions": [{"partition", "outcome", "first_offset",
     "next_offset", "files", "rows", "bytes", "note", "unparsed", "dead_letters", "seconds_left"}]}], "files", "rows",
-    "bytes", "seconds"}. Figures are of this run; dead_letters are actions that cannot be read; unparsed is {"count",
-    "records": [{"topic_id", "partition", "offset", "error"}]}; the lake contains a partition up to next_offset; outcome
-    is archived, nothing_new, left_to_other or overtaken; seconds_left is how long the oldest record of the run would
-    still have been kept by the topic, at least.
+    "bytes", "seconds"}. Figures are of this run. dead_letters counts actions that cannot be read. unparsed is {"count",
+    "records": [{"topic_id", "partition", "offset", "error"}]}. The lake contains a partition up to next_offset. outcome
+    is archived, nothing_new, left_to_other or overtaken. seconds_left is how long the topic would have kept the oldest
+    record of the run at least.
     """
     from batch.archive.run import archive_topics
     from moderation.adapters.lake.schema import ARCHIVED
 
     settings = connected_settings(data_folder)
-    with progress.status("looking at the topics") as status:
-
-        def say(line: str) -> None:
-            status.update(line)
-
-        report = archive_topics(settings, topics=topic or ARCHIVED, on_progress=say)
+    with progress.status("reading the topics") as status:
+        report = archive_topics(settings, topics=topic or ARCHIVED, on_progress=status.update)
     if as_json:
         print_json(report.fields())
         return
-    table = Table("topic", "partition", "outcome", "records", "files", "bytes", "held up to")
+    table = Table("topic", "partition", "outcome", "records", "files", "bytes", "archived up to")
     for each in report.topics:
         for part in each.partitions:
             outcome = part.outcome.value.replace("_", " ") + (f": {part.note}" if part.note else "")

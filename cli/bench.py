@@ -1,29 +1,42 @@
-"""``moderation bench``: ours beside what one would use otherwise."""
+"""``moderation bench``: benchmarks of this project and of baseline designs."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
+from cli.options import JsonOption
 from cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.stack.layout import StackLayout
     from moderation.datasets.history import LabelledComment
 
-bench = typer.Typer(help="Benches; each prints one JSON object with --json.", no_args_is_help=True)
+TextsOption = Annotated[
+    Path | None, typer.Option(help="Take the texts from an r/science export. Default: generated texts.")
+]
+StackOption = Annotated[Path, typer.Option(help="Folder of the benchmark's own stack; it is emptied first.")]
+_FOLDER = Path("var/bench")
+bench = typer.Typer(help="Run a benchmark; with --json each prints one JSON object.", no_args_is_help=True)
 
 
 @bench.command("kernel")
 def bench_kernel(
-    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
+    csv: TextsOption = None,
     comments: Annotated[int, typer.Option(min=1_000, help="How many generated texts.")] = 10_000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each contender is timed.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Repetitions for each contender.")] = 3,
+    as_json: JsonOption = False,
 ) -> None:
-    """Time the kernel beside spaCy's tokenizer alone, the spaCy pipeline and plain TF-IDF, on one core."""
+    """Time the kernel, spaCy's tokenizer, the spaCy pipeline and plain TF-IDF on one core.
+
+    Example: `moderation bench kernel --comments 20000`
+    """
     from local.bench.kernel import bench_kernel as run
 
     rows = _labelled(csv, comments)
@@ -38,17 +51,20 @@ def bench_kernel(
     for name in ("kernel", "tokenizer", "spacy_pipe", "tfidf_lr"):
         table.add_row(name, f"{figures[f'{name}_warm_per_s']:,}", f"{figures[f'{name}_fresh_per_s']:,}")
     console.print(table)
-    console.print(f"{figures['cache_hit_ratio']:.1%} of the chunks of texts never seen were known")
+    console.print(f"{figures['cache_hit_ratio']:.1%} of the chunks of new texts were in the cache")
 
 
 @bench.command("worst-text")
 def bench_worst_text(
-    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="How many shapes of text are tried.")] = 60,
-    seed: Annotated[int, typer.Option(help="Of the search.")] = 18,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    csv: TextsOption = None,
+    steps: Annotated[int, typer.Option(min=1, help="How many shapes of text to try.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of the search.")] = 18,
+    as_json: JsonOption = False,
 ) -> None:
-    """Search for the text that costs most processor time per character, and measure it beside usual ones."""
+    """Search for the text that costs the most processor time per character; compare it with usual texts.
+
+    Example: `moderation bench worst-text --steps 120`
+    """
     from local.bench.worst_text import bench_worst_text as run
 
     rows = _labelled(csv, 5_000)
@@ -69,34 +85,29 @@ def bench_worst_text(
 
 @bench.command("stream")
 def bench_stream(
-    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
-    comments: Annotated[int, typer.Option(min=10_000, help="How many the topic holds.")] = 200_000,
-    rounds: Annotated[int, typer.Option(min=1, help="How often each contender runs.")] = 3,
+    csv: TextsOption = None,
+    comments: Annotated[int, typer.Option(min=10_000, help="How many comments the topic contains.")] = 200_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each contender.")] = 3,
     latency_seconds: Annotated[float, typer.Option(min=0, help="Length of each latency run; 0 for none.")] = 60.0,
-    only: Annotated[list[str] | None, typer.Option(help="A contender to run; all if absent.")] = None,
-    data_folder: Annotated[Path, typer.Option(help="Of the stack it runs on; emptied first.")] = Path("var/bench"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Run this contender only; may be repeated. Default: all.")
+    ] = None,
+    data_folder: StackOption = _FOLDER,
+    as_json: JsonOption = False,
 ) -> None:
-    """Run the worker beside Faust per event, the talk's REST design and a plain confluent-kafka loop.
+    """Compare the worker with Faust per event, the REST design of the talk and a plain confluent-kafka loop.
 
-    All read the same preloaded topic in alternating rounds; a rate is what fills the topic of decisions. Latency is
-    open loop, from the scheduled sending to the commit.
+    All contenders read the same preloaded topic in alternating rounds. The rate counts records on the topic of
+    decisions. Latency is measured in an open loop, from the scheduled time of sending to the commit.
+
+    Example: `moderation bench stream --rounds 5 --json`
     """
-    from local.stack.required_packages import check_packages
+    with _own_stack(data_folder) as (layout, on_progress):
+        from local.bench.stream.run import Bench, StreamBench, StreamBenchPlan
 
-    check_packages()
-    from local.bench.stream.run import Bench, StreamBench, StreamBenchPlan
-    from local.stack import commands as stack
-    from local.stack.layout import StackLayout
-
-    layout = StackLayout(data_folder.resolve())
-    plan = StreamBenchPlan(comments, rounds, latency_seconds, tuple(only or ()))
-    try:
-        with progress.status("starting") as status:
-            rows = _labelled(csv)
-            figures = StreamBench(Bench(layout, rows, status.update), rows, plan, status.update).run()
-    finally:
-        stack.down(layout, purge=True)
+        plan = StreamBenchPlan(comments, rounds, latency_seconds, tuple(only or ()))
+        rows = _labelled(csv)
+        figures = StreamBench(Bench(layout, rows, on_progress), rows, plan, on_progress).run()
     figures["settings"]["source"] = "generator" if csv is None else csv.name
     if as_json:
         print_json(figures)
@@ -105,34 +116,30 @@ def bench_stream(
     for name, cpu in figures["cpu_seconds_per_1000"].items():
         table.add_row(name, f"{figures[f'{name}_per_s']:,}", f"{cpu['own']:.3f} + {cpu['broker_and_database']:.3f}")
     console.print(table)
-    for load, found in figures.get("latency", {}).items():
-        console.print(f"latency, {load} % load: p50 {found['p50_ms']} ms, p99 {found['p99_ms']} ms")
+    for load, latency in figures.get("latency", {}).items():
+        console.print(f"latency, {load} % load: p50 {latency['p50_ms']} ms, p99 {latency['p99_ms']} ms")
 
 
 @bench.command("soak")
 def bench_soak(
-    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
-    comments: Annotated[int, typer.Option(min=10_000, help="How many go through.")] = 5_000_000,
-    plot: Annotated[Path | None, typer.Option(help="Draw resident memory over comments into this PNG.")] = None,
-    data_folder: Annotated[Path, typer.Option(help="Of the stack it runs on; emptied first.")] = Path("var/bench"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    csv: TextsOption = None,
+    comments: Annotated[int, typer.Option(min=10_000, help="How many comments to send.")] = 5_000_000,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a plot of resident memory over comments to this PNG.")
+    ] = None,
+    data_folder: StackOption = _FOLDER,
+    as_json: JsonOption = False,
 ) -> None:
-    """Send millions of comments through one worker and watch its memory."""
-    from local.stack.required_packages import check_packages
+    """Send millions of comments through one worker and measure its memory.
 
-    check_packages()
-    from local.bench.stream.run import Bench
-    from local.bench.stream.soak import soak
-    from local.stack import commands as stack
-    from local.stack.layout import StackLayout
+    Example: `moderation bench soak --plot memory.png`
+    """
+    with _own_stack(data_folder) as (layout, on_progress):
+        from local.bench.stream.run import Bench
+        from local.bench.stream.soak import soak
 
-    layout = StackLayout(data_folder.resolve())
-    try:
-        with progress.status("starting") as status:
-            rows = _labelled(csv)
-            figures = soak(Bench(layout, rows, status.update), rows, comments, plot, status.update)
-    finally:
-        stack.down(layout, purge=True)
+        rows = _labelled(csv)
+        figures = soak(Bench(layout, rows, on_progress), rows, comments, plot, on_progress)
     figures["settings"]["source"] = "generator" if csv is None else csv.name
     if as_json:
         print_json(figures)
@@ -143,35 +150,29 @@ def bench_soak(
 
 @bench.command("footprint")
 def bench_footprint(
-    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
-    comments: Annotated[int, typer.Option(min=10_000, help="How many are decided.")] = 500_000,
-    data_folder: Annotated[Path, typer.Option(help="Of the stack it runs on; emptied first.")] = Path("var/bench"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    csv: TextsOption = None,
+    comments: Annotated[int, typer.Option(min=10_000, help="How many comments to decide.")] = 500_000,
+    data_folder: StackOption = _FOLDER,
+    as_json: JsonOption = False,
 ) -> None:
-    """Decide comments and weigh what is left of each: in the ledger, in the write-ahead log, on the topics."""
-    from local.stack.required_packages import check_packages
+    """Measure the bytes that one comment adds to the ledger, the write-ahead log and the topics.
 
-    check_packages()
-    from local.bench.stream.footprint import footprint
-    from local.bench.stream.run import Bench
-    from local.stack import commands as stack
-    from local.stack.layout import StackLayout
+    Example: `moderation bench footprint --comments 1000000`
+    """
+    with _own_stack(data_folder) as (layout, on_progress):
+        from local.bench.stream.footprint import footprint
+        from local.bench.stream.run import Bench
 
-    layout = StackLayout(data_folder.resolve())
-    try:
-        with progress.status("starting") as status:
-            rows = _labelled(csv)
-            figures = footprint(Bench(layout, rows, status.update), rows, comments, status.update)
-    finally:
-        stack.down(layout, purge=True)
+        rows = _labelled(csv)
+        figures = footprint(Bench(layout, rows, on_progress), rows, comments, on_progress)
     figures["settings"]["source"] = "generator" if csv is None else csv.name
     if as_json:
         print_json(figures)
         return
-    table = Table("bytes of a comment", "")
+    table = Table("bytes per comment", "")
     weights = figures["bytes_per_comment"]
-    for name, found in {"ledger": weights["ledger"], "write-ahead log": weights["wal"], **weights["topics"]}.items():
-        table.add_row(name, f"{found:,.0f}")
+    for name, weight in {"ledger": weights["ledger"], "write-ahead log": weights["wal"], **weights["topics"]}.items():
+        table.add_row(name, f"{weight:,.0f}")
     console.print(table)
 
 
@@ -179,25 +180,17 @@ def bench_footprint(
 def bench_archive(
     comments: Annotated[int, typer.Option(min=1_000, help="How many comments to archive.")] = 1_000_000,
     characters: Annotated[int, typer.Option(min=100, help="Mean length of their bodies.")] = 321,
-    data_folder: Annotated[Path, typer.Option(help="Of a stack of the bench's own; emptied first.")] = Path(
-        "var/bench"
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_folder: StackOption = _FOLDER,
+    as_json: JsonOption = False,
 ) -> None:
-    """Fill topic comments of a stack of its own and archive it: seconds, memory, bytes. The stack is taken down."""
-    from local.stack.required_packages import check_packages
+    """Archive a full topic on a stack of its own; measure seconds, memory and bytes. The stack is removed afterwards.
 
-    check_packages()
-    from local.bench.archive import bench_archive as run
-    from local.stack import commands as stack
-    from local.stack.layout import StackLayout
+    Example: `moderation bench archive --comments 200000`
+    """
+    with _own_stack(data_folder) as (layout, on_progress):
+        from local.bench.archive import bench_archive as run
 
-    layout = StackLayout(data_folder.resolve())
-    try:
-        with progress.status("starting") as status:
-            figures = run(layout, comments, characters, status.update)
-    finally:
-        stack.down(layout, purge=True)
+        figures = run(layout, comments, characters, on_progress)
     if as_json:
         print_json(figures)
         return
@@ -209,29 +202,25 @@ def bench_archive(
 
 @bench.command("batch")
 def bench_batch(
-    rows: Annotated[list[int] | None, typer.Option(min=10_000, help="Rows of a day; 1, 3 and 10 million.")] = None,
-    rescored: Annotated[int, typer.Option(min=1_000, help="How many comments are scored again.")] = 200_000,
-    csv: Annotated[Path | None, typer.Option(help="Texts of an r/science export; generated ones if absent.")] = None,
-    data_folder: Annotated[Path, typer.Option(help="Of the stack it runs on; emptied first.")] = Path("var/bench"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    rows: Annotated[
+        list[int] | None, typer.Option(min=10_000, help="Rows of a day; may be repeated. Default: 1, 3 and 10 million.")
+    ] = None,
+    rescored: Annotated[int, typer.Option(min=1_000, help="How many comments to score again.")] = 200_000,
+    csv: TextsOption = None,
+    data_folder: StackOption = _FOLDER,
+    as_json: JsonOption = False,
 ) -> None:
-    """Reconcile days of millions of rows, rows leaving PostgreSQL included; scoring comments again is timed apart."""
-    from local.stack.required_packages import check_packages
+    """Reconcile days of millions of rows, the export from PostgreSQL included. Scoring again is timed separately.
 
-    check_packages()
-    from local.bench.batch import bench_batch as run
-    from local.bench.stream.run import Bench
-    from local.stack import commands as stack
-    from local.stack.layout import StackLayout
+    Example: `moderation bench batch --rows 1000000`
+    """
+    with _own_stack(data_folder) as (layout, on_progress):
+        from local.bench.batch import bench_batch as run
+        from local.bench.stream.run import Bench
 
-    layout = StackLayout(data_folder.resolve())
-    sizes = rows or [1_000_000, 3_000_000, 10_000_000]
-    try:
-        with progress.status("starting") as status:
-            texts = _labelled(csv)
-            figures = run(Bench(layout, texts, status.update), sizes, texts, rescored, status.update)
-    finally:
-        stack.down(layout, purge=True)
+        sizes = rows or [1_000_000, 3_000_000, 10_000_000]
+        texts = _labelled(csv)
+        figures = run(Bench(layout, texts, on_progress), sizes, texts, rescored, on_progress)
     figures["settings"]["source"] = "generator" if csv is None else csv.name
     if as_json:
         print_json(figures)
@@ -243,6 +232,23 @@ def bench_batch(
     console.print(
         f"at most {figures['peak_rss_bytes'] / 1e9:.2f} GB; {figures['rescore_per_s']:,} comments scored a second"
     )
+
+
+@contextmanager
+def _own_stack(data_folder: Path) -> Iterator[tuple[StackLayout, Callable[[str], None]]]:
+    """Yield the layout of a stack of the benchmark's own and a progress callback; remove the stack afterwards."""
+    from local.stack.required_packages import check_packages
+
+    check_packages()
+    from local.stack import commands as stack
+    from local.stack.layout import StackLayout
+
+    layout = StackLayout(data_folder.resolve())
+    try:
+        with progress.status("starting") as status:
+            yield layout, status.update
+    finally:
+        stack.down(layout, purge=True)
 
 
 def _labelled(csv: Path | None, comments: int = 10_000) -> list[LabelledComment]:

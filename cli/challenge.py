@@ -1,4 +1,4 @@
-"""``moderation challenge``: the challenger beside production on the lake's newest comments; without Airflow."""
+"""``moderation challenge``: compare challenger and production on the newest comments of the lake, without Airflow."""
 
 from __future__ import annotations
 
@@ -8,47 +8,50 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, percent, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
 
 
 def challenge(
-    hours: Annotated[int, typer.Option(min=1, help="So many newest hours of event time that the lake has.")] = 24,
-    start: Annotated[str | None, typer.Option(help="ISO 8601, with --end: this window instead.")] = None,
-    end: Annotated[str | None, typer.Option(help="ISO 8601, not included.")] = None,
+    hours: Annotated[int, typer.Option(min=1, help="Compare the newest hours of event time in the lake.")] = 24,
+    start: Annotated[
+        str | None, typer.Option(help="Compare this time range instead: first event time, ISO 8601.")
+    ] = None,
+    end: Annotated[str | None, typer.Option(help="End of the range, ISO 8601, exclusive.")] = None,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Compare the versions with the aliases challenger and production on comments of the lake, and keep it in MLflow.
+    """Compare the versions with the aliases challenger and production on comments of the lake; log to MLflow.
 
-    Archive first (`moderation archive`). Excerpts of the most different comments are kept with the run and not printed.
-    Nothing to compare is no error.
+    Run `moderation archive` first. The MLflow run contains excerpts of the comments that differ most; the command does
+    not print them. The exit code is 0 also if there is nothing to compare.
+
+    Example: `moderation challenge --hours 48`
 
     --json prints {"models": {"challenger"|"production": {"version", "policy_version", "review_ppm", "remove_ppm"}},
     "start_us", "end_us", "records", "manifest_digest", "overall": group, "communities": {name: group}, "transitions":
-    {verdict by production: {verdict by the challenger: comments}}, "url", "is_new": false if it was compared before}.
+    {verdict by production: {verdict by the challenger: comments}}, "url", "is_new": false if it exists}.
     A group is {"comments", "changed", "disagreement": {"value", "low", "high"}, "score_shift_ppm",
-    "challenger"|"production": {"reviews_per_day", "removals_per_day"}}. Without anything to compare it prints
-    {"skipped": why}.
+    "challenger"|"production": {"reviews_per_day", "removals_per_day"}}. If there is nothing to compare it prints
+    {"skipped": reason}.
     """
     from batch.challenge.run import NothingToCompare, compare_challenger
 
     settings = connected_settings(data_folder)
     with progress.status("asking the registry") as status:
-        found = compare_challenger(settings, {"hours": hours, "start": start, "end": end}, on_progress=status.update)
-    if isinstance(found, NothingToCompare):
+        result = compare_challenger(settings, {"hours": hours, "start": start, "end": end}, on_progress=status.update)
+    if isinstance(result, NothingToCompare):
         if as_json:
-            print_json({"skipped": found.reason})
+            print_json({"skipped": result.reason})
         else:
-            console.print(f"nothing was compared: {found.reason}")
+            console.print(f"nothing was compared: {result.reason}")
     elif as_json:
-        print_json(found.figures())
+        print_json(result.figures())
     else:
-        _tell(found.figures())
+        _print_result(result.figures())
 
 
-def _tell(figures: dict[str, Any]) -> None:
+def _print_result(figures: dict[str, Any]) -> None:
     from moderation.policy import Estimate
 
     versions = {name: model["version"] for name, model in figures["models"].items()}

@@ -1,4 +1,4 @@
-"""``moderation compare``: the usual models beside this project's, on the same folds."""
+"""``moderation compare``: compare this project's model with usual models on the same folds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from rich import box
 from rich.table import Column, Table
 
 from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, json_bytes, print_json, progress, writable_folder
-from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from moderation.adapters.registry.comparison_log import ComparisonLog
@@ -29,24 +28,27 @@ def compare(
     csv: CsvOption = None,
     history: HistoryOption = None,
     out: Annotated[
-        Path | None, typer.Option(help=f"Folder to keep {TABLE}, {PICTURE} and {FIELDS} in.", file_okay=False)
+        Path | None, typer.Option(help=f"Write {TABLE}, {PICTURE} and {FIELDS} to this folder.", file_okay=False)
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the picture into this PNG.", dir_okay=False)] = None,
-    log: Annotated[bool, typer.Option("--log", help="Log it to MLflow: a run, with a nested run per model.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Write the plot to this PNG.", dir_okay=False)] = None,
+    log: Annotated[bool, typer.Option("--log", help="Log to MLflow: one run, with a nested run per model.")] = False,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds, models and bootstrap.")] = 0,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare logistic regression, LDA, k-nearest neighbours, naive Bayes, SGD, random forest and gradient boosting.
 
-    Beside them stands what `moderation train` makes. All are judged on the same folds; whether a difference to it means
-    anything is said by an interval. The same comments, folds and seed give the same figures, times aside.
+    The model of `moderation train` is the baseline. All models are evaluated on the same folds. An interval shows
+    whether a difference from the baseline is significant. The same comments, folds and seed give the same figures,
+    except for times.
+
+    Example: `moderation compare --csv export.csv --out comparison`
 
     --json prints {"data_digest", "comments", "removed", "folds", "seed", "confidence", "models", "bad_rows", "seconds",
     "logged"}, best model first: {"name", "title", "recipe", "auc_mean", "auc_folds", "auc_pooled", "average_precision",
     "brier", "calibration_error", "best_f1", "fit_seconds", "comments_per_s", "auc_difference": null | {"value", "low",
-    "high"}, "finding": "baseline" | "better" | "worse" | "unclear"}. "logged" is the run's address, or null.
+    "high"}, "finding": "baseline" | "better" | "worse" | "unclear"}. "logged" is the URL of the run, or null.
     """
     bad_rows = BadRows()
     labelled = read_labelled(csv, history, bad_rows.append)
@@ -66,7 +68,7 @@ def compare(
         if log:
             from moderation.adapters.registry.comparison_log import ComparisonLog
 
-            status.update("asking MLflow")
+            status.update("connecting to MLflow")
             kept_in = ComparisonLog(settings.mlflow_url, settings.model_name)
         status.update("reading comments")
         examples = collect_examples((row.comment, row.removed) for row in labelled)
@@ -90,13 +92,13 @@ def compare(
     _print_table(fields)
     for kept in (out, plot, logged):
         if kept is not None:
-            console.print(f"kept in {kept}", markup=False, soft_wrap=True, highlight=False)
+            console.print(f"written to {kept}", markup=False, soft_wrap=True, highlight=False)
 
 
 def _keep(
     comparison: ModelComparison, fields: dict[str, Any], out: Path | None, plot: Path | None, log: ComparisonLog | None
 ) -> str | None:
-    """Write what is asked for; the address of the logged run, None if there is none."""
+    """Write the files that were asked for; return the URL of the logged run, None without one."""
     from moderation.training.plots.comparison import draw_comparison
 
     with tempfile.TemporaryDirectory(prefix="moderation-compare-") as scratch:
@@ -112,7 +114,7 @@ def _keep(
 
 
 def _write_table(path: Path, fields: dict[str, Any]) -> None:
-    """A line per model; what is a list or an object in JSON is several columns."""
+    """Write one line per model; a list or an object of the JSON becomes several columns."""
     folds = [f"auc_fold_{number}" for number in range(1, fields["folds"] + 1)]
     ends = ["value", "low", "high"]
     plain = [name for name in fields["models"][0] if name not in ("auc_folds", "auc_difference")]
@@ -135,7 +137,7 @@ def _print_table(fields: dict[str, Any]) -> None:
     )
     beside = Table(
         "model",
-        Column("AUC less ours", no_wrap=True),
+        Column("AUC minus baseline", no_wrap=True),
         "finding",
         *(Column(name, justify="right") for name in ("fit s", "comments/s")),
         box=box.SIMPLE_HEAD,
@@ -162,7 +164,7 @@ def _print_table(fields: dict[str, Any]) -> None:
     console.print(quality)
     console.print(beside)
     console.print(
-        f"Differences are paired over the same comments; their intervals hold together with {fields['confidence']:.0%}."
+        f"Differences are paired over the same comments; intervals are simultaneous with {fields['confidence']:.0%}."
     )
 
 

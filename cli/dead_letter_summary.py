@@ -1,4 +1,4 @@
-"""``moderation dead-letters summary``: dead letters counted by reason, field and key of the producer."""
+"""``moderation dead-letters summary``: dead letters counted by reason, field and producer key."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, printable
-from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -23,28 +22,30 @@ if TYPE_CHECKING:
 _MOST_CHARACTERS = 60
 _NO_KEY, _GONE = "none", "gone"
 Row = tuple[str, str, str, str]
-"""Where the key is from, the key, reason and field."""
+"""Origin of the key, the key, reason and field."""
 
 
 def summary(
-    only_open: Annotated[bool, typer.Option("--open", help="Leave out those whose replay was decided.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Show this many lines of each table.")] = 10,
+    only_open: Annotated[bool, typer.Option("--open", help="Leave out dead letters whose replay was decided.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum lines of each table.")] = 10,
     newest: Annotated[
-        int, typer.Option(min=0, max=10_000, help="Read the keys of this many dead letters from topic or lake.")
+        int, typer.Option(min=0, max=10_000, help="How many dead letters to read keys for, the newest.")
     ] = 1_000,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Count dead letters by reason and field, and the newest by the key of their producer.
+    """Count dead letters by reason and field, and the newest ones by the key of their producer.
 
-    The ledger keeps no keys, so those of the newest dead letters are read from the topic, or from the lake if the topic
-    no longer has them: the record's key or, if it has none, its first header. Keys are shown escaped and cut; values
-    of records are never shown.
+    The ledger stores no keys. The command reads them from the topic, or from the lake if the topic no longer has the
+    records: the key of the record or, without a key, its first header. Keys are escaped and shortened. Values of
+    records are never shown.
+
+    Example: `moderation dead-letters summary --open --newest 5000`
 
     --json prints {"total", "by_field": [{"reason", "field", "letters"}], "examined", "by_key": [{"key_from", "key",
     "reason", "field", "letters"}], "actions"}. "key_from" is "key", "header NAME", "none" (the record has neither) or
-    "gone" (neither topic nor lake has the record). "field" is empty where the reason is about the whole record.
-    "actions" is like "by_field", of the records of topic actions that the archive could not read.
+    "gone" (neither topic nor lake has the record). "field" is empty if the reason applies to the whole record.
+    "actions" is like "by_field", for the records of topic actions that the archive could not read.
     """
     from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
     from moderation.adapters.sql.action_letters import ActionSelection, count_action_letters
@@ -66,8 +67,8 @@ def summary(
             for rows in (by_field, actions[:limit])
         )
         keys: list[dict[str, Any]] = [
-            {"key_from": source, "key": key, "reason": reason, "field": field, "letters": letters}
-            for (source, key, reason, field), letters in by_key.most_common(limit)
+            {"key_from": key_from, "key": key, "reason": reason, "field": field, "letters": letters}
+            for (key_from, key, reason, field), letters in by_key.most_common(limit)
         ]
         examined = by_key.total()
         print_json({"total": total, "by_field": fields, "examined": examined, "by_key": keys, "actions": of_actions})
@@ -87,13 +88,13 @@ def summary(
     console.print(table)
     if by_key:
         table = Table("letters", "key from", "key", "reason", "field", title=f"keys of the newest {by_key.total():,}")
-        for (source, key, reason, field), letters in by_key.most_common(limit):
-            table.add_row(f"{letters:,}", Text(source), Text(key), reason, Text(printable(field)))
+        for (key_from, key, reason, field), letters in by_key.most_common(limit):
+            table.add_row(f"{letters:,}", Text(key_from), Text(key), reason, Text(printable(field)))
         console.print(table)
 
 
 def shown_key(value: bytes) -> str:
-    """A key as a terminal can be given it: escaped, and cut after 60 characters."""
+    """Return a key for a terminal: escaped, and cut after 60 characters."""
     text = printable(value.decode("utf-8", "backslashreplace"))
     return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "…"
 
@@ -107,30 +108,30 @@ def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Ro
     from moderation.settings import required
 
     with connected(required(settings.database_url, "database_url")) as connection:
-        places = newest_positions(connection, selection, newest)
+        positions = newest_positions(connection, selection, newest)
     offsets: dict[UUID, dict[int, list[int]]] = {}
-    for place in places:
-        offsets.setdefault(place.topic_id, {}).setdefault(place.partition, []).append(place.offset)
+    for position in positions:
+        offsets.setdefault(position.topic_id, {}).setdefault(position.partition, []).append(position.offset)
     keys: dict[UUID, Keys] = {}
     with open_topic(settings.kafka_bootstrap, selection.topic) as log:
         if log.topic_id in offsets:
             keys[log.topic_id] = keys_at(log, offsets[log.topic_id])
     with opened_lake(settings) as lake:
         for topic_id, wanted in offsets.items():
-            known = keys.setdefault(topic_id, {})
-            gone = {p: [offset for offset in chosen if (p, offset) not in known] for p, chosen in wanted.items()}
-            known.update(archived_keys(lake, topic_id, {p: chosen for p, chosen in gone.items() if chosen}))
+            topic_keys = keys.setdefault(topic_id, {})
+            gone = {p: [offset for offset in chosen if (p, offset) not in topic_keys] for p, chosen in wanted.items()}
+            topic_keys.update(archived_keys(lake, topic_id, {p: chosen for p, chosen in gone.items() if chosen}))
     rows: Counter[Row] = Counter()
-    for place in places:
-        own = keys[place.topic_id]
-        at = (place.partition, place.offset)
-        source, key = _named(own[at]) if at in own else (_GONE, "")
-        rows[source, key, place.reason, place.field] += 1
+    for position in positions:
+        topic_keys = keys[position.topic_id]
+        at = (position.partition, position.offset)
+        key_from, key = _named(topic_keys[at]) if at in topic_keys else (_GONE, "")
+        rows[key_from, key, position.reason, position.field] += 1
     return rows
 
 
 def _named(key: ProducerKey | None) -> tuple[str, str]:
     if key is None:
         return _NO_KEY, ""
-    source = "key" if key.header is None else f"header {shown_key(key.header.encode())}"
-    return source, shown_key(key.value)
+    key_from = "key" if key.header is None else f"header {shown_key(key.header.encode())}"
+    return key_from, shown_key(key.value)

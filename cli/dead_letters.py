@@ -1,4 +1,4 @@
-"""``moderation dead-letters list | show | summary | replay``: records that could not be comments, and replays."""
+"""``moderation dead-letters list | show | summary | replay``: unreadable records and their replays."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 import typer
@@ -15,10 +15,11 @@ from rich.text import Text
 
 from cli.action_letters import list_action_letters
 from cli.dead_letter_summary import summary
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, printable, progress, utc
-from cli.stack import DEFAULT_FOLDER, FolderOption
+from moderation.contracts import DeadLetterReason
 from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
+from stream.exit_codes import REPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,41 +29,40 @@ if TYPE_CHECKING:
     from moderation.settings import Settings
 
 dead_letters = typer.Typer(
-    help="Records that could not be comments: what they were, and sending them again.", no_args_is_help=True
+    help="List, show, count and replay records that could not be read as comments.", no_args_is_help=True
 )
-ReasonOption = Annotated[str | None, typer.Option(help="Only those refused for this reason, e.g. future_dated.")]
-TopicIdOption = Annotated[
-    UUID | None, typer.Option(help="Needed where a topic made anew has a dead letter at the same place.")
+ReasonOption = Annotated[
+    DeadLetterReason | None, typer.Option(help="Only dead letters with this reason, e.g. future_dated.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+TopicIdOption = Annotated[
+    UUID | None, typer.Option(help="Needed if a re-created topic has a dead letter at the same partition and offset.")
+]
 
 dead_letters.command("summary")(summary)
-_REFUSED = 1
 
 
 @dead_letters.command("list")
 def list_letters(
-    topic: Annotated[str, typer.Option(help="comments, or actions: what the archive could not read.")] = "comments",
+    topic: Annotated[Literal["comments", "actions"], typer.Option(help="Topic without its prefix.")] = "comments",
     reason: ReasonOption = None,
     partition: Annotated[
-        int | None, typer.Option(min=0, max=MAX_PARTITION, help="Only those of this partition.")
+        int | None, typer.Option(min=0, max=MAX_PARTITION, help="Only dead letters of this partition.")
     ] = None,
-    only_open: Annotated[bool, typer.Option("--open", help="Leave out those whose replay was decided.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Show this many, the newest.")] = 50,
+    only_open: Annotated[bool, typer.Option("--open", help="Leave out dead letters whose replay was decided.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many to show, the newest.")] = 50,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Show dead letters, newest first, and how many there are for each reason.
+    """List dead letters, newest first, and count them by reason.
 
-    Those of topic actions have reason and field, and no bytes: the lake has them. They cannot be replayed; send a
-    correct action instead.
+    Dead letters of topic actions have a reason and a field but no bytes; the lake has the bytes. They cannot be
+    replayed: send a correct action instead.
+
+    Example: `moderation dead-letters list --reason future_dated --open`
     """
-    _check_reason(reason)
-    if topic not in ("comments", "actions"):
-        raise typer.BadParameter("comments or actions", param_hint="--topic")
     if topic == "actions":
         if only_open:
-            raise typer.BadParameter("actions are not replayed", param_hint="--open")
+            raise typer.BadParameter("dead letters of actions cannot be replayed", param_hint="--open")
         list_action_letters(connected_settings(data_folder), reason, partition, limit, as_json=as_json)
         return
     from moderation.adapters.sql.connection import connected
@@ -95,7 +95,7 @@ def list_letters(
             Text(printable(kept.detail)),
             f"{kept.raw_length:,}",
             utc(kept.append_us),
-            _place(each.replayed_as),
+            _position_text(each.replayed_as),
         )
     console.print(table)
     console.print(f"{total:,} in all: {_counts(by_reason)}")
@@ -109,19 +109,22 @@ def show(
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Show all that is kept of one dead letter. Bytes that are no printable text are shown as escapes."""
+    """Show everything that is stored of one dead letter. Bytes that are not printable are shown as escapes.
+
+    Example: `moderation dead-letters show 0 1234`
+    """
     from moderation.adapters.sql.connection import connected
     from moderation.adapters.sql.dead_letters import one
 
     settings = connected_settings(data_folder)
     with connected(_database(settings)) as connection:
-        found = one(connection, _topic(settings), partition, offset, topic_id)
-    kept = found.letter
+        stored = one(connection, _topic(settings), partition, offset, topic_id)
+    kept = stored.letter
     if as_json:
-        print_json({**_fields(found), "raw_base64": base64.b64encode(kept.raw).decode()})
+        print_json({**_fields(stored), "raw_base64": base64.b64encode(kept.raw).decode()})
         return
     lines = {
-        "topic": f"{_topic(settings)} ({found.topic_id})",
+        "topic": f"{_topic(settings)} ({stored.topic_id})",
         "partition": str(partition),
         "offset": str(offset),
         "appended": f"{utc(kept.append_us)} UTC",
@@ -129,7 +132,7 @@ def show(
         "detail": printable(kept.detail),
         "SHA-256": kept.raw_sha256,
         "bytes": f"{kept.raw_length:,}" + (f", the first {len(kept.raw):,} kept" * (len(kept.raw) < kept.raw_length)),
-        "replayed as": _place(found.replayed_as),
+        "replayed as": _position_text(stored.replayed_as),
     }
     for name, value in lines.items():
         console.print(f"{name:<12}{value}", markup=False, highlight=False, soft_wrap=True)
@@ -143,40 +146,47 @@ def replay(
     reason: ReasonOption = None,
     partition: Annotated[int | None, typer.Option(min=0, max=MAX_PARTITION, help="With --offset: one record.")] = None,
     offset: Annotated[int | None, typer.Option(min=0, max=MAX_OFFSET, help="With --partition: one record.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dead letter of the topic.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Replay every dead letter of the topic.")] = False,
     value: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Send this file's bytes, corrected, instead; for one record."),
+        typer.Option(
+            exists=True, dir_okay=False, help="Send the corrected bytes of this file instead; for one record."
+        ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Even if its replay was decided; for one record.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Replay even if an earlier replay was decided; for one record.")
+    ] = False,
     topic_id: TopicIdOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Send dead letters to topic comments again, and wait until the broker has them.
+    """Send dead letters to topic comments again and wait for the acknowledgements.
 
-    Choose with --reason, with --partition and --offset, or with --all. What still cannot be a comment is not sent. A
-    letter counts as replayed once the worker has decided its replay, whose bytes must be the dead letter's or those
-    that --value sent last; those are left alone. A second copy of a replay becomes `duplicate` while its pane is open
-    and `late` after; neither is counted twice.
+    Choose with --reason, with --partition and --offset, or with --all. Records that still cannot be read are not sent.
+    A dead letter counts as replayed once the worker has decided its replay; the bytes of the replay must be those of
+    the dead letter or those that --value sent last. Replayed dead letters are skipped. A second copy of a replay
+    becomes `duplicate` while its pane is open and `late` afterwards; it is never counted twice.
 
-    Exit code 1 when nothing could be sent, or when the bytes of a record are gone. With --dry-run "replayed" says how
-    many would be sent.
+    The exit code is 1 if nothing could be sent, or if the bytes of a record are gone. With --dry-run, "replayed" is
+    the number that would be sent.
+
+    Example: `moderation dead-letters replay --reason schema_version --dry-run`
+
+    Example: `moderation dead-letters replay --partition 0 --offset 1234 --value corrected.json`
     """
-    _check_reason(reason)
     named = partition is not None and offset is not None
     if (partition is None) != (offset is None):
-        raise typer.BadParameter("--partition and --offset go together: they name one record")
+        raise typer.BadParameter("--partition and --offset must be given together: they name one record")
     if (reason is not None) + named + everything != 1:
         raise typer.BadParameter("choose with one of --reason, --partition and --offset, or --all")
     if (value is not None or again or topic_id is not None) and not named:
         raise typer.BadParameter("--value, --again and --topic-id need one record: --partition and --offset")
     corrected = None if value is None else value.read_bytes()
-    place = (partition, offset) if partition is not None and offset is not None else None
+    position = (partition, offset) if partition is not None and offset is not None else None
     settings = connected_settings(data_folder)
     with progress.status("sending"):
-        outcome = _replay(settings, reason, place, topic_id, corrected=corrected, again=again, dry_run=dry_run)
+        outcome = _replay(settings, reason, position, topic_id, corrected=corrected, again=again, dry_run=dry_run)
     if as_json:
         gone = [{"partition": each.partition, "offset": each.offset} for each in outcome.gone]
         counts = {"replayed": outcome.replayed, "already": outcome.already}
@@ -184,13 +194,13 @@ def replay(
     else:
         _print_outcome(outcome, dry_run=dry_run)
     if outcome.gone or (outcome.still_refused and not outcome.replayed):
-        raise typer.Exit(_REFUSED)
+        raise typer.Exit(REPORTED)
 
 
 def _replay(
     settings: Settings,
     reason: str | None,
-    place: tuple[int, int] | None,
+    position: tuple[int, int] | None,
     topic_id: UUID | None,
     *,
     corrected: bytes | None,
@@ -220,10 +230,10 @@ def _replay(
             return whole_bytes(letter, log, lake) if corrected is None else corrected
 
         letters: Iterable[StoredLetter]
-        if place is None:
+        if position is None:
             letters = held.enter_context(closing(oldest_first(connection, Selection(topic, reason=reason))))
         else:
-            letters = [one(connection, topic, *place, topic_id)]
+            letters = [one(connection, topic, *position, topic_id)]
         if dry_run:
             return replay_letters(letters, original, lambda *_: None, now_us, again=again)
         if corrected is not None:
@@ -233,7 +243,7 @@ def _replay(
 
 
 def _store_correction(connection: Connection, letters: Iterable[StoredLetter], value: bytes, now_us: int) -> None:
-    """Store what is about to be sent in place of a record: the worker accepts it as the record's replay."""
+    """Store the corrected bytes before they are sent, so that the worker accepts them as the replay of the record."""
     from moderation.adapters.sql.replays import store_correction
     from moderation.contracts import Content, parse_record
     from moderation.errors import InvalidRecord
@@ -241,7 +251,7 @@ def _store_correction(connection: Connection, letters: Iterable[StoredLetter], v
     try:
         parse_record(value, now_us)
     except InvalidRecord:
-        return  # It is not sent, either.
+        return  # it is not sent either
     with connection.transaction(), connection.cursor() as cursor:
         for letter in letters:
             store_correction(cursor, letter.position, Content.of(value))
@@ -250,23 +260,18 @@ def _store_correction(connection: Connection, letters: Iterable[StoredLetter], v
 def _print_outcome(outcome: ReplaySummary, *, dry_run: bool) -> None:
     console.print(f"{outcome.replayed:,} {'would be ' if dry_run else ''}sent again")
     if outcome.already:
-        console.print(f"{outcome.already:,} left alone: their replays were decided")
+        console.print(f"{outcome.already:,} skipped: their replays were decided")
     if outcome.still_refused:
-        console.print(f"{outcome.still_refused.total():,} still cannot be comments: {_counts(outcome.still_refused)}")
+        console.print(
+            f"{outcome.still_refused.total():,} still cannot be read as comments: {_counts(outcome.still_refused)}"
+        )
     for each in outcome.gone:
         progress.print(
             f"partition {each.partition} offset {each.offset}: {each.letter.raw_length:,} bytes, of which the ledger "
-            f"keeps {len(each.letter.raw):,}, and neither topic nor lake has it; send it with --value",
+            f"has {len(each.letter.raw):,}; neither topic nor lake has the record. Send it with --value",
             markup=False,
             highlight=False,
         )
-
-
-def _check_reason(reason: str | None) -> None:
-    from moderation.contracts import DeadLetterReason
-
-    if reason is not None and reason not in list(DeadLetterReason):
-        raise typer.BadParameter(f"one of {', '.join(DeadLetterReason)}", param_hint="--reason")
 
 
 def _topic(settings: Settings) -> str:
@@ -281,17 +286,17 @@ def _database(settings: Settings) -> str:
     return required(settings.database_url, "database_url")
 
 
-def _fields(found: StoredLetter) -> dict[str, Any]:
-    as_partition, as_offset = found.replayed_as or (None, None)
+def _fields(stored: StoredLetter) -> dict[str, Any]:
+    as_partition, as_offset = stored.replayed_as or (None, None)
     return {
-        "topic_id": str(found.topic_id),
-        "partition": found.partition,
-        "offset": found.offset,
-        "reason": found.letter.reason,
-        "detail": found.letter.detail,
-        "raw_length": found.letter.raw_length,
-        "raw_sha256": found.letter.raw_sha256,
-        "append_us": found.letter.append_us,
+        "topic_id": str(stored.topic_id),
+        "partition": stored.partition,
+        "offset": stored.offset,
+        "reason": stored.letter.reason,
+        "detail": stored.letter.detail,
+        "raw_length": stored.letter.raw_length,
+        "raw_sha256": stored.letter.raw_sha256,
+        "append_us": stored.letter.append_us,
         "replayed_as_partition": as_partition,
         "replayed_as_offset": as_offset,
     }
@@ -301,5 +306,5 @@ def _counts(by_reason: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {reason}" for reason, count in by_reason.items())
 
 
-def _place(place: tuple[int, int] | None) -> str:
-    return "–" if place is None else f"partition {place[0]} offset {place[1]}"
+def _position_text(position: tuple[int, int] | None) -> str:
+    return "–" if position is None else f"partition {position[0]} offset {position[1]}"

@@ -1,4 +1,4 @@
-"""``moderation demo``: from an empty data folder to live decisions, checked to the row."""
+"""``moderation demo``: run the whole system from an empty data folder and verify every record."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ import typer
 from rich.live import Live
 from rich.table import Table
 
+from cli.options import DEFAULT_FOLDER, FolderOption
 from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption, start
+from cli.stack import start
+from stream.exit_codes import DEFECT
 
 if TYPE_CHECKING:
     from local.demo.run import Demo, DemoSummary, LiveView
-    from stream.source import Sent
+    from stream.source import SendResult
 
 _GLANCE_SECONDS = 1.0
-_DEFECT = 3
 
 
 def demo(
-    csv: Annotated[Path | None, typer.Option(help="An r/science export; generated traffic if absent.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="An r/science export. Default: generated traffic.")] = None,
     rate: Annotated[float, typer.Option(min=1, help="Records a second in the live part.")] = 100.0,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
-    """Start the stack, send a history, train a model, replay the rest live, archive, reconcile, check every row.
+    """Start the stack, send a history, train a model, replay the rest live, archive, reconcile and verify every record.
 
-    The data folder must be fresh: `moderation down --purge` makes it so. Exit code 3 when a number is not 0 that must
-    be. The stack stays up until `moderation down`.
+    The data folder must be empty; `moderation down --purge` empties it. The exit code is 3 if a defect count is not 0.
+    The stack keeps running until `moderation down`.
+
+    Example: `moderation demo --rate 200`
     """
     info = start(data_folder, out=progress if as_json else console)
 
@@ -61,18 +64,18 @@ def demo(
         batch = shown.batch()
         archived = batch.archive()
         reconciled = batch.reconcile(status.update)
-        status.update("holding everything against everything")
+        status.update("comparing topics, ledger, lake and reconciliation")
         summary = shown.summary(archived, reconciled)
     if as_json:
         print_json(asdict(summary))
     else:
         _print_summary(summary, info.mlflow_url)
     if not summary.is_exact:
-        raise typer.Exit(_DEFECT)
+        raise typer.Exit(DEFECT)
 
 
 def _watch_live(shown: Demo, rate: float) -> None:
-    newest: list[Sent] = []
+    newest: list[SendResult] = []
     failures: list[BaseException] = []
 
     def send() -> None:
@@ -91,7 +94,7 @@ def _watch_live(shown: Demo, rate: float) -> None:
         raise failures[0]
 
 
-def _table(live_view: LiveView, sent: Sent | None) -> Table:
+def _table(live_view: LiveView, sent: SendResult | None) -> Table:
     counts = ", ".join(f"{count:,} {verdict}" for verdict, count in sorted(live_view.verdicts.items())) or "none yet"
     rate = f"{sent.comments / max(sent.seconds, 0.1):.0f} comments/s" if sent else "starting"
     table = Table("community", "comment", "score", "verdict", "because of", title=f"live: {rate} · decided: {counts}")
@@ -106,7 +109,7 @@ def _print_summary(summary: DemoSummary, mlflow_url: str) -> None:
     from local.oracle import FAULTS
 
     comparison = asdict(summary.comparison)
-    table = Table(show_header=False, title="what happened to every record")
+    table = Table(show_header=False, title="results for every record")
     for name in ("records", "decisions", "dead_letters"):
         table.add_row(name.replace("_", " "), f"{comparison[name]:,}")
     for name in FAULTS:
@@ -122,12 +125,12 @@ def _print_summary(summary: DemoSummary, mlflow_url: str) -> None:
     table.add_row("comments in their panes", counts)
     causes = [f"{rows:,} {cause}" for cause, rows in reconciled.causes.items() if rows]
     table.add_row("explained by", ", ".join(causes) or "nothing to explain")
-    found = sum(reconciled.defects.values())
-    table.add_row("defects between batch and speed", str(found), style="red" if found else "green")
+    defects = sum(reconciled.defects.values())
+    table.add_row("defects between batch and speed", str(defects), style="red" if defects else "green")
     table.add_row("live comments", f"{summary.live_comments:,} at {summary.live_per_s:.0f}/s")
     table.add_row(
         "append to published decision", f"p50 {summary.latency_p50_ms:.0f} ms, p99 {summary.latency_p99_ms:.0f} ms"
     )
     table.add_row("AUC on the live part", f"{summary.live_auc:.3f}")
     console.print(table)
-    console.print(f"MLflow {mlflow_url} and Airflow stay up until `make down`")
+    console.print(f"MLflow {mlflow_url} and Airflow keep running until `make down`")

@@ -1,43 +1,50 @@
-"""``moderation drift``: what DAG ``watch_drift`` does, from the command line."""
+"""``moderation drift``: run the drift check of DAG ``watch_drift`` from the command line."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from batch.drift.params import COOL_DOWN_DAYS
-from cli.options import connected_settings
+from cli.options import (
+    DEFAULT_FOLDER,
+    DateOption,
+    FolderOption,
+    JsonOption,
+    OldDateOption,
+    connected_settings,
+    required_date,
+)
 from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from batch.drift.report import DriftReport
 
-_DAY = ["%Y-%m-%d"]
-
 
 def drift(
-    day: Annotated[datetime, typer.Option(formats=_DAY, help="UTC day of the comments' own times.")],
+    day: DateOption = None,
+    old_day: OldDateOption = None,
     cool_down_days: Annotated[
-        float, typer.Option(min=0, help="So long after a retraining, or a request for one, none is asked for.")
+        float, typer.Option(min=0, help="Days after a retraining or a request during which none is requested.")
     ] = COOL_DOWN_DAYS,
     maturity_hours: Annotated[
-        float | None, typer.Option(min=0, help="When labels are mature; as the model was trained by default.")
+        float | None, typer.Option(min=0, help="Age at which labels are mature. Default: as the model was trained.")
     ] = None,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Hold a day of the lake against what the production model was trained on, and keep the evidence in MLflow.
+    """Compare a day of the lake with the training data of the production model; store the evidence in MLflow.
 
-    Archive first (`moderation archive`). Drift is a finding, no error: the exit code is 0. Nothing is started and
-    nothing promoted; `moderation retrain` trains anew.
+    Run `moderation archive` first. Drift is a finding, not an error: the exit code is 0. The command starts and
+    promotes nothing; `moderation retrain` trains a new model.
+
+    Example: `moderation drift --date 2026-11-23`
 
     --json prints {"day", "labels_day", "production", "comments", "labelled", "findings": {measure: {"psi", "chance",
     "comments", "has_drifted", "distance", "distance_chance"}}, "drifted": [measure], "asks", "held_back": null or
-    why, "reason", "url"}. Only the nightly watch asks for a retraining.
+    the reason, "reason", "url"}. Only the nightly DAG requests a retraining.
     """
     from batch.drift.run import check_drift
 
@@ -45,7 +52,7 @@ def drift(
     with progress.status("starting") as status:
         report = check_drift(
             settings,
-            day.date(),
+            required_date(day, old_day),
             cool_down_days=cool_down_days,
             maturity_hours=maturity_hours,
             on_progress=status.update,
@@ -57,11 +64,13 @@ def drift(
 
 
 def _show(report: DriftReport) -> None:
-    table = Table("measure", "comments", "PSI", "distance", title=f"{report.day} against version {report.production}")
-    for name, found in report.findings.items():
-        distance = "–" if found.distance is None else f"{found.distance:.3f}"
-        style = "bold yellow" if found.has_drifted else ""
-        table.add_row(name, f"{found.comments:,}", f"{found.psi:.3f}", distance, style=style)
+    table = Table(
+        "measure", "comments", "PSI", "distance", title=f"{report.day} compared with version {report.production}"
+    )
+    for name, finding in report.findings.items():
+        distance = "–" if finding.distance is None else f"{finding.distance:.3f}"
+        style = "bold yellow" if finding.has_drifted else ""
+        table.add_row(name, f"{finding.comments:,}", f"{finding.psi:.3f}", distance, style=style)
     console.print(table)
     console.print(report.summary)
     console.print(f"evidence: {report.url}", soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""``moderation generate``: believable traffic, the same for the same seed."""
+"""``moderation generate``: generate realistic traffic; the same seed gives the same bytes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cli.options import JsonOption
 from cli.output import console, print_json, progress
 
 
@@ -20,14 +21,19 @@ def generate(
     late: Annotated[float, typer.Option(help="Share that arrives after its pane closed.")] = 0.0,
     duplicate: Annotated[float, typer.Option(help="Share that arrives twice.")] = 0.0,
     edited: Annotated[float, typer.Option(help="Share that is edited minutes later.")] = 0.0,
-    broken: Annotated[float, typer.Option(help="Share that is no comment at all.")] = 0.0,
+    broken: Annotated[float, typer.Option(help="Share that cannot be read as a comment.")] = 0.0,
     future: Annotated[float, typer.Option(help="Share that is dated ahead of its arrival.")] = 0.0,
     raid_day: Annotated[int | None, typer.Option(help="Day of a spam raid, from 0.")] = None,
-    drift_from_day: Annotated[int | None, typer.Option(help="Day the vocabulary drifts from.")] = None,
-    policy_change_from_day: Annotated[int | None, typer.Option(help="Day people remove by other rules from.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    drift_from_day: Annotated[int | None, typer.Option(help="First day of a drifted vocabulary.")] = None,
+    policy_change_from_day: Annotated[
+        int | None, typer.Option(help="First day on which moderators follow other rules.")
+    ] = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Generate traffic of several communities with removals hours later, and with faults where switched on."""
+    """Generate traffic of several communities, removals hours later and, if asked for, faults.
+
+    Example: `moderation generate --out history --days 7 --late 0.02`
+    """
     from moderation.datasets.recorded import write_history
     from moderation.datasets.synthetic import TrafficConfig
     from moderation.datasets.synthetic import generate as arrivals

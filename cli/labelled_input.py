@@ -1,4 +1,4 @@
-"""Labelled comments as commands take them: an export or a generated history, and what of it was left out."""
+"""Read labelled comments from an export or a generated history, and collect the rows that were left out."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SHOWN = 10
 
 
 class BadRows(list["BadRow"]):
-    """The rows that were left out."""
+    """Rows that were left out."""
 
     def show(self) -> None:
-        """Name the first of them on standard error, and say how many more there are."""
+        """Print the first ten on standard error, and how many more there are."""
         for bad in self[:_SHOWN]:
             progress.print(f"line {bad.line} left out: {bad.cause}", markup=False)
         if len(self) > _SHOWN:
@@ -34,7 +34,7 @@ class BadRows(list["BadRow"]):
 def read_labelled(
     csv: Path | None, history: Path | None, on_bad_row: Callable[[BadRow], None]
 ) -> Iterator[LabelledComment]:
-    """Read what the options name.
+    """Read the labelled comments that the options name.
 
     Raises:
         typer.BadParameter: neither or both are given.

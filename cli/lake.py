@@ -1,4 +1,4 @@
-"""``moderation lake status | verify``: what the lake holds, and whether it is whole."""
+"""``moderation lake status | verify``: show what the lake contains, and verify it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from cli.options import connected_settings
-from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
+from cli.output import console, print_json, print_line, progress
 from moderation.timestamps import now_us
+from stream.exit_codes import DEFECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,39 +19,43 @@ if TYPE_CHECKING:
     from moderation.adapters.lake.archive_delay import ArchiveDelay
     from moderation.adapters.lake.verification import Check, Inspection
 
-lake = typer.Typer(help="The lake: what it holds, and whether it is whole.", no_args_is_help=True)
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-_DEFECT = 3
+lake = typer.Typer(help="Show what the lake contains, and verify it.", no_args_is_help=True)
 
 
 @lake.command("status")
 def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = False) -> None:
-    """Show what the manifest says of each partition, and files that are in no row of it. Reads no file.
+    """Show the manifest's rows for each partition, and files without a row. The command reads no file of the lake.
+
+    Example: `moderation lake status --json`
 
     --json prints {"lake_url", "sources": [{"topic", "topic_id", "partition", "first_offset", "next_offset", "files",
     "rows", "bytes"}], "files", "rows", "bytes", "orphans": [{"path", "bytes", "temporary"}], "missing": [{"topic",
-    "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offsets are half-open. Missing offsets lie
-    between two files and are no holes; they are explained when a person accepted the loss. An orphan is what a killed
-    archiver left, or one at work; no reader sees it, and the next run removes it.
+    "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offset ranges are half-open. Missing
+    offsets are between two files and are not holes; "explained" is true if an operator accepted the loss. An orphan is
+    a file of a killed or running archiver; no reader sees it, and the next run removes it.
 
     It also prints "retention": [{"topic", "partition", "next_offset", "waiting", "append_us", "retention_ms",
-    "seconds_left"}], null if Kafka does not answer: how many offsets of each partition wait for the archive, and how
-    long until the topic may delete the oldest of them; null if none waits or the topic keeps records without limit.
+    "seconds_left"}], or null if Kafka does not answer: how many offsets of each partition wait for the archive, and
+    how long until the topic may delete the oldest of them. "seconds_left" is null if no offset waits or the topic
+    keeps records without limit.
     """
-    found = _inspect(data_folder, None, lambda _: None)
+    inspection = _inspect(data_folder, None, lambda _: None)
     delays = _delays(data_folder)
     current_us = now_us()
     if as_json:
         print_json(
-            {**_fields(found), "retention": None if delays is None else [_retention(d, current_us) for d in delays]}
+            {
+                **_fields(inspection),
+                "retention": None if delays is None else [_retention(d, current_us) for d in delays],
+            }
         )
         return
-    _print(found)
+    _print(inspection)
     for delay in delays or ():
         left = delay.seconds_left(current_us)
         if left is not None:
             when = f"in {left / 3_600:,.1f} h" if left > 0 else "at any time"
-            _say(
+            print_line(
                 f"{delay.topic_partition}: {delay.waiting:,} offsets from {delay.next_offset} on are not archived; the "
                 f"topic may delete the oldest {when}"
             )
@@ -59,32 +63,34 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
 
 @lake.command("verify")
 def verify(
-    quick: Annotated[bool, typer.Option("--quick", help="Compare sizes and rows; don't read every byte.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Compare sizes and row counts only.")] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Check every file against the manifest, byte by byte, and that no offset is missing.
+    """Compare every file with the manifest, byte by byte, and check that no offset is missing.
 
-    Exit code 3 when a file is missing or not what was written, or offsets are in no file and nobody accepted that.
-    Orphans are shown and are no defect.
+    The exit code is 3 if a file is missing or altered, or if offsets are in no file and no operator accepted the loss.
+    Orphans are listed; they are not defects.
+
+    Example: `moderation lake verify --quick`
 
     --json prints what `lake status --json` prints except "retention", and {"check": "digest" or "size", "defects":
     [{"path", "cause"}]}.
     """
     with progress.status("reading the manifest") as status:
         check: Check = "size" if quick else "digest"
-        found = _inspect(data_folder, check, status.update)
+        inspection = _inspect(data_folder, check, status.update)
     if as_json:
-        defects = [{"path": each.path, "cause": each.cause} for each in found.defects]
-        print_json({**_fields(found), "check": check, "defects": defects})
+        defects = [{"path": each.path, "cause": each.cause} for each in inspection.defects]
+        print_json({**_fields(inspection), "check": check, "defects": defects})
     else:
-        _print(found)
-        for defect in found.defects:
+        _print(inspection)
+        for defect in inspection.defects:
             console.print(f"{defect.path}: {defect.cause}", markup=False, highlight=False, soft_wrap=True)
-        if found.is_whole:
-            console.print(f"the lake is whole: {len(found.manifest):,} files checked")
-    if not found.is_whole:
-        raise typer.Exit(_DEFECT)
+        if inspection.is_whole:
+            console.print(f"the lake is whole: {len(inspection.manifest):,} files checked")
+    if not inspection.is_whole:
+        raise typer.Exit(DEFECT)
 
 
 def _delays(data_folder: Path) -> list[ArchiveDelay] | None:
@@ -102,7 +108,9 @@ def _delays(data_folder: Path) -> list[ArchiveDelay] | None:
         with connected(required(settings.database_url, "database_url")) as connection:
             return archive_delays(settings.kafka_bootstrap, connection, topics)
     except (KafkaException, KafkaError) as error:
-        progress.print(f"Kafka does not answer, so the retention is not known: {error}", markup=False, highlight=False)
+        progress.print(
+            f"Kafka does not answer, so the time until deletion is unknown: {error}", markup=False, highlight=False
+        )
         return None
 
 
@@ -130,9 +138,9 @@ def _inspect(data_folder: Path, check: Check | None, say: Callable[[str], None])
         return inspect(opened.store, opened.connection, topics, check, say)
 
 
-def _fields(found: Inspection) -> dict[str, Any]:
+def _fields(inspection: Inspection) -> dict[str, Any]:
     return {
-        "lake_url": found.lake_url,
+        "lake_url": inspection.lake_url,
         "sources": [
             {
                 "topic": each.topic_partition.topic,
@@ -144,12 +152,14 @@ def _fields(found: Inspection) -> dict[str, Any]:
                 "rows": each.rows,
                 "bytes": each.bytes,
             }
-            for each in found.partitions
+            for each in inspection.partitions
         ],
-        "files": len(found.manifest),
-        "rows": sum(file.rows for file in found.manifest),
-        "bytes": sum(file.bytes for file in found.manifest),
-        "orphans": [{"path": each.path, "bytes": each.bytes, "temporary": each.is_temporary} for each in found.orphans],
+        "files": len(inspection.manifest),
+        "rows": sum(file.rows for file in inspection.manifest),
+        "bytes": sum(file.bytes for file in inspection.manifest),
+        "orphans": [
+            {"path": each.path, "bytes": each.bytes, "temporary": each.is_temporary} for each in inspection.orphans
+        ],
         "missing": [
             {
                 "topic": each.topic_partition.topic,
@@ -159,30 +169,26 @@ def _fields(found: Inspection) -> dict[str, Any]:
                 "next_offset": each.next_offset,
                 "explained": each.is_explained,
             }
-            for each in found.missing
+            for each in inspection.missing
         ],
     }
 
 
-def _print(found: Inspection) -> None:
-    if not found.manifest:
-        console.print(f"nothing is archived in {found.lake_url}; `moderation archive` begins")
+def _print(inspection: Inspection) -> None:
+    if not inspection.manifest:
+        console.print(f"nothing is archived in {inspection.lake_url}; `moderation archive` starts")
     else:
-        table = Table("topic", "partition", "offsets", "records", "files", "bytes", title=f"lake {found.lake_url}")
-        for each in found.partitions:
+        table = Table("topic", "partition", "offsets", "records", "files", "bytes", title=f"lake {inspection.lake_url}")
+        for each in inspection.partitions:
             offsets = f"[{each.first_offset:,}, {each.next_offset:,})"
             figures = (f"{figure:,}" for figure in (each.rows, each.files, each.bytes))
             table.add_row(
                 each.topic_partition.topic, str(each.topic_partition.partition), offsets.replace("[", "\\["), *figures
             )
         console.print(table)
-    for missing in found.missing:
-        why = "accepted as lost" if missing.is_explained else "in no file, and nobody accepted that"
-        _say(f"{missing.topic_partition}: offsets [{missing.first_offset}, {missing.next_offset}) are {why}")
-    for orphan in found.orphans:
+    for missing in inspection.missing:
+        why = "accepted as lost" if missing.is_explained else "in no file, and the loss is not accepted"
+        print_line(f"{missing.topic_partition}: offsets [{missing.first_offset}, {missing.next_offset}) are {why}")
+    for orphan in inspection.orphans:
         kind = "temporary" if orphan.is_temporary else "without a row in the manifest"
-        _say(f"{orphan.path}: {kind}, {orphan.bytes:,} bytes; no reader sees it")
-
-
-def _say(line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_line(f"{orphan.path}: {kind}, {orphan.bytes:,} bytes; no reader sees it")

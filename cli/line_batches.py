@@ -1,4 +1,4 @@
-"""Lines of a byte stream, in bounded memory."""
+"""Read the lines of a byte stream in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from moderation.contracts.records import MAX_RECORD_BYTES
 
 
 def read_lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield the lines of a stream without their line break.
+    """Yield the lines of a stream without their line breaks.
 
-    Of a line longer than a record may be, one byte more than the limit is kept: enough to refuse it as too large.
+    A line that exceeds the size limit of a record is cut one byte after the limit, so that it is refused as too large.
     """
     most = MAX_RECORD_BYTES + 1
     while line := stream.readline(most + 1):
@@ -25,7 +25,7 @@ def read_lines(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def batches(lines: Iterable[bytes], most_lines: int, most_bytes: int = 8 * 1024 * 1024) -> Iterator[list[bytes]]:
-    """Gather lines into lists of at most ``most_lines``, cut short once they hold ``most_bytes``."""
+    """Group lines into lists of at most ``most_lines``; a list also ends once it has ``most_bytes``."""
     batch: list[bytes] = []
     held_bytes = 0
     for line in lines:

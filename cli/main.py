@@ -1,9 +1,13 @@
-"""Assembles the ``moderation`` command.
+"""Assemble the ``moderation`` command.
 
-Exit codes: 0 done, 1 refused with a reason, 2 wrong usage, 3 a defect found.
+Exit codes: 0 done, 1 failed or refused with a reason, 2 wrong usage, 3 a defect was found. :mod:`stream.exit_codes`
+has the table of errors.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -31,60 +35,78 @@ from cli.reset_watermark import reset_watermark
 from cli.retrain import retrain
 from cli.score import explain_text, score
 from cli.skip import skip
-from cli.source import PASS_ON, replay, source
+from cli.source import replay, source
 from cli.stack import down, status, up
 from cli.train import train
+from cli.version import print_version
 from moderation.errors import ModerationError
+from stream.exit_codes import command_exit_code
 
-app = typer.Typer(
-    help="Real-time comment moderation: one command each for the stack, traffic, models and decisions.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("demo")(demo)
-app.command("up")(up)
-app.command("down")(down)
-app.command("status")(status)
-app.command("migrate")(migrate)
-app.command("partitions")(partitions)
-app.command("topics")(topics)
-app.command("source", context_settings=PASS_ON)(source)
-app.command("replay", context_settings=PASS_ON)(replay)
-app.add_typer(bench, name="bench")
-app.command("chaos")(chaos)
-app.command("generate")(generate)
-app.command("train")(train)
-app.command("retrain")(retrain)
-app.command("compare")(compare)
-app.command("report")(report)
-app.command("score")(score)
-app.command("explain")(explain_text)
-app.command("challenge")(challenge)
-app.command("promote")(promote)
-app.command("rollback")(rollback)
-app.command("archive")(archive)
-app.command("reconcile")(reconcile)
-app.command("rescore")(rescore)
-app.command("drift")(drift)
-app.command("preview")(preview)
-app.add_typer(lake, name="lake")
-app.add_typer(dead_letters, name="dead-letters")
-app.command("republish")(republish)
-app.command("accept-gap")(accept_gap)
-app.command("skip")(skip)
-app.command("reset-watermark")(reset_watermark)
+COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
+    "Local stack": {"demo": demo, "up": up, "down": down, "status": status},
+    "Data and models": {
+        "generate": generate,
+        "source": source,
+        "replay": replay,
+        "archive": archive,
+        "lake": lake,
+        "train": train,
+        "compare": compare,
+        "report": report,
+        "score": score,
+        "explain": explain_text,
+    },
+    "Model life": {
+        "retrain": retrain,
+        "challenge": challenge,
+        "promote": promote,
+        "rollback": rollback,
+        "drift": drift,
+    },
+    "Reconciliation": {"reconcile": reconcile, "rescore": rescore, "preview": preview},
+    "Operations": {
+        "migrate": migrate,
+        "partitions": partitions,
+        "topics": topics,
+        "dead-letters": dead_letters,
+        "republish": republish,
+        "accept-gap": accept_gap,
+        "skip": skip,
+        "reset-watermark": reset_watermark,
+    },
+    "Benchmarks and proofs": {"bench": bench, "chaos": chaos},
+}
+"""Commands by name, grouped as the help shows them."""
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+
+
+@app.callback()
+def moderation(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Real-time comment moderation: run the stack, send traffic, train models, check decisions."""
+
+
+for panel, commands in COMMANDS.items():
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=panel)
+        else:
+            app.command(name, rich_help_panel=panel)(command)
 
 
 def main() -> None:
-    """Run the command; an error of the project's own becomes one line and exit code 1."""
+    """Run the command; print an error of the project as one line and end with its exit code."""
     try:
         app()
     except (ModerationError, ModuleNotFoundError) as error:
         shown = missing_part(error) if isinstance(error, ModuleNotFoundError) else error
         progress.print(f"[red]error[/red] [bold]{type(shown).__name__}[/bold]", end=" ")
         progress.print(str(shown), markup=False, highlight=False)
-        raise SystemExit(1) from None
+        raise SystemExit(command_exit_code(shown)) from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the command speaks: results on standard output, progress and errors on standard error."""
+"""Output of commands: results on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ progress = Console(stderr=True)
 
 
 def json_bytes(fields: dict[str, Any]) -> bytes:
-    """Fields as an indented JSON document."""
+    """Return fields as an indented JSON document."""
     return orjson.dumps(fields, option=orjson.OPT_INDENT_2) + b"\n"
 
 
 def writable_folder(folder: Path | None) -> None:
-    """Make a folder if it is absent, before long work is done for nothing; None is no folder.
+    """Create a folder and check that it can be written, before long work begins; do nothing for None.
 
     Raises:
-        ConfigurationError: it cannot be made, or nothing can be written there.
+        ConfigurationError: the folder cannot be created or written.
     """
     from moderation.errors import ConfigurationError
 
@@ -39,8 +39,8 @@ def writable_folder(folder: Path | None) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        cause = f"nothing can be written there ({error.strerror})"
-        raise ConfigurationError(str(folder), cause, "Name a folder of yours.") from error
+        cause = f"the folder cannot be written ({error.strerror})"
+        raise ConfigurationError(str(folder), cause, "Name a folder that you may write to.") from error
 
 
 def print_json(fields: dict[str, Any]) -> None:
@@ -48,31 +48,36 @@ def print_json(fields: dict[str, Any]) -> None:
     sys.stdout.write(orjson.dumps(fields).decode() + "\n")
 
 
+def print_line(line: str) -> None:
+    """Print one line of text on standard output, without markup, colours or line breaks of its own."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def percent(estimate: Estimate | None) -> str:
-    """A share with its 95 % interval, e.g. ``91.2 % (88.0–93.7)``; ``–`` for None."""
+    """Format a share with its 95 % interval, e.g. ``91.2 % (88.0–93.7)``; ``–`` for None."""
     if estimate is None:
         return "–"
     return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f}–{100 * estimate.high:.1f})"
 
 
 def threshold(ppm: int) -> str:
-    """A threshold in parts per million, or ``never``."""
+    """Format a threshold in parts per million, or ``never``."""
     from moderation.policy.policy import NEVER_PPM
 
     return "never" if ppm >= NEVER_PPM else f"{ppm:,} ppm"
 
 
 def policy_fields(policy: Policy) -> dict[str, Any]:
-    """A policy as JSON fields."""
+    """Return a policy as JSON fields."""
     return {"policy_version": policy.policy_version, **asdict(policy)}
 
 
 def printable(text: str) -> str:
-    """Text that is safe on a terminal: control characters and marks of writing direction are shown as escapes."""
+    """Escape control characters and marks of writing direction, so that the text is safe on a terminal."""
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def utc(time_us: int) -> str:
-    """A time in microseconds since the epoch as people read it, in UTC, without the zone."""
+    """Format microseconds since the epoch as a UTC time without the zone."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)
     return moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,4 +1,4 @@
-"""``moderation preview``: the dashboard Reconciliation as one page, for machines without Grafana."""
+"""``moderation preview``: write the dashboard Reconciliation as a static page, without Grafana."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import Annotated
 
 import typer
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json
-from cli.stack import DEFAULT_FOLDER, FolderOption
 
 
 def preview(
-    out: Annotated[Path, typer.Option(help="The HTML file to write; an older one is replaced.", dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="HTML file to write; an existing file is replaced.", dir_okay=False)],
     day: Annotated[
         datetime | None,
-        typer.Option("--date", formats=["%Y-%m-%d"], help="UTC day; the newest reconciled one if absent."),
+        typer.Option("--date", formats=["%Y-%m-%d"], help="UTC day. Default: the newest reconciled day."),
     ] = None,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write a day of dashboard Reconciliation as a static page: open it in any browser, send it to anybody.
+    """Write the dashboard Reconciliation for one day as a static HTML page.
 
-    It shows the last revision: state, sums, the gap by cause, hours by community, at most 200 of the rows that differ.
-    Nothing in it is loaded from anywhere. `moderation reconcile` makes the numbers; this only reads.
+    The page shows the last revision: state, sums, the gap by cause, hours by community and at most 200 rows that
+    differ. It loads nothing from the network. `moderation reconcile` computes the numbers; this command only reads.
+
+    Example: `moderation preview --out day.html --date 2026-11-23`
 
     --json prints {"out", "topic", "date", "defects": {"lost", "unexplained", "phantom", "residual"}}.
     """
@@ -35,17 +36,22 @@ def preview(
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
-    found = read_preview(
+    day_preview = read_preview(
         required(settings.database_url, "database_url"),
         settings.topic_prefix + COMMENTS.name,
         day.date() if day is not None else None,
         Addresses(settings.mlflow_url, settings.model_name),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(render(found), encoding="utf-8")
+    out.write_text(render(day_preview), encoding="utf-8")
     if as_json:
         print_json(
-            {"out": str(out), "topic": found.topic, "date": found.day.isoformat(), "defects": dict(found.defects)}
+            {
+                "out": str(out),
+                "topic": day_preview.topic,
+                "date": day_preview.day.isoformat(),
+                "defects": dict(day_preview.defects),
+            }
         )
         return
-    console.print(f"{out} shows {found.day}: {found.answers['state'].rows[0][0]}", highlight=False)
+    console.print(f"{out} shows {day_preview.day}: {day_preview.results['state'].rows[0][0]}", highlight=False)

@@ -1,4 +1,4 @@
-"""``moderation promote`` and ``moderation rollback``: which version serves, by a person's word."""
+"""``moderation promote`` and ``moderation rollback``: choose the model version that serves."""
 
 from __future__ import annotations
 
@@ -9,39 +9,42 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markdown import Markdown
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from batch.promotion.run import PromotionResult
 
-ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the version's tags.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Reason; stored in the tags of the version.")]
 
 
 def promote(
     reason: ReasonOption = "",
-    version: Annotated[str, typer.Option(help="A version's number, or challenger.")] = "challenger",
-    show: Annotated[bool, typer.Option("--show", help="Print what an approver is shown, and promote nothing.")] = False,
+    version: Annotated[str, typer.Option(help="Version number or challenger.")] = "challenger",
+    show: Annotated[bool, typer.Option("--show", help="Print what the approver sees; promote nothing.")] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make a certified version serve; the one that did becomes `previous`. Safe to repeat.
+    """Promote a certified version to production; the former production version becomes `previous`. Safe to repeat.
 
-    The version's files are verified before any alias moves. Who, why and when are kept in its tags. In Airflow the DAG
-    promote_model does the same, and asks a person first.
+    The files of the version are verified before any alias moves. User, reason and time are stored in its tags. The DAG
+    promote_model does the same in Airflow after an approval.
 
-    --json prints {"version", "previous": str|null, "by", "reason", "is_new": false if it served already}; with --show
-    {"version", "card_digest", "is_challenger", "replaces": str|null, "text": markdown}.
+    Example: `moderation promote --show`
+
+    Example: `moderation promote --version 7 --reason "better recall on spam"`
+
+    --json prints {"version", "previous": str|null, "by", "reason", "is_new": false if the version served already}. With
+    --show it prints {"version", "card_digest", "is_challenger", "replaces": str|null, "text": markdown}.
     """
     if not show and not reason.strip():
-        raise typer.BadParameter("say why: it is kept with the version", param_hint="--reason")
+        raise typer.BadParameter("give a reason: it is stored with the version", param_hint="--reason")
     from batch.promotion import run
     from batch.promotion.proposal import propose
 
     settings = connected_settings(data_folder)
     if show:
-        with progress.status("asking the registry"):
+        with progress.status("reading the registry"):
             shown = propose(settings, version)
         if as_json:
             print_json(asdict(shown))
@@ -50,17 +53,20 @@ def promote(
         return
     with progress.status("verifying the version"):
         moved = run.promote(settings, version, by=getuser(), reason=reason)
-    _tell(moved, as_json)
+    _print_result(moved, as_json)
 
 
 def rollback(
     reason: ReasonOption,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Make the version that served before serve again; what served becomes `previous`. Twice is as before.
+    """Promote the version that served before. Running it twice restores the original state.
 
-    After a move by hand in the MLflow UI it is the version that was promoted last before that.
+    The current production version becomes `previous`. If an alias was moved by hand in the MLflow UI, the command
+    promotes the version that was promoted last before that.
+
+    Example: `moderation rollback --reason "too many false removals"`
 
     --json prints the same as `moderation promote`.
     """
@@ -69,10 +75,10 @@ def rollback(
     settings = connected_settings(data_folder)
     with progress.status("verifying the version"):
         moved = run.roll_back(settings, by=getuser(), reason=reason)
-    _tell(moved, as_json)
+    _print_result(moved, as_json)
 
 
-def _tell(moved: PromotionResult, as_json: bool) -> None:
+def _print_result(moved: PromotionResult, as_json: bool) -> None:
     if as_json:
         print_json(moved.fields())
         return

@@ -1,25 +1,24 @@
-"""``moderation migrate | partitions | topics``: prepare PostgreSQL and Kafka for workers and DAGs; for jobs."""
+"""``moderation migrate | partitions | topics``: prepare PostgreSQL and Kafka for workers and DAGs."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
 from moderation.adapters.sql.partition_plan import DAYS_AHEAD
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-
 
 def migrate(as_json: JsonOption = False) -> None:
-    """Bring the database of MODERATION_DATABASE_URL to the newest schema, then create the partitions of the days ahead.
+    """Migrate the database of MODERATION_DATABASE_URL to the newest schema and create the partitions of the next days.
 
     Safe to repeat, and to run twice at once.
 
-    --json prints {"revision"}: the schema's revision afterwards.
+    Example: `moderation migrate --json`
+
+    --json prints {"revision"}: the revision of the schema afterwards.
     """
     from moderation.adapters.sql.migrate import migrate_database
     from moderation.settings import load_settings, required
@@ -34,14 +33,16 @@ def migrate(as_json: JsonOption = False) -> None:
 
 
 def partitions(
-    days: Annotated[int, typer.Option(min=1, max=365, help="Days after today that get a partition.")] = DAYS_AHEAD,
-    data_folder: Annotated[Path, typer.Option("--data-folder", help="Of the local stack.")] = Path("var"),
+    days: Annotated[int, typer.Option(min=1, max=365, help="Days after today to create partitions for.")] = DAYS_AHEAD,
+    data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Create the partitions of the days ahead, and move rows out of the DEFAULT partition of speed.decisions.
+    """Create the partitions of the next days and move rows out of the DEFAULT partition of speed.decisions.
 
-    Workers and readers go on. A transaction that keeps a lock for two minutes is named, and the exit code is 1. Safe to
-    repeat, to kill, and to run twice at once.
+    Workers and readers continue meanwhile. If a transaction blocks the command for two minutes, the command names it
+    and ends with exit code 1. Safe to repeat, to kill, and to run twice at once.
+
+    Example: `moderation partitions --days 60`
 
     --json prints {"days_ahead": int, "created": [days], "moved": {day: rows}, "far": {day: rows},
     "longest_lock_seconds": float}. Rows of far days, over 90 days old or later than the days ahead, stay in DEFAULT.
@@ -66,16 +67,18 @@ def partitions(
 
 
 def topics(
-    replication: Annotated[int, typer.Option(min=1, max=32_767, help="Copies of each partition.")] = 1,
+    replication: Annotated[int, typer.Option(min=1, max=32_767, help="Replicas of each partition.")] = 1,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, help="Partitions of the topics that workers share. Default: as the code has it."),
+        typer.Option(min=1, help="Partitions of the topics that workers share. Default: set in the code."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create the topics that do not exist on MODERATION_KAFKA_BOOTSTRAP and check those that do.
+    """Create missing topics on MODERATION_KAFKA_BOOTSTRAP and check the settings of existing ones.
 
-    Safe to repeat, and to run twice at once. A topic with other settings is refused, never altered.
+    Safe to repeat, and to run twice at once. The command refuses a topic with other settings; it never alters one.
+
+    Example: `moderation topics --replication 3`
 
     --json prints {"created": [names], "topics": [{"name", "partitions", "replication"}]}.
     """
@@ -84,7 +87,7 @@ def topics(
 
     settings = load_settings()
     wanted = TOPICS if partitions is None else with_partitions(TOPICS, partitions)
-    with progress.status("asking Kafka for its topics"):
+    with progress.status("reading the topics"):
         created = ensure_topics(settings.kafka_bootstrap, wanted, prefix=settings.topic_prefix, replication=replication)
     if as_json:
         shown = [
@@ -94,4 +97,4 @@ def topics(
         print_json({"created": list(created), "topics": shown})
         return
     names = ", ".join(settings.topic_prefix + each.name for each in wanted)
-    console.print(f"created {', '.join(created) or 'none'}; as they must be: {names}")
+    console.print(f"created {', '.join(created) or 'none'}; checked: {names}")

@@ -1,39 +1,41 @@
-"""``moderation reconcile``: a day recomputed from the lake, and every gap to the speed layer with its cause."""
+"""``moderation reconcile``: recompute days from the lake and explain every difference from the speed layer."""
 
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
 
-from cli.options import connected_settings
+from cli.options import DAY_FORMATS, DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
+from stream.exit_codes import DEFECT
 
 if TYPE_CHECKING:
-    from batch.reconcile.engines import EngineName
     from batch.reconcile.run import ReconcileReport
 
-DEFECT_EXIT_CODE = 3
-_DAY = ["%Y-%m-%d"]
+EngineName = Literal["duckdb", "spark"]
 _MOST_SHOWN = 20
 
 
 def reconcile(
-    day: Annotated[datetime, typer.Option("--date", formats=_DAY, help="UTC day of the comments' own times.")],
-    until: Annotated[datetime | None, typer.Option(formats=_DAY, help="Last of several days.")] = None,
-    engine: Annotated[str, typer.Option(help="duckdb, or spark (extra `spark`).")] = "duckdb",
+    day: Annotated[datetime, typer.Option("--date", formats=DAY_FORMATS, help="UTC day of event time.")],
+    until: Annotated[datetime | None, typer.Option(formats=DAY_FORMATS, help="Last day of several.")] = None,
+    engine: Annotated[EngineName, typer.Option(help="Query engine; spark needs the extra `spark`.")] = "duckdb",
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Recompute a day from the lake and explain every difference to what the speed layer says.
+    """Recompute a day from the lake and explain every difference from the results of the speed layer.
 
-    Archive first (`moderation archive`): what the lake lacks is `unarchived`, and the day stays provisional. Safe to
-    repeat; equal results are one revision. Exit code 3 when there is a defect: something lost, unexplained or phantom,
-    panes that are not what their ledger rows add up to (residual), or a record that only the batch fails at
-    (not_recomputed).
+    Run `moderation archive` first: records that the lake lacks count as `unarchived`, and the day stays provisional.
+    Safe to repeat; equal results keep the revision. The exit code is 3 if there is a defect: a lost, unexplained or
+    phantom record, a pane that differs from the sum of its ledger rows (residual), or a record that only the batch
+    cannot process (not_recomputed).
+
+    Example: `moderation reconcile --date 2026-11-23`
+
+    Example: `moderation reconcile --date 2026-11-01 --until 2026-11-07 --engine spark`
 
     --json prints {"date", "engine", "revision", "state", "panes", "batch_comments", "speed_comments", "causes": {name:
     rows}, "defects": {"lost", "unexplained", "phantom", "residual", "not_recomputed"}, "not_recomputed": {"count",
@@ -44,7 +46,7 @@ def reconcile(
     from batch.reconcile.run import reconcile_day
 
     days = _days(day.date(), (until or day).date())
-    chosen = engine_of(_engine_name(engine))
+    chosen = engine_of(engine)
     settings = connected_settings(data_folder)
     reports: list[ReconcileReport] = []
     with progress.status("starting") as status:
@@ -56,11 +58,11 @@ def reconcile(
         fields = [report.fields() for report in reports]
         print_json(fields[0] if until is None else {"days": fields})
     if not all(report.is_sound for report in reports):
-        raise typer.Exit(DEFECT_EXIT_CODE)
+        raise typer.Exit(DEFECT)
 
 
 def show(report: ReconcileReport) -> None:
-    """Print what a reconciliation found."""
+    """Print the results of a reconciliation."""
     table = Table("cause", "rows", title=f"{report.day}: {report.state}, revision {report.revision}")
     for cause, rows in report.causes.items():
         is_defect = cause in report.defects
@@ -75,19 +77,11 @@ def show(report: ReconcileReport) -> None:
     console.print(
         f"batch counts {report.batch_comments:,} comments, speed {report.speed_comments:,}, in {report.panes:,} panes"
     )
-    verdict = "[green]every gap is explained[/]" if report.is_sound else "[bold red]defects: see above[/]"
+    verdict = "[green]every difference is explained[/]" if report.is_sound else "[bold red]defects: see above[/]"
     console.print(verdict)
 
 
 def _days(first: date, last: date) -> list[date]:
     if last < first:
-        raise typer.BadParameter(f"{last} lies before {first}", param_hint="--until")
+        raise typer.BadParameter(f"{last} is before {first}", param_hint="--until")
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
-
-
-def _engine_name(name: str) -> EngineName:
-    if name == "duckdb":
-        return "duckdb"
-    if name == "spark":
-        return "spark"
-    raise typer.BadParameter(f"{name!r} is neither duckdb nor spark", param_hint="--engine")

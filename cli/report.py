@@ -1,4 +1,4 @@
-"""``moderation report``: labelled comments as one page of pictures."""
+"""``moderation report``: describe labelled comments on a static page with charts."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from typing import Annotated
 import typer
 
 from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.options import JsonOption
 from cli.output import console, print_json, progress, writable_folder
 from cli.train import DEFAULT_GOALS
 
 
 def report(
-    out: Annotated[Path, typer.Option(help="The HTML file to write; an older one is replaced.", dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="HTML file to write; an existing file is replaced.", dir_okay=False)],
     csv: CsvOption = None,
     history: HistoryOption = None,
-    examples: Annotated[
-        int, typer.Option(min=0, max=100, help="Show this many comments of each kind, with their text.")
-    ] = 0,
+    examples: Annotated[int, typer.Option(min=0, max=100, help="Comments of each kind to show with their text.")] = 0,
     goal: Annotated[
-        list[str] | None, typer.Option(help="Goals whose thresholds are marked, as for `moderation train`.")
+        list[str] | None, typer.Option(help="Goals whose thresholds to mark, as for `moderation train`.")
     ] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Write what labelled comments look like as a static page: open it in any browser, send it to anybody.
+    """Write a static HTML page that describes labelled comments.
 
-    Balance, lengths, times, telling words, duplicates, and what a model says of comments it has not seen. Nothing in it
-    is loaded from anywhere. Comments' texts are not in it unless --examples asks; words that few comments hold never.
+    The page shows balance, lengths, times, informative words, duplicates and out-of-fold scores. It loads nothing from
+    the network. It contains the text of comments only with --examples, and never words that few comments contain.
+
+    Example: `moderation report --csv export.csv --out report.html`
 
     --json prints {"out", "comments", "removed", "times", "repeated_bodies", "tokens", "auc_mean", "examples",
-    "bad_rows", "seconds"}: comments whose time is known, bodies that occur more than once, different tokens.
+    "bad_rows", "seconds"}: times counts comments
+    with a known time, repeated_bodies bodies that occur more than once, tokens distinct tokens.
     """
     bad_rows = BadRows()
     labelled = read_labelled(csv, history, bad_rows.append)

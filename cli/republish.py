@@ -1,32 +1,31 @@
-"""``moderation republish``: send the ledger's decisions, alerts or closed panes to their topic again, or to another."""
+"""``moderation republish``: send decisions, alerts or closed panes of the ledger to a topic again."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.options import connected_settings
+from cli.options import DAY_FORMATS, DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.replays import MAX_PARTITION, RecordPosition, parse_replay_of
 
 if TYPE_CHECKING:
     from moderation.adapters.kafka.republisher import PublishedTopic, Republished
 
-_TOPICS = ("decisions", "alerts", "panes")
-_DAY = ["%Y-%m-%d"]
 _KEEP = "Continue with the same command and --after {}; a record sent twice changes nothing for a consumer."
 
 
 def republish(
-    topic: Annotated[str, typer.Option(help="Which records: decisions, alerts or panes.")],
+    topic: Annotated[Literal["decisions", "alerts", "panes"], typer.Option(help="Kind of records to send.")],
     from_day: Annotated[
         datetime | None,
-        typer.Option("--from", formats=_DAY, help="First UTC day: of append, of panes of event time."),
+        typer.Option("--from", formats=DAY_FORMATS, help="First UTC day: of append; for panes of event time."),
     ] = None,
-    to_day: Annotated[datetime | None, typer.Option("--to", formats=_DAY, help="Last UTC day, inclusive.")] = None,
+    to_day: Annotated[
+        datetime | None, typer.Option("--to", formats=DAY_FORMATS, help="Last UTC day, inclusive.")
+    ] = None,
     partition: Annotated[
         int | None, typer.Option(min=0, max=MAX_PARTITION, help="Only this partition of the source topic.")
     ] = None,
@@ -41,21 +40,23 @@ def republish(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be sent.")] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Send ledger rows to a published topic again, with the keys and values that the worker publishes.
 
-    Use it after a published topic was deleted or lost records, or to fill a topic for a new consumer. Records are
-    added, nothing is overwritten or deleted; each carries the header `republished`. Rows are sent in order of the
-    source topic's id, partition and offset. A consumer that keeps one decision per comment compares their offsets,
-    since the worker may publish a newer decision of the same comment meanwhile.
+    Use it after a published topic was deleted or lost records, or to fill a topic for a new consumer. The command
+    appends records; it overwrites and deletes nothing. Each record has the header `republished`. Rows are sent in the
+    order of the source topic's id, partition and offset. A consumer that keeps one decision per comment must compare
+    offsets, because the worker may publish a newer decision on the same comment meanwhile.
+
+    Example: `moderation republish --topic decisions --from 2026-11-01 --dry-run`
+
+    Example: `moderation republish --topic panes --to-topic panes-copy`
 
     --json prints {"topic", "to_topic", "sent", "last", "dry_run"}. "last" is for --after.
     """
     from moderation.errors import ConfigurationError
 
-    if topic not in _TOPICS:
-        raise typer.BadParameter(f"one of {', '.join(_TOPICS)}", param_hint="--topic")
     chosen_offsets = _offsets(offsets, partition, topic)
     position = None if after is None else _position(after)
     first, last = _day(from_day), _day(to_day)
@@ -73,12 +74,12 @@ def republish(
     prefix = settings.topic_prefix
     target = to_topic or prefix + topic
     if target in {prefix + each.name for each in (COMMENTS, ACTIONS, RETRAIN_REQUESTS)}:
-        raise typer.BadParameter("the platform reads this topic itself", param_hint="--to-topic")
+        raise typer.BadParameter("the platform itself reads this topic", param_hint="--to-topic")
     if not dry_run and missing_topics(settings.kafka_bootstrap, [target]):
         remedy = "Create it first." if to_topic else "`moderation topics` creates it."
         raise ConfigurationError(f"topic {target}", "it does not exist", remedy)
     chosen = RowSelection(partition, chosen_offsets, first, last)
-    published: PublishedTopic = topic  # type: ignore[assignment] # one of _TOPICS, see above
+    published: PublishedTopic = topic
     reached: list[Republished] = []
 
     with (
@@ -86,17 +87,17 @@ def republish(
         progress.status("reading the ledger") as status,
     ):
 
-        def note(found: Republished) -> None:
-            reached[:] = [found]
-            status.update(f"{found.sent:,} {topic}, up to {_shown(found.last)}")
+        def note(report: Republished) -> None:
+            reached[:] = [report]
+            status.update(f"{report.sent:,} {topic}, up to {_shown(report.last)}")
 
-        source = prefix + COMMENTS.name
+        source_topic = prefix + COMMENTS.name
         if dry_run:
-            done = republish_rows(connection, source, published, chosen, None, note, position)
+            done = republish_rows(connection, source_topic, published, chosen, None, note, position)
         else:
             try:
                 with acknowledged_sender(settings.kafka_bootstrap, target, topic, "Fix Kafka first.") as sender:
-                    done = republish_rows(connection, source, published, chosen, sender, note, position)
+                    done = republish_rows(connection, source_topic, published, chosen, sender, note, position)
             except ConfigurationError as error:
                 kept = reached[0].last if reached else position
                 remedy = "Fix Kafka and repeat the command." if kept is None else _KEEP.format(_shown(kept))
@@ -116,8 +117,8 @@ def _offsets(text: str | None, partition: int | None, topic: str) -> tuple[int, 
         raise typer.BadParameter("it needs --partition", param_hint="--offsets")
     if topic == "panes":
         raise typer.BadParameter("panes have no offsets; choose with --from and --to", param_hint="--offsets")
-    first, separator, following = text.partition(":")
-    bounds = [int(part) for part in (first, following) if part.isascii() and part.isdecimal() and len(part) < 19]
+    first, separator, next_offset = text.partition(":")
+    bounds = [int(part) for part in (first, next_offset) if part.isascii() and part.isdecimal() and len(part) < 19]
     if not separator or len(bounds) != 2 or bounds[0] >= bounds[1]:
         raise typer.BadParameter("expected FIRST:NEXT with FIRST < NEXT, e.g. 0:1000", param_hint="--offsets")
     return bounds[0], bounds[1]

@@ -1,4 +1,4 @@
-"""``moderation reset-watermark``: have the running maximum of a partition's event times start again."""
+"""``moderation reset-watermark``: restart the running maximum of event times of a partition."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json
-from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.records import MAX_FUTURE_US
 from moderation.contracts.replays import MAX_PARTITION
 from moderation.timestamps import now_us
@@ -21,33 +20,37 @@ if TYPE_CHECKING:
 
 
 def reset_watermark(
-    partition: Annotated[int, typer.Argument(min=0, max=MAX_PARTITION, help="Whose watermark is reset.")],
+    partition: Annotated[int, typer.Argument(min=0, max=MAX_PARTITION, help="Partition whose watermark is reset.")],
     to: Annotated[
         str | None,
         typer.Option(
-            help="Event time that the running maximum starts again at: ISO 8601, UTC where it names no zone. The "
+            help="Event time at which the running maximum restarts: ISO 8601, UTC unless it names a zone. The "
             "watermark is ten minutes less. Default: the event time of the next comment."
         ),
     ] = None,
-    reason: Annotated[str, typer.Option(help="Kept with the reset: why it was done.")] = "none given",
+    reason: Annotated[str, typer.Option(help="Why it is reset; stored with the reset.")] = "none given",
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Reset the watermark of a partition: from the next undecided offset on its running maximum starts again.
+    """Reset the watermark of a partition from its next undecided offset on.
 
-    Use it where comments with wrong event times moved the watermark ahead, so that the right ones are late. What was
-    decided before keeps its fate; comments after it are late or not by the new watermark. The reset is recorded with
-    its offset in speed.watermark_resets, and reconciliation applies it at the same offset.
+    Use it if comments with wrong event times moved the watermark ahead, so that correct comments are late. Decided
+    comments keep their fate; the new watermark applies to the comments after them. The reset is recorded with its
+    offset in speed.watermark_resets, and reconciliation applies it at the same offset.
 
-    Workers may run. The one that has the partition stores nothing more of it: it ends with exit code 75, and its next
-    start reads the new watermark. --json prints {"partition", "offset", "newest_event_us", "previous_event_us"}.
+    Workers may run. The worker that owns the partition stores nothing more of it: it ends with exit code 75, and its
+    next start reads the new watermark.
+
+    Example: `moderation reset-watermark 2 --to 2026-11-01T12:00:00Z --reason "wrong clock of one producer"`
+
+    --json prints {"partition", "offset", "newest_event_us", "previous_event_us"}.
     """
     if "\0" in reason:
-        raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
+        raise typer.BadParameter("the reason contains a NUL character", param_hint="--reason")
     current_us = now_us()
     given_us = None if to is None else _time_us(to)
     if given_us is not None and not 0 <= given_us <= current_us + MAX_FUTURE_US:
-        raise typer.BadParameter("it is not between 1970 and now", param_hint="--to")
+        raise typer.BadParameter("the time is not between 1970 and now", param_hint="--to")
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
@@ -61,7 +64,7 @@ def reset_watermark(
         connected(required(settings.database_url, "database_url")) as connection,
         open_topic(settings.kafka_bootstrap, topic) as log,
     ):
-        found = record_reset(
+        reset = record_reset(
             connection,
             TopicPartition(topic, log.topic_id, partition),
             lambda offset: (
@@ -71,12 +74,12 @@ def reset_watermark(
             now_us=current_us,
         )
     if as_json:
-        print_json({"partition": partition, **found.fields()})
+        print_json({"partition": partition, **reset.fields()})
         return
     console.print(
-        f"partition {partition}: from offset {found.offset} on the running maximum of event times starts again at "
-        f"{_shown(found.newest_event_us)}; it was {_shown(found.previous_event_us)}. A worker that has the partition "
-        "restarts once (exit code 75).",
+        f"partition {partition}: from offset {reset.offset} on, the running maximum of event times restarts at "
+        f"{_shown(reset.newest_event_us)}; it was {_shown(reset.previous_event_us)}. A worker that owns the "
+        "partition restarts once (exit code 75).",
         markup=False,
         highlight=False,
         soft_wrap=True,
@@ -85,10 +88,10 @@ def reset_watermark(
 
 def _time_us(text: str) -> int:
     try:
-        found = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from error
-    return round((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)
 
 
 def _shown(time_us: int | None) -> str:
@@ -96,10 +99,10 @@ def _shown(time_us: int | None) -> str:
 
 
 def _next_time_us(log: TopicReader, partition: int, offset: int, earliest: date) -> int:
-    """The event time of the record at an offset.
+    """Return the event time of the record at an offset.
 
     Raises:
-        TopicRefused: there is none, or it is no comment.
+        TopicRefused: there is no record, or it is not a comment.
     """
     from moderation.contracts import Rules, read_record
     from moderation.errors import InvalidRecord, TopicRefused
@@ -109,9 +112,9 @@ def _next_time_us(log: TopicReader, partition: int, offset: int, earliest: date)
         try:
             return read_record(*record, Rules.since(earliest)).comment.event_time_us
         except InvalidRecord as error:
-            cause = f"the record is no comment ({error})"
+            cause = f"the record is not a comment ({error})"
     raise TopicRefused(
         f"topic {log.topic} partition {partition} offset {offset}",
-        f"{cause}, so there is no event time to start again at; nothing was changed",
+        f"{cause}, so there is no event time to restart at; nothing was changed",
         "Name a time: `moderation reset-watermark PARTITION --to 2026-11-01T12:00:00Z`.",
     )

@@ -1,4 +1,4 @@
-"""``moderation retrain``: what DAG ``retrain_model`` does, from the command line."""
+"""``moderation retrain``: run the training of DAG ``retrain_model`` from the command line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import typer
 from rich.table import Table
 
 from batch.retrain.params import PARAMS
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from batch.retrain.gate import GateReport
@@ -33,14 +32,18 @@ def retrain(
     newest_share: Annotated[float, _help("newest_share")] = PARAMS["newest_share"]["default"],
     auc_margin: Annotated[float, _help("auc_margin")] = PARAMS["auc_margin"]["default"],
     reason: Annotated[str, _help("reason")] = "from the command line",
-    gate: Annotated[bool, typer.Option(help="Judge it against production; what passes is `challenger`.")] = True,
+    gate: Annotated[
+        bool, typer.Option(help="Compare it with production; a version that passes gets the alias challenger.")
+    ] = True,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Train a model on the lake's comments and what people did with them, register it and judge it.
+    """Train a model on the comments and moderator actions of the lake, register it and compare it with production.
 
-    Archive first (`moderation archive`). The same files of the lake, options and seed give the same model digest. A
-    version that the gate stops stays registered, without certificate and alias; that is no error.
+    Run `moderation archive` first. The same lake files, options and seed give the same model digest. A version that
+    fails the gate stays registered, without certificate and alias; the exit code is 0.
+
+    Example: `moderation retrain --days 28 --goal "precision>=0.9" --reason "new slang"`
 
     --json prints {"version", "run_id", "model_digest", "data_digest", "manifest_digest", "start_us", "end_us",
     "split_us", "counts": {name: n}, "metrics": {…}, "failures": {"count", "records"}, "gate": null or
@@ -91,10 +94,10 @@ def _show(report: RetrainReport) -> None:
 
 
 def _show_gate(judged: GateReport) -> None:
-    against = f"version {judged.production}" if judged.production else "no version, since none serves"
+    against = f"version {judged.production}" if judged.production else "no version, because none serves"
     if judged.is_passed:
-        console.print(f"the gate: held against {against}; it is certified and has the alias challenger")
+        console.print(f"the gate: compared with {against}; the version is certified and has the alias challenger")
         return
-    console.print(f"the gate: held against {against} and [bold]stopped[/bold]:")
+    console.print(f"the gate: compared with {against}; the version [bold]failed[/bold]:")
     for reason in judged.reasons:
         console.print(f"- {reason}", markup=False)

@@ -1,4 +1,4 @@
-"""``moderation score`` and ``moderation explain``: a model folder at work, without servers."""
+"""``moderation score`` and ``moderation explain``: score texts with a model folder, without servers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from cli.line_batches import batches, read_lines
+from cli.options import JsonOption
 from cli.output import console, print_json, progress
 from moderation.errors import DatasetError, InvalidRecord
 from moderation.timestamps import now_us
@@ -27,21 +28,27 @@ ModelOption = Annotated[Path, typer.Option("--model", help="Model folder written
 
 def score(
     model: ModelOption,
-    file: Annotated[Path | None, typer.Option("--in", help="JSON lines to score; standard input if absent.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Lines scored together; 1 answers line by line.")] = 1_000,
-    json_lines: Annotated[bool, typer.Option("--json", help="JSON lines, which is all this command prints.")] = True,
+    file: Annotated[Path | None, typer.Option("--in", help="JSON lines to score. Default: standard input.")] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Lines scored together; 1 writes each result before the next line is read.")
+    ] = 1_000,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="Print JSON lines; the command has no other format.")
+    ] = True,
 ) -> None:
-    """Score comments: JSON lines in, one JSON line out for each, in order.
+    """Score comments: read JSON lines, write one JSON line for each, in order.
 
-    A line that cannot be a comment becomes {"dead_letter": {"line": …, "reason": …}}; the others go on. The exit code
-    is 0 when every line has its answer.
+    A line that cannot be read as a comment becomes {"dead_letter": {"line": …, "reason": …}}; the others are scored.
+    The exit code is 0 if every line has a result.
+
+    Example: `moderation score --model model --in comments.jsonl`
     """
     from moderation.bootstrap import load
     from moderation.settings import load_settings
 
     settings = load_settings()
     opened = load(model, settings)
-    gc.freeze()  # the model and the tokenizer stay: the collector need not walk them again
+    gc.freeze()  # the model and the tokenizer live until the end, so the collector skips them
     try:
         stream = sys.stdin.buffer if file is None else file.open("rb")
     except OSError as error:
@@ -60,9 +67,12 @@ def score(
 def explain_text(
     model: ModelOption,
     text: Annotated[str, typer.Argument(help="The comment's body.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Explain a score: what every token adds to the log-odds. The parts sum to the logit."""
+    """Explain a score: show what every token adds to the log-odds. The parts sum to the logit.
+
+    Example: `moderation explain --model model "you idiot!!!"`
+    """
     from moderation.bootstrap import load
     from moderation.scoring import explain
     from moderation.settings import load_settings
@@ -86,7 +96,7 @@ def explain_text(
     console.print(
         f"score {explanation.score_ppm:,} ppm, verdict [bold]{verdict}[/bold], logit {explanation.logit:+.4f}"
     )
-    table = Table("part", "adds to the logit", title="Strongest first; positive speaks for removal")
+    table = Table("part", "adds to the logit", title="Strongest first; positive values favour removal")
     parts = [("(intercept)", explanation.intercept)]
     parts += [(part.name, part.logit) for part in explanation.tokens]
     parts += [(f"({part.name})", part.logit) for part in explanation.surface]

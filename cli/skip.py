@@ -1,4 +1,4 @@
-"""``moderation skip``: pass over the one record at which every worker ends."""
+"""``moderation skip``: quarantine the one record that ends every worker."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from typing import Annotated
 
 import typer
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json
-from cli.stack import DEFAULT_FOLDER, FolderOption
 from moderation.contracts.replays import MAX_OFFSET, MAX_PARTITION
 
 
 def skip(
-    partition: Annotated[int, typer.Argument(min=0, max=MAX_PARTITION, help="Of the record.")],
+    partition: Annotated[int, typer.Argument(min=0, max=MAX_PARTITION, help="Partition of the record.")],
     offset: Annotated[
         int,
-        typer.Argument(min=0, max=MAX_OFFSET, help="Of the record; must be the offset that the ledger expects next."),
+        typer.Argument(min=0, max=MAX_OFFSET, help="Offset of the record; must be the next offset of the ledger."),
     ],
-    reason: Annotated[str, typer.Option(help="Kept with the dead letter: why it is skipped.")] = "none given",
+    reason: Annotated[str, typer.Option(help="Why it is skipped; stored with the dead letter.")] = "none given",
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Put the next record of a partition into quarantine without deciding it. Use this as the last resort.
+    """Quarantine the next record of a partition without deciding it. Use this as the last resort.
 
-    The record becomes a dead letter processing_failed, which reconciliation counts as quarantined. A worker quarantines
-    a record that makes deciding or storing fail by itself. This command is for a record that ends the process, so that
-    every worker ends at the same offset. To find the offset, run one worker with MODERATION_BATCH_MOST_RECORDS=1: it
-    ends right before the record.
+    The record becomes a dead letter processing_failed, which reconciliation counts as quarantined. A worker itself
+    quarantines a record that makes deciding or storing fail. This command is for a record that ends the process, so
+    that every worker ends at the same offset. To find the offset, run one worker with
+    MODERATION_BATCH_MOST_RECORDS=1: it ends right before the record.
 
-    Workers may run. One that is about to store the same record cannot: the position moved, so it ends with exit code 75
-    and its next start reads behind the record. If the worker stored the record first, nothing is skipped.
+    Workers may run. A worker that tries to store the same record fails, because the position has moved: it ends with
+    exit code 75, and its next start reads after the record. If the worker stores the record first, nothing is skipped.
+
+    Example: `moderation skip 2 81734 --reason "crashes the tokenizer"`
     """
     if "\0" in reason:
-        raise typer.BadParameter("it holds a NUL character", param_hint="--reason")
+        raise typer.BadParameter("the reason contains a NUL character", param_hint="--reason")
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
@@ -48,15 +49,15 @@ def skip(
         connected(required(settings.database_url, "database_url")) as connection,
         open_topic(settings.kafka_bootstrap, topic) as log,
     ):
-        found = log.value_and_time_at(partition, offset)
-        if found is None:
+        record = log.value_and_time_at(partition, offset)
+        if record is None:
             raise TopicRefused(
                 f"topic {topic} partition {partition}",
                 f"it has no record at offset {offset}",
-                "`moderation accept-gap` shows offsets that are gone.",
+                "`moderation accept-gap` lists lost offsets.",
             )
-        value, append_us = found
-        why = InvalidRecord(DeadLetterReason.PROCESSING_FAILED, f"skipped by a person: {reason}")
+        value, append_us = record
+        why = InvalidRecord(DeadLetterReason.PROCESSING_FAILED, f"skipped by an operator: {reason}")
         letter = dead_letter(value, append_us, why)
         skip_record(connection, topic, log.topic_id, partition, offset, letter)
     if as_json:
@@ -64,6 +65,6 @@ def skip(
         return
     console.print(
         f"partition {partition} offset {offset} is in quarantine, {letter.raw_length:,} bytes. The next worker that "
-        f"gets the partition starts at offset {offset + 1}; one that has it now restarts once (exit code 75).",
+        f"gets the partition starts at offset {offset + 1}; a worker that owns it now restarts once (exit code 75).",
         soft_wrap=True,
     )

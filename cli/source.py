@@ -1,42 +1,48 @@
-"""``moderation replay`` and ``moderation source``: recorded or generated traffic onto the topics."""
+"""``moderation replay`` and ``moderation source``: send recorded or generated traffic to the topics."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
-from cli.stack import DEFAULT_FOLDER, FolderOption
+from stream.source_options import with_source_options, words_of
 
 if TYPE_CHECKING:
-    from stream.source import Sent
-
-PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+    from stream.source import SendResult
 
 
-def replay(context: typer.Context, data_folder: FolderOption = DEFAULT_FOLDER) -> None:
-    """Send traffic from this process and wait for every acknowledgement; resumes where it stopped.
+@with_source_options
+def replay(
+    options: Mapping[str, Any],
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Send traffic from this process and wait for every acknowledgement. A repeated run continues where it stopped.
 
-    Takes the options of the source, e.g. --csv FILE --rate 200, --history FOLDER --fast, --shift-to now;
-    `python -m stream source --help` lists them. --json prints one JSON object.
+    Example: `moderation replay --generate --days 2 --fast`
+
+    Example: `moderation replay --csv export.csv --rate 200 --shift-to now`
+
+    --json prints {"comments", "actions", "refused", "resumed_after", "seconds"}.
     """
     from stream.source import send_all
-    from stream.source.cli import plan_of
+    from stream.source.cli import plan_from
 
-    arguments = [word for word in context.args if word != "--json"]
     settings = connected_settings(data_folder)
-    plan = plan_of(arguments, settings)
+    plan = plan_from(options, settings)
     with progress.status("sending") as status:
 
-        def show(sent: Sent) -> None:
+        def show(sent: SendResult) -> None:
             status.update(f"{sent.comments:,} comments and {sent.actions:,} actions")
 
         sent = send_all(settings, plan, show)
-    if len(arguments) < len(context.args):
+    if as_json:
         print_json(
             {
                 "comments": sent.comments,
@@ -52,13 +58,17 @@ def replay(context: typer.Context, data_folder: FolderOption = DEFAULT_FOLDER) -
     console.print(f"{sent.comments:,} comments and {sent.actions:,} actions in {sent.seconds:.1f} s")
 
 
-def source(context: typer.Context, data_folder: FolderOption = DEFAULT_FOLDER) -> None:
-    """Run the source as its own process, a Faust app on a timer; options as for replay. Ctrl-C ends it cleanly."""
+@with_source_options
+def source(options: Mapping[str, Any], data_folder: FolderOption = DEFAULT_FOLDER) -> None:
+    """Run the source as a process of its own, a Faust app on a timer. Ctrl-C ends it cleanly.
+
+    Example: `moderation source --history history --speed 1 --shift-to now`
+    """
     from local.stack.environment import inherited_environment
     from local.stack.worker import settings_environment
 
     settings = connected_settings(data_folder)
-    command = [sys.executable, "-P", "-m", "stream", "source", *context.args]
+    command = [sys.executable, "-P", "-m", "stream", "source", *words_of(options)]
     environment = {**inherited_environment(), **settings_environment(settings)}
     with subprocess.Popen(command, env=environment) as process:
         try:

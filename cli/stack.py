@@ -1,4 +1,4 @@
-"""``moderation up | down | status``: the local stack."""
+"""``moderation up | down | status``: start, stop and inspect the local stack."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption
 from cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
@@ -18,45 +19,53 @@ if TYPE_CHECKING:
     from local.stack.commands import PartStatus, StackInfo
     from local.stack.layout import StackLayout
 
-FolderOption = Annotated[Path, typer.Option("--data-folder", help="Everything the stack writes lies here.")]
-DEFAULT_FOLDER = Path("var")
 _SECOND_LOOK_SECONDS = 3.0
 
 
 def up(
     data_folder: FolderOption = DEFAULT_FOLDER,
-    core: Annotated[bool, typer.Option("--core", help="Leave Airflow out, or as it is if it runs.")] = False,
+    core: Annotated[bool, typer.Option("--core", help="Do not start Airflow.")] = False,
 ) -> None:
-    """Start Kafka, PostgreSQL, MLflow, the worker and Airflow, or what of them is not running, and wait for answers."""
+    """Start the parts of the stack that are not running, and wait until they answer.
+
+    The parts are Kafka, PostgreSQL, MLflow, the worker and Airflow.
+
+    Example: `moderation up --core`
+    """
     info = start(data_folder, core=core)
     console.print(f"MLflow      {info.mlflow_url}")
     console.print(f"Kafka       {info.kafka_bootstrap}")
     console.print(f"PostgreSQL  127.0.0.1:{info.ports['postgres']}")
-    console.print("`moderation status` shows every part and its log; `moderation down` stops them all")
+    console.print("`moderation status` shows every part and its log; `moderation down` stops all of them")
 
 
 def down(
     data_folder: FolderOption = DEFAULT_FOLDER,
-    purge: Annotated[bool, typer.Option(help="Delete the data folder too.")] = False,
+    purge: Annotated[bool, typer.Option(help="Also delete the data folder.")] = False,
 ) -> None:
-    """Stop every part of the stack; no process of it is left. Data stays unless --purge is given."""
+    """Stop every part of the stack. Data stays unless --purge is given.
+
+    Example: `moderation down --purge`
+    """
     from local.stack.required_packages import check_packages
 
     check_packages()
     from local.stack import commands as stack
 
     layout = _layout(data_folder)
-    stack.down(layout, purge=purge, on_progress=_say)
-    console.print("nothing of the stack is running")
+    stack.down(layout, purge=purge, on_progress=_print_progress)
+    console.print("no part of the stack is running")
 
 
 def status(
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Show whether the stack moderates, every part of it, how fast the worker is and how far behind.
+    """Show whether comments are decided, the state of every part, and the speed and lag of the worker.
 
-    Exit code 0: all is well. 1: comments are decided, and something needs attention. 2: no comment is decided.
+    Exit code 0: everything works. 1: comments are decided, but something needs attention. 2: no comment is decided.
+
+    Example: `moderation status --json`
     """
     from local.stack.required_packages import check_packages
 
@@ -69,7 +78,7 @@ def status(
     worker = next((part for part in parts if part.name == WORKER and part.state == "running"), None)
     answers = worker_status(worker.address) if worker is not None else None
     if worker is not None and answers is not None and any(answers.waiting.values()) and not answers.per_second:
-        time.sleep(_SECOND_LOOK_SECONDS)  # the first comment of an idle stream waits for a moment, too
+        time.sleep(_SECOND_LOOK_SECONDS)  # the first comment of an idle stream also waits for a moment
         answers = worker_status(worker.address)
     health = health_of(parts, WORKER, answers, _attention(data_folder, parts))
     behind = None
@@ -93,8 +102,8 @@ def status(
             }
             for part in parts
         ]
-        found = {"level": int(health.level), "reasons": list(health.reasons)}
-        print_json({"health": found, "parts": shown, "worker": behind})
+        health_fields = {"level": int(health.level), "reasons": list(health.reasons)}
+        print_json({"health": health_fields, "parts": shown, "worker": behind})
         raise typer.Exit(health.level)
     if not parts:
         console.print(health.reasons[0])
@@ -129,9 +138,9 @@ def _attention(data_folder: Path, parts: Sequence[PartStatus]) -> list[str]:
 
 
 def start(data_folder: Path, *, core: bool = False, out: Console = console) -> StackInfo:
-    """Bring the stack up with its worker and, unless ``core``, Airflow, telling what is waited for.
+    """Start the stack with its worker and, unless ``core``, Airflow; print what it waits for.
 
-    The password of Airflow's user is printed on ``out`` by the call that makes it, and never again.
+    The call that creates the password of Airflow's user prints it on ``out``; no later call prints it.
     """
     from local.stack.required_packages import check_packages
 
@@ -142,7 +151,9 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
 
     layout = _layout(data_folder)
     if core:
-        return stack.up(layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, on_progress=_say)
+        return stack.up(
+            layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, on_progress=_print_progress
+        )
     worker, batch_layer = speed_layer(layout), airflow(layout)
     is_new = admin_password(layout) is None
     try:
@@ -150,9 +161,9 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
             layout,
             extra_programs=lambda info: [*worker(info), *batch_layer(info)],
             extra_ports=WORKER_PORTS | AIRFLOW_PORTS,
-            on_progress=_say,
+            on_progress=_print_progress,
         )
-    finally:  # a password made by a call that failed would never be shown
+    finally:  # otherwise a call that fails would never show a password that it created
         if is_new and (password := admin_password(layout)):
             shown = f"Airflow's user {USER} has the password {password} (shown this once)"
             out.print(shown, markup=False, highlight=False, soft_wrap=True)
@@ -171,5 +182,5 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _say(part: str, event: str) -> None:
+def _print_progress(part: str, event: str) -> None:
     progress.print(f"{part}: {event}", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""``moderation train``: a labelled export becomes a model folder."""
+"""``moderation train``: train a model on labelled comments and write a model folder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import typer
 from rich.table import Table
 
 from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
-from cli.options import connected_settings
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, percent, policy_fields, print_json, progress, threshold
-from cli.stack import DEFAULT_FOLDER, FolderOption
 
 if TYPE_CHECKING:
     from moderation.bootstrap import TrainReport
 
-# Without a precision goal nothing is removed without a person: the safe choice until somebody states one.
+# Without a precision goal the policy removes nothing automatically: the safe default.
 DEFAULT_GOALS = ("review_share<=0.2",)
 
 
@@ -28,20 +27,31 @@ def train(
     history: HistoryOption = None,
     goal: Annotated[
         list[str] | None,
-        typer.Option(help="What the policy must reach, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200."),
+        typer.Option(
+            help="Goal of the policy; may be repeated, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200."
+        ),
     ] = None,
-    comments_per_day: Annotated[float | None, typer.Option(min=0, help="Volume, for reviews_per_day.")] = None,
+    comments_per_day: Annotated[
+        float | None, typer.Option(min=0, help="Comments a day; needed for reviews_per_day.")
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
-    register: Annotated[bool, typer.Option(help="Register and certify it; production if nothing is yet.")] = False,
+    register: Annotated[
+        bool, typer.Option(help="Register and certify it; it gets the alias production if no version has it.")
+    ] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a model: cross-validate, calibrate, resolve the goals to thresholds, write the model folder.
 
     The same file, goals, folds and seed give the same model digest.
+
+    Example: `moderation train --csv export.csv --out model --goal "precision>=0.9" --goal "review_share<=0.1"`
+
+    --json prints {"model_digest", "data_digest", "metrics": {…}, "policy": {…}, "bad_rows", "seconds", "registered":
+    null or {"version", "production": bool}}.
     """
-    # Imported here, as in every command: scikit-learn and spaCy take seconds that `--help` need not spend.
+    # Imported here, as in every command: `--help` does not wait seconds for scikit-learn and spaCy.
     from moderation.bootstrap import register as register_folder
     from moderation.bootstrap import train_to_folder
     from moderation.policy import parse_goal
@@ -87,7 +97,7 @@ def train(
 
 def _print_report(report: TrainReport, out: Path, seconds: float) -> None:
     metrics, policy = report.metrics, report.policy
-    table = Table(show_header=False, title=f"{metrics.comments:,} comments, {metrics.removed:,} removed by people")
+    table = Table(show_header=False, title=f"{metrics.comments:,} comments, {metrics.removed:,} removed by moderators")
     spread = f"{min(metrics.auc_folds):.3f} to {max(metrics.auc_folds):.3f}"
     table.add_row("ROC AUC, mean of folds", f"{metrics.auc_mean:.4f} ({spread})")
     table.add_row("average precision", f"{metrics.average_precision:.4f}")

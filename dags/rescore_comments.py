@@ -15,7 +15,7 @@ Files in `_rescoring/` beside the lake: Parquet by comment and by hour, JSON, an
 The task returns counts, the most different comments by id, and the addresses of the files. It writes no topic or table.
 
 ## Re-run
-Safe at any time: equal results replace each other under one name. Without Airflow: `moderation rescore --day D`.
+Safe at any time: equal results replace each other under one name. Without Airflow: `moderation rescore --date D`.
 
 ## Triage
 - *ModelRefused*, *LakeDamaged*, *LedgerUnsafe*, in `choose` *ConfigurationError* (no interval, or with `as_if` not

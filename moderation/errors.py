@@ -8,7 +8,7 @@
     │   ├── BrokerUnavailable
     │   ├── TopicsMissing          a published topic does not exist; decisions are stored and published later
     │   └── TableLocked
-    ├── NeedsOperator              stop: a setting, a refusal or damage; a restart does not help
+    ├── NeedsPerson              stop: a setting, a refusal or damage; a restart does not help
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
     │   ├── DatasetError           a file of comments cannot be read at all
     │   ├── TrainingError          the labelled examples are too few or of one class
@@ -63,7 +63,7 @@ class Unavailable(ModerationError):
     """A service outside this process does not answer. The same call may succeed later."""
 
 
-class NeedsOperator(ModerationError):
+class NeedsPerson(ModerationError):
     """An operator must act; the message states how."""
 
 
@@ -79,19 +79,19 @@ class InvalidRecord(BadRecord):
         super().__init__("record", cause, "It is stored as a dead letter; fix the producer and replay it.")
 
 
-class ConfigurationError(NeedsOperator):
+class ConfigurationError(NeedsPerson):
     """A setting or an option is unknown, malformed or contradicts another one."""
 
 
-class DatasetError(NeedsOperator):
+class DatasetError(NeedsPerson):
     """A file of comments cannot be read: absent, not a known schema, or without a usable row."""
 
 
-class TrainingError(NeedsOperator):
+class TrainingError(NeedsPerson):
     """The labelled examples are too few to train a model, or all of one class."""
 
 
-class GoalUnmet(NeedsOperator):
+class GoalUnmet(NeedsPerson):
     """No threshold reaches a policy goal.
 
     Attributes:
@@ -105,7 +105,7 @@ class GoalUnmet(NeedsOperator):
         super().__init__(f"goal {goal}", cause, remedy)
 
 
-class ModelRefused(NeedsOperator):
+class ModelRefused(NeedsPerson):
     """A model artifact is missing, damaged, altered, of another kernel version, or contains an untrusted type."""
 
 
@@ -139,27 +139,27 @@ class TableLocked(Unavailable):
     """A table lock was not granted in time; the message names the sessions that may hold it."""
 
 
-class OutdatedApproval(NeedsOperator):
+class OutdatedApproval(NeedsPerson):
     """The approved proposal no longer describes what would happen: aliases or files have changed since."""
 
 
-class StackError(NeedsOperator):
+class StackError(NeedsPerson):
     """A part of the local stack does not start, does not answer in time, or does not end."""
 
 
-class LedgerUnsafe(NeedsOperator):
+class LedgerUnsafe(NeedsPerson):
     """The database does not meet the requirements: a durability setting is off, or the schema is missing."""
 
 
-class TopicRefused(NeedsOperator):
+class TopicRefused(NeedsPerson):
     """A topic was re-created under a known name, or no longer has records that the ledger needs."""
 
 
-class LakeDamaged(NeedsOperator):
+class LakeDamaged(NeedsPerson):
     """A file in the manifest is missing or altered, or a range of offsets is incomplete."""
 
 
-class TooManyDeadLetters(NeedsOperator):
+class TooManyDeadLetters(NeedsPerson):
     """The share of unreadable records reached the limit. All are stored; decisions continue after a restart."""
 
 
@@ -179,9 +179,9 @@ class WorkerStuck(RestartProcess):
     """The worker makes no progress although records wait, or one of its essential tasks has ended."""
 
 
-class DefectsFound(NeedsOperator):
+class DefectsFound(NeedsPerson):
     """A reconciliation found lost, unexplained, phantom or residual differences: a guarantee was broken."""
 
 
-class ProcessDied(NeedsOperator):
+class ProcessDied(NeedsPerson):
     """A process that recomputed lake files ended without an error: it crashed or ran out of memory."""

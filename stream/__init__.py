@@ -1,1 +1,1 @@
-"""The speed layer: a Faust app that scores live comments and keeps a ledger, exact to the row."""
+"""The speed layer: a Faust worker that decides live comments and stores them in the ledger, and the traffic source."""

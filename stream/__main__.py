@@ -1,4 +1,4 @@
-"""``python -m stream worker …``: the Faust command line of the speed layer; ``… source …``: the timer source."""
+"""``python -m stream worker``: the worker with Faust's options; ``python -m stream source``: the traffic source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moderation.adapters.model_folder.folder import OpenModel
 from moderation.bootstrap import production_model
 from moderation.errors import ConfigurationError, ModerationError
 from moderation.settings import Settings, load_settings
-from stream.exit_codes import REFUSED
+from stream.exit_codes import worker_exit_code
 from stream.logs import faust_level
 from stream.worker.app import worker_app
 from stream.worker.fault_points import FaultPoints
@@ -19,7 +19,7 @@ from stream.worker.model_watch import ModelWatch
 
 
 def main() -> None:
-    """Hand over to the source's command line, or build the worker's app and hand over to Faust's own."""
+    """Run the command line of the source, or build the worker's app and run Faust's command line."""
     if sys.argv[1:2] == ["source"]:
         try:
             from stream.source.cli import main as source
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def new_worker(settings: Settings) -> faust.App:
-    """The worker's app with its parts put together.
+    """Build the worker's app from its parts.
 
     Raises:
         ConfigurationError: a setting that has no default is missing.
@@ -47,15 +47,15 @@ def new_worker(settings: Settings) -> faust.App:
         return ServingModel(opened.kernel, opened.policy, version)
 
     def last_good() -> ServingModel | None:
-        found = production.open_last_good()
-        return None if found is None else serving(*found)
+        last_good = production.open_last_good()
+        return None if last_good is None else serving(*last_good)
 
     watch = ModelWatch(
         production.resolve,
         lambda version: serving(version, production.open_version(version)),
         settings.alias_poll_seconds,
         last_good,
-        lambda: faults.reach("during_swap"),
+        lambda: faults.trigger("during_swap"),
     )
     return worker_app(settings, watch, faults)
 
@@ -64,5 +64,5 @@ if __name__ == "__main__":
     try:
         main()
     except ModerationError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - nothing is set up to log with yet
-        raise SystemExit(REFUSED) from None
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
+        raise SystemExit(worker_exit_code(error)) from None

@@ -1,38 +1,39 @@
-"""How the worker ends, and what the supervisor makes of it."""
+"""Exit codes of commands and workers, and the one table that maps errors to them."""
 
 from __future__ import annotations
 
-import logging
-import os
-import traceback
-from typing import NoReturn
+from moderation.errors import BadRecord, ModerationError, NeedsPerson, RestartProcess, Unavailable
 
-from moderation.adapters import error_origin
-from moderation.errors import FenceLost, NeedsOperator
-from stream.worker import metrics
-
+DONE = 0
+REPORTED = 1
+"""A command failed or refused and printed the reason."""
+WRONG_USAGE = 2
+"""The command line itself is wrong; typer ends with this code."""
+DEFECT = 3
+"""A command did its work and found a broken guarantee."""
 RESTART = 75
-"""Something that another start may heal: a lost fence, a broken connection, a defect."""
+"""A new process may succeed: the fence was lost, a connection broke, or the code has a defect."""
 REFUSED = 78
-"""Something that only a person can mend: the supervisor must not start the worker again."""
+"""Only an operator can fix the cause: the supervisor must not start the worker again."""
 
-_log = logging.getLogger(__name__)
+OF_ERRORS: dict[type[ModerationError], tuple[int, int]] = {
+    BadRecord: (REPORTED, RESTART),
+    Unavailable: (REPORTED, RESTART),
+    NeedsPerson: (REPORTED, REFUSED),
+    RestartProcess: (REPORTED, RESTART),
+}
+"""For each base class of errors: the exit code of a command, and that of a worker or the traffic source."""
 
 
-def exit_code(error: BaseException) -> int:
-    """The exit code for an error that ends the process."""
-    return REFUSED if isinstance(error, NeedsOperator) else RESTART
+def command_exit_code(error: ModerationError) -> int:
+    """Return the exit code of a command that an error ends."""
+    return _codes(error)[0]
 
 
-def leave(error: BaseException) -> NoReturn:
-    """End the process at once, without running anything that might acknowledge what was not stored."""
-    code = exit_code(error)
-    if isinstance(error, FenceLost):
-        metrics.FENCE_LOSSES.note()
-    if code == REFUSED:
-        _log.critical("stopping for good: %s", error)
-    else:
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.critical("stopping; the supervisor starts again: %s\n%s", error_origin.loggable_text(error), where)
-    logging.shutdown()
-    os._exit(code)
+def worker_exit_code(error: BaseException) -> int:
+    """Return the exit code of a worker that an error ends. An error outside the tree counts as a defect: restart."""
+    return _codes(error)[1]
+
+
+def _codes(error: BaseException) -> tuple[int, int]:
+    return next((codes for base, codes in OF_ERRORS.items() if isinstance(error, base)), (REPORTED, RESTART))

@@ -1,4 +1,4 @@
-"""What the project's Faust apps have in common: raw values, topics made beforehand, no tables, no leader."""
+"""Common settings of the project's Faust apps: raw values, existing topics, no tables, no leader."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from stream.logs import logging_config
 
 
 def new_app(name: str, settings: Settings, folder: str, **options: Any) -> faust.App:
-    """A Faust app.
+    """Create a Faust app.
 
     Args:
-        name: the app's id, and its consumer group.
+        name: id of the app and of its consumer group.
         settings: broker addresses and state folder.
-        folder: Faust's own files go here, below the state folder; made if absent.
+        folder: folder of Faust's files, below the state folder; created if absent.
         options: further Faust settings.
     """
     state = settings.state_folder.resolve() / folder

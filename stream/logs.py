@@ -1,4 +1,7 @@
-"""One JSON object a line: time, level, logger, event. No line holds a comment's text; a test looks."""
+"""Log format: one JSON object a line with time, level, logger, event.
+
+No line contains the text of a comment; a test checks it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import structlog
 
 
 def logging_config(level: str) -> dict[str, Any]:
-    """For Faust, which holds the handler to its own ``--loglevel`` besides; see :func:`faust_level`.
+    """Return the logging configuration for Faust, which also applies its own ``--loglevel``; see :func:`faust_level`.
 
     Args:
-        level: the least severe one written.
+        level: the least severe level that is written.
     """
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
@@ -39,5 +42,5 @@ def logging_config(level: str) -> dict[str, Any]:
 
 
 def faust_level(level: str) -> str:
-    """A level as Faust's command line names it."""
+    """Return the name of a level on Faust's command line."""
     return "warn" if level == "warning" else level

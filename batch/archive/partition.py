@@ -160,7 +160,9 @@ class PartitionArchiver:
         if self._holes:
             with self._context.connection.transaction():
                 add_holes(self._context.connection, self._topic_partition, self._taken_holes())
-            report.next_offset = read_archived_end(self._context.connection, self._topic_partition) or report.next_offset
+            report.next_offset = (
+                read_archived_end(self._context.connection, self._topic_partition) or report.next_offset
+            )
 
     def _taken_holes(self) -> list[Hole]:
         holes, self._holes = list(merged(self._holes)), []

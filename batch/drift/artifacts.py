@@ -10,7 +10,7 @@ import numpy as np
 from batch.drift.measures import ALARM, ALARM_OF_SHARES, Measures
 from batch.drift.report import DriftReport
 from batch.markdown import table
-from moderation.training.drift import Finding, counts_of
+from moderation.training.drift import DriftResult, counts_of
 from moderation.training.plots.drift import draw_drift
 from moderation.training.reference import TrainingReference
 
@@ -71,7 +71,7 @@ def drift_table(report: DriftReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(name: str, finding: Finding) -> tuple[str, ...]:
+def _cells(name: str, finding: DriftResult) -> tuple[str, ...]:
     distance = "–" if finding.distance is None else f"{finding.distance:.3f}"
     chance = "–" if finding.distance_chance is None else f"{finding.distance_chance:.1e}"
     mark = "**drifted**" if finding.has_drifted else "too few" if finding.comments < ALARM.least else ""

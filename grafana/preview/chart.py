@@ -1,4 +1,4 @@
-"""Hours of one community as bars: batch beside speed, in SVG, with the numbers in its titles."""
+"""Draw the hours of one community as an SVG bar chart of batch and speed."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ _BAR = _STEP * 0.36
 
 
 def chart(community: str, windows: Iterable[Mapping[str, Any]], most: int) -> str:
-    """Bars of a day.
+    """Return the bar chart of a day as HTML.
 
     Args:
-        community: its name.
+        community: name of the community.
         windows: ``hour``, ``batch`` and ``speed``; hours without comments may be absent.
-        most: the number that is as high as the chart, the same for all communities.
+        most: the count at full height; the same for all communities.
     """
     by_hour = {window["hour"]: window for window in windows}
     total = {side: sum(window[side] for window in by_hour.values()) for side in ("batch", "speed")}
-    heard = f"{community}: batch {number(total['batch'])}, speed {number(total['speed'])} comments over the day"
+    totals = f"batch {number(total['batch'])}, speed {number(total['speed'])}"
+    description = f"{community}: {totals} comments over the day"
     base = _HEIGHT - _BOTTOM
     parts = [f'<line x1="0" y1="{base}" x2="{_WIDTH}" y2="{base}" class="axis"/>']
-    for place, hour in enumerate(_HOURS):
-        left = _LEFT + place * _STEP
-        if place % 3 == 0:
+    for index, hour in enumerate(_HOURS):
+        left = _LEFT + index * _STEP
+        if index % 3 == 0:
             parts.append(f'<text x="{left:.1f}" y="{_HEIGHT - 4}">{hour}</text>')
         if hour in by_hour:
             parts.append(_group(hour, by_hour[hour], left, base, most))
     return (
         f'<figure><figcaption>{html.escape(community)} <span class="total">batch {number(total["batch"])} · speed '
         f"{number(total['speed'])}</span></figcaption>"
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(heard)}">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(description)}">'
+        f"{''.join(parts)}</svg>"
         "</figure>"
     )
 

@@ -1,4 +1,4 @@
-"""Values as HTML: numbers people can read, links only where they lead somewhere, and everything escaped."""
+"""Format values as escaped HTML: numbers, links, tables and sections."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MINUS, _NOTHING = "\u2212", '<span class="none">–</span>'
 
 
 def number(value: int | float, *, signed: bool = False) -> str:
-    """With thousands apart and a real minus sign, e.g. ``+1,200``."""
+    """Format a number with thousands separators and a typographic minus sign, e.g. ``+1,200``."""
     sign = _MINUS if value < 0 else "+" if signed and value > 0 else ""
     return f"{sign}{abs(value):,}"
 
 
 def cell(value: object) -> str:
-    """A value of any column."""
+    """Format the value of a cell."""
     match value:
         case None | "":
             return _NOTHING
@@ -34,14 +34,14 @@ def cell(value: object) -> str:
 
 
 def link(address: str, text: str) -> str:
-    """A link, or only its text where the address is none of the web."""
+    """Return a link, or only the text if the address is not a web address."""
     if not address.startswith(("http://", "https://")):
         return html.escape(text)
     return f'<a href="{html.escape(address)}" rel="noreferrer">{html.escape(text)}</a>'
 
 
 def model_link(addresses: Addresses, version: str) -> str:
-    """A model version that leads to MLflow."""
+    """Return a link from a model version to MLflow."""
     return link(f"{addresses.mlflow_url.rstrip('/')}/#/models/{addresses.model_name}/versions/{version}", version)
 
 
@@ -53,14 +53,14 @@ def table(
     special: Mapping[str, Callable[[Any], str]] | None = None,
     row_class: Callable[[Mapping[str, Any]], str] = lambda record: "",
 ) -> str:
-    """A table that scrolls by itself when it is wider than the page.
+    """Return a table that scrolls horizontally if it is wider than the page.
 
     Args:
-        caption: for people who do not see the heading above it.
-        columns: titles by name, in order; the first heads its row.
+        caption: text for screen readers.
+        columns: titles by name, in order; cells of the first column are row headers.
         records: values by name.
-        special: HTML of a column's cells, where it is not that of ``cell``.
-        row_class: a CSS class of a row.
+        special: functions that format the cells of a column; default ``cell``.
+        row_class: gives the CSS class of a row.
     """
     kept = list(records)
     numeric = {
@@ -85,10 +85,10 @@ def table(
 
 
 def section(title: str, explanation: str, *content: str) -> str:
-    """A part of the page under its heading."""
+    """Return a section of the page with its heading."""
     return f"<section><h2>{html.escape(title)}</h2><p>{html.escape(explanation)}</p>{''.join(content)}</section>"
 
 
 def joined(parts: Sequence[str], between: str = "") -> str:
-    """Parts of HTML, one after the other."""
+    """Join parts of HTML."""
     return between.join(parts)

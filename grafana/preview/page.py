@@ -1,4 +1,4 @@
-"""The page: one file, no script, nothing loaded from anywhere."""
+"""Render the preview page: one HTML file without scripts that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _RUNS = {
 
 
 def render(preview: Preview) -> str:
-    """The page as text."""
+    """Return the page as HTML text."""
     title = f"Reconciliation of {preview.day.isoformat()}"
     parts = (
         _header(preview, title),
@@ -86,7 +86,7 @@ def render(preview: Preview) -> str:
         _runs(preview),
         "</main>",
         "<footer>Written by <code>moderation preview</code> with the queries of Grafana's dashboard Reconciliation. "
-        "Times are UTC; numbers of causes and rows are batch less speed.</footer>",
+        "Times are UTC; numbers of causes and rows are batch minus speed.</footer>",
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -99,31 +99,31 @@ def render(preview: Preview) -> str:
 
 
 def _header(preview: Preview, title: str) -> str:
-    newest = preview.answers["runs"].records()[0]
+    newest = preview.results["runs"].records()[0]
     links = [link(preview.addresses.mlflow_url, "MLflow")]
     if newest["airflow_run"]:
         links.insert(0, link(newest["airflow_run"], "Airflow run"))
     return (
         f'<a class="unseen" href="#content">To the content</a><header><div><h1>{html.escape(title)}</h1>'
-        f"<p>topic <code>{html.escape(preview.topic)}</code> · what the batch recomputed from the lake, beside what "
-        f'the speed layer said</p></div><nav aria-label="Elsewhere">{joined(links, " · ")}</nav></header>'
+        f"<p>topic <code>{html.escape(preview.topic)}</code> · results of the batch, recomputed from the lake, and of "
+        f'the speed layer</p></div><nav aria-label="Elsewhere">{joined(links, " · ")}</nav></header>'
     )
 
 
 def _tiles(preview: Preview) -> str:
-    [state] = preview.answers["state"].records()
-    [comments] = preview.answers["comments"].records()
+    [state] = preview.results["state"].records()
+    [comments] = preview.results["comments"].records()
     word, _, revision = state["state"].partition(", ")
-    found = {name: count for name, count in preview.defects.items() if count}
+    nonzero = {name: count for name, count in preview.defects.items() if count}
     listed = (
-        ", ".join(f"{name} {number(count)}" for name, count in found.items()) or "nothing lost, nothing unexplained"
+        ", ".join(f"{name} {number(count)}" for name, count in nonzero.items()) or "nothing lost, nothing unexplained"
     )
     tiles = (
         ("State", word, revision, "good" if word == "final" else "warn"),
         ("Batch", number(comments["batch"]), "comments", "batch"),
         ("Speed layer", number(comments["speed"]), "comments", "speed"),
-        ("Gap", number(comments["gap"], signed=True), "batch less speed", ""),
-        ("Defects", number(sum(found.values())), listed, "bad" if found else "good"),
+        ("Gap", number(comments["gap"], signed=True), "batch minus speed", ""),
+        ("Defects", number(sum(nonzero.values())), listed, "bad" if nonzero else "good"),
     )
     shown = (
         f'<div class="tile {kind}"><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>'
@@ -133,7 +133,7 @@ def _tiles(preview: Preview) -> str:
 
 
 def _gap(preview: Preview) -> str:
-    records = preview.answers["gap"].records()
+    records = preview.results["gap"].records()
     by_term = {record["term"]: record for record in records}
     causes = [record for record in records if record["kind"] in ("expected", "defect")]
     added = [f"{record['term']} {number(record['comments'], signed=True)}" for record in causes if record["comments"]]
@@ -153,21 +153,21 @@ def _gap(preview: Preview) -> str:
 
     shown = table(
         "Gap by cause",
-        {"term": "", "rows": "rows", **_MEASURES, "meaning": "what it means"},
+        {"term": "", "rows": "rows", **_MEASURES, "meaning": "meaning"},
         records,
         special=dict.fromkeys(_MEASURES, signed),
         row_class=classed,
     )
     return section(
         "Gap by cause",
-        "Batch less speed is the gap. The causes and the residual add up to it in every measure; nothing is left over.",
+        "The gap is batch minus speed. The causes and the residual add up to the gap in every measure.",
         equation,
         shown,
     )
 
 
 def _hours(preview: Preview) -> str:
-    records = preview.answers["windows"].records()
+    records = preview.results["windows"].records()
     most = max((record[side] for record in records for side in ("batch", "speed")), default=0)
     communities = sorted({record["community"] for record in records})
     charts = [chart(name, [r for r in records if r["community"] == name], most) for name in communities]
@@ -181,7 +181,7 @@ def _hours(preview: Preview) -> str:
     legend = '<p class="legend"><span class="batch">batch</span> <span class="speed">speed layer</span></p>'
     return section(
         "Hours",
-        "Comments by the hour they were written in, all communities on one scale; a number above bars is a gap.",
+        "Comments by hour of event time. All communities have the same scale. A number above the bars is the gap.",
         legend,
         f'<div class="charts">{joined(charts)}</div>',
         f"<details><summary>The same in numbers ({len(records)} windows)</summary>{rows}</details>",
@@ -189,9 +189,9 @@ def _hours(preview: Preview) -> str:
 
 
 def _differences(preview: Preview) -> str:
-    records = preview.answers["differences"].records()
+    records = preview.results["differences"].records()
     if not records:
-        return section("Rows that differ", "None: batch and speed layer count every row alike.")
+        return section("Rows that differ", "None. Batch and speed layer count every row in the same way.")
     shown = table(
         "Rows that differ",
         _DIFFERENCES,
@@ -206,9 +206,9 @@ def _differences(preview: Preview) -> str:
 
 
 def _residuals(preview: Preview) -> str:
-    records = preview.answers["residual_panes"].records()
+    records = preview.results["residual_panes"].records()
     if not records:
-        return section("Panes with a residual", "None: every pane is the sum of its ledger rows.")
+        return section("Panes with a residual", "None. Every pane is the sum of its ledger rows.")
     shown = table(
         "Panes with a residual",
         _RESIDUALS,
@@ -219,14 +219,14 @@ def _residuals(preview: Preview) -> str:
         },
         row_class=lambda record: "defect",
     )
-    return section("Panes with a residual", "Panes that are not what their ledger rows add up to.", shown)
+    return section("Panes with a residual", "Panes that differ from the sum of their ledger rows.", shown)
 
 
 def _runs(preview: Preview) -> str:
     shown = table(
         "Runs of this day",
         _RUNS,
-        preview.answers["runs"].records(),
+        preview.results["runs"].records(),
         special={
             "started_by": lambda started_by: link(started_by, started_by.rpartition("/")[2]),
             "differences_url": _file,
@@ -237,6 +237,6 @@ def _runs(preview: Preview) -> str:
 
 
 def _file(url: str) -> str:
-    """The end of a file's address; all of it when one points at it."""
+    """Return the file name; the tooltip shows the full address."""
     short = url.rpartition("/")[2]
     return f'<span title="{html.escape(url)}">{html.escape(short)}</span>'

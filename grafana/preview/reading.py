@@ -1,4 +1,4 @@
-"""What the page shows: the answers to the dashboard's own queries, all as of one instant."""
+"""Read the data of the preview page with the queries of the dashboard, in one snapshot."""
 
 from __future__ import annotations
 
@@ -24,81 +24,81 @@ QUERIES = {
     "residual_panes": reconciliation.RESIDUAL_PANES,
     "runs": reconciliation.RUNS,
 }
-"""By section of the page, the query of the dashboard's panel."""
+"""The query of the dashboard panel, by section of the page."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a query gave.
+class QueryResult:
+    """Result of a query.
 
     Attributes:
-        names: of the columns.
-        rows: values in that order.
+        names: names of the columns.
+        rows: values in the order of ``names``.
     """
 
     names: Sequence[str]
     rows: Sequence[Sequence[Any]]
 
     def records(self) -> list[dict[str, Any]]:
-        """Every row by name of column."""
+        """Return every row as a mapping from column name to value."""
         return [dict(zip(self.names, row, strict=True)) for row in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A day, ready to be shown.
+    """Data of one day for the page.
 
     Attributes:
-        topic: full name.
+        topic: full name of the topic.
         day: UTC day of event time.
-        answers: by the names of ``QUERIES``.
-        addresses: where links lead.
+        answers: results by the names of ``QUERIES``.
+        addresses: targets of links.
     """
 
     topic: str
     day: date
-    answers: Mapping[str, Answer]
+    results: Mapping[str, QueryResult]
     addresses: Addresses
 
     @property
     def defects(self) -> dict[str, int]:
-        """How many, by kind."""
-        [found] = self.answers["defects"].records()
-        return found
+        """Count of defects by kind."""
+        [counts] = self.results["defects"].records()
+        return counts
 
 
 def read_preview(url: str, topic: str, day: date | None, addresses: Addresses) -> Preview:
-    """Ask everything in one read-only snapshot.
+    """Run all queries in one read-only snapshot.
 
     Args:
         url: a libpq connection string.
-        topic: full name.
-        day: the newest reconciled one if None.
-        addresses: where links lead.
+        topic: full name of the topic.
+        day: UTC day; None for the newest reconciled day.
+        addresses: targets of links.
 
     Raises:
         ConfigurationError: the day was never reconciled, or the database cannot be reached.
-        LedgerUnsafe: the views are not there.
+        LedgerUnsafe: the views do not exist.
     """
     with connected(url, name="moderation preview") as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         values = _choose(connection, topic, day)
         chosen = date.fromisoformat(str(values["day"]))
-        answers = {name: _ask(connection, query, values) for name, query in QUERIES.items()}
-    return Preview(topic, chosen, answers, addresses)
+        results = {name: _ask(connection, query, values) for name, query in QUERIES.items()}
+    return Preview(topic, chosen, results, addresses)
 
 
 def _choose(connection: Connection, topic: str, day: date | None) -> dict[str, str | list[str]]:
-    """The dashboard's variables as they stand when it opens on the day: everything chosen."""
+    """Return the variables of the dashboard as at its opening: all values of each are chosen."""
     values: dict[str, str | list[str]] = {"topic": topic}
     for variable in reconciliation.CHOICES:
         if variable.name == "topic":
             continue
-        found = [row[0] for row in _ask(connection, Sql(variable.query), values).rows]
+        choices = [row[0] for row in _ask(connection, Sql(variable.query), values).rows]
         if variable.name == "day":
-            values["day"] = _chosen_day(topic, day, found)
+            values["day"] = _chosen_day(topic, day, choices)
         else:
-            values[variable.name] = found
+            values[variable.name] = choices
     return values
 
 
@@ -107,12 +107,12 @@ def _chosen_day(topic: str, day: date | None, days: Sequence[str]) -> str:
         return days[0]
     if day is None or day.isoformat() not in days:
         what = f"{topic}, {day or 'any day'}"
-        shown = f"Reconciled are {', '.join(days[:5])}." if days else "Run `moderation reconcile --date DAY` first."
-        raise ConfigurationError(what, "it was never reconciled", shown)
+        shown = f"Reconciled days: {', '.join(days[:5])}." if days else "Run `moderation reconcile --date DAY` first."
+        raise ConfigurationError(what, "the day was never reconciled", shown)
     return day.isoformat()
 
 
-def _ask(connection: Connection, query: Sql, values: Mapping[str, str | Sequence[str]]) -> Answer:
+def _ask(connection: Connection, query: Sql, values: Mapping[str, str | Sequence[str]]) -> QueryResult:
     end = datetime.now(UTC)
     cursor = connection.execute(expand(query.text, values, end - timedelta(days=30), end).encode())
-    return Answer([column.name for column in cursor.description or ()], cursor.fetchall())
+    return QueryResult([column.name for column in cursor.description or ()], cursor.fetchall())

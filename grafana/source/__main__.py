@@ -1,4 +1,4 @@
-"""``python -m grafana.source`` writes grafana/: dashboards, alert rules, provisioning."""
+"""``python -m grafana.source``: write the dashboards, alert rules and provisioning files of grafana/."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FOLDER = Path(__file__).parent.parent
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Write the files; addresses other than the local stack's go into links."""
+    """Write the files. The options set the addresses that links use; defaults are those of the local stack."""
     parser = argparse.ArgumentParser(prog="python -m grafana.source", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to")
-    parser.add_argument("--mlflow-url", default=Addresses().mlflow_url, help="where people open MLflow")
+    parser.add_argument("--mlflow-url", default=Addresses().mlflow_url, help="address of MLflow for links")
     parser.add_argument("--model-name", default=Addresses().model_name, help="name of the registered model")
     chosen = parser.parse_args(arguments)
     for path, text in files(Addresses(chosen.mlflow_url, chosen.model_name)).items():

@@ -10,8 +10,8 @@ _NOW_US = "(extract(epoch FROM now()) * 1000000)::bigint"
 DEFECTS = Sql("""\
 SELECT topic, day::text AS day, defects FROM serving.reconciliations WHERE is_latest AND defects > 0""")
 
-# From 06:00 UTC on yesterday is due, until then the day before. Nothing is missing for a day without comments. A run
-# counts when it ended after the day's last decision: one made at noon does not stand for the evening.
+# From 06:00 UTC on, yesterday is due; before, the day before yesterday. A day without comments needs no run. A run
+# counts only if it ended after the last decision of the day.
 MISSING_RUN = Sql("""\
 WITH due AS (
     SELECT day, (extract(epoch FROM day) * 1000000)::bigint AS start_us
@@ -53,7 +53,7 @@ SELECT days_ahead::text AS days_ahead, default_rows::text AS default_rows,
 
 # A worker that always ends at the same record restarts repeatedly and looks healthy in between.
 RESTARTS = Prom("sum(changes(moderation_worker_started_seconds[10m]))")
-# Everything that is stored is progress: decisions, duplicates, dead letters, offsets without a record.
+# Every stored row is progress: decisions, duplicates, dead letters, offsets without a record.
 STALLED = Prom(
     "sum(max by (partition) (moderation_lag_records))"
     " and on () (sum(rate(moderation_accounted_offsets_total[2m])) == 0)"
@@ -64,7 +64,7 @@ ARCHIVE = Prom("max by (topic, partition) (moderation_archive_retention_used_rat
 OPEN_TRANSACTION = Prom("max by (partition) (moderation_open_transaction_seconds)")
 MISSING_TOPICS = Prom("max(moderation_missing_topics)")
 LAG = Prom("sum(max by (partition) (moderation_lag_records))")
-# An idle topic has an old watermark without a problem: the delay counts only while comments are decided.
+# The watermark of an idle topic is old without a problem, so the delay counts only while comments are decided.
 WATERMARK = Prom("max(moderation_watermark_delay_seconds) and on () (sum(rate(moderation_decisions_total[10m])) > 0)")
 # The watermark is ten minutes less than the newest event time.
 CLOCK_AHEAD = Prom("max by (partition) (600 - moderation_watermark_delay_seconds)")
@@ -87,9 +87,9 @@ ALERTS = (
         title="A reconciled day has a defect",
         query=DEFECTS,
         above=0,
-        lasting="0s",
+        for_duration="0s",
         every="5m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="{{ .Labels.day }}: {{ .Values.A }} defects on {{ .Labels.topic }}",
         runbook="A record was lost, a result differs without a known cause, a decision exists only in the ledger, or "
@@ -104,9 +104,9 @@ ALERTS = (
         title="The nightly reconciliation is missing",
         query=MISSING_RUN,
         above=0,
-        lasting="5m",
+        for_duration="5m",
         every="5m",
-        silence="OK",
+        no_data_state="OK",
         severity="warning",
         summary="{{ .Labels.topic }}: no run for {{ .Labels.day }} by 06:00 UTC",
         runbook="Workers decided comments of yesterday, and no reconciliation ended after the last decision. Check "
@@ -120,13 +120,13 @@ ALERTS = (
         title="The workers are behind",
         query=LAG,
         above=10_000,
-        lasting="10m",
+        for_duration="10m",
         every="1m",
-        silence="Alerting",
+        no_data_state="Alerting",
         severity="critical",
         summary="{{ .Values.A }} records wait for a decision (no number: no worker answers)",
         runbook="No data means that Prometheus cannot read any worker: run `moderation status`. Exit code 78 means "
-        "that a worker stopped and needs a person; its log names the reason. With data, open dashboard Pipeline "
+        "that a worker stopped and needs an operator; its log names the reason. With data, open dashboard Pipeline "
         "health. If the workers decide nothing, PostgreSQL or Kafka is not available. If they decide at their full "
         "rate, start more workers, at most one for each partition. No record is lost while the topic keeps it.",
         panel=(_HEALTH, "Lag by partition"),
@@ -136,12 +136,12 @@ ALERTS = (
         title="Records wait and none is stored",
         query=STALLED,
         above=0,
-        lasting="2m",
+        for_duration="2m",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="{{ .Values.A }} records wait, and the workers stored nothing for two minutes",
-        runbook="PostgreSQL or Kafka is not available, or the worker ends at the same record again and again. "
+        runbook="PostgreSQL or Kafka is not available, or the worker ends at the same record repeatedly. "
         "`moderation status` and the worker's log name the cause. No record is lost while the topic keeps it. Dead "
         "letters and duplicates count as progress here; they have alerts and panels of their own.",
         panel=(_HEALTH, "Lag by partition"),
@@ -151,9 +151,9 @@ ALERTS = (
         title="Workers restart repeatedly",
         query=RESTARTS,
         above=2,
-        lasting="0s",
+        for_duration="0s",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="{{ .Values.A }} restarts in ten minutes",
         runbook="The last lines of the worker's log name the reason. If one record ends every worker and nothing else "
@@ -165,14 +165,14 @@ ALERTS = (
         title="Records could not be read and are lost",
         query=UNREADABLE,
         above=0,
-        lasting="0s",
+        for_duration="0s",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="{{ .Values.A }} records of the last hour could not be read",
         runbook="Their batch is damaged on the broker's disk or unpacks to more than 64 MiB. `moderation status` and "
         "table speed.holes name topic, partition, offsets and cause. Ask the producer to send them again; otherwise "
-        "nobody moderates them.",
+        "they are never moderated.",
         panel=(_HEALTH, "Dead letters in the time range"),
     ),
     Alert(
@@ -180,9 +180,9 @@ ALERTS = (
         title="A producer left a transaction open",
         query=OPEN_TRANSACTION,
         above=300,
-        lasting="0s",
+        for_duration="0s",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="partition {{ .Labels.partition }}: a transaction is open for {{ .Values.A }} s; later records wait",
         runbook="The worker cannot read the records after the start of this transaction. `moderation status` and the "
@@ -195,9 +195,9 @@ ALERTS = (
         title="A published topic does not exist",
         query=MISSING_TOPICS,
         above=0,
-        lasting="2m",
+        for_duration="2m",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="{{ .Values.A }} published topics do not exist; decisions are stored and not published",
         runbook="`moderation status` names the topics; `moderation topics` creates them, and the workers publish what "
@@ -209,12 +209,12 @@ ALERTS = (
         title="Partitions that no worker reads",
         query=UNREAD_PARTITIONS,
         above=0,
-        lasting="2m",
+        for_duration="2m",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="{{ .Values.A }} partitions of the topic are assigned to no worker",
-        runbook="The consumer group leaves these partitions out, so nobody decides their records. A worker without "
+        runbook="The consumer group leaves these partitions out, so their records are not decided. A worker without "
         "partitions ends after 20 seconds and its restart starts a new assignment. If the alert stays, the worker's "
         "log names the partitions: check that the topic exists, and compare `moderation status` with the members of "
         "the group (`kafka-consumer-groups.sh --describe --members --verbose`).",
@@ -225,9 +225,9 @@ ALERTS = (
         title="Retention may delete records that are not archived",
         query=ARCHIVE,
         above=0.75,
-        lasting="10m",
+        for_duration="10m",
         every="5m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="{{ .Labels.topic }} partition {{ .Labels.partition }}: the oldest record that is not archived has "
         "used the share {{ .Values.A }} of the retention",
@@ -242,14 +242,14 @@ ALERTS = (
         title="Comments are decided long after they were written",
         query=WATERMARK,
         above=3_600,
-        lasting="15m",
+        for_duration="15m",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="warning",
         summary="the slowest watermark is {{ .Values.A }} s old while comments arrive",
         runbook="Panes close late. If there is a lag too, follow the alert on the lag. Otherwise a source delivers "
         "old comments (a replay does this and is harmless), or one partition receives no comments: its windows close "
-        "all the same, once it was read to its end. Dashboard Pipeline health shows which partition.",
+        "nevertheless once it was read to its end. Dashboard Pipeline health shows which partition.",
         panel=(_HEALTH, "Watermark delay by partition"),
     ),
     Alert(
@@ -257,15 +257,15 @@ ALERTS = (
         title="Event times are ahead of the clock",
         query=CLOCK_AHEAD,
         above=120,
-        lasting="5m",
+        for_duration="5m",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="warning",
         summary="partition {{ .Labels.partition }}: the newest event time is {{ .Values.A }} s ahead of the worker",
         runbook="A producer's clock runs ahead, or the clock of the worker or the brokers runs behind: compare them "
         "with NTP first. The ten minutes that comments may be late shrink by the difference. Comments more than five "
         "minutes ahead of their append are dead letters future_dated, and `moderation dead-letters summary` names the "
-        "producer's keys. Once the clock is right, `moderation reset-watermark PARTITION` starts the watermark again.",
+        "producer's keys. Once the clock is right, `moderation reset-watermark PARTITION` restarts the watermark.",
         panel=(_HEALTH, "Watermark delay by partition"),
     ),
     Alert(
@@ -273,9 +273,9 @@ ALERTS = (
         title="Many comments of a partition are late",
         query=LATE_SHARE,
         above=0.2,
-        lasting="10m",
+        for_duration="10m",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="warning",
         summary="partition {{ .Labels.partition }}: share {{ .Values.A }} of the comments of ten minutes is late",
         runbook="Late comments are decided, but live statistics leave them out until the nightly batch. Either a "
@@ -289,9 +289,9 @@ ALERTS = (
         title="Many records cannot be comments",
         query=DEAD_LETTER_RATIO,
         above=0.05,
-        lasting="5m",
+        for_duration="5m",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="warning",
         summary="{{ .Labels.topic }}: share {{ .Values.A }} of the last hour's records are dead letters, most of them "
         "{{ .Labels.reason }}",
@@ -305,12 +305,12 @@ ALERTS = (
         title="Records could not be decided or stored",
         query=QUARANTINED,
         above=0,
-        lasting="0s",
+        for_duration="0s",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="{{ .Labels.topic }}: {{ .Values.A }} records of the last hour are in quarantine",
-        runbook="Nobody moderates these comments: read them with `moderation dead-letters list --reason "
+        runbook="These comments are not moderated: read them with `moderation dead-letters list --reason "
         "processing_failed` and decide by hand. The reason names the class of the error, which is a defect of this "
         "project: please report it. After a fix, run `moderation dead-letters replay`.",
         panel=(_HEALTH, "Dead letters in the time range"),
@@ -320,12 +320,12 @@ ALERTS = (
         title="Actions of moderators cannot be read",
         query=UNREADABLE_ACTIONS,
         above=0,
-        lasting="0s",
+        for_duration="0s",
         every="5m",
-        silence="OK",
+        no_data_state="OK",
         severity="warning",
         summary="{{ .Labels.topic }}: {{ .Values.A }} actions archived in the last 24 hours cannot be read",
-        runbook="These actions label no comment, so training and reconciliation do without them. `moderation "
+        runbook="These actions label no comment; training and reconciliation ignore them. `moderation "
         "dead-letters list --topic actions` shows reason, field, partition and offset; the lake has their bytes. Fix "
         "the tool that sent them, then send the actions again. The alert ends a day after the last one was archived.",
         panel=(_HEALTH, "Actions that cannot be read"),
@@ -335,13 +335,13 @@ ALERTS = (
         title="Partitions of the ledger are missing",
         query=PARTITIONS,
         above=0,
-        lasting="5m",
+        for_duration="5m",
         every="5m",
-        silence="OK",
+        no_data_state="OK",
         severity="warning",
         summary="{{ .Labels.days_ahead }} days ahead have a partition; {{ .Labels.default_rows }} rows are in DEFAULT",
         runbook="Fewer than 7 days ahead have a partition, or rows are in speed.decisions_default for more than an "
-        "hour. Decisions go on, but old days cannot be dropped cheaply. Run `moderation partitions`: it names the "
+        "hour. Decisions continue, but old days cannot be dropped cheaply. Run `moderation partitions`: it names the "
         "sessions that keep a lock. Then see why DAG create_partitions did not run.",
         panel=(_HEALTH, "Lag by partition"),
     ),
@@ -350,9 +350,9 @@ ALERTS = (
         title="A model version was refused",
         query=REFUSED,
         above=0,
-        lasting="0s",
+        for_duration="0s",
         every="1m",
-        silence="OK",
+        no_data_state="OK",
         severity="critical",
         summary="version {{ .Labels.version }} has the alias production and does not verify",
         runbook="The worker continues to serve the previous version. Its log names what failed: certificate, digest, "

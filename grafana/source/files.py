@@ -1,4 +1,4 @@
-"""The files of grafana/: every dashboard, the alert rules, the provisioning."""
+"""Generate the files of grafana/: dashboards, alert rules and provisioning."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from grafana.source.moderation_now import moderation_now
 from grafana.source.pipeline_health import pipeline_health
 from grafana.source.provisioning import alert_rules, dashboard_folder, data_sources
 from grafana.source.reconciliation import reconciliation
-from grafana.source.render import draw
+from grafana.source.render import render_dashboard
 from grafana.source.variables import Addresses
 
 _HEAD = "# Written by `python -m grafana.source`; a test compares.\n"
 
 
 class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
-    """Text of several lines as a block, and no aliases."""
+    """Writes multi-line text as blocks and never writes aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
@@ -36,16 +36,16 @@ _Dumper.add_representer(str, _text)
 
 
 def dashboards(addresses: Addresses) -> tuple[Dashboard, ...]:
-    """All dashboards."""
+    """Return all dashboards."""
     return reconciliation(addresses), moderation_now(addresses), models(addresses), pipeline_health()
 
 
 def files(addresses: Addresses) -> dict[PurePosixPath, str]:
-    """Path below grafana/ and text of every file."""
+    """Return the text of every file by its path below grafana/."""
     every = dashboards(addresses)
-    drawn = {
+    rendered = {
         PurePosixPath("dashboards", f"{dashboard.title.lower().replace(' ', '_')}.json"): json.dumps(
-            draw(dashboard), indent=2, ensure_ascii=False
+            render_dashboard(dashboard), indent=2, ensure_ascii=False
         )
         + "\n"
         for dashboard in every
@@ -55,7 +55,7 @@ def files(addresses: Addresses) -> dict[PurePosixPath, str]:
         "dashboards/moderation.yaml": dashboard_folder(),
         "alerting/moderation.yaml": alert_rules(ALERTS, every),
     }
-    return drawn | {PurePosixPath("provisioning", path): _HEAD + _yaml(data) for path, data in provisioned.items()}
+    return rendered | {PurePosixPath("provisioning", path): _HEAD + _yaml(data) for path, data in provisioned.items()}
 
 
 def _yaml(data: dict[str, Any]) -> str:

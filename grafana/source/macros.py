@@ -1,7 +1,7 @@
-"""What Grafana makes of a query before PostgreSQL sees it: variables and macros replaced.
+"""Replace variables and macros in a query as Grafana does before it sends the query to PostgreSQL.
 
-It follows Grafana's own rules, its limits included: a macro's argument ends at the first closing parenthesis, so
-``$__timeFilter(to_timestamp(x))`` is as broken here as there.
+The rules are Grafana's, with the same limits: a macro's argument ends at the first closing parenthesis, so
+``$__timeFilter(to_timestamp(x))`` fails here as it does in Grafana.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ _MACRO = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
 
 
 def expand(query: str, values: Values, start: datetime, end: datetime) -> str:
-    """The SQL that is sent.
+    """Return the SQL that Grafana would send.
 
     Args:
-        query: with variables and macros.
-        values: of the variables; several values as a list.
-        start, end: the time range, aware.
+        query: SQL with variables and macros.
+        values: values of the variables; several values as a list.
+        start, end: the time range, timezone-aware.
 
     Raises:
-        KeyError: a variable that has no value.
-        ValueError: a macro or format that is unknown.
+        KeyError: a variable has no value.
+        ValueError: a macro or a format is unknown.
     """
 
-    def variable(found: re.Match[str]) -> str:
-        name, form = found[1], found[2]
+    def variable(matched: re.Match[str]) -> str:
+        name, form = matched[1], matched[2]
         if form != "sqlstring":
-            raise ValueError(f"{found[0]}: a variable in SQL is written ${{{name}:sqlstring}}")
+            raise ValueError(f"{matched[0]}: a variable in SQL is written ${{{name}:sqlstring}}")
         value = values[name]
         several = [value] if isinstance(value, str) else value
         return ",".join("'" + each.replace("'", "''") + "'" for each in several)
 
-    def macro(found: re.Match[str]) -> str:
-        name, argument = found[1], found[2].strip()
+    def macro(matched: re.Match[str]) -> str:
+        name, argument = matched[1], matched[2].strip()
         match name:
             case "__timeFilter" if argument:
                 return f"{argument} BETWEEN '{_rfc3339(start)}' AND '{_rfc3339(end)}'"
@@ -51,7 +51,7 @@ def expand(query: str, values: Values, start: datetime, end: datetime) -> str:
             case "__unixEpochNanoTo":
                 return str(_nanoseconds(end))
             case _:
-                raise ValueError(f"unknown macro {found[0]}")
+                raise ValueError(f"unknown macro {matched[0]}")
 
     return _MACRO.sub(macro, _VARIABLE.sub(variable, query))
 

@@ -1,6 +1,6 @@
-"""What a dashboard is made of: variables, panels with their queries and columns, alert rules. Plain values.
+"""Value types for dashboards and alert rules: variables, panels, queries, columns.
 
-A query in SQL may use Grafana's variables (``${topic:sqlstring}``) and macros; ``expanding`` says what they become.
+A SQL query may use Grafana's variables (``${topic:sqlstring}``) and macros; :mod:`grafana.source.macros` expands them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Kind = Literal["stat", "table", "timeseries", "barchart"]
 
 @dataclass(frozen=True, slots=True)
 class Sql:
-    """A query of PostgreSQL."""
+    """Query for PostgreSQL."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Prom:
-    """A query of Prometheus.
+    """Query for Prometheus.
 
     Attributes:
         text: PromQL.
@@ -42,7 +42,7 @@ Query = Sql | Prom
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where a cell leads; the address may use ``${__data.fields.name}``."""
+    """Link of a cell; the address may use ``${__data.fields.name}``."""
 
     title: str
     url: str
@@ -50,16 +50,16 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """How a column of a result is shown.
+    """Display options of a result column.
 
     Attributes:
-        title: instead of its name.
-        unit: Grafana's name of a unit.
-        link: where its cells lead.
-        width: in pixels; Grafana chooses if None.
-        colours: text of a cell to a colour.
-        red_from: cells of this value and more are red.
-        hidden: needed by a link only.
+        title: shown instead of the name.
+        unit: Grafana's name of the unit.
+        link: link of its cells.
+        width: width in pixels; None lets Grafana choose.
+        colours: colour by the text of a cell.
+        red_from: cells with this value or more are red.
+        hidden: True if only a link uses the column.
     """
 
     title: str = ""
@@ -73,18 +73,18 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One question and its answer.
+    """Panel of a dashboard.
 
     Attributes:
-        title: the answer's name.
-        description: what it shows, and what to do when it looks bad.
-        kind: a ``timeseries`` has a column ``time``; a ``barchart`` begins with a column of text.
-        queries: all of SQL or all of Prometheus.
-        width, height: of 24 columns, of rows of 30 pixels.
-        unit: of all numbers.
-        columns: by name, where they differ.
-        thresholds: from which value on which colour, for a ``stat``.
-        is_stacked: areas on top of each other.
+        title: title of the panel.
+        description: what the panel shows, and what to do about bad values.
+        kind: a ``timeseries`` has a column ``time``; the first column of a ``barchart`` is text.
+        queries: all SQL or all Prometheus.
+        width, height: in columns (24 in all) and in rows of 30 pixels.
+        unit: unit of all numbers.
+        columns: options by name, for columns that need some.
+        thresholds: lower bounds and their colours, for a ``stat``.
+        is_stacked: True to stack the areas.
     """
 
     title: str
@@ -101,13 +101,13 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What people choose at the top of a dashboard.
+    """Variable that users choose at the top of a dashboard.
 
     Attributes:
-        name, label: in queries, for people.
-        query: SQL that lists the values in its first column, or the one constant value.
-        is_many: several may be chosen, at first all.
-        is_constant: not chosen at all; an address that links use.
+        name, label: name in queries, label in the UI.
+        query: SQL that lists the values in its first column, or the constant value.
+        is_many: True if several values may be chosen; initially all are.
+        is_constant: True for a fixed value that links use.
     """
 
     name: str
@@ -119,12 +119,12 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """A page of panels, laid out from left to right.
+    """Dashboard: panels laid out from left to right.
 
     Attributes:
-        uid: never changes: links name it.
-        since: how far back the time range reaches at first, e.g. ``now-6h``.
-        refresh: how often it asks again; empty for never.
+        uid: identifier; must never change because links use it.
+        since: start of the initial time range, e.g. ``now-6h``.
+        refresh: refresh interval; empty for none.
     """
 
     uid: str
@@ -138,28 +138,28 @@ class Dashboard:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A rule: what its query returns above a bound, for some time, is an alert.
+    """Alert rule: it fires while the query returns more than a bound for some time.
 
     Attributes:
-        uid: never changes.
-        query: SQL gives one number a row, columns of text become labels; Prometheus is asked for this instant.
-        above: fires above this value.
-        lasting: for how long, as Grafana writes it.
-        every: how often it is looked at.
-        silence: state where the query returns nothing: ``OK``, or ``Alerting`` where that is bad news itself.
-        severity: ``critical`` wakes somebody, ``warning`` waits for the morning.
-        summary: one line; ``{{ .Labels.name }}`` and ``{{ .Values.A }}``, since ``$`` stands for the environment.
+        uid: identifier; must never change.
+        query: SQL returns one number per row, and text columns become labels; a Prometheus query is instant.
+        above: the rule fires above this value.
+        for_duration: how long the value must stay above it, in Grafana's notation.
+        every: evaluation interval.
+        no_data_state: state if the query returns nothing: ``OK``, or ``Alerting`` if missing data is a problem.
+        severity: ``critical`` pages the operator on call, ``warning`` can wait for working hours.
+        summary: one line; ``{{ .Labels.name }}`` and ``{{ .Values.A }}``, because ``$`` starts an environment variable.
         runbook: what to do.
-        panel: dashboard and title of the panel that shows more.
+        panel: dashboard uid and title of the panel with details.
     """
 
     uid: str
     title: str
     query: Query
     above: float
-    lasting: str
+    for_duration: str
     every: str
-    silence: Literal["OK", "Alerting"]
+    no_data_state: Literal["OK", "Alerting"]
     severity: Literal["critical", "warning"]
     summary: str
     runbook: str

@@ -1,4 +1,4 @@
-"""Dashboard *Models*: which version served when, whether people agree with it, and how much work it makes."""
+"""Dashboard *Models*: serving history, agreement with moderators and workload of model versions."""
 
 from __future__ import annotations
 
@@ -63,18 +63,19 @@ _PERCENT = "percentunit"
 
 
 def models(addresses: Addresses) -> Dashboard:
-    """The dashboard."""
+    """Return the dashboard."""
     return Dashboard(
         uid=UID,
         title="Models",
-        description="Which version served when, whether people agree with it, and how much work it makes.",
+        description="Serving history, agreement with moderators and workload of model versions.",
         variables=(TOPIC, COMMUNITY, SERVED_VERSION, *link_variables(addresses)),
         since="now-7d",
         panels=(
             Panel(
                 "Who served when",
-                "Each change of version, newest first; empty times are older than the ledger's decisions. A version "
-                "that nobody promoted, or that reached only some partitions for long: see `/model` of every worker.",
+                "Changes of the serving version, newest first. Empty times are older than the decisions in the "
+                "ledger. If a version was not promoted, or serves only some partitions for long, check `/model` of "
+                "every worker.",
                 "table",
                 (SERVED,),
                 width=12,
@@ -86,8 +87,8 @@ def models(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Decisions a minute by version",
-                "A swap is a clean hand-over: one line ends where the other begins. Two lines side by side for longer "
-                "than seconds: a worker did not take the new version; its log says why.",
+                "At a swap, one line ends where the next begins. If two versions decide for longer than seconds, a "
+                "worker did not load the new version; its log gives the reason.",
                 "timeseries",
                 (BY_VERSION,),
                 width=12,
@@ -95,9 +96,10 @@ def models(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Agreement with what people did",
-                "Comments that people acted on, by the version that decided them, as of each day's last "
-                "reconciliation. Missed: allowed, and people removed it. People see mostly what the model showed "
-                "them, so compare versions, not absolute shares. A new version that misses more: roll back.",
+                "Comments with an action of a moderator, by the version that decided them, as of the last "
+                "reconciliation of each day. Missed: the model allowed the comment and a moderator removed it. "
+                "Moderators see mostly what the model shows them, so compare versions, not absolute shares. If a new "
+                "version misses more, roll back.",
                 "table",
                 (AGREEMENT,),
                 width=12,
@@ -113,8 +115,8 @@ def models(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Missed, day by day",
-                "Share of the comments people removed that the version had allowed. A slow rise is drift: retrain. A "
-                "step at a swap is the new version: roll back.",
+                "Share of the comments removed by moderators that the version had allowed. A slow rise is drift: "
+                "retrain. A step at a swap is caused by the new version: roll back.",
                 "timeseries",
                 (AGREEMENT_BY_DAY,),
                 width=12,
@@ -122,8 +124,8 @@ def models(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Reviews a day by community",
-                "How much reading the model asks of people, by the day comments were written. More than a community's "
-                "goal: its policy was resolved on other traffic; retrain with the goal, or state one it can meet.",
+                "Reviews that the model requests, by day of event time. If a community is above its goal, the policy "
+                "was resolved on other traffic: retrain with the goal, or set a goal that it can meet.",
                 "timeseries",
                 (WORKLOAD,),
                 width=12,
@@ -131,8 +133,8 @@ def models(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Workload by version",
-                "Shares and mean score of each version on the traffic it saw. A mean score that differs much between "
-                "versions on the same traffic calls for a look at the calibration plots in MLflow.",
+                "Shares and mean score of each version on the traffic it decided. If the mean score differs much "
+                "between versions on the same traffic, check the calibration plots in MLflow.",
                 "table",
                 (WORKLOAD_BY_VERSION,),
                 width=12,

@@ -1,4 +1,4 @@
-"""Dashboard *Moderation now*: what arrives, what becomes of it, and what waits for people."""
+"""Dashboard *Moderation now*: arrivals, verdicts and open reviews."""
 
 from __future__ import annotations
 
@@ -67,19 +67,19 @@ _SHARE = Column(unit="percentunit")
 
 
 def moderation_now(addresses: Addresses) -> Dashboard:
-    """The dashboard."""
+    """Return the dashboard."""
     return Dashboard(
         uid=UID,
         title="Moderation now",
-        description="What arrives, what becomes of it, and what waits for people.",
+        description="Arrivals, verdicts and open reviews.",
         variables=(TOPIC, COMMUNITY, SERVED_VERSION, *link_variables(addresses)),
         since="now-6h",
         refresh="1m",
         panels=(
             Panel(
                 "Comments a minute",
-                "Decided in the last five full minutes. 0 while people write: see the lag in Pipeline health, and "
-                "`moderation status`.",
+                "Decisions of the last five full minutes. If it is 0 while comments arrive, see the lag in Pipeline "
+                "health and `moderation status`.",
                 "stat",
                 (RATE,),
                 width=8,
@@ -87,9 +87,9 @@ def moderation_now(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Alerts in the last hour",
-                "What the model put before people, and what it removed. Far more than people can read: raise the "
-                "goals' precision or lower `reviews_per_day` at the next training. A sudden jump is a raid or a new "
-                "model: see the communities below, and Models.",
+                "Comments that the model sent to review or removed. If moderators cannot read that many, raise the "
+                "precision goal or lower `reviews_per_day` at the next training. A sudden jump is a raid or a new "
+                "model: see the communities below and dashboard Models.",
                 "stat",
                 (ALERTS,),
                 width=8,
@@ -97,9 +97,9 @@ def moderation_now(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Watermark delay",
-                "Now less the slowest partition's watermark; ten minutes are normal. Panes are open for that long. It "
-                "also grows while a topic is idle; windows close all the same. Large while comments arrive: they "
-                "arrive late, or the worker is behind (see Pipeline health).",
+                "Current time minus the watermark of the slowest partition; ten minutes are normal, because panes "
+                "stay open that long. It also grows while a topic is idle; windows close nevertheless. If it is large "
+                "while comments arrive, they arrive late, or the worker is behind (see Pipeline health).",
                 "stat",
                 (WATERMARK,),
                 width=8,
@@ -110,7 +110,7 @@ def moderation_now(addresses: Addresses) -> Dashboard:
             Panel(
                 "Decisions a minute by verdict",
                 "By the time of arrival. The share of review and remove should follow traffic; a step without a step "
-                "in traffic is a model swap (see Models) or a raid. The last two days can be shown.",
+                "in traffic is a model swap (see Models) or a raid. The panel covers the last two days at most.",
                 "timeseries",
                 (VERDICTS,),
                 width=24,
@@ -118,8 +118,8 @@ def moderation_now(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Communities in the last hour",
-                "Those with most alerts first. One community with an unusual alert share: read its newest alerts. A "
-                "large late share: its comments reach us too late to count in the live statistics.",
+                "Communities with the most alerts first. If the alert share of a community is unusual, read its newest "
+                "alerts. A large late share means that its comments arrive too late to count in live statistics.",
                 "table",
                 (COMMUNITIES,),
                 columns={
@@ -129,16 +129,16 @@ def moderation_now(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Hours by event time",
-                "Comments by the hour they were written in. Final hours were recomputed from the lake; open ones still "
-                "change, and error p95 says by how much such hours changed before. Wait or allow for it before acting.",
+                "Comments by hour of event time. Final hours were recomputed from the lake. Open hours still change; "
+                "error p95 is how much such hours changed in the past. Take it into account before you act.",
                 "table",
                 (HOURS,),
                 columns={"error_p95": Column("error p95", unit="percentunit")},
             ),
             Panel(
                 "Newest alerts",
-                "With the words that spoke most for removal. Reasons that make no sense: look at the version's card in "
-                "MLflow, and roll back if it is new.",
+                "Newest alerts with the words that contributed most to the score. If the reasons make no sense, check "
+                "the model card of the version in MLflow; roll back if the version is new.",
                 "table",
                 (NEWEST,),
                 width=24,

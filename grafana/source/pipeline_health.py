@@ -1,4 +1,4 @@
-"""Dashboard *Pipeline health*: are the workers well, how far behind are they, what do they refuse."""
+"""Dashboard *Pipeline health*: health, lag and refusals of the workers."""
 
 from __future__ import annotations
 
@@ -52,19 +52,20 @@ SELECT partition, next AS decided_upto, unpublished, to_timestamp(watermark_us /
 
 
 def pipeline_health() -> Dashboard:
-    """The dashboard."""
+    """Return the dashboard."""
     return Dashboard(
         uid=UID,
         title="Pipeline health",
-        description="Are the workers well, how far behind are they, what do they refuse.",
+        description="Health, lag and refusals of the workers.",
         variables=(TOPIC,),
         since="now-3h",
         refresh="30s",
         panels=(
             Panel(
                 "Workers that answer",
-                "Workers whose metrics Prometheus reads. Fewer than you started: `moderation status` and the log of "
-                "the missing one; exit code 78 means that it stopped for good and says why.",
+                "Workers whose metrics Prometheus reads. If there are fewer than you started, see `moderation status` "
+                "and the log of the missing one; exit code 78 means that it stopped for good, and its log gives the "
+                "reason.",
                 "stat",
                 (WORKERS,),
                 width=8,
@@ -72,9 +73,9 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Lag",
-                "Records appended and not decided yet. Grows while the rate stays the same: start another worker, up "
-                "to one for each partition. Grows while nothing is decided: PostgreSQL or Kafka is away, see the "
-                "worker's log.",
+                "Records that are appended and not decided yet. If it grows at a constant rate of decisions, start "
+                "another worker, up to one for each partition. If it grows while nothing is decided, PostgreSQL or "
+                "Kafka is not available; see the worker's log.",
                 "stat",
                 (LAG,),
                 width=8,
@@ -83,8 +84,8 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Workers by serving version",
-                "One version for all workers, but for seconds at a swap. None: no version with the alias `production` "
-                "verifies. Two: one worker refused what the other took; see its log.",
+                "One version for all workers, except for seconds at a swap. None: the version with the alias "
+                "`production` does not verify. Two: one worker refused the version that the other loaded; see its log.",
                 "stat",
                 (SERVING,),
                 width=8,
@@ -92,22 +93,25 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Lag by partition",
-                "One partition alone: its worker is stuck, or one key gets most records. All of them: too few workers.",
+                "If one partition lags, its worker is stuck, or one key gets most records. If all lag, start more "
+                "workers.",
                 "timeseries",
                 (LAG_BY_PARTITION,),
             ),
             Panel(
                 "Watermark delay by partition",
-                "Now less the watermark; ten minutes are normal. It grows while a partition is idle, and while old "
-                "comments are replayed. Windows of an idle partition close by the time it was read to its end.",
+                "Current time minus the watermark; ten minutes are normal. It grows while a partition is idle, and "
+                "while old comments are replayed. Windows of an idle partition close by the time it was read to its "
+                "end.",
                 "timeseries",
                 (WATERMARK_DELAY,),
                 unit="s",
             ),
             Panel(
                 "Decisions a second by fate",
-                "Late ones are decided but not counted live. Many late ones: a source sends old comments, or one "
-                "source's clock runs ahead and closes panes for all. Many duplicates: a source sends again.",
+                "Late comments are decided but not counted live. Many late comments: a source sends old comments, or "
+                "the clock of one source is ahead and closes panes for all. Many duplicates: a source sends records "
+                "again.",
                 "timeseries",
                 (DECISIONS,),
                 unit="cps",
@@ -115,9 +119,9 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Dead letters a second by reason",
-                "Records that cannot be comments. One reason that begins suddenly means that a producer changed: "
-                "`moderation dead-letters summary` shows which field and which keys. The worker stops only at a limit "
-                "that an operator set (`MODERATION_DEAD_LETTER_SHARE`, `MODERATION_DEAD_LETTER_RUN`).",
+                "Records that cannot be read as comments. A reason that appears suddenly means that a producer "
+                "changed: `moderation dead-letters summary` shows which field and which keys. The worker stops only "
+                "at a limit that an operator set (`MODERATION_DEAD_LETTER_SHARE`, `MODERATION_DEAD_LETTER_RUN`).",
                 "timeseries",
                 (DEAD_LETTERS,),
                 unit="cps",
@@ -125,30 +129,30 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "From append to commit",
-                "How long a comment waits for its decision. Rises with the lag: too few workers. Rises without one: "
-                "PostgreSQL is slow, see the stages.",
+                "How long a comment waits for its decision. If it rises with the lag, there are too few workers. If it "
+                "rises without lag, PostgreSQL is slow; see the stages.",
                 "timeseries",
                 LATENCIES,
                 unit="s",
             ),
             Panel(
                 "Seconds of a batch by stage",
-                "Decide is the model, store is PostgreSQL, publish is Kafka. The one that grew is the part to look at.",
+                "Decide is the model, store is PostgreSQL, publish is Kafka. Check the stage that grew.",
                 "timeseries",
                 (STAGES,),
                 unit="s",
             ),
             Panel(
                 "Records of a batch",
-                "Batches grow with the load by themselves, up to MODERATION_BATCH_MOST_RECORDS. At the limit for long: "
-                "the worker is at its limit too.",
+                "Batches grow with the load, up to MODERATION_BATCH_MOST_RECORDS. If they stay at this limit, the "
+                "worker is at its limit too.",
                 "timeseries",
                 (BATCHES,),
             ),
             Panel(
                 "Swaps, refusals, take-overs",
-                "A refused model does not serve, the old one goes on: the worker's log names what did not verify. "
-                "Take-overs without a deployment: workers die or freeze.",
+                "A refused model does not serve; the previous one continues. The worker's log names the failed check. "
+                "Take-overs without a deployment mean that workers crash or freeze.",
                 "timeseries",
                 EVENTS,
             ),
@@ -172,7 +176,7 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Actions that cannot be read",
-                "Found by the archive in the time range; they label no comment, and training does without them. Fix "
+                "Actions that the archive could not read in the time range. Training does not use them. Fix "
                 "the tool that sent them and send the actions again. `moderation dead-letters list --topic actions` "
                 "names partition and offset.",
                 "table",
@@ -181,8 +185,8 @@ def pipeline_health() -> Dashboard:
             ),
             Panel(
                 "Partitions in the ledger",
-                "How far each partition is decided, and how many decisions are not surely published yet. Unpublished "
-                "that does not fall: Kafka refuses the worker's messages; they are sent again from the ledger at the "
+                "Next offset of each partition, and how many decisions may not be published yet. If unpublished does "
+                "not fall, Kafka refuses the worker's messages; the worker sends them again from the ledger at its "
                 "next start.",
                 "table",
                 (PARTITIONS,),

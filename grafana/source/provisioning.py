@@ -1,6 +1,6 @@
-"""Data sources, the folder of dashboards and alert rules, as Grafana's provisioning files.
+"""Grafana's provisioning files: data sources, dashboard folder and alert rules.
 
-Connections come from the environment; the password from a file, and nothing has a default.
+Connections come from the environment and the password from a file; none has a default.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EXPRESSION = "__expr__"
 
 
 def data_sources() -> Json:
-    """PostgreSQL by a role that reads schema serving, and Prometheus."""
+    """Return the data sources: PostgreSQL with a role that reads schema serving, and Prometheus."""
     return {
         "apiVersion": 1,
         "prune": True,
@@ -57,7 +57,7 @@ def data_sources() -> Json:
 
 
 def dashboard_folder() -> Json:
-    """Where Grafana finds the dashboards."""
+    """Return the folder in which Grafana finds the dashboards."""
     return {
         "apiVersion": 1,
         "providers": [
@@ -75,7 +75,7 @@ def dashboard_folder() -> Json:
 
 
 def alert_rules(alerts: Iterable[Alert], dashboards: Iterable[Dashboard]) -> Json:
-    """The rules, in one group for each interval."""
+    """Return the alert rules, one group for each interval."""
     by_uid = {dashboard.uid: dashboard for dashboard in dashboards}
     in_order = sorted(alerts, key=lambda alert: alert.every)
     return {
@@ -99,8 +99,8 @@ def _rule(alert: Alert, dashboard: Dashboard) -> Json:
         "uid": alert.uid,
         "title": alert.title,
         "condition": "B",
-        "for": alert.lasting,
-        "noDataState": alert.silence,
+        "for": alert.for_duration,
+        "noDataState": alert.no_data_state,
         "execErrState": "Error",
         "dashboardUid": dashboard.uid,
         "panelId": panel_id(dashboard, alert.panel[1]),

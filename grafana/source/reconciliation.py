@@ -1,4 +1,4 @@
-"""Dashboard *Reconciliation*: a day by batch and by speed layer, and the cause of every difference."""
+"""Dashboard *Reconciliation*: results of batch and speed layer for a day, and the cause of every difference."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from moderation.panes import MEASURES
 UID = "moderation-reconciliation"
 RESIDUAL = "residual"
 MEANINGS = {
-    Cause.UNARCHIVED: "decided, not in the lake yet; the next archive brings it",
+    Cause.UNARCHIVED: "decided, not in the lake yet; the next archive run adds it",
     Cause.UNPROCESSED: "in the lake, not decided yet when the run began; the worker is behind",
     Cause.QUARANTINED: "could not be decided or stored; a dead letter processing_failed has it",
     Cause.LOST: "in the lake, never decided, no dead letter: a record was lost",
-    Cause.PHANTOM: "decided, but the lake holds no such record",
-    Cause.RECOVERED: "was a dead letter; counts now that it was replayed or can be read",
-    Cause.LATE: "came after its pane was closed; only the batch counts it",
+    Cause.PHANTOM: "decided, but the lake has no such record",
+    Cause.RECOVERED: "was a dead letter; counted since it was replayed or can be read",
+    Cause.LATE: "arrived after its pane was closed; only the batch counts it",
     Cause.DUPLICATE: "a copy that the speed layer counted again; the batch counts the first",
-    Cause.POLICY: "stamped with another policy version than served there; 0 as long as stamps are sound",
-    Cause.RESCORED: "stamped with another model or kernel version than served there; 0 as long as stamps are sound",
-    Cause.UNEXPLAINED: "differs, and nothing says why",
+    Cause.POLICY: "carries another policy version than served there; 0 if stored versions are correct",
+    Cause.RESCORED: "carries another model or kernel version than served there; 0 if stored versions are correct",
+    Cause.UNEXPLAINED: "differs without a known cause",
 }
 
 _OWN = "topic = ${topic:sqlstring} AND day = nullif(${day:sqlstring}, '')::date"
@@ -41,7 +41,7 @@ def _sums(column: str, prefix: str = "") -> str:
 
 def _cause_values() -> str:
     rows = [(cause.value, cause.is_defect, meaning) for cause, meaning in MEANINGS.items()]
-    rows.append((RESIDUAL, True, "panes that are not what their ledger rows add up to"))
+    rows.append((RESIDUAL, True, "panes that differ from the sum of their ledger rows"))
     return ", ".join(f"({n}, '{cause}', {defect}, '{text}')" for n, (cause, defect, text) in enumerate(rows))
 
 
@@ -73,13 +73,13 @@ SELECT term, rows, {", ".join(MEASURES)}, meaning, kind, cause FROM (
            'panes as the worker kept them', 'side', '$__all' FROM sides
     UNION ALL
     SELECT -1, 'is the gap', NULL, {_each("batch_{0} - speed_{0}")},
-           'what the causes below must add up to', 'sum', '$__all' FROM sides
+           'the sum of the causes below', 'sum', '$__all' FROM sides
     UNION ALL
     SELECT place, cause, rows, {", ".join(MEASURES)}, meaning,
            CASE WHEN is_defect THEN 'defect' ELSE 'expected' END, cause FROM causes
     UNION ALL
     SELECT 100, 'left over', NULL, {_each("batch_{0} - speed_{0} - (SELECT sum({0}) FROM causes)::bigint")},
-           'the gap less all causes: always 0', 'sum', '$__all' FROM sides
+           'the gap minus all causes: always 0', 'sum', '$__all' FROM sides
     ) terms
  ORDER BY place""")
 
@@ -181,19 +181,19 @@ _SHARE = Column(unit="percentunit")
 
 
 def reconciliation(addresses: Addresses) -> Dashboard:
-    """The dashboard; its first panels are what ``moderation preview`` shows."""
+    """Return the dashboard; ``moderation preview`` shows its first panels."""
     return Dashboard(
         uid=UID,
         title="Reconciliation",
-        description="A day recomputed from the lake beside what the speed layer said, every difference with its cause.",
+        description="A day recomputed from the lake, compared with the speed layer; every difference with its cause.",
         variables=(*CHOICES, *link_variables(addresses)),
         since="now-30d",
         panels=(
             Panel(
                 "State",
-                "Final: everything of the day was archived and decided, so its numbers come from the batch. "
+                "Final: all records of the day were archived and decided, so its numbers come from the batch. "
                 "Provisional: run the reconciliation again once archive and worker have caught up. A new revision "
-                "means that the numbers changed; the old ones stay in the table of runs.",
+                "means that the numbers changed; the table of runs keeps the old ones.",
                 "stat",
                 (STATE,),
                 width=6,
@@ -201,8 +201,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Comments",
-                "The whole day, whatever is chosen above. A gap is normal where comments came late; the table below "
-                "says why, cause by cause.",
+                "Comments of the whole day, independent of the variables above. Late comments cause a normal gap; the "
+                "table below lists the causes.",
                 "stat",
                 (COMMENTS,),
                 width=9,
@@ -211,8 +211,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             Panel(
                 "Defects",
                 "All four must be 0. Lost, unexplained and phantom count rows: choose the cause above to see them. "
-                "Residual counts panes. Do not promote a model from a day with defects; keep topic and ledger as they "
-                "are and look at the rows first.",
+                "Residual counts panes. Do not promote a model from a day with defects; keep topic and ledger "
+                "unchanged and examine the rows first.",
                 "stat",
                 (DEFECTS,),
                 width=9,
@@ -221,8 +221,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Gap by cause",
-                "Batch less speed is the gap; the causes and the residual add up to it in every measure, and nothing "
-                "is left over. Red causes are defects. Follow a cause to its rows.",
+                "The gap is batch minus speed. The causes and the residual add up to the gap in every measure. Red "
+                "causes are defects. Click a cause to see its rows.",
                 "table",
                 (GAP,),
                 width=24,
@@ -237,16 +237,16 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Hours, batch beside speed",
-                "Comments by the hour they were written in (UTC), of the communities and versions chosen. Where the "
-                "speed layer is lower, comments came late; where it is higher, look for duplicates.",
+                "Comments by hour of event time (UTC), of the chosen communities and versions. If the speed layer is "
+                "lower, comments arrived late; if it is higher, look for duplicates.",
                 "barchart",
                 (HOURS,),
                 width=24,
             ),
             Panel(
                 "Windows by community",
-                "The same by community, with the causes of each difference. One community alone in the gap: ask how "
-                "its comments arrive. All of them in the same hours: ask what happened to the worker then.",
+                "The same by community, with the causes of each difference. If one community has a gap, check how its "
+                "comments arrive. If all have a gap in the same hours, check the worker at that time.",
                 "table",
                 (WINDOWS,),
                 width=24,
@@ -255,8 +255,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Rows that differ",
-                "At most 200, defects first; numbers are batch less speed. All of a run's rows are in the Parquet file "
-                "that the table of runs names. Read a record with its partition and offset.",
+                "At most 200 rows, defects first; numbers are batch minus speed. All rows of a run are in the Parquet "
+                "file that the table of runs names. Partition and offset identify the record.",
                 "table",
                 (DIFFERENCES,),
                 width=24,
@@ -271,8 +271,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Panes with a residual",
-                "Must be empty. A pane that is not the sum of its ledger rows was changed by something other than the "
-                "worker, or the worker broke its own law: stop promoting, keep the database, find who wrote.",
+                "Must be empty. If a pane differs from the sum of its ledger rows, something other than the worker "
+                "changed it, or the worker has a defect: promote no model, keep the database and find the writer.",
                 "table",
                 (RESIDUAL_PANES,),
                 width=24,
@@ -281,8 +281,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Runs of this day",
-                "Every revision, newest first: who started it, how long it took, where all its differences lie. "
-                "Follow the Airflow run to its log when a run is missing, slow or wrong.",
+                "Every revision, newest first: who started it, how long it took, where its differences are stored. "
+                "If a run is missing, slow or wrong, open the log of the Airflow run.",
                 "table",
                 (RUNS,),
                 width=24,
@@ -299,8 +299,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Days",
-                "The last run of every day in the time range. A provisional day of before yesterday: run it again. "
-                "A missing day: see the DAG's runs in Airflow.",
+                "The last run of every day in the time range. If a day before yesterday is provisional, run it again. "
+                "If a day is missing, see the runs of the DAG in Airflow.",
                 "table",
                 (DAYS,),
                 width=14,
@@ -313,9 +313,9 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "How wrong provisional numbers were",
-                "Hours of the last 28 final days: how far the speed layer's count was from the final one when the hour "
-                "ended, and later. Tells how long to wait before acting on an hour. Much worse than before: comments "
-                "arrive later than they did.",
+                "Hours of the last 28 final days: the difference between the count of the speed layer and the final "
+                "count when the hour ended, and later. It shows how long to wait before acting on an hour. If it gets "
+                "much worse, comments arrive later than before.",
                 "table",
                 (RELIABILITY,),
                 width=10,
@@ -324,8 +324,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Differing rows by cause, day by day",
-                "Late rows and copies come and go with traffic. A cause that grows day by day is worth a question; so "
-                "is any policy or rescored row, which no promotion explains; any defect is worth one today.",
+                "Late rows and copies vary with traffic. Examine a cause that grows day by day, and any policy or "
+                "rescored row, which no promotion explains. Examine every defect the same day.",
                 "timeseries",
                 (TREND,),
                 width=24,

@@ -1,4 +1,4 @@
-"""Dashboards as Grafana's classic JSON: what :mod:`grafana.source.model` says, in the words Grafana reads."""
+"""Render dashboards (:mod:`grafana.source.model`) as Grafana's classic JSON."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _POSTGRES = {"type": POSTGRES_TYPE, "uid": POSTGRES_UID}
 _PROMETHEUS = {"type": PROMETHEUS_TYPE, "uid": PROMETHEUS_UID}
 
 
-def draw(dashboard: Dashboard) -> Json:
-    """One dashboard; ids of panels are their places."""
+def render_dashboard(dashboard: Dashboard) -> Json:
+    """Return the JSON of a dashboard; the id of a panel is its position, from 1."""
     return {
         "uid": dashboard.uid,
         "title": dashboard.title,
@@ -58,16 +58,16 @@ def draw(dashboard: Dashboard) -> Json:
 
 
 def panel_id(dashboard: Dashboard, title: str) -> int:
-    """The id of the panel with this title.
+    """Return the id of the panel with this title.
 
     Raises:
-        StopIteration: there is none.
+        StopIteration: no panel has the title.
     """
     return next(number for number, panel in enumerate(dashboard.panels, 1) if panel.title == title)
 
 
 def target(query: Query, letter: str, *, kind: str = "table", instant: bool = False) -> Json:
-    """A query as a panel or an alert sends it."""
+    """Return a query as a panel or an alert sends it."""
     if isinstance(query, Sql):
         form = "time_series" if kind == "timeseries" else "table"
         return {
@@ -130,7 +130,7 @@ def _panels(panels: Iterable[Panel]) -> Iterator[Json]:
         lowest = max(lowest, top + panel.height)
 
 
-def _panel(panel: Panel, number: int, place: Json) -> Json:
+def _panel(panel: Panel, number: int, position: Json) -> Json:
     is_sql = isinstance(panel.queries[0], Sql)
     instant = not is_sql and panel.kind in ("stat", "table")
     steps: list[Json] = [{"color": "text" if not panel.thresholds else "green", "value": None}]
@@ -151,7 +151,7 @@ def _panel(panel: Panel, number: int, place: Json) -> Json:
         "type": panel.kind,
         "title": panel.title,
         "description": panel.description,
-        "gridPos": place,
+        "gridPos": position,
         "datasource": _POSTGRES if is_sql else _PROMETHEUS,
         "targets": [
             target(query, "ABCDEF"[n], kind=panel.kind, instant=instant) for n, query in enumerate(panel.queries)

@@ -1,4 +1,4 @@
-"""Variables that dashboards share, and where links lead."""
+"""Variables and links that dashboards share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from moderation.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where people reach the other UIs; the defaults are those of the local stack."""
+    """Addresses of other UIs for links; the defaults are those of the local stack."""
 
     mlflow_url: str = Settings.model_fields["mlflow_url"].default
     model_name: str = Settings.model_fields["model_name"].default
@@ -40,7 +40,7 @@ SERVED_VERSION = Variable(
 
 
 def link_variables(addresses: Addresses) -> tuple[Variable, ...]:
-    """What ``MODEL_LINK`` needs."""
+    """Return the variables that ``MODEL_LINK`` uses."""
     return (
         Variable("mlflow", "MLflow", addresses.mlflow_url.rstrip("/"), is_constant=True),
         Variable("model_name", "Registered model", addresses.model_name, is_constant=True),

@@ -21,7 +21,7 @@ from moderation.contracts import DeadLetterReason, Fate, dead_letter
 from moderation.errors import InvalidRecord
 from moderation.ledger import Batch, pane_sums
 from stream.__main__ import main
-from stream.worker.messages import Published
+from stream.worker.messages import Publication
 from stream.worker.publisher import Publisher
 
 _EVERY = 10
@@ -75,7 +75,7 @@ class _WrongLedger(Ledger):
         """The real ledger refuses what is sabotaged here."""
 
 
-def _publish_less(publisher: Publisher, published: Published) -> int:
+def _publish_less(publisher: Publisher, published: Publication) -> int:
     _counter[0] += 1
     if _counter[0] % _EVERY == 0:
         published = replace(published, decisions=published.decisions[1:])

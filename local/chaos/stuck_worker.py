@@ -24,7 +24,7 @@ from moderation.settings import load_settings
 from stream.__main__ import new_worker
 from stream.logs import faust_level
 from stream.worker.faust_internals import consumer_loop, kafka_consumer
-from stream.worker.messages import Decided, Published
+from stream.worker.messages import Decided, Publication
 from stream.worker.recorder import Recorder
 from stream.worker.transport import LedgerConsumer
 
@@ -88,7 +88,7 @@ def get_stuck(kind: str, app: faust.App) -> None:
     store = Recorder.store
     stored = [0]
 
-    def store_and_count(self: Recorder, decided: Decided) -> Published:
+    def store_and_count(self: Recorder, decided: Decided) -> Publication:
         published = store(self, decided)
         stored[0] += 1
         if stored[0] == _AFTER_BATCHES:

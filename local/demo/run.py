@@ -32,7 +32,7 @@ from moderation.errors import ConfigurationError, PublishingFailed
 from moderation.policy import Goal
 from moderation.settings import Settings, required
 from moderation.timestamps import DAY_US
-from stream.source import AtRate, CsvExport, History, Plan, Sent, read_report, send_all
+from stream.source import AtRate, CsvExport, History, SendPlan, SendResult, read_delivery_log, send_all
 from stream.source.arrivals import arrivals_of
 
 HISTORY_DAYS = 30
@@ -117,7 +117,7 @@ class Demo:
         self._topic_id = str(topic_uuid(describe_topic_ids(info.kafka_bootstrap, [self._topic])[self._topic]))
         self._origin = History(self._folder / "traffic") if csv is None else CsvExport(csv)
         self._live_from: dict[int, int] = {}
-        self._live_sent = Sent()
+        self._live_sent = SendResult()
         self._copies: list[DeliveryReport] = []
 
     def refuse_unless_fresh(self) -> None:
@@ -145,9 +145,9 @@ class Demo:
         self._history_arrivals: int = sum(arrival.arrival_us < end_us for arrival in self._arrivals())
         return self._history_arrivals
 
-    def send_history(self) -> Sent:
+    def send_history(self) -> SendResult:
         """Send the history as fast as the brokers take it."""
-        plan = Plan(self._origin, self._folder / "history-sent", limit=self._history_arrivals)
+        plan = SendPlan(self._origin, self._folder / "history-sent", limit=self._history_arrivals)
         return send_all(self.settings, plan, lambda sent: None)
 
     def train(self, goals: list[Goal], on_progress: OnProgress) -> tuple[TrainReport, str]:
@@ -167,10 +167,12 @@ class Demo:
             description="the worker to decide what was sent",
         )
 
-    def send_live(self, per_s: float, on_progress: Callable[[Sent], None]) -> None:
+    def send_live(self, per_s: float, on_progress: Callable[[SendResult], None]) -> None:
         """Send the rest at a rate, telling how far it is."""
         self._live_from = self._positions()
-        plan = replace(Plan(self._origin, self._folder / "live-sent"), skip=self._history_arrivals, pace=AtRate(per_s))
+        plan = replace(
+            SendPlan(self._origin, self._folder / "live-sent"), skip=self._history_arrivals, pace=AtRate(per_s)
+        )
         self._live_sent = send_all(self.settings, plan, on_progress)
 
     def send_copies(self) -> None:
@@ -237,7 +239,7 @@ class Demo:
         reports = [
             DeliveryReport(report.partition, report.offset, report.sha256)
             for folder in ("history-sent", "live-sent")
-            for report in read_report(self._folder / folder)
+            for report in read_delivery_log(self._folder / folder)
             if report.topic == self._topic
         ] + self._copies
         bootstrap = self.settings.kafka_bootstrap
@@ -283,7 +285,7 @@ class Demo:
         return read_rscience(self._origin.path, lambda bad: None)
 
     def _arrivals(self) -> Iterator[Arrival]:
-        return arrivals_of(Plan(self._origin, self._folder), lambda bad: None)
+        return arrivals_of(SendPlan(self._origin, self._folder), lambda bad: None)
 
     def _positions(self) -> dict[int, int]:
         with psycopg.connect(self._database_url) as connection:
@@ -298,7 +300,7 @@ class Demo:
             report.topic == self._topic
             for folder in ("history-sent", "live-sent")
             if (self._folder / folder).exists()
-            for report in read_report(self._folder / folder)
+            for report in read_delivery_log(self._folder / folder)
         )
 
     def _decided(self) -> dict[tuple[int, int], int]:

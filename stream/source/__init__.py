@@ -1,14 +1,14 @@
-"""The source: recorded or generated traffic onto ``comments`` and ``actions``, paced, resumable, accounted for.
+"""Traffic source: send recorded or generated traffic to topics ``comments`` and ``actions``, paced and resumable.
 
-:func:`send_all` runs it in this process; ``stream.source.app`` runs the same as a Faust app on a timer.
+:func:`send_all` runs it in this process; :mod:`stream.source.app` runs the same as a Faust app on a timer.
 """
 
 from __future__ import annotations
 
-from stream.source.delivery_log import Delivered, read_report
-from stream.source.outcome import Refused, Sent
+from stream.source.delivery_log import Delivered, read_delivery_log
+from stream.source.outcome import RefusedRecord, SendResult
 from stream.source.pacing import AsFastAsPossible, AtRate, AtRecordedTimes, Pace
-from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
+from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, SendPlan
 from stream.source.session import Session, send_all
 
 __all__ = [
@@ -22,10 +22,10 @@ __all__ = [
     "History",
     "Origin",
     "Pace",
-    "Plan",
-    "Refused",
-    "Sent",
+    "RefusedRecord",
+    "SendPlan",
+    "SendResult",
     "Session",
-    "read_report",
+    "read_delivery_log",
     "send_all",
 ]

@@ -1,4 +1,4 @@
-"""``python -m stream.source …``: the source without the speed layer's command line."""
+"""``python -m stream.source``: the source without the command line of the worker."""
 
 from __future__ import annotations
 

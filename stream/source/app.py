@@ -1,4 +1,4 @@
-"""The source as a Faust app on a timer: each tick sends what has come due."""
+"""Faust app of the source: a timer sends the arrivals that are due."""
 
 from __future__ import annotations
 
@@ -14,36 +14,39 @@ from typing import TypeVar
 import faust
 
 from moderation.settings import Settings
-from stream.exit_codes import leave
 from stream.faust_app import new_app
-from stream.source.plan import Plan
+from stream.process_exit import leave
+from stream.source.plan import SendPlan
 from stream.source.session import BATCH_MOST_RECORDS, Session
 
 T = TypeVar("T")
 TICK_SECONDS = 0.1
-# How long one tick may work through a backlog of full batches.
+# Maximum time that one tick spends on a backlog of full batches.
 _BACKLOG_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
 class SourceLayer:
-    """What the Faust app calls. Sending happens in one thread of its own, so that stopping waits for the batch there.
+    """Methods for the Faust app. Sending has a thread of its own, so that stopping waits for the current batch.
 
     Args:
         settings: see docs/configuration.md.
         plan: what to send.
     """
 
-    def __init__(self, settings: Settings, plan: Plan) -> None:
+    def __init__(self, settings: Settings, plan: SendPlan) -> None:
         self._session = Session(settings, plan)
         self._is_open = False
         self._stopping = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="source")
 
     async def tick(self) -> bool:
-        """Send what is due, acknowledged and noted on return; True when the input is exhausted.
+        """Send the arrivals that are due; on return they are acknowledged and in the checkpoint.
 
-        An error ends the process: the exit code says whether starting again may help.
+        An error ends the process; the exit code tells whether a restart may help.
+
+        Returns:
+            Whether the input is exhausted.
         """
         try:
             return await self._in_thread(self._send_for_a_tick)
@@ -51,7 +54,7 @@ class SourceLayer:
             leave(error)
 
     async def stop(self) -> None:
-        """Wait for the batch under way, which is noted, and disconnect."""
+        """Wait until the current batch is in the checkpoint, then disconnect."""
         self._stopping.set()
         await self._in_thread(self._close)
 
@@ -60,11 +63,11 @@ class SourceLayer:
             self._session.__enter__()
             self._is_open = True
             if self._session.sent.resumed_after:
-                _log.info("going on behind %d arrivals already sent", self._session.sent.resumed_after)
+                _log.info("continuing after %d arrivals that were already sent", self._session.sent.resumed_after)
         until = time.monotonic() + _BACKLOG_SECONDS
         while not self._stopping.is_set() and time.monotonic() < until:
             if self._session.send_due() < BATCH_MOST_RECORDS:
-                break  # what comes due from now on is for the next tick
+                break  # arrivals that become due from now on are for the next tick
         return not self._stopping.is_set() and self._session.exhausted
 
     def _close(self) -> None:
@@ -86,25 +89,25 @@ class SourceLayer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def source_app(settings: Settings, plan: Plan) -> faust.App:
-    """The Faust app of the source. It ends its process when the input is exhausted.
+def source_app(settings: Settings, plan: SendPlan) -> faust.App:
+    """Build the Faust app of the source, which ends its process when the input is exhausted.
 
     Args:
         settings: see docs/configuration.md.
         plan: what to send.
     """
     layer = SourceLayer(settings, plan)
-    # A tick that outlasts its interval is back-pressure, not a fault.
+    # A tick longer than its interval is back-pressure, not an error.
     logging.getLogger("mode.timers").setLevel(logging.ERROR)
     app = new_app("moderation-source", settings, "faust-source", web_enabled=False, worker_redirect_stdouts=False)
-    # Nothing is consumed, and Faust's own producer is not idempotent: neither is started.
+    # The app consumes nothing, and Faust's producer is not idempotent, so neither is started.
     app.producer_only = True
     app.boot_strategy = app.BootStrategy(app, enable_kafka_producer=False)
 
     @app.timer(TICK_SECONDS)  # type: ignore[untyped-decorator]
     async def send_what_is_due() -> None:
         if await layer.tick():
-            # The worker around the app listens to this, and ends with code 0 once everything has stopped.
+            # The Faust worker handles this signal and ends with code 0 once everything has stopped.
             signal.raise_signal(signal.SIGTERM)
 
     original_stop = app.on_stop

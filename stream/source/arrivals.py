@@ -1,4 +1,4 @@
-"""Every origin as one stream of arrivals, in order of arrival, the same each time it is read."""
+"""Read every origin as one stream of arrivals in order of arrival; each read gives the same stream."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from moderation.datasets.rscience import read_rscience
 from moderation.datasets.synthetic import Arrival, generate
 from moderation.errors import DatasetError, InvalidRecord
 from stream.source.external_sort import by_arrival
-from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
+from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, SendPlan
 
 
-def arrivals_of(plan: Plan, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
-    """What a plan sends, unshifted.
+def arrivals_of(plan: SendPlan, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
+    """Yield the arrivals of a plan, with unshifted times.
 
     An export's comments arrive at their event time and its removals at their action time. A history's comments arrive
-    as recorded; its actions, whose arrivals are not recorded, at their action time, never before the action ahead of
-    them in the file. The generator gives its own times.
+    as recorded; its actions, whose arrivals are not recorded, arrive at their action time, but never before the
+    previous action in the file. The generator sets its own times.
 
     Args:
-        plan: which origin, with or without actions, which part of it.
-        on_bad_row: told of rows of an export that are no comment.
+        plan: origin, part of it, with or without actions.
+        on_bad_row: called with rows of an export that are not comments.
 
     Raises:
         DatasetError: the origin cannot be read.
@@ -42,10 +42,10 @@ def arrivals_of(plan: Plan, on_bad_row: Callable[[BadRow], None]) -> Iterator[Ar
     return islice(arrivals, plan.skip, None if plan.limit is None else plan.skip + plan.limit)
 
 
-def anchor_us(plan: Plan) -> int | None:
-    """The recorded time of the arrival that a shift puts at its instant, microseconds; None if nothing arrives.
+def anchor_us(plan: SendPlan) -> int | None:
+    """Return the recorded time of the anchor of a shift, microseconds; None if there are no arrivals.
 
-    The last ones are known only when everything has been read or generated once.
+    Anchors at the end need one complete read of the origin.
 
     Raises:
         DatasetError: the origin cannot be read.
@@ -65,7 +65,7 @@ def _of_origin(origin: Origin, on_bad_row: Callable[[BadRow], None]) -> Iterator
         case CsvExport(path):
             return by_arrival(_of_export(path, on_bad_row))
         case History(folder):
-            # Both are sorted; at one instant the comment goes first.
+            # Both are sorted; at the same instant the comment comes first.
             comments, actions = _comments_of_history(folder), _actions_of_history(folder)
             return heapq.merge(comments, actions, key=lambda arrival: arrival.arrival_us)
         case Generated(config):
@@ -89,10 +89,10 @@ def _comments_of_history(folder: Path) -> Iterator[Arrival]:
                 arrival_us = max(arrival_us, int(orjson.loads(note)["arrival_us"]))
                 yield Arrival(arrival_us, "comments", key_of(value), value, None, None)
     except OSError as error:
-        raise unreadable(folder, error) from error
+        raise unreadable_origin(folder, error) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            str(folder / ARRIVALS), f"it does not belong to {COMMENTS} ({error})", "Generate the history again."
+            str(folder / ARRIVALS), f"the file does not match {COMMENTS} ({error})", "Generate the history again."
         ) from error
 
 
@@ -102,15 +102,15 @@ def _actions_of_history(folder: Path) -> Iterator[Arrival]:
         with (folder / ACTIONS).open("rb") as lines:
             for line in lines:
                 value = line.removesuffix(b"\n")
-                with suppress(InvalidRecord):  # a broken one arrives with the action before it
+                with suppress(InvalidRecord):  # an unreadable action arrives with the previous one
                     arrival_us = max(arrival_us, parse_action(value).action_time_us)
                 yield Arrival(arrival_us, "actions", key_of(value), value, None, None)
     except OSError as error:
-        raise unreadable(folder, error) from error
+        raise unreadable_origin(folder, error) from error
 
 
 def key_of(value: bytes) -> str:
-    """The ``comment_id`` a value names; for one that names none, a key made from its digest, so that it keeps it."""
+    """Return the ``comment_id`` of a value, or a key from its digest if it has none; the key is stable."""
     try:
         comment_id = orjson.loads(value)["comment_id"]
     except (ValueError, KeyError, TypeError, IndexError):
@@ -120,8 +120,8 @@ def key_of(value: bytes) -> str:
     return f"unreadable-{hashlib.sha256(value).hexdigest()[:16]}"
 
 
-def unreadable(path: Path, error: OSError) -> DatasetError:
-    """The error for an origin that the file system does not give."""
+def unreadable_origin(path: Path, error: OSError) -> DatasetError:
+    """Return the error for an origin that cannot be read."""
     return DatasetError(
         str(path), f"{error.strerror}: {error.filename}", "Name a CSV export or a folder of `generate`."
     )

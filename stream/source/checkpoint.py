@@ -1,9 +1,9 @@
-"""How far a run got, kept so that the next one goes on there.
+"""Checkpoint of the source: what was acknowledged, so that the next run continues there.
 
-``progress.json`` is replaced after each batch that the broker acknowledged and the report has on disk, so it never
-counts a record that may be missing. A crash between acknowledgement and replacement makes the next run send that
-batch again, byte for byte the same: at most the unacknowledged tail arrives twice, which the system counts as
-duplicates. Nothing is skipped.
+``progress.json`` is replaced after each batch that the broker acknowledged and the delivery log has on disk, so it
+never counts a record that may be missing. After a crash between acknowledgement and replacement, the next run sends
+the same bytes of that batch again: at most these records arrive twice, which the system counts as duplicates. Nothing
+is skipped.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ import orjson
 
 from moderation.errors import ConfigurationError
 
-PROGRESS = "progress.json"
+CHECKPOINT_FILE = "progress.json"
 _LOCK = "lock"
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """What was acknowledged of one input.
+class Checkpoint:
+    """Acknowledged part of one input.
 
     Attributes:
-        input: the input's identity.
-        target: the topics it goes to, with the ids Kafka gave them: topics made anew are another target.
-        shift_us: microseconds added to every time; fixed by the first run, also when the shift is to ``now``.
-        arrivals: arrivals dealt with, in order: comments + actions + refused.
-        comments: records of ``comments`` acknowledged.
-        actions: records of ``actions`` acknowledged.
-        refused: records that were too large to be sent.
-        digest: chained SHA-256 over the arrivals dealt with, as hex; tells that they have become others.
+        input: identity of the input.
+        target: the topics with their Kafka ids; re-created topics are another target.
+        shift_us: microseconds added to every time; the first run fixes it, also for a shift to ``now``.
+        arrivals: processed arrivals, in order: comments + actions + refused.
+        comments: acknowledged records of ``comments``.
+        actions: acknowledged records of ``actions``.
+        refused: records that were too large to send.
+        digest: chained SHA-256 over the processed arrivals, hex; detects a changed input.
     """
 
     input: str
@@ -48,34 +48,36 @@ class Progress:
     digest: str = ""
 
 
-def load_progress(folder: Path) -> Progress | None:
-    """The progress kept in a folder; None when there is none yet.
+def load_checkpoint(folder: Path) -> Checkpoint | None:
+    """Return the checkpoint in a folder; None if there is none yet.
 
     Raises:
         ConfigurationError: the file is damaged or cannot be read.
     """
-    path = folder / PROGRESS
+    path = folder / CHECKPOINT_FILE
     try:
-        found = orjson.loads(path.read_bytes())
-        if set(found) != {field.name for field in fields(Progress)}:
+        stored = orjson.loads(path.read_bytes())
+        if set(stored) != {field.name for field in fields(Checkpoint)}:
             raise ValueError("it has other fields than this version writes")
-        return Progress(**found)
+        return Checkpoint(**stored)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise ConfigurationError(str(path), f"it cannot be read ({error})", "Give another --state folder.") from error
+        raise ConfigurationError(
+            str(path), f"the checkpoint cannot be read ({error})", "Give another --state folder."
+        ) from error
 
 
-def save_progress(folder: Path, progress: Progress) -> None:
-    """Replace the progress kept in a folder; after a crash there is either the old one or the new one.
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+    """Replace the checkpoint in a folder atomically: after a crash there is the old one or the new one.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the checkpoint cannot be written.
     """
-    path = folder / PROGRESS
+    path = folder / CHECKPOINT_FILE
     scratch = path.with_suffix(".new")
     with scratch.open("wb") as file:
-        file.write(orjson.dumps(asdict(progress), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        file.write(orjson.dumps(asdict(checkpoint), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
@@ -86,27 +88,27 @@ def save_progress(folder: Path, progress: Progress) -> None:
         os.close(directory)
 
 
-def refuse_other_input(folder: Path, found: Progress, input_: str, target: str) -> None:
-    """Compare kept progress with what is to be sent.
+def require_same_input(folder: Path, checkpoint: Checkpoint, input_: str, target: str) -> None:
+    """Require that a checkpoint belongs to this input and these topics.
 
     Raises:
-        ConfigurationError: it belongs to another input or to other topics; both are named.
+        ConfigurationError: it belongs to another input or to other topics; the message names both.
     """
-    for what, kept, asked in (("input", found.input, input_), ("target", found.target, target)):
+    for what, kept, asked in (("input", checkpoint.input, input_), ("target", checkpoint.target, target)):
         if kept != asked:
             raise ConfigurationError(
-                str(folder / PROGRESS),
-                f"it belongs to another {what}: {kept}; asked for is {asked}",
+                str(folder / CHECKPOINT_FILE),
+                f"the checkpoint belongs to another {what}: {kept}; this run has {asked}",
                 "Give another --state folder, or delete this one to send from the beginning.",
             )
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep a state folder to this process; made if absent. The lock ends with the process, however it ends.
+def exclusive_run(folder: Path) -> Iterator[None]:
+    """Lock a state folder for this process; create it if absent. The lock ends with the process.
 
     Raises:
-        ConfigurationError: another process has it, or it cannot be made.
+        ConfigurationError: another process has the lock, or the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +120,6 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigurationError(
-                f"--state {folder}", "another source is using it", "Stop that one or give another folder."
+                f"--state {folder}", "another source is using it", "Stop the other source or give another folder."
             ) from error
         yield

@@ -1,85 +1,100 @@
-"""The command line of the source: options to a plan, and the Faust worker around it."""
+"""Command line of the source: turns options into a plan and runs the Faust worker around it."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import faust
+import typer
 
 from moderation.datasets.synthetic import TrafficConfig
 from moderation.errors import ConfigurationError, ModerationError
 from moderation.settings import Settings, load_settings
-from stream.exit_codes import REFUSED
+from stream.exit_codes import worker_exit_code
 from stream.source.app import source_app
 from stream.source.pacing import AsFastAsPossible, AtRate, AtRecordedTimes, Pace
-from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, Plan
+from stream.source.plan import Anchor, CsvExport, Generated, History, Origin, SendPlan
+from stream.source_options import GENERATED, with_source_options
 
-_GENERATED = {
-    "days": (int, "days of traffic"),
-    "comments_per_day": (int, "comments a day, all communities together"),
-    "seed": (int, "same seed, same traffic"),
-    "late": (float, "share that arrives after its pane closed"),
-    "duplicate": (float, "share that arrives twice"),
-    "edited": (float, "share that is edited minutes later"),
-    "broken": (float, "share that is no comment at all"),
-    "future": (float, "share that is dated ahead of its arrival"),
-}
+_PROGRAM = "python -m stream source"
 _FIELDS = {name: f"{name}_share" for name in ("late", "duplicate", "broken", "future")} | {"edited": "edit_share"}
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the source until its input is exhausted or it is told to stop; ends the process with an exit code.
+    """Run the source until its input is exhausted or it is stopped; ends the process with an exit code.
 
     Args:
-        arguments: the command line behind ``source``.
+        arguments: the command line after ``source``.
     """
     try:
         settings = load_settings()
         app = source_app(settings, plan_of(arguments, settings))
     except ModerationError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - nothing is set up to log with yet
-        raise SystemExit(REFUSED) from None
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - logging is not set up yet
+        raise SystemExit(worker_exit_code(error)) from None
     faust.Worker(app, loglevel=settings.log_level.upper(), quiet=True).execute_from_commandline()
 
 
-def plan_of(arguments: Sequence[str], settings: Settings) -> Plan:
-    """The plan a command line stands for.
+def plan_of(arguments: Sequence[str], settings: Settings) -> SendPlan:
+    """Parse a command line into a plan.
 
     Args:
-        arguments: the command line behind ``source``.
+        arguments: the command line after ``source``.
         settings: give the default state folder.
 
     Raises:
-        ConfigurationError: an option's value makes no sense.
+        ConfigurationError: the value of an option is out of its limits or malformed.
         SystemExit: an option is unknown, missing or excludes another; code 2, after the usage was printed.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    given = {name: getattr(options, name) for name in _GENERATED if getattr(options, name) is not None}
-    if given and not options.generate:
-        parser.error(f"--{next(iter(given)).replace('_', '-')} goes with --generate")
-    return Plan(
-        origin=_origin(options, given),
-        state=options.state or settings.state_folder / "source",
+    parsed: list[Mapping[str, Any]] = []
+
+    def source(options: Mapping[str, Any]) -> None:
+        """Feed topics comments and actions from a recorded or generated history.
+
+        Started again with the same --state, it continues where it stopped.
+        """
+        parsed.append(options)
+
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(with_source_options(source))
+    try:
+        command(list(arguments), prog_name=_PROGRAM)
+    except SystemExit:  # a command always ends with one; without parsed options it printed its help or an error
+        if not parsed:
+            raise
+    return plan_from(parsed[0], settings)
+
+
+def plan_from(options: Mapping[str, Any], settings: Settings) -> SendPlan:
+    """Return the plan that options state.
+
+    Args:
+        options: as :mod:`stream.source_options` declares and checks them.
+        settings: give the default state folder.
+
+    Raises:
+        ConfigurationError: the value of an option is out of its limits or malformed.
+    """
+    return SendPlan(
+        origin=_origin(options),
+        state=options["state"] or settings.state_folder / "source",
         pace=_pace(options),
-        actions=not options.no_actions,
-        skip=options.skip,
-        limit=options.limit,
-        shift_to=None if options.shift_to is None else instant(options.shift_to),
-        anchor=options.shift_anchor,
+        actions=not options["no_actions"],
+        skip=options["skip"],
+        limit=options["limit"],
+        shift_to=None if options["shift_to"] is None else instant(options["shift_to"]),
+        anchor=None if options["shift_anchor"] is None else Anchor(options["shift_anchor"]),
     )
 
 
 def instant(text: str) -> int | Literal["now"]:
-    """``now``, or an ISO time (UTC unless it says otherwise) in microseconds since the epoch.
+    """Parse ``now`` or an ISO time (UTC unless it names a zone) into microseconds since the epoch.
 
     Raises:
-        ConfigurationError: it is neither.
+        ConfigurationError: the text is neither.
     """
     if text == "now":
         return "now"
@@ -91,47 +106,16 @@ def instant(text: str) -> int | Literal["now"]:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _origin(options: argparse.Namespace, given: dict[str, float]) -> Origin:
-    if options.csv:
-        return CsvExport(options.csv)
-    if options.history:
-        return History(options.history)
-    return Generated(TrafficConfig(**{_FIELDS.get(name, name): value for name, value in given.items()}))  # type: ignore[arg-type]
+def _origin(options: Mapping[str, Any]) -> Origin:
+    if options["csv"]:
+        return CsvExport(options["csv"])
+    if options["history"]:
+        return History(options["history"])
+    stated = {_FIELDS.get(name, name): options[name] for name in GENERATED if options[name] is not None}
+    return Generated(TrafficConfig(**stated))
 
 
-def _pace(options: argparse.Namespace) -> Pace:
-    if options.rate is not None:
-        return AtRate(options.rate)
-    return AsFastAsPossible() if options.fast else AtRecordedTimes(options.speed)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m stream source",
-        description="Feed topics comments and actions from a recorded or generated history.",
-        epilog="Started again with the same --state it goes on where it stopped.",
-        allow_abbrev=False,
-    )
-    origin = parser.add_mutually_exclusive_group(required=True)
-    origin.add_argument("--csv", type=Path, metavar="FILE", help="an r/science export")
-    origin.add_argument("--history", type=Path, metavar="FOLDER", help="a folder of `moderation generate`")
-    origin.add_argument("--generate", action="store_true", help="generate traffic while sending")
-    pace = parser.add_mutually_exclusive_group(required=True)
-    pace.add_argument("--rate", type=float, metavar="N", help="records a second")
-    pace.add_argument("--speed", type=float, metavar="X", help="recorded times, X times as fast")
-    pace.add_argument("--fast", action="store_true", help="as fast as the broker takes them")
-    parser.add_argument("--shift-to", metavar="TIME", help="move all times to `now` or to an ISO time")
-    parser.add_argument(
-        "--shift-anchor",
-        type=Anchor,
-        choices=list(Anchor),
-        help="which arrival lies at that time (default: first with --speed up to 1, else last)",
-    )
-    parser.add_argument("--limit", type=int, metavar="N", help="send N records in all, over all runs")
-    parser.add_argument("--skip", type=int, default=0, metavar="N", help="leave out the first N records")
-    parser.add_argument("--state", type=Path, metavar="FOLDER", help="progress and delivery report")
-    parser.add_argument("--no-actions", action="store_true", help="send comments only")
-    made = parser.add_argument_group("with --generate")
-    for name, (kind, text) in _GENERATED.items():
-        made.add_argument(f"--{name.replace('_', '-')}", type=kind, help=text)
-    return parser
+def _pace(options: Mapping[str, Any]) -> Pace:
+    if options["rate"] is not None:
+        return AtRate(options["rate"])
+    return AsFastAsPossible() if options["fast"] else AtRecordedTimes(options["speed"])

@@ -1,8 +1,8 @@
-"""The delivery report: what the broker acknowledged, record by record, for whoever checks the system from outside.
+"""Delivery log: one line per acknowledged record, for checks that are independent of the system.
 
-``deliveries.jsonl`` has one line per acknowledged record of ``comments``. Each line is true: the record is in the topic
-at that offset. The reverse holds except for a crash: records acknowledged in the last moment before it may be in
-the topic without a line, and are then sent, and reported, once more.
+``deliveries.jsonl`` has one line per acknowledged record of ``comments``: the record is in the topic at that offset.
+Conversely, every acknowledged record has a line, except after a crash: records acknowledged just before it may be in
+the topic without a line. They are then sent and logged again.
 """
 
 from __future__ import annotations
@@ -28,11 +28,10 @@ class Delivered:
 
     Attributes:
         topic: full name of the topic, prefix included.
-        partition: where the broker put it.
-        offset: its place in the partition.
+        partition, offset: position in the topic.
         sha256: hex digest of the value.
-        sent_us: when it was handed to the producer, microseconds since the epoch.
-        acknowledged_us: when its acknowledgement was seen, microseconds since the epoch.
+        sent_us: when the producer got it, microseconds since the epoch.
+        acknowledged_us: when the acknowledgement arrived, microseconds since the epoch.
     """
 
     topic: str
@@ -44,13 +43,13 @@ class Delivered:
 
 
 class DurableLines:
-    """A file of JSON lines that only grows. A line that a crash cut short is removed when it is opened.
+    """Append-only file of JSON lines. Opening it removes a line that a crash cut short.
 
     Args:
-        path: the file; made if absent.
+        path: the file; created if absent.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,10 +57,10 @@ class DurableLines:
         self._file.truncate(_end_of_last_line(self._file))
 
     def append(self, records: Iterable[Any]) -> None:
-        """Write records and wait until they are on disk.
+        """Append records and wait until they are on disk.
 
         Raises:
-            OSError: they cannot be written.
+            OSError: the file cannot be written.
         """
         lines = b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
         if lines:
@@ -74,18 +73,18 @@ class DurableLines:
         self._file.close()
 
 
-def read_report(state: Path) -> Iterator[Delivered]:
-    """The deliveries reported in a state folder, in the order in which batches were acknowledged.
+def read_delivery_log(state: Path) -> Iterator[Delivered]:
+    """Yield the deliveries logged in a state folder, in the order in which batches were acknowledged.
 
     Raises:
-        DatasetError: there is no report, or a line of it is damaged.
+        DatasetError: there is no delivery log, or a line of it is damaged.
     """
     path = state / DELIVERIES
     try:
         with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
-                    return  # being written, or cut short by a crash
+                    return  # incomplete: being written, or cut short by a crash
                 try:
                     yield Delivered(**orjson.loads(line))
                 except (ValueError, TypeError) as error:
@@ -99,8 +98,8 @@ def _end_of_last_line(file: Any) -> int:
     while end:
         start = max(0, end - _BLOCK_BYTES)
         file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return int(start + found + 1)
+        index = file.read(end - start).rfind(b"\n")
+        if index >= 0:
+            return int(start + index + 1)
         end = start
     return 0

@@ -1,4 +1,4 @@
-"""Sorting arrivals by time when there may be more of them than memory holds."""
+"""Sort arrivals by time in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _MOST_RUNS = 100
 
 
 def by_arrival(arrivals: Iterable[Arrival], most_in_memory: int = MOST_IN_MEMORY) -> Iterator[Arrival]:
-    """Sort by ``arrival_us``; what arrives at one instant keeps its order.
+    """Sort by ``arrival_us``; arrivals at the same instant keep their order.
 
-    Up to ``most_in_memory`` arrivals are sorted in memory. More are sorted in runs of that size, kept in temporary
-    files and merged with a heap that holds one arrival per run; label and injection are not kept then. Nothing is
-    yielded before all of ``arrivals`` is read.
+    Up to ``most_in_memory`` arrivals are sorted in memory. More arrivals are sorted in runs of that size in temporary
+    files, which are merged with a heap of one arrival per run; label and injection are lost then. The first arrival is
+    yielded after all of ``arrivals`` is read.
 
     Args:
         arrivals: in any order.
-        most_in_memory: arrivals of one run, at least 1; memory needed is about their values' size.
+        most_in_memory: arrivals of one run, at least 1; they need about as much memory as their values.
     """
-    source = iter(arrivals)
+    remaining = iter(arrivals)
     files = ExitStack()
     runs: list[Iterator[Arrival]] = []
     try:
-        while run := list(islice(source, most_in_memory)):
+        while run := list(islice(remaining, most_in_memory)):
             run.sort(key=_time)
             if not runs and len(run) < most_in_memory:
                 yield from run
@@ -40,7 +40,7 @@ def by_arrival(arrivals: Iterable[Arrival], most_in_memory: int = MOST_IN_MEMORY
             runs.append(_spilled(run, files.enter_context(_scratch())))
             if len(runs) == _MOST_RUNS:
                 merged = _scratch()
-                # The first in the list, so that it stays ahead of later runs at the same instant.
+                # It is the first in the list, so that it precedes later runs at the same instant.
                 runs = [_spilled(heapq.merge(*runs, key=_time), merged)]
                 files.close()
                 files.enter_context(merged)

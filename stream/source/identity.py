@@ -1,4 +1,4 @@
-"""What makes two inputs the same."""
+"""Identity of an input: two inputs with the same identity have the same arrivals."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS
-from stream.source.arrivals import unreadable
-from stream.source.plan import CsvExport, Generated, History, Plan
+from stream.source.arrivals import unreadable_origin
+from stream.source.plan import CsvExport, Generated, History, SendPlan
 
 
-def identity_of(plan: Plan) -> str:
-    """The input in words that no other input shares: kind, name, digest of the files or the generator's config.
+def identity_of(plan: SendPlan) -> str:
+    """Describe the input uniquely: kind, name, digest of the files or configuration of the generator.
 
-    Pace and limit are left out: a resumed run may have others.
+    Pace and limit are not part of it, because a resumed run may change them.
 
     Raises:
         DatasetError: a file cannot be read.
@@ -37,4 +37,4 @@ def _digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_origin(path, error) from error

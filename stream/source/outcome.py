@@ -1,4 +1,4 @@
-"""What a run of the source comes to."""
+"""Results of a run of the source."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from moderation.contracts import MAX_RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A record that the source does not send because it is larger than 1 MiB.
+class RefusedRecord:
+    """Record that the source does not send because it is larger than 1 MiB.
 
     Attributes:
-        arrival: its number in the input, from 1, skipped ones counted.
-        topic: the topic it was for, without prefix.
-        key: its key, the comment_id if it has a readable one.
-        length_bytes: length of its value.
+        arrival: number of the arrival in the input, from 1; skipped arrivals count.
+        topic: name of the topic without prefix.
+        key: key of the record: the comment_id if it can be read.
+        length_bytes: length of the value.
     """
 
     arrival: int
@@ -31,19 +31,19 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """What one run sent.
+class SendResult:
+    """Records that one run sent.
 
     Attributes:
-        comments: records of ``comments`` acknowledged.
-        actions: records of ``actions`` acknowledged.
-        seconds: from its start to the last acknowledgement.
-        refused: what was too large to be sent.
-        resumed_after: arrivals that earlier runs had dealt with.
+        comments: acknowledged records of ``comments``.
+        actions: acknowledged records of ``actions``.
+        seconds: time from the start to the last acknowledgement.
+        refused: records that were too large to send.
+        resumed_after: arrivals that earlier runs had processed.
     """
 
     comments: int = 0
     actions: int = 0
     seconds: float = 0.0
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RefusedRecord, ...] = ()
     resumed_after: int = 0

@@ -1,4 +1,4 @@
-"""When arrivals are due. Pure: the clock is an argument."""
+"""Compute when arrivals are due. Pure: the clock is an argument."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class AtRate:
     records_per_second: float
 
     def __post_init__(self) -> None:
-        """Refuse a rate that never gets anywhere."""
+        """Require a positive rate."""
         _refuse_unless_positive("--rate", self.records_per_second)
 
     def due_us(self, number: int, since_first_us: int) -> int:
-        """Microseconds after the start at which arrival ``number`` (from 0) is due."""
+        """Return the microseconds after the start at which arrival ``number`` (from 0) is due."""
         return math.ceil(number * SECOND_US / self.records_per_second)
 
 
 @dataclass(frozen=True, slots=True)
 class AtRecordedTimes:
-    """As recorded, ``speed`` times as fast.
+    """Recorded times, ``speed`` times as fast.
 
     Raises:
         ConfigurationError: the speed is not a positive number.
@@ -41,20 +41,20 @@ class AtRecordedTimes:
     speed: float
 
     def __post_init__(self) -> None:
-        """Refuse a speed that never gets anywhere."""
+        """Require a positive speed."""
         _refuse_unless_positive("--speed", self.speed)
 
     def due_us(self, number: int, since_first_us: int) -> int:
-        """Microseconds after the start at which an arrival that came ``since_first_us`` after the first is due."""
+        """Return the due time of an arrival ``since_first_us`` after the first, in microseconds after the start."""
         return math.ceil(since_first_us / self.speed)
 
 
 @dataclass(frozen=True, slots=True)
 class AsFastAsPossible:
-    """Everything is due at once."""
+    """All arrivals are due at once."""
 
     def due_us(self, number: int, since_first_us: int) -> int:
-        """Zero: the start itself."""
+        """Return 0, the start."""
         return 0
 
 
@@ -62,11 +62,11 @@ Pace = AtRate | AtRecordedTimes | AsFastAsPossible
 
 
 class Schedule:
-    """Hands out arrivals when they are due, in order. Time starts with the first arrival.
+    """Returns arrivals in order when they are due. Time starts with the first arrival.
 
     Args:
-        arrivals: in order of arrival; read one ahead.
-        pace: when each is due.
+        arrivals: arrivals in order; one is read ahead.
+        pace: determines when each is due.
     """
 
     def __init__(self, arrivals: Iterable[Arrival], pace: Pace) -> None:
@@ -84,15 +84,15 @@ class Schedule:
         return self._pace.due_us(self._number, self._next.arrival_us - self._first_us)
 
     def due(self, elapsed_us: int, most: int, most_bytes: int) -> list[Arrival]:
-        """Take what is due.
+        """Remove and return the arrivals that are due.
 
         Args:
             elapsed_us: microseconds since the start.
-            most: arrivals taken at most; what is due beyond them is due at the next call.
-            most_bytes: no further arrival is taken once the values taken have this many bytes.
+            most: maximum number of arrivals; others that are due stay for the next call.
+            most_bytes: stop once the values have this many bytes.
 
         Returns:
-            Arrivals in order; none when the next is not due yet or all are taken.
+            Arrivals in order; none if the next is not due yet or none is left.
         """
         taken: list[Arrival] = []
         size = 0
@@ -108,4 +108,4 @@ class Schedule:
 
 def _refuse_unless_positive(option: str, number: float) -> None:
     if not (math.isfinite(number) and number > 0):
-        raise ConfigurationError(option, f"{number:g} is no positive number")
+        raise ConfigurationError(option, f"{number:g} is not a positive number")

@@ -1,4 +1,4 @@
-"""What to send, when, and where to remember how far it got."""
+"""Plan of a run: what to send, when, and where to store the checkpoint."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from stream.source.pacing import AsFastAsPossible, AtRecordedTimes, Pace
 
 @dataclass(frozen=True, slots=True)
 class CsvExport:
-    """An r/science export, either schema."""
+    """r/science export, either schema."""
 
     path: Path
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A folder of ``moderation generate``."""
+    """Folder of ``moderation generate``."""
 
     folder: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Traffic generated while it is sent."""
+    """Traffic that is generated while it is sent."""
 
     config: TrafficConfig
 
@@ -37,7 +37,7 @@ Origin = CsvExport | History | Generated
 
 
 class Anchor(StrEnum):
-    """Which arrival a shift puts at the given instant."""
+    """Arrival that a shift moves to the given instant."""
 
     FIRST = "first"
     LAST_COMMENT = "last-comment"
@@ -45,23 +45,23 @@ class Anchor(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """One run of the source.
+class SendPlan:
+    """Plan of one run of the source.
 
     Attributes:
-        origin: where arrivals come from.
-        state: folder of progress, report and refusals; one per input and broker.
-        pace: when they are sent.
+        origin: origin of the arrivals.
+        state: folder of checkpoint, delivery log and refusals; one per input and broker.
+        pace: when arrivals are sent.
         actions: False sends comments only.
-        skip: arrivals left out at the beginning, actions counted.
-        limit: arrivals sent at most, over all runs together, refused ones counted; None for all.
-        shift_to: the instant that old data is moved to, microseconds since the epoch or ``now``; None leaves times.
-        anchor: which arrival lies at that instant. None chooses: ``first`` when recorded times are kept or slowed
-            down, so that each event time is about the instant of sending; else ``last``, because data that runs
-            faster than the clock would be dated ahead of it, and the speed layer refuses future-dated comments.
+        skip: arrivals to leave out at the beginning; actions count.
+        limit: maximum arrivals to send over all runs together; refused ones count; None for all.
+        shift_to: instant to which old data is shifted, microseconds since the epoch or ``now``; None keeps times.
+        anchor: arrival that gets that instant. None chooses: ``first`` if recorded times are kept or slowed down, so
+            that each event time is about the time of sending; else ``last``, because data that runs faster than the
+            clock would be dated ahead of it, and the worker refuses future-dated comments.
 
     Raises:
-        ConfigurationError: a number is out of its limits, or an anchor is given without a shift.
+        ConfigurationError: a number is out of its limits, or there is an anchor without a shift.
     """
 
     origin: Origin
@@ -74,17 +74,17 @@ class Plan:
     anchor: Anchor | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Check the numbers and the anchor."""
         if self.skip < 0:
             raise ConfigurationError("--skip", f"{self.skip} is negative")
         if self.limit is not None and self.limit < 1:
             raise ConfigurationError("--limit", f"{self.limit} is below 1")
         if self.anchor is not None and self.shift_to is None:
-            raise ConfigurationError("--shift-anchor", "nothing is shifted", "Give --shift-to as well.")
+            raise ConfigurationError("--shift-anchor", "it needs --shift-to", "Give --shift-to as well.")
 
     @property
     def shift_anchor(self) -> Anchor:
-        """The anchor given, or the one that suits the pace."""
+        """The given anchor, or the default for the pace."""
         if self.anchor is not None:
             return self.anchor
         keeps_time = isinstance(self.pace, AtRecordedTimes) and self.pace.speed <= 1

@@ -1,4 +1,4 @@
-"""The producer of the source: idempotent, acknowledged by all replicas, murmur2 like every other producer here."""
+"""Producer of the source: idempotent, acknowledged by all replicas, partitioned with murmur2 like all others here."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ _log = logging.getLogger(__name__)
 
 
 class Acknowledged:
-    """The broker's answer to one record.
+    """Acknowledgement of one record.
 
     Attributes:
-        partition: where it is.
-        offset: its place there.
-        sent_us: when it was handed over, microseconds since the epoch.
-        acknowledged_us: when the answer was seen, microseconds since the epoch.
+        partition, offset: position of the record.
+        sent_us: when the producer got it, microseconds since the epoch.
+        acknowledged_us: when the acknowledgement arrived, microseconds since the epoch.
     """
 
     __slots__ = ("acknowledged_us", "offset", "partition", "sent_us")
@@ -47,14 +46,14 @@ class BatchProducer:
         self._producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS), logger=_log)
 
     def send(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> list[Acknowledged]:
-        """Send records in order and wait until the broker has them all.
+        """Send records in order and wait until the broker has all of them.
 
         Args:
-            topic: full name.
+            topic: full name of the topic.
             records: keys and values.
 
         Returns:
-            An answer for each record.
+            An acknowledgement for each record.
 
         Raises:
             KafkaException: a record was not acknowledged within two minutes, or was refused. Others of the batch may
@@ -67,14 +66,14 @@ class BatchProducer:
             answers.append(answer)
             if len(answers) % _POLL_EVERY == 0:
                 self._producer.poll(0)
-        # Every record ends in an answer or an error within its delivery timeout, so this ends.
+        # Every record gets an acknowledgement or an error within its delivery timeout, so this loop ends.
         while self._producer.flush(1.0) and self._error is None:
             pass
         self._raise_error()
         return answers
 
     def close(self) -> None:
-        """Give up what was not acknowledged and disconnect."""
+        """Drop unacknowledged records and disconnect."""
         self._producer.purge()
         self._producer.flush(1.0)
 

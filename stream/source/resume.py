@@ -1,4 +1,4 @@
-"""Where a run begins: at the first arrival that no earlier run has dealt with."""
+"""Resume a run at the first arrival that no earlier run has processed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from moderation.datasets.synthetic import Arrival
 from moderation.errors import DatasetError
 from moderation.timestamps import now_us
 from stream.source.arrivals import anchor_us
-from stream.source.checkpoint import Progress, load_progress, refuse_other_input, save_progress
+from stream.source.checkpoint import Checkpoint, load_checkpoint, require_same_input, save_checkpoint
 from stream.source.identity import identity_of
-from stream.source.plan import Plan
+from stream.source.plan import SendPlan
 
 
-def begun(plan: Plan, target: str) -> Progress:
-    """The progress of an earlier run, or a new one, kept before anything is sent.
+def start_or_resume(plan: SendPlan, target: str) -> Checkpoint:
+    """Return the checkpoint of an earlier run, or store a new one before anything is sent.
 
     Args:
         plan: what to send.
-        target: the topics it goes to.
+        target: description of the topics.
 
     Raises:
         ConfigurationError: the state folder belongs to another input or target, or is damaged.
@@ -28,40 +28,40 @@ def begun(plan: Plan, target: str) -> Progress:
         OSError: the state folder cannot be written.
     """
     identity = identity_of(plan)
-    found = load_progress(plan.state)
-    if found is not None:
-        refuse_other_input(plan.state, found, identity, target)
-        return found
-    progress = Progress(identity, target, _shift_us(plan))
-    # Before the first record: a run that dies right after it must not be followed by one with another shift.
-    save_progress(plan.state, progress)
-    return progress
+    stored = load_checkpoint(plan.state)
+    if stored is not None:
+        require_same_input(plan.state, stored, identity, target)
+        return stored
+    checkpoint = Checkpoint(identity, target, _shift_us(plan))
+    # Stored before the first record, so that a run after a crash has the same shift.
+    save_checkpoint(plan.state, checkpoint)
+    return checkpoint
 
 
-def behind(progress: Progress, arrivals: Iterator[Arrival], plan: Plan) -> Iterator[Arrival]:
-    """What is left of a plan's arrivals.
+def remaining_arrivals(checkpoint: Checkpoint, arrivals: Iterator[Arrival], plan: SendPlan) -> Iterator[Arrival]:
+    """Return the remaining arrivals of a plan.
 
     Args:
-        progress: how far earlier runs got.
-        arrivals: all of the plan's, shifted.
-        plan: its limit may be lower than an earlier run's; nothing is left then.
+        checkpoint: checkpoint of earlier runs.
+        arrivals: all arrivals of the plan, shifted.
+        plan: if its limit is below that of an earlier run, nothing remains.
 
     Raises:
-        DatasetError: the arrivals dealt with earlier are others now: numbers in the progress mean nothing any more.
+        DatasetError: the processed arrivals have changed, so the checkpoint does not apply.
     """
-    if plan.limit is not None and plan.limit <= progress.arrivals:
+    if plan.limit is not None and plan.limit <= checkpoint.arrivals:
         return iter(())
-    if chained("", islice(arrivals, progress.arrivals)) != progress.digest:
+    if chained_digest("", islice(arrivals, checkpoint.arrivals)) != checkpoint.digest:
         raise DatasetError(
-            progress.input,
-            f"its first {progress.arrivals} arrivals are not those that were sent",
+            checkpoint.input,
+            f"its first {checkpoint.arrivals} arrivals differ from those that were sent",
             "Give another --state folder to send it from the beginning.",
         )
     return arrivals
 
 
-def chained(digest: str, arrivals: Iterable[Arrival]) -> str:
-    """SHA-256 over a digest and an arrival, over that and the next, and so on; the same however they are batched."""
+def chained_digest(digest: str, arrivals: Iterable[Arrival]) -> str:
+    """Return the chained SHA-256 of arrivals, starting from a digest; it does not depend on batch boundaries."""
     for arrival in arrivals:
         link = hashlib.sha256(f"{digest}\0{arrival.topic}\0{arrival.key}\0".encode())
         link.update(arrival.value)
@@ -69,10 +69,10 @@ def chained(digest: str, arrivals: Iterable[Arrival]) -> str:
     return digest
 
 
-def _shift_us(plan: Plan) -> int:
+def _shift_us(plan: SendPlan) -> int:
     if plan.shift_to is None:
         return 0
     from_us = anchor_us(plan)
-    # After the reading, which may take a while: data moved to now ends now.
+    # The time is taken after reading, which may take long, so that data shifted to now ends now.
     to_us = now_us() if plan.shift_to == "now" else plan.shift_to
     return 0 if from_us is None else to_us - from_us

@@ -1,4 +1,4 @@
-"""One run of the source: what is due is sent, reported and noted. :func:`send_all` and the Faust app share it."""
+"""One run of the source: send due arrivals, log deliveries, store checkpoints. Used by :func:`send_all` and the app."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from moderation.datasets.history import BadRow
 from moderation.datasets.synthetic import Arrival
 from moderation.settings import Settings
 from stream.source.arrivals import arrivals_of
-from stream.source.checkpoint import Progress, alone, save_progress
+from stream.source.checkpoint import Checkpoint, exclusive_run, save_checkpoint
 from stream.source.delivery_log import DELIVERIES, REFUSALS, Delivered, DurableLines
-from stream.source.outcome import Refused, Sent
+from stream.source.outcome import RefusedRecord, SendResult
 from stream.source.pacing import Schedule
-from stream.source.plan import Plan
+from stream.source.plan import SendPlan
 from stream.source.producer import BatchProducer
-from stream.source.resume import begun, behind, chained
+from stream.source.resume import chained_digest, remaining_arrivals, start_or_resume
 from stream.source.time_shift import shifted
 
 BATCH_MOST_RECORDS = 5_000
 BATCH_MOST_BYTES = 16 * 1024 * 1024
 _LONGEST_WAIT_SECONDS = 0.1
-# A broker that is down is asked twice a second, not twenty times.
+# Reconnects at most twice a second instead of twenty times.
 _PATIENT = {"reconnect.backoff.ms": "500", "reconnect.backoff.max.ms": "5000"}
 _log = logging.getLogger(__name__)
 
 
-def send_all(settings: Settings, plan: Plan, on_progress: Callable[[Sent], None]) -> Sent:
-    """Send a plan's arrivals at its pace, from where the last run stopped, and return when all are acknowledged.
+def send_all(settings: Settings, plan: SendPlan, on_progress: Callable[[SendResult], None]) -> SendResult:
+    """Send the arrivals of a plan at its pace, after those of the last run; return when all are acknowledged.
 
     Args:
         settings: broker and topic prefix.
         plan: what to send.
-        on_progress: told after every batch; what it raises ends the run, which can be resumed.
+        on_progress: called after every batch; an error that it raises ends the run, which can be resumed.
 
     Returns:
-        What this run sent.
+        The records that this run sent.
 
     Raises:
         ConfigurationError: the state folder belongs to another input or is in use, or a topic does not exist.
-        DatasetError: the input cannot be read, or is not what was acknowledged earlier.
-        KafkaException: the broker cannot be reached or did not take a record; start again to go on.
-        OSError: report or progress cannot be written.
+        DatasetError: the input cannot be read, or differs from what was acknowledged earlier.
+        KafkaException: the broker cannot be reached or did not accept a record; start again to continue.
+        OSError: delivery log or checkpoint cannot be written.
     """
     with Session(settings, plan) as session:
         while not session.exhausted:
@@ -60,43 +60,43 @@ def send_all(settings: Settings, plan: Plan, on_progress: Callable[[Sent], None]
 
 
 class Session:
-    """A run under way: a context manager, used by one thread at a time. Errors are those of :func:`send_all`.
+    """Context manager of a run; used by one thread at a time. Raises the errors of :func:`send_all`.
 
     Args:
         settings: broker and topic prefix.
         plan: what to send.
     """
 
-    def __init__(self, settings: Settings, plan: Plan) -> None:
+    def __init__(self, settings: Settings, plan: SendPlan) -> None:
         self._bootstrap = settings.kafka_bootstrap
         self._plan = plan
         self._topics = {topic.name: settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)}
         self._opened = ExitStack()
         self._begun_seconds = 0.0
-        self._progress: Progress
+        self._checkpoint: Checkpoint
         self._schedule: Schedule
-        self._report: DurableLines
+        self._deliveries: DurableLines
         self._refusals: DurableLines
         self._producer: BatchProducer
-        self.sent = Sent()
+        self.sent = SendResult()
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            opening.enter_context(alone(self._plan.state))
+            opening.enter_context(exclusive_run(self._plan.state))
             ids = describe_topic_ids(self._bootstrap, self._topics.values(), configuration=_PATIENT)
             target = ", ".join(f"topic {name} with id {topic_id}" for name, topic_id in sorted(ids.items()))
-            self._progress = begun(self._plan, target)
-            arrivals = shifted(arrivals_of(self._plan, _warn_of_bad_row), self._progress.shift_us)
-            self._schedule = Schedule(behind(self._progress, arrivals, self._plan), self._plan.pace)
-            self._report = DurableLines(self._plan.state / DELIVERIES)
-            opening.callback(self._report.close)
+            self._checkpoint = start_or_resume(self._plan, target)
+            arrivals = shifted(arrivals_of(self._plan, _warn_of_bad_row), self._checkpoint.shift_us)
+            self._schedule = Schedule(remaining_arrivals(self._checkpoint, arrivals, self._plan), self._plan.pace)
+            self._deliveries = DurableLines(self._plan.state / DELIVERIES)
+            opening.callback(self._deliveries.close)
             self._refusals = DurableLines(self._plan.state / REFUSALS)
             opening.callback(self._refusals.close)
             self._producer = BatchProducer(self._bootstrap)
             opening.callback(self._producer.close)
             self._opened = opening.pop_all()
         self._begun_seconds = time.monotonic()
-        self.sent = Sent(resumed_after=self._progress.arrivals)
+        self.sent = SendResult(resumed_after=self._checkpoint.arrivals)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -104,24 +104,24 @@ class Session:
 
     @property
     def exhausted(self) -> bool:
-        """True when every arrival is dealt with."""
+        """Whether every arrival is processed."""
         return self._schedule.next_due_us is None
 
     def wait_seconds(self) -> float:
-        """Seconds until something is due, at most a tenth of one."""
+        """Return the seconds until the next arrival is due, at most 0.1."""
         due_us = self._schedule.next_due_us or 0
         return min(max(due_us / 1e6 - self._elapsed_seconds(), 0.0), _LONGEST_WAIT_SECONDS)
 
     def send_due(self) -> int:
-        """Send one batch of what is due now; on return it is acknowledged, reported and noted.
+        """Send one batch of due arrivals; on return it is acknowledged, logged and in the checkpoint.
 
         Returns:
-            How many arrivals that were; 0 when nothing was due.
+            Number of arrivals; 0 if none was due.
 
         Raises:
-            KafkaException: the broker did not take it; nothing of the batch is noted, so the next run sends it again.
+            KafkaException: the broker did not accept it; the checkpoint stays, so the next run sends the batch again.
             DatasetError: the input cannot be read further.
-            OSError: report or progress cannot be written.
+            OSError: delivery log or checkpoint cannot be written.
         """
         batch = self._schedule.due(int(self._elapsed_seconds() * 1e6), BATCH_MOST_RECORDS, BATCH_MOST_BYTES)
         if batch:
@@ -130,21 +130,21 @@ class Session:
 
     def _send(self, batch: list[Arrival]) -> None:
         refused = self._refuse_too_large(batch)
-        # Actions leave when all comments ahead of them are in the topic: none is appended before its comment.
+        # Actions are sent after the comments before them are acknowledged, so that no action precedes its comment.
         comments = self._deliver(COMMENTS.name, batch)
         actions = self._deliver(ACTIONS.name, batch)
-        self._report.append(comments)
+        self._deliveries.append(comments)
         self._refusals.append([asdict(each) for each in refused])
-        done = self._progress
-        self._progress = replace(
+        done = self._checkpoint
+        self._checkpoint = replace(
             done,
             arrivals=done.arrivals + len(batch),
             comments=done.comments + len(comments),
             actions=done.actions + len(actions),
             refused=done.refused + len(refused),
-            digest=chained(done.digest, batch),
+            digest=chained_digest(done.digest, batch),
         )
-        save_progress(self._plan.state, self._progress)
+        save_checkpoint(self._plan.state, self._checkpoint)
         self.sent = replace(
             self.sent,
             comments=self.sent.comments + len(comments),
@@ -153,10 +153,10 @@ class Session:
             refused=(*self.sent.refused, *refused),
         )
 
-    def _refuse_too_large(self, batch: list[Arrival]) -> list[Refused]:
-        first = self._plan.skip + self._progress.arrivals + 1
+    def _refuse_too_large(self, batch: list[Arrival]) -> list[RefusedRecord]:
+        first = self._plan.skip + self._checkpoint.arrivals + 1
         refused = [
-            Refused(number, arrival.topic, arrival.key, len(arrival.value))
+            RefusedRecord(number, arrival.topic, arrival.key, len(arrival.value))
             for number, arrival in enumerate(batch, start=first)
             if len(arrival.value) > MAX_RECORD_BYTES
         ]
@@ -189,4 +189,4 @@ class Session:
 
 
 def _warn_of_bad_row(bad: BadRow) -> None:
-    _log.warning("line %d is no comment and left out: %s", bad.line, bad.cause)
+    _log.warning("line %d is not a comment and is left out: %s", bad.line, bad.cause)

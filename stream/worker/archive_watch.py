@@ -1,4 +1,4 @@
-"""Shows how close retention is to records that are not archived: workers measure it, for a batch layer that is down."""
+"""Show how close retention is to unarchived records. Workers measure it, because the batch layer may be down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 async def show_archive_delays(settings: Settings) -> None:
-    """Set the metric of each partition. Never raises: it only reports."""
+    """Set the metric of each partition; log an error instead of raising it."""
     try:
         delays = await asyncio.get_running_loop().run_in_executor(None, _ask, settings)
     except Exception as error:

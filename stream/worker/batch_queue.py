@@ -1,7 +1,7 @@
-"""Queue of chunks to decide: cut into batches of bounded work, taken from the partitions in turn.
+"""Queue of chunks to decide, cut into batches of bounded work that take the partitions in turn.
 
-A batch is bounded by records and by estimated work (:mod:`stream.worker.estimated_work`). Partitions take turns, so
-that one with expensive texts delays the others by about one batch.
+Records and estimated work (:mod:`stream.worker.estimated_work`) bound a batch. Partitions take turns, so that a
+partition with expensive texts delays the others by about one batch.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from stream.worker.transport import Chunk
 
 Acknowledge = Callable[[], object]
 MOST_WORK_US = 1_200_000.0
-"""Estimated work of one batch, unless a single record takes more."""
+"""Maximum estimated work of one batch, unless a single record takes more."""
 _PENDING_BATCHES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Neighbouring records of a chunk.
+    """Consecutive records of a chunk.
 
     Attributes:
-        records: aiokafka's and the holes between them, in offset order.
+        records: aiokafka's records and the holes between them, in offset order.
         work_us: estimated microseconds to decide them.
-        generation_id: of the assignment they were fetched for.
+        generation_id: id of the assignment they were fetched for.
         acknowledge: acknowledges the chunk; None for all pieces but its last.
     """
 
@@ -58,13 +58,13 @@ class _Queue:
         return piece
 
 
-class Pending:
+class BatchQueue:
     """Queues of pieces, one for each partition that has any.
 
     Args:
-        most_records: of one batch.
-        most_work_us: estimated work of one batch in microseconds, unless a single record takes more.
-        work_us: estimates the work of a record's value; that of several values joined is the sum.
+        most_records: maximum records of one batch.
+        most_work_us: maximum estimated work of one batch, microseconds, unless a single record takes more.
+        work_us: estimates the work of a value; the estimate of joined values is the sum.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Pending:
         return bool(self._queues)
 
     def is_full(self, partition: int) -> bool:
-        """Whether three batches of a partition wait."""
+        """Return whether three batches of a partition are pending."""
         queue = self._queues.get(partition)
         return queue is not None and (
             queue.records >= _PENDING_BATCHES * self._most_records
@@ -90,7 +90,7 @@ class Pending:
         )
 
     def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
-        """Put a chunk behind the others of its partition."""
+        """Append a chunk to the queue of its partition."""
         queue = self._queues.setdefault(chunk.partition, _Queue())
         runs = list(self._cut(chunk.records))
         for number, (records, work_us) in enumerate(runs, start=1):
@@ -98,7 +98,7 @@ class Pending:
             queue.add(Piece(records, work_us, chunk.generation_id, last))
 
     def take(self) -> list[Piece]:
-        """The next batch: pieces of the partitions in turn; empty when nothing is pending."""
+        """Remove and return the next batch: pieces of the partitions in turn; empty when nothing is pending."""
         taken: list[Piece] = []
         records, work_us = 0, 0.0
         while self._queues:
@@ -110,20 +110,20 @@ class Pending:
             taken.append(queue.take())
             records += len(first.records)
             work_us += first.work_us
-            # A dict keeps its order: the partition goes behind the others.
+            # A dict keeps insertion order: the partition moves to the end.
             del self._queues[partition]
             if queue.pieces:
                 self._queues[partition] = queue
         return taken
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         self._queues.clear()
 
     def _cut(self, records: Sequence[Any]) -> Iterator[tuple[Sequence[Any], float]]:
         for first in range(0, len(records), self._most_records):
             run = records[first : first + self._most_records]
-            # What they take together, in one look at all their bytes.
+            # One estimate for all bytes together is cheaper.
             work_us = self._estimate_us(b"".join(record.value or b"" for record in run))
             if work_us <= self._most_work_us:
                 yield run, work_us

@@ -1,4 +1,4 @@
-"""A limit on unreadable records that an operator may set. Without one the worker goes on whatever it reads."""
+"""Optional limit on unreadable records. Without it the worker continues regardless of their number."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterable
 from moderation.errors import TooManyDeadLetters
 
 _REMEDY = (
-    "Every one is kept: `moderation dead-letters list` shows them. Correct the producer, or raise the limit "
-    "(MODERATION_DEAD_LETTER_*), and start the worker again: it goes on behind them."
+    "The ledger has all of them: see `moderation dead-letters list`. Fix the producer, or raise the limit "
+    "(MODERATION_DEAD_LETTER_*), and start the worker again: it continues after them."
 )
 
 
 class DeadLetterLimit:
-    """Counts unreadable records among the newest ones of this process. Records with a wrong clock are readable.
+    """Counts unreadable records among the newest records of this process. Records with a wrong clock are readable.
 
     Args:
-        window: how many records the share is taken over; it is not judged before that many came.
-        share: of unreadable ones at which it stops; None for never.
-        run: unreadable ones in a row at which it stops; None for never.
+        window: number of records for the share; the share has no effect before that many records.
+        share: share of unreadable records at which the worker stops; None for never.
+        run: unreadable records in a row at which the worker stops; None for never.
     """
 
     def __init__(self, window: int, share: float | None, run: int | None) -> None:
@@ -30,7 +30,7 @@ class DeadLetterLimit:
         self._in_a_row = 0
 
     def note(self, unreadable: Iterable[bool]) -> None:
-        """Take in stored records, in order.
+        """Count stored records, in order.
 
         Raises:
             TooManyDeadLetters: a limit is reached.

@@ -1,8 +1,8 @@
-"""Turn raw records into decisions: parse, score, verdict, fate. Plain code that knows neither Kafka nor the ledger.
+"""Turn raw records into decisions: parse, score, verdict, fate. Uses neither Kafka nor the ledger.
 
-It runs ahead of the ledger: while one batch is stored, the next is decided, on the assumption that the first will be
-stored. If it is not, the process ends, and the next process begins at the ledger's offset. Only if a record causes the
-failure (:mod:`moderation.adapters.error_origin`) is the batch decided again without it, in the same process.
+The decider runs ahead of the ledger: while one batch is stored, it decides the next on the assumption that the first
+will be stored. If it is not, the process ends, and the next process starts at the ledger's offset. Only if a record
+causes the failure (:mod:`moderation.adapters.error_origin`), the batch is decided again without it in the same process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from moderation.ledger import Batch, DecisionRow, Position, ReplayClaim, pane_su
 from moderation.panes import OpenPanes
 from moderation.scoring import reasons_many
 from moderation.watermark import RunningMaximum
-from stream.worker.messages import Decided, Place, Record, ServingModel
+from stream.worker.messages import Decided, Record, RecordPosition, ServingModel
 
 MOST_REASONS = 3
 _CONTROL = "A control text that every model can score."
@@ -49,32 +49,32 @@ _CONTROL_RECORD = to_json(_CONTROL_COMMENT)
 _WRONG_CLOCK = (DeadLetterReason.FUTURE_DATED, DeadLetterReason.PAST_DATED)
 _log = logging.getLogger(__name__)
 Judged = tuple[bytes, int, Verdict, list[str] | None]
-"""Of a comment: record id, score, verdict, reasons; whatever does not depend on other comments."""
+"""Record id, score, verdict and reasons of a comment: everything that does not depend on other comments."""
 
 
 @dataclass(slots=True)
 class _Frontier:
-    """Up to where a partition is decided, and what the fate of its next record depends on."""
+    """Next offset of a partition and the state that determines the fate of its next record."""
 
     next: int
     open_panes: OpenPanes
 
 
 class Decider:
-    """Decides records in offset order, remembering what fates depend on. Not safe for threads.
+    """Decides records in offset order and keeps the state that fates depend on. Not thread-safe.
 
     Args:
-        rules: by which records are read.
+        rules: rules by which records are read.
     """
 
     def __init__(self, rules: Rules = NEWEST_RULES) -> None:
         self.rules = rules
         self._frontiers: dict[int, _Frontier] = {}
         self.is_narrowing = False
-        """Whether a failure is being traced to its records at the moment."""
+        """Whether the decider is searching for the records that cause a failure."""
 
     def assign(self, positions: Mapping[int, Position]) -> None:
-        """Take over partitions at the positions the ledger gave; all others are forgotten."""
+        """Take over partitions at the positions of the ledger; forget all others."""
         self._frontiers = {
             partition: _Frontier(position.next, position.open_panes) for partition, position in positions.items()
         }
@@ -83,26 +83,26 @@ class Decider:
         self,
         records: Sequence[Record],
         model: ServingModel,
-        failing: Mapping[Place, str] | None = None,
+        failing: Mapping[RecordPosition, str] | None = None,
         holes: Sequence[Hole] = (),
     ) -> Decided | None:
-        """Decide records; those from before a partition's frontier were decided already and are passed over.
+        """Decide records; skip those before the partition's next offset, which are already decided.
 
         A record that makes deciding fail becomes a dead letter ``processing_failed``; the others are decided as if it
-        were not there.
+        did not exist.
 
         Args:
             records: in offset order within each partition.
             model: decides all of them.
-            failing: records that cannot be stored, by place; what is kept of the error.
+            failing: error names of records that cannot be stored, by position.
             holes: offsets without a record, in order within each partition.
 
         Returns:
-            What is to be stored next; None when no record and no hole is new.
+            The batch to store next; None if no record and no hole is new.
 
         Raises:
-            OffsetsGone: offsets between the frontier and the records are in no hole.
-            Exception: deciding fails for a reason that is not a record's.
+            OffsetsGone: offsets between the next offset and the records are in no hole.
+            Exception: deciding fails, and no record is the cause.
         """
         fresh, ranges = self._contiguous(records, holes)
         if not ranges:
@@ -113,7 +113,7 @@ class Decider:
         unreadable = []
         failed = dict(failing or {})
         for record in fresh:
-            if failed and record.place in failed:
+            if failed and record.position in failed:
                 unreadable.append(False)
                 continue
             try:
@@ -127,20 +127,20 @@ class Decider:
             except Exception as error:
                 if not error_origin.is_caused_by_record(error):
                     raise
-                with suppress(InvalidRecord):  # whatever the clock: reading works
+                with suppress(InvalidRecord):  # the clock does not matter: reading works
                     read_record(_CONTROL_RECORD, record.append_us, self.rules)
-                failed[Place(record.partition, record.offset)] = error_origin.class_name(error)
+                failed[RecordPosition(record.partition, record.offset)] = error_origin.class_name(error)
                 unreadable.append(False)
         try:
             judged = judge(comments, model)
         except Exception as error:
             failed |= self._failing(comments, model, error)
-            comments = [each for each in comments if each[0].place not in failed]
+            comments = [each for each in comments if each[0].position not in failed]
             judged = judge(comments, model)
         letters += [
-            (record.partition, record.offset, _quarantine(record, failed[record.place]))
+            (record.partition, record.offset, _quarantine(record, failed[record.position]))
             for record in (fresh if failed else ())
-            if record.place in failed
+            if record.position in failed
         ]
         rows, maxima = self._rows(comments, judged)
         by_partition: dict[int, list[DecisionRow]] = {}
@@ -175,8 +175,8 @@ class Decider:
             if record.offset != expected:
                 raise OffsetsGone(
                     f"partition {record.partition}",
-                    f"[{expected}, {record.offset}) never came",
-                    f"The next start begins at {expected} and names what is gone.",
+                    f"[{expected}, {record.offset}) were not received",
+                    f"The next process starts at {expected} and names the missing offsets.",
                 )
             upto[record.partition] = expected + 1
             fresh.append(record)
@@ -187,47 +187,47 @@ class Decider:
 
     def _failing(
         self, comments: Sequence[tuple[Record, Read]], model: ServingModel, error: Exception
-    ) -> dict[Place, str]:
-        """Which comments cannot be decided, each alone; raises the error again where none of them is the cause."""
+    ) -> dict[RecordPosition, str]:
+        """Return the comments that cannot be decided even alone; raise the error again if none of them is the cause."""
         if not error_origin.is_caused_by_record(error):
             raise error
         self.is_narrowing = True
         try:
-            found = find_failing_items(comments, lambda part: judge(part, model))
+            failures = find_failing_items(comments, lambda part: judge(part, model))
         finally:
             self.is_narrowing = False
-        if not found:
+        if not failures:
             raise error
-        # A kernel that fails for every text is no fault of a record: this raises then.
-        judge([(found[0][0][0], Read(_CONTROL_COMMENT))], model)
+        # If the kernel fails for every text, no record is the cause: this call raises then.
+        judge([(failures[0][0][0], Read(_CONTROL_COMMENT))], model)
         reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
-        return {record.place: error_origin.class_name(cause) for (record, _), cause in found}
+        return {record.position: error_origin.class_name(cause) for (record, _), cause in failures}
 
     def _rows(
         self, comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged]
     ) -> tuple[list[DecisionRow], dict[int, RunningMaximum]]:
-        """The rows, and for each partition of them the running maximum after them."""
+        """Return the rows, and the running maximum after them for each of their partitions."""
         fates, maxima = self._fates(comments, [record_id for record_id, _, _, _ in judged])
         return decision_rows(comments, judged, fates), maxima
 
     def _fates(
         self, comments: Sequence[tuple[Record, Read]], record_ids: Sequence[bytes]
     ) -> tuple[list[Fate], dict[int, RunningMaximum]]:
-        places: dict[int, list[int]] = {}
-        for place, (record, _) in enumerate(comments):
-            places.setdefault(record.partition, []).append(place)
+        indexes: dict[int, list[int]] = {}
+        for index, (record, _) in enumerate(comments):
+            indexes.setdefault(record.partition, []).append(index)
         fates = [Fate.COUNTED] * len(comments)
         maxima = {}
-        for partition, own in places.items():
-            own_comments = [comments[place][1].comment for place in own]
-            found, maxima[partition] = self._frontiers[partition].open_panes.fates(
-                [comment.event_time_us for comment in own_comments],
-                [record_ids[place] for place in own],
-                [comment.comment_id for comment in own_comments],
+        for partition, in_partition in indexes.items():
+            partition_comments = [comments[index][1].comment for index in in_partition]
+            partition_fates, maxima[partition] = self._frontiers[partition].open_panes.fates(
+                [comment.event_time_us for comment in partition_comments],
+                [record_ids[index] for index in in_partition],
+                [comment.comment_id for comment in partition_comments],
                 self.rules,
             )
-            for place, fate in zip(own, found, strict=True):
-                fates[place] = fate
+            for index, fate in zip(in_partition, partition_fates, strict=True):
+                fates[index] = fate
         return fates, maxima
 
     def _advance(
@@ -239,23 +239,23 @@ class Decider:
         for partition, (_, hi) in ranges.items():
             frontier = self._frontiers[partition]
             frontier.next = hi
-            if own := rows.get(partition):
+            if partition_rows := rows.get(partition):
                 frontier.open_panes.remember(
-                    [row.event_time_us for row in own],
-                    [row.record_id for row in own],
-                    [row.fate for row in own],
+                    [row.event_time_us for row in partition_rows],
+                    [row.record_id for row in partition_rows],
+                    [row.fate for row in partition_rows],
                     maxima[partition],
                 )
 
 
 def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[Judged]:
-    """What deciding says of comments that depends on no other comment."""
+    """Return the part of the decisions that does not depend on other comments."""
     bodies = [read.comment.body for _, read in comments]
     scores = model.kernel.score_many(bodies)
     verdicts = model.policy.verdicts(scores)
-    for place, (_, read) in enumerate(comments):
+    for index, (_, read) in enumerate(comments):
         if read.repairs:
-            verdicts[place] = at_least_review(verdicts[place], read.repairs)
+            verdicts[index] = at_least_review(verdicts[index], read.repairs)
     alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
     reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
     return [
@@ -267,7 +267,7 @@ def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[
 def decision_rows(
     comments: Sequence[tuple[Record, Read]], judged: Sequence[Judged], fates: Sequence[Fate]
 ) -> list[DecisionRow]:
-    """Decisions as the ledger keeps them; all arguments in the same order."""
+    """Return decisions as rows of the ledger; all arguments are in the same order."""
     return [
         DecisionRow(
             record.partition,
@@ -288,15 +288,15 @@ def decision_rows(
 
 
 def _first(hole: Hole, upto: Mapping[int, int]) -> int:
-    """Where a hole begins, as seen from the frontier, which may lie inside it."""
+    """Return the first undecided offset of a hole; the next offset of its partition may be inside the hole."""
     frontier = upto.get(hole.partition, 0)
     return frontier if hole.first < frontier < hole.next else hole.first
 
 
 def _past(ends: Mapping[tuple[int, int], int], partition: int, offset: int) -> int:
-    """The first offset from this one on that is in no hole."""
-    while (following := ends.get((partition, offset))) is not None:
-        offset = following
+    """Return the first offset from this one on that is in no hole."""
+    while (end := ends.get((partition, offset))) is not None:
+        offset = end
     return offset
 
 
@@ -306,7 +306,7 @@ def _inside(holes: Iterable[Hole], ranges: Mapping[int, tuple[int, int]]) -> lis
 
 
 def _storable(reasons: list[str]) -> list[str]:
-    """Tokens as PostgreSQL's jsonb can hold them: without NUL, which cleaning makes of ``<U+0000>``."""
+    """Remove NUL, which cleaning makes of ``<U+0000>``, from tokens: PostgreSQL's jsonb cannot store it."""
     if not any("\0" in reason for reason in reasons):
         return reasons
     return [stripped for reason in reasons if (stripped := reason.replace("\0", ""))]
@@ -314,7 +314,7 @@ def _storable(reasons: list[str]) -> list[str]:
 
 def _quarantine(record: Record, error_class: str) -> DeadLetter:
     _log.error(
-        "partition %d offset %d goes into quarantine: %s; the other records go on",
+        "partition %d offset %d goes into quarantine: %s; the other records are decided",
         record.partition,
         record.offset,
         error_class,
@@ -323,6 +323,6 @@ def _quarantine(record: Record, error_class: str) -> DeadLetter:
 
 
 def _claim(record: Record) -> ReplayClaim:
-    """What a record's headers claim, and what its value can prove."""
+    """Return the claim in a record's headers with the digest and length of its value."""
     named = named_letter(list(record.replay_of))
     return ReplayClaim(named, record.partition, record.offset, Content.of(record.value))

@@ -1,7 +1,7 @@
-"""An estimate of the processor time that deciding a record takes, from its bytes alone.
+"""Estimate the processor time that a record takes to decide, from its bytes alone.
 
-It is an upper bound, calibrated with the most expensive texts that ``moderation bench worst-text`` finds: the words of
-a text may all be new to the kernel. Usual comments take a fraction of it.
+The estimate is an upper bound, calibrated with the most expensive texts that ``moderation bench worst-text`` finds:
+all words of a text may be new to the kernel. Usual comments take a fraction of it.
 """
 
 from __future__ import annotations
@@ -9,20 +9,20 @@ from __future__ import annotations
 import string
 
 PLAIN_US = 1.5
-"""Microseconds for an ASCII letter, digit or space: a short word that was never seen."""
+"""Microseconds for an ASCII letter, digit or space, as part of a short new word."""
 MARK_US = 9.0
-"""For another ASCII character: a mark that is peeled off a word."""
+"""Microseconds for another ASCII character, which the tokenizer splits off a word."""
 OTHER_US = 4.0
-"""For a byte of another character in UTF-8, which has two to four."""
+"""Microseconds for a UTF-8 byte of another character, which has two to four bytes."""
 _PLAIN = (string.ascii_letters + string.digits + " ").encode()
 _ASCII = bytes(range(128))
 
 
 def estimated_work_us(value: bytes | None) -> float:
-    """Microseconds of processor time, at most about.
+    """Return an approximate upper bound in microseconds of processor time.
 
     Args:
-        value: of a record; None for a record without one.
+        value: value of a record; None for a record without one.
     """
     if not value:
         return 0.0

@@ -1,7 +1,7 @@
-"""Named instants at which a worker can be made to die or freeze, so that chaos hits them and not only their vicinity.
+"""Named points at which a chaos run can kill or freeze a worker.
 
-A file of the point's name in the folder is the order; whoever removes it carries it out, once. Without a folder, which
-is how production runs, a point costs one comparison.
+A file with the name of the point in the folder is the order. The process that removes the file executes the order,
+once. Production has no folder; a point then costs one comparison.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
 class FaultPoints:
-    """Looks for orders.
+    """Looks for orders and executes them.
 
     Args:
-        folder: where orders lie; None for none ever.
+        folder: folder of the orders; None disables all points.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def reach(self, point: FaultPoint) -> None:
-        """Carry out the order for this point if there is one: the process is killed or stopped here."""
+    def trigger(self, point: FaultPoint) -> None:
+        """Kill or stop the process if there is an order for this point."""
         if self._folder is None:
             return
         order = self._folder / point

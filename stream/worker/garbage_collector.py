@@ -1,15 +1,15 @@
-"""The garbage collector of a worker."""
+"""Settings of the garbage collector of a worker."""
 
 from __future__ import annotations
 
 import gc
 
 
-def settle_memory() -> None:
-    """Take what lives as long as the process out of the garbage collector's sight, and call it less often.
+def freeze_startup_objects() -> None:
+    """Exclude long-lived objects from garbage collection, and collect less often.
 
-    Batches make objects by the ten thousand. Walking model and libraries again for each of them took a sixth of the
-    time of the process; nothing of a batch is in a cycle.
+    A batch creates tens of thousands of objects. Scanning model and libraries for each batch took a sixth of the
+    process's time; objects of a batch form no cycles.
     """
     gc.collect()
     gc.freeze()

@@ -1,10 +1,10 @@
-"""The worker's web views: is it well, is it ready, what serves, how far behind, what if.
+"""HTTP API of the worker: health, readiness, serving model, lag, scoring, windows.
 
-GET  /health   200 while the process works; it is ended by the watchdog when it does not
-GET  /ready    200 once a model serves, partitions were assigned and the published topics exist, else 503
-GET  /model    which version decides
-GET  /lag      records waiting, by partition, and records a second
-POST /score    {"text": "…"}: what the serving model makes of it; nothing is stored
+GET  /health   200 while the process works; the watchdog ends a process that does not
+GET  /ready    200 once a model serves, partitions are assigned and the published topics exist, else 503
+GET  /model    versions and thresholds of the serving model
+GET  /lag      waiting records by partition, and records a second
+POST /score    {"text": "…"}: score a text with the serving model; nothing is stored
 GET  /windows  the newest hours; ?community=NAME&most=N
 
 /score and /windows have limits (:mod:`stream.worker.http_limits`); 413 and 429 name the limit and its setting.
@@ -29,30 +29,30 @@ from stream.worker.what_if import WhatIf
 _MOST_WINDOWS = 500
 
 
-class Seen(Protocol):
-    """What the views show of a worker."""
+class WorkerStatus(Protocol):
+    """State of a worker that the views show."""
 
     @property
     def model(self) -> ServingModel | None:
-        """The model that serves; None before the first."""
+        """The serving model; None before the first one."""
 
     @property
     def is_assigned(self) -> bool:
-        """Whether partitions were assigned, and none are being assigned now."""
+        """Whether partitions are assigned and no rebalance is under way."""
 
     @property
     def missing_topics(self) -> tuple[str, ...]:
-        """Published topics that do not exist."""
+        """Missing published topics."""
 
     @property
     def progress(self) -> Progress:
-        """How far behind, how fast."""
+        """Lag and speed."""
 
     def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
-        """The newest hours; may raise ``ModerationError``. Called in a thread."""
+        """Return the newest hours; may raise ``ModerationError``. Called in a thread."""
 
 
-def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
+def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
     """Add the views to the worker's web server."""
     what_if = WhatIf()
 
@@ -63,16 +63,18 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
     @app.page("/ready", name="ready")
     async def ready(view: View, request: Any) -> Any:
         missing = [
-            name for name, there in (("model", seen.model is not None), ("partitions", seen.is_assigned)) if not there
+            name
+            for name, there in (("model", worker.model is not None), ("partitions", worker.is_assigned))
+            if not there
         ]
         answer: dict[str, Any] = {"ready": not missing, "missing": missing}
-        if topics := seen.missing_topics:
+        if topics := worker.missing_topics:
             answer = {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
         return view.json(answer, status=200 if answer["ready"] else 503)
 
     @app.page("/model", name="model")
     async def model(view: View, request: Any) -> Any:
-        serving = seen.model
+        serving = worker.model
         if serving is None:
             return view.error(503, "no model serves yet")
         versions = serving.versions
@@ -88,7 +90,7 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
 
     @app.page("/lag", name="lag")
     async def lag(view: View, request: Any) -> Any:
-        progress = seen.progress
+        progress = worker.progress
         return view.json(
             {
                 "lag": {str(partition): count for partition, count in sorted(progress.lag.items())},
@@ -108,7 +110,7 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
         community = request.query.get("community")
         try:
             limits.check_rate()
-            return view.json({"windows": await limits.run("windows", lambda: seen.windows(community, most))})
+            return view.json({"windows": await limits.run("windows", lambda: worker.windows(community, most))})
         except Refusal as refusal:
             return view.error(refusal.status, refusal.reason)
         except ModerationError as error:
@@ -116,11 +118,11 @@ def add_views(app: faust.App, seen: Seen, limits: ViewLimits) -> None:
 
     @app.page("/score", name="score")
     class Score(View):
-        """What if."""
+        """Scores a text."""
 
         async def post(self, request: Any, **_: Any) -> Any:
-            """Score one text with the model that serves."""
-            serving = seen.model
+            """Score one text with the serving model."""
+            serving = worker.model
             if serving is None:
                 return self.error(503, "no model serves yet")
             try:

@@ -1,6 +1,6 @@
-"""Limits of the web views that compute or query: size, rate, estimated work, one request at a time.
+"""Limits of the HTTP views that compute or query: size, rate, estimated work, one request at a time.
 
-The views share a process with the stream, and the stream comes first: what a view may use of it is a setting.
+The views share the process with the stream, which has priority: settings limit what views may use.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from moderation.settings import PREFIX, Settings
 
 T = TypeVar("T")
 MOST_WAITING = 4
-"""Requests of one view that wait for the one under way."""
+"""Maximum requests of one view that wait for the current one."""
 _BURST_SECONDS = 1.0
 TOO_LARGE, TOO_MANY, LENGTH_REQUIRED = 413, 429, 411
 
@@ -26,7 +26,7 @@ class Refusal(Exception):
     """A request is refused.
 
     Attributes:
-        status: of the HTTP answer.
+        status: HTTP status of the answer.
         reason: names the limit and the setting.
     """
 
@@ -34,11 +34,11 @@ class Refusal(Exception):
     reason: str
 
 
-class Allowance:
-    """Refills at a constant rate up to what a second brings; may be overdrawn once, and is closed until paid back.
+class TokenBucket:
+    """Token bucket with the capacity of one second. It may be overdrawn once and then refuses until it is refilled.
 
     Args:
-        per_second: the rate.
+        per_second: refill rate.
         clock: monotonic seconds.
     """
 
@@ -49,7 +49,7 @@ class Allowance:
         self._at = clock()
 
     def take(self, amount: float) -> bool:
-        """Take an amount if anything is left; False if nothing is."""
+        """Take an amount if any token is left; return False otherwise."""
         now = self._clock()
         self._left = min(self._per_second * _BURST_SECONDS, self._left + (now - self._at) * self._per_second)
         self._at = now
@@ -60,7 +60,7 @@ class Allowance:
 
 
 class ViewLimits:
-    """The limits of one worker. Every method but the work itself runs on the event loop.
+    """Limits of one worker. All methods run on the event loop; only the work itself runs in a thread.
 
     Args:
         settings: ``view_most_bytes``, ``view_requests_per_second``, ``view_work_share``.
@@ -71,8 +71,8 @@ class ViewLimits:
         self._most_bytes = settings.view_most_bytes
         self._per_second = settings.view_requests_per_second
         self._work_share = settings.view_work_share
-        self._requests = Allowance(self._per_second, clock)
-        self._work_us = Allowance(self._work_share * 1e6, clock)
+        self._requests = TokenBucket(self._per_second, clock)
+        self._work_us = TokenBucket(self._work_share * 1e6, clock)
         self._threads: dict[str, ThreadPoolExecutor] = {}
         self._under_way: dict[str, int] = {}
 
@@ -80,7 +80,7 @@ class ViewLimits:
         """Count a request.
 
         Raises:
-            Refusal: too many came in the last second.
+            Refusal: too many requests arrived in the last second.
         """
         if not self._requests.take(1):
             raise Refusal(
@@ -88,10 +88,10 @@ class ViewLimits:
             )
 
     def check_size(self, size_bytes: int | None) -> None:
-        """Check the length that a request states, before its body is read.
+        """Check the stated length of a request before its body is read.
 
         Raises:
-            Refusal: it is too large, or not stated.
+            Refusal: the length is too large or missing.
         """
         if size_bytes is None:
             raise Refusal(LENGTH_REQUIRED, "send the header Content-Length")
@@ -101,10 +101,10 @@ class ViewLimits:
             )
 
     def check_work(self, work_us: float) -> None:
-        """Take estimated microseconds of work.
+        """Reserve estimated microseconds of work.
 
         Raises:
-            Refusal: what the views may use of the worker is used up for now.
+            Refusal: the views have used their share of processor time.
         """
         if not self._work_us.take(work_us):
             raise Refusal(
@@ -114,10 +114,10 @@ class ViewLimits:
             )
 
     async def run(self, view: str, work: Callable[[], T]) -> T:
-        """Run a view's work in the view's own thread.
+        """Run the work of a view in the thread of this view.
 
         Raises:
-            Refusal: too many requests of the view wait already.
+            Refusal: too many requests of the view are waiting.
         """
         if self._under_way.get(view, 0) > MOST_WAITING:
             raise Refusal(TOO_MANY, f"{MOST_WAITING} requests of this view wait already")

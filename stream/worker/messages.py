@@ -1,4 +1,4 @@
-"""What the speed layer's stages hand to each other: records in, batches between, what is to be published out."""
+"""Types that the stages of the worker exchange: records, decided batches, records to publish."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from moderation.scoring import Kernel
 from moderation.text import KERNEL_VERSION
 
 
-class Place(NamedTuple):
-    """Where a record is in its topic."""
+class RecordPosition(NamedTuple):
+    """Partition and offset of a record."""
 
     partition: int
     offset: int
 
 
 class Record(NamedTuple):
-    """One record of the source topic, as it came: the value is not looked at before it is decided.
+    """One raw record of topic ``comments``; its value is parsed when it is decided.
 
-    ``replay_of`` are the values of its headers of that name; see :mod:`moderation.contracts.replays`.
+    ``replay_of`` has the values of its headers of that name; see :mod:`moderation.contracts.replays`.
     """
 
     partition: int
@@ -33,14 +33,14 @@ class Record(NamedTuple):
     replay_of: tuple[bytes | None, ...] = ()
 
     @property
-    def place(self) -> Place:
+    def position(self) -> RecordPosition:
         """Where the record is in its topic."""
-        return Place(self.partition, self.offset)
+        return RecordPosition(self.partition, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
 class ServingModel:
-    """The model that decides at the moment."""
+    """Model that currently decides."""
 
     kernel: Kernel
     policy: Policy
@@ -48,18 +48,18 @@ class ServingModel:
 
     @property
     def versions(self) -> Versions:
-        """The versions every decision of this model carries."""
+        """Versions that every decision of this model carries."""
         return Versions(self.model_version, self.policy.policy_version, KERNEL_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """Records decided and not stored yet.
+    """Decided records that are not stored yet.
 
     Attributes:
-        batch: for the ledger; what is published by then is added when it is stored.
-        unreadable: for every record, in order, whether it cannot be read; a wrong clock is readable.
-        ignored: how many fields of the records nobody knows.
+        batch: batch for the ledger; the published offsets are added when it is stored.
+        unreadable: whether each record, in order, is unreadable; a wrong clock is readable.
+        ignored: number of unknown fields in the records.
     """
 
     batch: Batch
@@ -68,7 +68,7 @@ class Decided:
 
 
 class Encoded(NamedTuple):
-    """A decision as it is sent: its key, its value on topic ``decisions``, and on ``alerts`` if it is one."""
+    """Serialized decision: key, value for topic ``decisions``, and value for ``alerts`` if it is an alert."""
 
     key: bytes
     decision: bytes
@@ -76,15 +76,15 @@ class Encoded(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
-    """What stored records have to say on the topics.
+class Publication:
+    """Stored records to publish on the topics.
 
     Attributes:
-        decisions: each with the versions that made it.
-        panes: those that were closed, in order within a partition.
-        ranges: for each partition the offsets the decisions cover.
-        panes_upto_us: for each partition the end up to which its panes are covered.
-        encoded: the decisions as they are sent, in their order; empty if that was not done yet.
+        decisions: decisions with the versions that made them.
+        panes: closed panes, in order within a partition.
+        ranges: offset range of the decisions by partition.
+        panes_upto_us: end up to which all closed panes are included, by partition.
+        encoded: serialized decisions in the same order; empty if they are not serialized yet.
     """
 
     decisions: list[tuple[DecisionRow, Versions]] = field(default_factory=list)

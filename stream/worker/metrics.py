@@ -1,6 +1,6 @@
-"""What a worker measures, for Prometheus. Served by a thread of its own, so that it answers while the loop is busy.
+"""Prometheus metrics of a worker, served by a thread of its own, so that they are available while the loop is busy.
 
-Names end in their unit; counters get ``_total``. All of a worker's metrics are in this list.
+Names end in their unit; counters get ``_total``. This module declares all metrics of a worker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from moderation.timestamps import now_us
 REGISTRY = CollectorRegistry()
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
-# How many: their rates are comments, verdicts and dead letters a second.
+# Counts: their rates are comments, verdicts and dead letters a second.
 DECISIONS = Counter("moderation_decisions", "Decisions stored, by fate.", ["fate"], registry=REGISTRY)
 VERDICTS = Counter(
     "moderation_verdicts", "Decisions stored, by verdict and model version.", ["verdict", "version"], registry=REGISTRY
@@ -44,7 +44,7 @@ ACCOUNTED = Counter(
     registry=REGISTRY,
 )
 
-# How fast: seconds a batch spends in each stage; records of a batch.
+# Speed: seconds of a batch in each stage; records of a batch.
 STAGE_SECONDS = Histogram(
     "moderation_stage_seconds",
     "Seconds of one batch, by stage: decide, store, publish.",
@@ -65,7 +65,7 @@ BATCH_RECORDS = Histogram(
     registry=REGISTRY,
 )
 
-# How far behind: records not stored yet; how old the watermark is.
+# Lag: records that are not stored yet; age of the watermark.
 LAG = Gauge("moderation_lag_records", "Records of an own partition not stored yet.", ["partition"], registry=REGISTRY)
 UNREAD_PARTITIONS = Gauge(
     "moderation_unread_partitions",
@@ -106,7 +106,7 @@ PARTITION_DECISIONS = Counter(
 )
 PARTITION_LATE = Counter("moderation_partition_late", "Late ones among them.", ["partition"], registry=REGISTRY)
 
-# Which model.
+# Models.
 MODEL_SWAPS = Counter("moderation_model_swaps", "Times another model version began to serve.", registry=REGISTRY)
 MODEL_REFUSALS = Counter(
     "moderation_model_refusals", "Times a version that the alias named was refused.", ["version"], registry=REGISTRY
@@ -115,7 +115,7 @@ SERVING_MODEL = Gauge("moderation_serving_model", "1 for the version that serves
 
 
 class CommitLatency(Collector):
-    """Seconds from the broker's append of a comment to its commit; a histogram that takes a whole batch at once."""
+    """Histogram of seconds from the append of a comment to its commit; observes a whole batch at once."""
 
     name = "moderation_commit_latency_seconds"
 
@@ -124,11 +124,11 @@ class CommitLatency(Collector):
         self._sum = 0.0
 
     def observe(self, now_us: int, append_us: Sequence[int]) -> None:
-        """Take in records committed now.
+        """Observe the records of a commit.
 
         Args:
             now_us: time of the commit.
-            append_us: ascending or not; when each record was appended.
+            append_us: append time of each record, in any order.
         """
         counts = self._counts
         for appended_us in append_us:
@@ -137,7 +137,7 @@ class CommitLatency(Collector):
             self._sum += seconds
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Give the histogram with cumulative buckets."""
+        """Yield the histogram with cumulative buckets."""
         buckets: list[tuple[str, float]] = []
         upto = 0
         for bound, count in zip((*map(str, _SECONDS), "+Inf"), self._counts, strict=True):
@@ -149,24 +149,24 @@ class CommitLatency(Collector):
 
 
 class FenceLosses(Collector):
-    """How often a worker of this state folder lost its fence. The loss ends the process, so a file remembers it."""
+    """Counter of lost fences per state folder. A lost fence ends the process, so a file stores the count."""
 
     def __init__(self) -> None:
         self._file: Path | None = None
 
     def remember_in(self, folder: Path) -> None:
-        """Keep the count in this folder, made if absent."""
+        """Store the count in this folder; create it if absent."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "fence_losses"
 
     def note(self) -> None:
-        """Count one, a byte per loss: appending is safe even with two workers on one folder."""
+        """Count one loss as one byte: appending is safe even with two workers on one folder."""
         if self._file is not None:
             with self._file.open("ab") as file:
                 file.write(b".")
 
     def collect(self) -> Iterable[CounterMetricFamily]:
-        """Give the counter."""
+        """Yield the counter."""
         lost = self._file.stat().st_size if self._file is not None and self._file.exists() else 0
         yield CounterMetricFamily(
             "moderation_fence_losses", "Times another worker had taken over a partition.", value=lost
@@ -180,13 +180,13 @@ REGISTRY.register(FENCE_LOSSES)
 
 
 def show_watermark_delays(newest_event_us: Mapping[int, int]) -> None:
-    """Set the watermark delay of partitions, given their largest event times."""
+    """Set the watermark delay of partitions from their largest event times."""
     current_us = now_us()
     show_by_partition(WATERMARK_DELAY, {p: (current_us - watermark_us(us)) / 1e6 for p, us in newest_event_us.items()})
 
 
 def show_by_partition(gauge: Gauge, values: Mapping[int, float]) -> None:
-    """Set a gauge of partitions; one that another worker owns by now is no longer shown."""
+    """Set a gauge for these partitions and remove all others, which other workers own now."""
     shown = {sample.labels["partition"] for family in gauge.collect() for sample in family.samples}
     for gone in shown - {str(partition) for partition in values}:
         gauge.remove(gone)
@@ -195,10 +195,10 @@ def show_by_partition(gauge: Gauge, values: Mapping[int, float]) -> None:
 
 
 def serve(host: str, port: int) -> None:
-    """Serve the metrics on an address and a port; port 0 serves nothing.
+    """Serve the metrics on an address and a port; port 0 disables them.
 
     Raises:
-        OSError: the port is taken, or the address is none of this machine's.
+        OSError: the port is in use, or the address does not belong to this machine.
     """
     if port:
         start_http_server(port, host, REGISTRY)

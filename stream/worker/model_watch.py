@@ -1,4 +1,4 @@
-"""Which model decides: the version behind the alias ``production``, verified, swapped between batches."""
+"""Follow the alias ``production``: verify its version and swap models between batches."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def _none() -> None:
 
 
 class ModelWatch:
-    """Follows an alias in a thread of its own; the hot path only reads ``model``.
+    """Follows the alias in a thread of its own; the hot path only reads ``model``.
 
     Args:
-        resolve: the version number the alias names now; None if it names none.
-        open_version: downloads, verifies and opens a version; raises ``ModelRefused`` for one that must not serve.
-        poll_seconds: how often ``resolve`` is asked.
-        open_last_good: the model served last on this machine, verified; None if there is none.
-        before_swap: called when a version is opened and about to serve; for chaos.
-        again_seconds: how long after its refusal a version the alias still names is opened anew: a person may have
-            certified it, or let it serve by override.
+        resolve: returns the current version of the alias; None without one.
+        open_version: downloads, verifies and opens a version; raises ``ModelRefused`` if it must not serve.
+        poll_seconds: interval of calls of ``resolve``.
+        open_last_good: opens and verifies the model that served last on this machine; None without one.
+        before_swap: called before an opened version serves; a fault point of chaos runs.
+        again_seconds: time until a refused version with the alias is opened again: an operator may have certified it
+            or allowed it by override.
     """
 
     def __init__(
@@ -60,27 +60,28 @@ class ModelWatch:
 
     @property
     def model(self) -> ServingModel:
-        """The model to decide with now; read it once per batch."""
+        """The model to decide with; read it once per batch."""
         if self._model is None:
             raise RuntimeError("no model yet: start() waits for one")
         return self._model
 
     @property
     def model_or_none(self) -> ServingModel | None:
-        """The model to decide with; None before the first."""
+        """The model to decide with; None before the first one."""
         return self._model
 
     def start(self) -> None:
         """Wait for a first model, then follow the alias.
 
-        While the registry is away, or the alias names a version that must not serve, it is the one served last here.
+        If the registry is not available, or the version of the alias must not serve, the first model is the one that
+        served last on this machine.
 
         Raises:
-            ModelRefused: the alias names a version that must not serve, and there is no older one to go on with.
+            ModelRefused: the version of the alias must not serve, and there is no older model.
         """
         waited = False
         while self._model is None:
-            self._look()
+            self._poll()
             if self._model is None:
                 self._take_last_good()
             if self._model is None:
@@ -93,19 +94,19 @@ class ModelWatch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop following; ``model`` stays."""
+        """Stop following the alias; ``model`` stays."""
         self._stop.set()
 
     def _follow(self) -> None:
         while not self._stop.wait(self._poll_seconds):
             try:
-                self._look()
+                self._poll()
             except Exception:
-                # A defect here must not end the watch silently: the old model serves on, and the log says why.
+                # An unexpected error must not end the thread; the old model continues to serve.
                 _log.exception("looking for the production model failed")
 
-    def _look(self) -> None:
-        """Ask once; one version is opened at a time."""
+    def _poll(self) -> None:
+        """Poll once; one version is opened at a time."""
         version = None
         try:
             version = self._resolve()
@@ -126,17 +127,17 @@ class ModelWatch:
             self._refused, self._refusal = version, error
             self._again_at = time.monotonic() + self._again_seconds
             metrics.MODEL_REFUSALS.labels(version or "").inc()
-            _log.error("refused version %s; the old model serves on, if there is one: %s", version, error)
+            _log.error("refused version %s; the old model, if any, continues to serve: %s", version, error)
 
     def _take_last_good(self) -> None:
         try:
-            found = self._open_last_good()
+            last_good = self._open_last_good()
         except ModelRefused as error:
             _log.error("the model served last cannot serve: %s", error)
             return
-        if found is not None:
-            _log.warning("going on with version %s, which served last here", found.model_version)
-            self._swap(found)
+        if last_good is not None:
+            _log.warning("continuing with version %s, which served last on this machine", last_good.model_version)
+            self._swap(last_good)
 
     def _swap(self, model: ServingModel) -> None:
         self._before_swap()

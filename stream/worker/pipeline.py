@@ -1,10 +1,10 @@
-"""Three stages that overlap: while batch n is stored, n+1 is decided and n−1 published. One thread each.
+"""Pipeline of three stages with a thread each: while batch n is stored, n+1 is decided and n−1 is published.
 
     chunks ─► [ pending ] ─► decide ─► store ─► acknowledge ─► publish
-                  ▲ full: the stream waits, and with it the fetching
+                  ▲ full: the stream waits, and fetching stops
 
-A batch is whatever is pending when deciding is free again, up to a limit: one comment on an idle stream, thousands
-under load. At most one batch is being stored and one being published; nothing is stored before what it follows.
+A batch has all records that are pending when the decide stage becomes free, up to a limit: one comment on an idle
+stream, thousands under load. At most one batch is being stored and one is being published. Batches are stored in order.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from moderation.adapters import error_origin
 from moderation.adapters.kafka.batch_unpacker import HoleRecord
 from moderation.contracts import Hole, replay_headers
 from moderation.ledger import Position
-from stream.exit_codes import leave
 from stream.worker import metrics, probe
-from stream.worker.batch_queue import Acknowledge, Pending, Piece
+from stream.worker.batch_queue import Acknowledge, BatchQueue, Piece
 from stream.worker.decider import Decider
-from stream.worker.messages import Decided, Place, Published, Record, ServingModel
+from stream.worker.messages import Decided, Publication, Record, RecordPosition, ServingModel
+from stream.worker.process_exit import leave
 from stream.worker.publication import Publishing, Topics
 from stream.worker.recorder import Recorder
 from stream.worker.transport import Chunk
@@ -35,34 +35,34 @@ _log = logging.getLogger(__name__)
 
 
 class Faults(Protocol):
-    """Named instants; see ``stream.worker.fault_points``."""
+    """Fault points; see :mod:`stream.worker.fault_points`."""
 
-    def reach(self, point: Any) -> None:
-        """Carry out what was ordered for this point."""
+    def trigger(self, point: Any) -> None:
+        """Execute the order for this point, if any."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """What a batch is decided of."""
+class _BatchInput:
+    """Input of a batch."""
 
     acknowledgements: Sequence[Acknowledge]
     records: Sequence[Record]
     holes: Sequence[Hole]
-    failing: Mapping[Place, str]
+    failing: Mapping[RecordPosition, str]
 
 
-async def _nobody() -> set[int]:
+async def _no_partitions() -> set[int]:
     return set()
 
 
 class Pipeline:
-    """Decides, stores and publishes chunks in order. An error ends the process, unless one record causes it.
+    """Decides, stores and publishes chunks in order. An error ends the process unless a record causes it.
 
     Args:
         decider, recorder, publisher: the stages.
-        model: gives the model to decide with; asked once per batch.
-        most_records: of one batch.
-        faults: for chaos.
+        model: returns the model to decide with; called once per batch.
+        most_records: maximum records of one batch.
+        faults: fault points of chaos runs.
     """
 
     def __init__(
@@ -78,13 +78,15 @@ class Pipeline:
         self.recorder = recorder
         self._model = model
         self._faults = faults
-        # One record at a time, and none is looked at before the last is stored: where the process ends, the next one
-        # is the cause.
+        # One record at a time, and none is read before the previous one is stored: if the process ends, the next
+        # record is the cause.
         self._is_careful = most_records == 1
         self._deciding = ThreadPoolExecutor(1, thread_name_prefix="decide")
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self.publishing = Publishing(publisher, recorder, self.in_ledger_thread, lambda: faults.reach("before_publish"))
-        self._pending = Pending(most_records)
+        self.publishing = Publishing(
+            publisher, recorder, self.in_ledger_thread, lambda: faults.trigger("before_publish")
+        )
+        self._pending = BatchQueue(most_records)
         self._changed = asyncio.Condition()
         self._turn = asyncio.Lock()
         self._generation_id: int | None = None
@@ -96,11 +98,11 @@ class Pipeline:
         self._sending_now: asyncio.Task[None] | None = None
 
     async def add(self, chunk: Chunk, acknowledge: Acknowledge) -> None:
-        """Take a chunk in; waits while too many of its partition are pending.
+        """Add a chunk; wait while too many chunks of its partition are pending.
 
         Args:
-            chunk: the next of its partition.
-            acknowledge: called on the event loop once all of it is stored.
+            chunk: the next chunk of its partition.
+            acknowledge: called on the event loop once the whole chunk is stored.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: not self._pending.is_full(chunk.partition))
@@ -108,7 +110,7 @@ class Pipeline:
             self._changed.notify_all()
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Process batches until cancelled."""
         try:
             while True:
                 async with self._changed:
@@ -122,14 +124,14 @@ class Pipeline:
         self,
         generation_id: int,
         read_positions: Callable[[], Awaitable[Mapping[int, Position]]],
-        suspected: Callable[[], Awaitable[set[int]]] = _nobody,
+        suspected: Callable[[], Awaitable[set[int]]] = _no_partitions,
     ) -> Mapping[int, Position]:
-        """Begin an assignment: finish what is under way, forget what is pending, take over where the ledger stands.
+        """Start an assignment: finish the current batches, drop pending chunks, continue at the ledger's positions.
 
         Args:
-            generation_id: of the assignment; chunks fetched for another one are dropped.
-            read_positions: asks the ledger, once nothing is being stored.
-            suspected: gives the partitions whose next records ended processes before, asked after the positions.
+            generation_id: id of the assignment; chunks fetched for another one are dropped.
+            read_positions: reads the ledger; called once nothing is being stored.
+            suspected: returns the partitions whose next records ended processes before; called after the positions.
         """
         async with self._turn:
             await self._finish()
@@ -146,7 +148,7 @@ class Pipeline:
         return positions
 
     async def catch_up(self) -> None:
-        """Publish what is stored and not published yet, in slices; batches are decided in between."""
+        """Publish the backlog in slices; batches are decided in between."""
         more = self.publishing.is_behind
         while more:
             async with self._turn:
@@ -154,9 +156,9 @@ class Pipeline:
                 more = await self.publishing.send_slice()
 
     async def release(self) -> None:
-        """End an assignment: finish what is under way, forget what is pending; the next owner finds it done.
+        """End an assignment: finish the current batches and drop pending chunks.
 
-        Records that are being tried in another process are not waited for: the group waits for this worker meanwhile.
+        Records that are being tried in another process are not awaited, because the group waits for this worker.
         """
         self._is_ending = True
         try:
@@ -170,35 +172,35 @@ class Pipeline:
             self._is_ending = False
 
     async def note_read_to_end(self, assigned: Collection[int]) -> None:
-        """Store that partitions were read to their ends, where windows close by it and no batch does it.
+        """Store that partitions were read to their ends, if windows close by it and no batch stores it.
 
-        Partitions that were let go are another worker's, and nothing is stored.
+        Nothing is stored for revoked partitions: another worker owns them.
 
         Args:
-            assigned: the own partitions, to look at now.
+            assigned: partitions of this worker, to observe now.
 
         Raises:
-            FenceLost: another worker owns a partition by now.
+            FenceLost: another worker owns a partition now.
         """
-        await asyncio.get_running_loop().run_in_executor(None, self.recorder.look_at_ends, assigned)
+        await asyncio.get_running_loop().run_in_executor(None, self.recorder.observe_ends, assigned)
         if self.recorder.is_end_due:
             async with self._turn:
                 if self._generation_id is not None:
                     await self.in_ledger_thread(self.recorder.note_read_to_end)
 
     async def finish(self) -> None:
-        """Wait until what is under way is stored and published; pending chunks stay pending."""
+        """Wait until the current batches are stored and published; pending chunks stay pending."""
         async with self._turn:
             await self._finish()
 
     @property
     def suspected(self) -> frozenset[int]:
-        """Partitions whose next records ended processes before, and of which nothing was stored since."""
+        """Partitions whose next records ended processes before and for which nothing was stored since."""
         return frozenset(self._suspected)
 
     @property
     def is_narrowing(self) -> bool:
-        """Whether a failure is being traced to its records; nothing is stored meanwhile."""
+        """Whether the pipeline searches for the records that cause a failure; nothing is stored meanwhile."""
         return self._decider.is_narrowing or self._is_narrowing
 
     @property
@@ -208,28 +210,28 @@ class Pipeline:
         return not (self._pending or under_way or self._turn.locked())
 
     def is_full(self, partition: int) -> bool:
-        """Whether no more of a partition is to be fetched now. Another full one would make all partitions wait."""
+        """Return whether fetching of a partition must pause. One more chunk would make all partitions wait."""
         return self._pending.is_full(partition)
 
     async def in_ledger_thread(self, work: Callable[[], T]) -> T:
-        """Run something between two batches, in the thread that owns the ledger."""
+        """Run a function between two batches in the thread that owns the ledger."""
         return await asyncio.get_running_loop().run_in_executor(self._storing, work)
 
     async def _decide_next(self) -> None:
         async with self._changed:
-            # A chunk that waited for room while the assignment changed belongs to the old one: it is fetched again.
+            # A chunk that waited while the assignment changed belongs to the old assignment: it is fetched again.
             pieces = [piece for piece in self._pending.take() if piece.generation_id == self._generation_id]
             self._changed.notify_all()
 
         records, holes = _records(pieces), _holes(pieces)
-        places = _partitions(records, holes) if self._suspected else frozenset()
-        if self._is_careful or self._suspected & places:
-            # What is stored ends the suspicion against its partitions.
+        partitions = _partitions(records, holes) if self._suspected else frozenset()
+        if self._is_careful or self._suspected & partitions:
+            # A stored batch ends the suspicion against its partitions.
             await self._stored()
         try:
-            failing = await self._deadly(records) if self._suspected & places else {}
+            failing = await self._crashing_records(records) if self._suspected & partitions else {}
         except probe.ProbeStopped:
-            return  # the assignment ends: whoever gets the partitions fetches these records again
+            return  # the assignment ends; the next owner fetches these records again
 
         def decide() -> Decided | None:
             with metrics.STAGE_SECONDS.labels("decide").time():
@@ -239,54 +241,54 @@ class Pipeline:
         decided = await loop.run_in_executor(self._deciding, decide)
         await self._stored()
         if self._decided_again is not None:
-            # What this batch follows was stored without a record that it was decided after.
+            # The previous batch was stored without a record that this batch assumed, so it is decided again.
             self._decider, self._decided_again = self._decided_again, None
             decided = await loop.run_in_executor(self._deciding, decide)
         if decided is not None:
             acknowledgements = [piece.acknowledge for piece in pieces if piece.acknowledge]
-            taken = _Taken(acknowledgements, records, holes, failing)
+            taken = _BatchInput(acknowledgements, records, holes, failing)
             self._storing_now = asyncio.create_task(self._store_and_publish(taken, decided))
 
-    async def _deadly(self, records: Sequence[Record]) -> dict[Place, str]:
-        """Records of suspected partitions that end the process that decides them."""
-        looked_at = [record for record in records if record.partition in self._suspected]
-        if not looked_at:
+    async def _crashing_records(self, records: Sequence[Record]) -> dict[RecordPosition, str]:
+        """Return the records of suspected partitions that end the process that decides them."""
+        suspects = [record for record in records if record.partition in self._suspected]
+        if not suspects:
             return {}
         self._is_narrowing = True
         try:
-            look = partial(probe.deadly, looked_at, lambda: not self._is_ending)
+            look = partial(probe.find_crashing_records, suspects, lambda: not self._is_ending)
             return await asyncio.get_running_loop().run_in_executor(self._deciding, look)
-        except probe.ProbeBroken as error:
+        except probe.ProbeFailed as error:
             _log.warning("records cannot be tried in another process: %s; they are decided here", error)
             return {}
         finally:
             self._is_narrowing = False
 
-    async def _store_and_publish(self, taken: _Taken, decided: Decided) -> None:
+    async def _store_and_publish(self, taken: _BatchInput, decided: Decided) -> None:
         try:
 
-            def store() -> Published:
+            def store() -> Publication:
                 with metrics.STAGE_SECONDS.labels("store").time():
                     try:
                         return self.recorder.store(decided)
                     except Exception as error:
                         return self._store_without_culprits(taken, decided, error)
 
-            published = await self.in_ledger_thread(store)
-            self._faults.reach("after_commit")
+            publication = await self.in_ledger_thread(store)
+            self._faults.trigger("after_commit")
             self._suspected -= decided.batch.ranges.keys()
             for acknowledge in taken.acknowledgements:
                 acknowledge()
             await self._published()
-            self._sending_now = asyncio.create_task(self._send_or_leave(published))
+            self._sending_now = asyncio.create_task(self._send_or_leave(publication))
         except Exception as error:
             leave(error)
 
-    def _store_without_culprits(self, taken: _Taken, decided: Decided, error: Exception) -> Published:
-        """Find the records that the ledger refuses, decide the batch again without them, and store that.
+    def _store_without_culprits(self, taken: _BatchInput, decided: Decided, error: Exception) -> Publication:
+        """Find the records that the ledger refuses, decide the batch again without them, and store the result.
 
         Raises:
-            Exception: the error that was given, where no record of the batch is its cause.
+            Exception: the given error, if no record of the batch causes it.
         """
         if not error_origin.is_caused_by_record(error):
             raise error
@@ -302,13 +304,13 @@ class Pipeline:
         again = decider.decide(taken.records, self._model(), {**failing, **taken.failing}, taken.holes)
         if again is None:
             raise error
-        published = self.recorder.store(again)
+        publication = self.recorder.store(again)
         self._decided_again = decider
-        return published
+        return publication
 
-    async def _send_or_leave(self, published: Published) -> None:
+    async def _send_or_leave(self, publication: Publication) -> None:
         try:
-            await self.publishing.send(published)
+            await self.publishing.send(publication)
         except Exception as error:
             leave(error)
 

@@ -1,12 +1,12 @@
-"""Decides records in another process to find those that end the process that decides them.
+"""Find the records that end the process that decides them, by deciding them in another process.
 
-A process that runs out of memory, crashes in a library or takes for ever at a record leaves no error to look at. After
-such deaths the worker has the records at which it ended decided here first, and encoded for the ledger and the topics,
-without touching either. They are decided in small groups; the records of a group that ends the child are decided one
-by one. Only a record that ends the child alone, several times, goes into quarantine: a death for another reason does
-not repeat at the same record.
+A process that runs out of memory, crashes in a library or never finishes a record leaves no error to examine. After
+such an end, the worker first has the records at its last offset decided here, and encoded for the ledger and the
+topics, without writing to either. They are decided in small groups; the records of a group that ends the child are
+decided one by one. Only a record that ends the child alone, several times, goes into quarantine: an end for another
+reason does not repeat at the same record.
 
-    python -m stream.worker.probe    the child: a line of JSON for each group comes in, a line goes out once it is done
+    python -m stream.worker.probe    the child: reads one line of JSON per group, writes one line when it is done
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from uuid import UUID
 from moderation.adapters.sql import ledger_writes
 from moderation.contracts import NEWEST_RULES, Comment, Fate, Rules, read_record, to_json
 from moderation.ledger import pane_sums
-from stream.worker.messages import Place, Record, ServingModel
+from stream.worker.messages import Record, RecordPosition, ServingModel
 
 COMMAND = [sys.executable, "-P", "-m", "stream.worker.probe"]
 _ATTEMPTS = 3
 _GROUP = 200
-"""Records decided at once; one by one takes longer, and nothing else is decided meanwhile."""
+"""Records per group; deciding one by one takes longer, and nothing else is decided meanwhile."""
 _RECORD_SECONDS = 5.0
-"""Of processor time: a slow machine is no fault of a record."""
+"""Limit of processor time, which does not depend on the load of the machine."""
 _WALL_SECONDS = 60
 _LONGEST_SECONDS = 120.0
 _START_SECONDS = 180.0
@@ -50,37 +50,37 @@ _CONTROL = Record(0, 0, 0, to_json(Comment("control", "control", "A text that ev
 _log = logging.getLogger(__name__)
 
 
-class ProbeBroken(RuntimeError):
-    """The child does not start or answer, whatever the records are."""
+class ProbeFailed(RuntimeError):
+    """The child does not start or answer, independent of the records."""
 
 
 class ProbeStopped(Exception):
-    """Nobody wants the answer any more."""
+    """The caller no longer needs the answer."""
 
 
 class _Child:
-    """A process that loads the model once and forks another one to decide records, again whenever that one ends."""
+    """A process that loads the model once and forks a process that decides records, again whenever that one ends."""
 
     def __init__(self, is_wanted: Callable[[], bool]) -> None:
         self._is_wanted = is_wanted
         self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def start(self) -> None:
-        """Wait until it has loaded the model.
+        """Wait until the child has loaded the model.
 
         Raises:
-            ProbeBroken: it does not start.
-            ProbeStopped: nobody waits any more.
+            ProbeFailed: the child does not start.
+            ProbeStopped: the caller no longer waits.
         """
         if self._line(_START_SECONDS) != _READY:
-            raise ProbeBroken(f"{' '.join(COMMAND)} does not start")
+            raise ProbeFailed(f"{' '.join(COMMAND)} does not start")
 
-    def kills(self, *records: Record) -> str | None:
-        """Have records decided together; what ended the process at them, None if nothing did.
+    def crash_cause(self, *records: Record) -> str | None:
+        """Have records decided together; return what ended the process, or None.
 
         Raises:
-            ProbeBroken: the child does not answer.
-            ProbeStopped: nobody waits any more.
+            ProbeFailed: the child does not answer.
+            ProbeStopped: the caller no longer waits.
         """
         request = [[base64.b64encode(record.value).decode(), record.append_us] for record in records]
         if self._process.stdin is not None:
@@ -89,17 +89,17 @@ class _Child:
                 self._process.stdin.flush()
         answer = self._line(_ANSWER_SECONDS)
         if not answer:
-            raise ProbeBroken(f"{' '.join(COMMAND)} does not answer")
+            raise ProbeFailed(f"{' '.join(COMMAND)} does not answer")
         return None if answer == _DONE else answer
 
     def end(self) -> None:
         """End the child."""
         self._process.kill()
         with contextlib.suppress(BrokenPipeError), self._process:
-            pass  # its pipes are closed and its end is waited for
+            pass  # closes the pipes and waits for the process
 
     def _line(self, seconds: float) -> str:
-        """The child's next line; empty when it has ended or says nothing in time."""
+        """Return the child's next line; empty if it ended or did not answer in time."""
         if self._process.stdout is None:
             return ""
         until = time.monotonic() + seconds
@@ -112,68 +112,70 @@ class _Child:
         return ""
 
 
-def deadly(records: Sequence[Record], is_wanted: Callable[[], bool] = lambda: True) -> dict[Place, str]:
-    """Find the records that end the process that decides them, each alone.
+def find_crashing_records(
+    records: Sequence[Record], is_wanted: Callable[[], bool] = lambda: True
+) -> dict[RecordPosition, str]:
+    """Return the records that end the process that decides them, even alone.
 
     Args:
-        records: to look at, in order.
-        is_wanted: asked several times a second, whether anybody waits for the answer.
+        records: records to try, in order.
+        is_wanted: called several times a second; returns whether the caller still waits.
 
     Returns:
-        Their places, with what ended the child: a signal's name, ``MemoryError``, a time limit.
+        The cause by position: the name of a signal, ``MemoryError`` or a time limit.
 
     Raises:
-        ProbeBroken: the child does not come up, ends at a sound text too, or takes too long: nothing is known.
-        ProbeStopped: nobody waits any more.
+        ProbeFailed: the child does not start, also ends at a valid text, or takes too long.
+        ProbeStopped: the caller no longer waits.
     """
-    found: dict[Place, str] = {}
+    crashing: dict[RecordPosition, str] = {}
     child = _Child(is_wanted)
     try:
         child.start()
         until = time.monotonic() + _LONGEST_SECONDS
-        for record in _not_passed(child, records):
+        for record in _suspects(child, records):
             if time.monotonic() > until:
-                raise ProbeBroken(f"it takes longer than {_LONGEST_SECONDS:g} s")
-            if child.kills(record) is None:
+                raise ProbeFailed(f"the probe takes longer than {_LONGEST_SECONDS:g} s")
+            if child.crash_cause(record) is None:
                 continue
-            _log.warning("a process ended at partition %d offset %d; it is tried alone", *record.place)
-            causes = [child.kills(record) for _ in range(_ATTEMPTS)]
-            if (cause := child.kills(_CONTROL)) is not None:
-                raise ProbeBroken(f"it ends at a text that every model can score ({cause})")
+            _log.warning("a process ended at partition %d offset %d; this record is tried alone", *record.position)
+            causes = [child.crash_cause(record) for _ in range(_ATTEMPTS)]
+            if (cause := child.crash_cause(_CONTROL)) is not None:
+                raise ProbeFailed(f"the child ends at a text that every model can score ({cause})")
             if None not in causes:
-                found[record.place] = str(causes[-1])
+                crashing[record.position] = str(causes[-1])
     finally:
         child.end()
-    return found
+    return crashing
 
 
-def _not_passed(child: _Child, records: Sequence[Record]) -> Iterator[Record]:
-    """The records of those groups that end the child."""
+def _suspects(child: _Child, records: Sequence[Record]) -> Iterator[Record]:
+    """Yield the records of the groups that end the child."""
     for first in range(0, len(records), _GROUP):
         group = records[first : first + _GROUP]
-        if child.kills(*group) is not None:
+        if child.crash_cause(*group) is not None:
             yield from group
 
 
 def serve() -> None:
-    """Be the child: load the model, then have records decided until the parent has no more."""
+    """Run the child: load the model, then decide records until the parent has no more."""
     from moderation.bootstrap import production_model
     from moderation.settings import load_settings
 
-    # What libraries print must not be taken for an answer.
+    # Output of libraries must not be taken for an answer.
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     settings = load_settings()
     production = production_model(settings)
-    found = production.open_last_good()
-    version, opened = found or ("", production.open_version(production.resolve() or ""))
+    last_good = production.open_last_good()
+    version, opened = last_good or ("", production.open_version(production.resolve() or ""))
     model = ServingModel(opened.kernel, opened.policy, version)
-    _say(answers, _READY)
+    _answer(answers, _READY)
     while (pid := os.fork()) != 0:
         _, status = os.waitpid(pid, 0)
         if status == 0:
             return
-        _say(answers, _ended_by(status))
+        _answer(answers, _ended_by(status))
     try:
         _limit_memory()
         _decide_all(answers, model, Rules.since(settings.earliest_event_date))
@@ -182,10 +184,10 @@ def serve() -> None:
 
 
 def rehearse(records: Sequence[Record], model: ServingModel, rules: Rules = NEWEST_RULES) -> None:
-    """Do all that the worker does with records: read, decide, encode for COPY and for the topics.
+    """Process records as the worker does: read, decide, encode for COPY and for the topics.
 
     Raises:
-        Exception: what any of these raises.
+        Exception: any error of these steps.
     """
     from stream.worker import publisher
     from stream.worker.decider import decision_rows, judge
@@ -204,11 +206,11 @@ def _decide_all(answers: int, model: ServingModel, rules: Rules) -> None:
         if not _passes(records, model, rules):
             for record in records:
                 _passes([record], model, rules)
-        _say(answers, _DONE)
+        _answer(answers, _DONE)
 
 
 def _passes(records: Sequence[Record], model: ServingModel, rules: Rules) -> bool:
-    """Whether records are decided without an error; what cannot be caught ends the process, wherever that is."""
+    """Return whether records are decided without an error; an error that cannot be caught ends the process."""
     signal.setitimer(signal.ITIMER_PROF, _RECORD_SECONDS)
     signal.alarm(_WALL_SECONDS)
     try:
@@ -216,7 +218,7 @@ def _passes(records: Sequence[Record], model: ServingModel, rules: Rules) -> boo
     except MemoryError:
         os._exit(_NO_MEMORY)
     except Exception:
-        return False  # an error that can be caught is narrowed down by the worker itself
+        return False  # the worker itself finds the records that raise such an error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
@@ -224,7 +226,7 @@ def _passes(records: Sequence[Record], model: ServingModel, rules: Rules) -> boo
 
 
 def _read_line() -> bytes:
-    """The parent's next line, and nothing of what follows it."""
+    """Return the parent's next line without reading beyond it."""
     read = b""
     while not read.endswith(b"\n") and (part := os.read(sys.stdin.fileno(), 1 << 16)):
         read += part
@@ -240,12 +242,12 @@ def _ended_by(status: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 
-def _say(answers: int, word: str) -> None:
+def _answer(answers: int, word: str) -> None:
     os.write(answers, word.encode() + b"\n")
 
 
 def _limit_memory() -> None:
-    """Have allocations fail that exceed what the child uses now by a gibibyte; on Linux only."""
+    """Make allocations fail that exceed the current size by more than one gibibyte; on Linux only."""
     sizes = Path("/proc/self/statm")
     if sizes.exists():
         size_bytes = int(sizes.read_text().split()[0]) * resource.getpagesize() + _MEMORY_BYTES

@@ -1,8 +1,8 @@
-"""Publishes stored batches, at once where possible, else later from the ledger, in slices of bounded size.
+"""Publish stored batches, directly if possible, else later from the ledger in slices of bounded size.
 
-The ledger stores up to which offset everything is published, so deciding need not wait for a topic. While a published
+The ledger stores up to which offset everything is published, so deciding does not wait for a topic. While a published
 topic does not exist, batches are stored and not sent. Once it exists, the backlog is read from the ledger and sent in
-order, a slice between two batches, until it is empty; then batches are sent directly again.
+order, one slice between two batches, until it is empty. Then batches are sent directly again.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from confluent_kafka import KafkaException
 
 from moderation.errors import TopicsMissing
 from stream.worker import metrics
-from stream.worker.messages import Published
+from stream.worker.messages import Publication
 from stream.worker.recorder import Recorder
 
 SLICE_OFFSETS = 5_000
-"""Offsets of the backlog that are sent between two batches: more than a batch has, so that the backlog shrinks."""
+"""Offsets of the backlog sent between two batches: more than a batch has, so that the backlog shrinks."""
 _log = logging.getLogger(__name__)
 
 
 class Topics(Protocol):
-    """Where records are published; ``stream.worker.publisher.Publisher`` is the one in use."""
+    """Target of published records; production uses :class:`stream.worker.publisher.Publisher`."""
 
-    def publish(self, published: Published) -> int:
+    def publish(self, publication: Publication) -> int:
         """Send everything and wait for the acknowledgements; raises ``TopicsMissing`` or ``PublishingFailed``."""
 
     def missing_topics(self) -> list[str]:
-        """Which topics do not exist; may raise ``KafkaException``."""
+        """Return the missing topics; may raise ``KafkaException``."""
 
 
 class Publishing:
-    """Publishes what is stored. Called on the event loop; sending has a thread of its own.
+    """Publishes stored batches. Called on the event loop; sending has a thread of its own.
 
     Args:
-        topics: where to.
-        recorder: keeps what is published, and reads the backlog.
-        in_ledger_thread: runs something in the thread that owns the ledger.
-        before: called in the sending thread before each batch is sent; for chaos.
+        topics: target of the records.
+        recorder: tracks published offsets and reads the backlog.
+        in_ledger_thread: runs a function in the thread that owns the ledger.
+        before: called in the sending thread before each batch is sent; a fault point of chaos runs.
     """
 
     def __init__(
@@ -54,44 +54,44 @@ class Publishing:
         self._before = before
         self._sending = ThreadPoolExecutor(1, thread_name_prefix="publish")
         self.missing: tuple[str, ...] = ()
-        """Topics that do not exist, as far as was noticed."""
+        """Missing topics as last checked."""
         self.is_behind = False
-        """Whether stored batches are not published yet, so that new ones must wait for their turn."""
+        """Whether there is a backlog, so that new batches must wait."""
 
-    async def look(self) -> None:
-        """Ask whether the topics exist, before anything is sent."""
+    async def check_topics(self) -> None:
+        """Check that the topics exist before anything is sent."""
         if missing := await self._ask():
             self._suspend(TopicsMissing(missing))
 
     async def take_over(self) -> None:
-        """Publish what earlier owners of the assigned partitions did not: the first slice now, the rest in between."""
+        """Publish the backlog of earlier owners of the partitions: the first slice now, the rest between batches."""
         self.is_behind = True
         await self.send_slice()
 
-    async def send(self, published: Published) -> None:
-        """Publish a batch that was just stored, unless others must be published before it.
+    async def send(self, publication: Publication) -> None:
+        """Publish a batch that was just stored, unless there is a backlog.
 
         Raises:
-            PublishingFailed: the brokers did not take it.
+            PublishingFailed: the brokers did not accept a record.
         """
         if not self.is_behind:
-            await self._publish(published)
+            await self._publish(publication)
 
     async def send_slice(self) -> bool:
-        """Publish the next slice of the backlog. Nothing may be stored meanwhile.
+        """Publish the next slice of the backlog. Nothing must be stored meanwhile.
 
         Returns:
-            Whether there is more that can be sent now.
+            Whether more can be sent now.
 
         Raises:
-            PublishingFailed: the brokers did not take it.
+            PublishingFailed: the brokers did not accept a record.
         """
         if self.missing:
             still = await self._ask()
             if still is None or still:
                 self._show(self.missing if still is None else still)
                 return False
-            _log.warning("topics %s exist again; publishing goes on", ", ".join(self.missing))
+            _log.warning("topics %s exist again; publishing continues", ", ".join(self.missing))
             self._show(())
         backlog, is_last = await self._in_ledger_thread(lambda: self._recorder.unpublished(SLICE_OFFSETS))
         if not await self._publish(backlog):
@@ -99,26 +99,26 @@ class Publishing:
         self.is_behind = not is_last
         return self.is_behind
 
-    async def _publish(self, published: Published) -> bool:
+    async def _publish(self, publication: Publication) -> bool:
         def send() -> None:
             self._before()
             with metrics.STAGE_SECONDS.labels("publish").time():
-                self._topics.publish(published)
+                self._topics.publish(publication)
 
         try:
             await asyncio.get_running_loop().run_in_executor(self._sending, send)
         except TopicsMissing as error:
             self._suspend(error)
             return False
-        self._recorder.note_published(published)
+        self._recorder.note_published(publication)
         return True
 
     async def _ask(self) -> list[str] | None:
-        """Which topics do not exist; None if no broker answers."""
+        """Return the missing topics; None if no broker answers."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._sending, self._topics.missing_topics)
         except KafkaException as error:
-            _log.warning("no broker says whether the published topics exist: %s", error)
+            _log.warning("no broker reports whether the published topics exist: %s", error)
             return None
 
     def _suspend(self, error: TopicsMissing) -> None:

@@ -1,4 +1,4 @@
-"""Sends decisions, alerts and closed panes to their topics and waits for the acknowledgements."""
+"""Send decisions, alerts and closed panes to their topics and wait for the acknowledgements."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from moderation.adapters.kafka.topics import ALERTS, DECISIONS, PANES, missing_t
 from moderation.contracts import Verdict
 from moderation.errors import PublishingFailed, TopicsMissing
 from moderation.ledger import DecisionRow, Versions
-from stream.worker.messages import Encoded, Published
+from stream.worker.messages import Encoded, Publication
 
 DELIVERY_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 2.0
-"""Acknowledgements that take longer than this make the publisher ask whether the topics exist."""
+"""If acknowledgements take longer than this, the publisher checks that the topics exist."""
 _ABSENT = (KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 def encode_decision(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> Encoded:
-    """What a decision becomes on the topics; needs no broker.
+    """Serialize a decision for the topics; needs no broker.
 
     Args:
         topic: full name of the source topic.
-        topic_id: its id.
-        row: of the ledger.
-        versions: the versions that decided it.
+        topic_id: id of the source topic.
+        row: row of the ledger.
+        versions: versions that decided it.
     """
     fields = decision_fields(topic, topic_id, row, versions)
     alert = None if row.verdict is Verdict.ALLOW else alert_value(fields, row)
@@ -45,14 +45,14 @@ def encode_decision(topic: str, topic_id: str, row: DecisionRow, versions: Versi
 
 
 class Publisher:
-    """Sends with an idempotent producer of its own; Faust's may lose and double. Used by one thread at a time.
+    """Sends with an idempotent producer; Faust's producer may lose or repeat records. Used by one thread at a time.
 
     Args:
         bootstrap: Kafka's addresses.
-        topic_prefix: put before the names of the topics.
+        topic_prefix: prefix of the topic names.
         topic: full name of the source topic.
-        topic_id: its id.
-        midway: called when the first half of something is on its way; for chaos.
+        topic_id: id of the source topic.
+        midway: called when the first half of a batch is sent; a fault point of chaos runs.
     """
 
     def __init__(
@@ -69,22 +69,22 @@ class Publisher:
         self._producer = self._new_producer()
 
     def encode(self, row: DecisionRow, versions: Versions) -> Encoded:
-        """What a decision becomes on the topics. May be called by any thread."""
+        """Serialize a decision for the topics. May be called by any thread."""
         return encode_decision(self._topic, self._topic_id, row, versions)
 
-    def publish(self, published: Published) -> int:
-        """Send decisions, alerts and panes, and wait until the brokers have them all.
+    def publish(self, publication: Publication) -> int:
+        """Send decisions, alerts and panes, and wait until the brokers have all of them.
 
         Returns:
             How many records were sent.
 
         Raises:
-            TopicsMissing: a topic does not exist; what was sent to the others may be there or not.
-            PublishingFailed: a record was not accepted; the ledger still holds it for another try.
+            TopicsMissing: a topic does not exist; records for other topics may or may not have arrived.
+            PublishingFailed: a record was not accepted; the ledger still has it for another try.
         """
         sent = 0
-        halfway = (len(published.decisions) + len(published.panes)) // 2
-        for topic, value, key in self._records(published):
+        halfway = (len(publication.decisions) + len(publication.panes)) // 2
+        for topic, value, key in self._records(publication):
             self._send(topic, value, key)
             if sent == halfway:
                 self._midway()
@@ -93,7 +93,7 @@ class Publisher:
         return sent
 
     def missing_topics(self) -> list[str]:
-        """Which of the topics do not exist.
+        """Return the missing topics.
 
         Raises:
             KafkaException: no broker answers.
@@ -115,20 +115,20 @@ class Publisher:
         try:
             missing = self.missing_topics()
         except KafkaException:
-            return  # A broker that is away says nothing about topics; the deadline decides.
+            return  # without a broker nothing is known about topics; the deadline decides
         if missing:
             self._give_up()
             raise TopicsMissing(missing)
 
     def _refuse(self, error: KafkaError, topic: str) -> None:
         if error.code() in _ABSENT:
-            # It was missing when the record was sent, and may exist again by now.
+            # The topic was missing when the record was sent; it may exist again now.
             self._give_up()
             raise TopicsMissing([topic])
         raise PublishingFailed(f"topic {topic}", str(error))
 
     def _give_up(self) -> None:
-        """Drop what waits for a topic that does not exist, and what the producer remembers of it."""
+        """Drop the records that wait for a missing topic, and the producer's state of it."""
         self._producer.purge()
         self._producer.flush(0)
         self._producer, self._failure = self._new_producer(), None
@@ -145,16 +145,16 @@ class Publisher:
             except KafkaException as error:
                 self._refuse(error.args[0], topic)
 
-    def _records(self, published: Published) -> Iterator[tuple[str, bytes, bytes]]:
-        for encoded in published.encoded or (self.encode(row, versions) for row, versions in published.decisions):
+    def _records(self, publication: Publication) -> Iterator[tuple[str, bytes, bytes]]:
+        for encoded in publication.encoded or (self.encode(row, versions) for row, versions in publication.decisions):
             yield self._decisions, encoded.decision, encoded.key
             if encoded.alert is not None:
                 yield self._alerts, encoded.alert, encoded.key
-        for pane in published.panes:
+        for pane in publication.panes:
             yield self._panes, pane_value(pane), pane_key(pane)
 
     def _new_producer(self) -> Producer:
-        # Successes need no word: what flush leaves empty without a failure was taken, every record of it.
+        # Successes need no callback: if flush empties the queue without a failure, every record was accepted.
         settings: dict[str, Any] = {
             **producer_settings(self._bootstrap, DELIVERY_SECONDS),
             "delivery.report.only.error": True,

@@ -1,6 +1,6 @@
-"""How much of dead letters' bytes the ledger keeps: a flood of large nonsense must not fill its disk.
+"""Limit the raw bytes of dead letters in the ledger, so that a flood of large bad records does not fill its disk.
 
-Beyond the budget a dead letter keeps digest and length; the topic and the lake have the bytes.
+Beyond the budget, only digest and length of a dead letter are stored; the topic and the lake have the bytes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _MINUTE_SECONDS = 60.0
 
 
 class RawBudget:
-    """Keeps the bytes of dead letters while they fit into the budget of the minute.
+    """Keeps the bytes of dead letters that fit into the budget of the minute.
 
     Args:
-        most_bytes: of a minute.
+        most_bytes: budget of one minute.
         clock: monotonic seconds.
     """
 
@@ -30,7 +30,7 @@ class RawBudget:
         self._until = clock() + _MINUTE_SECONDS
 
     def within(self, letters: Iterable[tuple[int, int, DeadLetter]]) -> Letters:
-        """The same letters; those that no longer fit have no bytes, but digest and length as before."""
+        """Return the letters; remove the bytes of those that exceed the budget, but keep digest and length."""
         now = self._clock()
         if now >= self._until:
             self._left, self._until = self._most_bytes, now + _MINUTE_SECONDS

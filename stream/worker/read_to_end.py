@@ -1,13 +1,13 @@
-"""At which broker times partitions were read to their ends: that closes the windows of a partition without records.
+"""Track the broker time up to which partitions were read to their ends, which closes windows of idle partitions.
 
-A look takes the time, then asks where the logs end. Once the ledger is past such an end, every record that was appended
-before that time is accounted for: a later one has a later append time. A log with an open transaction ends behind its
-records, which cannot be read, so it counts as unread until the transaction is over.
+An observation takes the time, then asks for the ends of the logs. Once the ledger has reached such an end, every record
+appended before that time is accounted for, because later records have later append times. The end of a log with an
+open transaction is after its unreadable records, so the log counts as unread until the transaction ends.
 
-A broker's clock cannot be asked for. This worker's stands for it, less a margin: it may be ahead of the broker's by as
-much. A record that comes after an end, with an append time before the look, shows by how much the clock is ahead; the
-difference is subtracted as well. If the clock is ahead by more and no record has shown it, windows close early; a
-record that comes then is counted all the same, and the window counts as re-opened.
+A broker does not report its clock. The worker uses its own clock minus a margin, because it may be ahead of the
+broker's. A record after an observed end, with an append time before the observation, shows how much the clock is ahead;
+this difference is subtracted as well. If the clock is ahead by more than the margin and no record has shown it, windows
+close early; a later record is still counted, and the window counts as re-opened.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from confluent_kafka import IsolationLevel
 from moderation.adapters.kafka.end_offsets import LogEnds
 from moderation.timestamps import now_us
 
-LOOK_SECONDS = 5.0
+OBSERVE_SECONDS = 5.0
 CLOCK_MARGIN_US = 60 * 1_000_000
-"""So far may the worker's clock be ahead of a broker's."""
+"""The worker's clock may be ahead of a broker's by this much."""
 _LOGGED_US = 1_000_000
 _log = logging.getLogger(__name__)
 
 
-def end_looks(bootstrap: str, topic: str) -> EndLooks:
-    """Looks at a topic, over a connection of their own.
+def end_tracker(bootstrap: str, topic: str) -> EndTracker:
+    """Create a tracker for a topic with a connection of its own.
 
     Args:
         bootstrap: addresses of brokers.
-        topic: full name.
+        topic: full name of the topic.
     """
-    return EndLooks(LogEnds(bootstrap, topic, IsolationLevel.READ_UNCOMMITTED).ask, now_us)
+    return EndTracker(LogEnds(bootstrap, topic, IsolationLevel.READ_UNCOMMITTED).ask, now_us)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Where a partition ended.
+class ObservedEnd:
+    """Observed end of a partition.
 
     Attributes:
-        end: of the log, records of open transactions included.
+        end: end of the log, records of open transactions included.
         time_us: this machine's time before the broker was asked.
     """
 
@@ -51,65 +51,65 @@ class Look:
     time_us: int
 
 
-class EndLooks:
-    """The last look at each partition. Looks and questions may come from different threads.
+class EndTracker:
+    """The last observed end of each partition. Methods may be called from different threads.
 
     Args:
-        ask: gives the ends of partitions' logs, open transactions included; None when no broker answers.
+        ask: returns the ends of partitions, open transactions included; None if no broker answers.
         now_us: this machine's clock, microseconds since the epoch.
     """
 
     def __init__(self, ask: Callable[[Iterable[int]], Mapping[int, int] | None], now_us: Callable[[], int]) -> None:
         self._ask = ask
         self._now_us = now_us
-        self._looks: dict[int, Look] = {}
+        self._observed: dict[int, ObservedEnd] = {}
         self.ahead_us = 0
-        """This machine's clock is ahead of a broker's by at least this."""
+        """Lower bound of how much this machine's clock is ahead of a broker's."""
 
-    def look(self, stored: Mapping[int, int]) -> None:
-        """Ask where partitions end. An end that the ledger has not reached yet is kept until it has.
+    def observe(self, stored: Mapping[int, int]) -> None:
+        """Ask where partitions end. An end that the ledger has not reached is kept until it has.
 
         Args:
-            stored: for each partition to ask for, the first offset that is not stored.
+            stored: first offset that is not stored, by partition.
         """
         time_us = self._now_us()
         wanted = [
             partition
             for partition, offset in stored.items()
-            if (last := self._looks.get(partition)) is None or last.end <= offset
+            if (last := self._observed.get(partition)) is None or last.end <= offset
         ]
         for partition, end in (self._ask(wanted) or {}).items() if wanted else ():
-            # A log that ends before what is stored has lost records; other checks stop the worker.
+            # A log that ends before the stored offset has lost records; other checks stop the worker.
             if end >= stored[partition]:
-                self._looks[partition] = Look(end, time_us)
+                self._observed[partition] = ObservedEnd(end, time_us)
 
-    def read_to_end_us(self, partition: int, following: int) -> int | None:
-        """The latest broker time at which a partition is known to have been read to its end; None if it is not.
+    def read_to_end_us(self, partition: int, next_offset: int) -> int | None:
+        """Return the latest broker time at which a partition was read to its end; None if it was not.
 
         Args:
-            partition: of the topic.
-            following: the first offset that is not stored.
+            partition: partition of the topic.
+            next_offset: the first offset that is not stored.
         """
-        look = self._looks.get(partition)
-        if look is None or following < look.end:
+        observed = self._observed.get(partition)
+        if observed is None or next_offset < observed.end:
             return None
-        return look.time_us - CLOCK_MARGIN_US - self.ahead_us
+        return observed.time_us - CLOCK_MARGIN_US - self.ahead_us
 
     def compare(self, partition: int, offset: int, append_us: int) -> None:
-        """Compare the clocks by a record that was appended after a look at its partition.
+        """Compare the clocks with a record that was appended after an observation of its partition.
 
         Args:
-            partition, offset: of the record.
-            append_us: its append time.
+            partition, offset: position of the record.
+            append_us: append time of the record.
         """
-        look = self._looks.get(partition)
-        if look is None or offset < look.end:
+        observed = self._observed.get(partition)
+        if observed is None or offset < observed.end:
             return
-        ahead_us = look.time_us - append_us
+        ahead_us = observed.time_us - append_us
         if ahead_us >= self.ahead_us + _LOGGED_US:
             _log.warning(
                 "the clock of this machine is ahead of the broker's by %.0f s at least: partition %d offset %d; "
-                "synchronize the clocks, windows of quiet communities close so much later",
+                "synchronize the clocks; windows of idle communities close later by this time",
                 ahead_us / 1e6,
                 partition,
                 offset,

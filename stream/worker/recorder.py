@@ -1,4 +1,4 @@
-"""From decided records to stored ones, keeping count of what is stored and what is surely published."""
+"""Store decided batches in the ledger; track stored and published offsets."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from moderation.panes import PANE_US, closed_until_us, watermark_us
 from moderation.timestamps import DAY_US, now_us
 from stream.worker import metrics
 from stream.worker.dead_letter_limit import DeadLetterLimit
-from stream.worker.messages import Decided, Encoded, Place, Published
+from stream.worker.messages import Decided, Encoded, Publication, RecordPosition
 from stream.worker.raw_budget import Letters, RawBudget
-from stream.worker.read_to_end import EndLooks
+from stream.worker.read_to_end import EndTracker
 
-_NOWHERE = -1
+_NO_PARTITION = -1
 
 
 class Store(Protocol):
-    """Where batches go; ``moderation.adapters.sql.retrying_ledger.RetryingLedger`` is the one in use."""
+    """Ledger interface; production uses :class:`moderation.adapters.sql.retrying_ledger.RetryingLedger`."""
 
     def store(self, batch: Batch) -> bool:
-        """Store a batch in one transaction, or nothing of it; True when it turned out to be stored already."""
+        """Store a whole batch in one transaction; return True if it was already stored."""
 
     def rehearse(self, batch: Batch) -> None:
-        """Write the rows of a batch and undo that; raises what keeps them from being stored."""
+        """Write the rows of a batch and roll back; raise the error that prevents storing them."""
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
-        """Where partitions stand."""
+        """Return the positions of partitions."""
 
     def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
-        """Note, for partitions at an offset, the broker time they were known to end there; fenced like a batch."""
+        """Store the broker time at which partitions ended at an offset; fenced like a batch."""
 
     def decisions_between(self, partition: int, lo: int, hi: int) -> list[tuple[DecisionRow, Versions]]:
-        """Stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
+        """Return stored decisions with offsets in [lo, hi) and the versions that made them, in order."""
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
-        """Panes that end in (after_us, upto_us], in order."""
+        """Return panes that end in (after_us, upto_us], in order."""
 
 
 @dataclass(slots=True)
-class _Standing:
-    """Where a partition stands: stored up to ``next``, surely on the topics up to the published two."""
+class _PartitionState:
+    """State of a partition: stored up to ``next``; published up to ``published_next`` and ``panes_published_us``."""
 
     next: int
     newest_event_us: int | None
@@ -56,7 +56,7 @@ class _Standing:
     read_to_end_us: int | None
 
     def is_closing(self, read_to_end_us: int) -> bool:
-        """Whether windows may close by this; they end when panes do."""
+        """Return whether windows may close by this time; windows end when panes do."""
         before_us, after_us = (
             closed_until_us(self.newest_event_us, us) // PANE_US for us in (self.read_to_end_us, read_to_end_us)
         )
@@ -66,43 +66,42 @@ class _Standing:
 class Recorder:
     """Stores batches one after another.
 
-    ``note_published`` may be called by another thread than the rest.
+    ``note_published`` may be called by a different thread than the other methods.
 
     Args:
         store: the ledger.
-        limit: told about every stored record.
-        require_source: called before each batch is stored; raises if its topic is not the same as before.
-        budget: of the bytes of dead letters; None for no limit.
-        encode: makes of a decision what is sent to the topics; None to leave that to the publisher. It is done before
-            the decision is stored: a record that it fails for, or that ends the process there, can still be
-            quarantined.
-        is_compacted: whether records of the topic may be gone between others; asked when some are.
-        ends: looks at where the topic's partitions end; None for none.
+        limit: counts every stored record.
+        require_topic: called before each batch is stored; raises if the topic was re-created.
+        budget: budget for the bytes of dead letters; None for no limit.
+        encode: serializes a decision for the topics; None leaves this to the publisher. It runs before the decision
+            is stored, so that a record for which it fails or ends the process can still be quarantined.
+        is_compacted: returns whether the topic is compacted; called when records between others are missing.
+        ends: tracker of the ends of partitions; None for none.
     """
 
     def __init__(
         self,
         store: Store,
         limit: DeadLetterLimit,
-        require_source: Callable[[], None] = lambda: None,
+        require_topic: Callable[[], None] = lambda: None,
         budget: RawBudget | None = None,
         is_compacted: Callable[[], bool] = lambda: True,
         encode: Callable[[DecisionRow, Versions], Encoded] | None = None,
-        ends: EndLooks | None = None,
+        ends: EndTracker | None = None,
     ) -> None:
         self._ends = ends
         self._encode = encode
         self._store = store
         self._limit = limit
-        self._require_source = require_source
+        self._require_topic = require_topic
         self._budget = budget
         self._is_compacted = is_compacted
-        self._standings: dict[int, _Standing] = {}
+        self._partitions: dict[int, _PartitionState] = {}
 
     def assign(self, positions: Mapping[int, Position]) -> None:
-        """Take over partitions at the positions the ledger gave; all others are forgotten."""
-        self._standings = {
-            partition: _Standing(
+        """Take over partitions at the positions of the ledger; forget all others."""
+        self._partitions = {
+            partition: _PartitionState(
                 position.next,
                 position.open_panes.maximum.newest_event_us,
                 position.published_next,
@@ -113,104 +112,104 @@ class Recorder:
             for partition, position in sorted(positions.items())
         }
 
-    def unpublished(self, most_offsets: int) -> tuple[Published, bool]:
-        """Read stored records that may be missing on the topics, in order; nothing may be stored meanwhile.
+    def unpublished(self, most_offsets: int) -> tuple[Publication, bool]:
+        """Read stored records that may not be published, in order; nothing must be stored meanwhile.
 
         Args:
-            most_offsets: bound of the offsets whose decisions are read. Panes come with the last of them.
+            most_offsets: maximum number of offsets whose decisions are read. The last slice has the panes.
 
         Returns:
-            The next slice, and whether it is the last: everything stored is in it or in an earlier one.
+            The next slice, and whether it is the last one.
         """
         ranges = {}
         left = most_offsets
-        for partition, standing in self._standings.items():
-            upto = min(standing.next, standing.published_next + left)
-            if upto > standing.published_next:
-                ranges[partition] = (standing.published_next, upto)
-                left -= upto - standing.published_next
+        for partition, state in self._partitions.items():
+            upto = min(state.next, state.published_next + left)
+            if upto > state.published_next:
+                ranges[partition] = (state.published_next, upto)
+                left -= upto - state.published_next
         is_last = all(
-            standing.next == ranges.get(partition, (0, standing.published_next))[1]
-            for partition, standing in self._standings.items()
+            state.next == ranges.get(partition, (0, state.published_next))[1]
+            for partition, state in self._partitions.items()
         )
-        for standing in self._standings.values() if is_last else ():
-            standing.panes_handed_over_us = standing.panes_published_us
-        return self._from_ledger(ranges, self._standings if is_last else ()), is_last
+        for state in self._partitions.values() if is_last else ():
+            state.panes_handed_over_us = state.panes_published_us
+        return self._from_ledger(ranges, self._partitions if is_last else ()), is_last
 
-    def note_published(self, published: Published) -> None:
-        """Note that this is surely on the topics; the next batch stores it."""
-        for partition, (lo, hi) in published.ranges.items():
-            standing = self._standings.get(partition)
-            if standing is not None and standing.published_next == lo:
-                standing.published_next = hi
-        for partition, upto_us in published.panes_upto_us.items():
-            if (standing := self._standings.get(partition)) is not None:
-                standing.panes_published_us = max(standing.panes_published_us or upto_us, upto_us)
+    def note_published(self, publication: Publication) -> None:
+        """Note that records are published; the next batch stores it."""
+        for partition, (lo, hi) in publication.ranges.items():
+            state = self._partitions.get(partition)
+            if state is not None and state.published_next == lo:
+                state.published_next = hi
+        for partition, upto_us in publication.panes_upto_us.items():
+            if (state := self._partitions.get(partition)) is not None:
+                state.panes_published_us = max(state.panes_published_us or upto_us, upto_us)
 
     @property
     def stored(self) -> dict[int, int]:
-        """Up to which offset records are stored, by partition."""
-        return {partition: standing.next for partition, standing in self._standings.items()}
+        """First offset that is not stored, by partition."""
+        return {partition: state.next for partition, state in self._partitions.items()}
 
     @property
     def newest_event_us(self) -> dict[int, int]:
-        """The running maximum of the event times stored, by partition."""
+        """Running maximum of stored event times, by partition."""
         return {
-            partition: standing.newest_event_us
-            for partition, standing in self._standings.items()
-            if standing.newest_event_us is not None
+            partition: state.newest_event_us
+            for partition, state in self._partitions.items()
+            if state.newest_event_us is not None
         }
 
     @property
     def published(self) -> dict[int, int]:
-        """Up to which offset decisions are surely published, by partition."""
-        return {partition: standing.published_next for partition, standing in self._standings.items()}
+        """First offset whose decision may not be published, by partition."""
+        return {partition: state.published_next for partition, state in self._partitions.items()}
 
     @property
     def panes_published_us(self) -> dict[int, int]:
-        """Up to which end panes are surely published, by partition."""
+        """End up to which panes are published, by partition."""
         return {
-            partition: standing.panes_published_us
-            for partition, standing in self._standings.items()
-            if standing.panes_published_us is not None
+            partition: state.panes_published_us
+            for partition, state in self._partitions.items()
+            if state.panes_published_us is not None
         }
 
-    def store(self, decided: Decided) -> Published:
+    def store(self, decided: Decided) -> Publication:
         """Store a batch in one transaction.
 
         Returns:
-            What it has to say on the topics.
+            The records to publish.
 
         Raises:
-            FenceLost: another worker owns a partition by now; nothing is stored.
-            TopicRefused: the topic is not the same as before; nothing is stored.
-            TooManyDeadLetters: the batch is stored, and a person must look.
+            FenceLost: another worker owns a partition now; nothing is stored.
+            TopicRefused: the topic was re-created; nothing is stored.
+            TooManyDeadLetters: the limit is reached; the batch is stored.
         """
-        self._require_source()
+        self._require_topic()
         ranges = decided.batch.ranges
         batch = replace(
             decided.batch,
             dead_letters=self._budgeted(decided.batch.dead_letters),
-            holes=self._judged(decided.batch.holes),
-            published={p: self._standings[p].published_next for p in ranges},
+            holes=self._without_wrong_compaction(decided.batch.holes),
+            published={p: self._partitions[p].published_next for p in ranges},
             panes_published_us={p: us for p, us in self.panes_published_us.items() if p in ranges},
             read_to_end_us=self._read_to_end_us(decided.batch),
         )
         encoded = self._encoded(batch.decisions, batch.versions)
-        found_stored = self._store.store(batch)
+        was_stored = self._store.store(batch)
         for partition, (_, hi) in ranges.items():
-            standing = self._standings[partition]
-            standing.next = hi
+            state = self._partitions[partition]
+            state.next = hi
             if partition in batch.maxima:
-                standing.newest_event_us = batch.maxima[partition][1].newest_event_us
-            standing.read_to_end_us = batch.read_to_end_us.get(partition, standing.read_to_end_us)
+                state.newest_event_us = batch.maxima[partition][1].newest_event_us
+            state.read_to_end_us = batch.read_to_end_us.get(partition, state.read_to_end_us)
         _count(batch)
         metrics.IGNORED_FIELDS.inc(decided.ignored)
         self._limit.note(decided.unreadable)
-        if found_stored:
+        if was_stored:
             return self._from_ledger(ranges, ranges)
         panes, panes_upto_us = self._closed_panes(ranges)
-        return Published([(row, batch.versions) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
+        return Publication([(row, batch.versions) for row in batch.decisions], panes, ranges, panes_upto_us, encoded)
 
     def _read_to_end_us(self, batch: Batch) -> dict[int, int]:
         if self._ends is None:
@@ -222,40 +221,40 @@ class Recorder:
                 unseen.discard(row.partition)
                 if not unseen:
                     break
-        found = {partition: self._ends.read_to_end_us(partition, hi) for partition, (_, hi) in batch.ranges.items()}
-        return {partition: us for partition, us in found.items() if us is not None}
+        times_us = {partition: self._ends.read_to_end_us(partition, hi) for partition, (_, hi) in batch.ranges.items()}
+        return {partition: us for partition, us in times_us.items() if us is not None}
 
-    def look_at_ends(self, partitions: Collection[int]) -> None:
-        """Ask where partitions end; whatever is stored up to there was then read to the end. For any thread."""
+    def observe_ends(self, partitions: Collection[int]) -> None:
+        """Observe the ends of partitions. May be called by any thread."""
         if self._ends is not None:
-            self._ends.look({partition: at for partition, at in self.stored.items() if partition in partitions})
+            self._ends.observe({partition: at for partition, at in self.stored.items() if partition in partitions})
 
     @property
     def is_end_due(self) -> bool:
-        """Whether windows may close because partitions were read to their ends, and that is not stored."""
-        return any(self._standings[partition].is_closing(us) for partition, (_, us) in self._reached().items())
+        """Whether windows may close because partitions were read to their ends, and this is not stored yet."""
+        return any(self._partitions[partition].is_closing(us) for partition, (_, us) in self._reached().items())
 
     def note_read_to_end(self) -> None:
-        """Store that partitions were read to their ends, outside a batch: nothing of them was under way.
+        """Store outside a batch that partitions were read to their ends; no batch of them is in progress.
 
         Raises:
-            FenceLost: another worker owns a partition by now; nothing is stored.
-            TopicRefused: the topic is not the same as before; nothing is stored.
+            FenceLost: another worker owns a partition now; nothing is stored.
+            TopicRefused: the topic was re-created; nothing is stored.
         """
         if reached := self._reached():
-            self._require_source()
+            self._require_topic()
             self._store.mark_read_to_end(reached)
             for partition, (_, us) in reached.items():
-                self._standings[partition].read_to_end_us = us
+                self._partitions[partition].read_to_end_us = us
 
     def _reached(self) -> dict[int, tuple[int, int]]:
         if self._ends is None:
             return {}
-        found = {
-            partition: (standing.next, self._ends.read_to_end_us(partition, standing.next))
-            for partition, standing in self._standings.items()
+        reached = {
+            partition: (state.next, self._ends.read_to_end_us(partition, state.next))
+            for partition, state in self._partitions.items()
         }
-        return {partition: (following, us) for partition, (following, us) in found.items() if us is not None}
+        return {partition: (next_offset, us) for partition, (next_offset, us) in reached.items() if us is not None}
 
     def _encoded(self, rows: Sequence[DecisionRow], versions: Versions) -> list[Encoded]:
         return [] if self._encode is None else [self._encode(row, versions) for row in rows]
@@ -263,79 +262,79 @@ class Recorder:
     def _budgeted(self, letters: Letters) -> Letters:
         return letters if self._budget is None or not letters else self._budget.within(letters)
 
-    def _judged(self, holes: list[Hole]) -> list[Hole]:
+    def _without_wrong_compaction(self, holes: list[Hole]) -> list[Hole]:
         if not any(hole.kind is HoleKind.DELETED for hole in holes) or self._is_compacted():
             return holes
         return [without_compaction(hole) for hole in holes]
 
-    def refused(self, decided: Decided) -> dict[Place, str]:
-        """The records of a batch that cannot be encoded or that the ledger refuses, each alone; the error's class.
+    def refused(self, decided: Decided) -> dict[RecordPosition, str]:
+        """Return the records of a batch that cannot be encoded or stored even alone, with the class of the error.
 
         Raises:
-            Exception: the ledger fails for a reason that is not a record's, or refuses a row that is sound.
+            Exception: the ledger fails for another reason than a record, or refuses a valid row.
         """
         batch = decided.batch
-        letters = {Place(partition, offset): letter for partition, offset, letter in batch.dead_letters}
-        rows = {Place(row.partition, row.offset): row for row in batch.decisions}
-        replays = {Place(each.partition, each.offset): each for each in batch.replays}
+        letters = {RecordPosition(partition, offset): letter for partition, offset, letter in batch.dead_letters}
+        rows = {RecordPosition(row.partition, row.offset): row for row in batch.decisions}
+        replays = {RecordPosition(each.partition, each.offset): each for each in batch.replays}
 
-        def rehearse(places: Sequence[Place]) -> None:
-            decisions = [rows[place] for place in places if place in rows]
+        def rehearse(positions: Sequence[RecordPosition]) -> None:
+            decisions = [rows[position] for position in positions if position in rows]
             self._encoded(decisions, batch.versions)
             self._store.rehearse(
                 replace(
                     batch,
                     decisions=decisions,
-                    dead_letters=[(*place, letters[place]) for place in places if place in letters],
+                    dead_letters=[(*position, letters[position]) for position in positions if position in letters],
                     panes=pane_sums(decisions, batch.versions),
-                    replays=[replays[place] for place in places if place in replays],
+                    replays=[replays[position] for position in positions if position in replays],
                 )
             )
 
-        found = {
-            place: error_origin.class_name(error)
-            for place, error in find_failing_items(sorted(rows.keys() | letters), rehearse)
+        refused = {
+            position: error_origin.class_name(error)
+            for position, error in find_failing_items(sorted(rows.keys() | letters), rehearse)
         }
-        if found and batch.decisions:
-            # A rule that every row breaks, or a day without a partition, is no fault of a record: this raises then.
+        if refused and batch.decisions:
+            # If every row breaks a rule, or a day has no partition, no record is the cause: this raises then.
             control = [_control(row) for row in {row.append_us // DAY_US: row for row in batch.decisions}.values()]
             self._encoded(control, batch.versions)
             panes = pane_sums(control, batch.versions)
             self._store.rehearse(replace(batch, decisions=control, dead_letters=[], panes=panes, replays=[]))
-        return found
+        return refused
 
     def positions(self) -> dict[int, Position]:
-        """Where the own partitions stand in the ledger."""
-        return self._store.positions(dict.fromkeys(self._standings, 0))
+        """Return the positions of the assigned partitions in the ledger."""
+        return self._store.positions(dict.fromkeys(self._partitions, 0))
 
     def _closed_panes(self, partitions: Iterable[int]) -> tuple[list[Pane], dict[int, int]]:
         panes: list[Pane] = []
         upto: dict[int, int] = {}
         for partition in partitions:
-            standing = self._standings[partition]
-            if standing.newest_event_us is None:
+            state = self._partitions[partition]
+            if state.newest_event_us is None:
                 continue
-            after_us, upto_us = standing.panes_handed_over_us, watermark_us(standing.newest_event_us)
+            after_us, upto_us = state.panes_handed_over_us, watermark_us(state.newest_event_us)
             if after_us is not None and after_us // PANE_US >= upto_us // PANE_US:
                 continue
             panes += self._store.closed_panes(partition, after_us, upto_us)
-            upto[partition] = standing.panes_handed_over_us = upto_us
+            upto[partition] = state.panes_handed_over_us = upto_us
         return panes, upto
 
-    def _from_ledger(self, ranges: Mapping[int, tuple[int, int]], partitions: Iterable[int]) -> Published:
+    def _from_ledger(self, ranges: Mapping[int, tuple[int, int]], partitions: Iterable[int]) -> Publication:
         decisions = [
-            found
+            decision
             for partition, (lo, hi) in ranges.items()
-            for found in self._store.decisions_between(partition, lo, hi)
+            for decision in self._store.decisions_between(partition, lo, hi)
         ]
         panes, panes_upto_us = self._closed_panes(partitions)
-        return Published(decisions, panes, ranges, panes_upto_us)
+        return Publication(decisions, panes, ranges, panes_upto_us)
 
 
 def _control(row: DecisionRow) -> DecisionRow:
-    """A sound row of the same day at a place that no record has."""
+    """Return a valid row of the same day at a position that no record has."""
     return row._replace(
-        partition=_NOWHERE,
+        partition=_NO_PARTITION,
         offset=row.append_us,
         comment_id="control",
         community="control",

@@ -1,4 +1,4 @@
-"""Counts headers ``replay_of`` by outcome, and logs those that are ignored, at most once a minute."""
+"""Count headers ``replay_of`` by outcome; log ignored ones at most once a minute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class ReplayReport:
-    """Reports what became of records that claim to repeat a dead letter. Used by one thread.
+    """Counts and logs the outcomes of records that claim to replay a dead letter. Used by one thread.
 
     Args:
         clock: monotonic seconds.
@@ -40,7 +40,7 @@ class ReplayReport:
             return
         _log.warning(
             "%d headers replay_of ignored since the last report, newest: partition %d offset %d (%s); the records are "
-            "decided, no dead letter is closed by them",
+            "decided; they close no dead letter",
             self._ignored,
             claim.partition,
             claim.offset,

@@ -1,4 +1,4 @@
-"""What a worker asks the brokers about its topic: which topic it is, where it ends, which transactions are open."""
+"""Checks of the worker's topic: its id, its ends, its open transactions."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from stream.worker import metrics
 
 T = TypeVar("T")
 _LOG_END_SECONDS = 9.0
-"""A broker that has just come back may report an older end for so long."""
+"""A broker that has just restarted may report an older end for this long."""
 _ANSWER_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-class SourceChecks:
-    """Checks of one topic. Each asks in a thread, so the event loop goes on.
+class TopicChecks:
+    """Checks of one topic. Requests run in a thread, so that the event loop is not blocked.
 
     Args:
         bootstrap: addresses of brokers.
-        topic: full name.
-        identity: asks for the topic's id.
+        topic: full name of the topic.
+        identity: checks the id of the topic.
     """
 
     def __init__(self, bootstrap: str, topic: str, identity: TopicIdentity) -> None:
@@ -42,16 +42,16 @@ class SourceChecks:
         self._identity = identity
 
     async def require_same(self) -> None:
-        """Return if the topic is the same as at the start.
+        """Require that the topic is the same as at the start.
 
         Raises:
-            TopicRefused: it was deleted, or deleted and created again.
+            TopicRefused: the topic was deleted or re-created.
             BrokerUnavailable: no broker answers.
         """
         await _in_thread(self._identity.require)
 
     async def require_append_time(self) -> None:
-        """Return if records get the broker's time when they are appended, or no broker tells.
+        """Require that the broker sets append times; return also if no broker answers.
 
         Raises:
             TopicRefused: producers set the times.
@@ -59,10 +59,10 @@ class SourceChecks:
         await _in_thread(self._identity.require_append_time)
 
     async def require_same_or_no_answer(self) -> None:
-        """As ``require_same``, but a broker that does not answer is only logged: nothing waits for the answer.
+        """Like ``require_same``, but only log that no broker answers.
 
         Raises:
-            TopicRefused: the topic was deleted, or deleted and created again.
+            TopicRefused: the topic was deleted or re-created.
         """
         try:
             await self.require_same()
@@ -70,17 +70,17 @@ class SourceChecks:
             _log.warning("%s", error)
 
     async def require_reaches(self, needed: Mapping[int, int], readable: Mapping[int, int]) -> None:
-        """Refuse a topic that lost records that the ledger accounts for: new records would get their offsets.
+        """Refuse a topic that lost records of the ledger, because new records would get their offsets.
 
-        A broker that has just started may report an older end for a moment, so it is asked for ten seconds. A partition
-        whose readable end is too early, but not its log end, waits for an open transaction, which is only logged.
+        A broker that has just started may report an older end, so the check is repeated for ten seconds. If only the
+        readable end is too early, but not the log end, the partition waits for an open transaction; this is logged.
 
         Args:
-            needed: the offset that the ledger expects next, by partition.
-            readable: the last stable offset, by partition.
+            needed: next offset of the ledger by partition.
+            readable: last stable offset by partition.
 
         Raises:
-            TopicRefused: a partition ends before the offset that the ledger expects next.
+            TopicRefused: a partition ends before the next offset of the ledger.
             BrokerUnavailable: no broker answers.
         """
         until = time.monotonic() + _LOG_END_SECONDS
@@ -100,14 +100,14 @@ class SourceChecks:
         raise TopicRefused(
             f"topic {self._topic} partition {short[0]}",
             f"it ends at {written[short[0]]}, but the ledger accounts for offsets up to {needed[short[0]]}",
-            "The brokers lost records: create the topic again, then run `moderation accept-gap`.",
+            "The brokers lost records: re-create the topic, then run `moderation accept-gap --yes`.",
         )
 
     async def require_end(self, partition: int, needed: int) -> None:
         """Refuse a partition that ends before an offset.
 
         Raises:
-            OffsetsGone: it ends before ``needed``.
+            OffsetsGone: the partition ends before ``needed``.
             BrokerUnavailable: no broker answers.
         """
         ends = await self._written([partition])
@@ -116,16 +116,16 @@ class SourceChecks:
             raise OffsetsGone(where, f"it ends at {ends[partition]}, but offset {needed} is needed next")
 
     async def show_open_transactions(self) -> None:
-        """Log transactions that keep records from being read, and show their age as a metric. Never raises."""
+        """Log open transactions that block later records, and show their age as a metric. Never raises."""
         try:
-            found = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic))
+            transactions = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic))
         except Exception as error:
             # This check only reports: it must not end a worker that decides.
             _log.warning("cannot look for open transactions: %s", error_origin.loggable_text(error))
             return
-        for each in found:
+        for each in transactions:
             _log.warning("%s", each.message(self._bootstrap))
-        ages = {each.partition: (now_us() - each.since_us) / 1e6 for each in found}
+        ages = {each.partition: (now_us() - each.since_us) / 1e6 for each in transactions}
         metrics.show_by_partition(metrics.OPEN_TRANSACTION, ages)
 
     async def _written(self, partitions: Iterable[int]) -> dict[int, int]:
@@ -144,7 +144,7 @@ class SourceChecks:
         try:
             opened = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic, 0.0))
         except (KafkaException, KafkaError):
-            opened = []  # the check of each minute names them
+            opened = []  # the check every minute names them
         told = {each.partition: each.message(self._bootstrap) for each in opened}
         for partition, offset in needed.items():
             _log.warning(

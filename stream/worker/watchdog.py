@@ -1,9 +1,9 @@
-"""Never stuck: a thread that compares progress with lag, and ends the process when a part of it will never go on.
+"""Watchdog thread: compares progress with lag and ends a process that is stuck.
 
-Faust's own detector only logs, and its consumer keeps its heartbeat while nothing is consumed: to the group a worker
-that is stuck looks healthy. So a thread of its own asks the broker, over its own connection, where the topic ends, and
-holds it against what is stored. Whatever it finds ends the process; the supervisor starts another, the group gives
-that one the partitions, and the ledger says where to go on.
+Faust's detector only logs, and its consumer sends heartbeats while nothing is consumed, so that a stuck worker looks
+healthy to the group. The watchdog asks the broker over a connection of its own where the topic ends, and compares this
+with the stored offsets. If the worker is stuck, the watchdog ends the process. The supervisor starts another, the group
+assigns it the partitions, and it continues at the ledger's offsets.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from dataclasses import dataclass
 from moderation.errors import WorkerStuck
 
 STALLED_SECONDS = 15.0
-"""Records wait, and none was stored for so long."""
+"""Stuck if records wait and none was stored for this long."""
 REBALANCING_SECONDS = 30.0
-"""An assignment has not come about; a group of live members needs a few seconds."""
+"""Stuck if a rebalance takes this long; a group of live members needs a few seconds."""
 UNREAD_SECONDS = 20.0
-"""The worker has no partition, though the topic has some that no worker of the group reads."""
+"""Stuck if the worker has no partition for this long while no worker of the group reads some partitions."""
 FROZEN_SECONDS = 15.0
-"""An event loop did not answer."""
+"""Stuck if an event loop does not answer for this long."""
 HELD_SECONDS = 40.0
-"""Not even this thread could run: native code holds the interpreter. A timer outside the interpreter ends that."""
+"""Stuck if native code blocks the interpreter and thus this thread; a timer outside the interpreter ends it."""
 _POLL_SECONDS = 1.0
 _UNREAD_POLLS = 5
-"""Every so many polls the brokers are asked which partitions nobody reads."""
-_STDERR = 2  # by number: Faust puts a logger in its place
+"""Every this many polls the watchdog asks the brokers for unread partitions."""
+_STDERR = 2  # by number: Faust replaces sys.stderr with a logger
 _LONGEST_STEP_SECONDS = 6.0
-"""A longer time between two looks counts as this: the process may have been suspended."""
+"""Maximum time that counts between two checks: the process may have been suspended."""
 _RATE_SECONDS = 10.0
-_REMEDY = "The supervisor starts it again, and it continues at the ledger's offsets."
+_REMEDY = "The supervisor restarts it, and it continues at the ledger's offsets."
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What can be seen of a worker at one moment.
+    """State of a worker at one moment.
 
     Attributes:
-        stored: first offset not yet stored, by own partition.
+        stored: first offset that is not stored, by assigned partition.
         rebalancing: whether an assignment is under way.
-        patient: whether the ledger is away and being tried again, for a bounded time, or a failure is being traced to
-            the records that cause it.
-        ended: names of parts that a worker cannot do without and that have ended.
+        patient: whether the worker retries the ledger, for a bounded time, or searches for the records that cause a
+            failure.
+        ended: names of required parts that have ended.
     """
 
     stored: Mapping[int, int]
@@ -59,10 +59,10 @@ class Vitals:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far behind, how fast.
+    """Lag and speed of a worker.
 
     Attributes:
-        lag: records not stored yet, by own partition; empty while the broker does not answer.
+        lag: records that are not stored, by assigned partition; empty while the broker does not answer.
         per_second: records stored a second, over the last ten seconds.
         unread: partitions that no worker of the group reads; empty while the broker does not answer.
     """
@@ -73,10 +73,10 @@ class Progress:
 
 
 class WatchedTime:
-    """Seconds that the watchdog has watched for.
+    """Clock of the seconds that the watchdog has observed.
 
-    A gap counts up to a few seconds and never sets anything back. After a suspension the worker has time to make
-    progress; a watchdog that is starved of processor time needs a few looks more, and sees the same.
+    A gap counts as a few seconds at most. After a suspension the worker thus has time to make progress. A watchdog
+    with too little processor time needs a few more checks and reaches the same result.
     """
 
     def __init__(self) -> None:
@@ -98,8 +98,8 @@ class WatchedTime:
         return self.seconds
 
 
-class Judge:
-    """Decides from what was seen whether a worker is stuck. Plain: time is handed in; ``begin`` comes first."""
+class StuckDetector:
+    """Decides from observations whether a worker is stuck. Time is an argument; ``begin`` must be called first."""
 
     def __init__(self) -> None:
         self._stored: Mapping[int, int] = {}
@@ -107,49 +107,49 @@ class Judge:
         self._noted_at = 0.0
         self._assigned_at = 0.0
         self._read_at = 0.0
-        self._heard_at: dict[str, float] = {}
+        self._answered_at: dict[str, float] = {}
         self._history: deque[tuple[float, int]] = deque()
         self._total = 0
         self.progress = Progress({}, 0.0)
 
     def begin(self, loops: Iterable[str], now: float) -> None:
-        """Start every clock. Later only progress resets one."""
+        """Start every timer. Later only progress resets a timer."""
         self._moved_at = self._assigned_at = self._noted_at = self._read_at = now
-        self._heard_at = dict.fromkeys(loops, now)
+        self._answered_at = dict.fromkeys(loops, now)
 
-    def hear(self, loop: str, now: float) -> None:
+    def note_answer(self, loop: str, now: float) -> None:
         """Note that an event loop answered."""
-        self._heard_at[loop] = now
+        self._answered_at[loop] = now
 
-    def look(
+    def check(
         self,
         vitals: Vitals,
         ends: Mapping[int, int] | None,
         now: float,
         unread: frozenset[int] = frozenset(),
     ) -> str | None:
-        """Judge.
+        """Check whether the worker is stuck.
 
         Args:
-            vitals: of this moment.
-            ends: where the own partitions end; None when the broker does not answer.
-            now: watched seconds.
+            vitals: current state.
+            ends: ends of the assigned partitions; None if the broker does not answer.
+            now: observed seconds.
             unread: partitions that no worker of the group reads.
 
         Returns:
-            Why the worker is stuck; None when it is not.
+            The reason why the worker is stuck; None if it is not.
         """
         self._note_progress(vitals, ends, now, unread)
         if vitals.ended:
             return f"{', '.join(vitals.ended)} ended"
-        for loop, heard_at in self._heard_at.items():
-            if now - heard_at > FROZEN_SECONDS:
-                return f"{loop} has not answered for {now - heard_at:.0f} s"
+        for loop, answered_at in self._answered_at.items():
+            if now - answered_at > FROZEN_SECONDS:
+                return f"{loop} has not answered for {now - answered_at:.0f} s"
         if not vitals.rebalancing or vitals.patient:
             self._assigned_at = now
         if now - self._assigned_at > REBALANCING_SECONDS:
-            return f"no assignment has come about for {now - self._assigned_at:.0f} s"
-        # A worker more than there are partitions has none and is healthy: the others read all of them.
+            return f"no assignment has completed for {now - self._assigned_at:.0f} s"
+        # With more workers than partitions, a worker without partitions is healthy: others read all of them.
         if vitals.stored or vitals.rebalancing or vitals.patient or not unread:
             self._read_at = now
         if now - self._read_at > UNREAD_SECONDS:
@@ -167,7 +167,7 @@ class Judge:
         if gained or vitals.patient or vitals.rebalancing or (ends is not None and not any(behind.values())):
             self._moved_at = now
         elif ends is None:
-            # The broker does not answer, or the watchdog is too starved to ask: the clock pauses, and keeps its time.
+            # The broker does not answer, or the watchdog has no processor time to ask: the timer pauses.
             self._moved_at += now - self._noted_at
         self._noted_at = now
         self._stored = vitals.stored
@@ -185,15 +185,15 @@ def _named(partitions: frozenset[int]) -> str:
 
 
 class Watchdog:
-    """The thread.
+    """Runs the detector in a thread.
 
     Args:
-        vitals: looks at the worker; cheap, and called from this thread.
-        ends: asks the broker where partitions end, over a connection of its own; None when it does not answer.
-        loops: by name, how to have an event loop call something soon.
+        vitals: returns the state of the worker; cheap, called from this thread.
+        ends: asks the broker for the ends of partitions over a connection of its own; None without an answer.
+        loops: by name, functions that schedule a call on an event loop.
         leave: ends the process.
-        on_progress: told how far behind the worker is, once a second.
-        unread: asks the broker which partitions no worker of the group reads; None when it does not answer.
+        on_progress: called with the progress once a second.
+        unread: asks the broker for partitions that no worker of the group reads; None without an answer.
     """
 
     def __init__(
@@ -214,57 +214,58 @@ class Watchdog:
         self._unread: frozenset[int] = frozenset()
         self._warned: frozenset[int] = frozenset()
         self._polls = 0
-        self._judge = Judge()
+        self._detector = StuckDetector()
         self._watched = WatchedTime()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
     @property
     def progress(self) -> Progress:
-        """How far behind the worker was when last looked at."""
-        return self._judge.progress
+        """Progress at the last check."""
+        return self._detector.progress
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop the thread."""
         self._stop.set()
         faulthandler.cancel_dump_traceback_later()
 
     def _run(self) -> None:
         looked_at = self._watched.advance(time.monotonic())
-        self._judge.begin(self._loops, looked_at)
+        self._detector.begin(self._loops, looked_at)
         while not self._stop.wait(_POLL_SECONDS):
             now = self._watched.advance(time.monotonic())
             try:
                 faulthandler.dump_traceback_later(HELD_SECONDS, exit=True, file=_STDERR)
-                self._look(now)
+                self._check(now)
                 looked_at = now
             except Exception as error:
-                # A defect of the watch must not disarm it: the log says why, it looks again, and gives up in the end.
-                _log.exception("the watchdog failed to look")
+                # An unexpected error must not disable the watchdog: it is logged, the check is repeated, and after some
+                # time the process ends.
+                _log.exception("a check of the watchdog failed")
                 if now - looked_at > HELD_SECONDS:
-                    reason = f"the watchdog has failed to look for {now - looked_at:.0f} s ({type(error).__name__})"
+                    reason = f"every check of the watchdog failed for {now - looked_at:.0f} s ({type(error).__name__})"
                     self._leave(WorkerStuck("worker", reason, _REMEDY))
 
-    def _look(self, now: float) -> None:
+    def _check(self, now: float) -> None:
         for name, call_soon in self._loops.items():
-            call_soon(lambda name=name: self._judge.hear(name, self._watched.seconds))  # type: ignore[misc]
+            call_soon(lambda name=name: self._detector.note_answer(name, self._watched.seconds))  # type: ignore[misc]
         vitals = self._vitals()
         ends = self._ends(tuple(sorted(vitals.stored)))
-        if self._polls % _UNREAD_POLLS == 0 and ends is not None:  # a silent broker is not asked twice in one look
+        if self._polls % _UNREAD_POLLS == 0 and ends is not None:  # a broker that did not answer is not asked twice
             unread = None if vitals.rebalancing else self._ask_unread()
             self._note_unread(unread or frozenset(), has_partitions=bool(vitals.stored))
         self._polls += 1
-        reason = self._judge.look(vitals, ends, now, self._unread)
-        self._on_progress(self._judge.progress)
+        reason = self._detector.check(vitals, ends, now, self._unread)
+        self._on_progress(self._detector.progress)
         if reason is not None and not self._stop.is_set():
             self._leave(WorkerStuck("worker", reason, _REMEDY))
 
     def _note_unread(self, unread: frozenset[int], *, has_partitions: bool) -> None:
-        # Seen once, it may be another worker's rebalance; seen twice, it is logged, once.
+        # A first observation may be another worker's rebalance; the second one is logged, once.
         if unread and unread == self._unread and unread != self._warned:
             self._warned = unread
             shown = "has others" if has_partitions else "has no partition"

@@ -1,7 +1,7 @@
-"""What the serving model makes of a text that somebody asks about, without delaying the stream.
+"""Score single texts with the serving model for the HTTP API, without delaying the stream.
 
-It has a lexicon of its own: the stream neither waits for its lock nor loses remembered words to the texts of others.
-Not safe for threads; the view that calls it has one.
+It has a lexicon of its own, so that the stream does not wait for its lock and its cached words are not evicted.
+Not thread-safe; the view that calls it has one thread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST_CHUNKS = 20_000
 
 
 class WhatIf:
-    """Scores and explains single texts. The lexicon is made at the first call."""
+    """Scores and explains single texts. The first call creates the lexicon."""
 
     def __init__(self) -> None:
         self._kernel: Kernel | None = None

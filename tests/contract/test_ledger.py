@@ -14,7 +14,7 @@ from moderation.errors import FenceLost, InvalidRecord
 from moderation.ledger import Batch, DecisionRow, Position, Versions, pane_sums
 from moderation.panes import LATENESS_US, PANE_US
 from moderation.watermark import NOTHING_SEEN, Candidate, RunningMaximum
-from tests.support.event_time_law import HOUR_US
+from tests.support.event_time_rules import HOUR_US
 from tests.support.fakes import MemoryLedger
 
 VERSIONS, NEWER = Versions("1", "policy", "1"), Versions("2", "policy", "1")

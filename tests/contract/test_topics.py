@@ -13,7 +13,7 @@ from local.stack.wait import wait_until
 from moderation.contracts import Fate, Pane, Verdict
 from moderation.ledger import DecisionRow, Versions
 from moderation.panes import PANE_US
-from stream.worker.messages import Published
+from stream.worker.messages import Publication
 from tests.support.fakes import MemoryTopics
 
 Place = tuple[int, int]
@@ -32,7 +32,7 @@ class TopicsUnderTest:
         panes: comments of panes by partition, community and start.
     """
 
-    publish: Callable[[Published], int]
+    publish: Callable[[Publication], int]
     decisions: Callable[[], dict[Place, tuple[str, str]]]
     alerts: Callable[[], set[Place]]
     panes: Callable[[], dict[tuple[int, str, int], int]]
@@ -118,19 +118,19 @@ ROWS = [(row(offset, verdict), VERSIONS) for offset, verdict in enumerate([*Verd
 
 def test_everything_is_there_when_publish_returns(topics: TopicsUnderTest) -> None:
     flagged = {(row.partition, row.offset) for row, _ in ROWS if row.verdict is not Verdict.ALLOW}
-    assert topics.publish(Published(ROWS, [pane(0), pane(1)])) == len(ROWS) + len(flagged) + 2
+    assert topics.publish(Publication(ROWS, [pane(0), pane(1)])) == len(ROWS) + len(flagged) + 2
     assert topics.decisions() == {(row.partition, row.offset): ("1", row.verdict) for row, _ in ROWS}
     assert topics.alerts() == flagged
     assert topics.panes() == {(1, "x", START_US): 3, (1, "x", START_US + PANE_US): 3}
 
 
 def test_sending_again_adds_nothing(topics: TopicsUnderTest) -> None:
-    topics.publish(Published(ROWS[:4], [pane(0)]))
-    topics.publish(Published(ROWS[2:], [pane(0), pane(1)]))
+    topics.publish(Publication(ROWS[:4], [pane(0)]))
+    topics.publish(Publication(ROWS[2:], [pane(0), pane(1)]))
     assert sorted(topics.decisions()) == [(1, offset) for offset in range(len(ROWS))]
     assert len(topics.panes()) == 2
 
 
 def test_nothing_to_say_is_no_record(topics: TopicsUnderTest) -> None:
-    assert topics.publish(Published()) == 0
+    assert topics.publish(Publication()) == 0
     assert topics.decisions() == {}

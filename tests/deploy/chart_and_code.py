@@ -213,7 +213,7 @@ def alert_complaints(objects: list[Object]) -> list[str]:
         if uid := _SAME_THRESHOLD.get(rule["alert"]):
             same = thresholds[uid]
             bound = re.search(r"> ([0-9.]+)(?: and on .*)?$", rule["expr"])
-            if bound is None or float(bound[1]) != same.above or rule.get("for", "0s") != same.lasting:
+            if bound is None or float(bound[1]) != same.above or rule.get("for", "0s") != same.for_duration:
                 complaints.append(f"{rule['alert']} fires when Grafana's {uid} does not")
     return complaints
 

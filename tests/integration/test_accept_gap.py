@@ -91,7 +91,7 @@ def test_nothing_in_the_way_is_nothing_to_accept(commanded: SpeedLayerUnderTest)
     stand(commanded, 0)
     assert answer() == NOTHING
     assert answer("--yes") == NOTHING
-    assert "nothing stands between the worker" in run().stdout
+    assert "no offset is missing between the worker" in run().stdout
 
 
 def test_a_gap_is_shown_then_recorded_and_passed(commanded: SpeedLayerUnderTest) -> None:
@@ -136,7 +136,7 @@ def test_a_topic_made_anew_is_taken_on_from_where_its_log_starts(commanded: Spee
     assert answer(exit_code=1) == {"gaps": [], "new_topic_id": new, "accepted": False}
     shown = run().stdout
     assert f"its id is {new}" in shown
-    assert f"the ledger stood on {old}: partition 0 at 0" in shown
+    assert f"the ledger has offsets of topic id {old}: partition 0 at 0" in shown
     assert positions(commanded, new) == {}
 
     assert answer("--yes") == {"gaps": [], "new_topic_id": new, "accepted": True}

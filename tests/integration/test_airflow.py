@@ -36,7 +36,7 @@ from moderation.policy import Policy, parse_goal
 from moderation.scoring import ModerationPipeline
 from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAFFIC, TRAINING_DAYS, day_of
 from tests.support.labelled import send
-from tests.support.marked import marked
+from tests.support.leftover_processes import leftover_processes
 from tests.support.model_folders import make_folder
 
 pytestmark = pytest.mark.long
@@ -378,5 +378,5 @@ def test_down_leaves_no_process_not_even_of_a_task_at_work(layout: StackLayout, 
     running = stack_processes(layout.root)
     down(layout)
     assert still_alive(running) == []
-    assert marked(layout.root) == []
+    assert leftover_processes(layout.root) == []
     assert status(layout) == []

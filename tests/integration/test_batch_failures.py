@@ -30,7 +30,7 @@ from moderation.text import Lexicon
 from tests.integration.test_hostile_records import WORD
 from tests.integration.test_transactions import Transactional, holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
-from tests.support.reconciling import DAY, DayUnderTest, comment, comments
+from tests.support.reconcile_day import DAY, DayUnderTest, comment, comments
 from tests.support.workers import Record, SpeedLayerUnderTest
 
 BATCH_ONLY = "batchonly"
@@ -77,7 +77,7 @@ def test_every_job_of_the_batch_goes_on_past_records_that_fail_and_names_them(
     layer: SpeedLayerUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     day = DayUnderTest(layer, tmp_path)
-    layer.start_worker(("tests.support.brittle_worker", WORD))
+    layer.start_worker(("tests.support.failing_worker", WORD))
     layer.produce(comments(range(30)))
     layer.produce([*(with_word(number, WORD) for number in WITH_WORD), with_word(WITH_BATCH_ONLY, BATCH_ONLY)])
     offset, digest = send_one_huge_record(layer.settings.kafka_bootstrap, layer.topic, MOST_UNPACKED_BYTES + 1_000)

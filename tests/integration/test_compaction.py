@@ -11,7 +11,7 @@ from local.oracle.reading import read_topic
 from local.stack.wait import wait_until
 from tests.integration.test_transactions import holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
-from tests.support.reconciling import DayUnderTest, comments
+from tests.support.reconcile_day import DayUnderTest, comments
 from tests.support.workers import Record, SpeedLayerUnderTest
 
 KEYS, ROUNDS = 12, 20

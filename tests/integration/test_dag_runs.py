@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.dag_runs import DagRuns
 from tests.support.lakes import LakeUnderTest, plain
-from tests.support.reconciling import DAY, DayUnderTest
-from tests.support.reconciling import comments as day_comments
+from tests.support.reconcile_day import DAY, DayUnderTest
+from tests.support.reconcile_day import comments as day_comments
 from tests.support.workers import SpeedLayerUnderTest, comments
 
 pytestmark = pytest.mark.long

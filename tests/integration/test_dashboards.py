@@ -20,7 +20,7 @@ from grafana.source.variables import Addresses
 from moderation.contracts import Cause, DeadLetterReason
 from moderation.panes import MEASURES
 from tests.conftest import ROOT
-from tests.support.filled import AIRFLOW_RUN, FilledDay, Result, due_day
+from tests.support.full_day import AIRFLOW_RUN, FilledDay, Result, due_day
 
 DASHBOARDS = {dashboard.uid: dashboard for dashboard in dashboards(Addresses())}
 PANELS = [

@@ -157,7 +157,7 @@ def test_the_command_tells_and_keeps_and_never_asks(watched: Watched, monkeypatc
     for name, value in settings_environment(watched.settings).items():
         monkeypatch.setenv(name, value)
     runner, loud = CliRunner(), day_of(LOUD_DAY).isoformat()
-    done = runner.invoke(app, ["drift", "--day", loud, "--json"], catch_exceptions=False)
+    done = runner.invoke(app, ["drift", "--date", loud, "--json"], catch_exceptions=False)
     assert done.exit_code == 0
     told = json.loads(done.stdout)
     assert told.keys() == {
@@ -166,7 +166,7 @@ def test_the_command_tells_and_keeps_and_never_asks(watched: Watched, monkeypatc
     }
     assert (told["day"], told["asks"], told["held_back"]) == (loud, False, "only the nightly watch asks")
     assert "unseen" in told["drifted"]
-    shown = runner.invoke(app, ["drift", "--day", day_of(QUIET_DAY).isoformat()], catch_exceptions=False)
+    shown = runner.invoke(app, ["drift", "--date", day_of(QUIET_DAY).isoformat()], catch_exceptions=False)
     assert "Nothing has drifted." in shown.stdout
     assert [run["asked"] for run in watched.runs()] == ["no", "no"]
 

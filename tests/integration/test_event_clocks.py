@@ -14,7 +14,7 @@ from local.stack.wait import wait_until
 from moderation.adapters.lake.reader import opened_lake
 from moderation.contracts import Comment, to_json
 from moderation.errors import TopicRefused
-from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest
+from tests.support.reconcile_day import DAY, DAY_US, MINUTE_US, DayUnderTest
 from tests.support.topic_settings import set_timestamp_type
 from tests.support.workers import Record, SpeedLayerUnderTest
 

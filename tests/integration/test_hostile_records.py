@@ -24,8 +24,8 @@ from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
 from moderation.contracts import DeadLetterReason
 from tests.support.dag_runs import DagRuns
 from tests.support.lakes import LakeUnderTest
-from tests.support.reconciling import DAY, DayUnderTest
-from tests.support.reconciling import comments as day_comments
+from tests.support.reconcile_day import DAY, DayUnderTest
+from tests.support.reconcile_day import comments as day_comments
 from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 WORD = "unmistakable-words-of-a-comment"
@@ -75,7 +75,7 @@ def test_a_nul_that_cleaning_makes_is_left_out_of_the_reasons(layer: SpeedLayerU
 def test_records_that_make_deciding_fail_are_quarantined_by_name_and_their_words_are_in_no_log(
     layer: SpeedLayerUnderTest,
 ) -> None:
-    worker = layer.start_worker(("tests.support.brittle_worker", WORD))
+    worker = layer.start_worker(("tests.support.failing_worker", WORD))
     sent = comments(600)
     for place in (0, 150, 151, 599):
         sent.insert(place, with_body(place, f"a text with {WORD}"))
@@ -138,7 +138,7 @@ def test_no_log_of_any_part_has_words_of_a_comment(
     decided, unreadable = "plainly-decided-words", "words-that-cannot-be-parsed"
     layer.settings = layer.settings.model_copy(update={"log_level": "debug"})
     day = DayUnderTest(layer, tmp_path)
-    layer.start_worker(("tests.support.brittle_worker", WORD))
+    layer.start_worker(("tests.support.failing_worker", WORD))
     values = [json.loads(value) for _, value in day_comments(range(40))]
     made = [
         *({**values[number], "body": f"{decided}, you idiot!!! {number}"} for number in range(20)),

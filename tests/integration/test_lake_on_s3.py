@@ -17,7 +17,7 @@ from moderation.errors import ConfigurationError, LakeDamaged
 from moderation.settings import Settings
 from tests.support.lakes import LakeUnderTest, plain
 from tests.support.object_store import BUCKET, ObjectStore
-from tests.support.reconciling import DAY, DayUnderTest, comments
+from tests.support.reconcile_day import DAY, DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest
 from tests.support.workers import comments as sent_comments
 

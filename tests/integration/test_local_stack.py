@@ -39,7 +39,7 @@ from moderation.adapters.kafka.topics import (
     ensure_topics,
 )
 from moderation.errors import ConfigurationError, StackError
-from tests.support.marked import marked
+from tests.support.leftover_processes import leftover_processes
 
 _QUIET = {"log_level": 2}
 
@@ -278,7 +278,7 @@ def test_a_killed_supervisor_leaves_nothing_behind_and_up_brings_everything_back
 
     down(layout)
     assert still_alive(running) == []
-    assert marked(stack.root) == []
+    assert leftover_processes(stack.root) == []
     assert status(layout) == []
     with pytest.raises(ConfigurationError, match="it is not up"):
         info(layout)
@@ -315,7 +315,7 @@ def test_down_leaves_no_process_even_one_that_will_not_stop(tmp_path: Path) -> N
     finally:
         down(layout)
     assert still_alive(running) == []
-    assert marked(layout.root) == []
+    assert leftover_processes(layout.root) == []
     assert "is killed" in log.read_text()
     down(layout, purge=True)
     assert not layout.root.exists()
@@ -329,5 +329,5 @@ def test_a_missing_prerequisite_is_named_before_anything_starts(
     with pytest.raises(ConfigurationError, match=r"memory: 1\.0 GiB are available, .* Close other programs"):
         up(layout)
     assert stack_processes(layout.root) == []
-    assert marked(layout.root) == []
+    assert leftover_processes(layout.root) == []
     assert status(layout) == []

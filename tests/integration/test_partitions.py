@@ -209,7 +209,7 @@ def test_a_job_that_is_killed_leaves_the_rows_as_they_were_and_the_next_one_move
     with ledger_of(url) as ledger:
         ledger.store(batch(0, 100, TODAY))
     before, had = content(url), tables(url)
-    command = [sys.executable, "-P", "-m", "tests.support.dying_partitions", url, TODAY.isoformat(), step]
+    command = [sys.executable, "-P", "-m", "tests.support.crashing_partitions", url, TODAY.isoformat(), step]
     died = subprocess.run(
         command, env=inherited_environment(), cwd=Path(__file__).parents[2], timeout=60, check=False
     ).returncode

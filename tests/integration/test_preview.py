@@ -18,8 +18,8 @@ from grafana.source.files import dashboards
 from grafana.source.variables import Addresses
 from local.stack.worker import settings_environment
 from moderation.errors import ConfigurationError
-from tests.support.filled import AIRFLOW_RUN, FilledDay
-from tests.support.reconciling import DAY
+from tests.support.full_day import AIRFLOW_RUN, FilledDay
+from tests.support.reconcile_day import DAY
 
 
 class Page(HTMLParser):
@@ -105,7 +105,7 @@ def test_a_day_that_was_never_reconciled_is_refused_with_those_that_were(tmp_pat
     options = ["preview", "--out", str(tmp_path / "no.html"), "--date", date(2020, 2, 2).isoformat()]
     refused = CliRunner().invoke(app, options)
     assert isinstance(refused.exception, ConfigurationError)
-    assert "2020-02-02: it was never reconciled" in str(refused.exception)
+    assert "2020-02-02: the day was never reconciled" in str(refused.exception)
     assert DAY.isoformat() in str(refused.exception)
     assert not (tmp_path / "no.html").exists()
 

@@ -24,7 +24,7 @@ from moderation.adapters.registry.certificate import SIGNATURE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import production_model, version_opener
 from moderation.errors import ConfigurationError, ModelRefused, OutdatedApproval
-from tests.support.frauds import stored_folder
+from tests.support.forged_versions import stored_folder
 from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
 from tests.support.workers import base_settings
 

@@ -16,7 +16,7 @@ from local.stack.wait import wait_until
 from tests.integration.test_transactions import holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
 from tests.support.raw_produce import RawBatch, RawProducer, record
-from tests.support.reconciling import DayUnderTest, comments
+from tests.support.reconcile_day import DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4

@@ -16,8 +16,8 @@ from local.stack.worker import settings_environment
 from moderation.contracts import Cause, parse_record
 from moderation.datasets.synthetic import Injection, TrafficConfig, generate
 from moderation.errors import InvalidRecord
-from tests.support.event_time_law import fates_of
-from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
+from tests.support.event_time_rules import fates_of
+from tests.support.reconcile_day import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest
 
 

@@ -17,7 +17,7 @@ from batch.reconcile.run import ReconcilePoint, ReconcileReport
 from cli.main import app
 from local.oracle import read_topic
 from moderation.errors import LakeDamaged
-from tests.support.reconciling import DAY, DayUnderTest, comments
+from tests.support.reconcile_day import DAY, DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest
 
 

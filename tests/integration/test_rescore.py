@@ -27,8 +27,8 @@ from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavaila
 from moderation.policy import parse_goal
 from moderation.settings import Settings
 from tests.support.dag_runs import DagRuns
-from tests.support.reconciling import DAY, DayUnderTest, comments
-from tests.support.unchanged import world
+from tests.support.reconcile_day import DAY, DayUnderTest, comments
+from tests.support.side_effects import world
 from tests.support.workers import RUN, Record, base_settings, speed_layer
 
 NAME = f"rescore-tests-{RUN}"
@@ -251,7 +251,7 @@ def test_the_command_prints_its_contract_and_takes_the_challenger_by_default(
     assert found["as_if"] is None
     assert found["artifacts"]["hours"] is None
     shown = CliRunner().invoke(
-        app, ["rescore", "--day", DAY.isoformat(), "--version", "production", "--as-if"], catch_exceptions=False
+        app, ["rescore", "--date", DAY.isoformat(), "--version", "production", "--as-if"], catch_exceptions=False
     )
     assert shown.exit_code == 0
     assert "As if version" in shown.stdout

@@ -15,7 +15,7 @@ import pytest
 from local.oracle import read_topic
 from moderation.contracts import Comment, Repair, to_json
 from moderation.datasets.synthetic.breakage import BREAKAGES, REPAIRABLE
-from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
+from tests.support.reconcile_day import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.support.workers import Record, SpeedLayerUnderTest
 
 

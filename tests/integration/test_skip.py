@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from moderation.errors import TopicRefused
-from tests.support.reconciling import DAY, DayUnderTest
-from tests.support.reconciling import comments as day_comments
+from tests.support.reconcile_day import DAY, DayUnderTest
+from tests.support.reconcile_day import comments as day_comments
 from tests.support.workers import SpeedLayerUnderTest
 
 

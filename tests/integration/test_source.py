@@ -28,9 +28,19 @@ from moderation.datasets.synthetic import Arrival, TrafficConfig
 from moderation.errors import ConfigurationError
 from moderation.settings import Settings
 from stream.exit_codes import REFUSED
-from stream.source import AtRate, AtRecordedTimes, Generated, History, Plan, Refused, Sent, read_report, send_all
+from stream.source import (
+    AtRate,
+    AtRecordedTimes,
+    Generated,
+    History,
+    RefusedRecord,
+    SendPlan,
+    SendResult,
+    read_delivery_log,
+    send_all,
+)
 from stream.source.arrivals import arrivals_of
-from stream.source.checkpoint import PROGRESS, load_progress
+from stream.source.checkpoint import CHECKPOINT_FILE, load_checkpoint
 from stream.source.session import BATCH_MOST_RECORDS
 from tests.conftest import ROOT, refuse_bad_row
 
@@ -55,11 +65,11 @@ def settings(stack: StackInfo, topic_prefix: str) -> Settings:
     return Settings(kafka_bootstrap=stack.kafka_bootstrap, topic_prefix=topic_prefix)
 
 
-def nothing(sent: Sent) -> None:
+def nothing(sent: SendResult) -> None:
     pass
 
 
-def arrivals(plan: Plan, topic: str) -> list[Arrival]:
+def arrivals(plan: SendPlan, topic: str) -> list[Arrival]:
     return [each for each in arrivals_of(plan, refuse_bad_row) if each.topic == topic]
 
 
@@ -119,8 +129,8 @@ def started(settings: Settings, state: Path, *options: str) -> Iterator[subproce
 
 def wait_for_arrivals(state: Path, count: int) -> None:
     def reached() -> bool:
-        progress = load_progress(state)
-        return progress is not None and progress.arrivals >= count
+        checkpoint = load_checkpoint(state)
+        return checkpoint is not None and checkpoint.arrivals >= count
 
     wait_until(reached, seconds=30, description=f"{count} arrivals", interval_seconds=0.02)
 
@@ -128,8 +138,8 @@ def wait_for_arrivals(state: Path, count: int) -> None:
 def test_every_arrival_is_there_once_with_its_key_its_bytes_and_the_partition_of_murmur2(
     settings: Settings, tmp_path: Path
 ) -> None:
-    plan = Plan(Generated(CONFIG), tmp_path)
-    seen: list[Sent] = []
+    plan = SendPlan(Generated(CONFIG), tmp_path)
+    seen: list[SendResult] = []
     sent = send_all(settings, plan, seen.append)
     partitions = list(range(COMMENTS.partitions))
     partition_of = DefaultPartitioner()
@@ -149,8 +159,8 @@ def test_every_arrival_is_there_once_with_its_key_its_bytes_and_the_partition_of
 
 
 def test_the_report_is_what_a_plain_consumer_reads(settings: Settings, tmp_path: Path) -> None:
-    send_all(settings, Plan(Generated(CONFIG), tmp_path), nothing)
-    report = list(read_report(tmp_path))
+    send_all(settings, SendPlan(Generated(CONFIG), tmp_path), nothing)
+    report = list(read_delivery_log(tmp_path))
     assert {(each.partition, each.offset, each.sha256) for each in report} == {
         (each.partition, each.offset, hashlib.sha256(each.value).hexdigest()) for each in records(settings, "comments")
     }
@@ -167,18 +177,18 @@ def test_killed_midway_and_started_again_it_skips_nothing_and_repeats_only_the_t
         wait_for_arrivals(tmp_path, 2_000)
         process.send_signal(signal.SIGKILL)
         assert process.wait(10) == -signal.SIGKILL
-    acknowledged = load_progress(tmp_path)
+    acknowledged = load_checkpoint(tmp_path)
     assert acknowledged is not None
     tail = len(records(settings, "comments")) - acknowledged.comments
     assert 0 <= tail <= BATCH_MOST_RECORDS
     with started(settings, tmp_path, "--fast") as process:
         assert process.wait(60) == 0
-    expected = pairs(arrivals(Plan(Generated(CONFIG), tmp_path), "comments"))
+    expected = pairs(arrivals(SendPlan(Generated(CONFIG), tmp_path), "comments"))
     found = pairs(records(settings, "comments"))
     assert found.keys() == expected.keys()
     assert found >= expected
     assert (found - expected).total() == tail
-    reported = Counter((each.partition, each.offset, each.sha256) for each in read_report(tmp_path))
+    reported = Counter((each.partition, each.offset, each.sha256) for each in read_delivery_log(tmp_path))
     there = Counter(
         (each.partition, each.offset, hashlib.sha256(each.value).hexdigest()) for each in records(settings, "comments")
     )
@@ -191,32 +201,32 @@ def test_told_to_stop_it_ends_well_and_goes_on_without_repeating_anything(settin
         wait_for_arrivals(tmp_path, 1_000)
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0
-    stopped = load_progress(tmp_path)
+    stopped = load_checkpoint(tmp_path)
     assert stopped is not None
     assert len(records(settings, "comments")) == stopped.comments
-    sent = send_all(settings, Plan(Generated(CONFIG), tmp_path), nothing)
+    sent = send_all(settings, SendPlan(Generated(CONFIG), tmp_path), nothing)
     assert sent.resumed_after == stopped.arrivals
     for topic in ("comments", "actions"):
-        assert pairs(records(settings, topic)) == pairs(arrivals(Plan(Generated(CONFIG), tmp_path), topic))
-    assert len(list(read_report(tmp_path))) == stopped.comments + sent.comments
+        assert pairs(records(settings, topic)) == pairs(arrivals(SendPlan(Generated(CONFIG), tmp_path), topic))
+    assert len(list(read_delivery_log(tmp_path))) == stopped.comments + sent.comments
 
 
 def test_another_input_ends_the_process_with_the_code_that_is_not_started_again(
     settings: Settings, tmp_path: Path
 ) -> None:
-    send_all(settings, Plan(Generated(SMALL), tmp_path, limit=10), nothing)
+    send_all(settings, SendPlan(Generated(SMALL), tmp_path, limit=10), nothing)
     with started(settings, tmp_path, "--fast", "--seed", "7") as process:
         assert process.wait(30) == REFUSED
     assert len(records(settings, "comments")) == 10
 
 
 def test_what_was_sent_but_not_noted_is_sent_again_in_the_same_bytes(settings: Settings, tmp_path: Path) -> None:
-    plan = Plan(Generated(SMALL), tmp_path, AtRate(150), shift_to="now")
-    kept: list[tuple[Sent, bytes]] = []
-    sent = send_all(settings, plan, lambda sent: kept.append((sent, (tmp_path / PROGRESS).read_bytes())))
-    noted, progress = kept[(len(kept) - 1) // 2]  # not the last, which is all
+    plan = SendPlan(Generated(SMALL), tmp_path, AtRate(150), shift_to="now")
+    kept: list[tuple[SendResult, bytes]] = []
+    sent = send_all(settings, plan, lambda sent: kept.append((sent, (tmp_path / CHECKPOINT_FILE).read_bytes())))
+    noted, checkpoint = kept[(len(kept) - 1) // 2]  # not the last, which is all
     first = pairs(records(settings, "comments"))
-    (tmp_path / PROGRESS).write_bytes(progress)
+    (tmp_path / CHECKPOINT_FILE).write_bytes(checkpoint)
     again = send_all(settings, replace(plan, pace=AtRate(10**6)), nothing)
     assert again.comments == sent.comments - noted.comments > 0
     both = pairs(records(settings, "comments"))
@@ -227,7 +237,7 @@ def test_what_was_sent_but_not_noted_is_sent_again_in_the_same_bytes(settings: S
 def test_what_was_sent_whole_is_not_sent_again_and_topics_made_anew_are_refused(
     settings: Settings, tmp_path: Path
 ) -> None:
-    plan = Plan(Generated(SMALL), tmp_path)
+    plan = SendPlan(Generated(SMALL), tmp_path)
     sent = send_all(settings, plan, nothing)
     again = send_all(settings, plan, nothing)
     assert (again.comments, again.actions, again.resumed_after) == (0, 0, sent.comments + sent.actions)
@@ -240,13 +250,13 @@ def test_what_was_sent_whole_is_not_sent_again_and_topics_made_anew_are_refused(
 
 
 def test_recorded_times_sped_up_keep_order_and_pace(settings: Settings, tmp_path: Path) -> None:
-    plan = Plan(Generated(SMALL), tmp_path, limit=200)
+    plan = SendPlan(Generated(SMALL), tmp_path, limit=200)
     expected = list(arrivals_of(plan, refuse_bad_row))
     seconds = 3.0
     speed = (expected[-1].arrival_us - expected[0].arrival_us) / 1e6 / seconds
     sent = send_all(settings, replace(plan, pace=AtRecordedTimes(speed)), nothing)
     assert seconds <= sent.seconds < seconds + 2
-    sent_us = {each.sha256: each.sent_us for each in read_report(tmp_path)}
+    sent_us = {each.sha256: each.sent_us for each in read_delivery_log(tmp_path)}
     comments = [each for each in expected if each.topic == "comments"]
     times_us = [sent_us[hashlib.sha256(each.value).hexdigest()] for each in comments]
     assert times_us == sorted(times_us)
@@ -256,7 +266,7 @@ def test_recorded_times_sped_up_keep_order_and_pace(settings: Settings, tmp_path
 
 
 def test_actions_arrive_after_their_comments_even_as_fast_as_possible(settings: Settings, tmp_path: Path) -> None:
-    send_all(settings, Plan(Generated(SMALL), tmp_path), nothing)
+    send_all(settings, SendPlan(Generated(SMALL), tmp_path), nothing)
     appended_ms = {each.key: each.append_ms for each in records(settings, "comments")}
     actions = records(settings, "actions")
     assert len(actions) > 20
@@ -279,10 +289,10 @@ def test_a_record_over_the_limit_is_refused_by_name_and_the_rest_goes_on(
         (Arrival(number, "comments", name, values[name], None, None) for number, name in enumerate(values)),
         lambda count: None,
     )
-    plan = Plan(History(history), tmp_path / "state")
+    plan = SendPlan(History(history), tmp_path / "state")
     with caplog.at_level(logging.WARNING):
         sent = send_all(settings, plan, nothing)
-    assert sent.refused == (Refused(3, "comments", "huge", MAX_RECORD_BYTES + 1),)
+    assert sent.refused == (RefusedRecord(3, "comments", "huge", MAX_RECORD_BYTES + 1),)
     assert f"comments record huge (arrival 3) has {MAX_RECORD_BYTES + 1} bytes" in caplog.text
     assert sent.comments == 3
     assert {each.key: each.value for each in records(settings, "comments")} == {
@@ -293,5 +303,5 @@ def test_a_record_over_the_limit_is_refused_by_name_and_the_rest_goes_on(
 
 
 def test_an_empty_input_is_sent_at_once(settings: Settings, tmp_path: Path) -> None:
-    sent = send_all(settings, Plan(Generated(SMALL), tmp_path, skip=10**6, shift_to="now"), nothing)
+    sent = send_all(settings, SendPlan(Generated(SMALL), tmp_path, skip=10**6, shift_to="now"), nothing)
     assert (sent.comments, sent.actions) == (0, 0)

@@ -23,8 +23,8 @@ from moderation.adapters.kafka.end_offsets import LogEnds
 from moderation.adapters.kafka.open_transactions import open_transactions
 from moderation.adapters.kafka.topics import COMMENTS
 from tests.support.lakes import SMALL, LakeUnderTest
-from tests.support.reconciling import DayUnderTest
-from tests.support.reconciling import comments as of_the_day
+from tests.support.reconcile_day import DayUnderTest
+from tests.support.reconcile_day import comments as of_the_day
 from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 

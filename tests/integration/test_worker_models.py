@@ -25,7 +25,7 @@ from moderation.adapters.registry.certificate import SIGNATURE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import register, registry
 from moderation.text import Lexicon
-from tests.support.frauds import certify_again, restate, stored_folder
+from tests.support.forged_versions import certify_again, restate, stored_folder
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 NAME = f"model-life-tests-{RUN}"
@@ -134,7 +134,7 @@ def test_an_uncertified_version_serves_only_by_a_persons_override_whose_reason_i
     layer.wait_accounted(100)
     log = layer.folder / "worker-0.log"
     client.set_registered_model_alias(known.model_name, "production", refused.version)
-    told = f"refused version {refused.version}; the old model serves on"
+    told = f"refused version {refused.version}; the old model, if any, continues to serve"
     wait_until(lambda: told in log.read_text(), seconds=30, description="the uncertified version is refused")
     layer.produce(comments(100, start=100))
     layer.wait_accounted(200)
@@ -170,5 +170,5 @@ def test_a_worker_starts_with_the_last_good_model_while_the_registry_is_away(
     layer.produce(comments(100, start=100))
     layer.wait_accounted(200)
     assert worker.poll() is None
-    assert "going on with version 1, which served last here" in (layer.folder / "worker-1.log").read_text()
+    assert "continuing with version 1, which served last on this machine" in (layer.folder / "worker-1.log").read_text()
     assert layer.comparison().is_exact

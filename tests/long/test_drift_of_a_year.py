@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from moderation.datasets.synthetic import TrafficConfig
-from tests.support.drift_world import days_of, drifted, watched
+from tests.support.drift_scenario import days_of, drifted, watched
 
 TRAINING, QUIET, LOUD = 21, 200, 3
 

@@ -13,8 +13,8 @@ from grafana.source.variables import Addresses
 from local.stack.commands import StackInfo
 from moderation.settings import required
 from tests.conftest import ROOT
-from tests.support.filled import filled_day
-from tests.support.reconciling import DAY
+from tests.support.full_day import filled_day
+from tests.support.reconcile_day import DAY
 
 pytestmark = pytest.mark.long
 

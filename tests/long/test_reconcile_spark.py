@@ -15,8 +15,8 @@ from tests.support.java import why_no_spark
 from tests.support.reconcile_checks import assert_expected
 from tests.support.reconcile_faults import FAULTS, together
 from tests.support.reconcile_oracle import expected_of
+from tests.support.reconcile_scenario import world_of
 from tests.support.reconcile_tables import Seen, Tables, reconcile
-from tests.support.reconcile_world import world_of
 
 pytestmark = pytest.mark.long
 

@@ -19,7 +19,7 @@ from moderation.panes import PANE_US, OpenPanes, PaneSums, closed_until_us, is_c
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from moderation.watermark import NOTHING_SEEN, RunningMaximum
-from stream.worker.messages import Published, ServingModel
+from stream.worker.messages import Publication, ServingModel
 
 
 class MemoryLedger:
@@ -207,14 +207,14 @@ class MemoryTopics:
         """Topics that do not exist."""
         return list(self.absent)
 
-    def publish(self, published: Published) -> int:
+    def publish(self, publication: Publication) -> int:
         """Keep decisions, alerts and panes; how many records that were."""
         if self.absent:
             raise TopicsMissing(self.absent)
-        alerts = {(row.partition, row.offset) for row, _ in published.decisions if row.verdict is not Verdict.ALLOW}
-        for row, versions in published.decisions:
+        alerts = {(row.partition, row.offset) for row, _ in publication.decisions if row.verdict is not Verdict.ALLOW}
+        for row, versions in publication.decisions:
             assert self.decisions.setdefault((row.partition, row.offset), (row, versions)) == (row, versions)
-        for pane in published.panes:
+        for pane in publication.panes:
             assert self.panes.setdefault((pane.partition, pane.community, pane.start_us), pane) == pane
         self.alerts |= alerts
-        return len(published.decisions) + len(alerts) + len(published.panes)
+        return len(publication.decisions) + len(alerts) + len(publication.panes)

@@ -71,7 +71,7 @@ class LakeUnderTest:
         self.wait_for_no_archiver()
         environment = {**inherited_environment(), **settings_environment(self.settings)}
         folder = Path(__file__).parents[2]
-        return run_module("tests.support.dying_archiver", [point, str(times)], cwd=folder, env=environment).wait(60)
+        return run_module("tests.support.crashing_archiver", [point, str(times)], cwd=folder, env=environment).wait(60)
 
     def wait_for_no_archiver(self) -> None:
         """Wait until PostgreSQL has noticed the end of every archiver: it holds their locks until then."""

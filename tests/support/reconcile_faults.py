@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from tests.support.reconcile_oracle import Evidence, evidence_of
+from tests.support.reconcile_scenario import DAY_US
 from tests.support.reconcile_tables import (
     ALLOW,
     COUNTED,
@@ -25,7 +26,6 @@ from tests.support.reconcile_tables import (
     plus,
     sums_of,
 )
-from tests.support.reconcile_world import DAY_US
 
 
 @dataclass

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from local.stack.commands import StackInfo
     from moderation.scoring import ModerationPipeline
     from tests.support.dag_runs import DagRuns
-    from tests.support.filled import FilledDay
+    from tests.support.full_day import FilledDay
     from tests.support.lakes import LakeUnderTest
     from tests.support.model_life import Templates
     from tests.support.object_store import ObjectStore
@@ -155,7 +155,7 @@ def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> I
 @pytest.fixture(scope="session")
 def filled(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilledDay]:
     """A reconciled day that has something of everything; only read it."""
-    from tests.support.filled import filled_day
+    from tests.support.full_day import filled_day
 
     with filled_day(stack, f"test-{uuid.uuid4().hex[:12]}-", tmp_path_factory.mktemp("filled")) as day:
         yield day

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from moderation.contracts import FIRST_RULES, NEWEST_RULES, Fate
 from moderation.panes import LATENESS_US, PANE_US, OpenPanes, is_closed, pane_start_us
 from moderation.watermark import RunningMaximum
-from tests.support.event_time_law import HOUR_US, fates_and_maxima_of
+from tests.support.event_time_rules import HOUR_US, fates_and_maxima_of
 from tests.support.properties import examples
 
 # Times within two hours on a grid of 50 s, so that pane borders, equal times and closed panes are all common; a few

@@ -17,7 +17,7 @@ from moderation.watermark import (
     RunningMaximum,
     advance,
 )
-from tests.support.event_time_law import fates_and_maxima_of
+from tests.support.event_time_rules import fates_and_maxima_of
 from tests.support.properties import examples
 
 MINUTE_US = 60_000_000

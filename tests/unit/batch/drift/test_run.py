@@ -22,7 +22,7 @@ from moderation.datasets.synthetic import TrafficConfig
 from moderation.errors import ConfigurationError
 from moderation.training.drift import DriftResult, drift_of_counts, reference_of
 from moderation.training.reference import TrainingReference
-from tests.support.drift_world import days_of, drifted, watched
+from tests.support.drift_scenario import days_of, drifted, watched
 
 MEASURES = ["score", "length", "unseen", "communities", "labels", "agreement"]
 

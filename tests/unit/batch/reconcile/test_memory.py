@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from batch.reconcile.engines import DuckDbEngine
+from tests.support.reconcile_scenario import world_of
 from tests.support.reconcile_tables import Tables, reconcile
-from tests.support.reconcile_world import world_of
 
 
 def tables_of(worlds: int, most: int) -> Tables:

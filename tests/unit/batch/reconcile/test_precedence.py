@@ -14,6 +14,7 @@ import pytest
 from moderation.contracts import Cause
 from tests.support.reconcile_checks import assert_expected, differences_of
 from tests.support.reconcile_oracle import EVIDENCE, Evidence, evidence_of, expected_of
+from tests.support.reconcile_scenario import DAY_US, topic_id_of
 from tests.support.reconcile_tables import (
     COUNTED,
     DUPLICATE,
@@ -27,7 +28,6 @@ from tests.support.reconcile_tables import (
     place_of,
     reconcile,
 )
-from tests.support.reconcile_world import DAY_US, topic_id_of
 
 ORDER = [
     *("unarchived", "unprocessed", "quarantined", "lost", "phantom", "recovered"),

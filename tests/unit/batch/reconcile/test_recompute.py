@@ -26,7 +26,7 @@ from moderation.errors import ConfigurationError, LakeDamaged, ModelRefused
 from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.training.metrics import Metrics
-from tests.support.event_time_law import fates_of
+from tests.support.event_time_rules import fates_of
 from tests.support.reference import REFERENCE
 from tests.support.rescoring_lake import (
     BODIES,

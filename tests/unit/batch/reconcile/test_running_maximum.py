@@ -21,7 +21,7 @@ from moderation.contracts import FIRST_RULES, NEWEST_RULES, Comment, parse_recor
 from moderation.ledger import Served
 from moderation.panes import late_flags
 from moderation.watermark import NOTHING_SEEN, Candidate, Reset, RunningMaximum
-from tests.support.event_time_law import fates_and_maxima_of
+from tests.support.event_time_rules import fates_and_maxima_of
 from tests.support.rescoring_lake import DAY_US, HOUR_US, MINUTE_US, SOURCES, LakeOfATest, comment, record
 
 HOURS = (0, 0, 0.2, 0.5, 0.9, 0.99, 1.01, 2, 5, 9)

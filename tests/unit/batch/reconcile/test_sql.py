@@ -19,8 +19,8 @@ from tests.support.properties import examples
 from tests.support.reconcile_checks import assert_details, assert_expected, differences_of
 from tests.support.reconcile_faults import FAULTS, TAMPERING, Moved, together
 from tests.support.reconcile_oracle import Expected, evidence_of, expected_of
+from tests.support.reconcile_scenario import DAY_US, natural_causes, topic_id_of, world_of
 from tests.support.reconcile_tables import NOTHING, Decided, Key, Place, Sums, Tables, plus, reconcile
-from tests.support.reconcile_world import DAY_US, natural_causes, topic_id_of, world_of
 
 CHANCE = st.integers(0, 2**32).map(Random)
 DEFECTS = ("lost", "unexplained", "phantom")

@@ -39,8 +39,8 @@ from moderation.contracts import Verdict
 from moderation.errors import ConfigurationError
 from tests.support import rescore_oracle as oracle
 from tests.support.properties import examples
+from tests.support.reconcile_scenario import DAY_US, decision, world_of
 from tests.support.reconcile_tables import HOUR_US, Tables, place_of, write
-from tests.support.reconcile_world import DAY_US, decision, world_of
 
 CHANCE = st.integers(0, 2**32).map(Random)
 ASKED = "asked"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from grafana.preview import Answer, Preview, render
+from grafana.preview import Preview, QueryResult, render
 from grafana.preview.html import cell, link, number
 from grafana.source.variables import Addresses
 
@@ -35,17 +35,17 @@ def preview(name: str, *, is_sound: bool = False) -> Preview:
     windows = ["hour", "community", "batch", "speed", "gap"]
     windows += ["batch_reviews", "speed_reviews", "batch_removals", "speed_removals", "causes"]
     rows = [] if is_sound else [tuple(difference.values())]
-    answers = {
-        "state": Answer(["state"], [("final, revision 1",)]),
-        "comments": Answer(["batch", "speed", "gap"], [(12, 11, 1)]),
-        "defects": Answer(["lost", "unexplained", "phantom", "residual"], [(0 if is_sound else 1, 0, 0, 0)]),
-        "gap": Answer(term, gap),
-        "windows": Answer(windows, [("10:00", name, 12, 11, 1, 1, 1, 1, 1, "lost 1")]),
-        "differences": Answer(list(difference), rows),
-        "residual_panes": Answer([], []),
-        "runs": Answer(list(run), [tuple(run.values())]),
+    results = {
+        "state": QueryResult(["state"], [("final, revision 1",)]),
+        "comments": QueryResult(["batch", "speed", "gap"], [(12, 11, 1)]),
+        "defects": QueryResult(["lost", "unexplained", "phantom", "residual"], [(0 if is_sound else 1, 0, 0, 0)]),
+        "gap": QueryResult(term, gap),
+        "windows": QueryResult(windows, [("10:00", name, 12, 11, 1, 1, 1, 1, 1, "lost 1")]),
+        "differences": QueryResult(list(difference), rows),
+        "residual_panes": QueryResult([], []),
+        "runs": QueryResult(list(run), [tuple(run.values())]),
     }
-    return Preview(name, date(2023, 11, 15), answers, Addresses())
+    return Preview(name, date(2023, 11, 15), results, Addresses())
 
 
 def test_nothing_people_wrote_becomes_markup() -> None:
@@ -57,8 +57,8 @@ def test_nothing_people_wrote_becomes_markup() -> None:
 
 def test_a_sound_day_says_so() -> None:
     page = render(preview("science", is_sound=True))
-    assert "None: batch and speed layer count every row alike." in page
-    assert "None: every pane is the sum of its ledger rows." in page
+    assert "None. Batch and speed layer count every row in the same way." in page
+    assert "None. Every pane is the sum of its ledger rows." in page
     assert "nothing lost, nothing unexplained" in page
 
 

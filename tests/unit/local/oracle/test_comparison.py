@@ -18,8 +18,8 @@ from local.oracle.ledger import (
 from moderation.contracts import Rules
 from moderation.panes import OpenPanes
 from moderation.watermark import RunningMaximum
-from tests.support.event_time_law import fates_and_maxima_of
-from tests.support.oracle_world import (
+from tests.support.event_time_rules import fates_and_maxima_of
+from tests.support.oracle_scenario import (
     MINUTE_US,
     RAW,
     START_US,

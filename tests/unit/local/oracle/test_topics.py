@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from local.oracle.topics import Message
-from tests.support.oracle_world import (
+from tests.support.oracle_scenario import (
     MINUTE_US,
     SOURCE,
     START_US,

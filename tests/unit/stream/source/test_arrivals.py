@@ -16,7 +16,7 @@ from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS, write_hist
 from moderation.datasets.rscience import FIRST_TIME_US, REMOVED_AFTER_US, ROW_STEP_US
 from moderation.datasets.synthetic import Arrival, Injection, TrafficConfig, generate
 from moderation.errors import ConfigurationError, DatasetError
-from stream.source import Anchor, AtRate, AtRecordedTimes, CsvExport, Generated, History, Plan
+from stream.source import Anchor, AtRate, AtRecordedTimes, CsvExport, Generated, History, SendPlan
 from stream.source.arrivals import anchor_us, arrivals_of, key_of
 from stream.source.external_sort import by_arrival
 from stream.source.identity import identity_of
@@ -39,13 +39,13 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(plan: Plan) -> list[Arrival]:
+def read(plan: SendPlan) -> list[Arrival]:
     return list(arrivals_of(plan, refuse_bad_row))
 
 
 def test_an_export_arrives_at_its_event_times_and_removals_when_they_happened(tmp_path: Path) -> None:
     rows = "".join(f'"{n}","{n}","comment {n}","{int(n % 3 == 0)}"\n' for n in range(200))
-    found = read(Plan(export(tmp_path, '"",X,BODY,REMOVED\n' + rows), tmp_path))
+    found = read(SendPlan(export(tmp_path, '"",X,BODY,REMOVED\n' + rows), tmp_path))
     assert [each.arrival_us for each in found] == sorted(each.arrival_us for each in found)
     comments = [parse_record(each.value, MAX_TIME_US) for each in found if each.topic == "comments"]
     actions = [parse_action(each.value) for each in found if each.topic == "actions"]
@@ -61,7 +61,7 @@ def test_an_export_arrives_at_its_event_times_and_removals_when_they_happened(tm
 
 def test_an_export_in_any_order_arrives_in_order_of_time(tmp_path: Path) -> None:
     rows = "".join(f"{n},b{n},1,,id{n},2020-01-{28 - n:02d}T00:00:00,x,{n % 2}\n" for n in range(28))
-    found = read(Plan(export(tmp_path, HEADER + rows), tmp_path))
+    found = read(SendPlan(export(tmp_path, HEADER + rows), tmp_path))
     assert [each.key for each in found if each.topic == "comments"] == [f"id{n}" for n in reversed(range(28))]
     for action in (each for each in found if each.topic == "actions"):
         assert found.index(action) > next(n for n, each in enumerate(found) if each.key == action.key)
@@ -69,7 +69,7 @@ def test_an_export_in_any_order_arrives_in_order_of_time(tmp_path: Path) -> None
 
 def test_bad_rows_of_an_export_are_told_and_left_out(tmp_path: Path) -> None:
     told: list[BadRow] = []
-    plan = Plan(export(tmp_path, HEADER + "1,fine,1,,a,1500000000,x,0\n2,odd,1,,b,never,x,0\n"), tmp_path)
+    plan = SendPlan(export(tmp_path, HEADER + "1,fine,1,,a,1500000000,x,0\n2,odd,1,,b,never,x,0\n"), tmp_path)
     assert [each.key for each in arrivals_of(plan, told.append)] == ["a"]
     assert [bad.line for bad in told] == [3]
 
@@ -99,7 +99,7 @@ def test_many_more_runs_than_files_may_be_open_sort_too() -> None:
 
 def test_a_history_arrives_as_it_was_generated(history: Path) -> None:
     generated = list(generate(CONFIG))
-    found = read(Plan(History(history), history))
+    found = read(SendPlan(History(history), history))
     comments = [each for each in generated if each.topic == "comments"]
     assert [(each.arrival_us, each.value) for each in found if each.topic == "comments"] == [
         (each.arrival_us, each.value.replace(b"\n", b" ")) for each in comments
@@ -116,7 +116,7 @@ def test_a_history_arrives_as_it_was_generated(history: Path) -> None:
 def test_actions_of_a_history_arrive_in_order_and_after_their_comments(history: Path) -> None:
     seen: set[str] = set()
     latest_us = 0
-    for each in read(Plan(History(history), history)):
+    for each in read(SendPlan(History(history), history)):
         assert each.arrival_us >= latest_us
         latest_us = each.arrival_us
         if each.topic == "comments":
@@ -126,21 +126,21 @@ def test_actions_of_a_history_arrive_in_order_and_after_their_comments(history: 
 
 
 def test_the_generator_arrives_as_it_is() -> None:
-    assert read(Plan(Generated(CONFIG), Path())) == list(generate(CONFIG))
+    assert read(SendPlan(Generated(CONFIG), Path())) == list(generate(CONFIG))
 
 
 def test_part_of_an_input_and_comments_only(history: Path) -> None:
-    whole = read(Plan(History(history), history))
-    assert read(Plan(History(history), history, skip=20, limit=30)) == whole[20:50]
+    whole = read(SendPlan(History(history), history))
+    assert read(SendPlan(History(history), history, skip=20, limit=30)) == whole[20:50]
     comments = [each for each in whole if each.topic == "comments"]
-    assert read(Plan(History(history), history, actions=False, skip=2)) == comments[2:]
+    assert read(SendPlan(History(history), history, actions=False, skip=2)) == comments[2:]
 
 
 @pytest.mark.parametrize("name", [COMMENTS, ARRIVALS, ACTIONS])
 def test_a_folder_that_is_no_history_is_refused_by_name(history: Path, tmp_path: Path, name: str) -> None:
     for file in {COMMENTS, ARRIVALS, ACTIONS} - {name}:
         (tmp_path / file).write_bytes((history / file).read_bytes())
-    plan = Plan(History(tmp_path), tmp_path)
+    plan = SendPlan(History(tmp_path), tmp_path)
     with pytest.raises(DatasetError, match=name):
         read(plan)
     with pytest.raises(DatasetError, match=name):
@@ -153,11 +153,11 @@ def test_arrivals_that_belong_to_other_comments_are_refused(history: Path, tmp_p
     with (tmp_path / ARRIVALS).open("ab") as notes:
         notes.write(b'{"arrival_us": 1, "injected": null}\n')
     with pytest.raises(DatasetError, match="does not belong"):
-        read(Plan(History(tmp_path), tmp_path))
+        read(SendPlan(History(tmp_path), tmp_path))
 
 
 def test_the_anchor_is_one_of_the_arrivals_that_are_sent(history: Path) -> None:
-    plan = Plan(History(history), history, skip=5, limit=300, shift_to="now")
+    plan = SendPlan(History(history), history, skip=5, limit=300, shift_to="now")
     found = read(plan)
     comments = [each for each in found if each.topic == "comments"]
     assert anchor_us(replace(plan, anchor=Anchor.FIRST)) == found[0].arrival_us
@@ -167,7 +167,7 @@ def test_the_anchor_is_one_of_the_arrivals_that_are_sent(history: Path) -> None:
 
 
 def test_data_faster_than_the_clock_ends_at_the_instant_it_is_shifted_to(history: Path) -> None:
-    plan = Plan(History(history), history, shift_to="now")
+    plan = SendPlan(History(history), history, shift_to="now")
     assert plan.shift_anchor is Anchor.LAST
     assert replace(plan, pace=AtRecordedTimes(2)).shift_anchor is Anchor.LAST
     assert replace(plan, pace=AtRate(1)).shift_anchor is Anchor.LAST
@@ -176,7 +176,7 @@ def test_data_faster_than_the_clock_ends_at_the_instant_it_is_shifted_to(history
 
 
 def test_an_input_is_recognised_by_its_content_and_what_is_sent_of_it(history: Path, tmp_path: Path) -> None:
-    plan = Plan(History(history), history)
+    plan = SendPlan(History(history), history)
     others = [
         replace(plan, actions=False),
         replace(plan, skip=1),
@@ -204,4 +204,4 @@ def test_a_value_is_keyed_by_its_comment_id_or_else_by_its_digest(comment: Calla
 @pytest.mark.parametrize("wrong", [{"skip": -1}, {"limit": 0}, {"anchor": Anchor.LAST}])
 def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match="--"):
-        Plan(Generated(CONFIG), Path(), **wrong)  # type: ignore[arg-type]
+        SendPlan(Generated(CONFIG), Path(), **wrong)  # type: ignore[arg-type]

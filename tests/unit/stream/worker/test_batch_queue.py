@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.worker.batch_queue import Pending
+from stream.worker.batch_queue import BatchQueue
 from stream.worker.estimated_work import estimated_work_us
 
 
@@ -34,7 +34,7 @@ SIZES = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=12), max_size
 def test_every_record_comes_once_in_order_in_bounded_batches_and_a_chunk_is_acknowledged_by_its_last(
     sizes: list[list[int]], most_records: int, most_bytes: int
 ) -> None:
-    pending = Pending(most_records, most_bytes, size)
+    pending = BatchQueue(most_records, most_bytes, size)
     acknowledged: list[int] = []
     ends: list[int] = []
     offset = 0
@@ -61,7 +61,7 @@ def test_every_record_comes_once_in_order_in_bounded_batches_and_a_chunk_is_ackn
 
 def test_three_batches_are_full_by_records_or_by_work_and_forgetting_makes_room() -> None:
     for value_size in (0, 400):
-        pending = Pending(4, 1_000, size)
+        pending = BatchQueue(4, 1_000, size)
         for number in range(12):
             assert not pending.is_full(0) or (value_size and number > 7)
             chunk: Any = FakeChunk([FakeRecord(number, b"x" * value_size)])
@@ -73,14 +73,14 @@ def test_three_batches_are_full_by_records_or_by_work_and_forgetting_makes_room(
 
 
 def test_a_record_without_a_value_counts_nothing() -> None:
-    pending = Pending(10, 10, size)
+    pending = BatchQueue(10, 10, size)
     chunk: Any = FakeChunk([FakeRecord(0, None), FakeRecord(1, b"x" * 10)])
     pending.add(chunk, lambda: None)
     assert [piece.work_us for piece in pending.take()] == [10]
 
 
 def test_partitions_take_turns_so_that_expensive_records_of_one_delay_the_others_by_one_batch() -> None:
-    pending = Pending(100, 1_000, size)
+    pending = BatchQueue(100, 1_000, size)
     expensive: Any = FakeChunk([FakeRecord(number, b"x" * 900) for number in range(50)])
     pending.add(expensive, lambda: None)
     assert pending.is_full(0)

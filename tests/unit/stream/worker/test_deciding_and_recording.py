@@ -21,9 +21,9 @@ from moderation.watermark import NOTHING_SEEN
 from stream.worker import metrics
 from stream.worker.dead_letter_limit import DeadLetterLimit
 from stream.worker.decider import Decider
-from stream.worker.messages import Decided, Published, Record, ServingModel
+from stream.worker.messages import Decided, Publication, Record, ServingModel
 from stream.worker.recorder import Recorder
-from tests.support.event_time_law import Seen, fates_of, panes_of
+from tests.support.event_time_rules import Seen, fates_of, panes_of
 from tests.support.fakes import MemoryLedger
 from tests.support.properties import examples
 
@@ -46,7 +46,7 @@ class Worker:
         if (decided := self.decider.decide(records, model)) is not None:
             self.decided.append(decided)
 
-    def store(self) -> Published:
+    def store(self) -> Publication:
         return self.recorder.store(self.decided.popleft())
 
 
@@ -91,7 +91,7 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
     panes_topic: dict[tuple[int, str, int], list[Pane]] = {}
     ends: dict[int, list[int]] = {0: [], 1: []}
 
-    def send(published: Published) -> None:
+    def send(published: Publication) -> None:
         for row, versions in published.decisions:
             topic.setdefault((row.partition, row.offset), []).append((row, versions))
         for pane in published.panes:
@@ -117,7 +117,7 @@ def test_the_same_log_gives_the_same_ledger_panes_and_topics_however_it_is_cut_a
         return made
 
     worker = start_anew()
-    on_their_way: list[Published] = []
+    on_their_way: list[Publication] = []
     at = 0
     while at < len(records):
         upto = data.draw(st.integers(at, len(records)))
@@ -238,7 +238,7 @@ def test_a_record_that_is_known_to_fail_is_not_even_parsed(kernel: Kernel) -> No
     decider.assign(MemoryLedger().positions({0: 0}))
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
     unreadable = Record(0, 1, START_US, b"no comment")
-    decided = decider.decide([plain(0), unreadable, plain(2)], model, {unreadable.place: "SIGSEGV"})
+    decided = decider.decide([plain(0), unreadable, plain(2)], model, {unreadable.position: "SIGSEGV"})
     assert decided is not None
     assert [(offset, letter.reason) for _, offset, letter in decided.batch.dead_letters] == [(1, "processing_failed")]
     MemoryLedger().rehearse(decided.batch)
@@ -257,7 +257,7 @@ def test_a_hole_in_the_offsets_stores_nothing(kernel: Kernel) -> None:
     ledger = MemoryLedger()
     worker = Worker(ledger, generous())
     records = records_of([(0, 0, 0, False)] * 3)
-    with pytest.raises(OffsetsGone, match=r"\[1, 2\) never came"):
+    with pytest.raises(OffsetsGone, match=r"\[1, 2\) were not received"):
         worker.decide([records[0], records[2]], ServingModel(kernel, Policy(1, 2, ()), "1"))
     assert not worker.decided
     assert ledger.rows == {}

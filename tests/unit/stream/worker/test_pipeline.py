@@ -20,10 +20,10 @@ from stream.worker.batch_queue import Acknowledge
 from stream.worker.dead_letter_limit import DeadLetterLimit
 from stream.worker.decider import Decider
 from stream.worker.fault_points import FaultPoints
-from stream.worker.messages import Encoded, Published, ServingModel
+from stream.worker.messages import Encoded, Publication, ServingModel
 from stream.worker.pipeline import Pipeline
 from stream.worker.publisher import Publisher, encode_decision
-from stream.worker.read_to_end import EndLooks
+from stream.worker.read_to_end import EndTracker
 from stream.worker.recorder import Recorder
 from tests.support.fakes import MemoryLedger, MemoryTopics
 
@@ -79,7 +79,7 @@ class OrderedTopics(MemoryTopics):
     ranges: list[tuple[int, int]] = field(default_factory=list)
     is_sliced: bool = False
 
-    def publish(self, published: Published) -> int:
+    def publish(self, published: Publication) -> int:
         for lo, hi in published.ranges.values():
             is_stored = hi <= self.ledger.next[0] if self.is_sliced else (lo, hi) in self.ledger.stored
             assert is_stored, "published before it was stored"
@@ -118,7 +118,7 @@ async def rig_of(
     kernel: Kernel,
     most_records: int,
     encode: Callable[[DecisionRow, Versions], Encoded] | None = None,
-    ends: EndLooks | None = None,
+    ends: EndTracker | None = None,
 ) -> Rig:
     ledger = SlowLedger()
     topics = OrderedTopics(ledger=ledger)

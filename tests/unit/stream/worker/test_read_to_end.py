@@ -16,9 +16,9 @@ from moderation.scoring import Kernel
 from moderation.watermark import NOTHING_SEEN
 from stream.worker.dead_letter_limit import DeadLetterLimit
 from stream.worker.messages import Decided
-from stream.worker.read_to_end import CLOCK_MARGIN_US, EndLooks
+from stream.worker.read_to_end import CLOCK_MARGIN_US, EndTracker
 from stream.worker.recorder import Recorder
-from tests.support.event_time_law import fates_of
+from tests.support.event_time_rules import fates_of
 from tests.support.fakes import MemoryLedger
 from tests.support.properties import examples
 from tests.unit.stream.worker.test_pipeline import positions, rig_of
@@ -59,7 +59,7 @@ class Worker:
     def __init__(self, log: Log, ledger: MemoryLedger) -> None:
         self.log = log
         self.ledger = ledger
-        self.ends = EndLooks(log.ends, log.worker_us)
+        self.ends = EndTracker(log.ends, log.worker_us)
         self.recorder = Recorder(ledger, DeadLetterLimit(1_000, None, None), ends=self.ends)
         self.positions = ledger.positions(dict.fromkeys(log.records, 0))
         self.recorder.assign(self.positions)
@@ -96,63 +96,63 @@ class Worker:
 
     def look(self) -> None:
         """What the worker does every few seconds."""
-        self.recorder.look_at_ends(self.log.records)
+        self.recorder.observe_ends(self.log.records)
         if self.recorder.is_end_due:
             self.recorder.note_read_to_end()
 
 
 def test_the_time_of_a_look_is_taken_before_the_broker_is_asked() -> None:
     log = Log(answer_takes_us=MINUTE_US)
-    ends = EndLooks(log.ends, log.worker_us)
-    ends.look({0: 0})
+    ends = EndTracker(log.ends, log.worker_us)
+    ends.observe({0: 0})
     assert ends.read_to_end_us(0, 0) == START_US - CLOCK_MARGIN_US
 
 
 def test_a_partition_with_records_that_are_not_stored_is_not_read_to_its_end() -> None:
     log = Log()
-    ends = EndLooks(log.ends, log.worker_us)
+    ends = EndTracker(log.ends, log.worker_us)
     log.append(0, START_US)
     log.append(0, START_US)
-    ends.look({0: 1})
+    ends.observe({0: 1})
     assert ends.read_to_end_us(0, 1) is None
     log.now_us += MINUTE_US
     log.append(0, START_US)  # a partition that never pauses
-    ends.look({0: 1})
+    ends.observe({0: 1})
     # The first look counts once the ledger is past its end, whatever came after it.
     assert ends.read_to_end_us(0, 2) == START_US - CLOCK_MARGIN_US
 
 
 def test_an_end_that_is_not_reached_yet_is_not_asked_for_again() -> None:
     log = Log()
-    ends = EndLooks(log.ends, log.worker_us)
+    ends = EndTracker(log.ends, log.worker_us)
     log.append(0, START_US)
-    ends.look({0: 0, 1: 0})
-    ends.look({0: 0, 1: 0})
-    ends.look({0: 1, 1: 0})
+    ends.observe({0: 0, 1: 0})
+    ends.observe({0: 0, 1: 0})
+    ends.observe({0: 1, 1: 0})
     assert log.asked == [(0, 1), (1,), (0, 1)]
 
 
 def test_a_log_that_ends_before_what_is_stored_proves_nothing() -> None:
     log = Log()
-    ends = EndLooks(log.ends, log.worker_us)
-    ends.look({0: 5})
+    ends = EndTracker(log.ends, log.worker_us)
+    ends.observe({0: 5})
     assert ends.read_to_end_us(0, 5) is None
 
 
 def test_a_broker_that_does_not_answer_changes_nothing() -> None:
     log = Log()
-    ends = EndLooks(log.ends, log.worker_us)
-    ends.look({0: 0})
+    ends = EndTracker(log.ends, log.worker_us)
+    ends.observe({0: 0})
     log.is_away = True
     log.now_us += MINUTE_US
-    ends.look({0: 0})
+    ends.observe({0: 0})
     assert ends.read_to_end_us(0, 0) == START_US - CLOCK_MARGIN_US
 
 
 def test_a_clock_that_is_ahead_is_found_by_the_first_record_after_a_look(caplog: pytest.LogCaptureFixture) -> None:
     log = Log(ahead_us=60 * MINUTE_US)
-    ends = EndLooks(log.ends, log.worker_us)
-    ends.look({0: 0})
+    ends = EndTracker(log.ends, log.worker_us)
+    ends.observe({0: 0})
     early_us = ends.read_to_end_us(0, 0)
     assert early_us is not None
     assert early_us > log.now_us
@@ -160,7 +160,7 @@ def test_a_clock_that_is_ahead_is_found_by_the_first_record_after_a_look(caplog:
     log.append(0, START_US)
     ends.compare(0, 0, log.records[0][0][0])
     assert "ahead of the broker's by 3595 s at least" in caplog.text
-    ends.look({0: 1})
+    ends.observe({0: 1})
     late_us = ends.read_to_end_us(0, 1)
     assert late_us is not None
     assert late_us <= log.now_us
@@ -206,7 +206,7 @@ def test_a_worker_whose_partition_was_taken_over_writes_nothing() -> None:
     owner.store(1, 1)
     log.now_us += 60 * MINUTE_US
     log.records[1].pop()  # what the zombie saw of the log
-    zombie.recorder.look_at_ends([0, 1])
+    zombie.recorder.observe_ends([0, 1])
     assert zombie.recorder.is_end_due
     with pytest.raises(FenceLost):
         zombie.recorder.note_read_to_end()
@@ -217,7 +217,7 @@ def test_only_a_worker_with_an_assignment_notes_that_partitions_were_read_to_the
     now_us = [1_700_000_000_000_000]
 
     async def scenario() -> None:
-        rig = await rig_of(kernel, 10, ends=EndLooks(lambda wanted: dict.fromkeys(wanted, 0), lambda: now_us[0]))
+        rig = await rig_of(kernel, 10, ends=EndTracker(lambda wanted: dict.fromkeys(wanted, 0), lambda: now_us[0]))
         await rig.pipeline.note_read_to_end({0})
         first_us = rig.ledger.read_to_end_us[0]
         await rig.pipeline.release()

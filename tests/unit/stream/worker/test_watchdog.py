@@ -11,7 +11,7 @@ from stream.worker.watchdog import (
     REBALANCING_SECONDS,
     STALLED_SECONDS,
     UNREAD_SECONDS,
-    Judge,
+    StuckDetector,
     Vitals,
     WatchedTime,
 )
@@ -27,13 +27,13 @@ def judge_after(
     unread: frozenset[int] = frozenset(),
 ) -> str | None:
     """What a judge says that looked every second at a worker that stays as it is."""
-    judge = Judge()
-    judge.begin([LOOP], 0.0)
+    detector = StuckDetector()
+    detector.begin([LOOP], 0.0)
     reason = None
     for second in range(seconds + 1):
         if heard:
-            judge.hear(LOOP, float(second))
-        reason = judge.look(vitals, ends, float(second), unread)
+            detector.note_answer(LOOP, float(second))
+        reason = detector.check(vitals, ends, float(second), unread)
     return reason
 
 
@@ -62,21 +62,21 @@ def test_waiting_for_something_that_is_not_there_is_not_being_stuck(
 
 
 def test_a_worker_that_moves_is_not_stuck_however_far_behind() -> None:
-    judge = Judge()
-    judge.begin([LOOP], 0.0)
+    detector = StuckDetector()
+    detector.begin([LOOP], 0.0)
     for second in range(300):
-        judge.hear(LOOP, float(second))
+        detector.note_answer(LOOP, float(second))
         stored = second // 15  # slower than anything seen, but it moves
-        assert judge.look(Vitals({0: stored}), {0: 1_000_000}, float(second)) is None
-    assert judge.progress.lag == {0: 1_000_000 - stored}
+        assert detector.check(Vitals({0: stored}), {0: 1_000_000}, float(second)) is None
+    assert detector.progress.lag == {0: 1_000_000 - stored}
 
 
 def test_a_worker_that_moves_one_partition_of_two_is_not_stuck() -> None:
-    judge = Judge()
-    judge.begin([LOOP], 0.0)
+    detector = StuckDetector()
+    detector.begin([LOOP], 0.0)
     for second in range(120):
-        judge.hear(LOOP, float(second))
-        assert judge.look(Vitals({0: second, 1: 0}), {0: second, 1: 5}, float(second)) is None
+        detector.note_answer(LOOP, float(second))
+        assert detector.check(Vitals({0: second, 1: 0}), {0: second, 1: 5}, float(second)) is None
 
 
 def test_a_loop_that_does_not_answer_is_named() -> None:
@@ -97,12 +97,12 @@ def test_a_part_that_ended_is_named_at_once() -> None:
 
 
 def test_the_rate_is_of_the_last_ten_seconds() -> None:
-    judge = Judge()
-    judge.begin([LOOP], 0.0)
+    detector = StuckDetector()
+    detector.begin([LOOP], 0.0)
     for second in range(60):
-        judge.hear(LOOP, float(second))
-        judge.look(Vitals({0: 0 if second < 30 else 100 * (second - 30)}), {0: 10_000}, float(second))
-    assert judge.progress.per_second == pytest.approx(100)
+        detector.note_answer(LOOP, float(second))
+        detector.check(Vitals({0: 0 if second < 30 else 100 * (second - 30)}), {0: 10_000}, float(second))
+    assert detector.progress.per_second == pytest.approx(100)
 
 
 def test_a_worker_without_partitions_is_stuck_while_nobody_reads_some() -> None:
@@ -129,23 +129,23 @@ def test_a_worker_that_others_read_for_or_that_reads_itself_is_not_ended(
 
 
 def test_the_clock_of_unread_partitions_begins_again_once_they_are_read() -> None:
-    judge = Judge()
-    judge.begin([LOOP], 0.0)
+    detector = StuckDetector()
+    detector.begin([LOOP], 0.0)
     for second in range(100):
-        judge.hear(LOOP, float(second))
+        detector.note_answer(LOOP, float(second))
         unread = frozenset({0}) if second % 15 else frozenset[int]()
-        assert judge.look(Vitals({}), {}, float(second), unread) is None
-    assert judge.progress.unread == {0}
+        assert detector.check(Vitals({}), {}, float(second), unread) is None
+    assert detector.progress.unread == {0}
 
 
 def looks_until_stuck(gap_seconds: float, ends: list[dict[int, int] | None], looks: int = 100) -> int | None:
     """How many looks it takes, that many seconds apart, until a worker that stores nothing is stuck."""
-    judge, watched = Judge(), WatchedTime()
-    judge.begin([LOOP], watched.advance(0.0))
+    detector, watched = StuckDetector(), WatchedTime()
+    detector.begin([LOOP], watched.advance(0.0))
     for number in range(1, looks + 1):
         now = watched.advance(number * gap_seconds)
-        judge.hear(LOOP, now)
-        if judge.look(Vitals({0: 10}), ends[number % len(ends)], now) is not None:
+        detector.note_answer(LOOP, now)
+        if detector.check(Vitals({0: 10}), ends[number % len(ends)], now) is not None:
             return number
     return None
 
@@ -164,18 +164,18 @@ def test_a_broker_that_answers_now_and_then_does_not_reset_the_clock() -> None:
 
 
 def test_a_loop_that_never_answers_is_named_by_a_starved_watchdog_too() -> None:
-    judge, watched = Judge(), WatchedTime()
-    judge.begin([LOOP], watched.advance(0.0))
-    reasons = [judge.look(Vitals({0: 10}), {0: 10}, watched.advance(20.0 * number)) for number in range(1, 5)]
+    detector, watched = StuckDetector(), WatchedTime()
+    detector.begin([LOOP], watched.advance(0.0))
+    reasons = [detector.check(Vitals({0: 10}), {0: 10}, watched.advance(20.0 * number)) for number in range(1, 5)]
     assert LOOP in str(reasons[-1])
 
 
 def test_a_suspended_process_has_time_to_go_on() -> None:
-    judge, watched = Judge(), WatchedTime()
-    judge.begin([LOOP], watched.advance(0.0))
-    assert judge.look(Vitals({0: 10}), {0: 11}, watched.advance(1.0)) is None
-    assert judge.look(Vitals({0: 10}), {0: 11}, watched.advance(1_000.0)) is None
-    assert judge.look(Vitals({0: 11}), {0: 11}, watched.advance(1_001.0)) is None
+    detector, watched = StuckDetector(), WatchedTime()
+    detector.begin([LOOP], watched.advance(0.0))
+    assert detector.check(Vitals({0: 10}), {0: 11}, watched.advance(1.0)) is None
+    assert detector.check(Vitals({0: 10}), {0: 11}, watched.advance(1_000.0)) is None
+    assert detector.check(Vitals({0: 11}), {0: 11}, watched.advance(1_001.0)) is None
 
 
 def test_a_watchdog_that_cannot_look_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,4 +196,4 @@ def test_a_watchdog_that_cannot_look_ends_the_process(monkeypatch: pytest.Monkey
     watch.start()
     assert gone.wait(20)
     watch.stop()
-    assert "failed to look" in str(left[0])
+    assert "every check of the watchdog failed" in str(left[0])

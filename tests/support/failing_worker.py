@@ -1,4 +1,4 @@
-"""``python -m tests.support.brittle_worker WORD …``: a worker whose kernel fails for every text that has a word in it.
+"""``python -m tests.support.failing_worker WORD …``: a worker whose kernel fails for every text that has a word in it.
 
 The word is also in the error's text, as it would be in that of a real defect.
 """

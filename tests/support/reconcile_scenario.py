@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from uuid import UUID
 
-from tests.support.event_time_law import fates_of
+from tests.support.event_time_rules import fates_of
 from tests.support.reconcile_tables import (
     ALLOW,
     COUNTED,

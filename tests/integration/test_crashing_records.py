@@ -15,7 +15,7 @@ from tests.integration.test_hostile_records import WORD, failures, with_body
 from tests.support.workers import SpeedLayerUnderTest, comments
 
 pytestmark = pytest.mark.long
-MODULE = ("tests.support.deadly_worker", WORD)
+MODULE = ("tests.support.crashing_worker", WORD)
 
 
 def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[str, ...], seconds: float) -> int:
@@ -60,7 +60,7 @@ def test_a_record_that_ends_the_process_where_it_is_encoded_is_quarantined(
     sent = comments(40)
     sent.insert(20, with_body(1, "sound", comment_id=f"id-{WORD}"))
     layer.produce(sent)
-    assert run_until_accounted(layer, 41, ("tests.support.deadly_worker", f"{stage}:{WORD}"), 290) >= 1
+    assert run_until_accounted(layer, 41, ("tests.support.crashing_worker", f"{stage}:{WORD}"), 290) >= 1
     assert failures(layer) == {"SIGSEGV": 1}
     layer.produce(comments(50, start=40))
     layer.wait_accounted(91)
@@ -91,7 +91,7 @@ def test_processes_that_are_killed_again_and_again_quarantine_nothing(layer: Spe
     worker = layer.start_worker()
     layer.wait_accounted(200)
     assert worker.poll() is None
-    assert "they are tried" in (layer.folder / "worker-1.log").read_text()
+    assert "they are tried in another process first" in (layer.folder / "worker-1.log").read_text()
     found = layer.comparison()
     assert found.is_exact, found
     assert (found.decisions, found.dead_letters) == (200, 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 from local.stack.environment import MARKER
 
 
-def marked(root: Path) -> list[int]:
+def leftover_processes(root: Path) -> list[int]:
     """Ids of processes that carry the mark of the stack in ``root``."""
     mark, found = f"{MARKER}={root}".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):

@@ -1,4 +1,4 @@
-"""``python -m tests.support.deadly_worker WORD …``: a worker whose process ends at every text that has a word in it.
+"""``python -m tests.support.crashing_worker WORD …``: a worker whose process ends at every text that has a word in it.
 
 With ``copy:WORD`` it ends where a text is encoded for COPY, with ``topics:WORD`` where a decision is encoded for the
 topics whose comment id has the word. ``… deadly_worker probe WORD`` is the child that the worker tries records in; it
@@ -32,30 +32,30 @@ def end_for(word: str) -> None:
 def _end_in_copy(word: str) -> None:
     text = copy_format.text
 
-    def deadly(value: str) -> str:
+    def crashing(value: str) -> str:
         if word in value:
             os.kill(os.getpid(), signal.SIGSEGV)
         return text(value)
 
-    copy_format.text = deadly
+    copy_format.text = crashing
 
 
 def _end_in_topics(word: str) -> None:
     encode = publisher.encode_decision
 
-    def deadly(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> Encoded:
+    def crashing(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> Encoded:
         if word in row.comment_id:
             os.kill(os.getpid(), signal.SIGSEGV)
         return encode(topic, topic_id, row, versions)
 
-    publisher.encode_decision = deadly
+    publisher.encode_decision = crashing
 
 
 def _end_in_kernel(word: str) -> None:
     """Have every kernel end the process at texts with a word, or hang if the text says so."""
     score_many = Kernel.score_many
 
-    def deadly(self: Kernel, texts: Sequence[str]) -> Any:
+    def crashing(self: Kernel, texts: Sequence[str]) -> Any:
         for text in texts:
             if word in text:
                 while "hang" in text:
@@ -63,7 +63,7 @@ def _end_in_kernel(word: str) -> None:
                 os.kill(os.getpid(), signal.SIGSEGV)
         return score_many(self, texts)
 
-    Kernel.score_many = deadly  # type: ignore[method-assign]
+    Kernel.score_many = crashing  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
@@ -72,7 +72,7 @@ if __name__ == "__main__":
         probe.serve()
     else:
         end_for(word := sys.argv.pop(1))
-        probe.COMMAND = [sys.executable, "-P", "-m", "tests.support.deadly_worker", "probe", word]
+        probe.COMMAND = [sys.executable, "-P", "-m", "tests.support.crashing_worker", "probe", word]
         settings = load_settings()
         sys.argv += ["--loglevel", faust_level(settings.log_level)]
         new_worker(settings).main()

@@ -80,7 +80,7 @@ class DayUnderTest:
     def start_reconciling(self, point: str = "") -> Forked:
         """Reconcile in a process that kills itself at a point; at none if it is empty."""
         environment = {**inherited_environment(), **settings_environment(self.settings)}
-        return run_module("tests.support.dying_reconciler", [DAY.isoformat(), point], cwd=ROOT, env=environment)
+        return run_module("tests.support.crashing_reconciler", [DAY.isoformat(), point], cwd=ROOT, env=environment)
 
     def reconcile_and_die(self, point: str) -> int:
         """The exit code of a process that reconciles and kills itself at a point."""

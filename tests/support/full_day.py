@@ -19,7 +19,7 @@ from grafana.source.model import Dashboard, Sql, Variable
 from local.stack.commands import StackInfo
 from moderation.adapters.kafka.topics import ensure_topics, producer_settings
 from moderation.contracts import Action, ActionKind, to_json
-from tests.support.reconciling import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
+from tests.support.reconcile_day import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.support.workers import base_settings, speed_layer
 
 AIRFLOW_RUN = "http://airflow.example/dags/reconcile_windows/runs/scheduled__2023-11-16"

@@ -1,4 +1,4 @@
-"""``python -m tests.support.dying_archiver POINT N``: archives, and kills itself at the point's n-th time."""
+"""``python -m tests.support.crashing_archiver POINT N``: archives, and kills itself at the point's n-th time."""
 
 from __future__ import annotations
 
