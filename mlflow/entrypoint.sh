@@ -1,9 +1,9 @@
 #!/bin/sh
-# What a container of the MLflow server does:
+# Commands of the MLflow server's container:
 #   server    serve, with accounts; the default
-#   migrate   bring both databases to the installed version
-#   accounts  make the accounts of batch layer and worker, or give them their passwords anew
-# Anything else is run as it is, e.g. `mlflow gc`. Which variables: mlflow/README.md.
+#   migrate   upgrade both databases to the installed version
+#   accounts  create the accounts of batch layer and worker, or set their passwords again
+# It runs anything else unchanged, e.g. `mlflow gc`. Variables: see mlflow/README.md.
 set -eu
 
 needs() {

@@ -128,7 +128,7 @@ def missing_settings(files: Files) -> list[str]:
     for name, keys in needed.items():
         environment = files.services[name].get("environment", {})
         absent = {PREFIX + key.upper() for key in keys} - environment.keys()
-        complaints += [f"service {name}: it is not told {key}" for key in sorted(absent)]
+        complaints += [f"service {name}: {key} is missing" for key in sorted(absent)]
     return complaints
 
 
@@ -142,7 +142,7 @@ def wrong_folders(files: Files) -> list[str]:
             continue
         mounted = {str(each["target"]) for each in service.get("volumes", []) if not each.get("read_only")}
         if folder not in mounted and folder not in (stage.last("VOLUME") or ""):
-            complaints.append(f"service {name}: nothing that can be written lies at {folder}")
+            complaints.append(f"service {name}: no volume or tmpfs is writable at {folder}")
     return complaints
 
 
@@ -167,7 +167,7 @@ def wrong_topics(files: Files) -> list[str]:
     if rows != [(each.name, str(each.partitions), by[each.timestamp_type]) for each in TOPICS]:
         complaints.append(f"{DEPLOY_PAGE}: its topics are {rows}")
     if f"Kept {RETENTION_MS // 86_400_000} days" not in files.text(DEPLOY_PAGE):
-        complaints.append(f"{DEPLOY_PAGE}: it says something else of how long records are kept")
+        complaints.append(f"{DEPLOY_PAGE}: it states another retention")
     archived = re.search(r"^TOPICS = (\(.*\))$", files.text("dags/archive_topics.py"), re.MULTILINE)
     if archived is None or archived[1] != str(tuple(ARCHIVED)).replace("'", '"'):
         complaints.append(f"dags/archive_topics.py: it archives {archived and archived[1]}")
@@ -214,7 +214,7 @@ def wrong_grafana(files: Files) -> list[str]:
     service = files.services["grafana"]
     provisioned = "".join(path.read_text() for path in (ROOT / "grafana" / "provisioning").rglob("*.yaml"))
     asked = set(re.findall(r": \$([A-Z_]+)$", provisioned, re.MULTILINE))
-    complaints = [f"service grafana: it is not told {name}" for name in sorted(asked - service["environment"].keys())]
+    complaints = [f"service grafana: {name} is missing" for name in sorted(asked - service["environment"].keys())]
     mounts = {each["target"]: each for each in service["volumes"]}
     for target, source in (
         ("/etc/grafana/provisioning", "grafana/provisioning"),
@@ -222,13 +222,13 @@ def wrong_grafana(files: Files) -> list[str]:
     ):
         mount = mounts.get(target, {})
         if mount.get("source") != str(ROOT / source) or not mount.get("read_only"):
-            complaints.append(f"service grafana: {source} is not mounted at {target} to be read")
+            complaints.append(f"service grafana: {source} is not mounted read-only at {target}")
     if PASSWORD_FILE not in " ".join(service["entrypoint"]):
         complaints.append(f"service grafana: nothing writes {PASSWORD_FILE}")
     if service["image"].rpartition(":")[2] != yaml.safe_load(files.text(GRAFANA_EXAMPLE))["image"]["tag"]:
         complaints.append(f"service grafana: {service['image']} is not of the version in {GRAFANA_EXAMPLE}")
     if service["environment"].get("GRAFANA_POSTGRES_USER") != "grafana":
-        complaints.append("service grafana: its login is not the one that docker/postgres/databases.sh makes")
+        complaints.append("service grafana: its login is not the one that docker/postgres/databases.sh creates")
     return complaints
 
 
@@ -241,9 +241,9 @@ def missing_on_the_page(files: Files) -> list[str]:
     published = {int(each["published"]) for service in services.values() for each in service.get("ports", [])}
     addresses = {int(port) for port in re.findall(r"^\| `127\.0\.0\.1:(\d+)` ", page, re.MULTILINE)}
     if addresses != published:
-        complaints.append(f"{DEPLOY_PAGE}: it says that {addresses} are published, {published} are")
+        complaints.append(f"{DEPLOY_PAGE}: it lists the ports {addresses}, the file publishes {published}")
     jobs = {name for name, service in services.items() if service["restart"] == "no"} - {"moderation"}
-    complaints += [f"{DEPLOY_PAGE}: it does not tell of job {name}" for name in sorted(jobs) if f"`{name}`" not in page]
+    complaints += [f"{DEPLOY_PAGE}: job {name} is missing" for name in sorted(jobs) if f"`{name}`" not in page]
     return complaints
 
 

@@ -90,7 +90,7 @@ def write_complaints(objects: list[Object]) -> list[str]:
 
 def secret_complaints(objects: list[Object]) -> list[str]:
     """Secrets that the chart contains itself."""
-    complaints = [f"{title(each)} is made by the chart" for each in of_kind(objects, "Secret")]
+    complaints = [f"{title(each)} is created by the chart" for each in of_kind(objects, "Secret")]
     for name, container in containers(objects):
         for key, value in environment(container).items():
             if re.search(r"DATABASE_URL|CERTIFICATE_KEY|USERNAME|PASSWORD|TOKEN", key) and value is not None:
@@ -161,14 +161,14 @@ def network_complaints(objects: list[Object], database_port: int) -> list[str]:
     for name, labels, pod in pods(objects):
         own = [policy for policy in policies if _selects(policy["spec"]["podSelector"], labels)]
         if not any(policy["spec"]["policyTypes"] == ["Ingress", "Egress"] for policy in own):
-            complaints.append(f"{name}: nothing is denied to it")
+            complaints.append(f"{name}: no policy denies its traffic")
         for container in pod["containers"]:
             needed = needed_ports(container, database_port)
             needed |= {int(port) for port in re.findall(r"^http://[^/]+:(\d+)$", "\n".join(container["command"]), re.M)}
             if (opened := _egress_ports(own)) != needed:
                 complaints.append(f"{name}: egress is open to ports {sorted(opened)}, not to {sorted(needed)}")
         ingress = [rule for policy in own for rule in policy["spec"].get("ingress", [])]
-        complaints += [f"{name}: everybody may come in" for rule in ingress if not rule.get("from")]
+        complaints += [f"{name}: ingress is open to all" for rule in ingress if not rule.get("from")]
         allowed = {port["port"] for rule in ingress for port in rule["ports"]}
         served = {port["containerPort"] for container in pod["containers"] for port in container.get("ports", [])}
         if not allowed <= served:
@@ -176,7 +176,7 @@ def network_complaints(objects: list[Object], database_port: int) -> list[str]:
     hooked = {title(each) for each in objects if "helm.sh/hook" in each["metadata"].get("annotations", {})}
     deny = named(objects, "NetworkPolicy", "-default-deny")
     if title(deny) in hooked or "ingress" in deny["spec"] or "egress" in deny["spec"]:
-        complaints.append(f"{title(deny)}: it opens something, or does not stay")
+        complaints.append(f"{title(deny)}: it allows traffic, or is not permanent")
     return complaints
 
 

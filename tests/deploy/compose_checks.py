@@ -48,7 +48,7 @@ def without_health_check(files: Files) -> list[str]:
         if name not in JOBS | BY_HAND and not is_checked:
             complaints.append(f"service {name}: it has no health check")
         if is_checked and not {"interval", "timeout", "retries", "start_period"} <= check.keys():
-            complaints.append(f"service {name}: its health check leaves times to Docker")
+            complaints.append(f"service {name}: its health check has no interval, timeout, retries or start_period")
     return complaints
 
 
@@ -124,9 +124,9 @@ def wrong_variables(files: Files) -> list[str]:
     for name, defaults in required.items():
         default = next(iter(defaults))
         if listed.get(name) != default:
-            complaints.append(f"{name}: {EXAMPLE} says {listed.get(name)!r}, the default is {default!r}")
+            complaints.append(f"{name}: {EXAMPLE} has {listed.get(name)!r}, the default is {default!r}")
         if (name in shown) != (default == ""):
-            complaints.append(f"{name}: {EXAMPLE} must set what is required, and only mention the rest")
+            complaints.append(f"{name}: {EXAMPLE} must set required variables and comment out the others")
     complaints += [
         f"{name}: {EXAMPLE} lists it and nothing uses it" for name in sorted(listed.keys() - required.keys())
     ]

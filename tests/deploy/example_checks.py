@@ -56,7 +56,7 @@ def kafka_complaints(documents: list[Object], values: Object) -> list[str]:
         complaints.append(f"{values['kafka']['bootstrap']} is not the listener that workers can use")
     for listener in kafka["spec"]["kafka"]["listeners"]:
         if "authentication" not in listener and not listener.get("networkPolicyPeers"):
-            complaints.append(f"listener {listener['name']} is open to everybody")
+            complaints.append(f"listener {listener['name']} is open to all clients")
     return complaints
 
 
@@ -115,17 +115,17 @@ def grafana_complaints(grafana: Object, defaults: Object) -> list[str]:
     for sidecar, monitoring in (("dashboards", "dashboards"), ("alerts", "grafanaAlerts")):
         asked = grafana["sidecar"][sidecar]
         if {asked["label"]: asked["labelValue"]} != defaults["monitoring"][monitoring]["labels"]:
-            complaints.append(f"the sidecar does not see the {sidecar}")
+            complaints.append(f"the sidecar does not find the {sidecar}")
     folder = grafana["sidecar"]["dashboards"]["folderAnnotation"]
     if folder not in defaults["monitoring"]["dashboards"]["annotations"]:
-        complaints.append("the dashboards lie in no folder")
+        complaints.append("the dashboards have no folder")
     provisioned = yaml.safe_load((GRAFANA / "datasources" / "moderation.yaml").read_text())["datasources"]
     given = grafana["datasources"]["moderation.yaml"]["datasources"]
     keys = ("uid", "type", "name", "secureJsonData")
     if [[each.get(key) for key in keys] for each in given] != [[each.get(key) for key in keys] for each in provisioned]:
         complaints.append("the data sources are others than the dashboards'")
     if [mount["mountPath"] for mount in grafana["extraSecretMounts"]] != [PASSWORD_FILE]:
-        complaints.append("the password is not where the data source looks for it")
+        complaints.append("the password is not at the path of the data source")
     return complaints
 
 

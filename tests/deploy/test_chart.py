@@ -79,14 +79,14 @@ def test_pods_reach_what_they_need_and_nothing_else(name: str) -> None:
 
 
 @EACH
-def test_helm_has_nothing_to_warn_of(name: str) -> None:
+def test_helm_lint_reports_nothing(name: str) -> None:
     report = helm_python.lint(CHART, VALUES[name], strict=True, kube_version="v1.37.0")
     assert report["errors"] == []
     assert [message["error"] for message in report["messages"] if message["severity"] > 1] == []
 
 
 @EACH
-def test_the_notes_say_how_many_workers_there_are(name: str) -> None:
+def test_the_notes_state_the_number_of_workers(name: str) -> None:
     objects, text = RENDERED[name], notes(VALUES[name])
     scaled = of_kind(objects, "ScaledObject")
     most = (
@@ -96,7 +96,7 @@ def test_the_notes_say_how_many_workers_there_are(name: str) -> None:
     assert f"deployment/{named(objects, 'Deployment', '-worker')['metadata']['name']}" in text
 
 
-def test_everything_that_is_switched_on_is_there() -> None:
+def test_every_enabled_object_is_rendered() -> None:
     kinds = {each["kind"] for each in RENDERED["everything"]}
     assert kinds == {
         "ConfigMap",
@@ -117,19 +117,19 @@ def test_everything_that_is_switched_on_is_there() -> None:
     assert not absent & {each["kind"] for each in RENDERED["nothing that can be left out"]}
 
 
-def test_autoscaling_and_replicas_do_not_fight() -> None:
+def test_autoscaling_excludes_replicas() -> None:
     assert "replicas" not in named(RENDERED["everything"], "Deployment", "-worker")["spec"]
     assert named(RENDERED["air-gapped"], "Deployment", "-worker")["spec"]["replicas"] == 4
 
 
-def test_as_many_workers_as_partitions_if_nothing_else_is_said() -> None:
+def test_the_default_maximum_of_workers_is_the_number_of_partitions() -> None:
     for name in ("ha", "everything", "other names and ports"):
         (scaled,) = of_kind(RENDERED[name], "ScaledObject")
         default = SHARED_TOPICS[0].partitions
         assert scaled["spec"]["maxReplicaCount"] == VALUES[name]["kafka"].get("partitions", default)
 
 
-def test_a_private_registry_is_the_only_one_and_its_secret_is_used() -> None:
+def test_all_images_come_from_the_private_registry_with_its_secret() -> None:
     values = VALUES["air-gapped"]
     text = yaml.safe_dump(RENDERED["air-gapped"])
     images = [line.split("image: ")[1] for line in text.splitlines() if "image: " in line]
@@ -138,7 +138,7 @@ def test_a_private_registry_is_the_only_one_and_its_secret_is_used() -> None:
     assert text.count("imagePullSecrets") == len(images)
 
 
-def test_defaults_are_the_codes() -> None:
+def test_defaults_equal_those_of_the_code() -> None:
     with helm_python.Chart.load(CHART) as chart:
         defaults, metadata = chart.values, chart.metadata
     assert metadata["version"] == metadata["appVersion"] == __version__
@@ -152,7 +152,7 @@ def test_defaults_are_the_codes() -> None:
     assert defaults["worker"]["terminationGracePeriodSeconds"] >= settings.ledger_retry_seconds
 
 
-def test_a_package_holds_the_dashboards_themselves(tmp_path: Path) -> None:
+def test_a_package_contains_the_dashboards_and_no_links(tmp_path: Path) -> None:
     archive = helm_python.package(CHART, destination=tmp_path)
     with tarfile.open(archive) as files:
         names = files.getnames()
@@ -162,6 +162,6 @@ def test_a_package_holds_the_dashboards_themselves(tmp_path: Path) -> None:
         assert f"comment-moderation/files/dashboards/{path.name}" in names
 
 
-def test_every_example_is_looked_at() -> None:
+def test_every_example_is_tested() -> None:
     known = {"minimal", "ha", "air-gapped", "airflow", "mlflow", "grafana", "strimzi"}
     assert {path.stem for path in EXAMPLES.iterdir()} == known

@@ -60,7 +60,7 @@ def test_values_are_refused_by_name(name: str) -> None:
     assert cause in str(refused.value)
 
 
-def test_what_must_be_said_has_no_default() -> None:
+def test_required_values_have_no_default() -> None:
     with pytest.raises(helm_python.HelmError) as refused:
         render({})
     for path in ("/kafka/bootstrap", "/database/existingSecret", "/certificate/existingSecret", "/mlflow/url"):
@@ -260,12 +260,12 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
 
 
 @pytest.mark.parametrize("check", list(CHECKS))
-def test_what_is_broken_was_whole_before(check: str) -> None:
+def test_objects_pass_before_they_are_broken(check: str) -> None:
     assert CHECKS[check](WHOLE) == []
 
 
 @pytest.mark.parametrize("name", list(BREAKS))
-def test_a_break_is_seen_by_its_check(name: str) -> None:
+def test_a_break_is_detected_by_its_check(name: str) -> None:
     check, damage = BREAKS[name]
     objects = deepcopy(WHOLE)
     damage(objects)
@@ -313,7 +313,7 @@ def test_the_schema_of_values_is_closed_everywhere() -> None:
     assert open_objects == []
 
 
-def test_the_schema_knows_every_default_and_the_code_every_setting() -> None:
+def test_the_schema_has_every_default_and_the_code_every_setting() -> None:
     with helm_python.Chart.load(CHART) as chart:
         schema, defaults = chart.schema, chart.values
     assert schema is not None

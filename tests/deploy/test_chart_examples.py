@@ -111,7 +111,7 @@ def test_an_example_agrees_with_chart_and_code(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(BREAKS))
-def test_a_disagreement_is_seen(name: str) -> None:
+def test_a_disagreement_is_detected(name: str) -> None:
     which, damage = BREAKS[name]
     values = deepcopy(written(which))
     damage(values)
@@ -119,11 +119,11 @@ def test_a_disagreement_is_seen(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_no_example_holds_a_secret(path: Any) -> None:
+def test_no_example_contains_a_secret(path: Any) -> None:
     assert [secret for each in yaml.safe_load_all(path.read_text()) for secret in literal_secrets(each)] == []
 
 
-def test_a_secret_in_an_example_is_seen() -> None:
+def test_a_secret_in_an_example_is_detected() -> None:
     values = example("mlflow")
     values["backendStore"]["postgres"]["password"] = "hunter2"
     assert literal_secrets(values) == ["/backendStore/postgres/password"]

@@ -21,11 +21,11 @@ def config(environment: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_compose_accepts_the_file_once_every_secret_is_set() -> None:
+def test_compose_accepts_the_file_with_every_secret_set() -> None:
     assert config(filled(HERE.text(EXAMPLE))) == (0, "")
 
 
-def test_compose_refuses_to_start_without_any_of_the_secrets_and_names_it() -> None:
+def test_compose_names_a_missing_secret_and_does_not_start() -> None:
     complete = filled(HERE.text(EXAMPLE))
     secrets = [line for line in complete.splitlines() if "=secret-" in line]
     assert len(secrets) > 15

@@ -60,14 +60,14 @@ def test_the_files_equal_the_generated_ones() -> None:
         assert path.read_text() == text, f"{path} differs; run: make generate"
 
 
-def test_other_addresses_go_into_the_links_of_another_folder(tmp_path: Path) -> None:
+def test_links_use_the_given_addresses(tmp_path: Path) -> None:
     main(["--out", str(tmp_path), "--mlflow-url", "https://mlflow.example/", "--model-name", "other"])
     written = json.loads((tmp_path / "dashboards/models.json").read_text())
     constants = {v["name"]: v["query"] for v in written["templating"]["list"] if v["type"] == "constant"}
     assert constants == {"mlflow": "https://mlflow.example", "model_name": "other"}
 
 
-def test_every_uid_and_title_is_its_own() -> None:
+def test_uids_and_titles_are_unique() -> None:
     uids = [dashboard["uid"] for dashboard in DASHBOARDS.values()]
     uids += [rule["uid"] for rule in RULES] + [source["uid"] for source in SOURCES["datasources"]]
     assert len(set(uids)) == len(uids)
@@ -79,7 +79,7 @@ def test_every_uid_and_title_is_its_own() -> None:
 
 
 @EACH
-def test_grafana_reads_the_schema_and_people_cannot_save_over_it(name: str) -> None:
+def test_dashboards_have_the_schema_version_and_are_not_editable(name: str) -> None:
     dashboard = DASHBOARDS[name]
     assert dashboard["schemaVersion"] == 42
     assert dashboard["editable"] is False
@@ -97,7 +97,7 @@ def test_every_query_goes_to_a_provisioned_data_source_of_its_type(name: str) ->
 
 
 @EACH
-def test_every_variable_is_there_and_needed_and_made_after_those_it_needs(name: str) -> None:
+def test_variables_are_defined_in_order_and_used(name: str) -> None:
     variables = DASHBOARDS[name]["templating"]["list"]
     names = [variable["name"] for variable in variables]
     shown = " ".join(texts(panels(name)))
@@ -118,7 +118,7 @@ def test_links_between_dashboards_lead_to_one_that_exists(name: str) -> None:
 
 
 @EACH
-def test_every_panel_says_what_to_do_and_none_lies_on_another(name: str) -> None:
+def test_panels_have_descriptions_and_do_not_overlap(name: str) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in panels(name):
         assert len(panel["description"]) > 80, panel["title"]
@@ -139,7 +139,7 @@ def expressions() -> list[Prom]:
 
 
 @pytest.mark.parametrize("query", expressions(), ids=lambda query: query.text)
-def test_prometheus_is_asked_for_metrics_and_labels_that_the_worker_has(query: Prom) -> None:
+def test_queries_use_metrics_and_labels_of_the_worker(query: Prom) -> None:
     known = metrics()
     words = set(re.findall(r"[a-z_]\w*", re.sub(r"\[\w+\]|\boffset \w+|\"\w+\"", "", query.text)))
     asked = {word for word in words if word.startswith("moderation_")}
@@ -151,7 +151,7 @@ def test_prometheus_is_asked_for_metrics_and_labels_that_the_worker_has(query: P
     assert set(re.findall(r"\{\{(\w+)\}\}", query.legend)) <= labels
 
 
-def test_the_names_of_metrics_are_what_the_worker_serves() -> None:
+def test_metric_names_and_labels_are_those_of_the_worker() -> None:
     assert {
         "moderation_decisions_total": {"fate"},
         "moderation_stage_seconds_bucket": {"stage", "le"},
@@ -161,7 +161,7 @@ def test_the_names_of_metrics_are_what_the_worker_serves() -> None:
     }.items() <= metrics().items()
 
 
-def test_rules_are_whole_and_lead_to_a_panel_that_shows_more() -> None:
+def test_rules_are_complete_and_link_to_a_panel() -> None:
     ids = {dashboard["uid"]: {panel["id"] for panel in dashboard["panels"]} for dashboard in DASHBOARDS.values()}
     provisioned = {source["uid"] for source in SOURCES["datasources"]}
     assert len(RULES) == len(ALERTS) == 18
@@ -177,7 +177,7 @@ def test_rules_are_whole_and_lead_to_a_panel_that_shows_more() -> None:
     assert all(re.fullmatch(r"\d+[sm]", group["interval"]) for group in GROUPS)
 
 
-def test_alerts_know_neither_variables_nor_a_time_range() -> None:
+def test_alert_queries_use_neither_variables_nor_a_time_range() -> None:
     for alert in ALERTS:
         if isinstance(alert.query, Sql):
             assert "$" not in alert.query.text
@@ -195,7 +195,7 @@ def test_connections_come_from_the_environment_and_the_password_from_a_file() ->
     assert "postgres://" not in everything
 
 
-def test_the_page_on_dashboards_names_every_variable_dashboard_and_alert() -> None:
+def test_the_dashboards_page_names_every_variable_dashboard_and_alert() -> None:
     page = (ROOT / "docs" / "dashboards.md").read_text()
     text = json.dumps([SOURCES, PROVIDER])
     for name in set(re.findall(r"\$([A-Z]\w+)", text)):

@@ -89,7 +89,7 @@ def test_an_environment_contains_exactly_its_lock(installed: tuple[str, Path]) -
 
 
 @pytest.mark.long
-def test_the_worker_answers_without_airflow(tmp_path: Path) -> None:
+def test_the_worker_starts_without_airflow(tmp_path: Path) -> None:
     python = image_environment("worker")
     missing = subprocess.run(
         [python, "-P", "-m", "stream", "--loop", "uvloop", "worker"],
@@ -123,7 +123,7 @@ def test_the_worker_answers_without_airflow(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_workers_image_has_the_commands_of_the_jobs_and_they_name_a_server_that_is_away() -> None:
+def test_jobs_in_the_workers_image_name_an_unreachable_server() -> None:
     moderation = image_environment("worker").with_name("moderation")
     environment = inherited_environment() | {"MODERATION_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}
     done = subprocess.run(
@@ -162,7 +162,7 @@ def test_the_workers_image_names_the_part_that_it_does_not_contain(
 
 
 @pytest.mark.long
-def test_the_batch_image_reads_its_dags_without_faust_and_its_airflow_answers(tmp_path: Path) -> None:
+def test_the_batch_image_loads_its_dags_without_faust(tmp_path: Path) -> None:
     python = image_environment("batch")
     environment = {
         "AIRFLOW_HOME": str(tmp_path),
@@ -224,6 +224,6 @@ def test_the_mlflow_image_names_what_is_missing(command: str, missing: str) -> N
 
 
 @pytest.mark.long
-def test_the_mlflow_image_runs_anything_else_and_has_what_the_server_needs() -> None:
+def test_the_mlflow_image_runs_other_commands_and_imports_its_packages() -> None:
     imports = "import mlflow.server.auth, boto3, psycopg; print('well')"
     assert run_mlflow("python", "-P", "-c", imports).stdout == "well\n"

@@ -96,7 +96,7 @@ def test_the_core_imports_with_its_declared_dependencies_alone() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_lock_holds_hashes_and_no_addresses() -> None:
+def test_the_lock_contains_hashes_and_no_addresses() -> None:
     assert "://" not in LOCK
     assert not re.search(r"^\s*--(index|extra-index|find-links|trusted)", LOCK, re.MULTILINE)
     pinned = re.findall(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^\]]*\])?==[^ ]+", LOCK, re.MULTILINE)

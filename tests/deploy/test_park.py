@@ -57,9 +57,7 @@ def test_after_78_it_waits_for_a_stop_and_ends_with_78(started: list[Parked]) ->
     assert process.wait(20) == REFUSED
 
 
-def test_a_stop_reaches_the_command_which_ends_in_its_own_time_with_its_own_code(
-    started: list[Parked], tmp_path: Path
-) -> None:
+def test_a_stop_reaches_the_command_and_its_exit_code_is_returned(started: list[Parked], tmp_path: Path) -> None:
     done = tmp_path / "done"
     program = f"trap 'sleep 0.3; touch {done}; exit 5' TERM; echo ready; while :; do sleep 0.05; done"
     process = park(started, program)

@@ -29,14 +29,16 @@ def test_the_page_follows_from_the_evidence() -> None:
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Measurements)])
-def test_every_figure_that_is_read_shows_on_the_page(field: str) -> None:
+def test_every_figure_affects_the_page(field: str) -> None:
     value = getattr(MEASURED, field)
     other: Any = ((1, 1.0), (2, 9_999.0)) if isinstance(value, tuple) else value * 7
     assert tables(replace(MEASURED, **{field: other}), ASSUMED) != tables(MEASURED, ASSUMED)
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(Assumptions)])
-def test_every_assumption_can_be_replaced_and_matters(field: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_assumption_can_be_replaced_and_affects_the_tables(
+    field: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = PAGE.read_text()
     main([f"--{field.replace('_', '-')}", str(getattr(ASSUMED, field) / 30)])
     printed = capsys.readouterr().out
@@ -51,7 +53,7 @@ def test_a_table_that_is_missing_or_unknown_is_refused() -> None:
 
 
 @EACH
-def test_workers_have_the_load_that_was_assumed_and_partitions_to_double(rate: float) -> None:
+def test_workers_have_the_assumed_load_and_twice_as_many_partitions(rate: float) -> None:
     sizes = size(rate, MEASURED, ASSUMED)
     assert rate / sizes.workers <= MEASURED.worker_per_s * ASSUMED.load
     assert sizes.workers == 1 or rate / (sizes.workers - 1) > MEASURED.worker_per_s * ASSUMED.load
@@ -60,13 +62,13 @@ def test_workers_have_the_load_that_was_assumed_and_partitions_to_double(rate: f
 
 
 @EACH
-def test_no_server_carries_more_than_was_assumed(rate: float) -> None:
+def test_no_server_exceeds_the_assumed_capacity(rate: float) -> None:
     sizes = size(rate, MEASURED, ASSUMED)
     assert sizes.wal_mb_per_s / sizes.servers <= ASSUMED.server_wal_mb_per_s
     assert sizes.ledger_tb_per_day * ASSUMED.ledger_days / sizes.servers <= ASSUMED.server_tb
 
 
-def test_what_the_page_says_of_a_million_holds() -> None:
+def test_statements_about_a_million_comments_a_second_are_true() -> None:
     sizes = size(1_000_000, MEASURED, ASSUMED)
     assert sizes.servers > 2, "a single ledger does not hold it, many times over"
     assert sizes.wal_mb_per_s > ASSUMED.server_wal_mb_per_s
@@ -74,7 +76,7 @@ def test_what_the_page_says_of_a_million_holds() -> None:
     assert sizes.snapshot_hours > ASSUMED.reconcile_hours
 
 
-def test_what_the_page_says_of_where_one_ledger_ends_holds() -> None:
+def test_statements_about_the_limit_of_one_ledger_are_true() -> None:
     assert [size(rate, MEASURED, ASSUMED).servers for rate in (60_000, 62_000, 100_000)] == [1, 2, 2]
     assert size(100_000, MEASURED, replace(ASSUMED, ledger_days=4)).servers == 1
     assert size(67_000, MEASURED, ASSUMED).snapshot_hours < ASSUMED.reconcile_hours
@@ -90,7 +92,7 @@ def test_the_smallest_rate_is_within_what_was_measured() -> None:
     assert sizes.workers == 1
 
 
-def test_a_day_that_was_measured_takes_what_was_measured() -> None:
+def test_a_measured_day_takes_the_measured_time() -> None:
     rows, seconds = MEASURED.reconcile[-1]
     assert size(rows / 86_400, MEASURED, ASSUMED).duckdb_hours * 3_600 == pytest.approx(seconds)
 
@@ -109,7 +111,7 @@ def test_the_evidence_can_be_made_again() -> None:
     assert {"stream", "soak", "footprint", "archive", "batch"} <= made
 
 
-def test_a_worker_of_the_chart_has_the_memory_that_is_computed() -> None:
+def test_the_charts_memory_limit_covers_the_computed_memory() -> None:
     with helm_python.Chart.load(CHART) as chart:
         limit = chart.values["worker"]["resources"]["limits"]["memory"]
     most = max(size(rate, MEASURED, ASSUMED).worker_gb for rate in RATES)

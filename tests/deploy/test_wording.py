@@ -26,7 +26,17 @@ DIALECT = {
 }
 """Expressions that no text may contain, without regard to case, each with its replacement."""
 
-STRICT = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "Makefile", "docs/", "mlflow/README.md", "tests/deploy/")
+STRICT = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "Makefile",
+    "docs/",
+    "mlflow/README.md",
+    "tests/deploy/",
+    "docker-compose.yaml",
+    "helm/",
+)
 """Files and folders that are checked; a folder is added once its text is plain."""
 
 EXEMPT = ("CHANGELOG.md", "docs/dags.md", "moderation/adapters/sql/migrations/", "tests/deploy/test_wording.py")

@@ -9,7 +9,8 @@ import threading
 
 import uvloop  # noqa: F401
 
-import stream.__main__  # noqa: F401
+import stream.__main__
+import stream.source.cli  # noqa: F401
 from moderation.adapters.registry import Registry
 from moderation.text import Lexicon
 
