@@ -28,7 +28,7 @@ from moderation.policy import parse_goal
 from moderation.settings import Settings
 from tests.support.dag_runs import DagRuns
 from tests.support.reconcile_day import DAY, DayUnderTest, comments
-from tests.support.side_effects import world
+from tests.support.side_effects import read_system_state
 from tests.support.workers import RUN, Record, base_settings, speed_layer
 
 NAME = f"rescore-tests-{RUN}"
@@ -148,10 +148,10 @@ def test_a_challenger_is_told_exactly_and_nothing_but_the_results_is_written(
     day.layer.stop()
     worker = production_model(day.settings)
     worker.open_version(versions.served)
-    before = world(day.settings)
+    before = read_system_state(day.settings)
     report = rescore(day, "challenger", as_if=True)
     assert rescore(day, versions.challenger, as_if=True).artifacts == report.artifacts
-    assert before.differences(world(day.settings)) == []
+    assert before.differences(read_system_state(day.settings)) == []
     last_good = worker.open_last_good()
     assert last_good is not None
     assert last_good[0] == versions.served, "a worker would start with a version that was only looked at"
@@ -264,11 +264,11 @@ def test_the_dag_tells_what_the_function_tells_and_changes_nothing(
 ) -> None:
     a_final_day(day)
     day.layer.stop()
-    before = world(day.settings)
+    before = read_system_state(day.settings)
     window = {"start": "2023-11-15T00:00:00Z", "end": "2023-11-15T03:00:00+00:00"}
     run = dag_runs.run("rescore_comments", day.settings, {**window, "as_if": True})
     assert run.tasks == {"choose": "success", "rescore": "success"}
-    assert before.differences(world(day.settings)) == []
+    assert before.differences(read_system_state(day.settings)) == []
     report = rescore_comments(day.settings, resolve_window(window), versions.challenger, as_if=True)
     expected = report.fields()
     del expected["as_if"]["hours"]

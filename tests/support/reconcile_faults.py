@@ -1,4 +1,4 @@
-"""What may go wrong, one fault at a time, each with what it must move: rows with their cause, panes, residuals."""
+"""Faults of the speed layer, one at a time, with their expected effect on rows, causes, panes and residuals."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def test_arrivals_that_belong_to_other_comments_are_refused(history: Path, tmp_p
         (tmp_path / file).write_bytes((history / file).read_bytes())
     with (tmp_path / ARRIVALS).open("ab") as notes:
         notes.write(b'{"arrival_us": 1, "injected": null}\n')
-    with pytest.raises(SourceError, match="does not belong"):
+    with pytest.raises(SourceError, match="does not match"):
         read(SendPlan(History(tmp_path), tmp_path))
 
 
