@@ -93,7 +93,7 @@ class Died(Exception):
 
 
 @pytest.mark.parametrize("point", ["before_rename", "before_manifest", "after_manifest"])
-def test_an_archiver_that_dies_stores_letters_with_their_file_or_not_at_all(
+def test_a_killed_archiver_stores_dead_letters_with_their_file_or_not_at_all(
     lake: LakeUnderTest, point: ArchivePoint
 ) -> None:
     send(lake)

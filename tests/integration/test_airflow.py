@@ -150,7 +150,7 @@ def test_the_password_opens_it_and_nothing_else_does(api: AirflowApi) -> None:
     assert api.ask("GET", "/api/v2/dags", as_nobody=True)[0] == 401
 
 
-def test_its_metadata_lies_in_postgres_and_nothing_beside_the_data_folder(
+def test_airflow_stores_metadata_in_postgres_and_files_in_the_data_folder(
     layout: StackLayout, stack_with_airflow: StackInfo
 ) -> None:
     with psycopg.connect(stack_with_airflow.database_url("airflow")) as connection:
@@ -197,7 +197,7 @@ def test_tasks_find_the_kafka_connection_and_the_projects_settings(
     assert found["database"] == f"127.0.0.1:{stack_with_airflow.ports['postgres']}/moderation"
 
 
-def test_a_killed_scheduler_comes_back_and_runs_tasks_again(layout: StackLayout, api: AirflowApi) -> None:
+def test_a_killed_scheduler_restarts_and_runs_tasks_again(layout: StackLayout, api: AirflowApi) -> None:
     before = part(layout, "airflow-scheduler")
     workers = psutil.Process(before.pid).children(recursive=True)
     assert workers
@@ -213,9 +213,7 @@ def test_a_killed_scheduler_comes_back_and_runs_tasks_again(layout: StackLayout,
     assert api.wait_for_end("probe", run) == "success"
 
 
-def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
-    stack_with_airflow: StackInfo, api: AirflowApi
-) -> None:
+def test_archive_topics_archives_every_record_once(stack_with_airflow: StackInfo, api: AirflowApi) -> None:
     migrate_database(stack_with_airflow.database_url())
     producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
     for topic, count in (("comments", 5), ("actions", 2)):
@@ -234,7 +232,7 @@ def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
 
 
 @pytest.mark.proof  # test_dag_runs runs the DAG, test_policy knows what is not tried again
-def test_reconcile_windows_keeps_what_it_finds_and_fails_on_a_defect_without_trying_again(
+def test_reconcile_windows_stores_its_results_and_fails_on_a_defect_without_retry(
     layout: StackLayout,
     stack_with_airflow: StackInfo,
     api: AirflowApi,
@@ -298,7 +296,7 @@ def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: 
     assert "no labelled comment of the window" in logs_of(layout, run)
 
 
-def test_drift_that_the_watch_finds_starts_a_retraining_without_a_hand(
+def test_detected_drift_starts_a_retraining_automatically(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, tmp_path: Path
 ) -> None:
     settings = stack_settings(layout, stack_with_airflow)
@@ -329,7 +327,7 @@ def logs_of(layout: StackLayout, run: str) -> str:
 
 
 @pytest.mark.budget(180)
-def test_a_promotion_waits_for_a_persons_answer_and_goes_on_with_it(
+def test_a_promotion_waits_for_an_approval_and_continues_with_it(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, pipeline: ModerationPipeline, tmp_path: Path
 ) -> None:
     settings = stack_settings(layout, stack_with_airflow)
@@ -372,7 +370,7 @@ def archived(stack: StackInfo) -> dict[str, int]:
         return dict(connection.execute("select topic, sum(rows)::bigint from batch.files group by topic").fetchall())
 
 
-def test_down_leaves_no_process_not_even_of_a_task_at_work(layout: StackLayout, api: AirflowApi) -> None:
+def test_down_leaves_no_process_not_even_of_a_running_task(layout: StackLayout, api: AirflowApi) -> None:
     run = api.trigger("busy")
     wait_until(lambda: api.states("busy", run) == {"sleep": "running"}, seconds=60, description="a task at work")
     running = stack_processes(layout.root)

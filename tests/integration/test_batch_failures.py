@@ -73,7 +73,7 @@ def place_of(layer: SpeedLayerUnderTest, comment_id: str) -> tuple[int, int]:
 
 @pytest.mark.long
 @pytest.mark.budget(120)
-def test_every_job_of_the_batch_goes_on_past_records_that_fail_and_names_them(
+def test_every_batch_job_skips_failing_records_and_names_them(
     layer: SpeedLayerUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     day = DayUnderTest(layer, tmp_path)

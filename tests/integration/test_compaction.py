@@ -60,9 +60,7 @@ def wait_for_compaction(layer: SpeedLayerUnderTest, first: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.budget(240)
-def test_what_compaction_took_out_is_a_hole_in_both_layers_and_nothing_counts_as_lost(
-    layer: SpeedLayerUnderTest, tmp_path: Path
-) -> None:
+def test_compacted_offsets_are_holes_in_both_layers_and_not_lost(layer: SpeedLayerUnderTest, tmp_path: Path) -> None:
     day = DayUnderTest(layer, tmp_path)
     configure(layer, COMPACTED)
     for number in range(ROUNDS):

@@ -82,7 +82,7 @@ def test_a_comparison_is_a_run_with_a_nested_run_per_model(
     assert upper.data.params["seed"] == "0"
 
 
-def test_the_server_is_asked_before_anything_is_read_or_compared(
+def test_an_absent_server_stops_the_command_before_long_work(
     model_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"http://{HOST}:{any_free_port()}"

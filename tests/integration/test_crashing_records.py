@@ -33,7 +33,7 @@ def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[st
 
 
 @pytest.mark.budget(120)
-def test_a_record_at_which_the_process_ends_is_quarantined_and_the_others_are_decided(
+def test_a_record_that_ends_the_process_is_quarantined_and_the_others_are_decided(
     layer: SpeedLayerUnderTest,
 ) -> None:
     # Records are tried in groups: one that is refused must not hide the deadly one beside it, nor the first the second.
@@ -69,7 +69,7 @@ def test_a_record_that_ends_the_process_where_it_is_encoded_is_quarantined(
 
 
 @pytest.mark.budget(180)
-def test_a_record_that_takes_for_ever_is_quarantined(layer: SpeedLayerUnderTest) -> None:
+def test_a_record_that_never_finishes_is_quarantined(layer: SpeedLayerUnderTest) -> None:
     layer.produce([*comments(50), with_body(1, f"hang at {WORD}")])
     run_until_accounted(layer, 51, MODULE, 170)
     assert failures(layer) == {"no end within 5 s": 1}
@@ -77,7 +77,7 @@ def test_a_record_that_takes_for_ever_is_quarantined(layer: SpeedLayerUnderTest)
 
 
 @pytest.mark.budget(60)
-def test_processes_that_are_killed_again_and_again_quarantine_nothing(layer: SpeedLayerUnderTest) -> None:
+def test_repeatedly_killed_processes_quarantine_nothing(layer: SpeedLayerUnderTest) -> None:
     layer.produce(comments(100))
     worker = layer.start_worker()
     layer.wait_accounted(100)

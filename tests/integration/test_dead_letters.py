@@ -198,7 +198,7 @@ def test_letters_of_other_topics_are_not_shown(letters: Letters) -> None:
     assert run("list").stdout == "no dead letters\n"
 
 
-def test_what_is_shown_never_steers_the_terminal(letters: Letters) -> None:
+def test_output_contains_no_terminal_control_sequences(letters: Letters) -> None:
     raw = b'{"a\x1b[2J":"\xff\n\xe2\x80\xae [red]"'
     place = letters.add("k", raw, 1_700_000_000_000_000)
     shown = run("show", *place)
@@ -213,7 +213,7 @@ def test_what_is_shown_never_steers_the_terminal(letters: Letters) -> None:
         run("show", 3, 999)
 
 
-def test_a_topic_made_anew_leaves_two_letters_at_one_place_and_one_must_be_named(letters: Letters) -> None:
+def test_a_recreated_topic_leaves_two_letters_at_one_position_and_one_must_be_named(letters: Letters) -> None:
     place = letters.add("k", b"no", 5)
     for table in ("source_offsets", "dead_letters"):
         letters.execute(
@@ -265,7 +265,7 @@ def test_corrected_bytes_are_sent_in_place_of_the_record(letters: Letters, tmp_p
     ]
 
 
-def test_what_was_decided_is_left_alone_unless_asked_for_again(letters: Letters) -> None:
+def test_replayed_letters_are_skipped_unless_again_is_given(letters: Letters) -> None:
     place = letters.add("k", comment("once", now_us()), now_us() - 3_600_000_000)
     letters.execute(
         "UPDATE speed.dead_letters SET replayed_as_partition = 0, replayed_as_offset = 9 WHERE topic_id = %s",
@@ -319,7 +319,7 @@ def test_a_record_that_ledger_and_topic_no_longer_have_comes_from_the_lake(
     assert value in letters.values()
 
 
-def test_another_record_at_the_place_is_never_sent(letters: Letters) -> None:
+def test_another_record_at_the_position_is_never_sent(letters: Letters) -> None:
     """Two checks stand between: the topic's id, and the SHA-256."""
     long = comment("long", now_us(), "ü" * 39_000)
     place = letters.add("long", long, now_us() - 3_600_000_000)

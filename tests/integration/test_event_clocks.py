@@ -65,7 +65,7 @@ def require_sound(day: DayUnderTest, causes: dict[str, int], *, rows: int) -> No
 
 
 @pytest.mark.budget(60)
-def test_a_comment_hours_ahead_makes_no_other_late_until_another_comment_confirms_it(day: DayUnderTest) -> None:
+def test_a_comment_hours_ahead_moves_the_watermark_only_once_another_confirms_it(day: DayUnderTest) -> None:
     worker = day.layer.start_worker()
     day.send([at("a", 0), at("ahead", 300), at("ahead", 300), at("ahead", 280, "An edit."), at("b", 1), at("c", 20)])
     assert maximum(day) == (20, 280, "ahead")
@@ -191,7 +191,7 @@ def test_a_partition_that_no_worker_has_read_yet_has_no_watermark(commanded: Spe
 
 
 @pytest.mark.parametrize("to", ["yesterday", "2999-01-01T00:00:00", "1960-01-01"])
-def test_a_time_that_cannot_be_is_refused(commanded: SpeedLayerUnderTest, to: str) -> None:
+def test_an_impossible_time_is_refused(commanded: SpeedLayerUnderTest, to: str) -> None:
     done = run("0", "--to", to)
     assert done.exit_code == 2
     assert "--to" in done.output

@@ -55,7 +55,7 @@ def failures(layer: SpeedLayerUnderTest) -> dict[str, int]:
     return {detail.rpartition(": ")[2]: count for detail, count in rows}
 
 
-def test_a_nul_that_cleaning_makes_is_left_out_of_the_reasons(layer: SpeedLayerUnderTest) -> None:
+def test_a_nul_from_cleaning_is_removed_from_the_reasons(layer: SpeedLayerUnderTest) -> None:
     worker = layer.start_worker()
     layer.produce([*comments(100), with_body(1, "you idiot<U+0000>!!!"), *comments(100, start=100)])
     layer.wait_accounted(201)
@@ -72,7 +72,7 @@ def test_a_nul_that_cleaning_makes_is_left_out_of_the_reasons(layer: SpeedLayerU
     assert any("idiot" in reason for reason in row[1])
 
 
-def test_records_that_make_deciding_fail_are_quarantined_by_name_and_their_words_are_in_no_log(
+def test_failing_records_are_quarantined_by_name_and_their_text_is_in_no_log(
     layer: SpeedLayerUnderTest,
 ) -> None:
     worker = layer.start_worker(("tests.support.failing_worker", WORD))
@@ -105,7 +105,7 @@ def refusing(layer: SpeedLayerUnderTest) -> Iterator[str]:
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothing_to_stop_at(
+def test_unstorable_records_are_quarantined_and_do_not_stop_the_next_start(
     layer: SpeedLayerUnderTest, refusing: str, stack: StackInfo
 ) -> None:
     worker = layer.start_worker()
@@ -201,7 +201,7 @@ def archived(layer: SpeedLayerUnderTest, folder: Path) -> LakeUnderTest:
     return lake
 
 
-def test_a_batch_that_unpacks_to_too_much_is_lost_by_name_and_the_others_are_decided_and_archived(
+def test_an_oversized_batch_is_reported_as_lost_and_the_others_are_decided_and_archived(
     layer: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
     worker = layer.start_worker()

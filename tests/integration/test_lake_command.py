@@ -45,7 +45,7 @@ def answer(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
     return found
 
 
-def test_archive_says_what_it_did_and_status_what_the_lake_holds(commanded_lake: LakeUnderTest) -> None:
+def test_archive_reports_its_work_and_status_the_content_of_the_lake(commanded_lake: LakeUnderTest) -> None:
     lake = commanded_lake
     assert "nothing is archived" in run("lake", "status").stdout
     lake.produce(plain(comments(200)))
@@ -100,7 +100,7 @@ def test_verify_names_every_damaged_or_missing_file_and_ends_with_3(commanded_la
     assert "is whole" not in shown.stdout
 
 
-def test_orphans_are_shown_and_are_no_defect(commanded_lake: LakeUnderTest) -> None:
+def test_orphans_are_listed_and_are_not_defects(commanded_lake: LakeUnderTest) -> None:
     lake = commanded_lake
     lake.produce(plain(comments(20)))
     answer("archive")
@@ -116,7 +116,7 @@ def test_orphans_are_shown_and_are_no_defect(commanded_lake: LakeUnderTest) -> N
     assert "no reader sees it" in run("lake", "status").stdout
 
 
-def test_a_hole_that_nobody_accepted_is_a_defect(commanded_lake: LakeUnderTest) -> None:
+def test_missing_offsets_that_are_not_accepted_are_a_defect(commanded_lake: LakeUnderTest) -> None:
     lake = commanded_lake
     lake.produce(plain(comments(600)))
     lake.archive()
@@ -131,7 +131,9 @@ def test_a_hole_that_nobody_accepted_is_a_defect(commanded_lake: LakeUnderTest) 
     assert "nobody accepted" in run("lake", "status").stdout
 
 
-def test_what_retention_took_is_shown_then_accepted_and_the_archive_goes_on(commanded_lake: LakeUnderTest) -> None:
+def test_offsets_lost_to_retention_are_shown_then_accepted_and_the_archive_continues(
+    commanded_lake: LakeUnderTest,
+) -> None:
     lake = commanded_lake
     nothing = {"gaps": [], "accepted": False}
     assert answer("accept-gap", "--lake") == nothing

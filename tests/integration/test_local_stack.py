@@ -232,7 +232,7 @@ def test_another_exit_code_restarts_with_growing_delays(stack: StackInfo, tmp_pa
     assert _part(stack, "crashes").state == "running"
 
 
-def test_a_killed_guardian_leaves_no_second_copy_of_its_program(stack: StackInfo) -> None:
+def test_a_killed_restart_wrapper_leaves_no_second_copy_of_its_program(stack: StackInfo) -> None:
     layout = StackLayout(stack.root)
     argv = ("/bin/sh", "-c", "sleep 3600 & exec sleep 3600")
     up(layout, extra_programs=[Program(name="forks", argv=argv, cwd=layout.log)])
@@ -248,7 +248,7 @@ def test_a_killed_guardian_leaves_no_second_copy_of_its_program(stack: StackInfo
 
 
 @pytest.mark.long
-def test_kafka_killed_comes_back_after_a_pause_with_its_records(stack: StackInfo, topic_prefix: str) -> None:
+def test_killed_kafka_restarts_after_a_pause_with_its_records(stack: StackInfo, topic_prefix: str) -> None:
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     topic = topic_prefix + COMMENTS.name
     _produce(stack, topic, b"kept")

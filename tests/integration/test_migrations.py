@@ -63,7 +63,7 @@ def test_a_migration_waits_for_a_reader_and_no_worker_waits_for_the_migration(ur
     assert moved == 20
 
 
-def test_who_keeps_a_migration_waiting_is_named(url: str) -> None:
+def test_the_session_that_blocks_a_migration_is_named(url: str) -> None:
     with psycopg.connect(url, application_name="a reader") as reader:
         reader.execute("SELECT count(*) FROM speed.source_offsets").fetchone()
         with pytest.raises(ConfigurationError, match=r"a reader \(backend \d+, since"):

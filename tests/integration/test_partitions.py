@@ -131,7 +131,7 @@ class Storing:
 
 
 @pytest.mark.budget(40)
-def test_decisions_go_on_over_a_change_of_day_while_a_reader_keeps_the_table_and_the_job_waits_for_it(
+def test_decisions_continue_at_midnight_while_a_reader_blocks_the_partition_job(
     url: str,
 ) -> None:
     """Three days in turn: one with a partition, the next with one, and one that no job has prepared."""
@@ -275,7 +275,7 @@ def test_a_batch_that_meets_a_new_partition_is_stored_in_it(url: str) -> None:
     assert ask(url, "SELECT count(*) FROM speed.decisions_new") == (10,)
 
 
-def test_without_a_default_partition_a_worker_refuses_to_start_and_blames_no_record(url: str) -> None:
+def test_without_a_default_partition_a_worker_refuses_to_start_and_quarantines_nothing(url: str) -> None:
     with ledger_of(url) as ledger:
         with psycopg.connect(url) as connection:
             connection.execute("ALTER TABLE speed.decisions DETACH PARTITION speed.decisions_default")

@@ -119,7 +119,7 @@ def test_an_owner_that_may_not_make_the_reader_is_told_to_have_it_made(cluster: 
         migrate_database(cluster.url("moderation", "moderation"))
 
 
-def test_a_database_that_is_away_or_a_role_that_may_not_migrate_is_named(cluster: Cluster) -> None:
+def test_an_unavailable_database_or_a_role_without_rights_is_named(cluster: Cluster) -> None:
     assert cluster.run_script().returncode == 0
     with pytest.raises(ConfigurationError, match="PostgreSQL: .*permission denied"):
         migrate_database(cluster.url("mlflow", "postgres"))

@@ -59,7 +59,7 @@ def test_a_clean_day_has_no_gap_but_what_was_sent_late_or_twice(day: DayUnderTes
 
 
 @pytest.mark.budget(20)
-def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_gets_what_was_asked_for(
+def test_a_nightly_run_includes_earlier_days_that_need_it_and_a_manual_run_only_its_days(
     day: DayUnderTest,
 ) -> None:
     day.layer.start_worker()
@@ -89,7 +89,7 @@ def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_g
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(day: DayUnderTest) -> None:
+def test_an_unfinished_day_is_served_from_the_speed_layer_and_reconciled_again(day: DayUnderTest) -> None:
     def windows() -> list[tuple[int, bool]]:
         statement = "SELECT sum(comments), bool_and(state = 'final') FROM serving.tumbling_windows WHERE topic = %s"
         return day.execute(statement, day.layer.topic)
@@ -115,7 +115,7 @@ def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(d
 
 @pytest.mark.long
 @pytest.mark.budget(20)
-def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(
+def test_the_command_prints_its_results_and_ends_with_3_on_a_defect(
     day: DayUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = day.layer.start_worker()
@@ -187,7 +187,7 @@ def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnd
 
 
 @pytest.mark.budget(20)
-def test_provisional_windows_say_how_far_such_numbers_have_been_from_final_ones(day: DayUnderTest) -> None:
+def test_provisional_windows_have_the_past_error_of_such_numbers(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(50), minute=1))
     day.send(comments([100 + 10 * 60 * 24]))

@@ -176,7 +176,7 @@ def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest)
 
 
 @pytest.mark.budget(20)
-def test_copies_in_two_partitions_count_once_and_the_batch_says_which(day: DayUnderTest) -> None:
+def test_copies_in_two_partitions_count_once_as_the_batch_decides(day: DayUnderTest) -> None:
     day.layer.start_worker()
     originals = comments(range(100))
     day.send(originals)
@@ -249,7 +249,7 @@ def test_a_record_in_quarantine_is_released_by_its_own_bytes_only(day: DayUnderT
 
 @pytest.mark.long
 @pytest.mark.budget(20)
-def test_every_letter_that_a_person_mends_and_replays_is_recovered(
+def test_every_corrected_and_replayed_letter_is_recovered(
     commanded: SpeedLayerUnderTest, day: DayUnderTest, tmp_path: Path
 ) -> None:
     """The mended comments are of a pane that has closed by then, as are five that simply come late."""
@@ -274,7 +274,7 @@ def test_every_letter_that_a_person_mends_and_replays_is_recovered(
 
 
 @pytest.mark.long
-def test_a_worker_that_accounts_for_records_it_has_not_stored_loses_them_by_name(day: DayUnderTest) -> None:
+def test_records_that_a_worker_skips_are_reported_as_lost(day: DayUnderTest) -> None:
     day.layer.start_worker(("local.chaos.sabotaged_worker", "drop"))
     for first in range(0, 600, 20):
         day.send(comments(range(first, first + 20)))
@@ -323,7 +323,7 @@ def test_a_day_is_provisional_until_all_of_it_is_archived_and_decided(day: DayUn
     assert states == [(1, "provisional"), (2, "provisional"), (3, "final"), (4, "final")]
 
 
-def test_a_lake_file_that_is_gone_fails_by_name_and_keeps_nothing(day: DayUnderTest) -> None:
+def test_a_missing_lake_file_fails_by_name_and_stores_nothing(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(50)))
     day.archive()
@@ -335,7 +335,7 @@ def test_a_lake_file_that_is_gone_fails_by_name_and_keeps_nothing(day: DayUnderT
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_a_file_of_actions_that_is_gone_or_altered_fails_by_name_and_keeps_nothing(day: DayUnderTest) -> None:
+def test_a_missing_or_altered_file_of_actions_fails_by_name_and_stores_nothing(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(50)))
     day.act(range(20))
@@ -357,7 +357,7 @@ def test_a_file_of_actions_that_is_gone_or_altered_fails_by_name_and_keeps_nothi
 
 
 @pytest.mark.long
-def test_a_run_that_is_killed_leaves_nothing_half_and_the_next_gives_the_same_tables(day: DayUnderTest) -> None:
+def test_a_killed_run_leaves_no_partial_results_and_the_next_gives_the_same_tables(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(300)))
     day.send(comments(range(500, 505), minute=1))

@@ -278,7 +278,7 @@ def test_another_whole_model_in_place_of_the_certified_one_is_refused(
             attempt()
 
 
-def test_the_cache_serves_while_whole_and_is_mended_when_damaged(
+def test_the_cache_serves_while_intact_and_is_repaired_when_damaged(
     stack: StackInfo,
     registry: Registry,
     certified: ModelVersion,
@@ -300,16 +300,14 @@ def test_the_cache_serves_while_whole_and_is_mended_when_damaged(
     assert (kept / "golden.json").read_bytes() == (stored(stack, client, certified) / "golden.json").read_bytes()
 
 
-def test_a_digest_that_is_none_never_becomes_a_path(
-    registry: Registry, certified: ModelVersion, tmp_path: Path
-) -> None:
+def test_a_malformed_digest_never_becomes_a_path(registry: Registry, certified: ModelVersion, tmp_path: Path) -> None:
     for digest in ("", "../outside", "A" * 64, "a" * 64 + "\n"):
         with pytest.raises(ModelRefused, match="it states no digest"):
             registry.fetch(replace(certified, card_digest=digest), tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_the_registry_does_not_have_is_told_from_a_registry_that_is_down(
+def test_a_missing_version_and_an_unavailable_registry_are_distinguished(
     registry: Registry, certified: ModelVersion, mlflow_url: str
 ) -> None:
     assert registry.resolve("challenger") is None
@@ -320,7 +318,7 @@ def test_what_the_registry_does_not_have_is_told_from_a_registry_that_is_down(
         Registry(mlflow_url, "a/b", KEY).resolve("production")
 
 
-def test_a_registry_that_is_down_is_told_within_seconds(
+def test_an_unavailable_registry_is_reported_within_seconds(
     mlflow_url: str, certified: ModelVersion, folder: Path, lexicon: Lexicon, tmp_path: Path
 ) -> None:
     down = Registry(f"http://{HOST}:{any_free_port()}", certified.name, KEY)

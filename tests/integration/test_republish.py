@@ -83,7 +83,7 @@ def is_published(layer: SpeedLayerUnderTest) -> bool:
 
 @pytest.mark.long
 @pytest.mark.budget(90)
-def test_a_lost_topic_stops_no_decision_and_is_filled_from_the_ledger(commanded: SpeedLayerUnderTest) -> None:
+def test_a_lost_topic_does_not_stop_decisions_and_is_filled_from_the_ledger(commanded: SpeedLayerUnderTest) -> None:
     layer = commanded
     layer.settings = layer.settings.model_copy(update={"worker_host": HOST, "worker_web_port": any_free_port()})
     worker = layer.start_worker(web=True)

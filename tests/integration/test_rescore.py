@@ -113,9 +113,7 @@ def rescore(day: DayUnderTest, asked: str, **options: Any) -> RescoreReport:
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_the_version_that_served_would_have_said_what_was_said_and_served_the_hours_that_are_served(
-    day: DayUnderTest, versions: Versions
-) -> None:
+def test_rescoring_with_the_serving_version_gives_the_served_results(day: DayUnderTest, versions: Versions) -> None:
     sent = a_final_day(day)
     found = rescore(day, "production", as_if=True).rescoring
     total = found.diff.total
@@ -141,9 +139,7 @@ def test_the_version_that_served_would_have_said_what_was_said_and_served_the_ho
 
 
 @pytest.mark.budget(30)
-def test_a_challenger_is_told_exactly_and_nothing_but_the_results_is_written(
-    day: DayUnderTest, versions: Versions
-) -> None:
+def test_a_challenger_is_compared_exactly_and_only_results_are_written(day: DayUnderTest, versions: Versions) -> None:
     sent = [parse_record(value, 2**60) for _, value in a_final_day(day)]
     day.layer.stop()
     worker = production_model(day.settings)
@@ -259,7 +255,7 @@ def test_the_command_prints_its_contract_and_takes_the_challenger_by_default(
 
 
 @pytest.mark.long
-def test_the_dag_tells_what_the_function_tells_and_changes_nothing(
+def test_the_dag_gives_the_results_of_the_function_and_changes_nothing(
     day: DayUnderTest, versions: Versions, dag_runs: DagRuns
 ) -> None:
     a_final_day(day)

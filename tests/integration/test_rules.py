@@ -40,7 +40,7 @@ def without_community(number: int) -> Record:
 
 
 @pytest.mark.budget(30)
-def test_what_has_something_to_decide_is_decided_with_its_repairs_and_reconciles(day: DayUnderTest) -> None:
+def test_repaired_records_are_decided_with_their_repairs_and_reconcile(day: DayUnderTest) -> None:
     worker = day.layer.start_worker()
     in_ms = json.dumps({"comment_id": "ms", "community": "x", "body": "b", "event_time_us": DAY_US // 1_000}).encode()
     day.send([*comments(range(50)), *odd(0), without_community(1), ("ms", in_ms), *comments(range(50, 100))])
@@ -90,7 +90,7 @@ def test_what_has_something_to_decide_is_decided_with_its_repairs_and_reconciles
 
 @pytest.mark.long
 @pytest.mark.budget(60)
-def test_offsets_of_the_first_rules_are_recomputed_by_them_and_later_ones_by_the_newest(day: DayUnderTest) -> None:
+def test_each_offset_is_recomputed_by_its_own_rules_version(day: DayUnderTest) -> None:
     """The record with an unknown field would close panes, had it been read: the comments after it would be late."""
     ahead = json.dumps(
         {**json.loads(to_json(Comment("ahead", "science", "Nice.", DAY_US + 300 * MINUTE_US))), "upvotes": 7}

@@ -76,7 +76,7 @@ def rows_of(layer: SpeedLayerUnderTest, topic_id: str) -> int:
     return int(row[0])
 
 
-def test_another_record_than_the_ledger_knows_stops_the_worker_by_name(layer: SpeedLayerUnderTest) -> None:
+def test_a_record_that_differs_from_the_ledger_stops_the_worker(layer: SpeedLayerUnderTest) -> None:
     """As after an election of a replica that lacked the newest records: ids and offsets are those of before."""
     worker = layer.start_worker()
     layer.produce(comments(200))
@@ -103,7 +103,7 @@ def test_another_record_than_the_ledger_knows_stops_the_worker_by_name(layer: Sp
 
 @pytest.mark.parametrize("decided_before", [20, 2_000])
 @pytest.mark.budget(90)
-def test_a_topic_that_is_created_again_under_load_loses_nothing_without_a_word(
+def test_a_topic_recreated_under_load_loses_nothing_silently(
     commanded: SpeedLayerUnderTest, decided_before: int
 ) -> None:
     layer = commanded

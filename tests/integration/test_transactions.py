@@ -89,7 +89,7 @@ def is_at_the_end(layer: SpeedLayerUnderTest) -> bool:
 
 
 @pytest.mark.budget(60)
-def test_committed_records_are_decided_aborted_ones_never_and_an_open_transaction_holds_up_what_is_behind_it(
+def test_only_committed_records_are_decided_and_an_open_transaction_blocks_later_ones(
     layer: SpeedLayerUnderTest,
 ) -> None:
     worker = layer.start_worker()
@@ -164,9 +164,7 @@ def test_a_day_with_transactions_is_archived_and_reconciled_without_a_defect(
     assert len(lake.content()) == 180
 
 
-def test_what_the_archive_calls_a_hole_and_the_ledger_decided_is_a_defect(
-    layer: SpeedLayerUnderTest, tmp_path: Path
-) -> None:
+def test_a_hole_in_the_lake_that_the_ledger_decided_is_a_defect(layer: SpeedLayerUnderTest, tmp_path: Path) -> None:
     day = DayUnderTest(layer, tmp_path)
     layer.start_worker()
     layer.produce(of_the_day(range(40)))
@@ -183,7 +181,7 @@ def test_what_the_archive_calls_a_hole_and_the_ledger_decided_is_a_defect(
 
 @pytest.mark.long
 @pytest.mark.budget(60)
-def test_records_of_an_open_transaction_that_an_earlier_version_decided_are_waited_for(
+def test_a_worker_waits_for_an_open_transaction_that_an_earlier_version_decided(
     commanded: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
     """The position that an earlier version left, which read records before their transaction ended."""

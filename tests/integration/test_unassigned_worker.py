@@ -66,7 +66,7 @@ def is_without_partitions(layer: SpeedLayerUnderTest, number: int) -> bool:
 
 
 @pytest.mark.budget(150)
-def test_a_worker_more_than_partitions_is_ready_and_stays(narrow: SpeedLayerUnderTest) -> None:
+def test_a_worker_without_partitions_is_ready_while_others_read_all(narrow: SpeedLayerUnderTest) -> None:
     layer = narrow
     readers = GroupReaders(layer.settings.kafka_bootstrap, layer.topic, layer.settings.consumer_group)
     wait_until(lambda: readers.unread() == frozenset({0}), seconds=30, description="the answer that nobody reads")

@@ -24,7 +24,7 @@ from moderation.bootstrap import load, register
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 
-def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderTest, model: Path) -> None:
+def test_decisions_equal_the_kernels_and_are_published_with_versions(layer: SpeedLayerUnderTest, model: Path) -> None:
     sent = comments(500)
     layer.produce(sent)
     worker = layer.start_worker()
@@ -101,7 +101,7 @@ def test_moving_the_alias_swaps_the_model_without_a_restart(
     assert wrong == (0,)
 
 
-def test_the_oracle_sees_what_is_lost_doubled_altered_made_up_or_undelivered(layer: SpeedLayerUnderTest) -> None:
+def test_the_oracle_detects_lost_doubled_altered_invented_and_undelivered_records(layer: SpeedLayerUnderTest) -> None:
     layer.produce(comments(100))
     worker = layer.start_worker()
     layer.wait_accounted(100)
@@ -150,9 +150,7 @@ def test_one_percent_of_malformed_records_become_dead_letters_and_stop_nothing(l
 
 
 @pytest.mark.long
-def test_three_kills_during_a_replay_lose_nothing_and_double_nothing(
-    stack: StackInfo, layer: SpeedLayerUnderTest
-) -> None:
+def test_three_kills_lose_and_double_nothing(stack: StackInfo, layer: SpeedLayerUnderTest) -> None:
     """The supervisor brings the worker back each time."""
     layout = StackLayout(stack.root)
     name = "worker-killed"
@@ -208,7 +206,7 @@ def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTe
 
 
 @pytest.mark.long
-def test_a_topic_made_anew_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
+def test_a_recreated_topic_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
     from confluent_kafka.admin import AdminClient
 
     layer.produce(comments(50))

@@ -118,7 +118,7 @@ def test_a_version_that_must_not_serve_is_refused_in_log_and_metric_and_the_old_
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_an_uncertified_version_serves_only_by_a_persons_override_whose_reason_is_in_the_log(
+def test_an_uncertified_version_serves_only_with_an_override_whose_reason_is_logged(
     stack: StackInfo, model: Path, renamed_layer: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
     layer, client = renamed_layer, MlflowClient(stack.mlflow_url)
@@ -156,7 +156,7 @@ def test_an_uncertified_version_serves_only_by_a_persons_override_whose_reason_i
 
 
 @pytest.mark.long
-def test_a_worker_starts_with_the_last_good_model_while_the_registry_is_away(
+def test_a_worker_starts_with_the_last_good_model_if_the_registry_is_unavailable(
     layer: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
     away = {"mlflow_url": f"http://127.0.0.1:{free_port()}", "state_folder": tmp_path / "state"}

@@ -151,7 +151,7 @@ def up(tmp_path: Path) -> Iterator[Printed]:
 
 
 @pytest.mark.budget(450)
-def test_archived_and_retrained_in_airflow_approved_promoted_by_hand_and_rolled_back(
+def test_the_whole_model_life_works_in_the_browser(
     page: Page,
     up: Printed,
     tmp_path: Path,

@@ -17,7 +17,7 @@ from moderation.training.benchmark.comparison import compare
 pytestmark = pytest.mark.proof
 
 
-def test_ours_tells_real_comments_apart_best_and_all_are_compared_in_three_minutes(
+def test_our_model_is_best_on_real_comments_within_three_minutes(
     rscience: list[LabelledComment],
 ) -> None:
     started = time.process_time()

@@ -41,9 +41,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_the_page_shows_the_day_without_script_and_asks_nobody(
-    page: Page, written: Path, pytestconfig: pytest.Config
-) -> None:
+def test_the_page_works_without_scripts_and_network(page: Page, written: Path, pytestconfig: pytest.Config) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(written.as_uri())

@@ -58,7 +58,7 @@ def broken(seed: int, most: int, number: int) -> Tables:
 
 
 @pytest.mark.proof  # the thousands of rows below have every fault
-def test_worlds_without_and_with_faults_come_out_alike(spark: SparkEngine) -> None:
+def test_duckdb_and_spark_agree_with_and_without_faults(spark: SparkEngine) -> None:
     tables = Tables()
     for number in range(6):
         tables.beside(world_of(Random(number), number=number, whole=number % 2 == 0).tables())
@@ -69,12 +69,12 @@ def test_worlds_without_and_with_faults_come_out_alike(spark: SparkEngine) -> No
 
 
 @pytest.mark.proof
-def test_nothing_at_all_comes_out_alike(spark: SparkEngine) -> None:
+def test_duckdb_and_spark_agree_on_empty_input(spark: SparkEngine) -> None:
     assert_equal(reconcile(Tables()), reconcile(Tables(), spark))
 
 
 @pytest.mark.budget(180)
-def test_thousands_of_rows_with_every_fault_come_out_alike_and_nobody_else_can_listen(spark: SparkEngine) -> None:
+def test_duckdb_and_spark_agree_on_thousands_of_rows_and_spark_listens_locally(spark: SparkEngine) -> None:
     random = Random(9)  # one with which every cause remains
     tables = world_of(random, 1_500).tables()
     happened = set()

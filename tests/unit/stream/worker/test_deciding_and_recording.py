@@ -245,7 +245,7 @@ def test_a_record_that_is_known_to_fail_is_not_even_parsed(kernel: Kernel) -> No
     assert len(decided.unreadable) == 3
 
 
-def test_offsets_beside_a_hole_are_still_missed(kernel: Kernel) -> None:
+def test_missing_offsets_next_to_a_hole_are_detected(kernel: Kernel) -> None:
     decider = Decider()
     decider.assign(MemoryLedger().positions({0: 0}))
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
@@ -278,7 +278,7 @@ def test_too_many_unreadable_records_stop_the_worker_after_they_are_stored(kerne
     [[(0, 0, 0, True)] * 5, [(0, 0, 0, False)] * 5, [(0, 600, 0, False), *([(0, 0, 0, False)] * 4)]],
     ids=["dead letters only", "duplicates", "late"],
 )
-def test_every_record_that_is_stored_counts_as_progress(kernel: Kernel, rows: list[tuple[int, int, int, bool]]) -> None:
+def test_every_stored_record_counts_as_progress(kernel: Kernel, rows: list[tuple[int, int, int, bool]]) -> None:
     """The alert on records that wait asks this counter: a stream without new decisions is no standstill."""
     before = accounted()
     worker = Worker(MemoryLedger(), generous())

@@ -101,7 +101,7 @@ class Worker:
             self.recorder.note_read_to_end()
 
 
-def test_the_time_of_a_look_is_taken_before_the_broker_is_asked() -> None:
+def test_the_time_of_an_observation_is_taken_before_the_broker_is_asked() -> None:
     log = Log(answer_takes_us=MINUTE_US)
     ends = EndTracker(log.ends, log.worker_us)
     ends.observe({0: 0})
@@ -132,7 +132,7 @@ def test_an_end_that_is_not_reached_yet_is_not_asked_for_again() -> None:
     assert log.asked == [(0, 1), (1,), (0, 1)]
 
 
-def test_a_log_that_ends_before_what_is_stored_proves_nothing() -> None:
+def test_a_log_that_ends_before_the_stored_offset_is_ignored() -> None:
     log = Log()
     ends = EndTracker(log.ends, log.worker_us)
     ends.observe({0: 5})
@@ -149,7 +149,9 @@ def test_a_broker_that_does_not_answer_changes_nothing() -> None:
     assert ends.read_to_end_us(0, 0) == START_US - CLOCK_MARGIN_US
 
 
-def test_a_clock_that_is_ahead_is_found_by_the_first_record_after_a_look(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_clock_that_is_ahead_is_detected_by_the_first_record_after_an_observation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     log = Log(ahead_us=60 * MINUTE_US)
     ends = EndTracker(log.ends, log.worker_us)
     ends.observe({0: 0})
