@@ -1,4 +1,4 @@
-"""What stands between worker and topic: shown, accepted by a person's word, recorded."""
+"""Lost offsets are listed, accepted by an operator and recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def answer(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
 
 
 def stand(layer: SpeedLayerUnderTest, following: int, published_next: int = 0) -> None:
-    """Put every partition of the ledger at an offset."""
+    """Set every partition of the ledger to an offset."""
     with psycopg.connect(layer.database_url) as connection:
         for partition in range(4):
             connection.execute(
@@ -48,7 +48,7 @@ def stand(layer: SpeedLayerUnderTest, following: int, published_next: int = 0) -
 
 
 def standings(layer: SpeedLayerUnderTest, topic_id: str) -> dict[int, tuple[int, int, int]]:
-    """First, next and published_next by partition."""
+    """Return first, next and published_next by partition."""
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(
             "SELECT partition, first, next, published_next FROM speed.source_offsets WHERE topic_id = %s", (topic_id,)
@@ -66,7 +66,7 @@ def gaps(layer: SpeedLayerUnderTest) -> list[tuple[Any, ...]]:
 
 
 def delete_records(layer: SpeedLayerUnderTest, starts: dict[int, int]) -> None:
-    """What retention does: afterwards the log of each partition starts there."""
+    """Delete records as retention does: each partition then starts at its offset."""
     admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap, "log_level": 4})
     before = [TopicPartition(layer.topic, partition, start) for partition, start in starts.items()]
     for future in admin.delete_records(before).values():
@@ -74,7 +74,7 @@ def delete_records(layer: SpeedLayerUnderTest, starts: dict[int, int]) -> None:
 
 
 def make_anew(layer: SpeedLayerUnderTest) -> str:
-    """Delete the topic and make it again; returns its new id."""
+    """Re-create the topic; return its new id."""
     bootstrap = layer.settings.kafka_bootstrap
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
     for future in admin.delete_topics([layer.topic]).values():

@@ -1,4 +1,4 @@
-"""Airflow in the stack, with its real parts: what `up`, `status` and `down` promise about it, and what tasks find."""
+"""Airflow in the stack with its real parts: `up`, `status`, `down` and the environment of tasks."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ busy()
 
 @pytest.fixture(scope="module")
 def layout() -> Iterator[StackLayout]:
-    """The layout of a stack that is taken down and deleted at the end."""
+    """Layout of a stack that is stopped and deleted at the end."""
     root = Path(tempfile.mkdtemp(prefix="moderation-airflow-"))
     layout = StackLayout(root)
     try:
@@ -94,7 +94,7 @@ def layout() -> Iterator[StackLayout]:
 
 @pytest.fixture(scope="module")
 def stack_with_airflow(layout: StackLayout) -> StackInfo:
-    """A stack of its own with Airflow and without the worker; its DAGs are the project's and two of the test's."""
+    """A separate stack with Airflow and without the worker; it has the project's DAGs and two of the test."""
     dags = layout.root / "dags"
     shutil.copytree(DAGS, dags)
     (dags / "probe.py").write_text(PROBE)
@@ -117,7 +117,7 @@ def part(layout: StackLayout, name: str) -> PartStatus:
 
 
 def of_living(question: Callable[[], list[T]]) -> list[T]:
-    """What a process answers; nothing if it has ended meanwhile, as those do that parse a file or run a task."""
+    """Return the answer of a process; nothing if it has ended, as processes for parsing and tasks do."""
     try:
         return question()
     except psutil.NoSuchProcess:
@@ -322,7 +322,7 @@ def test_detected_drift_starts_a_retraining_automatically(
 
 
 def logs_of(layout: StackLayout, run: str) -> str:
-    """What the tasks of a run have logged."""
+    """Return the logs of the tasks of a run."""
     return "".join(path.read_text() for path in layout.airflow.rglob("*.log") if run in str(path))
 
 
@@ -357,7 +357,7 @@ def test_a_promotion_waits_for_an_approval_and_continues_with_it(
 
 
 def answer_and_wait(layout: StackLayout, api: AirflowApi, run: str, option: str, *, asked: int) -> str:
-    """Answer the n-th question as a person would: once the asking process has ended. Before, Airflow asks again."""
+    """Answer the n-th approval once the asking process has ended; before that, Airflow asks again."""
     log, ended = layout.log_file("airflow-scheduler"), "TaskInstance Finished: dag_id=promote_model, task_id=approve"
     wait_until(lambda: log.read_text().count(ended) >= asked, seconds=120, description="the question")
     api.answer("promote_model", run, "approve", option)
@@ -365,7 +365,7 @@ def answer_and_wait(layout: StackLayout, api: AirflowApi, run: str, option: str,
 
 
 def archived(stack: StackInfo) -> dict[str, int]:
-    """Rows of each topic that the manifest knows."""
+    """Return the number of rows in the manifest by topic."""
     with psycopg.connect(stack.database_url()) as connection:
         return dict(connection.execute("select topic, sum(rows)::bigint from batch.files group by topic").fetchall())
 

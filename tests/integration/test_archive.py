@@ -1,4 +1,4 @@
-"""Archiving from a real broker: every offset once, through kills, rivals, retention and topics made anew."""
+"""Archiving from a real broker: every offset once, despite kills, other archivers, retention and re-created topics."""
 
 from __future__ import annotations
 

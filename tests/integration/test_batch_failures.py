@@ -1,4 +1,4 @@
-"""A lake with quarantined records, holes, a lost offset and a record that only the batch fails at: every job goes on.
+"""Batch jobs on a lake with quarantined records, holes, a lost offset and a record that only the batch fails at.
 
 Adds to the unit tests of ``batch.record_isolation`` the jobs: archive, reconciliation, rescoring and training.
 """
@@ -45,7 +45,7 @@ def with_word(number: int, word: str) -> Record:
 
 
 def fail_at_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have feature extraction of this process fail for texts with either word, and name the text in the error."""
+    """Make feature extraction fail for texts with either word, with the text in the error message."""
     encode = Lexicon.encode
 
     def brittle(self: Lexicon, texts: Sequence[str]) -> Any:

@@ -1,4 +1,4 @@
-"""Challenger beside production on a real lake and a real MLflow: what is compared, what is kept, what is not told."""
+"""Comparison of challenger and production on a real lake and a real MLflow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BODIES = ("Nice study, thanks.", OFFERED, "you idiot!!! {}", "Source? {}")
 
 
 def hourly(hours: Sequence[float], key: str = "c") -> list[Comment]:
-    """Eight comments in each of these hours."""
+    """Return eight comments in each of these hours."""
     numbers = [(hour, number) for hour in hours for number in range(8)]
     return [
         Comment(
@@ -46,7 +46,7 @@ def life(lake: LakeUnderTest, templates: Templates, tmp_path: Path) -> ModelLife
 
 @pytest.fixture
 def both(life: ModelLife) -> list[ModelVersion]:
-    """Production, and a challenger that learnt something else."""
+    """Registry with a production version and a challenger that learnt something else."""
     versions = [life.register(LENIENT), life.register(STRICT, learnt=OFFERED)]
     for alias, version in zip(("production", "challenger"), versions, strict=True):
         life.registry.give_alias(alias, version)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL takes every code point that a comment can have, and gives it back."""
+"""PostgreSQL stores and returns every code point that a comment can have."""
 
 from __future__ import annotations
 

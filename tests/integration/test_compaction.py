@@ -1,4 +1,4 @@
-"""A topic that the broker really compacts: what it took out is a hole of kind ``deleted`` in both layers."""
+"""A really compacted topic: removed offsets are holes of kind ``deleted`` in both layers."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def configure(layer: SpeedLayerUnderTest, settings: dict[str, str]) -> None:
 
 
 def with_few_keys(first: int) -> list[Record]:
-    """Comments of the day, each under one of a few keys."""
+    """Return comments of the day, each with one of a few keys."""
     return [(f"key {number % KEYS}", value) for number, (_, value) in enumerate(comments(range(first, first + KEYS)))]
 
 
 def wait_for_compaction(layer: SpeedLayerUnderTest, first: int) -> None:
-    """Send under the same keys until the broker took out most of what came before."""
+    """Send records with the same keys until the broker has removed most earlier ones."""
     sent = first
 
     def is_compacted() -> bool:

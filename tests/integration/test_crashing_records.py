@@ -1,4 +1,4 @@
-"""Records at which the process ends without an error: found in another process, quarantined by name.
+"""Records that end the process without an error are found in another process and quarantined.
 
 Adds to test_hostile_records, whose records raise errors that can be caught.
 """
@@ -19,7 +19,7 @@ MODULE = ("tests.support.crashing_worker", WORD)
 
 
 def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[str, ...], seconds: float) -> int:
-    """Start a worker again whenever it ends, as a supervisor does; how often it ended."""
+    """Restart a worker whenever it ends, as a supervisor does; return how often it ended."""
     worker, ends = layer.start_worker(module), 0
     deadline = time.monotonic() + seconds
     while layer.accounted() < count:

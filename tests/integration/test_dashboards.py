@@ -1,4 +1,4 @@
-"""Every query of every panel and alert runs on a filled PostgreSQL, as Grafana's role, and fits what shows it."""
+"""Every query of panels and alerts runs on a filled PostgreSQL with Grafana's role and fits its panel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SQL_ALERTS = [alert for alert in alerts.ALERTS if isinstance(alert.query, Sql)]
 
 
 def check_shape(panel: Panel, result: Result) -> None:
-    """Refuse what the panel could not show."""
+    """Assert that the panel can show the result."""
     assert result.rows, "no rows"
     assert len(set(result.names)) == len(result.names)
     assert set(panel.columns) <= set(result.names), "a column that the query does not give"

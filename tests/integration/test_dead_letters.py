@@ -1,4 +1,4 @@
-"""Dead letters listed, shown and sent again, on real servers."""
+"""Listing, showing and replaying dead letters on real servers."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def comment(comment_id: str, event_time_us: int, body: str = "Nice study, thanks
 
 @dataclass
 class Letters:
-    """A topic whose refused records are in the ledger, as a worker would have put them there; without a worker."""
+    """Topic whose refused records are in the ledger, as a worker would store them, without a worker."""
 
     layer: SpeedLayerUnderTest
 
     def add(self, key: str, value: bytes, append_us: int, *, in_topic: bool = True) -> tuple[int, int]:
-        """Produce a record and keep it as a dead letter of its place."""
+        """Produce a record and store it as a dead letter."""
         if in_topic:
             self.layer.produce([(key, value)])
             place = self.layer.delivered[-1].partition, self.layer.delivered[-1].offset
@@ -83,7 +83,7 @@ class Letters:
         return list(read_topic(self.layer.settings.kafka_bootstrap, self.layer.topic).values())
 
     def replays(self) -> list[tuple[bytes, bytes, str]]:
-        """Key, value and header of every replay on the topic."""
+        """Return key, value and header of every replay on the topic."""
         bootstrap, topic = self.layer.settings.kafka_bootstrap, self.layer.topic
         consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
         found = []
@@ -320,7 +320,7 @@ def test_a_record_that_ledger_and_topic_no_longer_have_comes_from_the_lake(
 
 
 def test_another_record_at_the_position_is_never_sent(letters: Letters) -> None:
-    """Two checks stand between: the topic's id, and the SHA-256."""
+    """Two checks prevent it: the id of the topic and the SHA-256."""
     long = comment("long", now_us(), "ü" * 39_000)
     place = letters.add("long", long, now_us() - 3_600_000_000)
     letters.execute(
@@ -359,7 +359,7 @@ def test_escapes_stand_for_what_is_not_printable() -> None:
 
 
 def test_a_replay_that_became_a_decision_closes_its_letter(commanded: SpeedLayerUnderTest) -> None:
-    """Future-dated when it came, past when it is sent again; then a second copy, which is counted no more."""
+    """It is future-dated at first and valid when replayed; a second copy is not counted."""
     layer = commanded
     # As far ahead of the append time as is refused, and little enough that the test can wait for it.
     event_time_us = now_us() + (5 * 60 + 6) * 1_000_000

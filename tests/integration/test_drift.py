@@ -1,4 +1,4 @@
-"""The watch on a real lake and registry: quiet days, drifted ones, cool-down, and DAG watch_drift end to end."""
+"""Drift check on a real lake and registry: quiet and drifted days, cool-down, and DAG watch_drift end to end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def day_of(number: int) -> date:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the first days."""
+    """Model of the first days."""
     end_us = TRAFFIC.start_us + TRAINING_DAYS * DAY_US
     labelled = [
         (each.comment, each.removed) for each in labelled_history(TRAFFIC) if each.comment.event_time_us < end_us
@@ -49,14 +49,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Watched:
-    """A lake of the days after the training, and a registry of its own whose production is that model."""
+    """Lake of the days after the training, and a registry with that model in production."""
 
     settings: Settings
     folder: Path
     client: MlflowClient
 
     def runs(self) -> list[dict[str, str]]:
-        """Tags of all runs of the watch, oldest first."""
+        """Return the tags of all runs of the drift check, oldest first."""
         experiment = self.client.get_experiment_by_name(self.settings.model_name)
         assert experiment is not None
         found = self.client.search_runs(
@@ -68,7 +68,7 @@ class Watched:
         ]
 
     def retrain(self) -> None:
-        """What a retraining leaves in the registry."""
+        """Register a version as a retraining does."""
         registry(self.settings).register(
             self.folder, new_lexicon(self.settings), self.settings.model_max_bytes, run_name="retrain", reason="test"
         )

@@ -1,4 +1,4 @@
-"""Event times far ahead, on real servers: what they move, what they do not, and how an operator undoes it."""
+"""Event times far ahead: their effect on the watermark, and the operator's reset, on real servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def day(commanded: SpeedLayerUnderTest, tmp_path: Path) -> DayUnderTest:
 
 
 def at(comment_id: str, minute: float, body: str = "Nice study, thanks.") -> Record:
-    """A comment of the day, in the partition of all of them."""
+    """Return a comment of the day; all are in one partition."""
     return KEY, to_json(Comment(comment_id, "science", body, DAY_US + int(minute * MINUTE_US)))
 
 
@@ -40,7 +40,7 @@ def fates(day: DayUnderTest) -> dict[str, str]:
 
 
 def maximum(day: DayUnderTest) -> tuple[float | None, float | None, str | None]:
-    """The running maximum and the candidate in minutes of the day, and the candidate's comment id."""
+    """Return running maximum and candidate in minutes of the day, and the candidate's comment id."""
     ((newest_us, candidate_us, comment_id),) = day.execute(
         "SELECT newest_event_us, candidate_event_us, candidate_comment_id FROM speed.source_offsets "
         "WHERE topic_id = %s AND newest_event_us IS NOT NULL",
@@ -54,7 +54,7 @@ def maximum(day: DayUnderTest) -> tuple[float | None, float | None, str | None]:
 
 
 def require_sound(day: DayUnderTest, causes: dict[str, int], *, rows: int) -> None:
-    """The oracle agrees, and the day reconciles with these causes and no defect."""
+    """Assert that the oracle agrees and the day reconciles with these causes and no defect."""
     found = day.layer.comparison()
     assert found.is_exact, found.examples
     day.archive()

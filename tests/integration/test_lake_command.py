@@ -28,7 +28,7 @@ from tests.support.workers import comments
 
 @pytest.fixture
 def commanded_lake(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> LakeUnderTest:
-    """A lake that the environment leads commands to."""
+    """Lake that commands use because of the environment."""
     for key, value in settings_environment(lake.settings).items():
         monkeypatch.setenv(key, value)
     return lake
@@ -176,7 +176,7 @@ def test_offsets_lost_to_retention_are_shown_then_accepted_and_the_archive_conti
 
 
 def keep_for(lake: LakeUnderTest, retention_ms: int, name: str = "retention.ms") -> None:
-    """Change the retention of topic comments."""
+    """Set the retention of topic comments."""
     admin = AdminClient({"bootstrap.servers": lake.settings.kafka_bootstrap, "log_level": 2})
     entry = ConfigEntry(name, str(retention_ms), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, lake.topic, incremental_configs=[entry])
@@ -185,7 +185,7 @@ def keep_for(lake: LakeUnderTest, retention_ms: int, name: str = "retention.ms")
 
 
 def used_ratios(lake: LakeUnderTest) -> dict[str, float]:
-    """What a worker shows of topic comments, by partition."""
+    """Return the worker's metric for topic comments by partition."""
     asyncio.run(show_archive_delays(lake.settings))
     (family,) = metrics.ARCHIVE_RETENTION_USED.collect()
     return {

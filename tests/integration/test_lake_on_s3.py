@@ -1,4 +1,4 @@
-"""The lake on an object store: archived, verified, read and reconciled over S3, against a real server."""
+"""Lake on an object store: archive, verify, read and reconcile over S3 against a real server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's transactions on a real PostgreSQL: all of a batch, or nothing of it."""
+"""Transactions of the ledger on a real PostgreSQL: a whole batch or nothing."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ READERS = ("speed.decisions", "serving.decision_minutes", "serving.alerts", "ser
 def test_an_open_reader_does_not_block_the_first_batch_of_a_day(
     stack: StackInfo, new_ledger: Callable[..., Ledger], number: int
 ) -> None:
-    """The day's partition has to be made while the reader's transaction is open, and readers go on meanwhile."""
+    """The partition of the day is created while a reader's transaction is open, and readers continue."""
     ledger = new_ledger()
     ledger.positions({0: 0})
     day_us = APPEND_US + (number + 1) * 86_400 * 10**6

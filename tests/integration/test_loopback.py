@@ -1,4 +1,4 @@
-"""What the stack asks sockets of the loopback address, without any server."""
+"""Port checks of the stack on the loopback address, without any server."""
 
 from __future__ import annotations
 

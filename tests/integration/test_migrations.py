@@ -1,4 +1,4 @@
-"""Migrations of a database that workers write to and a reader keeps a transaction open on."""
+"""Migrations while workers write and a reader keeps a transaction open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moderation.errors import ConfigurationError
 
 @pytest.fixture
 def url(stack: StackInfo) -> Iterator[str]:
-    """A database of the test's own, as it was before the last migration."""
+    """Database for one test, in the state before the last migration."""
     name = f"migrated_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

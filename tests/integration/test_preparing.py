@@ -1,4 +1,4 @@
-"""What the jobs of a deployment run: `moderation migrate | partitions | topics`, on real servers."""
+"""Jobs of a deployment: `moderation migrate | partitions | topics` on real servers."""
 
 from __future__ import annotations
 

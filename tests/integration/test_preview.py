@@ -23,7 +23,7 @@ from tests.support.reconcile_day import DAY
 
 
 class Page(HTMLParser):
-    """What a browser would load or follow, and the text it would show."""
+    """Collects the addresses that a browser would load or follow, and the visible text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which version serves, on a real MLflow: a person's word moves it, and what was approved is what happens."""
+"""Promotion and rollback on a real MLflow: only the approved proposal is executed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def life(stack: StackInfo, templates: Templates, tmp_path: Path) -> ModelLife:
 
 @pytest.fixture
 def serving(life: ModelLife) -> ModelVersion:
-    """The first version, in production."""
+    """First version, in production."""
     version = life.register(LENIENT)
     life.registry.ensure_alias("production", version)
     return version
@@ -58,7 +58,7 @@ def challenger(life: ModelLife, serving: ModelVersion) -> ModelVersion:
 
 
 def exchange(stack: StackInfo, life: ModelLife, version: ModelVersion) -> None:
-    """Damage a version's model on the server's disk."""
+    """Damage the model of a version on the server's disk."""
     file = stored_folder(stack, life.name, version.version) / MODEL
     data = file.read_bytes()
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))

@@ -1,4 +1,4 @@
-"""Windows close though no comment comes any more, and show it when one comes after that."""
+"""Windows close without further comments, and show when a late comment re-opens them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ask(layer: SpeedLayerUnderTest, query: str) -> list[tuple[Any, ...]]:
 
 
 def windows(layer: SpeedLayerUnderTest, view: str = "tumbling") -> dict[int, tuple[int, bool, bool]]:
-    """By start: comments, whether it is closed, whether it was re-opened."""
+    """Return comments, closed and re-opened by start of window."""
     query = f"SELECT start_us, comments, is_closed, is_reopened FROM serving.{view}_windows WHERE topic_id = %s"
     return {start_us: (count, closed, reopened) for start_us, count, closed, reopened in ask(layer, query)}
 

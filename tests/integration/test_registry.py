@@ -1,4 +1,4 @@
-"""The registry with a real MLflow server: what is certified opens and scores alike everywhere; all else is refused."""
+"""Registry with a real MLflow server: certified versions open and score equally everywhere; others are refused."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def lexicon() -> Lexicon:
 
 @pytest.fixture(scope="module")
 def folder(pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as training writes it, under a name of its own."""
+    """Model folder as training writes it, with a unique name."""
     return make_folder(tmp_path_factory.mktemp("trained") / "any name", pipeline, POLICY)
 
 
 @pytest.fixture
 def registry(mlflow_url: str) -> Registry:
-    """A registered model that no other test has."""
+    """Registered model for one test."""
     return Registry(mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEY)
 
 
@@ -73,7 +73,7 @@ def client(mlflow_url: str) -> MlflowClient:
 
 
 def stored(stack: StackInfo, client: MlflowClient, version: ModelVersion) -> Path:
-    """The version's model folder on the server's disk."""
+    """Return the model folder of a version on the server's disk."""
     source = client.get_model_version(version.name, version.version).source
     scheme, _, path = str(source).partition(":/")
     assert scheme == "mlflow-artifacts"
@@ -112,7 +112,7 @@ def test_the_whole_folder_comes_back_byte_for_byte(
 
 
 def download_all(client: MlflowClient, version: ModelVersion, mlflow_url: str, target: Path) -> Path:
-    """The whole artifact by MLflow's own download. Not by a ``models:/`` address, which ignores ``tracking_uri``."""
+    """Download the whole artifact with MLflow, not by a ``models:/`` address, which ignores ``tracking_uri``."""
     source = client.get_model_version_download_uri(version.name, version.version)
     return Path(download_artifacts(source, dst_path=str(target), tracking_uri=mlflow_url))
 

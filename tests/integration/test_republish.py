@@ -1,4 +1,4 @@
-"""A published topic that is lost under a running worker, and `moderation republish`, on real servers."""
+"""Loss of a published topic under a running worker, and `moderation republish`, on real servers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def answer(*arguments: object) -> dict[str, Any]:
 
 
 def hours_later(records: list[Record], hours: int) -> list[Record]:
-    """The same comments at a later time: they close the panes of the earlier ones."""
+    """Return the same comments at a later time, which close the panes of the earlier ones."""
     moved = []
     for key, value in records:
         comment = parse_record(value, 10**18)
@@ -167,11 +167,11 @@ def test_records_are_the_workers_bytes_and_a_selection_or_an_interrupted_run_can
 
 
 class Interrupted(Exception):
-    """The end of a run."""
+    """Ends a run."""
 
 
 class Broker:
-    """Keeps what it acknowledged; fails at a record."""
+    """Keeps acknowledged records; fails at one record."""
 
     def __init__(self, fails_at: int) -> None:
         self.pending: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What another version would have said, on real servers: exact, repeatable, and nothing that serves is touched."""
+"""Rescoring on real servers: exact, repeatable and without side effects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ A_DAY = resolve_window({"day": DAY.isoformat()})
 
 @dataclass(frozen=True)
 class Versions:
-    """Numbers of versions of one registered model, and the folder of the second."""
+    """Version numbers of one registered model, and the folder of the second."""
 
     served: str
     challenger: str
@@ -58,7 +58,7 @@ def versions(
     small_corpus: tuple[list[str], list[int]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Versions:
-    """One in production, one that thinks otherwise under the alias challenger, one that nobody certified."""
+    """Register a production version, a challenger with other scores, and an uncertified version."""
     settings = settings_of_module
     served, is_production = register(model, settings, "serves")
     assert is_production
@@ -88,7 +88,7 @@ def day(settings_of_module: Settings, versions: Versions, topic_prefix: str, tmp
 
 
 def a_final_day(day: DayUnderTest) -> list[Record]:
-    """Decide, archive and reconcile three hours with late and doubled comments and dead letters; the worker stays.
+    """Decide, archive and reconcile three hours with late and duplicate comments and dead letters; keep the worker.
 
     Returns:
         Every comment once.
@@ -189,7 +189,7 @@ def test_a_challenger_is_compared_exactly_and_only_results_are_written(day: DayU
 
 
 def assert_kept(report: RescoreReport, comments_sent: int) -> None:
-    """The files say what the report says, and quote nobody."""
+    """Assert that the files match the report and contain no comment text."""
     artifacts = report.artifacts
     assert artifacts.hours is not None
     assert pq.read_table(artifacts.verdicts).num_rows == comments_sent

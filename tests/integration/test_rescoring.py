@@ -1,4 +1,4 @@
-"""One process or several: the same rows out of the same lake, with models that each process opens for itself."""
+"""One process and several give the same rows from the same lake; each process opens its own models."""
 
 from __future__ import annotations
 

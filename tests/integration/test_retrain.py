@@ -39,7 +39,7 @@ FORM = {"days": 21, "end": END.isoformat(), "newest_share": 0.3, "reason": "a te
 
 @pytest.fixture(scope="module")
 def traffic(stack: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> History:
-    """A lake that these tests only read."""
+    """Read-only lake for these tests."""
     migrate_database(stack.database_url())
     settings = base_settings(stack, f"test-{uuid.uuid4().hex[:12]}-")
     return history(settings, tmp_path_factory.mktemp("history"))
@@ -47,7 +47,7 @@ def traffic(stack: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> Histo
 
 @pytest.fixture
 def world(traffic: History, request: pytest.FixtureRequest) -> Iterator[History]:
-    """The same lake beside a registered model that no other test has, after a sound night."""
+    """The same lake with a registered model for one test, after a reconciliation without defects."""
     name = f"retrain-{uuid.uuid4().hex[:8]}"
     world = History(traffic.settings.model_copy(update={"model_name": name}), traffic.values)
     world.reconcile()
@@ -74,7 +74,7 @@ def training_side(world: History) -> list[Example]:
 
 
 def registered(world: History, labelled: list[tuple[Comment, bool]], folder: Path) -> str:
-    """A version trained on these labels, as if on the lake's."""
+    """Register a version trained on these labels as if they were the lake's."""
     found = read_examples(world.settings, WINDOW, maturity_us=MATURITY_US)
     lineage = {
         **options().lineage(),

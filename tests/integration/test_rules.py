@@ -1,4 +1,4 @@
-"""Rules of reading on a running worker: what they decide, and that the batch recomputes each offset by its own.
+"""Reading rules on a running worker, and recomputation of each offset by its own rules version.
 
 The unit tests of the contracts have every kind of record; these have the way through ledger, topics, lake and
 reconciliation.
@@ -25,7 +25,7 @@ def day(layer: SpeedLayerUnderTest, tmp_path: Path) -> DayUnderTest:
 
 
 def odd(start: int, minute: float = 1) -> list[Record]:
-    """A record of every kind that can be repaired and that cannot, each under an id of its own; one partition."""
+    """Return a record of every kind, repairable or not, each with a unique id, for one partition."""
     found = []
     for number, (name, broken) in enumerate({**REPAIRABLE, **BREAKAGES}.items(), start):
         comment = Comment(f"odd{number}", "science", f"A comment, {name}.", DAY_US + int(minute * MINUTE_US), "a", "p")
@@ -91,7 +91,7 @@ def test_repaired_records_are_decided_with_their_repairs_and_reconcile(day: DayU
 @pytest.mark.long
 @pytest.mark.budget(60)
 def test_each_offset_is_recomputed_by_its_own_rules_version(day: DayUnderTest) -> None:
-    """The record with an unknown field would close panes, had it been read: the comments after it would be late."""
+    """If the record with an unknown field were read, it would close panes and make later comments late."""
     ahead = json.dumps(
         {**json.loads(to_json(Comment("ahead", "science", "Nice.", DAY_US + 300 * MINUTE_US))), "upvotes": 7}
     ).encode()

@@ -1,4 +1,4 @@
-"""``moderation skip``: the record at which every worker would end is passed over, recorded and reconciled."""
+"""``moderation skip``: a record that ends every worker is skipped, recorded and reconciled."""
 
 from __future__ import annotations
 

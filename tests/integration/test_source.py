@@ -1,4 +1,4 @@
-"""The source on a real broker: what it sent is there once, where it belongs, and where it says it is."""
+"""Traffic source on a real broker: every record is sent once, to the right and logged position."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SMALL = TrafficConfig(days=1, comments_per_day=300)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A record as a plain consumer reads it."""
+    """Record as a plain consumer reads it."""
 
     partition: int
     offset: int
@@ -74,7 +74,7 @@ def arrivals(plan: SendPlan, topic: str) -> list[Arrival]:
 
 
 def records(settings: Settings, topic: str) -> list[Found]:
-    """Everything in a topic, partition by partition."""
+    """Return all records of a topic by partition."""
     consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "test", "log_level": 2})
     places = [TopicPartition(settings.topic_prefix + topic, number, 0) for number in range(COMMENTS.partitions)]
     found: list[Found] = []
@@ -105,7 +105,7 @@ def pairs(found: list[Found] | list[Arrival]) -> Counter[tuple[str, bytes]]:
 
 @contextmanager
 def started(settings: Settings, state: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """``python -m stream.source`` on generated traffic, ended at the latest when the block is left."""
+    """Run ``python -m stream.source`` on generated traffic until the block ends."""
     shares = {"broken": "0.05", "duplicate": "0.05", "edited": "0.05", "days": "4", "comments-per-day": "2000"}
     process = subprocess.Popen(
         [

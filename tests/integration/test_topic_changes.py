@@ -1,4 +1,4 @@
-"""A topic that changes under a running worker: created again, or with more partitions.
+"""A topic that changes under a running worker: re-created, or with more partitions.
 
 Adds to test_accept_gap, where the worker is down meanwhile: here records of the new topic arrive while it runs.
 """
@@ -28,7 +28,7 @@ def admin_of(layer: SpeedLayerUnderTest) -> AdminClient:
 
 
 def created_again(layer: SpeedLayerUnderTest) -> str:
-    """Delete the topic and create it again at once; returns its new id."""
+    """Re-create the topic at once; return its new id."""
     admin, bootstrap, prefix = admin_of(layer), layer.settings.kafka_bootstrap, layer.settings.topic_prefix
     for future in admin.delete_topics([layer.topic]).values():
         future.result(30)
@@ -42,7 +42,7 @@ def created_again(layer: SpeedLayerUnderTest) -> str:
 
 
 class Traffic:
-    """Comments that keep coming, through a deletion of their topic too, until they are stopped."""
+    """Sends comments continuously, also while their topic is deleted, until it is stopped."""
 
     def __init__(self, layer: SpeedLayerUnderTest) -> None:
         self._layer = layer
@@ -77,7 +77,7 @@ def rows_of(layer: SpeedLayerUnderTest, topic_id: str) -> int:
 
 
 def test_a_record_that_differs_from_the_ledger_stops_the_worker(layer: SpeedLayerUnderTest) -> None:
-    """As after an election of a replica that lacked the newest records: ids and offsets are those of before."""
+    """As after the election of a replica without the newest records: topic id and offsets stay the same."""
     worker = layer.start_worker()
     layer.produce(comments(200))
     layer.wait_accounted(200)

@@ -1,4 +1,4 @@
-"""Producers that write in transactions, as Flink, Kafka Streams and Debezium do: markers, aborted and open ones.
+"""Transactional producers, as in Flink, Kafka Streams and Debezium: markers, aborted and open transactions.
 
 Adds to the other tests of the worker, whose producers leave no offset without a record.
 """
@@ -29,7 +29,7 @@ from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 
 class Transactional:
-    """A producer with a transaction open."""
+    """Producer with an open transaction."""
 
     def __init__(self, layer: SpeedLayerUnderTest, name: str) -> None:
         self._layer = layer
@@ -44,7 +44,7 @@ class Transactional:
         self._producer.init_transactions(30)
 
     def send(self, records: Iterable[Record]) -> list[Delivered]:
-        """Begin a transaction and send records into it."""
+        """Begin a transaction and send records in it."""
         self._producer.begin_transaction()
         sent: list[Delivered] = []
 
@@ -66,7 +66,7 @@ class Transactional:
 
 
 def holes(layer: SpeedLayerUnderTest, schema: str = "speed") -> dict[str, int]:
-    """Offsets without a record, by kind, as the speed layer or the archive recorded them."""
+    """Return the offsets without a record by kind, as the speed layer or the archive recorded them."""
     query = sql.SQL("SELECT kind, sum(next_offset - first_offset)::int FROM {}.holes WHERE topic_id = %s GROUP BY 1")
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(query.format(sql.Identifier(schema)), (layer.topic_id,))
@@ -74,7 +74,7 @@ def holes(layer: SpeedLayerUnderTest, schema: str = "speed") -> dict[str, int]:
 
 
 def positions(layer: SpeedLayerUnderTest) -> dict[int, int]:
-    """Up to where the ledger accounts for each partition."""
+    """Return the next offset of the ledger by partition."""
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(
             "SELECT partition, next FROM speed.source_offsets WHERE topic_id = %s", (layer.topic_id,)
@@ -83,7 +83,7 @@ def positions(layer: SpeedLayerUnderTest) -> dict[int, int]:
 
 
 def is_at_the_end(layer: SpeedLayerUnderTest) -> bool:
-    """Whether the ledger accounts for all offsets up to the last stable ones."""
+    """Return whether the ledger accounts for all offsets up to the last stable ones."""
     found = positions(layer)
     return bool(found) and found == LogEnds(layer.settings.kafka_bootstrap, layer.topic).ask(found)
 
@@ -184,7 +184,7 @@ def test_a_hole_in_the_lake_that_the_ledger_decided_is_a_defect(layer: SpeedLaye
 def test_a_worker_waits_for_an_open_transaction_that_an_earlier_version_decided(
     commanded: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
-    """The position that an earlier version left, which read records before their transaction ended."""
+    """An earlier version read records before their transaction ended and left this position."""
     layer = commanded
     layer.start_worker()
     layer.produce(comments(40))

@@ -1,4 +1,4 @@
-"""The worker on real servers: exact to the row through kills, rebalances and bad records."""
+"""Worker on real servers: exact to the row despite kills, rebalances and bad records."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_one_percent_of_malformed_records_become_dead_letters_and_stop_nothing(l
 
 @pytest.mark.long
 def test_three_kills_lose_and_double_nothing(stack: StackInfo, layer: SpeedLayerUnderTest) -> None:
-    """The supervisor brings the worker back each time."""
+    """The supervisor restarts the worker each time."""
     layout = StackLayout(stack.root)
     name = "worker-killed"
     up(layout, extra_programs=[worker_program(layout, layer.settings, name, web=False)])
@@ -227,7 +227,7 @@ def test_a_recreated_topic_stops_the_worker_for_good(layer: SpeedLayerUnderTest)
 
 
 def _every_decision_is_published(layer: SpeedLayerUnderTest, count: int) -> None:
-    """Each key has been published, and all values of one key and offset are equal."""
+    """Assert that each key was published and all values of one key and offset are equal."""
 
     def published() -> dict[tuple[int, int], set[bytes]]:
         values: dict[tuple[int, int], set[bytes]] = {}

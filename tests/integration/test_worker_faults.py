@@ -1,4 +1,4 @@
-"""The worker when its servers fail under it, its input is broken, or its clock stands still."""
+"""Worker with failing servers, broken input or a stopped clock."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_panes_close_once_the_watermark_reaches_their_end_and_never_by_idleness(
 
 @pytest.mark.long
 def test_a_topic_that_lost_records_of_the_ledger_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
-    """Else new records would come at offsets that count as decided, and be passed over."""
+    """Otherwise new records would get offsets that count as decided, and be skipped."""
     worker = layer.start_worker()
     layer.produce(comments(100))
     layer.wait_accounted(100)

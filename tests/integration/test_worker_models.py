@@ -1,4 +1,4 @@
-"""Which model serves: what must not is refused while the old one decides on, and an absent registry changes nothing."""
+"""Serving model: a version that must not serve is refused, and an absent registry changes nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def free_port() -> int:
 
 
 def commit(client: MlflowClient, stack: StackInfo, version: str, fraud: str) -> None:
-    """Spoil a certified version."""
+    """Damage a certified version."""
     folder, key = stored_folder(stack, NAME, version), certificate_key(StackLayout(stack.root))
     if fraud == "a bad HMAC":
         signature = client.get_model_version(NAME, version).tags[SIGNATURE_TAG]
@@ -62,7 +62,7 @@ def commit(client: MlflowClient, stack: StackInfo, version: str, fraud: str) -> 
 
 
 def a_new_model(model: Path, folder: Path) -> Path:
-    """The same model with another card: one that no cache holds yet."""
+    """Register the same model with another card, which no cache has yet."""
     shutil.copytree(model, folder)
     restate(folder, training={"data_digest": "d" * 64, "seed": folder.name, "folds": 3})
     return folder

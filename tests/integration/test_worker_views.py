@@ -1,4 +1,4 @@
-"""What a worker shows of itself: web views, metrics, logs."""
+"""HTTP views, metrics and logs of a worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.workers import SpeedLayerUnderTest, comments
 
 
 def ask(url: str, body: bytes | None = None) -> tuple[int, Any]:
-    """Status and JSON of an answer; 0 while nobody listens."""
+    """Return status and JSON of an answer; 0 without a listener."""
     request = urllib.request.Request(url, data=body)  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
@@ -37,7 +37,7 @@ HOST = "127.0.0.2"
 
 @pytest.fixture
 def watched(layer: SpeedLayerUnderTest) -> str:
-    """A worker with views that has decided 200 comments; the address of the views."""
+    """Worker with views that has decided 200 comments; the value is the address of its views."""
     web, metrics = any_free_port(), any_free_port()
     changes = {"worker_host": HOST, "worker_web_port": web, "metrics_port": metrics}
     layer.settings = layer.settings.model_copy(update={**changes, "state_folder": layer.folder / "state"})
@@ -68,7 +68,7 @@ def test_the_views_show_model_lag_and_scores(layer: SpeedLayerUnderTest, watched
 
 
 def metrics(layer: SpeedLayerUnderTest) -> dict[str, float]:
-    """What Prometheus would read."""
+    """Return the metrics as Prometheus reads them."""
     url = f"http://{HOST}:{layer.settings.metrics_port}/metrics"
     with urllib.request.urlopen(url, timeout=10) as answer:
         lines = answer.read().decode().splitlines()

@@ -1,4 +1,4 @@
-"""A million comments through the bench's command: all of them, in bounded memory. Its time limit is a budget."""
+"""Archive a million comments with the benchmark command in bounded memory and time."""
 
 from __future__ import annotations
 

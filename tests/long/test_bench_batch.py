@@ -1,4 +1,4 @@
-"""The bench of the batch layer through its command, with few rows: it works, and finds exactly what it put in."""
+"""Benchmark of the batch layer with few rows: it works and finds exactly the injected differences."""
 
 from __future__ import annotations
 

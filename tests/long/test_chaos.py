@@ -1,4 +1,4 @@
-"""Chaos through the command: clean after minutes of faults, and wrong in each way it is made to be."""
+"""Chaos command: no defect after minutes of faults, and each sabotage is detected."""
 
 from __future__ import annotations
 

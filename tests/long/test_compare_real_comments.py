@@ -1,4 +1,4 @@
-"""The talk's models beside ours on 5,000 real comments: in the time it may take, and in the order that docs tell of."""
+"""Comparison with the talk's models on 5,000 real comments: within its time, and in the documented order."""
 
 from __future__ import annotations
 

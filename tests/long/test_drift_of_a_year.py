@@ -1,4 +1,4 @@
-"""Two hundred quiet nights, in which weekdays come and go and a community doubles; then people use other words."""
+"""Two hundred quiet nights with weekdays and a growing community, then a drift of the vocabulary."""
 
 from __future__ import annotations
 

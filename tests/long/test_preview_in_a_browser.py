@@ -1,4 +1,4 @@
-"""The page of `moderation preview` as people see it: a real day, a real browser, light, dark and narrow."""
+"""Page of `moderation preview` in a real browser: light, dark and narrow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PICTURE = ROOT / "docs" / "images" / "reconciliation.png"
 
 @pytest.fixture(scope="module")
 def written(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a filled day, on topics without a prefix."""
+    """Page of a filled day, on topics without a prefix."""
     folder = tmp_path_factory.mktemp("preview")
     with filled_day(stack, "", folder) as filled:
         settings = filled.day.settings
@@ -35,7 +35,7 @@ def written(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that runs no script."""
+    """Browser page without scripts."""
     context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
     yield context.new_page()
     context.close()

@@ -1,4 +1,4 @@
-"""DuckDB and Spark work the law out alike: the same worlds give the same outcome, row for row."""
+"""DuckDB and Spark give the same reconciliation outcome, row by row, on the same scenarios."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[SparkEngine]:
-    """Spark on this machine; its virtual machine, which outlives a session, ends with the module."""
+    """Spark on this machine; its JVM, which outlives a session, ends with the module."""
     if (reason := why_no_spark()) is not None:
         pytest.skip(reason)
     yield SparkEngine("local[2]", memory="1g")
@@ -49,7 +49,7 @@ def assert_equal(duck: Seen, spark: Seen) -> None:
 
 
 def broken(seed: int, most: int, number: int) -> Tables:
-    """A world with faults of most kinds."""
+    """Scenario with faults of most kinds."""
     random = Random(seed)
     tables = world_of(random, most, number=number).tables()
     for _, moved in together(tables, random):

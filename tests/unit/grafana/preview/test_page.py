@@ -1,4 +1,4 @@
-"""The page for any content: what people wrote never becomes markup, and a sound day says that it is sound."""
+"""Preview page: user text never becomes markup, and a day without defects is reported as such."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Grafana makes of variables and macros, and where its rules are narrow."""
+"""Expansion of Grafana's variables and macros, and the limits of its rules."""
 
 from __future__ import annotations
 

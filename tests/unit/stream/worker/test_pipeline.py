@@ -33,7 +33,7 @@ UNSTORABLE = "refused by the ledger"
 
 @dataclass
 class Kafkas:
-    """A record as aiokafka hands it over."""
+    """Record as aiokafka returns it."""
 
     partition: int
     offset: int
@@ -50,7 +50,7 @@ class FakeChunk:
 
 
 class SlowLedger(MemoryLedger):
-    """A ledger whose transactions take until they are let through."""
+    """Ledger whose transactions wait until the test releases them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class SlowLedger(MemoryLedger):
 
 @dataclass
 class OrderedTopics(MemoryTopics):
-    """Published topics that refuse what is not in the ledger yet."""
+    """Published topics that refuse records that are not in the ledger yet."""
 
     ledger: SlowLedger = field(default_factory=SlowLedger)
     ranges: list[tuple[int, int]] = field(default_factory=list)
@@ -107,7 +107,7 @@ class Rig:
 
 
 def value_of(offset: int, is_unstorable: bool) -> bytes:
-    """A comment; one that is unstorable has the largest event time, so that those after it would be late."""
+    """Return a comment; an unstorable one has the largest event time, so that later ones would be late."""
     comment = Comment(f"c{offset}", "x", "hello", 1_700_000_000_000_000 + offset)
     if is_unstorable:
         comment = replace(comment, comment_id=UNSTORABLE, event_time_us=comment.event_time_us + 200_000_000)
@@ -319,7 +319,7 @@ def test_a_record_that_cannot_be_encoded_for_the_topics_is_quarantined_before_it
 def test_with_batches_of_one_record_none_is_decided_before_the_last_is_stored(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the offset at which the ledger stays is that of a record that ends the process."""
+    """The ledger then stays at the offset of a record that ends the process."""
 
     async def play() -> None:
         rig = await rig_of(kernel, most_records=1)

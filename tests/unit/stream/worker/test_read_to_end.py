@@ -30,7 +30,7 @@ STAMP = Versions("1", "policy", "1")
 
 @dataclass
 class Log:
-    """The partitions of a topic: append times and event times, by the broker's clock."""
+    """Partitions of a topic with append and event times of the broker's clock."""
 
     now_us: int = START_US
     ahead_us: int = 0
@@ -47,14 +47,14 @@ class Log:
         return self.now_us + self.ahead_us
 
     def ends(self, partitions: Iterable[int]) -> Mapping[int, int] | None:
-        """Where partitions end when the answer is made; it takes a while to get there and back."""
+        """Return the ends of partitions when the broker answers; the request takes some time."""
         self.asked.append(tuple(partitions))
         self.now_us += self.answer_takes_us
         return None if self.is_away else {p: len(self.records[p]) for p in self.asked[-1]}
 
 
 class Worker:
-    """Recorder and looks as one process has them."""
+    """Recorder and end tracker of one process."""
 
     def __init__(self, log: Log, ledger: MemoryLedger) -> None:
         self.log = log
@@ -95,7 +95,7 @@ class Worker:
             self.recorder.store(Decided(batch, [False] * len(rows), 0))
 
     def look(self) -> None:
-        """What the worker does every few seconds."""
+        """Do what the worker does every few seconds."""
         self.recorder.observe_ends(self.log.records)
         if self.recorder.is_end_due:
             self.recorder.note_read_to_end()

@@ -26,7 +26,7 @@ def judge_after(
     heard: bool = True,
     unread: frozenset[int] = frozenset(),
 ) -> str | None:
-    """What a judge says that looked every second at a worker that stays as it is."""
+    """Return the result of a detector that checks a worker in the same state every second."""
     detector = StuckDetector()
     detector.begin([LOOP], 0.0)
     reason = None
@@ -137,7 +137,7 @@ def test_the_timer_of_unread_partitions_restarts_once_they_are_read() -> None:
 
 
 def looks_until_stuck(gap_seconds: float, ends: list[dict[int, int] | None], looks: int = 100) -> int | None:
-    """How many looks it takes, that many seconds apart, until a worker that stores nothing is stuck."""
+    """Return the number of checks, this many seconds apart, until a worker that stores nothing is stuck."""
     detector, watched = StuckDetector(), WatchedTime()
     detector.begin([LOOP], watched.advance(0.0))
     for number in range(1, looks + 1):
