@@ -1,3 +1,1 @@
 """The core of comment-moderation: contracts, kernel, policy, training and adapters. No Airflow, no Faust."""
-
-__version__ = "0.1.0"

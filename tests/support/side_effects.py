@@ -17,7 +17,7 @@ from moderation.settings import Settings, required
 
 
 @dataclass(frozen=True)
-class World:
+class SystemState:
     """State of the system at one moment.
 
     Attributes:
@@ -32,16 +32,16 @@ class World:
     versions: Mapping[str, tuple[str, Mapping[str, str], list[str]]]
     lake: Mapping[str, str]
 
-    def differences(self, other: World) -> list[str]:
+    def differences(self, other: SystemState) -> list[str]:
         """Return the names of fields that differ."""
         return [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
 
 
-def world(settings: Settings) -> World:
+def read_system_state(settings: Settings) -> SystemState:
     """Read the state of the system that the settings name."""
     store = LakeStore(settings.lake_url)
     files = {path: store.sha256(path) for path in store.sizes() if not path.startswith(f"{ROOT}/")}
-    return World(_tables(settings), _ends(settings), _versions(settings), files)
+    return SystemState(_tables(settings), _ends(settings), _versions(settings), files)
 
 
 def _tables(settings: Settings) -> dict[str, str]:
