@@ -128,7 +128,7 @@ def test_missing_offsets_that_are_not_accepted_are_a_defect(commanded_lake: Lake
     (hole,) = answer("lake", "verify", exit_code=3)["missing"]
     assert (hole["first_offset"], hole["next_offset"]) == (middle.first_offset, middle.next_offset)
     assert not hole["explained"]
-    assert "nobody accepted" in run("lake", "status").stdout
+    assert "the loss is not accepted" in run("lake", "status").stdout
 
 
 def test_offsets_lost_to_retention_are_shown_then_accepted_and_the_archive_continues(

@@ -39,7 +39,7 @@ def test_the_next_record_is_skipped_and_reconciliation_names_it(day: DayUnderTes
     kept = day.execute(
         "SELECT reason, detail, raw_length > 50 FROM speed.dead_letters WHERE topic_id = %s", layer.topic_id
     )
-    assert kept == [("processing_failed", "skipped by a person: it kills the worker", True)]
+    assert kept == [("processing_failed", "skipped by an operator: it kills the worker", True)]
     with pytest.raises(SourceRefused, match=f"expects offset {offset + 1} next; nothing was changed"):
         run(str(partition), str(offset))
     layer.start_worker()

@@ -98,7 +98,7 @@ def test_a_record_that_differs_from_the_ledger_stops_the_worker(layer: SpeedLaye
         assert changed.rowcount == 1
     worker = layer.start_worker()
     assert worker.wait(60) == 78
-    assert "the ledger knows another one" in (layer.folder / "worker-2.log").read_text()
+    assert "the ledger has another time" in (layer.folder / "worker-2.log").read_text()
 
 
 @pytest.mark.parametrize("decided_before", [20, 2_000])
