@@ -157,7 +157,7 @@ def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnd
         min(injected[kind] for kind in (Injection.LATE, Injection.DUPLICATE, Injection.EDITED, Injection.BROKEN)) > 10
     )
 
-    # What is late by the law, told from the log alone; its first copy counts in the batch.
+    # Late by the event-time rules, computed from the log alone; its first copy counts in the batch.
     comments_of = {hashlib.sha256(arrival.value).hexdigest(): arrival for arrival in arrivals}
     logs: dict[int, list[tuple[int, bytes, str]]] = {}
     for place in sorted(day.layer.delivered, key=lambda each: (each.partition, each.offset)):

@@ -29,7 +29,7 @@ from tests.support.forged_versions import certify_again, restate, stored_folder
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 NAME = f"model-life-tests-{RUN}"
-FRAUDS = {
+FORGERIES = {
     "a bad HMAC": "tag moderation.certificate or moderation.signature was edited",
     "another kernel": "made for kernel version 0; this is version 1",
     "a truncated artifact": f"{MODEL} in the registry is not the one that was registered",
@@ -43,16 +43,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def commit(client: MlflowClient, stack: StackInfo, version: str, fraud: str) -> None:
+def commit(client: MlflowClient, stack: StackInfo, version: str, forgery: str) -> None:
     """Damage a certified version."""
     folder, key = stored_folder(stack, NAME, version), certificate_key(StackLayout(stack.root))
-    if fraud == "a bad HMAC":
+    if forgery == "a bad HMAC":
         signature = client.get_model_version(NAME, version).tags[SIGNATURE_TAG]
         client.set_model_version_tag(NAME, version, SIGNATURE_TAG, signature[::-1])
-    elif fraud == "another kernel":
+    elif forgery == "another kernel":
         restate(folder, kernel_version="0")
         certify_again(client, NAME, version, folder, key)
-    elif fraud == "a truncated artifact":
+    elif forgery == "a truncated artifact":
         data = (folder / MODEL).read_bytes()
         (folder / MODEL).write_bytes(data[: len(data) // 2])
     else:
@@ -87,13 +87,13 @@ def test_a_version_that_must_not_serve_is_refused_in_log_and_metric_and_the_old_
     layer.wait_accounted(100)
     log = layer.folder / "worker-0.log"
     spoilt = {}
-    for fraud, told in FRAUDS.items():
-        version, _ = register(a_new_model(model, tmp_path / fraud), layer.settings, fraud)
-        spoilt[fraud] = version
-        commit(client, stack, version, fraud)
+    for forgery, reason in FORGERIES.items():
+        version, _ = register(a_new_model(model, tmp_path / forgery), layer.settings, forgery)
+        spoilt[forgery] = version
+        commit(client, stack, version, forgery)
         client.set_registered_model_alias(NAME, "production", version)
-        refusal = re.compile(f"refused version {version}; .*{re.escape(told)}")
-        wait_until(lambda: refusal.search(log.read_text()) is not None, seconds=30, description=f"{fraud} is refused")  # noqa: B023
+        refusal = re.compile(f"refused version {version}; .*{re.escape(reason)}")
+        wait_until(lambda: refusal.search(log.read_text()) is not None, seconds=30, description=f"{forgery} is refused")  # noqa: B023
     layer.produce(comments(100, start=100))
     layer.wait_accounted(200)
     with urllib.request.urlopen(f"http://127.0.0.1:{layer.settings.metrics_port}/metrics", timeout=10) as answer:
