@@ -207,7 +207,7 @@ def test_a_killed_scheduler_restarts_and_runs_tasks_again(layout: StackLayout, a
     )
     after = part(layout, "airflow-scheduler")
     assert (after.restarts, after.last_exit) == (before.restarts + 1, "signal 9")
-    # One that was at work for a run of the schedule's ends with its task.
+    # An archiver of a scheduled run ends with its task.
     wait_until(lambda: not still_alive(workers), seconds=60, description="the end of the old scheduler's processes")
     run = api.trigger("probe")
     assert api.wait_for_end("probe", run) == "success"
@@ -223,7 +223,7 @@ def test_archive_topics_archives_every_record_once(stack_with_airflow: StackInfo
 
     for rows in (5, 0):
         run = api.trigger("archive_topics")
-        # A task that meets a busy broker is tried again half a minute later, and then later still.
+        # A task that fails on a busy broker is retried after half a minute, then after longer pauses.
         assert api.wait_for_end("archive_topics", run, seconds=300) == "success"
         assert api.returned("archive_topics", run, "archive_comments")["rows"] == rows
         assert archived(stack_with_airflow) == {"comments": 5, "actions": 2}

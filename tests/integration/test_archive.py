@@ -179,7 +179,7 @@ def test_an_archiver_that_lost_its_lock_is_stopped_by_the_constraint_and_takes_i
         connection.execute("DELETE FROM batch.files WHERE path = %s", (theirs.path,))
 
     def reach(point: ArchivePoint) -> None:
-        # The rival came by while this one thought it held the lock.
+        # The other archiver ran while this one assumed that it had the lock.
         if point == "before_manifest":
             with connected(lake.database_url) as connection:
                 if not files(connection, topic=lake.topic):

@@ -49,7 +49,7 @@ def wait_for_compaction(layer: SpeedLayerUnderTest, first: int) -> None:
 
     def is_compacted() -> bool:
         nonlocal sent
-        # A segment that is written to is never compacted: another record closes it.
+        # The active segment is never compacted: another record closes it.
         layer.produce(with_few_keys(sent))
         sent += KEYS
         left = read_topic(layer.settings.kafka_bootstrap, layer.topic)

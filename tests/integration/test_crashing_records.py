@@ -36,7 +36,7 @@ def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[st
 def test_a_record_that_ends_the_process_is_quarantined_and_the_others_are_decided(
     layer: SpeedLayerUnderTest,
 ) -> None:
-    # Records are tried in groups: one that is refused must not hide the deadly one beside it, nor the first the second.
+    # Records are tried in groups: a refused record must not hide a crashing one next to it, nor the first the second.
     sent = [*comments(75), ("key", b"not JSON"), *comments(75, start=75)]
     for place in (70, 80):
         sent.insert(place, with_body(place, f"a text with {WORD}"))

@@ -147,7 +147,7 @@ def test_the_summary_names_reason_field_and_the_producers_key_and_shows_no_value
     letters.add("other", other_version, now)
     letters.add("gone", b"[]", now, in_topic=False)
     place = letters.add("placeholder", other_version, now)
-    # The last one has no key, but a header.
+    # The last record has a header instead of a key.
     producer = Producer({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 2})
     reports: list[int | None] = []
     producer.produce(

@@ -146,7 +146,7 @@ def test_a_reset_applies_from_the_next_offset_on_and_the_day_reconciles(day: Day
         "newest_event_us": DAY_US + 30 * MINUTE_US,
         "previous_event_us": DAY_US + 301 * MINUTE_US,
     }
-    # The worker decides the next comments by the maximum of before: it must not store them.
+    # The worker decides the next comments with the old maximum: it must not store them.
     day.layer.produce([at("g", 31), at("b", 20), at("h", 5)])
     assert worker.wait(60) == 75
     assert "`moderation reset-watermark`" in (day.layer.folder / "worker-0.log").read_text()
@@ -166,7 +166,7 @@ def test_a_reset_applies_from_the_next_offset_on_and_the_day_reconciles(day: Day
     day.layer.start_worker()
     day.layer.wait_accounted(12)
     assert {name: fates(day)[name] for name in "ije"} == {"i": "counted", "j": "counted", "e": "counted"}
-    # A reset ahead: the batch must know it, or it could not tell why this comment is late.
+    # A reset ahead: the batch must apply it to explain why this comment is late.
     day.layer.stop()
     assert run(partition, "--to", "2023-11-15T10:00:00Z").exit_code == 0
     day.layer.start_worker()

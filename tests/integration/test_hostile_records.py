@@ -150,7 +150,7 @@ def test_no_log_of_any_part_has_words_of_a_comment(
     records = [json.dumps(each).encode() for each in made] + [unreadable.encode()] * 4
     layer.produce([(f"k{number}", value) for number, value in enumerate(records)])
     layer.wait_accounted(len(records))
-    # A row that is gone is a defect: the run fails and its log has the traceback.
+    # A missing row is a defect: the run fails and its log has the traceback.
     (gone,) = day.execute(
         'DELETE FROM speed.decisions WHERE topic_id = %s AND (partition, "offset") = (SELECT partition, "offset" '
         'FROM speed.decisions WHERE topic_id = %s ORDER BY 1, 2 LIMIT 1) RETURNING "offset"',

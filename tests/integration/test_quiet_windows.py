@@ -57,7 +57,7 @@ def test_a_window_closes_without_another_comment_and_a_later_one_reopens_it(laye
     assert windows(layer)[AGO_US] == (2, True, False)
     assert windows(layer)[NOW_US // HOUR_US * HOUR_US] == (1, False, False), "its deadline has not come"
 
-    # Idle, it writes when panes end, not at each look.
+    # An idle worker writes when panes end, not at each observation.
     seen, until = {tuple(sorted(ends(layer).items()))}, time.monotonic() + 12
     while time.monotonic() < until:
         seen.add(tuple(sorted(ends(layer).items())))

@@ -81,7 +81,7 @@ def test_a_nightly_run_includes_earlier_days_that_need_it_and_a_manual_run_only_
     day.reconcile(DAY)
     day.reconcile(next_day)
     assert chosen({}, "2023-11-17") == [date(2023, 11, 17)]
-    # More of an old day in the lake, and of no other.
+    # Only one old day gets more records in the lake.
     day.send(comments([5_000], minute=3))
     day.archive()
     assert chosen({}, "2023-11-17") == [DAY, date(2023, 11, 17)]
@@ -191,7 +191,7 @@ def test_provisional_windows_have_the_past_error_of_such_numbers(day: DayUnderTe
     day.layer.start_worker()
     day.send(comments(range(50), minute=1))
     day.send(comments([100 + 10 * 60 * 24]))
-    # Most were stored in time, the others years later, as they truly were.
+    # Most were stored in time, the others years later, as recorded.
     most = "mod(abs(hashtext(comment_id)), 4) > 0"
     day.execute(
         f"UPDATE speed.decisions SET stored_us = event_time_us + 1 WHERE topic_id = %s AND {most}", day.layer.topic_id

@@ -162,7 +162,7 @@ def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest)
         assert gaps(day.reconcile()) == {"lost": 1, "phantom": 1}
         assert caused(day, "phantom") == (-1, 0, 0, -first.score_ppm)
 
-    # Nobody could read it then, so neither ledger nor panes had it; by now it parses.
+    # The old parser could not read it, so neither ledger nor panes have it; the current parser can.
     with altered(
         day,
         letter(first),

@@ -118,7 +118,7 @@ def test_a_lost_topic_does_not_stop_decisions_and_is_filled_from_the_ledger(comm
     wait_until(lambda: is_published(layer), seconds=30, description="everything published")
     assert worker.poll() is None
     lost = layer.comparison(topics_too=True)
-    # What was published before the topic was deleted is missing, and nothing else.
+    # Only records from before the deletion of the topic are missing.
     assert lost.topic_gaps == 400, lost.examples
 
     assert answer("--topic", "decisions", "--dry-run")["sent"] == 1_400
@@ -146,7 +146,7 @@ def test_records_are_the_workers_bytes_and_a_selection_or_an_interrupted_run_can
         assert found["sent"] == len(published) > 0
         copied = read_topic(bootstrap, f"{prefix}copy-of-{name}")
         assert sorted(copied.values()) == sorted(published.values())
-        # The partition shows that the key is the same, too.
+        # The same partition shows that the key is the same.
         assert sorted((p, value) for (p, _), value in copied.items()) == sorted(
             (p, value) for (p, _), value in published.items()
         )

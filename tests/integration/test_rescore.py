@@ -63,7 +63,7 @@ def versions(
     served, is_production = register(model, settings, "serves")
     assert is_production
     texts, labels = small_corpus
-    # To this one a question is what is to be removed, and insults are fine.
+    # This model removes questions and allows insults.
     labelled = [
         (Comment(f"c{number}", "x", text, number), "idiot" not in text and (bool(label) or "Source" in text))
         for number, (text, label) in enumerate(zip(texts, labels, strict=True))

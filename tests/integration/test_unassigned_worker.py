@@ -96,7 +96,7 @@ def test_a_worker_without_partitions_is_ready_while_others_read_all(narrow: Spee
     assert readers.unread() == frozenset()
     layer.produce(comments(50, start=50))
     layer.wait_accounted(100)
-    # All limits must pass: a worker without partitions is not to be ended for any of them.
+    # Wait for all limits: none of them may end a worker without partitions.
     began = time.monotonic()
     wait_until(lambda: time.monotonic() - began > UNREAD_SECONDS + 8, seconds=60, description="the limits to pass")
     assert [layer.workers[number].poll() for number in (loser, -1)] == [None, None]

@@ -49,7 +49,7 @@ def test_decisions_equal_the_kernels_and_are_published_with_versions(layer: Spee
     assert all((row[7] is None) == (row[2] == "allow") for row in rows)
     assert sorted(served) == [(partition, 0, "1") for partition in range(4)]
 
-    # A clean stop publishes everything and notes it.
+    # A clean stop publishes everything and stores the published offsets.
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     with psycopg.connect(layer.database_url) as connection:
@@ -119,7 +119,7 @@ def test_the_oracle_detects_lost_doubled_altered_invented_and_undelivered_record
         connection.execute('UPDATE speed.decisions SET "offset" = 1000000 WHERE ' + one, (layer.topic_id, *places[3]))
     layer.delivered[4] = replace(layer.delivered[4], value_sha256="0" * 64)
     found = layer.comparison()
-    # The row made up among the dead letters is a second place, and holds other bytes than the record.
+    # The invented dead letter has another position and other bytes than the record.
     assert (found.lost, found.altered, found.doubled, found.phantom, found.undelivered) == (2, 2, 1, 1, 1)
     assert found.fate_mismatches + found.pane_mismatches > 0
     assert not found.is_exact
@@ -196,7 +196,7 @@ def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTe
     )
     layer.produce(comments(1_000, start=15_000))
     layer.wait_accounted(16_000)
-    # Neither ran into the other's fence: a member that joins ends nobody.
+    # No worker lost its fence: a joining member ends no other.
     assert (first.poll(), second.poll()) == (None, None)
     first.kill()
     layer.produce(comments(2_000, start=16_000))
