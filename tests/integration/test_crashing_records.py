@@ -91,7 +91,7 @@ def test_repeatedly_killed_processes_quarantine_nothing(layer: SpeedLayerUnderTe
     worker = layer.start_worker()
     layer.wait_accounted(200)
     assert worker.poll() is None
-    assert "they are tried in another process first" in (layer.folder / "worker-1.log").read_text()
+    assert "another process tries them first" in (layer.folder / "worker-1.log").read_text()
     found = layer.comparison()
     assert found.is_exact, found
     assert (found.decisions, found.dead_letters) == (200, 0)
