@@ -178,10 +178,8 @@ class SpeedLayer:
                 attempts = await self.pipeline.in_ledger_thread(lambda: self._ledger.begin_attempts(log_starts))
                 suspects = {partition for partition, before in attempts.items() if before >= _SUSPECT_AFTER}
                 if suspects:
-                    _log.warning(
-                        "processes ended at the next records of partitions %s; they are tried in another process first",
-                        sorted(suspects),
-                    )
+                    where = sorted(suspects)
+                    _log.warning("processes ended at records of partitions %s; another process tries them first", where)
                 return suspects
 
             positions = await self.pipeline.assign(self.app.consumer_generation_id, read, suspected)
@@ -199,10 +197,7 @@ class SpeedLayer:
         try:
             await self.pipeline.in_ledger_thread(lambda: self._ledger.give_up_attempts(unsuspected))
         except psycopg.Error as error:
-            _log.warning(
-                "the next worker decides the next records in another process first: %s",
-                error_origin.loggable_text(error),
-            )
+            _log.warning("the next worker tries records in another process: %s", error_origin.loggable_text(error))
 
     async def on_offset_reset(self, tp: TP, needed: int) -> None:
         """End the process if the topic was re-created, or ends before the offset that is needed next."""
@@ -334,8 +329,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         stream_buffer_maxsize=8,
         broker_max_poll_records=_MOST_POLLED,
         consumer_max_fetch_size=8 * 1024 * 1024,
-        # For partitions without a committed offset, until the seek. A deleted offset also resets to the start:
-        # on_offset_reset checks it.
+        # Until the seek; a deleted offset also resets to the start, which on_offset_reset checks.
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=_METADATA_MS,
         stream_wait_empty=False,

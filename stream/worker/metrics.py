@@ -27,7 +27,7 @@ VERDICTS = Counter(
 )
 REPAIRS = Counter("moderation_repairs", "Repairs of records that were decided, by kind.", ["repair"], registry=REGISTRY)
 IGNORED_FIELDS = Counter(
-    "moderation_ignored_fields", "Fields of records that nobody knows and that were ignored.", registry=REGISTRY
+    "moderation_ignored_fields", "Unknown fields of records, which were ignored.", registry=REGISTRY
 )
 DEAD_LETTERS = Counter("moderation_dead_letters", "Dead letters stored, by reason.", ["reason"], registry=REGISTRY)
 REPLAYS = Counter(

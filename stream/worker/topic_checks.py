@@ -145,7 +145,7 @@ class TopicChecks:
             opened = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic, 0.0))
         except (KafkaException, KafkaError):
             opened = []  # the check every minute names them
-        told = {each.partition: each.message(self._bootstrap) for each in opened}
+        descriptions = {each.partition: each.message(self._bootstrap) for each in opened}
         for partition, offset in needed.items():
             _log.warning(
                 "topic %s partition %s: the ledger accounts for offsets up to %s, but the topic is readable up to %s "
@@ -156,7 +156,7 @@ class TopicChecks:
                 partition,
                 offset,
                 readable[partition],
-                told.get(partition, "`moderation status` names the transaction."),
+                descriptions.get(partition, "`moderation status` names the transaction."),
             )
 
 

@@ -1,4 +1,4 @@
-"""What stands between worker and topic: shown, accepted by a person's word, recorded."""
+"""Lost offsets are listed, accepted by an operator and recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def answer(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
 
 
 def stand(layer: SpeedLayerUnderTest, following: int, published_next: int = 0) -> None:
-    """Put every partition of the ledger at an offset."""
+    """Set every partition of the ledger to an offset."""
     with psycopg.connect(layer.database_url) as connection:
         for partition in range(4):
             connection.execute(
@@ -48,7 +48,7 @@ def stand(layer: SpeedLayerUnderTest, following: int, published_next: int = 0) -
 
 
 def positions(layer: SpeedLayerUnderTest, topic_id: str) -> dict[int, tuple[int, int, int]]:
-    """First, next and published_next by partition."""
+    """Return first, next and published_next by partition."""
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(
             "SELECT partition, first, next, published_next FROM speed.source_offsets WHERE topic_id = %s", (topic_id,)
@@ -66,7 +66,7 @@ def gaps(layer: SpeedLayerUnderTest) -> list[tuple[Any, ...]]:
 
 
 def delete_records(layer: SpeedLayerUnderTest, starts: dict[int, int]) -> None:
-    """What retention does: afterwards the log of each partition starts there."""
+    """Delete records as retention does: each partition then starts at its offset."""
     admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap, "log_level": 4})
     before = [TopicPartition(layer.topic, partition, start) for partition, start in starts.items()]
     for future in admin.delete_records(before).values():
@@ -74,7 +74,7 @@ def delete_records(layer: SpeedLayerUnderTest, starts: dict[int, int]) -> None:
 
 
 def make_anew(layer: SpeedLayerUnderTest) -> str:
-    """Delete the topic and make it again; returns its new id."""
+    """Re-create the topic; return its new id."""
     bootstrap = layer.settings.kafka_bootstrap
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
     for future in admin.delete_topics([layer.topic]).values():
@@ -86,7 +86,7 @@ def make_anew(layer: SpeedLayerUnderTest) -> str:
     return str(topic_uuid(describe_topic_ids(bootstrap, [layer.topic])[layer.topic]))
 
 
-def test_nothing_in_the_way_is_nothing_to_accept(commanded: SpeedLayerUnderTest) -> None:
+def test_without_a_gap_there_is_nothing_to_accept(commanded: SpeedLayerUnderTest) -> None:
     assert answer() == NOTHING  # a worker that never ran begins by itself
     stand(commanded, 0)
     assert answer() == NOTHING
@@ -94,7 +94,7 @@ def test_nothing_in_the_way_is_nothing_to_accept(commanded: SpeedLayerUnderTest)
     assert "no offset is missing between the worker" in run().stdout
 
 
-def test_a_gap_is_shown_then_recorded_and_passed(commanded: SpeedLayerUnderTest) -> None:
+def test_a_gap_is_shown_then_recorded_and_skipped(commanded: SpeedLayerUnderTest) -> None:
     commanded.produce(comments(200))
     stand(commanded, 5, published_next=3)
     delete_records(commanded, {1: 12, 3: 20})
@@ -116,7 +116,7 @@ def test_a_gap_is_shown_then_recorded_and_passed(commanded: SpeedLayerUnderTest)
     assert answer() == NOTHING
 
 
-def test_a_partition_moved_meanwhile_changes_nothing_of_any(commanded: SpeedLayerUnderTest) -> None:
+def test_a_partition_that_moves_meanwhile_prevents_the_whole_change(commanded: SpeedLayerUnderTest) -> None:
     stand(commanded, 5)
     seen = TopicChanges((Gap(0, 5, 12), Gap(1, 4, 9)))
     with (
@@ -128,7 +128,7 @@ def test_a_partition_moved_meanwhile_changes_nothing_of_any(commanded: SpeedLaye
     assert gaps(commanded) == []
 
 
-def test_a_topic_made_anew_is_taken_on_from_where_its_log_starts(commanded: SpeedLayerUnderTest) -> None:
+def test_a_recreated_topic_is_accepted_from_its_log_start(commanded: SpeedLayerUnderTest) -> None:
     stand(commanded, 0)
     old, new = commanded.topic_id, make_anew(commanded)
     commanded.produce(comments(100))
@@ -154,7 +154,7 @@ def test_a_topic_that_ends_before_the_ledger_cannot_be_accepted(commanded: Speed
 
 
 @pytest.mark.long
-def test_a_worker_that_retention_overtook_goes_on_after_the_gap_was_accepted(commanded: SpeedLayerUnderTest) -> None:
+def test_a_worker_continues_after_a_retention_gap_is_accepted(commanded: SpeedLayerUnderTest) -> None:
     layer = commanded
     layer.produce(comments(100))
     worker = layer.start_worker()
@@ -177,7 +177,7 @@ def test_a_worker_that_retention_overtook_goes_on_after_the_gap_was_accepted(com
 
 
 @pytest.mark.long
-def test_a_worker_goes_on_with_a_topic_made_anew_once_it_was_accepted(commanded: SpeedLayerUnderTest) -> None:
+def test_a_worker_continues_with_a_recreated_topic_once_it_is_accepted(commanded: SpeedLayerUnderTest) -> None:
     layer = commanded
     layer.produce(comments(50))
     worker = layer.start_worker()

@@ -1,4 +1,4 @@
-"""Records of topic actions that cannot be actions: stored by the archive, once, and shown without their text."""
+"""Unreadable records of topic actions: stored once by the archive and shown without their text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BAD = {
 
 @pytest.fixture
 def commanded_lake(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> LakeUnderTest:
-    """A lake that the environment leads commands to."""
+    """Lake that commands use because of the environment."""
     for key, value in settings_environment(lake.settings).items():
         monkeypatch.setenv(key, value)
     return lake
@@ -89,11 +89,11 @@ def test_unreadable_actions_are_stored_once_and_shown_without_their_text(command
 
 
 class Died(Exception):
-    """The archiver ends here."""
+    """The archiver is killed here."""
 
 
 @pytest.mark.parametrize("point", ["before_rename", "before_manifest", "after_manifest"])
-def test_an_archiver_that_dies_stores_letters_with_their_file_or_not_at_all(
+def test_a_killed_archiver_stores_dead_letters_with_their_file_or_not_at_all(
     lake: LakeUnderTest, point: ArchivePoint
 ) -> None:
     send(lake)

@@ -1,4 +1,4 @@
-"""Airflow in the stack, with its real parts: what `up`, `status` and `down` promise about it, and what tasks find."""
+"""Airflow in the stack with its real parts: `up`, `status`, `down` and the environment of tasks."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ busy()
 
 @pytest.fixture(scope="module")
 def layout() -> Iterator[StackLayout]:
-    """The layout of a stack that is taken down and deleted at the end."""
+    """Layout of a stack that is stopped and deleted at the end."""
     root = Path(tempfile.mkdtemp(prefix="moderation-airflow-"))
     layout = StackLayout(root)
     try:
@@ -94,7 +94,7 @@ def layout() -> Iterator[StackLayout]:
 
 @pytest.fixture(scope="module")
 def stack_with_airflow(layout: StackLayout) -> StackInfo:
-    """A stack of its own with Airflow and without the worker; its DAGs are the project's and two of the test's."""
+    """A separate stack with Airflow and without the worker; it has the project's DAGs and two of the test."""
     dags = layout.root / "dags"
     shutil.copytree(DAGS, dags)
     (dags / "probe.py").write_text(PROBE)
@@ -117,7 +117,7 @@ def part(layout: StackLayout, name: str) -> PartStatus:
 
 
 def of_living(question: Callable[[], list[T]]) -> list[T]:
-    """What a process answers; nothing if it has ended meanwhile, as those do that parse a file or run a task."""
+    """Return the answer of a process; nothing if it has ended, as processes for parsing and tasks do."""
     try:
         return question()
     except psutil.NoSuchProcess:
@@ -150,7 +150,7 @@ def test_the_password_opens_it_and_nothing_else_does(api: AirflowApi) -> None:
     assert api.ask("GET", "/api/v2/dags", as_nobody=True)[0] == 401
 
 
-def test_its_metadata_lies_in_postgres_and_nothing_beside_the_data_folder(
+def test_airflow_stores_metadata_in_postgres_and_files_in_the_data_folder(
     layout: StackLayout, stack_with_airflow: StackInfo
 ) -> None:
     with psycopg.connect(stack_with_airflow.database_url("airflow")) as connection:
@@ -197,7 +197,7 @@ def test_tasks_find_the_kafka_connection_and_the_projects_settings(
     assert found["database"] == f"127.0.0.1:{stack_with_airflow.ports['postgres']}/moderation"
 
 
-def test_a_killed_scheduler_comes_back_and_runs_tasks_again(layout: StackLayout, api: AirflowApi) -> None:
+def test_a_killed_scheduler_restarts_and_runs_tasks_again(layout: StackLayout, api: AirflowApi) -> None:
     before = part(layout, "airflow-scheduler")
     workers = psutil.Process(before.pid).children(recursive=True)
     assert workers
@@ -207,15 +207,13 @@ def test_a_killed_scheduler_comes_back_and_runs_tasks_again(layout: StackLayout,
     )
     after = part(layout, "airflow-scheduler")
     assert (after.restarts, after.last_exit) == (before.restarts + 1, "signal 9")
-    # One that was at work for a run of the schedule's ends with its task.
+    # An archiver of a scheduled run ends with its task.
     wait_until(lambda: not still_alive(workers), seconds=60, description="the end of the old scheduler's processes")
     run = api.trigger("probe")
     assert api.wait_for_end("probe", run) == "success"
 
 
-def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
-    stack_with_airflow: StackInfo, api: AirflowApi
-) -> None:
+def test_archive_topics_archives_every_record_once(stack_with_airflow: StackInfo, api: AirflowApi) -> None:
     migrate_database(stack_with_airflow.database_url())
     producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
     for topic, count in (("comments", 5), ("actions", 2)):
@@ -225,7 +223,7 @@ def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
 
     for rows in (5, 0):
         run = api.trigger("archive_topics")
-        # A task that meets a busy broker is tried again half a minute later, and then later still.
+        # A task that fails on a busy broker is retried after half a minute, then after longer pauses.
         assert api.wait_for_end("archive_topics", run, seconds=300) == "success"
         assert api.returned("archive_topics", run, "archive_comments")["rows"] == rows
         assert archived(stack_with_airflow) == {"comments": 5, "actions": 2}
@@ -234,7 +232,7 @@ def test_archive_topics_archives_what_the_topics_hold_and_nothing_twice(
 
 
 @pytest.mark.proof  # test_dag_runs runs the DAG, test_policy knows what is not tried again
-def test_reconcile_windows_keeps_what_it_finds_and_fails_on_a_defect_without_trying_again(
+def test_reconcile_windows_stores_its_results_and_fails_on_a_defect_without_retry(
     layout: StackLayout,
     stack_with_airflow: StackInfo,
     api: AirflowApi,
@@ -298,7 +296,7 @@ def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: 
     assert "no labelled comment of the interval" in logs_of(layout, run)
 
 
-def test_drift_that_the_watch_finds_starts_a_retraining_without_a_hand(
+def test_detected_drift_starts_a_retraining_automatically(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, tmp_path: Path
 ) -> None:
     settings = stack_settings(layout, stack_with_airflow)
@@ -324,12 +322,12 @@ def test_drift_that_the_watch_finds_starts_a_retraining_without_a_hand(
 
 
 def logs_of(layout: StackLayout, run: str) -> str:
-    """What the tasks of a run have logged."""
+    """Return the logs of the tasks of a run."""
     return "".join(path.read_text() for path in layout.airflow.rglob("*.log") if run in str(path))
 
 
 @pytest.mark.budget(180)
-def test_a_promotion_waits_for_a_persons_answer_and_goes_on_with_it(
+def test_a_promotion_waits_for_an_approval_and_continues_with_it(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, pipeline: ModerationPipeline, tmp_path: Path
 ) -> None:
     settings = stack_settings(layout, stack_with_airflow)
@@ -359,7 +357,7 @@ def test_a_promotion_waits_for_a_persons_answer_and_goes_on_with_it(
 
 
 def answer_and_wait(layout: StackLayout, api: AirflowApi, run: str, option: str, *, asked: int) -> str:
-    """Answer the n-th question as a person would: once the asking process has ended. Before, Airflow asks again."""
+    """Answer the n-th approval once the asking process has ended; before that, Airflow asks again."""
     log, ended = layout.log_file("airflow-scheduler"), "TaskInstance Finished: dag_id=promote_model, task_id=approve"
     wait_until(lambda: log.read_text().count(ended) >= asked, seconds=120, description="the question")
     api.answer("promote_model", run, "approve", option)
@@ -367,12 +365,12 @@ def answer_and_wait(layout: StackLayout, api: AirflowApi, run: str, option: str,
 
 
 def archived(stack: StackInfo) -> dict[str, int]:
-    """Rows of each topic that the manifest knows."""
+    """Return the number of rows in the manifest by topic."""
     with psycopg.connect(stack.database_url()) as connection:
         return dict(connection.execute("select topic, sum(rows)::bigint from batch.files group by topic").fetchall())
 
 
-def test_down_leaves_no_process_not_even_of_a_task_at_work(layout: StackLayout, api: AirflowApi) -> None:
+def test_down_leaves_no_process_not_even_of_a_running_task(layout: StackLayout, api: AirflowApi) -> None:
     run = api.trigger("busy")
     wait_until(lambda: api.states("busy", run) == {"sleep": "running"}, seconds=60, description="a task at work")
     running = stack_processes(layout.root)

@@ -1,4 +1,4 @@
-"""Archiving from a real broker: every offset once, through kills, rivals, retention and topics made anew."""
+"""Archiving from a real broker: every offset once, despite kills, other archivers, retention and re-created topics."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_run_stops_before_the_offset_it_is_given_and_takes_the_client_settings
 
 
 @pytest.mark.long
-def test_ten_kills_leave_a_lake_that_the_next_run_makes_whole(lake: LakeUnderTest) -> None:
+def test_the_next_run_completes_the_lake_after_ten_kills(lake: LakeUnderTest) -> None:
     chance = random.Random(7)
     points = ("during_write", "before_rename", "before_manifest")
     for number in range(10):
@@ -179,7 +179,7 @@ def test_an_archiver_that_lost_its_lock_is_stopped_by_the_constraint_and_takes_i
         connection.execute("DELETE FROM batch.files WHERE path = %s", (theirs.path,))
 
     def reach(point: ArchivePoint) -> None:
-        # The rival came by while this one thought it held the lock.
+        # The other archiver ran while this one assumed that it had the lock.
         if point == "before_manifest":
             with connected(lake.database_url) as connection:
                 if not files(connection, topic=lake.topic):
@@ -223,7 +223,7 @@ def test_the_manifest_refuses_ranges_that_overlap_and_only_those(lake: LakeUnder
             add(replace(one, partition=2), 5, 5)
 
 
-def test_retention_that_overtook_the_archive_is_named_and_the_other_partitions_are_archived(
+def test_lost_offsets_are_named_and_the_other_partitions_are_archived(
     lake: LakeUnderTest,
 ) -> None:
     lake.produce(plain(comments(200)))
@@ -243,7 +243,7 @@ def offsets(found: Iterable[LogRecord | Hole]) -> list[int]:
     return [each.offset for each in found if isinstance(each, LogRecord)]
 
 
-def test_retention_that_comes_by_while_a_range_is_read_is_told_and_nothing_is_skipped(lake: LakeUnderTest) -> None:
+def test_retention_during_a_read_is_reported_and_nothing_is_skipped(lake: LakeUnderTest) -> None:
     lake.produce(plain(comments(100)))
     end = lake.ends()[0]
     with open_topic(lake.settings.kafka_bootstrap, lake.topic) as log:
@@ -254,7 +254,7 @@ def test_retention_that_comes_by_while_a_range_is_read_is_told_and_nothing_is_sk
         assert offsets(log.records(0, 4, end)) == list(range(4, end))
 
 
-def test_a_gap_that_the_speed_layer_accepted_lets_the_archive_go_on(lake: LakeUnderTest) -> None:
+def test_the_archive_continues_after_a_gap_that_the_speed_layer_accepted(lake: LakeUnderTest) -> None:
     lake.produce(plain(comments(200)))
     lake.archive()
     ends = lake.ends()
@@ -275,7 +275,7 @@ def test_a_gap_that_the_speed_layer_accepted_lets_the_archive_go_on(lake: LakeUn
     assert lake.content() == {place: record for place, record in lake.sent.items() if place not in gone}
 
 
-def test_a_topic_made_anew_is_another_source_that_collides_with_nothing(lake: LakeUnderTest) -> None:
+def test_a_recreated_topic_is_archived_separately_from_the_old_one(lake: LakeUnderTest) -> None:
     lake.produce(plain(comments(100)))
     lake.archive()
     old_id, old_files = lake.topic_id, lake.files()
@@ -330,7 +330,7 @@ def test_files_of_a_day_and_of_a_range_are_handed_out_checked(lake: LakeUnderTes
                 read()
 
 
-def test_what_is_not_there_is_refused_in_words(lake: LakeUnderTest) -> None:
+def test_missing_files_and_topics_are_refused_with_a_message(lake: LakeUnderTest) -> None:
     with pytest.raises(ConfigurationError, match="topic nosuch: the lake does not keep it"):
         archive_topics(lake.settings, topics=["nosuch"])
     lake.delete_topic()

@@ -1,4 +1,4 @@
-"""A lake with quarantined records, holes, a lost offset and a record that only the batch fails at: every job goes on.
+"""Batch jobs on a lake with quarantined records, holes, a lost offset and a record that only the batch fails at.
 
 Adds to the unit tests of ``batch.record_isolation`` the jobs: archive, reconciliation, rescoring and training.
 """
@@ -45,7 +45,7 @@ def with_word(number: int, word: str) -> Record:
 
 
 def fail_at_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have feature extraction of this process fail for texts with either word, and name the text in the error."""
+    """Make feature extraction fail for texts with either word, with the text in the error message."""
     encode = Lexicon.encode
 
     def brittle(self: Lexicon, texts: Sequence[str]) -> Any:
@@ -73,7 +73,7 @@ def place_of(layer: SpeedLayerUnderTest, comment_id: str) -> tuple[int, int]:
 
 @pytest.mark.long
 @pytest.mark.budget(120)
-def test_every_job_of_the_batch_goes_on_past_records_that_fail_and_names_them(
+def test_every_batch_job_skips_failing_records_and_names_them(
     layer: SpeedLayerUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     day = DayUnderTest(layer, tmp_path)

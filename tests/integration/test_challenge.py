@@ -1,4 +1,4 @@
-"""Challenger beside production on a real lake and a real MLflow: what is compared, what is kept, what is not told."""
+"""Comparison of challenger and production on a real lake and a real MLflow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BODIES = ("Nice study, thanks.", OFFERED, "you idiot!!! {}", "Source? {}")
 
 
 def hourly(hours: Sequence[float], key: str = "c") -> list[Comment]:
-    """Eight comments in each of these hours."""
+    """Return eight comments in each of these hours."""
     numbers = [(hour, number) for hour in hours for number in range(8)]
     return [
         Comment(
@@ -46,7 +46,7 @@ def life(lake: LakeUnderTest, templates: Templates, tmp_path: Path) -> ModelLife
 
 @pytest.fixture
 def both(life: ModelLife) -> list[ModelVersion]:
-    """Production, and a challenger that learnt something else."""
+    """Registry with a production version and a challenger that learnt something else."""
     versions = [life.register(LENIENT), life.register(STRICT, learnt=OFFERED)]
     for alias, version in zip(("production", "challenger"), versions, strict=True):
         life.registry.give_alias(alias, version)
@@ -69,7 +69,7 @@ def compared(life: ModelLife, **params: object) -> StoredComparison:
 
 
 @pytest.mark.budget(20)
-def test_the_newest_hours_are_compared_and_what_came_of_it_is_kept(
+def test_the_newest_hours_are_compared_and_the_results_are_stored(
     life: ModelLife, both: list[ModelVersion], archive: Callable[[Sequence[Comment]], None]
 ) -> None:
     made = hourly(range(10))
@@ -107,7 +107,7 @@ def test_the_newest_hours_are_compared_and_what_came_of_it_is_kept(
     assert "**They were not compared.**" in propose(life.settings).text
 
 
-def test_the_same_is_compared_once_and_more_in_the_lake_is_compared_anew(
+def test_equal_data_is_compared_once_and_new_data_again(
     life: ModelLife, both: list[ModelVersion], archive: Callable[[Sequence[Comment]], None]
 ) -> None:
     archive(hourly([0, 1]))
@@ -120,7 +120,7 @@ def test_the_same_is_compared_once_and_more_in_the_lake_is_compared_anew(
     assert third.fields["overall"]["comments"] == 24
 
 
-def test_a_window_or_a_sample_is_what_was_asked_for(
+def test_a_time_range_or_a_sample_can_be_chosen(
     life: ModelLife, both: list[ModelVersion], archive: Callable[[Sequence[Comment]], None]
 ) -> None:
     archive(hourly(range(6)))
@@ -137,7 +137,7 @@ def test_a_window_or_a_sample_is_what_was_asked_for(
         compare_challenger(life.settings, {"start": "2023-11-15"})
 
 
-def test_nothing_to_compare_is_a_word_and_no_error(
+def test_nothing_to_compare_is_not_an_error(
     life: ModelLife, lake: LakeUnderTest, archive: Callable[[Sequence[Comment]], None]
 ) -> None:
     def reason() -> str:
@@ -177,7 +177,7 @@ def test_a_challenger_without_certificate_and_a_damaged_lake_are_errors(
         compare_challenger(life.settings)
 
 
-def test_the_command_tells_figures_and_no_texts(
+def test_the_command_prints_figures_and_no_texts(
     life: ModelLife,
     both: list[ModelVersion],
     archive: Callable[[Sequence[Comment]], None],

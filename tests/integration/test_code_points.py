@@ -1,4 +1,4 @@
-"""A real PostgreSQL takes every code point that a comment can have, and gives it back."""
+"""PostgreSQL stores and returns every code point that a comment can have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_code_point_is_stored_as_it_is(stack: StackInfo, kernel: Kernel) -
     migrate_database(stack.database_url())
     model = ServingModel(kernel, Policy(1, 500_000, ()), "1")
     ids = list(raw_ids(ALL))
-    # The id also as a reason: reasons are stored as JSON.
+    # The id is also a reason, because reasons are stored as JSON.
     rows = [row._replace(reasons=[row.comment_id]) for row in decided(["hello"] * len(ids), ids, model)]
     topic_id = uuid.uuid4()
     ledger = Ledger(stack.database_url(), f"topic-{topic_id}", topic_id)

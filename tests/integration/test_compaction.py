@@ -1,4 +1,4 @@
-"""A topic that the broker really compacts: what it took out is a hole of kind ``deleted`` in both layers."""
+"""A really compacted topic: removed offsets are holes of kind ``deleted`` in both layers."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ def configure(layer: SpeedLayerUnderTest, settings: dict[str, str]) -> None:
 
 
 def with_few_keys(first: int) -> list[Record]:
-    """Comments of the day, each under one of a few keys."""
+    """Return comments of the day, each with one of a few keys."""
     return [(f"key {number % KEYS}", value) for number, (_, value) in enumerate(comments(range(first, first + KEYS)))]
 
 
 def wait_for_compaction(layer: SpeedLayerUnderTest, first: int) -> None:
-    """Send under the same keys until the broker took out most of what came before."""
+    """Send records with the same keys until the broker has removed most earlier ones."""
     sent = first
 
     def is_compacted() -> bool:
         nonlocal sent
-        # A segment that is written to is never compacted: another record closes it.
+        # The active segment is never compacted: another record closes it.
         layer.produce(with_few_keys(sent))
         sent += KEYS
         left = read_topic(layer.settings.kafka_bootstrap, layer.topic)
@@ -60,9 +60,7 @@ def wait_for_compaction(layer: SpeedLayerUnderTest, first: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.budget(240)
-def test_what_compaction_took_out_is_a_hole_in_both_layers_and_nothing_counts_as_lost(
-    layer: SpeedLayerUnderTest, tmp_path: Path
-) -> None:
+def test_compacted_offsets_are_holes_in_both_layers_and_not_lost(layer: SpeedLayerUnderTest, tmp_path: Path) -> None:
     day = DayUnderTest(layer, tmp_path)
     configure(layer, COMPACTED)
     for number in range(ROUNDS):

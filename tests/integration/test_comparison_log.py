@@ -1,4 +1,4 @@
-"""A comparison in a real MLflow: what its pages show, and that an absent server stops it before the long work."""
+"""A comparison in a real MLflow: its runs, and that an absent server stops it before the long work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def export(small_corpus: Corpus, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model_name(stack: StackInfo, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A model name of the test's own; the environment leads commands to the stack's MLflow."""
+    """Unique model name; commands use the MLflow of the stack because of the environment."""
     name = f"moderation-{uuid.uuid4().hex[:12]}"
     monkeypatch.setenv("MODERATION_MODEL_NAME", name)
     monkeypatch.setenv("MODERATION_MLFLOW_URL", stack.mlflow_url)
@@ -82,7 +82,7 @@ def test_a_comparison_is_a_run_with_a_nested_run_per_model(
     assert upper.data.params["seed"] == "0"
 
 
-def test_the_server_is_asked_before_anything_is_read_or_compared(
+def test_an_absent_server_stops_the_command_before_long_work(
     model_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"http://{HOST}:{any_free_port()}"

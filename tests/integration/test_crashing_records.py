@@ -1,4 +1,4 @@
-"""Records at which the process ends without an error: found in another process, quarantined by name.
+"""Records that end the process without an error are found in another process and quarantined.
 
 Adds to test_hostile_records, whose records raise errors that can be caught.
 """
@@ -19,7 +19,7 @@ MODULE = ("tests.support.crashing_worker", WORD)
 
 
 def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[str, ...], seconds: float) -> int:
-    """Start a worker again whenever it ends, as a supervisor does; how often it ended."""
+    """Restart a worker whenever it ends, as a supervisor does; return how often it ended."""
     worker, ends = layer.start_worker(module), 0
     deadline = time.monotonic() + seconds
     while layer.accounted() < count:
@@ -33,10 +33,10 @@ def run_until_accounted(layer: SpeedLayerUnderTest, count: int, module: tuple[st
 
 
 @pytest.mark.budget(120)
-def test_a_record_at_which_the_process_ends_is_quarantined_and_the_others_are_decided(
+def test_a_record_that_ends_the_process_is_quarantined_and_the_others_are_decided(
     layer: SpeedLayerUnderTest,
 ) -> None:
-    # Records are tried in groups: one that is refused must not hide the deadly one beside it, nor the first the second.
+    # Records are tried in groups: a refused record must not hide a crashing one next to it, nor the first the second.
     sent = [*comments(75), ("key", b"not JSON"), *comments(75, start=75)]
     for place in (70, 80):
         sent.insert(place, with_body(place, f"a text with {WORD}"))
@@ -69,7 +69,7 @@ def test_a_record_that_ends_the_process_where_it_is_encoded_is_quarantined(
 
 
 @pytest.mark.budget(180)
-def test_a_record_that_takes_for_ever_is_quarantined(layer: SpeedLayerUnderTest) -> None:
+def test_a_record_that_never_finishes_is_quarantined(layer: SpeedLayerUnderTest) -> None:
     layer.produce([*comments(50), with_body(1, f"hang at {WORD}")])
     run_until_accounted(layer, 51, MODULE, 170)
     assert failures(layer) == {"no end within 5 s": 1}
@@ -77,7 +77,7 @@ def test_a_record_that_takes_for_ever_is_quarantined(layer: SpeedLayerUnderTest)
 
 
 @pytest.mark.budget(60)
-def test_processes_that_are_killed_again_and_again_quarantine_nothing(layer: SpeedLayerUnderTest) -> None:
+def test_repeatedly_killed_processes_quarantine_nothing(layer: SpeedLayerUnderTest) -> None:
     layer.produce(comments(100))
     worker = layer.start_worker()
     layer.wait_accounted(100)
@@ -91,7 +91,7 @@ def test_processes_that_are_killed_again_and_again_quarantine_nothing(layer: Spe
     worker = layer.start_worker()
     layer.wait_accounted(200)
     assert worker.poll() is None
-    assert "they are tried in another process first" in (layer.folder / "worker-1.log").read_text()
+    assert "another process tries them first" in (layer.folder / "worker-1.log").read_text()
     found = layer.comparison()
     assert found.is_exact, found
     assert (found.decisions, found.dead_letters) == (200, 0)

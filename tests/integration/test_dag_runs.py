@@ -1,4 +1,4 @@
-"""The DAGs that keep and explain, end to end; those of the model's life have tests of their own."""
+"""DAGs of archive, partitions and reconciliation, end to end; test_model_dags has those of models."""
 
 from __future__ import annotations
 

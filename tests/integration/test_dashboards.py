@@ -1,4 +1,4 @@
-"""Every query of every panel and alert runs on a filled PostgreSQL, as Grafana's role, and fits what shows it."""
+"""Every query of panels and alerts runs on a filled PostgreSQL with Grafana's role and fits its panel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SQL_ALERTS = [alert for alert in alerts.ALERTS if isinstance(alert.query, Sql)]
 
 
 def check_shape(panel: Panel, result: Result) -> None:
-    """Refuse what the panel could not show."""
+    """Assert that the panel can show the result."""
     assert result.rows, "no rows"
     assert len(set(result.names)) == len(result.names)
     assert set(panel.columns) <= set(result.names), "a column that the query does not give"
@@ -94,7 +94,7 @@ def test_a_column_that_does_not_exist_is_noticed(filled: FilledDay) -> None:
         check_shape(dataclasses.replace(panel, columns={}), Result(["a"], []))
 
 
-def test_a_macro_around_a_call_breaks_here_as_it_does_in_grafana(filled: FilledDay) -> None:
+def test_a_macro_around_a_call_fails_as_in_grafana(filled: FilledDay) -> None:
     query = Sql("SELECT 1 FROM serving.decision_minutes WHERE $__timeFilter(to_timestamp(minute_us / 1e6))")
     with pytest.raises(psycopg.Error):
         filled.ask(query, {})
@@ -137,7 +137,7 @@ def test_the_newest_run_leads_to_airflow_and_the_one_from_the_command_line_does_
     assert [(row[0], row[place]) for row in result.rows] == [(2, AIRFLOW_RUN), (1, None)]
 
 
-def test_a_choice_of_nothing_is_an_empty_answer_and_no_error(filled: FilledDay) -> None:
+def test_an_empty_choice_gives_an_empty_result(filled: FilledDay) -> None:
     for dashboard, panel in PANELS:
         nothing: dict[str, str | list[str]] = {v.name: [] if v.is_many else "" for v in dashboard.variables}
         for query in panel.queries:
@@ -182,7 +182,7 @@ def test_the_alert_on_quarantine_counts_its_records_and_no_other_dead_letters(fi
         filled.day.execute(change, reason, filled.day.layer.topic_id, "processing_failed")
 
 
-def test_the_newest_alerts_say_why(filled: FilledDay) -> None:
+def test_the_newest_alerts_have_reasons(filled: FilledDay) -> None:
     result = filled.ask(moderation_now.NEWEST, filled.values(DASHBOARDS[moderation_now.UID]))
     assert {row[result.names.index("verdict")] for row in result.rows} <= {"review", "remove"}
     assert all(row[result.names.index("reasons")] for row in result.rows)
@@ -201,7 +201,7 @@ def test_unreadable_actions_are_shown_by_field_and_alerted_on(filled: FilledDay)
     assert dict(filled.ask(alerts.UNREADABLE_ACTIONS, {}).rows)[topic] == 3
 
 
-def test_a_login_made_as_the_page_says_reads_the_views_and_nothing_else(filled: FilledDay) -> None:
+def test_the_documented_login_reads_the_views_and_nothing_else(filled: FilledDay) -> None:
     page = (ROOT / "docs" / "dashboards.md").read_text()
     [statement] = re.findall(r"```sql\n(.*?;)\n```", page, re.DOTALL)
     name, password = f"grafana_{uuid.uuid4().hex[:8]}", secrets.token_urlsafe(24)

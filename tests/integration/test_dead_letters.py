@@ -1,4 +1,4 @@
-"""Dead letters listed, shown and sent again, on real servers."""
+"""Listing, showing and replaying dead letters on real servers."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def comment(comment_id: str, event_time_us: int, body: str = "Nice study, thanks
 
 @dataclass
 class Letters:
-    """A topic whose refused records are in the ledger, as a worker would have put them there; without a worker."""
+    """Topic whose refused records are in the ledger, as a worker would store them, without a worker."""
 
     layer: SpeedLayerUnderTest
 
     def add(self, key: str, value: bytes, append_us: int, *, in_topic: bool = True) -> tuple[int, int]:
-        """Produce a record and keep it as a dead letter of its place."""
+        """Produce a record and store it as a dead letter."""
         if in_topic:
             self.layer.produce([(key, value)])
             place = self.layer.delivered[-1].partition, self.layer.delivered[-1].offset
@@ -83,7 +83,7 @@ class Letters:
         return list(read_topic(self.layer.settings.kafka_bootstrap, self.layer.topic).values())
 
     def replays(self) -> list[tuple[bytes, bytes, str]]:
-        """Key, value and header of every replay on the topic."""
+        """Return key, value and header of every replay on the topic."""
         bootstrap, topic = self.layer.settings.kafka_bootstrap, self.layer.topic
         consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
         found = []
@@ -147,7 +147,7 @@ def test_the_summary_names_reason_field_and_the_producers_key_and_shows_no_value
     letters.add("other", other_version, now)
     letters.add("gone", b"[]", now, in_topic=False)
     place = letters.add("placeholder", other_version, now)
-    # The last one has no key, but a header.
+    # The last record has a header instead of a key.
     producer = Producer({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 2})
     reports: list[int | None] = []
     producer.produce(
@@ -198,7 +198,7 @@ def test_letters_of_other_topics_are_not_shown(letters: Letters) -> None:
     assert run("list").stdout == "no dead letters\n"
 
 
-def test_what_is_shown_never_steers_the_terminal(letters: Letters) -> None:
+def test_output_contains_no_terminal_control_sequences(letters: Letters) -> None:
     raw = b'{"a\x1b[2J":"\xff\n\xe2\x80\xae [red]"'
     place = letters.add("k", raw, 1_700_000_000_000_000)
     shown = run("show", *place)
@@ -213,7 +213,7 @@ def test_what_is_shown_never_steers_the_terminal(letters: Letters) -> None:
         run("show", 3, 999)
 
 
-def test_a_topic_made_anew_leaves_two_letters_at_one_place_and_one_must_be_named(letters: Letters) -> None:
+def test_a_recreated_topic_leaves_two_letters_at_one_position_and_one_must_be_named(letters: Letters) -> None:
     place = letters.add("k", b"no", 5)
     for table in ("source_offsets", "dead_letters"):
         letters.execute(
@@ -265,7 +265,7 @@ def test_corrected_bytes_are_sent_in_place_of_the_record(letters: Letters, tmp_p
     ]
 
 
-def test_what_was_decided_is_left_alone_unless_asked_for_again(letters: Letters) -> None:
+def test_replayed_letters_are_skipped_unless_again_is_given(letters: Letters) -> None:
     place = letters.add("k", comment("once", now_us()), now_us() - 3_600_000_000)
     letters.execute(
         "UPDATE speed.dead_letters SET replayed_as_partition = 0, replayed_as_offset = 9 WHERE topic_id = %s",
@@ -319,8 +319,8 @@ def test_a_record_that_ledger_and_topic_no_longer_have_comes_from_the_lake(
     assert value in letters.values()
 
 
-def test_another_record_at_the_place_is_never_sent(letters: Letters) -> None:
-    """Two checks stand between: the topic's id, and the SHA-256."""
+def test_another_record_at_the_position_is_never_sent(letters: Letters) -> None:
+    """Two checks prevent it: the id of the topic and the SHA-256."""
     long = comment("long", now_us(), "ü" * 39_000)
     place = letters.add("long", long, now_us() - 3_600_000_000)
     letters.execute(
@@ -359,7 +359,7 @@ def test_escapes_stand_for_what_is_not_printable() -> None:
 
 
 def test_a_replay_that_became_a_decision_closes_its_letter(commanded: SpeedLayerUnderTest) -> None:
-    """Future-dated when it came, past when it is sent again; then a second copy, which is counted no more."""
+    """It is future-dated at first and valid when replayed; a second copy is not counted."""
     layer = commanded
     # As far ahead of the append time as is refused, and little enough that the test can wait for it.
     event_time_us = now_us() + (5 * 60 + 6) * 1_000_000

@@ -1,4 +1,4 @@
-"""The watch on a real lake and registry: quiet days, drifted ones, cool-down, and DAG watch_drift end to end."""
+"""Drift check on a real lake and registry: quiet and drifted days, cool-down, and DAG watch_drift end to end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def day_of(number: int) -> date:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the first days."""
+    """Model of the first days."""
     end_us = TRAFFIC.start_us + TRAINING_DAYS * DAY_US
     labelled = [
         (each.comment, each.removed) for each in labelled_history(TRAFFIC) if each.comment.event_time_us < end_us
@@ -49,14 +49,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Watched:
-    """A lake of the days after the training, and a registry of its own whose production is that model."""
+    """Lake of the days after the training, and a registry with that model in production."""
 
     settings: Settings
     folder: Path
     client: MlflowClient
 
     def runs(self) -> list[dict[str, str]]:
-        """Tags of all runs of the watch, oldest first."""
+        """Return the tags of all runs of the drift check, oldest first."""
         experiment = self.client.get_experiment_by_name(self.settings.model_name)
         assert experiment is not None
         found = self.client.search_runs(
@@ -68,7 +68,7 @@ class Watched:
         ]
 
     def retrain(self) -> None:
-        """What a retraining leaves in the registry."""
+        """Register a version as a retraining does."""
         registry(self.settings).register(
             self.folder, new_lexicon(self.settings), self.settings.model_max_bytes, run_name="retrain", reason="test"
         )
@@ -86,13 +86,13 @@ def watched(stack: StackInfo, lake: LakeUnderTest, folder: Path) -> Watched:
     return Watched(settings, folder, MlflowClient(stack.mlflow_url))
 
 
-def test_nothing_is_watched_where_no_version_serves(lake: LakeUnderTest) -> None:
+def test_without_a_serving_version_drift_is_not_checked(lake: LakeUnderTest) -> None:
     settings = lake.settings.model_copy(update={"model_name": f"{lake.prefix}nothing"})
     with pytest.raises(NotInRegistry, match="no version has it"):
         check_drift(settings, day_of(QUIET_DAY))
 
 
-def test_audited_comments_stand_for_others_only_where_those_are_left_out(watched: Watched) -> None:
+def test_audited_comments_are_weighted_only_if_others_are_left_out(watched: Watched) -> None:
     window = resolve_interval({"start": day_of(QUIET_DAY - 2).isoformat(), "end": day_of(QUIET_DAY).isoformat()})
     kept = read_examples(watched.settings, window, maturity_us=2 * DAY_US).examples
     assert {each.weight for each in kept} == {1.0}
@@ -102,7 +102,7 @@ def test_audited_comments_stand_for_others_only_where_those_are_left_out(watched
 
 
 @pytest.mark.long
-def test_nights_are_kept_drift_asks_once_and_a_retraining_begins_the_cool_down_anew(watched: Watched) -> None:
+def test_drift_requests_one_retraining_which_restarts_the_cool_down(watched: Watched) -> None:
     quiet = check_drift(watched.settings, day_of(QUIET_DAY), may_ask=True)
     assert (quiet.drifted, quiet.asks, quiet.production) == ([], False, "1")
     assert quiet.labels_day == day_of(QUIET_DAY - 2).isoformat()
@@ -153,7 +153,9 @@ def test_nights_are_kept_drift_asks_once_and_a_retraining_begins_the_cool_down_a
     assert told["drifted"] == retrained.drifted
 
 
-def test_the_command_tells_and_keeps_and_never_asks(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_and_stores_findings_and_requests_nothing(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in settings_environment(watched.settings).items():
         monkeypatch.setenv(name, value)
     runner, loud = CliRunner(), day_of(LOUD_DAY).isoformat()
@@ -173,7 +175,7 @@ def test_the_command_tells_and_keeps_and_never_asks(watched: Watched, monkeypatc
 
 @pytest.mark.budget(120)
 @pytest.mark.long  # every run of a DAG starts Airflow anew
-def test_the_dag_asks_by_its_asset_when_a_day_drifted_and_not_again_while_it_cools_down(
+def test_the_dag_requests_a_retraining_by_its_asset_once_per_cool_down(
     watched: Watched, dag_runs: DagRuns, stack: StackInfo
 ) -> None:
     def asked() -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Event times far ahead, on real servers: what they move, what they do not, and how an operator undoes it."""
+"""Event times far ahead: their effect on the watermark, and the operator's reset, on real servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def day(commanded: SpeedLayerUnderTest, tmp_path: Path) -> DayUnderTest:
 
 
 def at(comment_id: str, minute: float, body: str = "Nice study, thanks.") -> Record:
-    """A comment of the day, in the partition of all of them."""
+    """Return a comment of the day; all are in one partition."""
     return KEY, to_json(Comment(comment_id, "science", body, DAY_US + int(minute * MINUTE_US)))
 
 
@@ -40,7 +40,7 @@ def fates(day: DayUnderTest) -> dict[str, str]:
 
 
 def maximum(day: DayUnderTest) -> tuple[float | None, float | None, str | None]:
-    """The running maximum and the candidate in minutes of the day, and the candidate's comment id."""
+    """Return running maximum and candidate in minutes of the day, and the candidate's comment id."""
     ((newest_us, candidate_us, comment_id),) = day.execute(
         "SELECT newest_event_us, candidate_event_us, candidate_comment_id FROM speed.source_offsets "
         "WHERE topic_id = %s AND newest_event_us IS NOT NULL",
@@ -54,7 +54,7 @@ def maximum(day: DayUnderTest) -> tuple[float | None, float | None, str | None]:
 
 
 def require_sound(day: DayUnderTest, causes: dict[str, int], *, rows: int) -> None:
-    """The oracle agrees, and the day reconciles with these causes and no defect."""
+    """Assert that the oracle agrees and the day reconciles with these causes and no defect."""
     found = day.layer.comparison()
     assert found.is_exact, found.examples
     day.archive()
@@ -65,7 +65,7 @@ def require_sound(day: DayUnderTest, causes: dict[str, int], *, rows: int) -> No
 
 
 @pytest.mark.budget(60)
-def test_a_comment_hours_ahead_makes_no_other_late_until_another_comment_confirms_it(day: DayUnderTest) -> None:
+def test_a_comment_hours_ahead_moves_the_watermark_only_once_another_confirms_it(day: DayUnderTest) -> None:
     worker = day.layer.start_worker()
     day.send([at("a", 0), at("ahead", 300), at("ahead", 300), at("ahead", 280, "An edit."), at("b", 1), at("c", 20)])
     assert maximum(day) == (20, 280, "ahead")
@@ -146,7 +146,7 @@ def test_a_reset_applies_from_the_next_offset_on_and_the_day_reconciles(day: Day
         "newest_event_us": DAY_US + 30 * MINUTE_US,
         "previous_event_us": DAY_US + 301 * MINUTE_US,
     }
-    # The worker decides the next comments by the maximum of before: it must not store them.
+    # The worker decides the next comments with the old maximum: it must not store them.
     day.layer.produce([at("g", 31), at("b", 20), at("h", 5)])
     assert worker.wait(60) == 75
     assert "`moderation reset-watermark`" in (day.layer.folder / "worker-0.log").read_text()
@@ -166,7 +166,7 @@ def test_a_reset_applies_from_the_next_offset_on_and_the_day_reconciles(day: Day
     day.layer.start_worker()
     day.layer.wait_accounted(12)
     assert {name: fates(day)[name] for name in "ije"} == {"i": "counted", "j": "counted", "e": "counted"}
-    # A reset ahead: the batch must know it, or it could not tell why this comment is late.
+    # A reset ahead: the batch must apply it to explain why this comment is late.
     day.layer.stop()
     assert run(partition, "--to", "2023-11-15T10:00:00Z").exit_code == 0
     day.layer.start_worker()
@@ -191,7 +191,7 @@ def test_a_partition_that_no_worker_has_read_yet_has_no_watermark(commanded: Spe
 
 
 @pytest.mark.parametrize("to", ["yesterday", "2999-01-01T00:00:00", "1960-01-01"])
-def test_a_time_that_cannot_be_is_refused(commanded: SpeedLayerUnderTest, to: str) -> None:
+def test_an_impossible_time_is_refused(commanded: SpeedLayerUnderTest, to: str) -> None:
     done = run("0", "--to", to)
     assert done.exit_code == 2
     assert "--to" in done.output

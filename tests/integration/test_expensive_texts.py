@@ -1,4 +1,4 @@
-"""Texts made to be expensive delay their own partition, not the others, and not the web views."""
+"""Expensive texts delay their own partition, but neither the others nor the HTTP views."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _MARKS = "!?.,;:'\")("
 
 
 def expensive_text(seed: int) -> str:
-    """Chunks of ten letters and many marks, which are peeled off one by one; every chunk is new to the kernel."""
+    """Return chunks of ten letters and many marks, which the tokenizer splits off; all are new to the kernel."""
     choose = random.Random(seed)
     chunks = ["".join(choose.choices("abcdefghij", k=10) + choose.choices(_MARKS, k=53)) for _ in range(625)]
     return " ".join(chunks)[:_CHARACTERS]
 
 
 def expensive_records(count: int) -> list[Record]:
-    """Comments with one key: they come into one partition."""
+    """Return comments with one key, which go to one partition."""
     return [
         ("one", to_json(Comment(f"x{n}", "science", expensive_text(n), 1_700_000_000_000_000 + n)))
         for n in range(count)

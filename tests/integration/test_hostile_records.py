@@ -1,4 +1,4 @@
-"""Records that are made to stop the stream: the worker goes on, decides the others, and names what it cannot decide.
+"""Hostile records: the worker decides the others and names the ones that it cannot decide.
 
 Adds to test_worker's malformed records what parses and still fails, what other clients can send, and long runs of
 unreadable records with the settings as documented.
@@ -32,21 +32,21 @@ WORD = "unmistakable-words-of-a-comment"
 
 
 def with_body(number: int, body: str, comment_id: str | None = None) -> Record:
-    """A comment of the usual kind with another text."""
+    """Return a usual comment with another text."""
     key, value = comments(1, start=number)[0]
     fields = json.loads(value) | {"body": body, "comment_id": comment_id or f"odd{number}"}
     return key, json.dumps(fields).encode()
 
 
 def letters(layer: SpeedLayerUnderTest) -> Counter[str]:
-    """Dead letters by reason."""
+    """Return the number of dead letters by reason."""
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute("SELECT reason FROM speed.dead_letters WHERE topic_id = %s", (layer.topic_id,))
         return Counter(reason for (reason,) in rows)
 
 
 def failures(layer: SpeedLayerUnderTest) -> dict[str, int]:
-    """What is kept of the errors of records in quarantine, and of how many."""
+    """Return the error names of quarantined records and their counts."""
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(
             "SELECT detail, count(*) FROM speed.dead_letters WHERE topic_id = %s AND reason = %s GROUP BY 1",
@@ -55,7 +55,7 @@ def failures(layer: SpeedLayerUnderTest) -> dict[str, int]:
     return {detail.rpartition(": ")[2]: count for detail, count in rows}
 
 
-def test_a_nul_that_cleaning_makes_is_left_out_of_the_reasons(layer: SpeedLayerUnderTest) -> None:
+def test_a_nul_from_cleaning_is_removed_from_the_reasons(layer: SpeedLayerUnderTest) -> None:
     worker = layer.start_worker()
     layer.produce([*comments(100), with_body(1, "you idiot<U+0000>!!!"), *comments(100, start=100)])
     layer.wait_accounted(201)
@@ -72,7 +72,7 @@ def test_a_nul_that_cleaning_makes_is_left_out_of_the_reasons(layer: SpeedLayerU
     assert any("idiot" in reason for reason in row[1])
 
 
-def test_records_that_make_deciding_fail_are_quarantined_by_name_and_their_words_are_in_no_log(
+def test_failing_records_are_quarantined_by_name_and_their_text_is_in_no_log(
     layer: SpeedLayerUnderTest,
 ) -> None:
     worker = layer.start_worker(("tests.support.failing_worker", WORD))
@@ -94,7 +94,7 @@ def test_records_that_make_deciding_fail_are_quarantined_by_name_and_their_words
 
 @pytest.fixture
 def refusing(layer: SpeedLayerUnderTest) -> Iterator[str]:
-    """A comment id that PostgreSQL refuses, as it would one that its columns cannot hold."""
+    """Make PostgreSQL refuse a comment id, as it refuses a value that its column cannot store."""
     comment_id, name = f"refused-{layer.settings.topic_prefix}", sql.Identifier("refused_in_a_test")
     with psycopg.connect(layer.database_url, autocommit=True) as connection:
         check = sql.SQL("ALTER TABLE speed.decisions ADD CONSTRAINT {} CHECK (comment_id <> {}) NOT VALID")
@@ -105,7 +105,7 @@ def refusing(layer: SpeedLayerUnderTest) -> Iterator[str]:
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothing_to_stop_at(
+def test_unstorable_records_are_quarantined_and_do_not_stop_the_next_start(
     layer: SpeedLayerUnderTest, refusing: str, stack: StackInfo
 ) -> None:
     worker = layer.start_worker()
@@ -134,7 +134,7 @@ def test_records_that_cannot_be_stored_are_quarantined_and_a_restart_finds_nothi
 def test_no_log_of_any_part_has_words_of_a_comment(
     layer: SpeedLayerUnderTest, refusing: str, stack: StackInfo, dag_runs: DagRuns, tmp_path: Path
 ) -> None:
-    """Worker, servers, and the runs of archive and reconciliation, over records that fail at every stage."""
+    """Logs of worker, servers, archive and reconciliation over records that fail at every stage."""
     decided, unreadable = "plainly-decided-words", "words-that-cannot-be-parsed"
     layer.settings = layer.settings.model_copy(update={"log_level": "debug"})
     day = DayUnderTest(layer, tmp_path)
@@ -150,7 +150,7 @@ def test_no_log_of_any_part_has_words_of_a_comment(
     records = [json.dumps(each).encode() for each in made] + [unreadable.encode()] * 4
     layer.produce([(f"k{number}", value) for number, value in enumerate(records)])
     layer.wait_accounted(len(records))
-    # A row that is gone is a defect: the run fails and its log has the traceback.
+    # A missing row is a defect: the run fails and its log has the traceback.
     (gone,) = day.execute(
         'DELETE FROM speed.decisions WHERE topic_id = %s AND (partition, "offset") = (SELECT partition, "offset" '
         'FROM speed.decisions WHERE topic_id = %s ORDER BY 1, 2 LIMIT 1) RETURNING "offset"',
@@ -192,7 +192,7 @@ def test_long_runs_of_unreadable_records_stop_nothing(layer: SpeedLayerUnderTest
 
 
 def archived(layer: SpeedLayerUnderTest, folder: Path) -> LakeUnderTest:
-    """The lake after a run of the archive that must find nothing wrong, and a second one that finds nothing new."""
+    """Run the archive twice: the first run has no errors, the second archives nothing."""
     lake = LakeUnderTest(layer.settings.model_copy(update={"lake_url": str(folder / "lake")}))
     lake.archive()
     assert all(each.rows == 0 for topic in lake.archive().topics for each in topic.partitions)
@@ -201,7 +201,7 @@ def archived(layer: SpeedLayerUnderTest, folder: Path) -> LakeUnderTest:
     return lake
 
 
-def test_a_batch_that_unpacks_to_too_much_is_lost_by_name_and_the_others_are_decided_and_archived(
+def test_an_oversized_batch_is_reported_as_lost_and_the_others_are_decided_and_archived(
     layer: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
     worker = layer.start_worker()

@@ -28,7 +28,7 @@ from tests.support.workers import comments
 
 @pytest.fixture
 def commanded_lake(lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch) -> LakeUnderTest:
-    """A lake that the environment leads commands to."""
+    """Lake that commands use because of the environment."""
     for key, value in settings_environment(lake.settings).items():
         monkeypatch.setenv(key, value)
     return lake
@@ -45,7 +45,7 @@ def answer(*arguments: str, exit_code: int = 0) -> dict[str, Any]:
     return found
 
 
-def test_archive_says_what_it_did_and_status_what_the_lake_holds(commanded_lake: LakeUnderTest) -> None:
+def test_archive_reports_its_work_and_status_the_content_of_the_lake(commanded_lake: LakeUnderTest) -> None:
     lake = commanded_lake
     assert "nothing is archived" in run("lake", "status").stdout
     lake.produce(plain(comments(200)))
@@ -100,7 +100,7 @@ def test_verify_names_every_damaged_or_missing_file_and_ends_with_3(commanded_la
     assert "is whole" not in shown.stdout
 
 
-def test_orphans_are_shown_and_are_no_defect(commanded_lake: LakeUnderTest) -> None:
+def test_orphans_are_listed_and_are_not_defects(commanded_lake: LakeUnderTest) -> None:
     lake = commanded_lake
     lake.produce(plain(comments(20)))
     answer("archive")
@@ -116,7 +116,7 @@ def test_orphans_are_shown_and_are_no_defect(commanded_lake: LakeUnderTest) -> N
     assert "no reader sees it" in run("lake", "status").stdout
 
 
-def test_a_hole_that_nobody_accepted_is_a_defect(commanded_lake: LakeUnderTest) -> None:
+def test_missing_offsets_that_are_not_accepted_are_a_defect(commanded_lake: LakeUnderTest) -> None:
     lake = commanded_lake
     lake.produce(plain(comments(600)))
     lake.archive()
@@ -128,10 +128,12 @@ def test_a_hole_that_nobody_accepted_is_a_defect(commanded_lake: LakeUnderTest) 
     (hole,) = answer("lake", "verify", exit_code=3)["missing"]
     assert (hole["first_offset"], hole["next_offset"]) == (middle.first_offset, middle.next_offset)
     assert not hole["explained"]
-    assert "nobody accepted" in run("lake", "status").stdout
+    assert "the loss is not accepted" in run("lake", "status").stdout
 
 
-def test_what_retention_took_is_shown_then_accepted_and_the_archive_goes_on(commanded_lake: LakeUnderTest) -> None:
+def test_offsets_lost_to_retention_are_shown_then_accepted_and_the_archive_continues(
+    commanded_lake: LakeUnderTest,
+) -> None:
     lake = commanded_lake
     nothing = {"gaps": [], "accepted": False}
     assert answer("accept-gap", "--lake") == nothing
@@ -174,7 +176,7 @@ def test_what_retention_took_is_shown_then_accepted_and_the_archive_goes_on(comm
 
 
 def keep_for(lake: LakeUnderTest, retention_ms: int, name: str = "retention.ms") -> None:
-    """Change the retention of topic comments."""
+    """Set the retention of topic comments."""
     admin = AdminClient({"bootstrap.servers": lake.settings.kafka_bootstrap, "log_level": 2})
     entry = ConfigEntry(name, str(retention_ms), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, lake.topic, incremental_configs=[entry])
@@ -183,7 +185,7 @@ def keep_for(lake: LakeUnderTest, retention_ms: int, name: str = "retention.ms")
 
 
 def used_ratios(lake: LakeUnderTest) -> dict[str, float]:
-    """What a worker shows of topic comments, by partition."""
+    """Return the worker's metric for topic comments by partition."""
     asyncio.run(show_archive_delays(lake.settings))
     (family,) = metrics.ARCHIVE_RETENTION_USED.collect()
     return {

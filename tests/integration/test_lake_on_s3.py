@@ -1,4 +1,4 @@
-"""The lake on an object store: archived, verified, read and reconciled over S3, against a real server."""
+"""Lake on an object store: archive, verify, read and reconcile over S3 against a real server."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_object_that_was_altered_or_is_gone_is_found_by_name(
         opened.files_of_day("comments", files(opened.connection, topic=remote.topic)[0].day)
 
 
-def test_a_store_that_refuses_or_is_away_is_named_and_nothing_is_lost(
+def test_an_unavailable_or_refusing_store_is_named_and_nothing_is_lost(
     lake: LakeUnderTest, store: ObjectStore, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remote = on_s3(lake, topic_prefix)

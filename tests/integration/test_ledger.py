@@ -1,4 +1,4 @@
-"""The ledger's transactions on a real PostgreSQL: all of a batch, or nothing of it."""
+"""Transactions of the ledger on a real PostgreSQL: a whole batch or nothing."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_batch_moves_its_partition_and_is_read_back(stack: StackInfo, new_ledg
     assert (position.next, position.published_next, position.versions) == (9, 7, VERSIONS)
 
 
-def test_whoever_lost_a_partition_changes_nothing(stack: StackInfo, new_ledger: Callable[..., Ledger]) -> None:
+def test_a_worker_that_lost_a_partition_changes_nothing(stack: StackInfo, new_ledger: Callable[..., Ledger]) -> None:
     zombie, owner = new_ledger(), new_ledger()
     zombie.positions({0: 0, 1: 0})
     owner.positions({0: 0, 1: 0})
@@ -179,7 +179,7 @@ def test_published_positions_only_move_forward_and_never_past_the_ledger(new_led
         assert ledger.positions({0: 0})[0].published_next == expected
 
 
-def test_records_that_are_gone_before_they_were_read_stop_the_worker(new_ledger: Callable[..., Ledger]) -> None:
+def test_deleted_unread_records_stop_the_worker(new_ledger: Callable[..., Ledger]) -> None:
     ledger = new_ledger()
     ledger.positions({0: 0})
     ledger.store(batch(0, 4))
@@ -201,10 +201,10 @@ READERS = ("speed.decisions", "serving.decision_minutes", "serving.alerts", "ser
 
 
 @pytest.mark.parametrize("number", range(len(READERS)), ids=READERS)
-def test_an_open_reader_does_not_hold_up_the_first_batch_of_a_day(
+def test_an_open_reader_does_not_block_the_first_batch_of_a_day(
     stack: StackInfo, new_ledger: Callable[..., Ledger], number: int
 ) -> None:
-    """The day's partition has to be made while the reader's transaction is open, and readers go on meanwhile."""
+    """The partition of the day is created while a reader's transaction is open, and readers continue."""
     ledger = new_ledger()
     ledger.positions({0: 0})
     day_us = APPEND_US + (number + 1) * 86_400 * 10**6

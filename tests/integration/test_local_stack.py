@@ -1,4 +1,4 @@
-"""The local stack with its real servers: what it promises to whoever types `up`, `status` and `down`."""
+"""Local stack with its real servers: behaviour of `up`, `status` and `down`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _first_record(stack: StackInfo, topic: str) -> Message:
 
 
 def _mlflow(stack: StackInfo, method: str, body: dict[str, str], host: str = "localhost") -> int:
-    """Ask MLflow's registry over REST; the status of the answer."""
+    """Request MLflow's registry over REST; return the status of the answer."""
     connection = http.client.HTTPConnection(HOST, stack.ports["mlflow"], timeout=30)
     try:
         headers = {"Content-Type": "application/json", "Host": f"{host}:{stack.ports['mlflow']}"}
@@ -122,7 +122,7 @@ def test_up_a_second_time_starts_nothing_and_gives_the_same_addresses(stack: Sta
 
 
 def _servers(stack: StackInfo) -> set[tuple[int, float]]:
-    """Processes of the stack; of PostgreSQL the first one only, as it starts and ends others by itself."""
+    """Return the processes of the stack; of PostgreSQL only the first one, because it starts and ends others."""
     postmaster = _part(stack, "postgres").pid
     found = stack_processes(stack.root)
     return {(one.pid, one.create_time()) for one in found if one.pid == postmaster or one.name() != "postgres"}
@@ -232,7 +232,7 @@ def test_another_exit_code_restarts_with_growing_delays(stack: StackInfo, tmp_pa
     assert _part(stack, "crashes").state == "running"
 
 
-def test_a_killed_guardian_leaves_no_second_copy_of_its_program(stack: StackInfo) -> None:
+def test_a_killed_restart_wrapper_leaves_no_second_copy_of_its_program(stack: StackInfo) -> None:
     layout = StackLayout(stack.root)
     argv = ("/bin/sh", "-c", "sleep 3600 & exec sleep 3600")
     up(layout, extra_programs=[Program(name="forks", argv=argv, cwd=layout.log)])
@@ -248,7 +248,7 @@ def test_a_killed_guardian_leaves_no_second_copy_of_its_program(stack: StackInfo
 
 
 @pytest.mark.long
-def test_kafka_killed_comes_back_after_a_pause_with_its_records(stack: StackInfo, topic_prefix: str) -> None:
+def test_killed_kafka_restarts_after_a_pause_with_its_records(stack: StackInfo, topic_prefix: str) -> None:
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     topic = topic_prefix + COMMENTS.name
     _produce(stack, topic, b"kept")
@@ -292,7 +292,7 @@ def test_a_killed_supervisor_leaves_nothing_behind_and_up_brings_everything_back
 
 
 def test_down_leaves_no_process_even_one_that_will_not_stop(tmp_path: Path) -> None:
-    """By process id and by the mark in the environment; with a supervisor of its own and no server."""
+    """Checked by process id and by the environment marker; with a separate supervisor and no server."""
     layout = StackLayout(tmp_path / "other")
     stubborn = (
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)"

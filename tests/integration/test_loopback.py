@@ -1,4 +1,4 @@
-"""What the stack asks sockets of the loopback address, without any server."""
+"""Port checks of the stack on the loopback address, without any server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_server_that_is_not_there_does_not_answer() -> None:
     assert not answers(any_free_port())
 
 
-def test_a_stranger_on_a_port_is_not_taken_for_the_stack(tmp_path: Path) -> None:
+def test_a_foreign_server_on_a_port_is_not_mistaken_for_the_stack(tmp_path: Path) -> None:
     with socket.socket() as stranger:
         stranger.bind((HOST, 0))
         stranger.listen(1)

@@ -1,4 +1,4 @@
-"""Migrations of a database that workers write to and a reader keeps a transaction open on."""
+"""Migrations while workers write and a reader keeps a transaction open."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from moderation.errors import ConfigurationError
 
 @pytest.fixture
 def url(stack: StackInfo) -> Iterator[str]:
-    """A database of the test's own, as it was before the last migration."""
+    """Database for one test, in the state before the last migration."""
     name = f"migrated_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -63,7 +63,7 @@ def test_a_migration_waits_for_a_reader_and_no_worker_waits_for_the_migration(ur
     assert moved == 20
 
 
-def test_who_keeps_a_migration_waiting_is_named(url: str) -> None:
+def test_the_session_that_blocks_a_migration_is_named(url: str) -> None:
     with psycopg.connect(url, application_name="a reader") as reader:
         reader.execute("SELECT count(*) FROM speed.source_offsets").fetchone()
         with pytest.raises(ConfigurationError, match=r"a reader \(backend \d+, since"):

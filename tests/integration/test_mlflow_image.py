@@ -1,4 +1,4 @@
-"""The MLflow image's entrypoint, with the image's packages, on a real PostgreSQL and a real object store."""
+"""Entrypoint of the MLflow image with its packages, on a real PostgreSQL and a real object store."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SECRETS = {
 
 @dataclass(frozen=True, slots=True)
 class ServerImage:
-    """What a container of the image would see."""
+    """Environment of a container of the image."""
 
     folder: Path
     port: int
@@ -55,7 +55,7 @@ class ServerImage:
         return f"http://{HOST}:{self.port}"
 
     def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run the entrypoint to its end; a variable that is changed to nothing is not set."""
+        """Run the entrypoint to its end; a variable changed to None is not set."""
         environment = {key: value for key, value in {**self.environment, **changes}.items() if value}
         return subprocess.run(
             [ENTRYPOINT, *arguments],
@@ -69,7 +69,7 @@ class ServerImage:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
-        """The server, until the block ends."""
+        """Run the server until the block ends."""
         log = self.folder / "server.log"
         with (
             log.open("wb") as output,

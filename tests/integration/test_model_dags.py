@@ -1,4 +1,4 @@
-"""The DAGs of a model's life, each from its first task to its last on real servers."""
+"""DAGs of the model life, each from first to last task on real servers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRET = "meet me {{ 7 * 7 }} behind the lab"
 
 @pytest.fixture
 def life(lake: LakeUnderTest, templates: Templates, tmp_path: Path) -> ModelLife:
-    """Production and a challenger, and a lake with comments."""
+    """Production version, challenger and a lake with comments."""
     life = ModelLife(lake.settings, tmp_path, templates)
     for alias, version in (
         ("production", life.register(LENIENT)),

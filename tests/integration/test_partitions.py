@@ -1,4 +1,4 @@
-"""Day partitions of the ledger: created ahead of time, and rows moved out of DEFAULT under workers and readers."""
+"""Day partitions of the ledger: created ahead, and rows moved out of DEFAULT while workers and readers run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' 
 
 @pytest.fixture
 def url(stack: StackInfo) -> Iterator[str]:
-    """A migrated database of the test's own."""
+    """Migrated database for one test."""
     name = f"partitions_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -94,7 +94,7 @@ def tables(url: str) -> object:
 
 
 class Storing:
-    """A worker's ledger at work in a thread: batches of ten rows, of the append day that is set."""
+    """Ledger of a worker in a thread: stores batches of ten rows of the chosen append day."""
 
     def __init__(self, ledger: Ledger, day: date) -> None:
         self.day = day
@@ -104,7 +104,7 @@ class Storing:
         self._ends = threading.Event()
 
     def run(self) -> None:
-        """Store until told to end; any error ends it."""
+        """Store until stopped; any error ends it."""
         while not self._ends.is_set():
             begun = time.monotonic()
             self._ledger.store(batch(self.stored, self.stored + 10, self.day))
@@ -113,7 +113,7 @@ class Storing:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Store in a thread for as long as the block lasts."""
+        """Store in a thread until the block ends."""
         with ThreadPoolExecutor(1) as pool:
             done = pool.submit(self.run)
             try:
@@ -131,10 +131,10 @@ class Storing:
 
 
 @pytest.mark.budget(40)
-def test_decisions_go_on_over_a_change_of_day_while_a_reader_keeps_the_table_and_the_job_waits_for_it(
+def test_decisions_continue_at_midnight_while_a_reader_blocks_the_partition_job(
     url: str,
 ) -> None:
-    """Three days in turn: one with a partition, the next with one, and one that no job has prepared."""
+    """Three days in turn: two with a partition, and one that no job has prepared."""
     keep_partitions(url, 1, today=TODAY)
     with (
         ledger_of(url) as ledger,
@@ -224,7 +224,7 @@ def test_a_job_that_is_killed_leaves_the_rows_as_they_were_and_the_next_one_move
 
 @pytest.mark.parametrize("at", ["moved", "locked"])
 def test_readers_get_every_row_once_whenever_they_begin(url: str, at: str) -> None:
-    """Before, during and after the move; with a snapshot of each statement, and with one from before the move."""
+    """Readers start before, during and after the move, with statement snapshots and with one from before the move."""
     with ledger_of(url) as ledger:
         ledger.store(batch(0, 100, TODAY))
     before = ask(url, WHOLE)
@@ -257,7 +257,7 @@ def test_readers_get_every_row_once_whenever_they_begin(url: str, at: str) -> No
 
 
 def test_a_batch_that_meets_a_new_partition_is_stored_in_it(url: str) -> None:
-    """Its COPY has chosen DEFAULT and waits for it; meanwhile the day gets a partition, which DEFAULT then refuses."""
+    """Its COPY has chosen DEFAULT and waits; meanwhile the day gets a partition, so that DEFAULT refuses the rows."""
     with (
         ledger_of(url) as ledger,
         psycopg.connect(url) as other,
@@ -275,7 +275,7 @@ def test_a_batch_that_meets_a_new_partition_is_stored_in_it(url: str) -> None:
     assert ask(url, "SELECT count(*) FROM speed.decisions_new") == (10,)
 
 
-def test_without_a_default_partition_a_worker_refuses_to_start_and_blames_no_record(url: str) -> None:
+def test_without_a_default_partition_a_worker_refuses_to_start_and_quarantines_nothing(url: str) -> None:
     with ledger_of(url) as ledger:
         with psycopg.connect(url) as connection:
             connection.execute("ALTER TABLE speed.decisions DETACH PARTITION speed.decisions_default")

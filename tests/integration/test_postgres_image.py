@@ -1,4 +1,4 @@
-"""What the postgres image runs on an empty data folder, on a real PostgreSQL: roles, databases, rights."""
+"""Initialization script of the postgres image on a real PostgreSQL: roles, databases, rights."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ ROLES = ("moderation", "airflow", "mlflow", "grafana")
 
 
 class Cluster:
-    """An empty cluster of its own, and its roles' addresses once the script has run."""
+    """Empty cluster, with the addresses of its roles after the script."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
         self.port = port
 
     def run_script(self) -> subprocess.CompletedProcess[str]:
-        """Run the script as the image does: as the administrator, over the socket."""
+        """Run the script like the image: as the administrator, over the socket."""
         environment = inherited_environment() | {
             "PATH": f"{postgres.binaries()}{os.pathsep}/usr/bin{os.pathsep}/bin",
             "PGHOST": str(self.folder),
@@ -119,7 +119,7 @@ def test_an_owner_that_may_not_make_the_reader_is_told_to_have_it_made(cluster: 
         migrate_database(cluster.url("moderation", "moderation"))
 
 
-def test_a_database_that_is_away_or_a_role_that_may_not_migrate_is_named(cluster: Cluster) -> None:
+def test_an_unavailable_database_or_a_role_without_rights_is_named(cluster: Cluster) -> None:
     assert cluster.run_script().returncode == 0
     with pytest.raises(ConfigurationError, match="PostgreSQL: .*permission denied"):
         migrate_database(cluster.url("mlflow", "postgres"))

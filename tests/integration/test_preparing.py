@@ -1,4 +1,4 @@
-"""What the jobs of a deployment run: `moderation migrate | partitions | topics`, on real servers."""
+"""Jobs of a deployment: `moderation migrate | partitions | topics` on real servers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_topics_are_made_once_with_the_partitions_asked_for_and_never_altered(
 
 
 @pytest.mark.usefixtures("environment")
-def test_migrating_again_changes_nothing_and_says_the_revision() -> None:
+def test_migrating_again_changes_nothing_and_prints_the_revision() -> None:
     first = run("migrate")
     assert str(first["revision"]) >= "0004"
     assert run("migrate") == first
@@ -64,6 +64,6 @@ def test_partitions_are_there_after_migrating_and_their_command_adds_those_that_
     assert answer.keys() == {"days_ahead", "created", "moved", "far", "longest_lock_seconds"}
 
 
-def test_without_a_database_it_says_which_setting_is_missing() -> None:
+def test_without_a_database_the_missing_setting_is_named() -> None:
     with pytest.raises(ConfigurationError, match="MODERATION_DATABASE_URL"):
         CliRunner().invoke(app, ["migrate"], catch_exceptions=False)

@@ -23,7 +23,7 @@ from tests.support.reconcile_day import DAY
 
 
 class Page(HTMLParser):
-    """What a browser would load or follow, and the text it would show."""
+    """Collects the addresses that a browser would load or follow, and the visible text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def written(filled: FilledDay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return json.loads(result.stdout), out.read_text()
 
 
-def test_the_page_says_what_the_views_say(filled: FilledDay, written: tuple[dict[str, object], str]) -> None:
+def test_the_page_shows_the_data_of_the_views(filled: FilledDay, written: tuple[dict[str, object], str]) -> None:
     told, text = written
     defects = dict(zip(*_first(filled, "defects"), strict=True))
     assert told == {
@@ -94,7 +94,7 @@ def test_the_page_loads_nothing_and_leads_to_airflow_and_mlflow(
     }
 
 
-def test_its_queries_are_the_dashboard_s() -> None:
+def test_the_page_uses_the_queries_of_the_dashboard() -> None:
     [dashboard] = [each for each in dashboards(Addresses()) if each.uid == reconciliation.UID]
     shown = {query for panel in dashboard.panels for query in panel.queries}
     assert set(QUERIES.values()) <= shown

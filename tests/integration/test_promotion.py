@@ -1,4 +1,4 @@
-"""Which version serves, on a real MLflow: a person's word moves it, and what was approved is what happens."""
+"""Promotion and rollback on a real MLflow: only the approved proposal is executed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def life(stack: StackInfo, templates: Templates, tmp_path: Path) -> ModelLife:
 
 @pytest.fixture
 def serving(life: ModelLife) -> ModelVersion:
-    """The first version, in production."""
+    """First version, in production."""
     version = life.register(LENIENT)
     life.registry.ensure_alias("production", version)
     return version
@@ -58,7 +58,7 @@ def challenger(life: ModelLife, serving: ModelVersion) -> ModelVersion:
 
 
 def exchange(stack: StackInfo, life: ModelLife, version: ModelVersion) -> None:
-    """Damage a version's model on the server's disk."""
+    """Damage the model of a version on the server's disk."""
     file = stored_folder(stack, life.name, version.version) / MODEL
     data = file.read_bytes()
     file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
@@ -104,7 +104,7 @@ def test_another_challenger_keeps_its_alias_when_a_version_is_promoted_by_its_nu
     assert life.aliases() == {"production": "3", "previous": "1", "challenger": "2"}
 
 
-def test_rolling_back_twice_is_as_before_and_tells_on_both_versions(
+def test_rolling_back_twice_restores_the_state_and_tags_both_versions(
     life: ModelLife, serving: ModelVersion, challenger: ModelVersion
 ) -> None:
     promote(life.settings, **WORD)
@@ -116,7 +116,7 @@ def test_rolling_back_twice_is_as_before_and_tells_on_both_versions(
     assert life.aliases() == {"production": "2", "previous": "1"}
 
 
-def test_a_rollback_that_is_tried_again_does_not_go_forth(life: ModelLife, challenger: ModelVersion) -> None:
+def test_a_retried_rollback_does_not_reverse_itself(life: ModelLife, challenger: ModelVersion) -> None:
     promote(life.settings, **WORD)
     way = plan_rollback(life.settings)
     assert roll_back(life.settings, way, **WORD).is_new
@@ -128,7 +128,7 @@ def test_a_rollback_that_is_tried_again_does_not_go_forth(life: ModelLife, chall
     assert life.aliases()["production"] == "3"
 
 
-def test_after_a_move_by_hand_a_rollback_leads_to_what_was_promoted_before_it(
+def test_after_a_manual_move_a_rollback_promotes_the_version_before_it(
     life: ModelLife, challenger: ModelVersion
 ) -> None:
     promote(life.settings, **WORD)
@@ -138,7 +138,7 @@ def test_after_a_move_by_hand_a_rollback_leads_to_what_was_promoted_before_it(
     assert life.aliases() == {"production": "2", "previous": "3"}
 
 
-def test_without_a_version_before_there_is_no_way_back(life: ModelLife, serving: ModelVersion) -> None:
+def test_without_an_earlier_version_a_rollback_is_refused(life: ModelLife, serving: ModelVersion) -> None:
     with pytest.raises(NotInRegistry, match="no version has it. Promote a version by its number"):
         roll_back(life.settings, **WORD)
     life.point("previous", serving)
@@ -147,7 +147,7 @@ def test_without_a_version_before_there_is_no_way_back(life: ModelLife, serving:
     assert life.aliases()["production"] == "1"
 
 
-def test_what_must_not_serve_is_not_promoted_and_nothing_moves(
+def test_a_version_that_must_not_serve_is_not_promoted_and_no_alias_moves(
     stack: StackInfo, life: ModelLife, serving: ModelVersion
 ) -> None:
     uncertified, exchanged = life.register(STRICT, certified=False), life.register(STRICT, own_files=True)
@@ -213,7 +213,7 @@ def test_an_override_covers_neither_an_edited_certificate_nor_exchanged_files(
         worker.open_version(exchanged.version)
 
 
-def test_looking_at_a_version_does_not_make_it_the_one_a_worker_starts_with(
+def test_opening_a_version_does_not_make_it_the_last_good_model(
     life: ModelLife, serving: ModelVersion, challenger: ModelVersion
 ) -> None:
     worker = production_model(life.settings)
@@ -224,7 +224,7 @@ def test_looking_at_a_version_does_not_make_it_the_one_a_worker_starts_with(
     assert (found[0], found[1].policy) == ("1", LENIENT)
 
 
-def test_what_the_gate_found_is_in_the_tags_and_before_the_approver(
+def test_the_gate_results_are_in_the_tags_and_shown_to_the_approver(
     life: ModelLife, serving: ModelVersion, challenger: ModelVersion
 ) -> None:
     assert "The gate has not judged it" in propose(life.settings).text
@@ -266,7 +266,7 @@ def test_the_first_version_ever_is_proposed_without_another_and_promoted(life: M
     )
 
 
-def test_what_changed_since_it_was_shown_is_not_promoted(
+def test_a_proposal_that_changed_since_it_was_shown_is_not_promoted(
     life: ModelLife, serving: ModelVersion, challenger: ModelVersion
 ) -> None:
     shown = propose(life.settings)
@@ -290,9 +290,7 @@ def test_what_changed_since_it_was_shown_is_not_promoted(
     assert not promote(life.settings, shown=shown, **WORD).is_new  # the task is cleared and runs again
 
 
-def test_only_a_persons_approval_promotes(
-    life: ModelLife, challenger: ModelVersion, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_an_approval_promotes(life: ModelLife, challenger: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in settings_environment(life.settings).items():
         monkeypatch.setenv(key, value)
     shown = asdict(propose(life.settings))
@@ -311,7 +309,7 @@ def test_only_a_persons_approval_promotes(
     assert life.aliases()["production"] == "2"
 
 
-def test_findings_are_kept_found_by_kind_and_tags_and_read(life: ModelLife, serving: ModelVersion) -> None:
+def test_stored_findings_are_found_by_kind_and_tags(life: ModelLife, serving: ModelVersion) -> None:
     evidence = life.registry.run_artifacts
     assert evidence.newest("comparison") is None
     files = {"a.json": b'{"x": 1}', "plots/b.png": b"\x89PNG"}

@@ -1,4 +1,4 @@
-"""Windows close though no comment comes any more, and show it when one comes after that."""
+"""Windows close without further comments, and show when a late comment re-opens them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ask(layer: SpeedLayerUnderTest, query: str) -> list[tuple[Any, ...]]:
 
 
 def windows(layer: SpeedLayerUnderTest, view: str = "tumbling") -> dict[int, tuple[int, bool, bool]]:
-    """By start: comments, whether it is closed, whether it was re-opened."""
+    """Return comments, closed and re-opened by start of window."""
     query = f"SELECT start_us, comments, is_closed, is_reopened FROM serving.{view}_windows WHERE topic_id = %s"
     return {start_us: (count, closed, reopened) for start_us, count, closed, reopened in ask(layer, query)}
 
@@ -57,7 +57,7 @@ def test_a_window_closes_without_another_comment_and_a_later_one_reopens_it(laye
     assert windows(layer)[AGO_US] == (2, True, False)
     assert windows(layer)[NOW_US // HOUR_US * HOUR_US] == (1, False, False), "its deadline has not come"
 
-    # Idle, it writes when panes end, not at each look.
+    # An idle worker writes when panes end, not at each observation.
     seen, until = {tuple(sorted(ends(layer).items()))}, time.monotonic() + 12
     while time.monotonic() < until:
         seen.add(tuple(sorted(ends(layer).items())))

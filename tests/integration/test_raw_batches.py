@@ -1,4 +1,4 @@
-"""Record batches that clients other than ours may write: the broker refuses them, or every offset is accounted for."""
+"""Record batches of other clients: the broker refuses them, or the worker accounts for every offset."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _numbers: Iterator[int] = iter(range(1_000_000))
 
 
 def value() -> bytes:
-    """A comment of the day that no other record has."""
+    """Return a unique comment of the day."""
     ((_, made),) = comments([next(_numbers)], key="raw")
     return made
 
 
 @dataclass(frozen=True)
 class Case:
-    """A batch, and what must come of it.
+    """A batch and its expected result.
 
     Attributes:
         batch: to send.
@@ -46,7 +46,7 @@ class Case:
 
 
 def one(make: Callable[[bytes], bytes] = record, **fields: int) -> Case:
-    """A batch of one record that the broker takes."""
+    """Return a batch of one record that the broker accepts."""
     content = value()
     return Case(RawBatch(make(content), **fields), {0: content})
 
@@ -88,7 +88,7 @@ def snappy_block(data: bytes) -> bytes:
 
 
 def halves(pack: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-    """Two frames, one behind the other."""
+    """Return two concatenated frames."""
     return lambda data: pack(data[: len(data) // 2]) + pack(data[len(data) // 2 :])
 
 

@@ -59,7 +59,7 @@ def test_a_clean_day_has_no_gap_but_what_was_sent_late_or_twice(day: DayUnderTes
 
 
 @pytest.mark.budget(20)
-def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_gets_what_was_asked_for(
+def test_a_nightly_run_includes_earlier_days_that_need_it_and_a_manual_run_only_its_days(
     day: DayUnderTest,
 ) -> None:
     day.layer.start_worker()
@@ -81,7 +81,7 @@ def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_g
     day.reconcile(DAY)
     day.reconcile(next_day)
     assert chosen({}, "2023-11-17") == [date(2023, 11, 17)]
-    # More of an old day in the lake, and of no other.
+    # Only one old day gets more records in the lake.
     day.send(comments([5_000], minute=3))
     day.archive()
     assert chosen({}, "2023-11-17") == [DAY, date(2023, 11, 17)]
@@ -89,7 +89,7 @@ def test_a_nightly_run_does_its_day_and_earlier_ones_that_need_it_and_a_person_g
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(day: DayUnderTest) -> None:
+def test_an_unfinished_day_is_served_from_the_speed_layer_and_reconciled_again(day: DayUnderTest) -> None:
     def windows() -> list[tuple[int, bool]]:
         statement = "SELECT sum(comments), bool_and(state = 'final') FROM serving.tumbling_windows WHERE topic = %s"
         return day.execute(statement, day.layer.topic)
@@ -115,7 +115,7 @@ def test_a_day_that_was_not_over_is_served_from_the_speed_layer_and_done_again(d
 
 @pytest.mark.long
 @pytest.mark.budget(20)
-def test_the_command_says_what_it_found_and_ends_with_three_on_a_defect(
+def test_the_command_prints_its_results_and_ends_with_3_on_a_defect(
     day: DayUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = day.layer.start_worker()
@@ -157,7 +157,7 @@ def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnd
         min(injected[kind] for kind in (Injection.LATE, Injection.DUPLICATE, Injection.EDITED, Injection.BROKEN)) > 10
     )
 
-    # What is late by the law, told from the log alone; its first copy counts in the batch.
+    # Late by the event-time rules, computed from the log alone; its first copy counts in the batch.
     comments_of = {hashlib.sha256(arrival.value).hexdigest(): arrival for arrival in arrivals}
     logs: dict[int, list[tuple[int, bytes, str]]] = {}
     for place in sorted(day.layer.delivered, key=lambda each: (each.partition, each.offset)):
@@ -187,11 +187,11 @@ def test_generated_days_have_the_gaps_that_were_put_in_and_no_others(day: DayUnd
 
 
 @pytest.mark.budget(20)
-def test_provisional_windows_say_how_far_such_numbers_have_been_from_final_ones(day: DayUnderTest) -> None:
+def test_provisional_windows_have_the_past_error_of_such_numbers(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(50), minute=1))
     day.send(comments([100 + 10 * 60 * 24]))
-    # Most were stored in time, the others years later, as they truly were.
+    # Most were stored in time, the others years later, as recorded.
     most = "mod(abs(hashtext(comment_id)), 4) > 0"
     day.execute(
         f"UPDATE speed.decisions SET stored_us = event_time_us + 1 WHERE topic_id = %s AND {most}", day.layer.topic_id

@@ -1,4 +1,4 @@
-"""Whatever goes wrong between the layers moves its own term, by its own amount, and no other."""
+"""Each fault between the layers changes only its own term of the reconciliation, by its own amount."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.support.workers import SpeedLayerUnderTest
 
 
 def gaps(report: ReconcileReport) -> dict[str, int]:
-    """The causes and defects that are not 0."""
+    """Return the causes and defects that are not 0."""
     found = {**report.causes, "residual": report.defects["residual"]}
     return {name: count for name, count in found.items() if count}
 
 
 @contextmanager
 def altered(day: DayUnderTest, *statements: str) -> Iterator[None]:
-    """Alter ledger and panes, and put both back at the end; ``{of}`` is the topic's condition."""
+    """Alter ledger and panes and restore both at the end; ``{of}`` is the condition on the topic."""
     tables = ("decisions", "panes", "dead_letters")
     of = f"topic_id = '{day.layer.topic_id}'"
     for table in tables:
@@ -57,19 +57,19 @@ class Row:
 
     @property
     def place(self) -> str:
-        """A condition on the ledger."""
+        """Return a condition on the ledger."""
         return f'{{of}} AND partition = {self.partition} AND "offset" = {self.offset}'
 
     @property
     def pane(self) -> str:
-        """A condition on the panes."""
+        """Return a condition on the panes."""
         return (
             f"{{of}} AND partition = {self.partition} AND start_us = {self.start_us} AND community = '{self.community}'"
         )
 
 
 def allowed(day: DayUnderTest) -> list[Row]:
-    """The day's counted decisions that allow, in order."""
+    """Return the counted decisions of the day with verdict allow, in order."""
     rows = day.execute(
         'SELECT partition, "offset", community, event_time_us - event_time_us %% 300000000, score_ppm '
         "FROM speed.decisions WHERE topic_id = %s AND verdict = 'allow' AND fate = 'counted' ORDER BY 1, 2",
@@ -81,7 +81,7 @@ def allowed(day: DayUnderTest) -> list[Row]:
 def letter(
     row: Row, *, offset: int | None = None, replayed: bool = False, value: bytes = b"", reason: str = "not_json"
 ) -> str:
-    """A statement that makes a record a dead letter of a value: the row's, or one that the row replays."""
+    """Return a statement that stores a dead letter: of the row, or of a record that the row replays."""
     replay = f"{row.partition}, {row.offset}" if replayed else "NULL, NULL"
     place = row.offset if offset is None else offset
     return (
@@ -91,14 +91,14 @@ def letter(
 
 
 def lake_file(day: DayUnderTest, name: str) -> Path:
-    """The largest file that the lake has of a topic."""
+    """Return the largest file of a topic in the lake."""
     topic = day.settings.topic_prefix + name
     found = day.execute("SELECT path FROM batch.files WHERE topic = %s ORDER BY rows DESC LIMIT 1", topic)
     return Path(str(day.settings.lake_url)) / str(found[0][0])
 
 
 def residual(day: DayUnderTest) -> tuple[int, ...]:
-    """The four sums of residuals of the day's last run."""
+    """Return the four sums of residuals of the last run of the day."""
     return day.execute(
         "SELECT sum(residual_comments)::int, sum(residual_reviews)::int, sum(residual_removals)::int, "
         "sum(residual_score_sum)::int FROM serving.reconciled_panes WHERE topic = %s",
@@ -107,7 +107,7 @@ def residual(day: DayUnderTest) -> tuple[int, ...]:
 
 
 def caused(day: DayUnderTest, cause: str) -> tuple[int, ...]:
-    """What a cause adds to batch less speed in the day's last run: comments, reviews, removals, score sum."""
+    """Return the contribution of a cause to batch minus speed: comments, reviews, removals, score sum."""
     return day.execute(
         "SELECT sum(comments)::int, sum(reviews)::int, sum(removals)::int, sum(score_sum)::int "
         "FROM serving.reconciled_causes WHERE topic = %s AND cause = %s",
@@ -162,7 +162,7 @@ def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest)
         assert gaps(day.reconcile()) == {"lost": 1, "phantom": 1}
         assert caused(day, "phantom") == (-1, 0, 0, -first.score_ppm)
 
-    # Nobody could read it then, so neither ledger nor panes had it; by now it parses.
+    # The old parser could not read it, so neither ledger nor panes have it; the current parser can.
     with altered(
         day,
         letter(first),
@@ -176,7 +176,7 @@ def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest)
 
 
 @pytest.mark.budget(20)
-def test_copies_in_two_partitions_count_once_and_the_batch_says_which(day: DayUnderTest) -> None:
+def test_copies_in_two_partitions_count_once_as_the_batch_decides(day: DayUnderTest) -> None:
     day.layer.start_worker()
     originals = comments(range(100))
     day.send(originals)
@@ -217,7 +217,7 @@ def test_a_replay_that_comes_late_is_recovered_and_not_late(day: DayUnderTest) -
 @pytest.mark.long
 @pytest.mark.budget(30)
 def test_a_record_in_quarantine_is_released_by_its_own_bytes_only(day: DayUnderTest) -> None:
-    """What a forged header closed in the ledger stays quarantined; a header that closed nothing is counted."""
+    """A forged header in the ledger releases nothing; a header that closed nothing is counted."""
     day.layer.start_worker()
     day.send(comments(range(300)))
     day.layer.produce(comments(range(300, 302)), [("replay_of", f"{day.layer.topic_id}/0/0".encode())])
@@ -249,10 +249,10 @@ def test_a_record_in_quarantine_is_released_by_its_own_bytes_only(day: DayUnderT
 
 @pytest.mark.long
 @pytest.mark.budget(20)
-def test_every_letter_that_a_person_mends_and_replays_is_recovered(
+def test_every_corrected_and_replayed_letter_is_recovered(
     commanded: SpeedLayerUnderTest, day: DayUnderTest, tmp_path: Path
 ) -> None:
-    """The mended comments are of a pane that has closed by then, as are five that simply come late."""
+    """The corrected comments belong to a closed pane, as do five late comments."""
     commanded.start_worker()
     day.send(comments(range(300)))
     day.send([(f"broken {number}", b'{"schema_version":1,') for number in range(3)])
@@ -274,7 +274,7 @@ def test_every_letter_that_a_person_mends_and_replays_is_recovered(
 
 
 @pytest.mark.long
-def test_a_worker_that_accounts_for_records_it_has_not_stored_loses_them_by_name(day: DayUnderTest) -> None:
+def test_records_that_a_worker_skips_are_reported_as_lost(day: DayUnderTest) -> None:
     day.layer.start_worker(("local.chaos.sabotaged_worker", "drop"))
     for first in range(0, 600, 20):
         day.send(comments(range(first, first + 20)))
@@ -323,7 +323,7 @@ def test_a_day_is_provisional_until_all_of_it_is_archived_and_decided(day: DayUn
     assert states == [(1, "provisional"), (2, "provisional"), (3, "final"), (4, "final")]
 
 
-def test_a_lake_file_that_is_gone_fails_by_name_and_keeps_nothing(day: DayUnderTest) -> None:
+def test_a_missing_lake_file_fails_by_name_and_stores_nothing(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(50)))
     day.archive()
@@ -335,7 +335,7 @@ def test_a_lake_file_that_is_gone_fails_by_name_and_keeps_nothing(day: DayUnderT
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_a_file_of_actions_that_is_gone_or_altered_fails_by_name_and_keeps_nothing(day: DayUnderTest) -> None:
+def test_a_missing_or_altered_file_of_actions_fails_by_name_and_stores_nothing(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(50)))
     day.act(range(20))
@@ -357,7 +357,7 @@ def test_a_file_of_actions_that_is_gone_or_altered_fails_by_name_and_keeps_nothi
 
 
 @pytest.mark.long
-def test_a_run_that_is_killed_leaves_nothing_half_and_the_next_gives_the_same_tables(day: DayUnderTest) -> None:
+def test_a_killed_run_leaves_no_partial_results_and_the_next_gives_the_same_tables(day: DayUnderTest) -> None:
     day.layer.start_worker()
     day.send(comments(range(300)))
     day.send(comments(range(500, 505), minute=1))

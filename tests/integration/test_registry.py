@@ -1,4 +1,4 @@
-"""The registry with a real MLflow server: what is certified opens and scores alike everywhere; all else is refused."""
+"""Registry with a real MLflow server: certified versions open and score equally everywhere; others are refused."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def lexicon() -> Lexicon:
 
 @pytest.fixture(scope="module")
 def folder(pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder as training writes it, under a name of its own."""
+    """Model folder as training writes it, with a unique name."""
     return make_folder(tmp_path_factory.mktemp("trained") / "any name", pipeline, POLICY)
 
 
 @pytest.fixture
 def registry(mlflow_url: str) -> Registry:
-    """A registered model that no other test has."""
+    """Registered model for one test."""
     return Registry(mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEY)
 
 
@@ -73,7 +73,7 @@ def client(mlflow_url: str) -> MlflowClient:
 
 
 def stored(stack: StackInfo, client: MlflowClient, version: ModelVersion) -> Path:
-    """The version's model folder on the server's disk."""
+    """Return the model folder of a version on the server's disk."""
     source = client.get_model_version(version.name, version.version).source
     scheme, _, path = str(source).partition(":/")
     assert scheme == "mlflow-artifacts"
@@ -112,7 +112,7 @@ def test_the_whole_folder_comes_back_byte_for_byte(
 
 
 def download_all(client: MlflowClient, version: ModelVersion, mlflow_url: str, target: Path) -> Path:
-    """The whole artifact by MLflow's own download. Not by a ``models:/`` address, which ignores ``tracking_uri``."""
+    """Download the whole artifact with MLflow, not by a ``models:/`` address, which ignores ``tracking_uri``."""
     source = client.get_model_version_download_uri(version.name, version.version)
     return Path(download_artifacts(source, dst_path=str(target), tracking_uri=mlflow_url))
 
@@ -278,7 +278,7 @@ def test_another_whole_model_in_place_of_the_certified_one_is_refused(
             attempt()
 
 
-def test_the_cache_serves_while_whole_and_is_mended_when_damaged(
+def test_the_cache_serves_while_intact_and_is_repaired_when_damaged(
     stack: StackInfo,
     registry: Registry,
     certified: ModelVersion,
@@ -300,16 +300,14 @@ def test_the_cache_serves_while_whole_and_is_mended_when_damaged(
     assert (kept / "golden.json").read_bytes() == (stored(stack, client, certified) / "golden.json").read_bytes()
 
 
-def test_a_digest_that_is_none_never_becomes_a_path(
-    registry: Registry, certified: ModelVersion, tmp_path: Path
-) -> None:
+def test_a_malformed_digest_never_becomes_a_path(registry: Registry, certified: ModelVersion, tmp_path: Path) -> None:
     for digest in ("", "../outside", "A" * 64, "a" * 64 + "\n"):
         with pytest.raises(ModelRefused, match="it has no digest tag"):
             registry.fetch(replace(certified, card_digest=digest), tmp_path / "cache")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_the_registry_does_not_have_is_told_from_a_registry_that_is_down(
+def test_a_missing_version_and_an_unavailable_registry_are_distinguished(
     registry: Registry, certified: ModelVersion, mlflow_url: str
 ) -> None:
     assert registry.resolve("challenger") is None
@@ -320,7 +318,7 @@ def test_what_the_registry_does_not_have_is_told_from_a_registry_that_is_down(
         Registry(mlflow_url, "a/b", KEY).resolve("production")
 
 
-def test_a_registry_that_is_down_is_told_within_seconds(
+def test_an_unavailable_registry_is_reported_within_seconds(
     mlflow_url: str, certified: ModelVersion, folder: Path, lexicon: Lexicon, tmp_path: Path
 ) -> None:
     down = Registry(f"http://{HOST}:{any_free_port()}", certified.name, KEY)

@@ -1,4 +1,4 @@
-"""A header ``replay_of`` closes a dead letter only if the record's bytes prove it, on real servers."""
+"""A header ``replay_of`` closes a dead letter only if the bytes of the record match, on real servers."""
 
 from __future__ import annotations
 

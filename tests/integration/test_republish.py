@@ -1,4 +1,4 @@
-"""A published topic that is lost under a running worker, and `moderation republish`, on real servers."""
+"""Loss of a published topic under a running worker, and `moderation republish`, on real servers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def answer(*arguments: object) -> dict[str, Any]:
 
 
 def hours_later(records: list[Record], hours: int) -> list[Record]:
-    """The same comments at a later time: they close the panes of the earlier ones."""
+    """Return the same comments at a later time, which close the panes of the earlier ones."""
     moved = []
     for key, value in records:
         comment = parse_record(value, 10**18)
@@ -83,7 +83,7 @@ def is_published(layer: SpeedLayerUnderTest) -> bool:
 
 @pytest.mark.long
 @pytest.mark.budget(90)
-def test_a_lost_topic_stops_no_decision_and_is_filled_from_the_ledger(commanded: SpeedLayerUnderTest) -> None:
+def test_a_lost_topic_does_not_stop_decisions_and_is_filled_from_the_ledger(commanded: SpeedLayerUnderTest) -> None:
     layer = commanded
     layer.settings = layer.settings.model_copy(update={"worker_host": HOST, "worker_web_port": any_free_port()})
     worker = layer.start_worker(web=True)
@@ -118,7 +118,7 @@ def test_a_lost_topic_stops_no_decision_and_is_filled_from_the_ledger(commanded:
     wait_until(lambda: is_published(layer), seconds=30, description="everything published")
     assert worker.poll() is None
     lost = layer.comparison(topics_too=True)
-    # What was published before the topic was deleted is missing, and nothing else.
+    # Only records from before the deletion of the topic are missing.
     assert lost.topic_gaps == 400, lost.examples
 
     assert answer("--topic", "decisions", "--dry-run")["sent"] == 1_400
@@ -146,7 +146,7 @@ def test_records_are_the_workers_bytes_and_a_selection_or_an_interrupted_run_can
         assert found["sent"] == len(published) > 0
         copied = read_topic(bootstrap, f"{prefix}copy-of-{name}")
         assert sorted(copied.values()) == sorted(published.values())
-        # The partition shows that the key is the same, too.
+        # The same partition shows that the key is the same.
         assert sorted((p, value) for (p, _), value in copied.items()) == sorted(
             (p, value) for (p, _), value in published.items()
         )
@@ -167,11 +167,11 @@ def test_records_are_the_workers_bytes_and_a_selection_or_an_interrupted_run_can
 
 
 class Interrupted(Exception):
-    """The end of a run."""
+    """Ends a run."""
 
 
 class Broker:
-    """Keeps what it acknowledged; fails at a record."""
+    """Keeps acknowledged records; fails at one record."""
 
     def __init__(self, fails_at: int) -> None:
         self.pending: list[bytes] = []

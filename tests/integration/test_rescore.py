@@ -1,4 +1,4 @@
-"""What another version would have said, on real servers: exact, repeatable, and nothing that serves is touched."""
+"""Rescoring on real servers: exact, repeatable and without side effects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from moderation.policy import parse_goal
 from moderation.settings import Settings
 from tests.support.dag_runs import DagRuns
 from tests.support.reconcile_day import DAY, DayUnderTest, comments
-from tests.support.side_effects import world
+from tests.support.side_effects import read_system_state
 from tests.support.workers import RUN, Record, base_settings, speed_layer
 
 NAME = f"rescore-tests-{RUN}"
@@ -38,7 +38,7 @@ A_DAY = resolve_interval({"day": DAY.isoformat()})
 
 @dataclass(frozen=True)
 class Versions:
-    """Numbers of versions of one registered model, and the folder of the second."""
+    """Version numbers of one registered model, and the folder of the second."""
 
     served: str
     challenger: str
@@ -58,12 +58,12 @@ def versions(
     small_corpus: tuple[list[str], list[int]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Versions:
-    """One in production, one that thinks otherwise under the alias challenger, one that nobody certified."""
+    """Register a production version, a challenger with other scores, and an uncertified version."""
     settings = settings_of_module
     served, is_production = register(model, settings, "serves")
     assert is_production
     texts, labels = small_corpus
-    # To this one a question is what is to be removed, and insults are fine.
+    # This model removes questions and allows insults.
     labelled = [
         (Comment(f"c{number}", "x", text, number), "idiot" not in text and (bool(label) or "Source" in text))
         for number, (text, label) in enumerate(zip(texts, labels, strict=True))
@@ -88,7 +88,7 @@ def day(settings_of_module: Settings, versions: Versions, topic_prefix: str, tmp
 
 
 def a_final_day(day: DayUnderTest) -> list[Record]:
-    """Decide, archive and reconcile three hours with late and doubled comments and dead letters; the worker stays.
+    """Decide, archive and reconcile three hours with late and duplicate comments and dead letters; keep the worker.
 
     Returns:
         Every comment once.
@@ -113,9 +113,7 @@ def rescore(day: DayUnderTest, asked: str, **options: Any) -> RescoreReport:
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_the_version_that_served_would_have_said_what_was_said_and_served_the_hours_that_are_served(
-    day: DayUnderTest, versions: Versions
-) -> None:
+def test_rescoring_with_the_serving_version_gives_the_served_results(day: DayUnderTest, versions: Versions) -> None:
     sent = a_final_day(day)
     found = rescore(day, "production", as_if=True).result
     total = found.diff.total
@@ -141,17 +139,15 @@ def test_the_version_that_served_would_have_said_what_was_said_and_served_the_ho
 
 
 @pytest.mark.budget(30)
-def test_a_challenger_is_told_exactly_and_nothing_but_the_results_is_written(
-    day: DayUnderTest, versions: Versions
-) -> None:
+def test_a_challenger_is_compared_exactly_and_only_results_are_written(day: DayUnderTest, versions: Versions) -> None:
     sent = [parse_record(value, 2**60) for _, value in a_final_day(day)]
     day.layer.stop()
     worker = production_model(day.settings)
     worker.open_version(versions.served)
-    before = world(day.settings)
+    before = read_system_state(day.settings)
     report = rescore(day, "challenger", as_if=True)
     assert rescore(day, versions.challenger, as_if=True).artifacts == report.artifacts
-    assert before.differences(world(day.settings)) == []
+    assert before.differences(read_system_state(day.settings)) == []
     last_good = worker.open_last_good()
     assert last_good is not None
     assert last_good[0] == versions.served, "a worker would start with a version that was only looked at"
@@ -193,7 +189,7 @@ def test_a_challenger_is_told_exactly_and_nothing_but_the_results_is_written(
 
 
 def assert_kept(report: RescoreReport, comments_sent: int) -> None:
-    """The files say what the report says, and quote nobody."""
+    """Assert that the files match the report and contain no comment text."""
     artifacts = report.artifacts
     assert artifacts.hours is not None
     assert pq.read_table(artifacts.verdicts).num_rows == comments_sent
@@ -259,16 +255,16 @@ def test_the_command_prints_its_contract_and_takes_the_challenger_by_default(
 
 
 @pytest.mark.long
-def test_the_dag_tells_what_the_function_tells_and_changes_nothing(
+def test_the_dag_gives_the_results_of_the_function_and_changes_nothing(
     day: DayUnderTest, versions: Versions, dag_runs: DagRuns
 ) -> None:
     a_final_day(day)
     day.layer.stop()
-    before = world(day.settings)
+    before = read_system_state(day.settings)
     window = {"start": "2023-11-15T00:00:00Z", "end": "2023-11-15T03:00:00+00:00"}
     run = dag_runs.run("rescore_comments", day.settings, {**window, "as_if": True})
     assert run.tasks == {"choose": "success", "rescore": "success"}
-    assert before.differences(world(day.settings)) == []
+    assert before.differences(read_system_state(day.settings)) == []
     report = rescore_comments(day.settings, resolve_interval(window), versions.challenger, as_if=True)
     expected = report.fields()
     del expected["as_if"]["hours"]

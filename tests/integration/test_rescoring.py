@@ -1,4 +1,4 @@
-"""One process or several: the same rows out of the same lake, with models that each process opens for itself."""
+"""One process and several give the same rows from the same lake; each process opens its own models."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_one_process_and_two_give_the_same_rows(lake: LakeOfATest, settings: Set
 
 
 @pytest.mark.long
-def test_what_a_process_refuses_is_refused_by_name(lake: LakeOfATest, settings: Settings, tmp_path: Path) -> None:
+def test_an_error_in_a_process_is_raised_by_name(lake: LakeOfATest, settings: Settings, tmp_path: Path) -> None:
     damaged = next(task.file for task in lake.tasks() if not task.unread_only)
     path = tmp_path / "lake" / damaged.path
     whole = path.read_bytes()

@@ -39,7 +39,7 @@ FORM = {"days": 21, "end": END.isoformat(), "newest_share": 0.3, "reason": "a te
 
 @pytest.fixture(scope="module")
 def traffic(stack: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> History:
-    """A lake that these tests only read."""
+    """Read-only lake for these tests."""
     migrate_database(stack.database_url())
     settings = base_settings(stack, f"test-{uuid.uuid4().hex[:12]}-")
     return history(settings, tmp_path_factory.mktemp("history"))
@@ -47,7 +47,7 @@ def traffic(stack: StackInfo, tmp_path_factory: pytest.TempPathFactory) -> Histo
 
 @pytest.fixture
 def world(traffic: History, request: pytest.FixtureRequest) -> Iterator[History]:
-    """The same lake beside a registered model that no other test has, after a sound night."""
+    """The same lake with a registered model for one test, after a reconciliation without defects."""
     name = f"retrain-{uuid.uuid4().hex[:8]}"
     world = History(traffic.settings.model_copy(update={"model_name": name}), traffic.values)
     world.reconcile()
@@ -74,7 +74,7 @@ def training_side(world: History) -> list[Example]:
 
 
 def registered(world: History, labelled: list[tuple[Comment, bool]], folder: Path) -> str:
-    """A version trained on these labels, as if on the lake's."""
+    """Register a version trained on these labels as if they were the lake's."""
     found = read_examples(world.settings, WINDOW, maturity_us=MATURITY_US)
     lineage = {
         **options().lineage(),
@@ -89,9 +89,7 @@ def registered(world: History, labelled: list[tuple[Comment, bool]], folder: Pat
 
 @pytest.mark.budget(20)
 @pytest.mark.parametrize("maturity_us", [MATURITY_US, 3_600_000_000])
-def test_labels_are_those_of_a_reading_of_the_log_that_shares_nothing_with_it(
-    traffic: History, maturity_us: int
-) -> None:
+def test_labels_equal_those_of_an_independent_reading_of_the_log(traffic: History, maturity_us: int) -> None:
     wanted = {record_id: bool(removed) for record_id, removed in traffic.labels(maturity_us).items()}
     found = read_examples(traffic.settings, WINDOW, maturity_us=maturity_us)
     got = {each.comment.record_id(): each.removed for each in found.examples}
@@ -109,13 +107,13 @@ def test_labels_are_those_of_a_reading_of_the_log_that_shares_nothing_with_it(
     assert {each.comment.record_id() for each in some.examples} == set(smallest)
 
 
-def test_comments_of_a_window_come_once_and_whoever_was_edited_too(traffic: History) -> None:
+def test_each_comment_of_a_time_range_occurs_once_edited_ones_included(traffic: History) -> None:
     comments, _ = read_comments(traffic.settings, WINDOW)
     ids = [comment.record_id() for comment in comments]
     assert len(ids) == len(set(ids)) == read_examples(traffic.settings, WINDOW, maturity_us=1).counts["records"]
 
 
-def test_an_edit_after_the_windows_end_parts_the_actions_though_it_lies_in_another_file(lake: LakeUnderTest) -> None:
+def test_an_edit_in_another_file_after_the_range_separates_the_actions(lake: LakeUnderTest) -> None:
     end_us, minute_us = 1_700_006_400_000_000, 60_000_000
     first = {name: Comment(name, "science", f"first of {name}", end_us - minute_us) for name in ("a", "b", "c")}
     edited = {name: Comment(name, "science", f"next of {name}", end_us + 10 * minute_us) for name in ("a", "b")}
@@ -149,7 +147,7 @@ def test_an_edit_after_the_windows_end_parts_the_actions_though_it_lies_in_anoth
 
 @pytest.mark.budget(150)
 @pytest.mark.long
-def test_the_same_lake_form_and_seed_give_the_same_model_through_airflow_and_the_command_line(
+def test_airflow_and_the_command_line_train_the_same_model(
     world: History, dag_runs: DagRuns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key, value in settings_environment(world.settings).items():
@@ -178,9 +176,7 @@ def test_the_same_lake_form_and_seed_give_the_same_model_through_airflow_and_the
 
 
 @pytest.mark.long
-def test_a_model_from_shuffled_labels_is_stopped_with_reasons_and_an_honest_better_one_passes(
-    world: History, tmp_path: Path
-) -> None:
+def test_a_model_from_shuffled_labels_fails_the_gate_and_a_better_one_passes(world: History, tmp_path: Path) -> None:
     training = [(each.comment, each.removed) for each in training_side(world)]
     labels = [removed for _, removed in training]
     random.Random(0).shuffle(labels)
@@ -242,7 +238,7 @@ def test_a_version_that_was_not_trained_on_the_lake_cannot_be_judged(world: Hist
         gate(world.settings, version.version)
 
 
-def test_what_the_gate_says_can_be_read_by_people() -> None:
+def test_the_gate_report_is_readable() -> None:
     from batch.retrain.gate import gate_table
 
     report = GateReport(

@@ -1,4 +1,4 @@
-"""Rules of reading on a running worker: what they decide, and that the batch recomputes each offset by its own.
+"""Reading rules on a running worker, and recomputation of each offset by its own rules version.
 
 The unit tests of the contracts have every kind of record; these have the way through ledger, topics, lake and
 reconciliation.
@@ -25,7 +25,7 @@ def day(layer: SpeedLayerUnderTest, tmp_path: Path) -> DayUnderTest:
 
 
 def odd(start: int, minute: float = 1) -> list[Record]:
-    """A record of every kind that can be repaired and that cannot, each under an id of its own; one partition."""
+    """Return a record of every kind, repairable or not, each with a unique id, for one partition."""
     found = []
     for number, (name, broken) in enumerate({**REPAIRABLE, **BREAKAGES}.items(), start):
         comment = Comment(f"odd{number}", "science", f"A comment, {name}.", DAY_US + int(minute * MINUTE_US), "a", "p")
@@ -40,7 +40,7 @@ def without_community(number: int) -> Record:
 
 
 @pytest.mark.budget(30)
-def test_what_has_something_to_decide_is_decided_with_its_repairs_and_reconciles(day: DayUnderTest) -> None:
+def test_repaired_records_are_decided_with_their_repairs_and_reconcile(day: DayUnderTest) -> None:
     worker = day.layer.start_worker()
     in_ms = json.dumps({"comment_id": "ms", "community": "x", "body": "b", "event_time_us": DAY_US // 1_000}).encode()
     day.send([*comments(range(50)), *odd(0), without_community(1), ("ms", in_ms), *comments(range(50, 100))])
@@ -90,8 +90,8 @@ def test_what_has_something_to_decide_is_decided_with_its_repairs_and_reconciles
 
 @pytest.mark.long
 @pytest.mark.budget(60)
-def test_offsets_of_the_first_rules_are_recomputed_by_them_and_later_ones_by_the_newest(day: DayUnderTest) -> None:
-    """The record with an unknown field would close panes, had it been read: the comments after it would be late."""
+def test_each_offset_is_recomputed_by_its_own_rules_version(day: DayUnderTest) -> None:
+    """If the record with an unknown field were read, it would close panes and make later comments late."""
     ahead = json.dumps(
         {**json.loads(to_json(Comment("ahead", "science", "Nice.", DAY_US + 300 * MINUTE_US))), "upvotes": 7}
     ).encode()

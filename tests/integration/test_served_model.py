@@ -1,4 +1,4 @@
-"""``mlflow models serve``, started as people start it, scores as the worker does."""
+"""``mlflow models serve`` gives the same scores as the worker."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def invoke(port: int, rows: Sequence[Sequence[object]]) -> tuple[int, dict[str, 
 
 @contextmanager
 def served(mlflow_url: str, version: ModelVersion, scratch: Path) -> Iterator[int]:
-    """``mlflow models serve`` as people start it, on a free port; ended with all it started."""
+    """Run ``mlflow models serve`` on a free port; end it with all its processes."""
     port, log = any_free_port(), scratch / "serve.log"
     inherited = inherited_environment()
     environment = {

@@ -1,4 +1,4 @@
-"""``moderation skip``: the record at which every worker would end is passed over, recorded and reconciled."""
+"""``moderation skip``: a record that ends every worker is skipped, recorded and reconciled."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def day(commanded: SpeedLayerUnderTest, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.budget(30)
-def test_the_record_that_comes_next_is_skipped_and_reconciliation_names_it(day: DayUnderTest) -> None:
+def test_the_next_record_is_skipped_and_reconciliation_names_it(day: DayUnderTest) -> None:
     layer = day.layer
     layer.start_worker()
     day.send(day_comments(range(40)))
@@ -39,7 +39,7 @@ def test_the_record_that_comes_next_is_skipped_and_reconciliation_names_it(day: 
     kept = day.execute(
         "SELECT reason, detail, raw_length > 50 FROM speed.dead_letters WHERE topic_id = %s", layer.topic_id
     )
-    assert kept == [("processing_failed", "skipped by a person: it kills the worker", True)]
+    assert kept == [("processing_failed", "skipped by an operator: it kills the worker", True)]
     with pytest.raises(TopicRefused, match=f"expects offset {offset + 1} next; nothing was changed"):
         run(str(partition), str(offset))
     layer.start_worker()
@@ -56,7 +56,7 @@ def test_the_record_that_comes_next_is_skipped_and_reconciliation_names_it(day: 
 
 @pytest.mark.long
 @pytest.mark.budget(40)
-def test_a_running_worker_restarts_once_and_goes_on_behind_the_skipped_record(
+def test_a_running_worker_restarts_once_and_continues_after_the_skipped_record(
     commanded: SpeedLayerUnderTest,
 ) -> None:
     layer = commanded
@@ -92,6 +92,6 @@ def test_a_partition_that_no_worker_has_read_yet_cannot_be_skipped(commanded: Sp
 
 
 @pytest.mark.parametrize("place", [("0", "999999"), ("9", "0")])
-def test_a_record_that_is_not_there_cannot_be_skipped(commanded: SpeedLayerUnderTest, place: tuple[str, str]) -> None:
+def test_a_missing_record_cannot_be_skipped(commanded: SpeedLayerUnderTest, place: tuple[str, str]) -> None:
     with pytest.raises(TopicRefused, match=f"partition {place[0]}: it has no record at offset {place[1]}"):
         run(*place)

@@ -1,4 +1,4 @@
-"""The source on a real broker: what it sent is there once, where it belongs, and where it says it is."""
+"""Traffic source on a real broker: every record is sent once, to the right and logged position."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SMALL = TrafficConfig(days=1, comments_per_day=300)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A record as a plain consumer reads it."""
+    """Record as a plain consumer reads it."""
 
     partition: int
     offset: int
@@ -74,7 +74,7 @@ def arrivals(plan: SendPlan, topic: str) -> list[Arrival]:
 
 
 def records(settings: Settings, topic: str) -> list[Found]:
-    """Everything in a topic, partition by partition."""
+    """Return all records of a topic by partition."""
     consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "test", "log_level": 2})
     places = [TopicPartition(settings.topic_prefix + topic, number, 0) for number in range(COMMENTS.partitions)]
     found: list[Found] = []
@@ -105,7 +105,7 @@ def pairs(found: list[Found] | list[Arrival]) -> Counter[tuple[str, bytes]]:
 
 @contextmanager
 def started(settings: Settings, state: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """``python -m stream.source`` on generated traffic, ended at the latest when the block is left."""
+    """Run ``python -m stream.source`` on generated traffic until the block ends."""
     shares = {"broken": "0.05", "duplicate": "0.05", "edited": "0.05", "days": "4", "comments-per-day": "2000"}
     process = subprocess.Popen(
         [
@@ -135,7 +135,7 @@ def wait_for_arrivals(state: Path, count: int) -> None:
     wait_until(reached, seconds=30, description=f"{count} arrivals", interval_seconds=0.02)
 
 
-def test_every_arrival_is_there_once_with_its_key_its_bytes_and_the_partition_of_murmur2(
+def test_every_arrival_is_sent_once_with_its_key_bytes_and_murmur2_partition(
     settings: Settings, tmp_path: Path
 ) -> None:
     plan = SendPlan(Generated(CONFIG), tmp_path)
@@ -158,7 +158,7 @@ def test_every_arrival_is_there_once_with_its_key_its_bytes_and_the_partition_of
     assert (sent.refused, sent.resumed_after) == ((), 0)
 
 
-def test_the_report_is_what_a_plain_consumer_reads(settings: Settings, tmp_path: Path) -> None:
+def test_the_delivery_log_equals_what_a_plain_consumer_reads(settings: Settings, tmp_path: Path) -> None:
     send_all(settings, SendPlan(Generated(CONFIG), tmp_path), nothing)
     report = list(read_delivery_log(tmp_path))
     assert {(each.partition, each.offset, each.sha256) for each in report} == {
@@ -170,9 +170,7 @@ def test_the_report_is_what_a_plain_consumer_reads(settings: Settings, tmp_path:
 
 
 @pytest.mark.budget(20)
-def test_killed_midway_and_started_again_it_skips_nothing_and_repeats_only_the_tail(
-    settings: Settings, tmp_path: Path
-) -> None:
+def test_a_killed_source_skips_nothing_and_repeats_only_the_tail(settings: Settings, tmp_path: Path) -> None:
     with started(settings, tmp_path, "--rate", "3000") as process:
         wait_for_arrivals(tmp_path, 2_000)
         process.send_signal(signal.SIGKILL)
@@ -196,7 +194,7 @@ def test_killed_midway_and_started_again_it_skips_nothing_and_repeats_only_the_t
     assert (there - reported).total() <= tail
 
 
-def test_told_to_stop_it_ends_well_and_goes_on_without_repeating_anything(settings: Settings, tmp_path: Path) -> None:
+def test_a_stopped_source_continues_without_repeating_anything(settings: Settings, tmp_path: Path) -> None:
     with started(settings, tmp_path, "--rate", "3000") as process:
         wait_for_arrivals(tmp_path, 1_000)
         process.send_signal(signal.SIGTERM)
@@ -211,7 +209,7 @@ def test_told_to_stop_it_ends_well_and_goes_on_without_repeating_anything(settin
     assert len(list(read_delivery_log(tmp_path))) == stopped.comments + sent.comments
 
 
-def test_another_input_ends_the_process_with_the_code_that_is_not_started_again(
+def test_another_input_ends_the_process_with_the_code_that_prevents_a_restart(
     settings: Settings, tmp_path: Path
 ) -> None:
     send_all(settings, SendPlan(Generated(SMALL), tmp_path, limit=10), nothing)
@@ -220,7 +218,7 @@ def test_another_input_ends_the_process_with_the_code_that_is_not_started_again(
     assert len(records(settings, "comments")) == 10
 
 
-def test_what_was_sent_but_not_noted_is_sent_again_in_the_same_bytes(settings: Settings, tmp_path: Path) -> None:
+def test_records_after_the_checkpoint_are_sent_again_with_the_same_bytes(settings: Settings, tmp_path: Path) -> None:
     plan = SendPlan(Generated(SMALL), tmp_path, AtRate(150), shift_to="now")
     kept: list[tuple[SendResult, bytes]] = []
     sent = send_all(settings, plan, lambda sent: kept.append((sent, (tmp_path / CHECKPOINT_FILE).read_bytes())))
@@ -234,7 +232,7 @@ def test_what_was_sent_but_not_noted_is_sent_again_in_the_same_bytes(settings: S
     assert (both - first).total() == again.comments
 
 
-def test_what_was_sent_whole_is_not_sent_again_and_topics_made_anew_are_refused(
+def test_a_finished_input_is_not_sent_again_and_recreated_topics_are_refused(
     settings: Settings, tmp_path: Path
 ) -> None:
     plan = SendPlan(Generated(SMALL), tmp_path)
@@ -274,7 +272,7 @@ def test_actions_arrive_after_their_comments_even_as_fast_as_possible(settings: 
         assert appended_ms[action.key] <= action.append_ms
 
 
-def test_a_record_over_the_limit_is_refused_by_name_and_the_rest_goes_on(
+def test_a_record_over_the_limit_is_refused_by_name_and_the_rest_is_sent(
     settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def value(name: str, length: int) -> bytes:

@@ -1,4 +1,4 @@
-"""A worker that gets stuck, in each way seen in the wild, is replaced in under a minute, and nothing is lost."""
+"""A worker that is stuck in any known way is replaced within a minute, and nothing is lost."""
 
 from __future__ import annotations
 

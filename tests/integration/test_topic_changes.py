@@ -1,4 +1,4 @@
-"""A topic that changes under a running worker: created again, or with more partitions.
+"""A topic that changes under a running worker: re-created, or with more partitions.
 
 Adds to test_accept_gap, where the worker is down meanwhile: here records of the new topic arrive while it runs.
 """
@@ -28,7 +28,7 @@ def admin_of(layer: SpeedLayerUnderTest) -> AdminClient:
 
 
 def created_again(layer: SpeedLayerUnderTest) -> str:
-    """Delete the topic and create it again at once; returns its new id."""
+    """Re-create the topic at once; return its new id."""
     admin, bootstrap, prefix = admin_of(layer), layer.settings.kafka_bootstrap, layer.settings.topic_prefix
     for future in admin.delete_topics([layer.topic]).values():
         future.result(30)
@@ -42,7 +42,7 @@ def created_again(layer: SpeedLayerUnderTest) -> str:
 
 
 class Traffic:
-    """Comments that keep coming, through a deletion of their topic too, until they are stopped."""
+    """Sends comments continuously, also while their topic is deleted, until it is stopped."""
 
     def __init__(self, layer: SpeedLayerUnderTest) -> None:
         self._layer = layer
@@ -76,8 +76,8 @@ def rows_of(layer: SpeedLayerUnderTest, topic_id: str) -> int:
     return int(row[0])
 
 
-def test_another_record_than_the_ledger_knows_stops_the_worker_by_name(layer: SpeedLayerUnderTest) -> None:
-    """As after an election of a replica that lacked the newest records: ids and offsets are those of before."""
+def test_a_record_that_differs_from_the_ledger_stops_the_worker(layer: SpeedLayerUnderTest) -> None:
+    """As after the election of a replica without the newest records: topic id and offsets stay the same."""
     worker = layer.start_worker()
     layer.produce(comments(200))
     layer.wait_accounted(200)
@@ -98,12 +98,12 @@ def test_another_record_than_the_ledger_knows_stops_the_worker_by_name(layer: Sp
         assert changed.rowcount == 1
     worker = layer.start_worker()
     assert worker.wait(60) == 78
-    assert "the ledger knows another one" in (layer.folder / "worker-2.log").read_text()
+    assert "the ledger has another time" in (layer.folder / "worker-2.log").read_text()
 
 
 @pytest.mark.parametrize("decided_before", [20, 2_000])
 @pytest.mark.budget(90)
-def test_a_topic_that_is_created_again_under_load_loses_nothing_without_a_word(
+def test_a_topic_recreated_under_load_loses_nothing_silently(
     commanded: SpeedLayerUnderTest, decided_before: int
 ) -> None:
     layer = commanded

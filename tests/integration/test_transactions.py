@@ -1,4 +1,4 @@
-"""Producers that write in transactions, as Flink, Kafka Streams and Debezium do: markers, aborted and open ones.
+"""Transactional producers, as in Flink, Kafka Streams and Debezium: markers, aborted and open transactions.
 
 Adds to the other tests of the worker, whose producers leave no offset without a record.
 """
@@ -29,7 +29,7 @@ from tests.support.workers import Record, SpeedLayerUnderTest, comments
 
 
 class Transactional:
-    """A producer with a transaction open."""
+    """Producer with an open transaction."""
 
     def __init__(self, layer: SpeedLayerUnderTest, name: str) -> None:
         self._layer = layer
@@ -44,7 +44,7 @@ class Transactional:
         self._producer.init_transactions(30)
 
     def send(self, records: Iterable[Record]) -> list[DeliveryReport]:
-        """Begin a transaction and send records into it."""
+        """Begin a transaction and send records in it."""
         self._producer.begin_transaction()
         sent: list[DeliveryReport] = []
 
@@ -66,7 +66,7 @@ class Transactional:
 
 
 def holes(layer: SpeedLayerUnderTest, schema: str = "speed") -> dict[str, int]:
-    """Offsets without a record, by kind, as the speed layer or the archive recorded them."""
+    """Return the offsets without a record by kind, as the speed layer or the archive recorded them."""
     query = sql.SQL("SELECT kind, sum(next_offset - first_offset)::int FROM {}.holes WHERE topic_id = %s GROUP BY 1")
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(query.format(sql.Identifier(schema)), (layer.topic_id,))
@@ -74,7 +74,7 @@ def holes(layer: SpeedLayerUnderTest, schema: str = "speed") -> dict[str, int]:
 
 
 def positions(layer: SpeedLayerUnderTest) -> dict[int, int]:
-    """Up to where the ledger accounts for each partition."""
+    """Return the next offset of the ledger by partition."""
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(
             "SELECT partition, next FROM speed.source_offsets WHERE topic_id = %s", (layer.topic_id,)
@@ -83,13 +83,13 @@ def positions(layer: SpeedLayerUnderTest) -> dict[int, int]:
 
 
 def is_at_the_end(layer: SpeedLayerUnderTest) -> bool:
-    """Whether the ledger accounts for all offsets up to the last stable ones."""
+    """Return whether the ledger accounts for all offsets up to the last stable ones."""
     found = positions(layer)
     return bool(found) and found == LogEnds(layer.settings.kafka_bootstrap, layer.topic).ask(found)
 
 
 @pytest.mark.budget(60)
-def test_committed_records_are_decided_aborted_ones_never_and_an_open_transaction_holds_up_what_is_behind_it(
+def test_only_committed_records_are_decided_and_an_open_transaction_blocks_later_ones(
     layer: SpeedLayerUnderTest,
 ) -> None:
     worker = layer.start_worker()
@@ -164,9 +164,7 @@ def test_a_day_with_transactions_is_archived_and_reconciled_without_a_defect(
     assert len(lake.content()) == 180
 
 
-def test_what_the_archive_calls_a_hole_and_the_ledger_decided_is_a_defect(
-    layer: SpeedLayerUnderTest, tmp_path: Path
-) -> None:
+def test_a_hole_in_the_lake_that_the_ledger_decided_is_a_defect(layer: SpeedLayerUnderTest, tmp_path: Path) -> None:
     day = DayUnderTest(layer, tmp_path)
     layer.start_worker()
     layer.produce(of_the_day(range(40)))
@@ -183,10 +181,10 @@ def test_what_the_archive_calls_a_hole_and_the_ledger_decided_is_a_defect(
 
 @pytest.mark.long
 @pytest.mark.budget(60)
-def test_records_of_an_open_transaction_that_an_earlier_version_decided_are_waited_for(
+def test_a_worker_waits_for_an_open_transaction_that_an_earlier_version_decided(
     commanded: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
-    """The position that an earlier version left, which read records before their transaction ended."""
+    """An earlier version read records before their transaction ended and left this position."""
     layer = commanded
     layer.start_worker()
     layer.produce(comments(40))

@@ -1,4 +1,4 @@
-"""Workers without partitions: healthy where others read all of them, else ended by name.
+"""Workers without partitions are healthy if others read all partitions; else they end with a reason.
 
 Adds to test_stuck_worker, which has a group whose assignment leaves all partitions out.
 """
@@ -30,20 +30,20 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def narrow(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
-    """A speed layer whose topics have one partition."""
+    """Speed layer whose topics have one partition."""
     ensure_topics(stack.kafka_bootstrap, with_partitions(TOPICS, 1), prefix=topic_prefix)
     with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
         yield layer
 
 
 def with_views(layer: SpeedLayerUnderTest) -> str:
-    """Give the next worker a port of its own; returns the address of its views."""
+    """Give the next worker a port; return the address of its views."""
     layer.settings = layer.settings.model_copy(update={"worker_web_port": any_free_port()})
     return f"http://127.0.0.1:{layer.settings.worker_web_port}"
 
 
 def readiness(address: str) -> Any:
-    """What the view answers; None while nobody listens."""
+    """Return the answer of a view; None without a listener."""
     try:
         with urllib.request.urlopen(f"{address}/ready", timeout=5) as answer:  # noqa: S310 - loopback
             return json.loads(answer.read())
@@ -59,14 +59,14 @@ def is_ready(address: str) -> bool:
 
 
 def is_without_partitions(layer: SpeedLayerUnderTest, number: int) -> bool:
-    """Whether the newest assignment of a worker is empty."""
+    """Return whether the newest assignment of a worker is empty."""
     lines = (layer.folder / f"worker-{number}.log").read_text().splitlines()
     assigned = [line for line in lines if "Setting newly assigned partitions" in line]
     return bool(assigned) and "TopicPartition(" not in assigned[-1]
 
 
 @pytest.mark.budget(150)
-def test_a_worker_more_than_partitions_is_ready_and_stays(narrow: SpeedLayerUnderTest) -> None:
+def test_a_worker_without_partitions_is_ready_while_others_read_all(narrow: SpeedLayerUnderTest) -> None:
     layer = narrow
     readers = GroupReaders(layer.settings.kafka_bootstrap, layer.topic, layer.settings.consumer_group)
     wait_until(lambda: readers.unread() == frozenset({0}), seconds=30, description="the answer that nobody reads")
@@ -96,7 +96,7 @@ def test_a_worker_more_than_partitions_is_ready_and_stays(narrow: SpeedLayerUnde
     assert readers.unread() == frozenset()
     layer.produce(comments(50, start=50))
     layer.wait_accounted(100)
-    # All limits must pass: a worker without partitions is not to be ended for any of them.
+    # Wait for all limits: none of them may end a worker without partitions.
     began = time.monotonic()
     wait_until(lambda: time.monotonic() - began > UNREAD_SECONDS + 8, seconds=60, description="the limits to pass")
     assert [layer.workers[number].poll() for number in (loser, -1)] == [None, None]

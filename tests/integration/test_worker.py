@@ -1,4 +1,4 @@
-"""The worker on real servers: exact to the row through kills, rebalances and bad records."""
+"""Worker on real servers: exact to the row despite kills, rebalances and bad records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from moderation.bootstrap import load, register
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 
-def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderTest, model: Path) -> None:
+def test_decisions_equal_the_kernels_and_are_published_with_versions(layer: SpeedLayerUnderTest, model: Path) -> None:
     sent = comments(500)
     layer.produce(sent)
     worker = layer.start_worker()
@@ -49,7 +49,7 @@ def test_decisions_are_the_kernels_stamped_and_published(layer: SpeedLayerUnderT
     assert all((row[7] is None) == (row[2] == "allow") for row in rows)
     assert sorted(served) == [(partition, 0, "1") for partition in range(4)]
 
-    # A clean stop publishes everything and notes it.
+    # A clean stop publishes everything and stores the published offsets.
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
     with psycopg.connect(layer.database_url) as connection:
@@ -101,7 +101,7 @@ def test_moving_the_alias_swaps_the_model_without_a_restart(
     assert wrong == (0,)
 
 
-def test_the_oracle_sees_what_is_lost_doubled_altered_made_up_or_undelivered(layer: SpeedLayerUnderTest) -> None:
+def test_the_oracle_detects_lost_doubled_altered_invented_and_undelivered_records(layer: SpeedLayerUnderTest) -> None:
     layer.produce(comments(100))
     worker = layer.start_worker()
     layer.wait_accounted(100)
@@ -119,7 +119,7 @@ def test_the_oracle_sees_what_is_lost_doubled_altered_made_up_or_undelivered(lay
         connection.execute('UPDATE speed.decisions SET "offset" = 1000000 WHERE ' + one, (layer.topic_id, *places[3]))
     layer.delivered[4] = replace(layer.delivered[4], value_sha256="0" * 64)
     found = layer.comparison()
-    # The row made up among the dead letters is a second place, and holds other bytes than the record.
+    # The invented dead letter has another position and other bytes than the record.
     assert (found.lost, found.altered, found.doubled, found.phantom, found.undelivered) == (2, 2, 1, 1, 1)
     assert found.fate_mismatches + found.pane_mismatches > 0
     assert not found.is_exact
@@ -150,10 +150,8 @@ def test_one_percent_of_malformed_records_become_dead_letters_and_stop_nothing(l
 
 
 @pytest.mark.long
-def test_three_kills_during_a_replay_lose_nothing_and_double_nothing(
-    stack: StackInfo, layer: SpeedLayerUnderTest
-) -> None:
-    """The supervisor brings the worker back each time."""
+def test_three_kills_lose_and_double_nothing(stack: StackInfo, layer: SpeedLayerUnderTest) -> None:
+    """The supervisor restarts the worker each time."""
     layout = StackLayout(stack.root)
     name = "worker-killed"
     up(layout, extra_programs=[worker_program(layout, layer.settings, name, web=False)])
@@ -198,7 +196,7 @@ def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTe
     )
     layer.produce(comments(1_000, start=15_000))
     layer.wait_accounted(16_000)
-    # Neither ran into the other's fence: a member that joins ends nobody.
+    # No worker lost its fence: a joining member ends no other.
     assert (first.poll(), second.poll()) == (None, None)
     first.kill()
     layer.produce(comments(2_000, start=16_000))
@@ -208,7 +206,7 @@ def test_a_second_worker_takes_its_share_and_takes_over(layer: SpeedLayerUnderTe
 
 
 @pytest.mark.long
-def test_a_topic_made_anew_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
+def test_a_recreated_topic_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
     from confluent_kafka.admin import AdminClient
 
     layer.produce(comments(50))
@@ -229,7 +227,7 @@ def test_a_topic_made_anew_stops_the_worker_for_good(layer: SpeedLayerUnderTest)
 
 
 def _every_decision_is_published(layer: SpeedLayerUnderTest, count: int) -> None:
-    """Each key has been published, and all values of one key and offset are equal."""
+    """Assert that each key was published and all values of one key and offset are equal."""
 
     def published() -> dict[tuple[int, int], set[bytes]]:
         values: dict[tuple[int, int], set[bytes]] = {}

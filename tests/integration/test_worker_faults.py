@@ -1,4 +1,4 @@
-"""The worker when its servers fail under it, its input is broken, or its clock stands still."""
+"""Worker with failing servers, broken input or a stopped clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START_US = 1_700_000_000_000_000 // (12 * PANE_US) * 12 * PANE_US
 
 
 @pytest.mark.budget(20)
-def test_broken_database_connections_are_mended_in_the_same_process(layer: SpeedLayerUnderTest) -> None:
+def test_broken_database_connections_are_reopened_in_the_same_process(layer: SpeedLayerUnderTest) -> None:
     worker = layer.start_worker()
     sent = layer.produce(comments(200))
     layer.wait_accounted(sent)
@@ -38,7 +38,7 @@ def test_broken_database_connections_are_mended_in_the_same_process(layer: Speed
 
 
 @pytest.mark.long
-def test_a_worker_frozen_inside_its_transaction_lets_go_and_changes_nothing_when_it_wakes(
+def test_a_worker_frozen_in_its_transaction_loses_its_partitions_and_changes_nothing(
     layer: SpeedLayerUnderTest,
 ) -> None:
     orders = layer.folder / "orders"
@@ -62,7 +62,7 @@ def test_a_worker_frozen_inside_its_transaction_lets_go_and_changes_nothing_when
 
 
 @pytest.mark.long
-def test_a_producer_that_sends_nonsense_stops_the_worker_for_good_and_nothing_is_dropped(
+def test_too_many_unreadable_records_stop_the_worker_for_good_and_nothing_is_dropped(
     layer: SpeedLayerUnderTest,
 ) -> None:
     layer.settings = layer.settings.model_copy(update={"dead_letter_run": 50})
@@ -134,8 +134,8 @@ def test_panes_close_once_the_watermark_reaches_their_end_and_never_by_idleness(
 
 
 @pytest.mark.long
-def test_a_topic_that_lost_what_the_ledger_holds_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
-    """Else new records would come at offsets that count as decided, and be passed over."""
+def test_a_topic_that_lost_records_of_the_ledger_stops_the_worker_for_good(layer: SpeedLayerUnderTest) -> None:
+    """Otherwise new records would get offsets that count as decided, and be skipped."""
     worker = layer.start_worker()
     layer.produce(comments(100))
     layer.wait_accounted(100)

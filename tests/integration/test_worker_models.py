@@ -1,4 +1,4 @@
-"""Which model serves: what must not is refused while the old one decides on, and an absent registry changes nothing."""
+"""Serving model: a version that must not serve is refused, and an absent registry changes nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.forged_versions import certify_again, restate, stored_folder
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 NAME = f"model-life-tests-{RUN}"
-FRAUDS = {
+FORGERIES = {
     "a bad HMAC": "tag moderation.certificate or moderation.signature was edited",
     "another kernel": "made for kernel version 0; this is version 1",
     "a truncated artifact": f"{MODEL} in the registry is not the one that was registered",
@@ -43,16 +43,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def commit(client: MlflowClient, stack: StackInfo, version: str, fraud: str) -> None:
-    """Spoil a certified version."""
+def commit(client: MlflowClient, stack: StackInfo, version: str, forgery: str) -> None:
+    """Damage a certified version."""
     folder, key = stored_folder(stack, NAME, version), certificate_key(StackLayout(stack.root))
-    if fraud == "a bad HMAC":
+    if forgery == "a bad HMAC":
         signature = client.get_model_version(NAME, version).tags[SIGNATURE_TAG]
         client.set_model_version_tag(NAME, version, SIGNATURE_TAG, signature[::-1])
-    elif fraud == "another kernel":
+    elif forgery == "another kernel":
         restate(folder, kernel_version="0")
         certify_again(client, NAME, version, folder, key)
-    elif fraud == "a truncated artifact":
+    elif forgery == "a truncated artifact":
         data = (folder / MODEL).read_bytes()
         (folder / MODEL).write_bytes(data[: len(data) // 2])
     else:
@@ -62,7 +62,7 @@ def commit(client: MlflowClient, stack: StackInfo, version: str, fraud: str) -> 
 
 
 def a_new_model(model: Path, folder: Path) -> Path:
-    """The same model with another card: one that no cache holds yet."""
+    """Register the same model with another card, which no cache has yet."""
     shutil.copytree(model, folder)
     restate(folder, training={"data_digest": "d" * 64, "seed": folder.name, "folds": 3})
     return folder
@@ -87,13 +87,13 @@ def test_a_version_that_must_not_serve_is_refused_in_log_and_metric_and_the_old_
     layer.wait_accounted(100)
     log = layer.folder / "worker-0.log"
     spoilt = {}
-    for fraud, told in FRAUDS.items():
-        version, _ = register(a_new_model(model, tmp_path / fraud), layer.settings, fraud)
-        spoilt[fraud] = version
-        commit(client, stack, version, fraud)
+    for forgery, reason in FORGERIES.items():
+        version, _ = register(a_new_model(model, tmp_path / forgery), layer.settings, forgery)
+        spoilt[forgery] = version
+        commit(client, stack, version, forgery)
         client.set_registered_model_alias(NAME, "production", version)
-        refusal = re.compile(f"refused version {version}; .*{re.escape(told)}")
-        wait_until(lambda: refusal.search(log.read_text()) is not None, seconds=30, description=f"{fraud} is refused")  # noqa: B023
+        refusal = re.compile(f"refused version {version}; .*{re.escape(reason)}")
+        wait_until(lambda: refusal.search(log.read_text()) is not None, seconds=30, description=f"{forgery} is refused")  # noqa: B023
     layer.produce(comments(100, start=100))
     layer.wait_accounted(200)
     with urllib.request.urlopen(f"http://127.0.0.1:{layer.settings.metrics_port}/metrics", timeout=10) as answer:
@@ -118,7 +118,7 @@ def test_a_version_that_must_not_serve_is_refused_in_log_and_metric_and_the_old_
 
 @pytest.mark.long
 @pytest.mark.budget(30)
-def test_an_uncertified_version_serves_only_by_a_persons_override_whose_reason_is_in_the_log(
+def test_an_uncertified_version_serves_only_with_an_override_whose_reason_is_logged(
     stack: StackInfo, model: Path, renamed_layer: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
     layer, client = renamed_layer, MlflowClient(stack.mlflow_url)
@@ -156,7 +156,7 @@ def test_an_uncertified_version_serves_only_by_a_persons_override_whose_reason_i
 
 
 @pytest.mark.long
-def test_a_worker_starts_with_the_last_good_model_while_the_registry_is_away(
+def test_a_worker_starts_with_the_last_good_model_if_the_registry_is_unavailable(
     layer: SpeedLayerUnderTest, tmp_path: Path
 ) -> None:
     away = {"mlflow_url": f"http://127.0.0.1:{free_port()}", "state_folder": tmp_path / "state"}

@@ -1,4 +1,4 @@
-"""What a worker shows of itself: web views, metrics, logs."""
+"""HTTP views, metrics and logs of a worker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.workers import SpeedLayerUnderTest, comments
 
 
 def ask(url: str, body: bytes | None = None) -> tuple[int, Any]:
-    """Status and JSON of an answer; 0 while nobody listens."""
+    """Return status and JSON of an answer; 0 without a listener."""
     request = urllib.request.Request(url, data=body)  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
@@ -37,7 +37,7 @@ HOST = "127.0.0.2"
 
 @pytest.fixture
 def watched(layer: SpeedLayerUnderTest) -> str:
-    """A worker with views that has decided 200 comments; the address of the views."""
+    """Worker with views that has decided 200 comments; the value is the address of its views."""
     web, metrics = any_free_port(), any_free_port()
     changes = {"worker_host": HOST, "worker_web_port": web, "metrics_port": metrics}
     layer.settings = layer.settings.model_copy(update={**changes, "state_folder": layer.folder / "state"})
@@ -47,7 +47,7 @@ def watched(layer: SpeedLayerUnderTest) -> str:
     return f"http://{HOST}:{web}"
 
 
-def test_the_views_say_what_serves_how_far_behind_it_is_and_what_if(layer: SpeedLayerUnderTest, watched: str) -> None:
+def test_the_views_show_model_lag_and_scores(layer: SpeedLayerUnderTest, watched: str) -> None:
     assert ask(f"{watched}/health") == (200, {"status": "ok"})
     for port in (layer.settings.worker_web_port, layer.settings.metrics_port):
         assert ask(f"http://127.0.0.1:{port}/health")[0] == 0, "it listens where it was not told to"
@@ -68,7 +68,7 @@ def test_the_views_say_what_serves_how_far_behind_it_is_and_what_if(layer: Speed
 
 
 def metrics(layer: SpeedLayerUnderTest) -> dict[str, float]:
-    """What Prometheus would read."""
+    """Return the metrics as Prometheus reads them."""
     url = f"http://{HOST}:{layer.settings.metrics_port}/metrics"
     with urllib.request.urlopen(url, timeout=10) as answer:
         lines = answer.read().decode().splitlines()
@@ -78,7 +78,7 @@ def metrics(layer: SpeedLayerUnderTest) -> dict[str, float]:
 LOOKED_AT = ("lag_records{", "watermark_delay_seconds{")
 
 
-def test_metrics_count_what_the_ledger_holds(layer: SpeedLayerUnderTest, watched: str) -> None:
+def test_metrics_equal_the_ledger(layer: SpeedLayerUnderTest, watched: str) -> None:
     def is_looked_at() -> bool:
         shown = metrics(layer)
         return all(any(name.startswith(f"moderation_{what}") for name in shown) for what in LOOKED_AT)
@@ -114,7 +114,7 @@ def test_logs_are_json_lines_without_a_comments_text(layer: SpeedLayerUnderTest)
     assert any("unreadable records in a row" in str(line["event"]) for line in parsed)
 
 
-def test_a_lone_comment_on_an_idle_stream_waits_for_no_company(layer: SpeedLayerUnderTest, watched: str) -> None:
+def test_a_single_comment_on_an_idle_stream_is_decided_at_once(layer: SpeedLayerUnderTest, watched: str) -> None:
     # The budget is generous; `moderation bench stream` measures what it takes.
     within = 'moderation_commit_latency_seconds_bucket{le="1.0"}'
     before = metrics(layer)[within]
@@ -124,7 +124,7 @@ def test_a_lone_comment_on_an_idle_stream_waits_for_no_company(layer: SpeedLayer
     wait_until(lambda: metrics(layer)[within] == before + 10, seconds=5, description="ten lone comments in a second")
 
 
-def test_steady_traffic_is_fetched_in_handfuls_not_one_by_one(layer: SpeedLayerUnderTest, watched: str) -> None:
+def test_steady_traffic_is_fetched_in_groups(layer: SpeedLayerUnderTest, watched: str) -> None:
     fetches = "moderation_fetch_records_count"
     before, began = metrics(layer)[fetches], time.monotonic()
     sender = Sender(layer.settings.kafka_bootstrap, layer.topic, linger_ms=0)

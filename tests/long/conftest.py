@@ -27,7 +27,7 @@ _PATIENCE_MS = 60_000
 
 @dataclass(frozen=True)
 class Printed:
-    """What `moderation up` printed: addresses, and a password the first time.
+    """Output of `moderation up`: addresses, and a password the first time.
 
     Attributes:
         folder: the stack's data folder.
@@ -57,7 +57,7 @@ def printed_by_up(folder: Path) -> Printed:
 
 @contextlib.contextmanager
 def printed_stack(folder: Path) -> Iterator[Printed]:
-    """A stack until the block ends; a second `up` changes nothing about it."""
+    """Run a stack until the block ends; a second `up` changes nothing."""
     try:
         first = printed_by_up(folder)
         assert printed_by_up(folder) == Printed(folder, first.airflow, first.kafka, None)
@@ -80,7 +80,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page of a person who is not logged in."""
+    """Page of a user who is not logged in."""
     context = browser.new_context(viewport={"width": 1280, "height": 720})
     page = context.new_page()
     page.set_default_timeout(_PATIENCE_MS)

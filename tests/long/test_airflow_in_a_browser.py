@@ -1,4 +1,4 @@
-"""The loop in a browser: archive, retrain and approve in Airflow, move aliases in MLflow; the worker follows."""
+"""Model life in a browser: archive, retrain and approve in Airflow, move aliases in MLflow; the worker follows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _RUN_MS = 300_000
 
 
 class People:
-    """What an ML engineer and an operator do in the two UIs.
+    """Actions of an ML engineer and an operator in the two UIs.
 
     Args:
         page: a browser's.
@@ -57,7 +57,7 @@ class People:
         expect(self._page.get_by_role("heading", name="Welcome")).to_be_visible()
 
     def trigger(self, dag_id: str, picture: str = "", **form: str) -> None:
-        """Fill fields of a DAG's form and start it; its run is shown."""
+        """Fill in a DAG's form and start it; its run is shown."""
         self._page.goto(f"{self._airflow}/dags/{dag_id}")
         self._page.get_by_role("button", name="Trigger").first.click()
         dialog = self._page.get_by_role("dialog")
@@ -104,7 +104,7 @@ class People:
 
 
 def first_model(settings: Settings, folder: Path) -> None:
-    """A weak model of the first days; it serves, since nothing did."""
+    """Register a weak model of the first days; it serves because no other does."""
     rows = [
         (row.comment, row.action is not None and row.action.kind is ActionKind.REMOVE)
         for row in labelled_history(TRAFFIC)
@@ -114,7 +114,7 @@ def first_model(settings: Settings, folder: Path) -> None:
 
 
 def accounted(settings: Settings) -> int:
-    """How many records of comments the ledger accounts for."""
+    """Return how many records of comments the ledger accounts for."""
     return int(
         ask(settings, "select coalesce(sum(next - first), 0) from speed.source_offsets where topic = 'comments'")
     )
@@ -145,13 +145,13 @@ def decides_with(settings: Settings, version: str) -> None:
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[Printed]:
-    """The stack; `up` a second time changes nothing. It is taken down with the test: Airflow keeps a core busy."""
+    """Stack of the test; it is stopped with the test, because Airflow keeps a core busy."""
     with printed_stack(tmp_path / "stack") as printed:
         yield printed
 
 
 @pytest.mark.budget(450)
-def test_archived_and_retrained_in_airflow_approved_promoted_by_hand_and_rolled_back(
+def test_the_whole_model_life_works_in_the_browser(
     page: Page,
     up: Printed,
     tmp_path: Path,
@@ -206,7 +206,7 @@ def test_archived_and_retrained_in_airflow_approved_promoted_by_hand_and_rolled_
 
 
 def newest_run(page: Page) -> str:
-    """The id of the run whose task is shown."""
+    """Return the id of the run whose task is shown."""
     match = re.search(r"/runs/([^/?]+)", page.url)
     assert match, page.url
     return match[1]

@@ -1,4 +1,4 @@
-"""A million comments through the bench's command: all of them, in bounded memory. Its time limit is a budget."""
+"""Archive a million comments with the benchmark command in bounded memory and time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_million_comments_are_archived_in_bounded_time_and_memory(tmp_path: Pa
 
 
 @pytest.mark.proof
-def test_records_as_large_as_they_may_be_take_no_more_memory(tmp_path: Path) -> None:
+def test_records_of_maximum_size_need_no_more_memory(tmp_path: Path) -> None:
     figures = archive(tmp_path / "bench", "--comments", "20000", "--characters", "39000")
     assert figures["rows"] == 20_000
     assert figures["value_bytes"] > 0.7 * GIBIBYTE

@@ -1,4 +1,4 @@
-"""The bench of the batch layer through its command, with few rows: it works, and finds exactly what it put in."""
+"""Benchmark of the batch layer with few rows: it works and finds exactly the injected differences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.proof
 
 
-def test_the_bench_reconciles_its_days_and_says_how_long_that_took(tmp_path: Path) -> None:
+def test_the_benchmark_reconciles_its_days_and_reports_the_time(tmp_path: Path) -> None:
     folder = tmp_path / "bench"
     command = [sys.executable, "-P", "-m", "cli.main", "bench", "batch", "--json", "--data-folder", str(folder)]
     sizes = ["--rows", "10000", "--rows", "20000", "--rescored", "1000"]

@@ -1,4 +1,4 @@
-"""Chaos through the command: clean after minutes of faults, and wrong in each way it is made to be."""
+"""Chaos command: no defect after minutes of faults, and each sabotage is detected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local.chaos.run import SABOTAGES
 from local.oracle import FAULTS
 from tests.support.java import why_no_spark
 
-# What each sabotage must show as. A fault may show in further figures: a dropped record is missing in the panes, too.
+# Expected defect of each sabotage. It may change further figures: a dropped record is also missing in the panes.
 SHOWS_AS = {
     "drop": "lost",
     "double": "doubled",
@@ -23,7 +23,7 @@ SHOWS_AS = {
     "unpublished": "topic_gaps",
     "late": "fate_mismatches",
 }
-# And what the reconciliation calls it, where batch and speed differ by it at all.
+# And its cause in the reconciliation, if batch and speed differ by it.
 DEFECT_OF = {"drop": "lost", "pane": "residual", "late": "unexplained"}
 
 
@@ -38,7 +38,7 @@ def chaos(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("minutes", "rate", "options"),
     [
-        # Half the records of a full run: the processor's time goes to workers that start again.
+        # Half the records of a full run, because restarting workers use the processor.
         pytest.param(2, 200, [], marks=pytest.mark.long, id="DuckDB"),
         # Its eight days take Spark longer than the faults; test_reconcile_spark compares engines on other faults.
         pytest.param(3, 400, ["--spark"], marks=pytest.mark.proof, id="and Spark"),
@@ -69,7 +69,7 @@ def test_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(
     assert reconciled["days"] == reconciled["final"] > 0
     assert reconciled["with_spark"] == (reconciled["days"] if "--spark" in options else 0)
     assert reconciled["engines_differ"] == 0
-    # What the traffic sends late is all that batch and speed differ by, through every fault.
+    # Despite all faults, batch and speed differ only by comments that were sent late.
     assert {cause for cause, rows in reconciled["causes"].items() if rows} == {"late"}
     assert reconciled["batch_comments"] - reconciled["speed_comments"] == reconciled["causes"]["late"]
     assert not (tmp_path / "stack").exists()

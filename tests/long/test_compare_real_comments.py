@@ -1,4 +1,4 @@
-"""The talk's models beside ours on 5,000 real comments: in the time it may take, and in the order that docs tell of."""
+"""Comparison with the talk's models on 5,000 real comments: within its time, and in the documented order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from moderation.training.benchmark.comparison import compare
 pytestmark = pytest.mark.proof
 
 
-def test_ours_tells_real_comments_apart_best_and_all_are_compared_in_three_minutes(
+def test_our_model_is_best_on_real_comments_within_three_minutes(
     rscience: list[LabelledComment],
 ) -> None:
     started = time.process_time()

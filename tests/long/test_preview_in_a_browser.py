@@ -1,4 +1,4 @@
-"""The page of `moderation preview` as people see it: a real day, a real browser, light, dark and narrow."""
+"""Page of `moderation preview` in a real browser: light, dark and narrow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PICTURE = ROOT / "docs" / "images" / "reconciliation.png"
 
 @pytest.fixture(scope="module")
 def written(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a filled day, on topics without a prefix."""
+    """Page of a filled day, on topics without a prefix."""
     folder = tmp_path_factory.mktemp("preview")
     with filled_day(stack, "", folder) as filled:
         settings = filled.day.settings
@@ -35,15 +35,13 @@ def written(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page that runs no script."""
+    """Browser page without scripts."""
     context = browser.new_context(java_script_enabled=False, viewport={"width": 1280, "height": 900})
     yield context.new_page()
     context.close()
 
 
-def test_the_page_shows_the_day_without_script_and_asks_nobody(
-    page: Page, written: Path, pytestconfig: pytest.Config
-) -> None:
+def test_the_page_works_without_scripts_and_network(page: Page, written: Path, pytestconfig: pytest.Config) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(written.as_uri())

@@ -1,4 +1,4 @@
-"""DuckDB and Spark work the law out alike: the same worlds give the same outcome, row for row."""
+"""DuckDB and Spark give the same reconciliation outcome, row by row, on the same scenarios."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[SparkEngine]:
-    """Spark on this machine; its virtual machine, which outlives a session, ends with the module."""
+    """Spark on this machine; its JVM, which outlives a session, ends with the module."""
     if (reason := why_no_spark()) is not None:
         pytest.skip(reason)
     yield SparkEngine("local[2]", memory="1g")
@@ -49,7 +49,7 @@ def assert_equal(duck: Seen, spark: Seen) -> None:
 
 
 def broken(seed: int, most: int, number: int) -> Tables:
-    """A world with faults of most kinds."""
+    """Scenario with faults of most kinds."""
     random = Random(seed)
     tables = world_of(random, most, number=number).tables()
     for _, moved in together(tables, random):
@@ -58,7 +58,7 @@ def broken(seed: int, most: int, number: int) -> Tables:
 
 
 @pytest.mark.proof  # the thousands of rows below have every fault
-def test_worlds_without_and_with_faults_come_out_alike(spark: SparkEngine) -> None:
+def test_duckdb_and_spark_agree_with_and_without_faults(spark: SparkEngine) -> None:
     tables = Tables()
     for number in range(6):
         tables.beside(world_of(Random(number), number=number, whole=number % 2 == 0).tables())
@@ -69,12 +69,12 @@ def test_worlds_without_and_with_faults_come_out_alike(spark: SparkEngine) -> No
 
 
 @pytest.mark.proof
-def test_nothing_at_all_comes_out_alike(spark: SparkEngine) -> None:
+def test_duckdb_and_spark_agree_on_empty_input(spark: SparkEngine) -> None:
     assert_equal(reconcile(Tables()), reconcile(Tables(), spark))
 
 
 @pytest.mark.budget(180)
-def test_thousands_of_rows_with_every_fault_come_out_alike_and_nobody_else_can_listen(spark: SparkEngine) -> None:
+def test_duckdb_and_spark_agree_on_thousands_of_rows_and_spark_listens_locally(spark: SparkEngine) -> None:
     random = Random(9)  # one with which every cause remains
     tables = world_of(random, 1_500).tables()
     happened = set()

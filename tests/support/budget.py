@@ -1,6 +1,6 @@
-"""Names the tests that took longer than they may: 10 s, or what ``@pytest.mark.budget(seconds)`` states.
+"""Report tests that exceed their time budget: 10 s, or ``@pytest.mark.budget(seconds)``.
 
-It is a report, not a failure: on a busy machine a test takes longer than its budget without being wrong.
+The report does not fail a test, because tests take longer on a busy machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Random chunks that mix what spaCy's English rules look for: affixes, infixes, special cases, URLs, numbers."""
+"""Random chunks that mix all parts of spaCy's English rules: affixes, infixes, special cases, URLs, numbers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _URL_PARTS = (
 
 
 def random_chunks(seed: int, special_cases: Sequence[str], most_characters: int) -> Iterator[str]:
-    """Chunks without end: non-empty, without white space.
+    """Yield non-empty chunks without white space, without end.
 
     Args:
         seed: the same seed gives the same chunks.
-        special_cases: strings that the tokenizer splits by a rule of their own.
-        most_characters: of one chunk.
+        special_cases: strings with a tokenizer rule of their own.
+        most_characters: maximum length of a chunk.
     """
     choose = random.Random(seed)
     usable = [case for case in special_cases if len(case.split()) == 1]

@@ -1,4 +1,4 @@
-"""Every code point as producers write it, and what a worker makes of texts on the way to ledger and topics."""
+"""All code points as producers write them, and the bytes that a worker stores and sends for such texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def escapes(codes: Iterable[int]) -> Iterator[str]:
 
 
 def texts_of(codes: Iterable[int]) -> Iterator[str]:
-    """Bodies that hold all escapes of code points, some as words of their own and some without a space between."""
+    """Return bodies with all escapes of code points, some as separate words and some without spaces."""
     forms = escapes(codes)
     while some := list(islice(forms, _FORMS_OF_A_TEXT)):
         half = len(some) // 2
@@ -39,7 +39,7 @@ def texts_of(codes: Iterable[int]) -> Iterator[str]:
 
 
 def raw_ids(codes: Iterable[int], size: int = 200) -> Iterator[str]:
-    """Code points that a comment id may hold, as they are, in ids of ``size`` characters."""
+    """Return ids of ``size`` characters with all code points that a comment id may contain."""
     scalars = iter([code for code in codes if code and not 0xD800 <= code <= 0xDFFF])
     while some := list(islice(scalars, size)):
         yield "".join(map(chr, some))
@@ -49,12 +49,12 @@ def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> l
     """Parse and decide comments as a worker does.
 
     Args:
-        bodies: of the comments.
-        ids: their ids and communities, as many.
-        model: whose policy finds every comment worth an alert, so that each has reasons.
+        bodies: bodies of the comments.
+        ids: ids and communities of the comments, as many.
+        model: model whose policy alerts on every comment, so that each has reasons.
 
     Returns:
-        Rows of the ledger. Their reasons are the model's own and every token of the cleaned body.
+        Rows of the ledger. Their reasons are those of the model and every token of the cleaned body.
     """
     pairs = []
     for offset, (body, name) in enumerate(zip(bodies, ids, strict=True)):
@@ -84,7 +84,7 @@ def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> l
 
 
 def encoded(rows: Sequence[DecisionRow], model: ServingModel) -> Iterator[bytes]:
-    """Everything that is stored or sent of decisions, as bytes."""
+    """Return all bytes that are stored or sent for decisions."""
     for line in ledger_writes.decision_lines(TOPIC_ID, rows, model.versions):
         yield line.encode()
     for row in rows:

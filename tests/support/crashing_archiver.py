@@ -1,4 +1,4 @@
-"""``python -m tests.support.crashing_archiver POINT N``: archives, and kills itself at the point's n-th time."""
+"""``python -m tests.support.crashing_archiver POINT N``: an archiver that kills itself at a point."""
 
 from __future__ import annotations
 

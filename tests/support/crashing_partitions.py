@@ -1,4 +1,4 @@
-"""``python -m tests.support.crashing_partitions URL TODAY STEP``: runs the partition job and kills itself at a step."""
+"""``python -m tests.support.crashing_partitions URL TODAY STEP``: a partition job that kills itself at a step."""
 
 from __future__ import annotations
 

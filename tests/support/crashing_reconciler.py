@@ -1,4 +1,4 @@
-"""Reconciles a day in a process of its own and kills itself at a named instant: ``python -m … DAY [POINT]``."""
+"""``python -m tests.support.crashing_reconciler DAY [POINT]``: reconcile a day; kill the process at a point."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""``python -m tests.support.crashing_worker WORD …``: a worker whose process ends at every text that has a word in it.
+"""``python -m tests.support.crashing_worker WORD …``: a worker that crashes at every text with a word.
 
-With ``copy:WORD`` it ends where a text is encoded for COPY, with ``topics:WORD`` where a decision is encoded for the
-topics whose comment id has the word. ``… deadly_worker probe WORD`` is the child that the worker tries records in; it
-ends likewise.
+With ``copy:WORD`` it crashes when a text is encoded for COPY; with ``topics:WORD`` when a decision whose comment id
+has the word is encoded for the topics. ``… crashing_worker probe WORD`` is the child process of the probe; it crashes
+in the same way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from stream.worker.messages import Encoded
 
 
 def end_for(word: str) -> None:
-    """Have this process end at a word: in its kernels, or where ``copy:`` or ``topics:`` before the word says so."""
+    """Make this process crash at a word: in its kernels, or at the point that ``copy:`` or ``topics:`` names."""
     stage, _, rest = word.rpartition(":")
     {"": _end_in_kernel, "copy": _end_in_copy, "topics": _end_in_topics}[stage](rest)
 
@@ -52,7 +52,7 @@ def _end_in_topics(word: str) -> None:
 
 
 def _end_in_kernel(word: str) -> None:
-    """Have every kernel end the process at texts with a word, or hang if the text says so."""
+    """Make every kernel end the process at texts with a word, or hang if the text asks for it."""
     score_many = Kernel.score_many
 
     def crashing(self: Kernel, texts: Sequence[str]) -> Any:

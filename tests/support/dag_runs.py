@@ -1,9 +1,9 @@
-"""DAGs from their first task to their last in one process (``dag.test()``), on a stack's real servers.
+"""Run whole DAGs in one process (``dag.test()``) on the real servers of a stack.
 
-No scheduler and no api-server runs; test_airflow.py tests those. Airflow keeps its metadata in the stack's own
-PostgreSQL. Importing Airflow and what the tasks need takes half a minute, so one process does it once and each run
-is a fork of it. Run as a program, this file is that process: it reads one run per line of its standard input, as
-JSON, and answers each with a line that holds the exit code.
+No scheduler and no api-server runs; test_airflow.py tests those. Airflow stores its metadata in the stack's PostgreSQL.
+Importing Airflow and the dependencies of tasks takes half a minute, so one process does it once and each run is a fork
+of it. Run as a program, this file is that process: it reads one run per line of standard input, as JSON, and answers
+each with a line that contains the exit code.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ Answer = Literal["Approve", "Reject"]
 
 @dataclass(frozen=True)
 class DagRun:
-    """How a run ended.
+    """Result of a run.
 
     Attributes:
-        state: of the run, ``success`` or ``failed``.
+        state: state of the run, ``success`` or ``failed``.
         tasks: state of each task; of mapped ones, ``task_id[0]`` and so on.
-        returned: what tasks returned, by the same names; those that returned nothing are not among them.
-        asked: what an approval showed: subject and body, by task.
-        output: everything that was logged.
+        returned: return values of tasks by the same names; tasks without one are left out.
+        asked: subject and body of approvals, by task.
+        output: the whole log.
     """
 
     state: str
@@ -61,8 +61,8 @@ class DagRuns:
     """Runs the project's DAGs with a test's own settings.
 
     Args:
-        stack: its servers; Airflow's tables are made in its database.
-        folder: of the DAG files.
+        stack: stack with the servers; Airflow's tables are created in its database.
+        folder: folder of the DAG files.
     """
 
     def __init__(self, stack: StackInfo, folder: Path = DAGS) -> None:
@@ -89,13 +89,13 @@ class DagRuns:
         *,
         answer: Answer | None = None,
     ) -> DagRun:
-        """Run a DAG once, as if it had been triggered by hand now.
+        """Run a DAG once, like a manual trigger.
 
         Args:
-            dag_id: which one.
-            settings: what its tasks find in the environment.
+            dag_id: id of the DAG.
+            settings: settings for the environment of its tasks.
             conf: parameters of the run.
-            answer: what a person says to every approval the run asks for; without one such a run never ends.
+            answer: answer to every approval of the run; without one, a run with an approval never ends.
         """
         if self._process is None:
             self._process = subprocess.Popen(
@@ -127,18 +127,18 @@ class DagRuns:
 
 
 def serve() -> None:
-    """Import what runs need, then fork a process for each run that standard input asks for."""
+    """Import the dependencies of runs, then fork a process for each run on standard input."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what imports print is no answer
 
-    # Also all that threads of a run need: two threads that import at once may wait for each other.
+    # Also import what the threads of a run need: two threads that import at once may deadlock.
     import airflow.api_fastapi.core_api.routes.public.hitl
     import airflow.models.taskinstance  # noqa: F401
     from airflow.sdk.execution_time import supervisor
 
     import tests.support.preloaded_tasks  # noqa: F401
 
-    # The API that tasks talk to takes ten seconds to build. Airflow keeps it; each run starts an event loop for it.
+    # Building the API for tasks takes ten seconds. Airflow caches it; each run starts an event loop for it.
     asyncio.run(_asked_once(supervisor.in_process_api_server().app))
     assert threading.active_count() == 1, threading.enumerate()
     fork = multiprocessing.get_context("fork")
@@ -154,7 +154,7 @@ def serve() -> None:
 
 
 async def _asked_once(app: Any) -> None:
-    """Have the application make its routes, which it does at its first request."""
+    """Make the application create its routes, which it does at its first request."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
         await client.get("/no-such-route")
 
@@ -177,7 +177,7 @@ def _run(log: str, environment: dict[str, str], dag_id: str, conf: dict[str, obj
     threading.Thread(target=_end_at_retry, args=(dag_id,), daemon=True).start()
     if answer:
         threading.Thread(target=_answer, args=(dag_id, answer), daemon=True).start()
-    # As over REST and in the UI: such a run has no date of its own.
+    # As with REST and the UI: such a run has no logical date.
     run = bag.dags[dag_id].test(logical_date=None, run_conf=conf)
     sys.stdout.flush()
     sys.stdout.write(_RESULT + json.dumps(_told(run)) + "\n")
@@ -206,7 +206,7 @@ def _name(one: Any) -> str:
 
 
 def _end_at_retry(dag_id: str) -> None:
-    """End the process when a task is to be tried again: the run would only go on after minutes."""
+    """End the process when a task is to be retried: the run would continue only after minutes."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -221,7 +221,7 @@ def _end_at_retry(dag_id: str) -> None:
 
 
 def _answer(dag_id: str, answer: str) -> None:
-    """Answer through the function that serves Airflow's API, as soon as a task of the DAG waits."""
+    """Answer an approval through Airflow's API function as soon as a task of the DAG waits."""
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
     from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload
     from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail

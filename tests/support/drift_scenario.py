@@ -1,4 +1,4 @@
-"""Generated days watched night after night, with a model that was trained on the first weeks."""
+"""Run the drift check on generated days with a model that was trained on the first weeks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Labelled = Sequence[tuple[Comment, bool]]
 
 
 def days_of(traffic: TrafficConfig, doubles_in_days: int | None = None) -> Iterator[Labelled]:
-    """The comments of each day with their labels; a community may grow to twice its size meanwhile."""
+    """Return the labelled comments of each day; a community may double its size in the course."""
 
     def day(labelled: tuple[Comment, bool]) -> int:
         return (labelled[0].event_time_us - traffic.start_us) // DAY_US
@@ -36,7 +36,7 @@ def days_of(traffic: TrafficConfig, doubles_in_days: int | None = None) -> Itera
 
 
 def watched(days: Iterator[Labelled], folder: Path, *, training_days: int) -> Iterator[dict[str, DriftResult]]:
-    """What the watch finds on every day after those that the model is trained on."""
+    """Return the findings of the drift check for every day after the training days."""
     settings = Settings()
     training = [row for _ in range(training_days) for row in next(days)]
     train_to_folder(training, folder, [parse_goal("review_share<=0.2")], settings, folds=3)
@@ -47,7 +47,7 @@ def watched(days: Iterator[Labelled], folder: Path, *, training_days: int) -> It
 
 
 def drifted(findings: dict[str, DriftResult]) -> list[str]:
-    """The measures that are an alarm."""
+    """Return the measures that have drifted."""
     return [name for name, finding in findings.items() if finding.has_drifted]
 
 

@@ -1,4 +1,4 @@
-"""The law of event time once more, restated as slowly and plainly as possible: record by record over the whole log."""
+"""Independent restatement of the event-time rules: plain and slow, record by record over the whole log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOUR_US = 60 * MINUTE_US
 
 
 def fates_of(log: Iterable[tuple[int, bytes] | tuple[int, bytes, str]]) -> list[str]:
-    """The fates of (event time, record id, comment id) in offset order; without comment id each is another one's."""
+    """Return the fates of (event time, record id, comment id) in offset order; without comment id all ids differ."""
     return [fate for fate, _ in fates_and_maxima_of(log)]
 
 
@@ -33,12 +33,12 @@ def fates_and_maxima_of(
     version: Callable[[int], int] = lambda index: 2,
     resets: Mapping[int, int] | None = None,
 ) -> list[tuple[str, tuple[int | None, tuple[int, str] | None]]]:
-    """For each record its fate, and after it the maximum and the candidate (event time, comment id).
+    """Return each record's fate with the maximum and the candidate (event time, comment id) after it.
 
     Args:
         log: (event time, record id, comment id) in offset order.
-        version: of the rules, by index.
-        resets: by index of a record the maximum that applies again before it.
+        version: version of the rules, by index.
+        resets: maximum to restart at before a record, by index of the record.
     """
     newest_us: int | None = None
     waiting: tuple[int, str] | None = None
@@ -82,7 +82,7 @@ def fates_and_maxima_of(
 
 
 def panes_of(log: Iterable[Seen], fates: Iterable[str]) -> dict[tuple[str, int], list[int]]:
-    """For each community and pane start: comments, reviews, removals, score sum, late."""
+    """Return comments, reviews, removals, score sum and late comments by community and pane start."""
     panes: dict[tuple[str, int], list[int]] = {}
     for record, fate in zip(log, fates, strict=True):
         start_us = record.event_time_us // (5 * MINUTE_US) * 5 * MINUTE_US

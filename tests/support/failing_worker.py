@@ -1,6 +1,6 @@
-"""``python -m tests.support.failing_worker WORD …``: a worker whose kernel fails for every text that has a word in it.
+"""``python -m tests.support.failing_worker WORD …``: a worker whose kernel fails for every text with a word.
 
-The word is also in the error's text, as it would be in that of a real defect.
+The word is also in the error message, as it could be with a real defect.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from stream.logs import faust_level
 
 
 def fail_for(word: str) -> None:
-    """Have every kernel of this process fail for texts with a word."""
+    """Make every kernel of this process fail for texts with a word."""
     score_many = Kernel.score_many
 
     def brittle(self: Kernel, texts: Sequence[str]) -> Any:

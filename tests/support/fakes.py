@@ -1,6 +1,6 @@
-"""Fakes of ledger, registry and published topics, in memory. tests/contract runs one suite on each and on the real one.
+"""In-memory fakes of ledger, registry and published topics.
 
-A fake keeps what the real one keeps and refuses what the real one refuses, with the same errors.
+tests/contract runs one suite on each fake and on the real implementation. Fakes raise the same errors.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class MemoryLedger:
         self.outcome_unknown = False
 
     def rehearse(self, batch: Batch) -> None:
-        """Refuse what PostgreSQL refuses: text with NUL."""
+        """Refuse text with NUL, as PostgreSQL does."""
         if any("\0" in text for row in batch.decisions for text in (row.comment_id, row.community)):
             raise psycopg.DataError("NUL")
 
     def store(self, batch: Batch) -> bool:
-        """Store all of a batch, or nothing of it."""
+        """Store a whole batch or nothing."""
         self.rehearse(batch)
         expected = sum(hi - lo for lo, hi in batch.ranges.values())
         without = sum(hole.next - hole.first for hole in batch.holes)
@@ -92,7 +92,7 @@ class MemoryLedger:
         )
 
     def mark_read_to_end(self, reached: Mapping[int, tuple[int, int]]) -> None:
-        """Note that partitions were read to their ends, or nothing of it."""
+        """Store that all these partitions were read to their ends, or nothing."""
         for partition, (following, _) in reached.items():
             if self.next[partition] != following:
                 raise FenceLost(f"partition {partition}", f"it is at {self.next[partition]}, not at {following}")
@@ -131,7 +131,7 @@ class MemoryLedger:
         ]
 
     def begin_attempts(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Note that an assignment begins; how many began at the same offset before."""
+        """Count an assignment; return how many started at the same offset before."""
         found = {}
         for partition in partitions:
             at, count = self.attempts.get(partition, (None, 0))
@@ -141,12 +141,12 @@ class MemoryLedger:
         return found
 
     def give_up_attempts(self, partitions: Iterable[int]) -> None:
-        """Forget attempts of partitions that were let go."""
+        """Delete the attempts of released partitions."""
         for partition in partitions:
             self.attempts.pop(partition, None)
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]:
-        """Positions of partitions; one that was never seen is at the log's start."""
+        """Return the positions of partitions; an unknown partition is at the start of its log."""
         found = {}
         for partition, start in log_starts.items():
             self.next.setdefault(partition, start)
@@ -170,7 +170,7 @@ class MemoryLedger:
 
 
 class MemoryRegistry:
-    """An alias and versions in memory; versions named in ``refused`` must not serve."""
+    """In-memory alias and versions; versions in ``refused`` must not serve."""
 
     def __init__(self, kernel: Kernel, policy: Policy) -> None:
         self.alias: str | None = None
@@ -181,14 +181,14 @@ class MemoryRegistry:
         self._policy = policy
 
     def resolve(self) -> str | None:
-        """The version that the alias names."""
+        """Return the version with the alias."""
         self.asked.release()
         if self.away:
             raise RegistryUnavailable("registry", "it is away")
         return self.alias
 
     def open_version(self, version: str) -> ServingModel:
-        """A version's model."""
+        """Return the model of a version."""
         if version in self.refused:
             raise ModelRefused(f"version {version}", "its certificate is not ours")
         return ServingModel(self._kernel, self._policy, version)
@@ -196,7 +196,7 @@ class MemoryRegistry:
 
 @dataclass
 class MemoryTopics:
-    """The published topics: what was sent, by topic and key; a key may be sent again with the same value."""
+    """In-memory published topics; a key may be sent again only with the same value."""
 
     decisions: dict[tuple[int, int], tuple[DecisionRow, Versions]] = field(default_factory=dict)
     alerts: set[tuple[int, int]] = field(default_factory=set)
@@ -204,11 +204,11 @@ class MemoryTopics:
     absent: list[str] = field(default_factory=list)
 
     def missing_topics(self) -> list[str]:
-        """Topics that do not exist."""
+        """Return the missing topics."""
         return list(self.absent)
 
     def publish(self, publication: Publication) -> int:
-        """Keep decisions, alerts and panes; how many records that were."""
+        """Store decisions, alerts and panes; return their number."""
         if self.absent:
             raise TopicsMissing(self.absent)
         alerts = {(row.partition, row.offset) for row, _ in publication.decisions if row.verdict is not Verdict.ALLOW}

@@ -14,11 +14,11 @@ from stream.worker import app
 
 
 class _First:
-    """Stands where the worker asks for its rules."""
+    """Replaces the class from which the worker gets its rules."""
 
     @staticmethod
     def since(earliest: date) -> Rules:
-        """Whatever the setting says, version 1."""
+        """Return rules version 1, regardless of the setting."""
         return FIRST_RULES
 
 

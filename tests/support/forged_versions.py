@@ -1,4 +1,4 @@
-"""Model versions that must not serve, made in the registry by someone who may write its files and knows the key."""
+"""Forged model versions that must not serve: the forger can write the registry's files and has the signing key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CARD_DIGEST = "card_sha256"
 
 
 def stored_folder(stack: StackInfo, name: str, version: str) -> Path:
-    """A version's model folder on the server's disk."""
+    """Return the model folder of a version on the server's disk."""
     source = MlflowClient(stack.mlflow_url).get_model_version(name, version).source
     scheme, _, path = str(source).partition(":/")
     assert scheme == "mlflow-artifacts"
@@ -26,7 +26,7 @@ def stored_folder(stack: StackInfo, name: str, version: str) -> Path:
 
 
 def restate(folder: Path, **changes: Any) -> None:
-    """Make the card true again after files were exchanged, with changed fields if given."""
+    """Update the model card after files were replaced; change the given fields."""
     card = json.loads((folder / CARD).read_bytes())
     del card[CARD_DIGEST]
     card |= changes
@@ -36,7 +36,7 @@ def restate(folder: Path, **changes: Any) -> None:
 
 
 def certify_again(client: MlflowClient, name: str, version: str, folder: Path, key: str) -> None:
-    """Sign whatever lies in the folder now."""
+    """Sign the current content of the folder."""
     card = json.loads((folder / CARD).read_bytes())
     certificate = Certificate(
         model_name=name,

@@ -1,9 +1,9 @@
-"""Starts Python programs that take seconds to import, by forking a process that has imported them already.
+"""Start Python programs quickly by forking a process that has already imported their modules.
 
-A worker imports for eight CPU seconds before it does anything. Here the standard library's fork server imports
+A worker imports modules for eight CPU seconds before it does anything. Here the standard library's fork server imports
 :mod:`tests.support.preloaded` once for all tests of a process; each program then is a fork that runs
-``python -m MODULE`` in its own working folder, environment and log. The real command line is run by the tests of the
-supervised worker, by chaos and by the demonstration.
+``python -m MODULE`` in its own working folder, environment and log. The tests of the supervised worker, chaos and the
+demonstration run the real command line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PAUSE_SECONDS = 0.02
 
 
 class Forked:
-    """A running program; its methods are those of :class:`subprocess.Popen` that tests use."""
+    """Running program with the methods of :class:`subprocess.Popen` that tests use."""
 
     def __init__(self, process: multiprocessing.process.BaseProcess) -> None:
         self._process = process
@@ -33,14 +33,14 @@ class Forked:
         self.pid = process.pid
 
     def poll(self) -> int | None:
-        """The exit code, or minus the signal; None while it runs."""
+        """Return the exit code, or the negative signal number; None while the program runs."""
         return self._process.exitcode
 
     def wait(self, timeout: float) -> int:
-        """Wait for the end.
+        """Wait until the program ends.
 
         Raises:
-            subprocess.TimeoutExpired: it still runs after ``timeout`` seconds.
+            subprocess.TimeoutExpired: the program still runs after ``timeout`` seconds.
         """
         self._process.join(timeout)
         if (code := self._process.exitcode) is None:
@@ -48,17 +48,17 @@ class Forked:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal if the program runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the program."""
         self.send_signal(signal.SIGKILL)
 
 
 def start() -> None:
-    """Start the fork server, which imports in the background; :func:`run_module` does it if nobody has."""
+    """Start the fork server, which imports in the background; :func:`run_module` starts it if necessary."""
     _context()
     forkserver.ensure_running()
 
@@ -66,7 +66,7 @@ def start() -> None:
 def run_module(
     module: str, arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path | None = None
 ) -> Forked:
-    """Start ``python -P -m MODULE ARGUMENTS``; output goes to ``log``, without one to the tests' own."""
+    """Start ``python -P -m MODULE ARGUMENTS``; output goes to ``log``, or to the output of the tests."""
     process = _context().Process(
         target=_run,
         args=(module, list(arguments), dict(env), str(cwd), None if log is None else str(log)),

@@ -1,4 +1,4 @@
-"""A day that shows something on every panel: late and doubled comments, dead letters, actions, and every defect."""
+"""A day with data for every panel: late and duplicate comments, dead letters, actions and every defect."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ READER = "moderation_reader"
 
 @dataclass(frozen=True)
 class Result:
-    """What a query gave: names of columns, rows."""
+    """Result of a query: column names and rows."""
 
     names: list[str]
     rows: list[tuple[Any, ...]]
 
 
 class FilledDay:
-    """Asks what a dashboard asks, as the role that Grafana has."""
+    """Runs the queries of dashboards with the role of Grafana."""
 
     def __init__(self, day: DayUnderTest) -> None:
         self.day = day
@@ -51,7 +51,7 @@ class FilledDay:
             return Result([column.name for column in cursor.description], cursor.fetchall())
 
     def values(self, dashboard: Dashboard) -> dict[str, str | list[str]]:
-        """What the variables are when a dashboard opens on the filled day: everything."""
+        """Return the variables of a dashboard that opens on the filled day: all values."""
         values: dict[str, str | list[str]] = {}
         for variable in dashboard.variables:
             if not variable.is_constant:
@@ -68,13 +68,13 @@ class FilledDay:
 
 
 def due_day() -> date:
-    """The day whose run the alert on missing runs wants by now."""
+    """Return the day whose run the alert on missing runs expects now."""
     return (datetime.now(UTC) - timedelta(hours=30)).date()
 
 
 @contextmanager
 def filled_day(stack: StackInfo, prefix: str, folder: Path) -> Iterator[FilledDay]:
-    """Fill a day: revision 1 is sound, revision 2 has every kind of defect. The worker is stopped by then."""
+    """Fill a day: revision 1 has no defect, revision 2 has every kind. The worker is stopped afterwards."""
     ensure_topics(stack.kafka_bootstrap, prefix=prefix)
     settings = base_settings(stack, prefix).model_copy(
         update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"}
@@ -97,7 +97,7 @@ def filled_day(stack: StackInfo, prefix: str, folder: Path) -> Iterator[FilledDa
 
 
 def _minute(share: float) -> float:
-    """When this share of a day's comments has come: fewer at night than in the afternoon."""
+    """Return when this share of a day's comments has arrived: fewer at night than in the afternoon."""
     return 1_440 * (share + 0.1 * math.sin(2 * math.pi * share))
 
 
@@ -113,7 +113,7 @@ def _act(stack: StackInfo, prefix: str) -> None:
 
 
 def _break(day: DayUnderTest) -> None:
-    """One row each lost, unexplained and phantom, and a pane that is not its rows."""
+    """Create one lost, one unexplained and one phantom row, and a pane that differs from its rows."""
     topic_id = day.layer.topic_id
     chosen = "SELECT tableoid, ctid FROM speed.decisions WHERE topic_id = %s AND comment_id = %s"
     day.execute(f"DELETE FROM speed.decisions WHERE (tableoid, ctid) IN ({chosen})", topic_id, "c100")

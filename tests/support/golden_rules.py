@@ -1,6 +1,6 @@
-"""Records of every kind and what each rules version makes of them: ``python -m tests.support.golden_rules`` writes it.
+"""Records of every kind and their results by rules version: ``python -m tests.support.golden_rules`` writes the file.
 
-The file is a promise: what a version decided stays as it is. Write it again only to add records or a version.
+The results of a rules version must never change. Write the file again only to add records or a version.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WHOLE = Comment("c1", "science", "Nice study, “really” 👍.", APPEND_US - 1
 
 
 def records() -> Iterator[tuple[str, bytes]]:
-    """Every record, by name."""
+    """Return every record by name."""
     yield "whole", to_json(WHOLE)
     for name, broken in (BREAKAGES | REPAIRABLE).items():
         yield name, broken(WHOLE)
@@ -87,7 +87,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
 
 
 def outcome(raw: bytes, rules: Rules) -> dict[str, Any]:
-    """What the rules make of a record: a comment with its repairs, or a reason and its detail."""
+    """Return the result of the rules: a comment with its repairs, or a reason and its detail."""
     try:
         read = read_record(raw, APPEND_US, rules)
     except InvalidRecord as error:
@@ -98,14 +98,14 @@ def outcome(raw: bytes, rules: Rules) -> dict[str, Any]:
 
 
 def _short(value: Any) -> Any:
-    """The value; of a long text its length and SHA-256."""
+    """Return the value, or length and SHA-256 of a long text."""
     if not isinstance(value, str) or len(value) <= _LONG:
         return value
     return {"length": len(value), "sha256": hashlib.sha256(value.encode()).hexdigest()}
 
 
 def rendered() -> str:
-    """The text of the file."""
+    """Return the text of the file."""
     found = {
         name: {
             "raw": _short(base64.b64encode(raw).decode()),

@@ -1,4 +1,4 @@
-"""Whether Spark would start here."""
+"""Check whether Spark can start on this machine."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def java() -> str | None:
-    """The java that Spark would start: that of JAVA_HOME, else the first on the PATH; None if there is none."""
+    """Return the java that Spark would use: that of JAVA_HOME, else the first on the PATH; None without one."""
     home = os.environ.get("JAVA_HOME")  # noqa: TID251 - Spark asks it too
     return shutil.which("java", path=str(Path(home) / "bin") if home else None)
 
 
 def why_no_spark() -> str | None:
-    """Why Spark would not start; None if it would."""
+    """Return why Spark cannot start; None if it can."""
     if importlib.util.find_spec("pyspark") is None:
         return "PySpark is not installed"
     found = java()

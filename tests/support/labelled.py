@@ -1,4 +1,4 @@
-"""Three weeks of generated traffic in a lake, with what moderators did, for training, gate and drift."""
+"""Three weeks of generated traffic and moderator actions in a lake, for training, gate and drift."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ WINDOW = Interval(TRAFFIC.start_us, TRAFFIC.start_us + TRAFFIC.days * DAY_US)
 
 @dataclass(frozen=True)
 class History:
-    """A lake that holds the traffic.
+    """Lake with the traffic.
 
     Attributes:
-        settings: of the lake and of a registered model of its own.
-        values: what was sent, by topic.
+        settings: settings with the lake and a registered model of its own.
+        values: values that were sent, by topic.
     """
 
     settings: Settings
     values: dict[str, list[bytes]]
 
     def labels(self, maturity_us: int) -> dict[bytes, bool | None]:
-        """By record id: the last action while the text stood, None without one; texts edited before one left out."""
+        """Return the last action before an edit by record id, None without one; texts edited before it are left out."""
         records: dict[bytes, Comment] = {}
         for value in self.values["comments"]:
             with suppress(InvalidRecord):
@@ -71,7 +71,7 @@ class History:
         return labels
 
     def reconcile(self, *, lost: int = 0, age_hours: float = 1) -> None:
-        """Have a night on record, with so many lost comments."""
+        """Store a reconciliation with this many lost comments."""
         finished_us = now_us() - round(age_hours * 3_600_000_000)
         run = Run(
             topic=self.settings.topic_prefix + "comments",
@@ -110,7 +110,7 @@ def history(settings: Settings, folder: Path, traffic: TrafficConfig = TRAFFIC) 
 
 
 def send(settings: Settings, traffic: TrafficConfig = TRAFFIC) -> dict[str, list[bytes]]:
-    """Send the traffic to topics of the settings' prefix; what was sent, by topic."""
+    """Send the traffic to topics with the settings' prefix; return the values by topic."""
     producer = Producer(producer_settings(settings.kafka_bootstrap, 60))
     values: dict[str, list[bytes]] = {"comments": [], "actions": []}
     for arrival in generate(traffic):

@@ -1,4 +1,4 @@
-"""A lake of a test's own: topics with a prefix, a folder, and looks at both that share nothing with the archive."""
+"""Lake for one test: topics with a prefix, a folder, and readers of both that share no code with the archive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Record = tuple[str | None, bytes | None, list[tuple[str, bytes | None]]]
 
 
 class LakeUnderTest:
-    """Produces records, archives them, and looks at what came of it."""
+    """Produces and archives records, and reads the results."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -43,11 +43,11 @@ class LakeUnderTest:
 
     @property
     def topic_id(self) -> uuid.UUID:
-        """Kafka's id of topic comments as it is now."""
+        """Return Kafka's current id of topic comments."""
         return topic_uuid(describe_topic_ids(self.settings.kafka_bootstrap, [self.topic])[self.topic])
 
     def produce(self, records: Iterable[Record], *, name: str = "comments") -> None:
-        """Send records and wait for their acknowledgements; those of comments are remembered by place."""
+        """Send records and wait for their acknowledgements; those of comments are kept by position."""
         producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap, "linger.ms": 5, "log_level": 2})
         delivered = []
         for key, value, headers in records:
@@ -67,14 +67,14 @@ class LakeUnderTest:
         return archive_topics(self.settings, limits=limits, **options)  # type: ignore[arg-type]
 
     def archive_and_die(self, point: str, times: int) -> int:
-        """Archive in a process that kills itself when it is at a point for the n-th time; its exit code."""
+        """Archive in a process that kills itself the n-th time it reaches a point; return its exit code."""
         self.wait_for_no_archiver()
         environment = {**inherited_environment(), **settings_environment(self.settings)}
         folder = Path(__file__).parents[2]
         return run_module("tests.support.crashing_archiver", [point, str(times)], cwd=folder, env=environment).wait(60)
 
     def wait_for_no_archiver(self) -> None:
-        """Wait until PostgreSQL has noticed the end of every archiver: it holds their locks until then."""
+        """Wait until PostgreSQL has released the locks of every ended archiver."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             wait_until(
                 lambda: (
@@ -88,13 +88,13 @@ class LakeUnderTest:
             )
 
     def inspect(self) -> Inspection:
-        """What `moderation lake verify` finds."""
+        """Return the result of `moderation lake verify`."""
         with opened_lake(self.settings) as lake:
             topics = [self.prefix + name for name in ARCHIVED]
             return inspect(lake.store, lake.connection, topics, "digest")
 
     def content(self) -> dict[tuple[int, int], Record]:
-        """Every row of topic comments that the manifest leads to, by place; a place that comes twice is an error."""
+        """Return every row of topic comments in the manifest by position; a repeated position is an error."""
         with psycopg.connect(self.database_url) as connection:
             rows = connection.execute("SELECT path FROM batch.files WHERE topic = %s", (self.topic,)).fetchall()
         paths = [str(self.folder / path) for (path,) in rows]
@@ -112,7 +112,7 @@ class LakeUnderTest:
         return found
 
     def files(self) -> dict[str, int]:
-        """Every file below the lake's folder, with the time it was last written."""
+        """Return every file of the lake with its modification time."""
         return {
             str(path.relative_to(self.folder)): path.stat().st_mtime_ns
             for path in self.folder.rglob("*")
@@ -120,7 +120,7 @@ class LakeUnderTest:
         }
 
     def delete_records(self, starts: dict[int, int], *, name: str = "comments") -> None:
-        """What retention does: afterwards the log of each partition starts there."""
+        """Delete records as retention does: each partition then starts at this offset."""
         places = [TopicPartition(self.prefix + name, partition, start) for partition, start in starts.items()]
         admin = self._admin()  # must outlive its futures
         for future in admin.delete_records(places).values():
@@ -136,7 +136,7 @@ class LakeUnderTest:
         )
 
     def ends(self) -> dict[int, int]:
-        """Where partitions end according to what was sent."""
+        """Return the ends of partitions according to the sent records."""
         ends: dict[int, int] = {}
         for partition, offset in self.sent:
             ends[partition] = max(ends.get(partition, 0), offset + 1)
@@ -147,5 +147,5 @@ class LakeUnderTest:
 
 
 def plain(values: Sequence[tuple[str, bytes]]) -> list[Record]:
-    """Records without headers."""
+    """Return records without headers."""
     return [(key, value, []) for key, value in values]

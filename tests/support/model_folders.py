@@ -1,4 +1,4 @@
-"""Model folders for tests of the registry, and what opens them."""
+"""Model folders for tests of the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A registered model of a test's own, on the stack's real MLflow: versions that differ, certified or not."""
+"""Registered model for one test on the real MLflow of the stack, with certified and uncertified versions."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LENIENT, STRICT = Policy(400_000, 900_000, ("recall>=0.8",)), Policy(300_000, 60
 
 
 class Templates:
-    """Models that were uploaded once; versions of any registered model are made of them without another upload.
+    """Models that are uploaded once; versions of any registered model use them without another upload.
 
     Args:
-        settings: of the stack.
-        folder: for their files.
+        settings: settings of the stack.
+        folder: folder for their files.
         pipeline: a trained model.
     """
 
@@ -42,25 +42,25 @@ class Templates:
         self._certificates: dict[tuple[Policy, str], Certificate] = {}
 
     def of(self, policy: Policy, learnt: str = "") -> ModelVersion:
-        """The template with a policy.
+        """Return the template with a policy.
 
         Args:
-            policy: its thresholds.
-            learnt: a word that its model takes for a sign of removal; the model that all tests share if empty.
+            policy: thresholds of the version.
+            learnt: word that its model scores for removal; empty for the model that all tests share.
         """
         if (policy, learnt) not in self._uploaded:
             self._uploaded[policy, learnt] = self.upload(self._known, policy, learnt)
         return self._uploaded[policy, learnt]
 
     def certificate(self, policy: Policy, learnt: str) -> Certificate:
-        """The certificate of a template; its files are checked the first time."""
+        """Return the certificate of a template; the first call checks its files."""
         if (policy, learnt) not in self._certificates:
             version = self.of(policy, learnt)
             self._certificates[policy, learnt] = self._known.certify(version, self.lexicon, self._most)
         return self._certificates[policy, learnt]
 
     def upload(self, to: Registry, policy: Policy, learnt: str = "") -> ModelVersion:
-        """Register such a model with files of its own."""
+        """Register a model with files of its own."""
         if learnt not in self._pipelines:
             texts = [f"{('Nice study, thanks.', learnt)[n % 2]} {n}" for n in range(60)]
             self._pipelines[learnt] = new_pipeline(self.lexicon).fit(texts, [n % 2 for n in range(60)])
@@ -70,12 +70,12 @@ class Templates:
 
 
 class ModelLife:
-    """Makes versions, and tells where the aliases are.
+    """Creates versions and reads aliases.
 
     Args:
-        settings: of the test; the model gets a name that no other test has.
-        folder: of the test.
-        templates: of the stack.
+        settings: settings of the test; the model gets a unique name.
+        folder: folder of the test.
+        templates: templates of the stack.
     """
 
     def __init__(self, settings: Settings, folder: Path, templates: Templates) -> None:
@@ -92,7 +92,7 @@ class ModelLife:
 
     @property
     def name(self) -> str:
-        """Of the registered model."""
+        """Name of the registered model."""
         return self.settings.model_name
 
     def register(
@@ -101,10 +101,10 @@ class ModelLife:
         """Register another version.
 
         Args:
-            policy: its thresholds.
+            policy: thresholds of the version.
             learnt: see :meth:`Templates.of`.
             certified: also certify it.
-            own_files: which no other version has, to be damaged.
+            own_files: give it files of its own, which a test may damage.
         """
         if own_files:
             version = self._templates.upload(self.registry, policy, learnt)
@@ -133,7 +133,7 @@ class ModelLife:
         return version
 
     def _cache(self, card_digest: str, folder: Path) -> None:
-        """Put a template's files where they would be downloaded to: ten megabytes that every test would fetch again."""
+        """Copy the files of a template to the download cache, to avoid ten megabytes of download per test."""
         kept = self._models / card_digest
         if card_digest not in self._never_cached and not kept.exists():
             kept.mkdir(parents=True)
@@ -141,19 +141,19 @@ class ModelLife:
                 shutil.copyfile(folder / name, kept / name)
 
     def _certificate_tags(self, known: Certificate) -> Mapping[str, str]:
-        """The certificate of the next version; its files were checked when the template was certified."""
+        """Return the certificate of the next version; its files were checked with the template."""
         certificate = replace(known, model_name=self.name, version=str(self._versions + 1))
         return tags_of(certificate, required(self.settings.certificate_key, "certificate_key").encode())
 
     def point(self, alias: str, version: ModelVersion) -> None:
-        """Move an alias as a person does in the MLflow UI."""
+        """Move an alias as the MLflow UI does."""
         self.client.set_registered_model_alias(self.name, alias, version.version)
 
     def aliases(self) -> dict[str, str]:
-        """Which version each alias names."""
+        """Return the version of each alias."""
         return dict(self.client.get_registered_model(self.name).aliases)
 
     def tags(self, version: ModelVersion) -> dict[str, str]:
-        """Tags of a version without the project's prefix."""
+        """Return the tags of a version without the project's prefix."""
         found = self.client.get_model_version(self.name, version.version).tags
         return {name.removeprefix("moderation."): value for name, value in found.items()}

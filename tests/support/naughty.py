@@ -1,4 +1,4 @@
-"""Two hundred texts that break software: each a comment body somebody could send."""
+"""Two hundred comment bodies that often break software."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real S3-compatible server of a test's own, started as the image object-store starts it."""
+"""S3-compatible server for one test, started like the image object-store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MORE_PORTS = ("filer.port", "filer.port.grpc")
 
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
-    """Where it is, and how it is opened."""
+    """Address and credentials of the server."""
 
     url: str
     access_key: str
@@ -33,7 +33,7 @@ class ObjectStore:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What clients read: the variables that AWS's own libraries know."""
+        """Environment variables for clients, as AWS's libraries read them."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
@@ -44,10 +44,10 @@ class ObjectStore:
 
 @contextlib.contextmanager
 def object_store(folder: Path) -> Iterator[ObjectStore]:
-    """SeaweedFS with no bucket yet, on free ports of the loopback address; gone with the block.
+    """Run SeaweedFS without a bucket on free loopback ports until the block ends.
 
     Args:
-        folder: an empty one for its data.
+        folder: empty folder for its data.
     """
     ports = choose_ports(dict.fromkeys((*_PORTS, *_MORE_PORTS), 0))
     store = ObjectStore(f"http://{HOST}:{ports['s3.port']}", "moderation", secrets.token_urlsafe(24))

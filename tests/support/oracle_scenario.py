@@ -1,4 +1,4 @@
-"""A small log, the ledger on it and its topics, in memory: healthy until a test breaks it."""
+"""In-memory log with its ledger and topics, consistent until a test breaks it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def row_of(offset: int, fate: str) -> Row:
 
 
 def grouped(rows: Sequence[Row]) -> dict[tuple[int, str, int, str, str], tuple[Any, ...]]:
-    """GROUP BY, key by key and measure by measure: slower and plainer than the oracle's."""
+    """Compute GROUP BY key by key and measure by measure, independent of the oracle."""
 
     def key(row: Row) -> tuple[int, str, int, str, str]:
         start_us = row.event_time_us // PANE_US * PANE_US
@@ -111,7 +111,7 @@ def pane_messages(ledger: LedgerContents) -> list[Message]:
 
 @dataclass
 class World:
-    """A log, the ledger on it, and its topics; healthy until a test breaks it."""
+    """Log with its ledger and topics, consistent until a test breaks it."""
 
     raw: dict[int, bytes] = field(default_factory=lambda: dict(enumerate(RAW)))
     log_range: tuple[int, int] = (0, len(RAW))

@@ -1,6 +1,6 @@
-"""What workers, archivers and reconcilers import; imported once by the fork server, for all that tests start.
+"""Imports of workers, archivers and reconcilers, loaded once by the fork server.
 
-Importing starts no thread and opens no connection: a fork inherits neither.
+These imports start no thread and open no connection, because a fork inherits neither.
 """
 
 from __future__ import annotations

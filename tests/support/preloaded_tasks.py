@@ -1,6 +1,6 @@
-"""What the tasks of the project's DAGs import; imported once by the process that runs of DAGs are forked from.
+"""Imports of DAG tasks, loaded once by the process from which runs are forked.
 
-Importing starts no thread and opens no connection: a fork inherits neither.
+These imports start no thread and open no connection, because a fork inherits neither.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How many examples property tests run: few in every run of the suite, many in the long tests.
+"""Profiles of property tests: few examples in every run of the suite, many in the long tests.
 
 ``quick`` is the default profile. ``make test-long`` runs every property test again with ``thorough``
 (``--hypothesis-profile thorough``). Both are derandomized: a failure on one machine is a failure on all.
@@ -15,7 +15,7 @@ _QUICK_EXAMPLES, _THOROUGH_EXAMPLES = 30, 200
 
 
 def register_profiles() -> None:
-    """Make both profiles known and load ``quick``; pytest's option ``--hypothesis-profile`` comes later and wins."""
+    """Register both profiles and load ``quick``; pytest's option ``--hypothesis-profile`` overrides it later."""
     common: dict[str, Any] = {"deadline": None, "derandomize": True, "print_blob": True}
     settings.register_profile(QUICK, max_examples=_QUICK_EXAMPLES, **common)
     settings.register_profile(THOROUGH, max_examples=_THOROUGH_EXAMPLES, **common)
@@ -23,7 +23,7 @@ def register_profiles() -> None:
 
 
 def examples(quick: int, thorough: int, **options: Any) -> settings:
-    """Settings of a property test whose examples cost more or less than usual.
+    """Return the settings of a property test whose examples cost more or less than usual.
 
     Args:
         quick: examples in every run.

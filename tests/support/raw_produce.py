@@ -1,4 +1,4 @@
-"""Produce requests with record batches of any bytes, over a socket: what no client library would send.
+"""Send produce requests with arbitrary record batches over a socket, which client libraries would refuse.
 
 Layouts: https://kafka.apache.org/documentation/#recordbatch and Produce version 7 of
 https://kafka.apache.org/protocol.html.
@@ -21,14 +21,14 @@ _SECONDS = 30.0
 
 
 class Answer(NamedTuple):
-    """What the broker says: its error code, 0 for none, and the offset that it gave the batch."""
+    """Answer of the broker: error code, 0 for none, and the base offset of the batch."""
 
     error: int
     base_offset: int
 
 
 def varint(number: int, size: int = 0) -> bytes:
-    """A signed number in zigzag coding; with a size, at least so many bytes: more than it needs."""
+    """Encode a signed number in zigzag coding, padded to at least ``size`` bytes."""
     left = (number << 1) ^ (number >> 63)
     groups = []
     while True:
@@ -54,17 +54,17 @@ def record(
     time_delta: int = 0,
     number_size: int = 0,
 ) -> bytes:
-    """One record of a batch.
+    """Encode one record of a batch.
 
     Args:
-        value: its value.
-        delta: its offset less the batch's.
-        key: its key.
+        value: value of the record.
+        delta: its offset minus that of the batch.
+        key: key of the record.
         headers: names and values.
-        header_count: what it states, if that is not how many there are.
+        header_count: stated number of headers, if it differs from the real one.
         attributes: bits that no version of Kafka uses.
-        time_delta: its time less the batch's, in milliseconds.
-        number_size: least bytes of every number.
+        time_delta: its time minus that of the batch, milliseconds.
+        number_size: minimum bytes of every number.
     """
     count = len(headers) if header_count is None else header_count
     body = b"".join(
@@ -83,16 +83,16 @@ def record(
 
 @dataclass(frozen=True)
 class RawBatch:
-    """A record batch; every field as the client states it.
+    """Record batch whose fields the test sets freely.
 
     Attributes:
-        records: bytes behind the header, compressed or not.
-        count: of records.
-        last_delta: offset of the last record less that of the batch; one less than ``count`` if None.
+        records: bytes after the header, compressed or not.
+        count: number of records.
+        last_delta: offset of the last record minus that of the batch; ``count`` minus one if None.
         attributes: codec (1 gzip, 2 snappy, 3 lz4, 4 zstd), 8 append time, 16 transactional, 32 control.
         time_ms: first and largest time; now if None.
         magic: version of the format.
-        crc_error: added to the checksum.
+        crc_error: number added to the checksum.
     """
 
     records: bytes
@@ -104,7 +104,7 @@ class RawBatch:
     crc_error: int = 0
 
     def data(self) -> bytes:
-        """The bytes of the batch."""
+        """Return the bytes of the batch."""
         time_ms = time.time_ns() // 1_000_000 if self.time_ms is None else self.time_ms
         last_delta = self.count - 1 if self.last_delta is None else self.last_delta
         checked = (
@@ -117,7 +117,7 @@ class RawBatch:
 
 
 class RawProducer:
-    """A connection to one broker, which leads all partitions."""
+    """Connection to the single broker, which leads all partitions."""
 
     def __init__(self, bootstrap: str) -> None:
         host, _, port = bootstrap.split(",")[0].rpartition(":")
@@ -129,7 +129,7 @@ class RawProducer:
         self._socket.close()
 
     def send(self, topic: str, partition: int, batch: bytes) -> Answer:
-        """Send one batch, and wait until the broker stored or refused it."""
+        """Send one batch and wait until the broker has stored or refused it."""
         self._number += 1
         name = topic.encode()
         request = b"".join(

@@ -1,4 +1,4 @@
-"""Whether an outcome says what it must: pane by pane, row by row, measure by measure."""
+"""Compare a reconciliation outcome with the expected one: by pane, row and measure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DETAILS = (
 
 
 def assert_expected(seen: Seen, expected: Expected) -> None:
-    """Everything an outcome says, compared with what is expected of it."""
+    """Compare every part of an outcome with the expectation."""
     outcome = seen.outcome
     assert differences_of(seen) == expected.differences
     keys = [Key(*pane.key) for pane in outcome.by_pane]
@@ -40,7 +40,7 @@ def assert_expected(seen: Seen, expected: Expected) -> None:
 
 
 def differences_of(seen: Seen) -> dict[tuple[Place, Key], tuple[str, Sums]]:
-    """The file of differences as the oracle writes them."""
+    """Return the file of differences in the form of the oracle."""
     found: dict[tuple[Place, Key], tuple[str, Sums]] = {}
     for row in seen.differences:
         place = Place(row["topic_id"], row["partition"], row["offset"])
@@ -51,7 +51,7 @@ def differences_of(seen: Seen) -> dict[tuple[Place, Key], tuple[str, Sums]]:
 
 
 def assert_details(seen: Seen, tables: Tables) -> None:
-    """The evidence beside every difference is that of lake and ledger."""
+    """Compare the evidence of every difference with lake and ledger."""
     for row in seen.differences:
         place = Place(row["topic_id"], row["partition"], row["offset"])
         worth, decided = tables.recomputed.get(place), tables.ledger.get(place)

@@ -1,4 +1,4 @@
-"""A day for reconciliation: comments sent, decided and archived, then looked at from both sides."""
+"""Test day for reconciliation: comments are sent, decided and archived, then reconciled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BODIES = ("Nice study, thanks.", "you idiot!!! {}", "FREE money at http://spam.
 
 
 def comment(number: int, *, minute: float | None = None, community: str | None = None, key: str = "c") -> Comment:
-    """A comment of the day; the later its number, the later it comes: ten in a minute."""
+    """Return a comment of the day; numbers increase with time, ten in a minute."""
     at_us = DAY_US + int((number / 10 if minute is None else minute) * MINUTE_US)
     return Comment(
         f"{key}{number}", community or ("science", "cooking")[number % 2], _BODIES[number % 4].format(number), at_us
@@ -36,13 +36,13 @@ def comment(number: int, *, minute: float | None = None, community: str | None =
 
 
 def comments(numbers: Iterable[int], **options: Any) -> list[Record]:
-    """Comments with their keys, as they are sent."""
+    """Return comments with their keys, as they are sent."""
     made = [comment(number, **options) for number in numbers]
     return [(each.comment_id, to_json(each)) for each in made]
 
 
 class DayUnderTest:
-    """Sends, archives, reconciles; and alters what a speed layer never would."""
+    """Sends, archives and reconciles; can alter the database as a worker never would."""
 
     def __init__(self, layer: SpeedLayerUnderTest, folder: Path) -> None:
         self.layer = layer
@@ -51,12 +51,12 @@ class DayUnderTest:
         )
 
     def send(self, records: Sequence[Record]) -> None:
-        """Send records and wait until the ledger accounts for everything sent."""
+        """Send records and wait until the ledger accounts for all of them."""
         self.layer.produce(records)
         self.layer.wait_accounted(len(self.layer.delivered))
 
     def act(self, numbers: Iterable[int]) -> None:
-        """Remove comments of these numbers, an hour after the day began."""
+        """Send removals of comments with these numbers, one hour after the start of the day."""
         producer = Producer(producer_settings(self.settings.kafka_bootstrap, 30))
         for number in numbers:
             action = Action(f"c{number}", ActionKind.REMOVE, "m1", "rule 1", DAY_US + 60 * MINUTE_US, 1.0)
@@ -74,26 +74,26 @@ class DayUnderTest:
         return reconcile_day(self.settings, day, engine=engine, fault_point=reach)
 
     def needed(self) -> list[date]:
-        """The days that need a run."""
+        """Return the days that need a run."""
         return days_to_reconcile(self.settings, date(2100, 1, 1))
 
     def start_reconciling(self, point: str = "") -> Forked:
-        """Reconcile in a process that kills itself at a point; at none if it is empty."""
+        """Reconcile in a process that kills itself at a point; empty for none."""
         environment = {**inherited_environment(), **settings_environment(self.settings)}
         return run_module("tests.support.crashing_reconciler", [DAY.isoformat(), point], cwd=ROOT, env=environment)
 
     def reconcile_and_die(self, point: str) -> int:
-        """The exit code of a process that reconciles and kills itself at a point."""
+        """Reconcile in a process that kills itself at a point; return its exit code."""
         return self.start_reconciling(point).wait(120)
 
     def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        """Ask or alter the database."""
+        """Execute a statement on the database."""
         with psycopg.connect(self.layer.database_url) as connection:
             cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
     def run_rows(self, table: str) -> list[tuple[Any, ...]]:
-        """A run's rows of the day without ids and clocks, in order: what equal runs share."""
+        """Return a run's rows without ids and times, in order; equal runs have equal rows."""
         columns = {
             "runs": "day, revision, state, digest, panes, causes, lost, unexplained, phantom, residual",
             "panes": "partition, community, start_us, model_version, policy_version, batch_comments, batch_reviews, "

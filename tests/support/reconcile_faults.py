@@ -1,4 +1,4 @@
-"""What may go wrong, one fault at a time, each with what it must move: rows with their cause, panes, residuals."""
+"""Faults of the speed layer, one at a time, with their expected effect on rows, causes, panes and residuals."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from tests.support.reconcile_tables import (
 
 @dataclass
 class Moved:
-    """The tables after a fault.
+    """Tables after a fault.
 
     Attributes:
-        tables: after it.
-        touched: places whose rows differ for another reason than before, or no more; all others as before.
-        differences: of the touched places, all there are.
-        residual: what is added to panes' residuals.
-        speed: what is added to the speed layer's panes.
-        batch: what is added to the batch's.
+        tables: tables with the fault.
+        touched: positions whose cause changes; all others stay the same.
+        differences: all differences of the touched positions.
+        residual: change of the residuals by pane.
+        speed: change of the speed layer's panes.
+        batch: change of the batch's panes.
     """
 
     tables: Tables
@@ -49,7 +49,7 @@ class Moved:
     batch: dict[Key, Sums] = field(default_factory=dict)
 
     def differ(self, place: Place, cause: str, *sides: tuple[Row, int]) -> None:
-        """The place's row is a difference now, by its two sides with their signs."""
+        """Add a difference at a position from its two sides with their signs."""
         self.touched.add(place)
         for row, sign in sides:
             known = self.differences.get((place, key_of(row)), (cause, NOTHING))[1]
@@ -57,13 +57,13 @@ class Moved:
         self.differences = {where: what for where, what in self.differences.items() if what[1] != NOTHING}
 
     def recount(self, row: Decided, sign: int) -> None:
-        """The speed layer's pane counts a row, or counts it no more."""
+        """Add a row to the speed layer's pane or remove it."""
         self.tables.count(row, sign)
         if row.fate == COUNTED:
             self.speed[key_of(row)] = plus(self.speed.get(key_of(row), NOTHING), sums_of(row), sign)
 
     def leave(self, row: Row, sign: int) -> None:
-        """The ledger counts a row, or does no more, and the pane knows nothing of it."""
+        """Change the ledger row without its pane."""
         if not isinstance(row, Decided) or row.fate == COUNTED:
             self.residual[key_of(row)] = plus(self.residual.get(key_of(row), NOTHING), sums_of(row), sign)
 
@@ -102,22 +102,22 @@ def _gone(tables: Tables, random: Random, avoid: set[Place], *, counted: bool, l
 
 
 def skipped(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """``next`` went on, and neither a row was written nor a pane told."""
+    """``next`` moved on, but neither a row nor a pane was written."""
     return _gone(tables, random, avoid, counted=True)
 
 
 def deleted(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """A row that was there is deleted; its pane still has it."""
+    """A row is deleted; its pane still counts it."""
     return _gone(tables, random, avoid, counted=False)
 
 
 def unread(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The worker could not parse a record; today's parser can."""
+    """The worker could not parse a record; the current parser can."""
     return _gone(tables, random, avoid, counted=True, letter=True)
 
 
 def quarantined(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """A record could not be decided or stored; no other is its copy."""
+    """A record could not be decided or stored; it has no copy."""
     copies = Counter((place.topic_id, worth.record_id) for place, worth in tables.recomputed.items())
     chosen = _one(random, [each for each in _both(tables, avoid) if copies[each[0].topic_id, each[1].record_id] == 1])
     if chosen is None:
@@ -149,17 +149,17 @@ def _left_out(tables: Tables, random: Random, avoid: set[Place], cause: str, fat
 
 
 def late(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """It came late by the log, and both layers say so."""
+    """A record is late by the log, and both layers agree."""
     return _left_out(tables, random, avoid, "late", LATE)
 
 
 def late_replay(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """A dead letter was sent again, too late for its pane or as a copy."""
+    """A dead letter was replayed, too late for its pane or as a copy."""
     return _left_out(tables, random, avoid, "recovered", random.choice((LATE, DUPLICATE)))
 
 
 def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """A record has a copy further on, which the speed layer could not know for one: it lies in another partition."""
+    """A record has a later copy in another partition, which the speed layer cannot recognise."""
     ids = Counter((place.topic_id, worth.record_id) for place, worth in tables.recomputed.items())
     earliest = {place.topic_id: place.part for place in sorted(tables.recomputed, reverse=True)}
     chosen = _one(
@@ -187,7 +187,7 @@ def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 
 
 def _stamped(tables: Tables, random: Random, avoid: set[Place], cause: str, *names: str, told: bool) -> Moved | None:
-    """The row is another one; the pane was told so, or a row was altered behind its back."""
+    """A row differs; either its pane was updated or only the row was altered."""
     chosen = _one(random, _both(tables, avoid))
     if chosen is None:
         return None
@@ -215,7 +215,7 @@ def _stamping(cause: str, *names: str, told: bool) -> Fault:
 
 
 def wrong_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The ledger says of a row that counts that it does not."""
+    """The ledger marks a counted row as not counted."""
     plain = _both(tables, avoid, lambda e: e.b and e.l and not (e.worth and (e.worth.is_late or e.worth.is_replay)))
     chosen = _one(random, plain)
     if chosen is None:
@@ -229,7 +229,7 @@ def wrong_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | Non
 
 
 def phantom(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The ledger has a row where the lake has none; the pane was told, or not."""
+    """The ledger has a row that the lake lacks; its pane counts it or not."""
     taken = tables.recomputed.keys() | tables.ledger.keys() | avoid
     free = [
         place
@@ -250,7 +250,7 @@ def phantom(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 
 
 def pane(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """A pane is not what was added to it: altered, dropped, or made up."""
+    """A pane differs from the sum of its rows: altered, dropped or invented."""
     if not tables.panes:
         return None
     key = random.choice(sorted(tables.panes))
@@ -273,7 +273,7 @@ def pane(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 
 
 def unprocessed(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The worker has not come to the end of a partition."""
+    """The worker has not reached the end of a partition."""
     places = sorted((tables.recomputed.keys() & tables.ledger.keys()) - avoid)
     if not places:
         return None
@@ -294,11 +294,11 @@ def unprocessed(tables: Tables, random: Random, avoid: set[Place]) -> Moved | No
 
 
 def unarchived(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The lake does not reach as far as the ledger; no record that counts has a copy further on that would, instead."""
+    """The lake ends before the ledger; no counted record has a later copy that would count instead."""
     places = sorted((tables.recomputed.keys() & tables.ledger.keys()) - avoid)
     if not places:
         return None
-    # Late in the partition of the most, where fewer copies follow.
+    # Late in the largest partition, where fewer copies follow.
     cut = max(random.sample(places, min(3, len(places))))
     tail = [(place, e) for place, e in evidence_of(tables) if place[:2] == cut[:2] and place.pos >= cut.pos]
     ids = {(place.topic_id, e.worth.record_id) for place, e in tail if e.worth is not None and e.b}
@@ -346,9 +346,9 @@ TAMPERING = {name for name in FAULTS if name.startswith("altered")} | {"deleted"
 
 
 def together(tables: Tables, random: Random, share: float = 0.7) -> Iterator[tuple[str, Moved]]:
-    """Some of the faults one after the other, each on rows that no other has touched; the last one's tables have all.
+    """Apply several faults in sequence, each on untouched rows; the last tables have all of them.
 
-    What moves whole tails comes first: it must not take with it what another fault has altered.
+    Faults that move whole tails come first, because they must not move rows that another fault has altered.
     """
     touched: set[Place] = set()
     for name in [name for name in FAULTS if random.random() < share]:

@@ -1,4 +1,4 @@
-"""The law of reconciliation once more: row by row and pane by pane, in plain Python, as slowly as it likes."""
+"""Independent restatement of the reconciliation rules in plain, slow Python: by row and pane."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ AGES_MINUTES = (0, 5, 15, 60, 360, 1440)
 
 @dataclass(frozen=True)
 class Evidence:
-    """All there is to know about one place.
+    """Evidence about one position.
 
     Attributes:
-        pos: its offset.
-        archived, next: the partition's cut.
-        worth: what the lake has there; None if nothing of the day.
-        decided: what the ledger has there.
-        is_copy: an earlier place of the lake holds the same record.
-        is_letter: a dead letter lies there.
-        is_failed: it is one of a record that could not be decided or stored.
+        pos: offset.
+        archived, next: archive end and next offset of the partition.
+        worth: record of the lake; None if it has none of the day.
+        decided: row of the ledger.
+        is_copy: an earlier position of the lake has the same record.
+        is_letter: the position has a dead letter.
+        is_failed: the dead letter is of a record that could not be decided or stored.
     """
 
     pos: int
@@ -50,12 +50,12 @@ class Evidence:
 
     @property
     def b(self) -> bool:
-        """Whether the batch counts it."""
+        """Return whether the batch counts the record."""
         return self.worth is not None and not self.is_copy
 
     @property
     def l(self) -> bool:  # noqa: E743 - the design calls it so
-        """Whether the ledger counts it."""
+        """Return whether the ledger counts the record."""
         return self.decided is not None and self.decided.fate == COUNTED
 
 
@@ -83,7 +83,7 @@ def _put_in_place(e: Evidence) -> bool:
     return e.decided is None and e.is_failed and e.worth is not None and not e.worth.is_quarantined
 
 
-# Each cause by its own evidence, without a thought of the others; the first that holds is the row's.
+# Each cause is checked independently; the first that applies is the cause of the row.
 EVIDENCE: dict[str, Callable[[Evidence], bool]] = {
     "unarchived": lambda e: e.l and e.worth is None and e.pos >= e.archived,
     "unprocessed": lambda e: e.b and e.decided is None and e.pos >= e.next,
@@ -106,13 +106,13 @@ EVIDENCE: dict[str, Callable[[Evidence], bool]] = {
 
 
 def cause_of(e: Evidence) -> str:
-    """The first cause whose evidence holds."""
+    """Return the first cause whose evidence applies."""
     return next((name for name, holds in EVIDENCE.items() if holds(e)), "unexplained")
 
 
 @dataclass
 class Expected:
-    """What an outcome must say."""
+    """Expected outcome."""
 
     differences: dict[tuple[Place, Key], tuple[str, Sums]]
     panes: dict[Key, tuple[Sums, Sums, Sums, int]]
@@ -122,12 +122,12 @@ class Expected:
 
     @property
     def rows(self) -> Counter[str]:
-        """Rows by cause; one whose two sides lie in two panes is one row."""
+        """Return rows by cause; a row whose sides are in two panes counts once."""
         return Counter(cause for _, cause in {(place, cause) for (place, _), (cause, _) in self.differences.items()})
 
 
 def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
-    """Every place of lake or ledger."""
+    """Return the evidence of every position in lake or ledger."""
     firsts: dict[tuple[str, bytes], Place] = {}
     for place, worth in sorted(tables.recomputed.items()):
         if not worth.is_quarantined:
@@ -151,7 +151,7 @@ def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
 
 
 def expected_of(tables: Tables) -> Expected:
-    """Work everything out."""
+    """Compute the expected outcome."""
     differences: dict[tuple[Place, Key], tuple[str, Sums]] = {}
     batch: dict[Key, Sums] = defaultdict(lambda: NOTHING)
     by_ledger: dict[Key, Sums] = defaultdict(lambda: NOTHING)

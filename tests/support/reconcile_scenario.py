@@ -1,6 +1,6 @@
-"""Random worlds for the law of reconciliation: a log, the speed layer that read it, and the lake it was archived to.
+"""Random scenarios for the reconciliation rules: a log, the ledger of it, and the lake it was archived to.
 
-The day begins at ``DAY_US``; some records are of the evening before, which moves watermarks and nothing else.
+The day starts at ``DAY_US``. Some records are from the previous evening; they only move watermarks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _AGES_US = (0, 5 * 60_000_000, HOUR_US, 24 * HOUR_US)
 
 @dataclass(frozen=True)
 class Record:
-    """One record of the log. ``unread``: the worker could not parse it. ``parses``: today's parser can."""
+    """One record of the log. ``unread``: the worker could not parse it. ``parses``: the current parser can."""
 
     event_us: int
     community: str
@@ -49,13 +49,13 @@ class Record:
 
     @property
     def record_id(self) -> bytes:
-        """The community is no part of it."""
+        """Record id; it does not depend on the community."""
         return hashlib.sha256(f"{self.comment_id}|{self.event_us}|{self.body}".encode()).digest()
 
 
 @dataclass
 class World:
-    """Logs by partition, with the first offset of each; which version served from which offset; where things stand."""
+    """Logs by partition with their first offsets; versions with their first offsets; archive and ledger positions."""
 
     logs: dict[tuple[str, int], dict[int, Record]] = field(default_factory=dict)
     served: dict[tuple[str, int], list[tuple[int, str]]] = field(default_factory=dict)
@@ -64,11 +64,11 @@ class World:
     actions: list[tuple[str, str, int]] = field(default_factory=list)
 
     def version_at(self, place: Place) -> str:
-        """Which model version decided there."""
+        """Return the model version that decided at a position."""
         return [version for first, version in self.served[place[:2]] if first <= place.pos][-1]
 
     def tables(self) -> Tables:
-        """What an engine is given of it."""
+        """Return the input tables of an engine."""
         tables = Tables(cuts=dict(self.cuts), actions=list(self.actions))
         for (topic_id, part), log in self.logs.items():
             archived, following = self.cuts[topic_id, part]
@@ -83,7 +83,7 @@ class World:
 
     def _worth(self, topic_id: str, part: int, end: int) -> Iterator[Worth]:
         log = [(pos, each) for pos, each in self.logs[topic_id, part].items() if each.parses and pos < end]
-        # Whether a record is late has nothing to do with its copies: told apart, none is a duplicate.
+        # Lateness does not depend on copies: with distinct ids, none is a duplicate.
         fates = fates_of((record.event_us, bytes([pos % 251, pos // 251]), record.comment_id) for pos, record in log)
         for (pos, record), fate in zip(log, fates, strict=True):
             if record.event_us >= DAY_US:
@@ -110,24 +110,24 @@ class World:
 
 
 def decision(version: str, record_id: bytes) -> tuple[int, int]:
-    """Score and verdict of a record by a version: any pure function will do."""
+    """Return score and verdict of a record by a version; any pure function works."""
     score = int.from_bytes(hashlib.sha256(version.encode() + record_id).digest()[:4]) % 1_000_001
     return score, REMOVE if score >= 700_000 else REVIEW if score >= 300_000 else ALLOW
 
 
 def topic_id_of(number: int) -> str:
-    """Some topic's id."""
+    """Return the id of a numbered topic."""
     return str(UUID(int=number << 96 | 0xA))
 
 
 def world_of(random: Random, most: int = 14, *, number: int = 0, whole: bool = True) -> World:
-    """A random world.
+    """Create a random scenario.
 
     Args:
-        random: makes it.
-        most: records of a partition.
-        number: of the world; worlds of different numbers share neither topics nor comments.
-        whole: lake and ledger stand at the end of every log; else anywhere.
+        random: source of randomness.
+        most: maximum records of a partition.
+        number: number of the scenario; different numbers share neither topics nor comments.
+        whole: lake and ledger are at the end of every log; else anywhere.
     """
     world = World()
     for topic_id in (topic_id_of(2 * number), topic_id_of(2 * number + 1))[: random.randint(1, 2)]:
@@ -155,7 +155,7 @@ def world_of(random: Random, most: int = 14, *, number: int = 0, whole: bool = T
 
 
 def _records(random: Random, count: int, known: list[Record], prefix: str) -> Iterator[Record]:
-    """Records whose times wander around borders of panes and around the watermark; ``known`` grows by them."""
+    """Create records with times around pane boundaries and the watermark; append them to ``known``."""
     pane = random.randint(-2, 2)
     for _ in range(count):
         pane += random.choice((0, 0, 0, 1, 2))
@@ -185,7 +185,7 @@ def _with(record: Record, **changes: object) -> Record:
 
 
 def natural_causes(world: World) -> dict[Place, str]:
-    """Which rows of a whole world differ though nothing went wrong, told by its log."""
+    """Return the rows of a whole scenario that differ without a fault, computed from its log."""
     found: dict[Place, str] = {}
     firsts: dict[tuple[str, bytes], Place] = {}
     fates = {place_of(row): row.fate for row in world.tables().ledger.values()}

@@ -1,4 +1,4 @@
-"""What a reconciliation is given, as plain rows: written as the Parquet files an engine reads, and worked out by it."""
+"""Input of a reconciliation as plain rows; writes them as the Parquet files of an engine and runs the engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING: Sums = (0, 0, 0, 0)
 
 
 class Place(NamedTuple):
-    """Where a record lies."""
+    """Position of a record."""
 
     topic_id: str
     part: int
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Which pane."""
+    """Key of a pane."""
 
     topic_id: str
     part: int
@@ -46,7 +46,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Worth:
-    """A record of the lake, and what it is worth."""
+    """Record of the lake with its recomputed result."""
 
     topic_id: str
     part: int
@@ -69,7 +69,7 @@ class Worth:
 
 @dataclass(frozen=True)
 class Decided:
-    """A row of the ledger."""
+    """Row of the ledger."""
 
     topic_id: str
     part: int
@@ -90,30 +90,30 @@ Row = Worth | Decided
 
 
 def place_of(row: Row) -> Place:
-    """Where it lies."""
+    """Return the position of a row."""
     return Place(row.topic_id, row.part, row.pos)
 
 
 def key_of(row: Row) -> Key:
-    """The pane it belongs to."""
+    """Return the pane of a row."""
     start_us = row.event_us // PANE_US * PANE_US
     return Key(row.topic_id, row.part, row.community, start_us, row.model_version, row.policy_version)
 
 
 def sums_of(row: Row) -> Sums:
-    """What one row adds to its pane."""
+    """Return the contribution of a row to its pane."""
     return 1, int(row.verdict == REVIEW), int(row.verdict == REMOVE), row.score
 
 
 def plus(left: Sums, right: Sums, sign: int = 1) -> Sums:
-    """Measure by measure."""
+    """Add measures with a sign."""
     a, b, c, d = (x + sign * y for x, y in zip(left, right, strict=True))
     return a, b, c, d
 
 
 @dataclass
 class Tables:
-    """Everything an engine reads."""
+    """Input tables of an engine."""
 
     recomputed: dict[Place, Worth] = field(default_factory=dict)
     ledger: dict[Place, Decided] = field(default_factory=dict)
@@ -125,13 +125,13 @@ class Tables:
     actions: list[tuple[str, str, int]] = field(default_factory=list)
 
     def copy(self) -> Tables:
-        """One that can be altered."""
+        """Return a copy that can be altered."""
         cuts, actions = dict(self.cuts), list(self.actions)
         letters, failed = set(self.letters), set(self.failed)
         return Tables(dict(self.recomputed), dict(self.ledger), dict(self.panes), letters, failed, cuts, actions)
 
     def beside(self, other: Tables) -> None:
-        """Take over what another world has; the two share no topic."""
+        """Add the tables of another scenario that shares no topic."""
         self.recomputed |= other.recomputed
         self.ledger |= other.ledger
         self.panes |= other.panes
@@ -141,7 +141,7 @@ class Tables:
         self.actions += other.actions
 
     def count(self, row: Decided, sign: int = 1) -> None:
-        """Let the pane of a row that counts have it, or have it no more."""
+        """Add a counted row to its pane, or remove it."""
         if row.fate == COUNTED:
             key = key_of(row)
             self.panes[key] = plus(self.panes.get(key, NOTHING), sums_of(row), sign)
@@ -177,7 +177,7 @@ _ACTIONS = pa.schema([("comment_id", pa.string()), ("action", pa.string()), ("ac
 
 
 def write(tables: Tables, folder: Path, random: Random | None = None) -> dict[str, Path]:
-    """Write every input; shuffled and cut into several files if there is a ``random`` to do it with."""
+    """Write every input file; with ``random`` shuffle the rows and split them into several files."""
     made: Mapping[str, tuple[pa.Schema, Iterable[tuple[object, ...]]]] = {
         "recomputed": (SCHEMA, map(astuple, tables.recomputed.values())),
         "ledger": (_DECIDED, map(astuple, tables.ledger.values())),
@@ -208,7 +208,7 @@ def _table(schema: pa.Schema, rows: Sequence[tuple[object, ...]]) -> pa.Table:
 
 @dataclass(frozen=True)
 class Seen:
-    """An outcome, with the rows of its file of differences, and those of them that PostgreSQL is to keep."""
+    """Outcome with the rows of its file of differences and the rows for PostgreSQL."""
 
     outcome: DayResults
     differences: list[dict[str, Any]]
@@ -221,7 +221,7 @@ def reconcile(
     random: Random | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Seen:
-    """What an engine makes of it; DuckDB if none is named."""
+    """Run an engine, DuckDB by default, and return its outcome."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "work").mkdir()

@@ -1,4 +1,4 @@
-"""What another version would have said, once more: comment by comment, in plain Python, as slowly as it likes."""
+"""Independent restatement of rescoring in plain, slow Python, comment by comment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Counted:
 
 
 def firsts_of(tables: Tables) -> Iterator[tuple[Worth, Decided | None]]:
-    """The first copy of every record in order of places, and what was decided there."""
+    """Return the first copy of every record in order of positions, with its decision."""
     seen: set[tuple[str, bytes]] = set()
     for place, worth in sorted(tables.recomputed.items()):
         if (worth.topic_id, worth.record_id) not in seen:
@@ -33,7 +33,7 @@ def firsts_of(tables: Tables) -> Iterator[tuple[Worth, Decided | None]]:
 
 
 def counts_of(tables: Tables) -> Mapping[str, Counted]:
-    """By community."""
+    """Return the counts by community."""
     found: dict[str, Counted] = defaultdict(Counted)
     for worth, decided in firsts_of(tables):
         own = found[worth.community]
@@ -49,7 +49,7 @@ def counts_of(tables: Tables) -> Mapping[str, Counted]:
 
 
 def rows_of(tables: Tables) -> list[dict[str, Any]]:
-    """The Parquet file's rows."""
+    """Return the rows of the Parquet file."""
     return [
         {
             **{"topic_id": worth.topic_id, "partition": worth.part, "offset": worth.pos},
@@ -64,7 +64,7 @@ def rows_of(tables: Tables) -> list[dict[str, Any]]:
 
 
 def most_of(tables: Tables) -> list[Place]:
-    """Where the comments lie that differ, most different first."""
+    """Return the positions of comments that differ, most different first."""
     differing = []
     for worth, decided in firsts_of(tables):
         if decided and (worth.score, worth.verdict) != (decided.score, decided.verdict):
@@ -75,7 +75,7 @@ def most_of(tables: Tables) -> list[Place]:
 
 
 def hours_of(tables: Tables) -> dict[Hour, tuple[int, int, int, int, int]]:
-    """Comments, reviews, removals, score sum and late ones of every hour that has a comment."""
+    """Return comments, reviews, removals, score sum and late comments of every hour with a comment."""
     rows: dict[Hour, list[Worth]] = defaultdict(list)
     for worth, _ in firsts_of(tables):
         rows[worth.topic_id, worth.community, worth.event_us // HOUR_US * HOUR_US].append(worth)

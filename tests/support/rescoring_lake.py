@@ -1,4 +1,4 @@
-"""A lake on a disk, and what a snapshot says of it, for tests of what its records are worth."""
+"""Lake on disk with its snapshot, for tests of recomputation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REFUSED = b"refused by the parser of then"
 
 
 def refusing(value: bytes, append_us: int) -> tuple[Any, ...]:
-    """The parser of then, which knew less than today's."""
+    """Parse as an older parser that accepts fewer records."""
     if REFUSED in value:
         raise InvalidRecord("not_json", "it is of a later producer")
     return columns_of("comments").read(value, append_us)
@@ -65,7 +65,7 @@ def record(
 
 
 class LakeOfATest:
-    """Logs, the files they were archived to, and what a snapshot says of both."""
+    """Logs, their archived files and the snapshot of both."""
 
     def __init__(self, folder: Path, models: dict[str, Path]) -> None:
         self.folder = folder
@@ -87,7 +87,7 @@ class LakeOfATest:
         limits: FileLimits = SMALL,
         maxima: bool = True,
     ) -> None:
-        """Archive records as the parser of then saw them; without maxima as before they were noted."""
+        """Archive records with the results of the older parser; without maxima like old files."""
         for day, own in in_files(records, limits):
             group = list(own)
             temporary = temporary_path(source, group[0].offset, "token")
@@ -98,7 +98,7 @@ class LakeOfATest:
             self.manifest.append(file)
 
     def snapshot(self, day: date = DAY) -> Snapshot:
-        """What PostgreSQL would say."""
+        """Return the snapshot that PostgreSQL would give."""
         served = {
             source: [
                 Served(first, Versions(version, POLICIES[version].policy_version, KERNEL_VERSION))
@@ -110,16 +110,16 @@ class LakeOfATest:
         return Snapshot("comments", *bounds_us, self.manifest, self.cuts, served, {}, *known, resets=self.resets)
 
     def tasks(self, day: date = DAY, resolve: Callable[[], str | None] = lambda: None) -> list[FileTask]:
-        """What is to be read for the day."""
+        """Return the file tasks of the day."""
         return plan_file_tasks(self.snapshot(day), resolve, self.store)
 
     def open_version(self, version: str) -> OpenModel:
-        """A version's model; remembered that it was asked for."""
+        """Return the model of a version and record the call."""
         self.opened.append(version)
         return open_model(self.models[version], Lexicon(), MAX_BYTES)
 
     def rows(self, day: date = DAY, tasks: Iterable[FileTask] | None = None) -> list[dict[str, Any]]:
-        """What one process makes of the tasks, in their order."""
+        """Return the rows that one process computes from the tasks, in order."""
         recomputer, found = FileRecomputer(self.store, self.open_version), []
         for number, task in enumerate(self.tasks(day) if tasks is None else tasks):
             output = self.folder / f"{day}-{number}.parquet"
@@ -137,7 +137,7 @@ def readable_today(number: int, event_us: int) -> Comment:
 
 
 def wandering(random: Random, count: int) -> list[LogRecord]:
-    """A log around two midnights: appended in order, of event times up to an hour before and 4 minutes after."""
+    """Return a log around two midnights with event times from one hour before to 4 minutes after the append."""
     append_us = DAY_US - 2 * HOUR_US
     records = []
     for offset in range(count):

@@ -1,4 +1,4 @@
-"""How pytest-xdist shares the tests among processes: whole files, those that need servers first.
+"""Scheduler of pytest-xdist: distributes whole files, those that need servers first.
 
 Each process has its own stack and its own session fixtures, so tests that share an expensive fixture belong together.
 """
@@ -24,10 +24,10 @@ FIRST = ("tests/long/test_airflow_in_a_browser.py", "tests/integration/test_mlfl
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
-    """Gives out files, or files that belong together, in the order of the collection.
+    """Distributes files, or groups of files, in the order of collection.
 
-    Tests on servers wait more than they compute. So of three processes or more the last has no servers: it works
-    from the other end of the queue, through what needs none.
+    Tests on servers wait more than they compute. With three or more processes, the last one therefore has no servers:
+    it takes tests without servers from the other end of the queue.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -55,11 +55,11 @@ def _needs_servers(nodeid: str) -> bool:
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Sort tests by folder, those of ``FIRST`` before; within a folder they stay as they are."""
+    """Sort tests by folder, those of ``FIRST`` first; keep the order within a folder."""
     items.sort(key=lambda item: (_path(item.nodeid) not in FIRST, FOLDERS.index(item.nodeid.split("/")[1])))
 
 
 def scheduler(config: pytest.Config, log: object) -> ByFile:
-    """The scheduler of a parallel run."""
+    """Return the scheduler of a parallel run."""
     config.option.loadscopereorder = False
     return ByFile(config, log)

@@ -19,7 +19,7 @@ import pytest
 
 from local.stack.ports import DEFAULT_PORTS, HOST
 
-# Clients of the servers are imported by the fixtures that need them: this plugin is loaded for unit tests too.
+# Fixtures import the clients of servers themselves, because this plugin is also loaded for unit tests.
 if TYPE_CHECKING:
     from local.stack.commands import StackInfo
     from moderation.scoring import ModerationPipeline
@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @contextlib.contextmanager
 def _default_ports_taken() -> Iterator[None]:
-    """Listen on every default port that is free: the stack must find others."""
+    """Occupy every free default port, so that the stack must find others."""
     with contextlib.ExitStack() as held:
         for port in DEFAULT_PORTS.values():
             listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
@@ -49,14 +49,14 @@ def _default_ports_taken() -> Iterator[None]:
 
 
 def _own_ports(worker_id: str) -> dict[str, int]:
-    """Ports that no other process of this run tries, below those that the system gives to clients."""
+    """Return ports for this process only, below the ephemeral range of the system."""
     number = 0 if worker_id == "master" else 1 + int(worker_id.removeprefix("gw"))
     return {name: 21_000 + 100 * number + place for place, name in enumerate(DEFAULT_PORTS)}
 
 
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
-    """A stack of this process's own, on ports that are not the defaults; deleted at the end unless it is reused."""
+    """Stack of this process on non-default ports; deleted at the end unless it is reused."""
     from local.stack import kafka
     from local.stack.commands import down, up
     from local.stack.layout import StackLayout
@@ -70,7 +70,7 @@ def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
     root = Path(reused).resolve() / worker_id if reused else Path(tempfile.mkdtemp(prefix="moderation-stack-"))
     layout = StackLayout(root)
     with _default_ports_taken(), pytest.MonkeyPatch.context() as patch:
-        # The broker's second compiler takes more time than its code saves in minutes of small tests.
+        # In short tests, the JVM's second compiler costs the broker more time than it saves.
         patch.setattr(kafka, "_java", lambda *given: (*java(*given), "-XX:TieredStopAtLevel=1"))
         try:
             if not layout.state_file.exists():
@@ -85,7 +85,7 @@ def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
 
 @pytest.fixture
 def topic_prefix(stack: StackInfo) -> Iterator[str]:
-    """A prefix for topic names that no other test has; topics that carry it are deleted afterwards."""
+    """Unique prefix of topic names; topics with it are deleted afterwards."""
     from confluent_kafka.admin import AdminClient
 
     prefix = f"test-{uuid.uuid4().hex[:12]}-"
@@ -98,7 +98,7 @@ def topic_prefix(stack: StackInfo) -> Iterator[str]:
 
 @pytest.fixture
 def schema(stack: StackInfo) -> Iterator[str]:
-    """A schema of the project's database that no other test has; dropped afterwards."""
+    """Unique schema of the project's database; dropped afterwards."""
     import psycopg
     from psycopg import sql
 
@@ -114,7 +114,7 @@ def schema(stack: StackInfo) -> Iterator[str]:
 def model(
     stack: StackInfo, small_corpus: tuple[list[str], list[int]], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A registered, certified production model, and the migrated database."""
+    """Registered and certified production model, with the migrated database."""
     from moderation.adapters.sql.migrate import migrate_database
     from moderation.bootstrap import register, train_to_folder
     from moderation.contracts import Comment
@@ -134,7 +134,7 @@ def model(
 
 @pytest.fixture(scope="session")
 def templates(stack: StackInfo, pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """Models that versions are made of without another upload."""
+    """Uploaded models that versions reuse."""
     from tests.support.model_life import Templates
     from tests.support.workers import base_settings
 
@@ -143,7 +143,7 @@ def templates(stack: StackInfo, pipeline: ModerationPipeline, tmp_path_factory: 
 
 @pytest.fixture
 def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
-    """A speed layer with topics of its own; its workers end with the test."""
+    """Speed layer with topics of its own; its workers end with the test."""
     from moderation.adapters.kafka.topics import ensure_topics
     from tests.support.workers import base_settings, speed_layer
 
@@ -154,7 +154,7 @@ def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> I
 
 @pytest.fixture(scope="session")
 def filled(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilledDay]:
-    """A reconciled day that has something of everything; only read it."""
+    """Reconciled day with data of every kind; read-only."""
     from tests.support.full_day import filled_day
 
     with filled_day(stack, f"test-{uuid.uuid4().hex[:12]}-", tmp_path_factory.mktemp("filled")) as day:
@@ -163,7 +163,7 @@ def filled(stack: StackInfo, model: Path, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
-    """An empty lake in a folder of the test's own, and empty topics."""
+    """Empty lake in a folder of the test, with empty topics."""
     from moderation.adapters.kafka.topics import ensure_topics
     from moderation.adapters.sql.migrate import migrate_database
     from tests.support.lakes import LakeUnderTest
@@ -177,7 +177,7 @@ def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
 
 @pytest.fixture
 def commanded(layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch) -> SpeedLayerUnderTest:
-    """A speed layer that the environment leads commands to."""
+    """Speed layer that commands use because of the environment."""
     from local.stack.worker import settings_environment
 
     for key, value in settings_environment(layer.settings).items():
@@ -187,7 +187,7 @@ def commanded(layer: SpeedLayerUnderTest, monkeypatch: pytest.MonkeyPatch) -> Sp
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """An S3-compatible server without a bucket yet."""
+    """S3-compatible server without a bucket."""
     from tests.support.object_store import object_store
 
     with object_store(tmp_path_factory.mktemp("s3")) as server:

@@ -1,4 +1,4 @@
-"""Everything that a command without effects leaves as it is: tables, topics, registered versions, the lake's files."""
+"""Detect side effects: compare tables, topics, registered versions and lake files before and after a command."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from moderation.settings import Settings, required
 
 
 @dataclass(frozen=True)
-class World:
-    """What there is at an instant.
+class SystemState:
+    """State of the system at one moment.
 
     Attributes:
-        tables: a digest of all rows, by table of schemas ``speed`` and ``batch``.
-        ends: where partitions end, by topic and partition, of topics with the settings' prefix.
+        tables: digest of all rows by table of schemas ``speed`` and ``batch``.
+        ends: ends of partitions by topic and partition, for topics with the settings' prefix.
         versions: state, tags and aliases by version number.
-        lake: the SHA-256 of every file but results of rescoring.
+        lake: SHA-256 of every file except results of rescoring.
     """
 
     tables: Mapping[str, str]
@@ -32,16 +32,16 @@ class World:
     versions: Mapping[str, tuple[str, Mapping[str, str], list[str]]]
     lake: Mapping[str, str]
 
-    def differences(self, other: World) -> list[str]:
-        """Names of what is not the same."""
+    def differences(self, other: SystemState) -> list[str]:
+        """Return the names of fields that differ."""
         return [field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name)]
 
 
-def world(settings: Settings) -> World:
-    """Look at everything the settings lead to."""
+def read_system_state(settings: Settings) -> SystemState:
+    """Read the state of the system that the settings name."""
     store = LakeStore(settings.lake_url)
     files = {path: store.sha256(path) for path in store.sizes() if not path.startswith(f"{ROOT}/")}
-    return World(_tables(settings), _ends(settings), _versions(settings), files)
+    return SystemState(_tables(settings), _ends(settings), _versions(settings), files)
 
 
 def _tables(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A speed layer of a test's own: topics with a prefix, and worker processes that are ended with the test."""
+"""Speed layer for one test: topics with a prefix, and worker processes that end with the test."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Record = tuple[str, bytes]
 
 
 def base_settings(stack: StackInfo, prefix: str) -> Settings:
-    """Settings of a test's worker: the stack's servers, small batches, no metrics port that others would want too."""
+    """Return the settings of a worker in tests: the servers of the stack, small batches, no metrics port."""
     settings = stack_settings(StackLayout(stack.root), stack, topic_prefix=prefix)
     return settings.model_copy(update={"model_name": MODEL_NAME, "batch_most_records": 200, "metrics_port": 0})
 
 
 def comments(count: int, start: int = 0) -> list[Record]:
-    """Comments of four kinds in two communities, a microsecond apart, with their keys."""
+    """Return comments of four kinds in two communities, a microsecond apart, with their keys."""
     bodies = ("Nice study, thanks.", "you idiot!!! {}", "FREE money at http://spam.example/{}", "Source? {}")
     made = [
         Comment(f"c{n}", ("science", "cooking")[n % 2], bodies[n % 4].format(n), 1_700_000_000_000_000 + n)
@@ -47,7 +47,7 @@ def comments(count: int, start: int = 0) -> list[Record]:
 
 
 class SpeedLayerUnderTest:
-    """Starts and ends workers, produces records, and asks the oracle."""
+    """Starts and ends workers, produces records and runs the oracle."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self.settings = settings
@@ -62,8 +62,8 @@ class SpeedLayerUnderTest:
         """Start one worker process; its log is ``worker-N.log`` in the test's folder.
 
         Args:
-            module: of another worker, with its first arguments.
-            web: serve the web views, on the port of the settings.
+            module: module of another worker, with its first arguments.
+            web: serve the HTTP views on the port of the settings.
         """
         log = self.folder / f"worker-{len(self.workers)}.log"
         options = ["--loop", "uvloop", "worker", *([] if web else ["--without-web"])]
@@ -104,7 +104,7 @@ class SpeedLayerUnderTest:
         return sent
 
     def accounted(self) -> int:
-        """How many offsets the ledger accounts for."""
+        """Return how many offsets the ledger accounts for."""
         with psycopg.connect(self.database_url) as connection:
             row = connection.execute(
                 "SELECT coalesce(sum(next - first), 0) FROM speed.source_offsets WHERE topic_id = %s", (self.topic_id,)
@@ -117,12 +117,12 @@ class SpeedLayerUnderTest:
         wait_until(lambda: self.accounted() >= count, seconds=seconds, description=f"{count} offsets accounted for")
 
     def comparison(self, *, topics_too: bool = False) -> OracleReport:
-        """What the oracle says."""
+        """Return the comparison of the oracle."""
         bootstrap, prefix = self.settings.kafka_bootstrap, self.settings.topic_prefix
         return verify(bootstrap, self.database_url, prefix, self.topic_id, self.delivered, topics_too=topics_too)
 
     def stop(self) -> None:
-        """End every worker, at once."""
+        """Kill every worker."""
         for worker in self.workers:
             if worker.poll() is None:
                 worker.send_signal(signal.SIGKILL)
@@ -131,7 +131,7 @@ class SpeedLayerUnderTest:
 
 @contextmanager
 def speed_layer(settings: Settings, folder: Path) -> Iterator[SpeedLayerUnderTest]:
-    """A speed layer whose workers end with the block."""
+    """Yield a speed layer whose workers end with the block."""
     layer = SpeedLayerUnderTest(settings, folder)
     try:
         yield layer

@@ -74,7 +74,7 @@ def test_training_twice_gives_the_same_digest(export: Path, model: Path, tmp_pat
     assert other["data_digest"] == report["data_digest"]
 
 
-def test_scores_come_in_order_and_as_the_contract_says(model: Path) -> None:
+def test_scores_are_in_order_and_match_the_contract(model: Path) -> None:
     bodies = ["Nice study, thanks.", "you idiot!!!", "", "Source?"]
     given = b"\n".join(line(body=body, comment_id=f"c{n}") for n, body in enumerate(bodies))
     found = answers(run("score", "--model", model, given=given))
@@ -291,13 +291,13 @@ def test_exit_codes_and_error_lines(
 @pytest.mark.parametrize(
     "arguments", [("promote",), ("promote", "--reason", " "), ("rollback",), ("challenge", "--hours", "0")]
 )
-def test_who_moves_a_model_says_why(arguments: tuple[str, ...]) -> None:
+def test_moving_a_model_needs_a_reason(arguments: tuple[str, ...]) -> None:
     found = run(*arguments)
     assert found.exit_code == 2
     assert arguments[0] == "challenge" or "--reason" in found.output
 
 
-def test_the_watch_cools_down_equally_long_from_the_command_line_and_from_code() -> None:
+def test_the_cool_down_of_the_drift_check_has_one_default() -> None:
     defaults = {inspect.signature(each).parameters["cool_down_days"].default for each in (drift, check_drift)}
     assert defaults == {COOL_DOWN_DAYS}
 

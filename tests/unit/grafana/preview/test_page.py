@@ -1,4 +1,4 @@
-"""The page for any content: what people wrote never becomes markup, and a sound day says that it is sound."""
+"""Preview page: user text never becomes markup, and a day without defects is reported as such."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ def preview(name: str, *, is_sound: bool = False) -> Preview:
     return Preview(name, date(2023, 11, 15), results, Addresses())
 
 
-def test_nothing_people_wrote_becomes_markup() -> None:
+def test_user_text_never_becomes_markup() -> None:
     page = render(preview(HOSTILE))
     assert "<script" not in page
     assert page.count("&lt;script&gt;") > 8
     assert 'href="javascript:' not in render(preview("javascript:alert(1)"))
 
 
-def test_a_sound_day_says_so() -> None:
+def test_a_day_without_defects_is_reported_as_such() -> None:
     page = render(preview("science", is_sound=True))
     assert "None. Batch and speed layer count every row in the same way." in page
     assert "None. Every pane is the sum of its ledger rows." in page
     assert "nothing lost, nothing unexplained" in page
 
 
-def test_only_addresses_of_the_web_are_links() -> None:
+def test_only_web_addresses_become_links() -> None:
     assert link("https://airflow.example/runs/1?a=1&b=2", "run") == (
         '<a href="https://airflow.example/runs/1?a=1&amp;b=2" rel="noreferrer">run</a>'
     )

@@ -1,4 +1,4 @@
-"""What Grafana makes of variables and macros, and where its rules are narrow."""
+"""Expansion of Grafana's variables and macros, and the limits of its rules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_macro_s_argument_ends_at_the_first_parenthesis_as_in_grafana() -> Non
 
 
 @pytest.mark.parametrize("query", ["$__interval()", "$__timeFilter()", "${a}", "${a:csv}"])
-def test_what_is_unknown_or_unquoted_is_refused(query: str) -> None:
+def test_unknown_macros_and_unquoted_variables_are_refused(query: str) -> None:
     with pytest.raises(ValueError, match=r"\$"):
         expanded(query, a="1")
 

@@ -67,7 +67,7 @@ def test_an_export_in_any_order_arrives_in_order_of_time(tmp_path: Path) -> None
         assert found.index(action) > next(n for n, each in enumerate(found) if each.key == action.key)
 
 
-def test_bad_rows_of_an_export_are_told_and_left_out(tmp_path: Path) -> None:
+def test_bad_rows_of_an_export_are_reported_and_left_out(tmp_path: Path) -> None:
     told: list[BadRow] = []
     plan = SendPlan(export(tmp_path, HEADER + "1,fine,1,,a,1500000000,x,0\n2,odd,1,,b,never,x,0\n"), tmp_path)
     assert [each.key for each in arrivals_of(plan, told.append)] == ["a"]
@@ -92,7 +92,7 @@ def test_sorting_in_runs_equals_sorting_in_memory(arrivals: list[Arrival], most:
     assert list(by_arrival(arrivals, most)) == sorted(arrivals, key=lambda each: each.arrival_us)
 
 
-def test_many_more_runs_than_files_may_be_open_sort_too() -> None:
+def test_sorting_works_with_more_runs_than_open_files_allowed() -> None:
     arrivals = [Arrival(n * 7_919 % 5_000, "comments", str(n), b"", None, None) for n in range(5_000)]
     assert [each.arrival_us for each in by_arrival(arrivals, 1)] == list(range(5_000))
 
@@ -137,7 +137,7 @@ def test_part_of_an_input_and_comments_only(history: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [COMMENTS, ARRIVALS, ACTIONS])
-def test_a_folder_that_is_no_history_is_refused_by_name(history: Path, tmp_path: Path, name: str) -> None:
+def test_a_folder_without_a_history_is_refused_by_name(history: Path, tmp_path: Path, name: str) -> None:
     for file in {COMMENTS, ARRIVALS, ACTIONS} - {name}:
         (tmp_path / file).write_bytes((history / file).read_bytes())
     plan = SendPlan(History(tmp_path), tmp_path)
@@ -152,7 +152,7 @@ def test_arrivals_that_belong_to_other_comments_are_refused(history: Path, tmp_p
         (tmp_path / file).write_bytes((history / file).read_bytes())
     with (tmp_path / ARRIVALS).open("ab") as notes:
         notes.write(b'{"arrival_us": 1, "injected": null}\n')
-    with pytest.raises(DatasetError, match="does not belong"):
+    with pytest.raises(DatasetError, match="does not match"):
         read(SendPlan(History(tmp_path), tmp_path))
 
 
@@ -202,6 +202,6 @@ def test_a_value_is_keyed_by_its_comment_id_or_else_by_its_digest(comment: Calla
 
 
 @pytest.mark.parametrize("wrong", [{"skip": -1}, {"limit": 0}, {"anchor": Anchor.LAST}])
-def test_a_plan_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
+def test_a_contradictory_plan_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigurationError, match="--"):
         SendPlan(Generated(CONFIG), Path(), **wrong)  # type: ignore[arg-type]

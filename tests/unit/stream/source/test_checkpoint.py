@@ -32,7 +32,7 @@ def everything(of: SendPlan) -> list[Arrival]:
     return list(arrivals_of(of, refuse_bad_row))
 
 
-def test_progress_reads_back_as_it_was_saved(tmp_path: Path) -> None:
+def test_a_checkpoint_reads_back_as_saved(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path) is None
     first = Checkpoint("input", "target", -5)
     second = replace(first, arrivals=3, comments=1, actions=1, refused=1, digest="d")
@@ -41,7 +41,7 @@ def test_progress_reads_back_as_it_was_saved(tmp_path: Path) -> None:
         assert load_checkpoint(tmp_path) == checkpoint
 
 
-def test_a_crash_while_saving_leaves_the_progress_before(tmp_path: Path) -> None:
+def test_a_crash_while_saving_leaves_the_previous_checkpoint(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, Checkpoint("input", "target", 0, arrivals=7))
     (tmp_path / CHECKPOINT_FILE).with_suffix(".new").write_bytes(b'{"input": "in')
     found = load_checkpoint(tmp_path)
@@ -50,13 +50,13 @@ def test_a_crash_while_saving_leaves_the_progress_before(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b'{"input": "x"}'])
-def test_damaged_progress_is_refused_by_name_and_never_taken_for_none(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_checkpoint_is_refused_and_not_ignored(tmp_path: Path, content: bytes) -> None:
     (tmp_path / CHECKPOINT_FILE).write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"progress\.json"):
         load_checkpoint(tmp_path)
 
 
-def test_progress_of_another_input_or_target_is_refused_naming_both(tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_input_or_target_is_refused_naming_both(tmp_path: Path) -> None:
     start_or_resume(plan(tmp_path), "topics A")
     with pytest.raises(ConfigurationError, match=r"another input: generator seed=0 .*; this run has generator seed=8"):
         start_or_resume(plan(tmp_path, origin=Generated(replace(CONFIG, seed=8))), "topics A")
@@ -94,14 +94,14 @@ def test_the_chain_is_the_same_however_arrivals_are_batched(count: int, cuts: li
 _sample = list(generate(CONFIG))[:60]
 
 
-def test_a_run_goes_on_right_behind_what_was_acknowledged(tmp_path: Path) -> None:
+def test_a_run_continues_after_the_acknowledged_arrivals(tmp_path: Path) -> None:
     whole = everything(plan(tmp_path))
     for done in (0, 1, 50, len(whole)):
         checkpoint = Checkpoint("i", "t", 0, arrivals=done, digest=chained_digest("", whole[:done]))
         assert list(remaining_arrivals(checkpoint, iter(whole), plan(tmp_path))) == whole[done:]
 
 
-def test_arrivals_that_have_become_others_are_refused(tmp_path: Path) -> None:
+def test_changed_arrivals_are_refused(tmp_path: Path) -> None:
     checkpoint = Checkpoint("history x", "t", 0, arrivals=50, digest=chained_digest("", _sample[:50]))
     changed = [*_sample[:20], replace(_sample[20], value=b"other"), *_sample[21:]]
     for others in (changed, _sample[:49]):
@@ -127,7 +127,7 @@ def test_a_state_folder_serves_one_source_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def test_a_report_reads_back_and_grows_over_runs(tmp_path: Path) -> None:
+def test_a_delivery_log_reads_back_and_grows_over_runs(tmp_path: Path) -> None:
     for offset in (1, 2):
         lines = DurableLines(tmp_path / DELIVERIES)
         lines.append([asdict(replace(DELIVERED, offset=offset)), replace(DELIVERED, offset=offset + 10)])
@@ -154,7 +154,7 @@ def test_a_line_that_a_crash_cut_short_is_not_read_and_removed_at_the_next_start
         assert list(read_delivery_log(tmp_path)) == [*[DELIVERED] * earlier, replace(DELIVERED, offset=99)]
 
 
-def test_a_report_that_is_absent_or_damaged_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_missing_or_damaged_delivery_log_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=DELIVERIES):
         list(read_delivery_log(tmp_path))
     (tmp_path / DELIVERIES).write_bytes(b"{}\n")
@@ -183,7 +183,7 @@ def test_options_make_a_plan() -> None:
     "words",
     ["--csv a", "--fast", "--csv a --generate --fast", "--csv a --fast --rate 3", "--csv a --fast --days 3", "--odd"],
 )
-def test_options_that_do_not_go_together_are_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_exclude_each_other_are_refused(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         plan_of(words.split(), Settings())
     assert "Usage: " in capsys.readouterr().err

@@ -32,7 +32,7 @@ def arrivals(times_us: list[int]) -> list[Arrival]:
 
 
 @given(_times, _paces, st.lists(st.integers(0, 10**8), max_size=20).map(sorted), st.integers(1, 7))
-def test_everything_is_handed_out_once_in_order_and_never_early(
+def test_every_arrival_is_returned_once_in_order_and_never_early(
     times_us: list[int], pace: Pace, clock_us: list[int], most: int
 ) -> None:
     schedule = Schedule(arrivals(times_us), pace)
@@ -49,7 +49,7 @@ def test_everything_is_handed_out_once_in_order_and_never_early(
 
 
 @given(_times, _paces, st.integers(0, 10**8))
-def test_what_is_due_is_handed_out(times_us: list[int], pace: Pace, elapsed_us: int) -> None:
+def test_due_arrivals_are_returned(times_us: list[int], pace: Pace, elapsed_us: int) -> None:
     schedule = Schedule(arrivals(times_us), pace)
     due = [n for n, at_us in enumerate(times_us) if pace.due_us(n, at_us - times_us[0]) <= elapsed_us]
     assert len(schedule.due(elapsed_us, 1_000, 10**9)) == len(due)
@@ -80,7 +80,7 @@ def test_a_batch_ends_when_its_values_have_enough_bytes() -> None:
 
 
 @pytest.mark.parametrize("number", [0, -1, float("nan"), float("inf")])
-def test_a_pace_that_never_gets_anywhere_is_refused(number: float) -> None:
+def test_a_pace_without_progress_is_refused(number: float) -> None:
     with pytest.raises(ConfigurationError, match="--rate"):
         AtRate(number)
     with pytest.raises(ConfigurationError, match="--speed"):
@@ -96,7 +96,7 @@ _traffic = list(
 )
 
 
-def test_the_traffic_below_holds_every_kind() -> None:
+def test_the_sample_traffic_contains_every_kind() -> None:
     assert {each.injected for each in _traffic} == {"broken", "future_dated", "edited", "duplicate", None}
     assert {each.topic for each in _traffic} == {"comments", "actions"}
 
@@ -119,14 +119,14 @@ def test_a_shift_moves_every_time_by_the_same_and_can_be_undone(by_us: int) -> N
             assert after.value == to_json(moved_comment)
 
 
-def test_without_a_shift_not_even_the_spelling_changes() -> None:
+def test_without_a_shift_values_stay_the_same_bytes() -> None:
     fields = orjson.loads(_traffic[0].value)
     spelled = replace(_traffic[0], value=orjson.dumps(fields, option=orjson.OPT_INDENT_2))
     assert list(shifted([spelled], 0)) == [spelled]
     assert shifted_arrival(spelled, 1).value != spelled.value
 
 
-def test_a_shift_out_of_time_is_refused_by_name() -> None:
+def test_a_shift_beyond_valid_times_is_refused_by_name() -> None:
     ordinary = next(each for each in _traffic if each.injected is None)
     for by_us in (-ordinary.arrival_us - 10**12, MAX_TIME_US):
         with pytest.raises(ConfigurationError, match=f"--shift-to: the time of {ordinary.key}"):

@@ -59,7 +59,7 @@ def test_every_record_comes_once_in_order_in_bounded_batches_and_a_chunk_is_ackn
     assert not pending.is_full(0)
 
 
-def test_three_batches_are_full_by_records_or_by_work_and_forgetting_makes_room() -> None:
+def test_a_queue_is_full_with_three_batches_and_clearing_empties_it() -> None:
     for value_size in (0, 400):
         pending = BatchQueue(4, 1_000, size)
         for number in range(12):

@@ -1,4 +1,4 @@
-"""Every code point, escaped in three ways, from a record's bytes to what is stored and sent of its decision."""
+"""Every code point, escaped in three ways, from the record's bytes to the stored and sent decision."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def strings_in(value: object) -> Iterator[str]:
 
 
 def require_storable(codes: Iterable[int], model: ServingModel) -> int:
-    """Assert what ledger and topics need of every code point; returns how many characters were looked at."""
+    """Assert that ledger and topics accept every code point; return the number of characters checked."""
     codes, characters = list(codes), 0
     ids, texts = cycle(raw_ids(codes)), texts_of(codes)
     while some := list(islice(texts, 16)):

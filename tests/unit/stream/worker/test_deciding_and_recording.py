@@ -32,7 +32,7 @@ PaneRow = tuple[str, int, str]
 
 
 class Worker:
-    """The two stages as one process has them; what is decided waits to be stored, in order."""
+    """Decider and recorder of one process; decided batches wait to be stored, in order."""
 
     def __init__(self, ledger: MemoryLedger, limit: DeadLetterLimit, partitions: Sequence[int] = (0,)) -> None:
         self.decider = Decider()
@@ -55,7 +55,7 @@ def generous() -> DeadLetterLimit:
 
 
 def records_of(rows: list[tuple[int, int, int, bool]]) -> list[Record]:
-    """Records from (partition, minutes after the start, which of few bodies, broken)."""
+    """Return records from (partition, minutes after the start, number of the body, broken)."""
     offsets: dict[int, int] = {}
     records = []
     for partition, minutes, which, broken in rows:
@@ -245,7 +245,7 @@ def test_a_record_that_is_known_to_fail_is_not_even_parsed(kernel: Kernel) -> No
     assert len(decided.unreadable) == 3
 
 
-def test_offsets_beside_a_hole_are_still_missed(kernel: Kernel) -> None:
+def test_missing_offsets_next_to_a_hole_are_detected(kernel: Kernel) -> None:
     decider = Decider()
     decider.assign(MemoryLedger().positions({0: 0}))
     model = ServingModel(kernel, Policy(300_000, 700_000, ()), "1")
@@ -278,8 +278,8 @@ def test_too_many_unreadable_records_stop_the_worker_after_they_are_stored(kerne
     [[(0, 0, 0, True)] * 5, [(0, 0, 0, False)] * 5, [(0, 600, 0, False), *([(0, 0, 0, False)] * 4)]],
     ids=["dead letters only", "duplicates", "late"],
 )
-def test_every_record_that_is_stored_counts_as_progress(kernel: Kernel, rows: list[tuple[int, int, int, bool]]) -> None:
-    """The alert on records that wait asks this counter: a stream without new decisions is no standstill."""
+def test_every_stored_record_counts_as_progress(kernel: Kernel, rows: list[tuple[int, int, int, bool]]) -> None:
+    """The alert on waiting records uses this counter: a stream without new decisions may still make progress."""
     before = accounted()
     worker = Worker(MemoryLedger(), generous())
     worker.decide(records_of(rows), ServingModel(kernel, Policy(300_000, 700_000, ()), "1"))
@@ -304,7 +304,7 @@ def test_wrong_clocks_are_dead_letters_that_stop_nothing(kernel: Kernel) -> None
 
 
 class Brittle:
-    """A kernel that fails for texts that have a word, or for every text if the word is empty."""
+    """Kernel that fails for texts with a word, or for every text if the word is empty."""
 
     def __init__(self, kernel: Kernel, word: str, error: Exception) -> None:
         self.kernel, self.word, self.error = kernel, word, error

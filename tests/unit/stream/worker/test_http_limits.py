@@ -32,7 +32,7 @@ def test_requests_beyond_the_rate_are_refused_until_time_has_passed() -> None:
     checked.check_rate()
 
 
-def test_expensive_work_is_admitted_once_and_paid_back_before_the_next() -> None:
+def test_expensive_work_is_admitted_once_and_delays_the_next() -> None:
     clock = Clock()
     checked = limits(clock)
     checked.check_work(500_000)

@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from stream.worker.metrics import show_by_partition
 
 
-def test_a_partition_that_was_let_go_is_no_longer_shown() -> None:
+def test_a_released_partition_is_no_longer_shown() -> None:
     registry = CollectorRegistry()
     gauge = Gauge("waiting", "Records.", ["partition"], registry=registry)
     show_by_partition(gauge, {0: 5, 1: 7})

@@ -54,7 +54,7 @@ def test_a_moved_alias_swaps_the_model(registry: MemoryRegistry, watch: ModelWat
     assert before.model_version == "1"
 
 
-def test_a_refused_version_leaves_the_old_one_serving_and_a_later_one_is_taken(
+def test_a_refused_version_leaves_the_old_one_serving_and_a_later_one_serves(
     registry: MemoryRegistry, watch: ModelWatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry.alias = "1"
@@ -67,7 +67,7 @@ def test_a_refused_version_leaves_the_old_one_serving_and_a_later_one_is_taken(
     wait_until(lambda: serves(watch, "3"), seconds=10, description="version 3 serves")
 
 
-def test_a_refused_version_is_looked_at_again_when_a_person_may_have_mended_it(registry: MemoryRegistry) -> None:
+def test_a_refused_version_is_checked_again_later(registry: MemoryRegistry) -> None:
     registry.alias = "1"
     watch = ModelWatch(registry.resolve, registry.open_version, poll_seconds=0.01, again_seconds=0.05)
     watch.start()
@@ -81,7 +81,7 @@ def test_a_refused_version_is_looked_at_again_when_a_person_may_have_mended_it(r
     watch.stop()
 
 
-def test_a_registry_that_goes_away_changes_nothing(registry: MemoryRegistry, watch: ModelWatch) -> None:
+def test_an_unavailable_registry_changes_nothing(registry: MemoryRegistry, watch: ModelWatch) -> None:
     registry.alias = "1"
     watch.start()
     registry.away = True
@@ -90,7 +90,7 @@ def test_a_registry_that_goes_away_changes_nothing(registry: MemoryRegistry, wat
     assert serves(watch, "1")
 
 
-def test_a_refused_version_with_nothing_to_go_on_with_stops_the_start(
+def test_a_refused_version_without_a_last_good_model_stops_the_start(
     registry: MemoryRegistry, watch: ModelWatch
 ) -> None:
     registry.alias = "1"

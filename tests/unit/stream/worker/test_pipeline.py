@@ -33,7 +33,7 @@ UNSTORABLE = "refused by the ledger"
 
 @dataclass
 class Kafkas:
-    """A record as aiokafka hands it over."""
+    """Record as aiokafka returns it."""
 
     partition: int
     offset: int
@@ -50,7 +50,7 @@ class FakeChunk:
 
 
 class SlowLedger(MemoryLedger):
-    """A ledger whose transactions take until they are let through."""
+    """Ledger whose transactions wait until the test releases them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class SlowLedger(MemoryLedger):
 
 @dataclass
 class OrderedTopics(MemoryTopics):
-    """Published topics that refuse what is not in the ledger yet."""
+    """Published topics that refuse records that are not in the ledger yet."""
 
     ledger: SlowLedger = field(default_factory=SlowLedger)
     ranges: list[tuple[int, int]] = field(default_factory=list)
@@ -107,7 +107,7 @@ class Rig:
 
 
 def value_of(offset: int, is_unstorable: bool) -> bytes:
-    """A comment; one that is unstorable has the largest event time, so that those after it would be late."""
+    """Return a comment; an unstorable one has the largest event time, so that later ones would be late."""
     comment = Comment(f"c{offset}", "x", "hello", 1_700_000_000_000_000 + offset)
     if is_unstorable:
         comment = replace(comment, comment_id=UNSTORABLE, event_time_us=comment.event_time_us + 200_000_000)
@@ -144,7 +144,7 @@ async def reached(event: threading.Event) -> None:
     assert await asyncio.get_running_loop().run_in_executor(None, event.wait, SECONDS)
 
 
-def test_a_slow_ledger_holds_the_stream_back_and_everything_is_stored_acknowledged_and_published_in_order(
+def test_a_slow_ledger_applies_back_pressure_and_the_order_is_kept(
     kernel: Kernel,
 ) -> None:
     async def play() -> None:
@@ -176,7 +176,7 @@ def test_a_slow_ledger_holds_the_stream_back_and_everything_is_stored_acknowledg
     asyncio.run(play())
 
 
-def test_an_assignment_finishes_what_is_under_way_and_forgets_what_was_fetched_for_the_last_one(
+def test_an_assignment_finishes_current_batches_and_drops_chunks_of_the_last_one(
     kernel: Kernel,
 ) -> None:
     async def play() -> None:
@@ -208,7 +208,7 @@ def test_an_assignment_finishes_what_is_under_way_and_forgets_what_was_fetched_f
     asyncio.run(play())
 
 
-def test_letting_go_of_partitions_does_not_wait_for_records_that_are_being_tried(
+def test_releasing_partitions_does_not_wait_for_records_that_are_being_tried(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def play() -> None:
@@ -247,7 +247,7 @@ def test_letting_go_of_partitions_does_not_wait_for_records_that_are_being_tried
     asyncio.run(play())
 
 
-def test_letting_go_of_partitions_waits_for_what_is_under_way_and_forgets_the_rest(kernel: Kernel) -> None:
+def test_releasing_partitions_waits_for_current_batches_and_drops_the_rest(kernel: Kernel) -> None:
     async def play() -> None:
         rig = await rig_of(kernel, most_records=10)
         working = asyncio.create_task(rig.pipeline.run())
@@ -270,7 +270,7 @@ def test_letting_go_of_partitions_waits_for_what_is_under_way_and_forgets_the_re
 
 
 @pytest.mark.parametrize("unstorable", [0, 7, 9])
-def test_a_record_that_the_ledger_refuses_goes_into_quarantine_and_others_are_decided_as_if_it_were_not_there(
+def test_a_record_that_the_ledger_refuses_is_quarantined_without_affecting_others(
     kernel: Kernel, unstorable: int
 ) -> None:
     async def play(refused: int | None) -> SlowLedger:
@@ -319,7 +319,7 @@ def test_a_record_that_cannot_be_encoded_for_the_topics_is_quarantined_before_it
 def test_with_batches_of_one_record_none_is_decided_before_the_last_is_stored(
     kernel: Kernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the offset at which the ledger stays is that of a record that ends the process."""
+    """The ledger then stays at the offset of a record that ends the process."""
 
     async def play() -> None:
         rig = await rig_of(kernel, most_records=1)

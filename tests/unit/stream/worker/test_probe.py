@@ -1,4 +1,4 @@
-"""What the child of the probe does with a record: all that the worker does with it alone, without a server."""
+"""The child process of the probe handles a record as the worker does, without servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes of dead letters within a minute's budget."""
+"""Budget of raw bytes of dead letters per minute."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ VERSIONS = Versions("1", "policy", "1")
 
 @dataclass
 class Log:
-    """The partitions of a topic: append times and event times, by the broker's clock."""
+    """Partitions of a topic with append and event times of the broker's clock."""
 
     now_us: int = START_US
     ahead_us: int = 0
@@ -47,14 +47,14 @@ class Log:
         return self.now_us + self.ahead_us
 
     def ends(self, partitions: Iterable[int]) -> Mapping[int, int] | None:
-        """Where partitions end when the answer is made; it takes a while to get there and back."""
+        """Return the ends of partitions when the broker answers; the request takes some time."""
         self.asked.append(tuple(partitions))
         self.now_us += self.answer_takes_us
         return None if self.is_away else {p: len(self.records[p]) for p in self.asked[-1]}
 
 
 class Worker:
-    """Recorder and looks as one process has them."""
+    """Recorder and end tracker of one process."""
 
     def __init__(self, log: Log, ledger: MemoryLedger) -> None:
         self.log = log
@@ -95,13 +95,13 @@ class Worker:
             self.recorder.store(Decided(batch, [False] * len(rows), 0))
 
     def look(self) -> None:
-        """What the worker does every few seconds."""
+        """Do what the worker does every few seconds."""
         self.recorder.observe_ends(self.log.records)
         if self.recorder.is_end_due:
             self.recorder.note_read_to_end()
 
 
-def test_the_time_of_a_look_is_taken_before_the_broker_is_asked() -> None:
+def test_the_time_of_an_observation_is_taken_before_the_broker_is_asked() -> None:
     log = Log(answer_takes_us=MINUTE_US)
     ends = EndTracker(log.ends, log.worker_us)
     ends.observe({0: 0})
@@ -132,7 +132,7 @@ def test_an_end_that_is_not_reached_yet_is_not_asked_for_again() -> None:
     assert log.asked == [(0, 1), (1,), (0, 1)]
 
 
-def test_a_log_that_ends_before_what_is_stored_proves_nothing() -> None:
+def test_a_log_that_ends_before_the_stored_offset_is_ignored() -> None:
     log = Log()
     ends = EndTracker(log.ends, log.worker_us)
     ends.observe({0: 5})
@@ -149,7 +149,9 @@ def test_a_broker_that_does_not_answer_changes_nothing() -> None:
     assert ends.read_to_end_us(0, 0) == START_US - CLOCK_MARGIN_US
 
 
-def test_a_clock_that_is_ahead_is_found_by_the_first_record_after_a_look(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_clock_that_is_ahead_is_detected_by_the_first_record_after_an_observation(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     log = Log(ahead_us=60 * MINUTE_US)
     ends = EndTracker(log.ends, log.worker_us)
     ends.observe({0: 0})

@@ -26,7 +26,7 @@ def judge_after(
     heard: bool = True,
     unread: frozenset[int] = frozenset(),
 ) -> str | None:
-    """What a judge says that looked every second at a worker that stays as it is."""
+    """Return the result of a detector that checks a worker in the same state every second."""
     detector = StuckDetector()
     detector.begin([LOOP], 0.0)
     reason = None
@@ -55,13 +55,11 @@ def test_a_worker_that_stores_nothing_while_records_wait_is_stuck() -> None:
     ],
     ids=["no lag", "broker away", "database away", "database away at an assignment", "no partitions"],
 )
-def test_waiting_for_something_that_is_not_there_is_not_being_stuck(
-    vitals: Vitals, ends: dict[int, int] | None
-) -> None:
+def test_a_worker_with_nothing_to_read_is_not_stuck(vitals: Vitals, ends: dict[int, int] | None) -> None:
     assert judge_after(600, vitals, ends) is None
 
 
-def test_a_worker_that_moves_is_not_stuck_however_far_behind() -> None:
+def test_a_worker_that_makes_progress_is_not_stuck_despite_its_lag() -> None:
     detector = StuckDetector()
     detector.begin([LOOP], 0.0)
     for second in range(300):
@@ -85,7 +83,7 @@ def test_a_loop_that_does_not_answer_is_named() -> None:
     assert LOOP in reason
 
 
-def test_an_assignment_that_never_comes_about_is_seen() -> None:
+def test_an_assignment_that_never_completes_is_detected() -> None:
     assert judge_after(round(REBALANCING_SECONDS), Vitals({}, rebalancing=True), {}) is None
     reason = judge_after(round(REBALANCING_SECONDS) + 1, Vitals({}, rebalancing=True), {})
     assert reason is not None
@@ -128,7 +126,7 @@ def test_a_worker_that_others_read_for_or_that_reads_itself_is_not_ended(
     assert judge_after(600, vitals, {1: 5}, unread=unread) is None
 
 
-def test_the_clock_of_unread_partitions_begins_again_once_they_are_read() -> None:
+def test_the_timer_of_unread_partitions_restarts_once_they_are_read() -> None:
     detector = StuckDetector()
     detector.begin([LOOP], 0.0)
     for second in range(100):
@@ -139,7 +137,7 @@ def test_the_clock_of_unread_partitions_begins_again_once_they_are_read() -> Non
 
 
 def looks_until_stuck(gap_seconds: float, ends: list[dict[int, int] | None], looks: int = 100) -> int | None:
-    """How many looks it takes, that many seconds apart, until a worker that stores nothing is stuck."""
+    """Return the number of checks, this many seconds apart, until a worker that stores nothing is stuck."""
     detector, watched = StuckDetector(), WatchedTime()
     detector.begin([LOOP], watched.advance(0.0))
     for number in range(1, looks + 1):
@@ -150,13 +148,13 @@ def looks_until_stuck(gap_seconds: float, ends: list[dict[int, int] | None], loo
     return None
 
 
-def test_a_starved_watchdog_sees_a_stuck_worker_after_a_few_looks() -> None:
+def test_a_starved_watchdog_detects_a_stuck_worker_after_a_few_checks() -> None:
     # Each look comes so late that the process might have been suspended: that must not reset any clock.
     assert looks_until_stuck(20.0, [{0: 11}]) == 3
     assert looks_until_stuck(7.0, [{0: 11}]) == 3
 
 
-def test_a_broker_that_answers_now_and_then_does_not_reset_the_clock() -> None:
+def test_a_broker_that_answers_rarely_does_not_reset_the_timer() -> None:
     number = looks_until_stuck(1.0, [None, {0: 11}])
     assert number is not None
     assert number < 3 * STALLED_SECONDS
@@ -170,7 +168,7 @@ def test_a_loop_that_never_answers_is_named_by_a_starved_watchdog_too() -> None:
     assert LOOP in str(reasons[-1])
 
 
-def test_a_suspended_process_has_time_to_go_on() -> None:
+def test_a_suspended_process_has_time_to_continue() -> None:
     detector, watched = StuckDetector(), WatchedTime()
     detector.begin([LOOP], watched.advance(0.0))
     assert detector.check(Vitals({0: 10}), {0: 11}, watched.advance(1.0)) is None
@@ -178,7 +176,7 @@ def test_a_suspended_process_has_time_to_go_on() -> None:
     assert detector.check(Vitals({0: 11}), {0: 11}, watched.advance(1_001.0)) is None
 
 
-def test_a_watchdog_that_cannot_look_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_watchdog_whose_checks_fail_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "_POLL_SECONDS", 0.001)
     monkeypatch.setattr(watchdog, "HELD_SECONDS", 0.1)
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: None)

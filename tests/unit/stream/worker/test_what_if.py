@@ -8,7 +8,7 @@ from stream.worker.messages import ServingModel
 from stream.worker.what_if import WhatIf
 
 
-def test_an_answer_is_the_serving_kernels_and_waits_for_no_lock_of_the_stream(kernel: Kernel) -> None:
+def test_an_answer_uses_the_serving_kernel_without_locks_of_the_stream(kernel: Kernel) -> None:
     serving = ServingModel(kernel, Policy(300_000, 700_000, ()), "7")
     text = "you idiot!!! thanks"
     expected = kernel.score_one(text), reasons_many(kernel, [text])[0]
