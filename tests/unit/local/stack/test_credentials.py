@@ -37,5 +37,5 @@ def test_secrets_need_the_credentials_of_a_stack(tmp_path: Path) -> None:
 def test_airflow_has_no_password_before_it_is_brought_up_and_needs_a_folder_of_dags(tmp_path: Path) -> None:
     layout = StackLayout(tmp_path)
     assert admin_password(layout) is None
-    with pytest.raises(ConfigurationError, match=r"folder of DAGs .*: there is none: .* up --core"):
+    with pytest.raises(ConfigurationError, match=r"folder of DAGs .*: it does not exist: .* up --core"):
         airflow(layout, tmp_path / "nowhere")
