@@ -152,7 +152,7 @@ def _reconcile(bench: Bench, count: int, on_progress: OnProgress) -> tuple[float
     causes = {cause: number for cause, number in report["causes"].items() if number}
     expected = {"late": count // _LATE_EVERY, "duplicate": count // _COPY_EVERY}
     if causes != expected or any(report["defects"].values()):
-        raise StackError("reconciliation", f"it found {causes} and {report['defects']}, not {expected}")
+        raise StackError("reconciliation", f"its result is {causes} and {report['defects']}, not {expected}")
     return taken, report, most[0]
 
 

@@ -95,8 +95,8 @@ class ChaosReport:
 
     def summary(self) -> dict[str, object]:
         """Return the figures as JSON fields; seconds are rounded to hundredths."""
-        found = self.comparison
-        figures = {name: getattr(found, name) for name in found.__dataclass_fields__ if name != "examples"}
+        comparison = self.comparison
+        figures = {name: getattr(comparison, name) for name in comparison.__dataclass_fields__ if name != "examples"}
         return {
             "faults": self.faults,
             **figures,
@@ -109,7 +109,7 @@ class ChaosReport:
             "hostile": self.hostile,
             "seconds": round(self.seconds, 1),
             "reconciled": asdict(self.reconciled),
-            "examples": found.examples,
+            "examples": comparison.examples,
         }
 
 

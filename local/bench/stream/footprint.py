@@ -79,8 +79,8 @@ def footprint(bench: Bench, rows: Sequence[LabelledComment], comments: int, on_p
 
 
 def _number(connection: psycopg.Connection[tuple[int]], query: LiteralString) -> int:
-    ((found,),) = connection.execute(query)
-    return found
+    ((number,),) = connection.execute(query)
+    return number
 
 
 def _log_bytes(bench: Bench, topic: str) -> int:

@@ -125,8 +125,8 @@ HOURS = 3_600_000_000
         (None, None, None),
         (71, None, "a retraining registered a version 71.0 hours ago, and the cool-down is 72 hours"),
         (72, None, None),
-        (None, 1, "drift asked for one 1.0 hours ago"),
-        (80, 2, "drift asked for one 2.0 hours ago"),
+        (None, 1, "drift requested one 1.0 hours ago"),
+        (80, 2, "drift requested one 2.0 hours ago"),
         (2, 80, "a retraining registered a version 2.0 hours ago"),
         (80, 80, None),
     ],
@@ -176,12 +176,12 @@ def a_report(found: Mapping[str, Finding], held_back: str | None = None) -> Drif
 def test_the_report_summarizes_the_check(reference: TrainingReference) -> None:
     quiet, loud = compare_with_reference(reference, a_day(3)), compare_with_reference(reference, other_days()["unseen"])
     assert (a_report(quiet).asks, a_report(quiet).summary) == (False, "Nothing has drifted.")
-    assert "nothing is said" in a_report(compare_with_reference(reference, a_day(3, 20))).summary
+    assert "no result" in a_report(compare_with_reference(reference, a_day(3, 20))).summary
     assert a_report(loud).asks
     assert a_report(loud).reason == "drift on 2026-11-23 against version 3: unseen"
-    held = a_report(loud, "drift asked for one an hour ago")
+    held = a_report(loud, "drift requested one an hour ago")
     assert not held.asks
-    assert held.summary == "Drifted: unseen. No retraining is asked for: drift asked for one an hour ago."
+    assert held.summary == "Drifted: unseen. No retraining is requested: drift requested one an hour ago."
 
 
 def test_every_index_can_be_recomputed_from_the_artifacts(reference: TrainingReference) -> None:
@@ -211,5 +211,5 @@ def test_a_day_without_comments_has_artifacts(reference: TrainingReference) -> N
     nothing = Measures(np.zeros(0), np.zeros(0), np.zeros(0), {}, {"removed": 0, "kept": 0}, {})
     report = replace(a_report(compare_with_reference(reference, nothing)), comments=0, labelled=0)
     files = evidence_files(report, reference, nothing)
-    assert "nothing is said" in files["drift.md"].decode()
+    assert "no result" in files["drift.md"].decode()
     assert drift_table(report).count("too few") == len(MEASURES)
