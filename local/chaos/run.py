@@ -88,7 +88,7 @@ class ChaosReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether there is no fault, every planned fault was injected, and every worker runs."""
+        """Whether oracle and reconciliation are clean, every planned fault was injected, and every worker runs."""
         is_right = self.comparison.is_exact and self.reconciled.is_sound
         is_right = is_right and not self.quarantined
         return is_right and not (self.ended_workers or self.never_recovered or self.not_reached)

@@ -93,7 +93,7 @@ class DemoSummary:
 
     @property
     def is_exact(self) -> bool:
-        """Whether there is no fault and no defect."""
+        """Whether oracle, lake and reconciliation found no faults and no defects."""
         return self.comparison.is_exact and self.reconciled.is_sound and not self.archived["defects"]
 
 
