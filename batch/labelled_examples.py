@@ -87,7 +87,7 @@ class LabelledExamples:
         examples: in order of event time and record id.
         manifest_digest: SHA-256 over paths and digests of all files that were read, hexadecimal.
         counts: number of records, of examples, and of records by the reason why they are not examples.
-        failures: records that cannot be parsed because of a defect, by position; they are no examples.
+        failures: records that cannot be parsed because of a defect, by position; they are not examples.
     """
 
     examples: list[Example]

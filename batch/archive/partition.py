@@ -96,11 +96,11 @@ class PartitionArchiver:
         self._holes: list[Hole] = []
         self._producer_times: list[int] = []
 
-    def run(self, upto: int | None) -> PartitionReport:
+    def run(self, end_offset: int | None) -> PartitionReport:
         """Archive the offsets that are not archived yet.
 
         Args:
-            upto: the offset to stop before; None for the present end of the log.
+            end_offset: the offset to stop before; None for the present end of the log.
 
         Raises:
             TopicRefused: see :func:`moderation.offsets.next_range` and :meth:`TopicReader.records`.
@@ -123,7 +123,7 @@ class PartitionArchiver:
             first, end = next_range(
                 topic_partition, archived_end, log, gaps_and_holes(context.connection, topic_partition, lost)
             )
-            end = end if upto is None else max(first, min(end, upto))
+            end = end if end_offset is None else max(first, min(end, end_offset))
             report = PartitionReport(topic_partition.partition, first, first)
             days: list[date] = []
             for day, records in in_files(self._records(report, end), context.limits):

@@ -32,7 +32,7 @@ def archive_topics(
     *,
     topics: Sequence[str] = ARCHIVED,
     kafka: Mapping[str, Any] | None = None,
-    upto: Mapping[str, Mapping[int, int]] | None = None,
+    end_offsets: Mapping[str, Mapping[int, int]] | None = None,
     limits: FileLimits = _LIMITS,
     on_progress: OnProgress = no_progress,
     fault_point: Callable[[ArchivePoint], None] = lambda point: None,
@@ -44,7 +44,7 @@ def archive_topics(
         topics: names without the prefix, ``comments`` and ``actions``.
         kafka: settings of a connection by librdkafka's names, e.g. of an Airflow connection; those of ``settings`` if
             None. The archive joins no group and commits no offset.
-        upto: for each topic and partition the offset to stop before; by default the end of the log.
+        end_offsets: for each topic and partition the offset to stop before; by default the end of the log.
         limits: sizes at which files end.
         on_progress: receives one line at each step.
         fault_point: called at each named point; tests kill the process there.
@@ -80,7 +80,7 @@ def archive_topics(
                     topic_partition = TopicPartition(topic, log.topic_id, partition)
                     archiver = PartitionArchiver(context, log, topic_partition, columns, retention_ms)
                     try:
-                        done = archiver.run((upto or {}).get(name, {}).get(partition))
+                        done = archiver.run((end_offsets or {}).get(name, {}).get(partition))
                     except TopicRefused as error:
                         on_progress(f"{topic_partition}: {error.cause}")
                         refused.append(error)

@@ -21,7 +21,7 @@ from moderation.bootstrap import registry, version_opener
 from moderation.contracts import Comment
 from moderation.settings import Settings
 
-COMPARISON_JSON, COMPARISON_PAGE, COMPARISON_PICTURE = "comparison.json", "comparison.md", "comparison.png"
+COMPARISON_JSON, COMPARISON_PAGE, COMPARISON_PLOT = "comparison.json", "comparison.md", "comparison.png"
 DEFAULT_HOURS = 24
 _HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
 
@@ -184,7 +184,7 @@ def _days(comments: list[Comment], interval: Interval) -> float:
     return max(interval.end_us - first_us, _HOUR_US) / _DAY_US
 
 
-def _store(model_registry: Registry, fields: Mapping[str, Any], picture: bytes, tags: Mapping[str, str]) -> StoredRun:
+def _store(model_registry: Registry, fields: Mapping[str, Any], plot: bytes, tags: Mapping[str, str]) -> StoredRun:
     overall = fields["overall"]
     metrics = {
         "comments": overall["comments"],
@@ -197,7 +197,7 @@ def _store(model_registry: Registry, fields: Mapping[str, Any], picture: bytes, 
     files = {
         COMPARISON_JSON: (json.dumps(fields, indent=2, ensure_ascii=False) + "\n").encode(),
         COMPARISON_PAGE: render(fields, most_different=len(fields["most_different"])).encode(),
-        COMPARISON_PICTURE: picture,
+        COMPARISON_PLOT: plot,
     }
     name = f"challenger {tags['challenger']} beside production {tags['production']}"
     return model_registry.run_artifacts.keep("comparison", name, files, tags=tags, metrics=metrics)

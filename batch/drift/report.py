@@ -53,11 +53,11 @@ class DriftReport:
         """The result in one line."""
         if not self.drifted:
             few = all(each.comments < ALARM.least for each in self.findings.values())
-            return f"Fewer than {ALARM.least} comments: nothing is said." if few else "Nothing has drifted."
-        found = f"Drifted: {', '.join(self.drifted)}."
+            return f"Fewer than {ALARM.least} comments: no result." if few else "Nothing has drifted."
+        drifted = f"Drifted: {', '.join(self.drifted)}."
         if self.held_back is None:
-            return f"{found} A retraining is asked for."
-        return f"{found} No retraining is asked for: {self.held_back}."
+            return f"{drifted} A retraining is requested."
+        return f"{drifted} No retraining is requested: {self.held_back}."
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON fields; see ``moderation drift``."""

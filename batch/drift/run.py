@@ -145,7 +145,7 @@ def cooling_down(current_us: int, retrained_us: int | None, asked_us: int | None
         asked_us: when drift of another day last requested one; None if it never did.
         cool_down_us: for how long either event suppresses requests.
     """
-    for what, when_us in (("a retraining registered a version", retrained_us), ("drift asked for one", asked_us)):
+    for what, when_us in (("a retraining registered a version", retrained_us), ("drift requested one", asked_us)):
         if when_us is not None and current_us - when_us < cool_down_us:
             ago, cool_down = (current_us - when_us) / HOUR_US, cool_down_us / HOUR_US
             return f"{what} {ago:.1f} hours ago, and the cool-down is {cool_down:g} hours"

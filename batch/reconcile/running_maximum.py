@@ -53,12 +53,12 @@ class MaximumWalk:
         first = 0
         while first < len(offsets):
             self.advance_to(offsets[first])
-            upto = bisect_left(offsets, self._next_change(offsets[first]), first)
+            end = bisect_left(offsets, self._next_change(offsets[first]), first)
             rules = rules_at(self._rules, offsets[first])
-            part = advance(self.state, event_times_us[first:upto], comment_ids[first:upto], rules)
+            part = advance(self.state, event_times_us[first:end], comment_ids[first:end], rules)
             parts.append(part.before_us)
             self.state = part.state
-            first = upto
+            first = end
         return np.concatenate(parts)
 
     def advance_to(self, offset: int) -> RunningMaximum:

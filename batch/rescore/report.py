@@ -131,13 +131,23 @@ def markdown(result: RescoreResult) -> str:
 
 
 def _not_scored_rows(failures: Sequence[Failure]) -> Iterator[tuple[str, ...]]:
-    yield ("topic id", "place", "error")
+    yield ("topic id", "position", "error")
     for each in sorted(failures)[:MOST_NAMED]:
         yield each.topic_id, f"{each.partition}:{each.offset}", each.error
 
 
 def _most_rows(diff: VerdictDiff) -> Iterator[tuple[str, ...]]:
-    yield ("comment", "community", "place", "score: served", "asked", "shift", "verdict: served", "asked", "served by")
+    yield (
+        "comment",
+        "community",
+        "position",
+        "score: served",
+        "asked",
+        "shift",
+        "verdict: served",
+        "asked",
+        "served by",
+    )
     for each in diff.most_different:
         yield (
             *(each.comment_id, each.community, f"{each.partition}:{each.offset}"),

@@ -79,7 +79,7 @@ def parse_options(
     for given in (params, *requests):
         if unknown := sorted(given.keys() - PARAMS.keys()):
             raise ConfigurationError(
-                f"retraining with {', '.join(unknown)}", "no such option", f"Known are {', '.join(PARAMS)}."
+                f"retraining with {', '.join(unknown)}", "no such option", f"Known options: {', '.join(PARAMS)}."
             )
         stated |= {name: value for name, value in given.items() if value not in (None, "", [])}
     for name, field in PARAMS.items():
@@ -107,7 +107,7 @@ def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
     if types and (not isinstance(value, types) or isinstance(value, bool)):
         problem = f"it must be of type {allowed}"
     elif "enum" in field and value not in field["enum"]:
-        problem = f"known are {', '.join(field['enum'])}"
+        problem = f"allowed values: {', '.join(field['enum'])}"
     elif "items" in field and not all(isinstance(each, str) for each in value):
         problem = "it must be a list of texts"
     elif value is not None and not (

@@ -1,4 +1,4 @@
-"""Archiving a topic of comments: how long, how much memory, how many bytes. The archive is a process of its own."""
+"""Benchmark of archiving a topic of comments: time, memory and bytes, with the archive in a process of its own."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _FULL_SECONDS = 0.1
 
 
 def bench_archive(layout: StackLayout, rows: int, mean_characters: int, on_progress: OnProgress) -> dict[str, Any]:
-    """Bring a stack up, fill topic ``comments``, and archive it in a process of its own. The stack stays up.
+    """Start a stack, fill topic ``comments``, and archive it in a process of its own. The stack stays up.
 
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
-        rows: how many comments.
-        mean_characters: about how long their bodies are.
+        rows: number of comments.
+        mean_characters: approximate mean length of their bodies.
         on_progress: receives one line at each step.
 
     Returns:
@@ -44,7 +44,7 @@ def bench_archive(layout: StackLayout, rows: int, mean_characters: int, on_progr
         that process, ``bytes`` in the lake, ``value_bytes`` on the topic, ``files``, ``settings``.
 
     Raises:
-        StackError: the stack does not come up, or not every comment was archived.
+        StackError: the stack does not start, or not every comment was archived.
     """
     stack.down(layout, purge=True)
     on_progress("bringing the stack up")
@@ -77,7 +77,7 @@ def bench_archive(layout: StackLayout, rows: int, mean_characters: int, on_progr
 
 
 def _bodies(mean_characters: int) -> list[str]:
-    """Bodies of about the wished mean: generated ones, joined until they are as long as the mean asks for so far."""
+    """Return generated bodies, joined so that their mean length is about the requested one."""
     texts = itertools.cycle([row.comment.body for row in labelled_history(TrafficConfig(days=1))])
     bodies: list[str] = []
     total = 0
@@ -91,7 +91,7 @@ def _bodies(mean_characters: int) -> list[str]:
 
 
 def _fill(settings: Settings, rows: int, bodies: list[str], on_progress: OnProgress) -> int:
-    """Send comments; returns how many bytes their values have."""
+    """Send comments; returns the total size of their values in bytes."""
     producer = Producer(producer_settings(settings.kafka_bootstrap, _DELIVERY_SECONDS) | {"log_level": 3})
     refused: list[KafkaError] = []
 
@@ -119,7 +119,7 @@ def _fill(settings: Settings, rows: int, bodies: list[str], on_progress: OnProgr
 
 
 def _archive(settings: Settings) -> tuple[dict[str, Any], float]:
-    """The archive's report with its process's peak of memory, and the process's time on the wall in seconds."""
+    """Archive in a process; return its report with peak memory, and its wall time in seconds."""
     begun = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-P", "-m", "local.bench.measured_archive"],

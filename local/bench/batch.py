@@ -1,4 +1,4 @@
-"""Reconciling days of millions of rows, rows leaving PostgreSQL included; scoring them again is timed apart."""
+"""Benchmark of reconciling days with millions of rows, with the export from PostgreSQL; scoring is timed separately."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ _LATE_EVERY, _COPY_EVERY = 100, 200
 _SAMPLE_SECONDS = 0.05
 _START_US, _ = day_bounds_us(DAY)
 
-# One day of rows as a function of their numbers, the same for PostgreSQL and DuckDB. One row in a hundred came late,
-# one in two hundred is the copy of a row of another partition.
+# The rows of a day as a function of their number, the same for PostgreSQL and DuckDB. One row in a hundred is late, and
+# one in two hundred is a copy of a row of another partition.
 _ROWS = f"""
 SELECT i % {PARTITIONS} AS part, i // {PARTITIONS} AS pos, {_START_US} + o * (86400000000 // {{rows}}) AS event_us,
        'community' || CAST((o * 31) % {COMMUNITIES} AS VARCHAR) AS community, 'c' || CAST(o AS VARCHAR) AS comment_id,
@@ -87,13 +87,13 @@ SELECT topic_id, partition, community, event_time_us - event_time_us % 300000000
 def bench_batch(
     bench: Bench, rows: Sequence[int], texts: Sequence[LabelledComment], scored: int, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Reconcile days of these sizes, then score comments of the lake again.
+    """Reconcile days of these sizes, then rescore comments of the lake.
 
     Args:
         bench: a stack with a model.
-        rows: of each day, ledger and lake alike.
+        rows: number of rows of each day, in ledger and lake.
         texts: bodies for the comments that are scored.
-        scored: how many those are.
+        scored: number of these comments.
         on_progress: receives one line at each step.
 
     Returns:
@@ -101,7 +101,7 @@ def bench_batch(
         ``growth`` (largest size against the smallest: time by rows), ``rescore_per_s``, ``settings``.
 
     Raises:
-        StackError: a reconciliation fails, or does not find exactly what was put in.
+        StackError: a reconciliation fails, or its result is not the expected one.
     """
     seconds, steps, peaks = [], [], []
     for count in rows:
@@ -149,10 +149,10 @@ def _reconcile(bench: Bench, count: int, on_progress: OnProgress) -> tuple[float
     if process.returncode:
         raise StackError("reconciliation", f"its process ended with exit code {process.returncode}")
     report = json.loads(output)
-    found = {cause: number for cause, number in report["causes"].items() if number}
+    causes = {cause: number for cause, number in report["causes"].items() if number}
     expected = {"late": count // _LATE_EVERY, "duplicate": count // _COPY_EVERY}
-    if found != expected or any(report["defects"].values()):
-        raise StackError("reconciliation", f"it found {found} and {report['defects']}, not {expected}")
+    if causes != expected or any(report["defects"].values()):
+        raise StackError("reconciliation", f"its result is {causes} and {report['defects']}, not {expected}")
     return taken, report, most[0]
 
 
@@ -177,7 +177,7 @@ def _fill(url: str, topic: str, count: int) -> None:
 
 @contextmanager
 def _process(settings: Settings, scored: Path) -> Iterator[tuple[subprocess.Popen[bytes], list[int]]]:
-    """A reconciliation's process, and the most memory that it and its children had together."""
+    """Run a reconciliation in a process; yield it with the peak memory of it and its children."""
     most = [0]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "local.bench.measured_reconcile", DAY.isoformat(), str(scored)],
@@ -206,7 +206,7 @@ def _process(settings: Settings, scored: Path) -> Iterator[tuple[subprocess.Pope
 
 
 def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, on_progress: OnProgress) -> float:
-    """How many comments of the lake are scored again in a second, all cores together, starting included."""
+    """Return how many comments of the lake are rescored a second by all cores, start of processes included."""
     settings = stack_settings(bench.layout, bench.info)
     on_progress(f"scoring {count:,} comments again")
     with tempfile.TemporaryDirectory(prefix="moderation-bench-", dir=bench.folder) as scratch:
@@ -232,18 +232,18 @@ def _rescore(bench: Bench, texts: Sequence[LabelledComment], count: int, on_prog
         settings = settings.model_copy(update={"lake_url": str(folder / "lake")})
         tasks = plan_file_tasks(snapshot, production_model(settings).resolve, LakeStore(settings.lake_url))
         begun = time.monotonic()
-        found = recompute_files(tasks, settings, folder / "scored", lambda line: None).rows
+        scored_rows = recompute_files(tasks, settings, folder / "scored", lambda line: None).rows
         taken = time.monotonic() - begun
-    if found != each * PARTITIONS:
-        raise StackError("scoring again", f"{found:,} of {each * PARTITIONS:,} comments were scored")
-    return found / taken
+    if scored_rows != each * PARTITIONS:
+        raise StackError("scoring again", f"{scored_rows:,} of {each * PARTITIONS:,} comments were scored")
+    return scored_rows / taken
 
 
 def _records(texts: Sequence[LabelledComment], partition: int, count: int) -> Iterator[LogRecord]:
     for offset in range(count):
         number = offset * PARTITIONS + partition
         time_us = _START_US + number * 1_000
-        # Another number makes it another text, as the next comment is.
+        # The number makes each text different.
         body = f"{texts[number % len(texts)].comment.body} {number}"
         comment = Comment(f"c{number}", "science", body, time_us)
         yield LogRecord(offset, time_us, comment.comment_id.encode(), to_json(comment), [])

@@ -1,7 +1,7 @@
-"""The kernel beside its own tokenizer and two usual pipelines, on texts seen before and on texts never seen.
+"""Benchmark of the kernel, its tokenizer and two usual pipelines, on seen and on unseen texts.
 
-Every contender starts new in every round, is warmed on the same half of the texts, and is then timed on the other
-half (fresh) and on the first again (warm), on one core. Figures are medians over the rounds.
+In every round each candidate starts again, is warmed on one half of the texts, and is then timed on the other half
+(fresh) and on the first half again (warm), on one core. Figures are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ Run = Callable[[Sequence[str]], object]
 
 @dataclass
 class Timing:
-    """Comments per second of one contender, a value per round."""
+    """Comments per second of one candidate, one value per round."""
 
     warm: list[float] = field(default_factory=list)
     fresh: list[float] = field(default_factory=list)
 
 
 def bench_kernel(texts: Sequence[str], labels: Sequence[int], rounds: int, on_progress: OnProgress) -> dict[str, Any]:
-    """Time the contenders.
+    """Time the candidates.
 
     Args:
-        texts: comments' bodies; the first half is the one seen before.
+        texts: bodies of comments; the first half is the warm one.
         labels: 1 = removed.
-        rounds: how often each contender is timed.
+        rounds: number of timings of each candidate.
         on_progress: receives one line at each step.
 
     Returns:
@@ -74,7 +74,7 @@ def bench_kernel(texts: Sequence[str], labels: Sequence[int], rounds: int, on_pr
 
         def tokenizer() -> Run:
             tokenize = spacy.blank("en").tokenizer
-            tokenize.max_cache_size = 1_000_000  # type: ignore[union-attr]  # the default caps it at half the speed
+            tokenize.max_cache_size = 1_000_000  # type: ignore[union-attr]  # the default halves the speed
             return lambda batch: [len(tokenize(text)) for text in batch]
 
         def spacy_pipe() -> Run:
@@ -84,15 +84,15 @@ def bench_kernel(texts: Sequence[str], labels: Sequence[int], rounds: int, on_pr
         def tfidf_lr() -> Run:
             return plain_model.predict_proba  # type: ignore[no-any-return]
 
-        contenders: dict[str, Callable[[], Run]] = {
+        candidates: dict[str, Callable[[], Run]] = {
             "kernel": kernel,
             "tokenizer": tokenizer,
             "spacy_pipe": spacy_pipe,
             "tfidf_lr": tfidf_lr,
         }
-        timings = {name: Timing() for name in contenders}
+        timings = {name: Timing() for name in candidates}
         for number in range(1, rounds + 1):
-            for name, start in contenders.items():
+            for name, start in candidates.items():
                 on_progress(f"round {number} of {rounds}: {name}")
                 run = start()
                 run(seen)

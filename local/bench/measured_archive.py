@@ -1,7 +1,7 @@
-"""``python -m local.bench.measured_archive``: archives topic comments where the settings say, and prints the report.
+"""Archive topic comments in a process of its own and print the report: ``python -m local.bench.measured_archive``.
 
-A process of its own tells its peak of memory itself: what the operating system tells of a child that has ended includes
-what its parent held when it was started.
+The process measures its peak memory itself, because the operating system's value for an ended child process includes
+the memory of its parent at the start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from moderation.settings import load_settings
 
 
 def peak_rss_bytes() -> int:
-    """The largest resident memory of this process, in bytes."""
+    """Return the peak resident memory of this process, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
         (peak,) = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -1,4 +1,4 @@
-"""Reconciles a day in a process of its own, from rows that were scored before: ``python -m … DAY FOLDER``."""
+"""Reconcile a day in a process of its own, from rows that are scored already: ``python -m … DAY FOLDER``."""
 
 from __future__ import annotations
 

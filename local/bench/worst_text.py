@@ -1,8 +1,8 @@
-"""A search for the texts that cost the kernel most: hill climbing over the shapes of chunks.
+"""Search for the texts with the highest cost for the kernel, by hill climbing over the shapes of chunks.
 
-A shape is a list of runs, each an alphabet and a length; a text is made of chunks of that shape, all different. The
-search starts from usual words and from shapes that were expensive before, changes one run at a time, and keeps what
-costs more processor time per character. Times are of the process, so other load matters little.
+A shape is a list of runs; each run is an alphabet and a length. A text consists of different chunks of one shape. The
+search starts from usual words and from shapes that are known to be expensive. It changes one run at a time and keeps
+the change if the processor time per character grows. Times are processor times, so other load has little influence.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _SAMPLE_CHARACTERS = 6_000
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a shape costs.
+    """Cost of a shape.
 
     Attributes:
         us_per_character: processor time to score and explain one character, in microseconds.
@@ -69,7 +69,7 @@ class Cost:
 
 
 def text_of(shape: Shape, characters: int, choose: random.Random) -> str:
-    """A text of chunks of one shape."""
+    """Return a text of chunks of one shape."""
     chunks: list[str] = []
     length = 0
     while length < characters:
@@ -82,12 +82,12 @@ def text_of(shape: Shape, characters: int, choose: random.Random) -> str:
 def bench_worst_text(
     texts: Sequence[str], labels: Sequence[int], steps: int, seed: int, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Search, then measure the worst text at full length beside usual ones.
+    """Search, then measure the worst text at full length and usual texts.
 
     Args:
         texts: usual comments' bodies; the model is fitted on them.
         labels: 1 = removed.
-        steps: how many shapes are tried.
+        steps: number of shapes to try.
         seed: of the search.
         on_progress: receives one line at each step.
 
@@ -163,7 +163,7 @@ def _changed(shape: Shape, choose: random.Random) -> Shape:
 
 def _cost(kernel: Kernel, shape: Shape, choose: random.Random) -> Cost:
     seconds, ratios = [], []
-    for _ in range(2):  # the smaller one: something else may have disturbed the other
+    for _ in range(2):  # use the smaller value; other load may have disturbed one
         text = text_of(shape, _SAMPLE_CHARACTERS, choose)
         seconds.append(_cpu_seconds(kernel, [text]))
         ratios.append(seconds[-1] * 1e6 / estimated_work_us(text.encode()))

@@ -1,4 +1,4 @@
-"""Faults, carried out on a running stack."""
+"""Inject faults into a running stack."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from local.stack.wait import wait_until
 from moderation.settings import Settings
 
 JOINING_WORKER = "worker-3"
-"""The worker that joins and leaves."""
+"""The worker that joins and leaves the group."""
 WORKERS = ("worker-1", "worker-2", JOINING_WORKER)
 _REACH_SECONDS = 180.0
-"""Two cores that start three workers at a time take half a minute for each."""
+"""Three workers that start at the same time on two cores need half a minute each."""
 _PID_SECONDS = 60.0
 _SERVERS = {Fault.BROKER_KILL: "kafka", Fault.POSTGRES_KILL: "postgres", Fault.MLFLOW_KILL: "mlflow"}
 
 
 class Faults:
-    """Carries faults out, one at a time, and counts them.
+    """Injects faults, one at a time, and counts them.
 
     Args:
         layout: of the stack.
         settings: of its workers; ``fault_points`` is set.
-        models: to move the alias between.
-        seed: of what is left open by a fault's name.
-        away_seconds: for how long the database is stopped, where it is not started again at once.
+        models: versions between which the alias moves.
+        seed: of the random choices.
+        away_seconds: time for which the database is stopped in ``POSTGRES_AWAY``.
     """
 
     def __init__(self, layout: StackLayout, settings: Settings, models: Models, seed: int, away_seconds: float) -> None:
@@ -57,7 +57,7 @@ class Faults:
         self.not_reached: Counter[str] = Counter()
 
     def carry_out(self, fault: Fault) -> None:
-        """Do it, and return once it is done; a frozen worker is woken later, by a thread."""
+        """Inject a fault; returns when it is done. A thread continues a frozen worker later."""
         name = fault.value
         if fault in _SERVERS:
             self._kill(_SERVERS[fault])
@@ -79,7 +79,7 @@ class Faults:
         self.done[name] += 1
 
     def move_alias(self) -> str | None:
-        """Move the alias to the next good version; None when the registry did not answer."""
+        """Move the alias to the next good version; returns None if the registry did not answer."""
         with self._alias_lock:
             next_version = self._models.good[(self._models.good.index(self._alias) + 1) % len(self._models.good)]
             try:
@@ -91,33 +91,33 @@ class Faults:
             return next_version
 
     def wake_all(self) -> None:
-        """Wait for every frozen worker to be woken."""
+        """Wait until every frozen worker has been continued."""
         self._frozen.wake_all()
 
     def ended_workers(self) -> list[str]:
-        """Workers that the supervisor has given up."""
+        """Return the workers that the supervisor does not restart any more."""
         return [part.name for part in status(self._layout) if part.name in WORKERS and part.state == "ended"]
 
     def _at_point(self, fault: Fault) -> bool:
-        deed, _, point = fault.value.partition("_")
+        action, _, point = fault.value.partition("_")
         order = self._orders / point
-        order.write_text("stop" if deed == "zombie" else "kill")
+        order.write_text("stop" if action == "zombie" else "kill")
         deadline = time.monotonic() + _REACH_SECONDS
-        asked = 0.0
+        triggered = 0.0
         while order.exists():
             if time.monotonic() > deadline:
                 order.unlink(missing_ok=True)
                 return False
-            if time.monotonic() - asked > 15:
-                asked = time.monotonic()
-                self._provoke(point)
+            if time.monotonic() - triggered > 15:
+                triggered = time.monotonic()
+                self._trigger(point)
             time.sleep(0.05)
-        if deed == "zombie":
+        if action == "zombie":
             self._await("a worker that stopped itself", lambda: bool(self._frozen.take(self._workers())))
         return True
 
-    def _provoke(self, point: str) -> None:
-        """Bring about what makes a point reachable; the others are reached by every batch."""
+    def _trigger(self, point: str) -> None:
+        """Cause the event that leads to a point; every batch reaches the other points."""
         if point == "during_swap":
             self.move_alias()
         elif point == "during_assignment":
@@ -125,7 +125,7 @@ class Faults:
             self.done[Fault.KILL_RANDOM.value] += 1
 
     def _refused_alias(self) -> bool:
-        """Have the alias name a version that must be refused, for a while; the registry may be coming back."""
+        """Move the alias for a while to a version that must be refused; retries while the registry restarts."""
         with self._alias_lock:
             if not self._moved(self._models.refused):
                 return False
@@ -145,15 +145,15 @@ class Faults:
         os.kill(self._pid(program), signal.SIGKILL)
 
     def _pid(self, program: str) -> int:
-        """The process of a program, once it runs."""
-        found: list[int] = []
+        """Return the process id of a program, once it runs."""
+        pids: list[int] = []
 
         def runs() -> bool:
-            found[:] = [part.pid for part in status(self._layout) if part.name == program and part.pid]
-            return bool(found) and psutil.pid_exists(found[0])
+            pids[:] = [part.pid for part in status(self._layout) if part.name == program and part.pid]
+            return bool(pids) and psutil.pid_exists(pids[0])
 
         self._await(f"the process of {program}", runs)
-        return found[0]
+        return pids[0]
 
     def _workers(self) -> list[int]:
         return [part.pid for part in status(self._layout) if part.name in WORKERS and part.pid]

@@ -1,4 +1,4 @@
-"""Processes that are stopped for longer than a consumer group waits, and then continue."""
+"""Stop processes for longer than the session timeout of the consumer group, then continue them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SESSION_SECONDS = 10.0
 
 
 class FrozenProcesses:
-    """Stops processes, and continues each one a few seconds after its session has ended.
+    """Stops processes; continues each one a few seconds after its session has expired.
 
     Args:
-        dice: draws how much later.
-        session_seconds: how long the group waits for a silent member.
+        random_source: draws the additional delay.
+        session_seconds: session timeout of the consumer group.
     """
 
     def __init__(self, random_source: random.Random, session_seconds: float = SESSION_SECONDS) -> None:
@@ -38,21 +38,21 @@ class FrozenProcesses:
         self._wake_later(pid)
 
     def take(self, pids: Iterable[int]) -> list[int]:
-        """Have those continued later that stopped themselves.
+        """Continue later those processes that stopped themselves.
 
-        A process that was frozen before and continued may stop itself afterwards: only a waker at work counts.
+        A process that was frozen and continued may stop itself again, so only active waker threads count.
 
         Returns:
             The ids of the processes found stopped.
         """
-        awaited = {int(waker.name) for waker in self._wakers if waker.is_alive()}
-        found = []
+        waking = {int(waker.name) for waker in self._wakers if waker.is_alive()}
+        stopped = []
         for pid in pids:
             with contextlib.suppress(psutil.NoSuchProcess):
-                if pid not in awaited and psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                if pid not in waking and psutil.Process(pid).status() == psutil.STATUS_STOPPED:
                     self._wake_later(pid)
-                    found.append(pid)
-        return found
+                    stopped.append(pid)
+        return stopped
 
     def wake_all(self) -> None:
         """Wait until every process has been continued."""

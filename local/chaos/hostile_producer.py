@@ -1,4 +1,4 @@
-"""What other producers may send: transactions committed, aborted and left open, odd headers, a batch that is a bomb."""
+"""A producer of unusual traffic: committed, aborted and open transactions, invalid header names, oversized batches."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _HEADER_NAME = b"\xff\xfe\x80 is not valid UTF-8 "
 
 
 class HostileProducer:
-    """A producer in a thread of its own, beside the usual traffic. It leaves out what it cannot send to a broker.
+    """A producer in a thread of its own, beside the usual traffic. It skips what it cannot send.
 
     Args:
         bootstrap: addresses of brokers.
         topic_prefix: put before the topic's name.
-        seed: of what is done.
+        seed: of the random choices.
     """
 
     def __init__(self, bootstrap: str, topic_prefix: str, seed: int) -> None:
@@ -64,7 +64,7 @@ class HostileProducer:
             raise RuntimeError(f"the hostile producer failed: {self._failure}") from self._failure
 
     def delivered(self) -> Iterator[DeliveryReport]:
-        """What was committed for certain, or sent outside of transactions."""
+        """Return the deliveries that were certainly committed, or sent outside of transactions."""
         return iter(self._delivered)
 
     def _run(self) -> None:
@@ -80,7 +80,7 @@ class HostileProducer:
                         odd_at = time.monotonic()
                         self._send_odd()
                 except (KafkaException, AiokafkaError, TimeoutError):
-                    # Its successor aborts what it left open.
+                    # The next producer aborts the open transaction.
                     producer = None
             for _ in range(3):
                 try:
@@ -140,7 +140,7 @@ class HostileProducer:
         self.done["huge batch"] += 1
 
     def _comments(self, count: int) -> list[tuple[str, bytes]]:
-        # Of the minute in which the usual traffic begins: most of them are late.
+        # Their event time is the start of the usual traffic, so most of them are late.
         made = []
         for _ in range(count):
             self._number += 1

@@ -1,4 +1,4 @@
-"""Model versions to move the alias between: two that may serve, and one that must be refused."""
+"""Model versions for chaos runs: two that may serve, and one that must be refused."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Models:
     """Version numbers in the registry.
 
     Attributes:
-        good: these may serve; their policies differ.
-        refused: its certificate was edited.
+        good: versions that may serve; their policies differ.
+        refused: a version with an invalid certificate.
     """
 
     good: tuple[str, ...]
@@ -33,7 +33,7 @@ class Models:
 
 
 def make_models(settings: Settings, folder: Path) -> Models:
-    """Train and register; the first good one becomes ``production``."""
+    """Train and register the versions; the first good one becomes ``production``."""
     history = list(islice(labelled_history(TrafficConfig(seed=7, days=30, comments_per_day=200)), _EXAMPLES))
     labelled = [(row.comment, row.removed) for row in history]
     good = []
@@ -48,7 +48,7 @@ def make_models(settings: Settings, folder: Path) -> Models:
 
 
 def move_alias(settings: Settings, version: str) -> None:
-    """Have ``production`` name a version.
+    """Move the alias ``production`` to a version.
 
     Raises:
         mlflow.exceptions.MlflowException: the server does not answer.

@@ -1,4 +1,4 @@
-"""Record batches as other clients write them, and as nobody should: bytes that Python clients refuse to send."""
+"""Send record batches that Python clients refuse to send: invalid header names, a huge compressed record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLACEHOLDER = "header-name-placeholder"
 def send_with_header_names(
     bootstrap: str, topic: str, records: Sequence[tuple[bytes, bytes, bytes]], partition: int = 0
 ) -> int:
-    """Send records whose one header has a name that need not be UTF-8.
+    """Send records with one header each, whose name need not be valid UTF-8.
 
     Args:
         bootstrap: addresses of brokers.
@@ -28,13 +28,13 @@ def send_with_header_names(
         partition: of the topic.
 
     Returns:
-        The offset of the first.
+        The offset of the first record.
     """
     return asyncio.run(_send(bootstrap, topic, partition, records))
 
 
 def send_one_huge_record(bootstrap: str, topic: str, size_bytes: int, partition: int = 0) -> tuple[int, str]:
-    """Send a record of zeros in a batch that zstd makes ten thousand times smaller.
+    """Send a record of zeros in a batch that zstd compresses by a factor of ten thousand.
 
     Returns:
         Its offset, and the SHA-256 of its value in hexadecimal.
@@ -66,10 +66,10 @@ async def _send(bootstrap: str, topic: str, partition: int, records: Sequence[tu
         batch.close()
         built = bytearray(batch._build())
         for _, _, name in records:
-            at = built.index(_PLACEHOLDER.encode())
+            start = built.index(_PLACEHOLDER.encode())
             if len(name) != len(_PLACEHOLDER):
                 raise ValueError(f"a header name of {len(name)} bytes, not {len(_PLACEHOLDER)}")
-            built[at : at + len(name)] = name
+            built[start : start + len(name)] = name
         built[_CRC_AT:_ATTRIBUTES_AT] = struct.pack(">I", calc_crc32c(bytes(built[_ATTRIBUTES_AT:])))
         batch._buffer = bytes(built)
         sent = await (await producer.send_batch(batch, topic, partition=partition))

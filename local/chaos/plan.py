@@ -1,4 +1,4 @@
-"""Which faults, how many, in which order: drawn from a seed, so that a run can be repeated."""
+"""Plan of the faults: kinds, numbers and order, from a seed, so that a run can be repeated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FULL_MINUTES = 25.0
 
 
 class Fault(StrEnum):
-    """What is done to the system."""
+    """Kinds of faults."""
 
     KILL_AFTER_COPY = "kill_after_copy"
     KILL_AFTER_COMMIT = "kill_after_commit"
@@ -48,11 +48,11 @@ _COUNTS = {
     Fault.MLFLOW_KILL: 3,
     Fault.REFUSED_ALIAS: 3,
 }
-"""Of a full run. Every join is followed by a leave later on."""
+"""Numbers of a full run. A leave follows every join."""
 
 
 def faults_of(minutes: float, seed: int) -> list[Fault]:
-    """The faults of a run in order; at least one of each kind, more in proportion to the minutes.
+    """Return the faults of a run in order; at least one of each kind, more in proportion to the minutes.
 
     Args:
         minutes: length of the run's part with faults.
@@ -72,15 +72,15 @@ def faults_of(minutes: float, seed: int) -> list[Fault]:
 
 
 def away_seconds(minutes: float) -> float:
-    """How long the database is away: a minute in a full run."""
+    """Return for how long the database is stopped: a minute in a full run."""
     return max(10.0, 60.0 * min(1.0, minutes / FULL_MINUTES))
 
 
 def baseline_swaps(minutes: float) -> int:
-    """How many alias moves are timed before the faults begin."""
+    """Return the number of alias moves that are timed before the faults."""
     return max(5, round(20 * minutes / FULL_MINUTES))
 
 
 def alias_moves(minutes: float) -> int:
-    """How many alias moves a run has at least, timed ones included."""
+    """Return the least number of alias moves of a run, timed ones included."""
     return max(baseline_swaps(minutes) + 3, round(52 * minutes / FULL_MINUTES))

@@ -1,4 +1,4 @@
-"""How long the system takes: to catch up after a fault, and to decide with another model after the alias moved."""
+"""Measure the time to catch up after a fault, and to decide with another version after an alias move."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_WAIT_SECONDS = 400.0
 
 
 class RecoveryTimer:
-    """Asks the ledger, over connections that may break at any time.
+    """Measures by queries of the ledger, over connections that may break at any time.
 
     Args:
         bootstrap: addresses of brokers.
@@ -36,11 +36,11 @@ class RecoveryTimer:
         self.never_recovered = 0
 
     def log_ends(self) -> dict[int, int]:
-        """Where every partition ends now."""
+        """Return the present end of every partition."""
         return {partition: end for partition, (_, end) in log_ranges(self._bootstrap, self._topic).items()}
 
     def time_recovery(self, ends: Mapping[int, int]) -> None:
-        """Measure, in a thread, how long it takes until the ledger accounts for everything up to these ends."""
+        """Measure in a thread the time until the ledger accounts for all offsets up to these ends."""
 
         def wait() -> None:
             if (seconds := self.seconds_until(ends, _LONGEST_WAIT_SECONDS)) is None:
@@ -57,33 +57,33 @@ class RecoveryTimer:
             thread.join()
 
     def seconds_until(self, ends: Mapping[int, int], seconds: float, *, published: bool = False) -> float | None:
-        """Wait until the ledger accounts for all up to these ends, and has noted it as published if wanted.
+        """Wait until the ledger accounts for all offsets up to these ends, or until they are published.
 
         Returns:
-            Seconds waited; None when it took longer than ``seconds``.
+            Seconds waited; None if it took longer than ``seconds``.
         """
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             with contextlib.suppress(psycopg.Error):
                 rows = self._ask("SELECT partition, next, published_next FROM speed.source_offsets WHERE topic_id = %s")
-                found = {row[0]: row[2 if published else 1] for row in rows}
-                if all(found.get(partition, 0) >= end for partition, end in ends.items()):
+                reached = {row[0]: row[2 if published else 1] for row in rows}
+                if all(reached.get(partition, 0) >= end for partition, end in ends.items()):
                     return time.monotonic() - began
             time.sleep(4 * _POLL_SECONDS)
         return None
 
     def served(self, version: str) -> int:
-        """In how many places a version began to decide."""
+        """Return the number of positions at which a version began to serve."""
         rows = self._ask("SELECT model_version, count(*) FROM speed.served WHERE topic_id = %s GROUP BY 1")
-        return next((int(count) for found, count in rows if found == version), 0)
+        return next((int(count) for name, count in rows if name == version), 0)
 
     def quarantined(self) -> int:
-        """How many records could not be decided or stored."""
+        """Return the number of records that could not be decided or stored."""
         query = "SELECT count(*) FROM speed.dead_letters WHERE topic_id = %s AND reason = 'processing_failed'"
         return int(self._ask(query)[0][0])
 
     def seconds_until_served(self, version: str, more_than: int, seconds: float) -> float | None:
-        """Wait until a version began to decide in more places than before; None when it took longer."""
+        """Wait until a version began to serve at more positions than before; returns None if it took longer."""
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             if self.served(version) > more_than:

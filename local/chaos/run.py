@@ -1,4 +1,4 @@
-"""A run of chaos from an empty data folder to the oracle's verdict."""
+"""Run a chaos test: start an empty stack, inject faults under load, let the oracle compare."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _SABOTAGED_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ChaosPlan:
-    """What to do.
+    """Parameters of a chaos run.
 
     Attributes:
         minutes: length of the part with faults.
         seed: of faults and traffic.
         per_second: records sent a second.
-        sabotage: have the workers be wrong on purpose in this way, without faults; None for an honest run.
+        sabotage: kind of deliberate errors of the workers, without faults; None for a normal run.
         spark: reconcile the days with Spark as well.
     """
 
@@ -58,20 +58,20 @@ class ChaosPlan:
 
 @dataclass(slots=True)
 class ChaosReport:
-    """What was done, and what became of it.
+    """Report of a chaos run.
 
     Attributes:
-        faults: how often each was carried out.
-        not_reached: faults whose point no worker came by in time.
-        comparison: the oracle's.
-        recover_seconds: after each fault, until the ledger had caught up with the log as it was then.
-        never_recovered: faults after which that took longer than four minutes.
+        faults: number of injections by fault.
+        not_reached: faults whose point no worker reached in time.
+        comparison: the oracle's report.
+        recover_seconds: for each fault, time until the ledger caught up with the log as it was at the fault.
+        never_recovered: faults after which the ledger did not catch up within the time limit.
         swap_seconds: from an alias move to the first decision by the new version, under load.
-        ended_workers: workers that ended for good.
-        seconds: how long the part with faults took.
+        ended_workers: workers that the supervisor does not restart.
+        seconds: duration of the part with faults.
         hostile: what other producers sent meanwhile, by kind: transactions, odd headers, huge batches.
-        quarantined: dead letters of records that could not be decided or stored; no fault here makes any.
-        reconciled: what batch and speed layer make of each other afterwards.
+        quarantined: dead letters of records that could not be decided or stored; no fault here causes any.
+        reconciled: sums of the reconciliation afterwards.
     """
 
     faults: dict[str, int] = field(default_factory=dict)
@@ -88,15 +88,15 @@ class ChaosReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything that must be zero is, every fault was carried out, and every worker lives."""
+        """Whether oracle and reconciliation are clean, every planned fault was injected, and every worker runs."""
         is_right = self.comparison.is_exact and self.reconciled.is_sound
         is_right = is_right and not self.quarantined
         return is_right and not (self.ended_workers or self.never_recovered or self.not_reached)
 
     def summary(self) -> dict[str, object]:
-        """The figures as JSON fields; seconds are rounded to hundredths."""
-        found = self.comparison
-        figures = {name: getattr(found, name) for name in found.__dataclass_fields__ if name != "examples"}
+        """Return the figures as JSON fields; seconds are rounded to hundredths."""
+        comparison = self.comparison
+        figures = {name: getattr(comparison, name) for name in comparison.__dataclass_fields__ if name != "examples"}
         return {
             "faults": self.faults,
             **figures,
@@ -109,21 +109,21 @@ class ChaosReport:
             "hostile": self.hostile,
             "seconds": round(self.seconds, 1),
             "reconciled": asdict(self.reconciled),
-            "examples": found.examples,
+            "examples": comparison.examples,
         }
 
 
 def run(layout: StackLayout, plan: ChaosPlan, on_progress: OnProgress) -> ChaosReport:
-    """Bring a stack up, let chaos loose on it, and ask the oracle. The stack stays up; the caller takes it down.
+    """Start a stack, inject faults, and let the oracle compare. The stack stays up; the caller stops it.
 
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
-        plan: what to do.
+        plan: parameters of the run.
         on_progress: receives one line at each step.
 
     Raises:
-        StackError: the stack does not come up, or a worker does not come back.
-        RuntimeError: a record was not acknowledged by the brokers.
+        StackError: the stack does not start, or a worker does not restart.
+        RuntimeError: the brokers did not acknowledge a record.
     """
     stack.down(layout, purge=True)
     on_progress("bringing the stack up")
@@ -161,7 +161,7 @@ def run(layout: StackLayout, plan: ChaosPlan, on_progress: OnProgress) -> ChaosR
     for published in (False, True):
         if recovery.seconds_until(ends, _DRAIN_SECONDS, published=published) is None:
             on_progress(
-                "the ledger does not reach the end of the log" if not published else "not all is noted as published"
+                "the ledger does not reach the end of the log" if not published else "not everything is published"
             )
     report.recover_seconds, report.never_recovered = recovery.recover_seconds, recovery.never_recovered
     report.ended_workers = faults.ended_workers()
@@ -178,13 +178,13 @@ def run(layout: StackLayout, plan: ChaosPlan, on_progress: OnProgress) -> ChaosR
 def _time_baseline_swaps(
     faults: Faults, recovery: RecoveryTimer, count: int, report: ChaosReport, on_progress: OnProgress
 ) -> None:
-    """Move the alias under load, with nothing else going on."""
+    """Move the alias under load, without other faults."""
     if recovery.seconds_until({0: 1}, _SWAP_SECONDS) is None:
-        raise StackError("the workers", f"nothing is decided within {_SWAP_SECONDS} s", "See their logs.")
+        raise StackError("the workers", f"they decided nothing within {_SWAP_SECONDS} s", "See their logs.")
     random_source = random.Random(count)  # noqa: S311 - repeatable, not secret
     for number in range(count):
         on_progress(f"timing swap {number + 1} of {count}")
-        time.sleep(random_source.uniform(0, 2))  # a move falls anywhere between two looks of the workers
+        time.sleep(random_source.uniform(0, 2))  # so that a move happens at any time between two polls of the workers
         before = {version: recovery.served(version) for version in ("1", "2")}
         version = faults.move_alias()
         if version is None:
@@ -242,7 +242,7 @@ def _inject_faults(
 
 
 def _ends_or(recovery: RecoveryTimer, known: dict[int, int]) -> dict[int, int]:
-    """The log's ends now; those known last while the broker is coming back."""
+    """Return the log's present ends; ``known`` while the broker restarts."""
     from confluent_kafka import KafkaException
 
     try:

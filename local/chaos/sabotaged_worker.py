@@ -1,13 +1,13 @@
-"""A worker that is wrong on purpose, once in a while: the proof that the oracle sees.
+"""A worker with occasional deliberate errors, which proves that the oracle detects them.
 
-Run as ``python -m local.chaos.sabotaged_worker KIND …`` with the worker's own options. The fault sits between the real
-processor and the real ledger or topics; everything else is the worker as it is.
+Run as ``python -m local.chaos.sabotaged_worker KIND …`` with the worker's options. The error is inserted between the
+real decider and the real ledger or topics; everything else is the real worker.
 
 drop         a record is left out of the batch, though its offset is accounted for
 double       a decision is also stored as a dead letter
 pane         a pane counts one comment too many
-unpublished  a decision is said to be published and is not
-late         a counted decision is called late, in ledger and pane alike
+unpublished  a decision is recorded as published and is not
+late         a counted decision is recorded as late, in ledger and pane
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EVERY = 10
 
 
 def drop(batch: Batch) -> Batch:
-    """Leave the last decision out; the ranges still say that it is there."""
+    """Leave the last decision out; the offset ranges still contain it."""
     kept = batch.decisions[:-1]
     return replace(batch, decisions=kept, panes=pane_sums(kept, batch.versions))
 
@@ -50,7 +50,7 @@ def pane(batch: Batch) -> Batch:
 
 
 def late(batch: Batch) -> Batch:
-    """Call a counted decision late, and have the panes agree."""
+    """Mark a counted decision as late, in the panes too."""
     counted = next((n for n, row in enumerate(batch.decisions) if row.fate is Fate.COUNTED), None)
     if counted is None:
         return batch
@@ -72,7 +72,7 @@ class _WrongLedger(Ledger):
         return super().store(type(self).wrong(batch))
 
     def _require_whole(self, batch: Batch) -> None:
-        """The real ledger refuses what is sabotaged here."""
+        """Skip the check of the real ledger, which refuses such batches."""
 
 
 def _publish_less(publisher: Publisher, published: Publication) -> int:
@@ -87,7 +87,7 @@ _counter = [0]
 
 
 def sabotage(kind: str) -> None:
-    """Make this process wrong.
+    """Insert the errors of this kind into the process.
 
     Raises:
         SystemExit: there is no such kind.

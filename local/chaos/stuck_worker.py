@@ -1,12 +1,12 @@
-"""A worker that gets stuck on purpose, once it has stored a few batches: the proof that its watchdog sees.
+"""A worker that blocks deliberately after a few batches, which proves that its watchdog detects it.
 
-Run as ``python -m local.chaos.stuck_worker KIND …`` with the worker's own options.
+Run as ``python -m local.chaos.stuck_worker KIND …`` with the worker's options.
 
-frozen_consumer    the consumer hands on nothing any more, though its heartbeat goes on
+frozen_consumer    the consumer returns no records any more, but sends heartbeats
 dead_coordination  the task that keeps the consumer in its group has ended
 blocked_loop       the event loop runs something that never returns
 no_partitions      the group assigns no partition to any member, as with stale metadata of the topic
-starved            the consumer is frozen, and native code holds the interpreter for seconds again and again
+starved            the consumer is frozen, and native code repeatedly holds the interpreter for seconds
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from stream.worker.transport import LedgerConsumer
 _AFTER_BATCHES = 3
 _FOREVER_SECONDS = 86_400.0
 _HELD_NUMBERS = 300_000_000
-"""Adding so many takes about seven seconds, in which no other thread runs."""
+"""Adding this many numbers takes about seven seconds, during which no other thread runs."""
 
 
 def frozen_consumer(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
-    """Have every further fetch wait for ever."""
+    """Make every further fetch wait for ever."""
 
     async def never(*_: Any) -> Any:
         await asyncio.sleep(_FOREVER_SECONDS)
@@ -50,20 +50,20 @@ def dead_coordination(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def blocked_loop(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
-    """Run something on the loop that does not come back."""
+    """Run a function on the loop that does not return."""
     loop.call_soon_threadsafe(time.sleep, _FOREVER_SECONDS)
 
 
 def no_partitions(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
-    """Have the leader of the group assign nothing, and start an assignment."""
+    """Make the group leader assign no partitions, and start an assignment."""
     consumer = kafka_consumer(app)
-    # What the leader's assignor sees of a topic that its metadata do not have.
+    # The leader's assignor sees this for a topic that is missing in its metadata.
     consumer._client.cluster.partitions_for_topic = lambda topic: None  # type: ignore[union-attr]
     consumer_loop(app).call_soon_threadsafe(consumer._coordinator.request_rejoin)  # type: ignore[union-attr]
 
 
 def starved(app: faust.App, loop: asyncio.AbstractEventLoop) -> None:
-    """Freeze the consumer, and let the other threads run for moments only."""
+    """Freeze the consumer, and let the other threads run only for moments."""
 
     def hold() -> None:
         while True:
@@ -84,7 +84,7 @@ KINDS: dict[str, Callable[[faust.App, asyncio.AbstractEventLoop], None]] = {
 
 
 def get_stuck(kind: str, app: faust.App) -> None:
-    """Have this process get stuck after its third batch; a line of its output says when."""
+    """Block this process after its third batch; it prints a line at that time."""
     store = Recorder.store
     stored = [0]
 

@@ -1,4 +1,4 @@
-"""Comments that keep coming, late, doubled, edited, broken and future-dated ones among them, each place noted."""
+"""Produce a steady stream of comments, some late, doubled, edited, broken or future-dated; record all deliveries."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class TrafficProducer:
     Args:
         bootstrap: addresses of brokers.
         topic_prefix: put before the topic's name.
-        per_second: records sent a second; a broker that is away is caught up with.
-        seed: of what is sent.
+        per_second: records sent a second; after an outage of the broker the delay is made up.
+        seed: of the comments.
     """
 
     def __init__(self, bootstrap: str, topic_prefix: str, per_second: float, seed: int) -> None:
         self._topic = topic_prefix + COMMENTS.name
         self._per_second = per_second
         self._seed = seed
-        # A broker that was killed is asked again every second; that it is away is no news here.
+        # Reconnect every second after the broker was killed; do not log its absence.
         quiet = {"reconnect.backoff.max.ms": 1_000, "log_level": 2}
         self._producer = Producer({**producer_settings(bootstrap, _DELIVERY_SECONDS), **quiet})
-        self._places = array("q")
+        self._positions = array("q")
         self._digests = bytearray()
         self._failure: BaseException | None = None
         self._stop = threading.Event()
@@ -63,15 +63,15 @@ class TrafficProducer:
         self.raise_failure()
 
     def raise_failure(self) -> None:
-        """Raise what ended the thread, if something did."""
+        """Raise an error if the thread failed."""
         if self._failure is not None:
             raise RuntimeError(f"the traffic failed: {self._failure}") from self._failure
 
     def delivered(self) -> Iterator[DeliveryReport]:
-        """What was acknowledged so far."""
-        for number in range(len(self._places) // 2):
+        """Return the deliveries that were acknowledged so far."""
+        for number in range(len(self._positions) // 2):
             sha256 = bytes(self._digests[32 * number : 32 * number + 32]).hex()
-            yield DeliveryReport(self._places[2 * number], self._places[2 * number + 1], sha256)
+            yield DeliveryReport(self._positions[2 * number], self._positions[2 * number + 1], sha256)
 
     def _run(self) -> None:
         try:
@@ -81,7 +81,7 @@ class TrafficProducer:
                     self._producer.poll(_TICK_SECONDS)
                     if self._stop.is_set():
                         return
-                self._hand_over(key, value)
+                self._send(key, value)
                 if self._failure is not None or self._stop.is_set():
                     return
         except BaseException as error:
@@ -105,7 +105,7 @@ class TrafficProducer:
                 ahead_us = now_us() + 3_600_000_000
                 yield f"ahead{number}", to_json(Comment(f"ahead{number}", "science", "from tomorrow", ahead_us))
 
-    def _hand_over(self, key: str, value: bytes) -> None:
+    def _send(self, key: str, value: bytes) -> None:
         while True:
             try:
                 self._producer.produce(self._topic, value, key=key, on_delivery=self._answered)
@@ -118,5 +118,5 @@ class TrafficProducer:
         if error is not None:
             self._failure = self._failure or RuntimeError(str(error))
             return
-        self._places.extend((message.partition() or 0, message.offset() or 0))
+        self._positions.extend((message.partition() or 0, message.offset() or 0))
         self._digests += hashlib.sha256(message.value() or b"").digest()

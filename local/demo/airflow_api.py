@@ -1,4 +1,4 @@
-"""Airflow as its users reach it: over REST, with a name and a password."""
+"""Client of Airflow's REST API, with a user name and a password."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _OK, _CREATED = 200, 201
 
 
 class AirflowApi:
-    """One user of one Airflow.
+    """A logged-in user of Airflow.
 
     Args:
-        stack: where it is.
+        stack: addresses of the stack.
         password: of the user ``admin``.
 
     Raises:
-        StackError: it is refused.
+        StackError: Airflow refuses the password.
     """
 
     def __init__(self, stack: StackInfo, password: str) -> None:
@@ -36,10 +36,10 @@ class AirflowApi:
         self._headers["Authorization"] = f"Bearer {answer['access_token']}"
 
     def ask(
-        self, method: str, path: str, body: Mapping[str, object] | None = None, *, as_nobody: bool = False
+        self, method: str, path: str, body: Mapping[str, object] | None = None, *, anonymous: bool = False
     ) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON of an answer."""
-        headers = {"Content-Type": "application/json"} if as_nobody else self._headers
+        """Send a request; return status and JSON of the response."""
+        headers = {"Content-Type": "application/json"} if anonymous else self._headers
         connection = http.client.HTTPConnection(HOST, self._port, timeout=30)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
@@ -49,7 +49,7 @@ class AirflowApi:
             connection.close()
 
     def get(self, path: str) -> dict[str, Any]:
-        """What lies at a path of the API's second version.
+        """Get a path of the API's second version.
 
         Raises:
             StackError: Airflow answers with an error.
@@ -58,28 +58,28 @@ class AirflowApi:
         _require(status == _OK, f"GET {path}", answer)
         return answer
 
-    def knows(self, dag_id: str) -> bool:
-        """Whether the DAG processor has read it already."""
+    def is_parsed(self, dag_id: str) -> bool:
+        """Whether the DAG processor has parsed it already."""
         return dag_id in {dag["dag_id"] for dag in self.get("dags")["dags"]}
 
     def trigger(self, dag_id: str, parameters: Mapping[str, object] | None = None) -> str:
-        """Start a run of a DAG, once it is known; returns the run's id."""
-        wait_until(lambda: self.knows(dag_id), seconds=60, description=f"DAG {dag_id}", interval_seconds=0.5)
+        """Start a run of a DAG after it was parsed; returns the run's id."""
+        wait_until(lambda: self.is_parsed(dag_id), seconds=60, description=f"DAG {dag_id}", interval_seconds=0.5)
         body = {"logical_date": None, "conf": dict(parameters or {})}
         status, answer = self.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", body)
         _require(status == _OK, f"trigger {dag_id}", answer)
         return str(answer["dag_run_id"])
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
-        """The state of each task of a run."""
-        found = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
-        return {task["task_id"]: task["state"] for task in found}
+        """Return the state of each task of a run."""
+        instances = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        return {task["task_id"]: task["state"] for task in instances}
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
-        """Answer what a task asks a person, once it waits.
+        """Answer the question of an approval task, once it waits.
 
         Raises:
-            StackError: Airflow does not take the answer.
+            StackError: Airflow refuses the answer.
         """
         wait_until(
             lambda: self.states(dag_id, run_id).get(task_id) == "awaiting_input",
@@ -92,14 +92,14 @@ class AirflowApi:
         _require(status == _OK, f"answer {task_id}", answer)
 
     def wait_for_end(self, dag_id: str, run_id: str, seconds: float = 120) -> str:
-        """Wait until a run has ended; returns how."""
+        """Wait until a run has ended; returns its state."""
         path = f"dags/{dag_id}/dagRuns/{run_id}"
         ended = f"the end of {dag_id}"
         wait_until(lambda: self.get(path)["state"] in _ENDED, seconds=seconds, description=ended, interval_seconds=0.5)
         return str(self.get(path)["state"])
 
     def returned(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> Any:
-        """What a task returned; of a mapped one, the instance of this number."""
+        """Return the result of a task; of a mapped task, that of the instance with this number."""
         entry = f"taskInstances/{task_id}/xcomEntries/return_value?map_index={map_index}"
         return self.get(f"dags/{dag_id}/dagRuns/{run_id}/{entry}")["value"]
 

@@ -1,4 +1,4 @@
-"""The demonstration's batch layer: archived through Airflow, then every simulated day reconciled."""
+"""Batch layer of the demonstration: archive through Airflow, then reconcile every simulated day."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moderation.errors import StackError
 from moderation.settings import Settings
 
 _ARCHIVE_SECONDS = 180
-_RECONCILE_SECONDS = 900  # the nightly run of these very days may have begun first
+_RECONCILE_SECONDS = 900  # the nightly run of the same days may have started first
 
 
 class DemoBatch:
@@ -30,13 +30,13 @@ class DemoBatch:
         settings: of the project on it.
 
     Raises:
-        StackError: Airflow is not there.
+        StackError: Airflow is not available.
     """
 
     def __init__(self, layout: StackLayout, info: StackInfo, settings: Settings) -> None:
         password = admin_password(layout)
         if password is None:
-            raise StackError("Airflow", "the stack was brought up without it", "Run `moderation up`.")
+            raise StackError("Airflow", "the stack was started without it", "Run `moderation up`.")
         self._api = AirflowApi(info, password)
         self._info = info
         self._settings = settings
@@ -45,8 +45,8 @@ class DemoBatch:
         """Archive through Airflow's DAG, and check the lake file by file.
 
         Returns:
-            ``records`` of both topics and ``files``, both from the manifest; ``defects``: files that are not what was
-            written, offsets in no file, comments that the topic has and the lake has not.
+            ``records`` of both topics and ``files``, both from the manifest; ``defects``: damaged files, offsets in no
+            file, comments of the topic that the lake does not have.
 
         Raises:
             StackError: the run of the DAG fails.
@@ -54,14 +54,16 @@ class DemoBatch:
         self._run("archive_topics", {}, _ARCHIVE_SECONDS)
         prefix = self._settings.topic_prefix
         with opened_lake(self._settings) as lake:
-            found = inspect(lake.store, lake.connection, [prefix + name for name in ARCHIVED], "digest")
+            inspection = inspect(lake.store, lake.connection, [prefix + name for name in ARCHIVED], "digest")
         topic = prefix + COMMENTS.name
-        comments = sum(file.rows for file in found.manifest if file.topic_partition.topic == topic)
+        comments = sum(file.rows for file in inspection.manifest if file.topic_partition.topic == topic)
         sent = sum(end - first for first, end in log_ranges(self._settings.kafka_bootstrap, topic).values())
         return {
-            "records": sum(file.rows for file in found.manifest),
-            "files": len(found.manifest),
-            "defects": len(found.defects) + sum(not each.is_explained for each in found.missing) + abs(sent - comments),
+            "records": sum(file.rows for file in inspection.manifest),
+            "files": len(inspection.manifest),
+            "defects": len(inspection.defects)
+            + sum(not each.is_explained for each in inspection.missing)
+            + abs(sent - comments),
         }
 
     def reconcile(self, on_progress: OnProgress) -> ReconcileTotals:

@@ -1,4 +1,4 @@
-"""Every day of a stack reconciled, and what came of it in sum."""
+"""Reconcile all days of a stack and add up the results."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SPARK_MEMORY = "1g"
 
 @dataclass(frozen=True, slots=True)
 class ReconcileTotals:
-    """Days in sum.
+    """Sums of the reconciliation of several days.
 
     Attributes:
-        days: how many.
-        final: how many of them are.
-        batch_comments, speed_comments: in their panes.
+        days: number of days.
+        final: number of days in state ``final``.
+        batch_comments, speed_comments: in the panes of these days.
         causes: rows by cause.
         defects: ``lost``, ``unexplained``, ``phantom`` rows and ``residual`` panes.
-        with_spark: days that Spark reconciled as well.
-        engines_differ: on how many of them it came to other results than DuckDB.
+        with_spark: days that Spark reconciled too.
+        engines_differ: number of these days on which Spark and DuckDB differ.
     """
 
     days: int = 0
@@ -41,12 +41,12 @@ class ReconcileTotals:
 
     @property
     def is_sound(self) -> bool:
-        """Whether days were reconciled, there is no defect, and engines agree."""
+        """Whether days were reconciled without defects and with equal results of the engines."""
         return self.days > 0 and not any(self.defects.values()) and not self.engines_differ
 
 
 def total_of(reports: Sequence[dict[str, Any]]) -> ReconcileTotals:
-    """Reports of days, as :meth:`batch.reconcile.run.ReconcileReport.fields` gives them, in sum; at least one."""
+    """Add up reports of days, as :meth:`batch.reconcile.run.ReconcileReport.fields` returns them; at least one."""
     causes, defects = (
         {name: sum(report[kind][name] for report in reports) for name in reports[0][kind]}
         for kind in ("causes", "defects")
@@ -62,20 +62,20 @@ def total_of(reports: Sequence[dict[str, Any]]) -> ReconcileTotals:
 
 
 def days_to_do(settings: Settings) -> list[date]:
-    """The days that need it, oldest first."""
+    """Return the days that need a reconciliation, oldest first."""
     return days_to_reconcile(settings, datetime.now(UTC).date())
 
 
 def reconcile_all(
     settings: Settings, started_by: str, on_progress: OnProgress, *, spark: bool = False
 ) -> ReconcileTotals:
-    """Archive everything, then reconcile every day that needs it, in this process.
+    """Archive both topics, then reconcile every day that needs it, in this process.
 
     Args:
-        settings: where the servers and the lake are.
-        started_by: kept with the runs.
+        settings: addresses of the servers and the lake.
+        started_by: stored with the runs.
         on_progress: receives one line at each step.
-        spark: reconcile each day with Spark as well, and see whether that changes anything.
+        spark: reconcile each day with Spark too and compare the results.
     """
     on_progress("archiving")
     archive_topics(settings, on_progress=on_progress)
@@ -89,7 +89,7 @@ def reconcile_all(
         if spark:
             on_progress(f"reconciling {day} with Spark")
             again = reconcile_day(settings, day, engine=SparkEngine(memory=_SPARK_MEMORY), started_by=started_by)
-            # Equal results are no new revision of the day.
+            # Equal results add no revision.
             differ += again.revision != report.revision
     if not reports:
         return ReconcileTotals()

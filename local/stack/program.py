@@ -1,4 +1,4 @@
-"""One supervised program: how it is started, when it is ready, how it is stopped, when it is left alone."""
+"""A supervised program: start, readiness, stop and restart rules."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the stack starts and keeps running.
+    """A program that the stack starts and keeps running.
 
     Attributes:
         name: lower-case letters, digits and hyphens; names its log and its state.
-        argv: executable and arguments. Other accounts may read them: no secret belongs here.
+        argv: executable and arguments. They must not contain secrets, because other accounts can read them.
         cwd: the folder it runs in.
-        env: variables added to the inherited environment; kept in a file only the owner can read.
+        env: variables added to the inherited environment; stored in a file that only the owner can read.
         account: the account it runs as; None is the caller's.
-        address: where people find it, e.g. ``127.0.0.1:9092``.
+        address: for users, e.g. ``127.0.0.1:9092``.
         depends_on: names of programs that must be ready before it is started.
-        prepare: called before it is started, and not when it is running already.
-        ready: whether it answers; asked until it is true. None: it is ready when it has run for a second.
-        ready_seconds: how long that may take.
-        after_ready: called each time it is found ready, before those that depend on it start.
+        prepare: called before a start; not called if it runs already.
+        ready: whether it answers; called until it returns True. None: it is ready after it has run for a second.
+        ready_seconds: time limit for becoming ready.
+        after_ready: called each time it becomes ready, before dependent programs start.
         stop_signal: name of the signal that stops it, sent to its process group.
-        stop_seconds: time it has to stop before it is killed.
+        stop_seconds: time after which it is killed if it has not stopped.
         no_restart_codes: exit codes after which it is not started again.
         first_delay_seconds: delay before the first restart; doubles with every failure in a row.
         delay_cap_seconds: longest delay.
-        healthy_seconds: a run at least this long forgets earlier failures.
+        healthy_seconds: a run of at least this length resets the delay.
     """
 
     name: str
@@ -68,13 +68,13 @@ class Program:
     healthy_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse a name that cannot be a file's and a section's."""
+        """Refuse a name that is not usable as a file name and as a section name."""
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(f"program {self.name!r}", "a name is lower-case letters, digits and hyphens")
 
 
 def levels(programs: Iterable[Program]) -> dict[str, int]:
-    """How deep each program stands on others: 0 if it depends on none. Programs must be in start order."""
+    """Return the dependency depth of each program: 0 if it depends on none. Programs must be in start order."""
     depth: dict[str, int] = {}
     for program in programs:
         depth[program.name] = 1 + max((depth[name] for name in program.depends_on), default=-1)
@@ -85,7 +85,7 @@ def in_start_order(programs: Iterable[Program]) -> list[Program]:
     """Sort programs so that each comes after what it depends on.
 
     Raises:
-        ConfigurationError: two programs share a name, one depends on an unknown one, or they wait for each other.
+        ConfigurationError: two programs have one name, one depends on an unknown one, or dependencies form a cycle.
     """
     waiting = list(programs)
     names = [program.name for program in waiting]
@@ -94,15 +94,15 @@ def in_start_order(programs: Iterable[Program]) -> list[Program]:
     for program in waiting:
         if unknown := sorted(set(program.depends_on) - set(names)):
             raise ConfigurationError(
-                f"program {program.name}", f"it depends on {unknown[0]}, which is no program", "Mend depends_on."
+                f"program {program.name}", f"it depends on {unknown[0]}, which is not a program", "Fix depends_on."
             )
     ordered: list[Program] = []
     while waiting:
         done = {program.name for program in ordered}
         startable = [program for program in waiting if done.issuperset(program.depends_on)]
         if not startable:
-            circle = ", ".join(program.name for program in waiting)
-            raise ConfigurationError(f"programs {circle}", "they wait for each other", "Mend depends_on.")
+            cycle = ", ".join(program.name for program in waiting)
+            raise ConfigurationError(f"programs {cycle}", "they wait for each other", "Fix depends_on.")
         ordered += startable
         waiting = [program for program in waiting if program not in startable]
     return ordered

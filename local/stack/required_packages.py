@@ -1,4 +1,4 @@
-"""The packages the local stack is made of; this module needs none of them, so it can say which one is missing."""
+"""Check that the packages of the local stack are installed; this module imports none of them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ PACKAGES = (
 def check_packages(packages: tuple[str, ...] = PACKAGES, *, extras: str = "`local` and `batch`") -> None:
     """Check that every package can be imported, without importing it.
 
-    To be called before :mod:`local.stack.commands` is imported.
+    Call this function before :mod:`local.stack.commands` is imported.
 
     Args:
-        packages: what is needed.
-        extras: the project's extras that bring them, for the remedy.
+        packages: required packages.
+        extras: the project's extras that contain them, for the remedy.
 
     Raises:
-        ConfigurationError: some are not installed; all of them are named.
+        ConfigurationError: some are not installed; the message names all of them.
     """
     if missing := [package for package in packages if find_spec(package) is None]:
         raise ConfigurationError(

@@ -1,14 +1,15 @@
-"""Keeps one program running: starts it again with growing delays, forwards signals, ends for good on chosen exit codes.
+"""Keep one program running: restart it with growing delays, forward signals, end on chosen exit codes.
 
-Run as ``python -I -S run_with_backoff.py SPEC.json`` by the supervisor; needs the standard library only, so that it
-starts in milliseconds and stays small. The supervisor alone would restart a crashing program at once and without end,
-or give it up after a few tries; a broker that is away for a minute deserves neither.
+The supervisor runs this module as ``python -I -S run_with_backoff.py SPEC.json``; it is the parent process of one
+program. It needs only the standard library, so that it starts in milliseconds and stays small. supervisord alone would
+restart a crashing program at once and without end, or give up after a few tries. Neither is right if a broker is
+unavailable for a minute.
 
-- The program runs in a process group of its own; a stop signal goes to the whole group, and what is left of the group
-  when the program has ended is killed, so that no worker of a killed server keeps its port.
-- If this process dies, the kernel kills the program (Linux), and the next guardian kills what is left of its group;
-  if the supervisor dies, this process stops the program.
-- ``state_file`` always says what the program is doing, for ``status``.
+- The program runs in a process group of its own. A stop signal goes to the whole group. When the program has ended, the
+  rest of the group is killed, so that no worker of a killed server keeps its port.
+- If this parent process dies, the kernel kills the program (Linux), and the next parent process kills the rest of its
+  group. If the supervisor dies, this process stops the program.
+- ``state_file`` always contains the state of the program, for ``status``.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 UNREADABLE_SPECIFICATION = 78
-"""Exit code when there is nothing to run; the supervisor does not restart on it."""
+"""Exit code if the specification cannot be read; the supervisor does not restart on it."""
 
 MARKER = "COMMENT_MODERATION_PROGRAM"
-"""Carried by a program and all it starts; its value is the program's state file."""
+"""Set in a program and its child processes; its value is the program's state file."""
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
@@ -40,13 +41,13 @@ _ORPHANED = 1
 
 @dataclass
 class Backoff:
-    """Delays that double up to a cap and start over after a healthy run.
+    """Delays that double up to a cap and are reset by a healthy run.
 
     Attributes:
         first_seconds: delay after the first failure.
         cap_seconds: longest delay.
-        healthy_seconds: a run at least this long forgets earlier failures.
-        failures: failures in a row so far.
+        healthy_seconds: a run of at least this length resets the delay.
+        failures: consecutive failures so far.
     """
 
     first_seconds: float = 1.0
@@ -55,7 +56,7 @@ class Backoff:
     failures: int = 0
 
     def delay_after(self, ran_seconds: float) -> float:
-        """Seconds to wait after a run of ``ran_seconds`` that ended without being asked to."""
+        """Return the seconds to wait after a run of ``ran_seconds`` that ended by itself."""
         if ran_seconds >= self.healthy_seconds:
             self.failures = 0
         delay = min(self.cap_seconds, self.first_seconds * 2.0 ** min(self.failures, 30))
@@ -65,7 +66,7 @@ class Backoff:
 
 @dataclass
 class Specification:
-    """What to run and how; the JSON file holds exactly these fields."""
+    """The program and how to run it; the JSON file contains exactly these fields."""
 
     name: str
     argv: list[str]
@@ -84,7 +85,7 @@ class Specification:
 
 @dataclass
 class ProgramState:
-    """What the program is doing; written to ``state_file`` whenever it changes."""
+    """State of the program; written to ``state_file`` on every change."""
 
     state: str = "starting"
     pid: int = 0
@@ -95,20 +96,20 @@ class ProgramState:
 
 
 def describe_exit(code: int) -> str:
-    """``exit 3`` or ``signal 9``, from a return code as ``subprocess`` gives it."""
+    """Format a return code of ``subprocess`` as ``exit 3`` or ``signal 9``."""
     return f"signal {-code}" if code < 0 else f"exit {code}"
 
 
 def must_not_restart(code: int, no_restart_codes: list[int]) -> bool:
-    """Whether a program that ended with ``code`` stays ended. A signal is never such an end."""
+    """Whether a program that ended with ``code`` is not restarted. After a signal it always is."""
     return code >= 0 and code in no_restart_codes
 
 
 class ProgramRunner:
-    """Runs one program until it is told to stop or the program ends for good."""
+    """Runs one program until a stop signal arrives or an exit code ends it."""
 
     def __init__(self, specification: Specification) -> None:
-        """Take over this process's signals."""
+        """Install the signal handlers of this process."""
         self.specification = specification
         self.state = ProgramState()
         self.backoff = Backoff(specification.first_seconds, specification.cap_seconds, specification.healthy_seconds)
@@ -122,14 +123,14 @@ class ProgramRunner:
             signal.signal(number, lambda *_: None)
 
     def run(self) -> int:
-        """Supervise until the end.
+        """Run and restart the program until the end.
 
         Returns:
             0 after a requested stop, else the program's exit code that must not be restarted.
         """
         self._resume()
         while True:
-            begun = time.monotonic()
+            started = time.monotonic()
             code = self._run_once()
             if self.stop_requested:
                 self._enter("stopped", pid=0)
@@ -138,7 +139,7 @@ class ProgramRunner:
                 self._log(f"ended with {describe_exit(code)}, which is not restarted")
                 self._enter("ended", pid=0, last_exit=describe_exit(code))
                 return code
-            delay = self.backoff.delay_after(time.monotonic() - begun)
+            delay = self.backoff.delay_after(time.monotonic() - started)
             self._log(f"ended with {describe_exit(code)}; starting again in {delay:g} s")
             self._enter(
                 "waiting",
@@ -152,7 +153,7 @@ class ProgramRunner:
                 return 0
 
     def _resume(self) -> None:
-        """After a guardian that was killed: end what its program left running, and count on from its restarts."""
+        """After a killed parent process: end the rest of its program, and continue its count of restarts."""
         try:
             previous = ProgramState(**json.loads(Path(self.specification.state_file).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -161,12 +162,12 @@ class ProgramRunner:
             self.state.restarts = previous.restarts + 1
         if previous.pid:
             for pid in _members(previous.pid, self.specification.state_file):
-                self._log(f"ends process {pid}, left by a guardian that was killed")
+                self._log(f"ends process {pid}, left by a parent process that was killed")
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
 
     def _run_once(self) -> int:
-        """Start the program and wait for its end; a program that cannot be started has ended with 127."""
+        """Start the program and wait for its end; returns 127 if it cannot be started."""
         specification = self.specification
         try:
             child = subprocess.Popen(
@@ -199,7 +200,7 @@ class ProgramRunner:
         return child.wait()
 
     def _stop_signal_within(self, seconds: float | None) -> bool:
-        """Wait for any signal, at most ``seconds`` (None or infinite: without end); True if it asks to stop."""
+        """Wait for a signal, at most ``seconds`` (None or infinite: no limit); returns True if it is a stop signal."""
         limit = None if seconds is None or seconds == float("inf") else seconds
         select.select([self._reader], [], [], limit)
         with contextlib.suppress(BlockingIOError):
@@ -230,7 +231,7 @@ def _now_us() -> int:
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether the program has ended. It is not reaped yet, so its id (and its group's) cannot be anybody else's."""
+    """Whether the program has ended. It is not reaped yet, so its process id and group id are not reused."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
 
 
@@ -240,20 +241,22 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def _members(group: int, state_file: str) -> list[int]:
-    """Processes of a group that carry this program's marker; none where the kernel does not show them (not Linux)."""
-    mark, found = f"{MARKER}={state_file}".encode(), []
+    """Return processes of a group with this program's marker; none if the kernel does not list them (not Linux)."""
+    marker, pids = f"{MARKER}={state_file}".encode(), []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            belongs = os.getpgid(int(folder.name)) == group and mark in (folder / "environ").read_bytes().split(b"\0")
+            is_member = os.getpgid(int(folder.name)) == group and marker in (folder / "environ").read_bytes().split(
+                b"\0"
+            )
         except OSError:
             continue
-        if belongs:
-            found.append(int(folder.name))
-    return found
+        if is_member:
+            pids.append(int(folder.name))
+    return pids
 
 
 def _die_with_parent(number: int) -> Callable[[], None] | None:
-    """What a process calls to be sent ``number`` when its parent dies; None where the kernel has no such thing."""
+    """Return a function that requests signal ``number`` for the death of the parent; None if not on Linux."""
     if sys.platform != "linux":
         return None
     set_option = ctypes.CDLL(None, use_errno=True).prctl

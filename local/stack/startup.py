@@ -1,4 +1,4 @@
-"""Starting programs side by side, each as soon as what it depends on is ready."""
+"""Start programs in parallel, each as soon as its dependencies are ready."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from moderation.errors import StackError
 OnPartProgress = Callable[[str, str], None]
 """Receives the name of a part and what happens to it."""
 
-_A_WHILE_US = 1_000_000
+_LONG_ENOUGH_US = 1_000_000
 _TAIL_LINES = 5
 _TAIL_BYTES = 4096
 
@@ -29,7 +29,7 @@ def no_part_progress(part: str, event: str) -> None:
 
 
 def bring_up(programs: list[Program], supervisor: Supervisor, layout: StackLayout, on_progress: OnPartProgress) -> None:
-    """Start what does not run and wait until everything is ready.
+    """Start the programs that do not run; wait until all are ready.
 
     Args:
         programs: in start order.
@@ -38,24 +38,24 @@ def bring_up(programs: list[Program], supervisor: Supervisor, layout: StackLayou
         on_progress: receives every start and every readiness; several threads call it.
 
     Raises:
-        ModerationError: what the first program that failed raised; programs that depend on it were not started.
+        ModerationError: of the first program that failed; programs that depend on it are not started.
     """
     for program in programs:
         supervisor.add(program)
-    begun: dict[str, Future[None]] = {}
+    futures: dict[str, Future[None]] = {}
     interrupted = Event()
     with ThreadPoolExecutor(max_workers=max(1, len(programs))) as pool:
         for program in programs:
-            awaited = [(name, begun[name]) for name in program.depends_on]
-            begun[program.name] = pool.submit(
-                _bring_up_one, program, awaited, supervisor, layout, on_progress, interrupted
+            dependencies = [(name, futures[name]) for name in program.depends_on]
+            futures[program.name] = pool.submit(
+                _bring_up_one, program, dependencies, supervisor, layout, on_progress, interrupted
             )
         try:
-            wait(begun.values())
+            wait(futures.values())
         except BaseException:
             interrupted.set()
             raise
-    failures = [error for future in begun.values() if (error := future.exception())]
+    failures = [error for future in futures.values() if (error := future.exception())]
     for failure in sorted(failures, key=lambda error: isinstance(error, DependencyError)):
         raise failure
 
@@ -66,13 +66,13 @@ class DependencyError(StackError):
 
 def _bring_up_one(
     program: Program,
-    awaited: Iterable[tuple[str, Future[None]]],
+    dependencies: Iterable[tuple[str, Future[None]]],
     supervisor: Supervisor,
     layout: StackLayout,
     on_progress: OnPartProgress,
     interrupted: Event,
 ) -> None:
-    for name, future in awaited:
+    for name, future in dependencies:
         if future.exception():
             raise DependencyError(f"program {program.name}", f"it needs {name}, which failed")
     if supervisor.states().get(program.name) not in RUNNING:
@@ -86,11 +86,11 @@ def _bring_up_one(
         if interrupted.is_set():
             raise StackError(f"program {program.name}", "waiting for it was interrupted")
         if (state := supervisor.states().get(program.name)) in ENDED:
-            exit_seen = read_program_state(layout, program.name).last_exit or str(state).lower()
-            raise StackError(f"program {program.name}", f"it ended: {exit_seen}{_tail(log)}", f"See {log}.")
+            last_exit = read_program_state(layout, program.name).last_exit or str(state).lower()
+            raise StackError(f"program {program.name}", f"it ended: {last_exit}{_tail(log)}", f"See {log}.")
         if program.ready is None:
-            return _has_run_a_while(read_program_state(layout, program.name))
-        # Two stacks that start at once may choose one port: the other's server would answer in this one's place.
+            return _has_run_long_enough(read_program_state(layout, program.name))
+        # Two stacks that start at the same time may choose the same port; then the other stack's server would answer.
         return program.ready() and (not program.address or listens(layout.root, _port(program.address)))
 
     where = f"{program.name} on {program.address}" if program.address else program.name
@@ -103,12 +103,12 @@ def _port(address: str) -> int:
     return int(address.rsplit(":", 1)[1])
 
 
-def _has_run_a_while(state: ProgramState) -> bool:
-    return state.state == "running" and time.time_ns() // 1000 - state.started_us >= _A_WHILE_US
+def _has_run_long_enough(state: ProgramState) -> bool:
+    return state.state == "running" and time.time_ns() // 1000 - state.started_us >= _LONG_ENOUGH_US
 
 
 def _tail(log: Path) -> str:
-    """The last lines of a log, for an error message."""
+    """Return the last lines of a log, for an error message."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _TAIL_BYTES))

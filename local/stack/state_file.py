@@ -1,6 +1,6 @@
-"""What a stack is: its ports and its parts, kept so that every command sees the same ones.
+"""State file of a stack: its ports and parts, so that all commands use the same ones.
 
-The ports outlive ``down``: a stack that comes up again has its old addresses if they are free still.
+The ports remain after ``down``. A stack that is started again has the same addresses if they are still free.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class StackState:
     """Ports and parts of a stack.
 
     Attributes:
-        ports: the port of each name.
-        addresses: where people find each program, by program, in start order.
-        levels: how deep each program stands on others; the deepest is stopped first.
+        ports: port by name.
+        addresses: address for users by program, in start order.
+        levels: dependency depth by program; the deepest is stopped first.
     """
 
     ports: Mapping[str, int] = field(default_factory=dict)
@@ -30,26 +30,28 @@ class StackState:
 
     @property
     def is_up(self) -> bool:
-        """Whether the stack was brought up and not taken down since."""
+        """Whether the stack was started and not stopped since."""
         return bool(self.addresses)
 
 
 def load_stack_state(path: Path) -> StackState | None:
-    """The record of a stack; None if there is none.
+    """Read the state of a stack; None if there is none.
 
     Raises:
         ConfigurationError: the file is damaged.
     """
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        ports, steps = ({str(k): int(v) for k, v in held[key].items()} for key in ("ports", "levels"))
-        return StackState(ports, dict(held["addresses"]), steps)
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        ports, levels = ({str(k): int(v) for k, v in fields[key].items()} for key in ("ports", "levels"))
+        return StackState(ports, dict(fields["addresses"]), levels)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"record {path}", "the file is damaged", "Stop the stack: moderation down.") from error
+        raise ConfigurationError(
+            f"state file {path}", "the file is damaged", "Stop the stack: moderation down."
+        ) from error
 
 
-def save_stack_state(path: Path, record: StackState) -> None:
-    """Write the record whole or not at all."""
-    write_private(path, json.dumps(asdict(record), indent=1))
+def save_stack_state(path: Path, state: StackState) -> None:
+    """Write the state atomically."""
+    write_private(path, json.dumps(asdict(state), indent=1))

@@ -1,4 +1,4 @@
-"""supervisord: its configuration, its start as a daemon, and what is asked of it over XML-RPC.
+"""supervisord: its configuration, its start as a daemon, and its calls over XML-RPC.
 
 Every program runs under a parent process (:mod:`local.stack.run_with_backoff`) that restarts it with growing delays.
 supervisord restarts a parent that died, unless it ended with a code on which its program must not be restarted.
@@ -30,7 +30,7 @@ from local.stack.wait import wait_until
 from moderation.errors import StackError
 
 RUNNING = ("STARTING", "RUNNING")
-UNDER_WAY = (*RUNNING, "BACKOFF", "STOPPING")
+ACTIVE = (*RUNNING, "BACKOFF", "STOPPING")
 ENDED = ("EXITED", "FATAL", "UNKNOWN")
 USER = "stack"
 
@@ -91,13 +91,13 @@ class Supervisor:
     """The supervisord of one stack."""
 
     def __init__(self, layout: StackLayout, *, port: int, password: str) -> None:
-        """Name the supervisor of ``layout``, spoken to on ``port`` with ``password``; starts and asks nothing."""
+        """Describe the supervisor of ``layout`` on ``port`` with ``password``; does not start or call it."""
         self._layout = layout
         self._port = port
         self._password = password
 
     def is_running(self) -> bool:
-        """Whether it answers, with this stack's password."""
+        """Whether it answers to this stack's password."""
         try:
             self._call("getState")
         except (OSError, StackError, http.client.HTTPException):
@@ -141,21 +141,21 @@ class Supervisor:
         wait_until(self.is_running, seconds=_START_SECONDS, description="supervisord", remedy=f"See {log}.")
 
     def add(self, program: Program) -> None:
-        """Make a program known; one that is known already and changed is stopped and known anew. Starts nothing."""
+        """Register a program; a registered program that changed is stopped and registered again. Starts nothing."""
         section = _write_program(self._layout, program)
         path = self._layout.programs / f"{program.name}.conf"
-        known = program.name in self.states()
-        if known and path.exists() and path.read_text(encoding="utf-8") == section:
+        is_registered = program.name in self.states()
+        if is_registered and path.exists() and path.read_text(encoding="utf-8") == section:
             return
         write_private(path, section)
         self._call("reloadConfig")
-        if known:
+        if is_registered:
             self.stop([program.name])
             self._call("removeProcessGroup", program.name)
         self._call("addProcessGroup", program.name)
 
     def run(self, name: str) -> bool:
-        """Start a program unless it runs; False if it ran already."""
+        """Start a program unless it runs; returns False if it ran already."""
         try:
             self._call("startProcess", name, False)
         except Fault as fault:
@@ -165,7 +165,7 @@ class Supervisor:
         return True
 
     def stop(self, names: Iterable[str], *, seconds: float = _STOP_SECONDS) -> None:
-        """Stop programs side by side and wait until they have stopped; what does not run or is unknown is left alone.
+        """Stop programs in parallel and wait for their end; ignores those that do not run or are unknown.
 
         Raises:
             StackError: one of them still runs after ``seconds``.
@@ -179,17 +179,17 @@ class Supervisor:
                     raise StackError(f"program {name}", str(fault.faultString)) from fault
 
         def stopped() -> bool:
-            return not any(state in UNDER_WAY for name, state in self.states().items() if name in stopping)
+            return not any(state in ACTIVE for name, state in self.states().items() if name in stopping)
 
         wait_until(stopped, seconds=seconds, description=f"the end of {', '.join(sorted(stopping))}")
 
     def states(self) -> dict[str, str]:
-        """The state supervisord gives each program's guardian, by program."""
-        found = self._call("getAllProcessInfo")
-        return {str(entry["name"]): str(entry["statename"]) for entry in found}  # type: ignore[attr-defined]
+        """Return supervisord's state of each program's parent process, by program."""
+        entries = self._call("getAllProcessInfo")
+        return {str(entry["name"]): str(entry["statename"]) for entry in entries}  # type: ignore[attr-defined]
 
     def shut_down(self) -> None:
-        """Ask it to stop every program and itself; returns at once."""
+        """Tell it to stop every program and itself; returns at once."""
         try:
             self._call("shutdown")
         except Fault as fault:
@@ -197,9 +197,9 @@ class Supervisor:
                 raise StackError("supervisord", str(fault.faultString)) from fault
 
     def _call(self, method: str, *arguments: object) -> object:
-        """One request on a connection of its own, so that threads may ask side by side."""
+        """Send one request on a connection of its own, so that several threads can call."""
         address = f"http://{USER}:{self._password}@{HOST}:{self._port}/RPC2"
-        with ServerProxy(address, allow_none=True, transport=_PatientTransport()) as server:
+        with ServerProxy(address, allow_none=True, transport=_TimeoutTransport()) as server:
             try:
                 return getattr(server.supervisor, method)(*arguments)
             except Fault:
@@ -210,8 +210,8 @@ class Supervisor:
                 raise StackError("supervisord", f"it does not answer {method}: {type(error).__name__}") from error
 
 
-class _PatientTransport(Transport):
-    """A connection on which a silent server is given up: the port may be another program's by now."""
+class _TimeoutTransport(Transport):
+    """Connections with a timeout, because another program may have the port by now."""
 
     def make_connection(self, host: tuple[str, dict[str, str]] | str) -> http.client.HTTPConnection:
         connection = super().make_connection(host)
@@ -220,7 +220,7 @@ class _PatientTransport(Transport):
 
 
 def read_program_state(layout: StackLayout, name: str) -> ProgramState:
-    """What a program is doing, as its guardian last wrote it; a state of zeros if it never ran."""
+    """Read the state that a program's parent process wrote last; a state of zeros if it never ran."""
     try:
         return ProgramState(**json.loads(_state_file(layout, name).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -228,9 +228,9 @@ def read_program_state(layout: StackLayout, name: str) -> ProgramState:
 
 
 def _write_program(layout: StackLayout, program: Program) -> str:
-    """Write what the guardian reads, and return the section that supervisord reads.
+    """Write the specification for the parent process; return the section for supervisord.
 
-    The section carries a digest of the specification, so that a changed program has a changed section.
+    The section contains a digest of the specification, so that a changed program has a changed section.
     """
     specification = json.dumps(
         asdict(
@@ -254,8 +254,8 @@ def _write_program(layout: StackLayout, program: Program) -> str:
     path = layout.programs / f"{program.name}.json"
     write_private(path, specification)
     digest = hashlib.sha256(specification.encode()).hexdigest()[:16]
-    runner = Path(run_with_backoff.__file__)
-    command = [sys.executable, "-I", "-S", str(runner), str(path), digest]
+    parent_script = Path(run_with_backoff.__file__)
+    command = [sys.executable, "-I", "-S", str(parent_script), str(path), digest]
     return _PROGRAM.format(
         name=program.name,
         command=shlex.join(command).replace("%", "%%"),

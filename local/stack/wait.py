@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline and an error that says what was waited for."""
+"""Wait for a condition with a deadline; the error names the condition."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def wait_until(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> float:
-    """Ask ``condition`` again and again until it holds.
+    """Call ``condition`` repeatedly until it returns True.
 
     Args:
-        condition: asked at least once; what it raises ends the wait.
-        seconds: how long to wait at most.
-        description: what is waited for, as a noun phrase, e.g. ``Kafka on 127.0.0.1:9092``.
-        remedy: what to do when it never holds.
-        interval_seconds: time between two questions.
+        condition: called at least once; an error that it raises ends the wait.
+        seconds: longest wait.
+        description: the condition as a noun phrase, e.g. ``Kafka on 127.0.0.1:9092``.
+        remedy: what to do if it is never true.
+        interval_seconds: time between two calls.
         clock: monotonic seconds.
-        pause: lets time pass.
+        pause: sleeps.
 
     Returns:
         Seconds waited.
 
     Raises:
-        StackError: the condition did not hold in time.
+        StackError: the condition was not true in time.
     """
     begun = clock()
     while not condition():

@@ -1,4 +1,4 @@
-"""The speed layer's worker as a program of the stack, and the settings that lead to the stack's servers."""
+"""The speed layer's worker as a program of the stack, and settings with the addresses of the stack."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORKER_PORTS = {WORKER: 6066, METRICS: 6067}
 
 
 def certificate_key(layout: StackLayout) -> str:
-    """The key this stack's model certificates are signed with; made the first time, readable by its owner only."""
+    """Return the key that signs this stack's model certificates; created the first time, readable only by its owner."""
     path = layout.run / "certificate.key"
     if not path.exists():
         write_private(path, secrets.token_urlsafe(48))
@@ -38,7 +38,7 @@ def certificate_key(layout: StackLayout) -> str:
 
 
 def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "") -> Settings:
-    """Settings that lead to the stack's servers.
+    """Return settings with the addresses of the stack's servers.
 
     Args:
         layout: of the stack.
@@ -60,27 +60,27 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
 
 
 def settings_environment(settings: Settings) -> Mapping[str, str]:
-    """Settings as the environment a child process reads them from."""
+    """Return settings as environment variables for a child process."""
     values = {name: getattr(settings, name) for name in Settings.model_fields}
-    shown = {
+    texts = {
         k: v.get_secret_value() if isinstance(v, SecretStr) else str(v) for k, v in values.items() if v is not None
     }
-    return {PREFIX + name.upper(): value for name, value in shown.items()}
+    return {PREFIX + name.upper(): value for name, value in texts.items()}
 
 
 def speed_layer(layout: StackLayout) -> Callable[[StackInfo], list[Program]]:
-    """What ``up`` starts beside the servers: the worker, which finds the ledger's tables made."""
+    """Return the program that ``up`` starts beside the servers: the worker; its tables are migrated before."""
     return lambda info: [worker_program(layout, stack_settings(layout, info))]
 
 
 def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, *, web: bool = True) -> Program:
-    """The worker: Faust's command line on uvloop. It waits for a model with the alias ``production`` by itself.
+    """Return the worker: Faust's command line on uvloop. It waits for a model with the alias ``production``.
 
     Args:
         layout: of the stack.
         settings: of the worker.
         name: of the program.
-        web: serve the web views; two workers need two ports.
+        web: whether it serves the web views; each worker needs its own port.
     """
 
     options = ("--loop", "uvloop", "worker", *(() if web else ("--without-web",)))
@@ -98,23 +98,23 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
 
 
 def worker_status(address: str) -> WorkerStatus | None:
-    """What a worker's views ``/lag`` and ``/ready`` say; None if it does not answer."""
+    """Read the worker's views ``/lag`` and ``/ready``; None if it does not answer."""
     try:
-        lag, ready = _asked(f"{address}/lag"), _asked(f"{address}/ready")
+        lag, ready = _get_json(f"{address}/lag"), _get_json(f"{address}/ready")
     except (OSError, ValueError):
         return None
     return WorkerStatus(ready["missing"], lag["lag"], lag["per_second"])
 
 
-def _asked(url: str) -> dict[str, Any]:
+def _get_json(url: str) -> dict[str, Any]:
     try:
         with urllib.request.urlopen(url, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 - loopback
             body = answer.read()
     except urllib.error.HTTPError as error:  # not ready is an answer
         with error:
             body = error.read()
-    found: dict[str, Any] = json.loads(body)
-    return found
+    fields: dict[str, Any] = json.loads(body)
+    return fields
 
 
 def _migrate(settings: Settings) -> None:

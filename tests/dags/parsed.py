@@ -1,4 +1,4 @@
-"""Parses a folder of DAG files as Airflow does, in a process of its own, and tells what came of it.
+"""Parse a folder of DAG files as Airflow does, in a process of its own, and return facts about them.
 
 Run as a program it prints one JSON object; :func:`parse` starts it and reads that.
 """

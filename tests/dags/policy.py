@@ -1,4 +1,4 @@
-"""The rules of a DAG file, each with the words it is reported in."""
+"""The rules of DAG files, each with the message of a breach."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MOST_LINES = 80
 SECTIONS = ["## What", "## When", "## Inputs", "## Outputs", "## Re-run", "## Triage"]
 _NEVER = {"cli", "local", "stream", "tests"}
 _OF_TRIGGERS = {"confluent_kafka"}
-"""What the provider imports where a DAG waits for messages."""
+"""Modules that the provider imports for a DAG that waits for messages."""
 
 
 def breaches(folder: Path, parsed: Parsed) -> list[str]:
-    """Every rule that a file of the folder breaks, as ``file: what is wrong``; empty when all are kept."""
+    """Return every breach of a rule as ``file: message``; empty if there is none."""
     found = [f"{name}: cannot be imported: {error}" for name, error in parsed.import_errors.items()]
     for name, modules in parsed.loaded.items():
         watches = "MessageQueueTrigger" in (folder / name).read_text()
@@ -82,7 +82,7 @@ def _of_dags(dags: list[dict[str, Any]]) -> Iterator[str]:
         if dag["run_seconds"] is None:
             yield "no dagrun_timeout"
         if dag["is_partitioned"] and (outlets := sorted(name for task in dag["tasks"] for name in task["outlets"])):
-            # Airflow hands the event of a run with a partition key to nobody who is not partitioned, without a word.
+            # Airflow does not send asset events of a run with a partition key to DAGs that are not partitioned.
             yield f"runs have partition keys, so {', '.join(outlets)} would start nothing"
         for task in dag["tasks"]:
             yield from (f"{task['task_id']}: {text}" for text in _of_task(task, dag["run_seconds"]))

@@ -1,4 +1,4 @@
-"""What DAGs do where nobody says otherwise."""
+"""Default parameters and timeouts of DAGs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def dag(parsed: Parsed, name: str) -> dict[str, Any]:
     return next(dag for dag in parsed.dags if dag["dag_id"] == name)
 
 
-def test_a_promotion_that_nobody_answers_for_two_days_is_rejected(parsed: Parsed) -> None:
+def test_an_unanswered_promotion_is_rejected_after_two_days(parsed: Parsed) -> None:
     approve = next(task for task in dag(parsed, "promote_model")["tasks"] if task["task_id"] == "approve")
     assert (approve["unanswered"], approve["answer_seconds"]) == (["Reject"], TWO_DAYS)
     assert dag(parsed, "promote_model")["run_seconds"] > TWO_DAYS, "the run must not end before"
 
 
-def test_the_nightly_watch_cools_down_as_long_as_the_code_says(parsed: Parsed) -> None:
+def test_the_cool_down_of_the_dag_is_the_default_parameter(parsed: Parsed) -> None:
     assert dag(parsed, "watch_drift")["params"]["cool_down_days"] == COOL_DOWN_DAYS

@@ -147,7 +147,7 @@ def test_the_password_opens_it_and_nothing_else_does(api: AirflowApi) -> None:
     status, answer = api.ask("POST", "/auth/token", {"username": "admin", "password": "admin"})
     assert status == 401, answer
     assert api.ask("GET", "/api/v2/dags")[0] == 200
-    assert api.ask("GET", "/api/v2/dags", as_nobody=True)[0] == 401
+    assert api.ask("GET", "/api/v2/dags", anonymous=True)[0] == 401
 
 
 def test_airflow_stores_metadata_in_postgres_and_files_in_the_data_folder(
@@ -178,7 +178,7 @@ def test_its_secrets_are_in_closed_files_and_on_no_command_line(
 
 def test_it_shows_the_projects_dags_without_errors_and_no_examples(api: AirflowApi) -> None:
     for dag_id in DAG_IDS:
-        wait_until(lambda dag_id=dag_id: api.knows(dag_id), seconds=60, description=f"the DAG {dag_id}")  # type: ignore[misc]
+        wait_until(lambda dag_id=dag_id: api.is_parsed(dag_id), seconds=60, description=f"the DAG {dag_id}")  # type: ignore[misc]
     assert api.get("importErrors")["import_errors"] == []
     dags = {dag["dag_id"]: dag for dag in api.get("dags")["dags"]}
     assert dags.keys() == DAG_IDS
@@ -280,7 +280,7 @@ def retrainings(api: AirflowApi) -> list[dict[str, Any]]:
 
 def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi) -> None:
     migrate_database(stack_with_airflow.database_url())
-    wait_until(lambda: api.knows("retrain_model"), seconds=60, description="the DAG retrain_model")
+    wait_until(lambda: api.is_parsed("retrain_model"), seconds=60, description="the DAG retrain_model")
     before = len(retrainings(api))
     request = {"seed": 7, "days": 1, "end": "2020-01-01", "reason": "slurs of the week"}
     producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))

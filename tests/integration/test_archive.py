@@ -78,7 +78,7 @@ def test_a_run_stops_before_the_offset_it_is_given_and_takes_the_client_settings
         "enable.auto.commit": True,
     }
     elsewhere = lake.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
-    report = archive_topics(elsewhere, kafka=connection, topics=["comments"], upto={"comments": {0: 7, 1: 0}})
+    report = archive_topics(elsewhere, kafka=connection, topics=["comments"], end_offsets={"comments": {0: 7, 1: 0}})
     ends = {each.partition: each.next_offset for each in report.topics[0].partitions}
     assert ends == {**lake.ends(), 0: 7, 1: 0}
     assert lake.archive().total("rows") == 200 - report.total("rows")
@@ -123,7 +123,7 @@ def test_a_named_orphan_is_removed_once_its_offsets_are_in_the_lake_and_not_befo
     (orphan,) = lake.inspect().orphans
     held = int(orphan.path.split("-")[-3]) + 1
     partition = int(orphan.path.split("-")[-5])
-    lake.archive(upto={"comments": {partition: held - 1}})
+    lake.archive(end_offsets={"comments": {partition: held - 1}})
     assert [each.path for each in lake.inspect().orphans] == [orphan.path]  # its last record is nowhere else
     lake.archive()
     assert not lake.inspect().orphans
@@ -173,7 +173,7 @@ def test_an_archiver_that_lost_its_lock_is_stopped_by_the_constraint_and_takes_i
 ) -> None:
     lake.produce(plain(comments(300)))
     rival = LakeUnderTest(lake.settings.model_copy(update={"lake_url": str(lake.folder.parent / "copy")}))
-    rival.archive(upto={"comments": {0: 25, 1: 0, 2: 0, 3: 0}})
+    rival.archive(end_offsets={"comments": {0: 25, 1: 0, 2: 0, 3: 0}})
     with connected(lake.database_url) as connection:
         (theirs,) = files(connection, topic=lake.topic)
         connection.execute("DELETE FROM batch.files WHERE path = %s", (theirs.path,))

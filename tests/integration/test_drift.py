@@ -119,7 +119,7 @@ def test_drift_requests_one_retraining_which_restarts_the_cool_down(watched: Wat
     assert next_day.drifted
     assert not next_day.asks
     assert next_day.held_back is not None
-    assert "drift asked for one" in next_day.held_back
+    assert "drift requested one" in next_day.held_back
     now_us = int(datetime.now(UTC).timestamp() * 1e6)
     later = check_drift(watched.settings, day_of(LOUD_DAY + 1), may_ask=True, current_us=now_us + 3 * DAY_US)
     assert later.asks

@@ -1,1 +1,1 @@
-"""The speed layer beside what one would build otherwise: same broker, same preloaded topic, alternating rounds."""
+"""Benchmark of the worker against other designs of a stream processor on the same topic."""

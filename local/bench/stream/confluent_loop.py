@@ -1,5 +1,7 @@
-"""The plainest loop there is: consume a thousand, score them with the kernel, produce to the same topics. No ledger,
-no exactness, no panes, no event time. Run as a program; its only argument is JSON."""
+"""Baseline: consume a thousand records, score them with the kernel, produce the results.
+
+It has no ledger, no exactly-once guarantee, no panes and no event time. Run as a program; its only argument is JSON.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comments for benches: real lengths, and a stated share of texts and words that no worker has seen before."""
+"""Comments for benchmarks: real lengths, and a given share of texts and words that are new to a worker."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _DELIVERY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Texts without end.
+    """An endless sequence of texts with a given share of new words.
 
-    How many new words does real traffic bring? By Heaps' law a corpus of n words has k·n^β distinct ones. Fitted to
-    halves of the 5,000 comments of the r/science export, β = 0.66 and 9 % of the words are new at its end; so a worker
-    that has seen 200,000 comments meets 2.6 % new words.
+    The default share is estimated by Heaps' law: a corpus of n words has k·n^β distinct words. Fitted to
+    halves of the 5,000 comments of the r/science export, β is 0.66, and 9 % of the words are new at its end. So after
+    200,000 comments 2.6 % of the words are new to a worker.
 
     Attributes:
-        texts: what they are made from.
-        new_words_share: share of words, blank by blank, that never came before.
+        texts: the texts from which they are made.
+        new_words_share: share of words, separated by blanks, that are new.
     """
 
     texts: Sequence[str]
     new_words_share: float = 0.026
 
     def body(self, number: int) -> str:
-        """The text of a comment; the same number gives the same text."""
+        """Return the text of a comment; the same number gives the same text."""
         chunks = self.texts[number % len(self.texts)].split(" ")
         every = round(1 / self.new_words_share)
         for position in range(number * 7_919 % every, len(chunks), every):
@@ -43,11 +43,11 @@ class Corpus:
         return " ".join(chunks)
 
     def comment(self, number: int, event_time_us: int) -> Comment:
-        """The comment of a number."""
+        """Return the comment of a number."""
         return Comment(f"b{number:09d}", _COMMUNITIES[number % len(_COMMUNITIES)], self.body(number), event_time_us)
 
     def describe(self) -> dict[str, Any]:
-        """What a bench says of its texts."""
+        """Return figures that describe the texts."""
         sample = range(len(self.texts), 2 * len(self.texts))
         changed = [self.body(number) != self.texts[number % len(self.texts)] for number in sample]
         return {
@@ -59,7 +59,7 @@ class Corpus:
 
 
 def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress: OnProgress) -> None:
-    """Fill a topic; returns when the broker has everything.
+    """Fill a topic; returns after the broker acknowledged everything.
 
     Raises:
         RuntimeError: a record was not accepted.
@@ -74,12 +74,12 @@ def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress:
 
 
 class Sender:
-    """A producer that raises what its delivery reports say.
+    """A producer that raises an error for a failed delivery.
 
     Args:
         bootstrap: addresses of brokers.
-        topic: where to.
-        linger_ms: how long a record waits for company.
+        topic: the destination.
+        linger_ms: how long a record waits for others in its batch.
     """
 
     def __init__(self, bootstrap: str, topic: str, linger_ms: int = 20) -> None:
@@ -89,7 +89,7 @@ class Sender:
         self._failure: KafkaError | None = None
 
     def send(self, comment: Comment) -> None:
-        """Send one; waits while the buffer is full."""
+        """Send one comment; waits while the buffer is full."""
         while True:
             try:
                 self._producer.produce(self._topic, to_json(comment), comment.comment_id)
@@ -98,7 +98,7 @@ class Sender:
                 self.poll(0.05)
 
     def poll(self, seconds: float) -> None:
-        """Let time pass, hearing of failures."""
+        """Serve delivery reports for a while; raises an error for a failed delivery."""
         self._producer.poll(seconds)
         if self._failure is not None:
             raise RuntimeError(f"topic {self._topic}: {self._failure}")

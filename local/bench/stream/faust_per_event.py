@@ -1,4 +1,4 @@
-"""Faust as its documentation shows it: one event at a time, the kernel in process, ``topic.send`` for the results.
+"""Baseline: Faust as in its documentation, one event at a time, with the kernel in process and ``topic.send``.
 
 Run as a program with Faust's own options; the first argument is JSON.
 """
@@ -18,7 +18,7 @@ from moderation.text import Lexicon
 
 
 def new_app(bootstrap: str, topic: str, prefix: str, model: str, group: str) -> faust.App:
-    """The app."""
+    """Return the app."""
     opened = open_model(Path(model), Lexicon(), 256 * 1024 * 1024)
     kernel, policy = opened.kernel, opened.policy
     app = faust.App(

@@ -1,4 +1,4 @@
-"""What a comment weighs: bytes in the ledger, in PostgreSQL's write-ahead log and on each topic, left by the worker."""
+"""Benchmark of stored bytes per comment: in the ledger, in the write-ahead log, and on each topic."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _WEIGHED = (COMMENTS, DECISIONS, ALERTS)
 
 
 def footprint(bench: Bench, rows: Sequence[LabelledComment], comments: int, on_progress: OnProgress) -> dict[str, Any]:
-    """Decide comments and weigh what is left of them.
+    """Decide comments and measure the bytes that they occupy.
 
     Args:
         bench: a stack with a model.
-        rows: what the comments' texts are made from.
-        comments: how many.
+        rows: comments from which the texts are made.
+        comments: number of comments.
         on_progress: receives one line at each step.
 
     Returns:
-        ``comments``, ``bytes_per_comment`` (``ledger``: table and indexes of decisions; ``wal``: what all of the
-        database's transactions wrote ahead meanwhile; ``topics``: by name, as the broker keeps them, one copy),
+        ``comments``, ``bytes_per_comment`` (``ledger``: table and indexes of decisions; ``wal``: write-ahead log of all
+        transactions of the database meanwhile; ``topics``: by name, as the broker stores them, one copy),
         ``settings``.
 
     Raises:
@@ -66,7 +66,7 @@ def footprint(bench: Bench, rows: Sequence[LabelledComment], comments: int, on_p
             stored = _number(connection, "SELECT count(*) FROM speed.decisions")
     ends.close()
     if stored != comments:
-        raise StackError("the ledger", f"it holds {stored:,} of {comments:,} decisions", "See the worker's log.")
+        raise StackError("the ledger", f"it contains {stored:,} of {comments:,} decisions", "See the worker's log.")
     return {
         "comments": comments,
         "bytes_per_comment": {
@@ -79,11 +79,11 @@ def footprint(bench: Bench, rows: Sequence[LabelledComment], comments: int, on_p
 
 
 def _number(connection: psycopg.Connection[tuple[int]], query: LiteralString) -> int:
-    ((found,),) = connection.execute(query)
-    return found
+    ((number,),) = connection.execute(query)
+    return number
 
 
 def _log_bytes(bench: Bench, topic: str) -> int:
-    """Bytes of a topic's segments, without indexes, which are reserved in advance."""
+    """Return the bytes of a topic's segments, without indexes, whose space is reserved in advance."""
     segments: list[Path] = list(bench.layout.kafka.rglob(f"{PREFIX}{topic}-[0-9]*/*.log"))
     return sum(path.stat().st_size for path in segments)

@@ -1,7 +1,7 @@
-"""Open-loop latency: comments are sent when their time has come, whether the worker keeps up or not.
+"""Open-loop latency: comments are sent on schedule, whether the worker keeps up or not.
 
-The event time of a comment is the moment it was to be sent. A decision's timestamp is set after its commit, so decision
-time less event time is the time from the scheduled sending to the commit, and a little more. Run as a program to send.
+The event time of a comment is its scheduled time of sending. A decision's timestamp is set after its commit. So
+decision time minus event time is the time from scheduled sending to commit, and a little more. As a program it sends.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from moderation.timestamps import now_us
 
 
 def send(bootstrap: str, topic: str, per_s: float, seconds: float, first: int, corpus: Corpus) -> int:
-    """Send at a rate; what falls behind is sent at once, with the time it should have had.
+    """Send at a rate; delayed comments are sent at once, with their scheduled time.
 
     Returns:
-        How many were sent.
+        The number of sent comments.
     """
     sender = Sender(bootstrap, topic, linger_ms=5)
     began = time.monotonic()
@@ -40,21 +40,21 @@ def send(bootstrap: str, topic: str, per_s: float, seconds: float, first: int, c
 
 
 def latencies_ms(bootstrap: str, topic: str, since_us: int, skip_seconds: float) -> list[float]:
-    """Milliseconds from scheduled sending to decision.
+    """Return the milliseconds from scheduled sending to decision.
 
     Args:
         bootstrap: addresses of brokers.
         topic: of decisions.
         since_us: decisions on earlier comments are left out …
-        skip_seconds: … and those of so many seconds after that.
+        skip_seconds: … and those of this time after it.
     """
     first_us = since_us + round(skip_seconds * 1e6)
-    found = []
+    latencies = []
     for _, value, time_ms in read_messages(bootstrap, topic):
         event_time_us = json.loads(value)["event_time_us"]
         if event_time_us >= first_us:
-            found.append(time_ms - event_time_us / 1_000)
-    return found
+            latencies.append(time_ms - event_time_us / 1_000)
+    return latencies
 
 
 def percentiles(values: list[float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""``moderation bench stream``: everybody on the same topic in alternating rounds, then the worker's latency."""
+"""``moderation bench stream``: all designs on the same topic in alternating rounds, then the worker's latency."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _LONE_SECONDS = 35.0
 
 @dataclass(frozen=True, slots=True)
 class StreamBenchPlan:
-    """What is measured.
+    """Parameters of the benchmark.
 
     Attributes:
         comments: in the topic.
-        rounds: how often each contender runs; figures are medians.
+        rounds: number of runs of each design; figures are medians.
         latency_seconds: length of each latency run; 0 for none.
-        contenders: who takes part; everybody if empty.
+        contenders: names of the designs to measure; all if empty.
     """
 
     comments: int = 200_000
@@ -54,11 +54,11 @@ class StreamBenchPlan:
 
 
 class Bench:
-    """A stack of its own with a model.
+    """A stack for benchmarks, with a model.
 
     Args:
         layout: of a stack that is not up; its data folder is emptied first.
-        rows: labelled comments to make models from.
+        rows: labelled comments for training.
         on_progress: receives one line at each step.
     """
 
@@ -85,12 +85,12 @@ class Bench:
 
 
 class StreamBench:
-    """The contenders on a full topic.
+    """Measures the designs on a filled topic.
 
     Args:
         bench: a stack with a model.
-        rows: labelled comments: texts to send.
-        plan: what is measured.
+        rows: labelled comments, whose texts are sent.
+        plan: parameters.
         on_progress: receives one line at each step.
     """
 
@@ -116,7 +116,7 @@ class StreamBench:
         """Measure everything.
 
         Raises:
-            StackError: a contender does not start, or ends by itself; with the end of its log.
+            StackError: a process does not start, or ends by itself; the error contains the end of its log.
         """
         try:
             return self._run()
@@ -128,24 +128,27 @@ class StreamBench:
             ensure_topics(self._bootstrap, TOPICS, prefix=prefix)
         preload(self._bootstrap, PREFIX + "comments", self._corpus, self._plan.comments, self._on_progress)
         wanted = self._plan.contenders or tuple(self._contenders)
-        found: dict[str, list[Rate]] = {name: [] for name in wanted}
+        rates_by_name: dict[str, list[Rate]] = {name: [] for name in wanted}
         for number in range(1, self._plan.rounds + 1):
             for name in wanted:
                 self._on_progress(f"round {number} of {self._plan.rounds}: {name}")
-                found[name].append(self._contenders[name](f"bench_{name}_{number}"))
-                self._on_progress(f"round {number} of {self._plan.rounds}: {name} {found[name][-1].per_s:,.0f}/s")
+                rates_by_name[name].append(self._contenders[name](f"bench_{name}_{number}"))
+                self._on_progress(
+                    f"round {number} of {self._plan.rounds}: {name} {rates_by_name[name][-1].per_s:,.0f}/s"
+                )
         figures: dict[str, Any] = {
-            f"{name}_per_s": round(statistics.median(each.per_s for each in rates)) for name, rates in found.items()
+            f"{name}_per_s": round(statistics.median(each.per_s for each in rates))
+            for name, rates in rates_by_name.items()
         }
-        figures["rounds_per_s"] = {name: [round(each.per_s) for each in rates] for name, rates in found.items()}
+        figures["rounds_per_s"] = {name: [round(each.per_s) for each in rates] for name, rates in rates_by_name.items()}
         figures["cpu_seconds_per_1000"] = {
             name: {
                 "own": round(statistics.median(each.cpu_seconds_per_1000[0] for each in rates), 4),
                 "broker_and_database": round(statistics.median(each.cpu_seconds_per_1000[1] for each in rates), 4),
             }
-            for name, rates in found.items()
+            for name, rates in rates_by_name.items()
         }
-        if {"worker", "confluent_loop", "talk_design"} <= found.keys():
+        if {"worker", "confluent_loop", "talk_design"} <= rates_by_name.keys():
             figures["worker_of_confluent_loop"] = round(figures["worker_per_s"] / figures["confluent_loop_per_s"], 3)
             figures["worker_of_talk_design"] = round(figures["worker_per_s"] / figures["talk_design_per_s"], 1)
         if self._plan.latency_seconds:
@@ -202,7 +205,7 @@ class StreamBench:
         figures = {"lone": self._latency_run("latency_lone", _LONE_PER_S, _LONE_SECONDS, texts)}
         for load in _LOADS:
             runs = []
-            # The load that people run at is measured more than once.
+            # The usual load of a worker is measured more than once.
             for number in range(self._plan.rounds if load == 50 else 1):
                 self._on_progress(f"latency at {load} % of {most_per_s:,} comments a second, run {number + 1}")
                 per_s = most_per_s * load / 100
@@ -218,7 +221,7 @@ class StreamBench:
             worker.ledger_of(self._layout, self._info, prefix, name) as settings,
             running([worker.COMMAND], worker.environment(settings), self._folder / name),
         ):
-            # Warm first: a worker that has just started knows no word.
+            # Warm the worker first, because a new worker has an empty lexicon.
             warm = 20_000
             preload(self._bootstrap, topic, self._corpus, warm, lambda _: None)
             wait_until(lambda: self._ends.total(decisions) >= warm, seconds=120, description="the warm-up")
@@ -251,7 +254,7 @@ class StreamBench:
 
 
 def answers(port: int) -> bool:
-    """Whether something listens on a loopback port."""
+    """Whether a process listens on a loopback port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""Millions of comments through one worker: its resident memory and its rate over time, and a picture of both."""
+"""Soak test: send millions of comments through one worker; measure resident memory and rate over time."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ PREFIX = "soak-"
 _SAMPLE_SECONDS = 2.0
 _AHEAD = 150_000
 APART_US = 2_000
-"""Between two comments' event times. A worker remembers the record ids of open panes, of about a quarter of an hour:
-so far apart, that many are there before the first million, as in any traffic that goes on for long."""
+"""Time between the event times of two comments. A worker remembers the record ids of open panes, about a quarter of an
+hour. At this distance it reaches the steady number of ids before the first million."""
 _FLAT_FROM = 1_000_000
 _SILENCE_SECONDS = 120.0
 
@@ -32,13 +32,13 @@ _SILENCE_SECONDS = 120.0
 def soak(
     bench: Bench, rows: Sequence[LabelledComment], comments: int, plot: Path | None, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Send and decide.
+    """Send comments and measure the worker.
 
     Args:
         bench: a stack with a model.
-        rows: what the comments' texts are made from.
-        comments: how many.
-        plot: where to draw; None for no picture.
+        rows: comments from which the texts are made.
+        comments: number of comments.
+        plot: file of the plot; None for none.
         on_progress: receives one line at each step.
 
     Returns:
@@ -90,7 +90,7 @@ def soak(
 
 
 def feed(bootstrap: str, prefix: str, count: int, corpus: Corpus) -> None:
-    """Send comments, never far ahead of what is decided, so that the topic does not outgrow the disk's cache."""
+    """Send comments, never far ahead of the decisions, so that the topic stays in the disk's cache."""
     sender, ends = Sender(bootstrap, prefix + "comments"), TopicEnds(bootstrap)
     began_us = now_us() - count * APART_US
     for number in range(count):

@@ -1,4 +1,4 @@
-"""The talk's design: Faust hands every event to a REST service that cleans, lemmatises, vectorises and scores it.
+"""Baseline of the talk: Faust sends every event to a REST service that cleans, lemmatises, vectorises and scores it.
 
 ``python -m local.bench.stream.talk_design JSON serve PORT`` is the service (uvicorn, one process),
 ``… JSON worker …`` the Faust app, which keeps its connection to the service alive.
@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 
 
 def lemmatizer() -> Any:
-    """A function from a text to its lemmas, separated by blanks."""
+    """Return a function from a text to its lemmas, separated by blanks."""
     nlp = spacy.blank("en")
     nlp.add_pipe("lemmatizer", config={"mode": "lookup"})
     nlp.initialize()
@@ -31,14 +31,14 @@ def lemmatizer() -> Any:
 
 
 def fit(texts: list[str], labels: list[int]) -> Pipeline:
-    """The talk's model: TF-IDF and logistic regression over lemmas."""
+    """Fit the talk's model: TF-IDF and logistic regression over lemmas."""
     words = lemmatizer()
     model = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1_000))
     return model.fit([words(text) for text in texts], labels)
 
 
 def service(model_file: str) -> FastAPI:
-    """The REST service."""
+    """Return the REST service."""
     model = skops.io.load(Path(model_file), trusted=["scipy.sparse._csr.csr_matrix"])
     words = lemmatizer()
     app = FastAPI()
@@ -52,7 +52,7 @@ def service(model_file: str) -> FastAPI:
 
 
 def new_app(bootstrap: str, topic: str, prefix: str, group: str, url: str, **_: object) -> faust.App:
-    """The Faust app."""
+    """Return the Faust app."""
     app = faust.App(
         group,
         broker=f"kafka://{bootstrap}",

@@ -1,4 +1,4 @@
-"""Who takes part: how each is started on the preloaded topic, and how fast it fills its topic of decisions."""
+"""Run a stream processor on the preloaded topic and measure how fast it fills its topic of decisions."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _LOG_CHARACTERS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """One round of one contender.
+    """Rate of one processor in one round.
 
     Attributes:
         per_s: decisions published a second, from the first on.
-        cpu_seconds_per_1000: CPU of the contender's own processes, then of broker and database together.
-        comments: how many were decided in it.
+        cpu_seconds_per_1000: CPU of the processor's processes, then of broker and database together.
+        comments: number of decided comments.
     """
 
     per_s: float
@@ -41,7 +41,7 @@ class Rate:
 
 
 class TopicEnds:
-    """Where a topic ends, asked of the broker."""
+    """Reads the ends of topics from the broker."""
 
     def __init__(self, bootstrap: str) -> None:
         self._client = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-ends", "log_level": 4})
@@ -51,18 +51,18 @@ class TopicEnds:
         self._client.close()
 
     def total(self, topic: str) -> int:
-        """How many records the topic has had."""
+        """Return the number of records that the topic has ever had."""
         partitions = self._client.list_topics(topic, timeout=30).topics[topic].partitions
         places = [TopicPartition(topic, partition) for partition in partitions]
         return sum(self._client.get_watermark_offsets(position, timeout=30, cached=False)[1] for position in places)
 
 
 class MeasuredProcess:
-    """One process of a contender.
+    """One process that is measured.
 
     Args:
         process: just started.
-        log: what it writes.
+        log: file of its output.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -71,15 +71,15 @@ class MeasuredProcess:
         self._log = log
 
     def check(self) -> None:
-        """See that it runs.
+        """Check that it runs.
 
         Raises:
-            StackError: it has ended; with its exit code and the end of its log.
+            StackError: it has ended; the error contains its exit code and the end of its log.
         """
         if (code := self.process.poll()) is not None:
             last = self._log.read_text(errors="replace")[-_LOG_CHARACTERS:]
             raise StackError(
-                f"contender {self._log.parent.name}", f"ended by itself with exit code {code}", f"Its log ends:\n{last}"
+                f"process {self._log.parent.name}", f"ended by itself with exit code {code}", f"Its log ends:\n{last}"
             )
 
 
@@ -87,7 +87,7 @@ class MeasuredProcess:
 def running(
     commands: Sequence[Sequence[str]], environment: Mapping[str, str], folder: Path
 ) -> Iterator[list[MeasuredProcess]]:
-    """Run programs, their logs in a folder; they are killed at the end."""
+    """Run programs with logs in a folder; kill them at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     started: list[MeasuredProcess] = []
     try:
@@ -120,15 +120,15 @@ def measure_rate(
     processes: list[MeasuredProcess],
     servers: list[int],
 ) -> Rate:
-    """Watch a topic of decisions fill.
+    """Measure how fast a topic of decisions fills.
 
     Args:
-        ends: asks the broker.
-        topic: where the contender publishes.
-        before: how many records the topic had when the contender was started.
-        most: it is over when so many decisions are published …
-        seconds: … or so many seconds after the first.
-        own: what the contender consists of.
+        ends: reads the end of the topic.
+        topic: where the processor publishes.
+        before: number of records in the topic when the processor was started.
+        most: the measurement ends after this number of decisions …
+        seconds: … or this number of seconds after the first.
+        processes: of the processor.
         servers: process ids of broker and database.
 
     Raises:
@@ -146,7 +146,7 @@ def measure_rate(
         return ends.total(topic) > before
 
     wait_until(begun, seconds=_START_SECONDS, description=f"the first record of {topic}")
-    time.sleep(1.0)  # past the first batch, whose size is nobody's rate
+    time.sleep(1.0)  # skip the first batch, which distorts the rate
     first, began, cpu_first = ends.total(topic), time.monotonic(), (_cpu(system_processes), _cpu_of(servers))
     while True:
         check()
@@ -160,12 +160,12 @@ def measure_rate(
 
 
 def python(module: str, options: Mapping[str, str], *arguments: str) -> list[str]:
-    """The command of one of our modules that reads JSON options."""
+    """Return the command of one of our modules that reads JSON options."""
     return [sys.executable, "-P", "-m", module, json.dumps(dict(options)), *arguments]
 
 
 def faust_worker(module: str, options: Mapping[str, str]) -> list[str]:
-    """The command of a Faust app on uvloop."""
+    """Return the command of a Faust app on uvloop."""
     return python(module, options, "--loop", "uvloop", "worker", "--without-web", "-l", "warn")
 
 
@@ -174,7 +174,7 @@ def _cpu(system_processes: list[psutil.Process]) -> float:
 
 
 def _cpu_of(pids: list[int]) -> float:
-    """CPU of processes and what they started: PostgreSQL has one per connection."""
+    """Return the CPU time of processes and their children; PostgreSQL has one for each connection."""
     total = 0.0
     for pid in pids:
         process = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""Our worker on a bench: an own database, an own group, every duty on."""
+"""Our worker in benchmarks: with its own database and consumer group, and all functions on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-P", "-m", "stream", "--loop", "uvloop", "worker", "
 
 @contextmanager
 def ledger_of(layout: StackLayout, info: StackInfo, prefix: str, name: str) -> Iterator[Settings]:
-    """Settings of a worker with an empty ledger and a group of its own; the ledger is dropped at the end.
+    """Yield settings of a worker with an empty ledger and its own consumer group; drop the ledger at the end.
 
     Args:
         layout: of the stack.
@@ -52,5 +52,5 @@ def ledger_of(layout: StackLayout, info: StackInfo, prefix: str, name: str) -> I
 
 
 def environment(settings: Settings) -> Mapping[str, str]:
-    """The environment of its process."""
+    """Return the environment of its process."""
     return settings_environment(settings)

@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         PAGE.write_text(updated_page(PAGE.read_text(), measured, assumed))
         sys.stdout.write("docs/scaling.md is written\n")
         return
-    found = tables(measured, assumed)
-    sys.stdout.write("\n".join(found[name] for name in ("assumed", "sizes", "costs")))
+    rendered = tables(measured, assumed)
+    sys.stdout.write("\n".join(rendered[name] for name in ("assumed", "sizes", "costs")))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What nobody measured: choices and prices. They are assumptions, to be replaced by your own."""
+"""Assumptions about choices and prices that were not measured; replace them by your own."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 
 
 def _assumption(default: float, meaning: str) -> float:
-    """A field whose meaning is shown beside its value."""
-    found: float = field(default=default, metadata={"meaning": meaning})
-    return found
+    """Declare a field with a description."""
+    declared: float = field(default=default, metadata={"meaning": meaning})
+    return declared
 
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """Each field says in its metadata what it means."""
+    """Assumed values; the metadata of each field describe it."""
 
-    load: float = _assumption(0.5, "share of its most that a part is loaded with; at half the latency was measured")
+    load: float = _assumption(0.5, "share of its maximum with which a part is loaded; the latency was measured at half")
     kafka_copies: float = _assumption(3, "copies of every partition")
     kafka_days: float = _assumption(7, "days that topics keep records")
     ledger_copies: float = _assumption(2, "copies of the ledger: a primary and a standby")
@@ -24,7 +24,7 @@ class Assumptions:
     server_wal_mb_per_s: float = _assumption(100, "MB of write-ahead log that one PostgreSQL writes and ships a second")
     server_tb: float = _assumption(10, "TB of ledger on one PostgreSQL")
     reconcile_hours: float = _assumption(2, "hours that a night's reconciliation may take")
-    reconcile_rows_millions: float = _assumption(100, "million rows up to which one machine is trusted with a day")
+    reconcile_rows_millions: float = _assumption(100, "million rows of a day that one machine may reconcile at most")
     spark_factor: float = _assumption(3, "times the CPU of DuckDB that Spark needs; not measured")
     vcpu_hour: float = _assumption(0.04, "price of a vCPU for an hour")
     gb_hour: float = _assumption(0.005, "price of a GB of memory for an hour")

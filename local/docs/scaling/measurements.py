@@ -1,4 +1,4 @@
-"""The figures of docs/evidence that sizes are computed from, and how each is read."""
+"""Figures of docs/evidence from which sizes are computed."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from local.docs.evidence import EVIDENCE
 from moderation.panes import LATENESS_US, PANE_US
 
 REMEMBERED_US = LATENESS_US + PANE_US
-"""Event time whose record ids a worker remembers, at most."""
+"""Longest range of event time whose record ids a worker remembers."""
 _WARM_RECORDS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What was measured; every attribute is read from the file named in its comment.
+    """Measured figures, read from the files of docs/evidence.
 
     Attributes:
-        worker_per_s: comments one worker decides a second; half of it has the latency below.
-        most_per_s: the most that was ever measured, with all workers of the machine.
+        worker_per_s: comments that one worker decides a second.
+        most_per_s: largest measured rate, with all workers of the machine.
         worker_cpu_per_1000: CPU seconds of the worker's own process for 1,000 comments.
         servers_cpu_per_1000: CPU seconds of broker and database together for 1,000 comments.
-        half_load_p99_ms: latency at half of the most, 99th percentile.
-        high_load_p99_ms: the same at 90 % of the most.
-        worker_bytes: the most resident memory of a worker after its first million comments.
-        remembered: record ids it remembered meanwhile, at most.
-        id_bytes: memory that grew for each of them; an upper bound, since the lexicon filled at the same time.
+        half_load_p99_ms: 99th percentile of the latency at half of the worker's rate.
+        high_load_p99_ms: the same at 90 % of the worker's rate.
+        worker_bytes: peak resident memory of a worker after its first million comments.
+        remembered: largest number of record ids that it remembered meanwhile.
+        id_bytes: memory growth for each of them; an upper bound, because the lexicon grew at the same time.
         ledger_bytes, wal_bytes: of PostgreSQL for a comment: table and indexes; write-ahead log.
         topic_bytes: of Kafka for a comment on `comments`, `decisions` and `alerts` together, one copy.
         lake_bytes: of Parquet for a comment whose text repeats; value_bytes: of the same record uncompressed.
-        archive_per_s: comments one archiver archives a second.
+        archive_per_s: comments that one archiver archives a second.
         reconcile: rows of a day and the seconds its reconciliation took, smallest first.
-        snapshot_per_s: rows that left PostgreSQL a second, of the largest day.
-        reconcile_bytes: the most memory of a reconciliation's processes.
+        snapshot_per_s: rows exported from PostgreSQL a second, for the largest day.
+        reconcile_bytes: peak memory of a reconciliation's processes.
         cores: of the machine.
     """
 
@@ -99,7 +99,7 @@ def read(folder: Path = EVIDENCE) -> Measurements:
 
 
 def _growth(samples: list[list[int]], remembered: int) -> float:
-    """Bytes a record, from the first sample of a warm worker to the one where no more ids are remembered."""
+    """Return the growth in bytes per record, from the first sample of a warm worker until its ids are steady."""
     (first, small), (last, large) = (
         next((count, size) for count, size in samples if count >= least) for least in (_WARM_RECORDS, remembered)
     )
@@ -107,10 +107,10 @@ def _growth(samples: list[list[int]], remembered: int) -> float:
 
 
 def _figures(folder: Path, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())["figures"]
-    return found
+    fields: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())["figures"]
+    return fields
 
 
 def _machine(folder: Path, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())["machine"]
-    return found
+    fields: dict[str, Any] = json.loads((folder / f"{name}.json").read_text())["machine"]
+    return fields

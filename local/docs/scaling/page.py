@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md; the words between them are written by hand."""
+"""Tables of docs/scaling.md; the text between them is written by hand."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def updated_page(text: str, measured: Measurements, assumed: Assumptions) -> str:
-    """The page with every table anew.
+    """Return the page with all tables rendered again.
 
     Args:
-        text: of the page; tables stand between ``<!-- table: NAME -->`` and ``<!-- end -->``.
-        measured: the evidence.
-        assumed: the rest.
+        text: of the page; tables are between ``<!-- table: NAME -->`` and ``<!-- end -->``.
+        measured: measured figures.
+        assumed: assumptions.
 
     Raises:
-        ValueError: a table is missing, or not known.
+        ValueError: a table is missing or unknown.
     """
-    found = tables(measured, assumed)
+    rendered = tables(measured, assumed)
     names = [match[2] for match in _BLOCK.finditer(text)]
-    if sorted(names) != sorted(found):
-        raise ValueError(f"the page has the tables {sorted(names)}, not {sorted(found)}")
-    return _BLOCK.sub(lambda match: f"{match[1]}{found[match[2]]}{match[3]}", text)
+    if sorted(names) != sorted(rendered):
+        raise ValueError(f"the page has the tables {sorted(names)}, not {sorted(rendered)}")
+    return _BLOCK.sub(lambda match: f"{match[1]}{rendered[match[2]]}{match[3]}", text)
 
 
 def tables(measured: Measurements, assumed: Assumptions) -> dict[str, str]:
-    """Every table by its name, as Markdown."""
+    """Return all tables by name, as Markdown."""
     sizes = [size(rate, measured, assumed) for rate in RATES]
     return {
         "measured": _measured(measured),

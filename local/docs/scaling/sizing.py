@@ -1,4 +1,4 @@
-"""Sizes and costs for a rate: plain arithmetic on what was measured and what is assumed."""
+"""Sizes and costs for a rate, computed from measurements and assumptions."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _MILLION, _GB = 1e6, 1e9
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What a rate needs.
+    """Sizes of all parts for a rate.
 
     Attributes:
         per_s: comments a second, day and night.
-        beyond: times the most that was ever measured; up to 1 nothing of the workers' part is extrapolated.
+        beyond: ratio to the largest measured rate; up to 1 no figure of the workers is extrapolated.
         workers: at the assumed load.
         worker_cores: CPU they use, in cores.
         worker_gb: memory of each, with the record ids it remembers at this rate.
-        partitions: twice the workers, so that they may double; a multiple of the default.
+        partitions: twice the workers, so that their number may double; a multiple of the default.
         kafka_mb_per_s: written by all brokers together, copies included.
-        kafka_tb: kept by all brokers.
-        server_cores: of brokers and PostgreSQL together, as they would be used.
-        commits_per_s: at least: with full batches.
+        kafka_tb: stored by all brokers.
+        server_cores: CPU used by brokers and PostgreSQL together, in cores.
+        commits_per_s: lower bound, with full batches.
         wal_mb_per_s: write-ahead log of one copy.
         ledger_tb_per_day: of one copy.
         servers: PostgreSQL servers, one copy of each shard.
         archivers: processes.
         lake_tb_per_year: for texts that repeat, and for records that do not compress at all.
         day_rows: comments of a day.
-        snapshot_hours: for the day's rows to leave one PostgreSQL.
-        duckdb_hours: a day on the measured machine.
-        is_one_machine_enough: whether that is within what is assumed of one machine.
-        spark_cores: for the assumed hours.
+        snapshot_hours: time to export the day's rows from one PostgreSQL.
+        duckdb_hours: reconciliation of a day on the measured machine.
+        is_one_machine_enough: whether the day is within the assumed limits of one machine.
+        spark_cores: cores to finish within the assumed hours.
     """
 
     per_s: float
@@ -65,12 +65,12 @@ class Sizes:
 
 
 def size(per_s: float, measured: Measurements, assumed: Assumptions) -> Sizes:
-    """What a rate needs.
+    """Compute the sizes for a rate.
 
     Args:
         per_s: comments a second, more than 0.
-        measured: the evidence.
-        assumed: the rest.
+        measured: measured figures.
+        assumed: assumptions.
     """
     workers = math.ceil(per_s / (measured.worker_per_s * assumed.load))
     ids = per_s / workers * REMEMBERED_US / 1e6
@@ -106,18 +106,18 @@ def size(per_s: float, measured: Measurements, assumed: Assumptions) -> Sizes:
 
 
 def _reconcile_seconds(rows: float, measured: Measurements) -> float:
-    """Along the line through the two largest days that were measured."""
+    """Extrapolate linearly from the two largest measured days."""
     (fewer, faster), (more, slower) = measured.reconcile[-2:]
     return slower + (rows - more) * (slower - faster) / (more - fewer)
 
 
 def costs(sizes: Sizes, measured: Measurements, assumed: Assumptions) -> dict[str, float]:
-    """What a million comments cost, by part.
+    """Return the cost of a million comments, by part.
 
     Args:
         sizes: of a rate.
-        measured: the evidence.
-        assumed: prices, and how long things are kept.
+        measured: measured figures.
+        assumed: prices and retention times.
     """
     per_hour = sizes.per_s * 3_600 / _MILLION
     worker = sizes.workers * (assumed.vcpu_hour + sizes.worker_gb * assumed.gb_hour)
@@ -142,5 +142,5 @@ def costs(sizes: Sizes, measured: Measurements, assumed: Assumptions) -> dict[st
 
 
 def _kept_gb(bytes_each: float, months: float, copies: float) -> float:
-    """GB-months of a million comments."""
+    """Return the GB-months of a million comments."""
     return bytes_each * _MILLION / _GB * months * copies

@@ -1,4 +1,4 @@
-"""Records at which only the batch fails: each is named by position and class, and the others go on."""
+"""Records at which only the batch fails: each is named by position and error class, and the others are processed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def brittle(word: str = WORD, error: type[Exception] = ZeroDivisionError) -> Ker
     return cast(Kernel, BrittleKernel(word, error))
 
 
-def test_a_text_at_which_the_kernel_fails_is_named_and_the_others_have_their_scores() -> None:
+def test_a_failing_text_is_named_and_the_others_are_scored() -> None:
     texts = [f"{number} {WORD if number in (3, 700) else 'sound'}" for number in range(1_000)]
     scores, failed = score_each(brittle(), texts)
     assert failed == {3: "ZeroDivisionError", 700: "ZeroDivisionError"}
@@ -43,7 +43,7 @@ def test_a_text_at_which_the_kernel_fails_is_named_and_the_others_have_their_sco
 
 
 @pytest.mark.parametrize("error", [MemoryError, OSError])
-def test_an_error_that_is_not_a_records_is_raised(error: type[Exception]) -> None:
+def test_an_error_that_no_record_causes_is_raised(error: type[Exception]) -> None:
     with pytest.raises(error):
         score_each(brittle(error=error), ["sound", WORD])
 
@@ -64,7 +64,7 @@ def test_texts_that_fail_only_together_are_not_blamed() -> None:
         failing_texts(["one", "two"], attempt, error)
 
 
-def test_an_error_of_parsing_is_a_records_unless_it_says_otherwise() -> None:
+def test_a_parse_error_belongs_to_the_record_unless_its_origin_is_another() -> None:
     assert parse_failure(ZeroDivisionError(WORD), 0) == "ZeroDivisionError"
     with pytest.raises(LakeDamaged):
         parse_failure(LakeDamaged("a file", "it is gone"), 0)
@@ -79,7 +79,7 @@ def test_parsing_that_is_broken_for_every_record_blames_none(monkeypatch: pytest
         parse_failure(ZeroDivisionError(), 0)
 
 
-def test_examples_whose_text_fails_are_left_out_by_position_and_nothing_quotes_them(
+def test_examples_with_failing_texts_are_left_out_and_never_quoted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     examples = [

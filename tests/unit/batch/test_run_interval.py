@@ -14,7 +14,7 @@ _DAY = Interval(_NOON_US - _DAY_US // 2, _NOON_US + _DAY_US // 2)
 _INTERVAL = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, tzinfo=UTC))
 
 
-def test_a_day_and_an_hour_are_windows_of_utc() -> None:
+def test_a_day_and_an_hour_are_intervals_of_utc() -> None:
     assert resolve_interval({"day": "2026-11-23"}) == _DAY
     assert resolve_interval({}, "2026-11-23T12") == Interval(_NOON_US, _NOON_US + _HOUR_US)
 
@@ -49,6 +49,6 @@ def test_a_run_without_any_date_is_refused_with_the_remedy() -> None:
         ({"start": "2026-11-23", "end": "2026-11-22"}, "it ends .* before it begins"),
     ],
 )
-def test_what_names_no_window_is_refused(params: dict[str, object], message: str) -> None:
+def test_malformed_intervals_are_refused(params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         resolve_interval(params, "2026-11-23", _INTERVAL)

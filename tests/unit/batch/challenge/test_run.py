@@ -1,4 +1,4 @@
-"""Challenger beside production: figures against counting by hand, and a page in which comments are only text."""
+"""Comparison of challenger and production: figures equal counts by hand, and the report escapes comments."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def drawn() -> tuple[list[Comment], ModelScores, ModelScores]:
     return made, ModelScores("2", STRICTER, moved), ModelScores("1", POLICY, base)
 
 
-def test_figures_are_what_counting_by_hand_gives(drawn: tuple[list[Comment], ModelScores, ModelScores]) -> None:
+def test_figures_equal_counts_by_hand(drawn: tuple[list[Comment], ModelScores, ModelScores]) -> None:
     made, challenger, production = drawn
     found = compare(made, challenger, production, days=0.5, stands_for=3.0)
     ours = [STRICTER.verdict(int(score)) for score in challenger.scores_ppm]
@@ -85,7 +85,7 @@ def test_the_interval_is_wilsons() -> None:
     assert (interval.value, round(interval.low, 4), round(interval.high, 4)) == (0.1, 0.0552, 0.1744)
 
 
-def test_a_model_beside_itself_differs_in_nothing() -> None:
+def test_a_model_compared_with_itself_has_no_differences() -> None:
     same = [0, 500_000, 950_000]
     found = compare(comments(3), scored(same), scored(same, version="1"), days=1)
     assert (found.overall.changed, found.overall.score_shift_ppm) == (0, 0.0)
@@ -102,7 +102,7 @@ def test_verdicts_two_steps_apart_come_first_then_larger_differences_of_scores()
     assert (found[1].production_ppm, found[1].challenger_ppm) == (950_000, 0)
 
 
-def test_a_flood_of_one_text_takes_one_place_in_each_community_and_is_cut() -> None:
+def test_copies_of_one_text_are_one_difference_per_community_with_a_cut_excerpt() -> None:
     flood = [Comment(f"f{n}", "ab"[n % 2], "spam " * 100, n) for n in range(60)]
     lone = [Comment("lone", "a", "hm", 99)]
     scores = [950_000] * 60 + [500_000]
@@ -128,7 +128,7 @@ def tokens(page: str) -> list[Token]:
     return [token for block in parsed for token in (block, *(block.children or []))]
 
 
-def test_nothing_a_commenter_wrote_is_more_than_text_on_the_page() -> None:
+def test_text_of_commenters_is_escaped_in_the_report() -> None:
     hostile = [Comment(text or "-", text or "-", text, n) for n, text in enumerate(HOSTILE)]
     found = tokens(page_of(hostile))
     plain = tokens(page_of([Comment(f"c{n}", f"s{n}", f"t{n}", n) for n in range(len(HOSTILE))]))
@@ -139,13 +139,13 @@ def test_nothing_a_commenter_wrote_is_more_than_text_on_the_page() -> None:
     assert "reversed new line" in shown
 
 
-def test_code_holds_any_text_on_one_line() -> None:
+def test_code_puts_any_text_on_one_line() -> None:
     for text in HOSTILE:
         (block,) = [token for token in MarkdownIt("gfm-like").parse(code(text)) if token.children]
         assert [token.type for token in block.children or []] == ["code_inline"]
 
 
-def test_the_page_shows_as_many_comments_and_communities_as_it_says() -> None:
+def test_the_report_shows_the_stated_number_of_comments_and_communities() -> None:
     page = page_of([Comment(f"c{n}", f"s{n}", f"text {n}", n) for n in range(30)], most=10)
     assert "The 10 most different of 30 kept" in page
     assert page.count("allow → **remove**") == 10
@@ -154,7 +154,7 @@ def test_the_page_shows_as_many_comments_and_communities_as_it_says() -> None:
     assert "1970-01-01 00:00 UTC" in page
 
 
-def test_a_sample_says_that_it_is_one() -> None:
+def test_a_sample_is_reported_as_a_sample() -> None:
     challenger, production = scored([950_000] * 3), scored([0] * 3, version="1")
     comparison = compare(comments(3), challenger, production, days=1, stands_for=4 / 3)
     fields = fields_of(
@@ -163,7 +163,7 @@ def test_a_sample_says_that_it_is_one() -> None:
     assert ", a sample of 4." in render(fields, most_different=0)
 
 
-def test_a_threshold_that_nothing_reaches_is_called_never() -> None:
+def test_an_unreachable_threshold_is_reported_as_never() -> None:
     never, production = scored([0] * 3, Policy(500_000, 1_000_001, ())), scored([0] * 3, version="1")
     found = LabelledExamples([], "d" * 64, {"records": 3})
     fields = fields_of(compare(comments(3), never, production, days=1), never, production, Interval(0, 9), found)
@@ -171,7 +171,7 @@ def test_a_threshold_that_nothing_reaches_is_called_never() -> None:
 
 
 @pytest.mark.slow
-def test_the_picture_is_the_same_every_time(drawn: tuple[list[Comment], ModelScores, ModelScores]) -> None:
+def test_equal_scores_give_an_equal_plot(drawn: tuple[list[Comment], ModelScores, ModelScores]) -> None:
     _, challenger, production = drawn
     first = draw(challenger, production)
     assert draw(challenger, production) == first

@@ -1,4 +1,4 @@
-"""The watch as a pure function: what it finds, when it keeps quiet, and when it asks."""
+"""The drift check as a pure function: findings, false alarms, requests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def other_days() -> dict[str, Measures]:
     }
 
 
-def test_quiet_days_of_any_size_alarm_nobody(reference: TrainingReference) -> None:
+def test_days_without_drift_raise_no_alarm_at_any_size(reference: TrainingReference) -> None:
     for comments in (0, 50, 250, 2_000):
         assert not any(drifted(compare_with_reference(reference, a_day(seed, comments))) for seed in range(30)), (
             comments
@@ -78,13 +78,13 @@ def test_quiet_days_of_any_size_alarm_nobody(reference: TrainingReference) -> No
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_what_drifts_is_found_by_name_and_nothing_else_is(reference: TrainingReference, measure: str) -> None:
+def test_exactly_the_drifting_measure_is_found(reference: TrainingReference, measure: str) -> None:
     found = compare_with_reference(reference, other_days()[measure])
     assert list(found) == MEASURES
     assert drifted(found) == [measure]
 
 
-def test_fewer_unseen_words_than_out_of_fold_are_no_drift(reference: TrainingReference) -> None:
+def test_fewer_unseen_words_are_no_drift(reference: TrainingReference) -> None:
     day = replace(a_day(7), unseen=np.zeros(2_000))
     found = compare_with_reference(reference, day)
     assert found["unseen"].distance is not None
@@ -93,7 +93,7 @@ def test_fewer_unseen_words_than_out_of_fold_are_no_drift(reference: TrainingRef
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_too_few_comments_say_nothing_however_far_off(reference: TrainingReference, measure: str) -> None:
+def test_too_few_comments_raise_no_alarm(reference: TrainingReference, measure: str) -> None:
     day = other_days()[measure]
     few = Measures(
         **{name: values[:150] for name, values in day.numbers().items()},  # type: ignore[arg-type]
@@ -102,14 +102,14 @@ def test_too_few_comments_say_nothing_however_far_off(reference: TrainingReferen
     assert drifted(compare_with_reference(reference, few)) == []
 
 
-def test_every_index_shares_the_chance_of_a_night(reference: TrainingReference) -> None:
+def test_all_indices_share_the_false_alarm_rate_of_a_night(reference: TrainingReference) -> None:
     found = compare_with_reference(reference, a_day(7))
     assert sum(1 + (each.distance is not None) for each in found.values()) == INDICES
 
 
 @pytest.mark.budget(30)
 @pytest.mark.slow
-def test_generated_quiet_days_alarm_nobody_and_other_words_are_found_the_first_night(tmp_path: Path) -> None:
+def test_generated_days_without_drift_raise_no_alarm_and_new_words_do(tmp_path: Path) -> None:
     traffic = TrafficConfig(seed=5, days=22, comments_per_day=250, drift_from_day=20)
     nights = [drifted(found) for found in watched(days_of(traffic), tmp_path / "model", training_days=10)]
     assert nights[:10] == [[]] * 10
@@ -125,8 +125,8 @@ HOURS = 3_600_000_000
         (None, None, None),
         (71, None, "a retraining registered a version 71.0 hours ago, and the cool-down is 72 hours"),
         (72, None, None),
-        (None, 1, "drift asked for one 1.0 hours ago"),
-        (80, 2, "drift asked for one 2.0 hours ago"),
+        (None, 1, "drift requested one 1.0 hours ago"),
+        (80, 2, "drift requested one 2.0 hours ago"),
         (2, 80, "a retraining registered a version 2.0 hours ago"),
         (80, 80, None),
     ],
@@ -153,14 +153,14 @@ def test_labels_are_those_of_the_newest_day_whose_last_comment_is_mature() -> No
     assert newest_mature_day(day, 0) == day
 
 
-def test_labels_are_made_as_in_the_training_unless_a_person_says_otherwise() -> None:
+def test_labels_are_made_as_in_the_training_unless_a_parameter_differs() -> None:
     trained = {"maturity_us": 6 * HOURS, "no_action": "left out"}
     assert label_rules(trained, None) == (6 * HOURS, "left out")
     assert label_rules(trained, 2.5) == (2.5 * HOURS, "left out")
     assert label_rules({}, None) == (48 * HOURS, "kept")
 
 
-def test_the_day_of_a_run_is_asked_for_or_the_day_before() -> None:
+def test_the_day_of_a_run_is_the_parameter_or_the_day_before() -> None:
     night = datetime(2026, 11, 24, 4, tzinfo=UTC)
     assert day_of_run({"day": "2026-11-01"}, night) == date(2026, 11, 1)
     assert day_of_run({"day": None}, night) == day_of_run({}, night) == date(2026, 11, 23)
@@ -173,18 +173,18 @@ def a_report(found: Mapping[str, DriftResult], held_back: str | None = None) -> 
     return DriftReport("2026-11-23", "2026-11-21", "3", 2_000, 1_900, found, held_back)
 
 
-def test_the_report_says_what_came_of_the_night(reference: TrainingReference) -> None:
+def test_the_report_summarizes_the_check(reference: TrainingReference) -> None:
     quiet, loud = compare_with_reference(reference, a_day(3)), compare_with_reference(reference, other_days()["unseen"])
     assert (a_report(quiet).asks, a_report(quiet).summary) == (False, "Nothing has drifted.")
-    assert "nothing is said" in a_report(compare_with_reference(reference, a_day(3, 20))).summary
+    assert "no result" in a_report(compare_with_reference(reference, a_day(3, 20))).summary
     assert a_report(loud).asks
     assert a_report(loud).reason == "drift on 2026-11-23 against version 3: unseen"
-    held = a_report(loud, "drift asked for one an hour ago")
+    held = a_report(loud, "drift requested one an hour ago")
     assert not held.asks
-    assert held.summary == "Drifted: unseen. No retraining is asked for: drift asked for one an hour ago."
+    assert held.summary == "Drifted: unseen. No retraining is requested: drift requested one an hour ago."
 
 
-def test_the_evidence_is_enough_to_work_out_every_index_again(reference: TrainingReference) -> None:
+def test_every_index_can_be_recomputed_from_the_artifacts(reference: TrainingReference) -> None:
     day = other_days()["unseen"]
     report = a_report(compare_with_reference(reference, day))
     files = evidence_files(report, reference, day)
@@ -207,9 +207,9 @@ def test_the_evidence_is_enough_to_work_out_every_index_again(reference: Trainin
     assert picture[..., :3].std() > 0.02
 
 
-def test_a_day_without_a_comment_has_evidence_too(reference: TrainingReference) -> None:
+def test_a_day_without_comments_has_artifacts(reference: TrainingReference) -> None:
     nothing = Measures(np.zeros(0), np.zeros(0), np.zeros(0), {}, {"removed": 0, "kept": 0}, {})
     report = replace(a_report(compare_with_reference(reference, nothing)), comments=0, labelled=0)
     files = evidence_files(report, reference, nothing)
-    assert "nothing is said" in files["drift.md"].decode()
+    assert "no result" in files["drift.md"].decode()
     assert drift_table(report).count("too few") == len(MEASURES)

@@ -1,4 +1,4 @@
-"""Little memory makes no other outcome, and what PostgreSQL is to keep is picked without holding it all."""
+"""Results do not depend on the memory limit, and rows for PostgreSQL are selected with bounded memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tables_of(worlds: int, most: int) -> Tables:
 
 
 @pytest.mark.slow
-def test_an_engine_of_little_memory_gives_the_same_digest_or_says_that_it_cannot(
+def test_little_memory_gives_the_same_digest_or_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("batch.reconcile.engines.os.cpu_count", lambda: 2)  # each thread needs some of it
@@ -35,7 +35,7 @@ def test_an_engine_of_little_memory_gives_the_same_digest_or_says_that_it_cannot
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_the_first_differences_of_each_pane_and_cause_are_kept(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_differences_of_each_pane_and_cause_are_stored(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batch.reconcile.results.ROWS_KEPT", most)
     seen = reconcile(tables_of(10, 60))
     nth = Counter[tuple[object, ...]]()

@@ -1,4 +1,4 @@
-"""One row, one cause: whatever evidence there is on a row, the first cause of the order has it.
+"""Each row has one cause: the first cause of the order for which there is evidence.
 
 Every combination of evidence that lake, ledger and cuts can hold of one offset is made, all of them in one run.
 """
@@ -130,7 +130,7 @@ def _decided(worth: Worth) -> Decided:
     )
 
 
-def test_other_repairs_than_the_rules_give_are_unexplained() -> None:
+def test_wrong_repairs_are_unexplained() -> None:
     tables = Tables(cuts={(topic_id_of(0), 0): (END, END)})
     for pos, (lake, ledger) in enumerate((("cut", "cut"), ("", ""), ("cut", ""), ("", "nul"))):
         worth = replace(_worth(Place(topic_id_of(0), 0, pos)), repairs=lake)
@@ -158,11 +158,11 @@ def held(tables: Tables) -> dict[Place, list[str]]:
     return {place: [name for name in ORDER if EVIDENCE[name](e)] for place, e in evidence_of(tables)}
 
 
-def test_the_order_is_the_one_of_the_contract() -> None:
+def test_the_order_of_causes_is_that_of_the_contract() -> None:
     assert [cause.value for cause in Cause] == ORDER == list(EVIDENCE)
 
 
-def test_the_first_cause_whose_evidence_holds_has_the_row(seen: Seen, held: dict[Place, list[str]]) -> None:
+def test_a_row_has_the_first_cause_with_evidence(seen: Seen, held: dict[Place, list[str]]) -> None:
     found = differences_of(seen)
     causes = {place: cause for (place, _), (cause, _) in found.items()}
     assert len({(place, cause) for (place, _), (cause, _) in found.items()}) == len(causes)
@@ -171,7 +171,7 @@ def test_the_first_cause_whose_evidence_holds_has_the_row(seen: Seen, held: dict
     assert set(causes.values()) == set(ORDER)
 
 
-def test_what_differs_in_no_measure_has_no_cause_and_what_differs_has_one(tables: Tables, seen: Seen) -> None:
+def test_a_row_has_a_cause_if_and_only_if_a_measure_differs(tables: Tables, seen: Seen) -> None:
     assert_expected(seen, expected_of(tables))
     named = {place for place, _ in differences_of(seen)}
     for place, e in evidence_of(tables):

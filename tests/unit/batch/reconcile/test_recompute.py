@@ -1,4 +1,4 @@
-"""What the lake's records of a day are worth: which, by which version, late or not, and out of whole files alone."""
+"""Recomputation of a day: selected records, scoring versions, lateness, and refusal of damaged files."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def lake(tmp_path: Path, models: dict[str, Path]) -> LakeOfATest:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_comment_is_of_one_day_and_late_as_the_whole_log_says(lake: LakeOfATest, seed: int) -> None:
+def test_every_comment_belongs_to_one_day_and_is_late_as_in_the_whole_log(lake: LakeOfATest, seed: int) -> None:
     expected: dict[tuple[int, int], tuple[bool, bytes, str]] = {}
     for source in SOURCES:
         log = wandering(Random(seed * 2 + source.partition), 90)
@@ -108,7 +108,7 @@ def comment_of(record: LogRecord) -> Comment:
     return parse_record(record.value or b"", record.append_us)
 
 
-def test_the_watermark_is_led_by_files_of_another_day_too(lake: LakeOfATest) -> None:
+def test_files_of_other_days_move_the_watermark(lake: LakeOfATest) -> None:
     """The day after, five minutes in, closes what ended five minutes before midnight, by the manifest alone."""
     after_us = DAY_US + WHOLE_DAY_US
     lake.archive([record(0, after_us + HOUR_US, comment(0, after_us + 5 * MINUTE_US))])
@@ -136,7 +136,7 @@ def test_each_record_is_scored_by_the_version_that_served_its_offset(lake: LakeO
     assert sorted(lake.opened) == ["1", "2"], "a model stays open from one file to the next"
 
 
-def test_a_record_in_quarantine_is_not_scored_and_moves_no_watermark_while_another_in_its_place_is(
+def test_a_quarantined_record_is_not_scored_but_another_record_at_its_offset_is(
     lake: LakeOfATest,
 ) -> None:
     times_us = [DAY_US, DAY_US + 40 * MINUTE_US, DAY_US + MINUTE_US, DAY_US + 2 * MINUTE_US]
@@ -153,7 +153,7 @@ def test_a_record_in_quarantine_is_not_scored_and_moves_no_watermark_while_anoth
     assert rows[3]["score"] > 0
 
 
-def test_one_version_can_score_any_window_and_late_is_what_it_is_by_days(lake: LakeOfATest) -> None:
+def test_one_version_can_score_any_interval_with_the_same_lateness(lake: LakeOfATest) -> None:
     for source in SOURCES:
         lake.archive(wandering(Random(7 + source.partition), 90), source)
     start_us, end_us = DAY_US - 90 * MINUTE_US, DAY_US + 5 * HOUR_US + 1
@@ -169,7 +169,7 @@ def test_one_version_can_score_any_window_and_late_is_what_it_is_by_days(lake: L
     assert {row["event_us"] < DAY_US for row in rows} == {False, True}
 
 
-def test_a_partition_that_nothing_served_is_scored_by_what_serves_another_or_is_in_production(
+def test_a_partition_without_served_versions_is_scored_by_another_partitions_or_production(
     lake: LakeOfATest,
 ) -> None:
     lake.archive([record(0, DAY_US, comment(0, DAY_US))])
@@ -181,7 +181,7 @@ def test_a_partition_that_nothing_served_is_scored_by_what_serves_another_or_is_
         lake.tasks()
 
 
-def test_replays_are_known_by_their_offsets_and_proven_by_their_bytes(lake: LakeOfATest) -> None:
+def test_replays_need_the_offset_and_the_bytes(lake: LakeOfATest) -> None:
     log = [record(offset, DAY_US + offset, comment(offset, DAY_US + offset)) for offset in range(9)]
     lake.archive(log)
     contents = {each.offset: LetterContents(Content.of(each.value or b"")) for each in log}
@@ -190,7 +190,7 @@ def test_replays_are_known_by_their_offsets_and_proven_by_their_bytes(lake: Lake
     assert [row["pos"] for row in lake.rows() if row["is_replay"]] == [2, 8]
 
 
-def test_replay_headers_that_closed_nothing_are_counted_up_to_the_end_of_the_ledger(lake: LakeOfATest) -> None:
+def test_ignored_replay_headers_are_counted_up_to_the_end_of_the_ledger(lake: LakeOfATest) -> None:
     def with_header(offset: int, header: bytes | None) -> LogRecord:
         return record(offset, DAY_US + offset, comment(offset, DAY_US + offset), [("replay_of", header)])
 
@@ -204,7 +204,7 @@ def test_replay_headers_that_closed_nothing_are_counted_up_to_the_end_of_the_led
     assert "2 headers replay_of" in found.summary()
 
 
-def test_what_could_not_be_read_when_it_was_archived_is_found_in_files_of_later_days(lake: LakeOfATest) -> None:
+def test_records_unreadable_at_archiving_are_found_in_files_of_later_days(lake: LakeOfATest) -> None:
     log = [record(n, DAY_US + WHOLE_DAY_US + n, comment(n, DAY_US + WHOLE_DAY_US)) for n in range(20)]
     log[5] = record(5, log[5].append_us, readable_today(5, DAY_US + HOUR_US))
     log[13] = record(13, log[13].append_us, readable_today(13, DAY_US + 2 * HOUR_US))
@@ -217,20 +217,20 @@ def test_what_could_not_be_read_when_it_was_archived_is_found_in_files_of_later_
 
 
 @pytest.mark.parametrize("ahead_us", [2 * MINUTE_US, 5 * MINUTE_US])
-def test_what_could_not_be_read_may_lie_minutes_before_midnight(lake: LakeOfATest, ahead_us: int) -> None:
+def test_unreadable_records_may_be_appended_minutes_before_midnight(lake: LakeOfATest, ahead_us: int) -> None:
     """A record may be dated up to five minutes after its append, and so after the midnight that its file ends with."""
     lake.archive([record(0, DAY_US - ahead_us, readable_today(0, DAY_US)), record(1, DAY_US - 1, b"nonsense")])
     assert [file.day for file in lake.manifest] == [DAY_BEFORE]
     assert [row["pos"] for row in lake.rows()] == [0]
 
 
-def test_a_day_of_which_nothing_could_be_read_is_looked_through(lake: LakeOfATest) -> None:
+def test_a_file_without_readable_records_is_searched(lake: LakeOfATest) -> None:
     lake.archive([record(n, DAY_US + n, readable_today(n, DAY_US + n)) for n in range(5)])
     assert lake.manifest[0].min_event_time_us is None
     assert [row["pos"] for row in lake.rows()] == [0, 1, 2, 3, 4]
 
 
-def test_files_of_earlier_days_are_no_task(lake: LakeOfATest) -> None:
+def test_files_of_earlier_days_are_skipped(lake: LakeOfATest) -> None:
     lake.archive([record(0, DAY_US - 5 * MINUTE_US - 1, b"nonsense")])
     assert lake.tasks() == []
 
@@ -292,7 +292,7 @@ def test_a_version_that_does_not_verify_is_refused_by_name(lake: LakeOfATest, tm
     assert lake.opened == ["1"]
 
 
-def test_a_file_longer_than_a_batch_is_read_in_pieces_and_comes_out_whole(lake: LakeOfATest) -> None:
+def test_a_file_longer_than_a_batch_is_read_completely(lake: LakeOfATest) -> None:
     count = 5_000
     times = [DAY_US + n for n in range(count)]
     times[4_000] += HOUR_US - 1_000  # closes the pane that all others lie in

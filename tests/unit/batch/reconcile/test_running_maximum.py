@@ -1,4 +1,4 @@
-"""The batch layer's running maximum: before every file, and at every comment, what the whole log says."""
+"""The batch layer's running maximum equals that of the whole log, before every file and at every comment."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_files_that_were_archived_before_maxima_were_noted_are_read(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_offsets_of_version_1_take_the_plain_maximum(tmp_path: Path, seed: int) -> None:
+def test_offsets_with_rules_version_1_use_the_plain_maximum(tmp_path: Path, seed: int) -> None:
     lake, comments = LakeOfATest(tmp_path, {}), jumping(Random(seed))
     archived(lake, comments)
     snapshot = lake.snapshot()

@@ -1,4 +1,4 @@
-"""The law of reconciliation over random worlds: every gap has its cause, and what has none is a defect.
+"""Reconciliation rules over random worlds: every difference has its cause, or it is a defect.
 
 An engine takes a tenth of a second to start, so that worlds lie beside each other in one run: they share no topic.
 """
@@ -50,7 +50,7 @@ def assert_moved(name: str, before: Expected, moved: Moved) -> Expected:
 
 @examples(quick=2, thorough=16)
 @given(CHANCE)
-def test_where_nothing_went_wrong_there_is_no_defect_and_what_differs_is_what_the_log_says(random: Random) -> None:
+def test_without_faults_there_are_no_defects_and_the_differences_follow_from_the_log(random: Random) -> None:
     tables, natural = Tables(), dict[Place, str]()
     for number in range(6):
         world = world_of(random, number=number)
@@ -66,7 +66,7 @@ def test_where_nothing_went_wrong_there_is_no_defect_and_what_differs_is_what_th
 
 @examples(quick=2, thorough=16)
 @given(CHANCE)
-def test_wherever_lake_and_ledger_end_there_is_no_defect(random: Random) -> None:
+def test_any_ends_of_lake_and_ledger_cause_no_defect(random: Random) -> None:
     tables = Tables()
     for number in range(6):
         tables.beside(world_of(random, number=number, whole=False).tables())
@@ -79,7 +79,7 @@ def test_wherever_lake_and_ledger_end_there_is_no_defect(random: Random) -> None
 
 @examples(quick=2, thorough=32)
 @given(CHANCE)
-def test_a_fault_moves_its_own_term_and_no_other(random: Random) -> None:
+def test_a_fault_changes_only_the_count_of_its_cause(random: Random) -> None:
     """Every fault in a world of its own, all of them in one run."""
     tables = Tables()
     for number, (name, fault) in enumerate(FAULTS.items()):
@@ -96,14 +96,14 @@ def test_a_fault_moves_its_own_term_and_no_other(random: Random) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_most_worlds_have_something_a_fault_can_happen_to(name: str) -> None:
+def test_faults_apply_to_most_random_worlds(name: str) -> None:
     worlds = [world_of(Random(seed)).tables() for seed in range(20)]
     assert sum(FAULTS[name](tables, Random(7), set()) is not None for tables in worlds) >= 10
 
 
 @examples(quick=2, thorough=32)
 @given(CHANCE)
-def test_faults_that_come_together_are_told_apart(random: Random) -> None:
+def test_simultaneous_faults_are_distinguished(random: Random) -> None:
     everything = Tables()
     for number in range(3):
         tables = world_of(random, 25, number=number).tables()
@@ -118,7 +118,7 @@ def test_faults_that_come_together_are_told_apart(random: Random) -> None:
 
 @examples(quick=2, thorough=6)
 @given(CHANCE)
-def test_the_order_of_rows_and_how_they_lie_in_files_change_nothing(random: Random) -> None:
+def test_row_order_and_file_layout_change_nothing(random: Random) -> None:
     tables = world_of(random, 30, whole=False).tables()
     first, again = reconcile(tables), reconcile(tables, random=random)
     assert replace(first.outcome, differences=again.outcome.differences) == again.outcome
@@ -126,7 +126,7 @@ def test_the_order_of_rows_and_how_they_lie_in_files_change_nothing(random: Rand
 
 
 @pytest.mark.slow
-def test_whatever_is_counted_is_in_the_digest() -> None:
+def test_the_digest_covers_all_counts() -> None:
     random = Random(0)
     tables = world_of(random, 30).tables()
     digests = [reconcile(tables).outcome.digest]
@@ -141,7 +141,7 @@ def test_whatever_is_counted_is_in_the_digest() -> None:
     assert len(set(digests)) == len(digests)
 
 
-def test_which_rows_differ_is_in_the_digest_even_where_the_sums_are_equal() -> None:
+def test_the_digest_covers_which_rows_differ() -> None:
     partition = (topic_id_of(0), 0)
     digests = []
     for pos in (3, 4):
@@ -154,7 +154,7 @@ def test_which_rows_differ_is_in_the_digest_even_where_the_sums_are_equal() -> N
     assert digests[0] != digests[1]
 
 
-def test_nothing_at_all_is_a_final_day_without_panes_and_names_every_cause() -> None:
+def test_an_empty_day_is_final_and_lists_every_cause() -> None:
     outcome = reconcile(Tables()).outcome
     assert outcome.causes == {cause.value: 0 for cause in Cause}
     assert (outcome.by_pane, outcome.state, outcome.residual, outcome.agreement) == ([], "final", 0, {})
@@ -166,7 +166,7 @@ def test_a_day_is_final_unless_something_is_unarchived_or_unprocessed(cause: Cau
     assert state_of({each.value: int(each is cause) for each in Cause}) == ("provisional" if is_open else "final")
 
 
-def test_what_postgresql_keeps_of_a_pane_and_cause_is_bounded_and_the_file_has_all() -> None:
+def test_stored_differences_are_bounded_and_the_file_contains_all() -> None:
     count, partition = ROWS_KEPT + 5, (topic_id_of(0), 0)
     tables = Tables(cuts={partition: (count, count)})
     for pos in range(count):

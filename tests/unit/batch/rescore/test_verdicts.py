@@ -1,4 +1,4 @@
-"""What another version would have said: DuckDB and a naive reading agree, and what is told of it is told exactly."""
+"""Rescoring: DuckDB and a naive implementation agree, and the report is exact."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def plain(counts: VerdictCounts) -> tuple[Any, ...]:
 
 @examples(quick=2, thorough=24)
 @given(CHANCE, st.booleans())
-def test_every_comment_counts_once_where_the_naive_reading_counts_it(random: Random, whole: bool) -> None:
+def test_counts_equal_those_of_a_naive_implementation(random: Random, whole: bool) -> None:
     tables = asked_in(random, whole=whole)
     seen, expected = compare(tables, random), oracle.counts_of(tables)
     assert {name: plain(counts) for name, counts in seen.diff.communities.items()} == {
@@ -109,7 +109,7 @@ def test_every_comment_counts_once_where_the_naive_reading_counts_it(random: Ran
 
 @examples(quick=2, thorough=24)
 @given(CHANCE)
-def test_rows_are_in_order_of_places_and_the_most_different_come_first(random: Random) -> None:
+def test_rows_are_ordered_by_position_and_the_most_different_come_first(random: Random) -> None:
     tables = asked_in(random, whole=False)
     seen = compare(tables, random)
     assert seen.rows == oracle.rows_of(tables)
@@ -149,7 +149,7 @@ def test_the_same_rows_in_any_order_have_one_digest_and_another_score_has_anothe
     assert result(other_diff).digest != result(diffs[0]).digest
 
 
-def test_a_window_without_comments_says_so() -> None:
+def test_an_interval_without_comments_is_reported() -> None:
     seen = compare(Tables())
     assert seen.rows == []
     assert seen.diff.communities == {}
@@ -197,7 +197,7 @@ def test_an_interval_that_is_not_whole_hours_is_refused(interval: Interval) -> N
     require_hours(Interval(0, 25 * HOUR_US))
 
 
-def test_names_from_outside_cannot_break_the_summary() -> None:
+def test_untrusted_names_are_escaped_in_the_summary() -> None:
     hostile = "a|b\n# <script>\x1b[31m"
     counts = VerdictCounts({(Verdict.ALLOW, Verdict.REMOVE): 1}, 5, 0, 0)
     text = markdown(result(VerdictDiff({hostile: counts}, {"1": 1}, [], ("1", "1"))))
@@ -209,7 +209,7 @@ def test_names_from_outside_cannot_break_the_summary() -> None:
     assert lines[0].count("|") == heading.count("|")
 
 
-def test_equal_results_have_one_name_and_others_another(tmp_path: Path) -> None:
+def test_only_equal_results_have_equal_names(tmp_path: Path) -> None:
     store = LakeStore(str(tmp_path / "lake"))
     table = tmp_path / "rows.parquet"
     table.write_bytes(b"rows")

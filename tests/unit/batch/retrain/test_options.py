@@ -15,7 +15,7 @@ from moderation.errors import ConfigurationError
 NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 
 
-def test_without_a_word_it_is_the_form_with_its_defaults() -> None:
+def test_without_options_the_defaults_apply() -> None:
     options = parse_options({}, NIGHT)
     wanted = resolve_interval({"start": "2026-10-24T03:00", "end": "2026-11-21T03:00"})
     assert options.interval == wanted, "28 days up to the last full hour whose labels are two days old"
@@ -24,19 +24,19 @@ def test_without_a_word_it_is_the_form_with_its_defaults() -> None:
     assert [str(goal) for goal in options.goals] == ["review_share<=0.2"]
 
 
-def test_every_default_of_the_form_is_valid_by_its_own_schema() -> None:
+def test_every_default_is_valid_by_its_schema() -> None:
     for name, field in PARAMS.items():
         jsonschema.validate(field["default"], {key: value for key, value in field.items() if key != "default"}, None)
         assert field["description"], name
 
 
-def test_the_last_message_wins_over_the_form() -> None:
+def test_the_last_message_overrides_the_parameters() -> None:
     options = parse_options({"seed": 1, "days": 7}, NIGHT, [{"seed": 2}, {"seed": 3, "reason": "slurs of the week"}])
     assert (options.seed, options.reason) == (3, "slurs of the week")
     assert options.interval.end_us - options.interval.start_us == 7 * 24 * HOUR_US
 
 
-def test_an_end_that_was_resolved_once_names_the_same_window_again() -> None:
+def test_a_resolved_end_gives_the_same_interval_again() -> None:
     first = parse_options({"days": 3, "end": "2026-11-20"}, NIGHT)
     again = parse_options({"days": 3, "end": "2026-11-20T00:00:00+00:00"}, datetime(2027, 1, 1, tzinfo=UTC))
     assert first.interval == again.interval == resolve_interval({"start": "2026-11-17", "end": "2026-11-20"})
@@ -61,7 +61,7 @@ def test_an_end_that_was_resolved_once_names_the_same_window_again() -> None:
         ({"end": "2026-11-23"}, "labels of its last comments are not mature"),
     ],
 )
-def test_what_cannot_be_is_refused_by_name(stated: dict[str, Any], named: str) -> None:
+def test_invalid_options_are_refused_by_name(stated: dict[str, Any], named: str) -> None:
     for params, requests in ((stated, []), ({}, [stated])):
         with pytest.raises(ConfigurationError, match=named):
             parse_options(params, NIGHT, requests)
@@ -85,7 +85,7 @@ def test_a_message_is_a_request_only_if_it_is_a_json_object(capsys: pytest.Captu
     assert capsys.readouterr().out.count("offset 7 is not a JSON object") == 5
 
 
-def test_a_message_that_states_nothing_starts_a_retraining_and_leaves_the_form_as_it_is() -> None:
+def test_an_empty_message_starts_a_retraining_with_the_defaults() -> None:
     request = accept(Message(b"{}"))
     assert request, "Airflow's trigger passes over what is false"
     form = {"seed": 3, "reason": "by hand"}

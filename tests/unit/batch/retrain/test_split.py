@@ -25,7 +25,7 @@ def text(example: Example) -> str:
 
 
 @given(examples, st.floats(0.05, 0.5))
-def test_nothing_that_would_flatter_a_model_is_on_both_sides(found: list[Example], share: float) -> None:
+def test_no_author_and_no_text_is_on_both_sides(found: list[Example], share: float) -> None:
     split = split_at(found, split_point(found, share))
     trained, newest = split.training, split.newest
     assert all(each.comment.event_time_us < split.split_us for each in trained)
@@ -37,7 +37,7 @@ def test_nothing_that_would_flatter_a_model_is_on_both_sides(found: list[Example
     assert split == split_at(found, split.split_us)
 
 
-def test_who_writes_on_one_side_only_stays_there_whole() -> None:
+def test_authors_of_one_side_keep_all_examples() -> None:
     found = [Example(Comment(f"c{n}", "x", f"text {n}", n, author_key=f"u{n}"), False, 1.0) for n in range(100)]
     split = split_at(found, split_point(found, 0.2))
     assert (len(split.training), len(split.newest), sum(split.left_out.values())) == (80, 20, 0)

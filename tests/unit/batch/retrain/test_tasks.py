@@ -1,4 +1,4 @@
-"""What the tasks of ``retrain_model`` hand on: from whatever started the run to the training and to the gate."""
+"""Values that the tasks of ``retrain_model`` pass from the start of the run to training and gate."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def retrain(monkeypatch: pytest.MonkeyPatch) -> Retrain:
     return run
 
 
-def test_the_gate_is_told_the_margin_that_a_message_asked_for(retrain: Retrain) -> None:
+def test_the_gate_gets_the_margin_of_the_message(retrain: Retrain) -> None:
     assert retrain([])[1] == {**REPORT.fields(), "auc_margin": DEFAULTS["auc_margin"]}
     assert retrain([{"payload": {"auc_margin": 0.2}}])[1] == {**REPORT.fields(), "auc_margin": 0.2}
 
 
-def test_the_reason_of_drift_becomes_that_of_the_retraining_and_the_rest_is_no_option(retrain: Retrain) -> None:
+def test_only_the_reason_of_a_drift_event_becomes_an_option(retrain: Retrain) -> None:
     asked, _ = retrain([{"reason": "drift on 2026-11-22: unseen", "evidence": "http://mlflow/7"}])
     assert asked.reason == "drift on 2026-11-22: unseen"
     without, _ = retrain([{}])

@@ -1,4 +1,4 @@
-"""Which stopped processes chaos finds and continues."""
+"""Chaos finds stopped processes and continues them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_process_that_was_frozen_before_is_found_when_it_stops_itself(pid: int
     wait_until(lambda: not is_stopped(pid), seconds=10, description="a continued process")
 
 
-def test_a_process_at_work_and_one_that_is_gone_are_not_found(pid: int) -> None:
+def test_running_and_ended_processes_are_not_found(pid: int) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
     assert FrozenProcesses(random.Random(0)).take([pid, gone.pid]) == []

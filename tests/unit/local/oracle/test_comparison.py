@@ -1,4 +1,4 @@
-"""The oracle over a small log and ledger in memory: silent where all is well, and each fault seen as what it is."""
+"""The oracle on a small log and ledger in memory: no false faults, and each fault is classified."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.oracle_scenario import (
 )
 
 
-def test_where_all_is_well_it_finds_nothing() -> None:
+def test_a_healthy_world_has_no_faults() -> None:
     found = World().compared()
     assert (found.records, found.decisions, found.dead_letters) == (7, 6, 1)
     assert found.is_exact, found.examples
@@ -46,7 +46,7 @@ def test_a_record_without_a_row_is_lost() -> None:
     assert world.faults() == {"lost": 1}
 
 
-def test_what_lies_below_the_first_offset_is_not_asked_for() -> None:
+def test_records_below_the_first_offset_are_not_required() -> None:
     world = World(raw={offset + 1: value for offset, value in enumerate(RAW)}, log_range=(0, 8))
     world.raw[0] = b"from before"
     rows = [replace(row, offset=row.offset + 1) for row in world.ledger.rows]
@@ -64,13 +64,13 @@ def test_a_decision_that_is_a_dead_letter_too_is_doubled() -> None:
     assert world.faults() == {"doubled": 1}
 
 
-def test_a_row_inside_a_gap_is_doubled_and_a_wide_gap_costs_nothing() -> None:
+def test_a_row_inside_a_gap_is_doubled_even_if_the_gap_is_wide() -> None:
     world = World()
     world.ledger.gaps.append((0, 6, 10**12))
     assert world.faults() == {"doubled": 1}
 
 
-def test_offsets_in_a_gap_are_not_lost_and_rows_that_retention_has_overtaken_are_no_phantoms() -> None:
+def test_gap_offsets_are_not_lost_and_rows_before_the_log_start_are_not_phantoms() -> None:
     world = World()
     world.raw = {8: RAW[0]}
     world.log_range = (8, 9)
@@ -82,7 +82,7 @@ def test_offsets_in_a_gap_are_not_lost_and_rows_that_retention_has_overtaken_are
 
 
 @pytest.mark.parametrize("next_offset", [6, 8])
-def test_a_position_that_is_not_the_logs_end_is_seen(next_offset: int) -> None:
+def test_a_position_other_than_the_logs_end_is_a_fault(next_offset: int) -> None:
     world = World()
     world.set_position(0, next_offset)
     assert world.faults() == {"phantom": 1}
@@ -111,13 +111,13 @@ def test_a_dead_letter_with_another_digest_or_length_is_altered(letter: tuple[st
 @pytest.mark.parametrize(
     "report", [DeliveryReport(0, 0, "0" * 64), DeliveryReport(0, 99, "0" * 64), DeliveryReport(1, 0, "0" * 64)]
 )
-def test_a_confirmed_delivery_that_the_topic_does_not_hold_is_undelivered(report: DeliveryReport) -> None:
+def test_a_confirmed_delivery_missing_on_the_topic_is_undelivered(report: DeliveryReport) -> None:
     world = World()
     world.delivered = [DeliveryReport(0, 0, Logged.of(RAW[0]).value_sha256.hex()), report]
     assert world.faults() == {"undelivered": 1}
 
 
-def test_a_wrong_fate_is_seen_though_pane_and_topic_agree_with_it() -> None:
+def test_a_wrong_fate_is_found_even_if_pane_and_topic_agree_with_it() -> None:
     world = World()
     world.change(4, fate="late")
     world.ledger = replace(world.ledger, panes=grouped(world.ledger.rows))
@@ -131,13 +131,13 @@ def test_a_wrong_fate_is_seen_though_pane_and_topic_agree_with_it() -> None:
     assert world.faults() == {"fate_mismatches": 1}
 
 
-def test_a_newest_event_time_that_is_not_the_largest_is_seen() -> None:
+def test_a_wrong_newest_event_time_is_a_fault() -> None:
     world = World()
     world.set_position(0, 7, START_US + 29 * MINUTE_US)
     assert world.faults() == {"fate_mismatches": 1}
 
 
-def test_a_partition_without_a_position_is_seen() -> None:
+def test_a_partition_without_a_position_is_a_fault() -> None:
     world = World()
     world.ledger = replace(world.ledger, positions={})
     assert world.faults()["fate_mismatches"] == 1
@@ -171,7 +171,7 @@ def test_a_decision_by_a_version_that_did_not_serve_is_misnamed() -> None:
     assert world.faults() == {"misnamed": 1}
 
 
-def test_five_examples_are_kept_and_all_faults_counted() -> None:
+def test_five_examples_are_stored_and_all_faults_counted() -> None:
     found = OracleReport()
     for offset in range(9):
         found.fault("lost", f"partition 2 offset {offset}")
@@ -180,7 +180,7 @@ def test_five_examples_are_kept_and_all_faults_counted() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=40))
-def test_fates_are_those_of_looking_back_over_the_whole_log_each_time(steps: list[tuple[int, int]]) -> None:
+def test_fates_equal_those_computed_from_the_whole_log(steps: list[tuple[int, int]]) -> None:
     log = [(START_US + minute * MINUTE_US, bytes([minute, number])) for minute, number in steps]
     expected: list[str] = []
     for offset, (event_time_us, record_id) in enumerate(log):
@@ -200,7 +200,7 @@ TIMES = st.sampled_from([0, 5, 11, 59, 61, 75, 130, 190, 200, 600])
 
 
 @given(st.lists(st.tuples(TIMES, st.sampled_from("abc"), st.sampled_from([1, 2, 2, 2])), max_size=25), st.data())
-def test_the_oracles_law_of_jumps_is_that_of_the_tests_and_of_the_worker(
+def test_the_jump_rules_of_oracle_tests_and_worker_agree(
     steps: list[tuple[int, str, int]], data: st.DataObject
 ) -> None:
     log = [(minute * MINUTE_US, f"{name}{minute}".encode(), name) for minute, name, _ in steps]
@@ -222,7 +222,7 @@ def test_the_oracles_law_of_jumps_is_that_of_the_tests_and_of_the_worker(
     assert by_worker == expected
 
 
-def test_a_wrong_candidate_and_a_reset_that_was_not_applied_are_seen() -> None:
+def test_a_wrong_candidate_and_an_unapplied_reset_are_faults() -> None:
     world = World()
     world.ledger = replace(world.ledger, candidates={0: (START_US + 200 * MINUTE_US, "c")})
     assert world.faults() == {"fate_mismatches": 1}
@@ -230,7 +230,7 @@ def test_a_wrong_candidate_and_a_reset_that_was_not_applied_are_seen() -> None:
     assert world.faults() == {"fate_mismatches": 2}
 
 
-def test_a_dead_letter_that_is_closed_by_other_bytes_is_misclosed() -> None:
+def test_a_dead_letter_closed_by_other_bytes_is_misclosed() -> None:
     world = World()
     record = Logged.of(RAW[4])
     genuine = Closing((0, 3), (0, 4), ((Logged.of(RAW[3]).value_sha256.hex(), len(RAW[3])),))

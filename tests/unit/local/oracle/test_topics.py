@@ -1,4 +1,4 @@
-"""The oracle over the topics written after the commit: complete, equal, in order, or a gap."""
+"""The oracle on the topics written after the commit: missing, different or unordered values are gaps."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def _unreadable(messages: list[Message]) -> None:
         _unreadable,
     ],
 )
-def test_whatever_is_wrong_on_a_topic_is_one_gap(damage: Callable[[list[Message]], None], topic: str) -> None:
+def test_every_damage_of_a_topic_is_one_gap(damage: Callable[[list[Message]], None], topic: str) -> None:
     world = World()
     damage(getattr(world, topic))
     assert world.faults() == {"topic_gaps": 1}
 
 
 @pytest.mark.parametrize("topic", ["decisions", "alerts", "panes"])
-def test_the_same_bytes_again_and_other_sources_values_are_no_gap(topic: str) -> None:
+def test_repeated_bytes_and_values_of_other_topics_are_no_gap(topic: str) -> None:
     world = World()
     messages: list[Message] = getattr(world, topic)
     position, key, value = messages[0]
@@ -79,7 +79,7 @@ def test_the_same_bytes_again_and_other_sources_values_are_no_gap(topic: str) ->
     assert world.faults() == {}
 
 
-def test_an_alert_for_what_is_allowed_and_one_with_other_reasons_are_gaps() -> None:
+def test_an_alert_for_an_allowed_comment_or_with_wrong_reasons_is_a_gap() -> None:
     world = World()
     allowed = next(row for row in world.ledger.rows if row.verdict == "allow")
     value = {"decision": decision_of(allowed), "reasons": []}

@@ -11,7 +11,7 @@ _HEALTH: dict[str, dict[str, str | None]] = {
 }
 
 
-def test_a_component_lives_once_it_has_beaten_since_its_start() -> None:
+def test_a_component_is_alive_after_a_heartbeat_since_its_start() -> None:
     assert is_alive_since(_HEALTH, "scheduler", _BEAT_US)
     assert is_alive_since(_HEALTH, "scheduler", _BEAT_US - 1)
 
@@ -20,7 +20,7 @@ def test_the_last_heartbeat_of_a_killed_one_does_not_count() -> None:
     assert not is_alive_since(_HEALTH, "scheduler", _BEAT_US + 1)
 
 
-def test_one_that_is_unhealthy_never_beat_or_is_not_known_is_not_alive() -> None:
+def test_an_unhealthy_silent_or_unknown_component_is_not_alive() -> None:
     assert not is_alive_since(_HEALTH, "dag-processor", 0)
     assert not is_alive_since(_HEALTH, "triggerer", 0)
     assert not is_alive_since({}, "scheduler", 0)

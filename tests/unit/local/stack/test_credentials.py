@@ -11,7 +11,7 @@ from local.stack.layout import StackLayout
 from moderation.errors import ConfigurationError
 
 
-def test_secrets_are_made_once_and_kept_beside_the_passwords(tmp_path: Path) -> None:
+def test_secrets_are_created_once_and_stored_with_the_passwords(tmp_path: Path) -> None:
     path = tmp_path / "credentials.json"
     before = load_or_create(path, ("moderation",))
     made = ensure_secrets(path, {"one": lambda: "1", "two": lambda: "2"})
@@ -23,7 +23,7 @@ def test_secrets_are_made_once_and_kept_beside_the_passwords(tmp_path: Path) -> 
     assert "one" not in repr(load(path))
 
 
-def test_credentials_of_a_stack_made_before_there_were_secrets_are_read(tmp_path: Path) -> None:
+def test_credentials_without_secrets_are_read(tmp_path: Path) -> None:
     path = tmp_path / "credentials.json"
     write_private(path, json.dumps({"supervisor": "s", "databases": {"moderation": "m"}}))
     assert load(path) == Credentials("s", {"moderation": "m"})
@@ -37,5 +37,5 @@ def test_secrets_need_the_credentials_of_a_stack(tmp_path: Path) -> None:
 def test_airflow_has_no_password_before_it_is_brought_up_and_needs_a_folder_of_dags(tmp_path: Path) -> None:
     layout = StackLayout(tmp_path)
     assert admin_password(layout) is None
-    with pytest.raises(ConfigurationError, match=r"folder of DAGs .*: there is none: .* up --core"):
+    with pytest.raises(ConfigurationError, match=r"folder of DAGs .*: it does not exist: .* up --core"):
         airflow(layout, tmp_path / "nowhere")

@@ -20,17 +20,17 @@ SERVERS = [part("supervisor"), part("kafka"), part("postgres"), part("mlflow")]
 WORKER = part("worker")
 
 
-def test_a_stack_whose_worker_decides_is_well() -> None:
+def test_a_stack_with_a_deciding_worker_is_healthy() -> None:
     found = health_of([*SERVERS, WORKER], "worker", DECIDING)
     assert (found.level, found.reasons) == (Level.WELL, ())
 
 
-def test_what_needs_attention_is_named_and_comments_are_decided() -> None:
+def test_a_condition_that_needs_an_operator_degrades_the_stack() -> None:
     found = health_of([*SERVERS, WORKER], "worker", DECIDING, ["a transaction is open"])
     assert (found.level, found.reasons) == (Level.DEGRADED, ("a transaction is open",))
 
 
-def test_nothing_waits_and_nothing_is_decided_is_well() -> None:
+def test_an_idle_worker_without_waiting_records_is_healthy() -> None:
     assert health_of([*SERVERS, WORKER], "worker", WorkerStatus([], {"0": 0}, 0.0)).level is Level.WELL
 
 
@@ -53,7 +53,7 @@ def test_nothing_waits_and_nothing_is_decided_is_well() -> None:
         ([part("supervisor", "stopped"), *SERVERS[1:], WORKER], DECIDING, 1, "supervisor is not running"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_and_graded(
+def test_each_problem_has_a_reason_and_a_level(
     parts: list[PartStatus], answers: WorkerStatus | None, level: int, reason: str
 ) -> None:
     found = health_of(parts, "worker", answers)
@@ -61,7 +61,7 @@ def test_what_is_wrong_is_said_and_graded(
     assert reason in found.reasons[0]
 
 
-def test_a_restart_long_ago_is_forgotten_and_the_worst_comes_first() -> None:
+def test_an_old_restart_is_ignored_and_the_worst_problem_comes_first() -> None:
     assert health_of([*SERVERS, part("worker", restarts=4, uptime=601)], "worker", DECIDING).level is Level.WELL
     parts = [*SERVERS[:3], part("mlflow", "ended"), part("worker", restarts=1, uptime=100)]
     found = health_of(parts, "worker", WorkerStatus([], {"0": 9}, 0.0))

@@ -43,7 +43,7 @@ def test_a_missing_jar_is_refused_by_name(tmp_path: Path) -> None:
         verify(_JAR, tmp_path / "nowhere.jar")
 
 
-def test_jars_come_from_the_cache_and_strangers_leave_the_class_path(tmp_path: Path) -> None:
+def test_jars_come_from_the_cache_and_other_jars_are_removed(tmp_path: Path) -> None:
     cache, folder = tmp_path / "cache", tmp_path / "jars"
     for made in (cache, folder):
         made.mkdir()
@@ -54,7 +54,7 @@ def test_jars_come_from_the_cache_and_strangers_leave_the_class_path(tmp_path: P
 
 
 @pytest.mark.parametrize("altered", ["cache", "jars"])
-def test_an_altered_jar_is_refused_wherever_it_lies(tmp_path: Path, altered: str) -> None:
+def test_an_altered_jar_is_refused_in_any_folder(tmp_path: Path, altered: str) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "jars").mkdir()
     (tmp_path / altered / _JAR.file_name).write_bytes(b"b jar")

@@ -3,7 +3,7 @@ from __future__ import annotations
 from local.stack.ports import choose_ports
 
 
-def test_free_preferred_ports_are_taken_as_wished() -> None:
+def test_free_preferred_ports_are_chosen() -> None:
     assert choose_ports({"a": 10, "b": 20}, free=lambda _: True) == {"a": 10, "b": 20}
 
 

@@ -42,12 +42,12 @@ def test_a_name_that_cannot_be_a_file_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["a,b", "a:b", "a;b", "50%", "it's"])
-def test_a_data_folder_that_lists_of_paths_cannot_carry_is_refused(tmp_path: Path, folder: str) -> None:
+def test_a_data_folder_with_characters_of_path_lists_is_refused(tmp_path: Path, folder: str) -> None:
     with pytest.raises(ConfigurationError, match="data folder"):
         StackLayout(tmp_path / folder)
 
 
-def test_a_wait_ends_as_soon_as_the_condition_holds_and_asks_at_least_once() -> None:
+def test_a_wait_ends_when_the_condition_is_true_and_checks_at_least_once() -> None:
     answers, now = iter([False, False, True]), [0.0]
 
     def pause(seconds: float) -> None:
@@ -58,7 +58,7 @@ def test_a_wait_ends_as_soon_as_the_condition_holds_and_asks_at_least_once() -> 
     assert wait_until(lambda: True, seconds=0, description="it") < 1
 
 
-def test_a_wait_in_vain_names_what_was_waited_for_and_the_remedy() -> None:
+def test_a_timeout_names_the_condition_and_the_remedy() -> None:
     now = [0.0]
 
     def pause(seconds: float) -> None:
@@ -76,7 +76,7 @@ def test_a_wait_in_vain_names_what_was_waited_for_and_the_remedy() -> None:
     assert now[0] == pytest.approx(3)
 
 
-def test_a_lack_is_named_with_its_remedy(tmp_path: Path) -> None:
+def test_a_missing_requirement_is_named_with_its_remedy(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"packages nowhere_a, nowhere_b: .* extras"):
         check_packages(("pathlib", "nowhere_a", "nowhere_b"))
     with pytest.raises(ConfigurationError, match=r"GiB free, .* Free some"):

@@ -12,7 +12,7 @@ def test_delays_double_up_to_the_cap() -> None:
     assert [backoff.delay_after(0.5) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
 
 
-def test_a_healthy_run_forgets_earlier_failures_and_a_shorter_one_does_not() -> None:
+def test_only_a_healthy_run_resets_the_delay() -> None:
     backoff = Backoff(first_seconds=1, cap_seconds=30, healthy_seconds=60)
     for _ in range(4):
         backoff.delay_after(1)
@@ -31,7 +31,7 @@ def test_only_listed_exit_codes_end_a_program_and_a_signal_never_does(code: int,
     assert must_not_restart(code, [3, 78]) is ends
 
 
-def test_exits_are_described_as_people_say_them() -> None:
+def test_exits_are_described_as_code_or_signal() -> None:
     assert describe_exit(78) == "exit 78"
     assert describe_exit(-signal.SIGKILL) == "signal 9"
 
