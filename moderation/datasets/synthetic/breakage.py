@@ -1,4 +1,4 @@
-"""Ways in which a producer gets a comment record wrong.
+"""Broken comment records, as faulty producers write them.
 
 ``BREAKAGES`` leave nothing to decide: every one is refused. ``REPAIRABLE`` ones have an id, a text and a time all the
 same: they are decided, with the repair recorded.
