@@ -207,9 +207,9 @@ def _duplicates(exploration: Exploration) -> list[str]:
     if not duplicates.bodies:
         return ["<p>No body occurs more than once.</p>"]
     return [
-        f"<p>Bodies that occur more than once: {duplicates.bodies:,}, in {duplicates.repeated.comments:,} comments; the "
-        f"most frequent one in {duplicates.most:,}. Both removed and kept: {duplicates.contradicting:,} of these bodies; "
-        "no model that sees the text alone can be right about both. Equal bodies are always in the same fold.</p>",
+        f"<p>Bodies that occur more than once: {duplicates.bodies:,}, in {duplicates.repeated.comments:,} comments; "
+        f"the most frequent one in {duplicates.most:,}. Both removed and kept: {duplicates.contradicting:,} of these "
+        "bodies; no model that sees the text alone can be right about both. Equal bodies are in the same fold.</p>",
         rate_table("Removal rate of bodies by how often they occur", (duplicates.once, duplicates.repeated)),
     ]
 
