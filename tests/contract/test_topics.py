@@ -116,7 +116,7 @@ def pane(number: int) -> Pane:
 ROWS = [(row(offset, verdict), VERSIONS) for offset, verdict in enumerate([*Verdict, *Verdict])]
 
 
-def test_everything_is_there_when_publish_returns(topics: TopicsUnderTest) -> None:
+def test_all_records_are_in_the_topics_when_publish_returns(topics: TopicsUnderTest) -> None:
     flagged = {(row.partition, row.offset) for row, _ in ROWS if row.verdict is not Verdict.ALLOW}
     assert topics.publish(Published(ROWS, [pane(0), pane(1)])) == len(ROWS) + len(flagged) + 2
     assert topics.decisions() == {(row.partition, row.offset): ("1", row.verdict) for row, _ in ROWS}
@@ -124,13 +124,13 @@ def test_everything_is_there_when_publish_returns(topics: TopicsUnderTest) -> No
     assert topics.panes() == {(1, "x", START_US): 3, (1, "x", START_US + PANE_US): 3}
 
 
-def test_sending_again_adds_nothing(topics: TopicsUnderTest) -> None:
+def test_sending_twice_changes_no_value(topics: TopicsUnderTest) -> None:
     topics.publish(Published(ROWS[:4], [pane(0)]))
     topics.publish(Published(ROWS[2:], [pane(0), pane(1)]))
     assert sorted(topics.decisions()) == [(1, offset) for offset in range(len(ROWS))]
     assert len(topics.panes()) == 2
 
 
-def test_nothing_to_say_is_no_record(topics: TopicsUnderTest) -> None:
+def test_nothing_to_publish_sends_no_record(topics: TopicsUnderTest) -> None:
     assert topics.publish(Published()) == 0
     assert topics.decisions() == {}

@@ -42,7 +42,7 @@ def record(**changes: object) -> bytes:
 
 
 @given(st.binary(max_size=300) | any_text.map(str.encode))
-def test_any_bytes_are_a_comment_or_a_refusal(raw: bytes) -> None:
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     try:
         parse_record(raw, NOW_US)
     except InvalidRecord as refused:
@@ -59,7 +59,7 @@ def test_any_bytes_in_a_body_are_decided(body: bytes) -> None:
 
 
 @given(with_surrogates)
-def test_half_an_emoji_is_replaced_and_a_whole_one_is_not(body: str) -> None:
+def test_a_lone_surrogate_is_replaced_and_a_pair_is_not(body: str) -> None:
     read = read_record(record(body=body), NOW_US)
     whole = json.loads(json.dumps(body))  # halves that meet are one character
     expected = "".join("\ufffd" if "\ud800" <= each <= "\udfff" or each == "\0" else each for each in whole)
@@ -70,7 +70,7 @@ def test_half_an_emoji_is_replaced_and_a_whole_one_is_not(body: str) -> None:
 
 
 @given(any_text.filter(lambda text: "\0" not in text), st.integers(EARLIEST_EVENT_US, NOW_US + MAX_FUTURE_US))
-def test_what_the_first_rules_read_is_read_the_same_without_repair(body: str, event_us: int) -> None:
+def test_records_valid_by_the_first_rules_are_read_the_same_without_repair(body: str, event_us: int) -> None:
     raw = to_json(Comment("c", "x", body, event_us, "a", "p"))
     assert read_record(raw, NOW_US) == read_record(raw, NOW_US, FIRST_RULES)
 
@@ -116,7 +116,7 @@ def test_repairs_are_listed_once_each_and_in_order() -> None:
         (record(event_time_us=NOW_US + MAX_FUTURE_US + 1), R.FUTURE_DATED, "300 s after"),
     ],
 )
-def test_what_leaves_nothing_to_decide_is_refused_with_reason_and_detail(
+def test_unreadable_comments_are_refused_with_reason_and_detail(
     raw: bytes, reason: DeadLetterReason, detail: str
 ) -> None:
     with pytest.raises(InvalidRecord) as refused:
@@ -181,7 +181,7 @@ def test_an_action_parses_and_round_trips() -> None:
         (action(action_time_us=NOW_US // 1_000), R.PAST_DATED),
     ],
 )
-def test_what_cannot_be_an_action_is_refused_with_its_reason(raw: bytes, reason: DeadLetterReason) -> None:
+def test_unreadable_actions_are_refused_with_their_reason(raw: bytes, reason: DeadLetterReason) -> None:
     with pytest.raises(InvalidRecord) as refused:
         parse_action(raw)
     assert refused.value.reason == reason

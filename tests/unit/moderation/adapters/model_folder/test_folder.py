@@ -98,7 +98,7 @@ def test_any_damage_to_any_file_is_refused_by_name(folder: Path, name: str, dama
         opened(folder)
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match=r"model\.json"):
         opened(tmp_path / "nowhere")
 
@@ -183,7 +183,7 @@ def test_another_kernel_version_is_refused(folder: Path) -> None:
         opened(folder)
 
 
-def test_a_machine_that_scores_otherwise_refuses_the_model(folder: Path) -> None:
+def test_different_golden_scores_refuse_the_model(folder: Path) -> None:
     rows = json.loads((folder / "golden.json").read_text())
     rows[3]["score_ppm"] += 1
     (folder / "golden.json").write_text(json.dumps(rows))

@@ -90,7 +90,7 @@ def figures(comparison: ModelComparison) -> dict[str, Any]:
     return fields
 
 
-def test_the_seven_models_of_the_talk_learn_and_stand_beside_ours(comparison: ModelComparison) -> None:
+def test_the_seven_baselines_learn_and_are_compared_with_our_model(comparison: ModelComparison) -> None:
     assert {model.spec.name for model in comparison.models} == NAMES | {"pipeline"}
     for model in comparison.models:
         assert model.metrics.auc_mean > 0.55, model.spec.name
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not(
     )
 
 
-def test_what_a_difference_means(examples: Examples) -> None:
+def test_differences_are_classified(examples: Examples) -> None:
     label, noise, other = labels_of(examples), noise_of(examples, 0), noise_of(examples, 1)
     comparison = compare(
         examples,
