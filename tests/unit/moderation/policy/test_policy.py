@@ -47,8 +47,8 @@ def test_goals_are_parsed(text: str, measure: Measure, bound: float) -> None:
         ("accuracy>=0.9", "unknown measure"),
         ("precision<=0.9", "bounded with >="),
         ("review_share>=0.1", "bounded with <="),
-        ("precision>=90", r"must lie in \(0, 1\]"),
-        ("recall>=0", r"must lie in \(0, 1\]"),
+        ("precision>=90", r"must be in \(0, 1\]"),
+        ("recall>=0", r"must be in \(0, 1\]"),
         ("reviews_per_day<=5%", "not a share"),
     ],
 )

@@ -112,5 +112,5 @@ def test_a_range_deleted_by_retention_is_named_with_the_remedy() -> None:
 
 
 def test_a_log_that_ends_before_the_lake_is_refused() -> None:
-    with pytest.raises(TopicRefused, match=r"it ends at 9, but the lake holds offsets up to 10"):
+    with pytest.raises(TopicRefused, match=r"it ends at 9, but the lake contains offsets up to 10"):
         next_range(SOURCE, 10, (0, 9), [(0, 10)])

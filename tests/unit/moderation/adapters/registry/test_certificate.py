@@ -126,5 +126,5 @@ def test_an_edited_certificate_is_refused_even_with_agreeing_tags() -> None:
     ["", "nothing", "[]", "null", "{}", "[" * 100_000, '{"version": "7"}', CERTIFICATE.to_json().replace('"7"', "7")],
 )
 def test_a_malformed_certificate_is_refused(text: str) -> None:
-    with pytest.raises(ModelRefused, match="is no certificate"):
+    with pytest.raises(ModelRefused, match="is not a certificate"):
         read_certificate({**tags_of(CERTIFICATE, KEY), CERTIFICATE_TAG: text}, "comment-moderation", "7", KEY)
