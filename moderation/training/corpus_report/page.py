@@ -84,7 +84,7 @@ def render(
         f'{_tiles(exploration, judged)}\n<nav aria-label="Parts of this page">{nav}</nav>\n<main>\n'
         + "\n".join(parts)
         + "\n</main>\n<footer>Written by <code>moderation report</code>. Intervals are of 95 %; times are UTC. "
-        "The model is the one <code>moderation train</code> makes; every comment was scored by one that had not seen "
+        "The model is that of <code>moderation train</code>; every comment was scored by one that had not seen "
         "it.</footer>\n</body>\n</html>\n"
     )
 

@@ -37,8 +37,8 @@ def picture(draw: Draw, height: float = 3.3) -> bytes:
 def draw_balance(axes: Axes, removed: int, kept: int) -> None:
     """Draw the numbers of removed and kept comments."""
     axes.barh((1, 0), (removed, kept), color=(ORANGE, BLUE))
-    for place, count in ((1, removed), (0, kept)):
-        axes.text(count, place, f" {count:,}", va="center")
+    for row, count in ((1, removed), (0, kept)):
+        axes.text(count, row, f" {count:,}", va="center")
     axes.set_yticks((1, 0), ("removed", "kept"))
     axes.set_xlim(0, 1.15 * max(removed, kept))
     axes.set(xlabel="comments")
@@ -65,8 +65,8 @@ def draw_lengths(axes: Axes, characters: Ints, removed: Bools) -> None:
 
 def draw_rates(axes: Axes, rates: Sequence[Rate], xlabel: str, overall: float) -> None:
     """Draw removal rates of groups with 95 % intervals, and the overall rate as a line."""
-    filled = [place for place, rate in enumerate(rates) if rate.comments]
-    shares = [rates[place].share for place in filled]
+    filled = [index for index, rate in enumerate(rates) if rate.comments]
+    shares = [rates[index].share for index in filled]
     values = np.array([share.value for share in shares])
     errors = np.abs(np.array([(share.value - share.low, share.high - share.value) for share in shares]).T)
     axes.bar(filled, values, color=BLUE, alpha=0.75)

@@ -79,8 +79,8 @@ def count_tokens(
     for text, is_removed in zip(texts, removed.tolist(), strict=True):
         label[text] = label.get(text, False) or is_removed
     occurrences: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
-    holding: Counter[str] = Counter()
-    gone: Counter[str] = Counter()
+    containing: Counter[str] = Counter()
+    removed_bodies: Counter[str] = Counter()
     for part in slices(list(label)):
         with lexicon.lock:
             encoded = lexicon.encode(part)
@@ -90,18 +90,18 @@ def count_tokens(
         for text, (start, end) in zip(part, pairwise(ends), strict=True):
             counts = Counter(tokens[start:end])
             occurrences[label[text]].update(counts)
-            holding.update(counts.keys())
+            containing.update(counts.keys())
             if label[text]:
-                gone.update(counts.keys())
+                removed_bodies.update(counts.keys())
     in_removed, in_kept = (
-        np.array([occurrences[side][token] for token in holding], np.int64) for side in (True, False)
+        np.array([occurrences[side][token] for token in containing], np.int64) for side in (True, False)
     )
-    z = dict(zip(holding, log_odds_z(in_removed, in_kept).tolist(), strict=True))
-    shown = sorted(token for token, count in holding.items() if count >= LEAST_COMMENTS)
+    z = dict(zip(containing, log_odds_z(in_removed, in_kept).tolist(), strict=True))
+    shown = sorted(token for token, count in containing.items() if count >= LEAST_COMMENTS)
     return TokenFigures(
         frequency=np.sort(in_removed + in_kept)[::-1],
         telling=tuple(
-            TellingToken(token, holding[token], gone[token], z[token], weight)
+            TellingToken(token, containing[token], removed_bodies[token], z[token], weight)
             for token, weight in zip(shown, weigh(shown), strict=True)
         ),
     )
