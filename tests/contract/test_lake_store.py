@@ -1,4 +1,4 @@
-"""What the lake relies on of a store, for a folder, for memory and for a real S3 server."""
+"""Contract of the lake store, for a folder, for memory and for a real S3 server."""
 
 from __future__ import annotations
 

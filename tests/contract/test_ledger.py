@@ -1,4 +1,4 @@
-"""What the worker relies on of a ledger, for the one in memory and the one in PostgreSQL."""
+"""Contract of the ledger, for the fake in memory and the one in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APPEND_US = START_US + PANE_US
 
 
 class AnyLedger(Protocol):
-    """What fake and real ledger have in common; see :class:`stream.worker.recorder.Store`."""
+    """The common interface of fake and real ledger; see :class:`stream.worker.recorder.Store`."""
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]: ...
 
@@ -44,7 +44,7 @@ class AnyLedger(Protocol):
 
 @pytest.fixture(params=["memory", "postgres"])
 def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[], AnyLedger]]:
-    """Opens the ledger of one topic; each time as a worker that starts."""
+    """Opens the ledger of one topic, as a starting worker does."""
     if request.param == "memory":
         memory = MemoryLedger()
         yield lambda: memory
@@ -77,7 +77,7 @@ def row(offset: int, minutes: float = 0, fate: Fate = Fate.COUNTED, partition: i
 
 
 def batch(*rows: DecisionRow, versions: Versions = VERSIONS, **changes: object) -> Batch:
-    """A batch of rows without gaps, with what they add to panes."""
+    """A batch of consecutive rows with their pane sums."""
     offsets: dict[int, list[int]] = {}
     for each in rows:
         offsets.setdefault(each.partition, []).append(each.offset)

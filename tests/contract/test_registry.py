@@ -1,4 +1,4 @@
-"""What a worker relies on of a registry, for the one in memory and the one on MLflow."""
+"""Contract of the registry, for the fake in memory and the one on MLflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.fakes import MemoryRegistry
 
 @dataclass(frozen=True, slots=True)
 class RegistryUnderTest:
-    """A registry as a worker asks it, and what people do with it.
+    """A registry as a worker uses it, and actions of operators.
 
     Attributes:
         resolve: the version with the alias ``production``, None without one.

@@ -1,4 +1,4 @@
-"""What the worker relies on of the published topics, for those in memory and those on Kafka."""
+"""Contract of the published topics, for the fake in memory and those on Kafka."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
 
 @dataclass(frozen=True, slots=True)
 class TopicsUnderTest:
-    """Published topics, and a look at them.
+    """Published topics, and functions that read them.
 
     Attributes:
         publish: sends, and returns how many records that were when all of them are there.
@@ -67,7 +67,7 @@ def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
     publisher = Publisher(bootstrap, prefix, topic, topic_id, lambda: None)
 
     def values(name: str) -> list[dict[str, Any]]:
-        """The distinct values of a topic: what is sent twice is equal."""
+        """The distinct values of a topic; values that are sent twice are equal."""
         return [json.loads(value) for value in set(read_topic(bootstrap, prefix + name).values())]
 
     def place(decision: dict[str, Any]) -> Place:
@@ -93,7 +93,7 @@ def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
 
 
 def all_have_leaders(bootstrap: str, prefix: str) -> bool:
-    """Whether every partition of the published topics can be read: a new one cannot for a moment."""
+    """Whether every partition of the published topics can be read; a new one cannot be for a moment."""
     from confluent_kafka import KafkaException
 
     from local.oracle import read_topic

@@ -1,4 +1,4 @@
-"""G3, one kernel: a text's score depends on the text and the model, on nothing else."""
+"""G3, one kernel: the score of a text depends only on the text and the model."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_the_word_block_is_scikit_learns_tfidf(small_corpus: tuple[list[str], li
 
 
 def test_golden_file() -> None:
-    """A change of the committed scores is a new KERNEL_VERSION, with a line in the changelog."""
+    """A change of the committed scores needs a new KERNEL_VERSION and a line in the changelog."""
     golden = json.loads(GOLDEN_FILE.read_text())
     assert golden["kernel_version"] == KERNEL_VERSION
     assert golden["rows"] == golden_rows()

@@ -37,12 +37,12 @@ def test_fates_do_not_depend_on_batches_and_restarts(log: list[tuple[int, str]],
             NEWEST_RULES if lo >= first_of_second_version else FIRST_RULES,
         )
         fates, maximum = open_panes.fates(*asked)
-        if data.draw(st.booleans()):  # decided, never stored, decided again
+        if data.draw(st.booleans()):  # decided, not stored, decided again
             assert open_panes.fates(*asked) == (fates, maximum)
         open_panes.remember(times, ids, fates, maximum)
         found += fates
         assert maximum == expected[hi - 1][1]
-        if data.draw(st.booleans()):  # taken up from what the ledger holds
+        if data.draw(st.booleans()):  # restored from the ledger
             counted: list[tuple[int, bytes]] = []
             for (time_us, record_id, _), fate in zip(rows[:hi], found, strict=True):
                 if fate is Fate.COUNTED and not is_closed(pane_start_us(time_us), maximum.newest_event_us):

@@ -39,7 +39,7 @@ def hours_of(state: RunningMaximum) -> tuple[float | None, tuple[float, str] | N
     )
 
 
-# Golden sequences: a change of any of these is a new rules version.
+# Golden sequences: a change to any of them needs a new rules version.
 GOLDEN: list[tuple[str, Steps, tuple[float | None, tuple[float, str] | None]]] = [
     ("the first comment sets the maximum", [(9, "a")], (9, None)),
     ("an hour is no jump", [(0, "a"), (1, "b")], (1, None)),

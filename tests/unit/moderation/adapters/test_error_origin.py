@@ -1,4 +1,4 @@
-"""Every row of the table of blame, by an error that it is about; a row without an example here fails."""
+"""Examples for every rule of the classification of errors; a rule without an example fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules version 2: what has an id, a text and a believable time is read, and every change to it is recorded."""
+"""Rules version 2: records with an id, a text and a plausible time are read, and every repair is recorded."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_in_a_body_are_decided(body: bytes) -> None:
-    """Quotes, backslashes and control characters end or spoil a JSON string; nothing else may stop a decision."""
+    """Quotes, backslashes and control characters break a JSON string; any other byte must not prevent a decision."""
     clean = bytes(byte for byte in body if byte >= 32 and byte not in b'"\\')
     read = read_record(record(body="@").replace(b"@", clean), NOW_US)
     assert read.comment.body == clean.decode(errors="replace")
@@ -61,7 +61,7 @@ def test_any_bytes_in_a_body_are_decided(body: bytes) -> None:
 @given(with_surrogates)
 def test_a_lone_surrogate_is_replaced_and_a_pair_is_not(body: str) -> None:
     read = read_record(record(body=body), NOW_US)
-    whole = json.loads(json.dumps(body))  # halves that meet are one character
+    whole = json.loads(json.dumps(body))  # adjacent surrogates form one character
     expected = "".join("\ufffd" if "\ud800" <= each <= "\udfff" or each == "\0" else each for each in whole)
     assert read.comment.body == expected
     assert (Repair.SURROGATE in read.repairs) == any("\ud800" <= each <= "\udfff" for each in whole)
@@ -133,7 +133,7 @@ def test_the_earliest_event_time_is_a_setting_of_the_rules() -> None:
 
 
 def test_repairing_takes_time_linear_in_the_length() -> None:
-    """A text made to be expensive: only lone surrogates, after an invalid byte that forces every step."""
+    """An expensive text: lone surrogates only, after an invalid byte that forces every step."""
 
     def seconds(count: int) -> float:
         raw = record(body="@").replace(b"@", b"\xff" + rb"\ud83d" * count)

@@ -1,4 +1,4 @@
-"""What is the same under all rules: golden records, dead letters, record ids."""
+"""Parsing under all rules versions: golden records, dead letters, record ids."""
 
 from __future__ import annotations
 

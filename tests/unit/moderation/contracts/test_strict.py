@@ -1,4 +1,4 @@
-"""Rules version 1: what it refuses, and why. It is frozen: days that it decided are recomputed with it."""
+"""Rules version 1: refused records and reasons. It is frozen: days that it decided are recomputed with it."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_cached_encodings_after_eviction_equal_new_ones() -> None:
     texts = [" ".join(f"word{n},x{m} don't (n{n})" for m in range(3)) for n in range(120)]
     for number, text in enumerate(texts):
         lexicon.encode([text])
-        if number % 10 != 9:  # a fresh lexicon takes a tenth of a second
+        if number % 10 != 9:  # a new lexicon takes a tenth of a second
             continue
         fresh = Lexicon()
         ours, theirs = lexicon.encode([text, texts[0]]), fresh.encode([text, texts[0]])
@@ -147,7 +147,7 @@ def test_cached_encodings_after_eviction_equal_new_ones() -> None:
             for mine, other_s in zip(_grams(ours.vocabulary, token), _grams(theirs.vocabulary, other), strict=True):
                 np.testing.assert_array_equal(mine, other_s)
     assert len(lexicon) <= 330
-    assert lexicon.misses == 120 * 6 + 3  # what was used lately was taken over, not worked out again
+    assert lexicon.misses == 120 * 6 + 3  # recently used chunks were copied, not tokenized again
 
 
 def _grams(vocabulary: Vocabulary, number: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The pictures' page for any content: counts by hand, nothing people wrote becomes markup, no text unless asked for."""
+"""The corpus report: statistics by hand, escaping of texts, and no texts by default."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def some_rows(body: str = "you read it", comments: int = 40) -> list[LabelledCom
 
 
 class Seen(HTMLParser):
-    """The tags of a page and what they ask for."""
+    """The tags of a page and the resources they request."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from scipy.stats import ks_2samp, kstwobign
 from moderation.training.drift import Alarm, drift_of, drift_of_counts, drift_of_shares, reference_of
 
 MEASURES = 6
-"""So many measures are watched every night."""
+"""Number of measures that are checked every night."""
 
 
 @pytest.mark.slow
@@ -61,13 +61,13 @@ def test_rare_names_share_a_bin_so_that_many_of_them_raise_no_alarm() -> None:
     assert not any(each.has_drifted for each in found)
     assert max(each.psi for each in found) < 0.2
     one_bin_each = [drift_of_counts(list(reference.values()), day) for day in quiet]
-    assert min(each.psi for each in one_bin_each) > 0.2  # what it would be without
+    assert min(each.psi for each in one_bin_each) > 0.2  # without the shared bin
 
 
 def test_indices_by_hand() -> None:
     reference = reference_of(np.arange(1_000.0))
     found = drift_of(reference, np.repeat(np.arange(500.0), 2))  # the upper half is empty now
-    # Borders are the values of whole percentiles, 9, 19, … 989, and lie above themselves.
+    # Borders are the values at whole percentiles, 9, 19, … 989, and belong to the bin above.
     assert found.distance == pytest.approx(0.499)
     p = (np.array([99, *[100] * 8, 101]) + 0.5) / 1_005
     q = (np.array([198, *[200] * 4, 2, 0, 0, 0, 0]) + 0.5) / 1_005

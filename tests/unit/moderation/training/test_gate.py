@@ -34,7 +34,7 @@ def judged(probability: NDArray[np.float64], review: float = 0.3, remove: float 
 
 
 def blurred(truth: NDArray[np.float64], by: float, seed: int = 1) -> NDArray[np.float64]:
-    """What a model that sees less gives: calibrated still, as it only mixes with the mean."""
+    """Scores of a weaker model, calibrated because they are mixed with the mean."""
     noise = np.random.default_rng(seed).permutation(truth)
     return (1 - by) * truth + by * noise
 

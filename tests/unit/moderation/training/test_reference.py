@@ -36,7 +36,7 @@ def examples(corpus: Corpus, weights: list[float] | None = None) -> Examples:
 
 @pytest.mark.budget(20)
 def test_unseen_shares_are_measured_on_the_texts_a_fold_did_not_show(small_corpus: Corpus) -> None:
-    # A word that stands in one text only is always unseen when it is held out, and never in the final model's eyes.
+    # A word of one text only is unseen if that text is held out, and seen by the final model.
     texts = [f"{text} hapax{n}" for n, text in enumerate(small_corpus[0])]
     data = examples((texts, small_corpus[1]))
     trained = train(data, new_estimator, [parse_goal("review_share<=0.5")], folds=4, seed=2)

@@ -1,4 +1,4 @@
-"""What becomes of the bytes of batches: records, and holes of the right kind, at every offset."""
+"""Unpacking of record batches: every offset becomes a record or a hole of the right kind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def batch(
     left_out: tuple[int, ...] = (),
     headers: list[tuple[str, bytes]] | None = None,
 ) -> bytes:
-    """A batch as a broker sends it; ``left_out`` names records that compaction took out."""
+    """A batch as a broker sends it; ``left_out`` are records deleted by compaction."""
     builder = DefaultRecordBatchBuilder(2, codec, transactional, PRODUCER, 1, 0, 1 << 30)
     for number, value in enumerate(values):
         if number not in left_out:
@@ -58,7 +58,7 @@ def marker(base: int, *, abort: bool) -> bytes:
 
 
 def signed(data: bytearray) -> bytes:
-    """With the checksum of what is in it."""
+    """The batch with a correct checksum."""
     struct.pack_into(">I", data, CRC_AT, crc32c(bytes(data[ATTRIBUTES_AT:])))
     return bytes(data)
 
@@ -121,7 +121,7 @@ def test_every_compression(codec: int) -> None:
 
 @pytest.mark.parametrize(("codec", "pack"), [(GZIP, cramjam.gzip.compress), (ZSTD, cramjam.zstd.compress)])
 def test_records_packed_as_two_frames(codec: int, pack: Callable[[bytes], Any]) -> None:
-    """Brokers accept them. The oracle's librdkafka does not get past two members of gzip: no real topic has them."""
+    """Brokers accept them. The oracle's librdkafka cannot read two members of gzip, so no integration test has them."""
     records = b"".join(raw_record(b"x" * 100, delta=delta) for delta in range(4))
     packed = bytes(pack(records[:150])) + bytes(pack(records[150:]))
     assert told(read(RawBatch(packed, count=4, attributes=codec).data(), 0)) == [0, 1, 2, 3]
@@ -239,7 +239,7 @@ def test_a_part_of_a_fetch_is_bounded_and_the_rest_stays() -> None:
 
 @pytest.mark.parametrize("damaged", range(20))
 def test_damaged_lengths_beside_odd_header_names_do_not_crash_the_process(damaged: int) -> None:
-    """aiokafka's compiled code reads numbers behind the end of the buffer, which ends the process."""
+    """aiokafka's compiled code reads numbers beyond the end of the buffer, which crashes the process."""
     data = bytearray(batch(5, [b"a", b"b"], headers=[("na\u00efve", b"v")]))
     data = data.replace("\u00ef".encode(), b"\xff\xfe")
     at = (PAYLOAD_AT + len(data)) // 2 + damaged  # in the second record

@@ -1,4 +1,4 @@
-"""Files and row groups tile their range whatever the days and limits; a run begins where it may and nowhere else."""
+"""Files and row groups tile their range for any days and limits; a run continues at the end of the archive."""
 
 from __future__ import annotations
 

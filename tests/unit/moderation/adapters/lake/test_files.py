@@ -1,4 +1,4 @@
-"""Files of the lake: what goes in comes out, equal records are equal bytes, and damage is found by name."""
+"""Lake files: records round-trip, equal records give equal bytes, and damaged files are named."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_manifest_row_describes_the_file(store: LakeStore) -> None:
     assert (file.min_event_time_us, file.max_event_time_us) == (
         EVENT_US,
         EVENT_US + 3,
-    )  # the future-dated one is no comment
+    )  # the future-dated record is not a comment
     assert file.path == f"comments/dt=2026-11-01/comments-2-10-20-3087eee9-{file.sha256[:16]}.parquet"
     assert store.sizes("comments") == {file.path: file.bytes}
     check_file(store, file)

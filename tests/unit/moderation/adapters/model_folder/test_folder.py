@@ -1,4 +1,4 @@
-"""A model folder opens only if every byte of it is as written and every type in it is ours."""
+"""A model folder opens only if every byte is unchanged and every type is trusted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def opened(folder: Path) -> model_folder.OpenModel:
 
 
 def reseal(folder: Path, **changes: Any) -> None:
-    """Make the card agree with the files again: what an attacker without the key for certificates could do."""
+    """Update the card after a change of files, as an attacker without the certificate key could do."""
     card = json.loads((folder / "model.json").read_text())
     card["files"] = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in card["files"]}
     card.update(changes)

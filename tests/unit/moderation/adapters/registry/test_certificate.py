@@ -1,4 +1,4 @@
-"""A certificate holds for one version with one content under one key, and for nothing else."""
+"""A certificate is valid for one version with one content under one key only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_signature_verifies_with_its_key() -> None:
 
 
 def test_a_signature_has_a_fixed_value() -> None:
-    """Written down: versions certified by an earlier release must still open."""
+    """The value is fixed, so that versions certified by an earlier release still open."""
     assert sign(CERTIFICATE, KEY) == "e9ab206d39faaaab248d4da53013ca469a6a9eaab78870ea0423282274410cdf"
     assert key_id(KEY) == "88307f2b72780cc6"
 

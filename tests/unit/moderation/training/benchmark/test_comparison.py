@@ -1,4 +1,4 @@
-"""Models on the same folds: what is measured, what a difference means, and that chance has a seed."""
+"""Comparison of models on the same folds: measurements, differences and reproducibility."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = {"logistic_regression", "lda", "knn", "naive_bayes", "sgd", "random_fore
 
 @pytest.fixture(scope="module")
 def examples() -> Examples:
-    """Comments of forty words, a quarter of which are told a little more often in removed ones."""
+    """Comments of forty words, a quarter of which are slightly more frequent in removed ones."""
     rng = np.random.default_rng(3)
     words = np.array([f"{a}{b}{c}" for a, b, c in itertools.product("bdgklmnr", "aeiou", "x")])
     rows = []
@@ -64,7 +64,7 @@ def labels_of(examples: Examples) -> dict[str, bool]:
 
 
 class Fixed:
-    """Says of every text what it was told to say."""
+    """Returns a fixed score for every text."""
 
     def __init__(self, said: Callable[[str], float]) -> None:
         self.said = said
@@ -162,7 +162,7 @@ def test_more_models_widen_every_interval(examples: Examples) -> None:
 
 
 def test_times_are_those_of_the_clock(examples: Examples) -> None:
-    # The clock is asked before and after each fit and each timed scoring: a fit takes 2 s, a scoring 4 s.
+    # The clock is read before and after each fit and each timed scoring: a fit takes 2 s, a scoring 4 s.
     ticks = itertools.cycle((0.0, 2.0, 10.0, 14.0))
     comparison = compare(examples, fixed("base", len), [fixed("other", len)], folds=3, clock=lambda: next(ticks))
     for model in comparison.models:
