@@ -13,8 +13,8 @@ Rules version 1 takes the plain maximum. From version 2 on, one comment cannot m
   stays the candidate: a later confirmation then confirms the smaller time, so fewer comments become late.
 - A candidate is dropped once the maximum is within an hour of it: a comment at its time would be accepted as usual.
 
-Comments are told apart by comment id. Ledger and lake have it, and it does not depend on whether a producer set Kafka's
-record key.
+Comments are distinguished by comment id. Ledger and lake have it, and it does not depend on whether a producer set
+Kafka's record key.
 
 A quiet partition recovers with the second comment after the gap. One comment id can still raise the maximum by up to an
 hour with each of its records. The broker's clock bounds that: an event time more than five minutes after the append

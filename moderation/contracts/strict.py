@@ -54,7 +54,7 @@ def _refuse(reason: DeadLetterReason, cause: str) -> NoReturn:
     raise InvalidRecord(reason, cause)
 
 
-def _object(raw: bytes, required: tuple[str, ...], known: frozenset[str]) -> dict[str, Any]:
+def _object(raw: bytes, required: tuple[str, ...], allowed: frozenset[str]) -> dict[str, Any]:
     if not raw or raw.isspace():
         _refuse(DeadLetterReason.EMPTY, "the record has no bytes but white space")
     if len(raw) > MAX_RECORD_BYTES:
@@ -71,8 +71,8 @@ def _object(raw: bytes, required: tuple[str, ...], known: frozenset[str]) -> dic
     for name in required:
         if name not in fields:
             _refuse(DeadLetterReason.MISSING_FIELD, f"{name} is missing")
-    if not fields.keys() <= known:
-        _refuse(DeadLetterReason.UNKNOWN_FIELD, f"unknown field {sorted(fields.keys() - known)[0][:80]!r}")
+    if not fields.keys() <= allowed:
+        _refuse(DeadLetterReason.UNKNOWN_FIELD, f"unknown field {sorted(fields.keys() - allowed)[0][:80]!r}")
     return fields
 
 

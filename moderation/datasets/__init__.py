@@ -1,1 +1,1 @@
-"""Where comments come from when no community is at hand: public r/science exports and a seeded generator."""
+"""Data sets of labelled comments: r/science exports, recorded histories, and a seeded generator."""

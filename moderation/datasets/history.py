@@ -1,4 +1,4 @@
-"""What every source yields: a comment and what a human did with it."""
+"""Types that all data sets yield: labelled comments and bad rows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class LabelledComment:
     """A comment and the last recorded action on it; no action means that it was kept.
 
     Attributes:
-        comment: what was written.
-        action: the last one on it.
-        is_time_known: False where the source had no event time and one was made up.
+        comment: the comment.
+        action: the last action on it.
+        is_time_known: False if the data set has no event time, so that it is synthetic.
     """
 
     comment: Comment
@@ -23,13 +23,13 @@ class LabelledComment:
 
     @property
     def removed(self) -> bool:
-        """The label: True when the last action removed the comment."""
+        """The label: whether the last action removed the comment."""
         return self.action is not None and self.action.kind is ActionKind.REMOVE
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that is no comment: the file's line it ends on (from 1), and why."""
+    """A row that cannot be read: the line of the file on which it ends (from 1), and the cause."""
 
     line: int
     cause: str

@@ -1,4 +1,4 @@
-"""A recorded history as a folder of JSON lines, as ``moderation generate`` writes it.
+"""Write and read recorded histories: folders of JSON lines, as ``moderation generate`` writes them.
 
 comments.jsonl   values of topic comments in order of arrival, broken ones included
 arrivals.jsonl   for each line of comments.jsonl: {"arrival_us": …, "injected": … or null}
@@ -23,7 +23,7 @@ COMMENTS, ARRIVALS, ACTIONS = "comments.jsonl", "arrivals.jsonl", "actions.jsonl
 
 @dataclass(frozen=True, slots=True)
 class HistoryCounts:
-    """How many records a history holds, and how many of the comments were injected, by kind."""
+    """Numbers of records of a history, and of injected comments by kind."""
 
     comments: int
     actions: int
@@ -34,10 +34,10 @@ def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callab
     """Write a history folder.
 
     Args:
-        folder: made if absent; a history in it is replaced.
-        arrivals: records in order of arrival. A line break, which only broken values hold, is written as a space:
-            a line of the file is a record.
-        on_progress: told the number of records written, now and then.
+        folder: created if absent; a history in it is replaced.
+        arrivals: records in order of arrival. A line break, which only broken values contain, is written as a space,
+            so that each line is a record.
+        on_progress: called with the number of written records, from time to time.
 
     Raises:
         OSError: the folder cannot be written.
@@ -68,14 +68,14 @@ def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callab
 def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[LabelledComment]:
     """Read a history folder as labelled comments.
 
-    A comment's label is its last action. A record seen before is left out; an edit is a record of its own.
+    The label of a comment is its last action. Repeated records are left out; an edit is a record of its own.
 
     Args:
-        folder: as written by :func:`write_history`.
-        on_bad_row: told of every line that is no comment or action.
+        folder: written by :func:`write_history`.
+        on_bad_row: called with every line that is not a comment or action.
 
     Raises:
-        DatasetError: a file is missing, or arrivals and comments do not belong together.
+        DatasetError: a file is missing, or arrivals and comments do not match.
     """
     seen: set[bytes] = set()
     try:
@@ -109,7 +109,7 @@ def _last_actions(path: Path, on_bad_row: Callable[[BadRow], None]) -> dict[str,
             except InvalidRecord as error:
                 on_bad_row(BadRow(line, error.cause))
                 continue
-            known = last.get(action.comment_id)
-            if known is None or known.action_time_us <= action.action_time_us:
+            earlier = last.get(action.comment_id)
+            if earlier is None or earlier.action_time_us <= action.action_time_us:
                 last[action.comment_id] = action
     return last

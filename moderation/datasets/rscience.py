@@ -1,11 +1,11 @@
-"""The public r/science exports, both schemas, read row by row.
+"""Read the public r/science exports, which have two schemas.
 
     prev_idx,body,score,parent_id,id,created_date,retrieved_date,removed
     "",X,BODY,REMOVED
 
-The files are ISO-8859-1. Columns are found by name, in any order. What an export lacks is filled from the row's place
-in the file, so that reading it twice gives the same records: the id from the export's own number, the time one minute
-after the row before, the removal an hour after the comment.
+The files are ISO-8859-1. Columns are found by name, in any order. Missing values are derived from the row, so that
+reading a file twice gives the same records: the id from the export's row number, a time one minute after the previous
+row, and the removal an hour after the comment.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ def read_rscience(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[
 
     Args:
         path: the CSV file.
-        on_bad_row: told of every row that is left out.
+        on_bad_row: called with every row that is left out.
 
     Yields:
         Comments with the recorded removal, in the order of the file.
 
     Raises:
-        DatasetError: the file cannot be opened, or its header is of neither schema.
+        DatasetError: the file cannot be opened, or its header has neither schema.
     """
     csv.field_size_limit(MAX_RECORD_BYTES)
     try:
@@ -93,7 +93,7 @@ def _labelled(row: list[str], columns: dict[str, int], index: int) -> LabelledCo
         "event_time_us": _time_us(created) if created else FIRST_TIME_US + index * ROW_STEP_US,
         "parent_id": cell("parent_id") or None,
     }
-    # Through the one parser, so that an export is held to the same limits as the topic.
+    # Use the parser of the topic, so that the same limits apply.
     comment = parse_record(to_json(Comment(**fields)), MAX_TIME_US)
     action = None
     if label:
@@ -109,7 +109,7 @@ def _labelled(row: list[str], columns: dict[str, int], index: int) -> LabelledCo
 
 
 def _time_us(text: str) -> int:
-    """Microseconds of an ISO date (UTC unless it says otherwise) or of seconds since the epoch."""
+    """Convert an ISO date (UTC without zone) or seconds since the epoch to microseconds."""
     try:
         seconds = float(text)
     except ValueError:
@@ -117,5 +117,5 @@ def _time_us(text: str) -> int:
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     time_us = round(seconds * 1_000_000)
     if not 0 <= time_us <= MAX_TIME_US:
-        raise ValueError(f"created_date {text[:40]!r} does not lie between 1970 and 9999")
+        raise ValueError(f"created_date {text[:40]!r} is not between 1970 and 9999")
     return time_us

@@ -32,7 +32,7 @@ def resolve_policy(
 
     The remove threshold is the lowest whose removals meet the precision goal; without one nothing is removed
     automatically. The review threshold is the highest that meets the recall goal, else the lowest that keeps the review
-    goals; without any of them nothing is reviewed. The least score seen is always allowed.
+    goals; without any of them nothing is reviewed. The smallest score is always allowed.
 
     Args:
         scores_ppm: out-of-fold scores in parts per million, shape (comments,).
@@ -148,7 +148,7 @@ def _remove_threshold(curve: _Curve, goal: Goal | None) -> int:
             str(goal),
             best,
             f"the best precision of {LEAST_REMOVALS} or more removals is {best:.3f}",
-            "Lower the goal, or drop it and let people review instead.",
+            "Lower the goal, or drop it and review instead.",
         )
     return int(curve.threshold[met[-1]])
 

@@ -1,4 +1,4 @@
-"""Scoring: the kernel, its scikit-learn face, and explanations."""
+"""Scoring: the kernel, its scikit-learn interface, and explanations."""
 
 from moderation.scoring.explain import Contribution, Explanation, explain, reasons_many
 from moderation.scoring.kernel import Kernel, LinearWeights

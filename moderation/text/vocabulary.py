@@ -81,11 +81,11 @@ class Vocabulary:
         Returns:
             One number for each token.
         """
-        known = self._ids
-        first_new = len(known)
-        numbers = [known.setdefault(token, len(known)) for token in tokens]
-        if len(known) > first_new:
-            self._learn(_newest(known, len(known) - first_new))
+        ids = self._ids
+        first_new = len(ids)
+        numbers = [ids.setdefault(token, len(ids)) for token in tokens]
+        if len(ids) > first_new:
+            self._learn(_newest(ids, len(ids) - first_new))
         return numbers
 
     @property
@@ -119,9 +119,9 @@ class Vocabulary:
         """
         distinct, inverse = np.unique(numbers, return_inverse=True)
         tokens = [other._tokens[number] for number in distinct.tolist()]
-        known, first_new = self._ids, len(self._ids)
-        ours = np.array([known.setdefault(token, len(known)) for token in tokens], np.int64)
-        new = distinct[ours >= first_new]
+        ids, first_new = self._ids, len(self._ids)
+        own_numbers = np.array([ids.setdefault(token, len(ids)) for token in tokens], np.int64)
+        new = distinct[own_numbers >= first_new]
         if len(new):
             self._tokens += [other._tokens[number] for number in new.tolist()]
             self._hash.extend(other._hash.view[new])
@@ -131,7 +131,7 @@ class Vocabulary:
             grams = ranges(starts[new], lengths)
             self._gram_bucket.extend(other._gram_bucket.view[grams])
             self._gram_count.extend(other._gram_count.view[grams])
-        return ours[inverse]
+        return own_numbers[inverse]
 
     def _learn(self, tokens: list[str]) -> None:
         self._tokens += tokens
@@ -172,5 +172,5 @@ def token_grams(tokens: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.in
     return start, (unique % GRAM_BUCKETS).astype(np.int32), np.minimum(counts, 255).astype(np.uint8)
 
 
-def _newest(known: dict[str, int], count: int) -> list[str]:
-    return list(islice(reversed(known), count))[::-1]
+def _newest(ids: dict[str, int], count: int) -> list[str]:
+    return list(islice(reversed(ids), count))[::-1]

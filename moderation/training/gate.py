@@ -128,14 +128,14 @@ def judge(
     figures: dict[str, float] = {"comments": len(newest.removed), "removed": int(newest.removed.sum())}
     intervals: dict[str, Interval] = {}
     if last_night_defects is None:
-        reasons.append("no day was reconciled of late: whether the last night was sound is not known")
+        reasons.append("no day was reconciled recently, so defects of the last night are unknown")
     elif last_night_defects:
         reasons.append(f"the last night's reconciliation found {last_night_defects} defects")
     kept = min(figures["removed"], figures["comments"] - figures["removed"])
     if figures["comments"] < limits.least_comments or kept < limits.least_comments / 10:
         reasons.append(
-            f"{figures['comments']:,.0f} comments with {figures['removed']:,.0f} removed decide nothing; "
-            f"{limits.least_comments:,} with a tenth of either kind are needed"
+            f"{figures['comments']:,.0f} comments with {figures['removed']:,.0f} removed are too few; "
+            f"{limits.least_comments:,} with a tenth of each class are needed"
         )
         return Judgement(tuple(reasons), figures, intervals)
     figures["auc"] = weighted_auc(challenger.probability, newest.removed, newest.weight)
@@ -145,8 +145,8 @@ def judge(
     excess = figures["calibration_error"] - figures["calibration_error_by_chance"]
     if excess > limits.calibration_error:
         reasons.append(
-            f"its calibration error is {figures['calibration_error']:.3f}, {excess:.3f} more than a calibrated model's "
-            f"would be here by chance; {limits.calibration_error} is allowed"
+            f"its calibration error is {figures['calibration_error']:.3f}, {excess:.3f} more than by chance "
+            f"for a calibrated model; {limits.calibration_error} is allowed"
         )
     if production is not None:
         _compare(challenger, production, newest, limits, rng, reasons, figures, intervals)

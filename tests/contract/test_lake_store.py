@@ -1,4 +1,4 @@
-"""What the lake relies on of a store, for a folder, for memory and for a real S3 server."""
+"""Contract of the lake store, for a folder, for memory and for a real S3 server."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write(store: LakeStore, path: str, content: bytes) -> None:
         file.write(content)
 
 
-def test_a_file_is_there_under_its_name_once_it_is_published(store: LakeStore) -> None:
+def test_a_file_has_its_name_once_it_is_published(store: LakeStore) -> None:
     assert store.sizes() == {}
     write(store, "tmp/1", b"some ")
     store.publish("tmp/1", "comments/dt=2026-01-01/a.parquet")
@@ -80,7 +80,7 @@ def test_publishing_replaces_a_file_of_that_name(store: LakeStore) -> None:
     assert store.sha256("a/b") == hashlib.sha256(b"second!").hexdigest()
 
 
-def test_what_is_gone_has_no_size_and_no_content_and_is_removed_without_an_error(store: LakeStore) -> None:
+def test_a_missing_file_has_no_size_and_no_content_and_removing_it_is_no_error(store: LakeStore) -> None:
     write(store, "a", b"x")
     for _ in range(2):
         store.remove("a")

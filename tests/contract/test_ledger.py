@@ -1,4 +1,4 @@
-"""What the worker relies on of a ledger, for the one in memory and the one in PostgreSQL."""
+"""Contract of the ledger, for the fake in memory and the one in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APPEND_US = START_US + PANE_US
 
 
 class AnyLedger(Protocol):
-    """What fake and real ledger have in common; see :class:`stream.worker.recorder.Store`."""
+    """The common interface of fake and real ledger; see :class:`stream.worker.recorder.Store`."""
 
     def positions(self, log_starts: Mapping[int, int]) -> dict[int, Position]: ...
 
@@ -44,7 +44,7 @@ class AnyLedger(Protocol):
 
 @pytest.fixture(params=["memory", "postgres"])
 def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[], AnyLedger]]:
-    """Opens the ledger of one topic; each time as a worker that starts."""
+    """Opens the ledger of one topic, as a starting worker does."""
     if request.param == "memory":
         memory = MemoryLedger()
         yield lambda: memory
@@ -77,7 +77,7 @@ def row(offset: int, minutes: float = 0, fate: Fate = Fate.COUNTED, partition: i
 
 
 def batch(*rows: DecisionRow, versions: Versions = VERSIONS, **changes: object) -> Batch:
-    """A batch of rows without gaps, with what they add to panes."""
+    """A batch of consecutive rows with their pane sums."""
     offsets: dict[int, list[int]] = {}
     for each in rows:
         offsets.setdefault(each.partition, []).append(each.offset)
@@ -102,7 +102,7 @@ def test_a_partition_that_was_never_seen_starts_at_the_start_of_the_log(opened: 
     }
 
 
-def test_what_was_stored_is_read_back_in_order_with_its_versions(opened: Callable[[], AnyLedger]) -> None:
+def test_stored_decisions_are_read_in_order_with_their_versions(opened: Callable[[], AnyLedger]) -> None:
     ledger = opened()
     ledger.positions({0: 0, 1: 0})
     first = [row(0), row(1), row(0, partition=1)]
@@ -118,7 +118,7 @@ def test_what_was_stored_is_read_back_in_order_with_its_versions(opened: Callabl
     }
 
 
-def test_a_batch_that_begins_elsewhere_changes_nothing(opened: Callable[[], AnyLedger]) -> None:
+def test_a_batch_that_does_not_begin_at_the_position_changes_nothing(opened: Callable[[], AnyLedger]) -> None:
     zombie, owner = opened(), opened()
     for ledger in (zombie, owner):
         ledger.positions({0: 0, 1: 0})
@@ -169,7 +169,7 @@ def test_every_offset_is_one_decision_or_one_dead_letter(opened: Callable[[], An
     assert ledger.decisions_between(0, 0, 2) == [(row(0), VERSIONS)]
 
 
-def test_panes_are_the_sums_of_all_batches_and_come_by_their_ends(opened: Callable[[], AnyLedger]) -> None:
+def test_panes_are_the_sums_of_all_batches_in_order_of_their_ends(opened: Callable[[], AnyLedger]) -> None:
     ledger = opened()
     ledger.positions({0: 0})
     ledger.store(batch(row(0, 0), row(1, 6), row(2, 1, Fate.DUPLICATE)))
@@ -184,7 +184,7 @@ def test_panes_are_the_sums_of_all_batches_and_come_by_their_ends(opened: Callab
     assert ledger.closed_panes(0, None, ends[0]) == panes[:1]
 
 
-def test_a_position_has_what_the_next_fate_depends_on(opened: Callable[[], AnyLedger]) -> None:
+def test_a_position_contains_the_state_that_determines_the_next_fate(opened: Callable[[], AnyLedger]) -> None:
     ledger = opened()
     ledger.positions({0: 0})
     newest_us = START_US + PANE_US + LATENESS_US
@@ -227,7 +227,7 @@ def test_published_positions_move_forward_only(opened: Callable[[], AnyLedger]) 
         assert (position.published_next, position.panes_published_us) == (1, START_US)
 
 
-def test_a_rehearsal_refuses_what_storing_refuses_and_leaves_nothing(opened: Callable[[], AnyLedger]) -> None:
+def test_a_rehearsal_fails_like_storing_and_leaves_nothing(opened: Callable[[], AnyLedger]) -> None:
     ledger = opened()
     ledger.positions({0: 0})
     ledger.store(batch(row(0)))
@@ -244,7 +244,9 @@ def test_a_rehearsal_refuses_what_storing_refuses_and_leaves_nothing(opened: Cal
     ledger.store(batch(good))
 
 
-def test_the_time_of_an_end_is_noted_with_a_batch_or_alone_and_never_falls(opened: Callable[[], AnyLedger]) -> None:
+def test_read_to_end_times_are_stored_with_or_without_a_batch_and_never_decrease(
+    opened: Callable[[], AnyLedger],
+) -> None:
     ledger = opened()
 
     def noted() -> dict[int, int | None]:
@@ -259,7 +261,7 @@ def test_the_time_of_an_end_is_noted_with_a_batch_or_alone_and_never_falls(opene
     assert noted() == {0: APPEND_US + 5, 1: APPEND_US + 1}
 
 
-def test_an_end_of_a_partition_that_moved_on_is_noted_for_none(opened: Callable[[], AnyLedger]) -> None:
+def test_read_to_end_times_are_refused_after_a_partition_advanced(opened: Callable[[], AnyLedger]) -> None:
     zombie, owner = opened(), opened()
     for ledger in (zombie, owner):
         ledger.positions({0: 0, 1: 0})

@@ -1,4 +1,4 @@
-"""What a worker relies on of a registry, for the one in memory and the one on MLflow."""
+"""Contract of the registry, for the fake in memory and the one on MLflow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.fakes import MemoryRegistry
 
 @dataclass(frozen=True, slots=True)
 class RegistryUnderTest:
-    """A registry as a worker asks it, and what people do with it.
+    """A registry as a worker uses it, and actions of operators.
 
     Attributes:
         resolve: the version with the alias ``production``, None without one.
@@ -89,7 +89,7 @@ def on_mlflow(request: pytest.FixtureRequest, folder: Path) -> RegistryUnderTest
     )
 
 
-def test_an_alias_that_nobody_set_names_no_version(registry: RegistryUnderTest) -> None:
+def test_an_unset_alias_has_no_version(registry: RegistryUnderTest) -> None:
     registry.register(True)
     assert registry.resolve() is None
 
@@ -108,7 +108,7 @@ def test_the_alias_names_the_version_that_was_promoted_last_and_it_opens(
     assert opened.kernel.score_many(texts).tolist() == kernel.score_many(texts).tolist()
 
 
-def test_an_uncertified_version_is_refused_though_the_alias_names_it(registry: RegistryUnderTest) -> None:
+def test_an_uncertified_version_is_refused_even_with_the_alias(registry: RegistryUnderTest) -> None:
     number = registry.register(False)
     registry.promote(number)
     assert registry.resolve() == number
@@ -116,7 +116,7 @@ def test_an_uncertified_version_is_refused_though_the_alias_names_it(registry: R
         registry.open_version(number)
 
 
-def test_an_absent_registry_says_so(registry: RegistryUnderTest) -> None:
+def test_an_absent_registry_raises_registry_unavailable(registry: RegistryUnderTest) -> None:
     registry.promote(registry.register(True))
     registry.go_away()
     with pytest.raises(RegistryUnavailable):

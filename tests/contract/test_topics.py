@@ -1,4 +1,4 @@
-"""What the worker relies on of the published topics, for those in memory and those on Kafka."""
+"""Contract of the published topics, for the fake in memory and those on Kafka."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_US = 1_700_000_000_000_000 // PANE_US * PANE_US
 
 @dataclass(frozen=True, slots=True)
 class TopicsUnderTest:
-    """Published topics, and a look at them.
+    """Published topics, and functions that read them.
 
     Attributes:
         publish: sends, and returns how many records that were when all of them are there.
@@ -67,7 +67,7 @@ def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
     publisher = Publisher(bootstrap, prefix, topic, topic_id, lambda: None)
 
     def values(name: str) -> list[dict[str, Any]]:
-        """The distinct values of a topic: what is sent twice is equal."""
+        """The distinct values of a topic; values that are sent twice are equal."""
         return [json.loads(value) for value in set(read_topic(bootstrap, prefix + name).values())]
 
     def place(decision: dict[str, Any]) -> Place:
@@ -93,7 +93,7 @@ def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
 
 
 def all_have_leaders(bootstrap: str, prefix: str) -> bool:
-    """Whether every partition of the published topics can be read: a new one cannot for a moment."""
+    """Whether every partition of the published topics can be read; a new one cannot be for a moment."""
     from confluent_kafka import KafkaException
 
     from local.oracle import read_topic
@@ -116,7 +116,7 @@ def pane(number: int) -> Pane:
 ROWS = [(row(offset, verdict), VERSIONS) for offset, verdict in enumerate([*Verdict, *Verdict])]
 
 
-def test_everything_is_there_when_publish_returns(topics: TopicsUnderTest) -> None:
+def test_all_records_are_in_the_topics_when_publish_returns(topics: TopicsUnderTest) -> None:
     flagged = {(row.partition, row.offset) for row, _ in ROWS if row.verdict is not Verdict.ALLOW}
     assert topics.publish(Publication(ROWS, [pane(0), pane(1)])) == len(ROWS) + len(flagged) + 2
     assert topics.decisions() == {(row.partition, row.offset): ("1", row.verdict) for row, _ in ROWS}
@@ -124,13 +124,13 @@ def test_everything_is_there_when_publish_returns(topics: TopicsUnderTest) -> No
     assert topics.panes() == {(1, "x", START_US): 3, (1, "x", START_US + PANE_US): 3}
 
 
-def test_sending_again_adds_nothing(topics: TopicsUnderTest) -> None:
+def test_sending_twice_changes_no_value(topics: TopicsUnderTest) -> None:
     topics.publish(Publication(ROWS[:4], [pane(0)]))
     topics.publish(Publication(ROWS[2:], [pane(0), pane(1)]))
     assert sorted(topics.decisions()) == [(1, offset) for offset in range(len(ROWS))]
     assert len(topics.panes()) == 2
 
 
-def test_nothing_to_say_is_no_record(topics: TopicsUnderTest) -> None:
+def test_nothing_to_publish_sends_no_record(topics: TopicsUnderTest) -> None:
     assert topics.publish(Publication()) == 0
     assert topics.decisions() == {}

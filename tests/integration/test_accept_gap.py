@@ -121,7 +121,7 @@ def test_a_partition_that_moves_meanwhile_prevents_the_whole_change(commanded: S
     seen = TopicChanges((Gap(0, 5, 12), Gap(1, 4, 9)))
     with (
         connected(commanded.database_url) as connection,
-        pytest.raises(TopicRefused, match=r"partition 1: it no longer stands at 4; nothing was changed"),
+        pytest.raises(TopicRefused, match=r"partition 1: it is no longer at offset 4; nothing was changed"),
     ):
         accept(connection, commanded.topic, UUID(commanded.topic_id), seen, reason="", now_us=1)
     assert positions(commanded, commanded.topic_id) == dict.fromkeys(range(4), (0, 5, 0))

@@ -1,4 +1,4 @@
-"""What the kernel makes of the golden texts, with weights that need no training."""
+"""Scores of the golden texts, with weights that need no training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOLDEN_FILE = Path(__file__).parent / "golden_kernel.json"
 
 
 def golden_rows() -> list[dict[str, object]]:
-    """What the kernel makes of the golden texts with weights that need no training."""
+    """Compute the scores of the golden texts with weights that need no training."""
 
     def spread(size: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return ((np.arange(size, dtype=np.int64) * 7_919) % 2_003 - 1_001) / 1_001

@@ -1,4 +1,4 @@
-"""G3, one kernel: a text's score depends on the text and the model, on nothing else."""
+"""G3, one kernel: the score of a text depends only on the text and the model."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_scores_do_not_depend_on_what_was_scored_before(pipeline: ModerationPipe
     assert fresh.logits(texts).tolist() == pipeline.kernel().logits(texts).tolist()
 
 
-def test_forgetting_changes_no_score(pipeline: ModerationPipeline) -> None:
+def test_evicting_chunks_changes_no_score(pipeline: ModerationPipeline) -> None:
     small = Kernel(pipeline.kernel().weights, Lexicon(max_chunks=1_000))
     expected = pipeline.kernel().logits(GOLDEN_TEXTS).tolist()
     vocabularies = set()
@@ -106,7 +106,7 @@ def test_a_process_with_another_hash_seed_agrees_to_the_last_bit(
     assert json.loads(answer.stdout) == expected
 
 
-def test_the_kernel_is_the_pipeline_computed_as_textbooks_do(
+def test_the_kernel_equals_the_textbook_computation_of_the_pipeline(
     pipeline: ModerationPipeline, small_corpus: tuple[list[str], list[int]]
 ) -> None:
     texts = [*small_corpus[0], *GOLDEN_TEXTS, *NAUGHTY_TEXTS[:100]]
@@ -119,7 +119,7 @@ def test_the_kernel_is_the_pipeline_computed_as_textbooks_do(
     )
 
 
-def test_leaving_out_what_does_not_occur_changes_nothing(
+def test_fitting_on_occurring_features_only_changes_nothing(
     pipeline: ModerationPipeline, small_corpus: tuple[list[str], list[int]]
 ) -> None:
     texts, labels = small_corpus
@@ -141,7 +141,7 @@ def test_the_word_block_is_scikit_learns_tfidf(small_corpus: tuple[list[str], li
 
 
 def test_golden_file() -> None:
-    """A change of the committed scores is a new KERNEL_VERSION, with a line in the changelog."""
+    """A change of the committed scores needs a new KERNEL_VERSION and a line in the changelog."""
     golden = json.loads(GOLDEN_FILE.read_text())
     assert golden["kernel_version"] == KERNEL_VERSION
     assert golden["rows"] == golden_rows()
@@ -171,7 +171,7 @@ def test_real_rows_score_alike_one_by_one_and_together(kernel: Kernel, rscience:
 
 
 @pytest.mark.parametrize("size", [1, 7, 499, 500, 501, 1_200])
-def test_slices_leave_no_seam(kernel: Kernel, size: int) -> None:
+def test_slicing_does_not_change_scores(kernel: Kernel, size: int) -> None:
     texts = [f"text number {n} " + GOLDEN_TEXTS[n % len(GOLDEN_TEXTS)] for n in range(size)]
     expected = [kernel.logits([text])[0] for text in texts]
     assert kernel.logits(texts).tolist() == expected

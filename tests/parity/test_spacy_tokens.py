@@ -1,4 +1,4 @@
-"""The chunk tokenizer splits as spaCy's own tokenizer does, whatever a chunk is made of."""
+"""The chunk tokenizer splits any chunk like spaCy's tokenizer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_tokens_of_random_chunks_are_spacys(reference: Any, count: int) -> None:
 
 
 def test_affixes_of_random_chunks_are_spacys(reference: Any) -> None:
-    # Of longer chunks too: those are cut before they are tokenized, so tokens alone would not show a difference.
+    # Longer chunks too: they are cut before they are tokenized, so tokens alone would not show a difference.
     defaults = spacy.blank("en").Defaults
     pairs = [
         (prefix_search(defaults.prefixes or ()), reference.prefix_search),
@@ -82,7 +82,7 @@ def test_urls_are_matched_in_time_linear_in_the_length(unit: str) -> None:
             times.append(time.process_time() - began)
         return min(times)
 
-    # As many characters in all; with a quadratic search the long ones take 32 times as long.
+    # The same number of characters; with a quadratic search the long chunks take 32 times as long.
     assert seconds(32_000) < 8 * seconds(1_000) + 0.01
 
 

@@ -1,4 +1,4 @@
-"""Writes ``golden_kernel.json`` again: ``python -m tests.parity.write_golden``. Only with a new KERNEL_VERSION."""
+"""Write ``golden_kernel.json`` again: ``python -m tests.parity.write_golden``. Only with a new KERNEL_VERSION."""
 
 from __future__ import annotations
 

@@ -168,9 +168,10 @@ class TopicReader:
                 "Try again; the next attempt reports what to do.",
             ) from error
 
-    def _record(self, found: Any) -> LogRecord:
-        is_brokers = found.timestamp_type == _LOG_APPEND_TIME
-        return LogRecord(found.offset, found.timestamp * 1_000, found.key, found.value, list(found.headers), is_brokers)
+    def _record(self, record: Any) -> LogRecord:
+        has_append_time = record.timestamp_type == _LOG_APPEND_TIME
+        append_us, headers = record.timestamp * 1_000, list(record.headers)
+        return LogRecord(record.offset, append_us, record.key, record.value, headers, has_append_time)
 
     def require_append_time(self) -> None:
         """Check that brokers set the timestamps of records; only log if they do not allow to read the settings.

@@ -68,7 +68,7 @@ class Lake:
             check: as for :meth:`files_of_day`.
 
         Raises:
-            LakeDamaged: a file is missing or not what was written, or offsets are in no file and no person accepted it.
+            LakeDamaged: a file is missing or altered, or offsets are in no file and no accepted gap.
         """
         topic_partition = TopicPartition(self._prefix + topic, topic_id, partition)
         covering = files(self.connection, topic_id=topic_id, partition=partition, overlapping=(first, end))

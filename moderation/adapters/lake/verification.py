@@ -186,12 +186,12 @@ def _common(one: Range, other: Range) -> list[Range]:
 def miscounted(connection: Connection, manifest: list[LakeFile]) -> list[FileDefect]:
     """Return files whose rows and holes do not add up to their offsets."""
     inside = holes_inside(connection, [file.path for file in manifest])
-    found = []
+    damaged = []
     for file in manifest:
         missing = file.next_offset - file.first_offset - file.rows - inside.get(file.path, 0)
         if missing:
-            found.append(FileDefect(file.path, f"{missing:,} of its offsets are neither rows nor in batch.holes"))
-    return found
+            damaged.append(FileDefect(file.path, f"{missing:,} of its offsets are neither rows nor in batch.holes"))
+    return damaged
 
 
 def defects(
@@ -205,14 +205,14 @@ def defects(
         check: how files are checked.
         on_progress: called with a message for each file.
     """
-    found = []
+    damaged = []
     for number, file in enumerate(manifest, 1):
         on_progress(f"{number:,} of {len(manifest):,} files: {file.path}")
         try:
             check_file(store, file, check)
         except LakeDamaged as error:
-            found.append(FileDefect(file.path, error.cause))
-    return found
+            damaged.append(FileDefect(file.path, error.cause))
+    return damaged
 
 
 def require_whole(

@@ -90,8 +90,8 @@ def day_lock(connection: Connection, topic: str, day: date, on_wait: Callable[[s
     """Lock a day against other reconciliations while the block runs; wait for a running one."""
     seed = hashlib.sha256(f"reconcile {topic} {day}".encode()).digest()
     key = int.from_bytes(seed[:8], "big", signed=True)
-    held = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
-    if held != (True,):
+    is_locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
+    if is_locked != (True,):
         on_wait(f"another reconciliation of {day} is running; waiting for its end")
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = 0")

@@ -87,7 +87,7 @@ SELECT topic_id::text AS topic_id, partition AS part, "offset" AS pos, event_tim
   FROM speed.decisions
  WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
-"""  # noqa: S608 - numbers, dates and ids of ours
+"""  # noqa: S608 - trusted numbers, dates and ids
 _PANES = """
 SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model_version, policy_version,
        comments, reviews, removals, score_sum

@@ -47,7 +47,7 @@ SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
 _MOVE = f"""
 WITH gone AS (DELETE FROM {DEFAULT} WHERE append_day = %s RETURNING {{columns}})
 INSERT INTO {{name}} ({{columns}}) SELECT {{columns}} FROM gone
-"""  # noqa: S608 - names of ours
+"""  # noqa: S608 - trusted names
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 _log = logging.getLogger(__name__)
 Step = Callable[[str], None]

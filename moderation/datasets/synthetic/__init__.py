@@ -1,8 +1,8 @@
-"""A seeded generator of believable traffic: communities with rhythm and slang, offenders, faults, and moderators.
+"""A seeded generator of synthetic traffic: communities, authors, offenders, faults, and moderators.
 
-Everything is made up. One ``TrafficConfig`` gives the same bytes in any process: chance comes from seeded streams of
-``random.Random`` only. Writing has one of its own, so faults, a raid, label noise and another removal policy leave
-every other comment's text, author and event time as they are; the vocabulary drift does so until its day.
+Equal configurations give equal bytes in any process: all randomness comes from seeded ``random.Random`` streams.
+Writing has a separate stream, so faults, a raid, label noise and another removal policy do not change text, author or
+event time of other comments; the vocabulary drift changes them from its day on.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ __all__ = ["Arrival", "Injection", "TrafficConfig", "generate", "labelled_histor
 def generate(config: TrafficConfig) -> Iterator[Arrival]:
     """Generate the records of topics ``comments`` and ``actions``, in order of arrival.
 
-    Streams: memory holds an hour of comments and the records still on their way, actions for at most two days.
+    Memory use is bounded: an hour of comments, records in delivery, and actions of at most two days.
 
     Args:
-        config: what to generate; its construction raised ``ConfigurationError`` if it made no sense.
+        config: the configuration.
 
     Yields:
-        Records by non-decreasing ``arrival_us``; the last actions trail the last day by up to 48 hours.
+        Records by non-decreasing ``arrival_us``; the last actions arrive up to 48 hours after the last day.
     """
     return (delivery.arrival for delivery in deliveries(config))
 
 
 def labelled_history(config: TrafficConfig) -> Iterator[LabelledComment]:
-    """The same traffic as training sees it: every comment record joined with the last action on its comment.
+    """Generate the same traffic as labelled comments: each comment record with the last action on its comment.
 
-    Ordinary, late and edited records, each once; no duplicates, nothing broken or future-dated. Both versions of an
-    edited comment carry the one action.
+    Contains ordinary, late and edited records once; no duplicate, broken or future-dated ones. Both versions of an
+    edited comment have the same action.
 
     Args:
-        config: what to generate.
+        config: the configuration.
 
     Yields:
-        Labelled comments by arrival time of the comment; the action may lie up to 48 hours further on.
+        Labelled comments by arrival time of the comment; the action may be up to 48 hours later.
     """
     for delivery in deliveries(config):
         if delivery.comment is not None:

@@ -1,4 +1,4 @@
-"""One record on its way to the broker."""
+"""Generated records with their arrival times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 
 class Injection(StrEnum):
-    """What was done to a record on purpose."""
+    """Faults that are injected into records."""
 
     LATE = "late"
     DUPLICATE = "duplicate"
@@ -19,16 +19,16 @@ class Injection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A record and the instant it reaches the broker.
+    """A record and its arrival time at the broker.
 
     Attributes:
         arrival_us: append time, microseconds since the epoch, UTC.
-        topic: the topic it is for.
+        topic: topic of the record.
         key: the record's key, the ``comment_id``.
         value: the record's value; wire JSON, except for broken ones.
-        injected: what was done to it; None for an ordinary record. Of a duplicated or edited comment the first
-            record is ordinary, the second is the injected one.
-        label: True when moderators will remove the comment; None for actions, and for broken and future-dated
+        injected: the injected fault; None for an ordinary record. Of a duplicated or edited comment the first record is
+            ordinary, the second has the fault.
+        label: True if moderators will remove the comment; None for actions, and for broken and future-dated
             records, which never become comments.
     """
 

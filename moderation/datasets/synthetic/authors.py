@@ -1,4 +1,4 @@
-"""Who writes: a few people a lot, many people once, and repeat offenders most of what gets removed."""
+"""Authors of synthetic comments: few write much, many write once, and repeat offenders write most bad comments."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Authors:
     """A population of authors of fixed size, and any number of accounts that write once.
 
     Args:
-        seed: the config's; other seeds have other people.
-        comments_per_day: sets the size of the population.
-        rng: the stream of chance to draw from.
+        seed: seed of the configuration; author keys depend on it.
+        comments_per_day: determines the size of the population.
+        rng: random stream.
     """
 
     def __init__(self, seed: int, comments_per_day: int, rng: Random) -> None:
@@ -32,7 +32,7 @@ class Authors:
         self._rng = rng
 
     def of(self, kind: Kind) -> str:
-        """The ``author_key`` of a new comment of this kind."""
+        """Draw the ``author_key`` of a comment of this kind."""
         draw = self._rng.random()
         if draw < (_OFFENDER_IF_BAD if kind in BAD_KINDS else _OFFENDER_ELSE):
             return self._known("offender", self._rank(self._offenders, flatness=8.0))
@@ -41,11 +41,11 @@ class Authors:
         return self._known("other", self._rank(self._others, flatness=40.0))
 
     def fresh(self) -> str:
-        """The ``author_key`` of an account never seen before."""
+        """Create the ``author_key`` of a new account."""
         return f"u{self._rng.getrandbits(48):012x}"
 
     def _rank(self, size: int, flatness: float) -> int:
-        # Zipf-Mandelbrot: density 1 / (rank + flatness); without it one person would write a tenth of everything.
+        # Zipf-Mandelbrot: density 1 / (rank + flatness); without it one author would write a tenth of all comments.
         return int(flatness * ((1 + size / flatness) ** self._rng.random() - 1))
 
     def _known(self, role: str, rank: int) -> str:

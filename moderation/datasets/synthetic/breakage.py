@@ -1,7 +1,7 @@
-"""Ways in which a producer gets a comment record wrong.
+"""Broken comment records, as faulty producers write them.
 
-``BREAKAGES`` leave nothing to decide: every one is refused. ``REPAIRABLE`` ones have an id, a text and a time all the
-same: they are decided, with the repair recorded.
+Records with one of ``BREAKAGES`` are refused. Those with one of ``REPAIRABLE`` still have an id, a text and a time:
+they are decided, and the repair is recorded.
 """
 
 from __future__ import annotations

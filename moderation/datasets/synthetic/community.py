@@ -1,4 +1,4 @@
-"""What makes a community."""
+"""The type of a synthetic community."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from moderation.datasets.synthetic.kinds import Kind
 
 @dataclass(frozen=True, slots=True)
 class Community:
-    """What one community talks about, when, and how strictly it is moderated.
+    """Topics, rhythm and moderation of a synthetic community.
 
     Attributes:
-        name: the comment's ``community``.
+        name: value of ``community``.
         traffic_share: share of all comments, in (0, 1]; the shares of all communities add up to 1.
         strictness: a comment kept with probability q by neutral moderators is kept with q to this power.
-        moderators: how many people act.
-        peak_hour: hour of the day (UTC) around which its people are awake, 0 to 23.
-        kind_weights: relative frequency of latent kinds that differ from ``kinds.KIND_WEIGHTS``.
-        anecdote_reason: what moderators write when they remove an anecdote.
+        moderators: number of moderators.
+        peak_hour: hour of the day (UTC) with most traffic, 0 to 23.
+        kind_weights: relative frequencies of latent kinds that differ from ``kinds.KIND_WEIGHTS``.
+        anecdote_reason: reason of moderators for removing an anecdote.
         topics: singular nouns, most frequent first.
         acts: verb phrases in the base form.
         people: singular nouns for persons.
@@ -26,7 +26,7 @@ class Community:
         statements: phrase templates of ordinary comments.
         questions: phrase templates of questions.
         anecdotes: phrase templates of personal stories.
-        drifted_topics: topics that arrive with the vocabulary drift.
+        drifted_topics: topics after the vocabulary drift.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What traffic to generate, and the limits of it."""
+"""The configuration of the generator, and its limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moderation.errors import ConfigurationError
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z, a Thursday
-_LAST_START_US = 4_102_444_800_000_000  # 2100-01-01: whatever is generated stays far below the contracts' last time
+_LAST_START_US = 4_102_444_800_000_000  # 2100-01-01: generated times stay far below the largest time of the contracts
 
 SHARES = ("late_share", "duplicate_share", "edit_share", "broken_share", "future_share")
 _SWITCH_DAYS = ("raid_day", "drift_from_day", "policy_change_from_day")
@@ -17,25 +17,25 @@ _SWITCH_DAYS = ("raid_day", "drift_from_day", "policy_change_from_day")
 
 @dataclass(frozen=True, slots=True)
 class TrafficConfig:
-    """The whole input of the generator: one config gives the same bytes in any process.
+    """The input of the generator; equal configurations give equal bytes in any process.
 
     Days are counted from 0 at ``start_us`` and last 24 hours. Shares are of the comments written (a raid's comments
     not counted) and exclude each other; all are 0 by default.
 
     Attributes:
         seed: any integer.
-        start_us: when the first day begins, microseconds since the epoch, UTC; not after the year 2100.
-        days: length of the history, at least 1; removals trail it by up to two days.
-        comments_per_day: average over a week, at least 1; a raid comes on top.
+        start_us: start of the first day, microseconds since the epoch, UTC; not after the year 2100.
+        days: length of the history, at least 1; removals follow up to two days later.
+        comments_per_day: average over a week, at least 1, without a raid.
         late_share: arrive 20 minutes to 6 hours after their event time.
         duplicate_share: arrive a second time, the same bytes, 1 to 60 seconds later.
         edit_share: are followed within half an hour by another version, with its own body and event time.
-        broken_share: arrive as bytes that no parser accepts; the kinds of breakage take turns.
+        broken_share: arrive as bytes that the parser refuses; the kinds of breakage alternate.
         future_share: arrive with an event time 10 minutes to 1 day ahead.
-        raid_day: on this day one community is flooded with near-identical spam for two hours.
-        drift_from_day: from this day on people use other words and talk about other topics.
+        raid_day: day on which one community receives near-identical spam for two hours.
+        drift_from_day: from this day on comments have other words and topics.
         policy_change_from_day: from this day on moderators remove other kinds of comments.
-        label_noise: probability that a moderators' verdict is the opposite of what they would normally do, in
+        label_noise: probability that a verdict of moderators is reversed, in
             [0, 0.5); the default lets a good model reach an AUC of 0.85 to 0.90.
 
     Raises:

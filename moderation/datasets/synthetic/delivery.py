@@ -1,4 +1,4 @@
-"""From what was written to what arrives: delays, injected faults, and actions, in order of arrival."""
+"""Deliver written comments: add delays, injected faults and actions, in order of arrival."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _FUTURE_US = (10 * MINUTE_US, DAY_US)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A record's arrival and what it stands for.
+    """An arrival with its comment and action.
 
     Attributes:
-        arrival: what the broker sees.
-        comment: the comment, if this is the first record that carries it and it is neither broken nor future-dated.
-        action: the last action on that comment, also if it is yet to arrive.
+        arrival: the record that arrives.
+        comment: the comment, if this is its first record and neither broken nor future-dated.
+        action: the last action on the comment, which may arrive later.
     """
 
     arrival: Arrival
@@ -40,17 +40,17 @@ class Delivery:
 
 
 def deliveries(config: TrafficConfig) -> Iterator[Delivery]:
-    """Everything that arrives under one config, by arrival time; holds at most two days of pending actions."""
+    """Yield all deliveries of a configuration by arrival time; at most two days of actions are in memory."""
     post = _Post(config)
     pending: list[tuple[int, int, Delivery]] = []
     sequence = 0
     for hour_end_us, written in post.traffic.hours():
         for each in written:
             for delivery in post.handed_in(each):
-                # The sequence number settles ties: records of one instant keep their order, deliveries never compare.
+                # The sequence number breaks ties, so that deliveries are never compared.
                 heapq.heappush(pending, (delivery.arrival.arrival_us, sequence, delivery))
                 sequence += 1
-        # Nothing of a later hour can arrive before that hour begins.
+        # Comments of later hours cannot arrive before those hours begin.
         while pending and pending[0][0] < hour_end_us:
             yield heapq.heappop(pending)[2]
     while pending:
@@ -58,20 +58,20 @@ def deliveries(config: TrafficConfig) -> Iterator[Delivery]:
 
 
 class _Post:
-    """Carries comments to the broker, and moderators' actions after them."""
+    """Turns written comments into deliveries of comments and actions."""
 
     def __init__(self, config: TrafficConfig) -> None:
         self.traffic = Traffic(config)
         self._config = config
         self._rng = Random(f"{config.seed}/delivery")
-        # Actions have a stream of chance of their own, so that verdicts leave comments' arrivals alone.
+        # Actions have a separate random stream, so that verdicts do not change the arrivals of comments.
         self._action_rng = Random(f"{config.seed}/moderation")
         self._moderators = Moderators(config.label_noise, self._action_rng)
         self._breakages = cycle(BREAKAGES.values())
         self._limits = _cumulative(config)
 
     def handed_in(self, written: WrittenComment) -> list[Delivery]:
-        """All records that one written comment leads to."""
+        """Create all deliveries of one written comment."""
         fate = None if written.is_raid else self._fate()
         comment = written.comment
         arrival_us = comment.event_time_us + _delay_us(self._rng)

@@ -1,4 +1,4 @@
-"""How people write words that a filter should not see, and how they mistype the others."""
+"""Obfuscate words against filters, and introduce typing errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def disguised(word: str, drifted: bool, rng: Random) -> str:
     Args:
         word: lower-case words.
         drifted: True after the vocabulary drift.
-        rng: the stream of chance to draw from.
+        rng: random stream.
     """
     draw = rng.random()
     if drifted:
@@ -33,7 +33,7 @@ def disguised(word: str, drifted: bool, rng: Random) -> str:
 
 
 def mistyped(text: str, rng: Random) -> str:
-    """Swap, drop or double one letter somewhere; unchanged when chance hits anything but a letter between letters."""
+    """Swap, drop or double a letter at a random position; unchanged if the position is not between letters."""
     at = int(rng.random() * len(text))
     if not text[max(0, at - 1) : at + 2].isalpha() or at + 1 >= len(text):
         return text

@@ -1,4 +1,4 @@
-"""The words that arrive with the vocabulary drift. Communities' own new topics are in ``communities``."""
+"""Words after the vocabulary drift. New topics of communities are in ``communities``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What gives the kinds away that moderators look for: their words and phrases, most frequent first."""
+"""Words and phrases that indicate the kinds that moderators remove, most frequent first."""
 
 from __future__ import annotations
 

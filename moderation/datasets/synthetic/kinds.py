@@ -1,4 +1,4 @@
-"""The latent kind of a comment: it decides the text and how likely moderators are to remove it."""
+"""The latent kind of a comment, which determines its text and its probability of removal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a comment is, as an all-knowing reader would say. Never travels with the comment."""
+    """The true kind of a comment; it is not part of the record."""
 
     ORDINARY = "ordinary"
     QUESTION = "question"
@@ -50,12 +50,12 @@ _REMOVED_AFTER_POLICY_CHANGE: dict[Kind, float] = _REMOVED | {
 
 
 def removal_probability(kind: Kind, strictness: float, label_noise: float, policy_changed: bool) -> float:
-    """How likely moderators are to remove a comment.
+    """Return the probability that moderators remove a comment.
 
     Args:
         kind: the latent kind.
-        strictness: the community's exponent; see ``Community.strictness``.
-        label_noise: probability that a verdict comes out as its opposite, in [0, 0.5).
+        strictness: exponent of the community; see ``Community.strictness``.
+        label_noise: probability that a verdict is reversed, in [0, 0.5).
         policy_changed: True once the changed removal policy applies.
 
     Returns:
@@ -67,7 +67,7 @@ def removal_probability(kind: Kind, strictness: float, label_noise: float, polic
 
 
 def removal_reason(kind: Kind, anecdote_reason: str) -> str:
-    """What moderators write beside a removal; a kept kind that was removed all the same has no telling reason."""
+    """Return the reason of a removal; kinds that are normally kept have a general one."""
     if kind is Kind.ANECDOTE:
         return anecdote_reason
     return _REASONS[kind]

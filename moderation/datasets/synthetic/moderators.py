@@ -1,4 +1,4 @@
-"""What moderators do, hours later, and the random audit of what they left alone."""
+"""Simulated moderators: removals hours after a comment, and a random audit of kept comments."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _READING_US = 60_000_000
 
 
 class Moderators:
-    """All communities' moderators.
+    """The moderators of all communities.
 
     Args:
         label_noise: see ``TrafficConfig``.
-        rng: the stream of chance to draw from.
+        rng: random stream.
     """
 
     def __init__(self, label_noise: float, rng: Random) -> None:
@@ -30,19 +30,19 @@ class Moderators:
         self._rng = rng
 
     def remove(self, kind: Kind, community: Community, policy_changed: bool) -> bool:
-        """Whether a comment of this kind will be removed."""
+        """Draw whether a comment of this kind will be removed."""
         chance = removal_probability(kind, community.strictness, self._label_noise, policy_changed)
         return self._rng.random() < chance
 
     def action(
         self, comment: Comment, kind: Kind, community: Community, removed: bool, seen_from_us: int
     ) -> Action | None:
-        """The action on a comment.
+        """Create the action on a comment.
 
         Args:
-            comment: its last version.
-            kind: what it is; gives the reason of a removal.
-            community: whose moderators act.
+            comment: last version of the comment.
+            kind: latent kind, which determines the reason of a removal.
+            community: community of the comment.
             removed: the verdict, from :meth:`remove`.
             seen_from_us: when the comment arrived, microseconds since the epoch.
 

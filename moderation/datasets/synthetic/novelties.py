@@ -1,4 +1,4 @@
-"""Words nobody has seen before: names, links, codes and numbers. They keep a growing text's vocabulary growing."""
+"""Generate new words (names, links, codes, numbers), so that the vocabulary grows with the text."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _REMEMBERED = 1_500
 
 
 class Novelties:
-    """Draws words that are mostly new and sometimes one of the last 1,500 of their sort again.
+    """Draws words that are mostly new, and sometimes one of the last 1,500 of their kind.
 
     Args:
-        rng: the stream of chance to draw from.
+        rng: random stream.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -38,7 +38,7 @@ class Novelties:
         self._remembered: dict[str, deque[str]] = {}
 
     def slots(self) -> dict[str, Callable[[], str]]:
-        """What phrase templates may ask for, by slot name."""
+        """Functions that draw words for phrase templates, by slot name."""
         return {
             "n": self._number,
             "small": lambda: str(2 + int(self._rng.random() ** 2 * 9)),

@@ -1,4 +1,4 @@
-"""How one community talks at one time: its phrases, ready to be filled with words."""
+"""The phrase templates of a community at one time, and the words to fill them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Template = tuple[str | Draw, ...]
 T = TypeVar("T")
 _Table = Mapping[str, Sequence[str]]
 
-# Templates write "a(n) {insult}": a word drawn later decides.
+# Templates write "a(n) {insult}": the word drawn later determines the article.
 _ARTICLE = re.compile(r"\b([aA])\(n\) (.)")
 _VOWELS = frozenset("aeiouAEIOU")
 _ATTEMPTS = 3
 _DECK_SIZE = 1_024
 _WORD_EXPONENT = 0.75
 _PHRASE_EXPONENT = 0.4
-_OWN_PHRASES = 0.55  # the rest is said in every community
-# How often the words of a slot are written so that a filter does not see them.
+_OWN_PHRASES = 0.55  # the others are shared by all communities
+# Shares of words of a slot that are obfuscated against filters.
 _DISGUISED = {"insult": 0.30, "insulting": 0.15, "offer": 0.20}
-# What changes outright: nobody spams for last year's wares.
+# Slots whose words are replaced completely by the drift.
 _REPLACED = ("offer", "spam")
 
 
@@ -36,10 +36,10 @@ class Phrasebook:
     off_topic``.
 
     Args:
-        community: whose talk.
+        community: the community.
         drifted: True for the words and topics after the vocabulary drift.
         novelties: slots filled with novel words, from ``Novelties.slots``.
-        rng: the stream of chance to draw from.
+        rng: random stream.
     """
 
     def __init__(self, community: Community, drifted: bool, novelties: Mapping[str, Draw], rng: Random) -> None:
@@ -61,11 +61,11 @@ class Phrasebook:
             self._groups[name] = self._mixed(own, phrases[name])
 
     def sentence(self, group: str) -> str:
-        """A sentence of a group, filled with words."""
+        """Draw a sentence of a group, filled with words."""
         return self.sentences((group,))[0]
 
     def sentences(self, groups: Sequence[str]) -> list[str]:
-        """One sentence for each group, in order; phrases hardly ever repeat among them."""
+        """Draw one sentence for each group, in order; phrases rarely repeat."""
         chosen: list[Template] = []
         for group in groups:
             template = self._groups[group]()
@@ -112,7 +112,7 @@ class Phrasebook:
 def _table(old: _Table, new: _Table, drifted: bool) -> _Table:
     if not drifted:
         return old
-    # New words come first, and first is frequent; the old ones fade without going away.
+    # New words come first and are frequent; old ones become rare.
     return {name: (*new.get(name, ()), *(() if name in _REPLACED else items)) for name, items in old.items()}
 
 
@@ -126,7 +126,7 @@ def _with_article(match: re.Match[str]) -> str:
 
 
 def zipf_deck(items: Sequence[T], exponent: float) -> tuple[T, ...]:
-    """A deck of cards in which the item of rank r lies about 1/(r + 2)^exponent times as often; drawing costs O(1)."""
+    """Build a deck in which the item of rank r occurs with weight 1/(r + 2)^exponent; drawing costs O(1)."""
     weights = [(rank + 2) ** -exponent for rank in range(len(items))]
     scale = _DECK_SIZE / sum(weights)
     deck: list[T] = []

@@ -1,4 +1,4 @@
-"""When people write: by hour of the day, by day of the week."""
+"""Rates of comments by hour of the day and day of the week."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NORMAL_FROM = 50.0
 
 
 def hourly_rate(comments_per_day: int, community: Community, hour_start_us: int) -> float:
-    """Comments expected of a community in one hour; over a week, 1/24 of its daily traffic on average.
+    """Return the expected comments of a community in one hour; over a week, 1/24 of its daily traffic on average.
 
     Args:
-        comments_per_day: of all communities.
-        community: whose traffic.
-        hour_start_us: when the hour begins, microseconds since the epoch, UTC.
+        comments_per_day: comments per day of all communities.
+        community: the community.
+        hour_start_us: start of the hour, microseconds since the epoch, UTC.
     """
     angle = 2 * math.pi * (hour_start_us / HOUR_US % 24 - community.peak_hour) / 24
     of_day = 1 + 0.8 * math.cos(angle) + 0.1 * math.cos(2 * angle)
@@ -28,7 +28,7 @@ def hourly_rate(comments_per_day: int, community: Community, hour_start_us: int)
 
 
 def poisson(rng: Random, mean: float) -> int:
-    """A Poisson-distributed count; from a mean of 50 on, its normal approximation."""
+    """Draw a Poisson-distributed count; from a mean of 50 on, by its normal approximation."""
     if mean >= _NORMAL_FROM:
         return max(0, round(rng.gauss(mean, math.sqrt(mean))))
     # Count arrivals of a unit-rate process: exponential gaps until the mean is used up.

@@ -1,4 +1,4 @@
-"""Comments as people write them, hour by hour, before anything happens to them on the way."""
+"""Generate written comments hour by hour, before delivery."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from moderation.datasets.synthetic.kinds import KIND_WEIGHTS, Kind
 from moderation.datasets.synthetic.rhythm import hourly_rate, poisson
 from moderation.datasets.synthetic.writer import Writer
 
-RAID_HOURS = (14, 15)  # of the raid day, counted from the day's start
+RAID_HOURS = (14, 15)  # hours of the raid day
 RAID_FACTOR = 20
 _REPLIES = 0.55
 _RECENT = 60
@@ -24,14 +24,14 @@ _RECENT = 60
 
 @dataclass(frozen=True, slots=True)
 class WrittenComment:
-    """A comment as its author sent it off.
+    """A comment as its author wrote it.
 
     Attributes:
-        comment: with the author's clock as event time.
-        kind: the latent kind.
-        community: where it is written.
+        comment: the comment, with the author's time as event time.
+        kind: latent kind.
+        community: community of the comment.
         day: day of the history, from 0.
-        is_raid: True for a raid's comments.
+        is_raid: True for comments of a raid.
     """
 
     comment: Comment
@@ -42,10 +42,10 @@ class WrittenComment:
 
 
 class Traffic:
-    """Everything written under one config.
+    """All written comments of a configuration.
 
     Args:
-        config: what to write.
+        config: the configuration.
     """
 
     def __init__(self, config: TrafficConfig) -> None:
@@ -54,7 +54,7 @@ class Traffic:
         self._raid_rng = Random(f"{config.seed}/raid")
         self._authors = Authors(config.seed, config.comments_per_day, self._rng)
         self._writer = Writer(self._rng)
-        # Edits and raids have their own streams of chance, so that they leave what other people write alone.
+        # Edits and raids have separate random streams, so that they do not change other comments.
         self._editor = Writer(Random(f"{config.seed}/edits"))
         self._raid_authors = Authors(config.seed, config.comments_per_day, self._raid_rng)
         self._raid_writer = Writer(self._raid_rng)
@@ -64,7 +64,7 @@ class Traffic:
         self._kinds = {community.name: _kind_deck(community) for community in COMMUNITIES}
 
     def hours(self) -> Iterator[tuple[int, list[WrittenComment]]]:
-        """The end of every hour in microseconds, and the comments with an event time in it, ordered by that."""
+        """Yield the end of each hour in microseconds, and its comments in order of event time."""
         for hour in range(24 * self._config.days):
             start_us = self._config.start_us + hour * HOUR_US
             written = self._hour(hour, start_us)
@@ -74,7 +74,7 @@ class Traffic:
             yield start_us + HOUR_US, written
 
     def edited(self, written: WrittenComment, event_time_us: int) -> Comment:
-        """Another version of a comment, as of ``event_time_us``."""
+        """Create a later version of a comment, written at ``event_time_us``."""
         before = written.comment
         body = self._editor.edited(before.body, written.community, self._is_drifted(written.day))
         return Comment(before.comment_id, before.community, body, event_time_us, before.author_key, before.parent_id)

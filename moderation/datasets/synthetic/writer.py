@@ -1,4 +1,4 @@
-"""From a latent kind to a comment's text."""
+"""Write the text of a comment of a latent kind."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from moderation.datasets.synthetic.phrasebook import Phrasebook
 _SHORT = 0.09
 _MOST_SENTENCES = 18
 _EDGY = 0.04
-# What moderators know and the text does not say: context, pictures, a history between two people.
-_UNTOLD = 0.03
+# Share of comments whose kind the text does not show, e.g. because it depends on context or pictures.
+_HIDDEN = 0.03
 _LOUD_KINDS = (*BAD_KINDS, Kind.HEATED)
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """Sentences of a comment: at least one of the group, as many more as chance has it, and filler."""
+    """Sentences of a comment: one of the group, and mean numbers of further ones and of filler."""
 
     group: str
     more: float
@@ -45,7 +45,7 @@ class Writer:
     """Writes comments.
 
     Args:
-        rng: the stream of chance to draw from.
+        rng: random stream.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -54,34 +54,34 @@ class Writer:
         self._books: dict[tuple[str, bool], Phrasebook] = {}
 
     def body(self, kind: Kind, community: Community, drifted: bool) -> str:
-        """A new comment.
+        """Write a new comment.
 
         Args:
-            kind: what it is.
-            community: where it is written.
+            kind: latent kind.
+            community: community of the comment.
             drifted: True after the vocabulary drift.
 
         Returns:
             1 to a few thousand characters, 230 on average.
         """
         book = self._book(community, drifted)
-        told = kind if self._rng.random() >= _UNTOLD else Kind.ORDINARY
-        if told is Kind.ORDINARY and self._rng.random() < _SHORT:
+        shown_kind = kind if self._rng.random() >= _HIDDEN else Kind.ORDINARY
+        if shown_kind is Kind.ORDINARY and self._rng.random() < _SHORT:
             return book.sentence("short")
-        return self._textured(self._sentences(_RECIPES[told], book), kind)
+        return self._textured(self._sentences(_RECIPES[shown_kind], book), kind)
 
     def edited(self, body: str, community: Community, drifted: bool) -> str:
-        """Another version of a comment: what was added to it is at its end."""
+        """Write a later version of a comment, with a sentence added at its end."""
         book = self._book(community, drifted)
         return f"{body}\n\n{book.sentence('edits' if self._rng.random() < 0.8 else 'statements')}"
 
     def raid_texts(self, community: Community, drifted: bool) -> tuple[str, ...]:
-        """A few spam texts that a raid repeats all over."""
+        """Write the spam texts that a raid repeats."""
         book = self._book(community, drifted)
         return tuple(" ".join(book.sentences(("spam", "spam"))) for _ in range(3))
 
     def raid_body(self, texts: tuple[str, ...]) -> str:
-        """One of a raid's texts with its tail changed, so that no two have the same digest."""
+        """Write a comment of a raid: one of its texts with a different tail, so that digests differ."""
         tail = f"{self._rng.getrandbits(20):05x}"
         return f"{texts[int(self._rng.random() * len(texts))]}{'!' * int(self._rng.random() * 4)} #{tail}"
 
@@ -99,14 +99,14 @@ class Writer:
         return book.sentences(groups[:_MOST_SENTENCES])
 
     def _geometric(self, mean: float) -> int:
-        # 1 - U lies in (0, 1]: its logarithm is finite.
+        # 1 - U is in (0, 1]: its logarithm is finite.
         return int(math.log(1 - self._rng.random()) / math.log(mean / (1 + mean))) if mean else 0
 
     def _textured(self, sentences: list[str], kind: Kind) -> str:
         random = self._rng.random
         if random() < (0.12 if kind in _LOUD_KINDS else 0.02):
-            at = int(random() * len(sentences))
-            sentences[at] = sentences[at].upper()
+            index = int(random() * len(sentences))
+            sentences[index] = sentences[index].upper()
         draw = random()
         text = ("\n\n" if draw < 0.08 else "\n" if draw < 0.11 else " ").join(sentences)
         if random() < 0.12:
@@ -122,5 +122,5 @@ class Writer:
             text = text.rstrip(".") + "..."
         if random() < 0.01:
             text = text.replace(" and ", " &amp; ")
-        # Trimming may have left nothing, and nobody posts nothing.
+        # Trimming may have left an empty text.
         return text or "."

@@ -1,4 +1,4 @@
-"""What labelled comments look like before and after a model has seen them, as one page of pictures."""
+"""A report on labelled comments and out-of-fold scores, as one HTML page with plots."""
 
 from moderation.training.corpus_report.figures import Exploration, explore
 from moderation.training.corpus_report.page import OutOfFold, render

@@ -1,4 +1,4 @@
-"""What there is to see in labelled comments: how long, when, how often the same, in which words. Pure counting."""
+"""Statistics of labelled comments: length, time, duplicates and words. Pure functions."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _FIRST_WEEKDAY = 3  # the first of January 1970 was a Thursday
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How many comments of a group were removed.
+    """The removal rate of a group of comments.
 
     Attributes:
-        group: its name.
-        comments: how many there are.
-        removed: how many of them were removed.
+        group: name of the group.
+        comments: number of comments.
+        removed: number of removed comments.
     """
 
     group: str
@@ -40,20 +40,20 @@ class Rate:
 
     @property
     def share(self) -> Estimate:
-        """Removed of all, with its 95 % interval."""
+        """Share of removed comments, with its 95 % interval."""
         return wilson(self.removed, self.comments)
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """Bodies that occur more than once, case and white space aside.
+    """Bodies that occur more than once, ignoring case and white space.
 
     Attributes:
-        bodies: how many different ones occur more than once.
+        bodies: number of distinct bodies that occur more than once.
         once: comments whose body occurs once.
         repeated: the other comments.
-        most: comments of the body that occurs most.
-        contradicting: bodies that were removed here and kept there.
+        most: comments with the most frequent body.
+        contradicting: bodies of both removed and kept comments.
     """
 
     bodies: int
@@ -65,18 +65,18 @@ class Duplicates:
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """What there is to see.
+    """Statistics of labelled comments.
 
     Attributes:
         removed: the labels, shape (comments,).
         characters: lengths of bodies, shape (comments,).
         by_length: removal rates by length, groups of about equal size, shortest first.
-        times: comments whose time is known; the next four tell of these.
+        times: number of comments with a known time; the next four fields describe these.
         first_us, last_us: their first and last event time; 0 if there are none.
         by_hour: removal rates by hour of the day, UTC; empty if no time is known.
         by_weekday: removal rates by weekday, UTC; empty if no time is known.
         duplicates: bodies that occur more than once.
-        tokens: what the words show.
+        tokens: statistics of tokens.
     """
 
     removed: Bools
@@ -94,12 +94,12 @@ class Exploration:
 def explore(
     rows: Sequence[LabelledComment], lexicon: Lexicon, weigh: Callable[[Sequence[str]], Sequence[float]]
 ) -> Exploration:
-    """Count what there is to see.
+    """Compute the statistics.
 
     Args:
         rows: at least one comment.
-        lexicon: where tokens are worked out.
-        weigh: what a model adds to the log-odds of removal for each token alone.
+        lexicon: token cache.
+        weigh: returns the contribution of each token alone to the log-odds of removal.
     """
     texts = [row.comment.body for row in rows]
     removed = np.array([row.removed for row in rows], bool)
@@ -122,15 +122,15 @@ def explore(
 
 
 def rates_by_length(characters: Ints, removed: Bools, bins: int = LENGTH_BINS) -> tuple[Rate, ...]:
-    """Removal rates by length, in groups of about equal size; fewer groups where many are of one length."""
+    """Removal rates by length, in groups of about equal size; fewer groups if many have one length."""
     borders = np.unique(np.quantile(characters, np.arange(1, bins) / bins, method="higher"))
     group = np.searchsorted(borders, characters, side="left")
-    # Of numbered groups none is empty: a border is a length that occurs, and belongs to the group below it.
+    # No numbered group is empty: a border is an existing length, and belongs to the group below it.
     present, group = np.unique(group, return_inverse=True)
     names = []
     for number in range(len(present)):
-        own = characters[group == number]
-        low, high = int(own.min()), int(own.max())
+        lengths = characters[group == number]
+        low, high = int(lengths.min()), int(lengths.max())
         names.append(f"{low:,}" if low == high else f"{low:,}–{high:,}")
     return _rates(names, group, removed)
 

@@ -1,4 +1,4 @@
-"""Pieces of the page. Whatever people wrote is escaped here, and kept from turning the text around it."""
+"""HTML elements of the page. Text of comments is escaped and isolated from the text direction of the page."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ _TOKEN_CHARACTERS = 30
 
 
 def escaped(text: str) -> str:
-    """Text of ours, such as a file's name."""
+    """Escape text of this project, such as a file name."""
     return html.escape(text)
 
 
 def foreign(text: str) -> str:
-    """Text that people wrote: escaped, apart from the direction of what stands around it, control characters shown."""
+    """Escape text of comments, isolate its direction, and replace control characters."""
     shown = "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
     return f"<bdi>{html.escape(shown)}</bdi>"
 
 
 def percent(estimate: Estimate) -> str:
-    """A share with its interval, e.g. ``32.3 % (31.1–33.7)``."""
+    """Format a share with its interval, e.g. ``32.3 % (31.1–33.7)``."""
     return f"{100 * estimate.value:.1f} % ({100 * estimate.low:.1f}–{100 * estimate.high:.1f})"
 
 
 def section(name: str, title: str, *content: str) -> str:
-    """A part of the page that can be linked to."""
+    """Build a section with an anchor."""
     return f'<section id="{name}"><h2>{escaped(title)}</h2>{"".join(content)}</section>'
 
 
 def figure(png: bytes, caption: str, alternative: str) -> str:
-    """A picture inside the page.
+    """Build a figure with an embedded picture.
 
     Args:
         png: the picture.
-        caption: what to see in it.
-        alternative: what it shows, for people who do not see it.
+        caption: caption of the figure.
+        alternative: text alternative of the picture.
     """
     address = "data:image/png;base64," + base64.b64encode(png).decode()
     picture = f'<img src="{address}" alt="{escaped(alternative)}">'
@@ -48,7 +48,7 @@ def figure(png: bytes, caption: str, alternative: str) -> str:
 
 
 def rate_table(caption: str, rates: Sequence[Rate]) -> str:
-    """The numbers behind a picture of removal rates, folded away."""
+    """Build a collapsed table of removal rates."""
     rows = "".join(
         f'<tr><th scope="row">{escaped(rate.group)}</th><td class="number">{rate.comments:,}</td>'
         f'<td class="number">{percent(rate.share) if rate.comments else "–"}</td></tr>'
@@ -63,13 +63,13 @@ def rate_table(caption: str, rates: Sequence[Rate]) -> str:
 
 
 def token_table(caption: str, column: str, kind: str, tokens: Sequence[tuple[TellingToken, float]]) -> str:
-    """Tokens with a bar each.
+    """Build a table of tokens with bars.
 
     Args:
-        caption: of the table.
-        column: what the bars show.
-        kind: ``removed`` or ``kept``, what the tokens speak for.
-        tokens: with the length of their bars, positive, longest first.
+        caption: caption of the table.
+        column: quantity of the bars.
+        kind: ``removed`` or ``kept``, the class that the tokens indicate.
+        tokens: tokens with the length of their bars, positive, longest first.
     """
     longest = max((value for _, value in tokens), default=1.0)
     rows = "".join(

@@ -1,4 +1,4 @@
-"""The page: one file, no script, nothing loaded from anywhere, no comment's text unless it is asked for."""
+"""Render the page: one file without scripts and external resources, and without texts of comments by default."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _STYLE = Path(__file__).with_name("style.css")
 _TOKENS = 20
 _SHOWN_CHARACTERS = 600
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""The browser is told to load nothing and to run nothing, should anything ever slip through."""
+"""Content security policy: the browser loads and executes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """What a model said of comments it had not seen.
+    """Out-of-fold results of a model.
 
     Attributes:
-        probability: of removal, shape (comments,).
-        metrics: measured on them.
-        policy: thresholds resolved on them.
+        probability: probability of removal, shape (comments,).
+        metrics: measurements.
+        policy: policy with resolved thresholds.
     """
 
     probability: Floats
@@ -43,14 +43,14 @@ class OutOfFold:
 def render(
     exploration: Exploration, judged: OutOfFold, source: str, texts: Sequence[str] = (), examples: int = 0
 ) -> str:
-    """The page as text.
+    """Render the page as HTML.
 
     Args:
-        exploration: what there is to see.
-        judged: what a model made of the same comments.
-        source: where the comments come from, for people.
-        texts: the comments' bodies, shape (comments,); read only for examples.
-        examples: how many bodies of each kind to show.
+        exploration: statistics of the comments.
+        judged: out-of-fold results for the same comments.
+        source: name of the data set.
+        texts: bodies of the comments, length (comments); used only for examples.
+        examples: number of bodies to show of each kind.
     """
     parts = [
         section("balance", "Removed and kept", _balance(exploration)),
@@ -80,11 +80,11 @@ def render(
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>Comments of {escaped(source)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n"
         f"</head>\n<body>\n<header><h1>Comments of {escaped(source)}</h1>"
-        "<p>What people removed and kept, and what a model makes of it.</p></header>\n"
+        "<p>Comments that moderators removed and kept, and scores of a model.</p></header>\n"
         f'{_tiles(exploration, judged)}\n<nav aria-label="Parts of this page">{nav}</nav>\n<main>\n'
         + "\n".join(parts)
         + "\n</main>\n<footer>Written by <code>moderation report</code>. Intervals are of 95 %; times are UTC. "
-        "The model is the one <code>moderation train</code> makes; every comment was scored by one that had not seen "
+        "The model is that of <code>moderation train</code>; every comment was scored by one that had not seen "
         "it.</footer>\n</body>\n</html>\n"
     )
 
@@ -111,8 +111,8 @@ def _balance(exploration: Exploration) -> str:
     comments, removed = len(exploration.removed), int(exploration.removed.sum())
     return figure(
         pictures.picture(lambda axes: pictures.draw_balance(axes, removed, comments - removed), height=1.4),
-        f"People removed {percent(wilson(removed, comments))} of the comments. Who says “keep” of every comment is "
-        f"right in {100 * (1 - removed / comments):.0f} % of the cases, so accuracy says little here.",
+        f"People removed {percent(wilson(removed, comments))} of the comments. A model that keeps every comment is "
+        f"right in {100 * (1 - removed / comments):.0f} % of the cases, so accuracy is not a useful measure here.",
         f"Two bars: {removed:,} removed, {comments - removed:,} kept.",
     )
 
@@ -125,7 +125,7 @@ def _lengths(exploration: Exploration) -> list[str]:
         figure(
             pictures.picture(lambda axes: pictures.draw_lengths(axes, characters, removed)),
             f"Half of the removed comments have at most {gone:,} characters, half of the kept ones at most {kept:,}. "
-            "Where the orange line is above the blue one, that length is more usual among removed comments.",
+            "Where the orange line is above the blue one, that length is more frequent among removed comments.",
             f"Lengths of removed and kept comments; medians {gone:,} and {kept:,} characters.",
         ),
         figure(
@@ -142,7 +142,7 @@ def _lengths(exploration: Exploration) -> list[str]:
 
 def _times(exploration: Exploration) -> list[str]:
     if not exploration.times:
-        return ["<p>The comments come without times; nothing can be said about hours and weekdays.</p>"]
+        return ["<p>The comments have no times, so there are no plots of hours and weekdays.</p>"]
     parts = []
     missing = len(exploration.removed) - exploration.times
     if missing:
@@ -150,8 +150,8 @@ def _times(exploration: Exploration) -> list[str]:
     rates = exploration.by_hour
     overall = sum(rate.removed for rate in rates) / exploration.times
     for name, shown, caption in (
-        ("hour of the day (UTC)", rates, "A community's moderators sleep too: see whether rates change with the hour."),
-        ("weekday (UTC)", exploration.by_weekday, "The same by weekday; few weeks make wide intervals."),
+        ("hour of the day (UTC)", rates, "Shows whether removal rates depend on the hour."),
+        ("weekday (UTC)", exploration.by_weekday, "The same by weekday; with few weeks the intervals are wide."),
     ):
         parts.append(
             figure(
@@ -166,19 +166,19 @@ def _times(exploration: Exploration) -> list[str]:
 
 def _tokens(exploration: Exploration) -> list[str]:
     return [
-        f"<p>Only words that at least {LEAST_COMMENTS} different comments hold are shown, in lower case.</p>",
+        f"<p>Only words that at least {LEAST_COMMENTS} different comments contain are shown, in lower case.</p>",
         "<h3>Counted</h3><p>How much larger a word's share of all words is in removed comments than in kept ones, in "
-        "standard deviations of its log-odds ratio; among so many words, what is below 4 may be chance. A prior keeps "
+        "standard deviations of its log-odds ratio; among so many words, values below 4 may be chance. A prior keeps "
         "rare words from the top.</p>",
         _token_tables(exploration, "deviations", lambda each: each.z),
         "<h3>Learned</h3><p>What the model adds to the log-odds of removal for a comment of this one word. It weighs "
-        "words beside each other, so a word that only stands near a telling one may be missing here.</p>",
+        "words jointly, so a word that only occurs near an indicative one may be missing here.</p>",
         _token_tables(exploration, "log-odds", lambda each: each.weight),
     ]
 
 
 def _token_tables(exploration: Exploration, column: str, value: Callable[[TellingToken], float]) -> str:
-    """Two tables, of what speaks for removal and for keeping."""
+    """Build two tables, of tokens that indicate removal and keeping."""
     tables = []
     for kind, what, sign in (("removed", "removal", 1), ("kept", "keeping", -1)):
         strength = {each: sign * value(each) for each in exploration.tokens.telling}
@@ -195,22 +195,22 @@ def _ranks(exploration: Exploration) -> str:
     return figure(
         pictures.picture(lambda axes: pictures.draw_ranks(axes, frequency)),
         f"{total:,} words and marks, {distinct:,} different ones; {100 * once / distinct:.0f} % of these occur once: "
-        "a model will keep meeting words it has never seen. Text that people write follows the dotted line roughly; "
-        "flat steps at the top are text that machines repeat.",
+        "a model will always meet new words. Human text roughly follows the dotted line; "
+        "flat steps at the top indicate text repeated by machines.",
         f"Occurrences over rank, both logarithmic. The most frequent token occurs {int(frequency[0]):,} times, "
         f"{once:,} of {distinct:,} occur once.",
     )
 
 
 def _duplicates(exploration: Exploration) -> list[str]:
-    found = exploration.duplicates
-    if not found.bodies:
+    duplicates = exploration.duplicates
+    if not duplicates.bodies:
         return ["<p>No body occurs more than once.</p>"]
     return [
-        f"<p>Bodies that occur more than once: {found.bodies:,}, in {found.repeated.comments:,} comments; the most "
-        f"frequent one in {found.most:,}. Removed here and kept there: {found.contradicting:,} of these bodies; no "
-        "model that sees the text alone can be right about both. Equal bodies are always in the same fold.</p>",
-        rate_table("Removal rate of bodies by how often they occur", (found.once, found.repeated)),
+        f"<p>Bodies that occur more than once: {duplicates.bodies:,}, in {duplicates.repeated.comments:,} comments; "
+        f"the most frequent one in {duplicates.most:,}. Both removed and kept: {duplicates.contradicting:,} of these "
+        "bodies; no model that sees the text alone can be right about both. Equal bodies are in the same fold.</p>",
+        rate_table("Removal rate of bodies by how often they occur", (duplicates.once, duplicates.repeated)),
     ]
 
 
@@ -220,19 +220,19 @@ def _model(exploration: Exploration, judged: OutOfFold) -> list[str]:
     return [
         figure(
             pictures.picture(lambda axes: pictures.draw_scores(axes, probability, removed)),
-            "The less the two overlap, the better they can be told apart. What lies in both is what people must read.",
+            "The less the two overlap, the better the model separates them. Comments in the overlap need review.",
             f"Probabilities of removed and kept comments; medians {gone:.2f} and {kept:.2f}.",
         ),
         figure(
             pictures.picture(lambda axes: draw_calibration(axes, probability, removed, metrics), height=4),
             "Of comments with a probability of 0.7, seven of ten should have been removed: the nearer the dots are to "
-            "the dotted line, the more a probability can be taken at its word.",
-            f"Share removed over probability said; expected calibration error {metrics.calibration_error:.3f}.",
+            "the dotted line, the better the model is calibrated.",
+            f"Removed share over predicted probability; expected calibration error {metrics.calibration_error:.3f}.",
         ),
         figure(
             pictures.picture(lambda axes: draw_thresholds(axes, probability, removed, policy), height=4),
-            "What follows from a threshold: comments above it are found (recall), rightly so (precision), and have to "
-            "be handled (share). Vertical lines are the thresholds that the stated goals lead to: "
+            "Effect of a threshold: found removals (recall), correct ones among the comments above it (precision), and "
+            "the share of comments above it. Vertical lines are the thresholds resolved from the goals: "
             f"{', '.join(policy.goals)}.",
             f"Precision, recall and share of comments over the threshold; best F1 {metrics.best_f1:.3f}, average "
             f"precision {metrics.average_precision:.3f}, share removed {removed.mean():.3f}.",
@@ -250,20 +250,20 @@ def _examples(exploration: Exploration, judged: OutOfFold, texts: Sequence[str],
         "Kept, and scored lowest": order[~removed[order]],
     }
     parts = []
-    for title, places in kinds.items():
+    for title, indices in kinds.items():
         parts.append(f"<h3>{title}</h3>")
-        for place in places[:most].tolist():
-            text = texts[place]
+        for index in indices[:most].tolist():
+            text = texts[index]
             cut = text[:_SHOWN_CHARACTERS] + ("…" if len(text) > _SHOWN_CHARACTERS else "")
             parts.append(
-                f"<blockquote>{foreign(cut)}<footer>probability {probability[place]:.2f}</footer></blockquote>"
+                f"<blockquote>{foreign(cut)}<footer>probability {probability[index]:.2f}</footer></blockquote>"
             )
     return parts
 
 
 def _extremes(rates: Sequence[Rate], unit: str) -> str:
-    """Where a removal rate is lowest and highest, in words."""
+    """Describe the lowest and highest removal rate."""
     filled = [rate for rate in rates if rate.comments]
     low, high = (choose(filled, key=lambda rate: rate.share.value) for choose in (min, max))
-    told = [f"{100 * rate.share.value:.0f} % at {rate.group} {unit}".strip() for rate in (low, high)]
-    return f"Lowest {told[0]}, highest {told[1]}."
+    described = [f"{100 * rate.share.value:.0f} % at {rate.group} {unit}".strip() for rate in (low, high)]
+    return f"Lowest {described[0]}, highest {described[1]}."

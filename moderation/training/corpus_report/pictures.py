@@ -1,6 +1,6 @@
-"""The pictures of the page, as PNG.
+"""Plots of the page, as PNG.
 
-No text that people wrote is drawn: fonts lack much of it, and matplotlib takes some for formulas.
+Texts of comments are not drawn: fonts lack many characters, and Matplotlib interprets some as formulas.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from moderation.training.plots.training import BLUE, GREY, ORANGE
 
 Draw = Callable[[Axes], None]
 _MOST_NAMES, _MOST_LETTERS = 12, 40
-"""What fits below an axis."""
+"""Limits of labels below an axis: names and letters."""
 _PLAIN = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def picture(draw: Draw, height: float = 3.3) -> bytes:
-    """A picture of five inches by ``height``, as PNG: its letters can be read on a phone."""
+    """Draw a plot of five inches by ``height`` as PNG; its text is readable on a phone."""
     figure = Figure(figsize=(5, height), dpi=160, layout="constrained")
     axes = figure.subplots()
     draw(axes)
@@ -35,10 +35,10 @@ def picture(draw: Draw, height: float = 3.3) -> bytes:
 
 
 def draw_balance(axes: Axes, removed: int, kept: int) -> None:
-    """How many were removed and kept."""
+    """Draw the numbers of removed and kept comments."""
     axes.barh((1, 0), (removed, kept), color=(ORANGE, BLUE))
-    for place, count in ((1, removed), (0, kept)):
-        axes.text(count, place, f" {count:,}", va="center")
+    for row, count in ((1, removed), (0, kept)):
+        axes.text(count, row, f" {count:,}", va="center")
     axes.set_yticks((1, 0), ("removed", "kept"))
     axes.set_xlim(0, 1.15 * max(removed, kept))
     axes.set(xlabel="comments")
@@ -47,16 +47,16 @@ def draw_balance(axes: Axes, removed: int, kept: int) -> None:
 
 
 def draw_lengths(axes: Axes, characters: Ints, removed: Bools) -> None:
-    """Lengths of removed and kept comments on a logarithmic axis; each side's bars add up to 100 %."""
+    """Draw lengths of removed and kept comments on a logarithmic axis; the bars of each class sum to 100 %."""
     longest = max(int(characters.max()), 10)
     edges = np.unique(np.round(np.geomspace(1, longest + 1, 31)))
     for side, colour, name in ((~removed, BLUE, "kept"), (removed, ORANGE, "removed")):
-        own = np.maximum(characters[side], 1)
-        shares = np.histogram(own, edges)[0] / max(len(own), 1)
+        lengths = np.maximum(characters[side], 1)
+        shares = np.histogram(lengths, edges)[0] / max(len(lengths), 1)
         axes.stairs(shares, edges, color=colour, fill=True, alpha=0.25)
         axes.stairs(shares, edges, color=colour, linewidth=1.8, label=name)
-        if len(own):
-            axes.axvline(float(np.median(own)), color=colour, linestyle="--", linewidth=1.2)
+        if len(lengths):
+            axes.axvline(float(np.median(lengths)), color=colour, linestyle="--", linewidth=1.2)
     axes.set(xscale="log", xlabel="characters (dashed: medians)", ylabel="share of the comments of its kind")
     axes.xaxis.set_major_formatter(_PLAIN)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -64,9 +64,9 @@ def draw_lengths(axes: Axes, characters: Ints, removed: Bools) -> None:
 
 
 def draw_rates(axes: Axes, rates: Sequence[Rate], xlabel: str, overall: float) -> None:
-    """Removal rates of groups with 95 % intervals, and that of all as a line; groups without comments are bare."""
-    filled = [place for place, rate in enumerate(rates) if rate.comments]
-    shares = [rates[place].share for place in filled]
+    """Draw removal rates of groups with 95 % intervals, and the overall rate as a line."""
+    filled = [index for index, rate in enumerate(rates) if rate.comments]
+    shares = [rates[index].share for index in filled]
     values = np.array([share.value for share in shares])
     errors = np.abs(np.array([(share.value - share.low, share.high - share.value) for share in shares]).T)
     axes.bar(filled, values, color=BLUE, alpha=0.75)
@@ -83,7 +83,7 @@ def draw_rates(axes: Axes, rates: Sequence[Rate], xlabel: str, overall: float) -
 
 
 def draw_ranks(axes: Axes, frequency: Ints) -> None:
-    """Occurrences of tokens by rank, beside Zipf's law: half as often at twice the rank."""
+    """Draw occurrences of tokens by rank, with Zipf's law for comparison."""
     rank = np.arange(1, len(frequency) + 1)
     axes.plot(rank, frequency, color=BLUE, linewidth=2, label="tokens")
     axes.plot(rank, frequency[0] / rank, color=GREY, linestyle=":", label="Zipf's law")
@@ -94,7 +94,7 @@ def draw_ranks(axes: Axes, frequency: Ints) -> None:
 
 
 def draw_scores(axes: Axes, probability: Floats, removed: Bools) -> None:
-    """How out-of-fold probabilities are distributed among removed and kept comments."""
+    """Draw the distributions of out-of-fold probabilities of removed and kept comments."""
     edges = np.linspace(0, 1, 41)
     for side, colour, name in ((~removed, BLUE, "kept"), (removed, ORANGE, "removed")):
         shares = np.histogram(probability[side], edges)[0] / max(int(side.sum()), 1)

@@ -1,4 +1,4 @@
-"""Which words tell removed comments from kept ones, and how often words occur at all."""
+"""Statistics of tokens: which ones distinguish removed from kept comments, and their frequencies."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from moderation.text.features import slices
 from moderation.training.metrics import Bools, Floats
 
 LEAST_COMMENTS = 10
-"""A token is shown only if this many different bodies hold it: rarer ones say little, and may name somebody."""
+"""Minimum number of distinct bodies with a token: rarer tokens are not significant, and may be personal names."""
 PRIOR_TOKENS = 1_000.0
-"""What the prior of log-odds ratios weighs, in occurrences."""
+"""Weight of the prior of log-odds ratios, in occurrences."""
 
 
 @dataclass(frozen=True, slots=True)
 class TellingToken:
-    """A token, lower case, and what it tells.
+    """A token, lower case, and its association with removal.
 
     Attributes:
         token: as written, in lower case.
-        comments: different bodies that hold it.
-        removed: how many of them were removed.
-        z: log-odds ratio over its standard deviation, see :func:`log_odds_z`; positive speaks for removal.
-        weight: what a model adds to the log-odds of removal for it alone.
+        comments: distinct bodies that contain it.
+        removed: number of removed ones.
+        z: log-odds ratio over its standard deviation, see :func:`log_odds_z`; positive indicates removal.
+        weight: contribution of the token alone to the log-odds of removal.
     """
 
     token: str
@@ -41,11 +41,11 @@ class TellingToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenFigures:
-    """What the words show.
+    """Statistics of tokens.
 
     Attributes:
         frequency: occurrences of every token, lower case, most frequent first, shape (tokens,).
-        telling: the tokens that may be shown, in alphabetical order.
+        telling: tokens that may be shown, in alphabetical order.
     """
 
     frequency: NDArray[np.int64]
@@ -53,7 +53,7 @@ class TokenFigures:
 
     @property
     def once(self) -> int:
-        """How many tokens occur once."""
+        """Number of tokens that occur once."""
         return int((self.frequency == 1).sum())
 
     def strongest(self, by: Callable[[TellingToken], float], most: int) -> list[TellingToken]:
@@ -66,21 +66,21 @@ def count_tokens(
 ) -> TokenFigures:
     """Count tokens.
 
-    A body that occurs several times counts once, as removed if any of its comments was: what somebody posts a hundred
-    times would otherwise be all there is to see.
+    A body that occurs several times counts once, as removed if any of its comments was; otherwise frequent reposts
+    would dominate the result.
 
     Args:
-        texts: comments' bodies.
+        texts: bodies of the comments.
         removed: the labels, shape (texts,).
-        lexicon: where tokens are worked out.
-        weigh: what a model adds to the log-odds of removal for each token alone.
+        lexicon: token cache.
+        weigh: returns the contribution of each token alone to the log-odds of removal.
     """
     label: dict[str, bool] = {}
     for text, is_removed in zip(texts, removed.tolist(), strict=True):
         label[text] = label.get(text, False) or is_removed
     occurrences: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
-    holding: Counter[str] = Counter()
-    gone: Counter[str] = Counter()
+    containing: Counter[str] = Counter()
+    removed_bodies: Counter[str] = Counter()
     for part in slices(list(label)):
         with lexicon.lock:
             encoded = lexicon.encode(part)
@@ -88,20 +88,20 @@ def count_tokens(
             tokens = [names[number].lower() for number in encoded.token.tolist()]
         ends = np.searchsorted(encoded.text, np.arange(len(part) + 1)).tolist()
         for text, (start, end) in zip(part, pairwise(ends), strict=True):
-            own = Counter(tokens[start:end])
-            occurrences[label[text]].update(own)
-            holding.update(own.keys())
+            counts = Counter(tokens[start:end])
+            occurrences[label[text]].update(counts)
+            containing.update(counts.keys())
             if label[text]:
-                gone.update(own.keys())
+                removed_bodies.update(counts.keys())
     in_removed, in_kept = (
-        np.array([occurrences[side][token] for token in holding], np.int64) for side in (True, False)
+        np.array([occurrences[side][token] for token in containing], np.int64) for side in (True, False)
     )
-    z = dict(zip(holding, log_odds_z(in_removed, in_kept).tolist(), strict=True))
-    shown = sorted(token for token, count in holding.items() if count >= LEAST_COMMENTS)
+    z = dict(zip(containing, log_odds_z(in_removed, in_kept).tolist(), strict=True))
+    shown = sorted(token for token, count in containing.items() if count >= LEAST_COMMENTS)
     return TokenFigures(
         frequency=np.sort(in_removed + in_kept)[::-1],
         telling=tuple(
-            TellingToken(token, holding[token], gone[token], z[token], weight)
+            TellingToken(token, containing[token], removed_bodies[token], z[token], weight)
             for token, weight in zip(shown, weigh(shown), strict=True)
         ),
     )
@@ -110,7 +110,7 @@ def count_tokens(
 def log_odds_z(here: NDArray[np.int64], there: NDArray[np.int64]) -> Floats:
     """Log-odds ratios of words with an informative Dirichlet prior, each over its standard deviation.
 
-    The prior is what both sides say together, so a word must occur often before it is believed to tell them apart.
+    The prior is the distribution of both sides together, so that a word needs many occurrences to be significant.
     Monroe, Colaresi and Quinn, Fightin' Words, Political Analysis 2008, equations 15, 16, 19, 20 and 22.
 
     Args:
@@ -127,7 +127,7 @@ def log_odds_z(here: NDArray[np.int64], there: NDArray[np.int64]) -> Floats:
     first, second = here + prior, there + prior
 
     def log_odds(side: Floats) -> Floats:
-        # A side of one word only has no odds: half a word of another one keeps them finite.
+        # Half an occurrence of another word keeps the odds finite if a side has one word only.
         return np.asarray(np.log(side / np.maximum(side.sum() - side, 0.5)))
 
     ratio = log_odds(first) - log_odds(second)

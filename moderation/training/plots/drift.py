@@ -76,12 +76,12 @@ def _shares(axes: Axes, expected: Mapping[str, float], seen: Mapping[str, float]
     }
     names = sorted(both, key=lambda name: (-both[name], name))
     shown = names[:_MOST_NAMES]
-    place = np.arange(len(shown))
+    rows = np.arange(len(shown))
     for counts, colour, offset in ((expected, _BLUE, -0.2), (seen, _ORANGE, 0.2)):
         shares = [counts.get(name, 0) / _sum(counts) for name in shown]
-        axes.barh(place + offset, shares, 0.4, color=colour)
+        axes.barh(rows + offset, shares, 0.4, color=colour)
     rest = len(names) - len(shown)
-    axes.set(yticks=place, yticklabels=shown, xlabel="share of comments" + (f"; {rest} more not shown" if rest else ""))
+    axes.set(yticks=rows, yticklabels=shown, xlabel="share of comments" + (f"; {rest} more not shown" if rest else ""))
     axes.invert_yaxis()
 
 

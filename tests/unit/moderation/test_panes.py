@@ -22,9 +22,7 @@ LOGS = st.lists(st.tuples(TIMES, st.sampled_from("abc")), max_size=40)
 
 @examples(quick=600, thorough=5_000)
 @given(log=LOGS, data=st.data())
-def test_fates_are_the_same_however_the_log_is_cut_and_however_often_it_is_taken_up_again(
-    log: list[tuple[int, str]], data: st.DataObject
-) -> None:
+def test_fates_do_not_depend_on_batches_and_restarts(log: list[tuple[int, str]], data: st.DataObject) -> None:
     rows = [(time_us, f"{name}{time_us}".encode(), name) for time_us, name in log]
     cuts = sorted({0, len(log), *data.draw(st.lists(st.integers(0, len(log)), max_size=5))})
     first_of_second_version = data.draw(st.sampled_from([0, 0, *cuts]))
@@ -39,12 +37,12 @@ def test_fates_are_the_same_however_the_log_is_cut_and_however_often_it_is_taken
             NEWEST_RULES if lo >= first_of_second_version else FIRST_RULES,
         )
         fates, maximum = open_panes.fates(*asked)
-        if data.draw(st.booleans()):  # decided, never stored, decided again
+        if data.draw(st.booleans()):  # decided, not stored, decided again
             assert open_panes.fates(*asked) == (fates, maximum)
         open_panes.remember(times, ids, fates, maximum)
         found += fates
         assert maximum == expected[hi - 1][1]
-        if data.draw(st.booleans()):  # taken up from what the ledger holds
+        if data.draw(st.booleans()):  # restored from the ledger
             counted: list[tuple[int, bytes]] = []
             for (time_us, record_id, _), fate in zip(rows[:hi], found, strict=True):
                 if fate is Fate.COUNTED and not is_closed(pane_start_us(time_us), maximum.newest_event_us):
@@ -63,7 +61,7 @@ def taken(panes: OpenPanes, times_us: list[int], ids: list[bytes]) -> list[Fate]
     return fates
 
 
-def test_a_pane_is_late_from_the_record_on_whose_watermark_reaches_its_end() -> None:
+def test_records_are_late_once_the_watermark_reaches_the_end_of_their_pane() -> None:
     first_us = 7 * PANE_US
     end_us = first_us + PANE_US
     for newest_us, late in ((end_us + LATENESS_US - 1, False), (end_us + LATENESS_US, True)):
@@ -72,12 +70,12 @@ def test_a_pane_is_late_from_the_record_on_whose_watermark_reaches_its_end() -> 
         assert fates_of(panes, [end_us], [b"3"]) == [Fate.COUNTED]
 
 
-def test_a_records_own_time_does_not_make_it_or_its_batch_mates_before_it_late() -> None:
+def test_a_record_does_not_make_itself_or_earlier_records_late() -> None:
     fates = fates_of(OpenPanes(), [0, 12 * PANE_US, 0], [b"1", b"2", b"3"])
     assert fates == [Fate.COUNTED, Fate.COUNTED, Fate.LATE]
 
 
-def test_a_comment_far_ahead_is_counted_and_makes_no_other_late_until_another_confirms_it() -> None:
+def test_a_comment_far_ahead_makes_no_other_late_until_another_confirms_it() -> None:
     panes = OpenPanes()
     far_us = 100 * PANE_US
     assert taken(panes, [0, far_us, 0, far_us], [b"1", b"far", b"2", b"far"]) == [

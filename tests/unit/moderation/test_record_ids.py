@@ -49,9 +49,7 @@ def test_memory_does_not_grow_with_the_ids_of_a_pane(monkeypatch: pytest.MonkeyP
     newest=st.integers(2, 9),
     largest=st.integers(4, 40),
 )
-def test_ids_are_found_as_in_a_set_however_they_are_sorted_and_merged(
-    rows: list[tuple[int, int]], closed: int, newest: int, largest: int
-) -> None:
+def test_record_ids_behave_like_a_set(rows: list[tuple[int, int]], closed: int, newest: int, largest: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record_ids, "_NEWEST", newest)
         patch.setattr(record_ids, "_LARGEST", largest)

@@ -39,7 +39,7 @@ def hours_of(state: RunningMaximum) -> tuple[float | None, tuple[float, str] | N
     )
 
 
-# Golden sequences: a change of any of these is a new rules version.
+# Golden sequences: a change to any of them needs a new rules version.
 GOLDEN: list[tuple[str, Steps, tuple[float | None, tuple[float, str] | None]]] = [
     ("the first comment sets the maximum", [(9, "a")], (9, None)),
     ("an hour is no jump", [(0, "a"), (1, "b")], (1, None)),
@@ -64,7 +64,7 @@ def test_the_rules_of_version_2(steps: Steps, expected: tuple[float | None, tupl
     assert hours_of(walk(steps, FIRST_RULES).state) == (max(hours for hours, _ in steps), None)
 
 
-def test_version_1_leaves_a_candidate_as_it_is_and_version_2_drops_it_once_it_is_no_jump() -> None:
+def test_version_1_keeps_a_candidate_and_version_2_drops_it_once_it_is_near() -> None:
     state = walk([(0, "a"), (5, "b")]).state
     state = walk([(4.5, "c")], FIRST_RULES, state).state
     assert hours_of(state) == (4.5, (5, "b"))
@@ -73,7 +73,7 @@ def test_version_1_leaves_a_candidate_as_it_is_and_version_2_drops_it_once_it_is
     assert hours_of(walk([(2, "c"), (7, "d")], FIRST_RULES, state).state) == (7, (9, "b"))
 
 
-def test_the_maximum_before_each_comment_is_what_it_is_judged_by() -> None:
+def test_each_comment_is_judged_by_the_maximum_before_it() -> None:
     before_us = walk([(0, "a"), (5, "b"), (6, "c"), (0, "d")]).before_us
     assert before_us.tolist() == [NO_EVENT_US, 0, 0, 6 * HOUR_US]
 
@@ -94,9 +94,7 @@ LOGS = st.lists(st.tuples(TIMES, st.sampled_from("abcd")), min_size=1, max_size=
 
 @examples(quick=400, thorough=10_000)
 @given(log=LOGS, data=st.data())
-def test_any_cut_of_any_log_gives_what_one_record_after_another_gives(
-    log: list[tuple[int, str]], data: st.DataObject
-) -> None:
+def test_the_maximum_does_not_depend_on_batches(log: list[tuple[int, str]], data: st.DataObject) -> None:
     cuts = sorted({0, len(log), *data.draw(st.lists(st.integers(0, len(log)), max_size=5))})
     second_from = data.draw(st.sampled_from([0, 0, *cuts]))
     rows = [(time_us, bytes([index]), name) for index, (time_us, name) in enumerate(log)]

@@ -1,4 +1,4 @@
-"""The communities of the generated traffic, one module each; everything in them is made up."""
+"""The synthetic communities, one module each; all contents are fictional."""
 
 from moderation.datasets.synthetic.communities.cooking import COOKING
 from moderation.datasets.synthetic.communities.cycling import CYCLING

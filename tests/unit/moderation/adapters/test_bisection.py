@@ -28,7 +28,7 @@ def test_exactly_the_items_that_fail_alone_are_found_in_few_attempts(size: int, 
     assert attempts <= 2 + 2 * len(failing) * (1 + math.ceil(math.log2(max(size, 1))))
 
 
-def test_items_that_fail_only_together_are_no_culprits() -> None:
+def test_items_that_fail_only_together_are_not_found() -> None:
     def attempt(items: Sequence[int]) -> None:
         if len(items) > 1:
             raise ValueError("together")
@@ -36,7 +36,7 @@ def test_items_that_fail_only_together_are_no_culprits() -> None:
     assert find_failing_items(range(8), attempt) == []
 
 
-def test_an_error_that_is_not_an_items_is_raised() -> None:
+def test_an_error_that_no_item_causes_is_raised() -> None:
     def attempt(items: Sequence[int]) -> None:
         raise ConnectionError("away") if len(items) < 3 else ValueError("an item's")
 

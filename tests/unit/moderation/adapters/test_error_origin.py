@@ -1,4 +1,4 @@
-"""Every row of the table of blame, by an error that it is about; a row without an example here fails."""
+"""Examples for every rule of the classification of errors; a rule without an example fails."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OTHERS: tuple[BaseException, ...] = (
 
 
 @pytest.mark.parametrize("error", RECORDS, ids=lambda error: type(error).__name__)
-def test_errors_that_a_record_can_cause_and_their_text_is_never_shown(error: BaseException) -> None:
+def test_errors_that_a_record_can_cause_are_logged_without_text(error: BaseException) -> None:
     assert error_origin.is_caused_by_record(error)
     assert SECRET not in error_origin.loggable_text(error)
     assert type(error).__name__ in error_origin.loggable_text(error)
@@ -60,7 +60,7 @@ def test_errors_that_no_record_causes(error: BaseException) -> None:
     assert type(error).__name__ in error_origin.loggable_text(error)
 
 
-def test_every_row_of_the_table_has_an_example() -> None:
+def test_every_rule_has_an_example() -> None:
     used = {
         next(number for number, rule in enumerate(error_origin.RULES) if isinstance(error, rule.error))
         for error in (*RECORDS, *OTHERS)

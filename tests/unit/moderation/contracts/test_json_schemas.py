@@ -1,4 +1,4 @@
-"""The committed schemas are what the classes generate, and say what the parser says."""
+"""The committed schemas equal the generated ones, and agree with the parser."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def changed(good: dict[str, object]) -> st.SearchStrategy[dict[str, object]]:
 
 
 @given(changed(dict(good_comment)))
-def test_the_schema_is_what_the_first_rules_read_and_today_s_read_all_of_it(fields: dict[str, object]) -> None:
-    """The schema is for those who write records; what else is read is repaired."""
+def test_the_schema_equals_the_first_rules_and_the_newest_rules_read_all_of_it(fields: dict[str, object]) -> None:
+    """The schema is for producers; the parser also reads other records and repairs them."""
     valid = jsonschema.Draft202012Validator(json.loads(rendered("comment"))).is_valid(_strict(fields))
     raw = json.dumps(fields).encode()
     try:

@@ -1,4 +1,4 @@
-"""Rules version 2: what has an id, a text and a believable time is read, and every change to it is recorded."""
+"""Rules version 2: records with an id, a text and a plausible time are read, and every repair is recorded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def record(**changes: object) -> bytes:
 
 
 @given(st.binary(max_size=300) | any_text.map(str.encode))
-def test_any_bytes_are_a_comment_or_a_refusal(raw: bytes) -> None:
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     try:
         parse_record(raw, NOW_US)
     except InvalidRecord as refused:
@@ -51,7 +51,7 @@ def test_any_bytes_are_a_comment_or_a_refusal(raw: bytes) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_in_a_body_are_decided(body: bytes) -> None:
-    """Quotes, backslashes and control characters end or spoil a JSON string; nothing else may stop a decision."""
+    """Quotes, backslashes and control characters break a JSON string; any other byte must not prevent a decision."""
     clean = bytes(byte for byte in body if byte >= 32 and byte not in b'"\\')
     read = read_record(record(body="@").replace(b"@", clean), NOW_US)
     assert read.comment.body == clean.decode(errors="replace")
@@ -59,9 +59,9 @@ def test_any_bytes_in_a_body_are_decided(body: bytes) -> None:
 
 
 @given(with_surrogates)
-def test_half_an_emoji_is_replaced_and_a_whole_one_is_not(body: str) -> None:
+def test_a_lone_surrogate_is_replaced_and_a_pair_is_not(body: str) -> None:
     read = read_record(record(body=body), NOW_US)
-    whole = json.loads(json.dumps(body))  # halves that meet are one character
+    whole = json.loads(json.dumps(body))  # adjacent surrogates form one character
     expected = "".join("\ufffd" if "\ud800" <= each <= "\udfff" or each == "\0" else each for each in whole)
     assert read.comment.body == expected
     assert (Repair.SURROGATE in read.repairs) == any("\ud800" <= each <= "\udfff" for each in whole)
@@ -70,7 +70,7 @@ def test_half_an_emoji_is_replaced_and_a_whole_one_is_not(body: str) -> None:
 
 
 @given(any_text.filter(lambda text: "\0" not in text), st.integers(EARLIEST_EVENT_US, NOW_US + MAX_FUTURE_US))
-def test_what_the_first_rules_read_is_read_the_same_without_repair(body: str, event_us: int) -> None:
+def test_records_valid_by_the_first_rules_are_read_the_same_without_repair(body: str, event_us: int) -> None:
     raw = to_json(Comment("c", "x", body, event_us, "a", "p"))
     assert read_record(raw, NOW_US) == read_record(raw, NOW_US, FIRST_RULES)
 
@@ -116,7 +116,7 @@ def test_repairs_are_listed_once_each_and_in_order() -> None:
         (record(event_time_us=NOW_US + MAX_FUTURE_US + 1), R.FUTURE_DATED, "300 s after"),
     ],
 )
-def test_what_leaves_nothing_to_decide_is_refused_with_reason_and_detail(
+def test_unreadable_comments_are_refused_with_reason_and_detail(
     raw: bytes, reason: DeadLetterReason, detail: str
 ) -> None:
     with pytest.raises(InvalidRecord) as refused:
@@ -133,7 +133,7 @@ def test_the_earliest_event_time_is_a_setting_of_the_rules() -> None:
 
 
 def test_repairing_takes_time_linear_in_the_length() -> None:
-    """A text made to be expensive: only lone surrogates, after an invalid byte that forces every step."""
+    """An expensive text: lone surrogates only, after an invalid byte that forces every step."""
 
     def seconds(count: int) -> float:
         raw = record(body="@").replace(b"@", b"\xff" + rb"\ud83d" * count)
@@ -181,7 +181,7 @@ def test_an_action_parses_and_round_trips() -> None:
         (action(action_time_us=NOW_US // 1_000), R.PAST_DATED),
     ],
 )
-def test_what_cannot_be_an_action_is_refused_with_its_reason(raw: bytes, reason: DeadLetterReason) -> None:
+def test_unreadable_actions_are_refused_with_their_reason(raw: bytes, reason: DeadLetterReason) -> None:
     with pytest.raises(InvalidRecord) as refused:
         parse_action(raw)
     assert refused.value.reason == reason

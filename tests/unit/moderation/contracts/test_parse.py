@@ -1,4 +1,4 @@
-"""What is the same under all rules: golden records, dead letters, record ids."""
+"""Parsing under all rules versions: golden records, dead letters, record ids."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW_US = 1_700_000_000_000_000
 R = DeadLetterReason
 
 
-def test_every_version_reads_the_golden_records_as_it_always_did() -> None:
+def test_every_version_reads_the_golden_records_as_before() -> None:
     committed, found = json.loads(FILE.read_text()), json.loads(rendered())
     assert found.keys() == committed.keys()
     for name, record in committed.items():
@@ -41,7 +41,7 @@ def test_rules_of_a_later_release_are_refused() -> None:
 
 
 @pytest.mark.parametrize("repair", Repair)
-def test_only_a_changed_text_is_looked_at_by_a_person(repair: Repair) -> None:
+def test_only_a_changed_text_raises_the_verdict_to_review(repair: Repair) -> None:
     looked_at = {Repair.INVALID_UTF8, Repair.SURROGATE, Repair.NUL, Repair.CUT}
     expected = Verdict.REVIEW if repair in looked_at else Verdict.ALLOW
     assert at_least_review(Verdict.ALLOW, [repair]) is expected
@@ -59,7 +59,7 @@ def test_a_dead_letter_keeps_the_head_the_length_and_the_digest_of_the_whole() -
     assert (letter.reason, letter.detail, letter.append_us) == (R.TOO_LARGE, "big", NOW_US)
 
 
-def test_record_ids_tell_apart_what_differs_in_id_time_or_body(comment: Callable[..., Comment]) -> None:
+def test_record_ids_differ_with_id_time_or_body(comment: Callable[..., Comment]) -> None:
     variants = [comment(), comment(comment_id="c2"), comment(event_time_us=1), comment(body="other")]
     assert len({variant.record_id() for variant in variants}) == 4
     assert comment(comment_id="c1", community="a").record_id() == comment(community="b").record_id()

@@ -25,7 +25,7 @@ VALUE = Content.of(b"the bytes of the record")
 
 
 @given(st.uuids(), st.integers(0, MAX_PARTITION), st.integers(0, MAX_OFFSET))
-def test_a_header_names_the_position_it_was_made_of(topic_id: UUID, partition: int, offset: int) -> None:
+def test_a_header_round_trips_its_position(topic_id: UUID, partition: int, offset: int) -> None:
     position = RecordPosition(topic_id, partition, offset)
     assert parse_replay_of(position.header()) == position
 

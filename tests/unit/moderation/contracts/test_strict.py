@@ -1,4 +1,4 @@
-"""Rules version 1: what it refuses, and why. It is frozen: days that it decided are recomputed with it."""
+"""Rules version 1: refused records and reasons. It is frozen: days that it decided are recomputed with it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_written_comment_parses_back_to_an_equal_one(comment: Comment) -> None
         (record(event_time_us=NOW_US + MAX_FUTURE_US + 1), R.FUTURE_DATED),
     ],
 )
-def test_what_cannot_be_a_comment_is_refused_with_its_reason(raw: bytes, reason: DeadLetterReason) -> None:
+def test_malformed_comments_are_refused_with_their_reason(raw: bytes, reason: DeadLetterReason) -> None:
     assert reason_of(raw) == reason
 
 
@@ -117,7 +117,7 @@ def test_limits_themselves_are_accepted(comment: Callable[..., Comment]) -> None
 
 
 @given(st.binary(max_size=200) | st.text().map(str.encode))
-def test_any_bytes_are_a_comment_or_a_refusal(raw: bytes) -> None:
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     try:
         read_strictly(raw, NOW_US)
     except InvalidRecord as refused:

@@ -85,7 +85,7 @@ def test_a_time_that_is_none_makes_a_bad_row(tmp_path: Path, when: str) -> None:
     assert [row.line for row in bad] == [2]
 
 
-def test_what_is_no_export_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_that_is_no_export_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no columns BODY and REMOVED"):
         read(write(tmp_path, "a,b\n1,2\n"))
     with pytest.raises(DatasetError, match="no columns"):

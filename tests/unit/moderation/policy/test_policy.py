@@ -35,7 +35,7 @@ def goals(*texts: str) -> list[Goal]:
         ("review_share ≤ 0.15", Measure.REVIEW_SHARE, 0.15),
     ],
 )
-def test_goals_are_read_as_people_state_them(text: str, measure: Measure, bound: float) -> None:
+def test_goals_are_parsed(text: str, measure: Measure, bound: float) -> None:
     assert parse_goal(text) == Goal(measure, bound)
     assert parse_goal(str(parse_goal(text))) == parse_goal(text)
 
@@ -47,17 +47,17 @@ def test_goals_are_read_as_people_state_them(text: str, measure: Measure, bound:
         ("accuracy>=0.9", "unknown measure"),
         ("precision<=0.9", "bounded with >="),
         ("review_share>=0.1", "bounded with <="),
-        ("precision>=90", r"must lie in \(0, 1\]"),
-        ("recall>=0", r"must lie in \(0, 1\]"),
+        ("precision>=90", r"must be in \(0, 1\]"),
+        ("recall>=0", r"must be in \(0, 1\]"),
         ("reviews_per_day<=5%", "not a share"),
     ],
 )
-def test_what_is_no_goal_is_refused_by_name(text: str, cause: str) -> None:
+def test_malformed_goals_are_refused_by_name(text: str, cause: str) -> None:
     with pytest.raises(ConfigurationError, match=cause):
         parse_goal(text)
 
 
-def test_thresholds_meet_their_goals_and_say_what_to_expect() -> None:
+def test_thresholds_meet_their_goals_with_an_expected_operating_point() -> None:
     scores, removed = scored()
     policy = resolve_policy(scores, removed, goals("precision>=0.9", "recall>=0.8"))
     taken, caught = scores >= policy.remove_ppm, scores >= policy.review_ppm
@@ -91,7 +91,7 @@ def test_review_goals_are_used_up_but_not_passed() -> None:
     assert policy.expected.reviews_per_day.value == pytest.approx(1_000 * reviews.mean())
 
 
-def test_without_a_precision_goal_nothing_is_removed_without_a_person() -> None:
+def test_without_a_precision_goal_nothing_is_removed_automatically() -> None:
     scores, removed = scored()
     policy = resolve_policy(scores, removed, goals("review_share<=0.2"))
     assert policy.remove_ppm == NEVER_PPM
@@ -100,7 +100,7 @@ def test_without_a_precision_goal_nothing_is_removed_without_a_person() -> None:
     assert nothing.verdict(1_000_000) is Verdict.ALLOW
 
 
-def test_a_goal_out_of_reach_is_refused_with_the_best_that_can_be_met() -> None:
+def test_an_unreachable_goal_is_refused_with_the_best_value() -> None:
     scores, removed = scored()
     with pytest.raises(GoalUnmet, match="best precision") as refused:
         resolve_policy(scores, removed, goals("precision>=0.999"))
@@ -211,7 +211,7 @@ def test_a_comment_of_weight_n_counts_as_n_comments(texts: tuple[str, ...]) -> N
     assert ours.high - ours.low > theirs.high - theirs.low, "a weight is no evidence: the interval stays as wide"
 
 
-def test_comments_of_weight_one_make_the_policy_of_no_weights() -> None:
+def test_weights_of_one_give_the_policy_without_weights() -> None:
     scores, removed = scored()
     stated = goals("precision>=0.85", "recall>=0.7")
     weighted = resolve_policy(scores, removed, stated, weight=np.ones(len(scores)))

@@ -75,7 +75,7 @@ def test_grams_are_of_the_token_between_spaces_and_do_not_cross_tokens() -> None
     assert int(count.max()) == 3  # "aa"
 
 
-def test_a_vocabulary_numbers_tokens_once_and_keeps_what_it_learned() -> None:
+def test_a_vocabulary_numbers_tokens_once_and_keeps_their_features() -> None:
     vocabulary = Vocabulary()
     assert vocabulary.ids(["a", "b", "a"]) == [0, 1, 0]
     assert vocabulary.ids(["c", "b"]) == [2, 1]
@@ -115,7 +115,7 @@ def test_encoding_an_empty_batch_and_empty_texts() -> None:
     assert encoded.text.tolist() == [2]
 
 
-def test_memory_is_bounded_and_forgetting_changes_no_encoding() -> None:
+def test_memory_is_bounded_and_eviction_changes_no_encoding() -> None:
     lexicon = Lexicon(max_chunks=1_000)
     text = "Common words stay, rare ones go."
     before = lexicon.encode([text])
@@ -130,12 +130,12 @@ def test_memory_is_bounded_and_forgetting_changes_no_encoding() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_remembered_after_forgetting_is_what_would_be_worked_out_anew() -> None:
+def test_cached_encodings_after_eviction_equal_new_ones() -> None:
     lexicon = Lexicon(max_chunks=300)
     texts = [" ".join(f"word{n},x{m} don't (n{n})" for m in range(3)) for n in range(120)]
     for number, text in enumerate(texts):
         lexicon.encode([text])
-        if number % 10 != 9:  # a fresh lexicon takes a tenth of a second
+        if number % 10 != 9:  # a new lexicon takes a tenth of a second
             continue
         fresh = Lexicon()
         ours, theirs = lexicon.encode([text, texts[0]]), fresh.encode([text, texts[0]])
@@ -147,7 +147,7 @@ def test_what_is_remembered_after_forgetting_is_what_would_be_worked_out_anew() 
             for mine, other_s in zip(_grams(ours.vocabulary, token), _grams(theirs.vocabulary, other), strict=True):
                 np.testing.assert_array_equal(mine, other_s)
     assert len(lexicon) <= 330
-    assert lexicon.misses == 120 * 6 + 3  # what was used lately was taken over, not worked out again
+    assert lexicon.misses == 120 * 6 + 3  # recently used chunks were copied, not tokenized again
 
 
 def _grams(vocabulary: Vocabulary, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +163,7 @@ def test_long_chunks_count_as_many() -> None:
         assert len(lexicon) <= 3
 
 
-def test_what_is_used_survives_what_is_not() -> None:
+def test_used_chunks_survive_unused_ones() -> None:
     lexicon = Lexicon(max_chunks=1_000)
     for batch in range(30):
         lexicon.encode(["kept always", " ".join(f"rare{batch}x{n}" for n in range(100))])

@@ -1,4 +1,4 @@
-"""What share of a text's words and word pairs a model was never shown."""
+"""Share of words and word pairs of a text that the training texts lack."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def fitted() -> ModerationPipeline:
     ("text", "share"),
     [
         ("red fox runs", 0),
-        ("red fox sleeps", 0),  # every word and pair, though in no one text
-        ("fox red", 1 / 3),  # the words are known, the pair is not
+        ("red fox sleeps", 0),  # every word and pair occurs, but not in one text
+        ("fox red", 1 / 3),  # the words are seen, the pair is not
         ("red fox jumps", 2 / 5),  # jumps, and fox jumps
         ("red red red", 1 / 2),  # red, and red red: once each
         ("green cats jump", 1),

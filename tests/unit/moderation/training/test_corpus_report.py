@@ -1,4 +1,4 @@
-"""The pictures' page for any content: counts by hand, nothing people wrote becomes markup, no text unless asked for."""
+"""The corpus report: statistics by hand, escaping of texts, and no texts by default."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def some_rows(body: str = "you read it", comments: int = 40) -> list[LabelledCom
 
 
 class Seen(HTMLParser):
-    """The tags of a page and what they ask for."""
+    """The tags of a page and the resources they request."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ def test_hours_and_weekdays_are_utc_and_only_of_comments_whose_time_is_known() -
     assert (found.first_us, found.last_us) == (WEDNESDAY_US, WEDNESDAY_US + 25 * HOUR_US)
 
 
-def test_groups_by_length_hold_every_comment_once_and_none_is_empty() -> None:
+def test_groups_by_length_contain_every_comment_once_and_none_is_empty() -> None:
     lengths = np.array([5] * 50 + list(range(6, 56)))
     removed = lengths == 5
     rates = rates_by_length(lengths, removed)
@@ -121,7 +121,7 @@ def z_alone() -> float:
     return (math.log(1005 / 0.5) - math.log(1000 / 0.5)) / math.sqrt(1 / 1005 + 1 / 1000)
 
 
-def test_a_word_that_few_hold_is_never_shown_and_repeating_it_does_not_help() -> None:
+def test_a_word_of_few_comments_is_not_shown_even_if_repeated() -> None:
     texts = [f"common w{n}" for n in range(LEAST_COMMENTS)]
     texts += ["nearly"] * 100 + [f"nearly x{n}" for n in range(LEAST_COMMENTS - 2)]
     removed = np.arange(len(texts)) < 4
@@ -143,7 +143,7 @@ def test_strongest_come_first_and_only_on_their_side() -> None:
 
 
 @pytest.mark.slow
-def test_nothing_people_wrote_becomes_markup_and_nothing_is_loaded() -> None:
+def test_comments_do_not_become_markup_and_nothing_is_loaded() -> None:
     rows = some_rows(f"{HOSTILE} $\\frac{{1}}{{ \u202e\x07 🙂 <b>bold</b>")
     found = explored(rows)
     page = render(found, judged(found), HOSTILE, [row.comment.body for row in rows], examples=3)
@@ -182,7 +182,7 @@ def test_long_examples_are_cut() -> None:
 
 
 @pytest.mark.slow
-def test_every_picture_says_what_it_shows_and_is_one() -> None:
+def test_every_picture_has_a_text_alternative_and_is_a_png() -> None:
     found = explored(some_rows())
     images = Seen(render(found, judged(found), "x")).of("img")
     assert len(images) == 9
@@ -196,18 +196,18 @@ def test_every_picture_says_what_it_shows_and_is_one() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("known", "said"), [(40, ""), (4, "36 comments without a time are left out"), (0, "come without times")]
+    ("known", "said"), [(40, ""), (4, "36 comments without a time are left out"), (0, "have no times")]
 )
-def test_comments_without_times_say_so(known: int, said: str) -> None:
+def test_missing_times_are_mentioned(known: int, said: str) -> None:
     found = explored([row(f"you {n}", n % 4 < 2, is_time_known=n < known) for n in range(40)])
     page = render(found, judged(found), "x")
-    sentences = ("comments without a time are left out", "come without times")
+    sentences = ("comments without a time are left out", "have no times")
     assert [sentence in page for sentence in sentences] == [sentence in said for sentence in sentences]
     assert said in page
 
 
 @pytest.mark.slow
-def test_comments_without_any_word_make_a_page_too() -> None:
+def test_comments_without_words_make_a_page() -> None:
     rows = [row(" " * n, n % 4 < 2) for n in range(40)]
     found = explored(rows)
     assert found.tokens.telling == ()

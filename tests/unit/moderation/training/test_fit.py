@@ -30,7 +30,7 @@ def examples(corpus: Corpus) -> Examples:
     )
 
 
-def test_examples_keep_order_and_are_named_by_a_digest_of_exactly_this_data(small_corpus: Corpus) -> None:
+def test_examples_keep_order_and_have_a_digest_of_exactly_this_data(small_corpus: Corpus) -> None:
     texts, labels = small_corpus
     first = examples(small_corpus)
     assert first.texts == texts
@@ -70,7 +70,7 @@ def test_training_learns_calibrates_and_resolves(small_corpus: Corpus) -> None:
     assert trained.estimator.kernel().score_one("Nice study, thanks.") < trained.policy.review_ppm
 
 
-def test_labels_that_mean_nothing_give_no_skill_and_meet_no_goal() -> None:
+def test_random_labels_give_no_skill_and_meet_no_goal() -> None:
     generator = np.random.default_rng(5)
     texts = [" ".join(generator.choice(list("abcdefgh"), 6)) + f" {n}" for n in range(400)]
     labels = generator.integers(0, 2, 400).tolist()
@@ -80,7 +80,7 @@ def test_labels_that_mean_nothing_give_no_skill_and_meet_no_goal() -> None:
     assert 0.35 < trained.metrics.auc_mean < 0.65
 
 
-def test_platt_finds_the_distortion_and_never_turns_scores_around() -> None:
+def test_platt_corrects_a_distortion_and_never_reverses_scores() -> None:
     generator = np.random.default_rng(1)
     true = generator.normal(0, 2, 40_000)
     labels = (generator.random(40_000) < expit(true)).astype(np.int64)

@@ -36,7 +36,7 @@ def examples(corpus: Corpus, weights: list[float] | None = None) -> Examples:
 
 @pytest.mark.budget(20)
 def test_unseen_shares_are_measured_on_the_texts_a_fold_did_not_show(small_corpus: Corpus) -> None:
-    # A word that stands in one text only is always unseen when it is held out, and never in the final model's eyes.
+    # A word of one text only is unseen if that text is held out, and seen by the final model.
     texts = [f"{text} hapax{n}" for n, text in enumerate(small_corpus[0])]
     data = examples((texts, small_corpus[1]))
     trained = train(data, new_estimator, [parse_goal("review_share<=0.5")], folds=4, seed=2)
@@ -50,7 +50,7 @@ def test_unseen_shares_are_measured_on_the_texts_a_fold_did_not_show(small_corpu
     assert trained.estimator.unseen_shares(texts, len(texts)).max() == 0
 
 
-def test_the_reference_says_what_the_training_comments_were_like(small_corpus: Corpus) -> None:
+def test_the_reference_describes_the_training_comments(small_corpus: Corpus) -> None:
     texts = [f"{text} hapax{n}" if n % 3 else text for n, text in enumerate(small_corpus[0])]
     data = examples((texts, small_corpus[1]))
     trained = train(data, new_estimator, [parse_goal("review_share<=0.5")], folds=3)
@@ -84,7 +84,7 @@ def test_the_reference_is_the_same_each_time_and_reads_back(small_corpus: Corpus
     assert TrainingReference.from_json(first).to_json() == first
 
 
-def test_comments_that_stand_for_others_count_as_many_as_they_are_as_precise_as() -> None:
+def test_weighted_comments_count_with_their_effective_sample_size() -> None:
     weight = np.array([1.0, 1.0, 4.0, 2.0])
     # (sum of weights)² / (sum of squares) = 64 / 22, of which 3/8 are x
     assert counts_by_name(["x", "x", "y", "x"], weight) == pytest.approx({"x": 64 / 22 / 2, "y": 64 / 22 / 2})
@@ -95,7 +95,7 @@ def test_comments_that_stand_for_others_count_as_many_as_they_are_as_precise_as(
     assert counts_by_name(["x", "x", "y"], np.full(3, 7.0)) == pytest.approx({"x": 2, "y": 1})
 
 
-def test_to_review_or_remove_agrees_with_a_removal_and_to_allow_with_its_absence() -> None:
+def test_review_and_remove_agree_with_removed_and_allow_with_kept() -> None:
     policy = Policy(300_000, 700_000, ())
     probability = np.array([0.1, 0.1, 0.5, 0.5, 0.9, 0.9])
     removed = np.array([False, True, False, True, False, True])
@@ -117,7 +117,7 @@ def test_to_review_or_remove_agrees_with_a_removal_and_to_allow_with_its_absence
         {"more": 1},
     ],
 )
-def test_what_is_no_reference_is_refused(change: dict[str, object]) -> None:
+def test_a_malformed_reference_is_refused(change: dict[str, object]) -> None:
     fields = json.loads(REFERENCE.to_json())
     with pytest.raises(ModelRefused, match=r"reference\.json"):
         TrainingReference.from_json(json.dumps({**fields, **change}))

@@ -1,4 +1,4 @@
-"""What becomes of the bytes of batches: records, and holes of the right kind, at every offset."""
+"""Unpacking of record batches: every offset becomes a record or a hole of the right kind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def batch(
     left_out: tuple[int, ...] = (),
     headers: list[tuple[str, bytes]] | None = None,
 ) -> bytes:
-    """A batch as a broker sends it; ``left_out`` names records that compaction took out."""
+    """A batch as a broker sends it; ``left_out`` are records deleted by compaction."""
     builder = DefaultRecordBatchBuilder(2, codec, transactional, PRODUCER, 1, 0, 1 << 30)
     for number, value in enumerate(values):
         if number not in left_out:
@@ -58,7 +58,7 @@ def marker(base: int, *, abort: bool) -> bytes:
 
 
 def signed(data: bytearray) -> bytes:
-    """With the checksum of what is in it."""
+    """The batch with a correct checksum."""
     struct.pack_into(">I", data, CRC_AT, crc32c(bytes(data[ATTRIBUTES_AT:])))
     return bytes(data)
 
@@ -100,7 +100,7 @@ def test_reading_begins_in_the_middle_of_an_aborted_batch() -> None:
         ((0, 1, 2), [(4, 8, "deleted")]),
     ],
 )
-def test_records_that_compaction_took_out_are_holes(left_out: tuple[int, ...], expected: list[object]) -> None:
+def test_records_deleted_by_compaction_are_holes(left_out: tuple[int, ...], expected: list[object]) -> None:
     assert told(read(batch(5, [b"a", b"b", b"c"], left_out=left_out), 4)) == expected
 
 
@@ -121,7 +121,7 @@ def test_every_compression(codec: int) -> None:
 
 @pytest.mark.parametrize(("codec", "pack"), [(GZIP, cramjam.gzip.compress), (ZSTD, cramjam.zstd.compress)])
 def test_records_packed_as_two_frames(codec: int, pack: Callable[[bytes], Any]) -> None:
-    """Brokers accept them. The oracle's librdkafka does not get past two members of gzip: no real topic has them."""
+    """Brokers accept them. The oracle's librdkafka cannot read two members of gzip, so no integration test has them."""
     records = b"".join(raw_record(b"x" * 100, delta=delta) for delta in range(4))
     packed = bytes(pack(records[:150])) + bytes(pack(records[150:]))
     assert told(read(RawBatch(packed, count=4, attributes=codec).data(), 0)) == [0, 1, 2, 3]
@@ -141,7 +141,7 @@ def test_header_names_that_are_not_utf8(codec: int) -> None:
 
 
 @pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4, ZSTD])
-def test_a_batch_that_unpacks_to_too_much_is_refused_and_the_next_is_read(codec: int) -> None:
+def test_a_batch_over_the_unpacked_limit_is_refused_and_the_next_is_read(codec: int) -> None:
     data = batch(5, [bytes(40_000_000), bytes(40_000_000)], codec=codec)
     found = read(data + batch(7, [b"good"]), 5)
     assert told(found) == [(5, 7, "unreadable"), 7]
@@ -177,7 +177,7 @@ def test_a_wrong_checksum_is_fetched_again_before_it_counts() -> None:
     assert told(read(data, 5)) == [(5, 7, "unreadable"), 7]
 
 
-def test_a_damaged_last_batch_never_claims_offsets_that_were_not_written() -> None:
+def test_a_damaged_last_batch_does_not_cover_unwritten_offsets() -> None:
     data = bytearray(batch(5, [b"a", b"b"]))
     struct.pack_into(">i", data, LAST_DELTA_AT, 1_000_000)
     assert told(read(bytes(data), 5)) == []
@@ -193,7 +193,7 @@ def test_a_damaged_last_batch_never_claims_offsets_that_were_not_written() -> No
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_compressed_bytes_that_make_no_sense(payload: bytes) -> None:
+def test_damaged_compressed_bytes_are_unreadable(payload: bytes) -> None:
     data = bytearray(batch(5, [b"a", b"b"], codec=SNAPPY)[:PAYLOAD_AT]) + payload
     struct.pack_into(">i", data, 8, len(data) - 12)
     assert told(read(signed(data) + batch(7, [b"good"]), 5)) == [(5, 7, "unreadable"), 7]
@@ -214,7 +214,7 @@ def test_a_damaged_length_leaves_one_damaged_batch() -> None:
     assert told(found) == [(5, 7, "unreadable")]
 
 
-def test_a_first_offset_that_was_damaged_never_hides_what_was_not_sent() -> None:
+def test_a_damaged_base_offset_does_not_hide_later_offsets() -> None:
     data = bytearray(batch(5, [b"a", b"b"])) + batch(1 << 60, [b"good"])
     data[80] ^= 1
     for _ in range(2):
@@ -222,7 +222,7 @@ def test_a_first_offset_that_was_damaged_never_hides_what_was_not_sent() -> None
     assert told(found)[0] == (5, 7, "unreadable")
 
 
-def test_a_part_of_a_fetch_unpacks_so_much_and_the_rest_stays() -> None:
+def test_a_part_of_a_fetch_is_bounded_and_the_rest_stays() -> None:
     data = b"".join(batch(number, [bytes(10_000_000)], codec=ZSTD) for number in range(5))
     records = RecordsAndHoles(TP, Batches(data), None, 0, None, None, True, 1)
     parts: list[list[int]] = []
@@ -238,8 +238,8 @@ def test_a_part_of_a_fetch_unpacks_so_much_and_the_rest_stays() -> None:
 
 
 @pytest.mark.parametrize("damaged", range(20))
-def test_damaged_lengths_beside_odd_header_names_end_no_process(damaged: int) -> None:
-    """aiokafka's compiled code reads numbers behind the end of the buffer, which ends the process."""
+def test_damaged_lengths_beside_odd_header_names_do_not_crash_the_process(damaged: int) -> None:
+    """aiokafka's compiled code reads numbers beyond the end of the buffer, which crashes the process."""
     data = bytearray(batch(5, [b"a", b"b"], headers=[("na\u00efve", b"v")]))
     data = data.replace("\u00ef".encode(), b"\xff\xfe")
     at = (PAYLOAD_AT + len(data)) // 2 + damaged  # in the second record
@@ -248,7 +248,7 @@ def test_damaged_lengths_beside_odd_header_names_end_no_process(damaged: int) ->
     assert found[-1].value == b"good"
 
 
-def test_a_record_outside_its_batch_takes_nobodys_place() -> None:
+def test_a_record_outside_its_batch_makes_the_rest_unreadable() -> None:
     data = bytearray(batch(5, [b"a", b"b"]))
     data[PAYLOAD_AT + 3] = 20  # the first record's offset delta: 10 as a zigzag number
     found = read(signed(data) + batch(7, [b"good"]), 5)
@@ -256,7 +256,7 @@ def test_a_record_outside_its_batch_takes_nobodys_place() -> None:
 
 
 @given(st.data())
-def test_whatever_the_records_of_a_batch_hold_every_offset_is_told_once(data: st.DataObject) -> None:
+def test_every_offset_of_any_batch_is_reported_once(data: st.DataObject) -> None:
     codec = data.draw(st.sampled_from([0, GZIP, SNAPPY, LZ4, ZSTD]))
     raw = bytearray(batch(10, data.draw(st.lists(st.binary(max_size=30), min_size=1, max_size=5)), codec=codec))
     following = 10 + struct.unpack_from(">i", raw, LAST_DELTA_AT)[0] + 1
@@ -270,5 +270,5 @@ def test_whatever_the_records_of_a_batch_hold_every_offset_is_told_once(data: st
     assert at == following + 1
 
 
-def test_kinds_are_words_that_the_ledger_knows() -> None:
+def test_hole_kinds_are_those_of_the_ledger() -> None:
     assert {kind.value for kind in HoleKind} == {"marker", "aborted", "deleted", "unreadable"}

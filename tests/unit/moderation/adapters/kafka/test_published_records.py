@@ -7,7 +7,7 @@ from moderation.contracts import Decision, Fate, Repair, Verdict
 from moderation.ledger import DecisionRow, Versions
 
 
-def test_what_is_published_is_the_contract_field_by_field() -> None:
+def test_published_fields_are_those_of_the_contract() -> None:
     row = DecisionRow(2, 7, 1, 'c"1', "science", 5, b"", 640_000, Verdict.REVIEW, Fate.LATE, ["you"])
     decision = Decision("comments", "id", 2, 7, 'c"1', "science", 5, 640_000, Verdict.REVIEW, "3", "p", Fate.LATE)
     expected = orjson.loads(orjson.dumps(decision))

@@ -33,23 +33,23 @@ def test_topics_have_the_names_and_partitions_of_the_design() -> None:
     }
 
 
-def test_what_people_send_is_stamped_by_the_broker_and_kept_seven_days() -> None:
+def test_comments_and_actions_have_append_times_and_seven_days_of_retention() -> None:
     stamped = {topic.name for topic in TOPICS if topic.timestamp_type == "LogAppendTime"}
     assert stamped == {COMMENTS.name, ACTIONS.name}
     assert {topic.configuration()["retention.ms"] for topic in TOPICS} == {str(_SEVEN_DAYS_MS)}
 
 
-def test_the_broker_takes_a_record_of_one_mebibyte_and_its_overhead() -> None:
+def test_the_broker_accepts_a_record_of_one_mebibyte_with_its_overhead() -> None:
     assert RECORD_MAX_BYTES == 1_048_576
     assert int(COMMENTS.configuration()["max.message.bytes"]) == 1_048_576 + 65_536
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
-def test_a_topic_as_wanted_is_accepted_whatever_else_the_broker_says(topic: TopicSettings) -> None:
+def test_a_topic_with_the_required_settings_and_others_is_accepted(topic: TopicSettings) -> None:
     require_topic_settings(topic.name, topic, 1, _as_wanted(topic))
 
 
-def test_partitions_that_somebody_added_are_accepted() -> None:
+def test_additional_partitions_are_accepted() -> None:
     require_topic_settings("here-comments", COMMENTS, 1, replace(_as_wanted(COMMENTS), partitions=8))
 
 

@@ -24,7 +24,7 @@ DAY_MS = 86_400_000
     ],
     ids=["a quarter left", "just appended", "overdue", "nothing waits", "no limit", "no retention", "clock behind"],
 )
-def test_the_distance_to_retention(
+def test_time_left_until_retention(
     append_us: int | None, retention_ms: int | None, ratio: float, seconds_left: float | None
 ) -> None:
     now_us = 3 * DAY_MS * 1_000
@@ -46,14 +46,14 @@ def test_the_distance_to_retention(
         (90, 4 * DAY_MS, 1.0, 0.9),
     ],
 )
-def test_what_waits_counts_as_a_share_of_the_limit_by_size_too(
+def test_unarchived_records_count_as_a_share_of_the_size_limit(
     waiting: int, retention_ms: int | None, fill: float | None, ratio: float
 ) -> None:
     delay = ArchiveDelay(SOURCE, 1_000, waiting, 0 if waiting else None, retention_ms, held=100, fill_ratio=fill)
     assert delay.used_ratio(3 * DAY_MS * 1_000) == pytest.approx(ratio)
 
 
-def test_the_alert_and_the_status_agree_on_what_is_near() -> None:
+def test_alert_and_status_use_the_same_limit() -> None:
     from grafana.source.alerts import ALERTS
 
     (alert,) = (each for each in ALERTS if each.uid == "moderation-archive-retention")

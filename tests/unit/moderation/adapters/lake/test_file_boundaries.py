@@ -1,4 +1,4 @@
-"""Files and row groups tile their range whatever the days and limits; a run begins where it may and nowhere else."""
+"""Files and row groups tile their range for any days and limits; a run continues at the end of the archive."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_file_is_not_cut_without_need(records: list[LogRecord], limits: FileLi
 
 
 @given(logs(), limits)
-def test_row_groups_hold_the_records_of_a_file_in_order_and_within_limits(
+def test_row_groups_contain_the_records_of_a_file_in_order_and_within_limits(
     records: list[LogRecord], limits: FileLimits
 ) -> None:
     for _, group in in_files(records, limits):
@@ -76,7 +76,7 @@ ranges = st.tuples(st.integers(0, 30), st.integers(0, 12)).map(lambda pair: (pai
 
 
 @given(ranges, st.lists(ranges, max_size=6))
-def test_what_is_uncovered_is_exactly_what_no_range_covers(
+def test_uncovered_ranges_are_exactly_those_no_range_covers(
     wanted: tuple[int, int], covers: list[tuple[int, int]]
 ) -> None:
     missing = uncovered(wanted, covers)
@@ -86,7 +86,7 @@ def test_what_is_uncovered_is_exactly_what_no_range_covers(
 
 
 @given(st.none() | st.integers(0, 40), ranges, st.lists(ranges, max_size=4))
-def test_runs_go_on_where_the_manifest_ends_and_leave_out_only_what_was_accepted(
+def test_runs_continue_at_the_end_of_the_manifest_and_skip_accepted_gaps_only(
     archived_end: int | None, log: tuple[int, int], accepted: list[tuple[int, int]]
 ) -> None:
     known = {offset for gap in accepted for offset in range(*gap)}
@@ -104,7 +104,7 @@ def test_runs_go_on_where_the_manifest_ends_and_leave_out_only_what_was_accepted
     assert lost <= known
 
 
-def test_a_range_that_retention_took_is_named_with_the_next_step() -> None:
+def test_a_range_deleted_by_retention_is_named_with_the_remedy() -> None:
     with pytest.raises(
         TopicRefused, match=r"topic comments partition 3: .*offsets \[10, 20\), \[25, 30\) are gone.*accept-gap --lake"
     ):
@@ -112,5 +112,5 @@ def test_a_range_that_retention_took_is_named_with_the_next_step() -> None:
 
 
 def test_a_log_that_ends_before_the_lake_is_refused() -> None:
-    with pytest.raises(TopicRefused, match=r"it ends at 9, but the lake holds offsets up to 10"):
+    with pytest.raises(TopicRefused, match=r"it ends at 9, but the lake contains offsets up to 10"):
         next_range(SOURCE, 10, (0, 9), [(0, 10)])

@@ -1,4 +1,4 @@
-"""Files of the lake: what goes in comes out, equal records are equal bytes, and damage is found by name."""
+"""Lake files: records round-trip, equal records give equal bytes, and damaged files are named."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> LakeStore:
     return LakeStore(f"memory://{uuid.uuid4().hex}/lake")
 
 
-def test_every_record_comes_back_with_all_its_bytes(store: LakeStore) -> None:
+def test_every_record_is_read_back_with_all_its_bytes(store: LakeStore) -> None:
     made = records()
     file = write(store, made)
     with store.open(file.path) as opened:
@@ -95,7 +95,7 @@ def test_every_record_comes_back_with_all_its_bytes(store: LakeStore) -> None:
             assert (row["comment_id"], row["event_time_us"]) == (parsed.comment_id, parsed.event_time_us)
 
 
-def test_the_manifest_row_says_what_the_file_holds(store: LakeStore) -> None:
+def test_the_manifest_row_describes_the_file(store: LakeStore) -> None:
     file = write(store, records())
     with store.open(file.path) as opened:
         content = opened.read()
@@ -105,7 +105,7 @@ def test_the_manifest_row_says_what_the_file_holds(store: LakeStore) -> None:
     assert (file.min_event_time_us, file.max_event_time_us) == (
         EVENT_US,
         EVENT_US + 3,
-    )  # the future-dated one is no comment
+    )  # the future-dated record is not a comment
     assert file.path == f"comments/dt=2026-11-01/comments-2-10-20-3087eee9-{file.sha256[:16]}.parquet"
     assert store.sizes("comments") == {file.path: file.bytes}
     check_file(store, file)
@@ -128,7 +128,7 @@ def test_a_file_is_compressed_sorted_and_cut_into_row_groups_with_statistics(sto
     assert footer.metadata[b"topic_id"] == str(SOURCE.topic_id).encode()
 
 
-def test_equal_records_are_equal_bytes_however_they_arrive_and_other_topics_are_not(tmp_path: Path) -> None:
+def test_equal_records_give_equal_bytes_and_other_topics_do_not(tmp_path: Path) -> None:
     one, other = LakeStore(str(tmp_path / "one")), LakeStore(str(tmp_path / "other"))
     first, second = write(one, records()), write(other, records())
     assert first == second
@@ -137,7 +137,7 @@ def test_equal_records_are_equal_bytes_however_they_arrive_and_other_topics_are_
     assert anew.sha256 != first.sha256
 
 
-def test_a_file_whose_records_break_off_leaves_nothing(store: LakeStore) -> None:
+def test_an_error_while_writing_leaves_no_file(store: LakeStore) -> None:
     def broken() -> object:
         yield from records()[:5]
         raise RuntimeError("the broker went away")
@@ -147,13 +147,13 @@ def test_a_file_whose_records_break_off_leaves_nothing(store: LakeStore) -> None
     assert store.sizes("comments") == {}
 
 
-def test_a_place_that_cannot_be_written_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "lake").write_text("a file, where a folder should be")
     with pytest.raises(ConfigurationError, match=r"lake file .*/lake/comments/.*: it cannot be written"):
         write(LakeStore(str(tmp_path / "lake")), records())
 
 
-def test_a_temporary_file_that_somebody_took_away_is_named(tmp_path: Path) -> None:
+def test_a_missing_temporary_file_is_named(tmp_path: Path) -> None:
     store = LakeStore(str(tmp_path))
     with pytest.raises(ConfigurationError, match=r"comments/a.parquet: it cannot be written: No such file"):
         store.publish("comments/_temporary/gone.parquet", "comments/a.parquet")
@@ -210,7 +210,7 @@ def test_damage_is_found_and_the_file_is_named(
     assert "lake verify" in raised.value.remedy
 
 
-def test_the_cheap_check_does_not_see_a_flipped_bit(tmp_path: Path) -> None:
+def test_the_size_check_misses_a_flipped_bit(tmp_path: Path) -> None:
     store = LakeStore(str(tmp_path))
     file = write(store, records())
     path = Path(store.url_of(file.path))
@@ -231,7 +231,7 @@ def test_duckdb_reads_files_of_a_folder_and_of_any_other_file_system(store: Lake
         assert nothing.fetchall() == []
 
 
-def test_names_say_whose_offsets_a_file_holds() -> None:
+def test_file_names_contain_topic_partition_and_offsets() -> None:
     path = "my-comments/dt=2026-11-01/my-comments-2-10-20-3087eee9-0123456789abcdef.parquet"
     assert parse_path("my-comments", path) == NamedFile("3087eee9", 2, 10, 21)
     assert parse_path("comments", path) is None
@@ -247,6 +247,6 @@ def test_an_address_of_an_unknown_kind_is_refused_by_name() -> None:
         LakeStore("nosuch://bucket/lake")
 
 
-def test_a_topic_that_the_lake_does_not_keep_is_refused_by_name() -> None:
-    with pytest.raises(ConfigurationError, match=r"topic decisions: the lake does not keep it. It keeps comments, a"):
+def test_a_topic_that_is_not_archived_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match=r"topic decisions: it is not archived\. The archived topics are"):
         columns_of("decisions")

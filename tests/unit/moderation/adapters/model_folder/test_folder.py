@@ -1,4 +1,4 @@
-"""A model folder opens only if every byte of it is as written and every type in it is ours."""
+"""A model folder opens only if every byte is unchanged and every type is trusted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def opened(folder: Path) -> model_folder.OpenModel:
 
 
 def reseal(folder: Path, **changes: Any) -> None:
-    """Make the card agree with the files again: what an attacker without the key for certificates could do."""
+    """Update the card after a change of files, as an attacker without the certificate key could do."""
     card = json.loads((folder / "model.json").read_text())
     card["files"] = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in card["files"]}
     card.update(changes)
@@ -98,7 +98,7 @@ def test_any_damage_to_any_file_is_refused_by_name(folder: Path, name: str, dama
         opened(folder)
 
 
-def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match=r"model\.json"):
         opened(tmp_path / "nowhere")
 
@@ -183,7 +183,7 @@ def test_another_kernel_version_is_refused(folder: Path) -> None:
         opened(folder)
 
 
-def test_a_machine_that_scores_otherwise_refuses_the_model(folder: Path) -> None:
+def test_different_golden_scores_refuse_the_model(folder: Path) -> None:
     rows = json.loads((folder / "golden.json").read_text())
     rows[3]["score_ppm"] += 1
     (folder / "golden.json").write_text(json.dumps(rows))

@@ -1,4 +1,4 @@
-"""A certificate holds for one version with one content under one key, and for nothing else."""
+"""A certificate is valid for one version with one content under one key only."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def test_a_signature_verifies_with_its_key() -> None:
     assert read_certificate(tags_of(CERTIFICATE, KEY), "comment-moderation", "7", KEY) == CERTIFICATE
 
 
-def test_a_signature_is_the_same_everywhere_and_forever() -> None:
-    """Written down: versions certified by an earlier release must still open."""
+def test_a_signature_has_a_fixed_value() -> None:
+    """The value is fixed, so that versions certified by an earlier release still open."""
     assert sign(CERTIFICATE, KEY) == "e9ab206d39faaaab248d4da53013ca469a6a9eaab78870ea0423282274410cdf"
     assert key_id(KEY) == "88307f2b72780cc6"
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_changing_any_field_ends_the_signature(name: str) -> None:
+def test_changing_any_field_invalidates_the_signature(name: str) -> None:
     changed = replace(CERTIFICATE, **{name: getattr(CERTIFICATE, name) + "0"})
     assert sign(changed, KEY) != sign(CERTIFICATE, KEY)
     assert not verify(changed, sign(CERTIFICATE, KEY), KEY)
 
 
-def test_moving_text_between_fields_ends_the_signature() -> None:
+def test_moving_text_between_fields_invalidates_the_signature() -> None:
     moved = replace(CERTIFICATE, version="", model_name="comment-moderation7")
     assert sign(moved, KEY) != sign(CERTIFICATE, KEY)
 
@@ -73,7 +73,7 @@ def test_a_short_key_is_refused_and_not_shown(key: bytes) -> None:
             use()
 
 
-def test_no_tag_holds_the_key_and_its_id_tells_keys_apart() -> None:
+def test_no_tag_contains_the_key_and_key_ids_differ() -> None:
     written = json.dumps(tags_of(CERTIFICATE, b"k" * 40))
     assert "k" * 40 not in written
     assert (b"k" * 40).hex() not in written
@@ -125,6 +125,6 @@ def test_an_edited_certificate_is_refused_even_with_agreeing_tags() -> None:
     "text",
     ["", "nothing", "[]", "null", "{}", "[" * 100_000, '{"version": "7"}', CERTIFICATE.to_json().replace('"7"', "7")],
 )
-def test_what_is_no_certificate_is_refused(text: str) -> None:
-    with pytest.raises(ModelRefused, match="is no certificate"):
+def test_a_malformed_certificate_is_refused(text: str) -> None:
+    with pytest.raises(ModelRefused, match="is not a certificate"):
         read_certificate({**tags_of(CERTIFICATE, KEY), CERTIFICATE_TAG: text}, "comment-moderation", "7", KEY)

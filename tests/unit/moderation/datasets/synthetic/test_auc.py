@@ -37,7 +37,7 @@ def test_the_model_reaches_an_auc_between_85_and_90_percent(lexicon: Lexicon) ->
     assert 0.85 < np.mean(held_out) < 0.90
 
 
-def test_a_model_ages_when_words_drift_and_a_new_one_does_not(lexicon: Lexicon) -> None:
+def test_vocabulary_drift_lowers_the_auc_of_an_old_model_only(lexicon: Lexicon) -> None:
     config = TrafficConfig(days=9, drift_from_day=3)
     days: list[list[LabelledComment]] = [[] for _ in range(config.days)]
     for each in labelled_history(config):

@@ -42,5 +42,5 @@ def test_what_can_be_repaired_is_read_and_the_first_rules_refuse_it(name: str) -
         parse_record(raw, WHOLE.event_time_us, FIRST_RULES)
 
 
-def test_there_are_many_ways_to_break_a_record_and_no_two_look_alike() -> None:
+def test_breakages_are_many_and_distinct() -> None:
     assert len({broken(WHOLE) for broken in BREAKAGES.values()}) == len(BREAKAGES) >= 10

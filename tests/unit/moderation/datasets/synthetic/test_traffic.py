@@ -96,7 +96,7 @@ def test_another_process_with_other_string_hashes_generates_the_same_bytes() -> 
 
 
 @pytest.mark.slow
-def test_another_seed_gives_other_comments_by_other_people() -> None:
+def test_another_seed_gives_other_comments_and_authors() -> None:
     other = history(replace(PLAIN, seed=1))
     mine = history(PLAIN)
     assert {each.comment.comment_id for each in mine}.isdisjoint(each.comment.comment_id for each in other)
@@ -164,7 +164,7 @@ def test_late_records_are_later_than_any_open_pane() -> None:
     assert max(delays) > 2 * HOUR_US
 
 
-def test_late_records_lie_behind_the_newest_event_time_that_arrived_before_them() -> None:
+def test_late_records_are_older_than_the_newest_event_time_before_them() -> None:
     newest_us = 0
     behind = 0
     for arrival in comment_records(FAULTY):
@@ -222,7 +222,7 @@ def test_broken_and_future_dated_comments_get_no_action() -> None:
     assert never.isdisjoint(action.comment_id for action in actions(FAULTY))
 
 
-def test_faults_and_a_raid_leave_what_other_people_write_alone() -> None:
+def test_faults_and_a_raid_do_not_change_other_comments() -> None:
     plain = {each.comment.record_id() for each in history(PLAIN)}
     assert all(parsed(arrival).record_id() in plain for arrival in injected(Injection.LATE))
     assert all(parsed(arrival).record_id() in plain for arrival in injected(Injection.DUPLICATE))
@@ -248,7 +248,7 @@ def test_actions_come_after_the_comment_and_soon_after_they_were_taken() -> None
         seen.add(arrival.key)
 
 
-def test_labels_say_what_the_moderators_will_do() -> None:
+def test_labels_equal_the_later_actions() -> None:
     removed = {action.comment_id for action in actions(FAULTY) if action.kind is ActionKind.REMOVE}
     labelled = [arrival for arrival in comment_records(FAULTY) if arrival.label is not None]
     assert all(arrival.label == (arrival.key in removed) for arrival in labelled)
@@ -274,7 +274,7 @@ def test_a_handful_of_moderators_act_in_each_community() -> None:
     assert len(set.union(*moderators.values())) == sum(map(len, moderators.values()))
 
 
-def test_history_holds_every_version_once_with_its_action() -> None:
+def test_history_contains_every_version_once_with_its_action() -> None:
     arrived = Counter(
         parsed(arrival).record_id() for kind in (None, Injection.LATE, Injection.EDITED) for arrival in injected(kind)
     )

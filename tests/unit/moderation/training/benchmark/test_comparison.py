@@ -1,4 +1,4 @@
-"""Models on the same folds: what is measured, what a difference means, and that chance has a seed."""
+"""Comparison of models on the same folds: measurements, differences and reproducibility."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = {"logistic_regression", "lda", "knn", "naive_bayes", "sgd", "random_fore
 
 @pytest.fixture(scope="module")
 def examples() -> Examples:
-    """Comments of forty words, a quarter of which are told a little more often in removed ones."""
+    """Comments of forty words, a quarter of which are slightly more frequent in removed ones."""
     rng = np.random.default_rng(3)
     words = np.array([f"{a}{b}{c}" for a, b, c in itertools.product("bdgklmnr", "aeiou", "x")])
     rows = []
@@ -64,7 +64,7 @@ def labels_of(examples: Examples) -> dict[str, bool]:
 
 
 class Fixed:
-    """Says of every text what it was told to say."""
+    """Returns a fixed score for every text."""
 
     def __init__(self, said: Callable[[str], float]) -> None:
         self.said = said
@@ -90,7 +90,7 @@ def figures(comparison: ModelComparison) -> dict[str, Any]:
     return fields
 
 
-def test_the_seven_models_of_the_talk_learn_and_stand_beside_ours(comparison: ModelComparison) -> None:
+def test_the_seven_baselines_learn_and_are_compared_with_our_model(comparison: ModelComparison) -> None:
     assert {model.spec.name for model in comparison.models} == NAMES | {"pipeline"}
     for model in comparison.models:
         assert model.metrics.auc_mean > 0.55, model.spec.name
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not(
     )
 
 
-def test_what_a_difference_means(examples: Examples) -> None:
+def test_differences_are_classified(examples: Examples) -> None:
     label, noise, other = labels_of(examples), noise_of(examples, 0), noise_of(examples, 1)
     comparison = compare(
         examples,
@@ -162,7 +162,7 @@ def test_more_models_widen_every_interval(examples: Examples) -> None:
 
 
 def test_times_are_those_of_the_clock(examples: Examples) -> None:
-    # The clock is asked before and after each fit and each timed scoring: a fit takes 2 s, a scoring 4 s.
+    # The clock is read before and after each fit and each timed scoring: a fit takes 2 s, a scoring 4 s.
     ticks = itertools.cycle((0.0, 2.0, 10.0, 14.0))
     comparison = compare(examples, fixed("base", len), [fixed("other", len)], folds=3, clock=lambda: next(ticks))
     for model in comparison.models:
