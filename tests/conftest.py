@@ -25,7 +25,7 @@ SHARED_CSV = ROOT.parent / "shared" / "data" / "rscience_comments.csv"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--screenshots", action="store_true", help="write the pictures of docs/images anew")
+    parser.addoption("--screenshots", action="store_true", help="write the pictures of docs/images again")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

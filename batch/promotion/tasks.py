@@ -32,7 +32,7 @@ def promote(shown: Mapping[str, Any], answer: Mapping[str, Any] | None, reason: 
     """
     if answer is None or list(answer["chosen_options"]) != _APPROVED or not answer["responded_by_user"]:
         raise OutdatedApproval(
-            f"promotion of version {shown['version']}", "no person approved it", "Start a new run and approve that."
+            f"promotion of version {shown['version']}", "nobody approved it", "Start a new run and approve that."
         )
     by = answer["responded_by_user"]["name"]
     return run.promote(load_settings(), by=by, reason=reason, shown=Proposal(**shown)).fields()

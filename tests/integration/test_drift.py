@@ -174,7 +174,7 @@ def test_the_command_prints_and_stores_findings_and_requests_nothing(
 
 
 @pytest.mark.budget(120)
-@pytest.mark.long  # every run of a DAG starts Airflow anew
+@pytest.mark.long  # every run of a DAG starts Airflow again
 def test_the_dag_requests_a_retraining_by_its_asset_once_per_cool_down(
     watched: Watched, dag_runs: DagRuns, stack: StackInfo
 ) -> None:

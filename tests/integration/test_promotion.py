@@ -301,7 +301,7 @@ def test_only_an_approval_promotes(life: ModelLife, challenger: ModelVersion, mo
         {"chosen_options": ["Approve"], "responded_by_user": None},
         {"chosen_options": [], "responded_by_user": person},
     ):
-        with pytest.raises(OutdatedApproval, match="no person approved it"):
+        with pytest.raises(OutdatedApproval, match="nobody approved it"):
             promote_shown(shown, answer, "because")
     assert life.aliases()["production"] == "1"
     approved = {"chosen_options": ["Approve"], "responded_by_user": person}

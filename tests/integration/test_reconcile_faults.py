@@ -259,10 +259,10 @@ def test_every_corrected_and_replayed_letter_is_recovered(
     day.send(comments(range(500, 505), minute=1))
     places = day.execute('SELECT partition, "offset" FROM speed.dead_letters WHERE topic_id = %s', commanded.topic_id)
     assert len(places) == 3
-    mended = tmp_path / "mended.json"
+    corrected = tmp_path / "corrected.json"
     for number, (partition, offset) in enumerate(places, 600):
-        mended.write_bytes(comments([number], minute=1)[0][1])
-        options = ["--partition", str(partition), "--offset", str(offset), "--value", str(mended)]
+        corrected.write_bytes(comments([number], minute=1)[0][1])
+        options = ["--partition", str(partition), "--offset", str(offset), "--value", str(corrected)]
         done = CliRunner().invoke(app, ["dead-letters", "replay", *options], catch_exceptions=False)
         assert done.exit_code == 0, done.output
     commanded.wait_accounted(300 + 3 + 5 + 3)

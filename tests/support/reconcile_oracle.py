@@ -69,7 +69,7 @@ def _stamped(name: str) -> Callable[[Evidence], bool]:
 
 
 def _altered(e: Evidence) -> bool:
-    """Something that is counted is not what the record is worth, and the cause is not asked for."""
+    """Something that is counted differs from the recomputed contribution of the record, whatever the cause."""
     if _put_in_place(e):
         return True
     if e.worth is None or e.decided is None:

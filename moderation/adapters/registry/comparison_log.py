@@ -21,7 +21,7 @@ _NAME = "model comparison"
 
 
 class ComparisonLog:
-    """Logs comparisons. Creating it contacts the server, so that a long comparison does not start in vain.
+    """Log comparisons. Creating it contacts the server, so an unreachable server is reported first.
 
     Args:
         tracking_uri: the MLflow server.

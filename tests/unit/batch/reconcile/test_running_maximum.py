@@ -114,15 +114,15 @@ def law_of(
     found = fates_and_maxima_of(
         [rows[offset] for offset in kept], lambda index: 2 if kept[index] >= second_from else 1, moved
     )
-    law: list[tuple[bool, RunningMaximum]] = []
+    expected: list[tuple[bool, RunningMaximum]] = []
     by_offset = dict(zip(kept, found, strict=True))
     for offset in range(len(comments)):
         if offset in by_offset:
             fate, (newest_us, candidate) = by_offset[offset]
-            law.append((fate == "late", RunningMaximum(newest_us, candidate and Candidate(*candidate))))
+            expected.append((fate == "late", RunningMaximum(newest_us, candidate and Candidate(*candidate))))
         else:
-            law.append((False, law[-1][1] if law else NOTHING_SEEN))
-    return law
+            expected.append((False, expected[-1][1] if expected else NOTHING_SEEN))
+    return expected
 
 
 @pytest.mark.parametrize("seed", range(6))

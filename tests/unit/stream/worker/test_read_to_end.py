@@ -292,7 +292,7 @@ def test_windows_close_and_reopen_as_stated_whatever_is_quiet_restarted_or_comes
         stored = [row for row, _ in ledger.rows.values() if row.partition == p]
         fates = fates_of((event_us, f"{p} {n}".encode()) for n, (_, event_us) in enumerate(records))
         assert [row.fate for row in sorted(stored, key=lambda row: row.offset)] == fates[: len(stored)]
-    # Whoever reads on closes everything in the end, with no other comment.
+    # Reading on closes every window in the end, without another comment.
     for p in (0, 1):
         worker.store(p, 1_000)
     log.now_us += 3 * 60 * MINUTE_US

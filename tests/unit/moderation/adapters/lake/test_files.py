@@ -132,9 +132,9 @@ def test_equal_records_give_equal_bytes_and_other_topics_do_not(tmp_path: Path) 
     one, other = LakeStore(str(tmp_path / "one")), LakeStore(str(tmp_path / "other"))
     first, second = write(one, records()), write(other, records())
     assert first == second
-    anew = write(one, records(), TopicPartition("comments", uuid.UUID(int=1), 2))
-    assert anew.path != first.path
-    assert anew.sha256 != first.sha256
+    recreated = write(one, records(), TopicPartition("comments", uuid.UUID(int=1), 2))
+    assert recreated.path != first.path
+    assert recreated.sha256 != first.sha256
 
 
 def test_an_error_while_writing_leaves_no_file(store: LakeStore) -> None:
