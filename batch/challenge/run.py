@@ -20,10 +20,10 @@ from moderation.adapters.registry.run_artifacts import StoredRun
 from moderation.bootstrap import registry, version_opener
 from moderation.contracts import Comment
 from moderation.settings import Settings
+from moderation.timestamps import DAY_US, HOUR_US
 
 COMPARISON_JSON, COMPARISON_PAGE, COMPARISON_PLOT = "comparison.json", "comparison.md", "comparison.png"
 DEFAULT_HOURS = 24
-_HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +174,14 @@ def _interval(settings: Settings, params: Mapping[str, object]) -> Interval | No
     hours = int(str(params.get("hours") or DEFAULT_HOURS))
     with opened_lake(settings) as lake:
         newest_us = lake.newest_event_us(COMMENTS.name)
-    return None if newest_us is None else Interval(newest_us + 1 - hours * _HOUR_US, newest_us + 1)
+    return None if newest_us is None else Interval(newest_us + 1 - hours * HOUR_US, newest_us + 1)
 
 
 def _days(comments: list[Comment], interval: Interval) -> float:
     # A lake younger than the interval has no comments of its beginning. At least an hour counts, so that a burst is not
     # taken for the rate of a day.
     first_us = max(interval.start_us, min(comment.event_time_us for comment in comments))
-    return max(interval.end_us - first_us, _HOUR_US) / _DAY_US
+    return max(interval.end_us - first_us, HOUR_US) / DAY_US
 
 
 def _store(model_registry: Registry, fields: Mapping[str, Any], plot: bytes, tags: Mapping[str, str]) -> StoredRun:

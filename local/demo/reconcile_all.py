@@ -11,8 +11,11 @@ from batch.archive.run import archive_topics
 from batch.progress import OnProgress
 from batch.reconcile.engines import SparkEngine
 from batch.reconcile.run import days_to_reconcile, reconcile_day
+from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.settings import Settings
 
+_LIMITS = FileLimits(file_rows=2_000)
+"""Each day reads only the files that may have its comments: small files, so that days do not read each other's."""
 _SPARK_MEMORY = "1g"
 
 
@@ -69,7 +72,7 @@ def days_to_do(settings: Settings) -> list[date]:
 def reconcile_all(
     settings: Settings, started_by: str, on_progress: OnProgress, *, spark: bool = False
 ) -> ReconcileTotals:
-    """Archive both topics, then reconcile every day that needs it, in this process.
+    """Archive both topics in small files, then reconcile every day that needs it, in this process.
 
     Args:
         settings: addresses of the servers and the lake.
@@ -78,7 +81,7 @@ def reconcile_all(
         spark: reconcile each day with Spark too and compare the results.
     """
     on_progress("archiving")
-    archive_topics(settings, on_progress=on_progress)
+    archive_topics(settings, limits=_LIMITS, on_progress=on_progress)
     days = days_to_do(settings)
     reports = []
     differ = 0
