@@ -331,7 +331,7 @@ def test_files_of_a_day_and_of_a_range_are_handed_out_checked(lake: LakeUnderTes
 
 
 def test_missing_files_and_topics_are_refused_with_a_message(lake: LakeUnderTest) -> None:
-    with pytest.raises(ConfigurationError, match="topic nosuch: the lake does not keep it"):
+    with pytest.raises(ConfigurationError, match="topic nosuch: it is not archived"):
         archive_topics(lake.settings, topics=["nosuch"])
     lake.delete_topic()
     with pytest.raises(ConfigurationError, match=f"topic {lake.topic}: it does not exist"):

@@ -183,7 +183,7 @@ def test_deleted_unread_records_stop_the_worker(new_ledger: Callable[..., Ledger
     ledger = new_ledger()
     ledger.positions({0: 0})
     ledger.store(batch(0, 4))
-    with pytest.raises(TopicRefused, match=r"\[4, 10\) are gone"):
+    with pytest.raises(TopicRefused, match=r"\[4, 10\) were deleted"):
         ledger.positions({0: 10})
 
 

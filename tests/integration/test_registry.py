@@ -229,7 +229,7 @@ def test_every_edited_tag_is_refused_by_name(
     assert len(signed) == 10
     for name in signed:
         client.set_model_version_tag(certified.name, certified.version, name, written[name] + "0")
-        blamed = {CERTIFICATE_TAG: "no certificate", KEY_ID_TAG: "another key"}.get(name, name)
+        blamed = {CERTIFICATE_TAG: "not a certificate", KEY_ID_TAG: "another key"}.get(name, name)
         with pytest.raises(ModelRefused, match=blamed):
             open_it(certified)
         client.set_model_version_tag(certified.name, certified.version, name, written[name])
