@@ -239,9 +239,9 @@ def test_a_killed_restart_wrapper_leaves_no_second_copy_of_its_program(stack: St
     leader = psutil.Process(_part(stack, "forks").pid)
     family = [leader, *leader.children()]
     assert len(family) == 2
-    guardian = leader.parent()
-    assert guardian is not None
-    guardian.kill()
+    parent = leader.parent()
+    assert parent is not None
+    parent.kill()
     wait_until(lambda: _part(stack, "forks").pid not in (0, leader.pid), seconds=10, description="another copy")
     assert still_alive(family) == []
     assert _part(stack, "forks").restarts == 1
