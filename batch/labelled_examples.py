@@ -118,7 +118,7 @@ def read_examples(
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
-        ConfigurationError: the database cannot be reached.
+        DatabaseUnavailable: the database cannot be reached.
     """
     with opened_lake(settings) as lake, duckdb.connect(config={"preserve_insertion_order": "false"}) as duck:
         labels = Interval(interval.start_us, interval.end_us + maturity_us)
@@ -189,7 +189,7 @@ def read_comments(
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
-        ConfigurationError: the database cannot be reached.
+        DatabaseUnavailable: the database cannot be reached.
     """
     # With a negative maturity no action counts and no text is superseded, so every record is an example.
     examples = read_examples(settings, interval, maturity_us=-1, most=most, on_progress=on_progress)

@@ -34,6 +34,7 @@ from cli.rescore import rescore
 from cli.reset_watermark import reset_watermark
 from cli.retrain import retrain
 from cli.score import explain_text, score
+from cli.server_errors import server_error
 from cli.skip import skip
 from cli.source import replay, source
 from cli.stack import down, status, up
@@ -102,11 +103,20 @@ def main() -> None:
     """Run the command; print an error of the project as one line and end with its exit code."""
     try:
         app()
-    except (ModerationError, ModuleNotFoundError) as error:
-        shown = missing_part(error) if isinstance(error, ModuleNotFoundError) else error
+    except Exception as error:
+        shown = _shown(error)
+        if shown is None:
+            raise
         progress.print(f"[red]error[/red] [bold]{type(shown).__name__}[/bold]", end=" ")
         progress.print(str(shown), markup=False, highlight=False)
         raise SystemExit(command_exit_code(shown)) from None
+
+
+def _shown(error: Exception) -> ModerationError | None:
+    """Return the error to print; None for a defect, whose traceback is needed."""
+    if isinstance(error, ModerationError):
+        return error
+    return missing_part(error) if isinstance(error, ModuleNotFoundError) else server_error(error)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def republish(
 
     --json prints {"topic", "to_topic", "sent", "last", "dry_run"}. "last" is for --after.
     """
-    from moderation.errors import ConfigurationError
+    from moderation.errors import BrokerUnavailable, ConfigurationError
 
     chosen_offsets = _offsets(offsets, partition, topic)
     position = None if after is None else _position(after)
@@ -98,10 +98,10 @@ def republish(
             try:
                 with acknowledged_sender(settings.kafka_bootstrap, target, topic, "Fix Kafka first.") as sender:
                     done = republish_rows(connection, source_topic, published, chosen, sender, note, position)
-            except ConfigurationError as error:
+            except (BrokerUnavailable, ConfigurationError) as error:
                 kept = reached[0].last if reached else position
                 remedy = "Fix Kafka and repeat the command." if kept is None else _KEEP.format(_shown(kept))
-                raise ConfigurationError(error.thing, error.cause, remedy) from error
+                raise type(error)(error.thing, error.cause, remedy) from error
     if as_json:
         last_sent = None if done.last is None else _shown(done.last)
         print_json({"topic": topic, "to_topic": target, "sent": done.sent, "last": last_sent, "dry_run": dry_run})

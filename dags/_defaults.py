@@ -13,9 +13,10 @@ from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 DAG_OPTIONS: dict[str, Any] = {"catchup": False, "is_paused_upon_creation": False, "max_active_runs": 1}
 
 
-def fail_on(*errors: str) -> ExceptionRetryPolicy:
-    """Return the policy that fails a task at once on these classes of ``moderation.errors`` and retries all others."""
-    return ExceptionRetryPolicy([RetryRule(f"moderation.errors.{error}", RetryAction.FAIL) for error in errors])
+RETRY_POLICY = ExceptionRetryPolicy(
+    [RetryRule(f"moderation.errors.{base}", RetryAction.FAIL) for base in ("NeedsPerson", "BadRecord")]
+)
+"""Fail at once on errors that another attempt meets again; retry `Unavailable`, `RestartProcess` and all others."""
 
 
 def task_defaults(
@@ -24,7 +25,6 @@ def task_defaults(
     first_delay: timedelta,
     longest_delay: timedelta,
     time_limit: timedelta,
-    not_retried: tuple[str, ...],
 ) -> dict[str, Any]:
     """Return the ``default_args`` of a DAG.
 
@@ -33,7 +33,6 @@ def task_defaults(
         first_delay: delay before the first retry; it doubles with each further retry.
         longest_delay: upper bound of the delay.
         time_limit: how long one attempt may run.
-        not_retried: classes of ``moderation.errors`` on which a task fails at once.
     """
     return {
         "owner": "moderation",
@@ -41,6 +40,6 @@ def task_defaults(
         "retry_delay": first_delay,
         "retry_exponential_backoff": 2,
         "max_retry_delay": longest_delay,
-        "retry_policy": fail_on(*not_retried),
+        "retry_policy": RETRY_POLICY,
         "execution_timeout": time_limit,
     }

@@ -22,10 +22,10 @@ are not written again. Without Airflow: `moderation archive`.
 
 ## Triage
 - *TopicRefused*: the topic was re-created, or retention deleted records before they were archived. The message names
-  the range and the command. Runs fail until an operator accepts the loss. It is not retried.
-- *ConfigurationError*: the message names the setting or topic. It is not retried.
-- Other errors, for example when Kafka or PostgreSQL is unavailable, are retried with growing delays. The next hour's
-  run archives what is left.
+  the range and the command. Runs fail until an operator accepts the loss.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
+- The next hour's run archives what is left.
 - A task that reaches its time limit keeps every file it finished. Run it again.
 """
 
@@ -51,7 +51,6 @@ TOPICS = ("comments", "actions")
         first_delay=timedelta(seconds=30),
         longest_delay=timedelta(minutes=10),
         time_limit=timedelta(minutes=40),
-        not_retried=("ModerationError",),
     ),
     **DAG_OPTIONS,
 )

@@ -21,8 +21,8 @@ Safe at any time: the same versions are compared on the same files only once. Wi
 
 ## Triage
 - *skipped* in the task's result gives the reason why nothing was compared. It is not an error.
-- *ModelRefused*, *LakeDamaged*, *ConfigurationError*, *LedgerUnsafe*: the message names the cause. These errors are
-  not retried; all others are.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
 from _defaults import DAG_OPTIONS, task_defaults
-
-NOT_RETRIED = ("ModelRefused", "LakeDamaged", "ConfigurationError", "LedgerUnsafe")
 
 
 @dag(
@@ -53,7 +51,6 @@ NOT_RETRIED = ("ModelRefused", "LakeDamaged", "ConfigurationError", "LedgerUnsaf
         first_delay=timedelta(minutes=1),
         longest_delay=timedelta(minutes=10),
         time_limit=timedelta(minutes=45),
-        not_retried=NOT_RETRIED,
     ),
     **DAG_OPTIONS,
 )

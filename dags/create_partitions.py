@@ -19,8 +19,10 @@ Safe at any time, also while another run is active. Without Airflow: `moderation
 
 ## Triage
 - *TableLocked*: the message names the sessions that hold a lock. End them; the run is retried. Decisions continue.
-- *ConfigurationError*: the role does not own the tables, or another table has a partition's name. It is not retried.
-- *LedgerUnsafe*: the database is not migrated: run `moderation migrate`. It is not retried.
+- *ConfigurationError*: the role does not own the tables, or another table has a partition's name.
+- *LedgerUnsafe*: the database is not migrated: run `moderation migrate`.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
 """
 
 from __future__ import annotations
@@ -31,8 +33,6 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, dag, task
 
 from _defaults import DAG_OPTIONS, task_defaults
-
-NOT_RETRIED = ("ConfigurationError", "LedgerUnsafe")
 
 
 @dag(
@@ -45,7 +45,6 @@ NOT_RETRIED = ("ConfigurationError", "LedgerUnsafe")
         first_delay=timedelta(minutes=2),
         longest_delay=timedelta(minutes=30),
         time_limit=timedelta(hours=1),
-        not_retried=NOT_RETRIED,
     ),
     **DAG_OPTIONS,
 )

@@ -19,7 +19,9 @@ Safe: clear `promote` to repeat it. After a rejection start a new run. Without A
 ## Triage
 - *OutdatedApproval*: challenger, production or the version's files changed after they were shown. Start a new run.
 - *ModelRefused*: the version has no certificate, or its files do not verify.
-- *ConfigurationError*: the message names the setting. *promote* skipped: the version was rejected.
+- *promote* skipped: the version was rejected.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
 """
 
 from __future__ import annotations
@@ -34,7 +36,6 @@ from airflow.sdk import Param, dag, task
 from _defaults import DAG_OPTIONS, task_defaults
 
 TASKS = "batch.promotion.tasks"
-NOT_RETRIED = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
 
 
 @dag(
@@ -51,7 +52,6 @@ NOT_RETRIED = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
         first_delay=timedelta(seconds=20),
         longest_delay=timedelta(minutes=5),
         time_limit=timedelta(minutes=15),
-        not_retried=NOT_RETRIED,
     ),
     **DAG_OPTIONS,
 )

@@ -17,7 +17,9 @@ A revision of each day in `batch.runs`, all differences as Parquet beside the la
 Safe at any time: equal results add no revision. Without Airflow: `moderation reconcile --date 2026-11-23`.
 
 ## Triage
-- Not retried: *DefectsFound* (a broken guarantee), *LakeDamaged*, *ModelRefused*, *TopicRefused*, *LedgerUnsafe*.
+- *DefectsFound*: a guarantee is broken; see docs/reconciliation.md. It closes the gate of `retrain_model`.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
 """
 
 from __future__ import annotations
@@ -31,7 +33,6 @@ from airflow.sdk import CronPartitionTimetable, Param, dag, task
 from _defaults import DAG_OPTIONS, task_defaults
 
 TASKS = "batch.reconcile.tasks"
-NOT_RETRIED = ("DefectsFound", "LakeDamaged", "ModelRefused", "TopicRefused", "LedgerUnsafe")
 
 
 @dag(
@@ -53,7 +54,6 @@ NOT_RETRIED = ("DefectsFound", "LakeDamaged", "ModelRefused", "TopicRefused", "L
         first_delay=timedelta(minutes=1),
         longest_delay=timedelta(minutes=20),
         time_limit=timedelta(hours=4),
-        not_retried=NOT_RETRIED,
     ),
     **DAG_OPTIONS,
 )

@@ -18,8 +18,9 @@ The task returns counts, the most different comments by id, and the addresses of
 Safe at any time: equal results replace each other under one name. Without Airflow: `moderation rescore --date D`.
 
 ## Triage
-- *ModelRefused*, *LakeDamaged*, *LedgerUnsafe*, in `choose` *ConfigurationError* (no interval, or with `as_if` not
-  whole hours): the message names the cause. These errors are not retried. Unavailable servers are retried.
+- *ConfigurationError* in `choose`: no interval, or with `as_if` not whole hours.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
 - Many *not in lake*: archive first. Many *not in ledger*: the worker lags behind the lake.
 """
 
@@ -31,10 +32,9 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
-from _defaults import DAG_OPTIONS, fail_on, task_defaults
+from _defaults import DAG_OPTIONS, task_defaults
 
 TASKS = "batch.rescore.tasks"
-NOT_RETRIED = ("LakeDamaged", "ModelRefused", "LedgerUnsafe")
 
 
 @dag(
@@ -54,14 +54,13 @@ NOT_RETRIED = ("LakeDamaged", "ModelRefused", "LedgerUnsafe")
         first_delay=timedelta(minutes=1),
         longest_delay=timedelta(minutes=20),
         time_limit=timedelta(hours=4),
-        not_retried=NOT_RETRIED,
     ),
     **DAG_OPTIONS,
 )
 def rescore_comments() -> None:
     """Choose the version once, then rescore."""
 
-    @task(retry_policy=fail_on(*NOT_RETRIED, "ConfigurationError"))
+    @task
     def choose(params: Any = None) -> Any:
         return import_module(TASKS).choose(params)
 

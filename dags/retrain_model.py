@@ -18,8 +18,9 @@ A version in MLflow with plots, model card, lineage and `gate.json`. Nothing is 
 Safe: it adds a version. Without Airflow: `moderation retrain`; equal lake and parameters give an equal model digest.
 
 ## Triage
-- *TrainingError*, *GoalUnmet*, *ConfigurationError*, *LakeDamaged*, *ModelRefused*, *LedgerUnsafe*: the message names
-  the cause. These errors are not retried.
+- *TrainingError*, *GoalUnmet*: the examples are too few, or no threshold reaches the goal.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
 - `gate` stopped the version: no failure. The reasons are in its log, in the version's tags and in `gate.md`.
 """
 
@@ -37,7 +38,6 @@ from batch.retrain.params import PARAMS
 
 TASKS = "batch.retrain.tasks"
 REQUESTS = MessageQueueTrigger(scheme="kafka", topics=["retrain-requests"], apply_function=f"{TASKS}.accept")
-NOT_RETRIED = ("TrainingError", "GoalUnmet", "ConfigurationError", "LakeDamaged", "ModelRefused", "LedgerUnsafe")
 
 
 @sdk.dag(
@@ -55,7 +55,6 @@ NOT_RETRIED = ("TrainingError", "GoalUnmet", "ConfigurationError", "LakeDamaged"
         first_delay=timedelta(minutes=2),
         longest_delay=timedelta(minutes=20),
         time_limit=timedelta(hours=3),
-        not_retried=NOT_RETRIED,
     ),
     **DAG_OPTIONS,
 )

@@ -21,7 +21,8 @@ same rollback and changes nothing. Without Airflow: `moderation rollback`.
 - *NotInRegistry*: no version served before. Promote one by its number with `promote_model`.
 - *ModelRefused*: the earlier version does not verify any more. The production version stays. Promote another one.
 - *OutdatedApproval*: the aliases changed between the two tasks. Start a new run.
-- *ConfigurationError*: the message names the setting.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ from airflow.sdk import Param, dag, task
 from _defaults import DAG_OPTIONS, task_defaults
 
 TASKS = "batch.promotion.tasks"
-NOT_RETRIED = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
 
 
 @dag(
@@ -51,7 +51,6 @@ NOT_RETRIED = ("OutdatedApproval", "ModelRefused", "ConfigurationError")
         first_delay=timedelta(seconds=10),
         longest_delay=timedelta(minutes=2),
         time_limit=timedelta(minutes=10),
-        not_retried=NOT_RETRIED,
     ),
     **DAG_OPTIONS,
 )

@@ -18,7 +18,9 @@ Safe: it adds an MLflow run, and a request only if the night had requested one. 
 
 ## Triage
 - A measure drifted: no failure. Look at `drift.png`, then docs/drift.md.
-- *NotInRegistry*, *ModelRefused*, *LakeDamaged*, *ConfigurationError*: the message names the cause. Not retried.
+- *NotInRegistry*: no version is in production.
+- Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
+  not answer, the task is retried with growing delays.
 """
 
 from __future__ import annotations
@@ -32,7 +34,6 @@ import airflow.sdk as sdk
 from _defaults import DAG_OPTIONS, task_defaults
 
 TASKS, DRIFT = "batch.drift.tasks", sdk.Asset("moderation-drift")
-NOT_RETRIED = ("ModelRefused", "LakeDamaged", "ConfigurationError")
 
 
 @sdk.dag(
@@ -51,7 +52,6 @@ NOT_RETRIED = ("ModelRefused", "LakeDamaged", "ConfigurationError")
         first_delay=timedelta(minutes=1),
         longest_delay=timedelta(minutes=20),
         time_limit=timedelta(hours=1),
-        not_retried=NOT_RETRIED,
     ),
     **DAG_OPTIONS,
 )

@@ -6,6 +6,8 @@
     ├── Unavailable                retry with back-off: a database, broker, registry or store does not answer
     │   ├── RegistryUnavailable
     │   ├── BrokerUnavailable
+    │   ├── DatabaseUnavailable
+    │   ├── StoreUnavailable       the storage of the lake
     │   ├── TopicsMissing          a published topic does not exist; decisions are stored and published later
     │   └── TableLocked
     ├── NeedsPerson              stop: a setting, a refusal or damage; a restart does not help
@@ -20,13 +22,13 @@
     │   ├── OutdatedApproval       the approved proposal is out of date; ask for approval again
     │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
     │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
-    │   ├── DefectsFound           a reconciliation found a broken guarantee
-    │   └── ProcessDied            a batch process ended without an error: a crash, or out of memory
+    │   └── DefectsFound           a reconciliation found a broken guarantee
     └── RestartProcess             end the process; the supervisor starts another, which resumes from the ledger
         ├── FenceLost              another worker owns the partition now
         ├── PublishingFailed       the brokers did not accept stored decisions; the next start sends them again
         ├── OffsetsGone            the topic no longer has the next offset; the next start reports the reason
-        └── WorkerStuck            the process makes no progress
+        ├── WorkerStuck            the process makes no progress
+        └── ProcessDied            a batch process ended without an error: a crash, or out of memory
 
 An error outside the tree is a defect of this project. :mod:`moderation.adapters.error_origin` decides whether a
 record caused it.
@@ -117,6 +119,14 @@ class BrokerUnavailable(Unavailable):
     """No Kafka broker answers."""
 
 
+class DatabaseUnavailable(Unavailable):
+    """PostgreSQL does not answer, or closes the connection."""
+
+
+class StoreUnavailable(Unavailable):
+    """The storage of the lake does not answer, or fails."""
+
+
 class TopicsMissing(Unavailable):
     """Published topics do not exist.
 
@@ -183,5 +193,5 @@ class DefectsFound(NeedsPerson):
     """A reconciliation found lost, unexplained, phantom or residual differences: a guarantee was broken."""
 
 
-class ProcessDied(NeedsPerson):
+class ProcessDied(RestartProcess):
     """A process that recomputed lake files ended without an error: it crashed or ran out of memory."""

@@ -20,7 +20,8 @@ def find_gaps(settings: Settings, *, accept: bool, reason: str) -> list[tuple[To
         reason: stored with each gap.
 
     Raises:
-        ConfigurationError: a topic, Kafka or the database is not available.
+        Unavailable: Kafka or the database does not answer.
+        ConfigurationError: a topic does not exist, or a server refuses.
     """
     gaps: list[tuple[TopicPartition, Range]] = []
     with connected(required(settings.database_url, "database_url")) as connection:

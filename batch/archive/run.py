@@ -55,7 +55,8 @@ def archive_topics(
     Raises:
         TopicRefused: retention deleted records before they were archived, or producers set the record times of a
             topic. All other partitions are archived first.
-        ConfigurationError: a topic, Kafka, the database or the lake is not available.
+        Unavailable: Kafka, the database or the storage of the lake does not answer.
+        ConfigurationError: a topic does not exist, or a server refuses.
         LedgerUnsafe: the database has no manifest.
     """
     begun = time.monotonic()

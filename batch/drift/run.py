@@ -56,7 +56,7 @@ def check_drift(
         NotInRegistry: there is no production version.
         ModelRefused: the production version does not verify.
         LakeDamaged: a file is missing or not what was written.
-        ConfigurationError: a server is not available.
+        Unavailable: a server does not answer.
         RegistryUnavailable: MLflow does not answer.
     """
     model_registry, lexicon = registry(settings), new_lexicon(settings)

@@ -132,7 +132,8 @@ def reconcile_day(
     Raises:
         LakeDamaged: a file is missing or not what was written.
         ModelRefused: a version that served does not verify.
-        ConfigurationError: a server is not available, or no version ever served.
+        Unavailable: a server does not answer.
+        ConfigurationError: no version ever served.
     """
     engine = engine or DuckDbEngine()
     url = required(settings.database_url, "database_url")

@@ -94,7 +94,8 @@ def rescore_comments(
         ModelRefused: the version does not exist, is not certified, or does not verify.
         RegistryUnavailable: the registry does not answer.
         LakeDamaged: a file that is needed is gone or not what was written.
-        ConfigurationError: a server is not available, or hours are requested for an interval that is not whole hours.
+        Unavailable: a server does not answer.
+        ConfigurationError: hours are requested for an interval that is not whole hours.
         LedgerUnsafe: the database does not have the ledger's tables as they are today.
     """
     if as_if:

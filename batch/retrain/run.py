@@ -72,7 +72,7 @@ def retrain(
         TrainingError: the interval has too few examples of a class.
         GoalUnmet: no thresholds reach the goals.
         LakeDamaged: a file is missing or not what was written.
-        ConfigurationError: a server is not available.
+        Unavailable: a server does not answer.
         RegistryUnavailable: MLflow does not answer.
     """
     examples_read = read_examples(

@@ -93,12 +93,32 @@ def facts(dag: Any) -> dict[str, Any]:
                 "longest_delay_seconds": seconds(task.max_retry_delay),
                 "seconds": seconds(task.execution_timeout),
                 "outlets": [asset.name for asset in task.outlets],
+                "fails_at_once": sorted(
+                    error.__name__
+                    for error in leaf_errors()
+                    if task.retry_policy
+                    and task.retry_policy.evaluate(error.__new__(error), 1, task.retries).action.value == "fail"
+                ),
                 "unanswered": getattr(task, "defaults", None),
                 "answer_seconds": seconds(getattr(task, "response_timeout", None)),
             }
             for task in dag.tasks
         ],
     }
+
+
+def leaf_errors() -> list[type[Exception]]:
+    """Return the error classes of the project without subclasses, those of the adapters included."""
+    from moderation.errors import ModerationError
+
+    leaves: list[type[Exception]] = []
+    waiting: list[type[Exception]] = [ModerationError]
+    while waiting:
+        error = waiting.pop()
+        waiting += error.__subclasses__()
+        if not error.__subclasses__():
+            leaves.append(error)
+    return leaves
 
 
 def seconds(length: Any) -> float | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from moderation.errors import BadRecord, NeedsPerson
 from tests.conftest import ROOT
-from tests.dags.parsed import Parsed, parse
+from tests.dags.parsed import Parsed, leaf_errors, parse
 from tests.dags.policy import breaches
 
 DAGS = ROOT / "dags"
@@ -17,7 +18,7 @@ A_DAY = "__import__('datetime').datetime(2026, 1, 1)"
 REACHES_OUT = "import socket; socket.create_connection(('127.0.0.1', 9))"
 GOOD = (DAGS / "archive_topics.py").read_text()
 
-END = 'not_retried=("ModerationError",),\n    ),'
+END = "time_limit=timedelta(minutes=40),\n    ),"
 OPTIONS = "**DAG_OPTIONS"
 
 
@@ -65,6 +66,19 @@ def found_in_broken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         assert old in text, name
         (folder / f"{name}.py").write_text(text.replace(old, new))
     return breaches(folder, parse(folder, tmp_path_factory.mktemp("airflow")))
+
+
+def test_every_task_fails_at_once_on_errors_of_two_bases_and_retries_all_others(parsed: Parsed) -> None:
+    expected = sorted(error.__name__ for error in leaf_errors() if issubclass(error, NeedsPerson | BadRecord))
+    assert {"ConfigurationError", "LakeDamaged", "DefectsFound"} <= set(expected)
+    retried = {error.__name__ for error in leaf_errors()} - set(expected)
+    assert {"DatabaseUnavailable", "BrokerUnavailable", "StoreUnavailable", "TableLocked", "FenceLost"} <= retried
+    assert {
+        (dag["dag_id"], task["task_id"])
+        for dag in parsed.dags
+        for task in dag["tasks"]
+        if task["fails_at_once"] != expected
+    } == set()
 
 
 def test_every_dag_file_keeps_every_rule(parsed: Parsed) -> None:

@@ -21,7 +21,7 @@ from local.oracle import read_topic
 from local.stack.wait import wait_until
 from moderation.contracts import Comment, dead_letter, parse_record, to_json
 from moderation.contracts.records import RAW_KEPT_BYTES
-from moderation.errors import ConfigurationError, InvalidRecord
+from moderation.errors import ConfigurationError, DatabaseUnavailable, InvalidRecord
 from moderation.timestamps import now_us
 from tests.support.workers import SpeedLayerUnderTest, comments
 
@@ -350,7 +350,7 @@ def test_a_selection_must_be_one_of_three(arguments: tuple[object, ...]) -> None
 
 def test_a_database_that_does_not_answer_is_named(letters: Letters, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODERATION_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
-    with pytest.raises(ConfigurationError, match="PostgreSQL"):
+    with pytest.raises(DatabaseUnavailable, match="PostgreSQL"):
         run("list")
 
 

@@ -13,7 +13,7 @@ from batch.archive.run import archive_topics
 from moderation.adapters.lake.manifest import files
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.sql.connection import connected
-from moderation.errors import ConfigurationError, LakeDamaged
+from moderation.errors import ConfigurationError, LakeDamaged, StoreUnavailable
 from moderation.settings import Settings
 from tests.support.lakes import LakeUnderTest, plain
 from tests.support.object_store import BUCKET, ObjectStore
@@ -93,7 +93,7 @@ def test_an_unavailable_or_refusing_store_is_named_and_nothing_is_lost(
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     s3fs.S3FileSystem.clear_instance_cache()
-    with pytest.raises(ConfigurationError, match="Could not connect"):
+    with pytest.raises(StoreUnavailable, match="Could not connect"):
         archive_topics(remote.settings)
     monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
     s3fs.S3FileSystem.clear_instance_cache()

@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from local.stack.commands import StackInfo
 from moderation.adapters.sql.migrate import migrate
-from moderation.errors import ConfigurationError
+from moderation.errors import TableLocked
 
 
 @pytest.fixture
@@ -66,5 +66,5 @@ def test_a_migration_waits_for_a_reader_and_no_worker_waits_for_the_migration(ur
 def test_the_session_that_blocks_a_migration_is_named(url: str) -> None:
     with psycopg.connect(url, application_name="a reader") as reader:
         reader.execute("SELECT count(*) FROM speed.source_offsets").fetchone()
-        with pytest.raises(ConfigurationError, match=r"a reader \(backend \d+, since"):
+        with pytest.raises(TableLocked, match=r"a reader \(backend \d+, since"):
             migrate(engine_of(url), seconds=0)

@@ -19,7 +19,7 @@ from local.stack.environment import inherited_environment
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST, any_free_port
 from moderation.adapters.sql.migrate import migrate_database
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, DatabaseUnavailable
 from tests.conftest import ROOT
 
 SCRIPT = ROOT / "docker" / "postgres" / "databases.sh"
@@ -123,5 +123,5 @@ def test_an_unavailable_database_or_a_role_without_rights_is_named(cluster: Clus
     assert cluster.run_script().returncode == 0
     with pytest.raises(ConfigurationError, match="PostgreSQL: .*permission denied"):
         migrate_database(cluster.url("mlflow", "postgres"))
-    with pytest.raises(ConfigurationError, match="MODERATION_DATABASE_URL"):
+    with pytest.raises(DatabaseUnavailable, match="MODERATION_DATABASE_URL"):
         migrate_database(f"postgresql://moderation@{HOST}:1/moderation")

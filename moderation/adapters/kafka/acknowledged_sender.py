@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from moderation.adapters.kafka.broker_errors import broker_error
 from moderation.adapters.kafka.topics import producer_settings
-from moderation.errors import ConfigurationError
 
 Headers = Sequence[tuple[str, str | bytes | None]]
 _DELIVERY_SECONDS = 120
@@ -59,7 +59,8 @@ class AcknowledgedSender:
         """Wait until the brokers have acknowledged every record.
 
         Raises:
-            ConfigurationError: a record was refused, or not acknowledged within two minutes.
+            ConfigurationError: a record was refused.
+            BrokerUnavailable: a record was not acknowledged within two minutes.
         """
         # Every record is acknowledged or fails within its delivery timeout, so this loop ends.
         while self._producer.flush(1.0) and self._error is None:
@@ -79,10 +80,9 @@ class AcknowledgedSender:
 
     def _raise_error(self) -> None:
         if self._error is not None:
-            sent = f"{self._acknowledged} of {self._enqueued} {self._records} are acknowledged"
-            raise ConfigurationError(
-                f"topic {self._topic}", f"{self._error.str().rstrip('.')}; {sent}", self._remedy
-            ) from KafkaException(self._error)
+            sent = f"; {self._acknowledged} of {self._enqueued} {self._records} are acknowledged"
+            cause = KafkaException(self._error)
+            raise broker_error(self._error, f"topic {self._topic}", self._remedy, detail=sent) from cause
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from moderation.adapters.kafka.batch_unpacker import HoleRecord
+from moderation.adapters.kafka.broker_errors import broker_error
 from moderation.adapters.kafka.committed_reader import CommittedReader
 from moderation.adapters.kafka.end_offsets import written_ends
 from moderation.adapters.kafka.topics import (
@@ -25,7 +26,7 @@ from moderation.adapters.kafka.topics import (
     topic_uuid,
 )
 from moderation.contracts import Hole, HoleKind, clipped, without_compaction
-from moderation.errors import ConfigurationError, TopicRefused
+from moderation.errors import TopicRefused
 
 _REQUEST_SECONDS = 30.0
 _POLL_SECONDS = 0.05
@@ -209,7 +210,8 @@ def open_topic(bootstrap: str, topic: str, configuration: Mapping[str, Any] | No
     """Open a topic while the block runs. For the arguments see :class:`TopicReader`.
 
     Raises:
-        ConfigurationError: the topic does not exist, or Kafka does not answer (inside the block, too).
+        ConfigurationError: the topic does not exist, or the brokers refuse (inside the block, too).
+        BrokerUnavailable: they do not answer (inside the block, too).
     """
     try:
         log = TopicReader(bootstrap, topic, configuration)
@@ -218,7 +220,5 @@ def open_topic(bootstrap: str, topic: str, configuration: Mapping[str, Any] | No
         finally:
             log.close()
     except (KafkaException, AiokafkaError) as error:
-        cause = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-        raise ConfigurationError(
-            f"Kafka at {bootstrap}", cause.rstrip("."), "See MODERATION_KAFKA_BOOTSTRAP and `moderation status`."
-        ) from error
+        remedy = "See MODERATION_KAFKA_BOOTSTRAP and `moderation status`."
+        raise broker_error(error, f"Kafka at {bootstrap}", remedy) from error

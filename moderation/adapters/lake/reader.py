@@ -174,7 +174,8 @@ def opened_lake(settings: Settings) -> Iterator[Lake]:
     """Open the configured lake while the block runs.
 
     Raises:
-        ConfigurationError: the database cannot be reached, or the URL of the lake is not supported.
+        DatabaseUnavailable: the database cannot be reached.
+        ConfigurationError: the URL of the lake is not supported.
         LedgerUnsafe: the tables of the manifest are missing.
     """
     with connected(required(settings.database_url, "database_url")) as connection:

@@ -14,10 +14,12 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, ModerationError, StoreUnavailable
 
 _READ_BYTES = 4 * 1024 * 1024
 _CLIENTS = ("aiobotocore", "aiohttp", "botocore")
+_REFUSALS = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
+"""Errors of a wrong path or of missing rights."""
 """Libraries of s3fs, which passes on errors of theirs that are not ``OSError``, e.g. missing credentials."""
 
 
@@ -140,7 +142,8 @@ class LakeStore:
         """Delete a file if it exists.
 
         Raises:
-            ConfigurationError: the storage does not answer, or refuses.
+            StoreUnavailable: the storage does not answer.
+            ConfigurationError: it refuses.
         """
         with contextlib.suppress(FileNotFoundError), self._reading(path, "removed"):
             self.fs.rm_file(self.full(path))
@@ -149,7 +152,8 @@ class LakeStore:
         """Sizes of all files below a folder, in bytes; empty if there is no such folder.
 
         Raises:
-            ConfigurationError: the storage does not answer, or refuses.
+            StoreUnavailable: the storage does not answer.
+            ConfigurationError: it refuses.
         """
         self.fs.invalidate_cache()
         below = self.full(folder).rstrip("/")
@@ -167,7 +171,8 @@ class LakeStore:
         """Size of a file in bytes; None if it does not exist.
 
         Raises:
-            ConfigurationError: the storage does not answer, or refuses.
+            StoreUnavailable: the storage does not answer.
+            ConfigurationError: it refuses.
         """
         self.fs.invalidate_cache()
         try:
@@ -181,7 +186,8 @@ class LakeStore:
 
         Raises:
             FileNotFoundError: the file does not exist.
-            ConfigurationError: the storage does not answer, or refuses.
+            StoreUnavailable: the storage does not answer.
+            ConfigurationError: it refuses.
         """
         with self._reading(path, "opened"):
             return self.fs.open(self.full(path), "rb")
@@ -201,7 +207,7 @@ class LakeStore:
         except Exception as error:
             if not isinstance(error, OSError) and not _is_of_a_client(error):
                 raise
-            raise ConfigurationError(
+            raise _kind_of(error)(
                 f"lake file {self.url_of(path)}",
                 f"it cannot be written: {_message(error)}",
                 "Fix the storage or MODERATION_LAKE_URL, then archive again: nothing is lost.",
@@ -216,11 +222,16 @@ class LakeStore:
         except Exception as error:
             if not isinstance(error, OSError) and not _is_of_a_client(error):
                 raise
-            raise ConfigurationError(
+            raise _kind_of(error)(
                 f"lake {self.url_of(path)}",
                 f"it cannot be {action}: {_message(error)}",
                 "Fix the storage, its credentials or MODERATION_LAKE_URL, then try again.",
             ) from error
+
+
+def _kind_of(error: Exception) -> type[ModerationError]:
+    """Return ConfigurationError for a wrong path or missing rights, StoreUnavailable for what another try may do."""
+    return ConfigurationError if isinstance(error, _REFUSALS) else StoreUnavailable
 
 
 def _is_of_a_client(error: Exception) -> bool:

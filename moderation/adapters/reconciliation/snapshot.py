@@ -116,7 +116,7 @@ def take_snapshot(
 
     Raises:
         LakeDamaged: a file with such a replay is missing or altered.
-        ConfigurationError: the database cannot be reached.
+        DatabaseUnavailable: the database cannot be reached.
         LedgerUnsafe: its tables are missing.
     """
     with connected(url, name="moderation snapshot") as connection, connection.transaction():

@@ -8,12 +8,20 @@ from typing import Any
 
 import psycopg
 
-from moderation.errors import ConfigurationError, LedgerUnsafe
+from moderation.errors import ConfigurationError, DatabaseUnavailable, LedgerUnsafe, ModerationError, TableLocked
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 # A worker locks a partition for milliseconds; a longer wait means that the worker is frozen.
 _LOCK_SECONDS = 15
+_REFUSALS = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "permission denied",
+)
+"""Parts of messages at the login, which has no error codes."""
 
 
 @contextmanager
@@ -25,7 +33,9 @@ def connected(url: str, *, name: str = "moderation") -> Iterator[Connection]:
         name: application name of the connection.
 
     Raises:
-        ConfigurationError: the server cannot be reached, or closes the connection.
+        DatabaseUnavailable: the server cannot be reached, or closes the connection.
+        ConfigurationError: it refuses the role, the password or the database.
+        TableLocked: another transaction holds a lock.
         LedgerUnsafe: tables or columns are missing.
     """
     try:
@@ -35,13 +45,18 @@ def connected(url: str, *, name: str = "moderation") -> Iterator[Connection]:
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         raise LedgerUnsafe("PostgreSQL", _first_line(error), "Run the migrations first.") from error
     except psycopg.errors.LockNotAvailable as error:
-        raise ConfigurationError(
+        raise TableLocked(
             "PostgreSQL", f"another transaction held the partition for {_LOCK_SECONDS} s", "Try again."
         ) from error
     except psycopg.OperationalError as error:
-        raise ConfigurationError(
-            "PostgreSQL", _first_line(error), "See MODERATION_DATABASE_URL and `moderation status`."
-        ) from error
+        raise connection_error(error, "See MODERATION_DATABASE_URL and `moderation status`.") from error
+
+
+def connection_error(error: psycopg.Error, remedy: str) -> ModerationError:
+    """Return ConfigurationError if the server refuses the login, else DatabaseUnavailable."""
+    text = _first_line(error)
+    kind = ConfigurationError if any(words in text for words in _REFUSALS) else DatabaseUnavailable
+    return kind("PostgreSQL", text, remedy)
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -12,9 +12,10 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from moderation.adapters.sql.connection import connection_error
 from moderation.adapters.sql.locks import HOLDERS, describe
 from moderation.adapters.sql.partitions import keep_partitions
-from moderation.errors import ConfigurationError, TableLocked
+from moderation.errors import ConfigurationError, TableLocked, Unavailable
 
 _LOCK = 7_205_759  # arbitrary number; concurrent migrations wait for each other
 _CONNECT_SECONDS = 10
@@ -47,7 +48,7 @@ def migrate(engine: Engine, seconds: float = _PATIENCE_SECONDS, upto: str = "hea
         The revision of the schema afterwards.
 
     Raises:
-        ConfigurationError: a lock was not granted in that time; the message names sessions that may hold it.
+        TableLocked: a lock was not granted in that time; the message names sessions that may hold it.
     """
     until = time.monotonic() + seconds
     while True:
@@ -58,7 +59,7 @@ def migrate(engine: Engine, seconds: float = _PATIENCE_SECONDS, upto: str = "hea
                 raise
             holders = _holders(engine)
             if time.monotonic() > until:
-                raise ConfigurationError(
+                raise TableLocked(
                     "the tables of schemas speed and batch",
                     f"a lock cannot be had within {seconds:g} s; transactions are open: {holders}",
                     "End them, or wait for their end; then migrate again.",
@@ -98,7 +99,8 @@ def migrate_database(url: str) -> str:
         The schema's revision afterwards.
 
     Raises:
-        ConfigurationError: the database cannot be reached, or the role lacks rights.
+        DatabaseUnavailable: the database cannot be reached.
+        ConfigurationError: it refuses the login, or the role lacks rights.
     """
     engine = create_engine(
         "postgresql+psycopg://",
@@ -111,9 +113,9 @@ def migrate_database(url: str) -> str:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if not isinstance(cause, psycopg.OperationalError | psycopg.errors.InsufficientPrivilege):
             raise
-        raise ConfigurationError("PostgreSQL", str(cause).strip().split("\n")[0].rstrip("."), _REMEDY) from error
+        raise connection_error(cause, _REMEDY) from error
     try:
         keep_partitions(url, seconds=_PARTITIONS_PATIENCE_SECONDS)
-    except (TableLocked, ConfigurationError) as error:
+    except (Unavailable, ConfigurationError) as error:
         _log.warning("%s", error)
     return revision

@@ -106,7 +106,7 @@ def partition_state(url: str) -> PartitionState:
         url: a libpq connection string.
 
     Raises:
-        ConfigurationError: the server cannot be reached.
+        DatabaseUnavailable: the server cannot be reached.
         LedgerUnsafe: the view is missing.
     """
     with connected(url) as connection:
@@ -139,7 +139,8 @@ def keep_partitions(
 
     Raises:
         TableLocked: a lock was not granted in that time; the message names sessions that may hold it.
-        ConfigurationError: the server cannot be reached, the role does not own the tables, or a table that is not a
+        DatabaseUnavailable: the server cannot be reached.
+        ConfigurationError: the role does not own the tables, or a table that is not a
             partition has a partition's name.
         LedgerUnsafe: the tables are missing.
     """

@@ -28,7 +28,7 @@ def newest_windows(url: str, topic_id: UUID, community: str | None, most: int) -
         most: maximum number of windows.
 
     Raises:
-        ConfigurationError: the database cannot be reached.
+        DatabaseUnavailable: the database cannot be reached.
     """
     return _rows(url, _NEWEST, (topic_id, community, community, most))
 
@@ -43,7 +43,7 @@ def windows_between(url: str, topic: str, start_us: int, end_us: int) -> list[di
         end_us: end of the range, exclusive.
 
     Raises:
-        ConfigurationError: the database cannot be reached.
+        DatabaseUnavailable: the database cannot be reached.
     """
     return _rows(url, _BETWEEN, (topic, start_us, end_us))
 
