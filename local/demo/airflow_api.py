@@ -15,6 +15,7 @@ from moderation.errors import StackError
 
 _ENDED = ("success", "failed")
 _OK, _CREATED = 200, 201
+_GET_ATTEMPTS = 4
 
 
 class AirflowApi:
@@ -52,11 +53,18 @@ class AirflowApi:
         """Get a path of the API's second version.
 
         Raises:
-            StackError: Airflow answers with an error.
+            StackError: Airflow answers with an error, or not within four attempts of 30 s.
         """
-        status, answer = self.ask("GET", f"/api/v2/{path}")
-        _require(status == _OK, f"GET {path}", answer)
-        return answer
+        for attempt in range(_GET_ATTEMPTS):
+            try:
+                status, answer = self.ask("GET", f"/api/v2/{path}")
+            except (OSError, http.client.HTTPException) as error:
+                if attempt + 1 == _GET_ATTEMPTS:
+                    raise StackError("Airflow", f"it does not answer GET {path}: {error}", "See its log.") from error
+                continue
+            _require(status == _OK, f"GET {path}", answer)
+            return answer
+        raise AssertionError("every attempt returns, continues or raises")
 
     def is_parsed(self, dag_id: str) -> bool:
         """Whether the DAG processor has parsed it already."""

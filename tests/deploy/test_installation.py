@@ -23,6 +23,7 @@ NEED_AN_EXTRA = (
     "moderation.adapters.kafka.acknowledged_sender",
     "moderation.adapters.lake.archive_delay",
     "moderation.adapters.kafka.batch_headers",
+    "moderation.adapters.kafka.broker_errors",
     "moderation.adapters.error_origin",
     "moderation.adapters.bisection",
     "moderation.adapters.kafka.group_readers",
