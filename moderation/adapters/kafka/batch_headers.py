@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
+from moderation.adapters.kafka.event_loop import run
 from moderation.adapters.kafka.record_batches import Batches
 
 _REQUEST_SECONDS = 5.0
@@ -45,7 +45,7 @@ def read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, int]) -
     Raises:
         aiokafka.errors.KafkaError: the brokers do not answer, or refuse.
     """
-    return asyncio.run(_read_batch_headers(bootstrap, topic, offsets)) if offsets else {}
+    return run(_read_batch_headers(bootstrap, topic, offsets)) if offsets else {}
 
 
 async def _read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:

@@ -6,13 +6,14 @@ supported brokers know, for aiokafka's client. Its fields: https://kafka.apache.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Int64, Schema, String
 from aiokafka.structs import TopicPartition
+
+from moderation.adapters.kafka.event_loop import run
 
 _REQUEST_SECONDS = 5.0
 _TEXT = String("utf-8")
@@ -78,7 +79,7 @@ def log_sizes(bootstrap: str, topic: str, partitions: Sequence[int]) -> dict[int
     Raises:
         aiokafka.errors.KafkaError: the brokers do not answer, or refuse.
     """
-    return asyncio.run(_log_sizes(bootstrap, topic, partitions))
+    return run(_log_sizes(bootstrap, topic, partitions))
 
 
 async def _log_sizes(bootstrap: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
