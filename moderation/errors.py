@@ -111,6 +111,10 @@ class ModelRefused(NeedsPerson):
     """A model artifact is missing, damaged, altered, of another kernel version, or contains an untrusted type."""
 
 
+class NotInRegistry(ModelRefused):
+    """The registry has no such model, version or file."""
+
+
 class RegistryUnavailable(Unavailable):
     """The registry does not answer, or a request to it failed. Keep the open model and retry."""
 

@@ -17,9 +17,10 @@ from batch.retrain.params import PARAMS
 from batch.retrain.run import RUN_NAME
 from batch.run_interval import Interval, resolve_interval
 from moderation.adapters.model_folder.folder import OpenModel
-from moderation.adapters.registry import NotInRegistry, Registry
+from moderation.adapters.registry import Registry
 from moderation.adapters.registry.certificate import PREFIX
 from moderation.bootstrap import new_lexicon, registry
+from moderation.errors import NotInRegistry
 from moderation.settings import Settings
 from moderation.timestamps import now_us
 

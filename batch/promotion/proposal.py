@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from batch.challenge.markdown import render
 from batch.challenge.run import COMPARISON_PAGE, comparison_of, newest_comparison
 from batch.markdown import code, table
-from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry
+from moderation.adapters.registry import ModelVersion, Registry
 from moderation.adapters.registry.registry import CHALLENGER, GATE_REASONS_TAG, GATE_TAG, PREVIOUS, PRODUCTION
 from moderation.adapters.registry.run_artifacts import Logged
 from moderation.bootstrap import registry
-from moderation.errors import ConfigurationError
+from moderation.errors import ConfigurationError, NotInRegistry
 from moderation.settings import Settings
 
 GATE_PAGE = "gate.md"

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from batch.promotion.proposal import Proposal, find_version
-from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry
+from moderation.adapters.registry import ModelVersion, Registry
 from moderation.adapters.registry.certificate import PREFIX
 from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION
 from moderation.bootstrap import registry, version_opener
-from moderation.errors import ConfigurationError, OutdatedApproval
+from moderation.errors import ConfigurationError, NotInRegistry, OutdatedApproval
 from moderation.settings import Settings
 from moderation.timestamps import now_us
 

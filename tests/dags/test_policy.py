@@ -9,7 +9,7 @@ import pytest
 
 from moderation.errors import BadRecord, NeedsPerson
 from tests.conftest import ROOT
-from tests.dags.parsed import Parsed, leaf_errors, parse
+from tests.dags.parsed import Parsed, errors, parse
 from tests.dags.policy import breaches
 
 DAGS = ROOT / "dags"
@@ -69,9 +69,9 @@ def found_in_broken(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_every_task_fails_at_once_on_errors_of_two_bases_and_retries_all_others(parsed: Parsed) -> None:
-    expected = sorted(error.__name__ for error in leaf_errors() if issubclass(error, NeedsPerson | BadRecord))
+    expected = sorted(error.__name__ for error in errors() if issubclass(error, NeedsPerson | BadRecord))
     assert {"ConfigurationError", "LakeDamaged", "DefectsFound"} <= set(expected)
-    retried = {error.__name__ for error in leaf_errors()} - set(expected)
+    retried = {error.__name__ for error in errors()} - set(expected)
     assert {"DatabaseUnavailable", "BrokerUnavailable", "StoreUnavailable", "TableLocked", "FenceLost"} <= retried
     assert {
         (dag["dag_id"], task["task_id"])

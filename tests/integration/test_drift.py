@@ -18,10 +18,10 @@ from batch.run_interval import resolve_interval
 from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
-from moderation.adapters.registry import NotInRegistry
 from moderation.bootstrap import new_lexicon, register, registry, train_to_folder
 from moderation.datasets.synthetic import TrafficConfig, generate, labelled_history
 from moderation.datasets.synthetic.moderators import AUDIT_PROBABILITY
+from moderation.errors import NotInRegistry
 from moderation.policy import parse_goal
 from moderation.settings import Settings
 from tests.support.dag_runs import DagRuns

@@ -19,11 +19,11 @@ from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
 from moderation.adapters.model_folder.folder import MODEL
-from moderation.adapters.registry import ModelVersion, NotInRegistry
+from moderation.adapters.registry import ModelVersion
 from moderation.adapters.registry.certificate import SIGNATURE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import production_model, version_opener
-from moderation.errors import ConfigurationError, ModelRefused, OutdatedApproval
+from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, OutdatedApproval
 from tests.support.forged_versions import stored_folder
 from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
 from tests.support.workers import base_settings

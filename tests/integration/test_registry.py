@@ -17,9 +17,9 @@ from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST, any_free_port
 from moderation.adapters.model_folder.folder import OpenModel, open_model
-from moderation.adapters.registry import ModelVersion, NotInRegistry, Registry
+from moderation.adapters.registry import ModelVersion, Registry
 from moderation.adapters.registry.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG
-from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavailable
+from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, RegistryUnavailable
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon

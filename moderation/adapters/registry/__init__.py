@@ -1,6 +1,5 @@
 """The model registry in MLflow: register, certify, alias and open model versions."""
 
-from moderation.adapters.registry.client import NotInRegistry
 from moderation.adapters.registry.registry import ModelVersion, Registry
 
-__all__ = ["ModelVersion", "NotInRegistry", "Registry"]
+__all__ = ["ModelVersion", "Registry"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavailable
+from moderation.errors import ConfigurationError, NotInRegistry, RegistryUnavailable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -17,10 +17,6 @@ REQUEST_SECONDS = 10
 RETRIES = 2
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
 _MALFORMED = {"INVALID_PARAMETER_VALUE", "BAD_REQUEST"}
-
-
-class NotInRegistry(ModelRefused):
-    """The registry has no such model, version or file."""
 
 
 class Connection:

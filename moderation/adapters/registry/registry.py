@@ -22,11 +22,11 @@ from moderation.adapters.registry.certificate import (
     read_certificate,
     tags_of,
 )
-from moderation.adapters.registry.client import Connection, NotInRegistry
+from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
 from moderation.adapters.registry.run_artifacts import RunArtifacts
 from moderation.adapters.registry.upload import newest_run_us, upload
-from moderation.errors import ModelRefused
+from moderation.errors import ModelRefused, NotInRegistry
 from moderation.text import Lexicon
 
 if TYPE_CHECKING:

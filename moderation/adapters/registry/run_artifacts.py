@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from moderation.adapters.registry.certificate import PREFIX
-from moderation.adapters.registry.client import Connection, NotInRegistry
+from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.upload import experiment_of
+from moderation.errors import NotInRegistry
 
 Kind = Literal["comparison", "drift", "rescoring"]
 KIND_TAG = PREFIX + "kind"
