@@ -18,7 +18,7 @@ from moderation.datasets.history import LabelledComment
 from moderation.policy import parse_goal, resolve_policy
 from moderation.policy.resolve import wilson
 from moderation.text import Lexicon
-from moderation.training.corpus_report import Exploration, OutOfFold, explore, render
+from moderation.training.corpus_report import Exploration, OutOfFold, explore, pictures, render
 from moderation.training.corpus_report.figures import Rate, find_duplicates, rates_by_length
 from moderation.training.corpus_report.tokens import LEAST_COMMENTS, count_tokens, log_odds_z
 from moderation.training.metrics import measure
@@ -68,6 +68,12 @@ class Seen(HTMLParser):
 
     def of(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing: a picture takes a second, and these tests are about the texts beside it."""
+    monkeypatch.setattr(pictures, "picture", lambda draw, height=0.0: b"")
 
 
 def test_hours_and_weekdays_are_utc_and_only_of_comments_whose_time_is_known() -> None:
@@ -142,24 +148,29 @@ def test_strongest_come_first_and_only_on_their_side() -> None:
     assert len(tokens.strongest(lambda each: -each.weight, 1)) == 1
 
 
-@pytest.mark.slow
-def test_comments_do_not_become_markup_and_nothing_is_loaded() -> None:
+@pytest.fixture(scope="module")
+def hostile_page() -> str:
+    """A page with its pictures, of comments with markup; drawing takes seconds."""
     rows = some_rows(f"{HOSTILE} $\\frac{{1}}{{ \u202e\x07 🙂 <b>bold</b>")
     found = explored(rows)
-    page = render(found, judged(found), HOSTILE, [row.comment.body for row in rows], examples=3)
-    seen = Seen(page)
-    assert {tag for tag, _ in seen.tags}.isdisjoint({"script", "b", "link", "iframe", "object", "form"})
-    assert all(str(image["src"]).startswith("data:image/png;base64,") for image in seen.of("img"))
-    assert all(str(link["href"]).startswith("#") for link in seen.of("a"))
-    assert not any(name.startswith("on") for _, attributes in seen.tags for name in attributes)
-    assert "default-src 'none'" in page
-    assert html.escape(HOSTILE) in page
-    assert "\u202e" not in page
-    assert "\x07" not in page
+    return render(found, judged(found), HOSTILE, [row.comment.body for row in rows], examples=3)
 
 
 @pytest.mark.budget(20)
 @pytest.mark.slow
+def test_comments_do_not_become_markup_and_nothing_is_loaded(hostile_page: str) -> None:
+    seen = Seen(hostile_page)
+    assert {tag for tag, _ in seen.tags}.isdisjoint({"script", "b", "link", "iframe", "object", "form"})
+    assert all(str(image["src"]).startswith("data:image/png;base64,") for image in seen.of("img"))
+    assert all(str(link["href"]).startswith("#") for link in seen.of("a"))
+    assert not any(name.startswith("on") for _, attributes in seen.tags for name in attributes)
+    assert "default-src 'none'" in hostile_page
+    assert html.escape(HOSTILE) in hostile_page
+    assert "\u202e" not in hostile_page
+    assert "\x07" not in hostile_page
+
+
+@pytest.mark.usefixtures("no_pictures")
 def test_no_text_of_a_comment_is_shown_unless_asked_for() -> None:
     rows = [row(f"secret{n} word{n % 4}", n % 4 < 2) for n in range(40)]
     found = explored(rows)
@@ -172,7 +183,7 @@ def test_no_text_of_a_comment_is_shown_unless_asked_for() -> None:
     assert shown.index("secret37") < shown.index("secret0 ") < shown.index("secret39") < shown.index("secret2 ")
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
 def test_long_examples_are_cut() -> None:
     rows = [row(f"{n} " + "x" * 5_000, n % 4 < 2) for n in range(40)]
     found = explored(rows)
@@ -182,9 +193,8 @@ def test_long_examples_are_cut() -> None:
 
 
 @pytest.mark.slow
-def test_every_picture_has_a_text_alternative_and_is_a_png() -> None:
-    found = explored(some_rows())
-    images = Seen(render(found, judged(found), "x")).of("img")
+def test_every_picture_has_a_text_alternative_and_is_a_png(hostile_page: str) -> None:
+    images = Seen(hostile_page).of("img")
     assert len(images) == 9
     assert len({image["alt"] for image in images}) == 9
     assert all(len(str(image["alt"])) > 20 for image in images)
@@ -194,7 +204,7 @@ def test_every_picture_has_a_text_alternative_and_is_a_png() -> None:
         assert drawn[..., :3].std() > 0.02
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("known", "said"), [(40, ""), (4, "36 comments without a time are left out"), (0, "have no times")]
 )
@@ -206,7 +216,7 @@ def test_missing_times_are_mentioned(known: int, said: str) -> None:
     assert said in page
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
 def test_comments_without_words_make_a_page() -> None:
     rows = [row(" " * n, n % 4 < 2) for n in range(40)]
     found = explored(rows)
