@@ -113,6 +113,11 @@ def _client(tracking_uri: str) -> MlflowClient:
     # A model must not depend on the folder it was registered from.
     variables.MLFLOW_UV_AUTO_DETECT.default = False
     variables.MLFLOW_DISABLE_TELEMETRY.default = True
+    # Files come through the server: clients may have no route to its artifact store. MLflow asks the server which way
+    # to take unless these are set; another default is not enough.
+    for direct in (variables.MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD, variables.MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD):
+        if not direct.is_set():
+            direct.set(False)
     set_telemetry_client()  # type: ignore[no-untyped-call]
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("mlflow.utils.environment").setLevel(
