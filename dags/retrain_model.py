@@ -19,7 +19,7 @@ A version in MLflow with plots, model card, lineage and `gate.json`. Nothing is 
 Safe: it adds a version. Without Airflow: `moderation retrain`; equal lake and parameters give an equal model digest.
 
 ## Triage
-- *TrainingError*: the examples are too few. A goal that they cannot meet is lowered, and `gate` stops large differences.
+- *TrainingError*: the examples are too few. A goal that they cannot meet is lowered and named; the gate decides.
 - Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
   not answer, the task is retried with growing delays.
 - `gate` stopped the version: no failure. The reasons are in its log, in the version's tags and in `gate.md`.
