@@ -233,6 +233,9 @@ def test_the_gate_results_are_in_the_tags_and_shown_to_the_approver(
     text = propose(life.settings).text
     assert "It **failed**: `its calibration error is 0.2; community 'x' is worse`" in text
     assert f"Its run has no `{GATE_PAGE}`" in text
+    life.registry.note_gate(challenger, "too few comments", ["too few comments: 400 of 9,000"])
+    assert life.tags(challenger)["gate"] == "too_few"
+    assert "It had **too few comments** to pass: `too few comments: 400 of 9,000`" in propose(life.settings).text
     life.registry.note_gate(challenger, "passed", [])
     life.registry.run_artifacts.attach(challenger.run_id, {GATE_PAGE: b"# Version 2 against 1\n\nAUC 0.91"})
     text = propose(life.settings).text
