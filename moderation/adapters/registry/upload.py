@@ -19,6 +19,7 @@ from moderation.adapters.registry.certificate import PREFIX, Certificate
 from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.download import FILES, FOLDER
 from moderation.adapters.served_model import BODY, LOADER_MODULE
+from moderation.training.seen_texts import FILE as SEEN_TEXTS
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -84,6 +85,8 @@ def upload(
             )
             if (folder / PLOTS).is_dir():
                 client.log_artifacts(run, str(folder / PLOTS), PLOTS)
+            if (folder / SEEN_TEXTS).is_file():
+                client.log_artifact(run, str(folder / SEEN_TEXTS))
             _upload_model(connection, folder, opened, logged, run)
             client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
             _ensure_registered_model(connection, name)
