@@ -1,0 +1,57 @@
+"""`moderation down --purge` asks before it deletes data."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli.main import app
+from cli.purge import confirm_purge
+from local.stack.folder_kind import FolderKind, claim
+from local.stack.layout import StackLayout
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    layout = StackLayout(tmp_path / "data")
+    claim(layout, FolderKind.STACK)
+    layout.make_folders()
+    return layout.root
+
+
+def test_purge_without_a_terminal_is_refused_with_the_command_to_type(folder: Path) -> None:
+    outcome = CliRunner().invoke(app, ["down", "--purge", "--data-folder", str(folder)])
+    assert outcome.exit_code == 2
+    assert "down --purge --yes --data-folder" in " ".join(outcome.output.replace("│", " ").split())
+    assert (folder / "kafka").is_dir()
+
+
+def test_purge_with_yes_does_not_ask(folder: Path) -> None:
+    outcome = CliRunner().invoke(app, ["down", "--purge", "--yes", "--data-folder", str(folder)])
+    assert outcome.exit_code == 0, outcome.output
+    assert not folder.exists()
+
+
+def test_purge_of_nothing_does_not_ask(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["down", "--purge", "--data-folder", str(tmp_path / "none")]).exit_code == 0
+
+
+@pytest.mark.parametrize(("answer", "is_deleted"), [("yes\n", True), ("y\n", False), ("\n", False), ("", False)])
+def test_only_the_answer_yes_permits_the_deletion(
+    answer: str, is_deleted: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", _Terminal(answer))
+    if is_deleted:
+        confirm_purge(tmp_path, "moderation down --purge --yes", yes=False)
+    else:
+        with pytest.raises(typer.Exit):
+            confirm_purge(tmp_path, "moderation down --purge --yes", yes=False)
