@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from batch.record_isolation import Failure, failure_fields
 from batch.retrain.model_card import model_card
 from batch.retrain.options import RetrainOptions
 from batch.retrain.split import split_at, split_point
+from moderation.adapters.code_version import code_version
 from moderation.bootstrap import TrainReport, new_lexicon, registry, train_to_folder
 from moderation.settings import Settings
 from moderation.timestamps import DAY_US
@@ -91,7 +91,7 @@ def retrain(
         **options.lineage(),
         "split_us": split.split_us,
         "manifest_digest": examples_read.manifest_digest,
-        "code_version": installed_version("comment-moderation"),
+        "code_version": code_version(),
     }
     with tempfile.TemporaryDirectory(prefix="moderation-retrain-") as scratch:
         folder = Path(scratch, "model")
@@ -128,6 +128,7 @@ def retrain(
             run_name=RUN_NAME,
             reason=options.reason,
             params={"started_by": started_by, **{k: str(v) for k, v in counts.items()}},
+            lake_url=settings.lake_url,
         )
         card = model_card(version.version, options, lineage, counts, trained, started_by)
         model_registry.run_artifacts.attach(version.run_id, {"model_card.md": card.encode()})
