@@ -107,7 +107,8 @@ def next_steps(loop: LoopReport, mlflow_url: str, airflow_url: str, data_folder:
         f"2. its task gate: the log lists the reasons; MLflow, {model}: alias challenger if it passed",
         f"3. Airflow, {airflow_url}/dags/promote_model: Trigger with a reason, unless a run waits already; "
         "Required Actions: Approve",
-        f"4. MLflow, {model}: alias production has moved; the worker follows within seconds",
+        f"4. MLflow, {model}: alias production has moved; the worker follows within seconds. To send it comments: "
+        f"moderation replay --generate --shift-to now --fast --limit 500 {option}",
         f"stop it: moderation down {option}; delete its data: moderation down --purge {option}",
     ]
     return lines

@@ -23,6 +23,10 @@ def _forgotten_commit() -> Iterator[None]:
 def test_version_without_a_checkout_is_that_of_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "_CHECKOUT", tmp_path)
     assert code_version() == moderation.__version__
+    git_commit.cache_clear()
+    (tmp_path / "moderation").mkdir()
+    (tmp_path / "moderation" / "revision.txt").write_text("1ac73ac\n")
+    assert code_version() == f"{moderation.__version__} (commit 1ac73ac)"
 
 
 def test_version_of_a_checkout_names_the_commit_and_changed_files(
