@@ -29,8 +29,8 @@ COPY local ./local
 COPY cli ./cli
 # The commit, for `moderation --version` and the lineage of models.
 ARG REVISION=unknown
-RUN if [ "${REVISION}" != unknown ]; then echo "${REVISION}" > moderation/revision.txt; fi
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
+RUN if [ "${REVISION}" != unknown ]; then echo "${REVISION}" > moderation/revision.txt; fi \
+    && pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 
 # Without fault injection, benchmarks, demo, oracle and documentation.
 FROM wheel AS source-wheel
