@@ -45,13 +45,14 @@ def chaos(
     from local.stack.required_packages import check_packages
 
     check_packages()
-    from local.chaos.run import ChaosPlan, run
     from local.stack import commands as stack
     from local.stack.folder_kind import FolderKind
     from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
     stack.empty(layout, FolderKind.CHAOS)
+    from local.chaos.run import ChaosPlan, run
+
     try:
         with progress.status("starting") as status:
             outcome = run(layout, ChaosPlan(minutes, seed, rate, sabotage, spark), status.update)

@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.purge import confirm_purge
+from local.stack import commands
 from local.stack.folder_kind import FolderKind, claim
 from local.stack.layout import StackLayout
+from moderation.errors import ConfigurationError
 
 
 class _Terminal(io.StringIO):
@@ -55,3 +57,29 @@ def test_only_the_answer_yes_permits_the_deletion(
     else:
         with pytest.raises(typer.Exit):
             confirm_purge(tmp_path, "moderation down --purge --yes", yes=False)
+
+
+@pytest.mark.parametrize(
+    "command", [["demo"], ["chaos"], ["bench", "archive"], ["bench", "stream"], ["bench", "batch"]], ids=" ".join
+)
+def test_command_with_a_stack_of_its_own_neither_stops_nor_deletes_another_one(
+    command: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("the other stack was stopped")
+
+    monkeypatch.setattr(commands, "down", refuse)
+    outcome = CliRunner().invoke(app, [*command, "--data-folder", str(folder)])
+    assert isinstance(outcome.exception, ConfigurationError), outcome.output
+    assert "contains the data of `moderation up`" in str(outcome.exception)
+    assert (folder / "kafka").is_dir()
+
+
+def test_demo_asks_before_it_deletes_an_earlier_one(tmp_path: Path) -> None:
+    layout = StackLayout(tmp_path / "demo")
+    claim(layout, FolderKind.DEMO)
+    layout.make_folders()
+    outcome = CliRunner().invoke(app, ["demo", "--data-folder", str(layout.root)])
+    assert outcome.exit_code == 2
+    assert "demo --yes --data-folder" in " ".join(outcome.output.replace("│", " ").split())
+    assert layout.kafka.is_dir()
