@@ -57,14 +57,15 @@ def print_loop(loop: LoopReport) -> None:
         return
     table = Table("", "before", "after", title=f"retraining in Airflow: {loop.state.value}")
     table.add_row("version", loop.production or "none", loop.version or "none")
-    for name, value, production in (("AUC on the newest comments", loop.auc, loop.production_auc),):
-        table.add_row(f"{name} ({loop.comments:,})", _figure(production), _figure(value))
+    table.add_row(f"AUC on the newest {loop.comments:,} comments", _figure(loop.production_auc), _figure(loop.auc))
     for name, label in _RATES.items():
         before, after = loop.rates.get(f"production_{name}"), loop.rates.get(name)
         if before is not None and after is not None:
             table.add_row(f"{label}, on these comments", f"{before:,.1f}", f"{after:,.1f}")
-    for goal, origin in loop.goals.items():
-        table.add_row("goal", "", f"{goal} ({origin})")
+    if loop.goals:
+        table.add_row("goals", "", f"{', '.join(loop.goals)} (from: {loop.goals_from})")
+    for lowered in loop.goals_lowered:
+        table.add_row("lowered", "", lowered)
     if loop.served_from:
         offsets = ", ".join(f"{partition}: {offset:,}" for partition, offset in loop.served_from.items())
         table.add_row("serves from partition: offset", "", offsets)
@@ -97,8 +98,9 @@ def next_steps(loop: LoopReport, mlflow_url: str, airflow_url: str, data_folder:
             )
         case LoopState.TOO_FEW:
             lines.append(
-                f"the comments that are newer than the training of version {loop.production} are too few to judge "
-                f"version {loop.version}. Send more traffic, or trigger retrain_model with a larger newest_share."
+                f"{loop.comments:,} comments are newer than the training of version {loop.production}, and "
+                f"{loop.needed_comments or 0:,} are needed to judge version {loop.version}. Send "
+                f"more traffic, or trigger retrain_model with a larger newest_share."
             )
         case LoopState.BY_HAND:
             lines.append("retraining and approval are left to you, in this order:")

@@ -29,6 +29,10 @@ class LoopState(StrEnum):
     BY_HAND = "by hand"
 
 
+_STATES = {"passed": LoopState.SERVED, "stopped": LoopState.STOPPED, "too few comments": LoopState.TOO_FEW}
+"""How the loop ends after each state of the gate."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoopReport:
     """Result of the loop.
@@ -41,7 +45,10 @@ class LoopReport:
         comments: number of the newest comments on which the gate compared both.
         auc, production_auc: ROC AUC on these; None if they were too few.
         rates: reviews and removals a day of both versions on these comments.
-        goals: goals of the new version's policy, each with its origin.
+        needed_comments: how many would decide; None if there are enough.
+        goals: goals that were stated for the new version.
+        goals_from: where they were stated.
+        goals_lowered: goals that its policy meets in a lowered form only, or not at all, with the cause.
         served_from: by partition, the first offset that the new version decided.
         decided: number of comments that it decided.
     """
@@ -54,7 +61,10 @@ class LoopReport:
     auc: float | None = None
     production_auc: float | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
-    goals: Mapping[str, str] = field(default_factory=dict)
+    needed_comments: int | None = None
+    goals: Sequence[str] = ()
+    goals_from: str = ""
+    goals_lowered: Sequence[str] = ()
     served_from: Mapping[str, int] = field(default_factory=dict)
     decided: int = 0
 
@@ -64,20 +74,16 @@ class LoopReport:
         return self.state is LoopState.SERVED
 
 
-def loop_report(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> LoopReport:
+def loop_report(judged: Mapping[str, Any]) -> LoopReport:
     """Return the report of a version that does not serve yet.
 
     Args:
-        trained: result of task ``retrain``.
-        judged: result of task ``gate``.
+        judged: result of task ``gate``, see :class:`batch.retrain.gate.GateReport`.
     """
-    figures = judged["figures"]
+    figures, goals = judged["figures"], judged["goals"]
     rates = {name: float(figures[name]) for name in sorted(figures) if name.endswith("_a_day")}
-    state = LoopState.SERVED if judged["is_passed"] else LoopState.STOPPED
-    if judged.get("state") == LoopState.TOO_FEW.value:
-        state = LoopState.TOO_FEW
     return LoopReport(
-        state=state,
+        state=_STATES[judged["state"]],
         version=str(judged["version"]),
         production=str(judged["production"] or ""),
         reasons=tuple(judged["reasons"]),
@@ -85,7 +91,10 @@ def loop_report(trained: Mapping[str, Any], judged: Mapping[str, Any]) -> LoopRe
         auc=figures.get("auc"),
         production_auc=figures.get("production_auc"),
         rates=rates,
-        goals=trained.get("goals", {}),
+        needed_comments=judged["needed_comments"],
+        goals=tuple(goals["stated"]),
+        goals_from=goals["origin"],
+        goals_lowered=tuple(goals["lowered"]),
     )
 
 
@@ -110,8 +119,7 @@ class ModelLoop:
             StackError: the run fails.
         """
         run_id = self._runs.run(RETRAIN, form, _RETRAIN_SECONDS)
-        trained, judged = (self._runs.returned(RETRAIN, run_id, task) for task in ("retrain", "gate"))
-        return loop_report(trained, judged)
+        return loop_report(self._runs.returned(RETRAIN, run_id, "gate"))
 
     def approve(self) -> None:
         """Answer *Approve* in the run of ``promote_model`` that waits for an approver, or in a new one.
