@@ -41,14 +41,16 @@ def retrain(
     """Train a model on the comments and moderator actions of the lake, register it and compare it with production.
 
     Run `moderation archive` first. The same lake files, options and seed give the same model digest. A version that
-    fails the gate stays registered, without certificate and alias; the exit code is 0.
+    does not pass the gate stays registered, without certificate and alias; the exit code is 0. Goals and family are
+    those of production unless they are stated.
 
     Example: `moderation retrain --days 28 --goal "precision>=0.9" --reason "new slang"`
 
     --json prints {"version", "run_id", "model_digest", "data_digest", "manifest_digest", "start_us", "end_us",
-    "split_us", "counts": {name: n}, "metrics": {…}, "failures": {"count", "records"}, "gate": null or
-    {"version", "production", "is_passed", "reasons": […], "figures": {…},
-    "intervals": {name: {"value", "low", "high"}}}}.
+    "split_us", "counts": {name: n}, "metrics": {…}, "failures": {"count", "records"}, "goals": […],
+    "goals_stated": […], "goals_lowered": […], "origins": {"goals", "family"}, "ignored": [], "gate": null or
+    {"version", "production", "is_passed", "state", "needed_comments", "reasons": […], "figures": {…}, "left_out": {…},
+    "notes": […], "goals": {"stated", "origin", "lowered"}, "intervals": {name: {"value", "low", "high"}}}}.
     """
     from batch.retrain.gate import gate as judge_version
     from batch.retrain.options import parse_options
@@ -67,7 +69,7 @@ def retrain(
         "auc_margin": auc_margin,
         "reason": reason,
     }
-    options = parse_options(stated, datetime.now(UTC))
+    options = parse_options(stated, datetime.now(UTC), stated_in="command line")
     settings = connected_settings(data_folder)
     judged = None
     with progress.status("starting") as status:
@@ -88,9 +90,12 @@ def _show(report: RetrainReport) -> None:
     table = Table(show_header=False, title=f"version {report.version}")
     for name, count in report.counts.items():
         table.add_row(name.replace("_", " "), f"{count:,}")
+    table.add_row("goals", f"{', '.join(report.goals_stated)} (from: {report.origins['goals']})")
     table.add_row("ROC AUC, mean of folds", f"{report.metrics['auc_mean']:.4f}")
     console.print(table)
     console.print(f"model digest {report.model_digest}", soft_wrap=True, highlight=False)
+    for line in report.goals_lowered:
+        console.print(line, markup=False)
 
 
 def _show_gate(judged: GateReport) -> None:
@@ -98,6 +103,6 @@ def _show_gate(judged: GateReport) -> None:
     if judged.is_passed:
         console.print(f"the gate: compared with {against}; the version is certified and has the alias challenger")
         return
-    console.print(f"the gate: compared with {against}; the version [bold]failed[/bold]:")
+    console.print(f"the gate: compared with {against}; [bold]{judged.state}[/bold]:")
     for reason in judged.reasons:
         console.print(f"- {reason}", markup=False)

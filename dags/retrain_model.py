@@ -1,12 +1,13 @@
 """Trains a model on the moderators' actions on the lake's comments, registers it, and tests it in the gate.
 
 ## What
-`retrain` archives, trains and registers a version. `gate` compares it with production on the newest comments. A
-version that passes is certified and gets the alias `challenger`; else its tags contain `moderation.gate=failed` and
-the reasons.
+`retrain` archives, trains and registers a version, with the goals and the family of production unless others are
+stated. `gate` compares it with production on comments that neither was trained on. A version that passes is certified
+and gets the alias `challenger`; else its tags contain `moderation.gate`, `failed` or `too_few`, and the reasons.
 
 ## When
-Half past three every night, UTC; on a request of `watch_drift`; on a JSON object of parameters on `retrain-requests`.
+Half past three every night, UTC; on a request of `watch_drift`; on a JSON object on topic `retrain-requests`, which
+may state `reason`, `days` and `end`.
 
 ## Inputs
 Comments and actions of the lake; the production version; the last night's reconciliation.
@@ -18,10 +19,11 @@ A version in MLflow with plots, model card, lineage and `gate.json`. Nothing is 
 Safe: it adds a version. Without Airflow: `moderation retrain`; equal lake and parameters give an equal model digest.
 
 ## Triage
-- *TrainingError*, *GoalUnmet*: the examples are too few, or no threshold reaches the goal.
+- *TrainingError*: the examples are too few. A goal that they cannot meet is lowered and named; the gate decides.
 - Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
   not answer, the task is retried with growing delays.
 - `gate` stopped the version: no failure. The reasons are in its log, in the version's tags and in `gate.md`.
+- `gate` reports too few comments: later runs have more. A longer interval or a larger `newest_share` helps, too.
 """
 
 from __future__ import annotations

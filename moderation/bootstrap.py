@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.model_folder.folder import OpenModel, open_model, save_model
 from moderation.contracts import Comment
-from moderation.policy import Goal, Policy
+from moderation.policy import Goal, Lowering, Policy
 from moderation.scoring import Family, ModerationPipeline, new_pipeline
 from moderation.settings import Settings, required
 from moderation.text import Lexicon
 from moderation.training import collect_examples, train
 from moderation.training.metrics import Metrics
 from moderation.training.reference import training_reference
+from moderation.training.seen_texts import FILE as SEEN_TEXTS
+from moderation.training.seen_texts import SeenTexts
 
 if TYPE_CHECKING:
     from moderation.adapters.registry import Registry
@@ -30,12 +33,14 @@ class TrainReport:
         data_digest: SHA-256 over the examples, hexadecimal.
         metrics: out-of-fold measurements.
         policy: the resolved thresholds.
+        lowered: goals that the policy meets in a lowered form only, or not at all.
     """
 
     model_digest: str
     data_digest: str
     metrics: Metrics
     policy: Policy
+    lowered: tuple[Lowering, ...] = ()
 
 
 def new_lexicon(settings: Settings) -> Lexicon:
@@ -151,6 +156,7 @@ def train_to_folder(
     comments_per_day: float | None = None,
     weights: Sequence[float] | None = None,
     family: Family = "logistic_regression",
+    lower_goals: bool = False,
     lineage: Mapping[str, Any] | None = None,
     on_progress: Callable[[str], None] = lambda step: None,
 ) -> TrainReport:
@@ -166,12 +172,14 @@ def train_to_folder(
         comments_per_day: volume, for goals on reviews per day.
         weights: number of comments that each one represents, in the same order; 1 each if None.
         family: family of models.
-        lineage: origin of the comments; stored in the model card with digest, seed, folds and family.
+        lower_goals: replace goals that cannot be met by the nearest ones that can.
+        lineage: origin of the comments; stored in the model card with digest, seed, folds, family, the stated goals,
+            the event time of the newest comment, and the digest of the texts' digests.
         on_progress: called with the name of each step when it begins.
 
     Raises:
         TrainingError: too few examples of a class.
-        GoalUnmet: no thresholds meet the goals.
+        GoalUnmet: no thresholds meet the goals, and ``lower_goals`` is False.
         ConfigurationError: the goals contradict each other.
     """
     on_progress("reading comments")
@@ -188,15 +196,28 @@ def train_to_folder(
         folds=folds,
         seed=seed,
         comments_per_day=comments_per_day,
+        lower_goals=lower_goals,
         on_progress=on_progress,
     )
     on_progress("writing the model")
-    training = {"data_digest": examples.data_digest, "seed": seed, "folds": folds, "family": family, **(lineage or {})}
+    seen_texts = SeenTexts.of(examples.texts).to_bytes()
+    training = {
+        "data_digest": examples.data_digest,
+        "seed": seed,
+        "folds": folds,
+        "family": family,
+        "goals_stated": [str(goal) for goal in goals],
+        "goals_lowered": [asdict(lowering) for lowering in trained.lowered],
+        "newest_us": examples.newest_us,
+        "seen_texts_sha256": hashlib.sha256(seen_texts).hexdigest(),
+        **(lineage or {}),
+    }
     reference = training_reference(examples, trained.probability, trained.unseen, trained.policy)
     digest = save_model(out, trained.estimator, trained.policy, trained.metrics, reference, training)
+    (out / SEEN_TEXTS).write_bytes(seen_texts)
     from moderation.training.plots.training import draw_plots  # loads Matplotlib, which workers do not need
 
     plots = out / "plots"
     plots.mkdir(exist_ok=True)
     draw_plots(plots, trained.probability, examples.removed, trained.policy, trained.metrics)
-    return TrainReport(digest, examples.data_digest, trained.metrics, trained.policy)
+    return TrainReport(digest, examples.data_digest, trained.metrics, trained.policy, trained.lowered)

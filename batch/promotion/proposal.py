@@ -111,7 +111,8 @@ def _gate(model_registry: Registry, proposed: ModelVersion) -> Iterator[str]:
     elif result is None:
         yield "**The gate has not judged it**: nobody knows whether it is better than what serves."
     else:
-        yield f"It **{result}**: {code(tags.get(GATE_REASONS_TAG, 'no reasons were kept'))}"
+        outcome = "had **too few comments** to pass" if result == "too_few" else f"**{result}**"
+        yield f"It {outcome}: {code(tags.get(GATE_REASONS_TAG, 'no reasons were kept'))}"
     if proposed.run_id:
         try:
             page = model_registry.run_artifacts.read(proposed.run_id, GATE_PAGE).decode()

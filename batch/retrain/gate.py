@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-from batch.labelled_examples import Example, read_examples, without_failing
+from batch.labelled_examples import Example, without_failing
 from batch.markdown import table
 from batch.progress import OnProgress, no_progress
-from batch.retrain.split import split_at
-from batch.run_interval import Interval
+from batch.retrain.newest import newest_of, production_training, without_production_training
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.reconciliation.runs import recent_defects
-from moderation.adapters.registry import ModelVersion
 from moderation.adapters.sql.connection import connected
 from moderation.bootstrap import new_lexicon, registry
 from moderation.contracts import at_least_review
-from moderation.errors import ModelRefused
+from moderation.policy import Lowering
 from moderation.settings import Settings, required
 from moderation.timestamps import DAY_US, now_us
-from moderation.training.gate import EvaluationSet, GateLimits, ModelScores, judge
+from moderation.training.gate import EvaluationSet, GateLimits, GateState, Judgement, ModelScores, judge
 
 REPORT, TABLE = "gate.json", "gate.md"
 """Artifacts of the version's run."""
@@ -41,6 +39,12 @@ class GateReport:
         is_passed: whether it passed; then it is certified and has the alias ``challenger``.
         reasons: why it did not pass.
         figures, intervals: see :class:`moderation.training.gate.Judgement`.
+        state: ``passed``, ``stopped`` or ``too few comments``.
+        needed_comments: how many newest comments would decide; None if there are enough.
+        left_out: number of newest comments that production might know, by reason.
+        notes: what is unknown of production's training data, or worth knowing.
+        goals: ``stated``: the stated goals; ``origin``: where they were stated; ``lowered``: goals that were lowered or
+            dropped, with the cause.
     """
 
     version: str
@@ -49,6 +53,11 @@ class GateReport:
     reasons: Sequence[str]
     figures: Mapping[str, float]
     intervals: Mapping[str, Mapping[str, float]]
+    state: GateState = "stopped"
+    needed_comments: int | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    goals: Mapping[str, Any] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON fields; see ``moderation retrain``."""
@@ -78,47 +87,36 @@ def gate(
     challenger = open_model(
         model_registry.fetch(version, settings.state_folder / "models"), lexicon, settings.model_max_bytes
     )
-    newest = _newest(settings, version, challenger, on_progress)
+    examples = newest_of(settings, version, challenger, on_progress)
     serving = model_registry.resolve("production")
-    production = None
+    production = training = None
     if serving is not None and serving.version != version.version:
         production = model_registry.open_certified(
             serving, lexicon, settings.model_max_bytes, settings.state_folder / "models"
         )
+        training = production_training(settings, model_registry, serving, production, on_progress)
+    newest = without_production_training(examples, training)
     defects = _last_night_defects(settings)
-    on_progress(f"judging version {number} on {len(newest):,} comments")
-    try:
-        ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
-    except Exception as error:
-        # A record at which one version fails is left out for both.
-        for model in [challenger] if production is None else [challenger, production]:
-            newest = _scorable(model, newest, error, on_progress)
-        ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
-    judgement = judge(
-        ours,
-        theirs,
-        EvaluationSet(
-            removed=np.array([each.removed for each in newest], bool),
-            weight=np.array([each.weight for each in newest], np.float64),
-            community=np.array([each.comment.community for each in newest], np.str_),
-            days=_days(newest),
-        ),
-        defects,
-        limits,
-        seed=int(challenger.card["training"]["seed"]),
-    )
+    on_progress(f"judging version {number} on {len(newest.examples):,} comments")
+    lowered = [Lowering(**each) for each in challenger.card["training"].get("goals_lowered", [])]
+    judgement = _judgement(challenger, production, newest.examples, defects, limits, lowered, on_progress)
     report = GateReport(
         version=version.version,
-        production=None if production is None or serving is None else serving.version,
+        production=None if training is None else training.version,
         is_passed=judgement.is_passed,
         reasons=judgement.reasons,
         figures=dict(judgement.figures),
         intervals={name: asdict(interval) for name, interval in judgement.intervals.items()},
+        state=judgement.state,
+        needed_comments=None if judgement.shortage is None else judgement.shortage.needed,
+        left_out=newest.left_out,
+        notes=newest.notes,
+        goals=_goals(challenger, lowered),
     )
     content = {**report.fields(), "limits": asdict(limits or GateLimits())}
     files = {REPORT: json.dumps(content, indent=2, sort_keys=True).encode(), TABLE: gate_table(report).encode()}
     model_registry.run_artifacts.attach(version.run_id, files)
-    model_registry.note_gate(version, judgement.reasons)
+    model_registry.note_gate(version, judgement.state, judgement.reasons)
     if judgement.is_passed:
         model_registry.certify(version, lexicon, settings.model_max_bytes)
         model_registry.give_alias("challenger", version)
@@ -133,9 +131,15 @@ def gate_table(report: GateReport) -> str:
     """Return the report as Markdown."""
     against = f"version {report.production}" if report.production else "nothing: no version serves"
     lines = [f"# The gate: version {report.version} against {against}", ""]
-    lines += ["Passed." if report.is_passed else "**Stopped:**", ""]
+    lines += ["Passed." if report.is_passed else f"**{report.state.capitalize()}:**", ""]
     lines += [f"- {reason}" for reason in report.reasons]
-    figures = ((name.replace("_", " "), f"{value:,.4g}") for name, value in report.figures.items())
+    if report.notes:
+        lines += ["", "Compared on:", "", *(f"- {note}" for note in report.notes)]
+    if report.goals:
+        lines += ["", f"Goals: {', '.join(report.goals['stated'])} (from: {report.goals['origin']})"]
+        lines += ["", *(f"- {lowering}" for lowering in report.goals["lowered"])]
+    figures = [(name.replace("_", " "), f"{value:,.4g}") for name, value in report.figures.items()]
+    figures += [(f"left out: {name.replace('_', ' ')}", f"{count:,}") for name, count in report.left_out.items()]
     lines += ["", *table("| figure | value |", figures)]
     if report.intervals:
         intervals = (
@@ -146,23 +150,39 @@ def gate_table(report: GateReport) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _newest(settings: Settings, version: ModelVersion, model: OpenModel, on_progress: OnProgress) -> list[Example]:
-    """Read the comments again that were left out of the version's training for the gate."""
+def _goals(model: OpenModel, lowered: Sequence[Lowering]) -> dict[str, Any]:
     training = model.card["training"]
+    return {
+        "stated": list(training.get("goals_stated", model.policy.goals)),
+        "origin": training.get("goals_from", "unknown"),
+        "lowered": [str(each) for each in lowered],
+    }
+
+
+def _judgement(
+    challenger: OpenModel,
+    production: OpenModel | None,
+    newest: list[Example],
+    defects: int | None,
+    limits: GateLimits | None,
+    lowered: Sequence[Lowering],
+    on_progress: OnProgress,
+) -> Judgement:
+    """Score the comments with both models, and judge. A record at which one of them fails is left out for both."""
     try:
-        interval = Interval(training["start_us"], training["end_us"])
-        split_us, maturity_us = training["split_us"], training["maturity_us"]
-        no_action, most = training["no_action"], training["most"]
-    except KeyError as error:
-        raise ModelRefused(
-            str(version), f"its card has no {error}: it was not trained on the lake", "Retrain it on the lake."
-        ) from error
-    examples = read_examples(
-        settings, interval, maturity_us=maturity_us, no_action=no_action, most=most, on_progress=on_progress
+        ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
+    except Exception as error:
+        for model in [challenger] if production is None else [challenger, production]:
+            newest = _scorable(model, newest, error, on_progress)
+        ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
+    evaluation = EvaluationSet(
+        removed=np.array([each.removed for each in newest], bool),
+        weight=np.array([each.weight for each in newest], np.float64),
+        community=np.array([each.comment.community for each in newest], np.str_),
+        days=_days(newest),
     )
-    if examples.manifest_digest != training["manifest_digest"]:
-        on_progress("the lake has new records of the interval since the training; the gate uses them too")
-    return split_at(examples.examples, split_us).newest
+    seed = int(challenger.card["training"]["seed"])
+    return judge(ours, theirs, evaluation, defects, limits, seed=seed, lowered=lowered)
 
 
 def _scorable(model: OpenModel, newest: list[Example], error: Exception, on_progress: OnProgress) -> list[Example]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batch.markdown import minute, table, threshold_probability
+from batch.markdown import escape, minute, table, threshold_probability
+from batch.retrain.inheritance import Choice
 from batch.retrain.options import HOUR_US, RetrainOptions
 from moderation.bootstrap import TrainReport
 
@@ -13,6 +14,7 @@ from moderation.bootstrap import TrainReport
 def model_card(
     version: str,
     options: RetrainOptions,
+    choice: Choice,
     lineage: Mapping[str, Any],
     counts: Mapping[str, int],
     trained: TrainReport,
@@ -38,18 +40,21 @@ def model_card(
             "best F1": f"{metrics.best_f1:.4f}",
         },
         "Policy": {
-            "goals": ", ".join(policy.goals) or "none",
+            "goals stated": f"{', '.join(map(str, choice.goals))} (from: {choice.goals_from})",
+            "goals met": ", ".join(policy.goals) or "none",
+            **{f"goal {number}": escape(str(each)) for number, each in enumerate(trained.lowered, 1)},
             "review from": threshold_probability(policy.review_ppm),
             "remove from": threshold_probability(policy.remove_ppm),
             "policy version": f"`{policy.policy_version}`",
         },
         "Made by": {
-            "family": options.family,
+            "family": f"{choice.family} (from: {choice.family_from})",
             "seed, folds": f"{options.seed}, {options.folds}",
             "code version": lineage["code_version"],
             "model digest": f"`{trained.model_digest}`",
             "started by": started_by,
-            "reason": options.reason,
+            "reason": escape(options.reason),
+            **{f"ignored {number}": escape(line) for number, line in enumerate(options.ignored, 1)},
         },
     }
     parts = [f"# Version {version}", "Scores how likely people are to remove a comment. English text."]

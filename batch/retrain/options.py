@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batch.labelled_examples import NoAction
-from batch.retrain.params import PARAMS
+from batch.retrain.params import AS_PRODUCTION, MESSAGE_FIELDS, PARAMS
 from batch.run_interval import Interval, resolve_interval
 from moderation.errors import ConfigurationError
 from moderation.policy import Goal, parse_goal
@@ -17,22 +17,25 @@ from moderation.timestamps import time_us_of
 
 HOUR_US = 3_600_000_000
 FOLDS, MOST = 5, 200_000
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainOptions:
-    """Options of a retraining.
+    """Options of a retraining, as they were stated.
 
     Attributes:
         interval: event times of its comments.
         maturity_us: how long after a comment its last action counts.
         no_action: meaning of a comment without an action.
-        family: of models.
-        goals: of the policy.
+        family: of models; None means that of production.
+        goals: of the policy; empty means those that were stated for production.
+        stated_in: where goals and family are stated: ``form`` or ``command line``.
         seed: of folds and bootstrap.
         newest_share: share of the comments, the newest, that is left out of the training for the gate.
         auc_margin: of the gate.
         reason: why; becomes the description of the version.
+        ignored: what messages stated without effect, each with the cause.
         folds: of the cross-validation.
         most: maximum number of comments.
     """
@@ -40,12 +43,14 @@ class RetrainOptions:
     interval: Interval
     maturity_us: int
     no_action: NoAction
-    family: Family
+    family: Family | None
     goals: tuple[Goal, ...]
+    stated_in: str
     seed: int
     newest_share: float
     auc_margin: float
     reason: str
+    ignored: tuple[str, ...] = ()
     folds: int = FOLDS
     most: int = MOST
 
@@ -62,7 +67,11 @@ class RetrainOptions:
 
 
 def parse_options(
-    params: Mapping[str, Any], run_after: datetime, requests: Sequence[Mapping[str, Any]] = ()
+    params: Mapping[str, Any],
+    run_after: datetime,
+    requests: Sequence[Mapping[str, Any]] = (),
+    *,
+    stated_in: str = "form",
 ) -> RetrainOptions:
     """Return the options of a run.
 
@@ -70,32 +79,64 @@ def parse_options(
         params: of the run; a missing or empty value means the default.
         run_after: scheduled start of the run. Without ``end`` the interval ends at the last full hour whose labels are
             mature at this time.
-        requests: messages that started the run; each may state options, and the last one wins.
+        requests: messages that started the run; each may state the ``MESSAGE_FIELDS``, and the last one wins. Other
+            fields and malformed values are ignored and named: a message neither weakens the gate nor fails a run that
+            something else requested, too.
+        stated_in: name of the place of ``params``.
 
     Raises:
-        ConfigurationError: an option is unknown or malformed; the message names it.
+        ConfigurationError: a parameter is unknown or malformed; the message names it.
     """
+    if unknown := sorted(params.keys() - PARAMS.keys()):
+        raise ConfigurationError(
+            f"retraining with {', '.join(unknown)}", "no such option", f"Known options: {', '.join(PARAMS)}."
+        )
     stated = {name: field["default"] for name, field in PARAMS.items()} | {"reason": "no reason was stated"}
-    for given in (params, *requests):
-        if unknown := sorted(given.keys() - PARAMS.keys()):
-            raise ConfigurationError(
-                f"retraining with {', '.join(unknown)}", "no such option", f"Known options: {', '.join(PARAMS)}."
-            )
-        stated |= {name: value for name, value in given.items() if value not in (None, "", [])}
+    stated |= {name: value for name, value in params.items() if not _is_empty(value)}
     for name, field in PARAMS.items():
         _check(name, stated[name], field)
-    maturity_us = round(stated["maturity_hours"] * HOUR_US)
+    ignored: list[str] = []
+    for request in requests:
+        _add_request(request, stated, run_after, ignored)
     return RetrainOptions(
-        interval=_interval(stated, run_after, maturity_us),
-        maturity_us=maturity_us,
+        interval=_interval(stated, run_after),
+        maturity_us=_maturity_us(stated),
         no_action=stated["no_action"],
-        family=stated["family"],
+        family=None if stated["family"] == AS_PRODUCTION else stated["family"],
         goals=tuple(parse_goal(text) for text in stated["goals"]),
+        stated_in=stated_in,
         seed=stated["seed"],
         newest_share=stated["newest_share"],
         auc_margin=stated["auc_margin"],
         reason=stated["reason"],
+        ignored=tuple(ignored),
     )
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ("", [])
+
+
+def _add_request(request: Mapping[str, Any], stated: dict[str, Any], run_after: datetime, ignored: list[str]) -> None:
+    """Add the fields of a message that it may state and that are valid to ``stated``, the others to ``ignored``."""
+    for name, value in request.items():
+        if _is_empty(value):
+            continue
+        if name not in MESSAGE_FIELDS:
+            ignored.append(f"a message states {_shown(name)}: it may state {', '.join(MESSAGE_FIELDS)} only")
+            continue
+        try:
+            _check(name, value, PARAMS[name])
+            _interval({**stated, name: value}, run_after)
+        except ConfigurationError as error:
+            ignored.append(f"a message states {name} {_shown(value)}: {error.cause}")
+        else:
+            stated[name] = value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
@@ -110,17 +151,25 @@ def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
         problem = f"allowed values: {', '.join(field['enum'])}"
     elif "items" in field and not all(isinstance(each, str) for each in value):
         problem = "it must be a list of texts"
-    elif value is not None and not (
+    elif "maxLength" in field and value is not None and len(value) > field["maxLength"]:
+        problem = f"it is longer than {field['maxLength']:,} characters"
+    elif isinstance(value, int | float) and not (
         field.get("minimum", value) <= value <= field.get("maximum", value)
         and ("exclusiveMinimum" not in field or value > field["exclusiveMinimum"])
     ):
-        problem = "it is out of range"
+        most = field.get("maximum")
+        problem = "it is out of range" if most is None else f"it is out of range; at most {most} is allowed"
     if problem:
-        raise ConfigurationError(f"{name} {value!r}", problem, field["description"])
+        raise ConfigurationError(f"{name} {_shown(value)}", problem, field["description"])
 
 
-def _interval(stated: Mapping[str, Any], run_after: datetime, maturity_us: int) -> Interval:
-    mature_us = time_us_of(run_after.astimezone(UTC)) - maturity_us
+def _maturity_us(stated: Mapping[str, Any]) -> int:
+    hours: float = stated["maturity_hours"]
+    return round(hours * HOUR_US)
+
+
+def _interval(stated: Mapping[str, Any], run_after: datetime) -> Interval:
+    mature_us = time_us_of(run_after.astimezone(UTC)) - _maturity_us(stated)
     end_us = mature_us - mature_us % HOUR_US
     if stated["end"] is not None:
         end_us = resolve_interval({"start": "1970-01-01", "end": stated["end"]}).end_us

@@ -9,12 +9,18 @@ from typing import Any
 
 FAMILIES = ("logistic_regression", "nb_logistic_regression")
 NO_ACTION = ("kept", "left out")
+AS_PRODUCTION = "as production"
+DEFAULT_GOALS = ("review_share<=0.2",)
+"""Goals if none are stated and no version serves. Without a precision goal no comment is removed without a review."""
+MESSAGE_FIELDS = ("reason", "days", "end")
+"""The parameters that a message on topic ``retrain-requests`` may state: nothing that weakens the gate."""
 
 PARAMS: dict[str, dict[str, Any]] = {
     "days": {
         "default": 28,
         "type": "number",
         "exclusiveMinimum": 0,
+        "maximum": 3650,
         "description": "Length of the interval of comments, in days.",
     },
     "end": {
@@ -33,13 +39,17 @@ PARAMS: dict[str, dict[str, Any]] = {
         "enum": list(NO_ACTION),
         "description": "Meaning of a comment without an action. Leave them out where only a sample is reviewed.",
     },
-    "family": {"default": FAMILIES[0], "enum": list(FAMILIES), "description": "How the coefficients are computed."},
+    "family": {
+        "default": AS_PRODUCTION,
+        "enum": [AS_PRODUCTION, *FAMILIES],
+        "description": "How the coefficients are computed.",
+    },
     "goals": {
-        # Without a precision goal no comment is removed without a review, which is the safe default.
-        "default": ["review_share<=0.2"],
-        "type": "array",
+        "default": [],
+        "type": ["null", "array"],
         "items": {"type": "string"},
-        "description": "What the policy must reach, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200.",
+        "description": "What the policy must reach, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200. "
+        "If empty: the goals stated for production.",
     },
     "seed": {
         "default": 0,
@@ -58,11 +68,13 @@ PARAMS: dict[str, dict[str, Any]] = {
         "default": 0.01,
         "type": "number",
         "minimum": 0,
+        "maximum": 0.01,
         "description": "How much lower than production's the AUC may be, at the lower end of its interval.",
     },
     "reason": {
         "default": None,
         "type": ["null", "string"],
+        "maxLength": 1000,
         "description": "Why; becomes the description of the version.",
     },
 }

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from batch.labelled_examples import Example, read_examples, without_failing
 from batch.progress import OnProgress, no_progress
 from batch.record_isolation import Failure, failure_fields
+from batch.retrain.inheritance import choose, read_production
 from batch.retrain.model_card import model_card
 from batch.retrain.options import RetrainOptions
 from batch.retrain.split import split_at, split_point
 from moderation.adapters.code_version import code_version
+from moderation.adapters.registry.registry import GOALS_LOWERED_TAG
 from moderation.bootstrap import TrainReport, new_lexicon, registry, train_to_folder
 from moderation.settings import Settings
 from moderation.timestamps import DAY_US
@@ -38,6 +40,11 @@ class RetrainReport:
         metrics: out-of-fold measurements.
         failures: records that cannot be parsed or turned into features because of a defect, by position; they are
             left out.
+        goals: the goals that the policy meets.
+        goals_stated: the goals that were stated.
+        goals_lowered: each stated goal that was lowered or dropped, with the cause.
+        origins: where ``goals`` and ``family`` were stated.
+        ignored: what messages stated without effect, each with the cause.
     """
 
     version: str
@@ -51,6 +58,11 @@ class RetrainReport:
     counts: Mapping[str, int]
     metrics: Mapping[str, Any]
     failures: Sequence[Failure] = ()
+    goals: Sequence[str] = ()
+    goals_stated: Sequence[str] = ()
+    goals_lowered: Sequence[str] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    ignored: Sequence[str] = ()
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON fields; see ``moderation retrain``."""
@@ -62,6 +74,9 @@ def retrain(
 ) -> RetrainReport:
     """Retrain on the lake and register the new version.
 
+    Goals and family that are not stated are those of production. A goal that the comments cannot meet is replaced by
+    the nearest one that they can, and named; the gate decides whether that is acceptable.
+
     Args:
         settings: where lake, manifest and registry are.
         options: of the retraining.
@@ -70,11 +85,13 @@ def retrain(
 
     Raises:
         TrainingError: the interval has too few examples of a class.
-        GoalUnmet: no thresholds reach the goals.
+        ModelRefused: production does not verify.
         LakeDamaged: a file is missing or not what was written.
         Unavailable: a server does not answer.
         RegistryUnavailable: MLflow does not answer.
     """
+    choice = choose(options, lambda: read_production(settings))
+    on_progress(f"goals {', '.join(map(str, choice.goals))} (from: {choice.goals_from})")
     examples_read = read_examples(
         settings,
         options.interval,
@@ -89,6 +106,7 @@ def retrain(
     on_progress(f"{len(training):,} comments to train on, {len(split.newest):,} newer ones for the gate")
     lineage = {
         **options.lineage(),
+        **choice.lineage(),
         "split_us": split.split_us,
         "manifest_digest": examples_read.manifest_digest,
         "code_version": code_version(),
@@ -100,13 +118,14 @@ def retrain(
             return train_to_folder(
                 ((each.comment, each.removed) for each in examples),
                 folder,
-                options.goals,
+                choice.goals,
                 settings,
                 folds=options.folds,
                 seed=options.seed,
                 comments_per_day=counts["records"] / (options.interval.end_us - options.interval.start_us) * DAY_US,
                 weights=[each.weight for each in examples],
-                family=options.family,
+                family=choice.family,
+                lower_goals=True,
                 lineage=lineage,
                 on_progress=on_progress,
             )
@@ -130,8 +149,13 @@ def retrain(
             params={"started_by": started_by, **{k: str(v) for k, v in counts.items()}},
             lake_url=settings.lake_url,
         )
-        card = model_card(version.version, options, lineage, counts, trained, started_by)
+        card = model_card(version.version, options, choice, lineage, counts, trained, started_by)
         model_registry.run_artifacts.attach(version.run_id, {"model_card.md": card.encode()})
+        lowered = [str(each) for each in trained.lowered]
+        if lowered:
+            model_registry.tag(version, GOALS_LOWERED_TAG, "; ".join(lowered))
+    for line in lowered:
+        on_progress(line)
     on_progress(f"registered as version {version.version}, model digest {trained.model_digest}")
     return RetrainReport(
         version=version.version,
@@ -145,4 +169,9 @@ def retrain(
         counts=counts,
         metrics=asdict(trained.metrics),
         failures=failures,
+        goals=trained.policy.goals,
+        goals_stated=[str(goal) for goal in choice.goals],
+        goals_lowered=lowered,
+        origins={"goals": choice.goals_from, "family": choice.family_from},
+        ignored=options.ignored,
     )

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from batch.labelled_examples import Example
-from moderation.contracts import Comment
 from moderation.errors import TrainingError
+from moderation.training.seen_texts import normalised
 
 # An author with examples on both sides is kept on one side only: this share of them on the newest side, selected by a
 # hash of the author's key. Larger weights of the authors who are kept make up for those who are left out.
@@ -61,18 +61,14 @@ def split_at(examples: Sequence[Example], split_us: int) -> Split:
     shared = {each.comment.author_key for each in before} & {each.comment.author_key for each in after} - {None}
     training = list(_staying(before, shared, newest=False))
     unshared = list(_staying(after, shared, newest=True))
-    texts = {_text(each.comment) for each in training}
-    newest = [each for each in unshared if _text(each.comment) not in texts]
+    texts = {normalised(each.comment.body) for each in training}
+    newest = [each for each in unshared if normalised(each.comment.body) not in texts]
     left_out = {
         "author_on_newest_side": len(before) - len(training),
         "author_on_training_side": len(after) - len(unshared),
         "text_on_training_side": len(unshared) - len(newest),
     }
     return Split(training, newest, split_us, left_out)
-
-
-def _text(comment: Comment) -> str:
-    return " ".join(comment.body.casefold().split())
 
 
 def _staying(examples: Sequence[Example], shared: Set[str | None], *, newest: bool) -> Iterator[Example]:

@@ -24,8 +24,8 @@ def retrain(
     Args:
         params: of the run.
         run_after: scheduled start of the run.
-        extras: of the asset events that started the run. The ``payload`` of a message states options; other events
-            state only their ``reason``.
+        extras: of the asset events that started the run. The ``payload`` of a message states reason and interval; other
+            events state only their ``reason``.
         started_by: URL of the run.
 
     Returns:
@@ -33,6 +33,8 @@ def retrain(
     """
     requests = [extra["payload"] if "payload" in extra else _reason(extra) for extra in extras]
     options, settings = parse_options(params, run_after, requests), load_settings()
+    for line in options.ignored:
+        print(f"ignored: {line}")  # noqa: T201
     archive_topics(settings, on_progress=print)
     report = retrain_on(settings, options, started_by=started_by, on_progress=print)
     return {**report.fields(), "auc_margin": options.auc_margin}

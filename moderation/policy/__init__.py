@@ -2,6 +2,17 @@
 
 from moderation.policy.goals import Goal, Measure, parse_goal
 from moderation.policy.policy import Estimate, OperatingPoint, Policy
+from moderation.policy.reachable import Lowering, resolve_reachable
 from moderation.policy.resolve import resolve_policy
 
-__all__ = ["Estimate", "Goal", "Measure", "OperatingPoint", "Policy", "parse_goal", "resolve_policy"]
+__all__ = [
+    "Estimate",
+    "Goal",
+    "Lowering",
+    "Measure",
+    "OperatingPoint",
+    "Policy",
+    "parse_goal",
+    "resolve_policy",
+    "resolve_reachable",
+]

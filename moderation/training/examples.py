@@ -28,6 +28,7 @@ class Examples:
         weight: number of comments that each one represents, shape (texts,); None if 1 each.
         data_digest: SHA-256, hexadecimal, over record ids, labels and weights in order.
         days: time from the first to the last comment, in days.
+        newest_us: event time of the last comment.
     """
 
     texts: list[str]
@@ -36,6 +37,7 @@ class Examples:
     weight: NDArray[np.float64] | None
     data_digest: str
     days: float
+    newest_us: int
 
 
 def collect_examples(labelled: Iterable[tuple[Comment, bool]], weights: Sequence[float] | None = None) -> Examples:
@@ -73,4 +75,4 @@ def collect_examples(labelled: Iterable[tuple[Comment, bool]], weights: Sequence
     if weight is not None:
         digest.update(struct.pack(f"<{len(weight)}d", *weight))
     days = ((last or 0) - (first or 0)) / DAY_US
-    return Examples(texts, communities, np.array(labels, bool), weight, digest.hexdigest(), days)
+    return Examples(texts, communities, np.array(labels, bool), weight, digest.hexdigest(), days, last or 0)

@@ -12,7 +12,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from moderation.policy import Goal, Policy, resolve_policy
+from moderation.policy import Goal, Lowering, Policy, resolve_policy, resolve_reachable
 from moderation.training.examples import Examples
 from moderation.training.folds import assign_folds
 from moderation.training.metrics import Bools, Floats, Metrics, measure
@@ -47,6 +47,7 @@ class Trained(Generic[E]):
         policy: thresholds resolved on ``probability``.
         probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
         unseen: share of word features of each comment that the other folds lack, shape (comments,).
+        lowered: goals that the policy meets in a lowered form only, or not at all.
     """
 
     estimator: E
@@ -54,6 +55,7 @@ class Trained(Generic[E]):
     policy: Policy
     probability: Floats
     unseen: Floats
+    lowered: tuple[Lowering, ...] = ()
 
 
 def train(
@@ -64,6 +66,7 @@ def train(
     folds: int = 5,
     seed: int = 0,
     comments_per_day: float | None = None,
+    lower_goals: bool = False,
     on_progress: Callable[[str], None] = lambda step: None,
 ) -> Trained[E]:
     """Train a model.
@@ -78,10 +81,11 @@ def train(
         folds: number of folds of the cross-validation, at least 2.
         seed: seed for shuffling the folds.
         comments_per_day: volume, for goals on reviews per day.
+        lower_goals: replace goals that cannot be met by the nearest ones that can.
         on_progress: called with the name of each step when it begins.
 
     Raises:
-        GoalUnmet: no thresholds meet the goals on the out-of-fold scores.
+        GoalUnmet: no thresholds meet the goals on the out-of-fold scores, and ``lower_goals`` is False.
         ConfigurationError: the goals contradict each other.
     """
     labels = examples.removed.astype(np.int64)
@@ -100,13 +104,14 @@ def train(
         slope, offset = platt(logits, labels, examples.weight)
         probability = expit(slope * logits + offset)
         scores_ppm = np.rint(1_000_000 * probability).astype(np.int64)
-        policy = resolve_policy(scores_ppm, examples.removed, goals, comments_per_day, examples.weight)
+        labelled = scores_ppm, examples.removed, goals, comments_per_day, examples.weight
+        policy, lowered = resolve_reachable(*labelled) if lower_goals else (resolve_policy(*labelled), ())
         on_progress("the model on all comments")
         final = new_estimator()
         final.fit(examples.texts, labels, sample_weight=examples.weight)
         final.calibrate(slope, offset)
     metrics = measure(probability, examples.removed, fold, examples.weight)
-    return Trained(final, metrics, policy, probability, unseen)
+    return Trained(final, metrics, policy, probability, unseen, lowered)
 
 
 def platt(logits: Floats, labels: NDArray[np.int64], weight: Floats | None = None) -> tuple[float, float]:

@@ -1,24 +1,30 @@
 """The gate: decide whether a model may become challenger, with all reasons against it. Pure functions.
 
-Both models score the same newest comments, which were labelled after the training of both. Differences are paired: each
-resample of the bootstrap draws comments, and both models are measured on them. Comments are weighted by the
-inverse of their inclusion probability (Horvitz and Thompson, A Generalization of Sampling Without Replacement From a
-Finite Universe, JASA 1952).
+Both models score the same newest comments, which neither was trained on. Differences are paired: each resample of the
+bootstrap draws comments, and both models are measured on them. Comments are weighted by the inverse of their inclusion
+probability (Horvitz and Thompson, A Generalization of Sampling Without Replacement From a Finite Universe, JASA 1952).
+
+There are three outcomes. ``stopped``: a criterion speaks against the challenger. ``too few comments``: none does, but
+there are too few comments to know that it is not worse. ``passed``: neither.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.contracts import Verdict
+from moderation.policy import Lowering
 from moderation.training.metrics import calibration_error
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+GateState = Literal["passed", "stopped", "too few comments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class GateLimits:
         auc_margin: maximum by which the challenger's ROC AUC may be lower, at the lower end of the interval.
         calibration_error: maximum excess of the expected calibration error over its value by chance.
         workload_factor: reviews and removals a day may change by this factor up or down.
+        goal_margin: maximum by which a precision or recall of the policy may be below the stated goal.
         community_margin: maximum by which the AUC in a community may be lower, at the upper end of the interval.
         least_comments: minimum number of comments; removed and kept ones need a tenth of it.
         least_of_community: minimum number of comments of a community that is measured separately.
@@ -39,6 +46,7 @@ class GateLimits:
     auc_margin: float = 0.01
     calibration_error: float = 0.05
     workload_factor: float = 1.5
+    goal_margin: float = 0.05
     community_margin: float = 0.05
     least_comments: int = 500
     least_of_community: int = 200
@@ -86,23 +94,55 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortage:
+    """Too few comments for a decision.
+
+    Attributes:
+        comments: number of comments.
+        needed: number of comments that would suffice.
+        cause: what the comments do not determine.
+    """
+
+    comments: int
+    needed: int
+    cause: str
+
+    def __str__(self) -> str:
+        return f"too few comments: {self.comments:,} of {self.needed:,}; {self.cause}"
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """The result of the gate.
 
     Attributes:
-        reasons: reasons against the challenger; empty if it passes.
+        against: what speaks against the challenger.
+        shortage: why the comments are too few; None if they suffice.
         figures: measured values, by name.
         intervals: differences and changes, challenger against production, by name.
     """
 
-    reasons: tuple[str, ...]
+    against: tuple[str, ...]
+    shortage: Shortage | None
     figures: Mapping[str, float]
     intervals: Mapping[str, Interval]
 
     @property
+    def reasons(self) -> tuple[str, ...]:
+        """Every reason why the challenger does not pass; empty if it passes."""
+        return self.against if self.shortage is None else (*self.against, str(self.shortage))
+
+    @property
+    def state(self) -> GateState:
+        """The outcome; ``stopped`` if something speaks against the challenger and the comments are too few, too."""
+        if self.against:
+            return "stopped"
+        return "passed" if self.shortage is None else "too few comments"
+
+    @property
     def is_passed(self) -> bool:
-        """Whether there is no reason against the challenger."""
-        return not self.reasons
+        """Whether the challenger passes."""
+        return self.state == "passed"
 
 
 def judge(
@@ -112,6 +152,7 @@ def judge(
     last_night_defects: int | None,
     limits: GateLimits | None = None,
     seed: int = 0,
+    lowered: Sequence[Lowering] = (),
 ) -> Judgement:
     """Run the gate for a challenger.
 
@@ -122,22 +163,20 @@ def judge(
         last_night_defects: defects of the last reconciliation; None if there was none.
         limits: the defaults if None.
         seed: seed of the bootstrap; the same seed gives the same result.
+        lowered: goals that the challenger's policy meets in a lowered form only, or not at all.
     """
     limits = limits or GateLimits()
     reasons: list[str] = []
+    shortage = None
     figures: dict[str, float] = {"comments": len(newest.removed), "removed": int(newest.removed.sum())}
     intervals: dict[str, Interval] = {}
     if last_night_defects is None:
         reasons.append("no day was reconciled recently, so defects of the last night are unknown")
     elif last_night_defects:
         reasons.append(f"the last night's reconciliation found {last_night_defects} defects")
-    kept = min(figures["removed"], figures["comments"] - figures["removed"])
-    if figures["comments"] < limits.least_comments or kept < limits.least_comments / 10:
-        reasons.append(
-            f"{figures['comments']:,.0f} comments with {figures['removed']:,.0f} removed are too few; "
-            f"{limits.least_comments:,} with a tenth of each class are needed"
-        )
-        return Judgement(tuple(reasons), figures, intervals)
+    reasons += [f"{each}; {limits.goal_margin} less is allowed" for each in lowered if each.by > limits.goal_margin]
+    if (least := _least(newest.removed, limits)) is not None:
+        return Judgement(tuple(reasons), least, figures, intervals)
     figures["auc"] = weighted_auc(challenger.probability, newest.removed, newest.weight)
     rng = np.random.default_rng(seed)
     figures["calibration_error"] = calibration_error(challenger.probability, newest.removed, newest.weight)
@@ -149,10 +188,34 @@ def judge(
             f"for a calibrated model; {limits.calibration_error} is allowed"
         )
     if production is not None:
-        _compare(challenger, production, newest, limits, rng, reasons, figures, intervals)
+        shortage = _compare(challenger, production, newest, limits, rng, reasons, figures, intervals)
     elif figures["auc"] <= 0.5:
         reasons.append(f"its AUC of {figures['auc']:.3f} is no better than chance")
-    return Judgement(tuple(reasons), figures, intervals)
+    return Judgement(tuple(reasons), shortage, figures, intervals)
+
+
+def _least(removed: Bools, limits: GateLimits) -> Shortage | None:
+    """Return the shortage if there are too few comments, or too few of a class, to measure anything."""
+    comments, least_of_class = len(removed), math.ceil(limits.least_comments / 10)
+    fewer = min(int(removed.sum()), comments - int(removed.sum()))
+    if comments >= limits.least_comments and fewer >= least_of_class:
+        return None
+    needed = max(limits.least_comments, math.ceil(comments * max(1.0, least_of_class / max(fewer, 1))))
+    cause = f"{int(removed.sum()):,} are removed, and {least_of_class:,} removed and as many kept ones are needed"
+    return Shortage(comments, needed, cause)
+
+
+def _auc_shortage(difference: Interval, comments: int, margin: float) -> Shortage | None:
+    """Return the shortage if the interval is too wide to decide; its width falls with the root of the comments."""
+    half_width = (difference.high - difference.low) / 2
+    if not 0 < margin < half_width or difference.high < -margin:
+        return None
+    needed = math.ceil(comments * (half_width / margin) ** 2)
+    cause = (
+        f"the AUC differs from production's by {difference.value:+.3f} ± {half_width:.3f}, "
+        f"and ± {margin} is needed to know that it is not lower"
+    )
+    return Shortage(comments, needed, cause)
 
 
 def _compare(
@@ -164,11 +227,14 @@ def _compare(
     reasons: list[str],
     figures: dict[str, float],
     intervals: dict[str, Interval],
-) -> None:
+) -> Shortage | None:
     figures["production_auc"] = weighted_auc(production.probability, newest.removed, newest.weight)
     difference = auc_difference(challenger.probability, production.probability, newest, limits, rng)
     intervals["auc"] = difference
+    shortage = None
     if difference.low < -limits.auc_margin:
+        shortage = _auc_shortage(difference, len(newest.removed), limits.auc_margin)
+    if difference.low < -limits.auc_margin and shortage is None:
         reasons.append(
             f"its AUC may be {-difference.low:.3f} lower than production's ({difference.value:+.3f}, "
             f"{difference.low:+.3f} to {difference.high:+.3f}); {limits.auc_margin} is allowed"
@@ -198,6 +264,7 @@ def _compare(
                 f"in {community} its AUC is lower by {-worse.value:.3f} ({worse.low:+.3f} to {worse.high:+.3f}); "
                 f"{limits.community_margin} is allowed"
             )
+    return shortage
 
 
 def weighted_auc(score: Floats, removed: Bools, weight: Floats) -> float:

@@ -7,6 +7,7 @@ reference.json distributions of the training comments, for the drift check
 golden.json    fixed texts and their scores
 model.json     the model card: digests of the five files above, kernel version, data digest, seed, library versions
 plots/*.png    plots, not verified
+training_texts.bin  digests of the training texts, for the gate; the registry stores them with the run, not the model
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def save_model(
         policy: policy resolved on out-of-fold scores.
         metrics: measurements of out-of-fold scores.
         reference: distributions of the training comments.
-        training: parameters that reproduce the training: data digest, seed, folds.
+        training: parameters that reproduce the training: data digest, seed, folds, goals.
 
     Returns:
         The model digest: SHA-256 of ``model.skops``, hexadecimal. No file contains a time or a path.

@@ -28,6 +28,7 @@ from moderation.adapters.registry.run_artifacts import RunArtifacts
 from moderation.adapters.registry.upload import newest_run_us, upload
 from moderation.errors import ModelRefused, NotInRegistry
 from moderation.text import Lexicon
+from moderation.training.gate import GateState
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 PRODUCTION, PREVIOUS, CHALLENGER = "production", "previous", "challenger"
 """Aliases: the serving version, the one that served before, and the one that waits for approval."""
 GATE_TAG, GATE_REASONS_TAG = PREFIX + "gate", PREFIX + "gate_reasons"
+_GATE_TAG_VALUES: Mapping[GateState, str] = {"passed": "passed", "stopped": "failed", "too few comments": "too_few"}
+GOALS_LOWERED_TAG = PREFIX + "goals_lowered"
+"""Tag of a version: goals that its training could not meet, and what its policy meets instead."""
 PROMOTED_TAG = PREFIX + "promoted"
 """Tag of the registered model: the version that this project promoted last. A manual change moves only aliases."""
 OVERRIDE_TAG = PREFIX + "override"
@@ -235,10 +239,10 @@ class Registry:
             )
         return self.version(number)
 
-    def note_gate(self, version: ModelVersion, reasons: Sequence[str]) -> None:
-        """Store the result of the gate in the tags of a version; no reasons mean that it passed."""
+    def note_gate(self, version: ModelVersion, state: GateState, reasons: Sequence[str]) -> None:
+        """Store the result of the gate in the tags of a version."""
         self.tag(version, GATE_REASONS_TAG, "; ".join(reasons) or "none")
-        self.tag(version, GATE_TAG, "failed" if reasons else "passed")
+        self.tag(version, GATE_TAG, _GATE_TAG_VALUES[state])
 
     def tag(self, version: ModelVersion, name: str, value: str) -> None:
         """Set a tag of a version; a value that is too long for MLflow is cut."""

@@ -21,6 +21,7 @@ from moderation.adapters.registry.description import DESCRIPTION
 from moderation.adapters.registry.download import FILES, FOLDER
 from moderation.adapters.registry.served_code import code_digest, requirements, served_code
 from moderation.adapters.served_model import BODY, LOADER_MODULE
+from moderation.training.seen_texts import FILE as SEEN_TEXTS
 
 if TYPE_CHECKING:
     from mlflow.entities import Dataset, LoggedModel
@@ -91,6 +92,8 @@ def upload(
             )
             if (folder / PLOTS).is_dir():
                 client.log_artifacts(run, str(folder / PLOTS), PLOTS)
+            if (folder / SEEN_TEXTS).is_file():
+                client.log_artifact(run, str(folder / SEEN_TEXTS))
             _upload_model(connection, folder, opened, logged, run, code)
             client.log_outputs(run, [LoggedModelOutput(logged.model_id, step=0)])
             _ensure_registered_model(connection, name)

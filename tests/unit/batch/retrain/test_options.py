@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from batch.retrain.params import PARAMS
 from batch.retrain.tasks import accept
 from batch.run_interval import resolve_interval
 from moderation.errors import ConfigurationError
+from moderation.training.gate import GateLimits
 
 NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 
@@ -21,7 +23,8 @@ def test_without_options_the_defaults_apply() -> None:
     assert options.interval == wanted, "28 days up to the last full hour whose labels are two days old"
     assert options == parse_options({name: field["default"] for name, field in PARAMS.items()}, NIGHT)
     assert options.reason == "no reason was stated"
-    assert [str(goal) for goal in options.goals] == ["review_share<=0.2"]
+    assert (options.goals, options.family) == ((), None), "as production"
+    assert options == parse_options({"goals": None, "family": "", "end": ""}, NIGHT), "an emptied field is the default"
 
 
 def test_every_default_is_valid_by_its_schema() -> None:
@@ -31,9 +34,45 @@ def test_every_default_is_valid_by_its_schema() -> None:
 
 
 def test_the_last_message_overrides_the_parameters() -> None:
-    options = parse_options({"seed": 1, "days": 7}, NIGHT, [{"seed": 2}, {"seed": 3, "reason": "slurs of the week"}])
-    assert (options.seed, options.reason) == (3, "slurs of the week")
-    assert options.interval.end_us - options.interval.start_us == 7 * 24 * HOUR_US
+    options = parse_options({"seed": 1, "days": 7}, NIGHT, [{"days": 2}, {"days": 3, "reason": "slurs of the week"}])
+    assert (options.seed, options.reason) == (1, "slurs of the week")
+    assert options.interval.end_us - options.interval.start_us == 3 * 24 * HOUR_US
+    assert options.ignored == ()
+
+
+@pytest.mark.parametrize("name", [*sorted(PARAMS.keys() - {"reason", "days", "end"}), "windows"])
+def test_a_message_cannot_state_anything_that_weakens_the_gate(name: str) -> None:
+    weakened = {"auc_margin": 1.0, "newest_share": 0.05, "goals": ["recall>=0.1"], "seed": 7, "maturity_hours": 0}
+    request = {name: weakened.get(name, "left out"), "reason": "a raid", "days": 3}
+    options = parse_options({}, NIGHT, [request])
+    assert replace(options, ignored=()) == parse_options({"reason": "a raid", "days": 3}, NIGHT)
+    assert options.ignored == (f"a message states '{name}': it may state reason, days, end only",)
+
+
+@pytest.mark.parametrize(
+    ("request_", "cause"),
+    [
+        ({"days": "7"}, "a message states days '7': it must be of type number"),
+        ({"days": 1e300}, "a message states days 1e+300: it is out of range"),
+        ({"end": "2026-11-23"}, "labels of its last comments are not mature"),
+        ({"end": "yesterday"}, "a message states end 'yesterday'"),
+        ({"reason": "long " * 1_000}, "it is longer than 1,000 characters"),
+        ({"x" * 1_000: 1}, "it may state"),
+    ],
+)
+def test_a_malformed_message_fails_no_run_and_is_named(request_: dict[str, Any], cause: str) -> None:
+    options = parse_options({}, NIGHT, [request_, {"reason": "drift"}])
+    assert replace(options, ignored=()) == parse_options({"reason": "drift"}, NIGHT)
+    assert len(options.ignored) == 1
+    assert cause in options.ignored[0]
+    assert len(options.ignored[0]) < 300
+
+
+def test_the_margin_of_the_gate_can_be_narrowed_only() -> None:
+    assert parse_options({"auc_margin": 0.005}, NIGHT).auc_margin == 0.005
+    assert PARAMS["auc_margin"]["maximum"] == PARAMS["auc_margin"]["default"] == GateLimits().auc_margin
+    with pytest.raises(ConfigurationError, match=r"auc_margin 0.02.*at most 0.01"):
+        parse_options({"auc_margin": 0.02}, NIGHT)
 
 
 def test_a_resolved_end_gives_the_same_interval_again() -> None:
@@ -49,6 +88,7 @@ def test_a_resolved_end_gives_the_same_interval_again() -> None:
         ({"days": 0}, "days"),
         ({"days": "7"}, "days"),
         ({"days": True}, "days"),
+        ({"days": 1e300}, "days"),
         ({"seed": 1.5}, "seed"),
         ({"seed": -1}, "seed"),
         ({"newest_share": 0.7}, "newest_share"),
@@ -62,9 +102,8 @@ def test_a_resolved_end_gives_the_same_interval_again() -> None:
     ],
 )
 def test_invalid_options_are_refused_by_name(stated: dict[str, Any], named: str) -> None:
-    for params, requests in ((stated, []), ({}, [stated])):
-        with pytest.raises(ConfigurationError, match=named):
-            parse_options(params, NIGHT, requests)
+    with pytest.raises(ConfigurationError, match=named):
+        parse_options(stated, NIGHT)
 
 
 class Message:
@@ -79,7 +118,7 @@ class Message:
 
 
 def test_a_message_is_a_request_only_if_it_is_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:
-    assert accept(Message(b'{"seed": 4}')) == {"seed": 4}
+    assert accept(Message(b'{"days": 4}')) == {"days": 4}
     for value in (None, b"", b"[1]", b"now!", b'"seed"'):
         assert accept(Message(value)) is None
     assert capsys.readouterr().out.count("offset 7 is not a JSON object") == 5

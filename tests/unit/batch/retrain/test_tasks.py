@@ -12,6 +12,7 @@ from batch.retrain import tasks
 from batch.retrain.options import RetrainOptions
 from batch.retrain.params import PARAMS
 from batch.retrain.run import RetrainReport
+from moderation.timestamps import DAY_US
 
 NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 DEFAULTS = {name: field["default"] for name, field in PARAMS.items()}
@@ -38,9 +39,12 @@ def retrain(monkeypatch: pytest.MonkeyPatch) -> Retrain:
     return run
 
 
-def test_the_gate_gets_the_margin_of_the_message(retrain: Retrain) -> None:
+def test_a_message_does_not_change_the_margin_of_the_gate_and_the_log_names_it(
+    retrain: Retrain, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert retrain([])[1] == {**REPORT.fields(), "auc_margin": DEFAULTS["auc_margin"]}
-    assert retrain([{"payload": {"auc_margin": 0.2}}])[1] == {**REPORT.fields(), "auc_margin": 0.2}
+    assert retrain([{"payload": {"auc_margin": 1.0}}])[1] == {**REPORT.fields(), "auc_margin": DEFAULTS["auc_margin"]}
+    assert "ignored: a message states 'auc_margin'" in capsys.readouterr().out
 
 
 def test_only_the_reason_of_a_drift_event_becomes_an_option(retrain: Retrain) -> None:
@@ -50,7 +54,15 @@ def test_only_the_reason_of_a_drift_event_becomes_an_option(retrain: Retrain) ->
     assert without.reason == "no reason was stated"
 
 
-def test_a_message_beside_drift_states_options_and_the_last_reason_counts(retrain: Retrain) -> None:
-    drift, message = {"reason": "drift"}, {"payload": {"seed": 3, "reason": "slurs of the week"}}
-    assert (retrain([drift, message])[0].seed, retrain([drift, message])[0].reason) == (3, "slurs of the week")
-    assert (retrain([message, drift])[0].seed, retrain([message, drift])[0].reason) == (3, "drift")
+def test_a_message_beside_drift_states_the_interval_and_the_last_reason_counts(retrain: Retrain) -> None:
+    drift: Mapping[str, Any] = {"reason": "drift"}
+    message: Mapping[str, Any] = {"payload": {"days": 3, "reason": "slurs of the week"}}
+    for extras, reason in (([drift, message], "slurs of the week"), ([message, drift], "drift")):
+        asked, _ = retrain(extras)
+        assert (asked.interval.end_us - asked.interval.start_us, asked.reason) == (3 * DAY_US, reason)
+
+
+def test_a_weakened_message_beside_drift_leaves_the_retraining_that_drift_requests(retrain: Retrain) -> None:
+    asked, _ = retrain([{"reason": "drift"}, {"payload": {"auc_margin": 1.0, "days": "all"}}])
+    assert asked.reason == "drift"
+    assert len(asked.ignored) == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from moderation.contracts import Verdict
+from moderation.policy import Lowering
 from moderation.training.gate import EvaluationSet, GateLimits, Interval, ModelScores, judge, weighted_auc
 
 COMMENTS = 3_000
@@ -98,11 +100,92 @@ def test_twice_the_reviews_are_out_of_bounds_and_the_interval_decides() -> None:
     assert judge(eager, judged(truth), comments, 0, replace(LIMITS, workload_factor=100)).is_passed
 
 
-def test_too_few_comments_fail_the_gate() -> None:
+def test_fewer_than_the_least_comments_are_too_few_and_do_not_stop_the_model() -> None:
     comments, truth = newest(comments=300)
     found = judge(judged(truth), judged(truth), comments, 0, LIMITS)
-    assert len(found.reasons) == 1
-    assert "are too few" in found.reasons[0]
+    assert (found.state, found.is_passed, found.against) == ("too few comments", False, ())
+    assert found.reasons[0].startswith("too few comments: 300 of 500; ")
+    none = judge(judged(truth[:0]), judged(truth[:0]), newest(comments=0)[0], 0, LIMITS)
+    assert none.reasons[0].startswith("too few comments: 0 of 500; 0 are removed")
+
+
+def test_too_few_of_a_class_need_as_many_more_comments_as_bring_enough_of_it() -> None:
+    comments, truth = newest(comments=1_000)
+    removed = np.zeros(1_000, bool)
+    removed[:10] = True
+    found = judge(judged(truth), judged(truth), replace(comments, removed=removed), 0, LIMITS)
+    assert found.shortage is not None
+    assert (found.shortage.comments, found.shortage.needed) == (1_000, 5_000)
+
+
+def test_an_interval_that_is_too_wide_is_too_few_comments_and_not_a_stop() -> None:
+    comments, truth = newest(comments=1_500)
+    sides = judged(blurred(truth, 0.3, seed=9)), judged(blurred(truth, 0.3))
+    found = judge(*sides, comments, 0, LIMITS)
+    difference = found.intervals["auc"]
+    half = (difference.high - difference.low) / 2
+    assert half > LIMITS.auc_margin, "or the test shows nothing"
+    assert difference.low < -LIMITS.auc_margin < difference.high
+    assert (found.state, found.against) == ("too few comments", ())
+    assert found.shortage is not None
+    assert found.shortage.needed == math.ceil(1_500 * (half / LIMITS.auc_margin) ** 2)
+
+
+def test_the_stated_number_of_comments_decides() -> None:
+    half = {}
+    for comments in (1_500, 12_000):
+        newer, truth = newest(comments=comments)
+        sides = judged(blurred(truth, 0.1)), judged(blurred(truth, 0.1, seed=9))
+        found = judge(*sides, newer, 0, LIMITS)
+        half[comments] = (found.intervals["auc"].high - found.intervals["auc"].low) / 2
+    assert half[12_000] == pytest.approx(half[1_500] * (1_500 / 12_000) ** 0.5, rel=0.2)
+
+
+def test_a_model_that_is_clearly_worse_is_stopped_however_few_comments_there_are() -> None:
+    comments, truth = newest(comments=600)
+    found = judge(judged(blurred(truth, 0.8)), judged(truth), comments, 0, LIMITS)
+    assert found.intervals["auc"].high < -LIMITS.auc_margin
+    assert (found.state, found.shortage) == ("stopped", None)
+
+
+def test_a_model_that_is_clearly_better_passes_with_few_comments() -> None:
+    comments, truth = newest(comments=600)
+    lenient = replace(LIMITS, workload_factor=100)
+    found = judge(judged(truth), judged(blurred(truth, 0.8)), comments, 0, lenient)
+    difference = found.intervals["auc"]
+    assert (difference.high - difference.low) / 2 > LIMITS.auc_margin
+    assert found.state == "passed"
+
+
+def test_another_reason_beside_too_few_comments_stops_the_model_and_both_are_named() -> None:
+    comments, truth = newest(comments=300)
+    found = judge(judged(truth), judged(truth), comments, 2, LIMITS)
+    assert found.state == "stopped"
+    assert [reason.partition(":")[0] for reason in found.reasons] == [
+        "the last night's reconciliation found 2 defects",
+        "too few comments",
+    ]
+
+
+def test_a_margin_of_zero_cannot_be_met_by_more_comments_and_stops() -> None:
+    comments, truth = newest(comments=1_500)
+    sides = judged(blurred(truth, 0.3, seed=9)), judged(blurred(truth, 0.3))
+    found = judge(*sides, comments, 0, replace(LIMITS, auc_margin=0.0))
+    assert found.intervals["auc"].low < 0
+    assert (found.state, found.shortage) == ("stopped", None)
+
+
+def test_a_goal_that_was_lowered_far_stops_the_model_and_a_little_does_not() -> None:
+    comments, truth = newest()
+    sides = judged(truth), judged(truth)
+    far = Lowering("precision>=0.9", "precision>=0.84", "the best precision is 0.840")
+    near = Lowering("precision>=0.9", "precision>=0.86", "the best precision is 0.860")
+    dropped = Lowering("precision>=0.9", None, "20 comments are too few to judge it")
+    assert judge(*sides, comments, 0, LIMITS, lowered=[near, dropped]).is_passed
+    found = judge(*sides, comments, 0, LIMITS, lowered=[far])
+    assert found.against == (
+        "goal precision>=0.9 was lowered to precision>=0.84: the best precision is 0.840; 0.05 less is allowed",
+    )
 
 
 def test_without_production_only_the_model_itself_is_judged() -> None:
