@@ -15,7 +15,7 @@ from moderation.adapters.lake.schema import ARCHIVED
 from moderation.adapters.lake.verification import inspect
 from moderation.settings import Settings
 
-_ARCHIVE_SECONDS = 180
+_ARCHIVE_SECONDS = 300
 _RECONCILE_SECONDS = 900  # the nightly run of the same days may have started first
 
 

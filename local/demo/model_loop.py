@@ -14,9 +14,9 @@ from local.demo.airflow_runs import AirflowRuns
 from local.stack.wait import wait_until
 
 RETRAIN, PROMOTE = "retrain_model", "promote_model"
-_RETRAIN_SECONDS = 400
-_PROMOTE_SECONDS = 180
-_SERVE_SECONDS = 60
+_RETRAIN_SECONDS = 900
+_PROMOTE_SECONDS = 300
+_SERVE_SECONDS = 120
 _REASON = "the demonstration's new labels"
 
 

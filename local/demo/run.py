@@ -124,7 +124,7 @@ class Demo:
         version, _ = register(self._folder / "model", self.settings, "the demonstration's first model")
         return report, version
 
-    def wait_for_worker(self, seconds: float = 120) -> None:
+    def wait_for_worker(self, seconds: float = 300) -> None:
         """Wait until the worker has decided everything that was sent."""
         delivered = self._delivered()
         wait_until(

@@ -26,7 +26,8 @@ _MATURE_DAYS = 2  # the default maturity of a retraining's labels
 def generated(before_us: int) -> TrafficConfig:
     """Return the generated traffic. Its last label is mature at ``before_us``, and at most a week longer.
 
-    It begins on the same day of the week each time, so it is the same but for the times.
+    It begins on the same day of the week each time, so it is the same but for the times. After the history, moderators
+    remove other kinds of comments than before, so a retraining has something to learn.
     """
     origin = TrafficConfig().start_us
     latest_us = before_us - (DAYS + _MATURE_DAYS) * DAY_US
@@ -40,6 +41,7 @@ def generated(before_us: int) -> TrafficConfig:
         duplicate_share=0.01,
         edit_share=0.01,
         broken_share=0.01,
+        policy_change_from_day=HISTORY_DAYS,
     )
 
 
