@@ -118,7 +118,7 @@ def _started(data_folder: Path, csv: Path | None, *, yes: bool, as_json: bool) -
     layout = StackLayout(data_folder.resolve())
     claim(layout, FolderKind.DEMO)
     if layout.run.exists():
-        confirm_purge(layout.root, f"moderation demo --yes --data-folder {data_folder}", yes=yes)
+        confirm_purge(layout.root, "moderation demo --yes", data_folder, yes=yes)
         stack.down(layout, purge=True)
         claim(layout, FolderKind.DEMO)
     info = start(data_folder, out=progress if as_json else console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +86,7 @@ def next_steps(loop: LoopReport, mlflow_url: str, airflow_url: str, data_folder:
     """Return the lines of :func:`print_next_steps`."""
     from local.demo.model_loop import LoopState
 
-    option = f"--data-folder {data_folder}"
+    option = f"--data-folder {shlex.quote(str(data_folder))}"
     model = f"{mlflow_url}/#/models/comment-moderation"
     lines = []
     match loop.state:

@@ -61,7 +61,7 @@ def down(
     if purge:
         require_stack(layout)
         if kind_of(layout) is not None:
-            confirm_purge(layout.root, f"moderation down --purge --yes --data-folder {_short(data_folder)}", yes=yes)
+            confirm_purge(layout.root, "moderation down --purge --yes", data_folder, yes=yes)
     stack.down(layout, purge=purge, on_progress=_print_progress)
     console.print("no part of the stack is running")
 

@@ -53,10 +53,10 @@ def test_only_the_answer_yes_permits_the_deletion(
 ) -> None:
     monkeypatch.setattr("sys.stdin", _Terminal(answer))
     if is_deleted:
-        confirm_purge(tmp_path, "moderation down --purge --yes", yes=False)
+        confirm_purge(tmp_path, "moderation down --purge --yes", tmp_path, yes=False)
     else:
         with pytest.raises(typer.Exit):
-            confirm_purge(tmp_path, "moderation down --purge --yes", yes=False)
+            confirm_purge(tmp_path, "moderation down --purge --yes", tmp_path, yes=False)
 
 
 @pytest.mark.parametrize(
