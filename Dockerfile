@@ -27,7 +27,10 @@ COPY grafana/source ./grafana/source
 COPY grafana/preview ./grafana/preview
 COPY local ./local
 COPY cli ./cli
-RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
+# The commit, for `moderation --version` and the lineage of models.
+ARG REVISION=unknown
+RUN if [ "${REVISION}" != unknown ]; then echo "${REVISION}" > moderation/revision.txt; fi \
+    && pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 
 # Without fault injection, benchmarks, demo, oracle and documentation.
 FROM wheel AS source-wheel

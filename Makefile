@@ -88,12 +88,12 @@ evidence: setup $(if $(ONLY),,proofs) ## Run the proofs that README and docs quo
 screenshots: setup ## Write the pictures in docs/images again; needs chromium
 	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py --screenshots
 
-demo: setup ## Start the whole system, decide live and verify; DATA=export.csv uses a real export
-	$(BIN)/moderation down --purge
-	$(BIN)/moderation demo $(if $(DATA),--csv $(DATA))
+demo: setup ## Run the whole system in var-demo and verify it; DATA=export.csv uses a real export, YES=1 deletes an earlier demo
+	$(BIN)/moderation demo $(if $(DATA),--csv $(DATA)) $(if $(YES),--yes)
 
-down: setup ## Stop every server that `make demo` or `moderation up` started
+down: setup ## Stop every server that `make demo` or `moderation up` started; data stay
+	$(BIN)/moderation down --data-folder var-demo
 	$(BIN)/moderation down
 
-clean: ## Remove the files of setup and tests
+clean: ## Remove the files of setup and tests; the data folders var and var-demo stay
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TextsOption = Annotated[
     Path | None, typer.Option(help="Take the texts from an r/science export. Default: generated texts.")
 ]
-StackOption = Annotated[Path, typer.Option(help="Folder of the benchmark's own stack; it is emptied first.")]
+StackOption = Annotated[Path, typer.Option(help="Folder of the benchmark's own stack: new, or an earlier one's.")]
 _FOLDER = Path("var/bench")
 bench = typer.Typer(help="Run a benchmark; with --json each prints one JSON object.", no_args_is_help=True)
 
@@ -236,14 +236,20 @@ def bench_batch(
 
 @contextmanager
 def _own_stack(data_folder: Path) -> Iterator[tuple[StackLayout, Callable[[str], None]]]:
-    """Yield the layout of a stack of the benchmark's own and a progress callback; remove the stack afterwards."""
+    """Yield the layout of an empty data folder and a progress callback; remove the folder's stack afterwards.
+
+    Raises:
+        ConfigurationError: the folder is not that of a benchmark.
+    """
     from local.stack.required_packages import check_packages
 
     check_packages()
     from local.stack import commands as stack
+    from local.stack.folder_kind import FolderKind
     from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
+    stack.empty(layout, FolderKind.BENCH)
     try:
         with progress.status("starting") as status:
             yield layout, status.update

@@ -27,7 +27,9 @@ def chaos(
     spark: Annotated[
         bool, typer.Option("--spark", help="Reconcile with Spark as well; both engines must agree.")
     ] = False,
-    data_folder: Annotated[Path, typer.Option(help="Folder of the stack under test; it is emptied first.")] = _FOLDER,
+    data_folder: Annotated[
+        Path, typer.Option(help="Folder of the stack under test: new, or an earlier run's.")
+    ] = _FOLDER,
     keep: Annotated[bool, typer.Option(help="Leave the stack running afterwards.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -36,16 +38,21 @@ def chaos(
     The exit code is 3 if a defect count is not 0, a worker ended for good, or a fault could not be injected. With
     --sabotage this is the expected result: it proves that the oracle detects the defect.
 
+    The data folder must be new, empty or left by an earlier chaos run; the run deletes it at its end.
+
     Example: `moderation chaos --minutes 2 --seed 7`
     """
     from local.stack.required_packages import check_packages
 
     check_packages()
-    from local.chaos.run import ChaosPlan, run
     from local.stack import commands as stack
+    from local.stack.folder_kind import FolderKind
     from local.stack.layout import StackLayout
 
     layout = StackLayout(data_folder.resolve())
+    stack.empty(layout, FolderKind.CHAOS)
+    from local.chaos.run import ChaosPlan, run
+
     try:
         with progress.status("starting") as status:
             outcome = run(layout, ChaosPlan(minutes, seed, rate, sabotage, spark), status.update)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FolderOption = Annotated[Path, typer.Option("--data-folder", help="Folder of the local stack.")]
 DEFAULT_FOLDER = Path("var")
+DEMO_FOLDER = Path("var-demo")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DAY_FORMATS = ["%Y-%m-%d"]
 DateOption = Annotated[

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption
 from cli.output import console, print_json, progress
+from cli.purge import YesOption, confirm_purge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,11 @@ def up(
 def down(
     data_folder: FolderOption = DEFAULT_FOLDER,
     purge: Annotated[bool, typer.Option(help="Also delete the data folder.")] = False,
+    yes: YesOption = False,
 ) -> None:
-    """Stop every part of the stack. Data stays unless --purge is given.
+    """Stop every part of the stack. Data stays unless --purge is given, which asks first.
+
+    Without a terminal --purge needs --yes.
 
     Example: `moderation down --purge`
     """
@@ -51,8 +55,13 @@ def down(
 
     check_packages()
     from local.stack import commands as stack
+    from local.stack.folder_kind import kind_of, require_stack
 
     layout = _layout(data_folder)
+    if purge:
+        require_stack(layout)
+        if kind_of(layout) is not None:
+            confirm_purge(layout.root, "moderation down --purge --yes", data_folder, yes=yes)
     stack.down(layout, purge=purge, on_progress=_print_progress)
     console.print("no part of the stack is running")
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from batch.reconcile.recompute import recompute_files
 from batch.reconcile.replays import ignored_replays
 from batch.reconcile.results import DayResults, read_results
 from batch.record_isolation import Failure, failure_fields
+from moderation.adapters.code_version import code_version
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
 from moderation.adapters.lake.manifest import files
 from moderation.adapters.lake.reader import Lake
@@ -258,7 +258,7 @@ def _run_of(
         residual=results.residual,
         agreement=results.agreement,
         kernel_version=KERNEL_VERSION,
-        code_version=version("comment-moderation"),
+        code_version=code_version(),
         differences_url=differences_url,
         started_by=started_by,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from batch.retrain.inheritance import choose, read_production
 from batch.retrain.model_card import model_card
 from batch.retrain.options import RetrainOptions
 from batch.retrain.split import split_at, split_point
+from moderation.adapters.code_version import code_version
 from moderation.adapters.registry.registry import GOALS_LOWERED_TAG
 from moderation.bootstrap import TrainReport, new_lexicon, registry, train_to_folder
 from moderation.settings import Settings
@@ -109,7 +109,7 @@ def retrain(
         **choice.lineage(),
         "split_us": split.split_us,
         "manifest_digest": examples_read.manifest_digest,
-        "code_version": installed_version("comment-moderation"),
+        "code_version": code_version(),
     }
     with tempfile.TemporaryDirectory(prefix="moderation-retrain-") as scratch:
         folder = Path(scratch, "model")
@@ -147,6 +147,7 @@ def retrain(
             run_name=RUN_NAME,
             reason=options.reason,
             params={"started_by": started_by, **{k: str(v) for k, v in counts.items()}},
+            lake_url=settings.lake_url,
         )
         card = model_card(version.version, options, choice, lineage, counts, trained, started_by)
         model_registry.run_artifacts.attach(version.run_id, {"model_card.md": card.encode()})

@@ -34,7 +34,7 @@ def bench_archive(layout: StackLayout, rows: int, mean_characters: int, on_progr
     """Start a stack, fill topic ``comments``, and archive it in a process of its own. The stack stays up.
 
     Args:
-        layout: of a stack that is not up; its data folder is emptied first.
+        layout: with an empty data folder, see :func:`local.stack.commands.empty`.
         rows: number of comments.
         mean_characters: approximate mean length of their bodies.
         on_progress: receives one line at each step.
@@ -46,7 +46,6 @@ def bench_archive(layout: StackLayout, rows: int, mean_characters: int, on_progr
     Raises:
         StackError: the stack does not start, or not every comment was archived.
     """
-    stack.down(layout, purge=True)
     on_progress("bringing the stack up")
     info = stack.up(layout)
     migrate_database(info.database_url())

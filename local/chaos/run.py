@@ -117,7 +117,7 @@ def run(layout: StackLayout, plan: ChaosPlan, on_progress: OnProgress) -> ChaosR
     """Start a stack, inject faults, and let the oracle compare. The stack stays up; the caller stops it.
 
     Args:
-        layout: of a stack that is not up; its data folder is emptied first.
+        layout: with an empty data folder, see :func:`local.stack.commands.empty`.
         plan: parameters of the run.
         on_progress: receives one line at each step.
 
@@ -125,7 +125,6 @@ def run(layout: StackLayout, plan: ChaosPlan, on_progress: OnProgress) -> ChaosR
         StackError: the stack does not start, or a worker does not restart.
         RuntimeError: the brokers did not acknowledge a record.
     """
-    stack.down(layout, purge=True)
     on_progress("bringing the stack up")
     orders = layout.faults
     info = stack.up(layout, extra_programs=lambda info: _workers(layout, info, orders, plan.sabotage))

@@ -78,6 +78,11 @@ class AirflowApi:
         _require(status == _OK, f"trigger {dag_id}", answer)
         return str(answer["dag_run_id"])
 
+    def unfinished(self, dag_id: str) -> list[str]:
+        """Return the ids of a DAG's queued and running runs, the newest first."""
+        runs = self.get(f"dags/{dag_id}/dagRuns?state=queued&state=running&order_by=-run_after")["dag_runs"]
+        return [str(run["dag_run_id"]) for run in runs]
+
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Return the state of each task of a run."""
         instances = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]

@@ -1,10 +1,10 @@
-"""The demonstration: send history, train a model, send the rest live, and check every row at the end."""
+"""The demonstration: send a history, train, decide live, retrain, promote, and check every record at the end."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from confluent_kafka import KafkaError, Message, Producer
 from sklearn.metrics import roc_auc_score
 
 from batch.progress import OnProgress
+from local.demo import traffic
+from local.demo.airflow_runs import AirflowRuns
 from local.demo.batch_layer import DemoBatch
+from local.demo.model_loop import LoopReport, ModelLoop
 from local.demo.reconcile_all import ReconcileTotals
 from local.oracle import DeliveryReport, OracleReport, read_messages, verify
 from local.stack.commands import StackInfo
@@ -23,29 +26,12 @@ from local.stack.wait import wait_until
 from local.stack.worker import stack_settings
 from moderation.adapters.kafka.topics import describe_topic_ids, producer_settings, topic_uuid
 from moderation.bootstrap import TrainReport, register, train_to_folder
-from moderation.datasets.history import LabelledComment
-from moderation.datasets.recorded import read_history, write_history
-from moderation.datasets.rscience import read_rscience
-from moderation.datasets.synthetic import Arrival, TrafficConfig
-from moderation.datasets.synthetic import generate as generate_arrivals
-from moderation.errors import ConfigurationError, PublishingFailed
+from moderation.errors import PublishingFailed
 from moderation.policy import Goal
 from moderation.settings import Settings, required
-from moderation.timestamps import DAY_US
-from stream.source import AtRate, CsvExport, History, SendPlan, SendResult, read_delivery_log, send_all
-from stream.source.arrivals import arrivals_of
+from stream.source import AtRate, SendResult, read_delivery_log, send_all
 
-HISTORY_DAYS = 30
-TRAFFIC = TrafficConfig(
-    seed=1,
-    days=36,
-    comments_per_day=400,
-    late_share=0.01,
-    duplicate_share=0.01,
-    edit_share=0.01,
-    broken_share=0.01,
-)
-_HISTORY_SHARE = 0.8
+_PARTS = (traffic.HISTORY, traffic.LIVE, traffic.REST)
 _COPIED = 2
 _DELIVERY_SECONDS = 30.0
 
@@ -78,8 +64,10 @@ class DemoSummary:
         live_comments: comments sent live; ``live_per_s`` how fast.
         latency_p50_ms, latency_p99_ms: from the broker's append of a comment to that of its published decision.
         live_auc: ROC AUC of the live part's scores against what people did.
-        archived: contents of the lake, see :meth:`DemoBatch.archive`.
-        reconciled: what explains the gaps between batch and speed, see :meth:`DemoBatch.reconcile`.
+        archived: contents of the lake, see :meth:`DemoBatch.inspect`.
+        reconciled: what explains the gaps between batch and speed, see :meth:`DemoBatch.reconciled`.
+        loop: retraining, gate and promotion.
+        seconds: duration of each step.
     """
 
     comparison: OracleReport
@@ -90,6 +78,8 @@ class DemoSummary:
     live_auc: float
     archived: dict[str, int]
     reconciled: ReconcileTotals
+    loop: LoopReport
+    seconds: Mapping[str, float]
 
     @property
     def is_exact(self) -> bool:
@@ -111,54 +101,30 @@ class Demo:
         self._layout = layout
         self._info = info
         self._folder = layout.demo
-        self._csv = csv
         self._topic = self.settings.topic_prefix + "comments"
         self._database_url = required(self.settings.database_url, "database_url")
         self._topic_id = str(topic_uuid(describe_topic_ids(info.kafka_bootstrap, [self._topic])[self._topic]))
-        self._origin = History(self._folder / "traffic") if csv is None else CsvExport(csv)
+        self._traffic = traffic.prepare(self._folder, csv)
         self._live_from: dict[int, int] = {}
+        self._live_to: dict[int, int] = {}
         self._live_sent = SendResult()
         self._copies: list[DeliveryReport] = []
 
-    def refuse_unless_fresh(self) -> None:
-        """Refuse a data folder in which another demonstration ran.
-
-        Raises:
-            ConfigurationError: the ledger already accounts for records, or something was sent before.
-        """
-        if self._folder.exists() or any(self._positions().values()):
-            raise ConfigurationError(
-                str(self._folder.parent),
-                "a demonstration already ran in this data folder",
-                "Run `moderation down --purge` first, or name another --data-folder.",
-            )
-
-    def prepare(self) -> int:
-        """Write the traffic (if generated) and find the end of the history; returns the number of its arrivals."""
-        if isinstance(self._origin, History):
-            write_history(self._origin.folder, generate_arrivals(TRAFFIC), lambda records: None)
-            end_us = TRAFFIC.start_us + HISTORY_DAYS * DAY_US
-        else:
-            times = [row.comment.event_time_us for row in self._labelled()]
-            end_us = sorted(times)[int(_HISTORY_SHARE * len(times))]
-        self._end_us = end_us
-        self._history_arrivals: int = sum(arrival.arrival_us < end_us for arrival in self._arrivals())
-        return self._history_arrivals
-
     def send_history(self) -> SendResult:
         """Send the history as fast as the brokers accept it."""
-        plan = SendPlan(self._origin, self._folder / "history-sent", limit=self._history_arrivals)
-        return send_all(self.settings, plan, lambda sent: None)
+        return send_all(self.settings, self._traffic.plan(traffic.HISTORY, self._folder), lambda sent: None)
 
     def train(self, goals: list[Goal], on_progress: OnProgress) -> tuple[TrainReport, str]:
         """Train on the history and register; returns the report and the version."""
-        labelled = ((row.comment, row.removed) for row in self._labelled() if row.comment.event_time_us < self._end_us)
+        end_us = self._traffic.history_end_us
+        rows = traffic.labelled(self._traffic.origin)
+        labelled = ((row.comment, row.removed) for row in rows if row.comment.event_time_us < end_us)
         report = train_to_folder(labelled, self._folder / "model", goals, self.settings, on_progress=on_progress)
         on_progress("registering and certifying")
         version, _ = register(self._folder / "model", self.settings, "the demonstration's first model")
         return report, version
 
-    def wait_for_worker(self, seconds: float = 120) -> None:
+    def wait_for_worker(self, seconds: float = 300) -> None:
         """Wait until the worker has decided everything that was sent."""
         delivered = self._delivered()
         wait_until(
@@ -168,12 +134,15 @@ class Demo:
         )
 
     def send_live(self, per_s: float, on_progress: Callable[[SendResult], None]) -> None:
-        """Send the rest at a rate and report the progress."""
+        """Send the live part at a rate and report the progress."""
         self._live_from = self._positions()
-        plan = replace(
-            SendPlan(self._origin, self._folder / "live-sent"), skip=self._history_arrivals, pace=AtRate(per_s)
-        )
+        plan = replace(self._traffic.plan(traffic.LIVE, self._folder), pace=AtRate(per_s))
         self._live_sent = send_all(self.settings, plan, on_progress)
+
+    def send_rest(self, per_s: float) -> None:
+        """Send the rest at a rate."""
+        plan = replace(self._traffic.plan(traffic.REST, self._folder), pace=AtRate(per_s))
+        send_all(self.settings, plan, lambda sent: None)
 
     def send_copies(self) -> None:
         """Send the newest comments again, to every other partition, as producers with another partitioner would.
@@ -183,6 +152,7 @@ class Demo:
         Raises:
             PublishingFailed: the brokers do not confirm them.
         """
+        self._live_to = self._positions()
         with psycopg.connect(self._database_url) as connection:
             newest = connection.execute(
                 "SELECT partition, \"offset\" FROM speed.decisions WHERE topic_id = %s AND fate = 'counted' "
@@ -226,19 +196,39 @@ class Demo:
             ).fetchall()
         return LiveView(dict(counts), [Alert(*row) for row in alerts])
 
-    def batch(self) -> DemoBatch:
-        """Return the batch layer.
+    def airflow(self) -> AirflowRuns:
+        """Return the runs of the stack's Airflow.
 
         Raises:
             StackError: Airflow is not available.
         """
-        return DemoBatch(self._layout, self._info, self.settings)
+        return AirflowRuns(self._layout, self._info)
 
-    def summary(self, archived: dict[str, int], reconciled: ReconcileTotals) -> DemoSummary:
-        """Compare everything and measure the live part; :class:`DemoBatch` returns the arguments."""
+    def batch(self, runs: AirflowRuns) -> DemoBatch:
+        """Return the batch layer."""
+        return DemoBatch(runs, self.settings)
+
+    def loop(self, runs: AirflowRuns) -> ModelLoop:
+        """Return the loop of retraining and promotion."""
+        return ModelLoop(runs, self._database_url, self._topic_id)
+
+    def retraining_form(self) -> dict[str, object]:
+        """Return what the form of ``retrain_model`` must state for this traffic; empty if it stays untouched."""
+        return self._traffic.form()
+
+    def summary(
+        self, archived: dict[str, int], reconciled: ReconcileTotals, loop: LoopReport, seconds: Mapping[str, float]
+    ) -> DemoSummary:
+        """Compare everything and measure the live part.
+
+        Args:
+            archived, reconciled: from :class:`DemoBatch`.
+            loop: from :class:`ModelLoop`.
+            seconds: duration of each step so far.
+        """
         reports = [
             DeliveryReport(report.partition, report.offset, report.sha256)
-            for folder in ("history-sent", "live-sent")
+            for folder in _PARTS
             for report in read_delivery_log(self._folder / folder)
             if report.topic == self._topic
         ] + self._copies
@@ -249,7 +239,7 @@ class Demo:
         latency_ms = [
             time_ms - appended[position]
             for position, time_ms in self._decided().items()
-            if position[1] >= self._live_from.get(position[0], 0)
+            if self._live_from.get(position[0], 0) <= position[1] < self._live_to[position[0]]
         ]
         p50, p99 = np.percentile(latency_ms, (50, 99))
         sent = self._live_sent
@@ -262,6 +252,8 @@ class Demo:
             self._live_auc(),
             archived,
             reconciled,
+            loop,
+            seconds,
         )
 
     def _wait_published(self) -> None:
@@ -279,14 +271,6 @@ class Demo:
 
         wait_until(lambda: behind() == 0, seconds=60, description="every decision and closed pane on its topic")
 
-    def _labelled(self) -> Iterator[LabelledComment]:
-        if isinstance(self._origin, History):
-            return read_history(self._origin.folder, lambda bad: None)
-        return read_rscience(self._origin.path, lambda bad: None)
-
-    def _arrivals(self) -> Iterator[Arrival]:
-        return arrivals_of(SendPlan(self._origin, self._folder), lambda bad: None)
-
     def _positions(self) -> dict[int, int]:
         with psycopg.connect(self._database_url) as connection:
             rows = connection.execute(
@@ -298,7 +282,7 @@ class Demo:
         """Return the number of comments that the brokers have confirmed."""
         return len(self._copies) + sum(
             report.topic == self._topic
-            for folder in ("history-sent", "live-sent")
+            for folder in _PARTS
             if (self._folder / folder).exists()
             for report in read_delivery_log(self._folder / folder)
         )
@@ -314,8 +298,11 @@ class Demo:
         return times
 
     def _live_auc(self) -> float:
+        start_us, end_us = self._traffic.history_end_us, self._traffic.live_end_us
         labels = {
-            row.comment.comment_id: row.removed for row in self._labelled() if row.comment.event_time_us >= self._end_us
+            row.comment.comment_id: row.removed
+            for row in traffic.labelled(self._traffic.origin)
+            if start_us <= row.comment.event_time_us < end_us
         }
         with psycopg.connect(self._database_url) as connection:
             rows = connection.execute(

@@ -34,7 +34,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
             "kernel_generated": ["bench", "kernel", "--json"],
             "worst_text": ["bench", "worst-text", "--json"],
             "demo": ["demo", "--data-folder", "OUT/stack", "--json"],
-            "demo_down": ["down", "--data-folder", "OUT/stack", "--purge"],
+            "demo_down": ["down", "--data-folder", "OUT/stack", "--purge", "--yes"],
             "archive": ["bench", "archive", "--data-folder", "OUT/bench", "--json"],
             "chaos": ["chaos", "--data-folder", "OUT/chaos", "--json"],
         }

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from local.stack import kafka, mlflow_server, postgres, prerequisites, processes
 from local.stack.credentials import Credentials, load, load_or_create
+from local.stack.folder_kind import FolderKind, claim, require_stack
 from local.stack.jars import provide
 from local.stack.layout import StackLayout
 from local.stack.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
@@ -105,10 +106,12 @@ def up(
         Addresses of the stack.
 
     Raises:
-        ConfigurationError: a prerequisite is missing (nothing was started), or existing topics have other settings.
+        ConfigurationError: a prerequisite is missing, or the folder contains files that no stack created (nothing was
+            started); or existing topics have other settings.
         StackError: a part does not start or does not become ready. The other parts continue, so that logs can be
             read; :func:`down` stops them.
     """
+    claim(layout, FolderKind.STACK)
     layout.make_folders()
     with _locked(layout):
         stack_state = load_stack_state(layout.state_file) or StackState()
@@ -143,8 +146,42 @@ def info(layout: StackLayout) -> StackInfo:
     """
     stack_state, credentials = load_stack_state(layout.state_file), load(layout.credentials_file)
     if stack_state is None or not stack_state.is_up or credentials is None:
-        raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
+        raise ConfigurationError(
+            f"stack {layout.root}", "it is not up", f"Start it: moderation up.{_demo_hint(layout)}"
+        )
     return _info(layout, stack_state, credentials)
+
+
+def _demo_hint(layout: StackLayout) -> str:
+    """Return how to name the demonstration that is up beside this folder; an empty text without one."""
+    demo = StackLayout.demonstration()
+    stack_state = load_stack_state(demo.state_file)
+    if demo == layout or stack_state is None or not stack_state.is_up:
+        return ""
+    return f" A demonstration is up: --data-folder {demo.root.name}."
+
+
+def empty(layout: StackLayout, kind: FolderKind) -> None:
+    """Create an empty data folder for a command that deletes what its earlier runs left; nothing is running afterwards.
+
+    Args:
+        layout: the stack.
+        kind: of the command.
+
+    Raises:
+        ConfigurationError: the folder belongs to a stack of another kind, contains files that no stack created, or its
+            stack is up.
+    """
+    claim(layout, kind)
+    stack_state = load_stack_state(layout.state_file)
+    if stack_state is not None and stack_state.is_up:
+        raise ConfigurationError(
+            f"data folder {layout.root}",
+            "its stack is up",
+            f"Stop it first: moderation down --data-folder {layout.root}, or name another --data-folder.",
+        )
+    down(layout, purge=True)
+    claim(layout, kind)
 
 
 def down(layout: StackLayout, *, purge: bool = False, on_progress: OnPartProgress = no_part_progress) -> None:
@@ -156,8 +193,11 @@ def down(layout: StackLayout, *, purge: bool = False, on_progress: OnPartProgres
         on_progress: receives the name of a part and what happens to it.
 
     Raises:
+        ConfigurationError: data are to be deleted, and the folder is not that of a stack.
         StackError: a process cannot be ended.
     """
+    if purge:
+        require_stack(layout)
     if not layout.run.exists():
         if purge:
             _delete(layout)
@@ -178,6 +218,7 @@ def _delete(layout: StackLayout) -> None:
     """Delete the files of a stack, and the data folder if it contains nothing else."""
     for folder in layout.folders:
         shutil.rmtree(folder, ignore_errors=True)
+    layout.kind_file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         layout.root.rmdir()
 

@@ -8,6 +8,7 @@
     <root>/lake/      every record that was archived, as Parquet
     <root>/airflow/   AIRFLOW_HOME: the logs of tasks, closed to other accounts
     <root>/jars/      the verified jars of the broker (links into the cache of the account)
+    <root>/kind.json  which command created the folder
 
 The supervisor listens on a loopback port with a generated password and not on a UNIX socket, because socket paths are
 limited to about 108 bytes and the path of a data folder may be longer.
@@ -51,6 +52,11 @@ class StackLayout:
     def default(cls) -> StackLayout:
         """The layout under ``var`` in the current folder."""
         return cls(Path.cwd() / "var")
+
+    @classmethod
+    def demonstration(cls) -> StackLayout:
+        """The layout of ``moderation demo`` under ``var-demo`` in the current folder."""
+        return cls(Path.cwd() / "var-demo")
 
     @property
     def run(self) -> Path:
@@ -116,6 +122,11 @@ class StackLayout:
     def lock_file(self) -> Path:
         """Locked while a command starts or stops the stack."""
         return self.run / "lock"
+
+    @property
+    def kind_file(self) -> Path:
+        """Names the command that created the data folder, see :mod:`local.stack.folder_kind`."""
+        return self.root / "kind.json"
 
     @property
     def state_file(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 import uuid
@@ -16,9 +17,12 @@ from mlflow.artifacts import download_artifacts
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST, any_free_port
+from moderation.adapters.code_version import code_version, git_commit
 from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.registry import ModelVersion, Registry
 from moderation.adapters.registry.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG
+from moderation.adapters.registry.description import DESCRIPTION
+from moderation.adapters.registry.served_code import code_digest, served_code
 from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, RegistryUnavailable
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
@@ -136,6 +140,8 @@ def test_a_run_says_where_the_model_came_from(
     assert [entry.path for entry in client.list_artifacts(version.run_id, "plots")] == ["plots/roc.png"]
     assert run.inputs is not None
     assert [data.dataset.source for data in run.inputs.dataset_inputs] == ["d" * 64]
+    assert run.data.tags["moderation.code_version"] == code_version()
+    assert run.data.tags.get("mlflow.source.git.commit") == git_commit()
     found = client.get_model_version(version.name, version.version)
     assert (found.description, found.run_id) == ("drift of 2 %", version.run_id)
     assert found.tags["moderation.policy_version"] == POLICY.policy_version
@@ -150,7 +156,39 @@ def test_a_run_says_where_the_model_came_from(
     ):
         assert part in mlmodel
     assert not {"uv.lock", "pyproject.toml"} & contents(artifact).keys()
-    assert "://" not in (artifact / "requirements.txt").read_text()
+    requirements = (artifact / "requirements.txt").read_text()
+    assert "://" not in requirements
+    assert "comment-moderation" not in requirements, "the package is on no index"
+    code = {path.removeprefix("code/"): data for path, data in contents(artifact).items() if path.startswith("code/")}
+    assert code == served_code()
+    assert found.tags["moderation.code_digest"] == code_digest(code)
+
+
+def test_run_names_the_lake_and_what_was_read_of_it(
+    registry: Registry, folder: Path, lexicon: Lexicon, client: MlflowClient
+) -> None:
+    lake = "s3://bucket/lake"
+    version = registry.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="because", lake_url=lake)
+    inputs = client.get_run(version.run_id).inputs
+    assert inputs is not None
+    (data,) = inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.source_type) == ("lake", "s3")
+    assert json.loads(data.dataset.source) == {"uri": lake}
+    assert json.loads(data.dataset.profile or "")["data_digest"] == "d" * 64
+    assert [(tag.key, tag.value) for tag in data.tags] == [("mlflow.data.context", "training")]
+
+
+def test_registered_model_is_described_and_an_edited_description_is_kept(
+    registry: Registry, register: Callable[[], ModelVersion], client: MlflowClient
+) -> None:
+    name = register().name
+    assert client.get_registered_model(name).description == DESCRIPTION
+    client.update_registered_model(name, "Ours.")
+    register()
+    assert client.get_registered_model(name).description == "Ours."
+    client.update_registered_model(name, "")
+    register()
+    assert client.get_registered_model(name).description == DESCRIPTION
 
 
 def test_a_folder_that_does_not_verify_is_not_registered(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import subprocess
 import sys
 import uuid
@@ -22,18 +23,30 @@ from moderation.adapters.model_folder.folder import open_model
 from moderation.adapters.registry import ModelVersion, Registry
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
+from tests.conftest import ROOT
 from tests.support.model_folders import KEY, MAX_BYTES, POLICY, TEXTS, make_folder
 
+UV = shutil.which("uv") or shutil.which("uv", path=ROOT / ".tools" / "bin")
 
-@pytest.mark.long
+
+@pytest.mark.parametrize(
+    "manager",
+    [
+        pytest.param("local", marks=pytest.mark.long),
+        # It creates an environment from the model's requirements, without this project, and needs a package index.
+        pytest.param("uv", marks=[pytest.mark.proof, pytest.mark.budget(240)]),
+    ],
+)
 def test_mlflow_models_serve_gives_the_same_scores(
-    stack: StackInfo, pipeline: ModerationPipeline, tmp_path: Path
+    manager: str, stack: StackInfo, pipeline: ModerationPipeline, tmp_path: Path
 ) -> None:
+    if manager == "uv" and UV is None:
+        pytest.skip("uv is neither on the PATH nor in .tools")
     folder, lexicon = make_folder(tmp_path / "trained", pipeline, POLICY), Lexicon()
     registry = Registry(stack.mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEY)
     version = registry.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="because")
     local = open_model(folder, lexicon, MAX_BYTES)
-    with served(stack.mlflow_url, version, tmp_path) as port:
+    with served(stack.mlflow_url, version, tmp_path, manager) as port:
         status, answer = invoke(port, [[text] for text in TEXTS])
         assert status == 200, answer
         scores = local.kernel.score_many(TEXTS)
@@ -59,18 +72,21 @@ def invoke(port: int, rows: Sequence[Sequence[object]]) -> tuple[int, dict[str, 
 
 
 @contextmanager
-def served(mlflow_url: str, version: ModelVersion, scratch: Path) -> Iterator[int]:
+def served(mlflow_url: str, version: ModelVersion, scratch: Path, manager: str) -> Iterator[int]:
     """Run ``mlflow models serve`` on a free port; end it with all its processes."""
     port, log = any_free_port(), scratch / "serve.log"
     inherited = inherited_environment()
     environment = {
         **inherited,
-        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}",  # it starts uvicorn by name
+        # It starts uvicorn and uv by name.
+        "PATH": f"{Path(sys.executable).parent}:{inherited.get('PATH', '')}:{Path(UV or '.').parent}",
+        "MLFLOW_ENV_ROOT": str(scratch / "environments"),
+        "UV_PYTHON_DOWNLOADS": "never",
         "MLFLOW_TRACKING_URI": mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONSAFEPATH": "1",
     }
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager=local", f"--host={HOST}"]
+    command = [sys.executable, "-m", "mlflow", "models", "serve", f"--env-manager={manager}", f"--host={HOST}"]
     command += [f"--port={port}", f"--model-uri=models:/{version.name}/{version.version}"]
     with log.open("wb") as output:
         process = psutil.Popen(command, cwd=scratch, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -87,7 +103,7 @@ def served(mlflow_url: str, version: ModelVersion, scratch: Path) -> Iterator[in
             connection.close()
 
     try:
-        wait_until(ready, seconds=120, description=f"mlflow models serve, see {log}")
+        wait_until(ready, seconds=240, description=f"mlflow models serve, see {log}")
         yield port
     finally:
         family = [process, *process.children(recursive=True)]

@@ -63,7 +63,7 @@ def printed_stack(folder: Path) -> Iterator[Printed]:
         assert printed_by_up(folder) == Printed(folder, first.airflow, first.kafka, None)
         yield first
     finally:
-        moderation(folder, "down", "--purge")
+        moderation(folder, "down", "--purge", "--yes")
 
 
 @pytest.fixture(scope="session")

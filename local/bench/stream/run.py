@@ -57,14 +57,13 @@ class Bench:
     """A stack for benchmarks, with a model.
 
     Args:
-        layout: of a stack that is not up; its data folder is emptied first.
+        layout: with an empty data folder, see :func:`local.stack.commands.empty`.
         rows: labelled comments for training.
         on_progress: receives one line at each step.
     """
 
     def __init__(self, layout: StackLayout, rows: Sequence[LabelledComment], on_progress: OnProgress) -> None:
         self.layout = layout
-        stack.down(layout, purge=True)
         on_progress("bringing the stack up")
         self.info = stack.up(layout)
         self.bootstrap = self.info.kafka_bootstrap

@@ -100,6 +100,7 @@ class Registry:
         run_name: str,
         reason: str,
         params: Mapping[str, str] | None = None,
+        lake_url: str = "",
     ) -> ModelVersion:
         """Register a model folder as a new version, without certificate and alias.
 
@@ -110,6 +111,7 @@ class Registry:
             run_name: name of the MLflow run.
             reason: why the model was trained; the description of the version.
             params: parameters of the run, besides data digest, seed, folds, goals and thresholds.
+            lake_url: address of the lake, if the model was trained on it.
 
         Raises:
             ModelRefused: the folder does not verify.
@@ -117,9 +119,8 @@ class Registry:
         opened = open_model(folder, lexicon, max_bytes)
         facts = self._facts(folder, opened, version="")
         metrics = json.loads((folder / METRICS).read_bytes())
-        uploaded = upload(
-            self._connection, folder, opened, facts, metrics, run_name=run_name, reason=reason, params=params or {}
-        )
+        described = {"run_name": run_name, "reason": reason, "lake_url": lake_url}
+        uploaded = upload(self._connection, folder, opened, facts, metrics, params=params or {}, **described)
         return ModelVersion(
             self.model_name, str(uploaded.version), uploaded.run_id or "", facts.model_digest, facts.card_digest
         )

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 import moderation
 from cli.main import COMMANDS, app
 from cli.options import required_date
-from cli.version import version_text
+from moderation.adapters.code_version import code_version
 from stream.source_options import words_of
 
 ROOT = Path(__file__).parents[3]
@@ -37,8 +37,8 @@ def test_the_help_of_a_command_has_an_example(name: str) -> None:
 
 
 def test_the_version_is_that_of_the_core() -> None:
-    assert version_text().split()[0] == moderation.__version__
-    assert run("--version").stdout == f"comment-moderation {version_text()}\n"
+    assert code_version().split()[0] == moderation.__version__
+    assert run("--version").stdout == f"comment-moderation {code_version()}\n"
 
 
 def test_completion_can_be_installed() -> None:

@@ -1,0 +1,86 @@
+"""The demonstration: the loop of retraining and promotion closes, by itself and by hand in the browser."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from cli.options import connected_settings
+from local.demo.airflow_runs import AirflowRuns
+from local.demo.model_loop import PROMOTE, RETRAIN, LoopReport, loop_report
+from local.stack.airflow import admin_password
+from local.stack.commands import info
+from local.stack.layout import StackLayout
+from moderation.bootstrap import registry
+from tests.long.conftest import moderation
+from tests.long.test_airflow_in_a_browser import People, decides_with, newest_run
+
+pytestmark = [pytest.mark.proof, pytest.mark.alone]  # of its parts, test_airflow and test_retrain have short forms
+_DEMO_SECONDS = 1_200
+_RUN_SECONDS = 400
+
+
+@contextmanager
+def demonstrated(folder: Path, *options: str) -> Iterator[tuple[dict[str, Any], AirflowRuns]]:
+    """Run the demonstration; yield its figures and the runs of its Airflow, and delete its stack afterwards."""
+    command = [sys.executable, "-P", "-m", "cli.main", "demo", "--json", "--data-folder", str(folder), *options]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_DEMO_SECONDS, check=False)
+        assert done.returncode == 0, done.stderr[-2_000:]
+        layout = StackLayout(folder)
+        yield json.loads(done.stdout), AirflowRuns(layout, info(layout))
+    finally:
+        moderation(folder, "down", "--purge", "--yes")
+
+
+def retrained_again(runs: AirflowRuns) -> LoopReport:
+    """Retrain with the untouched form and return what the gate said."""
+    run_id = runs.run(RETRAIN, {}, _RUN_SECONDS)
+    return loop_report(runs.returned(RETRAIN, run_id, "gate"))
+
+
+@pytest.mark.budget(900)
+def test_the_demo_promotes_its_challenger_and_a_second_retraining_ends_well(tmp_path: Path) -> None:
+    with demonstrated(tmp_path / "demo") as (figures, runs):
+        loop = figures["loop"]
+        assert (loop["state"], loop["production"], loop["version"]) == ("served", "1", "2"), loop
+        assert loop["decided"] > 0
+        assert loop["served_from"]
+        assert loop["auc"] > 0.8
+        again = retrained_again(runs)
+        assert (again.version, again.production) == ("3", "2")
+        assert again.is_passed or again.reasons, "too few new comments is fine, if it is stated"
+
+
+@pytest.mark.budget(900)
+def test_the_loop_closes_by_hand_in_the_browser(page: Page, tmp_path: Path) -> None:
+    with demonstrated(tmp_path / "demo", "--by-hand") as (figures, runs):
+        assert figures["loop"]["state"] == "by hand"
+        settings = connected_settings(tmp_path / "demo")
+        people = People(page, runs.url, settings.mlflow_url, lambda name: None)
+        password = admin_password(StackLayout(tmp_path / "demo"))
+        assert password
+        people.log_in(password)
+
+        people.trigger(RETRAIN)
+        people.sees("gate", "Success")
+        people.sees_alias("2", "challenger")
+        if not runs.api.unfinished(PROMOTE):
+            people.trigger(PROMOTE, reason="newer labels")
+            people.sees("approve", "Awaiting Input")
+        people.approve()
+        page.goto(f"{runs.url}/dags/{PROMOTE}/runs/{newest_run(page)}")
+        people.sees("promote", "Success")
+        people.sees_alias("2", "production")
+        decides_with(settings, "2")
+        production = registry(settings).resolve("production")
+        assert production is not None
+        assert production.version == "2"

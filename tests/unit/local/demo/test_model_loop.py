@@ -1,0 +1,53 @@
+"""The demonstration reports what the gate said; it never turns a stopped version into a pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from batch.retrain.gate import GateReport
+from cli.demo_results import next_steps
+from local.demo.model_loop import _STATES, LoopReport, LoopState, loop_report
+from moderation.training.gate import GateState
+
+FIGURES = {"comments": 900, "removed": 90, "auc": 0.9, "production_auc": 0.88, "reviews_a_day": 4.0}
+
+
+def judged(**fields: Any) -> dict[str, Any]:
+    goals = {"stated": ["precision>=0.9"], "origin": "production version 1", "lowered": []}
+    report = GateReport("2", "1", False, (), FIGURES, {}, goals=goals)
+    return report.fields() | fields
+
+
+def test_passed_version_is_the_one_that_is_promoted() -> None:
+    report = loop_report(judged(is_passed=True, state="passed"))
+    assert report.is_passed
+    assert (report.version, report.production, report.auc, report.production_auc) == ("2", "1", 0.9, 0.88)
+    assert report.rates == {"reviews_a_day": 4.0}
+    assert (report.goals, report.goals_from) == (("precision>=0.9",), "production version 1")
+
+
+def test_stopped_version_keeps_its_reasons() -> None:
+    report = loop_report(judged(reasons=["its AUC may be lower"]))
+    assert (report.state, report.reasons, report.is_passed) == (LoopState.STOPPED, ("its AUC may be lower",), False)
+
+
+def test_too_few_comments_are_a_state_of_their_own_with_the_number_needed() -> None:
+    report = loop_report(judged(state="too few comments", needed_comments=2_500))
+    assert (report.state, report.comments, report.needed_comments) == (LoopState.TOO_FEW, 900, 2_500)
+
+
+def test_every_state_of_the_gate_is_known() -> None:
+    assert {*get_args(GateState)} == _STATES.keys()
+
+
+@pytest.mark.parametrize("state", list(LoopState))
+def test_last_lines_name_the_pages_and_the_folder(state: LoopState) -> None:
+    report = LoopReport(state, version="2", production="1")
+    lines = next_steps(report, "http://127.0.0.1:1", "http://127.0.0.1:2", Path("var-demo"))
+    text = "\n".join(lines)
+    for part in ("2/dags/retrain_model", "2/dags/promote_model", "1/#/models/comment-moderation"):
+        assert part in text
+    assert lines[-1].startswith("stop it: moderation down --data-folder var-demo")
