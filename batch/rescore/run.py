@@ -85,7 +85,7 @@ def rescore_comments(
 
     Args:
         settings: where the database, the lake and the registry are.
-        window: of event time.
+        interval: of event time.
         version: number of a certified version, or an alias.
         as_if: also compute the hours as the batch would have them if the version had served all the time.
         on_progress: receives one line at each step.
