@@ -71,7 +71,7 @@ def certified_version(settings: Settings, version: str) -> Certificate:
         raise ModelRefused(
             f"alias {version} of {settings.model_name}",
             "no version has it",
-            "Give it to a certified version, or name a version by its number.",
+            "Set the alias on a certified version, or name a version by its number.",
         )
     return model_registry.certificate(resolved.version)
 

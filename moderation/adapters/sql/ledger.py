@@ -373,7 +373,7 @@ class Ledger:
                     )
             cursor.execute("SELECT to_regclass('speed.panes')")
             if cursor.fetchone() == (None,):
-                raise LedgerUnsafe("PostgreSQL", "it has no table speed.panes", "Run the migrations first.")
+                raise LedgerUnsafe("PostgreSQL", "it has no table speed.panes", "Run `moderation migrate`.")
             cursor.execute(
                 "SELECT FROM pg_partitioned_table WHERE partrelid = 'speed.decisions'::regclass AND partdefid <> 0"
             )
