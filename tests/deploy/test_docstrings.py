@@ -1,4 +1,7 @@
-"""Docstrings name parameters, fields and errors that exist. Ruff's D417 finds parameters that they leave out."""
+"""Docstrings name parameters, fields, errors and functions that exist.
+
+Ruff's D417 finds parameters that a docstring leaves out.
+"""
 
 from __future__ import annotations
 
@@ -99,11 +102,58 @@ def faults(source: str) -> list[str]:
     return found
 
 
+@cache
+def defined(source: str) -> set[str]:
+    """Names that a module defines or imports, with the names inside of its classes."""
+    module = ast.parse(source)
+    nodes = list(ast.walk(module))
+    names = {each.id for each in nodes if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+    names |= {each.name for each in nodes if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    return names | names_of(module)
+
+
+def module_of(target: str) -> Path | None:
+    """Return the file of the longest beginning of a dotted name that is a module; None if none is."""
+    parts = target.split(".")
+    for count in range(len(parts), 0, -1):
+        path = ROOT.joinpath(*parts[:count])
+        for file in (path.with_suffix(".py"), path / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
+
+
+def unresolved(source: str) -> list[str]:
+    """Return references (``:func:`name```) of a module to names that neither it nor the referenced module has."""
+    own = defined(source)
+    found = []
+    for target in re.findall(r":(?:attr|class|data|func|meth|mod):`([^`]+)`", source):
+        file = module_of(target)
+        if file is None:
+            is_known = target.split(".")[0] in own
+        else:
+            name = target.split(".")[-1]
+            is_known = name in (file.stem, file.parent.name) or name in defined(file.read_text())
+        found += [] if is_known else [target]
+    return found
+
+
 @_EACH
 def test_docstrings_name_parameters_fields_and_errors_that_exist(folder: str) -> None:
     paths = [path for path in FILES if path.relative_to(ROOT).parts[0] == folder]
     assert paths
     assert [f"{path.relative_to(ROOT)}:{each}" for path in paths for each in faults(path.read_text())] == []
+
+
+@_EACH
+def test_docstrings_refer_to_names_that_exist(folder: str) -> None:
+    paths = [path for path in FILES if path.relative_to(ROOT).parts[0] == folder]
+    assert [f"{path.relative_to(ROOT)}: {each}" for path in paths for each in unresolved(path.read_text())] == []
+
+
+@pytest.mark.parametrize("target", ["find_topic_changes", "moderation.offsets.no_such", "moderation.no_such"])
+def test_a_reference_to_nothing_is_found(target: str) -> None:
+    assert unresolved(f'"""See :func:`{target}` and :func:`moderation.offsets.uncovered`."""') == [target]
 
 
 FUNCTION = '''
