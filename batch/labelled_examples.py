@@ -109,7 +109,7 @@ def read_examples(
 
     Args:
         settings: where lake and manifest are.
-        window: of event time. The labels at its end must be mature, or they are not final.
+        interval: of event time. The labels at its end must be mature, or they are not final.
         maturity_us: how long after a comment its last action counts.
         no_action: meaning of a comment without an action.
         most: maximum number of examples. Of more, those with the smallest record ids are taken: a random sample that
@@ -183,7 +183,7 @@ def read_comments(
 
     Args:
         settings: where lake and manifest are.
-        window: of event time.
+        interval: of event time.
         most: maximum number of comments; see :func:`read_examples`.
         on_progress: receives one line at each step.
 

@@ -57,7 +57,7 @@ def failure_fields(failures: Sequence[Failure]) -> dict[str, Any]:
 def report_failures(failures: Iterable[Failure], on_progress: OnProgress) -> None:
     """Report failures to the log and to the progress callback."""
     for number, each in enumerate(failures):
-        _log.error("%s; the other records go on", each)
+        _log.error("%s; the other records are processed", each)
         if number < MOST_NAMED:
             on_progress(f"cannot be recomputed: {each}")
 

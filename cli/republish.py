@@ -74,7 +74,9 @@ def republish(
     prefix = settings.topic_prefix
     target = to_topic or prefix + topic
     if target in {prefix + each.name for each in (COMMENTS, ACTIONS, RETRAIN_REQUESTS)}:
-        raise typer.BadParameter("the platform itself reads this topic", param_hint="--to-topic")
+        raise typer.BadParameter(
+            "this project reads the topic, so its records would be processed again", param_hint="--to-topic"
+        )
     if not dry_run and missing_topics(settings.kafka_bootstrap, [target]):
         remedy = "Create it first." if to_topic else "`moderation topics` creates it."
         raise ConfigurationError(f"topic {target}", "it does not exist", remedy)

@@ -137,7 +137,9 @@ class SparkEngine:
             )
         except Exception as error:  # PySpark raises several kinds, the most frequent one a bare RuntimeError
             raise ConfigurationError(
-                "engine spark", f"it does not start: {error}", "It needs a whole Java of 17 or newer; see JAVA_HOME."
+                "engine spark",
+                f"it does not start: {error}",
+                "Spark needs a full Java 17 or newer; set JAVA_HOME to it.",
             ) from error
 
 

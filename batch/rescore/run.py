@@ -71,7 +71,7 @@ def certified_version(settings: Settings, version: str) -> Certificate:
         raise ModelRefused(
             f"alias {version} of {settings.model_name}",
             "no version has it",
-            "Give it to a certified version, or name a version by its number.",
+            "Set the alias on a certified version, or name a version by its number.",
         )
     return model_registry.certificate(resolved.version)
 
@@ -85,7 +85,7 @@ def rescore_comments(
 
     Args:
         settings: where the database, the lake and the registry are.
-        window: of event time.
+        interval: of event time.
         version: number of a certified version, or an alias.
         as_if: also compute the hours as the batch would have them if the version had served all the time.
         on_progress: receives one line at each step.

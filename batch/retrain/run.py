@@ -34,7 +34,7 @@ class RetrainReport:
         model_digest: SHA-256 of the model file; equal for equal manifest, options and seed.
         data_digest: SHA-256 over record ids, labels and weights.
         manifest_digest: SHA-256 over the lake's files that were read.
-        start_us, end_us: the window.
+        start_us, end_us: the interval of event time, half-open.
         split_us: start of the newest comments, which the gate uses.
         counts: records, examples and what was left out.
         metrics: out-of-fold measurements.

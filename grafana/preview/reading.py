@@ -51,7 +51,7 @@ class Preview:
     Attributes:
         topic: full name of the topic.
         day: UTC day of event time.
-        answers: results by the names of ``QUERIES``.
+        results: results by the names of ``QUERIES``.
         addresses: targets of links.
     """
 

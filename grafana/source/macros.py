@@ -22,7 +22,8 @@ def expand(query: str, values: Values, start: datetime, end: datetime) -> str:
     Args:
         query: SQL with variables and macros.
         values: values of the variables; several values as a list.
-        start, end: the time range, timezone-aware.
+        start: start of the time range, timezone-aware.
+        end: its end, timezone-aware.
 
     Raises:
         KeyError: a variable has no value.

@@ -123,6 +123,10 @@ class Dashboard:
 
     Attributes:
         uid: identifier; must never change because links use it.
+        title: title of the page.
+        description: what the dashboard shows, and for whom.
+        variables: choices at the top, from left to right.
+        panels: in reading order.
         since: start of the initial time range, e.g. ``now-6h``.
         refresh: refresh interval; empty for none.
     """
@@ -142,6 +146,7 @@ class Alert:
 
     Attributes:
         uid: identifier; must never change.
+        title: name of the alert; `docs/runbooks.md` has a section of this name.
         query: SQL returns one number per row, and text columns become labels; a Prometheus query is instant.
         above: the rule fires above this value.
         for_duration: how long the value must stay above it, in Grafana's notation.

@@ -61,7 +61,8 @@ class DemoSummary:
 
     Attributes:
         comparison: the oracle's comparison of topic, ledger and delivery reports.
-        live_comments: comments sent live; ``live_per_s`` how fast.
+        live_comments: comments sent live.
+        live_per_s: how many of them were sent a second.
         latency_p50_ms, latency_p99_ms: from the broker's append of a comment to that of its published decision.
         live_auc: ROC AUC of the live part's scores against what people did.
         archived: contents of the lake, see :meth:`DemoBatch.inspect`.

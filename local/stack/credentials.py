@@ -93,7 +93,9 @@ def load(path: Path) -> Credentials | None:
         return None
     if path.stat().st_mode & 0o077:
         raise ConfigurationError(
-            f"credentials {path}", "other accounts may read this file", f"chmod 600 {path}, or purge the stack."
+            f"credentials {path}",
+            "other accounts may read this file",
+            f"Run chmod 600 {path}, or delete the stack with its data: `moderation down --purge`.",
         )
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
@@ -107,5 +109,5 @@ def load(path: Path) -> Credentials | None:
         raise ConfigurationError(
             f"credentials {path}",
             "the file is damaged",
-            "Without it the database cannot be opened; purge the stack (this deletes its data) and start again.",
+            "The database cannot be opened without it. Delete the stack with its data: `moderation down --purge`.",
         ) from error

@@ -152,7 +152,9 @@ def prepare(layout: StackLayout, jars: list[Path], *, port: int, controller_port
     if done.returncode:
         output = (done.stderr or done.stdout).strip().splitlines()[-3:]
         raise StackError(
-            f"Kafka's data folder {data}", f"it cannot be formatted: {' '.join(output)}", "Purge the stack."
+            f"Kafka's data folder {data}",
+            f"it cannot be formatted: {' '.join(output)}",
+            "Delete the stack with its data: `moderation down --purge`. Then start it again.",
         )
 
 

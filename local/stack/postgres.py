@@ -203,10 +203,18 @@ def answers(url: str) -> bool:
         with psycopg.connect(url, connect_timeout=_ANSWER_SECONDS) as connection:
             return connection.execute("select 1").fetchone() == (1,)
     except psycopg.errors.InvalidPassword as error:
-        raise StackError("PostgreSQL", "it refuses the stack's password", "Purge the stack.") from error
+        raise StackError(
+            "PostgreSQL",
+            "it refuses the stack's password",
+            "Delete the stack with its data: `moderation down --purge`. Then start it again.",
+        ) from error
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
-            raise StackError("PostgreSQL", "it refuses the stack's password", "Purge the stack.") from error
+            raise StackError(
+                "PostgreSQL",
+                "it refuses the stack's password",
+                "Delete the stack with its data: `moderation down --purge`. Then start it again.",
+            ) from error
         return False
 
 

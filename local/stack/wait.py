@@ -39,6 +39,6 @@ def wait_until(
     while not condition():
         waited = clock() - begun
         if waited >= seconds:
-            raise StackError(description, f"not there after {seconds:g} s", remedy)
+            raise StackError(description, f"timed out after {seconds:g} s", remedy)
         pause(min(interval_seconds, seconds - waited))
     return clock() - begun

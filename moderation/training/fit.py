@@ -75,7 +75,7 @@ def train(
     sums depend on the number of threads.
 
     Args:
-        examples: from :func:`collect_examples`.
+        examples: from :func:`moderation.training.examples.collect_examples`.
         new_estimator: creates an unfitted model.
         goals: goals that the policy must meet.
         folds: number of folds of the cross-validation, at least 2.

@@ -18,7 +18,8 @@ class Metrics:
     """Measurements on out-of-fold probabilities.
 
     Attributes:
-        auc_folds: ROC AUC within each fold; ``auc_mean`` is their mean.
+        auc_mean: mean of ``auc_folds``.
+        auc_folds: ROC AUC within each fold.
         auc_pooled: ROC AUC over all folds' calibrated probabilities together.
         average_precision: area under the precision-recall curve.
         brier: mean squared error of the probability.

@@ -99,7 +99,8 @@ class EndTracker:
         """Compare the clocks with a record that was appended after an observation of its partition.
 
         Args:
-            partition, offset: position of the record.
+            partition: partition of the record.
+            offset: offset of the record.
             append_us: append time of the record.
         """
         observed = self._observed.get(partition)

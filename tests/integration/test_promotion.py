@@ -153,7 +153,11 @@ def test_a_version_that_must_not_serve_is_not_promoted_and_no_alias_moves(
     uncertified, exchanged = life.register(STRICT, certified=False), life.register(STRICT, own_files=True)
     exchange(stack, life, exchanged)
     life.registry.tag(uncertified, OVERRIDE_TAG, "I say so")
-    for version, cause in (("2", "it has no certificate"), ("3", f"{MODEL} in the registry"), ("99", "no such thing")):
+    for version, cause in (
+        ("2", "it has no certificate"),
+        ("3", f"{MODEL} in the registry"),
+        ("99", "does not have it"),
+    ):
         with pytest.raises(ModelRefused, match=cause):
             promote(life.settings, version, **WORD)
     for alias in ("challenger", "production"):

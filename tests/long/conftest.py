@@ -31,6 +31,9 @@ class Printed:
 
     Attributes:
         folder: the stack's data folder.
+        airflow: address of Airflow's UI.
+        kafka: address of the broker.
+        password: Airflow's password, if it was printed.
     """
 
     folder: Path

@@ -32,7 +32,8 @@ class Measurements:
         id_bytes: memory growth for each of them; an upper bound, because the lexicon grew at the same time.
         ledger_bytes, wal_bytes: of PostgreSQL for a comment: table and indexes; write-ahead log.
         topic_bytes: of Kafka for a comment on `comments`, `decisions` and `alerts` together, one copy.
-        lake_bytes: of Parquet for a comment whose text repeats; value_bytes: of the same record uncompressed.
+        lake_bytes: of Parquet for a comment whose text repeats.
+        value_bytes: of the same record uncompressed.
         archive_per_s: comments that one archiver archives a second.
         reconcile: rows of a day and the seconds its reconciliation took, smallest first.
         snapshot_per_s: rows exported from PostgreSQL a second, for the largest day.

@@ -203,7 +203,7 @@ def describe_topic_ids(
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
-            raise ConfigurationError(f"topic {name}", "it does not exist", "Create the topics first.") from error
+            raise ConfigurationError(f"topic {name}", "it does not exist", "Create it: `moderation topics`.") from error
     return ids
 
 

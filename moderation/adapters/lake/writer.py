@@ -74,7 +74,8 @@ def write_file(
         records: at least one, contiguous.
         limits: limits of row groups.
         wrote_group: called with the number of rows of each written row group.
-        failed, refused: see :func:`table_of`.
+        failed: see :func:`table_of`.
+        refused: see :func:`table_of`.
         maximum: running maximum of event times before the first record; None if the topic has none.
 
     Returns:

@@ -57,7 +57,7 @@ class Connection:
             thing: name of the requested thing, for messages.
 
         Raises:
-            NotInRegistry: the registry has no such thing.
+            NotInRegistry: the named version, alias or run does not exist.
             ConfigurationError: MLflow does not accept a name.
             RegistryUnavailable: any other error.
         """
@@ -68,7 +68,9 @@ class Connection:
             yield
         except MlflowException as error:
             if error.error_code in _ABSENT:
-                raise NotInRegistry(thing, f"{self.name} has no such thing", "Use an existing name.") from error
+                raise NotInRegistry(
+                    thing, f"{self.name} does not have it", "Name an existing one; see the MLflow UI."
+                ) from error
             if error.error_code in _MALFORMED:
                 raise ConfigurationError(thing, _first_line(error), "Fix the named value.") from error
             raise self._unavailable(thing, error) from error

@@ -43,10 +43,10 @@ def connected(url: str, *, name: str = "moderation") -> Iterator[Connection]:
             connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{_LOCK_SECONDS}s",))
             yield connection
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-        raise LedgerUnsafe("PostgreSQL", _first_line(error), "Run the migrations first.") from error
+        raise LedgerUnsafe("PostgreSQL", _first_line(error), "Run `moderation migrate`.") from error
     except psycopg.errors.LockNotAvailable as error:
         raise TableLocked(
-            "PostgreSQL", f"another transaction held the partition for {_LOCK_SECONDS} s", "Try again."
+            "PostgreSQL", f"another transaction kept the partition locked for {_LOCK_SECONDS} s", "Try again."
         ) from error
     except psycopg.OperationalError as error:
         raise connection_error(error, "See MODERATION_DATABASE_URL and `moderation status`.") from error

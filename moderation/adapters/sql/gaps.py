@@ -29,7 +29,7 @@ def accept(
         connection: to the ledger's database.
         topic: full name.
         topic_id: Kafka's id of the topic.
-        accepted: the result of :func:`find_topic_changes`.
+        accepted: the result of :func:`moderation.offsets.find_topic_changes`.
         reason: stored with each gap.
         now_us: stored as the time of acceptance.
 

@@ -298,7 +298,7 @@ class Ledger:
             yield from ledger_reads.decisions_between(cursor, self.topic_id, partition, lo, hi)
 
     def closed_panes(self, partition: int, after_us: int | None, upto_us: int) -> list[Pane]:
-        """Panes that end in (after_us, upto_us], in order; see :func:`ledger_reads.closed_panes`."""
+        """Panes that end in (after_us, upto_us], in order."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             return ledger_reads.closed_panes(cursor, self.topic, self.topic_id, partition, after_us, upto_us)
 
@@ -373,7 +373,7 @@ class Ledger:
                     )
             cursor.execute("SELECT to_regclass('speed.panes')")
             if cursor.fetchone() == (None,):
-                raise LedgerUnsafe("PostgreSQL", "it has no table speed.panes", "Run the migrations first.")
+                raise LedgerUnsafe("PostgreSQL", "it has no table speed.panes", "Run `moderation migrate`.")
             cursor.execute(
                 "SELECT FROM pg_partitioned_table WHERE partrelid = 'speed.decisions'::regclass AND partdefid <> 0"
             )

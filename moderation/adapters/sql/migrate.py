@@ -61,7 +61,7 @@ def migrate(engine: Engine, seconds: float = _PATIENCE_SECONDS, upto: str = "hea
             if time.monotonic() > until:
                 raise TableLocked(
                     "the tables of schemas speed and batch",
-                    f"a lock cannot be had within {seconds:g} s; transactions are open: {holders}",
+                    f"they could not be locked within {seconds:g} s; transactions are open: {holders}",
                     "End them, or wait for their end; then migrate again.",
                 ) from error
             _log.warning("a table is locked and the migration is tried again; transactions are open: %s", holders)

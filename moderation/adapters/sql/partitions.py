@@ -256,8 +256,8 @@ class _Run:
         if time.monotonic() + pause_seconds > self._until:
             raise TableLocked(
                 "table speed.decisions",
-                f"a lock cannot be had within {self._seconds:g} s; transactions are open: {describe(holders)}",
-                "End them, or wait for their end; then run `moderation partitions` again. Decisions go on meanwhile.",
+                f"it could not be locked within {self._seconds:g} s; transactions are open: {describe(holders)}",
+                "End them or wait; then run `moderation partitions` again. Workers continue meanwhile.",
             )
         _log.warning("speed.decisions is locked; trying again; transactions are open: %s", describe(holders))
         time.sleep(pause_seconds)

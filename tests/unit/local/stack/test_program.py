@@ -64,7 +64,7 @@ def test_a_timeout_names_the_condition_and_the_remedy() -> None:
     def pause(seconds: float) -> None:
         now[0] += seconds
 
-    with pytest.raises(StackError, match=r"Kafka: not there after 3 s\. See the log\."):
+    with pytest.raises(StackError, match=r"Kafka: timed out after 3 s\. See the log\."):
         wait_until(
             lambda: False,
             seconds=3,
