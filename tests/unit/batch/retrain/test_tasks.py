@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from batch.nothing_done import NothingDone
 from batch.retrain import tasks
 from batch.retrain.options import RetrainOptions
 from batch.retrain.params import PARAMS
 from batch.retrain.run import RetrainReport
+from batch.run_interval import RunDates
 
 NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 DEFAULTS = {name: field["default"] for name, field in PARAMS.items()}
@@ -28,19 +30,21 @@ def retrain(monkeypatch: pytest.MonkeyPatch) -> Retrain:
         asked.append(options)
         return REPORT
 
-    monkeypatch.setattr(tasks, "archive_topics", lambda settings, on_progress: None)
+    monkeypatch.setattr(tasks, "archive_and_log", lambda *given: None)
+    monkeypatch.setattr(tasks, "nothing_to_train", lambda settings, options, is_asked: None)
     monkeypatch.setattr(tasks, "retrain_on", train)
 
     def run(extras: Sequence[Mapping[str, Any]]) -> tuple[RetrainOptions, dict[str, Any]]:
-        returned = tasks.retrain(DEFAULTS, NIGHT, extras, "a test")
+        returned = tasks.retrain(DEFAULTS, RunDates("scheduled", NIGHT), extras, "a test")
         return asked[-1], returned
 
     return run
 
 
 def test_the_gate_gets_the_margin_of_the_message(retrain: Retrain) -> None:
-    assert retrain([])[1] == {**REPORT.fields(), "auc_margin": DEFAULTS["auc_margin"]}
-    assert retrain([{"payload": {"auc_margin": 0.2}}])[1] == {**REPORT.fields(), "auc_margin": 0.2}
+    fields = {**REPORT.fields(), "skipped": None}
+    assert retrain([])[1] == {**fields, "auc_margin": DEFAULTS["auc_margin"]}
+    assert retrain([{"payload": {"auc_margin": 0.2}}])[1] == {**fields, "auc_margin": 0.2}
 
 
 def test_only_the_reason_of_a_drift_event_becomes_an_option(retrain: Retrain) -> None:
@@ -54,3 +58,43 @@ def test_a_message_beside_drift_states_options_and_the_last_reason_counts(retrai
     drift, message = {"reason": "drift"}, {"payload": {"seed": 3, "reason": "slurs of the week"}}
     assert (retrain([drift, message])[0].seed, retrain([drift, message])[0].reason) == (3, "slurs of the week")
     assert (retrain([message, drift])[0].seed, retrain([message, drift])[0].reason) == (3, "drift")
+
+
+def test_a_person_asks_by_a_form_or_a_message_with_another_value_than_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+
+    def nothing(settings: object, options: object, *, is_asked: bool) -> NothingDone:
+        asked.append(is_asked)
+        return NothingDone("no new comment")
+
+    monkeypatch.setattr(tasks, "archive_and_log", lambda *given: None)
+    monkeypatch.setattr(tasks, "nothing_to_train", nothing)
+    night = RunDates("scheduled", NIGHT)
+    for params, extras in (
+        ({**DEFAULTS, "reason": "a try"}, []),
+        (DEFAULTS, [{"reason": "drift", "evidence": "http://mlflow/7"}]),
+        ({**DEFAULTS, "seed": 3}, []),
+        (DEFAULTS, [{"payload": {"family": "nb_logistic_regression"}}]),
+    ):
+        assert tasks.retrain(params, night, extras, "a test") == {"skipped": "no new comment"}
+    assert asked == [False, False, True, True]
+
+
+def test_a_logical_date_in_the_past_ends_the_interval_where_labels_were_mature_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends: list[int] = []
+
+    def train(_: object, options: RetrainOptions, **__: object) -> RetrainReport:
+        ends.append(options.interval.end_us)
+        return REPORT
+
+    monkeypatch.setattr(tasks, "archive_and_log", lambda *given: None)
+    monkeypatch.setattr(tasks, "nothing_to_train", lambda settings, options, is_asked: None)
+    monkeypatch.setattr(tasks, "retrain_on", train)
+    later = datetime(2026, 11, 29, 9, tzinfo=UTC)
+    for run in (RunDates("scheduled", NIGHT, NIGHT), RunDates("manual", later, NIGHT), RunDates("manual", later)):
+        tasks.retrain(DEFAULTS, run, [], "a test")
+    assert ends[0] == ends[1] < ends[2]
