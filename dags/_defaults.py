@@ -12,7 +12,7 @@ from airflow.sdk import Connection, ExceptionRetryPolicy, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
 
 DAG_OPTIONS: dict[str, Any] = {"catchup": False, "is_paused_upon_creation": False, "max_active_runs": 1}
-NO_BACKFILL = ["scheduled", "manual", "operator_triggered"]
+NO_BACKFILL: Any = ["scheduled", "manual", "operator_triggered"]
 """Types of runs of a DAG without a date: Airflow refuses to backfill it."""
 WITHOUT_DATE = {"archive_topics", "create_partitions", "promote_model", "rollback_model"}
 """DAGs that work on the present state."""
