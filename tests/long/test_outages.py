@@ -30,13 +30,11 @@ from local.stack.worker import stack_settings
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.adapters.registry.registry import CHALLENGER, PREVIOUS, PRODUCTION
 from moderation.adapters.sql.migrate import migrate_database
-from moderation.bootstrap import register, registry
+from moderation.bootstrap import register, registry, train_to_folder
 from moderation.contracts import Action, ActionKind, Comment, to_json
-from moderation.policy import Policy
-from moderation.scoring import ModerationPipeline
+from moderation.policy import parse_goal
 from moderation.settings import PREFIX, Settings
 from moderation.timestamps import DAY_US
-from tests.support.model_folders import make_folder
 from tests.support.port_proxy import PortProxy
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]
@@ -93,7 +91,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(pipeline: ModerationPipeline, small_corpus: tuple[list[str], list[int]]) -> Iterator[World]:
+def world(small_corpus: tuple[list[str], list[int]]) -> Iterator[World]:
     root = Path(tempfile.mkdtemp(prefix="moderation-outages-"))
     layout = StackLayout(root)
     try:
@@ -101,7 +99,7 @@ def world(pipeline: ModerationPipeline, small_corpus: tuple[list[str], list[int]
         migrate_database(core.database_url())
         settings = stack_settings(layout, core)
         fill(settings, small_corpus)
-        give_versions(settings, pipeline, root / "models")
+        give_versions(settings, small_corpus, root / "models")
         database = PortProxy(core.ports["postgres"])
         address = psycopg.conninfo.make_conninfo(core.database_url(), port=database.port)
 
@@ -130,12 +128,15 @@ def fill(settings: Settings, corpus: tuple[list[str], list[int]]) -> None:
     archive_topics(settings)
 
 
-def give_versions(settings: Settings, pipeline: ModerationPipeline, folder: Path) -> None:
+def give_versions(settings: Settings, corpus: tuple[list[str], list[int]], folder: Path) -> None:
     """Register a version for each alias."""
     versions = registry(settings)
+    rows = zip(*corpus, strict=True)
+    labelled = [(Comment(f"t{n}", "science", text, n), bool(is_removed)) for n, (text, is_removed) in enumerate(rows)]
     for number, alias in enumerate((PRODUCTION, PREVIOUS, CHALLENGER)):
-        policy = Policy(400_000 - number, 900_000, ())
-        version, _ = register(make_folder(folder / alias, pipeline, policy), settings, "for a test")
+        goals = [parse_goal(f"review_share<=0.{3 + number}")]
+        train_to_folder(labelled, folder / alias, goals, settings, folds=3, seed=number)
+        version, _ = register(folder / alias, settings, "for a test")
         versions.give_alias(alias, versions.version(version))
 
 
