@@ -20,6 +20,7 @@ from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION, Regist
 from moderation.adapters.registry.run_artifacts import StoredRun
 from moderation.bootstrap import registry, version_opener
 from moderation.contracts import Comment
+from moderation.errors import NotInRegistry
 from moderation.settings import Settings
 from moderation.timestamps import DAY_US, HOUR_US
 
@@ -72,7 +73,10 @@ def compare_challenger(
         RegistryUnavailable: MLflow does not answer.
     """
     model_registry = registry(settings)
-    challenger, production = model_registry.resolve(CHALLENGER), model_registry.resolve(PRODUCTION)
+    try:
+        challenger, production = model_registry.resolve(CHALLENGER), model_registry.resolve(PRODUCTION)
+    except NotInRegistry as error:
+        return NothingDone(f"an alias names a version that the registry does not have: {error}")
     if challenger is None:
         return NothingDone("no version has the alias challenger")
     if production is None:

@@ -13,8 +13,8 @@ from batch.progress import OnProgress
 from batch.run_interval import RunDates, interval_of_run
 from moderation.adapters.registry.registry import PRODUCTION
 from moderation.bootstrap import registry
-from moderation.errors import ConfigurationError
-from moderation.settings import load_settings
+from moderation.errors import ConfigurationError, NotInRegistry
+from moderation.settings import Settings, load_settings
 from moderation.timestamps import day_of
 
 _DAY = timedelta(days=1)
@@ -29,8 +29,8 @@ def watch(params: Mapping[str, Any], dag_run: Any, on_progress: OnProgress = pri
     settings, day = load_settings(), day_of_run(params, RunDates.of(dag_run))
     on_progress(f"checking {day}")
     with job_logged(settings, DRIFT, on_progress) as log:
-        if registry(settings).resolve(PRODUCTION) is None:
-            log.skipped = f"no version of {settings.model_name} has the alias {PRODUCTION}"
+        log.skipped = _without_production(settings)
+        if log.skipped is not None:
             return NothingDone(log.skipped).fields()
         report = check_drift(
             settings,
@@ -42,6 +42,15 @@ def watch(params: Mapping[str, Any], dag_run: Any, on_progress: OnProgress = pri
         )
         log.skipped = report.skipped
     return report.fields()
+
+
+def _without_production(settings: Settings) -> str | None:
+    """Return why there is no production version; None if there is one."""
+    try:
+        serving = registry(settings).resolve(PRODUCTION)
+    except NotInRegistry as error:
+        return f"alias {PRODUCTION} names a version that the registry does not have: {error}"
+    return None if serving is not None else f"no version of {settings.model_name} has the alias {PRODUCTION}"
 
 
 def day_of_run(params: Mapping[str, Any], run: RunDates) -> date:

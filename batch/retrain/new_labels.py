@@ -53,11 +53,11 @@ def _has_examples(settings: Settings, options: RetrainOptions, interval: Interva
 def _end_of_training(settings: Settings) -> tuple[str, int] | None:
     """Return number and end of training of the production version; None if unknown or not of the lake."""
     model_registry = registry(settings)
-    serving = model_registry.resolve(PRODUCTION)
-    if serving is None:
-        return None
     cache = settings.state_folder / "batch" / "models"
     try:
+        serving = model_registry.resolve(PRODUCTION)
+        if serving is None:
+            return None
         model = model_registry.open_certified(serving, new_lexicon(settings), settings.model_max_bytes, cache)
     except ModelRefused:  # a version that does not verify is no reason to keep it
         return None
