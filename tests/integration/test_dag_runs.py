@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_logical_date_does_its_day_and_an_empty_day_and_a_locked_out_archive_a
         assert (result.state, result.returned["choose_days"]) == ("success", [date.isoformat()])
         return result
 
-    with held_partitions(layer.database_url, layer.topic, layer.topic_id):
+    with held_partitions(layer.database_url, layer.topic, UUID(layer.topic_id)):
         done = run(DAY)
     assert done.tasks == {"archive": "skipped", "choose_days": "success", "reconcile[0]": "success"}
     assert (done.returned["reconcile[0]"]["date"], done.returned["reconcile[0]"]["skipped"]) == (DAY.isoformat(), None)
