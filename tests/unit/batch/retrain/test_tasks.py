@@ -98,3 +98,12 @@ def test_a_logical_date_in_the_past_ends_the_interval_where_labels_were_mature_t
     for run in (RunDates("scheduled", NIGHT, NIGHT), RunDates("manual", later, NIGHT), RunDates("manual", later)):
         tasks.retrain(DEFAULTS, run, [], "a test")
     assert ends[0] == ends[1] < ends[2]
+
+
+def test_the_archive_step_uses_the_given_kafka_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[object] = []
+    monkeypatch.setattr(tasks, "archive_and_log", lambda settings, topics, kafka, on_progress: used.append(kafka))
+    monkeypatch.setattr(tasks, "nothing_to_train", lambda settings, options, is_asked: NothingDone("nothing"))
+    connection = {"bootstrap.servers": "kafka:9092"}
+    tasks.retrain(DEFAULTS, RunDates("scheduled", NIGHT), [], "a test", connection)
+    assert used == [connection]
