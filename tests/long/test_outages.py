@@ -87,7 +87,7 @@ class World:
     def tries(self, dag_id: str, run: str) -> int:
         """Return how many attempts the task of a run with most attempts had; one that waits for its next counts."""
         tasks = self.api.get(f"dags/{dag_id}/dagRuns/{run}/taskInstances")["task_instances"]
-        return max(int(task["try_number"]) + (task["state"] == "up_for_retry") for task in tasks)
+        return max(int(task["try_number"]) + int(task["state"] == "up_for_retry") for task in tasks)
 
 
 @pytest.fixture(scope="module")
