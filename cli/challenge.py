@@ -35,12 +35,13 @@ def challenge(
     "challenger"|"production": {"reviews_per_day", "removals_per_day"}}. If there is nothing to compare it prints
     {"skipped": reason}.
     """
-    from batch.challenge.run import NothingToCompare, compare_challenger
+    from batch.challenge.run import compare_challenger
+    from batch.nothing_done import NothingDone
 
     settings = connected_settings(data_folder)
     with progress.status("asking the registry") as status:
         result = compare_challenger(settings, {"hours": hours, "start": start, "end": end}, on_progress=status.update)
-    if isinstance(result, NothingToCompare):
+    if isinstance(result, NothingDone):
         if as_json:
             print_json({"skipped": result.reason})
         else:

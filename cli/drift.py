@@ -44,7 +44,8 @@ def drift(
 
     --json prints {"day", "labels_day", "production", "comments", "labelled", "findings": {measure: {"psi", "chance",
     "comments", "has_drifted", "distance", "distance_chance"}}, "drifted": [measure], "asks", "held_back": null or
-    the reason, "reason", "url"}. Only the nightly DAG requests a retraining.
+    the reason, "reason", "url", "skipped": null, or why nothing was checked}. Only the nightly DAG requests a
+    retraining.
     """
     from batch.drift.run import check_drift
 
@@ -64,6 +65,9 @@ def drift(
 
 
 def _show(report: DriftReport) -> None:
+    if report.skipped is not None:
+        console.print(report.summary)
+        return
     table = Table(
         "measure", "comments", "PSI", "distance", title=f"{report.day} compared with version {report.production}"
     )

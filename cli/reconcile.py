@@ -39,11 +39,11 @@ def reconcile(
 
     --json prints {"date", "engine", "revision", "state", "panes", "batch_comments", "speed_comments", "causes": {name:
     rows}, "defects": {"lost", "unexplained", "phantom", "residual", "not_recomputed"}, "not_recomputed": {"count",
-    "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}}; with --until
-    {"days": [one such object a day]}.
+    "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "skipped": null, or why
+    there was nothing to reconcile}; with --until {"days": [one such object a day]}.
     """
     from batch.reconcile.engines import engine_of
-    from batch.reconcile.run import reconcile_day
+    from batch.reconcile.tasks import reconcile_and_log
 
     days = _days(day.date(), (until or day).date())
     chosen = engine_of(engine)
@@ -51,7 +51,7 @@ def reconcile(
     reports: list[ReconcileReport] = []
     with progress.status("starting") as status:
         for each in days:
-            reports.append(reconcile_day(settings, each, engine=chosen, on_progress=status.update))
+            reports.append(reconcile_and_log(settings, each, chosen, "moderation reconcile", status.update))
             if not as_json:
                 show(reports[-1])
     if as_json:
@@ -77,6 +77,9 @@ def show(report: ReconcileReport) -> None:
     console.print(
         f"batch counts {report.batch_comments:,} comments, speed {report.speed_comments:,}, in {report.panes:,} panes"
     )
+    if report.skipped is not None:
+        console.print(f"nothing was reconciled: {report.skipped}", soft_wrap=True)
+        return
     verdict = "[green]every difference is explained[/]" if report.is_sound else "[bold red]defects: see above[/]"
     console.print(verdict)
 

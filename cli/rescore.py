@@ -39,16 +39,17 @@ def rescore(
 
     Example: `moderation rescore --start 2026-11-23T07:00 --end 2026-11-23T12:00 --as-if`
 
-    --json prints {"topic", "start", "end", "model_name", "version", "model_digest", "policy_version",
-    "kernel_version", "total": COUNTS, "communities": [{"community", …COUNTS}], "served_by": {version: comments},
-    "most_different": [{"topic_id", "partition", "offset", "comment_id", "community", "event_time_us",
-    "served_score_ppm", "served_verdict", "served_model_version", "score_ppm", "verdict", "score_shift_ppm"}], "as_if":
-    null or {"communities": [{"community", "as_if": SUMS, "served": SUMS}], "hours": [{"topic_id", "community",
-    "start_us", "end_us", "as_if": SUMS, "served": null or {…SUMS, "state", "revision"}}]}, "not_scored":
-    {"count", "records": [{"topic_id", "partition", "offset", "error"}]}, "artifacts": {"verdicts", "hours",
-    "markdown", "json"}}. COUNTS are {"comments", "compared", "changed", "changed_share",
-    "mean_score_shift_ppm", "not_in_ledger", "not_in_lake", "transitions": {verdict served: {verdict now: comments}}},
-    share and mean are null if nothing is compared. SUMS are {"comments", "reviews", "removals", "score_sum", "late"}.
+    --json prints {"topic", "start", "end", "model_name", "version", "model_digest", "policy_version", "kernel_version",
+    "total": COUNTS, "communities": [{"community", …COUNTS}], "served_by": {version: comments}, "most_different":
+    [{"topic_id", "partition", "offset", "comment_id", "community", "event_time_us", "served_score_ppm",
+    "served_verdict", "served_model_version", "score_ppm", "verdict", "score_shift_ppm"}], "as_if": null or
+    {"communities": [{"community", "as_if": SUMS, "served": SUMS}], "hours": [{"topic_id", "community", "start_us",
+    "end_us", "as_if": SUMS, "served": null or {…SUMS, "state", "revision"}}]}, "not_scored": {"count", "records":
+    [{"topic_id", "partition", "offset", "error"}]}, "artifacts": {"verdicts", "hours", "markdown", "json"},
+    "skipped": null, or why nothing was rescored}. COUNTS are {"comments", "compared", "changed", "changed_share",
+    "mean_score_shift_ppm", "not_in_ledger", "not_in_lake", "transitions": {verdict served: {verdict now:
+    comments}}}, share and mean are null if nothing is compared. SUMS are {"comments", "reviews", "removals",
+    "score_sum", "late"}.
     """
     from batch.rescore.run import rescore_comments
     from batch.run_interval import resolve_interval
@@ -69,6 +70,8 @@ def show(report: RescoreReport) -> None:
     from batch.rescore.report import as_if_rows, verdict_rows
 
     rescoring = report.result
+    if rescoring.skipped is not None:
+        console.print(f"nothing was rescored: {rescoring.skipped}", soft_wrap=True)
     version = f"version {rescoring.certificate.version}"
     named = {**rescoring.diff.communities, "all": rescoring.diff.total}
     console.print(_table(verdict_rows(named, between="\n"), f"Verdicts of {version} and served verdicts"))

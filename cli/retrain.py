@@ -52,6 +52,7 @@ def retrain(
     {"version", "production", "is_passed", "state", "needed_comments", "reasons": […], "figures": {…}, "left_out": {…},
     "notes": […], "goals": {"stated", "origin", "lowered"}, "intervals": {name: {"value", "low", "high"}}}}.
     """
+    from batch.job_log import RETRAIN, job_logged
     from batch.retrain.gate import gate as judge_version
     from batch.retrain.options import parse_options
     from batch.retrain.run import retrain as retrain_on
@@ -73,7 +74,8 @@ def retrain(
     settings = connected_settings(data_folder)
     judged = None
     with progress.status("starting") as status:
-        report = retrain_on(settings, options, started_by="moderation retrain", on_progress=status.update)
+        with job_logged(settings, RETRAIN, status.update):
+            report = retrain_on(settings, options, started_by="moderation retrain", on_progress=status.update)
         if gate:
             judged = judge_version(
                 settings, report.version, limits=GateLimits(auc_margin=auc_margin), on_progress=status.update

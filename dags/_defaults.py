@@ -1,4 +1,4 @@
-"""Settings that all DAG files share: one run at a time, and retries with growing, bounded delays.
+"""What all DAG files share: one run at a time, retries with growing delays, skipped tasks, the Kafka connection.
 
 Airflow puts the folder of DAG files on ``sys.path``. This file defines no DAG; ``.airflowignore`` names it.
 """
@@ -8,10 +8,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
+from airflow.sdk import Connection, ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
+from airflow.sdk.exceptions import AirflowSkipException
 
 DAG_OPTIONS: dict[str, Any] = {"catchup": False, "is_paused_upon_creation": False, "max_active_runs": 1}
-
+NO_BACKFILL: Any = ["scheduled", "manual", "operator_triggered"]
+"""Types of runs of a DAG without a date: Airflow refuses to backfill it."""
+WITHOUT_DATE = {"archive_topics", "create_partitions", "promote_model", "rollback_model"}
+"""DAGs that work on the present state."""
+KAFKA_CONNECTION = "kafka_default"
 
 RETRY_POLICY = ExceptionRetryPolicy(
     [RetryRule(f"moderation.errors.{base}", RetryAction.FAIL) for base in ("NeedsPerson", "BadRecord")]
@@ -35,6 +40,7 @@ def task_defaults(
         time_limit: how long one attempt may run.
     """
     return {
+        "pre_execute": _log_ignored_date,
         "owner": "moderation",
         "retries": retries,
         "retry_delay": first_delay,
@@ -43,3 +49,31 @@ def task_defaults(
         "retry_policy": RETRY_POLICY,
         "execution_timeout": time_limit,
     }
+
+
+def or_skip(result: Any) -> Any:
+    """Return the result of a task; if it states why nothing was done, end the task in the state *skipped*.
+
+    The result is stored in both cases, and the reason is in the log.
+
+    Raises:
+        AirflowSkipException: ``result["skipped"]`` is a reason.
+    """
+    if reason := result.get("skipped"):
+        get_current_context()["ti"].xcom_push(key="return_value", value=result)
+        raise AirflowSkipException(reason)
+    return result
+
+
+def kafka_settings() -> dict[str, Any]:
+    """Return the settings of Airflow's Kafka connection, by librdkafka's names, for every step that archives."""
+    settings: dict[str, Any] = Connection.get(KAFKA_CONNECTION).extra_dejson
+    return settings
+
+
+def _log_ignored_date(context: Any) -> None:
+    """Log that a DAG without a date ignores the one that its run states."""
+    from batch.run_interval import RunDates, ignored_date
+
+    if context["dag"].dag_id in WITHOUT_DATE and (line := ignored_date(RunDates.of(context["dag_run"]))) is not None:
+        print(line)  # noqa: T201

@@ -6,7 +6,8 @@ and by community; reviews and removals a day of each model; and the 50 most diff
 part, so the comparison does not slow it.
 
 ## When
-Twenty past every hour, UTC, after `archive_topics`. The run does nothing while no version has the alias `challenger`.
+Twenty past every hour, UTC, after `archive_topics`. A backfill, and a run with a logical date more than an hour before
+its creation, compare the hours before that date.
 
 ## Inputs
 The lake; the versions with the aliases `challenger` and `production`. Parameters: a number of hours of event time, or
@@ -14,13 +15,14 @@ an interval from `start` to `end`.
 
 ## Outputs
 A run of the model's experiment in MLflow with `comparison.md`, `comparison.json` and a plot; `promote_model` shows the
-newest one. Only these files contain excerpts of comments. The task returns figures and the URL of the run.
+newest one. Only these files contain excerpts of comments. The task returns figures and the URL of the run. It is
+*skipped* while no version has the alias `challenger`, and if the lake has no comment of the hours.
 
 ## Re-run
 Safe at any time: the same versions are compared on the same files only once. Without Airflow: `moderation challenge`.
 
 ## Triage
-- *skipped* in the task's result gives the reason why nothing was compared. It is not an error.
+- *Skipped* is no error. The log and the task's result contain the reason.
 - Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
   not answer, the task is retried with growing delays.
 """
@@ -33,7 +35,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, dag, task
 
-from _defaults import DAG_OPTIONS, task_defaults
+from _defaults import DAG_OPTIONS, or_skip, task_defaults
 
 
 @dag(
@@ -58,8 +60,8 @@ def compare_challenger() -> None:
     """Compare in one task."""
 
     @task
-    def compare(params: Any = None) -> Any:
-        return import_module("batch.challenge.tasks").compare(params)
+    def compare(params: Any = None, dag_run: Any = None) -> Any:
+        return or_skip(import_module("batch.challenge.tasks").compare(params, dag_run))
 
     compare()
 

@@ -6,7 +6,7 @@ the DEFAULT partition into the partition of their day. Workers and readers conti
 
 ## When
 At one o'clock every day, UTC. A missed run does no harm: partitions exist for 30 days ahead, and rows of a day without
-a partition go into DEFAULT.
+a partition go into DEFAULT. Airflow refuses a backfill. A logical date is ignored; the log contains that.
 
 ## Inputs
 The partitions of `speed.decisions`, and the rows in `speed.decisions_default`.
@@ -32,7 +32,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from _defaults import DAG_OPTIONS, task_defaults
+from _defaults import DAG_OPTIONS, NO_BACKFILL, task_defaults
 
 
 @dag(
@@ -40,6 +40,7 @@ from _defaults import DAG_OPTIONS, task_defaults
     dagrun_timeout=timedelta(hours=6),
     tags=["speed"],
     doc_md=__doc__,
+    allowed_run_types=NO_BACKFILL,
     default_args=task_defaults(
         retries=5,
         first_delay=timedelta(minutes=2),

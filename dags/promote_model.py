@@ -5,7 +5,7 @@
 waits for the approver. `promote` moves the alias `production`; the version that had it becomes `previous`.
 
 ## When
-Triggered by hand. One run at a time: the next one waits. Without an answer within two days the version is rejected.
+Triggered by hand; a logical date is ignored. One run at a time. Without an answer within two days it is rejected.
 
 ## Inputs
 Parameters: the version, by default the one with the alias `challenger`, and the reason. The registry and MLflow runs.

@@ -3,12 +3,14 @@
 ## What
 `archive` archives both topics up to their ends. `choose_days` selects the day of the run, and earlier days that were
 never reconciled, are provisional, or have new records in the lake. `reconcile` reconciles these days one at a time.
+*Skipped* are `archive` if another archiver holds the partitions, and `reconcile` for a day without a record.
 
 ## When
-Two o'clock every night, UTC, for the day before. The partition key is the day: use the key to run a night again.
+Two o'clock every night, UTC, for the day before. The partition key is the day: use the key to run a night again. A
+logical date does its UTC day only, a backfill each day from `--from-date 2026-11-23` to before `--to-date 2026-11-26`.
 
 ## Inputs
-Topics `comments` and `actions`, the lake, the ledger, the versions that served. Parameters select other days instead.
+The topics (connection `kafka_default`), the lake, the ledger, the versions that served. Parameters select other days.
 
 ## Outputs
 A revision of each day in `batch.runs`, all differences as Parquet beside the lake, the windows of schema `serving`.
@@ -28,15 +30,14 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
-from airflow.sdk import CronPartitionTimetable, Param, dag, task
+from airflow.sdk import CronPartitionTimetable, Param, TriggerRule, dag, task
 
-from _defaults import DAG_OPTIONS, task_defaults
+from _defaults import DAG_OPTIONS, kafka_settings, or_skip, task_defaults
 
 TASKS = "batch.reconcile.tasks"
 
 
 @dag(
-    # Airflow's default would start a run at once if the DAG is installed within some hours after two, without any data.
     schedule=CronPartitionTimetable(
         "0 2 * * *", timezone="UTC", run_offset=-1, key_format="%Y-%m-%d", run_immediately=timedelta(0)
     ),
@@ -62,15 +63,15 @@ def reconcile_windows() -> None:
 
     @task
     def archive() -> Any:
-        return import_module("batch.archive.tasks").archive()
+        return or_skip(import_module("batch.archive.tasks").archive(kafka=kafka_settings()))
 
-    @task
+    @task(trigger_rule=TriggerRule.NONE_FAILED)
     def choose_days(params: Any = None, dag_run: Any = None) -> Any:
-        return import_module(TASKS).choose_days(params, dag_run.partition_key, dag_run.run_after)
+        return import_module(TASKS).choose_days(params, dag_run)
 
     @task(max_active_tis_per_dag=1)
     def reconcile(day: str, params: Any = None, ti: Any = None) -> Any:
-        return import_module(TASKS).reconcile(day, params["engine"], ti.log_url)
+        return or_skip(import_module(TASKS).reconcile(day, params["engine"], ti.log_url))
 
     days = choose_days()
     archive() >> days >> reconcile.expand(day=days)

@@ -5,7 +5,8 @@
 and scores with those served. With `as_if` it also computes the hours as the batch would have them with this version.
 
 ## When
-Triggered by hand with a `day`, or with `start` and `end`, for example before a promotion.
+Triggered by hand with a `day`, or with `start` and `end`, for example before a promotion. Without them, a logical date
+more than an hour before the run's creation selects its UTC day.
 
 ## Inputs
 The lake's comments by event time, the ledger's decisions, schema `serving`; the version: a number, or an alias.
@@ -13,6 +14,7 @@ The lake's comments by event time, the ledger's decisions, schema `serving`; the
 ## Outputs
 Files in `_rescoring/` beside the lake: Parquet by comment and by hour, JSON, and a summary, which is also in the log.
 The task returns counts, the most different comments by id, and the addresses of the files. It writes no topic or table.
+`rescore` is *skipped* if neither lake nor ledger has a comment of the interval.
 
 ## Re-run
 Safe at any time: equal results replace each other under one name. Without Airflow: `moderation rescore --date D`.
@@ -32,7 +34,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
-from _defaults import DAG_OPTIONS, task_defaults
+from _defaults import DAG_OPTIONS, or_skip, task_defaults
 
 TASKS = "batch.rescore.tasks"
 
@@ -61,12 +63,12 @@ def rescore_comments() -> None:
     """Choose the version once, then rescore."""
 
     @task
-    def choose(params: Any = None) -> Any:
-        return import_module(TASKS).choose(params)
+    def choose(params: Any = None, dag_run: Any = None) -> Any:
+        return import_module(TASKS).choose(params, dag_run)
 
     @task
     def rescore(chosen: Any) -> Any:
-        return import_module(TASKS).rescore(chosen)
+        return or_skip(import_module(TASKS).rescore(chosen))
 
     rescore(choose())
 

@@ -6,11 +6,12 @@ stated. `gate` compares it with production on comments that neither was trained 
 and gets the alias `challenger`; else its tags contain `moderation.gate`, `failed` or `too_few`, and the reasons.
 
 ## When
-Half past three every night, UTC; on a request of `watch_drift`; on a JSON object on topic `retrain-requests`, which
-may state `reason`, `days` and `end`.
+Half past three every night, UTC; on a request of `watch_drift`; on a JSON object on topic `retrain-requests`, which may
+state `reason`, `days` and `end`. A backfill, or a logical date over an hour old, trains on what was mature then.
+`retrain` is *skipped* without labelled comments, and without newer ones than production's if the form is untouched.
 
 ## Inputs
-Comments and actions of the lake; the production version; the last night's reconciliation.
+Comments and actions (`kafka_default`, lake); the production version; the last night's reconciliation.
 
 ## Outputs
 A version in MLflow with plots, model card, lineage and `gate.json`. Nothing is promoted: see `promote_model`.
@@ -35,7 +36,7 @@ from typing import Any
 import airflow.sdk as sdk
 from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
-from _defaults import DAG_OPTIONS, task_defaults
+from _defaults import DAG_OPTIONS, kafka_settings, or_skip, task_defaults
 from batch.retrain.params import PARAMS
 
 TASKS = "batch.retrain.tasks"
@@ -66,7 +67,7 @@ def retrain_model() -> None:
     @sdk.task
     def retrain(params: Any = None, dag_run: Any = None, triggering_asset_events: Any = None, ti: Any = None) -> Any:
         extras = [event.extra for events in triggering_asset_events.values() for event in events]
-        return import_module(TASKS).retrain(params, dag_run.run_after, extras, ti.log_url)
+        return or_skip(import_module(TASKS).retrain(params, dag_run, extras, ti.log_url, kafka_settings()))
 
     @sdk.task
     def gate(report: Any) -> Any:

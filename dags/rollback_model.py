@@ -5,7 +5,7 @@
 that had it becomes `previous`. No approval is needed, because the production version does harm.
 
 ## When
-Triggered by hand.
+Triggered by hand. A logical date is ignored; the log contains that.
 
 ## Inputs
 Parameter: the reason. The aliases. After a move by hand in the MLflow UI: the version that was promoted last before it.

@@ -5,20 +5,22 @@
 `ask_for_retraining` unless a measure drifted and no cool-down is active. Nothing is promoted.
 
 ## When
-Half past two every night, UTC, before the nightly retraining, for the day before.
+Half past two every night, UTC, before the nightly retraining, for the day before. The logical date of a run is in the
+day that it checks: a trigger with a date and a backfill do that day. A backfill from `--from-date 2026-11-23` to
+`--to-date 2026-11-26` does three days. A day that is not over is refused.
 
 ## Inputs
 The lake's comments of the day; the labels of the newest day whose labels are mature; the production version.
 
 ## Outputs
 An MLflow run of kind `drift` every night, with table and plot. Asset `moderation-drift`, which starts `retrain_model`.
+`watch` is *skipped* if no version is in production, and for a day without comments.
 
 ## Re-run
 Safe: it adds an MLflow run, and a request only if the night had requested one. Without Airflow: `moderation drift`.
 
 ## Triage
 - A measure drifted: no failure. Look at `drift.png`, then docs/drift.md.
-- *NotInRegistry*: no version is in production.
 - Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
   not answer, the task is retried with growing delays.
 """
@@ -31,14 +33,14 @@ from typing import Any
 
 import airflow.sdk as sdk
 
-from _defaults import DAG_OPTIONS, task_defaults
+from _defaults import DAG_OPTIONS, or_skip, task_defaults
 
 TASKS, DRIFT = "batch.drift.tasks", sdk.Asset("moderation-drift")
 
 
 @sdk.dag(
     # Not a partitioned schedule: Airflow sends asset events of a run with a partition key to partitioned DAGs only.
-    schedule=sdk.CronTriggerTimetable("30 2 * * *", timezone="UTC", run_immediately=timedelta(0)),
+    schedule=sdk.CronDataIntervalTimetable("30 2 * * *", timezone="UTC"),
     dagrun_timeout=timedelta(hours=4),
     tags=["batch", "model"],
     doc_md=__doc__,
@@ -60,7 +62,7 @@ def watch_drift() -> None:
 
     @sdk.task
     def watch(params: Any = None, dag_run: Any = None) -> Any:
-        return import_module(TASKS).watch(params, dag_run.run_after)
+        return or_skip(import_module(TASKS).watch(params, dag_run))
 
     @sdk.task.short_circuit
     def has_to_ask(report: Any) -> Any:

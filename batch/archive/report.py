@@ -62,6 +62,15 @@ class TopicReport:
     topic_id: UUID
     partitions: list[PartitionReport] = field(default_factory=list)
 
+    @property
+    def locked_out(self) -> str | None:
+        """Which partitions another archiver held and who it is; None if there is none."""
+        locked = [each for each in self.partitions if each.outcome is PartitionOutcome.LEFT_TO_OTHER]
+        if not locked:
+            return None
+        numbers = ", ".join(str(each.partition) for each in locked)
+        return f"another archiver holds {self.topic}, partition {numbers}: {locked[0].note}"
+
 
 @dataclass(frozen=True, slots=True)
 class ArchiveReport:
@@ -78,6 +87,12 @@ class ArchiveReport:
     def total(self, measure: str) -> int:
         """Return the sum of ``files``, ``rows``, ``bytes`` or ``dead_letters`` over all partitions."""
         return sum(getattr(each, measure) for topic in self.topics for each in topic.partitions)
+
+    @property
+    def skipped(self) -> str | None:
+        """Why the run did nothing: another archiver held partitions, and this one added no file; None otherwise."""
+        locked = [reason for topic in self.topics if (reason := topic.locked_out) is not None]
+        return "; ".join(locked) if locked and not self.total("files") else None
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON fields; see ``moderation archive``."""
@@ -109,4 +124,5 @@ class ArchiveReport:
             "rows": self.total("rows"),
             "bytes": self.total("bytes"),
             "seconds": round(self.seconds, 2),
+            "skipped": self.skipped,
         }

@@ -11,6 +11,7 @@ from batch.challenge.comparison import ModelComparison, ModelScores, compare
 from batch.challenge.markdown import render
 from batch.challenge.plot import draw
 from batch.labelled_examples import LabelledExamples, read_examples, without_failing
+from batch.nothing_done import NothingDone
 from batch.progress import OnProgress, no_progress
 from batch.run_interval import Interval, resolve_interval
 from moderation.adapters.kafka.topics import COMMENTS
@@ -19,6 +20,7 @@ from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION, Regist
 from moderation.adapters.registry.run_artifacts import StoredRun
 from moderation.bootstrap import registry, version_opener
 from moderation.contracts import Comment
+from moderation.errors import NotInRegistry
 from moderation.settings import Settings
 from moderation.timestamps import DAY_US, HOUR_US
 
@@ -46,20 +48,13 @@ class StoredComparison:
         return {**figures, "url": self.url, "is_new": self.is_new}
 
 
-@dataclass(frozen=True, slots=True)
-class NothingToCompare:
-    """The reason why nothing was compared."""
-
-    reason: str
-
-
 def compare_challenger(
     settings: Settings,
     params: Mapping[str, object] | None = None,
     *,
     most: int = 200_000,
     on_progress: OnProgress = no_progress,
-) -> StoredComparison | NothingToCompare:
+) -> StoredComparison | NothingDone:
     """Compare the versions with the aliases ``challenger`` and ``production``. Safe to repeat.
 
     Comments come only from the lake. The same versions are compared on the same files and interval only once.
@@ -78,20 +73,23 @@ def compare_challenger(
         RegistryUnavailable: MLflow does not answer.
     """
     model_registry = registry(settings)
-    challenger, production = model_registry.resolve(CHALLENGER), model_registry.resolve(PRODUCTION)
+    try:
+        challenger, production = model_registry.resolve(CHALLENGER), model_registry.resolve(PRODUCTION)
+    except NotInRegistry as error:
+        return NothingDone(f"an alias names a version that the registry does not have: {error}")
     if challenger is None:
-        return NothingToCompare("no version has the alias challenger")
+        return NothingDone("no version has the alias challenger")
     if production is None:
-        return NothingToCompare("no version has the alias production")
+        return NothingDone("no version has the alias production")
     if challenger.version == production.version:
-        return NothingToCompare(f"version {challenger.version} is challenger and production")
+        return NothingDone(f"version {challenger.version} is challenger and production")
     interval = _interval(settings, params or {})
     if interval is None:
-        return NothingToCompare("the lake contains no comment")
+        return NothingDone("the lake contains no comment")
     # As batch.labelled_examples.read_comments does, but with the number of records that a sample represents.
     examples_read = read_examples(settings, interval, maturity_us=-1, most=most, on_progress=on_progress)
     if not examples_read.examples:
-        return NothingToCompare("the lake contains no comment of that interval")
+        return NothingDone("the lake contains no comment of that interval")
     tags = {
         "challenger": challenger.version,
         "production": production.version,

@@ -22,6 +22,7 @@ class DriftReport:
         findings: by measure.
         held_back: why no retraining is requested although a measure drifted; None otherwise.
         url: of the MLflow run with the artifacts; empty until they are stored.
+        skipped: why nothing was checked or stored; None otherwise.
     """
 
     day: str
@@ -32,6 +33,7 @@ class DriftReport:
     findings: Mapping[str, DriftResult]
     held_back: str | None
     url: str = ""
+    skipped: str | None = None
 
     @property
     def drifted(self) -> list[str]:
@@ -51,6 +53,8 @@ class DriftReport:
     @property
     def summary(self) -> str:
         """The result in one line."""
+        if self.skipped is not None:
+            return f"Nothing was checked: {self.skipped}."
         if not self.drifted:
             few = all(each.comments < ALARM.least for each in self.findings.values())
             return f"Fewer than {ALARM.least} comments: no result." if few else "Nothing has drifted."

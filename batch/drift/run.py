@@ -41,7 +41,8 @@ def check_drift(
     """Compare a day with the production model's training reference; store the artifacts in MLflow. Never promotes.
 
     Each check of a day stores its artifacts. A repeated check gives the same result unless a retraining happened in
-    between. So the repetition of a run that was killed after it stored its artifacts still makes its request.
+    between. So the repetition of a run that was killed after it stored its artifacts still makes its request. A day
+    without comments and labels is skipped; nothing is stored.
 
     Args:
         settings: where lake, manifest and registry are.
@@ -90,6 +91,11 @@ def check_drift(
         findings=compare_with_reference(model.reference, measures),
         held_back=None,
     )
+    if not comments and not labelled:
+        days = f"{day}, nor a mature label of {labels_day}"
+        report = replace(report, skipped=f"the lake contains no comment of {days}")
+        on_progress(f"{day}: {report.summary}")
+        return report
     if report.drifted:
         held_back = None if may_ask else "only the nightly watch asks"
         report = replace(report, held_back=_cool_down(model_registry, day, cool_down_days, current_us) or held_back)

@@ -72,6 +72,12 @@ class ReconcileReport:
     ignored_replays: int = 0
 
     @property
+    def skipped(self) -> str | None:
+        """Why there was nothing to reconcile: neither side has a record of the day. None otherwise."""
+        has_records = self.panes or self.not_recomputed or any(self.causes.values()) or any(self.defects.values())
+        return None if has_records else f"neither the lake nor the ledger contains a comment of {self.day}"
+
+    @property
     def is_sound(self) -> bool:
         """Whether there is no defect."""
         return not any(self.defects.values())
@@ -91,6 +97,7 @@ class ReconcileReport:
             "not_recomputed": failure_fields(self.not_recomputed),
             "ignored_replays": self.ignored_replays,
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
+            "skipped": self.skipped,
         }
 
 

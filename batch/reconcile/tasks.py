@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from batch.reconcile.engines import EngineName, engine_of
+from batch.job_log import RECONCILE, job_logged
+from batch.progress import OnProgress
+from batch.reconcile.engines import Engine, EngineName, engine_of
 from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
-from batch.run_interval import Interval, resolve_interval
+from batch.run_interval import Interval, RunDates, interval_of_run
 from moderation.errors import DefectsFound
 from moderation.settings import Settings, load_settings
 from moderation.timestamps import day_of
@@ -17,9 +19,11 @@ _SELECTING = ("day", "start", "end")
 _MOST_DAYS = 365  # earlier days of one run; Airflow maps a task over at most 1,024 values, and the next night continues
 
 
-def choose_days(params: Mapping[str, object], partition_key: str | None, run_after: datetime) -> list[str]:
+def choose_days(params: Mapping[str, object], dag_run: Any, on_progress: OnProgress = print) -> list[str]:
     """Return the days of a run, oldest first; see :func:`days_of_run`."""
-    return [day.isoformat() for day in days_of_run(load_settings(), params, partition_key, run_after)]
+    days = [day.isoformat() for day in days_of_run(load_settings(), params, RunDates.of(dag_run))]
+    on_progress(f"reconciling {', '.join(days)}")
+    return days
 
 
 def reconcile(day: str, engine: EngineName, started_by: str) -> dict[str, Any]:
@@ -33,31 +37,40 @@ def reconcile(day: str, engine: EngineName, started_by: str) -> dict[str, Any]:
     Raises:
         DefectsFound: there are defects; the message names them.
     """
-    report = reconcile_day(
-        load_settings(), date.fromisoformat(day), engine=engine_of(engine), started_by=started_by, on_progress=print
-    )
+    report = reconcile_and_log(load_settings(), date.fromisoformat(day), engine_of(engine), started_by, print)
     require_sound([report])
     return report.fields()
 
 
-def days_of_run(
-    settings: Settings, params: Mapping[str, object], partition_key: str | None, run_after: datetime
-) -> list[date]:
-    """Return the days that a run reconciles.
+def reconcile_and_log(
+    settings: Settings, day: date, engine: Engine, started_by: str, on_progress: OnProgress
+) -> ReconcileReport:
+    """Reconcile a day; store the outcome for the alert on reconciliations that do not succeed."""
+    with job_logged(settings, RECONCILE, on_progress) as log:
+        report = reconcile_day(settings, day, engine=engine, started_by=started_by, on_progress=on_progress)
+        log.skipped = report.skipped
+        log.failed = None if report.is_sound else f"{day}, revision {report.revision}: {_defects(report)}"
+    return report
+
+
+def days_of_run(settings: Settings, params: Mapping[str, object], run: RunDates) -> list[date]:
+    """Return the days that a run reconciles, oldest first.
+
+    A night reconciles its day and every earlier day that needs it. Its day is the partition key, or the day before a
+    run that has no date. Parameters, a backfill and a logical date select only the days that they name.
 
     Args:
         settings: where the database is.
-        params: of the run; ``day``, or ``start`` and ``end``, select these days only.
-        partition_key: a day; the run also does every earlier day that needs it. None for the day before ``run_after``.
-        run_after: scheduled start of the run, with its UTC offset.
+        params: of the run; ``day``, or ``start`` and ``end``.
+        run: its dates.
 
     Raises:
-        ConfigurationError: parameters or key name no interval.
+        ConfigurationError: they name no interval, a day in the future, or by a logical date a day that is not over.
     """
-    if any(params.get(name) for name in _SELECTING):
-        return _days(resolve_interval(params))
-    key = partition_key or (run_after.astimezone(UTC) - timedelta(days=1)).date().isoformat()
-    days = _days(resolve_interval({}, key))
+    days = _days(interval_of_run(params, run))
+    is_stated = any(params.get(name) for name in _SELECTING) or run.run_type == "backfill"
+    if is_stated or (not run.partition_key and run.stated is not None):
+        return days
     return sorted({*days, *days_to_reconcile(settings, days[-1])[:_MOST_DAYS]})
 
 
@@ -69,12 +82,15 @@ def require_sound(reports: Sequence[ReconcileReport]) -> None:
     """
     for report in reports:
         if not report.is_sound:
-            defects = ", ".join(f"{count} {name}" for name, count in report.defects.items() if count)
             raise DefectsFound(
                 f"{report.day}, revision {report.revision}",
-                defects,
+                _defects(report),
                 "See the rows in dashboard Reconciliation or table batch.differences; docs/reconciliation.md.",
             )
+
+
+def _defects(report: ReconcileReport) -> str:
+    return ", ".join(f"{count} {name}" for name, count in report.defects.items() if count)
 
 
 def _days(interval: Interval) -> list[date]:

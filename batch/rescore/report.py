@@ -61,6 +61,15 @@ class RescoreResult:
         }
 
     @property
+    def skipped(self) -> str | None:
+        """Why nothing was rescored: neither the lake nor the ledger has a comment of the interval. None otherwise."""
+        total = self.diff.total
+        if total.comments or total.not_in_lake or self.not_scored:
+            return None
+        interval = f"[{iso_time(self.interval.start_us)}, {iso_time(self.interval.end_us)})"
+        return f"neither the lake nor the ledger contains a comment of {interval}"
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the fields and over which row has which scores and verdicts, hexadecimal."""
         text = json.dumps([self.fields(), self.diff.fingerprint], sort_keys=True)

@@ -48,7 +48,7 @@ class RescoreReport:
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON fields; see ``moderation rescore``."""
-        return {**self.result.fields(), "artifacts": self.artifacts.fields()}
+        return {**self.result.fields(), "artifacts": self.artifacts.fields(), "skipped": self.result.skipped}
 
 
 def certified_version(settings: Settings, version: str) -> Certificate:

@@ -10,15 +10,16 @@ from batch.progress import OnProgress
 from batch.rescore.hours import require_hours
 from batch.rescore.report import markdown
 from batch.rescore.run import certified_version, rescore_comments
-from batch.run_interval import Interval, resolve_interval
+from batch.run_interval import Interval, RunDates, interval_of_run
 from moderation.settings import load_settings
 
 
-def choose(params: Mapping[str, Any]) -> dict[str, Any]:
+def choose(params: Mapping[str, Any], dag_run: Any) -> dict[str, Any]:
     """Resolve the parameters of a run. An alias is resolved once, so that every attempt scores with the same version.
 
     Args:
         params: ``day``, or ``start`` and ``end``; ``version``, a number or an alias; ``as_if``.
+        dag_run: the Airflow run; a logical date that it states is the day if the parameters name no interval.
 
     Returns:
         ``version``, a number; ``start_us``, ``end_us``, ``as_if``.
@@ -28,7 +29,7 @@ def choose(params: Mapping[str, Any]) -> dict[str, Any]:
         ModelRefused: there is no such version, or it has no certificate.
         RegistryUnavailable: the registry does not answer.
     """
-    interval = resolve_interval(params)
+    interval = interval_of_run(params, RunDates.of(dag_run), default=False)
     if params["as_if"]:
         require_hours(interval)
     certificate = certified_version(load_settings(), str(params["version"]).strip())

@@ -3,41 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import orjson
 
-from batch.archive.run import archive_topics
+from batch.archive.tasks import archive_and_log
+from batch.job_log import RETRAIN, job_logged
 from batch.retrain.gate import gate as judge_version
+from batch.retrain.new_labels import nothing_to_train
 from batch.retrain.options import parse_options
+from batch.retrain.params import PARAMS
 from batch.retrain.run import retrain as retrain_on
+from batch.run_interval import RunDates
+from moderation.adapters.lake.schema import ARCHIVED
 from moderation.settings import load_settings
 from moderation.training.gate import GateLimits
 
 
 def retrain(
-    params: Mapping[str, Any], run_after: datetime, extras: Sequence[Mapping[str, Any]], started_by: str
+    params: Mapping[str, Any],
+    dag_run: Any,
+    extras: Sequence[Mapping[str, Any]],
+    started_by: str,
+    kafka: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Archive, then retrain and register; see :func:`batch.retrain.run.retrain`.
 
     Args:
         params: of the run.
-        run_after: scheduled start of the run.
+        dag_run: the Airflow run. The interval ends where labels are mature at its stated logical date, else at its
+            scheduled start.
         extras: of the asset events that started the run. The ``payload`` of a message states reason and interval; other
             events state only their ``reason``.
         started_by: URL of the run.
+        kafka: settings of Airflow's Kafka connection; those of the project's settings if None.
 
     Returns:
-        The report's fields, and the requested ``auc_margin`` for the gate.
+        The report's fields, and the requested ``auc_margin`` for the gate; or ``skipped``, the reason why nothing was
+        trained: see :func:`batch.retrain.new_labels.nothing_to_train`.
     """
     requests = [extra["payload"] if "payload" in extra else _reason(extra) for extra in extras]
-    options, settings = parse_options(params, run_after, requests), load_settings()
+    run = RunDates.of(dag_run)
+    options, settings = parse_options(params, run.stated or run.run_after, requests), load_settings()
     for line in options.ignored:
         print(f"ignored: {line}")  # noqa: T201
-    archive_topics(settings, on_progress=print)
-    report = retrain_on(settings, options, started_by=started_by, on_progress=print)
-    return {**report.fields(), "auc_margin": options.auc_margin}
+    archive_and_log(settings, ARCHIVED, kafka, print)
+    with job_logged(settings, RETRAIN, print) as log:
+        if (nothing := nothing_to_train(settings, options, is_asked=_is_asked([params, *requests]))) is not None:
+            log.skipped = nothing.reason
+            return nothing.fields()
+        report = retrain_on(settings, options, started_by=started_by, on_progress=print)
+    return {**report.fields(), "auc_margin": options.auc_margin, "skipped": None}
+
+
+def _is_asked(stated: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a person asked for a certain training: a form or a message with another value than the default."""
+    return any(
+        value not in (None, "", []) and name != "reason" and value != PARAMS.get(name, {}).get("default")
+        for each in stated
+        for name, value in each.items()
+    )
 
 
 def _reason(extra: Mapping[str, Any]) -> dict[str, Any]:

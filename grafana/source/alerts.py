@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from grafana.source import pipeline_health, reconciliation
+from grafana.source.job_alerts import JOB_ALERTS
 from grafana.source.model import Alert, Prom, Sql
 
 _NOW_US = "(extract(epoch FROM now()) * 1000000)::bigint"
@@ -115,6 +116,7 @@ ALERTS = (
         "then `moderation reconcile --date DAY`.",
         panel=(reconciliation.UID, "Days"),
     ),
+    *JOB_ALERTS,
     Alert(
         uid="moderation-lag",
         title="The workers are behind",

@@ -50,6 +50,11 @@ SELECT partition, next AS decided_upto, unpublished, to_timestamp(watermark_us /
        to_timestamp(read_to_end_us / 1e6) AS read_to_end
   FROM serving.watermarks WHERE topic = ${topic:sqlstring} ORDER BY partition""")
 
+JOBS = Sql("""\
+SELECT job, to_timestamp(done_us / 1e6) AS done, to_timestamp(skipped_us / 1e6) AS skipped, skipped_reason,
+       to_timestamp(failed_us / 1e6) AS failed, failed_reason
+  FROM serving.jobs ORDER BY job""")
+
 
 def pipeline_health() -> Dashboard:
     """Return the dashboard."""
@@ -165,6 +170,15 @@ def pipeline_health() -> Dashboard:
                 (ARCHIVE,),
                 width=24,
                 unit="percentunit",
+            ),
+            Panel(
+                "Batch jobs",
+                "When each job of the batch layer last did its work, when it had nothing to do and why, and when an "
+                "attempt failed and with which error. If *done* is old, the newer of the two others gives the reason.",
+                "table",
+                (JOBS,),
+                width=24,
+                columns={"skipped_reason": Column("reason"), "failed_reason": Column("error")},
             ),
             Panel(
                 "Dead letters in the time range",

@@ -223,7 +223,8 @@ class Demo:
         """Compare everything and measure the live part.
 
         Args:
-            archived, reconciled: from :class:`DemoBatch`.
+            archived: contents of the lake, from :class:`DemoBatch`.
+            reconciled: sums of the reconciled days, from :class:`DemoBatch`.
             loop: from :class:`ModelLoop`.
             seconds: duration of each step so far.
         """

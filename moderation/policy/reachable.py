@@ -55,7 +55,11 @@ def resolve_reachable(
     can always be met.
 
     Args:
-        scores_ppm, removed, goals, comments_per_day, weight: see :func:`moderation.policy.resolve.resolve_policy`.
+        scores_ppm: out-of-fold scores in parts per million, shape (comments,).
+        removed: True if a moderator removed the comment, shape (comments,).
+        goals: at most one of each measure.
+        comments_per_day: volume, needed for ``reviews_per_day``.
+        weight: number of comments that each one represents, shape (comments,); 1 each if None.
 
     Returns:
         The policy, whose goals are those that it meets, and the goals that were lowered or dropped.

@@ -11,6 +11,8 @@ from typing import Any
 from tests.dags.parsed import Parsed
 
 MOST_LINES = 80
+LEAST_WAIT_SECONDS = 120
+"""Twice the time for which a server may be away during a run."""
 SECTIONS = ["## What", "## When", "## Inputs", "## Outputs", "## Re-run", "## Triage"]
 _NEVER = {"cli", "local", "stream", "tests"}
 _OF_TRIGGERS = {"confluent_kafka"}
@@ -88,6 +90,12 @@ def _of_dags(dags: list[dict[str, Any]]) -> Iterator[str]:
             yield from (f"{task['task_id']}: {text}" for text in _of_task(task, dag["run_seconds"]))
 
 
+def _delays(task: dict[str, Any]) -> Iterator[float]:
+    """Yield the shortest delay before each retry; Airflow adds up to as much again."""
+    for number in range(task["retries"]):
+        yield min(task["delay_seconds"] * task["backoff"] ** number, task["longest_delay_seconds"])
+
+
 def _of_task(task: dict[str, Any], run_seconds: float | None) -> Iterator[str]:
     if task["owner"] in ("", "airflow"):
         yield "no owner"
@@ -95,6 +103,8 @@ def _of_task(task: dict[str, Any], run_seconds: float | None) -> Iterator[str]:
         yield "no retries"
     if task["backoff"] <= 1 or task["longest_delay_seconds"] is None:
         yield "retries without growing, bounded delays"
+    elif task["retries"] and sum(_delays(task)) < LEAST_WAIT_SECONDS:
+        yield f"all retries are within {LEAST_WAIT_SECONDS} s, and a server may be away for a minute"
     if task["seconds"] is None:
         yield "no execution_timeout"
     elif run_seconds is not None and task["seconds"] >= run_seconds:

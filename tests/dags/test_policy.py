@@ -32,6 +32,7 @@ BROKEN = {
     "no_owner": (*without("owner", ""), "archive_actions: no owner"),
     "no_retries": ("retries=3,", "retries=0,", "archive_actions: no retries"),
     "no_backoff": (*without("retry_exponential_backoff", 0), "archive_actions: retries without growing"),
+    "short_retries": ("seconds=30", "seconds=1", "archive_actions: all retries are within 120 s"),
     "no_bound": (*without("max_retry_delay"), "archive_actions: retries without growing"),
     "no_task_limit": (*without("execution_timeout"), "archive_actions: no execution_timeout"),
     "long_task": ("timedelta(minutes=40)", "timedelta(minutes=50)", "execution_timeout is not below dagrun_timeout"),
@@ -50,7 +51,11 @@ BROKEN = {
     "deep_import": (SDK, f"from airflow.models import Variable\n{SDK}", "imports airflow.models instead of"),
     "heavy_import": (SDK, f"import numpy\n{SDK}", "parsing imports numpy"),
     "early_import": (SDK, f"import batch.run_interval\n{SDK}", "imports batch.run_interval outside a task"),
-    "upward_import": ("    kafka =", "    import local\n    kafka =", "imports local, which is not below dags"),
+    "upward_import": (
+        "    return or_skip",
+        "    import local\n    return or_skip",
+        "imports local, which is not below dags",
+    ),
     "unreadable": ("TOPICS =", "TOPICS ==", "cannot be imported"),
     "reaches_out": ("TOPICS =", f"{REACHES_OUT}\nTOPICS =", "parsing reaches out to ('127.0.0.1', 9)"),
 }

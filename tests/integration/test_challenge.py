@@ -9,7 +9,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from batch.challenge.run import NothingToCompare, StoredComparison, compare_challenger
+from batch.challenge.run import StoredComparison, compare_challenger
+from batch.nothing_done import NothingDone
 from batch.promotion.proposal import propose
 from cli.main import app
 from local.stack.worker import settings_environment
@@ -142,7 +143,7 @@ def test_nothing_to_compare_is_not_an_error(
 ) -> None:
     def reason() -> str:
         found = compare_challenger(life.settings)
-        assert isinstance(found, NothingToCompare)
+        assert isinstance(found, NothingDone)
         return found.reason
 
     assert reason() == "no version has the alias challenger"
@@ -155,7 +156,7 @@ def test_nothing_to_compare_is_not_an_error(
     assert reason() == "the lake contains no comment"
     archive(hourly([0]))
     found = compare_challenger(life.settings, {"day": "2023-01-01"})
-    assert found == NothingToCompare("the lake contains no comment of that interval")
+    assert found == NothingDone("the lake contains no comment of that interval")
     assert life.registry.run_artifacts.newest("comparison") is None
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from tests.support.dag_runs import DagRuns
-from tests.support.lakes import LakeUnderTest, plain
+from tests.support.dag_runs import DagRun, DagRuns
+from tests.support.lakes import LakeUnderTest, held_partitions, plain
 from tests.support.reconcile_day import DAY, DayUnderTest
 from tests.support.reconcile_day import comments as day_comments
 from tests.support.workers import SpeedLayerUnderTest, comments
@@ -21,6 +23,14 @@ def test_archive_topics(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
     assert run.state == "success"
     assert run.tasks == {"archive_comments": "success", "archive_actions": "success"}
     assert run.returned["archive_comments"]["rows"] == len(lake.content()) == 20
+
+    lake.produce(plain(comments(20, start=20)))
+    past = datetime(2023, 11, 15, tzinfo=UTC)
+    with held_partitions(lake.database_url, lake.topic, lake.topic_id):
+        run = dag_runs.run("archive_topics", lake.settings, logical_date=past)
+    assert run.tasks == {"archive_comments": "skipped", "archive_actions": "success"}
+    assert "a stranded archiver (backend" in run.returned["archive_comments"]["skipped"]
+    assert "the logical date 2023-11-15T00:00:00+00:00 is ignored" in run.output
 
 
 def test_create_partitions(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
@@ -39,3 +49,30 @@ def test_reconcile_windows(dag_runs: DagRuns, layer: SpeedLayerUnderTest, tmp_pa
     report = run.returned["reconcile[0]"]
     assert (report["date"], report["state"], report["batch_comments"]) == (DAY.isoformat(), "final", 40)
     assert day.run_rows("runs")[0][:3] == (DAY, 1, "final")
+
+
+@pytest.mark.budget(60)
+def test_a_logical_date_does_its_day_and_an_empty_day_and_a_locked_out_archive_are_skipped(
+    dag_runs: DagRuns, layer: SpeedLayerUnderTest, tmp_path: Path
+) -> None:
+    day = DayUnderTest(layer, tmp_path)
+    layer.start_worker()
+    day.send(day_comments(range(40)))
+    day.archive()
+
+    def run(date: date) -> DagRun:
+        noon = datetime(date.year, date.month, date.day, 12, tzinfo=UTC)
+        result = dag_runs.run("reconcile_windows", day.settings, logical_date=noon)
+        assert (result.state, result.returned["choose_days"]) == ("success", [date.isoformat()])
+        return result
+
+    with held_partitions(layer.database_url, layer.topic, UUID(layer.topic_id)):
+        done = run(DAY)
+    assert done.tasks == {"archive": "skipped", "choose_days": "success", "reconcile[0]": "success"}
+    assert (done.returned["reconcile[0]"]["date"], done.returned["reconcile[0]"]["skipped"]) == (DAY.isoformat(), None)
+    empty = run(DAY + timedelta(days=1))
+    assert empty.tasks == {"archive": "success", "choose_days": "success", "reconcile[0]": "skipped"}
+    reason = "neither the lake nor the ledger contains a comment of 2023-11-16"
+    assert empty.returned["reconcile[0]"]["skipped"] == reason
+    assert reason in empty.output
+    assert sorted(row[0] for row in day.run_rows("runs")) == [DAY, DAY + timedelta(days=1)]

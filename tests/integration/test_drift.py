@@ -186,6 +186,9 @@ def test_the_dag_requests_a_retraining_by_its_asset_once_per_cool_down(
             ).fetchall()
         return [extra if isinstance(extra, dict) else json.loads(extra) for (extra,) in rows]
 
+    empty = dag_runs.run("watch_drift", watched.settings, logical_date=datetime(2020, 1, 1, 5, tzinfo=UTC))
+    assert (empty.state, set(empty.tasks.values())) == ("success", {"skipped"})
+    assert "the lake contains no comment of 2020-01-01" in empty.returned["watch"]["skipped"]
     before = len(asked())
     quiet = dag_runs.run("watch_drift", watched.settings, {"day": day_of(QUIET_DAY).isoformat()})
     assert quiet.state == "success"

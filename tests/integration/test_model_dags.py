@@ -46,6 +46,11 @@ def test_a_challenger_is_compared_shown_approved_promoted_and_rolled_back(dag_ru
     assert (run.returned["promote"]["by"], run.returned["promote"]["reason"]) == (ANSWERER, "it knows more")
     assert life.aliases() == {"production": "2", "previous": "1"}
 
+    run = dag_runs.run("compare_challenger", life.settings)
+    assert (run.state, run.tasks) == ("success", {"compare": "skipped"})
+    assert run.returned["compare"] == {"skipped": "no version has the alias challenger"}
+    assert "no version has the alias challenger" in run.output
+
     run = dag_runs.run("rollback_model", life.settings, {"reason": "it knows too much"})
     assert (run.state, set(run.tasks.values())) == ("success", {"success"})
     assert run.returned["roll_back"]["by"] == "dag_test"

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from batch.reconcile.tasks import days_of_run
+from batch.run_interval import RunDates
 from cli.main import app
 from local.stack.worker import settings_environment
 from moderation.contracts import Cause, parse_record
@@ -71,13 +72,17 @@ def test_a_nightly_run_includes_earlier_days_that_need_it_and_a_manual_run_only_
     next_day = DAY + timedelta(days=1)
 
     def chosen(params: dict[str, object], key: str | None) -> list[date]:
-        return days_of_run(day.settings, params, key, now)
+        return days_of_run(day.settings, params, RunDates("manual", now, partition_key=key))
 
     assert chosen({}, "2023-11-15") == [DAY]
     assert chosen({}, "2023-11-17") == [DAY, next_day, date(2023, 11, 17)]
     assert chosen({}, None) == [DAY, next_day, date(2023, 11, 17)]
     assert chosen({"day": "2023-11-16"}, "2023-11-17") == [next_day]
     assert chosen({"start": "2023-11-14", "end": "2023-11-17"}, None) == [DAY - timedelta(days=1), DAY, next_day]
+    backfill = RunDates("backfill", now, partition_key="2023-11-17")
+    assert days_of_run(day.settings, {}, backfill) == [date(2023, 11, 17)]
+    of_a_date = RunDates("manual", now, datetime(2023, 11, 16, tzinfo=UTC))
+    assert days_of_run(day.settings, {}, of_a_date) == [next_day]
     day.reconcile(DAY)
     day.reconcile(next_day)
     assert chosen({}, "2023-11-17") == [date(2023, 11, 17)]

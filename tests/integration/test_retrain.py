@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from batch.labelled_examples import Example, read_comments, read_examples
 from batch.retrain.gate import GateReport, gate
+from batch.retrain.new_labels import nothing_to_train
 from batch.retrain.options import RetrainOptions, parse_options
 from batch.retrain.run import retrain
 from batch.retrain.split import split_at, split_point
@@ -76,15 +77,18 @@ def training_side(world: History) -> list[Example]:
     return split_at(found.examples, split_point(found.examples, 0.3)).training
 
 
-def registered(world: History, labelled: list[tuple[Comment, bool]], folder: Path) -> str:
+def registered(
+    world: History, labelled: list[tuple[Comment, bool]], folder: Path, lineage: Mapping[str, Any] | None = None
+) -> str:
     """Register a version trained on these labels as if they were the lake's."""
     found = read_examples(world.settings, WINDOW, maturity_us=MATURITY_US)
-    lineage = {
+    complete = {
         **options().lineage(),
         "split_us": split_point(found.examples, 0.3),
         "manifest_digest": found.manifest_digest,
+        **(lineage or {}),
     }
-    train_to_folder(labelled, folder, [parse_goal("review_share<=0.2")], world.settings, folds=2, lineage=lineage)
+    train_to_folder(labelled, folder, [parse_goal("review_share<=0.2")], world.settings, folds=2, lineage=complete)
     own = registry(world.settings)
     lexicon = new_lexicon(world.settings)
     return own.register(folder, lexicon, world.settings.model_max_bytes, run_name="retrain", reason="a test").version
@@ -301,6 +305,29 @@ def test_a_window_without_enough_comments_names_what_is_missing(world: History) 
     none = parse_options({"days": 1, "end": "2020-01-01"}, NOW)
     with pytest.raises(TrainingError, match="no labelled comment of the interval"):
         retrain(world.settings, none, started_by="a test")
+
+
+@pytest.mark.budget(30)
+def test_a_retraining_is_skipped_if_no_label_is_newer_than_productions_training(world: History, tmp_path: Path) -> None:
+    labelled = [(each.comment, each.removed) for each in training_side(world)[::8]]
+    found, end_us = registry(world.settings), options().interval.end_us
+    assert nothing_to_train(world.settings, options(), is_asked=False) is None, "there is no production version"
+    for age_us, is_skipped in ((0, True), (DAY_US, False)):
+        folder = tmp_path / str(age_us)
+        version = found.version(registered(world, labelled, folder, {"end_us": end_us - age_us}))
+        found.certify(version, new_lexicon(world.settings), world.settings.model_max_bytes)
+        found.promote(version)
+        nothing = nothing_to_train(world.settings, options(), is_asked=False)
+        assert (nothing is not None) == is_skipped, nothing
+        if nothing is not None:
+            assert f"newer than the training of production version {version.version}" in nothing.reason
+        assert nothing_to_train(world.settings, options(), is_asked=True) is None
+    empty = parse_options({"days": 1, "end": "2020-01-01"}, NOW)
+    nothing = nothing_to_train(world.settings, empty, is_asked=True)
+    assert nothing is not None
+    assert nothing.reason == (
+        "the lake contains no labelled comment between 2019-12-31T00:00:00Z and 2020-01-01T00:00:00Z"
+    )
 
 
 def test_a_version_that_was_not_trained_on_the_lake_cannot_be_judged(world: History, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,6 +89,7 @@ class DagRuns:
         conf: Mapping[str, object] | None = None,
         *,
         answer: Answer | None = None,
+        logical_date: datetime | None = None,
     ) -> DagRun:
         """Run a DAG once, like a manual trigger.
 
@@ -96,6 +98,7 @@ class DagRuns:
             settings: settings for the environment of its tasks.
             conf: parameters of the run.
             answer: answer to every approval of the run; without one, a run with an approval never ends.
+            logical_date: of the run; without one it has none, as with REST and the UI of a partitioned DAG.
         """
         if self._process is None:
             self._process = subprocess.Popen(
@@ -115,6 +118,7 @@ class DagRuns:
                 "dag_id": dag_id,
                 "conf": dict(conf or {}),
                 "answer": answer,
+                "logical_date": logical_date and logical_date.isoformat(),
             }
             self._process.stdin.write(json.dumps(wanted) + "\n")
             self._process.stdin.flush()
@@ -159,7 +163,14 @@ async def _asked_once(app: Any) -> None:
         await client.get("/no-such-route")
 
 
-def _run(log: str, environment: dict[str, str], dag_id: str, conf: dict[str, object], answer: Answer | None) -> None:
+def _run(
+    log: str,
+    environment: dict[str, str],
+    dag_id: str,
+    conf: dict[str, object],
+    answer: Answer | None,
+    logical_date: str | None,
+) -> None:
     os.environ.update(environment)  # noqa: TID251 - the run is a program of its own
     output = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
@@ -177,8 +188,8 @@ def _run(log: str, environment: dict[str, str], dag_id: str, conf: dict[str, obj
     threading.Thread(target=_end_at_retry, args=(dag_id,), daemon=True).start()
     if answer:
         threading.Thread(target=_answer, args=(dag_id, answer), daemon=True).start()
-    # As with REST and the UI: such a run has no logical date.
-    run = bag.dags[dag_id].test(logical_date=None, run_conf=conf)
+    date = None if logical_date is None else datetime.fromisoformat(logical_date)
+    run = bag.dags[dag_id].test(logical_date=date, run_conf=conf)
     sys.stdout.flush()
     sys.stdout.write(_RESULT + json.dumps(_told(run)) + "\n")
     sys.stdout.flush()

@@ -13,11 +13,13 @@ from typing import Any
 import psycopg
 from confluent_kafka import Producer
 
+from batch.job_log import RECONCILE, RETRAIN, store
 from batch.reconcile.run import reconcile_day
 from grafana.source.macros import expand
 from grafana.source.model import Dashboard, Sql, Variable
 from local.stack.commands import StackInfo
 from moderation.adapters.kafka.topics import ensure_topics, producer_settings
+from moderation.adapters.sql.jobs import JobOutcome
 from moderation.contracts import Action, ActionKind, to_json
 from tests.support.reconcile_day import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.support.workers import base_settings, speed_layer
@@ -93,6 +95,9 @@ def filled_day(stack: StackInfo, prefix: str, folder: Path) -> Iterator[FilledDa
         day.reconcile()
         _break(day)
         reconcile_day(settings, DAY, started_by=AIRFLOW_RUN)
+        for job in ("archive comments", RECONCILE, RETRAIN):
+            for outcome in JobOutcome:
+                store(settings, job, outcome, "a reason", print)
         yield FilledDay(day)
 
 

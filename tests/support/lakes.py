@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -18,9 +19,12 @@ from local.stack.wait import wait_until
 from local.stack.worker import settings_environment
 from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
 from moderation.adapters.lake.file_boundaries import FileLimits
+from moderation.adapters.lake.manifest import partition_lock
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.adapters.lake.verification import Inspection, inspect
+from moderation.adapters.sql.connection import connected
+from moderation.offsets import TopicPartition as TopicPartitionId
 from moderation.settings import Settings, required
 from tests.support.fork_server import run_module
 
@@ -28,6 +32,16 @@ SMALL = FileLimits(file_rows=40, group_rows=15)
 """Many files of many row groups out of few records."""
 
 Record = tuple[str | None, bytes | None, list[tuple[str, bytes | None]]]
+
+
+@contextmanager
+def held_partitions(database_url: str, topic: str, topic_id: uuid.UUID) -> Iterator[None]:
+    """Hold the locks of all partitions of a topic, as an archiver does that does not end."""
+    with connected(database_url, name="a stranded archiver") as connection, ExitStack() as locks:
+        for partition in range(4):
+            holder = locks.enter_context(partition_lock(connection, TopicPartitionId(topic, topic_id, partition)))
+            assert holder is None
+        yield
 
 
 class LakeUnderTest:

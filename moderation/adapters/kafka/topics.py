@@ -27,8 +27,10 @@ RECORD_BATCH_MAX_BYTES = RECORD_MAX_BYTES + 64 * 1024
 _TIMESTAMP_TYPE = "message.timestamp.type"
 _APPEND_TIME = "LogAppendTime"
 _REQUEST_SECONDS = 30.0
+_FIRST_SECONDS = 10.0
+"""Timeout of the first request: brokers that are away are reported after this time."""
 _POLL_SECONDS = 0.05
-_LOG_WARNINGS = 4
+_LOG_WARNINGS, _LOG_NOTHING = 4, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +155,17 @@ def ensure_topics(
         ConfigurationError: a topic exists with other settings; the message names topic and setting.
         KafkaException: the broker cannot be reached or refuses.
     """
-    client = _client(bootstrap, configuration)
+    # Without a log, librdkafka prints no line of its own; the error says why the brokers do not answer.
+    causes: list[str] = []
+    quiet = {"log_level": _LOG_NOTHING, "error_cb": lambda error: causes.append(error.str()), **(configuration or {})}
+    client = _client(bootstrap, quiet)
     wanted = {prefix + topic.name: topic for topic in topics}
-    existing = client.list_topics(timeout=_REQUEST_SECONDS).topics
+    try:
+        existing = client.list_topics(timeout=_FIRST_SECONDS).topics
+    except KafkaException as error:
+        client.poll(0)
+        cause = "; ".join(dict.fromkeys([error.args[0].str(), *causes[:1]]))
+        raise KafkaException(KafkaError(error.args[0].code(), cause)) from error
     requests = [
         NewTopic(name, topic.partitions, replication, config=topic.configuration())
         for name, topic in wanted.items()

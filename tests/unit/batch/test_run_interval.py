@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from types import SimpleNamespace
 
 import pytest
 
-from batch.run_interval import Interval, resolve_interval
+from batch.run_interval import Interval, RunDates, ignored_date, interval_of_run, resolve_interval
 from moderation.errors import ConfigurationError
 
 _HOUR_US = 3_600 * 1_000_000
@@ -52,3 +54,71 @@ def test_a_run_without_any_date_is_refused_with_the_remedy() -> None:
 def test_malformed_intervals_are_refused(params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         resolve_interval(params, "2026-11-23", _INTERVAL)
+
+
+NIGHT = datetime(2026, 11, 24, 2, tzinfo=UTC)
+DAY_BEFORE = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+
+
+def manual(logical_date: datetime | None, key: str | None = None) -> RunDates:
+    return RunDates("manual", NIGHT, logical_date, key)
+
+
+def test_a_run_does_what_parameters_then_key_then_logical_date_name() -> None:
+    other_day = datetime(2026, 11, 1, 15, tzinfo=UTC)
+    assert interval_of_run({"day": "2026-11-23"}, manual(other_day, "2026-11-02")) == _DAY
+    assert interval_of_run({"day": None}, manual(other_day, "2026-11-23")) == _DAY
+    assert interval_of_run({}, manual(DAY_BEFORE)) == _DAY
+    assert interval_of_run({}, RunDates("backfill", DAY_BEFORE + timedelta(days=1), DAY_BEFORE)) == _DAY
+
+
+def test_a_run_without_a_stated_date_does_the_day_before_its_schedule() -> None:
+    for run in (manual(None), RunDates("asset_triggered", NIGHT), RunDates("scheduled", NIGHT, NIGHT)):
+        assert interval_of_run({}, run) == _DAY
+    with pytest.raises(ConfigurationError, match="Trigger it with the parameter day"):
+        interval_of_run({}, manual(None), default=False)
+
+
+def test_the_present_time_that_the_form_fills_in_states_no_date() -> None:
+    for age in (timedelta(0), timedelta(minutes=59)):
+        assert manual(NIGHT - age).stated is None
+        assert interval_of_run({}, manual(NIGHT - age)) == _DAY
+    assert manual(NIGHT - timedelta(minutes=61)).stated == NIGHT - timedelta(minutes=61)
+
+
+def test_a_logical_date_is_taken_by_its_day_of_utc() -> None:
+    east = timezone(timedelta(hours=5, minutes=30))
+    assert interval_of_run({}, manual(datetime(2026, 11, 24, 2, tzinfo=east))) == _DAY
+
+
+@pytest.mark.parametrize(
+    ("params", "run", "message"),
+    [
+        ({}, manual(NIGHT + timedelta(days=2)), "logical date 2026-11-26T02:00:00.00:00: it is in the future"),
+        (
+            {},
+            RunDates("manual", NIGHT.replace(hour=9), NIGHT),
+            "the day 2026-11-24 .UTC. is not over. Name an earlier date, or leave the date out",
+        ),
+        ({"day": "2026-11-25"}, manual(None), "interval 2026-11-25: it begins in the future"),
+        ({}, manual(None, "2027-01-01"), "interval 2027-01-01: it begins in the future"),
+        ({}, manual(None, "monday"), "partition key 'monday': it names neither a day nor an hour"),
+    ],
+)
+def test_a_date_that_cannot_be_done_is_refused(params: dict[str, object], run: RunDates, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        interval_of_run(params, run)
+
+
+def test_dates_are_read_from_an_airflow_run() -> None:
+    class Type(StrEnum):
+        MANUAL = "manual"
+
+    run = SimpleNamespace(run_type=Type.MANUAL, run_after=NIGHT, logical_date=DAY_BEFORE, partition_key=None)
+    assert RunDates.of(run) == manual(DAY_BEFORE)
+
+
+def test_a_dag_without_a_date_says_so_only_if_a_date_is_stated() -> None:
+    assert ignored_date(manual(NIGHT)) is None
+    assert ignored_date(RunDates("scheduled", NIGHT, DAY_BEFORE)) is None
+    assert "2026-11-23T09:30:00+00:00 is ignored" in (ignored_date(manual(DAY_BEFORE)) or "")

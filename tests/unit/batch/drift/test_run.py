@@ -18,6 +18,7 @@ from batch.drift.measures import INDICES, Measures, compare_with_reference
 from batch.drift.report import DriftReport
 from batch.drift.run import cooling_down, label_rules, newest_mature_day
 from batch.drift.tasks import day_of_run
+from batch.run_interval import RunDates
 from moderation.datasets.synthetic import TrafficConfig
 from moderation.errors import ConfigurationError
 from moderation.training.drift import DriftResult, drift_of_counts, reference_of
@@ -160,10 +161,12 @@ def test_labels_are_made_as_in_the_training_unless_a_parameter_differs() -> None
     assert label_rules({}, None) == (48 * HOURS, "kept")
 
 
-def test_the_day_of_a_run_is_the_parameter_or_the_day_before() -> None:
-    night = datetime(2026, 11, 24, 4, tzinfo=UTC)
+def test_the_day_of_a_run_is_the_parameter_its_logical_date_or_the_day_before() -> None:
+    night = RunDates("scheduled", datetime(2026, 11, 24, 4, tzinfo=UTC))
     assert day_of_run({"day": "2026-11-01"}, night) == date(2026, 11, 1)
     assert day_of_run({"day": None}, night) == day_of_run({}, night) == date(2026, 11, 23)
+    of_a_date = RunDates("manual", night.run_after, datetime(2026, 11, 5, tzinfo=UTC))
+    assert day_of_run({"day": None}, of_a_date) == date(2026, 11, 5)
     for wrong in ("2026-11-01T07", "yesterday"):
         with pytest.raises(ConfigurationError, match=wrong):
             day_of_run({"day": wrong}, night)
