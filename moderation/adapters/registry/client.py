@@ -118,8 +118,8 @@ def _client(tracking_uri: str) -> MlflowClient:
     # Files come through the server: clients may have no route to its artifact store. MLflow asks the server which way
     # to take unless these are set; another default is not enough.
     for direct in (variables.MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD, variables.MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD):
-        if not direct.is_set():
-            direct.set(False)
+        if not direct.is_set():  # type: ignore[no-untyped-call]
+            direct.set(False)  # type: ignore[no-untyped-call]
     set_telemetry_client()  # type: ignore[no-untyped-call]
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("mlflow.utils.environment").setLevel(
