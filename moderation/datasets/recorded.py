@@ -92,7 +92,7 @@ def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator
                     yield LabelledComment(comment, last.get(comment.comment_id))
     except OSError as error:
         raise DatasetError(
-            str(folder), f"{error.strerror}: {error.filename}", "Name a folder of `generate`."
+            str(folder), f"{error.strerror}: {error.filename}", "Name a folder of `moderation generate`."
         ) from error
     except (ValueError, KeyError) as error:
         raise DatasetError(
