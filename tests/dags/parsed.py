@@ -120,7 +120,7 @@ def backfill(dag: Any) -> list[list[str | None]] | None:
         return None
     infos = stored.iter_dagrun_infos_between(*(datetime.fromisoformat(f"{day}T00:00:00Z") for day in BACKFILL))
     return [
-        [info.run_after.isoformat(), info.logical_date and info.logical_date.isoformat(), info.partition_key]
+        [info.run_after.isoformat(), info.logical_date.isoformat() if info.logical_date else None, info.partition_key]
         for info in infos
     ]
 
