@@ -9,11 +9,14 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 HEAVY = ("confluent_kafka", "duckdb", "faust", "mlflow", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "spacy")
 _SECONDS = 120
+BACKFILL = ("2026-11-23", "2026-11-26")
+"""First day and end of a backfill, as ``--from-date`` and ``--to-date``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def facts(dag: Any) -> dict[str, Any]:
         "run_seconds": seconds(dag.dagrun_timeout),
         "is_partitioned": "Partition" in type(dag.timetable).__name__,
         "params": dag.params.dump(),
+        "backfill": backfill(dag),
         "tasks": [
             {
                 "task_id": task.task_id,
@@ -105,6 +109,20 @@ def facts(dag: Any) -> dict[str, Any]:
             for task in dag.tasks
         ],
     }
+
+
+def backfill(dag: Any) -> list[list[str | None]] | None:
+    """Return the runs of a backfill of three days: run_after, logical date and partition key; None if it is refused."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    if not stored.timetable.periodic or (dag.allowed_run_types and "backfill" not in dag.allowed_run_types):
+        return None
+    infos = stored.iter_dagrun_infos_between(*(datetime.fromisoformat(f"{day}T00:00:00Z") for day in BACKFILL))
+    return [
+        [info.run_after.isoformat(), info.logical_date.isoformat() if info.logical_date else None, info.partition_key]
+        for info in infos
+    ]
 
 
 def errors() -> list[type[Exception]]:

@@ -300,6 +300,7 @@ def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: 
 def test_detected_drift_starts_a_retraining_automatically(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, tmp_path: Path
 ) -> None:
+    migrate_database(stack_with_airflow.database_url())
     settings = stack_settings(layout, stack_with_airflow)
     end_us = TRAFFIC.start_us + TRAINING_DAYS * DAY_US
     first_days = [
