@@ -83,6 +83,10 @@ class AirflowApi:
         runs = self.get(f"dags/{dag_id}/dagRuns?state=queued&state=running&order_by=-run_after")["dag_runs"]
         return [str(run["dag_run_id"]) for run in runs]
 
+    def is_started_by_assets(self, dag_id: str) -> bool:
+        """Whether events of assets start the DAG."""
+        return self.get(f"dags/{dag_id}/details")["asset_expression"] is not None
+
     def states(self, dag_id: str, run_id: str) -> dict[str, str]:
         """Return the state of each task of a run."""
         instances = self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]

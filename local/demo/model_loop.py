@@ -16,6 +16,7 @@ from local.stack.wait import wait_until
 RETRAIN, PROMOTE = "retrain_model", "promote_model"
 _RETRAIN_SECONDS = 900
 _PROMOTE_SECONDS = 300
+_STARTED_SECONDS = 120
 _SERVE_SECONDS = 120
 _REASON = "the demonstration's new labels"
 
@@ -127,10 +128,20 @@ class ModelLoop:
         Raises:
             StackError: the run fails.
         """
-        api = self._runs.api
-        run_id = next(iter(api.unfinished(PROMOTE)), None) or api.trigger(PROMOTE, {"reason": _REASON})
-        api.answer(PROMOTE, run_id, "approve", "Approve")
+        run_id = self._waiting_run()
+        self._runs.api.answer(PROMOTE, run_id, "approve", "Approve")
         self._runs.wait_for_success(PROMOTE, run_id, _PROMOTE_SECONDS)
+
+    def _waiting_run(self) -> str:
+        """Return the run that asks an approver: the one that the gate started, or a new one if it starts none."""
+        api = self._runs.api
+        if api.is_started_by_assets(PROMOTE):
+            wait_until(
+                lambda: bool(api.unfinished(PROMOTE)),
+                seconds=_STARTED_SECONDS,
+                description=f"the run of {PROMOTE} for the version that passed the gate",
+            )
+        return next(iter(api.unfinished(PROMOTE)), None) or api.trigger(PROMOTE, {"reason": _REASON})
 
     def wait_until_served(self, report: LoopReport, on_progress: OnProgress) -> LoopReport:
         """Wait until the worker has decided comments with the version; something must be sent meanwhile.

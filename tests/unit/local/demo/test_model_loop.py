@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 
 from batch.retrain.gate import GateReport
 from cli.demo_results import next_steps
-from local.demo.model_loop import _STATES, LoopReport, LoopState, loop_report
+from local.demo.airflow_runs import AirflowRuns
+from local.demo.model_loop import _STATES, PROMOTE, LoopReport, LoopState, ModelLoop, loop_report
 from moderation.training.gate import GateState
 
 FIGURES = {"comments": 900, "removed": 90, "auc": 0.9, "production_auc": 0.88, "reviews_a_day": 4.0}
@@ -51,3 +53,44 @@ def test_last_lines_name_the_pages_and_the_folder(state: LoopState) -> None:
     for part in ("2/dags/retrain_model", "2/dags/promote_model", "1/#/models/comment-moderation"):
         assert part in text
     assert lines[-1].startswith("stop it: moderation down --data-folder var-demo")
+
+
+class FakeAirflow:
+    """Stands for both the API and its runs; notes what is triggered and answered."""
+
+    def __init__(self, unfinished: Sequence[str], *, is_started_by_assets: bool) -> None:
+        self.api = self
+        self.triggered: list[str] = []
+        self.answered: list[tuple[str, str]] = []
+        self._unfinished = unfinished
+        self._is_started_by_assets = is_started_by_assets
+
+    def is_started_by_assets(self, dag_id: str) -> bool:
+        return self._is_started_by_assets
+
+    def unfinished(self, dag_id: str) -> Sequence[str]:
+        return self._unfinished
+
+    def trigger(self, dag_id: str, parameters: Mapping[str, object]) -> str:
+        assert parameters["reason"]
+        self.triggered.append(dag_id)
+        return "new"
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
+        self.answered.append((run_id, option))
+
+    def wait_for_success(self, dag_id: str, run_id: str, seconds: float) -> None:
+        assert self.answered[-1][0] == run_id
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "is_started_by_assets", "answered"),
+    [(["gate's"], True, "gate's"), (["earlier"], False, "earlier"), ([], False, "new")],
+)
+def test_run_that_waits_for_an_approver_is_answered_before_another_is_started(
+    unfinished: list[str], is_started_by_assets: bool, answered: str
+) -> None:
+    airflow = FakeAirflow(unfinished, is_started_by_assets=is_started_by_assets)
+    ModelLoop(cast("AirflowRuns", airflow), "postgresql://", "id").approve()
+    assert airflow.answered == [(answered, "Approve")]
+    assert airflow.triggered == ([PROMOTE] if answered == "new" else [])
