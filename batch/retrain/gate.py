@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.reconciliation.runs import recent_defects
-from moderation.adapters.registry import ModelVersion
+from moderation.adapters.registry import GateEvidence, ModelVersion
 from moderation.adapters.sql.connection import connected
 from moderation.bootstrap import new_lexicon, registry
 from moderation.contracts import at_least_review
@@ -76,7 +77,9 @@ def gate(
     model_registry, lexicon = registry(settings), new_lexicon(settings)
     version = model_registry.version(number)
     challenger = open_model(
-        model_registry.fetch(version, settings.state_folder / "models"), lexicon, settings.model_max_bytes
+        model_registry.fetch(version, settings.state_folder / "models", settings.model_max_bytes),
+        lexicon,
+        settings.model_max_bytes,
     )
     newest = _newest(settings, version, challenger, on_progress)
     serving = model_registry.resolve("production")
@@ -120,7 +123,8 @@ def gate(
     model_registry.run_artifacts.attach(version.run_id, files)
     model_registry.note_gate(version, judgement.reasons)
     if judgement.is_passed:
-        model_registry.certify(version, lexicon, settings.model_max_bytes)
+        evidence = GateEvidence("passed", content["limits"], hashlib.sha256(files[REPORT]).hexdigest(), now_us())
+        model_registry.certify(version, lexicon, settings.model_max_bytes, gate=evidence)
         model_registry.give_alias("challenger", version)
     else:  # it may have passed before, with another lake or another night
         model_registry.take_alias("challenger", version)

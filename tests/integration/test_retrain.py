@@ -22,7 +22,7 @@ from batch.run_interval import Interval
 from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
-from moderation.adapters.registry import Registry
+from moderation.adapters.registry import GateEvidence, Registry
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import new_lexicon, registry, train_to_folder
 from moderation.contracts import Action, ActionKind, Comment, to_json
@@ -185,7 +185,12 @@ def test_a_model_from_shuffled_labels_fails_the_gate_and_a_better_one_passes(wor
     broken = registered(world, shuffled, tmp_path / "broken")
     honest = registered(world, training, tmp_path / "honest")
     found = registry(world.settings)
-    found.certify(found.version(weak), new_lexicon(world.settings), world.settings.model_max_bytes)
+    found.certify(
+        found.version(weak),
+        new_lexicon(world.settings),
+        world.settings.model_max_bytes,
+        gate=GateEvidence("first version"),
+    )
     assert found.ensure_alias("production", found.version(weak))
 
     stopped = gate(world.settings, broken)

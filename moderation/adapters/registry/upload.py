@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.model_folder.folder import OpenModel
-from moderation.adapters.registry.certificate import PREFIX, Certificate
+from moderation.adapters.registry.certificate import PREFIX, ModelFacts
 from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.download import FILES, FOLDER
 from moderation.adapters.served_model import BODY, LOADER_MODULE
@@ -35,7 +35,7 @@ def upload(
     connection: Connection,
     folder: Path,
     opened: OpenModel,
-    facts: Certificate,
+    facts: ModelFacts,
     metrics: Mapping[str, Any],
     *,
     run_name: str,
