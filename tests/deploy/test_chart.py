@@ -38,7 +38,7 @@ VALUES: dict[str, Object] = {
     "nothing that can be left out": merged(
         MINIMAL,
         {
-            "hooks": {"migrate": {"enabled": False}, "topics": {"enabled": False}},
+            "hooks": {name: {"enabled": False} for name in ("migrate", "topics", "certify")},
             "worker": {"podDisruptionBudget": {"enabled": False}},
             "monitoring": {"dashboards": {"enabled": False}},
         },

@@ -16,9 +16,10 @@ from moderation.adapters.registry import ModelVersion, Registry, certificate_1
 from moderation.adapters.registry.certificate import CERTIFICATE_TAG, FACTS, PREFIX, ModelFacts
 from moderation.adapters.registry.keys import CertificateKeys, SigningKey, encode
 from moderation.bootstrap import production_model, registry
-from moderation.errors import ModelRefused
+from moderation.errors import ConfigurationError, ModelRefused
 from moderation.settings import required
 from tests.support.certificates import format_1_tags
+from tests.support.model_folders import GATE
 from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
 from tests.support.workers import base_settings
 
@@ -42,9 +43,7 @@ def certify_as_format_1(life: ModelLife, version: ModelVersion, key: str = OLD_K
 def test_certificates_of_a_former_release_are_signed_anew_and_production_serves_on(
     life: ModelLife, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    production, uncertified, foreign, edited, current = (
-        life.register(LENIENT, certified=number == 4) for number in range(5)
-    )
+    production, uncertified, foreign, edited, _ = (life.register(LENIENT, certified=number == 4) for number in range(5))
     certify_as_format_1(life, production)
     certify_as_format_1(life, foreign, "another key, also of at least 32 bytes")
     certify_as_format_1(life, edited)
@@ -114,5 +113,7 @@ def test_a_program_with_public_keys_only_opens_and_cannot_certify(life: ModelLif
     version = life.register(LENIENT)
     settings = without_private_keys(life.settings)
     assert production_model(settings).open_version(version.version).policy == LENIENT
-    with pytest.raises(ModelRefused, match="has no certificate"):
-        registry(settings).certificate(life.register(LENIENT, certified=False).version)
+    with pytest.raises(ConfigurationError, match="MODERATION_SIGNING_KEY: it is not set"):
+        registry(settings).certify(version, life.lexicon, settings.model_max_bytes, gate=GATE)
+    with pytest.raises(ConfigurationError, match="MODERATION_SIGNING_KEY: it is not set"):
+        registry(settings).certify_all()

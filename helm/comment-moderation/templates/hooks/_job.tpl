@@ -1,5 +1,6 @@
-{{/* A job that runs before installation and upgrade. Call with (list $ "name" weight command). What it needs to read
-     of the release does not exist yet at that moment: its account and its network policy are hooks too. */}}
+{{/* A job that runs before installation and upgrade. Call with (list $ "name" weight command events environment), with
+     the name of a template or "" for the last. What it needs to read of the release does not exist yet at that moment:
+     its account and its network policy are hooks too. */}}
 {{- define "moderation.hookJob" -}}
 {{- $root := index . 0 -}}
 {{- $name := index . 1 -}}
@@ -10,7 +11,7 @@ metadata:
   labels:
     {{- include "moderation.labels" (list $root "hook") | nindent 4 }}
   annotations:
-    helm.sh/hook: pre-install,pre-upgrade
+    helm.sh/hook: {{ index . 4 }}
     helm.sh/hook-weight: {{ index . 2 | quote }}
     helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 spec:
@@ -31,6 +32,9 @@ spec:
             {{- include "moderation.homeEnv" $root | nindent 12 }}
             {{- include "moderation.kafkaEnv" $root | nindent 12 }}
             {{- include "moderation.databaseEnv" $root | nindent 12 }}
+            {{- with index . 5 }}
+            {{- include . $root | nindent 12 }}
+            {{- end }}
           resources:
             {{- toYaml $root.Values.hooks.resources | nindent 12 }}
           volumeMounts:
