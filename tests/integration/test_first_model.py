@@ -11,9 +11,10 @@ import psycopg
 import pytest
 
 from local.stack.commands import StackInfo
+from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import ProductionModel, production_model
 from moderation.errors import ModelRefused, NotInRegistry, RegistryUnavailable
-from moderation.settings import Settings
+from moderation.settings import Settings, required
 from moderation.timestamps import now_us
 from stream.worker.messages import ServingModel
 from stream.worker.metrics import RegistryState
@@ -31,8 +32,9 @@ def life(stack: StackInfo, templates: Templates, topic_prefix: str, tmp_path: Pa
 
 @pytest.fixture
 def database(life: ModelLife) -> Iterator[psycopg.Connection]:
-    assert life.settings.database_url is not None
-    with psycopg.connect(life.settings.database_url.get_secret_value(), autocommit=True) as connection:
+    url = required(life.settings.database_url, "database_url")
+    migrate_database(url)
+    with psycopg.connect(url, autocommit=True) as connection:
         yield connection
 
 

@@ -213,7 +213,7 @@ def _parse(text: str, thing: str) -> tuple[Certificate, str, str]:
         texts = [stated["key_id"], stated["signature"], *(body[name] for name in FACTS)]
         if not all(isinstance(each, str) for each in texts):
             raise ValueError("a field is not a string")
-        certificate = Certificate(*(body[name] for name in FACTS), gate=_gate(body["gate"]))
+        certificate = Certificate.of(ModelFacts(*(body[name] for name in FACTS)), _gate(body["gate"]))
         certificate.to_json()  # refuses numbers that JSON does not have
         return certificate, texts[0], texts[1]
     except (ValueError, RecursionError) as error:

@@ -114,7 +114,7 @@ def read_files(connection: Connection, card_digest: str, folder: Path, names: Se
     Raises:
         ModelRefused: a file is missing or too large.
     """
-    sizes = dict(
+    sizes: dict[str, int] = dict(
         connection.execute(
             "SELECT name, sum(octet_length(content)) FROM speed.kept_model_files WHERE card_digest = %s GROUP BY name",
             (card_digest,),
