@@ -64,7 +64,7 @@ class Settings(BaseSettings):
         default=None,
         description=(
             "Key of certificates of the former format, at least 32 bytes. Only `moderation certify --all` uses it, to "
-            "verify them before it signs them anew; workers do not need it."
+            "verify them before it signs them again; workers do not need it."
         ),
     )
     alias_poll_seconds: float = Field(

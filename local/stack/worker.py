@@ -134,7 +134,7 @@ def without_private_keys(settings: Settings) -> Settings:
 
 
 def _prepare(settings: Settings) -> None:
-    """Migrate the tables; sign certificates of format 1 anew, which only a stack of a former release has."""
+    """Migrate the tables; sign certificates of format 1 again, which only a stack of a former release has."""
     migrate_database(required(settings.database_url, "database_url"))
     if settings.certificate_key is not None:
         refused = [each for each in registry(settings).certify_all() if each.state == "refused"]

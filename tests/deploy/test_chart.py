@@ -111,7 +111,7 @@ def test_every_enabled_object_is_rendered() -> None:
         "ServiceAccount",
         "ServiceMonitor",
     }
-    assert len(of_kind(RENDERED["everything"], "Job")) == 2
+    assert len(of_kind(RENDERED["everything"], "Job")) == 3
     assert len(of_kind(RENDERED["everything"], "ConfigMap")) == 2
     absent = {"Job", "PodDisruptionBudget", "ScaledObject", "ConfigMap", "ServiceMonitor", "PrometheusRule"}
     assert not absent & {each["kind"] for each in RENDERED["nothing that can be left out"]}

@@ -1,6 +1,6 @@
 """Models that served, stored in PostgreSQL: a new worker starts from the last one if the registry is not available.
 
-The rows contain the signed certificate and the files; whoever reads them verifies both, so that write access to the
+The rows contain the signed certificate and the files; every reader verifies both, so that write access to the
 tables does not allow to serve another model.
 """
 
