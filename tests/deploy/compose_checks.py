@@ -171,7 +171,8 @@ BREAKS = (
     (
         wrong_order,
         COMPOSE,
-        "      topics: {condition: service_completed_successfully}\n      mlflow-accounts: {condition: service_completed_successfully}\n",
+        "      topics: {condition: service_completed_successfully}\n"
+        "      mlflow-accounts: {condition: service_completed_successfully}\n",
         "",
     ),
     (wrong_order, COMPOSE, "      object-store: {condition: service_healthy}\n", ""),
