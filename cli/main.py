@@ -14,6 +14,7 @@ import typer
 from cli.accept_gap import accept_gap
 from cli.archive import archive
 from cli.bench import bench
+from cli.certify import certify, keys
 from cli.challenge import challenge
 from cli.chaos import chaos
 from cli.compare import compare
@@ -62,6 +63,8 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "challenge": challenge,
         "promote": promote,
         "rollback": rollback,
+        "certify": certify,
+        "keys": keys,
         "drift": drift,
     },
     "Reconciliation": {"reconcile": reconcile, "rescore": rescore, "preview": preview},

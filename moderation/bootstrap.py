@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.model_folder.folder import OpenModel, open_model, save_model
 from moderation.contracts import Comment
+from moderation.errors import ModelRefused, NotInRegistry
 from moderation.policy import Goal, Lowering, Policy
 from moderation.scoring import Family, ModerationPipeline, new_pipeline
-from moderation.settings import Settings, required
+from moderation.settings import Settings, required, secret_text
 from moderation.text import Lexicon
+from moderation.timestamps import now_us
 from moderation.training import collect_examples, train
 from moderation.training.metrics import Metrics
 from moderation.training.reference import training_reference
@@ -61,12 +63,17 @@ def registry(settings: Settings) -> Registry:
     """Open the registry of the configured model.
 
     Raises:
-        ConfigurationError: the certificate key is not set or too short, or the address is malformed.
+        ConfigurationError: no key is set, a key or the address is malformed.
     """
     from moderation.adapters.registry import Registry  # MLflow is an optional dependency of the core
+    from moderation.adapters.registry.keys import CertificateKeys
 
-    key = required(settings.certificate_key, "certificate_key").encode()
-    return Registry(settings.mlflow_url, settings.model_name, key)
+    keys = CertificateKeys.parse(
+        signing=secret_text(settings.signing_key),
+        verify=settings.verify_keys or None,
+        old=secret_text(settings.certificate_key),
+    )
+    return Registry(settings.mlflow_url, settings.model_name, keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +85,18 @@ class ProductionModel:
         open_version: opens a version by its number.
         open_last_good: returns version number and model of the version opened last on this machine, without the
             registry; None if none was opened.
+        open_first: returns the model of a worker that starts without the registry: the version that decided last, from
+            this machine or from the ledger's database, else the one opened last on this machine; None if no version has
+            decided and none was opened.
+        keep: stores the version that was opened last in the ledger's database, for ``open_first`` of other machines.
+            A version without certificate is not stored.
     """
 
     resolve: Callable[[], str | None]
     open_version: Callable[[str], OpenModel]
     open_last_good: Callable[[], tuple[str, OpenModel] | None]
+    open_first: Callable[[], tuple[str, OpenModel] | None]
+    keep: Callable[[str], None]
 
 
 def production_model(settings: Settings) -> ProductionModel:
@@ -91,6 +105,12 @@ def production_model(settings: Settings) -> ProductionModel:
     Raises:
         ConfigurationError: see :func:`registry`.
     """
+    from moderation.adapters.kafka.topics import COMMENTS
+    from moderation.adapters.registry.certificate import CARD_DIGEST_TAG
+    from moderation.adapters.registry.download import FILES
+    from moderation.adapters.sql import kept_models
+    from moderation.adapters.sql.connection import connected
+
     models = registry(settings)
     lexicon = new_lexicon(settings)
     cache = settings.state_folder / "models"
@@ -105,7 +125,59 @@ def production_model(settings: Settings) -> ProductionModel:
     def open_last_good() -> tuple[str, OpenModel] | None:
         return models.open_last_good(lexicon, settings.model_max_bytes, cache)
 
-    return ProductionModel(resolve, open_version, open_last_good)
+    def served_last() -> str | None:
+        with connected(_database(settings), name="moderation model") as connection:
+            return kept_models.served_last(connection, settings.topic_prefix + COMMENTS.name)
+
+    def open_kept(number: str) -> OpenModel | None:
+        with connected(_database(settings), name="moderation model") as connection:
+            kept = kept_models.find(connection, models.model_name, number)
+            if kept is None:
+                return None
+
+            def fill(folder: Path) -> None:
+                kept_models.read_files(connection, kept.card_digest, folder, FILES, settings.model_max_bytes)
+
+            return models.open_kept(number, kept.certificate, fill, lexicon, settings.model_max_bytes, cache)
+
+    def open_first() -> tuple[str, OpenModel] | None:
+        number, local, refusal = served_last(), None, None
+        try:
+            local = open_last_good()
+        except ModelRefused as error:
+            refusal = error
+        if number is not None and (local is None or local[0] != number):
+            try:
+                if (kept := open_kept(number)) is not None:
+                    return number, kept
+            except ModelRefused as error:
+                refusal = error
+        if local is not None:
+            return local
+        if number is not None and refusal is None:
+            refusal = NotInRegistry(
+                f"{models.model_name} version {number}",
+                "it decided last, and neither this machine nor table speed.kept_models has its files",
+                "The worker waits. Start MLflow, or give a certified version the alias production.",
+            )
+        if refusal is not None:
+            raise refusal
+        return None
+
+    def keep(number: str) -> None:
+        stored = models.certificate_to_serve(cache)
+        if stored is None or stored[0] != number:  # an override serves: it never becomes a certificate
+            return
+        digest = stored[1][CARD_DIGEST_TAG]
+        kept = kept_models.KeptModel(digest, stored[1])
+        with connected(_database(settings), name="moderation model") as connection:
+            kept_models.keep(connection, models.model_name, number, kept, cache / digest, FILES)
+
+    return ProductionModel(resolve, open_version, open_last_good, open_first, keep)
+
+
+def _database(settings: Settings) -> str:
+    return required(settings.database_url, "database_url")
 
 
 def version_opener(settings: Settings) -> Callable[[str], OpenModel]:
@@ -138,10 +210,12 @@ def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:
         ModelRefused: the folder, or its copy in the registry, does not verify.
         ConfigurationError: see :func:`registry`.
     """
+    from moderation.adapters.registry import GateEvidence
+
     models = registry(settings)
     lexicon = new_lexicon(settings)
     version = models.register(folder, lexicon, settings.model_max_bytes, run_name="train", reason=reason)
-    models.certify(version, lexicon, settings.model_max_bytes)
+    models.certify(version, lexicon, settings.model_max_bytes, gate=GateEvidence("first version", judged_us=now_us()))
     return version.version, models.ensure_alias("production", version)
 
 

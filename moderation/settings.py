@@ -46,9 +46,26 @@ class Settings(BaseSettings):
     )
     mlflow_url: str = Field(default="http://127.0.0.1:5000", description="The MLflow server.")
     model_name: str = Field(default="comment-moderation", description="Name of the registered model.")
+    signing_key: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Private Ed25519 key that signs model certificates: base64 of its 32-byte seed, or PEM. Only the batch "
+            "layer needs it; never give it to workers. `moderation keys` creates one. No default: it is a secret."
+        ),
+    )
+    verify_keys: str | None = Field(
+        default=None,
+        description=(
+            "Public Ed25519 keys of model certificates in base64, separated by commas. Every program that opens "
+            "models needs them. Without it, the public key of `MODERATION_SIGNING_KEY` is used."
+        ),
+    )
     certificate_key: SecretStr | None = Field(
         default=None,
-        description="Key that model certificates are signed with, at least 32 bytes. No default: it is a secret.",
+        description=(
+            "Key of certificates of the former format, at least 32 bytes. Only `moderation certify --all` uses it, to "
+            "verify them before it signs them again; workers do not need it."
+        ),
     )
     alias_poll_seconds: float = Field(
         default=2.0, gt=0, description="Interval at which the worker reads the alias `production`."
@@ -156,6 +173,11 @@ def required(secret: SecretStr | None, name: str) -> str:
         key = PREFIX + name.upper()
         raise ConfigurationError(key, "it is not set and has no default", f"Set {key}; see docs/configuration.md.")
     return secret.get_secret_value()
+
+
+def secret_text(secret: SecretStr | None) -> str | None:
+    """Return the value of a secret; None if it is missing or empty."""
+    return (secret.get_secret_value() or None) if secret is not None else None
 
 
 def load_settings() -> Settings:

@@ -46,16 +46,17 @@ def new_worker(settings: Settings) -> faust.App:
     def serving(version: str, opened: OpenModel) -> ServingModel:
         return ServingModel(opened.kernel, opened.policy, version)
 
-    def last_good() -> ServingModel | None:
-        last_good = production.open_last_good()
-        return None if last_good is None else serving(*last_good)
+    def first() -> ServingModel | None:
+        first = production.open_first()
+        return None if first is None else serving(*first)
 
     watch = ModelWatch(
         production.resolve,
         lambda version: serving(version, production.open_version(version)),
         settings.alias_poll_seconds,
-        last_good,
+        first,
         lambda: faults.trigger("during_swap"),
+        keep=production.keep,
     )
     return worker_app(settings, watch, faults)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ from batch.retrain.newest import newest_of, production_training, without_product
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.reconciliation.runs import recent_defects
+from moderation.adapters.registry import GateEvidence
 from moderation.adapters.sql.connection import connected
 from moderation.bootstrap import new_lexicon, registry
 from moderation.contracts import at_least_review
@@ -85,7 +87,9 @@ def gate(
     model_registry, lexicon = registry(settings), new_lexicon(settings)
     version = model_registry.version(number)
     challenger = open_model(
-        model_registry.fetch(version, settings.state_folder / "models"), lexicon, settings.model_max_bytes
+        model_registry.fetch(version, settings.state_folder / "models", settings.model_max_bytes),
+        lexicon,
+        settings.model_max_bytes,
     )
     examples = newest_of(settings, version, challenger, on_progress)
     serving = model_registry.resolve("production")
@@ -118,7 +122,8 @@ def gate(
     model_registry.run_artifacts.attach(version.run_id, files)
     model_registry.note_gate(version, judgement.state, judgement.reasons)
     if judgement.is_passed:
-        model_registry.certify(version, lexicon, settings.model_max_bytes)
+        evidence = GateEvidence("passed", content["limits"], hashlib.sha256(files[REPORT]).hexdigest(), now_us())
+        model_registry.certify(version, lexicon, settings.model_max_bytes, gate=evidence)
         model_registry.give_alias("challenger", version)
     else:  # it may have passed before, with another lake or another night
         model_registry.take_alias("challenger", version)

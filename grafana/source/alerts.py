@@ -80,6 +80,8 @@ REFUSED = Prom(
     " or sum by (version) (increase(moderation_model_refusals_total[1h])) > 0"
 )
 
+REGISTRY = Prom('max by (state) (moderation_registry_state{state=~"no_alias|no_version|no_answer"})')
+
 _HEALTH = pipeline_health.UID
 
 ALERTS = (
@@ -360,6 +362,22 @@ ALERTS = (
         runbook="The worker continues to serve the previous version. Its log names what failed: certificate, digest, "
         "types, golden rows or kernel version. Move the alias back to a version that verifies. Then find out who "
         "registered or changed this version: a digest that differs means that the file was altered.",
+        panel=(_HEALTH, "Workers by serving version"),
+    ),
+    Alert(
+        uid="moderation-registry-state",
+        title="Workers cannot follow the alias production",
+        query=REGISTRY,
+        above=0,
+        for_duration="10m",
+        every="1m",
+        no_data_state="OK",
+        severity="warning",
+        summary="the state of the registry is {{ .Labels.state }}",
+        runbook="Comments are decided with the model that served last, but no new version can serve. no_alias: no "
+        "version has the alias production, or the registered model was renamed or deleted. no_version: the version "
+        "with the alias was deleted. no_answer: MLflow does not answer. Set the alias on a certified version, or start "
+        "MLflow; workers recover by themselves.",
         panel=(_HEALTH, "Workers by serving version"),
     ),
 )

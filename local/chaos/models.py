@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from moderation.adapters.registry.certificate import SIGNATURE_TAG
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.registry import PRODUCTION
 from moderation.bootstrap import register, train_to_folder
 from moderation.datasets.synthetic import TrafficConfig, labelled_history
@@ -42,8 +42,8 @@ def make_models(settings: Settings, folder: Path) -> Models:
         good.append(register(folder / str(number), settings, "for chaos")[0])
     refused, _ = register(folder / "0", settings, "to be refused")
     client = MlflowClient(settings.mlflow_url, settings.mlflow_url)
-    signature = client.get_model_version(settings.model_name, refused).tags[SIGNATURE_TAG]
-    client.set_model_version_tag(settings.model_name, refused, SIGNATURE_TAG, signature[::-1])
+    copied = client.get_model_version(settings.model_name, good[0]).tags[CERTIFICATE_TAG]
+    client.set_model_version_tag(settings.model_name, refused, CERTIFICATE_TAG, copied)
     return Models(tuple(good), refused)
 
 

@@ -12,6 +12,12 @@ _STARTING_SECONDS = 60.0
 _RECENT_SECONDS = 600.0
 _NEEDED = ("kafka", "postgres")
 """Without these no worker decides."""
+_REGISTRY = {
+    "refused": "the version with the alias production does not verify",
+    "no_alias": "no version has the alias production",
+    "no_version": "the alias production names a version that the registry does not have",
+    "no_answer": "MLflow does not answer the worker",
+}
 
 
 class Level(IntEnum):
@@ -43,11 +49,13 @@ class WorkerStatus:
         missing: what the worker waits for, of ``model`` and ``partitions``.
         waiting: undecided records, by assigned partition.
         per_second: records decided a second, over the last ten seconds.
+        registry: what its last poll of the registry found, see ``moderation_registry_state``.
     """
 
     missing: Sequence[str]
     waiting: Mapping[str, int]
     per_second: float
+    registry: str = "followed"
 
 
 def health_of(
@@ -95,6 +103,8 @@ def _of_worker(part: PartStatus, answers: WorkerStatus | None) -> list[tuple[Lev
     if not answers.waiting:
         cause = "it has no partition, or Kafka does not answer it"
         findings.append((Level.NOT_MODERATING, f"{part.name} does not report waiting records: {cause}; see {part.log}"))
+    if (finding := _REGISTRY.get(answers.registry)) is not None:
+        findings.append((Level.DEGRADED, f"{finding}; the model that serves continues"))
     waiting = sum(answers.waiting.values())
     if waiting and not answers.per_second:
         findings.append((Level.NOT_MODERATING, f"{waiting:,} records wait, and none was decided for ten seconds"))

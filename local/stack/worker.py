@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import logging
 import sys
 import urllib.error
 import urllib.request
@@ -19,22 +19,31 @@ from local.stack.health import WorkerStatus
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST
 from local.stack.program import Program
+from moderation.adapters.registry.keys import SigningKey, encode
 from moderation.adapters.sql.migrate import migrate_database
+from moderation.bootstrap import registry
 from moderation.settings import PREFIX, Settings, required
 from stream.exit_codes import REFUSED
 
 WORKER = "worker"
 METRICS = "worker-metrics"
 _ANSWER_SECONDS = 2.0
+_log = logging.getLogger(__name__)
 WORKER_PORTS = {WORKER: 6066, METRICS: 6067}
 
 
-def certificate_key(layout: StackLayout) -> str:
+def signing_key(layout: StackLayout) -> SigningKey:
     """Return the key that signs this stack's model certificates; created the first time, readable only by its owner."""
-    path = layout.run / "certificate.key"
+    path = layout.run / "signing.key"
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(48))
-    return path.read_text()
+        write_private(path, SigningKey.generate().seed())
+    return SigningKey.parse(path.read_text())
+
+
+def certificate_key(layout: StackLayout) -> SecretStr | None:
+    """Return the key of certificates of format 1; None for a stack that was created with format 2."""
+    path = layout.run / "certificate.key"
+    return SecretStr(path.read_text()) if path.exists() else None
 
 
 def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "") -> Settings:
@@ -49,7 +58,9 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
         kafka_bootstrap=info.kafka_bootstrap,
         database_url=SecretStr(info.database_url()),
         mlflow_url=info.mlflow_url,
-        certificate_key=SecretStr(certificate_key(layout)),
+        signing_key=SecretStr(signing_key(layout).seed()),
+        verify_keys=encode(signing_key(layout).public),
+        certificate_key=certificate_key(layout),
         state_folder=layout.state,
         lake_url=str(layout.lake),
         topic_prefix=topic_prefix,
@@ -88,10 +99,10 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),
         cwd=_folder(layout.state),
-        env=settings_environment(settings),
+        env=settings_environment(without_private_keys(settings)),
         address=f"http://{HOST}:{settings.worker_web_port}" if web else "",
         depends_on=("kafka", "postgres", "mlflow"),
-        prepare=lambda: _migrate(settings),
+        prepare=lambda: _prepare(settings),
         stop_seconds=30.0,
         no_restart_codes=frozenset({REFUSED}),
     )
@@ -103,7 +114,7 @@ def worker_status(address: str) -> WorkerStatus | None:
         lag, ready = _get_json(f"{address}/lag"), _get_json(f"{address}/ready")
     except (OSError, ValueError):
         return None
-    return WorkerStatus(ready["missing"], lag["lag"], lag["per_second"])
+    return WorkerStatus(ready["missing"], lag["lag"], lag["per_second"], ready.get("registry", "followed"))
 
 
 def _get_json(url: str) -> dict[str, Any]:
@@ -117,8 +128,18 @@ def _get_json(url: str) -> dict[str, Any]:
     return fields
 
 
-def _migrate(settings: Settings) -> None:
+def without_private_keys(settings: Settings) -> Settings:
+    """Return the settings of a program that verifies certificates and does not sign them."""
+    return settings.model_copy(update={"signing_key": None, "certificate_key": None})
+
+
+def _prepare(settings: Settings) -> None:
+    """Migrate the tables; sign certificates of format 1 again, which only a stack of a former release has."""
     migrate_database(required(settings.database_url, "database_url"))
+    if settings.certificate_key is not None:
+        refused = [each for each in registry(settings).certify_all() if each.state == "refused"]
+        for each in refused:
+            _log.warning("version %s keeps its former certificate, so no worker opens it: %s", each.version, each.cause)
 
 
 def _folder(path: Path) -> Path:

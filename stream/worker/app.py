@@ -120,6 +120,11 @@ class SpeedLayer:
         return self._watch.model_or_none
 
     @property
+    def registry_state(self) -> str:
+        """What the last poll of the registry found."""
+        return self._watch.registry_state
+
+    @property
     def is_assigned(self) -> bool:
         """Whether there is an assignment. One without partitions counts while other workers read all of them."""
         if is_rebalancing(self.app):

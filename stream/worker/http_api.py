@@ -1,7 +1,8 @@
 """HTTP API of the worker: health, readiness, serving model, lag, scoring, windows.
 
 GET  /health   200 while the process works; the watchdog ends a process that does not
-GET  /ready    200 once a model serves, partitions are assigned and the published topics exist, else 503
+GET  /ready    200 once a model serves, partitions are assigned and the published topics exist, else 503; "registry"
+               names what the last poll of the registry found and does not change the status
 GET  /model    versions and thresholds of the serving model
 GET  /lag      waiting records by partition, and records a second
 POST /score    {"text": "…"}: score a text with the serving model; nothing is stored
@@ -45,6 +46,10 @@ class WorkerStatus(Protocol):
         """Missing published topics."""
 
     @property
+    def registry_state(self) -> str:
+        """What the last poll of the registry found, a ``RegistryState``."""
+
+    @property
     def progress(self) -> Progress:
         """Lag and speed."""
 
@@ -67,9 +72,10 @@ def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
             for name, there in (("model", worker.model is not None), ("partitions", worker.is_assigned))
             if not there
         ]
-        answer: dict[str, Any] = {"ready": not missing, "missing": missing}
+        registry = str(worker.registry_state)
+        answer: dict[str, Any] = {"ready": not missing, "missing": missing, "registry": registry}
         if topics := worker.missing_topics:
-            answer = {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
+            answer |= {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
         return view.json(answer, status=200 if answer["ready"] else 503)
 
     @app.page("/model", name="model")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -112,6 +113,35 @@ MODEL_REFUSALS = Counter(
     "moderation_model_refusals", "Times a version that the alias named was refused.", ["version"], registry=REGISTRY
 )
 SERVING_MODEL = Gauge("moderation_serving_model", "1 for the version that serves.", ["version"], registry=REGISTRY)
+
+
+class RegistryState(StrEnum):
+    """What a worker's last poll of the registry found."""
+
+    FOLLOWED = "followed"
+    """The alias names the version that serves."""
+    REFUSED = "refused"
+    """The alias names a version that does not verify."""
+    NO_ALIAS = "no_alias"
+    """No version has the alias: it was deleted, or the registered model was renamed or deleted."""
+    NO_VERSION = "no_version"
+    """The alias names a version that was deleted, or whose files were."""
+    NO_ANSWER = "no_answer"
+    """The registry does not answer."""
+
+
+REGISTRY_STATE = Gauge(
+    "moderation_registry_state",
+    "1 for what the last poll of the registry found: followed, refused, no_alias, no_version or no_answer.",
+    ["state"],
+    registry=REGISTRY,
+)
+
+
+def show_registry_state(state: RegistryState) -> None:
+    """Set the gauge of a state to 1 and those of all others to 0."""
+    for each in RegistryState:
+        REGISTRY_STATE.labels(each).set(each is state)
 
 
 class CommitLatency(Collector):

@@ -7,32 +7,42 @@ import threading
 import time
 from collections.abc import Callable
 
-from moderation.errors import ModelRefused, RegistryUnavailable
+from moderation.errors import ModelRefused, ModerationError, NotInRegistry, RegistryUnavailable
 from stream.worker import metrics
 from stream.worker.messages import ServingModel
+from stream.worker.metrics import RegistryState
 
 _log = logging.getLogger(__name__)
 
 Resolve = Callable[[], str | None]
 Open = Callable[[str], ServingModel]
-OpenLastGood = Callable[[], ServingModel | None]
+OpenFirst = Callable[[], ServingModel | None]
+Keep = Callable[[str], None]
 
 
 def _none() -> None:
     return None
 
 
+def _keep_nothing(version: str) -> None:
+    return None
+
+
 class ModelWatch:
     """Follows the alias in a thread of its own; the hot path only reads ``model``.
+
+    Each change of the registry's state is logged once and shown in ``moderation_registry_state``. The model continues
+    to serve in every state.
 
     Args:
         resolve: returns the current version of the alias; None without one.
         open_version: downloads, verifies and opens a version; raises ``ModelRefused`` if it must not serve.
         poll_seconds: interval of calls of ``resolve``.
-        open_last_good: opens and verifies the model that served last on this machine; None without one.
+        open_first: opens the model to start with if the alias names none that may serve; None if there is none.
         before_swap: called before an opened version serves; a fault point of chaos runs.
         again_seconds: time until a refused version with the alias is opened again: an operator may have certified it
             or allowed it by override.
+        keep: stores the version that serves, for workers that start without the registry; called again after an error.
     """
 
     def __init__(
@@ -40,21 +50,26 @@ class ModelWatch:
         resolve: Resolve,
         open_version: Open,
         poll_seconds: float,
-        open_last_good: OpenLastGood = _none,
+        open_first: OpenFirst = _none,
         before_swap: Callable[[], None] = _none,
         again_seconds: float = 60.0,
+        keep: Keep = _keep_nothing,
     ) -> None:
         self._resolve = resolve
         self._open = open_version
         self._poll_seconds = poll_seconds
-        self._open_last_good = open_last_good
+        self._open_first = open_first
         self._before_swap = before_swap
         self._again_seconds = again_seconds
+        self._keep = keep
         self._again_at = 0.0
+        self._keep_again_at = 0.0
         self._model: ServingModel | None = None
+        self._not_kept: str | None = None
         self._refused: str | None = None
         self._refusal: ModelRefused | None = None
-        self._away = False
+        self._state = RegistryState.FOLLOWED
+        self._start_state = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="model-watch", daemon=True)
 
@@ -70,26 +85,27 @@ class ModelWatch:
         """The model to decide with; None before the first one."""
         return self._model
 
+    @property
+    def registry_state(self) -> RegistryState:
+        """What the last poll of the registry found."""
+        return self._state
+
     def start(self) -> None:
         """Wait for a first model, then follow the alias.
 
-        If the registry is not available, or the version of the alias must not serve, the first model is the one that
-        served last on this machine.
+        If the registry is not available, the alias is not set, or its version must not serve, the first model is the
+        one that served last.
 
         Raises:
             ModelRefused: the version of the alias must not serve, and there is no older model.
         """
-        waited = False
         while self._model is None:
             self._poll()
             if self._model is None:
-                self._take_last_good()
+                self._take_first()
             if self._model is None:
                 if self._refusal is not None:
                     raise self._refusal
-                if not waited:
-                    _log.warning("waiting for a model version with the alias production")
-                    waited = True
                 self._stop.wait(self._poll_seconds)
         self._thread.start()
 
@@ -101,6 +117,7 @@ class ModelWatch:
         while not self._stop.wait(self._poll_seconds):
             try:
                 self._poll()
+                self._keep_serving()
             except Exception:
                 # An unexpected error must not end the thread; the old model continues to serve.
                 _log.exception("looking for the production model failed")
@@ -110,38 +127,75 @@ class ModelWatch:
         version = None
         try:
             version = self._resolve()
-            self._away = False
-            if version is None or (version == self._refused and time.monotonic() < self._again_at):
+            if version is None:
+                self._enter(RegistryState.NO_ALIAS, "no version of the registered model has the alias production")
                 return
-            if self._model is not None and self._model.model_version == version:
-                self._refused = None
+            if version == self._refused and time.monotonic() < self._again_at:
                 return
-            opened = self._open(version)
+            if self._model is None or self._model.model_version != version:
+                self._swap(self._open(version))
             self._refused = self._refusal = None
-            self._swap(opened)
+            self._enter(RegistryState.FOLLOWED, f"the alias production names version {version}, which serves")
         except RegistryUnavailable as error:
-            if not self._away:
-                _log.warning("%s", error)
-            self._away = True
+            self._enter(RegistryState.NO_ANSWER, str(error))
+        except NotInRegistry as error:
+            self._enter(RegistryState.NO_VERSION, str(error))
         except ModelRefused as error:
             self._refused, self._refusal = version, error
             self._again_at = time.monotonic() + self._again_seconds
             metrics.MODEL_REFUSALS.labels(version or "").inc()
             _log.error("refused version %s; the old model, if any, continues to serve: %s", version, error)
+            self._enter(RegistryState.REFUSED)
 
-    def _take_last_good(self) -> None:
-        try:
-            last_good = self._open_last_good()
-        except ModelRefused as error:
-            _log.error("the model served last cannot serve: %s", error)
+    def _enter(self, state: RegistryState, finding: str = "") -> None:
+        """Show a state; log the finding if the state is another one than before."""
+        if state is not RegistryState.REFUSED:
+            self._refusal = None
+        metrics.show_registry_state(state)
+        if state is self._state:
             return
-        if last_good is not None:
-            _log.warning("continuing with version %s, which served last on this machine", last_good.model_version)
-            self._swap(last_good)
+        self._state = state
+        if state is RegistryState.FOLLOWED:
+            _log.info("%s", finding)
+        elif finding:
+            serving = (
+                f"version {self._model.model_version} continues to serve" if self._model else "no model serves yet"
+            )
+            _log.warning("%s; %s", finding.rstrip("."), serving)
+
+    def _take_first(self) -> None:
+        try:
+            first = self._open_first()
+        except ModerationError as error:
+            self._tell_start(f"the model that served before cannot serve: {error}")
+            return
+        if first is None:
+            self._tell_start("waiting for a model version with the alias production")
+            return
+        _log.warning("continuing with version %s, which served before", first.model_version)
+        self._swap(first)
+
+    def _tell_start(self, text: str) -> None:
+        """Log what the start waits for, once for each text."""
+        if text != self._start_state:
+            _log.warning("%s", text)
+        self._start_state = text
+
+    def _keep_serving(self) -> None:
+        """Store the version that serves; after an error try again a minute later."""
+        if self._not_kept is None or time.monotonic() < self._keep_again_at:
+            return
+        try:
+            self._keep(self._not_kept)
+            self._not_kept = None
+        except (ModerationError, OSError) as error:
+            self._keep_again_at = time.monotonic() + self._again_seconds
+            _log.warning("version %s is not stored for workers without the registry: %s", self._not_kept, error)
 
     def _swap(self, model: ServingModel) -> None:
         self._before_swap()
         self._model = model
+        self._not_kept, self._keep_again_at = model.model_version, 0.0
         metrics.MODEL_SWAPS.inc()
         metrics.SERVING_MODEL.clear()
         metrics.SERVING_MODEL.labels(model.model_version).set(1)

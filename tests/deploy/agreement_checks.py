@@ -115,9 +115,11 @@ def wrong_settings(files: Files) -> list[str]:
 
 def missing_settings(files: Files) -> list[str]:
     """Missing settings without which a service would use its own machine's servers, or would not start."""
-    batch = {"kafka_bootstrap", "database_url", "mlflow_url", "certificate_key", "lake_url", "state_folder"}
+    certify = {"database_url", "mlflow_url", "verify_keys", "signing_key", "certificate_key"}
+    batch = certify | {"kafka_bootstrap", "lake_url", "state_folder"}
     needed = {
-        "worker": batch - {"lake_url"} | {"worker_host"},
+        "worker": batch - {"lake_url", "signing_key", "certificate_key"} | {"worker_host"},
+        "certify": certify,
         "airflow-scheduler": batch,
         "moderation": batch,
         "migrate": {"database_url"},
@@ -129,7 +131,11 @@ def missing_settings(files: Files) -> list[str]:
         environment = files.services[name].get("environment", {})
         absent = {PREFIX + key.upper() for key in keys} - environment.keys()
         complaints += [f"service {name}: {key} is missing" for key in sorted(absent)]
-    return complaints
+    private = {PREFIX + "SIGNING_KEY", PREFIX + "CERTIFICATE_KEY"}
+    known = private & files.services["worker"].get("environment", {}).keys()
+    return complaints + [
+        f"service worker: it has {key}, with which it could sign certificates" for key in sorted(known)
+    ]
 
 
 def wrong_folders(files: Files) -> list[str]:
@@ -339,6 +345,7 @@ BREAKS: tuple[tuple[Callable[[Files], list[str]], str, str, str], ...] = (
     (wrong_settings, COMPOSE, 'MODERATION_METRICS_PORT: "6067"', 'MODERATION_METRICS_PORT: "66067"'),
     (missing_settings, COMPOSE, "  MODERATION_LAKE_URL: s3://moderation-lake/lake\n", ""),
     (missing_settings, COMPOSE, "    environment: *database-settings\n", ""),
+    (missing_settings, COMPOSE, "  MODERATION_VERIFY_KEYS:", "  MODERATION_SIGNING_KEY:"),
     (wrong_folders, COMPOSE, "MODERATION_STATE_FOLDER: /var/lib/moderation", "MODERATION_STATE_FOLDER: /srv"),
     (wrong_topics, "dags/archive_topics.py", '("comments", "actions")', '("remarks", "actions")'),
     (wrong_topics, "dags/retrain_model.py", 'topics=["retrain-requests"]', 'topics=["retraining"]'),

@@ -34,6 +34,7 @@ _SAME_THRESHOLD = {
     "ModerationClockAhead": "moderation-clock-ahead",
     "ModerationLateShare": "moderation-late-share",
     "ModerationModelRefused": "moderation-refused-model",
+    "ModerationRegistryState": "moderation-registry-state",
     "ModerationManyDeadLetters": "moderation-dead-letters",
     "ModerationQuarantine": "moderation-quarantine",
     "ModerationStalled": "moderation-stalled",

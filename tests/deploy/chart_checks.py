@@ -93,7 +93,10 @@ def secret_complaints(objects: list[Object]) -> list[str]:
     complaints = [f"{title(each)} is created by the chart" for each in of_kind(objects, "Secret")]
     for name, container in containers(objects):
         for key, value in environment(container).items():
-            if re.search(r"DATABASE_URL|CERTIFICATE_KEY|USERNAME|PASSWORD|TOKEN", key) and value is not None:
+            if (
+                re.search(r"DATABASE_URL|CERTIFICATE_KEY|SIGNING_KEY|USERNAME|PASSWORD|TOKEN", key)
+                and value is not None
+            ):
                 complaints.append(f"{name}: {key} has a value instead of a secret's name")
     return complaints
 
@@ -191,7 +194,8 @@ def hook_complaints(objects: list[Object]) -> list[str]:
                     continue
                 theirs = needed["metadata"]["annotations"]
                 earlier = int(theirs["helm.sh/hook-weight"]) < int(annotations["helm.sh/hook-weight"])
-                if theirs["helm.sh/hook"] != annotations["helm.sh/hook"] or not earlier:
+                events = [set(each["helm.sh/hook"].split(",")) for each in (annotations, theirs)]
+                if not events[0] <= events[1] or not earlier:
                     complaints.append(f"{title(needed)} does not come before {title(job)}")
     return complaints
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.deploy.files import COMPOSE, EXAMPLE, Files, Service
 
-JOBS = frozenset({"mlflow-migrate", "mlflow-accounts", "migrate", "topics", "airflow-init"})
+JOBS = frozenset({"mlflow-migrate", "mlflow-accounts", "migrate", "topics", "certify", "airflow-init"})
 BY_HAND = frozenset({"moderation", "source"})
 """Services that an operator starts, without ports."""
 _SECRET = re.compile(r"PASSWORD|SECRET|_KEY|CONN\b|_URI|DATABASE_URL")
@@ -119,13 +119,14 @@ def wrong_variables(files: Files) -> list[str]:
     for name, defaults in required.items():
         if len(defaults) > 1:
             complaints.append(f"{name}: it has several defaults: {sorted(defaults)}")
+    needed = {name for name, operator, _ in variables(files) if operator == ":?"}
     listed = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", files.text(EXAMPLE), re.MULTILINE))
     shown = set(re.findall(r"^([A-Z_]+)=", files.text(EXAMPLE), re.MULTILINE))
     for name, defaults in required.items():
         default = next(iter(defaults))
         if listed.get(name) != default:
             complaints.append(f"{name}: {EXAMPLE} has {listed.get(name)!r}, the default is {default!r}")
-        if (name in shown) != (default == ""):
+        if (name in shown) != (name in needed):
             complaints.append(f"{name}: {EXAMPLE} must set required variables and comment out the others")
     complaints += [
         f"{name}: {EXAMPLE} lists it and nothing uses it" for name in sorted(listed.keys() - required.keys())
@@ -133,7 +134,7 @@ def wrong_variables(files: Files) -> list[str]:
     for name, service in files.services.items():
         for key, value in service.get("environment", {}).items():
             # Every secret of the rendering is `secret-…`: one that is not comes from the file.
-            if _SECRET.search(key) and "secret-" not in str(value) and not _is_no_secret(key, str(value)):
+            if _SECRET.search(key) and value and "secret-" not in str(value) and not _is_no_secret(key, str(value)):
                 complaints.append(f"service {name}: the value of {key} is in the file")
     return complaints
 
@@ -167,7 +168,13 @@ BREAKS = (
         "topics: {condition: service_completed_successfully}",
         "topics: {condition: service_healthy}",
     ),
-    (wrong_order, COMPOSE, "      mlflow-accounts: {condition: service_completed_successfully}\n", ""),
+    (
+        wrong_order,
+        COMPOSE,
+        "      topics: {condition: service_completed_successfully}\n"
+        "      mlflow-accounts: {condition: service_completed_successfully}\n",
+        "",
+    ),
     (wrong_order, COMPOSE, "      object-store: {condition: service_healthy}\n", ""),
     (wrong_order, COMPOSE, '  restart: "no"', "  restart: always"),
     (published_widely, COMPOSE, '"127.0.0.1:5000:5000"', '"5000:5000"'),

@@ -86,7 +86,7 @@ def airflow_complaints(airflow: Object, values: Object) -> list[str]:
         complaints.append("triggers use another broker than tasks")
     shared = {
         "MODERATION_DATABASE_URL": values["database"]["existingSecret"],
-        "MODERATION_CERTIFICATE_KEY": values["certificate"]["existingSecret"],
+        "MODERATION_SIGNING_KEY": values["certificate"]["existingSecret"],
     }
     return complaints + [
         f"{name} comes from {secrets.get(name)}" for name in shared if secrets.get(name) != shared[name]

@@ -38,7 +38,7 @@ VALUES: dict[str, Object] = {
     "nothing that can be left out": merged(
         MINIMAL,
         {
-            "hooks": {"migrate": {"enabled": False}, "topics": {"enabled": False}},
+            "hooks": {name: {"enabled": False} for name in ("migrate", "topics", "certify")},
             "worker": {"podDisruptionBudget": {"enabled": False}},
             "monitoring": {"dashboards": {"enabled": False}},
         },
@@ -111,7 +111,7 @@ def test_every_enabled_object_is_rendered() -> None:
         "ServiceAccount",
         "ServiceMonitor",
     }
-    assert len(of_kind(RENDERED["everything"], "Job")) == 2
+    assert len(of_kind(RENDERED["everything"], "Job")) == 3
     assert len(of_kind(RENDERED["everything"], "ConfigMap")) == 2
     absent = {"Job", "PodDisruptionBudget", "ScaledObject", "ConfigMap", "ServiceMonitor", "PrometheusRule"}
     assert not absent & {each["kind"] for each in RENDERED["nothing that can be left out"]}

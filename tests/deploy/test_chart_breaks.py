@@ -63,7 +63,13 @@ def test_values_are_refused_by_name(name: str) -> None:
 def test_required_values_have_no_default() -> None:
     with pytest.raises(helm_python.HelmError) as refused:
         render({})
-    for path in ("/kafka/bootstrap", "/database/existingSecret", "/certificate/existingSecret", "/mlflow/url"):
+    for path in (
+        "/kafka/bootstrap",
+        "/database/existingSecret",
+        "/certificate/existingSecret",
+        "/certificate/verifyKeys",
+        "/mlflow/url",
+    ):
         assert path in str(refused.value)
 
 
@@ -320,7 +326,7 @@ def test_the_schema_has_every_default_and_the_code_every_setting() -> None:
     assert schema["properties"].keys() - {"global"} == defaults.keys()
     own = set(schema["properties"]["settings"]["properties"])
     spoken_for = {each["name"].removeprefix("MODERATION_").lower() for each in worker_of(WHOLE)["env"]}
-    not_for_workers = {"lake_url", "fault_points"}
+    not_for_workers = {"lake_url", "fault_points", "signing_key", "certificate_key"}
     assert own <= Settings.model_fields.keys()
     assert not own & spoken_for
     assert own | spoken_for | not_for_workers >= Settings.model_fields.keys(), (

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.deploy.image_environments import LOCKS, image_environment
 
 IMAGES = ("worker", "batch", "mlflow")
-KEY = "a key of at least thirty-two bytes, of this test only"
+KEY = "A" * 43  # a public key, as base64
 
 
 def locked(path: Path) -> dict[str, str]:
@@ -101,7 +101,7 @@ def test_the_worker_starts_without_airflow(tmp_path: Path) -> None:
         check=False,
     )
     assert missing.returncode == 78
-    assert "MODERATION_CERTIFICATE_KEY: it is not set" in missing.stderr
+    assert "MODERATION_VERIFY_KEYS: it is not set" in missing.stderr
     program = (
         "import sys\n"
         "from stream.__main__ import new_worker\n"
@@ -113,7 +113,7 @@ def test_the_worker_starts_without_airflow(tmp_path: Path) -> None:
     done = ask(
         python,
         program,
-        MODERATION_CERTIFICATE_KEY=KEY,
+        MODERATION_VERIFY_KEYS=KEY,
         MODERATION_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x",
         MODERATION_WORKER_HOST="0.0.0.0",  # noqa: S104 - as in the container; nothing is bound here
         MODERATION_STATE_FOLDER=str(tmp_path),
@@ -148,7 +148,7 @@ def test_the_workers_image_names_the_part_that_it_does_not_contain(
 ) -> None:
     done = subprocess.run(
         [image_environment("worker"), "-P", *command],
-        env=inherited_environment() | {"MODERATION_CERTIFICATE_KEY": KEY},
+        env=inherited_environment() | {"MODERATION_VERIFY_KEYS": KEY},
         cwd=tmp_path,
         capture_output=True,
         text=True,

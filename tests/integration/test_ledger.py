@@ -16,7 +16,7 @@ from psycopg import sql
 from local.stack.commands import StackInfo
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate
-from moderation.adapters.sql.tables import metadata
+from moderation.adapters.sql.model_tables import metadata  # the metadata of all tables
 from moderation.contracts import DeadLetterReason, Fate, Verdict, dead_letter
 from moderation.errors import FenceLost, InvalidRecord, LedgerUnsafe, TopicRefused
 from moderation.ledger import Batch, DecisionRow, Versions

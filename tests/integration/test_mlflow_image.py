@@ -28,7 +28,7 @@ from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
 from tests.conftest import ROOT
 from tests.deploy.image_environments import image_environment
-from tests.support.model_folders import KEY, MAX_BYTES, POLICY, make_folder
+from tests.support.model_folders import GATE, KEYS, MAX_BYTES, POLICY, make_folder
 from tests.support.object_store import BUCKET, object_store
 
 pytestmark = pytest.mark.long
@@ -154,13 +154,13 @@ def test_the_server_migrates_serves_with_accounts_and_keeps_models_in_the_object
         def registry_as(account: str) -> Registry:
             monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", account)
             monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", SECRETS[f"REGISTRY_{account.upper()}_PASSWORD"])
-            return Registry(image.url, "comment-moderation", KEY)
+            return Registry(image.url, "comment-moderation", KEYS)
 
         lexicon = Lexicon()
         folder = make_folder(tmp_path / "trained", pipeline, POLICY)
         batch = registry_as("batch")
         version = batch.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="because")
-        batch.certify(version, lexicon, MAX_BYTES)
+        batch.certify(version, lexicon, MAX_BYTES, gate=GATE)
         assert batch.ensure_alias("production", version)
 
         worker = registry_as("worker")

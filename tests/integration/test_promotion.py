@@ -20,7 +20,7 @@ from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
 from moderation.adapters.model_folder.folder import MODEL
 from moderation.adapters.registry import ModelVersion
-from moderation.adapters.registry.certificate import SIGNATURE_TAG
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import production_model, version_opener
 from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, OutdatedApproval
@@ -209,8 +209,8 @@ def test_an_override_covers_neither_an_edited_certificate_nor_exchanged_files(
     edited, exchanged = life.register(STRICT), life.register(STRICT, certified=False, own_files=True)
     for version in (edited, exchanged):
         life.registry.tag(version, OVERRIDE_TAG, "let it serve")
-    life.registry.tag(edited, SIGNATURE_TAG, "0" * 64)
-    with pytest.raises(ModelRefused, match="was edited"):
+    life.registry.tag(edited, CERTIFICATE_TAG, life.tags(serving)["certificate_2"])
+    with pytest.raises(ModelRefused, match="was made for .* and copied here"):
         worker.open_version(edited.version)
     exchange(stack, life, exchanged)
     with pytest.raises(ModelRefused, match=f"{MODEL} in the registry is not the one that was registered"):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
@@ -20,14 +21,14 @@ from local.stack.ports import HOST, any_free_port
 from moderation.adapters.code_version import code_version, git_commit
 from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.registry import ModelVersion, Registry
-from moderation.adapters.registry.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.description import DESCRIPTION
 from moderation.adapters.registry.served_code import code_digest, served_code
 from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, RegistryUnavailable
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
-from tests.support.model_folders import KEY, MAX_BYTES, OTHER_KEY, POLICY, TEXTS, make_folder
+from tests.support.model_folders import GATE, KEYS, MAX_BYTES, OTHER_KEYS, POLICY, TEXTS, make_folder
 
 VERIFIED = ("model.json", "model.skops", "policy.json", "metrics.json", "reference.json", "golden.json")
 
@@ -51,7 +52,7 @@ def folder(pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def registry(mlflow_url: str) -> Registry:
     """Registered model for one test."""
-    return Registry(mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEY)
+    return Registry(mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEYS)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def register(registry: Registry, folder: Path, lexicon: Lexicon) -> Callable[[],
 @pytest.fixture
 def certified(registry: Registry, register: Callable[[], ModelVersion], lexicon: Lexicon) -> ModelVersion:
     version = register()
-    registry.certify(version, lexicon, MAX_BYTES)
+    registry.certify(version, lexicon, MAX_BYTES, gate=GATE)
     return version
 
 
@@ -111,7 +112,7 @@ def test_the_whole_folder_comes_back_byte_for_byte(
 ) -> None:
     artifact = download_all(client, certified, mlflow_url, tmp_path / "all")
     assert contents(artifact / "data" / "model") == contents(folder)
-    fetched = registry.fetch(certified, tmp_path / "cache")
+    fetched = registry.fetch(certified, tmp_path / "cache", MAX_BYTES)
     assert contents(fetched) == {name: (folder / name).read_bytes() for name in VERIFIED}
 
 
@@ -145,7 +146,7 @@ def test_a_run_says_where_the_model_came_from(
     found = client.get_model_version(version.name, version.version)
     assert (found.description, found.run_id) == ("drift of 2 %", version.run_id)
     assert found.tags["moderation.policy_version"] == POLICY.policy_version
-    assert SIGNATURE_TAG not in found.tags
+    assert CERTIFICATE_TAG not in found.tags
     artifact = download_all(client, version, mlflow_url, tmp_path)
     mlmodel = (artifact / "MLmodel").read_text()
     for part in (
@@ -213,7 +214,7 @@ def test_a_second_registration_leaves_the_alias_where_it_is(
     assert registry.ensure_alias("production", certified)
     stricter = make_folder(tmp_path / "second", pipeline, Policy(300_000, 800_000, ("recall>=0.9",)))
     second = registry.register(stricter, lexicon, MAX_BYTES, run_name="a run", reason="because")
-    registry.certify(second, lexicon, MAX_BYTES)
+    registry.certify(second, lexicon, MAX_BYTES, gate=GATE)
     assert not registry.ensure_alias("production", second)
     assert registry.resolve("production") == certified
     assert [version.version for version in (certified, second)] == ["1", "2"]
@@ -238,10 +239,10 @@ def test_a_certificate_of_another_key_is_refused(
     lexicon: Lexicon,
     open_it: Callable[[ModelVersion], OpenModel],
 ) -> None:
-    Registry(mlflow_url, registry.model_name, OTHER_KEY).certify(certified, lexicon, MAX_BYTES)
+    Registry(mlflow_url, registry.model_name, OTHER_KEYS).certify(certified, lexicon, MAX_BYTES, gate=GATE)
     with pytest.raises(ModelRefused, match="made with another key"):
         open_it(certified)
-    registry.certify(certified, lexicon, MAX_BYTES)
+    registry.certify(certified, lexicon, MAX_BYTES, gate=GATE)
     assert open_it(certified).policy == POLICY
 
 
@@ -264,10 +265,10 @@ def test_every_edited_tag_is_refused_by_name(
 ) -> None:
     written = tags(client, certified)
     signed = {name for name in written if name.startswith("moderation.") and name != "moderation.reason"}
-    assert len(signed) == 10
+    assert len(signed) == 12
     for name in signed:
         client.set_model_version_tag(certified.name, certified.version, name, written[name] + "0")
-        blamed = {CERTIFICATE_TAG: "not a certificate", KEY_ID_TAG: "another key"}.get(name, name)
+        blamed = "not a certificate" if name == CERTIFICATE_TAG else name
         with pytest.raises(ModelRefused, match=blamed):
             open_it(certified)
         client.set_model_version_tag(certified.name, certified.version, name, written[name])
@@ -287,7 +288,7 @@ def test_every_file_edited_or_deleted_on_the_server_is_refused_by_name(
         file = stored(stack, client, certified) / name
         data = file.read_bytes()
         file.write_bytes(data[:-2] + bytes([data[-2] ^ 1]) + data[-1:])
-        for attempt in (lambda: open_it(certified), lambda: registry.certify(certified, lexicon, MAX_BYTES)):
+        for attempt in (lambda: open_it(certified), lambda: registry.certify(certified, lexicon, MAX_BYTES, gate=GATE)):
             with pytest.raises(ModelRefused, match=f"{certified}: {name} in the registry is not the one"):
                 attempt()
         file.unlink()
@@ -311,7 +312,7 @@ def test_another_whole_model_in_place_of_the_certified_one_is_refused(
     """Every digest within the folder agrees; only the certificate does not."""
     lenient = make_folder(tmp_path / "lenient", pipeline, Policy(999_998, 999_999, ()))
     shutil.copytree(lenient, stored(stack, client, certified), dirs_exist_ok=True)
-    for attempt in (lambda: open_it(certified), lambda: registry.certify(certified, lexicon, MAX_BYTES)):
+    for attempt in (lambda: open_it(certified), lambda: registry.certify(certified, lexicon, MAX_BYTES, gate=GATE)):
         with pytest.raises(ModelRefused, match=r"model\.json in the registry is not the one that was registered"):
             attempt()
 
@@ -325,7 +326,7 @@ def test_the_cache_serves_while_intact_and_is_repaired_when_damaged(
     tmp_path: Path,
 ) -> None:
     open_it(certified)
-    kept = registry.fetch(certified, tmp_path / "cache")
+    kept = registry.fetch(certified, tmp_path / "cache", MAX_BYTES)
     folders = [path.name for path in (tmp_path / "cache").iterdir() if path.is_dir()]
     assert folders == [kept.name] == [certified.card_digest]
     away = stored(stack, client, certified).rename(tmp_path / "away")
@@ -338,10 +339,28 @@ def test_the_cache_serves_while_intact_and_is_repaired_when_damaged(
     assert (kept / "golden.json").read_bytes() == (stored(stack, client, certified) / "golden.json").read_bytes()
 
 
+def test_a_file_over_the_limit_is_refused_before_anything_is_downloaded(
+    registry: Registry, certified: ModelVersion, lexicon: Lexicon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> str:
+        raise AssertionError("a file was downloaded")
+
+    monkeypatch.setattr(HttpArtifactRepository, "_download_file", never)
+    for attempt in (
+        lambda: registry.fetch(certified, tmp_path / "cache", 1_000),
+        lambda: registry.open_certified(certified, lexicon, 1_000, tmp_path / "cache"),
+        lambda: registry.certify(certified, lexicon, 1_000, gate=GATE),
+    ):
+        with pytest.raises(
+            ModelRefused, match=r"model\..* bytes, more than the limit of 1,000; nothing was downloaded"
+        ):
+            attempt()
+
+
 def test_a_malformed_digest_never_becomes_a_path(registry: Registry, certified: ModelVersion, tmp_path: Path) -> None:
     for digest in ("", "../outside", "A" * 64, "a" * 64 + "\n"):
         with pytest.raises(ModelRefused, match="it has no digest tag"):
-            registry.fetch(replace(certified, card_digest=digest), tmp_path / "cache")
+            registry.fetch(replace(certified, card_digest=digest), tmp_path / "cache", MAX_BYTES)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -349,17 +368,17 @@ def test_a_missing_version_and_an_unavailable_registry_are_distinguished(
     registry: Registry, certified: ModelVersion, mlflow_url: str
 ) -> None:
     assert registry.resolve("challenger") is None
-    assert Registry(mlflow_url, "nobody-registered-this", KEY).resolve("production") is None
+    assert Registry(mlflow_url, "nobody-registered-this", KEYS).resolve("production") is None
     with pytest.raises(NotInRegistry, match=f"{certified.name} version 99"):
         registry.version("99")
     with pytest.raises(ConfigurationError, match="a/b"):
-        Registry(mlflow_url, "a/b", KEY).resolve("production")
+        Registry(mlflow_url, "a/b", KEYS).resolve("production")
 
 
 def test_an_unavailable_registry_is_reported_within_seconds(
     mlflow_url: str, certified: ModelVersion, folder: Path, lexicon: Lexicon, tmp_path: Path
 ) -> None:
-    down = Registry(f"http://{HOST}:{any_free_port()}", certified.name, KEY)
+    down = Registry(f"http://{HOST}:{any_free_port()}", certified.name, KEYS)
     for attempt in (
         lambda: down.resolve("production"),
         lambda: down.open_certified(certified, lexicon, MAX_BYTES, tmp_path),
@@ -374,12 +393,10 @@ def test_an_unavailable_registry_is_reported_within_seconds(
 @pytest.mark.parametrize("address", ["", "sqlite:///x.db", "./mlruns", "databricks", "http://"])
 def test_only_a_server_is_a_registry(address: str) -> None:
     with pytest.raises(ConfigurationError, match="not an http or https address"):
-        Registry(address, "m", KEY)
+        Registry(address, "m", KEYS)
 
 
 def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
     with pytest.raises(ConfigurationError, match="MLFLOW_TRACKING_PASSWORD") as refused:
-        Registry("http://somebody:hunter2@127.0.0.1:5000", "m", KEY)
+        Registry("http://somebody:hunter2@127.0.0.1:5000", "m", KEYS)
     assert "hunter2" not in str(refused.value)
-    with pytest.raises(ConfigurationError, match="needs 32"):
-        Registry("http://127.0.0.1:5000", "m", b"short")

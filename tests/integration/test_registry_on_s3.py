@@ -18,7 +18,7 @@ from local.stack.wait import wait_until
 from moderation.adapters.registry import Registry
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
-from tests.support.model_folders import KEY, MAX_BYTES, POLICY, make_folder
+from tests.support.model_folders import GATE, KEYS, MAX_BYTES, POLICY, make_folder
 from tests.support.object_store import BUCKET, ObjectStore, object_store
 
 
@@ -77,9 +77,9 @@ def test_models_are_registered_and_opened_through_the_server_alone(
     # Without this MLflow sends only files above 500 MB directly.
     monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", "1")
     lexicon = Lexicon()
-    registry = Registry(server_url, "comment-moderation", KEY)
+    registry = Registry(server_url, "comment-moderation", KEYS)
     folder = make_folder(tmp_path / "trained", pipeline, POLICY)
     version = registry.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="because")
-    registry.certify(version, lexicon, MAX_BYTES)
+    registry.certify(version, lexicon, MAX_BYTES, gate=GATE)
     registry.open_certified(version, lexicon, MAX_BYTES, tmp_path / "cache")
     assert refused == []

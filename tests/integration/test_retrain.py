@@ -23,14 +23,14 @@ from batch.run_interval import Interval
 from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
-from moderation.adapters.registry import Registry
+from moderation.adapters.registry import GateEvidence, Registry
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import new_lexicon, registry, train_to_folder
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from moderation.errors import ModelRefused, TrainingError
 from moderation.policy import parse_goal
 from tests.support.dag_runs import DagRuns
-from tests.support.labelled import END, MATURITY_US, WINDOW, History, history
+from tests.support.labelled import DAY_US, END, MATURITY_US, WINDOW, History, history
 from tests.support.lakes import LakeUnderTest, plain
 from tests.support.workers import base_settings
 
@@ -207,7 +207,12 @@ def test_a_model_from_shuffled_labels_fails_the_gate_and_a_better_one_passes(wor
     broken = registered(world, shuffled, tmp_path / "broken")
     honest = registered(world, training, tmp_path / "honest")
     found = registry(world.settings)
-    found.certify(found.version(weak), new_lexicon(world.settings), world.settings.model_max_bytes)
+    found.certify(
+        found.version(weak),
+        new_lexicon(world.settings),
+        world.settings.model_max_bytes,
+        gate=GateEvidence("first version"),
+    )
     assert found.ensure_alias("production", found.version(weak))
 
     stopped = gate(world.settings, broken)

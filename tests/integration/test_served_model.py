@@ -24,7 +24,7 @@ from moderation.adapters.registry import ModelVersion, Registry
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
 from tests.conftest import ROOT
-from tests.support.model_folders import KEY, MAX_BYTES, POLICY, TEXTS, make_folder
+from tests.support.model_folders import KEYS, MAX_BYTES, POLICY, TEXTS, make_folder
 
 UV = shutil.which("uv") or shutil.which("uv", path=ROOT / ".tools" / "bin")
 
@@ -43,7 +43,7 @@ def test_mlflow_models_serve_gives_the_same_scores(
     if manager == "uv" and UV is None:
         pytest.skip("uv is neither on the PATH nor in .tools")
     folder, lexicon = make_folder(tmp_path / "trained", pipeline, POLICY), Lexicon()
-    registry = Registry(stack.mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEY)
+    registry = Registry(stack.mlflow_url, f"moderation-{uuid.uuid4().hex[:12]}", KEYS)
     version = registry.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="because")
     local = open_model(folder, lexicon, MAX_BYTES)
     with served(stack.mlflow_url, version, tmp_path, manager) as port:

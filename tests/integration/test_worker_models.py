@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -18,10 +19,10 @@ from sklearn.cluster import KMeans
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
-from local.stack.worker import certificate_key
+from local.stack.worker import signing_key
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.adapters.model_folder.folder import MODEL
-from moderation.adapters.registry.certificate import SIGNATURE_TAG
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import register, registry
 from moderation.text import Lexicon
@@ -30,7 +31,7 @@ from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comme
 
 NAME = f"model-life-tests-{RUN}"
 FORGERIES = {
-    "a bad HMAC": "tag moderation.certificate or moderation.signature was edited",
+    "a bad signature": "tag moderation.certificate_2 was edited",
     "another kernel": "made for kernel version 0; this is version 1",
     "a truncated artifact": f"{MODEL} in the registry is not the one that was registered",
     "an unknown type": "which is not trusted",
@@ -45,10 +46,11 @@ def free_port() -> int:
 
 def commit(client: MlflowClient, stack: StackInfo, version: str, forgery: str) -> None:
     """Damage a certified version."""
-    folder, key = stored_folder(stack, NAME, version), certificate_key(StackLayout(stack.root))
-    if forgery == "a bad HMAC":
-        signature = client.get_model_version(NAME, version).tags[SIGNATURE_TAG]
-        client.set_model_version_tag(NAME, version, SIGNATURE_TAG, signature[::-1])
+    folder, key = stored_folder(stack, NAME, version), signing_key(StackLayout(stack.root))
+    if forgery == "a bad signature":
+        forged = json.loads(client.get_model_version(NAME, version).tags[CERTIFICATE_TAG])
+        forged["signature"] = forged["signature"][::-1]
+        client.set_model_version_tag(NAME, version, CERTIFICATE_TAG, json.dumps(forged))
     elif forgery == "another kernel":
         restate(folder, kernel_version="0")
         certify_again(client, NAME, version, folder, key)
@@ -170,5 +172,5 @@ def test_a_worker_starts_with_the_last_good_model_if_the_registry_is_unavailable
     layer.produce(comments(100, start=100))
     layer.wait_accounted(200)
     assert worker.poll() is None
-    assert "continuing with version 1, which served last on this machine" in (layer.folder / "worker-1.log").read_text()
+    assert "continuing with version 1, which served before" in (layer.folder / "worker-1.log").read_text()
     assert layer.comparison().is_exact

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import psycopg
 
 from moderation.contracts import Fate, Hole, Pane, Verdict
-from moderation.errors import FenceLost, ModelRefused, RegistryUnavailable, TopicsMissing
+from moderation.errors import FenceLost, ModelRefused, NotInRegistry, RegistryUnavailable, TopicsMissing
 from moderation.ledger import Batch, DecisionRow, Position, Versions
 from moderation.panes import PANE_US, OpenPanes, PaneSums, closed_until_us, is_closed, is_reopened, pane_start_us
 from moderation.policy import Policy
@@ -176,6 +176,7 @@ class MemoryRegistry:
         self.alias: str | None = None
         self.away = False
         self.refused: set[str] = set()
+        self.deleted: set[str] = set()
         self.asked = threading.Semaphore(0)
         self._kernel = kernel
         self._policy = policy
@@ -189,6 +190,8 @@ class MemoryRegistry:
 
     def open_version(self, version: str) -> ServingModel:
         """Return the model of a version."""
+        if version in self.deleted:
+            raise NotInRegistry(f"version {version}", "the registry has no such thing")
         if version in self.refused:
             raise ModelRefused(f"version {version}", "its certificate is not ours")
         return ServingModel(self._kernel, self._policy, version)

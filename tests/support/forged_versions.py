@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from moderation.adapters.model_folder.folder import CARD, METRICS, MODEL, POLICY
-from moderation.adapters.registry.certificate import Certificate, tags_of
+from moderation.adapters.registry.certificate import Certificate, GateEvidence, tags_of
+from moderation.adapters.registry.keys import SigningKey
 
 CARD_DIGEST = "card_sha256"
 
@@ -35,7 +36,7 @@ def restate(folder: Path, **changes: Any) -> None:
     (folder / CARD).write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
 
 
-def certify_again(client: MlflowClient, name: str, version: str, folder: Path, key: str) -> None:
+def certify_again(client: MlflowClient, name: str, version: str, folder: Path, key: SigningKey) -> None:
     """Sign the current content of the folder."""
     card = json.loads((folder / CARD).read_bytes())
     certificate = Certificate(
@@ -48,8 +49,9 @@ def certify_again(client: MlflowClient, name: str, version: str, folder: Path, k
         kernel_version=str(card["kernel_version"]),
         policy_version=json.loads((folder / POLICY).read_bytes())["policy_version"],
         data_digest=str(card["training"]["data_digest"]),
+        gate=GateEvidence("passed"),
     )
-    for tag, value in tags_of(certificate, key.encode()).items():
+    for tag, value in tags_of(certificate, key).items():
         client.set_model_version_tag(name, version, tag, value)
 
 

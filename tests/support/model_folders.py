@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from moderation.adapters.model_folder.folder import save_model
+from moderation.adapters.registry import GateEvidence
+from moderation.adapters.registry.keys import CertificateKeys, encode
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline
 from moderation.training.metrics import Metrics
 from tests.support.naughty import NAUGHTY_TEXTS
 from tests.support.reference import REFERENCE
 
-KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+KEYS = CertificateKeys.parse(signing=encode(b"k" * 32), verify=None)
+OTHER_KEYS = CertificateKeys.parse(signing=encode(b"o" * 32), verify=None)
+GATE = GateEvidence("first version")
 MAX_BYTES = 64 * 1024 * 1024
 POLICY = Policy(400_000, 900_000, ("recall>=0.8",))
 TEXTS = NAUGHTY_TEXTS[:64]

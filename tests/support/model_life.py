@@ -12,12 +12,13 @@ from mlflow import MlflowClient
 
 from moderation.adapters.model_folder.folder import CARD, VERIFIED
 from moderation.adapters.registry import ModelVersion, Registry
-from moderation.adapters.registry.certificate import CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG, Certificate, tags_of
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG, Certificate, tags_of
+from moderation.adapters.registry.keys import SigningKey
 from moderation.bootstrap import new_lexicon, registry
 from moderation.policy import Policy
 from moderation.scoring import ModerationPipeline, new_pipeline
 from moderation.settings import Settings, required
-from tests.support.model_folders import make_folder
+from tests.support.model_folders import GATE, make_folder
 
 LENIENT, STRICT = Policy(400_000, 900_000, ("recall>=0.8",)), Policy(300_000, 600_000, ("recall>=0.9",))
 
@@ -56,7 +57,7 @@ class Templates:
         """Return the certificate of a template; the first call checks its files."""
         if (policy, learnt) not in self._certificates:
             version = self.of(policy, learnt)
-            self._certificates[policy, learnt] = self._known.certify(version, self.lexicon, self._most)
+            self._certificates[policy, learnt] = self._known.certify(version, self.lexicon, self._most, gate=GATE)
         return self._certificates[policy, learnt]
 
     def upload(self, to: Registry, policy: Policy, learnt: str = "") -> ModelVersion:
@@ -117,7 +118,9 @@ class ModelLife:
             tags = {
                 name: value
                 for name, value in known.tags.items()
-                if name.startswith("moderation.") and name not in (CERTIFICATE_TAG, KEY_ID_TAG, SIGNATURE_TAG)
+                if name.startswith("moderation.")
+                and name != CERTIFICATE_TAG
+                and not name.startswith("moderation.gate_")
             }
             if certified:  # in the same request; each takes the server a twentieth of a second
                 tags |= self._certificate_tags(self._templates.certificate(policy, learnt))
@@ -129,7 +132,7 @@ class ModelLife:
             version = replace(template, name=self.name, version=str(made.version))
             self._cache(template.card_digest, self._templates.folders[policy, learnt])
         if certified and own_files:
-            self.registry.certify(version, self.lexicon, self.settings.model_max_bytes)
+            self.registry.certify(version, self.lexicon, self.settings.model_max_bytes, gate=GATE)
         return version
 
     def _cache(self, card_digest: str, folder: Path) -> None:
@@ -143,7 +146,7 @@ class ModelLife:
     def _certificate_tags(self, known: Certificate) -> Mapping[str, str]:
         """Return the certificate of the next version; its files were checked with the template."""
         certificate = replace(known, model_name=self.name, version=str(self._versions + 1))
-        return tags_of(certificate, required(self.settings.certificate_key, "certificate_key").encode())
+        return tags_of(certificate, SigningKey.parse(required(self.settings.signing_key, "signing_key")))
 
     def point(self, alias: str, version: ModelVersion) -> None:
         """Move an alias as the MLflow UI does."""

@@ -13,7 +13,10 @@ import batch.reconcile.tasks
 import batch.rescore.tasks
 import batch.retrain.tasks  # noqa: F401
 from moderation.adapters.registry import Registry
+from moderation.adapters.registry.keys import CertificateKeys, KeyRing
 from moderation.text import Lexicon
 
-Registry("http://127.0.0.1:1", "nobody", b"k" * 32)  # imports what MLflow imports when a client is made
+Registry(
+    "http://127.0.0.1:1", "nobody", CertificateKeys(KeyRing())
+)  # imports what MLflow imports when a client is made
 Lexicon()

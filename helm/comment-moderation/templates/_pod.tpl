@@ -60,20 +60,38 @@ securityContext:
   value: {{ .Values.mlflow.url | quote }}
 - name: MODERATION_MODEL_NAME
   value: {{ .Values.mlflow.modelName | quote }}
+- name: MODERATION_VERIFY_KEYS
+  value: {{ join "," .Values.certificate.verifyKeys | quote }}
+{{- end -}}
+
+{{/* An account of the registry. Call with the name of its secret; nothing if empty. */}}
+{{- define "moderation.mlflowAccountEnv" -}}
+{{- if . }}
+{{- range $key := list "username" "password" }}
+- name: MLFLOW_TRACKING_{{ upper $key }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $ }}
+      key: {{ $key }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What signs model certificates, for the hook certify only. */}}
+{{- define "moderation.signingEnv" -}}
+{{ include "moderation.modelEnv" . }}
+- name: MODERATION_SIGNING_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.certificate.existingSecret }}
+      key: {{ .Values.certificate.signingKey }}
 - name: MODERATION_CERTIFICATE_KEY
   valueFrom:
     secretKeyRef:
       name: {{ .Values.certificate.existingSecret }}
       key: {{ .Values.certificate.key }}
-{{- with .Values.mlflow.existingSecret }}
-{{- range $key := list "username" "password" }}
-- name: MLFLOW_TRACKING_{{ upper $key }}
-  valueFrom:
-    secretKeyRef:
-      name: {{ $.Values.mlflow.existingSecret }}
-      key: {{ $key }}
-{{- end }}
-{{- end }}
+      optional: true
+{{- include "moderation.mlflowAccountEnv" (.Values.hooks.certify.mlflowSecret | default .Values.mlflow.existingSecret) }}
 {{- end -}}
 
 {{- define "moderation.settingsEnv" -}}

@@ -1,4 +1,4 @@
-"""Download model folders from the registry to a cache by digest; only complete folders are used."""
+"""Download model folders to a cache by digest; only complete folders are used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from moderation.adapters.model_folder.folder import CARD, VERIFIED
@@ -20,37 +21,52 @@ FILES = (CARD, *VERIFIED)
 _REMEDY = "The copy in the registry was damaged or replaced: register the model again."
 
 
-def download(connection: Connection, source: str, target: Path, thing: str) -> None:
+def download(connection: Connection, source: str, target: Path, thing: str, max_bytes: int) -> None:
     """Download the model card and the files it covers into ``target``.
 
-    Only these names are requested: other names in the listing are ignored.
+    Only these names are requested: other names in the listing are ignored. Sizes are compared with the limit before the
+    first byte is requested.
 
     Args:
         connection: to the registry.
         source: address of the artifact, as the registry reports it.
         target: an existing folder.
         thing: name of the version in error messages.
+        max_bytes: size limit of a file.
 
     Raises:
-        ModelRefused: a file is missing.
+        ModelRefused: a file is missing or too large, or the registry does not report its size.
         RegistryUnavailable: the registry does not answer, or does not return the file.
     """
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     with connection.asking(thing), tempfile.TemporaryDirectory(dir=target) as scratch:
         repository = get_artifact_repository(source, tracking_uri=connection.uri)
-        listed = {entry.path for entry in repository.list_artifacts(FOLDER)}
+        sizes = {entry.path: entry.file_size for entry in repository.list_artifacts(FOLDER) if not entry.is_dir}
         for name in FILES:
-            if f"{FOLDER}/{name}" not in listed:
-                raise ModelRefused(thing, f"the registry has no {name} of it", _REMEDY)
+            _check_size(sizes, name, thing, max_bytes)
+        for name in FILES:
             path = repository.download_artifacts(f"{FOLDER}/{name}", scratch)  # type: ignore[no-untyped-call]
             shutil.move(path, target / name)
 
 
-def fetch_into(cache: Path, connection: Connection, source: str, card_digest: str, thing: str) -> Path:
-    """Return the model folder whose card has this digest, from the cache if it is complete there, else downloaded.
+def _check_size(sizes: Mapping[str, int | None], name: str, thing: str, max_bytes: int) -> None:
+    path = f"{FOLDER}/{name}"
+    if path not in sizes:
+        raise ModelRefused(thing, f"the registry has no {name} of it", _REMEDY)
+    size = sizes[path]
+    if size is None:
+        raise ModelRefused(thing, f"the registry does not report the size of its {name}", "Use another artifact store.")
+    if size > max_bytes:
+        raise ModelRefused(
+            thing,
+            f"its {name} has {size:,} bytes, more than the limit of {max_bytes:,}; nothing was downloaded",
+            "Raise MODERATION_MODEL_MAX_BYTES if the file is right.",
+        )
 
-    Safe for concurrent processes: a folder appears in the cache by one rename.
+
+def fetch_into(cache: Path, connection: Connection, source: str, card_digest: str, thing: str, max_bytes: int) -> Path:
+    """Return the model folder whose card has this digest, from the cache if it is complete there, else downloaded.
 
     Args:
         cache: created if absent; its folders may be deleted while no model is being opened.
@@ -58,10 +74,31 @@ def fetch_into(cache: Path, connection: Connection, source: str, card_digest: st
         source: address of the artifact.
         card_digest: SHA-256 of ``model.json``, hexadecimal.
         thing: name of the version in error messages.
+        max_bytes: size limit of a file.
 
     Raises:
-        ModelRefused: the files in the registry do not match the digest.
+        ModelRefused: the files in the registry do not match the digest, or one is too large.
         RegistryUnavailable: the registry does not answer.
+    """
+    return into_cache(
+        cache, card_digest, thing, "the registry", lambda folder: download(connection, source, folder, thing, max_bytes)
+    )
+
+
+def into_cache(cache: Path, card_digest: str, thing: str, origin: str, fill: Callable[[Path], None]) -> Path:
+    """Return the model folder whose card has this digest, from the cache if it is complete there, else filled.
+
+    Safe for concurrent processes: a folder appears in the cache by one rename.
+
+    Args:
+        cache: created if absent.
+        card_digest: SHA-256 of ``model.json``, hexadecimal.
+        thing: name of the version in error messages.
+        origin: where the files come from, in error messages.
+        fill: writes the files into an empty folder.
+
+    Raises:
+        ModelRefused: the files do not match the digest.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", card_digest):  # it becomes a path
         raise ModelRefused(thing, "it has no digest tag: it was not registered by this project", _REMEDY)
@@ -72,9 +109,9 @@ def fetch_into(cache: Path, connection: Connection, source: str, card_digest: st
     with tempfile.TemporaryDirectory(dir=cache, prefix="incoming-") as scratch:
         incoming = Path(scratch, "model")
         incoming.mkdir()
-        download(connection, source, incoming, thing)
+        fill(incoming)
         if (different := first_difference(incoming, card_digest)) is not None:
-            raise ModelRefused(thing, f"{different} in the registry is not the one that was registered", _REMEDY)
+            raise ModelRefused(thing, f"{different} in {origin} is not the one that was registered", _REMEDY)
         if first_difference(cached, card_digest) is None:  # another process was first
             return cached
         with contextlib.suppress(FileNotFoundError):

@@ -1,94 +1,68 @@
-"""Registry of model versions: register, certify, set aliases, and open certified versions only."""
+"""Registry of model versions: register, certify, and set aliases of certified versions only."""
 
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from moderation.adapters.model_folder.folder import CARD, METRICS, MODEL, POLICY, OpenModel, open_model
-from moderation.adapters.registry import last_good
+from moderation.adapters.model_folder.folder import METRICS, open_model
 from moderation.adapters.registry.certificate import (
-    CARD_DIGEST_TAG,
-    CERTIFICATE_TAG,
-    MODEL_DIGEST_TAG,
-    PREFIX,
     Certificate,
-    check_key,
-    read_certificate,
+    GateEvidence,
     tags_of,
 )
-from moderation.adapters.registry.client import Connection
-from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
+from moderation.adapters.registry.download import download, first_difference
+from moderation.adapters.registry.keys import CertificateKeys
+from moderation.adapters.registry.model_version import (
+    CHALLENGER,
+    GATE_REASONS_TAG,
+    GATE_TAG,
+    GOALS_LOWERED_TAG,
+    OVERRIDE_TAG,
+    PREVIOUS,
+    PRODUCTION,
+    PROMOTED_TAG,
+    ModelVersion,
+)
+from moderation.adapters.registry.recertify import Recertified, recertify
 from moderation.adapters.registry.run_artifacts import RunArtifacts
 from moderation.adapters.registry.upload import newest_run_us, upload
+from moderation.adapters.registry.version_reader import VersionReader
 from moderation.errors import ModelRefused, NotInRegistry
 from moderation.text import Lexicon
 from moderation.training.gate import GateState
 
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
-
-PRODUCTION, PREVIOUS, CHALLENGER = "production", "previous", "challenger"
-"""Aliases: the serving version, the one that served before, and the one that waits for approval."""
-GATE_TAG, GATE_REASONS_TAG = PREFIX + "gate", PREFIX + "gate_reasons"
+__all__ = [
+    "CHALLENGER",
+    "GATE_REASONS_TAG",
+    "GATE_TAG",
+    "GOALS_LOWERED_TAG",
+    "OVERRIDE_TAG",
+    "PREVIOUS",
+    "PRODUCTION",
+    "ModelVersion",
+    "Registry",
+]
 _GATE_TAG_VALUES: Mapping[GateState, str] = {"passed": "passed", "stopped": "failed", "too few comments": "too_few"}
-GOALS_LOWERED_TAG = PREFIX + "goals_lowered"
-"""Tag of a version: goals that its training could not meet, and what its policy meets instead."""
-PROMOTED_TAG = PREFIX + "promoted"
-"""Tag of the registered model: the version that this project promoted last. A manual change moves only aliases."""
-OVERRIDE_TAG = PREFIX + "override"
-"""Tag with an operator's reason to serve a version without certificate; without a reason it has no effect."""
 _MOST_TAG_CHARACTERS = 5_000  # length of MLflow's column
-_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """A version of the registered model.
-
-    Attributes:
-        name: the registered model.
-        version: version number, as text.
-        run_id: the MLflow run that logged it; empty without one.
-        model_digest: SHA-256 of ``model.skops``, hexadecimal, from the tags of the version; empty without the tag.
-        card_digest: SHA-256 of ``model.json``, which contains the digests of all other files; likewise.
-    """
-
-    name: str
-    version: str
-    run_id: str
-    model_digest: str
-    card_digest: str
-
-    def __str__(self) -> str:
-        return f"{self.name} version {self.version}"
-
-
-class Registry:
-    """The versions of one registered model on an MLflow server.
-
-    Every method that contacts the server raises ``RegistryUnavailable`` if it does not answer (within seconds if it
-    is down) and ``ConfigurationError`` if MLflow does not accept a name. Thread-safe.
+class Registry(VersionReader):
+    """The versions of one registered model on an MLflow server, for those who register, certify and promote.
 
     Args:
         tracking_uri: ``http`` or ``https`` address of the MLflow server.
         model_name: the registered model.
-        key: signs and verifies certificates; 32 bytes or more.
+        keys: public keys that verify certificates, and the key that signs them in the batch layer.
 
     Raises:
-        ConfigurationError: the address, the key, or MLflow is missing or malformed.
+        ConfigurationError: the address or MLflow is missing or malformed.
     """
 
-    def __init__(self, tracking_uri: str, model_name: str, key: bytes) -> None:
-        check_key(key)
-        self.model_name = model_name
-        self._key = key
-        self._connection = Connection(tracking_uri)
+    def __init__(self, tracking_uri: str, model_name: str, keys: CertificateKeys) -> None:
+        super().__init__(tracking_uri, model_name, keys)
         self.run_artifacts = RunArtifacts(self._connection, model_name)
 
     def register(
@@ -125,7 +99,7 @@ class Registry:
             self.model_name, str(uploaded.version), uploaded.run_id or "", facts.model_digest, facts.card_digest
         )
 
-    def certify(self, version: ModelVersion, lexicon: Lexicon, max_bytes: int) -> Certificate:
+    def certify(self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, *, gate: GateEvidence) -> Certificate:
         """Verify the artifact in the registry and sign it. Idempotent.
 
         The artifact is downloaded, not read from a cache, compared with ``version.card_digest`` and opened, which
@@ -135,24 +109,36 @@ class Registry:
             version: as :meth:`register` returned it, so that the registered files are certified.
             lexicon: shared lexicon of the process.
             max_bytes: size limit of a file.
+            gate: what the gate found; part of the certificate.
 
         Raises:
             ModelRefused: the stored artifact differs from the registered one, or does not verify.
+            ConfigurationError: this program has no signing key.
         """
+        key = self._keys.to_sign()
         with tempfile.TemporaryDirectory(prefix="moderation-certify-") as scratch:
             folder = Path(scratch)
-            download(self._connection, self._source(version.version), folder, str(version))
+            download(self._connection, self._source(version.version), folder, str(version), max_bytes)
             if (different := first_difference(folder, version.card_digest)) is not None:
                 raise ModelRefused(
                     str(version),
                     f"{different} in the registry is not the one that was registered",
                     "Register it again.",
                 )
-            certificate = self._facts(folder, open_model(folder, lexicon, max_bytes), version.version)
-        for name, value in tags_of(certificate, self._key).items():
+            facts = self._facts(folder, open_model(folder, lexicon, max_bytes), version.version)
+        certificate = Certificate.of(facts, gate)
+        for name, value in tags_of(certificate, key).items():
             with self._connection.asking(str(version)):
                 self._connection.client.set_model_version_tag(self.model_name, version.version, name, value)
         return certificate
+
+    def certify_all(self) -> list[Recertified]:
+        """Sign every certified version with the present key, see :func:`recertify`. Idempotent.
+
+        Raises:
+            ConfigurationError: this program has no signing key.
+        """
+        return recertify(self._connection, self.model_name, self._keys)
 
     def ensure_alias(self, alias: str, version: ModelVersion) -> bool:
         """Set an alias on a certified version unless another version has it.
@@ -251,133 +237,9 @@ class Registry:
                 self.model_name, version.version, name, value[:_MOST_TAG_CHARACTERS]
             )
 
-    def tags(self, version: ModelVersion) -> dict[str, str]:
-        """Read all tags of a version."""
-        return dict(self._find(version.version).tags)
-
-    def resolve(self, alias: str) -> ModelVersion | None:
-        """Read the version of an alias; None if it is not set. The version is not verified."""
-        try:
-            with self._connection.asking(f"alias {alias} of {self.model_name}"):
-                aliases = self._connection.client.get_registered_model(self.model_name).aliases
-        except NotInRegistry:
-            return None
-        return self.version(aliases[alias]) if alias in aliases else None
-
-    def version(self, number: str) -> ModelVersion:
-        """Read a version by its number. The version is not verified.
-
-        Raises:
-            NotInRegistry: there is no such version.
-        """
-        stored = self._find(number)
-        digests = stored.tags.get(MODEL_DIGEST_TAG, ""), stored.tags.get(CARD_DIGEST_TAG, "")
-        return ModelVersion(self.model_name, str(stored.version), stored.run_id or "", *digests)
-
     def newest_run_us(self, run_name: str) -> int | None:
         """Start time of the last run of this name that registered a version, in microseconds; None without one."""
         return newest_run_us(self._connection, self.model_name, run_name)
-
-    def certificate(self, number: str) -> Certificate:
-        """Read and verify the certificate of a version; its files are not read.
-
-        Raises:
-            ModelRefused: there is no such version, or its certificate is missing, edited, copied or signed with another
-                key.
-        """
-        return read_certificate(self._find(number).tags, self.model_name, number, self._key)
-
-    def fetch(self, version: ModelVersion, cache: Path) -> Path:
-        """Return the model folder of a version, by ``version.card_digest`` from ``cache`` or from the registry.
-
-        Returns:
-            A complete folder whose files match the card. It is read-only.
-
-        Raises:
-            ModelRefused: the files in the registry do not match the digest.
-        """
-        source = self._source(version.version)
-        return fetch_into(cache, self._connection, source, version.card_digest, str(version))
-
-    def open_certified(
-        self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, cache: Path, *, to_serve: bool = False
-    ) -> OpenModel:
-        """Verify the certificate, verify the files against it, and open them.
-
-        A version without certificate opens if an operator has set the tag ``moderation.override`` to a reason, which
-        is logged. Its files are then verified against the digests from its registration.
-
-        Args:
-            version: from :meth:`resolve` or :meth:`version`; its tags are read again.
-            lexicon: shared lexicon of the process.
-            max_bytes: size limit of a file.
-            cache: folder of downloaded models, see :meth:`fetch`.
-            to_serve: store it as the version that :meth:`open_last_good` opens.
-
-        Raises:
-            ModelRefused: something does not verify; the message names it. The model is opened only to score the golden
-                rows.
-        """
-        certificate = self._overridden(version.version) or self.certificate(version.version)
-        source = self._source(version.version)
-        folder = fetch_into(cache, self._connection, source, certificate.card_digest, str(version))
-        opened = self._open(folder, certificate, lexicon, max_bytes)
-        if to_serve:
-            last_good.keep(cache, certificate, self._key)
-        return opened
-
-    def open_last_good(self, lexicon: Lexicon, max_bytes: int, cache: Path) -> tuple[str, OpenModel] | None:
-        """Open the version that :meth:`open_certified` opened last to serve, without contacting the server.
-
-        Args:
-            lexicon: shared lexicon of the process.
-            max_bytes: size limit of a file.
-            cache: folder of downloaded models.
-
-        Returns:
-            Version number and model; None if none was opened with this cache.
-
-        Raises:
-            ModelRefused: the stored version does not verify.
-        """
-        certificate = last_good.read(cache, self.model_name, self._key)
-        if certificate is None:
-            return None
-        folder = cache / certificate.card_digest
-        if (different := first_difference(folder, certificate.card_digest)) is not None:
-            raise ModelRefused(str(folder), f"{different} does not match its certificate", "Delete the folder.")
-        return certificate.version, self._open(folder, certificate, lexicon, max_bytes)
-
-    def _open(self, folder: Path, certificate: Certificate, lexicon: Lexicon, max_bytes: int) -> OpenModel:
-        opened = open_model(folder, lexicon, max_bytes)
-        if self._facts(folder, opened, certificate.version) != certificate:
-            thing = f"{certificate.model_name} version {certificate.version}"
-            raise ModelRefused(thing, "its files do not match its certificate", "Certify it again.")
-        return opened
-
-    def _facts(self, folder: Path, opened: OpenModel, version: str) -> Certificate:
-        files = opened.card["files"]
-        return Certificate(
-            model_name=self.model_name,
-            version=version,
-            card_digest=sha256_of(folder / CARD),
-            model_digest=files[MODEL],
-            policy_digest=files[POLICY],
-            metrics_digest=files[METRICS],
-            kernel_version=str(opened.card["kernel_version"]),
-            policy_version=opened.policy.policy_version,
-            data_digest=str(opened.card["training"].get("data_digest", "unknown")),
-        )
-
-    def _overridden(self, number: str) -> Certificate | None:
-        """The digests in the tags of a version without certificate, if an operator has set the override tag."""
-        tags = self._find(number).tags
-        reason = tags.get(OVERRIDE_TAG, "").strip()
-        if CERTIFICATE_TAG in tags or not reason:
-            return None
-        _log.warning("%s version %s has no certificate; it is opened by override: %s", self.model_name, number, reason)
-        stated = {field.name: tags.get(PREFIX + field.name, "") for field in fields(Certificate)}
-        return Certificate(**{**stated, "model_name": self.model_name, "version": number})
 
     def _set_alias(self, alias: str, number: str) -> None:
         with self._connection.asking(f"alias {alias}"):
@@ -386,11 +248,3 @@ class Registry:
     def _note_promoted(self, version: ModelVersion) -> None:
         with self._connection.asking(self.model_name):
             self._connection.client.set_registered_model_tag(self.model_name, PROMOTED_TAG, version.version)
-
-    def _find(self, number: str) -> MlflowVersion:
-        with self._connection.asking(f"{self.model_name} version {number}"):
-            return self._connection.client.get_model_version(self.model_name, number)
-
-    def _source(self, number: str) -> str:
-        with self._connection.asking(f"{self.model_name} version {number}"):
-            return self._connection.client.get_model_version_download_uri(self.model_name, number)

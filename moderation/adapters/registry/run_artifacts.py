@@ -13,10 +13,12 @@ from typing import Literal
 from moderation.adapters.registry.certificate import PREFIX
 from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.upload import experiment_of
-from moderation.errors import NotInRegistry
+from moderation.errors import ModelRefused, NotInRegistry
 
 Kind = Literal["comparison", "drift", "rescoring"]
 KIND_TAG = PREFIX + "kind"
+MAX_BYTES = 64 * 1024 * 1024
+"""Largest artifact that is read: reports have at most a few megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +152,19 @@ class RunArtifacts:
 
         Raises:
             NotInRegistry: the run has no artifact with this path.
+            ModelRefused: it has more than ``MAX_BYTES`` bytes.
         """
         with self._connection.asking(f"run {run_id}"), tempfile.TemporaryDirectory() as scratch:
             folder = path.rpartition("/")[0]
-            listed = {entry.path for entry in self._connection.client.list_artifacts(run_id, folder or None)}
-            if path not in listed:
+            sizes = {e.path: e.file_size for e in self._connection.client.list_artifacts(run_id, folder or None)}
+            if path not in sizes:
                 raise NotInRegistry(
-                    f"run {run_id}", f"it has no {path}", f"It has {', '.join(sorted(listed)) or 'none'}."
+                    f"run {run_id}", f"it has no {path}", f"It has {', '.join(sorted(sizes)) or 'none'}."
+                )
+            if (size := sizes[path]) is None or size > MAX_BYTES:
+                cause = f"its {path} has {size} bytes, more than the limit of {MAX_BYTES}; nothing was downloaded"
+                raise ModelRefused(
+                    f"run {run_id}", cause, "Look at it in the MLflow UI: this project did not write it."
                 )
             return Path(self._connection.client.download_artifacts(run_id, path, scratch)).read_bytes()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.code_version import code_version, git_commit
 from moderation.adapters.model_folder.folder import OpenModel
-from moderation.adapters.registry.certificate import PREFIX, Certificate
+from moderation.adapters.registry.certificate import PREFIX, ModelFacts
 from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.description import DESCRIPTION
 from moderation.adapters.registry.download import FILES, FOLDER
@@ -39,7 +39,7 @@ def upload(
     connection: Connection,
     folder: Path,
     opened: OpenModel,
-    facts: Certificate,
+    facts: ModelFacts,
     metrics: Mapping[str, Any],
     *,
     run_name: str,
@@ -169,7 +169,7 @@ def _upload_model(
         connection.client.finalize_logged_model(logged.model_id, "READY")
 
 
-def _dataset(opened: OpenModel, facts: Certificate, lake_url: str) -> Dataset:
+def _dataset(opened: OpenModel, facts: ModelFacts, lake_url: str) -> Dataset:
     """Describe the training comments: where they are, their columns, and what was read of them.
 
     Comments that are not from the lake have only their digest; MLflow's source type is then ``digest``.

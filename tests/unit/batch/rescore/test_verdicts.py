@@ -34,7 +34,7 @@ from batch.rescore.report import RescoreResult, markdown
 from batch.rescore.verdicts import MOST_DIFFERENT, VerdictCounts, VerdictDiff, compare_verdicts
 from batch.run_interval import Interval
 from moderation.adapters.lake.store import LakeStore
-from moderation.adapters.registry.certificate import Certificate
+from moderation.adapters.registry.certificate import Certificate, GateEvidence
 from moderation.contracts import Verdict
 from moderation.errors import ConfigurationError
 from tests.support import rescore_oracle as oracle
@@ -45,7 +45,9 @@ from tests.support.reconcile_tables import HOUR_US, Tables, place_of, write
 CHANCE = st.integers(0, 2**32).map(Random)
 ASKED = "asked"
 WINDOW = Interval(DAY_US, DAY_US + 24 * HOUR_US)
-CERTIFICATE = Certificate("comment-moderation", "7", "c" * 64, "a" * 64, "b" * 64, "e" * 64, "1", "p-x", "d" * 64)
+CERTIFICATE = Certificate(
+    "comment-moderation", "7", "c" * 64, "a" * 64, "b" * 64, "e" * 64, "1", "p-x", "d" * 64, GateEvidence("passed")
+)
 
 
 @dataclass(frozen=True)

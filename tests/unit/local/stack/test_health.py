@@ -49,6 +49,8 @@ def test_an_idle_worker_without_waiting_records_is_healthy() -> None:
         ([*SERVERS, WORKER], WorkerStatus([], {"0": 1_500}, 0.0), 2, "1,500 records wait, and none was decided"),
         ([*SERVERS, part("worker", "running", 90, 2, "exit 75")], DECIDING, 1, "again 2 times, last with exit 75"),
         ([*SERVERS[:3], part("mlflow", "waiting"), WORKER], DECIDING, 1, "mlflow is not running"),
+        ([*SERVERS, WORKER], WorkerStatus([], {"0": 0}, 1.0, "no_alias"), 1, "no version has the alias production;"),
+        ([*SERVERS, WORKER], WorkerStatus([], {"0": 0}, 1.0, "no_version"), 1, "a version that the registry does not"),
         ([SERVERS[0], part("kafka", "waiting"), *SERVERS[2:], WORKER], DECIDING, 2, "kafka is not running"),
         ([part("supervisor", "stopped"), *SERVERS[1:], WORKER], DECIDING, 1, "supervisor is not running"),
     ],

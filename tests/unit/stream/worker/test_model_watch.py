@@ -6,9 +6,12 @@ from collections.abc import Iterator
 import pytest
 
 from local.stack.wait import wait_until
-from moderation.errors import ModelRefused
+from moderation.errors import DatabaseUnavailable, ModelRefused
 from moderation.policy import Policy
 from moderation.scoring import Kernel
+from stream.worker import metrics
+from stream.worker.messages import ServingModel
+from stream.worker.metrics import RegistryState
 from stream.worker.model_watch import ModelWatch
 from tests.support.fakes import MemoryRegistry
 
@@ -97,3 +100,105 @@ def test_a_refused_version_without_a_last_good_model_stops_the_start(
     registry.refused.add("1")
     with pytest.raises(ModelRefused, match="certificate"):
         watch.start()
+
+
+def shown_state() -> list[str]:
+    samples = next(iter(metrics.REGISTRY_STATE.collect())).samples
+    return [sample.labels["state"] for sample in samples if sample.value]
+
+
+def polls(registry: MemoryRegistry, count: int = 4) -> None:
+    for _ in range(count):
+        assert registry.asked.acquire(timeout=10)
+
+
+@pytest.mark.parametrize("state", [RegistryState.NO_ALIAS, RegistryState.NO_VERSION, RegistryState.NO_ANSWER])
+def test_a_registry_state_is_told_once_shown_in_the_metric_and_left_by_itself(
+    registry: MemoryRegistry, watch: ModelWatch, caplog: pytest.LogCaptureFixture, state: RegistryState
+) -> None:
+    registry.alias = "1"
+    watch.start()
+    if state is RegistryState.NO_ALIAS:
+        registry.alias = None
+    elif state is RegistryState.NO_VERSION:
+        registry.deleted.add("2")
+        registry.alias = "2"
+    else:
+        registry.away = True
+    wait_until(lambda: watch.registry_state is state, seconds=10, description=f"the state is {state}")
+    polls(registry, 8)
+    assert serves(watch, "1")
+    assert shown_state() == [state]
+    assert caplog.text.count("version 1 continues to serve") == 1
+    registry.away, registry.alias = False, "3"
+    wait_until(lambda: serves(watch, "3"), seconds=10, description="the alias is followed again")
+    wait_until(lambda: shown_state() == [RegistryState.FOLLOWED], seconds=10, description="the metric recovers")
+
+
+def test_a_refused_version_is_shown_in_the_metric(registry: MemoryRegistry, watch: ModelWatch) -> None:
+    registry.alias = "1"
+    watch.start()
+    registry.refused.add("2")
+    registry.alias = "2"
+    wait_until(lambda: shown_state() == [RegistryState.REFUSED], seconds=10, description="the refusal is shown")
+    assert serves(watch, "1")
+
+
+def test_a_deleted_version_does_not_end_a_start_which_waits_and_says_so_once(
+    registry: MemoryRegistry, watch: ModelWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.deleted.add("1")
+    registry.alias = "1"
+    started = threading.Thread(target=watch.start)
+    started.start()
+    polls(registry)
+    assert started.is_alive()
+    assert caplog.text.count("the registry has no such thing") == 1
+    registry.alias = "2"
+    started.join(10)
+    assert serves(watch, "2")
+
+
+def test_without_the_alias_the_start_takes_the_model_that_served_before_and_tells_errors_once(
+    registry: MemoryRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: list[ModelRefused | DatabaseUnavailable | str] = [
+        DatabaseUnavailable("PostgreSQL", "no answer"),
+        DatabaseUnavailable("PostgreSQL", "no answer"),
+        "7",
+    ]
+
+    def first() -> ServingModel | None:
+        answer = answers.pop(0)
+        if not isinstance(answer, str):
+            raise answer
+        return registry.open_version(answer)
+
+    watch = ModelWatch(registry.resolve, registry.open_version, 0.01, first)
+    watch.start()
+    watch.stop()
+    assert serves(watch, "7")
+    assert caplog.text.count("PostgreSQL: no answer") == 1
+    assert "continuing with version 7, which served before" in caplog.text
+
+
+def test_each_version_that_serves_is_stored_once_and_again_after_an_error(
+    registry: MemoryRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept: list[str] = []
+
+    def keep(version: str) -> None:
+        kept.append(version)
+        if len(kept) == 1:
+            raise DatabaseUnavailable("PostgreSQL", "no answer")
+
+    registry.alias = "1"
+    watch = ModelWatch(registry.resolve, registry.open_version, 0.01, again_seconds=0.05, keep=keep)
+    watch.start()
+    wait_until(lambda: kept == ["1", "1"], seconds=10, description="version 1 is stored after an error")
+    registry.alias = "2"
+    wait_until(lambda: kept == ["1", "1", "2"], seconds=10, description="version 2 is stored")
+    polls(registry)
+    watch.stop()
+    assert kept == ["1", "1", "2"]
+    assert "version 1 is not stored for workers without the registry" in caplog.text

@@ -1,0 +1,213 @@
+"""Read model versions: resolve aliases, verify certificates, download and open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from moderation.adapters.model_folder.folder import CARD, METRICS, MODEL, POLICY, OpenModel, open_model
+from moderation.adapters.registry import last_good
+from moderation.adapters.registry.certificate import (
+    CARD_DIGEST_TAG,
+    MODEL_DIGEST_TAG,
+    Certificate,
+    ModelFacts,
+    read_certificate,
+)
+from moderation.adapters.registry.client import Connection
+from moderation.adapters.registry.download import fetch_into, first_difference, into_cache, sha256_of
+from moderation.adapters.registry.keys import CertificateKeys
+from moderation.adapters.registry.model_version import ModelVersion, overridden
+from moderation.errors import ModelRefused, NotInRegistry
+from moderation.text import Lexicon
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+
+
+class VersionReader:
+    """Reads the versions of one registered model; workers need nothing else.
+
+    Every method that contacts the server raises ``RegistryUnavailable`` if it does not answer (within seconds if it
+    is down) and ``ConfigurationError`` if MLflow does not accept a name. Thread-safe.
+
+    Args:
+        tracking_uri: ``http`` or ``https`` address of the MLflow server.
+        model_name: the registered model.
+        keys: public keys that verify certificates, and the key that signs them in the batch layer.
+
+    Raises:
+        ConfigurationError: the address or MLflow is missing or malformed.
+    """
+
+    def __init__(self, tracking_uri: str, model_name: str, keys: CertificateKeys) -> None:
+        self.model_name = model_name
+        self._keys = keys
+        self._connection = Connection(tracking_uri)
+
+    def tags(self, version: ModelVersion) -> dict[str, str]:
+        """Read all tags of a version."""
+        return dict(self._find(version.version).tags)
+
+    def resolve(self, alias: str) -> ModelVersion | None:
+        """Read the version of an alias; None if it is not set. The version is not verified."""
+        try:
+            with self._connection.asking(f"alias {alias} of {self.model_name}"):
+                aliases = self._connection.client.get_registered_model(self.model_name).aliases
+        except NotInRegistry:
+            return None
+        return self.version(aliases[alias]) if alias in aliases else None
+
+    def version(self, number: str) -> ModelVersion:
+        """Read a version by its number. The version is not verified.
+
+        Raises:
+            NotInRegistry: there is no such version.
+        """
+        stored = self._find(number)
+        digests = stored.tags.get(MODEL_DIGEST_TAG, ""), stored.tags.get(CARD_DIGEST_TAG, "")
+        return ModelVersion(self.model_name, str(stored.version), stored.run_id or "", *digests)
+
+    def certificate(self, number: str) -> Certificate:
+        """Read and verify the certificate of a version; its files are not read.
+
+        Raises:
+            ModelRefused: there is no such version, or its certificate is missing, edited, copied or signed with a key
+                that is not in the ring.
+        """
+        return read_certificate(self._find(number).tags, self.model_name, number, self._keys.ring)
+
+    def fetch(self, version: ModelVersion, cache: Path, max_bytes: int) -> Path:
+        """Return the model folder of a version, by ``version.card_digest`` from ``cache`` or from the registry.
+
+        Returns:
+            A complete folder whose files match the card. It is read-only.
+
+        Raises:
+            ModelRefused: the files in the registry do not match the digest, or one is larger than ``max_bytes``.
+        """
+        source = self._source(version.version)
+        return fetch_into(cache, self._connection, source, version.card_digest, str(version), max_bytes)
+
+    def open_certified(
+        self, version: ModelVersion, lexicon: Lexicon, max_bytes: int, cache: Path, *, to_serve: bool = False
+    ) -> OpenModel:
+        """Verify the certificate, verify the files against it, and open them.
+
+        A version without certificate opens if an operator has set the tag ``moderation.override`` to a reason, which
+        is logged. Its files are then verified against the digests from its registration.
+
+        Args:
+            version: from :meth:`resolve` or :meth:`version`; its tags are read again.
+            lexicon: shared lexicon of the process.
+            max_bytes: size limit of a file.
+            cache: folder of downloaded models, see :meth:`fetch`.
+            to_serve: store it as the version that :meth:`open_last_good` opens; a version without certificate is not
+                stored.
+
+        Raises:
+            ModelRefused: something does not verify; the message names it. The model is opened only to score the golden
+                rows.
+        """
+        tags = self._find(version.version).tags
+        certificate = None
+        if (facts := overridden(self.model_name, version.version, tags)) is None:
+            certificate = read_certificate(tags, self.model_name, version.version, self._keys.ring)
+            facts = certificate.facts
+        source = self._source(version.version)
+        folder = fetch_into(cache, self._connection, source, facts.card_digest, str(version), max_bytes)
+        opened = self._open(folder, facts, lexicon, max_bytes)
+        if to_serve and certificate is not None:
+            last_good.keep(cache, certificate, tags)
+        return opened
+
+    def open_last_good(self, lexicon: Lexicon, max_bytes: int, cache: Path) -> tuple[str, OpenModel] | None:
+        """Open the version that :meth:`open_certified` opened last to serve, without contacting the server.
+
+        Args:
+            lexicon: shared lexicon of the process.
+            max_bytes: size limit of a file.
+            cache: folder of downloaded models.
+
+        Returns:
+            Version number and model; None if none was opened with this cache.
+
+        Raises:
+            ModelRefused: the stored version does not verify.
+        """
+        certificate = last_good.read(cache, self.model_name, self._keys.ring)
+        if certificate is None:
+            return None
+        folder = cache / certificate.card_digest
+        if (different := first_difference(folder, certificate.card_digest)) is not None:
+            raise ModelRefused(str(folder), f"{different} does not match its certificate", "Delete the folder.")
+        return certificate.version, self._open(folder, certificate.facts, lexicon, max_bytes)
+
+    def certificate_to_serve(self, cache: Path) -> tuple[str, dict[str, str]] | None:
+        """Return number and certificate tags of the version that :meth:`open_certified` opened last to serve.
+
+        Nothing is verified. None if there was none.
+
+        Raises:
+            ModelRefused: the stored file is damaged.
+        """
+        return last_good.read_tags(cache, self.model_name)
+
+    def open_kept(
+        self,
+        number: str,
+        tags: Mapping[str, str],
+        fill: Callable[[Path], None],
+        lexicon: Lexicon,
+        max_bytes: int,
+        cache: Path,
+    ) -> OpenModel:
+        """Open a version whose certificate and files were stored outside the registry; the server is not contacted.
+
+        Args:
+            number: version number.
+            tags: tags that contain the certificate.
+            fill: writes the files into an empty folder.
+            lexicon: shared lexicon of the process.
+            max_bytes: size limit of a file.
+            cache: folder of downloaded models; the version is then the one that :meth:`open_last_good` opens.
+
+        Raises:
+            ModelRefused: the certificate or a file does not verify.
+        """
+        certificate = read_certificate(tags, self.model_name, number, self._keys.ring)
+        thing = f"{self.model_name} version {number}"
+        folder = into_cache(cache, certificate.card_digest, thing, "speed.kept_model_files", fill)
+        opened = self._open(folder, certificate.facts, lexicon, max_bytes)
+        last_good.keep(cache, certificate, tags)
+        return opened
+
+    def _open(self, folder: Path, facts: ModelFacts, lexicon: Lexicon, max_bytes: int) -> OpenModel:
+        opened = open_model(folder, lexicon, max_bytes)
+        if self._facts(folder, opened, facts.version) != facts:
+            thing = f"{facts.model_name} version {facts.version}"
+            raise ModelRefused(thing, "its files do not match its certificate", "Certify it again.")
+        return opened
+
+    def _facts(self, folder: Path, opened: OpenModel, version: str) -> ModelFacts:
+        files = opened.card["files"]
+        return ModelFacts(
+            model_name=self.model_name,
+            version=version,
+            card_digest=sha256_of(folder / CARD),
+            model_digest=files[MODEL],
+            policy_digest=files[POLICY],
+            metrics_digest=files[METRICS],
+            kernel_version=str(opened.card["kernel_version"]),
+            policy_version=opened.policy.policy_version,
+            data_digest=str(opened.card["training"].get("data_digest", "unknown")),
+        )
+
+    def _find(self, number: str) -> MlflowVersion:
+        with self._connection.asking(f"{self.model_name} version {number}"):
+            return self._connection.client.get_model_version(self.model_name, number)
+
+    def _source(self, number: str) -> str:
+        with self._connection.asking(f"{self.model_name} version {number}"):
+            return self._connection.client.get_model_version_download_uri(self.model_name, number)

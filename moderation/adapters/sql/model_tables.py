@@ -1,0 +1,38 @@
+"""SQLAlchemy metadata of the tables about models. Migrations create them; a test compares."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from moderation.adapters.sql.tables import metadata
+
+__all__ = ["kept_model_files", "kept_models", "metadata"]
+
+kept_models = Table(
+    "kept_models",
+    metadata,
+    Column("model_name", Text, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column(
+        "card_digest",
+        Text,
+        nullable=False,
+        comment="SHA-256 of model.json, which has the digests of all other files",
+    ),
+    Column("certificate", JSONB, nullable=False, comment="tags of the version that contain its signed certificate"),
+    Column("kept_us", BigInteger, nullable=False, comment="when a worker stored it, or a newer certificate of it"),
+    comment="versions that served; a worker without registry starts from the last of them",
+    schema="speed",
+)
+
+kept_model_files = Table(
+    "kept_model_files",
+    metadata,
+    Column("card_digest", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("part", Integer, primary_key=True, comment="from 0; a part has at most 8 MiB"),
+    Column("content", LargeBinary, nullable=False),
+    comment="files of kept models by the digest of their card; nothing deletes them",
+    schema="speed",
+)
