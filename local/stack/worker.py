@@ -37,6 +37,14 @@ def certificate_key(layout: StackLayout) -> str:
     return path.read_text()
 
 
+def exploration_key(layout: StackLayout) -> str:
+    """Return the key of this stack's exploration draws; created the first time, readable only by its owner."""
+    path = layout.run / "exploration.key"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(48))
+    return path.read_text()
+
+
 def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "") -> Settings:
     """Return settings with the addresses of the stack's servers.
 
@@ -50,6 +58,7 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
         database_url=SecretStr(info.database_url()),
         mlflow_url=info.mlflow_url,
         certificate_key=SecretStr(certificate_key(layout)),
+        exploration_key=SecretStr(exploration_key(layout)),
         state_folder=layout.state,
         lake_url=str(layout.lake),
         topic_prefix=topic_prefix,

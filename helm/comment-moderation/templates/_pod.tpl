@@ -65,6 +65,13 @@ securityContext:
     secretKeyRef:
       name: {{ .Values.certificate.existingSecret }}
       key: {{ .Values.certificate.key }}
+{{- with .Values.exploration.existingSecret }}
+- name: MODERATION_EXPLORATION_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.Values.exploration.key }}
+{{- end }}
 {{- with .Values.mlflow.existingSecret }}
 {{- range $key := list "username" "password" }}
 - name: MLFLOW_TRACKING_{{ upper $key }}
