@@ -164,7 +164,8 @@ def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
 
 
 def _maturity_us(stated: Mapping[str, Any]) -> int:
-    return round(stated["maturity_hours"] * HOUR_US)
+    hours: float = stated["maturity_hours"]
+    return round(hours * HOUR_US)
 
 
 def _interval(stated: Mapping[str, Any], run_after: datetime) -> Interval:

@@ -93,7 +93,10 @@ def secret_complaints(objects: list[Object]) -> list[str]:
     complaints = [f"{title(each)} is created by the chart" for each in of_kind(objects, "Secret")]
     for name, container in containers(objects):
         for key, value in environment(container).items():
-            if re.search(r"DATABASE_URL|CERTIFICATE_KEY|EXPLORATION_KEY|USERNAME|PASSWORD|TOKEN", key) and value is not None:
+            if (
+                re.search(r"DATABASE_URL|(CERTIFICATE|EXPLORATION)_KEY|USERNAME|PASSWORD|TOKEN", key)
+                and value is not None
+            ):
                 complaints.append(f"{name}: {key} has a value instead of a secret's name")
     return complaints
 

@@ -282,7 +282,7 @@ def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: 
     migrate_database(stack_with_airflow.database_url())
     wait_until(lambda: api.is_parsed("retrain_model"), seconds=60, description="the DAG retrain_model")
     before = len(retrainings(api))
-    request = {"seed": 7, "days": 1, "end": "2020-01-01", "reason": "slurs of the week"}
+    request = {"auc_margin": 1.0, "days": 1, "end": "2020-01-01", "reason": "slurs of the week"}
     producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
     producer.produce("retrain-requests", b"passed over: no JSON object")
     producer.produce("retrain-requests", json.dumps(request))
@@ -294,6 +294,7 @@ def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: 
     ends = {task["task_id"]: (task["state"], task["try_number"]) for task in tasks}
     assert ends == {"retrain": ("failed", 1), "gate": ("upstream_failed", 0)}, "what needs a person is not retried"
     assert "no labelled comment of the interval" in logs_of(layout, run)
+    assert "a message states 'auc_margin': it may state reason, days, end only" in logs_of(layout, run)
 
 
 def test_detected_drift_starts_a_retraining_automatically(

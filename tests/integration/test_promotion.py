@@ -228,12 +228,15 @@ def test_the_gate_results_are_in_the_tags_and_shown_to_the_approver(
     life: ModelLife, serving: ModelVersion, challenger: ModelVersion
 ) -> None:
     assert "The gate has not judged it" in propose(life.settings).text
-    life.registry.note_gate(challenger, ["its calibration error is 0.2", "community `x` is worse"])
+    life.registry.note_gate(challenger, "stopped", ["its calibration error is 0.2", "community `x` is worse"])
     assert life.tags(challenger)["gate"] == "failed"
     text = propose(life.settings).text
     assert "It **failed**: `its calibration error is 0.2; community 'x' is worse`" in text
     assert f"Its run has no `{GATE_PAGE}`" in text
-    life.registry.note_gate(challenger, [])
+    life.registry.note_gate(challenger, "too few comments", ["too few comments: 400 of 9,000"])
+    assert life.tags(challenger)["gate"] == "too_few"
+    assert "It had **too few comments** to pass: `too few comments: 400 of 9,000`" in propose(life.settings).text
+    life.registry.note_gate(challenger, "passed", [])
     life.registry.run_artifacts.attach(challenger.run_id, {GATE_PAGE: b"# Version 2 against 1\n\nAUC 0.91"})
     text = propose(life.settings).text
     assert "It **passed**.\n\n### Version 2 against 1\n\nAUC 0.91" in text

@@ -6,7 +6,7 @@ import json
 import random
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,19 @@ from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
 from moderation.adapters.registry import Registry
 from moderation.adapters.sql.migrate import migrate_database
-from moderation.bootstrap import new_lexicon, registry, train_to_folder
+from moderation.bootstrap import new_lexicon, register, registry, train_to_folder
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from moderation.errors import ModelRefused, TrainingError
 from moderation.policy import parse_goal
 from tests.support.dag_runs import DagRuns
-from tests.support.labelled import END, MATURITY_US, WINDOW, History, history
+from tests.support.labelled import DAY_US, END, MATURITY_US, WINDOW, History, history
 from tests.support.lakes import LakeUnderTest, plain
 from tests.support.workers import base_settings
 
 NOW = datetime.now(UTC)
+NIGHT = END + timedelta(microseconds=MATURITY_US)
+NIGHTLY = Interval(WINDOW.end_us - 28 * DAY_US, WINDOW.end_us)
+FEW_DAYS, MANY_DAYS = 4, 18
 FORM = {"days": 21, "end": END.isoformat(), "newest_share": 0.3, "reason": "a test"}
 
 
@@ -86,6 +89,20 @@ def registered(world: History, labelled: list[tuple[Comment, bool]], folder: Pat
     own = registry(world.settings)
     lexicon = new_lexicon(world.settings)
     return own.register(folder, lexicon, world.settings.model_max_bytes, run_name="retrain", reason="a test").version
+
+
+def documented_start(world: History, folder: Path, days: int) -> list[Comment]:
+    """Train on the first days and register as README does; production if no version is. Return what it learnt from."""
+    until_us = WINDOW.start_us + days * DAY_US
+    examples = read_examples(world.settings, Interval(WINDOW.start_us, until_us), maturity_us=MATURITY_US).examples
+    goals = [parse_goal("precision>=0.9"), parse_goal("review_share<=0.1")]
+    train_to_folder([(each.comment, each.removed) for each in examples], folder, goals, world.settings)
+    register(folder, world.settings, "trained from the command line")
+    return [each.comment for each in examples]
+
+
+def text(comment: Comment) -> str:
+    return " ".join(comment.body.casefold().split())
 
 
 @pytest.mark.budget(20)
@@ -179,6 +196,65 @@ def test_airflow_and_the_command_line_train_the_same_model(
     card = found.run_artifacts.read(version.run_id, "model_card.md").decode()
     for said in (reports[0]["model_digest"], reports[0]["manifest_digest"], "a test", "last action within 48 hours"):
         assert said in card
+
+
+@pytest.mark.budget(120)
+@pytest.mark.long
+def test_after_the_documented_start_the_untouched_form_gives_a_challenger(world: History, tmp_path: Path) -> None:
+    documented_start(world, tmp_path, FEW_DAYS)
+    report = retrain(world.settings, parse_options({}, NIGHT), started_by="a test")
+    assert report.origins == {"goals": "production version 1", "family": "production version 1"}
+    assert report.goals_stated == report.goals == ["precision>=0.9", "review_share<=0.1"]
+    judged = gate(world.settings, report.version)
+    assert judged.state == "passed", judged.reasons
+    assert judged.goals["origin"] == "production version 1"
+    found = registry(world.settings)
+    assert tags(found, report.version)["moderation.gate"] == "passed"
+    assert (alias(found, "challenger"), alias(found, "production")) == (report.version, "1")
+    card = found.run_artifacts.read(found.version(report.version).run_id, "model_card.md").decode()
+    assert "precision>=0.9, review_share<=0.1 (from: production version 1)" in card
+
+    # Another production, which was trained on most of the comments that the gate would use.
+    trained_on = documented_start(world, tmp_path, MANY_DAYS)
+    found.give_alias("production", found.version("3"))
+    judged = gate(world.settings, report.version)
+    assert judged.state == "too few comments", judged.reasons
+    assert not judged.is_passed
+    assert judged.needed_comments is not None
+    assert judged.needed_comments > judged.figures["comments"]
+    assert tags(found, report.version)["moderation.gate"] == "too_few"
+    assert alias(found, "challenger") is None
+    table = found.run_artifacts.read(found.version(report.version).run_id, "gate.md").decode()
+    assert f"of {judged.needed_comments:,}; " in table
+
+    known = {text(comment) for comment in trained_on}
+    examples = read_examples(world.settings, NIGHTLY, maturity_us=MATURITY_US).examples
+    newest = split_at(examples, report.split_us).newest
+    newer = [each for each in newest if each.comment.event_time_us >= WINDOW.start_us + MANY_DAYS * DAY_US]
+    assert judged.left_out == {
+        "in_time_of_production_training": len(newest) - len(newer),
+        "text_in_production_training": sum(text(each.comment) in known for each in newer),
+    }
+    assert judged.figures["comments"] == len(newest) - sum(judged.left_out.values())
+    assert min(judged.left_out.values()) > 0
+
+
+@pytest.mark.budget(60)
+def test_a_goal_that_cannot_be_met_is_lowered_and_the_gate_stops_a_large_difference(world: History) -> None:
+    form = {"days": 3, "end": END.isoformat(), "goals": ["recall>=1", "review_share<=0.02"]}
+    report = retrain(world.settings, parse_options(form, NOW), started_by="a test")
+    assert report.goals_stated == ["recall>=1", "review_share<=0.02"]
+    assert report.origins == {"goals": "form", "family": "default: no version serves"}
+    (lowered,) = report.goals_lowered
+    assert lowered.startswith(f"goal recall>=1 was lowered to {report.goals[0]}: ")
+    found = registry(world.settings)
+    assert tags(found, report.version)["moderation.goals_lowered"] == lowered
+    assert found.run_artifacts.run_params(report.run_id)["goals"] == "; ".join(report.goals)
+    judged = gate(world.settings, report.version)
+    assert judged.state == "stopped"
+    assert judged.reasons[0].startswith(lowered)
+    assert judged.reasons[1].startswith("too few comments: "), "both are named"
+    assert judged.goals == {"stated": report.goals_stated, "origin": "form", "lowered": [lowered]}
 
 
 @pytest.mark.long

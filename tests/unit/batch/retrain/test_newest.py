@@ -1,9 +1,22 @@
 from __future__ import annotations
 
-from batch.labelled_examples import Example
-from batch.retrain.newest import ProductionTraining, without_production_training
+import hashlib
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from batch.labelled_examples import Example, LabelledExamples
+from batch.retrain import newest as newest_module
+from batch.retrain.newest import ProductionTraining, production_training, without_production_training
+from moderation.adapters.model_folder.folder import OpenModel
+from moderation.adapters.registry import ModelVersion, Registry
 from moderation.contracts import Comment
-from moderation.training.seen_texts import SeenTexts
+from moderation.errors import ModelRefused, NotInRegistry
+from moderation.settings import Settings
+from moderation.training.seen_texts import FILE, SeenTexts
 
 EXAMPLES = [Example(Comment(f"c{n}", "x", f"text {n}", 1_000 * n), n % 2 == 0, 1.0) for n in range(10)]
 
@@ -35,3 +48,57 @@ def test_what_is_unknown_of_productions_training_is_stated() -> None:
 def test_without_production_all_newest_comments_count() -> None:
     newest = without_production_training(EXAMPLES, None)
     assert (newest.examples, newest.left_out, newest.notes) == (EXAMPLES, {}, ())
+
+
+VERSION = ModelVersion("comment-moderation", "3", "run 3", "", "")
+ON_THE_LAKE = {"start_us": 0, "end_us": 10_000, "split_us": 8_000, "maturity_us": 5, "no_action": "kept", "most": 100}
+SEEN = SeenTexts.of(["text 1"]).to_bytes()
+
+
+def known(
+    card: Mapping[str, Any], artifacts: Mapping[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> ProductionTraining:
+    """What is found out about a version with this card, whose run has these artifacts; the lake has ``EXAMPLES``."""
+
+    def read(run_id: str, path: str) -> bytes:
+        assert run_id == VERSION.run_id
+        if path not in artifacts:
+            raise NotInRegistry(run_id, f"it has no {path}")
+        return artifacts[path]
+
+    def read_lake(*_: object, **__: object) -> LabelledExamples:
+        return LabelledExamples(EXAMPLES, "digest", {})
+
+    monkeypatch.setattr(newest_module, "read_examples", read_lake)
+    registry = cast("Registry", SimpleNamespace(run_artifacts=SimpleNamespace(read=read)))
+    model = cast("OpenModel", SimpleNamespace(card={"training": card}))
+    return production_training(Settings(), registry, VERSION, model, lambda line: None)
+
+
+def test_the_stored_digests_say_what_production_was_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = {"newest_us": 41, "seen_texts_sha256": hashlib.sha256(SEEN).hexdigest()}
+    training = known(card, {FILE: SEEN}, monkeypatch)
+    assert (training.version, training.end_us) == ("3", 42)
+    assert training.texts is not None
+    assert training.texts.contain(["text 1", "text 2"]).tolist() == [True, False]
+    with pytest.raises(ModelRefused, match="not the one in the model card"):
+        known(card, {FILE: b"x" * 8}, monkeypatch)
+
+
+def test_texts_of_an_earlier_release_are_read_from_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    training = known(ON_THE_LAKE, {}, monkeypatch)
+    assert training.end_us == 8_000
+    assert training.texts is not None
+    expected = [each.comment.event_time_us < 8_000 for each in EXAMPLES]
+    assert np.array_equal(training.texts.contain([each.comment.body for each in EXAMPLES]), expected)
+
+
+def test_an_earlier_release_that_trained_on_a_file_leaves_time_and_texts_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert known({"seed": 0}, {}, monkeypatch) == ProductionTraining("3", None, None)
+
+
+def test_a_deleted_run_leaves_the_texts_of_a_file_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = {"newest_us": 41, "seen_texts_sha256": hashlib.sha256(SEEN).hexdigest()}
+    assert known(card, {}, monkeypatch) == ProductionTraining("3", 42, None)

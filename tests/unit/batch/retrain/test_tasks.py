@@ -55,7 +55,8 @@ def test_only_the_reason_of_a_drift_event_becomes_an_option(retrain: Retrain) ->
 
 
 def test_a_message_beside_drift_states_the_interval_and_the_last_reason_counts(retrain: Retrain) -> None:
-    drift, message = {"reason": "drift"}, {"payload": {"days": 3, "reason": "slurs of the week"}}
+    drift: Mapping[str, Any] = {"reason": "drift"}
+    message: Mapping[str, Any] = {"payload": {"days": 3, "reason": "slurs of the week"}}
     for extras, reason in (([drift, message], "slurs of the week"), ([message, drift], "drift")):
         asked, _ = retrain(extras)
         assert (asked.interval.end_us - asked.interval.start_us, asked.reason) == (3 * DAY_US, reason)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from moderation.errors import ConfigurationError
-from moderation.policy import Lowering, parse_goal, resolve_policy, resolve_reachable
+from moderation.policy import Lowering, Measure, parse_goal, resolve_policy, resolve_reachable
 from moderation.policy.policy import NEVER_PPM
 from moderation.policy.resolve import LEAST_REMOVALS
 
@@ -39,15 +39,15 @@ def test_a_policy_always_results_and_meets_the_goals_it_states(
     assert resolve_policy(scores, removed, [parse_goal(text) for text in policy.goals], 100, weight) == policy
     taken, caught = scores >= policy.remove_ppm, scores >= policy.review_ppm
     reviews = weight[caught & ~taken].sum() / weight.sum()
-    if "precision" in met:
+    if Measure.PRECISION in met:
         assert taken.sum() >= LEAST_REMOVALS
-        assert weight[taken & removed].sum() / weight[taken].sum() >= met["precision"] - 1e-9
+        assert weight[taken & removed].sum() / weight[taken].sum() >= met[Measure.PRECISION] - 1e-9
     else:
         assert policy.remove_ppm == NEVER_PPM
-    if "recall" in met:
-        assert weight[caught & removed].sum() / weight[removed].sum() >= met["recall"] - 1e-9
-    assert reviews <= met.get("review_share", 1.0) + 1e-9
-    assert 100 * reviews <= met.get("reviews_per_day", 100.0) + 1e-9
+    if Measure.RECALL in met:
+        assert weight[caught & removed].sum() / weight[removed].sum() >= met[Measure.RECALL] - 1e-9
+    assert reviews <= met.get(Measure.REVIEW_SHARE, 1.0) + 1e-9
+    assert 100 * reviews <= met.get(Measure.REVIEWS_PER_DAY, 100.0) + 1e-9
 
     stated = {goal.measure: goal.bound for goal in goals}
     changed = {parse_goal(each.stated).measure for each in lowered}
