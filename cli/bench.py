@@ -88,8 +88,8 @@ def bench_self_removal(
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions with other comments.")] = 10,
     generations: Annotated[int, typer.Option(min=1, help="Retrainings after the first model.")] = 5,
     comments: Annotated[int, typer.Option(min=1_000, help="Comments of a generation.")] = 3_000,
-    removals: Annotated[float, typer.Option(min=0.001, max=1, help="Explored share of would-be removals.")] = 0.1,
-    processes: Annotated[int, typer.Option(min=1, help="Repetitions at the same time.")] = 2,
+    removals: Annotated[float, typer.Option(min=0.001, max=1, help="Explored share of would-be removals.")] = 0.2,
+    processes: Annotated[int, typer.Option(min=1, help="Repetitions at the same time.")] = 5,
     plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
     as_json: JsonOption = False,
 ) -> None:
