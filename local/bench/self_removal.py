@@ -9,8 +9,9 @@ compared, each with its own sequence of models:
 ``left_out``     a comment that was not allowed and on which nobody acted is left out; no exploration
 ``exploration``  the same, and a share of would-be removals is reviewed; see :mod:`batch.label_rule`
 
-Each model is measured on comments of a later time with all labels. A generation has 3,000 comments, and 20 % of would-be
-removals are explored, so about as many are drawn as by the default of 1 % from 60,000 comments, a month of the generator.
+Each model is measured on comments of a later time with all labels. A generation has 3,000 comments, and 20 % of
+would-be removals are explored, so about as many are drawn as by the default of 1 % from 60,000 comments, which is a
+month of the generator.
 """
 
 from __future__ import annotations

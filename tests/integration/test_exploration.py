@@ -13,6 +13,7 @@ from batch.label_rule import Label, Served, label_of
 from batch.labelled_examples import read_examples
 from batch.run_interval import Interval
 from local.stack.commands import StackInfo
+from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.bootstrap import production_model, register, train_to_folder
 from moderation.contracts import ActionKind, Comment, Verdict
@@ -60,7 +61,9 @@ def test_worker_reconciliation_and_training_agree_on_the_draws(day: DayUnderTest
         ("review", "allow"),
     }
     assert {(drawn, inclusion) for _, _, inclusion, drawn in rows if drawn} == {("remove", 500_000), ("allow", 250_000)}
-    assert not day.layer.comparison(topics_too=True).faults, "published decisions equal the ledger"
+    wait_until(
+        lambda: day.layer.comparison(topics_too=True).is_exact, seconds=60, description="topics equal the ledger"
+    )
 
     # The batch layer recomputes every draw.
     report = day.reconcile()
