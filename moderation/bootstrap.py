@@ -217,8 +217,9 @@ def train_to_folder(
     Raises:
         TrainingError: too few examples of a class.
         GoalUnmet: no thresholds meet the goals, and ``lower_goals`` is False.
-        ConfigurationError: the goals contradict each other.
+        ConfigurationError: the goals contradict each other, or an exploration key is too short.
     """
+    keys = exploration_keys(settings)
     on_progress("reading comments")
     examples = collect_examples(labelled, weights)
     lexicon = new_lexicon(settings)
@@ -249,7 +250,7 @@ def train_to_folder(
         "seen_texts_sha256": hashlib.sha256(seen_texts).hexdigest(),
         **(lineage or {}),
     }
-    explored = exploration.resolve(exploration_keys(settings).newest, comments_per_day)
+    explored = exploration.resolve(keys.newest, comments_per_day)
     policy = replace(trained.policy, exploration=explored)
     reference = training_reference(examples, trained.probability, trained.unseen, policy)
     digest = save_model(out, trained.estimator, policy, trained.metrics, reference, training)
