@@ -15,32 +15,34 @@ from batch.run_interval import Interval
 from local.stack.commands import StackInfo
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import ensure_topics
-from moderation.bootstrap import production_model, register, train_to_folder
-from moderation.contracts import ActionKind, Comment, Verdict
+from moderation.adapters.sql.migrate import migrate_database
+from moderation.bootstrap import exploration_keys, production_model, register
+from moderation.contracts import ActionKind, Verdict
 from moderation.errors import ModelRefused
-from moderation.policy import ExplorationShares, parse_goal
+from moderation.policy import Exploration, Policy
+from moderation.policy.exploration import key_id_of
+from moderation.scoring import ModerationPipeline
+from tests.support.model_folders import make_folder
 from tests.support.reconcile_day import DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.support.workers import base_settings, speed_layer
 
 DAY = Interval(DAY_US, DAY_US + 24 * 60 * MINUTE_US)
 MATURITY_US = 120 * MINUTE_US
-HALF = ExplorationShares(0.5, 0.25, allowed_per_day=1_000_000)
 
 
 @pytest.fixture
-def day(
-    stack: StackInfo, small_corpus: tuple[list[str], list[int]], topic_prefix: str, tmp_path: Path
-) -> Iterator[DayUnderTest]:
+def day(stack: StackInfo, pipeline: ModerationPipeline, topic_prefix: str, tmp_path: Path) -> Iterator[DayUnderTest]:
     """A day whose worker serves a model that removes by itself and explores."""
+    migrate_database(stack.database_url())
     ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
     name = f"exploration-{uuid.uuid4().hex[:8]}"
     settings = base_settings(stack, topic_prefix).model_copy(
         update={"model_name": name, "state_folder": tmp_path / "state"}
     )
-    texts, labels = small_corpus
-    labelled = [(Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(zip(texts, labels))]  # noqa: B905
-    goals = [parse_goal("precision>=0.9"), parse_goal("review_share<=0.1")]
-    train_to_folder(labelled, tmp_path / "model", goals, settings, folds=3, comments_per_day=1_000, exploration=HALF)
+    key = exploration_keys(settings).newest
+    assert key is not None
+    policy = Policy(450_000, 500_000, (), exploration=Exploration(key_id_of(key), 500_000, 250_000))
+    make_folder(tmp_path / "model", pipeline, policy)
     assert register(tmp_path / "model", settings, "explores") == ("1", True)
     with speed_layer(settings, tmp_path) as layer:
         yield DayUnderTest(layer, tmp_path)
