@@ -85,12 +85,10 @@ def test_worker_reconciliation_and_training_agree_on_the_draws(day: DayUnderTest
     assert found.verdicts_digest == read_examples(day.settings, DAY, maturity_us=MATURITY_US).verdicts_digest
 
     # Without the key the model is refused by name, by workers and by the reconciliation.
-    without = day.settings.model_copy(
-        update={"exploration_key": SecretStr("another key of more than 32 bytes of text")}
-    )
+    without = day.settings.model_copy(update={"exploration_key": SecretStr("another key of more than 32 bytes")})
     with pytest.raises(ModelRefused, match=r"version 1.*MODERATION_EXPLORATION_KEY"):
         production_model(without).open_version("1")
-    both = f"another key of more than 32 bytes of text,{day.settings.exploration_key.get_secret_value()}"  # type: ignore[union-attr]
+    both = f"another key of more than 32 bytes,{day.settings.exploration_key.get_secret_value()}"  # type: ignore[union-attr]
     assert (
         production_model(day.settings.model_copy(update={"exploration_key": SecretStr(both)}))
         .open_version("1")
