@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.model_folder.folder import OpenModel, open_model, save_model
 from moderation.contracts import Comment
 from moderation.errors import ModelRefused, NotInRegistry
-from moderation.policy import Goal, Lowering, Policy
+from moderation.policy import ExplorationKeys, ExplorationShares, Goal, Lowering, Policy
 from moderation.scoring import Family, ModerationPipeline, new_pipeline
 from moderation.settings import Settings, required, secret_text
 from moderation.text import Lexicon
@@ -34,7 +34,7 @@ class TrainReport:
         model_digest: SHA-256 of the model file, hexadecimal; equal for equal data, goals, folds and seed.
         data_digest: SHA-256 over the examples, hexadecimal.
         metrics: out-of-fold measurements.
-        policy: the resolved thresholds.
+        policy: the resolved thresholds and the exploration.
         lowered: goals that the policy meets in a lowered form only, or not at all.
     """
 
@@ -76,6 +76,20 @@ def registry(settings: Settings) -> Registry:
     return Registry(settings.mlflow_url, settings.model_name, keys)
 
 
+def exploration_keys(settings: Settings) -> ExplorationKeys:
+    """Return the keys with which this process computes draws.
+
+    Raises:
+        ConfigurationError: a key is too short.
+    """
+    secret = settings.exploration_key
+    return ExplorationKeys.parse(None if secret is None else secret.get_secret_value())
+
+
+def _with_key(opened: OpenModel, keys: ExplorationKeys, name: str) -> OpenModel:
+    return replace(opened, exploration_key=keys.of(opened.policy.exploration, name))
+
+
 @dataclass(frozen=True, slots=True)
 class ProductionModel:
     """Access to the model that a worker serves.
@@ -102,8 +116,10 @@ class ProductionModel:
 def production_model(settings: Settings) -> ProductionModel:
     """Access to the model with the alias ``production``. The functions raise the errors of ``Registry``.
 
+    They refuse a model whose policy explores with a key that the settings do not have.
+
     Raises:
-        ConfigurationError: see :func:`registry`.
+        ConfigurationError: see :func:`registry`, or an exploration key is too short.
     """
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.registry.certificate import CARD_DIGEST_TAG
@@ -112,6 +128,7 @@ def production_model(settings: Settings) -> ProductionModel:
     from moderation.adapters.sql.connection import connected
 
     models = registry(settings)
+    keys = exploration_keys(settings)
     lexicon = new_lexicon(settings)
     cache = settings.state_folder / "models"
 
@@ -120,10 +137,16 @@ def production_model(settings: Settings) -> ProductionModel:
         return None if version is None else version.version
 
     def open_version(number: str) -> OpenModel:
-        return models.open_certified(models.version(number), lexicon, settings.model_max_bytes, cache, to_serve=True)
+        version = models.version(number)
+        opened = models.open_certified(version, lexicon, settings.model_max_bytes, cache, to_serve=True)
+        return _with_key(opened, keys, str(version))
 
     def open_last_good() -> tuple[str, OpenModel] | None:
-        return models.open_last_good(lexicon, settings.model_max_bytes, cache)
+        last_good = models.open_last_good(lexicon, settings.model_max_bytes, cache)
+        if last_good is None:
+            return None
+        number, opened = last_good
+        return number, _with_key(opened, keys, f"version {number}")
 
     def served_last() -> str | None:
         with connected(_database(settings), name="moderation model") as connection:
@@ -149,7 +172,7 @@ def production_model(settings: Settings) -> ProductionModel:
         if number is not None and (local is None or local[0] != number):
             try:
                 if (kept := open_kept(number)) is not None:
-                    return number, kept
+                    return number, _with_key(kept, keys, f"version {number}")
             except ModelRefused as error:
                 refusal = error
         if local is not None:
@@ -195,6 +218,18 @@ def version_opener(settings: Settings) -> Callable[[str], OpenModel]:
     return lambda number: models.open_certified(models.version(number), lexicon, settings.model_max_bytes, cache)
 
 
+def deciding_version_opener(settings: Settings) -> Callable[[str], OpenModel]:
+    """Return a function as :func:`version_opener` does, whose models decide on records.
+
+    It also raises ``ModelRefused`` for a model whose policy explores with a key that the settings do not have.
+
+    Raises:
+        ConfigurationError: see :func:`registry`, or an exploration key is too short.
+    """
+    open_version, keys = version_opener(settings), exploration_keys(settings)
+    return lambda number: _with_key(open_version(number), keys, f"version {number} of {settings.model_name}")
+
+
 def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:
     """Register and certify a model folder; it becomes ``production`` if no version is.
 
@@ -231,6 +266,7 @@ def train_to_folder(
     weights: Sequence[float] | None = None,
     family: Family = "logistic_regression",
     lower_goals: bool = False,
+    exploration: ExplorationShares = ExplorationShares(),  # noqa: B008 - immutable
     lineage: Mapping[str, Any] | None = None,
     on_progress: Callable[[str], None] = lambda step: None,
 ) -> TrainReport:
@@ -247,6 +283,7 @@ def train_to_folder(
         weights: number of comments that each one represents, in the same order; 1 each if None.
         family: family of models.
         lower_goals: replace goals that cannot be met by the nearest ones that can.
+        exploration: shares that the policy explores, if the settings have a key for it.
         lineage: origin of the comments; stored in the model card with digest, seed, folds, family, the stated goals,
             the event time of the newest comment, and the digest of the texts' digests.
         on_progress: called with the name of each step when it begins.
@@ -254,8 +291,9 @@ def train_to_folder(
     Raises:
         TrainingError: too few examples of a class.
         GoalUnmet: no thresholds meet the goals, and ``lower_goals`` is False.
-        ConfigurationError: the goals contradict each other.
+        ConfigurationError: the goals contradict each other, or an exploration key is too short.
     """
+    keys = exploration_keys(settings)
     on_progress("reading comments")
     examples = collect_examples(labelled, weights)
     lexicon = new_lexicon(settings)
@@ -286,12 +324,14 @@ def train_to_folder(
         "seen_texts_sha256": hashlib.sha256(seen_texts).hexdigest(),
         **(lineage or {}),
     }
-    reference = training_reference(examples, trained.probability, trained.unseen, trained.policy)
-    digest = save_model(out, trained.estimator, trained.policy, trained.metrics, reference, training)
+    explored = exploration.resolve(keys.newest, comments_per_day)
+    policy = replace(trained.policy, exploration=explored)
+    reference = training_reference(examples, trained.probability, trained.unseen, policy)
+    digest = save_model(out, trained.estimator, policy, trained.metrics, reference, training)
     (out / SEEN_TEXTS).write_bytes(seen_texts)
     from moderation.training.plots.training import draw_plots  # loads Matplotlib, which workers do not need
 
     plots = out / "plots"
     plots.mkdir(exist_ok=True)
-    draw_plots(plots, trained.probability, examples.removed, trained.policy, trained.metrics)
-    return TrainReport(digest, examples.data_digest, trained.metrics, trained.policy, trained.lowered)
+    draw_plots(plots, trained.probability, examples.removed, policy, trained.metrics)
+    return TrainReport(digest, examples.data_digest, trained.metrics, policy, trained.lowered)

@@ -65,7 +65,10 @@ class Position:
 
 
 class DecisionRow(NamedTuple):
-    """A decision as the ledger stores it; topic and versions are in the batch."""
+    """A decision as the ledger stores it; topic and versions are in the batch.
+
+    ``inclusion_ppm`` and ``drawn_from`` are those of :class:`moderation.policy.Ruling`.
+    """
 
     partition: int
     offset: int
@@ -79,6 +82,8 @@ class DecisionRow(NamedTuple):
     fate: Fate
     reasons: list[str] | None
     repairs: tuple[Repair, ...] = ()
+    inclusion_ppm: int | None = None
+    drawn_from: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

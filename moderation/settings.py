@@ -67,6 +67,14 @@ class Settings(BaseSettings):
             "verify them before it signs them again; workers do not need it."
         ),
     )
+    exploration_key: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Key of the draw that shows a random share of removals to moderators, at least 32 bytes. Several keys are "
+            "separated by commas: trainings use the first, the others recompute older versions. Without it new models "
+            "do not explore. No default: it is a secret."
+        ),
+    )
     alias_poll_seconds: float = Field(
         default=2.0, gt=0, description="Interval at which the worker reads the alias `production`."
     )

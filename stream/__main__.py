@@ -44,7 +44,7 @@ def new_worker(settings: Settings) -> faust.App:
     faults = FaultPoints(settings.fault_points)
 
     def serving(version: str, opened: OpenModel) -> ServingModel:
-        return ServingModel(opened.kernel, opened.policy, version)
+        return ServingModel(opened.kernel, opened.policy, version, opened.exploration_key)
 
     def first() -> ServingModel | None:
         first = production.open_first()

@@ -11,7 +11,8 @@ from batch.drift.artifacts import evidence_files
 from batch.drift.measures import Measures, compare_with_reference, measure_day
 from batch.drift.params import COOL_DOWN_DAYS
 from batch.drift.report import DriftReport
-from batch.labelled_examples import Example, NoAction, read_examples, without_failing
+from batch.label_rule import NoAction
+from batch.labelled_examples import Example, read_examples, without_failing
 from batch.progress import OnProgress, no_progress
 from batch.retrain.params import PARAMS
 from batch.retrain.run import RUN_NAME

@@ -25,8 +25,8 @@ from batch.record_isolation import Failure, parse_failure, report_failures, scor
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
-from moderation.bootstrap import version_opener
-from moderation.contracts import Read, Rules, Verdict, at_least_review, read_record
+from moderation.bootstrap import deciding_version_opener
+from moderation.contracts import Read, Rules, Verdict, read_record
 from moderation.errors import InvalidRecord, ProcessDied
 from moderation.panes import late_flags
 from moderation.settings import Settings
@@ -114,7 +114,7 @@ def _results(
 ) -> Iterator[tuple[FileTask, tuple[int, list[Failure]]]]:
     outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
     if processes == 1:
-        recomputer = FileRecomputer(LakeStore(settings.lake_url), version_opener(settings))
+        recomputer = FileRecomputer(LakeStore(settings.lake_url), deciding_version_opener(settings))
         for task, output in zip(tasks, outputs, strict=True):
             yield task, (recomputer.run(task, output), recomputer.take_failures())
         return
@@ -144,7 +144,7 @@ _recomputer: FileRecomputer | None = None
 
 def _start_process(settings: Settings) -> None:
     global _recomputer
-    _recomputer = FileRecomputer(LakeStore(settings.lake_url), version_opener(settings))
+    _recomputer = FileRecomputer(LakeStore(settings.lake_url), deciding_version_opener(settings))
 
 
 def _run_in_process(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
@@ -265,6 +265,7 @@ class FileRecomputer:
         verdicts = np.empty(len(rows), np.int64)
         unscored = np.zeros(len(rows), bool)
         versions: list[tuple[str, str]] = []
+        record_ids = [row.read.comment.record_id() for row in rows]
         for version, first, end in _spans(task, offsets):
             model = self._model(version)
             part, failed = score_each(
@@ -274,15 +275,13 @@ class FileRecomputer:
                 self._note(task, rows[first + index].offset, cause)
                 unscored[first + index] = True
             scores[first:end] = part
-            verdicts[first:end] = [
-                _NUMBER[at_least_review(verdict, row.read.repairs)]
-                for verdict, row in zip(model.policy.verdicts(part), rows[first:end], strict=True)
-            ]
+            repairs = [row.read.repairs for row in rows[first:end]]
+            rulings = model.policy.decide(part, record_ids[first:end], repairs, model.exploration_key)
+            verdicts[first:end] = [_NUMBER[ruling.verdict] for ruling in rulings]
             versions += [(version, model.policy.policy_version)] * (end - first)
         in_quarantine = np.array([row.is_quarantined for row in rows])
         unscored |= in_quarantine
         scores[unscored], verdicts[unscored] = 0, _NUMBER[Verdict.ALLOW]
-        record_ids = [row.read.comment.record_id() for row in rows]
         source, count = task.file.topic_partition, len(rows)
         columns = [
             [str(source.topic_id)] * count,

@@ -9,6 +9,14 @@ from batch.markdown import escape, minute, table, threshold_probability
 from batch.retrain.inheritance import Choice
 from batch.retrain.options import HOUR_US, RetrainOptions
 from moderation.bootstrap import TrainReport
+from moderation.policy import Policy
+
+NO_EXPLORATION = "none: MODERATION_EXPLORATION_KEY was not set at the training"
+
+
+def exploration_text(policy: Policy) -> str:
+    """Return what a policy explores, or why it explores nothing."""
+    return NO_EXPLORATION if policy.exploration is None else str(policy.exploration)
 
 
 def model_card(
@@ -32,6 +40,7 @@ def model_card(
             **{name.replace("_", " "): f"{count:,}" for name, count in counts.items()},
             "data digest": f"`{trained.data_digest}`",
             "manifest digest": f"`{lineage['manifest_digest']}`",
+            "verdicts digest": f"`{lineage['verdicts_digest']}`",
         },
         "Measured out of fold": {
             "ROC AUC, mean of folds": f"{metrics.auc_mean:.4f}",
@@ -45,6 +54,7 @@ def model_card(
             **{f"goal {number}": escape(str(each)) for number, each in enumerate(trained.lowered, 1)},
             "review from": threshold_probability(policy.review_ppm),
             "remove from": threshold_probability(policy.remove_ppm),
+            "exploration": exploration_text(policy),
             "policy version": f"`{policy.policy_version}`",
         },
         "Made by": {

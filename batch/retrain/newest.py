@@ -150,6 +150,12 @@ def _read_again(
     split_us, maturity_us = training["split_us"], training["maturity_us"]
     no_action, most = training["no_action"], training["most"]
     found = read_examples(
-        settings, interval, maturity_us=maturity_us, no_action=no_action, most=most, on_progress=on_progress
+        settings,
+        interval,
+        maturity_us=maturity_us,
+        no_action=no_action,
+        most=most,
+        sample_salt=training["manifest_digest"],
+        on_progress=on_progress,
     )
     return found, split_at(found.examples, split_us)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from batch.labelled_examples import NoAction
+from batch.label_rule import NoAction
 from batch.retrain.params import AS_PRODUCTION, MESSAGE_FIELDS, PARAMS
 from batch.run_interval import Interval, resolve_interval
 from moderation.errors import ConfigurationError

@@ -37,7 +37,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "no_action": {
         "default": "kept",
         "enum": list(NO_ACTION),
-        "description": "Meaning of a comment without an action. Leave them out where only a sample is reviewed.",
+        "description": "Meaning of a shown comment without an action. Leave them out where only a sample is reviewed.",
     },
     "family": {
         "default": AS_PRODUCTION,

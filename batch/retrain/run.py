@@ -12,7 +12,7 @@ from batch.labelled_examples import Example, read_examples, without_failing
 from batch.progress import OnProgress, no_progress
 from batch.record_isolation import Failure, failure_fields
 from batch.retrain.inheritance import choose, read_production
-from batch.retrain.model_card import model_card
+from batch.retrain.model_card import NO_EXPLORATION, exploration_text, model_card
 from batch.retrain.options import RetrainOptions
 from batch.retrain.split import split_at, split_point
 from moderation.adapters.code_version import code_version
@@ -31,9 +31,11 @@ class RetrainReport:
     Attributes:
         version: number of the registered version; it has no certificate and no alias.
         run_id: of the MLflow run.
-        model_digest: SHA-256 of the model file; equal for equal manifest, options and seed.
+        model_digest: SHA-256 of the model file; equal for equal manifest, verdicts, options and seed.
         data_digest: SHA-256 over record ids, labels and weights.
         manifest_digest: SHA-256 over the lake's files that were read.
+        exploration: what the policy explores, or why it explores nothing.
+        verdicts_digest: SHA-256 over the verdicts that labels depend on; None if they depend on none.
         start_us, end_us: the interval of event time, half-open.
         split_us: start of the newest comments, which the gate uses.
         counts: records, examples and what was left out.
@@ -63,6 +65,8 @@ class RetrainReport:
     goals_lowered: Sequence[str] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored: Sequence[str] = ()
+    verdicts_digest: str | None = None
+    exploration: str = NO_EXPLORATION
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON fields; see ``moderation retrain``."""
@@ -109,6 +113,7 @@ def retrain(
         **choice.lineage(),
         "split_us": split.split_us,
         "manifest_digest": examples_read.manifest_digest,
+        "verdicts_digest": examples_read.verdicts_digest,
         "code_version": code_version(),
     }
     with tempfile.TemporaryDirectory(prefix="moderation-retrain-") as scratch:
@@ -154,7 +159,7 @@ def retrain(
         lowered = [str(each) for each in trained.lowered]
         if lowered:
             model_registry.tag(version, GOALS_LOWERED_TAG, "; ".join(lowered))
-    for line in lowered:
+    for line in [*lowered, f"exploration: {exploration_text(trained.policy)}"]:
         on_progress(line)
     on_progress(f"registered as version {version.version}, model digest {trained.model_digest}")
     return RetrainReport(
@@ -174,4 +179,6 @@ def retrain(
         goals_lowered=lowered,
         origins={"goals": choice.goals_from, "family": choice.family_from},
         ignored=options.ignored,
+        verdicts_digest=examples_read.verdicts_digest,
+        exploration=exploration_text(trained.policy),
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 _SOAK_PLOT = "docs/images/soak_memory.png"
+_SELF_REMOVAL_PLOT = "docs/images/self_removal.png"
 _COMPARISON_PLOT = "docs/images/model_comparison.png"
 EVIDENCE = Path(__file__).parents[2] / "docs" / "evidence"
 
@@ -33,6 +34,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
             "training_generated": ["train", *history, "--out", "OUT/model", "--json"],
             "kernel_generated": ["bench", "kernel", "--json"],
             "worst_text": ["bench", "worst-text", "--json"],
+            "self_removal": ["bench", "self-removal", "--plot", _SELF_REMOVAL_PLOT, "--json"],
             "demo": ["demo", "--data-folder", "OUT/stack", "--json"],
             "demo_down": ["down", "--data-folder", "OUT/stack", "--purge", "--yes"],
             "archive": ["bench", "archive", "--data-folder", "OUT/bench", "--json"],

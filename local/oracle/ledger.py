@@ -64,6 +64,7 @@ class Row:
     fate: str
     reasons: list[str] | None
     repairs: str | None = None
+    inclusion_ppm: int | None = None
 
     @property
     def position(self) -> Position:
@@ -131,8 +132,8 @@ def read_ledger(database_url: str, topic_id: str) -> LedgerContents:
             cursor.itersize = 10_000
             cursor.execute(
                 'SELECT partition, "offset", comment_id, community, event_time_us, record_id, score_ppm, verdict, '
-                "model_version, policy_version, fate, reasons, repairs FROM speed.decisions WHERE topic_id = %s "
-                'ORDER BY partition, "offset"',
+                "model_version, policy_version, fate, reasons, repairs, inclusion_ppm FROM speed.decisions "
+                'WHERE topic_id = %s ORDER BY partition, "offset"',
                 (topic_id,),
             )
             rows = [Row(*row) for row in cursor]

@@ -150,7 +150,8 @@ def _decision(row: Row, source: SourceTopic) -> dict[str, Any]:
     topic, topic_id = source
     fields = {name: getattr(row, name) for name in names.split()}
     repairs = {"repairs": row.repairs.split(",")} if row.repairs else {}
-    return {"topic": topic, "topic_id": topic_id, **fields, "schema_version": 1, **repairs}
+    inclusion = {} if row.inclusion_ppm is None else {"inclusion_ppm": row.inclusion_ppm}
+    return {"topic": topic, "topic_id": topic_id, **fields, "schema_version": 1, **repairs, **inclusion}
 
 
 def _pane(key: PaneKey, sums: tuple[int, ...], source: SourceTopic) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import sys
 import urllib.error
 import urllib.request
@@ -46,6 +47,14 @@ def certificate_key(layout: StackLayout) -> SecretStr | None:
     return SecretStr(path.read_text()) if path.exists() else None
 
 
+def exploration_key(layout: StackLayout) -> str:
+    """Return the key of this stack's exploration draws; created the first time, readable only by its owner."""
+    path = layout.run / "exploration.key"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(48))
+    return path.read_text()
+
+
 def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "") -> Settings:
     """Return settings with the addresses of the stack's servers.
 
@@ -61,6 +70,7 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
         signing_key=SecretStr(signing_key(layout).seed()),
         verify_keys=encode(signing_key(layout).public),
         certificate_key=certificate_key(layout),
+        exploration_key=SecretStr(exploration_key(layout)),
         state_folder=layout.state,
         lake_url=str(layout.lake),
         topic_prefix=topic_prefix,

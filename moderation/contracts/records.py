@@ -164,7 +164,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict on one comment record, keyed by (topic, topic_id, partition, offset)."""
+    """The verdict on one comment record, keyed by (topic, topic_id, partition, offset).
+
+    ``inclusion_ppm`` is the probability that the policy gives it verdict ``review``, in parts per million; None if the
+    policy does not explore.
+    """
 
     topic: Id
     topic_id: Id
@@ -180,6 +184,7 @@ class Decision:
     fate: Fate
     repairs: list[Repair] = field(default_factory=list)
     schema_version: Literal[1] = SCHEMA_VERSION
+    inclusion_ppm: ScorePpm | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ from moderation.contracts import (
     Read,
     Rules,
     Verdict,
-    at_least_review,
     clipped,
     dead_letter,
     merged,
@@ -38,6 +37,7 @@ from moderation.contracts import (
 from moderation.errors import InvalidRecord, OffsetsGone
 from moderation.ledger import Batch, DecisionRow, Position, ReplayClaim, pane_sums
 from moderation.panes import OpenPanes
+from moderation.policy import Ruling
 from moderation.scoring import reasons_many
 from moderation.watermark import RunningMaximum
 from stream.worker.messages import Decided, Record, RecordPosition, ServingModel
@@ -48,8 +48,8 @@ _CONTROL_COMMENT = Comment("control", "control", _CONTROL, EARLIEST_EVENT_US)
 _CONTROL_RECORD = to_json(_CONTROL_COMMENT)
 _WRONG_CLOCK = (DeadLetterReason.FUTURE_DATED, DeadLetterReason.PAST_DATED)
 _log = logging.getLogger(__name__)
-Judged = tuple[bytes, int, Verdict, list[str] | None]
-"""Record id, score, verdict and reasons of a comment: everything that does not depend on other comments."""
+Judged = tuple[bytes, int, Ruling, list[str] | None]
+"""Record id, score, ruling and reasons of a comment: everything that does not depend on other comments."""
 
 
 @dataclass(slots=True)
@@ -252,15 +252,13 @@ def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[
     """Return the part of the decisions that does not depend on other comments."""
     bodies = [read.comment.body for _, read in comments]
     scores = model.kernel.score_many(bodies)
-    verdicts = model.policy.verdicts(scores)
-    for index, (_, read) in enumerate(comments):
-        if read.repairs:
-            verdicts[index] = at_least_review(verdicts[index], read.repairs)
-    alerted = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict is not Verdict.ALLOW]
+    record_ids = [read.comment.record_id() for _, read in comments]
+    rulings = model.policy.decide(scores, record_ids, [read.repairs for _, read in comments], model.exploration_key)
+    alerted = [body for body, ruling in zip(bodies, rulings, strict=True) if ruling.verdict is not Verdict.ALLOW]
     reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
     return [
-        (read.comment.record_id(), score_ppm, verdict, None if verdict is Verdict.ALLOW else next(reasons))
-        for (_, read), score_ppm, verdict in zip(comments, scores.tolist(), verdicts, strict=True)
+        (record_id, score_ppm, ruling, None if ruling.verdict is Verdict.ALLOW else next(reasons))
+        for record_id, score_ppm, ruling in zip(record_ids, scores.tolist(), rulings, strict=True)
     ]
 
 
@@ -278,12 +276,14 @@ def decision_rows(
             read.comment.event_time_us,
             record_id,
             score_ppm,
-            verdict,
+            ruling.verdict,
             fate,
             reasons,
             read.repairs,
+            ruling.inclusion_ppm,
+            ruling.drawn_from,
         )
-        for (record, read), (record_id, score_ppm, verdict, reasons), fate in zip(comments, judged, fates, strict=True)
+        for (record, read), (record_id, score_ppm, ruling, reasons), fate in zip(comments, judged, fates, strict=True)
     ]
 
 

@@ -40,11 +40,12 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServingModel:
-    """Model that currently decides."""
+    """Model that currently decides; ``exploration_key`` is None if its policy does not explore."""
 
     kernel: Kernel
     policy: Policy
     model_version: str
+    exploration_key: bytes | None = field(default=None, repr=False)
 
     @property
     def versions(self) -> Versions:

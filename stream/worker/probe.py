@@ -169,7 +169,7 @@ def serve() -> None:
     production = production_model(settings)
     last_good = production.open_last_good()
     version, opened = last_good or ("", production.open_version(production.resolve() or ""))
-    model = ServingModel(opened.kernel, opened.policy, version)
+    model = ServingModel(opened.kernel, opened.policy, version, opened.exploration_key)
     _answer(answers, _READY)
     while (pid := os.fork()) != 0:
         _, status = os.waitpid(pid, 0)

@@ -94,7 +94,7 @@ def secret_complaints(objects: list[Object]) -> list[str]:
     for name, container in containers(objects):
         for key, value in environment(container).items():
             if (
-                re.search(r"DATABASE_URL|CERTIFICATE_KEY|SIGNING_KEY|USERNAME|PASSWORD|TOKEN", key)
+                re.search(r"DATABASE_URL|(CERTIFICATE|SIGNING|EXPLORATION)_KEY|USERNAME|PASSWORD|TOKEN", key)
                 and value is not None
             ):
                 complaints.append(f"{name}: {key} has a value instead of a secret's name")

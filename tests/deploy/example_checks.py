@@ -87,6 +87,7 @@ def airflow_complaints(airflow: Object, values: Object) -> list[str]:
     shared = {
         "MODERATION_DATABASE_URL": values["database"]["existingSecret"],
         "MODERATION_SIGNING_KEY": values["certificate"]["existingSecret"],
+        "MODERATION_EXPLORATION_KEY": values["exploration"]["existingSecret"],
     }
     return complaints + [
         f"{name} comes from {secrets.get(name)}" for name in shared if secrets.get(name) != shared[name]

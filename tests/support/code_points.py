@@ -73,11 +73,11 @@ def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> l
             comment.event_time_us,
             record_id,
             score_ppm,
-            verdict,
+            ruling.verdict,
             Fate.COUNTED,
             [*(reasons or []), *_storable(clean(comment.body).split(" "))],
         )
-        for (record, (comment, _, _)), (record_id, score_ppm, verdict, reasons) in zip(
+        for (record, (comment, _, _)), (record_id, score_ppm, ruling, reasons) in zip(
             pairs, judge(pairs, model), strict=True
         )
     ]

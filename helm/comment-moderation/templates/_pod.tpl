@@ -62,6 +62,13 @@ securityContext:
   value: {{ .Values.mlflow.modelName | quote }}
 - name: MODERATION_VERIFY_KEYS
   value: {{ join "," .Values.certificate.verifyKeys | quote }}
+{{- with .Values.exploration.existingSecret }}
+- name: MODERATION_EXPLORATION_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: {{ $.Values.exploration.key }}
+{{- end }}
 {{- end -}}
 
 {{/* An account of the registry. Call with the name of its secret; nothing if empty. */}}

@@ -16,9 +16,10 @@ from moderation.ledger import DecisionRow, Versions
 def decision_fields(topic: str, topic_id: str, row: DecisionRow, versions: Versions) -> dict[str, object]:
     """The fields of ``contracts.Decision``, as a dictionary for speed: this runs once per comment.
 
-    ``repairs`` is left out if there are none, so that records published before the field existed keep their bytes.
+    ``repairs`` is left out if there are none, and ``inclusion_ppm`` if the policy does not explore, so that records
+    published before the fields existed keep their bytes.
     """
-    fields = {
+    fields: dict[str, object] = {
         "topic": topic,
         "topic_id": topic_id,
         "partition": row.partition,
@@ -33,7 +34,11 @@ def decision_fields(topic: str, topic_id: str, row: DecisionRow, versions: Versi
         "fate": row.fate,
         "schema_version": SCHEMA_VERSION,
     }
-    return fields | {"repairs": row.repairs} if row.repairs else fields
+    if row.repairs:
+        fields["repairs"] = row.repairs
+    if row.inclusion_ppm is not None:
+        fields["inclusion_ppm"] = row.inclusion_ppm
+    return fields
 
 
 def decision_key(row: DecisionRow) -> bytes:

@@ -16,7 +16,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class OpenModel:
         reference: distributions of the training comments.
         model_digest: SHA-256 of ``model.skops``, hexadecimal.
         card: fields of the model card.
+        exploration_key: key that the policy explores with; None if it does not, or if verdicts on records are not
+            computed with this model.
     """
 
     kernel: Kernel
@@ -56,6 +58,7 @@ class OpenModel:
     reference: TrainingReference
     model_digest: str
     card: Mapping[str, Any]
+    exploration_key: bytes | None = field(default=None, repr=False)
 
 
 def save_model(

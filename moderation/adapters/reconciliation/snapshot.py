@@ -130,10 +130,8 @@ def take_snapshot(
             "start_us": start_us,
             "end_us": end_us,
         }
-        row = connection.execute("SELECT pg_export_snapshot()").fetchone()
-        exported = row[0] if row else ""
-        _export(url, exported, _LEDGER.format(**named), folder / "ledger")
-        _export(url, exported, _PANES.format(**named), folder / "speed_panes")
+        export_rows(connection, url, _LEDGER.format(**named), folder / "ledger")
+        export_rows(connection, url, _PANES.format(**named), folder / "speed_panes")
     snapshot = _released(snapshot, proven_replays(store, snapshot.manifest, replayed))
     _write_letters(snapshot.letters, folder / "letters")
     _write_cuts(snapshot.cuts, folder / "cuts")
@@ -209,9 +207,19 @@ def _contents_of(length: int, digest: str, corrected_length: int | None, correct
     return LetterContents(Content(length, digest), correction, is_closed=True)
 
 
-def _export(url: str, snapshot: str, query: str, folder: Path) -> None:
+def export_rows(connection: Connection, url: str, query: str, folder: Path) -> None:
+    """Write the result of a query to ``0.parquet`` in a folder, in batches of bounded size.
+
+    Args:
+        connection: with an open repeatable-read transaction; the query sees the same snapshot.
+        url: of the same database; the rows come by binary COPY over a connection of their own.
+        query: without parameters.
+        folder: created if absent.
+    """
+    row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+    snapshot = row[0] if row else ""
     folder.mkdir(parents=True, exist_ok=True)
-    with adbc.connect(url) as connection, connection.cursor() as cursor:
+    with adbc.connect(url) as exporting, exporting.cursor() as cursor:
         # These must be the first statements of the transaction that the driver began.
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")

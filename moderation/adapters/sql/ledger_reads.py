@@ -39,7 +39,7 @@ SELECT d.event_time_us, substring(d.record_id FOR 16) FROM speed.decisions d
 """
 _DECISIONS = """
 SELECT partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm,
-       verdict, fate, reasons, repairs, model_version, policy_version, kernel_version
+       verdict, fate, reasons, repairs, inclusion_ppm, drawn_from, model_version, policy_version, kernel_version
   FROM speed.decisions
  WHERE topic_id = %s AND partition = %s AND "offset" >= %s AND "offset" < %s ORDER BY "offset"
 """
@@ -96,9 +96,15 @@ def decisions_between(
     """Yield stored decisions with offsets in [lo, hi) and their versions, in order."""
     cursor.execute(_DECISIONS, (topic_id, partition, lo, hi))
     for row in cursor:
-        verdict, fate, reasons, repairs = row[8:12]
-        fields: list[Any] = [*row[:8], Verdict(verdict), Fate(fate), reasons, repairs_of(repairs)]
-        yield DecisionRow(*fields), Versions(*row[12:])
+        yield decision_of(row[:14]), Versions(*row[14:])
+
+
+def decision_of(row: tuple[Any, ...]) -> DecisionRow:
+    """Build a decision from its columns, in the order of the fields."""
+    verdict, fate, reasons, repairs, inclusion_ppm, drawn_from = row[8:]
+    drawn = None if drawn_from is None else Verdict(drawn_from)
+    fields: list[Any] = [*row[:8], Verdict(verdict), Fate(fate), reasons, repairs_of(repairs), inclusion_ppm, drawn]
+    return DecisionRow(*fields)
 
 
 def repairs_of(stored: str | None) -> tuple[Repair, ...]:

@@ -20,7 +20,7 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 # Without stored_us, which the server sets.
 _DECISION_COLUMNS = (
     'append_day, topic_id, partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm, '
-    "verdict, model_version, policy_version, kernel_version, fate, reasons, repairs"
+    "verdict, model_version, policy_version, kernel_version, fate, reasons, repairs, inclusion_ppm, drawn_from"
 )
 _ADD_TO_PANES = """
 INSERT INTO speed.panes AS p (topic_id, partition, community, start_us, model_version, policy_version,
@@ -46,7 +46,9 @@ def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], versions: Versio
         f"{copy_format.text(row.comment_id)}\t{copy_format.text(row.community)}\t{row.event_time_us}\t"
         f"{copy_format.binary(row.record_id)}\t{row.score_ppm}\t{row.verdict}\t{version_columns}\t{row.fate}\t"
         f"{copy_format.NULL if row.reasons is None else copy_format.text(orjson.dumps(row.reasons).decode())}\t"
-        f"{','.join(row.repairs) or copy_format.NULL}\n"
+        f"{','.join(row.repairs) or copy_format.NULL}\t"
+        f"{copy_format.NULL if row.inclusion_ppm is None else row.inclusion_ppm}\t"
+        f"{row.drawn_from or copy_format.NULL}\n"
         for row in rows
     ]
 

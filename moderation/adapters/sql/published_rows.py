@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 from uuid import UUID
 
 from moderation.adapters.sql.connection import Connection
-from moderation.adapters.sql.ledger_reads import repairs_of
-from moderation.contracts import MAX_OFFSET, Fate, Pane, Verdict
+from moderation.adapters.sql.ledger_reads import decision_of
+from moderation.contracts import MAX_OFFSET, Pane
 from moderation.ledger import DecisionRow, Versions
 from moderation.panes import PANE_US, watermark_us
 from moderation.timestamps import DAY_US, day_start_us
@@ -24,7 +23,7 @@ SELECT topic_id, partition, next, newest_event_us FROM speed.source_offsets
 """
 _DECISIONS = """
 SELECT partition, "offset", append_us, comment_id, community, event_time_us, record_id, score_ppm,
-       verdict, fate, reasons, repairs, model_version, policy_version, kernel_version
+       verdict, fate, reasons, repairs, inclusion_ppm, drawn_from, model_version, policy_version, kernel_version
   FROM speed.decisions
  WHERE topic_id = %(topic_id)s AND partition = %(partition)s AND "offset" >= %(first)s AND "offset" < %(next)s
    AND append_day >= %(first_day)s AND append_day <= %(last_day)s
@@ -105,9 +104,7 @@ def decisions(
         cursor.itersize = _PAGE_ROWS
         cursor.execute(_DECISIONS, parameters)
         for row in cursor:
-            verdict, fate, reasons, repairs = row[8:12]
-            fields: list[Any] = [*row[:8], Verdict(verdict), Fate(fate), reasons, repairs_of(repairs)]
-            yield DecisionRow(*fields), Versions(*row[12:])
+            yield decision_of(row[:14]), Versions(*row[14:])
 
 
 def panes(

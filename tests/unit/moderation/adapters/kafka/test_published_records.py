@@ -12,7 +12,8 @@ def test_published_fields_are_those_of_the_contract() -> None:
     decision = Decision("comments", "id", 2, 7, 'c"1', "science", 5, 640_000, Verdict.REVIEW, "3", "p", Fate.LATE)
     expected = orjson.loads(orjson.dumps(decision))
     found = decision_fields("comments", "id", row, Versions("3", "p", "1"))
-    assert orjson.loads(orjson.dumps(found)) == {name: value for name, value in expected.items() if name != "repairs"}
-    repaired = row._replace(repairs=(Repair.NUL, Repair.CUT))
+    optional = ("repairs", "inclusion_ppm")
+    assert orjson.loads(orjson.dumps(found)) == {k: value for k, value in expected.items() if k not in optional}
+    repaired = row._replace(repairs=(Repair.NUL, Repair.CUT), inclusion_ppm=10_000)
     found = decision_fields("comments", "id", repaired, Versions("3", "p", "1"))
-    assert orjson.loads(orjson.dumps(found)) == expected | {"repairs": ["nul", "cut"]}
+    assert orjson.loads(orjson.dumps(found)) == expected | {"repairs": ["nul", "cut"], "inclusion_ppm": 10_000}
