@@ -50,7 +50,9 @@ def resolve_policy(
         raise ConfigurationError(", ".join(map(str, goals)), "a measure is stated twice", "Keep one goal of each.")
     if Measure.REVIEWS_PER_DAY in stated and not comments_per_day:
         raise ConfigurationError(
-            str(stated[Measure.REVIEWS_PER_DAY]), "the volume is unknown", "State the comments per day (--comments-per-day)."
+            str(stated[Measure.REVIEWS_PER_DAY]),
+            "the volume is unknown",
+            "State the comments per day (--comments-per-day).",
         )
     curve = _Curve(scores_ppm, removed, weight)
     remove_ppm = _remove_threshold(curve, stated.get(Measure.PRECISION))

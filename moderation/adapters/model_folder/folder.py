@@ -174,7 +174,9 @@ def _read(path: Path, max_bytes: int) -> bytes:
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise ModelRefused(str(path), error.strerror or str(error), "Name a folder written by `moderation train`.") from error
+        raise ModelRefused(
+            str(path), error.strerror or str(error), "Name a folder written by `moderation train`."
+        ) from error
     if len(data) > max_bytes:
         raise ModelRefused(
             str(path), f"larger than {max_bytes} bytes", "Raise MODERATION_MODEL_MAX_BYTES if it is right."
