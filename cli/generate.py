@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption
-from cli.output import console, print_json, progress
+from cli.output import console, print_json, progress, writable_folder
 
 
 def generate(
@@ -51,6 +51,7 @@ def generate(
         drift_from_day=drift_from_day,
         policy_change_from_day=policy_change_from_day,
     )
+    writable_folder(out)
     started = time.monotonic()
     with progress.status("generating") as status:
         written = write_history(out, arrivals(config), lambda count: status.update(f"{count:,} records"))

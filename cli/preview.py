@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
-from cli.output import console, print_json
+from cli.output import console, print_json, writable_folder
 
 
 def preview(
@@ -36,13 +36,13 @@ def preview(
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
+    writable_folder(out.parent)
     day_preview = read_preview(
         required(settings.database_url, "database_url"),
         settings.topic_prefix + COMMENTS.name,
         day.date() if day is not None else None,
         Addresses(settings.mlflow_url, settings.model_name),
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(render(day_preview), encoding="utf-8")
     if as_json:
         print_json(

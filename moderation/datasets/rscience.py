@@ -65,6 +65,8 @@ def read_rscience(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[
 
 
 def _columns(path: Path, header: list[str]) -> dict[str, int]:
+    if not header:
+        raise DatasetError(str(path), "the file is empty", "Give one of the r/science exports.")
     columns = {name.strip().lower(): index for index, name in enumerate(header)}
     if not {"body", "removed"} <= columns.keys():
         raise DatasetError(

@@ -58,17 +58,17 @@ class TrafficConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_us <= _LAST_START_US:
-            _refuse("start_us", self.start_us, f"must lie in [0, {_LAST_START_US}] microseconds")
+            _refuse("start_us", self.start_us, f"must be in [0, {_LAST_START_US}] microseconds")
         for name in ("days", "comments_per_day"):
             if getattr(self, name) < 1:
                 _refuse(name, getattr(self, name), "must be at least 1")
         for name in SHARES:
             if not 0 <= getattr(self, name) < 1:
-                _refuse(name, getattr(self, name), "must lie in [0, 1)")
+                _refuse(name, getattr(self, name), "must be in [0, 1)")
         if (total := sum(getattr(self, name) for name in SHARES)) >= 1:
             _refuse(" + ".join(SHARES), total, "must be below 1: the shares exclude each other")
         if not 0 <= self.label_noise < 0.5:
-            _refuse("label_noise", self.label_noise, "must lie in [0, 0.5)")
+            _refuse("label_noise", self.label_noise, "must be in [0, 0.5)")
         for name in _SWITCH_DAYS:
             day = getattr(self, name)
             if day is not None and not 0 <= day < self.days:

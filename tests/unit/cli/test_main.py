@@ -56,6 +56,13 @@ def answers(result: Result) -> list[dict[str, object]]:
     return [json.loads(text) for text in result.stdout.splitlines()]
 
 
+def test_a_history_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "history"
+    file.write_text("")
+    with pytest.raises(ConfigurationError, match=r"history: the folder cannot be written \(File exists\)"):
+        run("generate", "--out", file)
+
+
 @pytest.mark.slow
 def test_training_twice_gives_the_same_digest(export: Path, model: Path, tmp_path: Path) -> None:
     arguments = ("--csv", export, "--goal", "precision>=0.9", "--goal", "review_share<=0.1", "--json")

@@ -88,7 +88,7 @@ def test_a_time_that_is_none_makes_a_bad_row(tmp_path: Path, when: str) -> None:
 def test_a_file_that_is_no_export_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no columns BODY and REMOVED"):
         read(write(tmp_path, "a,b\n1,2\n"))
-    with pytest.raises(DatasetError, match="no columns"):
+    with pytest.raises(DatasetError, match="the file is empty"):
         read(write(tmp_path, ""))
     with pytest.raises(DatasetError, match=r"absent\.csv"):
         read(tmp_path / "absent.csv")
