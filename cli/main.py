@@ -21,6 +21,7 @@ from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.drift import drift
 from cli.generate import generate
+from cli.history import history
 from cli.lake import lake
 from cli.missing_parts import missing_part
 from cli.output import progress
@@ -62,6 +63,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "challenge": challenge,
         "promote": promote,
         "rollback": rollback,
+        "history": history,
         "drift": drift,
     },
     "Reconciliation": {"reconcile": reconcile, "rescore": rescore, "preview": preview},

@@ -24,6 +24,7 @@ from moderation.adapters.registry.certificate import (
 )
 from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.download import download, fetch_into, first_difference, sha256_of
+from moderation.adapters.registry.history import ModelHistory
 from moderation.adapters.registry.run_artifacts import RunArtifacts
 from moderation.adapters.registry.upload import newest_run_us, upload
 from moderation.errors import ModelRefused, NotInRegistry
@@ -86,6 +87,7 @@ class Registry:
         self._key = key
         self._connection = Connection(tracking_uri)
         self.run_artifacts = RunArtifacts(self._connection, model_name)
+        self.history = ModelHistory(self._connection, model_name)
 
     def register(
         self,
