@@ -1,9 +1,8 @@
 """Trains a model on the moderators' actions on the lake's comments, registers it, and tests it in the gate.
 
 ## What
-`retrain` archives, trains and registers a version. `gate` compares it with production on the newest comments. A
-version that passes is certified and gets the alias `challenger`; else its tags contain `moderation.gate=failed` and
-the reasons.
+`retrain` archives, trains and registers a version. `gate` compares it with production. If it passes, it is certified,
+gets the alias `challenger`, and `offer` starts `promote_model`; else its tags contain the reasons.
 
 ## When
 Half past three every night, UTC; on a request of `watch_drift`; on a JSON object of parameters on `retrain-requests`.
@@ -12,7 +11,7 @@ Half past three every night, UTC; on a request of `watch_drift`; on a JSON objec
 Comments and actions of the lake; the production version; the last night's reconciliation.
 
 ## Outputs
-A version in MLflow with plots, model card, lineage and `gate.json`. Nothing is promoted: see `promote_model`.
+A version in MLflow with plots, card, lineage and `gate.json`. Asset `moderation-challenger`, which asks an approver.
 
 ## Re-run
 Safe: it adds a version. Without Airflow: `moderation retrain`; equal lake and parameters give an equal model digest.
@@ -33,10 +32,11 @@ from typing import Any
 import airflow.sdk as sdk
 from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
-from _defaults import DAG_OPTIONS, task_defaults
+from _defaults import DAG_OPTIONS, or_skip, task_defaults
+from _notifications import Announce
 from batch.retrain.params import PARAMS
 
-TASKS = "batch.retrain.tasks"
+TASKS, CHALLENGER = "batch.retrain.tasks", sdk.Asset("moderation-challenger")
 REQUESTS = MessageQueueTrigger(scheme="kafka", topics=["retrain-requests"], apply_function=f"{TASKS}.accept")
 
 
@@ -51,26 +51,29 @@ REQUESTS = MessageQueueTrigger(scheme="kafka", topics=["retrain-requests"], appl
     doc_md=__doc__,
     params={name: sdk.Param(**field) for name, field in PARAMS.items()},
     default_args=task_defaults(
-        retries=2,
-        first_delay=timedelta(minutes=2),
-        longest_delay=timedelta(minutes=20),
-        time_limit=timedelta(hours=3),
+        2, first_delay=timedelta(minutes=2), longest_delay=timedelta(minutes=20), time_limit=timedelta(hours=3)
     ),
     **DAG_OPTIONS,
 )
 def retrain_model() -> None:
-    """Retrain, then test the new version in the gate."""
+    """Retrain, test the new version in the gate, ask for approval."""
 
     @sdk.task
     def retrain(params: Any = None, dag_run: Any = None, triggering_asset_events: Any = None, ti: Any = None) -> Any:
         extras = [event.extra for events in triggering_asset_events.values() for event in events]
         return import_module(TASKS).retrain(params, dag_run.run_after, extras, ti.log_url)
 
-    @sdk.task
+    @sdk.task(on_success_callback=[Announce("gate")])
     def gate(report: Any) -> Any:
         return import_module(TASKS).gate(report["version"], report["auc_margin"])
 
-    gate(retrain())
+    @sdk.task(outlets=[CHALLENGER])
+    def offer(judged: Any, reason: str, dag_run: Any = None, outlet_events: Any = None) -> None:
+        extra = import_module("batch.promotion.tasks").offer(judged, reason, dag_run.triggering_user_name)
+        outlet_events[CHALLENGER].extra = or_skip(extra)
+
+    trained: Any = retrain()
+    offer(gate(trained), trained["reason"])
 
 
 retrain_model()

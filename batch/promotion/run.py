@@ -14,7 +14,7 @@ from moderation.adapters.registry import ModelVersion, Registry
 from moderation.adapters.registry.certificate import PREFIX
 from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION
 from moderation.bootstrap import promotion_log, registry, version_opener
-from moderation.errors import ConfigurationError, DatabaseUnavailable, NotInRegistry, OutdatedApproval
+from moderation.errors import ApprovalRefused, ConfigurationError, DatabaseUnavailable, NotInRegistry, OutdatedApproval
 from moderation.settings import Settings
 
 _ASK_AGAIN = "Review the present state and start again."
@@ -89,6 +89,7 @@ def promote(
 
     Raises:
         OutdatedApproval: challenger, production or the version's files changed after they were shown.
+        ApprovalRefused: nothing was shown, and four eyes are demanded.
         ModelRefused: the version has no certificate, or its files do not verify.
         NotInRegistry: there is no such version.
         ConfigurationError: no reason is given.
@@ -98,6 +99,12 @@ def promote(
     _require_reason(reason, "promotion")
     model_registry, origin = registry(settings), origin or Origin()
     log = promotion_log(settings, model_registry)
+    if shown is None and settings.approver_must_differ:
+        raise ApprovalRefused(
+            f"promotion of {model_registry.model_name} version {version}",
+            "nobody else approved it, and MODERATION_APPROVER_MUST_DIFFER demands that",
+            "Run DAG promote_model and let another user approve it.",
+        )
     target = find_version(model_registry, version) if shown is None else model_registry.version(shown.version)
     serving = model_registry.resolve(PRODUCTION)
     is_new = serving is None or serving.version != target.version
@@ -191,6 +198,21 @@ def roll_back(
         # Repeating the command would swap the versions again.
         _log.warning("the rollback is complete; `moderation history` stores its record later: %s", error)
     return PromotionResult(back.version, gone.version, by, reason, is_new)
+
+
+def outdated(settings: Settings, shown: Proposal) -> str | None:
+    """Return why a proposal is not executed any more, even if it is approved; None if it still can be.
+
+    Raises:
+        RegistryUnavailable: MLflow does not answer.
+    """
+    model_registry = registry(settings)
+    try:
+        target = model_registry.version(shown.version)
+        _require_as_shown(model_registry, shown, target, model_registry.resolve(PRODUCTION))
+    except (OutdatedApproval, NotInRegistry) as error:
+        return f"{error.thing}: {error.cause}"
+    return None
 
 
 def _require_as_shown(

@@ -29,13 +29,13 @@ def retrain(
         started_by: URL of the run.
 
     Returns:
-        The report's fields, and the requested ``auc_margin`` for the gate.
+        The report's fields, the requested ``auc_margin`` for the gate, and the reason.
     """
     requests = [extra["payload"] if "payload" in extra else _reason(extra) for extra in extras]
     options, settings = parse_options(params, run_after, requests), load_settings()
     archive_topics(settings, on_progress=print)
     report = retrain_on(settings, options, started_by=started_by, on_progress=print)
-    return {**report.fields(), "auc_margin": options.auc_margin}
+    return {**report.fields(), "auc_margin": options.auc_margin, "reason": options.reason}
 
 
 def _reason(extra: Mapping[str, Any]) -> dict[str, Any]:
