@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from batch.labelled_examples import Example, read_examples, without_failing
-from batch.markdown import table
+from batch.markdown import code, table
 from batch.progress import OnProgress, no_progress
 from batch.retrain.split import split_at
 from batch.run_interval import Interval
@@ -134,12 +134,12 @@ def gate_table(report: GateReport) -> str:
     against = f"version {report.production}" if report.production else "nothing: no version serves"
     lines = [f"# The gate: version {report.version} against {against}", ""]
     lines += ["Passed." if report.is_passed else "**Stopped:**", ""]
-    lines += [f"- {reason}" for reason in report.reasons]
+    lines += [f"- {code(reason)}" for reason in report.reasons]
     figures = ((name.replace("_", " "), f"{value:,.4g}") for name, value in report.figures.items())
     lines += ["", *table("| figure | value |", figures)]
     if report.intervals:
         intervals = (
-            (name, f"{each['value']:+.4f}", f"{each['low']:+.4f} to {each['high']:+.4f}")
+            (code(name), f"{each['value']:+.4f}", f"{each['low']:+.4f} to {each['high']:+.4f}")
             for name, each in report.intervals.items()
         )
         lines += ["", *table("| against production | difference or factor | interval |", intervals)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batch.markdown import minute, table, threshold_probability
+from batch.markdown import code, minute, table, threshold_probability
 from batch.retrain.options import HOUR_US, RetrainOptions
 from moderation.bootstrap import TrainReport
 
@@ -38,7 +38,7 @@ def model_card(
             "best F1": f"{metrics.best_f1:.4f}",
         },
         "Policy": {
-            "goals": ", ".join(policy.goals) or "none",
+            "goals": code(", ".join(policy.goals) or "none"),
             "review from": threshold_probability(policy.review_ppm),
             "remove from": threshold_probability(policy.remove_ppm),
             "policy version": f"`{policy.policy_version}`",
@@ -48,8 +48,8 @@ def model_card(
             "seed, folds": f"{options.seed}, {options.folds}",
             "code version": lineage["code_version"],
             "model digest": f"`{trained.model_digest}`",
-            "started by": started_by,
-            "reason": options.reason,
+            "started by": code(started_by),
+            "reason": code(options.reason),
         },
     }
     parts = [f"# Version {version}", "Scores how likely people are to remove a comment. English text."]
