@@ -88,6 +88,7 @@ class DagRuns:
         conf: Mapping[str, object] | None = None,
         *,
         answer: Answer | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> DagRun:
         """Run a DAG once, like a manual trigger.
 
@@ -96,6 +97,7 @@ class DagRuns:
             settings: settings for the environment of its tasks.
             conf: parameters of the run.
             answer: answer to every approval of the run; without one, a run with an approval never ends.
+            environment: further variables of its tasks, e.g. connections of Airflow.
         """
         if self._process is None:
             self._process = subprocess.Popen(
@@ -111,7 +113,7 @@ class DagRuns:
         with tempfile.NamedTemporaryFile("r", prefix="dag-run-") as log:
             wanted = {
                 "log": log.name,
-                "environment": dict(settings_environment(settings)),
+                "environment": {**settings_environment(settings), **(environment or {})},
                 "dag_id": dag_id,
                 "conf": dict(conf or {}),
                 "answer": answer,
