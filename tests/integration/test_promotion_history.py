@@ -185,35 +185,34 @@ def test_the_task_of_a_rollback_is_retried_without_postgres_and_moves_nothing_ag
 def test_versions_that_served_are_joined_with_their_promotions_and_moves_by_hand_are_visible(
     life: ModelLife,
 ) -> None:
-    start_us = now_us() - 1_000 * MINUTE_US
-    decide(
-        life.settings,
-        [
-            (0, 0, "1", start_us),
-            (1, 0, "1", start_us + 7),
-            (0, 10, "2", now_us() + 2 * MINUTE_US),
-            (1, 20, "1", now_us() + 2 * MINUTE_US + 5_000_000),  # a worker that has not loaded version 2 yet
-            (1, 30, "2", now_us() + 2 * MINUTE_US + 9_000_000),
-            (0, 40, "1", now_us() + 9 * MINUTE_US),  # somebody moved the alias in the UI
-            (1, 50, "1", now_us() + 9 * MINUTE_US),
-        ],
-    )
-    assert [(each.version, each.kind) for each in read_history(life.settings)] == [
-        ("1", "by hand"),
-        ("2", "by hand"),
-        ("1", "by hand"),
-        ("2", "by hand"),
-        ("1", "by hand"),
-    ]
     first, second = life.register(LENIENT), life.register(STRICT)
     life.point("production", first)
     promote(life.settings, second.version, by="a", reason="better")
-    newest, promoted, *older = read_history(life.settings)
+    moved_us = read_history(life.settings)[0].since_us
+    assert moved_us is not None
+    decide(
+        life.settings,
+        [
+            (0, 0, "1", moved_us - 1_000 * MINUTE_US),
+            (0, 10, "2", moved_us + 1_000_000),
+            (1, 20, "1", moved_us + 5_000_000),  # a worker that has not loaded version 2 yet
+            (1, 30, "2", moved_us + 9_000_000),
+            (0, 40, "1", moved_us + 30_000_000),  # somebody moved the alias back in the UI
+            (1, 50, "1", moved_us + 31_000_000),
+        ],
+    )
+    newest, promoted, oldest = read_history(life.settings)
     assert (newest.version, newest.kind, newest.promoted_by) == ("1", "by hand", "by hand in MLflow")
     assert newest.from_offsets == {"0": 40, "1": 50}
     assert (promoted.version, promoted.promoted_by, promoted.from_offsets) == ("2", "a", {"0": 10, "1": 30})
-    oldest: ServingPeriod = older[-1]
-    assert (oldest.version, oldest.kind, oldest.from_offsets) == ("1", "not recorded", {"0": 0, "1": 0})
+    assert (promoted.until_us, promoted.is_confirmed) == (newest.since_us, True)
+    assert (oldest.version, oldest.kind, oldest.from_offsets) == ("1", "not recorded", {"0": 0})
+
+
+def test_without_any_record_every_change_of_the_version_is_by_hand(life: ModelLife) -> None:
+    start_us = now_us()
+    decide(life.settings, [(0, 0, "1", start_us), (1, 0, "1", start_us + 7), (0, 9, "2", start_us + 9)])
+    assert [(each.version, each.kind) for each in read_history(life.settings)] == [("2", "by hand"), ("1", "by hand")]
 
 
 def test_the_command_lists_the_history(life: ModelLife, monkeypatch: pytest.MonkeyPatch) -> None:

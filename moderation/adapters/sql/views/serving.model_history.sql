@@ -1,19 +1,32 @@
 CREATE OR REPLACE VIEW serving.model_history AS
- WITH decided AS (
+ WITH begun AS (
          SELECT o.topic,
             s.partition,
             s.from_offset,
             s.model_version,
+            lead(s.model_version) OVER (PARTITION BY s.topic_id, s.partition ORDER BY s.from_offset) AS next_version,
             ( SELECT min(COALESCE(d.stored_us, d.append_us)) AS min
                    FROM speed.decisions d
                   WHERE ((d.topic_id = s.topic_id) AND (d.partition = s.partition) AND (d."offset" >= s.from_offset) AND (d."offset" < (s.from_offset + 100)))) AS since_us
            FROM (speed.served s
              JOIN speed.source_offsets o USING (topic_id, partition))
+        ), decided AS (
+         SELECT b.topic,
+            b.partition,
+            b.from_offset,
+            b.model_version,
+            b.next_version,
+            b.since_us
+           FROM begun b
+          WHERE (NOT (EXISTS ( SELECT
+                   FROM batch.promotions n
+                  WHERE ((n.topic = b.topic) AND (n.replaced = b.model_version) AND (n.version = b.next_version) AND ((b.since_us >= (n.requested_us - 5000000)) AND (b.since_us <= (n.moved_us + 60000000)))))))
         ), matched AS (
          SELECT d.topic,
             d.partition,
             d.from_offset,
             d.model_version,
+            d.next_version,
             d.since_us,
             p_1.request_id
            FROM (decided d
@@ -21,7 +34,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
                    FROM batch.promotions p_2
                   WHERE ((p_2.topic = d.topic) AND (p_2.version = d.model_version) AND ((d.since_us IS NULL) OR (p_2.requested_us <= (d.since_us + 5000000))) AND (NOT (EXISTS ( SELECT
                            FROM batch.promotions n
-                          WHERE ((n.topic = p_2.topic) AND (n.moved_us > p_2.requested_us) AND (n.request_id <> p_2.request_id) AND (n.moved_us < (d.since_us - 60000000)))))))
+                          WHERE ((n.topic = p_2.topic) AND (n.moved_us > p_2.requested_us) AND (n.request_id <> p_2.request_id) AND (n.moved_us < d.since_us))))))
                   ORDER BY p_2.requested_us DESC
                  LIMIT 1) p_1 ON (true))
         ), ordered AS (
@@ -29,6 +42,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             m.partition,
             m.from_offset,
             m.model_version,
+            m.next_version,
             m.since_us,
             m.request_id,
             (COALESCE(m.request_id, m.model_version) IS DISTINCT FROM lag(COALESCE(m.request_id, m.model_version)) OVER (PARTITION BY m.topic ORDER BY m.since_us NULLS FIRST, m.from_offset, m.partition)) AS begins
@@ -38,6 +52,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             o.partition,
             o.from_offset,
             o.model_version,
+            o.next_version,
             o.since_us,
             o.request_id,
             o.begins,

@@ -38,16 +38,23 @@ COMMENT ON COLUMN batch.promotions.moved_us IS 'when the alias had moved; null i
 CREATE INDEX promotions_by_time ON batch.promotions (topic, requested_us);
 """
 # A decision belongs to the newest promotion of its version that was requested before it, unless another version was
-# promoted more than a minute before the decision: then the alias was moved by hand. The minute is for workers that
-# have not loaded the new version yet, the five seconds are for clocks that differ.
+# promoted between the two: then the alias was moved by hand. A worker that loads a promoted version up to a minute late
+# may begin a partition with the replaced one: such a beginning is left out. Five seconds are for clocks that differ.
 _VIEW = """
 CREATE VIEW serving.model_history AS
-WITH decided AS (
+WITH begun AS (
     SELECT o.topic, s.partition, s.from_offset, s.model_version,
+           lead(s.model_version) OVER (PARTITION BY s.topic_id, s.partition ORDER BY s.from_offset) AS next_version,
            (SELECT min(coalesce(d.stored_us, d.append_us)) FROM speed.decisions d
              WHERE d.topic_id = s.topic_id AND d.partition = s.partition
                AND d."offset" >= s.from_offset AND d."offset" < s.from_offset + 100) AS since_us
       FROM speed.served s JOIN speed.source_offsets o USING (topic_id, partition)
+), decided AS (
+    SELECT b.* FROM begun b
+     WHERE NOT EXISTS (
+           SELECT FROM batch.promotions n
+            WHERE n.topic = b.topic AND n.replaced = b.model_version AND n.version = b.next_version
+              AND b.since_us BETWEEN n.requested_us - 5000000 AND n.moved_us + 60000000)
 ), matched AS (
     SELECT d.*, p.request_id
       FROM decided d
@@ -58,7 +65,7 @@ WITH decided AS (
               AND NOT EXISTS (
                   SELECT FROM batch.promotions n
                    WHERE n.topic = p.topic AND n.moved_us > p.requested_us AND n.request_id <> p.request_id
-                     AND n.moved_us < d.since_us - 60000000)
+                     AND n.moved_us < d.since_us)
             ORDER BY p.requested_us DESC LIMIT 1) p ON true
 ), ordered AS (
     SELECT m.*, coalesce(m.request_id, m.model_version) IS DISTINCT FROM
