@@ -22,6 +22,7 @@ from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.drift import drift
 from cli.generate import generate
+from cli.history import history
 from cli.lake import lake
 from cli.missing_parts import missing_part
 from cli.output import progress
@@ -65,6 +66,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "rollback": rollback,
         "certify": certify,
         "keys": keys,
+        "history": history,
         "drift": drift,
     },
     "Reconciliation": {"reconcile": reconcile, "rescore": rescore, "preview": preview},

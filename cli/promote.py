@@ -52,7 +52,7 @@ def promote(
             console.print(Markdown(shown.text))
         return
     with progress.status("verifying the version"):
-        moved = run.promote(settings, version, by=getuser(), reason=reason)
+        moved = run.promote(settings, version, by=getuser(), reason=reason, origin=run.Origin("moderation promote"))
     _print_result(moved, as_json)
 
 
@@ -74,7 +74,7 @@ def rollback(
 
     settings = connected_settings(data_folder)
     with progress.status("verifying the version"):
-        moved = run.roll_back(settings, by=getuser(), reason=reason)
+        moved = run.roll_back(settings, by=getuser(), reason=reason, origin=run.Origin("moderation rollback"))
     _print_result(moved, as_json)
 
 

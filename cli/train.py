@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,7 +74,15 @@ def train(
             comments_per_day=comments_per_day,
             on_progress=status.update,
         )
-        registered = register_folder(out, settings, "trained from the command line") if register else None
+        registered = None
+        if register:
+            registered = register_folder(
+                out,
+                settings,
+                "trained from the command line",
+                by=getuser(),
+                requested_from="moderation train --register",
+            )
     seconds = time.monotonic() - started
     bad_rows.show()
     if as_json:

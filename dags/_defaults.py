@@ -1,4 +1,4 @@
-"""What all DAG files share: one run at a time, retries with growing delays, skipped tasks, the Kafka connection.
+"""What all DAG files share: retries, one run at a time, skipped tasks, notifications, the Kafka connection.
 
 Airflow puts the folder of DAG files on ``sys.path``. This file defines no DAG; ``.airflowignore`` names it.
 """
@@ -11,7 +11,14 @@ from typing import Any
 from airflow.sdk import Connection, ExceptionRetryPolicy, RetryAction, RetryRule, get_current_context
 from airflow.sdk.exceptions import AirflowSkipException
 
-DAG_OPTIONS: dict[str, Any] = {"catchup": False, "is_paused_upon_creation": False, "max_active_runs": 1}
+from _notifications import Announce
+
+DAG_OPTIONS: dict[str, Any] = {
+    "catchup": False,
+    "is_paused_upon_creation": False,
+    "max_active_runs": 1,
+    "on_failure_callback": [Announce("timeout")],
+}
 NO_BACKFILL: Any = ["scheduled", "manual", "operator_triggered"]
 """Types of runs of a DAG without a date: Airflow refuses to backfill it."""
 WITHOUT_DATE = {"archive_topics", "create_partitions", "promote_model", "rollback_model"}
@@ -48,6 +55,7 @@ def task_defaults(
         "max_retry_delay": longest_delay,
         "retry_policy": RETRY_POLICY,
         "execution_timeout": time_limit,
+        "on_failure_callback": [Announce("failure")],
     }
 
 
@@ -57,9 +65,9 @@ def or_skip(result: Any) -> Any:
     The result is stored in both cases, and the reason is in the log.
 
     Raises:
-        AirflowSkipException: ``result["skipped"]`` is a reason.
+        AirflowSkipException: the result is a text, or ``result["skipped"]`` is one: the reason.
     """
-    if reason := result.get("skipped"):
+    if reason := result if isinstance(result, str) else result.get("skipped"):
         get_current_context()["ti"].xcom_push(key="return_value", value=result)
         raise AirflowSkipException(reason)
     return result

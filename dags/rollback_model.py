@@ -11,7 +11,7 @@ Triggered by hand. A logical date is ignored; the log contains that.
 Parameter: the reason. The aliases. After a move by hand in the MLflow UI: the version that was promoted last before it.
 
 ## Outputs
-The aliases. The tags of both versions contain who did it, when and why. Workers load the version within seconds.
+The aliases, a row of `batch.promotions`, and the tags of both versions. Workers load the version within seconds.
 
 ## Re-run
 A new run swaps the two versions again: running it twice restores the original state. Clearing `roll_back` repeats the
@@ -20,6 +20,7 @@ same rollback and changes nothing. Without Airflow: `moderation rollback`.
 ## Triage
 - *NotInRegistry*: no version served before. Promote one by its number with `promote_model`.
 - *ModelRefused*: the earlier version does not verify any more. The production version stays. Promote another one.
+- *DatabaseUnavailable*: the aliases have moved, only the record is missing. The retry stores it and moves nothing.
 - *OutdatedApproval*: the aliases changed between the two tasks. Start a new run.
 - Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
   not answer, the task is retried with growing delays.
@@ -62,8 +63,9 @@ def rollback_model() -> None:
         return import_module(TASKS).plan_rollback()
 
     @task
-    def roll_back(plan: Any, params: Any = None, dag_run: Any = None) -> Any:
-        return import_module(TASKS).roll_back(plan, dag_run.triggering_user_name, params["reason"])
+    def roll_back(plan: Any, params: Any = None, dag_run: Any = None, ti: Any = None) -> Any:
+        request = ti.log_url, f"{dag_run.dag_id} {dag_run.run_id}"
+        return import_module(TASKS).roll_back(plan, dag_run.triggering_user_name, params["reason"], *request)
 
     roll_back(choose())
 

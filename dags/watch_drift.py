@@ -34,6 +34,7 @@ from typing import Any
 import airflow.sdk as sdk
 
 from _defaults import DAG_OPTIONS, or_skip, task_defaults
+from _notifications import Announce
 
 TASKS, DRIFT = "batch.drift.tasks", sdk.Asset("moderation-drift")
 
@@ -60,7 +61,7 @@ TASKS, DRIFT = "batch.drift.tasks", sdk.Asset("moderation-drift")
 def watch_drift() -> None:
     """Check one day for drift, and request a retraining if there is a reason."""
 
-    @sdk.task
+    @sdk.task(on_success_callback=[Announce("drift")])
     def watch(params: Any = None, dag_run: Any = None) -> Any:
         return or_skip(import_module(TASKS).watch(params, dag_run))
 

@@ -23,6 +23,7 @@ from moderation.training.seen_texts import FILE as SEEN_TEXTS
 from moderation.training.seen_texts import SeenTexts
 
 if TYPE_CHECKING:
+    from moderation.adapters.promotion_log import PromotionLog
     from moderation.adapters.registry import Registry
 
 
@@ -88,6 +89,23 @@ def exploration_keys(settings: Settings) -> ExplorationKeys:
 
 def _with_key(opened: OpenModel, keys: ExplorationKeys, name: str) -> OpenModel:
     return replace(opened, exploration_key=keys.of(opened.policy.exploration, name))
+
+
+def promotion_log(settings: Settings, models: Registry) -> PromotionLog:
+    """Return the log of the promotions of a model.
+
+    Args:
+        settings: name database and topic.
+        models: registry of the model.
+
+    Raises:
+        ConfigurationError: the database is not set.
+    """
+    from moderation.adapters.kafka.topics import COMMENTS
+    from moderation.adapters.promotion_log import PromotionLog
+
+    database_url = required(settings.database_url, "database_url")
+    return PromotionLog(database_url, settings.topic_prefix + COMMENTS.name, models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +248,17 @@ def deciding_version_opener(settings: Settings) -> Callable[[str], OpenModel]:
     return lambda number: _with_key(open_version(number), keys, f"version {number} of {settings.model_name}")
 
 
-def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:
-    """Register and certify a model folder; it becomes ``production`` if no version is.
+def register(
+    folder: Path, settings: Settings, reason: str, *, by: str = "unknown", requested_from: str = "command line"
+) -> tuple[str, bool]:
+    """Register and certify a model folder; it becomes ``production`` if no version is, and the history records that.
 
     Args:
         folder: as written by :func:`train_to_folder`.
-        settings: name registry and model.
+        settings: name registry, model and database; without a database the history has no record.
         reason: why the model was trained.
+        by: who requested it.
+        requested_from: the command that registers it.
 
     Returns:
         The version number, and whether it became ``production``.
@@ -244,6 +266,8 @@ def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:
     Raises:
         ModelRefused: the folder, or its copy in the registry, does not verify.
         ConfigurationError: see :func:`registry`.
+        DatabaseUnavailable: PostgreSQL does not answer.
+        LedgerUnsafe: the database is not migrated.
     """
     from moderation.adapters.registry import GateEvidence
 
@@ -251,7 +275,18 @@ def register(folder: Path, settings: Settings, reason: str) -> tuple[str, bool]:
     lexicon = new_lexicon(settings)
     version = models.register(folder, lexicon, settings.model_max_bytes, run_name="train", reason=reason)
     models.certify(version, lexicon, settings.model_max_bytes, gate=GateEvidence("first version", judged_us=now_us()))
-    return version.version, models.ensure_alias("production", version)
+    if settings.database_url is None or models.resolve("production") is not None:
+        return version.version, models.ensure_alias("production", version)
+    from moderation.adapters.promotion_log import note_promotion
+
+    log = promotion_log(settings, models)
+    request_id = f"{settings.model_name} first"
+    log.request(version, None, "first", by=by, reason=reason, request_id=request_id, requested_from=requested_from)
+    is_production = models.ensure_alias("production", version)
+    if is_production:
+        note_promotion(models, version, "promoted", by, reason)
+        log.confirm(version)
+    return version.version, is_production
 
 
 def train_to_folder(

@@ -20,6 +20,7 @@
     │   ├── LedgerUnsafe           the database could lose what it acknowledged, or is not migrated
     │   ├── TopicRefused           the topic is not the one the ledger accounts for, or has lost records
     │   ├── OutdatedApproval       the approved proposal is out of date; ask for approval again
+    │   ├── ApprovalRefused        the approver may not approve this promotion; another user must
     │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
     │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
     │   └── DefectsFound           a reconciliation found a broken guarantee
@@ -155,6 +156,10 @@ class TableLocked(Unavailable):
 
 class OutdatedApproval(NeedsPerson):
     """The approved proposal no longer describes what would happen: aliases or files have changed since."""
+
+
+class ApprovalRefused(NeedsPerson):
+    """The approver requested the promotion, and a setting demands that another user approves it."""
 
 
 class StackError(NeedsPerson):

@@ -166,6 +166,13 @@ class Settings(BaseSettings):
             "429. The rest is for the stream."
         ),
     )
+    approver_must_differ: bool = Field(
+        default=False,
+        description=(
+            "Four eyes: the user who triggered a run of `promote_model`, or the retraining that started it, may not "
+            "approve it, and `moderation promote` is refused. Rollbacks need no approval."
+        ),
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe level that is logged."
     )

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from batch.challenge.markdown import render
 from batch.challenge.run import COMPARISON_PAGE, comparison_of, newest_comparison
-from batch.markdown import code, table
+from batch.promotion.page import VersionFacts, gate_lines, goal_lines, lineage_lines, opening
 from moderation.adapters.registry import ModelVersion, Registry
-from moderation.adapters.registry.registry import CHALLENGER, GATE_REASONS_TAG, GATE_TAG, PREVIOUS, PRODUCTION
+from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION
 from moderation.adapters.registry.run_artifacts import Logged
 from moderation.bootstrap import registry
 from moderation.errors import ConfigurationError, NotInRegistry
 from moderation.settings import Settings
 
-GATE_PAGE = "gate.md"
-"""Artifact of a version's run: the report of the gate as Markdown."""
+GATE_REPORT = "gate.json"
+"""Artifact of a version's run: the report of the gate with its limits, see :mod:`batch.retrain.gate`."""
 _SHOWN_DIFFERENT = 10
-_TAGS = ("reason", "kernel_version", "policy_version", "data_digest", "model_digest")
-_MOST_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +86,27 @@ def find_version(model_registry: Registry, version: str) -> ModelVersion:
 def _text(
     model_registry: Registry, settings: Settings, proposed: ModelVersion, serving: ModelVersion | None
 ) -> Iterator[str]:
-    name = code(model_registry.model_name)
-    if serving is None:
-        yield f"**Version {proposed.version}** of {name} is to serve. No version serves now.\n"
-    else:
-        yield (
-            f"**Version {proposed.version}** of {name} is to replace version {serving.version}, "
-            f"which becomes `{PREVIOUS}`. Workers take it within seconds; DAG `rollback_model` undoes it.\n"
-        )
+    ours = _facts(model_registry, settings, proposed)
+    theirs = None if serving is None else _facts(model_registry, settings, serving)
+    yield from opening(model_registry.model_name, ours, theirs)
     yield "## The gate\n"
-    yield from _gate(model_registry, proposed)
+    yield from gate_lines(ours, _gate_report(model_registry, proposed))
+    yield "\n## Goals\n"
+    yield from goal_lines(ours, theirs)
     yield "\n## Beside production, on the same comments\n"
     yield from _comparison(model_registry, proposed, serving)
     yield "\n## Where it comes from\n"
-    yield from _lineage(model_registry, settings, proposed, serving)
+    yield from lineage_lines(ours, theirs)
 
 
-def _gate(model_registry: Registry, proposed: ModelVersion) -> Iterator[str]:
-    tags = model_registry.tags(proposed)
-    result = tags.get(GATE_TAG)
-    if result == "passed":
-        yield "It **passed**."
-    elif result is None:
-        yield "**The gate has not judged it**: nobody knows whether it is better than what serves."
-    else:
-        outcome = "had **too few comments** to pass" if result == "too_few" else f"**{result}**"
-        yield f"It {outcome}: {code(tags.get(GATE_REASONS_TAG, 'no reasons were kept'))}"
-    if proposed.run_id:
-        try:
-            page = model_registry.run_artifacts.read(proposed.run_id, GATE_PAGE).decode()
-            yield "\n" + (f"##{page}" if page.startswith("# ") else page)
-        except NotInRegistry:
-            yield f"\nIts run has no `{GATE_PAGE}`."
+def _gate_report(model_registry: Registry, proposed: ModelVersion) -> Mapping[str, Any] | None:
+    if not proposed.run_id:
+        return None
+    try:
+        content = model_registry.run_artifacts.read_json(proposed.run_id, GATE_REPORT)
+    except NotInRegistry:
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _comparison(model_registry: Registry, proposed: ModelVersion, serving: ModelVersion | None) -> Iterator[str]:
@@ -134,32 +122,12 @@ def _comparison(model_registry: Registry, proposed: ModelVersion, serving: Model
     yield f"All of it, with pictures: [{COMPARISON_PAGE}]({comparison.url}/artifacts/{COMPARISON_PAGE})."
 
 
-def _lineage(
-    model_registry: Registry, settings: Settings, proposed: ModelVersion, serving: ModelVersion | None
-) -> Iterator[str]:
-    versions = [proposed] if serving is None else [proposed, serving]
-    facts = [_facts(model_registry, version) for version in versions]
-    names = list(dict.fromkeys(name for each in facts for name in each))
-    yield from table(
-        f"|  | {' | '.join(f'version {version.version}' for version in versions)} |",
-        ((name, *(code(each[name][:_MOST_CHARACTERS]) if name in each else "–" for each in facts)) for name in names),
-    )
-    yield ""
-    for version in versions:
-        page = f"{settings.mlflow_url}/#/models/{model_registry.model_name}/versions/{version.version}"
-        logged = _logged(model_registry, version)
-        run = f", [the run that made it]({logged.url})" if logged else ""
-        yield f"- [version {version.version}]({page}){run}"
-
-
-def _facts(model_registry: Registry, version: ModelVersion) -> Mapping[str, str]:
-    """Return tags, parameters and figures of a version, by name."""
+def _facts(model_registry: Registry, settings: Settings, version: ModelVersion) -> VersionFacts:
+    page = f"{settings.mlflow_url}/#/models/{model_registry.model_name}/versions/{version.version}"
     tags, logged = model_registry.tags(version), _logged(model_registry, version)
-    facts = {name: tags[f"moderation.{name}"] for name in _TAGS if f"moderation.{name}" in tags}
     if logged is None:
-        return facts
-    figures = {name: f"{value:.6g}" for name, value in sorted(logged.metrics.items())}
-    return {**facts, **dict(sorted(logged.params.items())), **figures}
+        return VersionFacts(version.version, page, tags=tags)
+    return VersionFacts(version.version, page, logged.url, tags, logged.params, logged.metrics)
 
 
 def _logged(model_registry: Registry, version: ModelVersion) -> Logged | None:

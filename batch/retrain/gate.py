@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from batch.labelled_examples import Example, without_failing
-from batch.markdown import table
+from batch.markdown import code, table
 from batch.progress import OnProgress, no_progress
 from batch.retrain.newest import newest_of, production_training, without_production_training
 from moderation.adapters.kafka.topics import COMMENTS
@@ -137,18 +137,18 @@ def gate_table(report: GateReport) -> str:
     against = f"version {report.production}" if report.production else "nothing: no version serves"
     lines = [f"# The gate: version {report.version} against {against}", ""]
     lines += ["Passed." if report.is_passed else f"**{report.state.capitalize()}:**", ""]
-    lines += [f"- {reason}" for reason in report.reasons]
+    lines += [f"- {code(reason)}" for reason in report.reasons]
     if report.notes:
         lines += ["", "Compared on:", "", *(f"- {note}" for note in report.notes)]
     if report.goals:
-        lines += ["", f"Goals: {', '.join(report.goals['stated'])} (from: {report.goals['origin']})"]
-        lines += ["", *(f"- {lowering}" for lowering in report.goals["lowered"])]
+        lines += ["", f"Goals: {code(', '.join(report.goals['stated']))} (from: {report.goals['origin']})"]
+        lines += ["", *(f"- {code(lowering)}" for lowering in report.goals["lowered"])]
     figures = [(name.replace("_", " "), f"{value:,.4g}") for name, value in report.figures.items()]
     figures += [(f"left out: {name.replace('_', ' ')}", f"{count:,}") for name, count in report.left_out.items()]
     lines += ["", *table("| figure | value |", figures)]
     if report.intervals:
         intervals = (
-            (name, f"{each['value']:+.4f}", f"{each['low']:+.4f} to {each['high']:+.4f}")
+            (code(name), f"{each['value']:+.4f}", f"{each['low']:+.4f} to {each['high']:+.4f}")
             for name, each in report.intervals.items()
         )
         lines += ["", *table("| against production | difference or factor | interval |", intervals)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from batch.markdown import escape, minute, table, threshold_probability
+from batch.markdown import code, minute, table, threshold_probability
 from batch.retrain.inheritance import Choice
 from batch.retrain.options import HOUR_US, RetrainOptions
 from moderation.bootstrap import TrainReport
@@ -49,9 +49,9 @@ def model_card(
             "best F1": f"{metrics.best_f1:.4f}",
         },
         "Policy": {
-            "goals stated": f"{', '.join(map(str, choice.goals))} (from: {choice.goals_from})",
-            "goals met": ", ".join(policy.goals) or "none",
-            **{f"goal {number}": escape(str(each)) for number, each in enumerate(trained.lowered, 1)},
+            "goals stated": f"{code(', '.join(map(str, choice.goals)))} (from: {choice.goals_from})",
+            "goals met": code(", ".join(policy.goals) or "none"),
+            **{f"goal {number}": code(str(each)) for number, each in enumerate(trained.lowered, 1)},
             "review from": threshold_probability(policy.review_ppm),
             "remove from": threshold_probability(policy.remove_ppm),
             "exploration": exploration_text(policy),
@@ -62,9 +62,9 @@ def model_card(
             "seed, folds": f"{options.seed}, {options.folds}",
             "code version": lineage["code_version"],
             "model digest": f"`{trained.model_digest}`",
-            "started by": started_by,
-            "reason": escape(options.reason),
-            **{f"ignored {number}": escape(line) for number, line in enumerate(options.ignored, 1)},
+            "started by": code(started_by),
+            "reason": code(options.reason),
+            **{f"ignored {number}": code(line) for number, line in enumerate(options.ignored, 1)},
         },
     }
     parts = [f"# Version {version}", "Scores how likely people are to remove a comment. English text."]

@@ -39,8 +39,8 @@ def retrain(
         kafka: settings of Airflow's Kafka connection; those of the project's settings if None.
 
     Returns:
-        The report's fields, and the requested ``auc_margin`` for the gate; or ``skipped``, the reason why nothing was
-        trained: see :func:`batch.retrain.new_labels.nothing_to_train`.
+        The report's fields, the requested ``auc_margin`` for the gate, and the reason; or ``skipped``, the cause why
+        nothing was trained: see :func:`batch.retrain.new_labels.nothing_to_train`.
     """
     requests = [extra["payload"] if "payload" in extra else _reason(extra) for extra in extras]
     run = RunDates.of(dag_run)
@@ -53,7 +53,7 @@ def retrain(
             log.skipped = nothing.reason
             return nothing.fields()
         report = retrain_on(settings, options, started_by=started_by, on_progress=print)
-    return {**report.fields(), "auc_margin": options.auc_margin, "skipped": None}
+    return {**report.fields(), "auc_margin": options.auc_margin, "reason": options.reason, "skipped": None}
 
 
 def _is_asked(stated: Sequence[Mapping[str, Any]]) -> bool:

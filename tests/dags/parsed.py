@@ -77,6 +77,7 @@ def main(folder: str) -> None:
 
 
 def facts(dag: Any) -> dict[str, Any]:
+    condition = getattr(dag.timetable, "asset_condition", None)
     return {
         "dag_id": dag.dag_id,
         "doc_md": dag.doc_md,
@@ -87,6 +88,8 @@ def facts(dag: Any) -> dict[str, Any]:
         "is_partitioned": "Partition" in type(dag.timetable).__name__,
         "params": dag.params.dump(),
         "backfill": backfill(dag),
+        "announces": announced(dag.on_failure_callback),
+        "assets": sorted(asset.name for asset in getattr(condition, "objects", [])),
         "tasks": [
             {
                 "task_id": task.task_id,
@@ -105,6 +108,11 @@ def facts(dag: Any) -> dict[str, Any]:
                 ),
                 "unanswered": getattr(task, "defaults", None),
                 "answer_seconds": seconds(getattr(task, "response_timeout", None)),
+                "announces": {
+                    "failed": announced(task.on_failure_callback),
+                    "done": announced(task.on_success_callback),
+                    "waits": announced(getattr(task, "notifiers", [])),
+                },
             }
             for task in dag.tasks
         ],
@@ -123,6 +131,11 @@ def backfill(dag: Any) -> list[list[str | None]] | None:
         [info.run_after.isoformat(), info.logical_date.isoformat() if info.logical_date else None, info.partition_key]
         for info in infos
     ]
+
+
+def announced(callbacks: Any) -> list[str]:
+    """Return the events of notifications."""
+    return [callback.event for callback in callbacks or [] if hasattr(callback, "event")]
 
 
 def errors() -> list[type[Exception]]:

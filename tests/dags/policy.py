@@ -15,6 +15,8 @@ LEAST_WAIT_SECONDS = 120
 """Twice the time for which a server may be away during a run."""
 SECTIONS = ["## What", "## When", "## Inputs", "## Outputs", "## Re-run", "## Triage"]
 _NEVER = {"cli", "local", "stream", "tests"}
+_SHARED = {"_approval", "_defaults", "_notifications"}
+"""Modules of the folder that define no DAG."""
 _OF_TRIGGERS = {"confluent_kafka"}
 """Modules that the provider imports for a DAG that waits for messages."""
 
@@ -64,7 +66,7 @@ def _of_import(module: str, *, at_top: bool) -> Iterator[str]:
         yield f"imports {root}, which is not below dags"
     elif root == "airflow" and module != "airflow.sdk" and not module.startswith("airflow.providers."):
         yield f"imports {module} instead of airflow.sdk"
-    elif at_top and root not in {"airflow", "_defaults", *sys.stdlib_module_names} and not _is_params(module):
+    elif at_top and root not in {"airflow", *_SHARED, *sys.stdlib_module_names} and not _is_params(module):
         yield f"imports {module} outside a task"
 
 

@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg import sql
 
+import moderation.adapters.sql.promotions  # noqa: F401 - adds its table to the metadata
 from local.stack.commands import StackInfo
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate

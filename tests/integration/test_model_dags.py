@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from batch.promotion.history import read_history
 from moderation.contracts import Comment, to_json
 from tests.support.dag_runs import ANSWERER, DagRuns
 from tests.support.lakes import LakeUnderTest, plain
@@ -55,6 +56,10 @@ def test_a_challenger_is_compared_shown_approved_promoted_and_rolled_back(dag_ru
     assert (run.state, set(run.tasks.values())) == ("success", {"success"})
     assert run.returned["roll_back"]["by"] == "dag_test"
     assert life.aliases() == {"production": "1", "previous": "2"}
+    assert [(each.version, each.kind, each.promoted_by) for each in read_history(life.settings)][:2] == [
+        ("1", "rollback", "dag_test"),
+        ("2", "promote", ANSWERER),
+    ]
 
 
 @pytest.mark.long

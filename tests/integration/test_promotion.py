@@ -12,7 +12,7 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from batch.promotion.proposal import GATE_PAGE, propose
+from batch.promotion.proposal import GATE_REPORT, propose
 from batch.promotion.run import PromotionResult, plan_rollback, promote, roll_back
 from batch.promotion.tasks import promote as promote_shown
 from cli.main import app
@@ -235,15 +235,21 @@ def test_the_gate_results_are_in_the_tags_and_shown_to_the_approver(
     life.registry.note_gate(challenger, "stopped", ["its calibration error is 0.2", "community `x` is worse"])
     assert life.tags(challenger)["gate"] == "failed"
     text = propose(life.settings).text
+    assert text.startswith("## Warning: stopped by the gate")
     assert "It **failed**: `its calibration error is 0.2; community 'x' is worse`" in text
-    assert f"Its run has no `{GATE_PAGE}`" in text
+    assert "Its run has no `gate.json`" in text
     life.registry.note_gate(challenger, "too few comments", ["too few comments: 400 of 9,000"])
     assert life.tags(challenger)["gate"] == "too_few"
-    assert "It had **too few comments** to pass: `too few comments: 400 of 9,000`" in propose(life.settings).text
-    life.registry.note_gate(challenger, "passed", [])
-    life.registry.run_artifacts.attach(challenger.run_id, {GATE_PAGE: b"# Version 2 against 1\n\nAUC 0.91"})
     text = propose(life.settings).text
-    assert "It **passed**.\n\n### Version 2 against 1\n\nAUC 0.91" in text
+    assert text.startswith("## Warning: too few comments")
+    assert "It **had too few comments**: `too few comments: 400 of 9,000`" in text
+    life.registry.note_gate(challenger, "passed", [])
+    report = {"figures": {"auc": 0.91}, "intervals": {}, "limits": {"auc_margin": 0.01}, "reasons": []}
+    life.registry.run_artifacts.attach(challenger.run_id, {GATE_REPORT: orjson.dumps(report)})
+    text = propose(life.settings).text
+    assert "It **passed**.\n\n### Limits of the gate" in text
+    assert "| `auc margin` | 0.01 |" in text
+    assert "| `auc` | 0.91 |" in text
     assert (life.tags(challenger)["gate"], life.tags(challenger)["gate_reasons"]) == ("passed", "none")
     assert "**They were not compared.**" in text
     assert "| auc_mean | `0.9` | `0.9` |" in text
@@ -300,7 +306,7 @@ def test_a_proposal_that_changed_since_it_was_shown_is_not_promoted(
 def test_only_an_approval_promotes(life: ModelLife, challenger: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in settings_environment(life.settings).items():
         monkeypatch.setenv(key, value)
-    shown = asdict(propose(life.settings))
+    shown = {**asdict(propose(life.settings)), "reason": "because", "requested_by": []}
     person = {"id": "7", "name": "an approver"}
     for answer in (
         None,
@@ -309,10 +315,10 @@ def test_only_an_approval_promotes(life: ModelLife, challenger: ModelVersion, mo
         {"chosen_options": [], "responded_by_user": person},
     ):
         with pytest.raises(OutdatedApproval, match="nobody approved it"):
-            promote_shown(shown, answer, "because")
+            promote_shown(shown, answer, "a run", "1")
     assert life.aliases()["production"] == "1"
     approved = {"chosen_options": ["Approve"], "responded_by_user": person}
-    assert promote_shown(shown, approved, "because")["by"] == "an approver"
+    assert promote_shown(shown, approved, "a run", "1")["by"] == "an approver"
     assert life.aliases()["production"] == "2"
 
 

@@ -178,6 +178,7 @@ def test_airflow_and_the_command_line_train_the_same_model(
     assert run.returned["gate"]["is_passed"], run.returned["gate"]
     assert alias(found, "challenger") == "1"
     assert alias(found, "production") is None, "nothing is promoted"
+    assert run.tasks["offer"] == "success", "promote_model starts"
     version = found.version("1")
     assert "retrain_model" in str(found.run_artifacts.run_params(version.run_id)["started_by"])
     card = found.run_artifacts.read(version.run_id, "model_card.md").decode()
@@ -302,5 +303,5 @@ def test_the_gate_report_is_readable() -> None:
     )
     table = gate_table(report)
     assert "version 4 against version 3" in table
-    assert "- it is worse" in table
-    assert "| auc | +0.1000 | +0.0000 to +0.2000 |" in table
+    assert "- `it is worse`" in table
+    assert "| `auc` | +0.1000 | +0.0000 to +0.2000 |" in table

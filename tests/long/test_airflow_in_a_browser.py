@@ -68,6 +68,19 @@ class People:
         dialog.get_by_test_id("trigger-dag-submit").click()
         expect(self._page).to_have_url(re.compile(rf"/dags/{dag_id}/runs/manual__"))
 
+    def follows(self, dag_id: str) -> None:
+        """Show the run that an asset event started."""
+        link = self._page.locator(f"a[href*='/dags/{dag_id}/runs/asset_triggered__']").first
+
+        def is_listed() -> bool:
+            self._page.goto(f"{self._airflow}/dags/{dag_id}/runs")
+            self._page.wait_for_load_state("networkidle")
+            return link.is_visible()
+
+        wait_until(is_listed, seconds=120, description=f"the run of {dag_id} that the asset started")
+        link.click()
+        expect(self._page).to_have_url(re.compile(rf"/dags/{dag_id}/runs/asset_triggered__"))
+
     def sees(self, task: str, state: str) -> None:
         """Wait until a task of the run that is shown is in a state."""
         row = self._page.get_by_role("row").filter(has=self._page.get_by_role("link", name=task, exact=True))
@@ -179,11 +192,12 @@ def test_the_whole_model_life_works_in_the_browser(
 
     form = {"days": "21", "end": END.date().isoformat(), "newest_share": "0.3", "reason": "the first weeks"}
     people.trigger("retrain_model", "retrain_form.png", **form)
-    people.sees("gate", "Success")
+    for task in ("gate", "offer"):
+        people.sees(task, "Success")
     people.sees_alias("2", "challenger")
     assert found.run_artifacts.run_params(found.version("2").run_id)["newest_share"] == "0.3"
 
-    people.trigger("promote_model", reason="better on the newest comments")
+    people.follows("promote_model")
     people.sees("approve", "Awaiting Input")
     decides_with(settings, "1")
     people.approve()

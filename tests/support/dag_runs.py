@@ -90,6 +90,7 @@ class DagRuns:
         *,
         answer: Answer | None = None,
         logical_date: datetime | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> DagRun:
         """Run a DAG once, like a manual trigger.
 
@@ -99,6 +100,7 @@ class DagRuns:
             conf: parameters of the run.
             answer: answer to every approval of the run; without one, a run with an approval never ends.
             logical_date: of the run; without one it has none, as with REST and the UI of a partitioned DAG.
+            environment: further variables of its tasks, e.g. connections of Airflow.
         """
         if self._process is None:
             self._process = subprocess.Popen(
@@ -114,7 +116,7 @@ class DagRuns:
         with tempfile.NamedTemporaryFile("r", prefix="dag-run-") as log:
             wanted = {
                 "log": log.name,
-                "environment": dict(settings_environment(settings)),
+                "environment": {**settings_environment(settings), **(environment or {})},
                 "dag_id": dag_id,
                 "conf": dict(conf or {}),
                 "answer": answer,

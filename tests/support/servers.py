@@ -134,10 +134,12 @@ def model(
 
 @pytest.fixture(scope="session")
 def templates(stack: StackInfo, pipeline: ModerationPipeline, tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    """Uploaded models that versions reuse."""
+    """Uploaded models that versions reuse, with the migrated database."""
+    from moderation.adapters.sql.migrate import migrate_database
     from tests.support.model_life import Templates
     from tests.support.workers import base_settings
 
+    migrate_database(stack.database_url())
     return Templates(base_settings(stack, ""), tmp_path_factory.mktemp("templates"), pipeline)
 
 

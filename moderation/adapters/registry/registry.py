@@ -14,6 +14,7 @@ from moderation.adapters.registry.certificate import (
     tags_of,
 )
 from moderation.adapters.registry.download import download, first_difference
+from moderation.adapters.registry.history import ModelHistory
 from moderation.adapters.registry.keys import CertificateKeys
 from moderation.adapters.registry.model_version import (
     CHALLENGER,
@@ -64,6 +65,7 @@ class Registry(VersionReader):
     def __init__(self, tracking_uri: str, model_name: str, keys: CertificateKeys) -> None:
         super().__init__(tracking_uri, model_name, keys)
         self.run_artifacts = RunArtifacts(self._connection, model_name)
+        self.history = ModelHistory(self._connection, model_name)
 
     def register(
         self,

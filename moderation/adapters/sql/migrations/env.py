@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import moderation.adapters.sql.promotions  # noqa: F401 - adds its table to the metadata
 from moderation.adapters.sql.tables import metadata
 
 context.configure(
