@@ -89,7 +89,7 @@ def decide(settings: Settings, at: list[tuple[int, int, str, int]]) -> None:
 def test_every_promotion_and_rollback_is_recorded_once(life: ModelLife) -> None:
     first, second = life.register(LENIENT), life.register(STRICT)
     promote(life.settings, first.version, by="a", reason="the first", origin=Origin("command", "1"))
-    life.registry.note_gate(second, ["its AUC is lower"])
+    life.registry.note_gate(second, "stopped", ["its AUC is lower"])
     shown = Origin("http://airflow.example/run", "promote_model manual__1")
     for _ in range(2):  # the task is repeated
         promote(life.settings, second.version, by="b", reason="fewer reviews", origin=shown)

@@ -269,7 +269,8 @@ def test_a_retraining_is_skipped_if_no_label_is_newer_than_productions_training(
     for age_us, is_skipped in ((0, True), (DAY_US, False)):
         folder = tmp_path / str(age_us)
         version = found.version(registered(world, labelled, folder, {"end_us": end_us - age_us}))
-        found.certify(version, new_lexicon(world.settings), world.settings.model_max_bytes)
+        lexicon, most = new_lexicon(world.settings), world.settings.model_max_bytes
+        found.certify(version, lexicon, most, gate=GateEvidence("first version"))
         found.promote(version)
         nothing = nothing_to_train(world.settings, options(), is_asked=False)
         assert (nothing is not None) == is_skipped, nothing
