@@ -13,7 +13,7 @@ from moderation.errors import ConfigurationError
 from moderation.policy import parse_goal
 from moderation.settings import Settings
 
-KEY = "a key of exactly 32 bytes, or so"
+KEY = "a key of exactly 32 bytes or more"
 
 
 def test_a_training_explores_if_there_is_a_key(small_corpus: tuple[list[str], list[int]], tmp_path: Path) -> None:
