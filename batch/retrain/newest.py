@@ -155,7 +155,7 @@ def _read_again(
         maturity_us=maturity_us,
         no_action=no_action,
         most=most,
-        sample_salt=training["manifest_digest"],
+        sample_salt=training.get("manifest_digest"),
         on_progress=on_progress,
     )
     return found, split_at(found.examples, split_us)
