@@ -27,6 +27,7 @@ class CurrentApproval(ApprovalOperator):
     Args:
         shown_by: task that returned what the approver is shown: a mapping with ``version``, ``reason`` and ``text``.
         outdated: ``module:function`` that takes this mapping, and returns why an answer is pointless, or None.
+        kwargs: of ``ApprovalOperator``.
     """
 
     def __init__(self, *, shown_by: str, outdated: str, **kwargs: Any) -> None:

@@ -21,15 +21,12 @@ from local.stack.jars import provide
 from local.stack.layout import StackLayout
 from local.stack.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
 from local.stack.program import Program, in_start_order, levels
+from local.stack.shutdown import end_leftovers, read_pid, responding_supervisor, stop_everything
 from local.stack.startup import OnPartProgress, bring_up, no_part_progress
 from local.stack.state_file import StackState, load_stack_state, save_stack_state
 from local.stack.supervisor import ENDED, Supervisor, read_program_state
-from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import ensure_topics
-from moderation.errors import ConfigurationError, StackError
-
-_STOP_SECONDS = 60.0
-_KILL_SECONDS = 10.0
+from moderation.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +113,10 @@ def up(
     with _locked(layout):
         stack_state = load_stack_state(layout.state_file) or StackState()
         credentials = load_or_create(layout.credentials_file, postgres.ROLES)
-        supervisor = _responding_supervisor(layout, stack_state, credentials)
+        supervisor = responding_supervisor(layout, stack_state, credentials)
         if supervisor is None:
             prerequisites.check(layout, on_progress=lambda message: on_progress("stack", message))
-            _end_leftovers(layout, on_progress)
+            end_leftovers(layout, on_progress)
         jars = provide(layout.jars, on_progress=lambda message: on_progress("jars", message))
         ports = _ports(stack_state, extra_ports or {}, keep=supervisor is not None)
         stack_state = replace(stack_state, ports=ports)
@@ -203,7 +200,7 @@ def down(layout: StackLayout, *, purge: bool = False, on_progress: OnPartProgres
             _delete(layout)
         return
     with _locked(layout):
-        _stop_everything(layout, on_progress)
+        stop_everything(layout, on_progress)
         for name in ("supervisord.conf", "supervisord.pid"):
             (layout.run / name).unlink(missing_ok=True)
         if stack_state := load_stack_state(layout.state_file):
@@ -252,10 +249,10 @@ def status(layout: StackLayout) -> list[PartStatus]:
     stack_state = load_stack_state(layout.state_file)
     if stack_state is None or not stack_state.is_up:
         return []
-    supervisor = _responding_supervisor(layout, stack_state, load(layout.credentials_file))
+    supervisor = responding_supervisor(layout, stack_state, load(layout.credentials_file))
     processes_by_pid = {process.pid: process for process in processes.stack_processes(layout.root)}
     runner_states = supervisor.states() if supervisor else {}
-    daemon = _read_pid(layout.run / "supervisord.pid")
+    daemon = read_pid(layout.run / "supervisord.pid")
     parts = [
         PartStatus(
             name="supervisor",
@@ -339,65 +336,10 @@ def _ports(stack_state: StackState, extra: Mapping[str, int], *, keep: bool) -> 
 
 def _running_supervisor(layout: StackLayout) -> Supervisor:
     stack_state = load_stack_state(layout.state_file)
-    supervisor = _responding_supervisor(layout, stack_state, load(layout.credentials_file)) if stack_state else None
+    supervisor = responding_supervisor(layout, stack_state, load(layout.credentials_file)) if stack_state else None
     if supervisor is None:
         raise ConfigurationError(f"stack {layout.root}", "it is not up", "Start it: moderation up.")
     return supervisor
-
-
-def _responding_supervisor(
-    layout: StackLayout, stack_state: StackState, credentials: Credentials | None
-) -> Supervisor | None:
-    """Return the supervisor of a stack that is up; None if none answers."""
-    if credentials is None or "supervisor" not in stack_state.ports:
-        return None
-    supervisor = Supervisor(layout, port=stack_state.ports["supervisor"], password=credentials.supervisor)
-    return supervisor if supervisor.is_running() else None
-
-
-def _stop_everything(layout: StackLayout, on_progress: OnPartProgress) -> None:
-    """Stop programs in the reverse order of their dependencies, then the supervisor, then leftover processes."""
-    stack_state = load_stack_state(layout.state_file)
-    if stack_state and (supervisor := _responding_supervisor(layout, stack_state, load(layout.credentials_file))):
-        for level in sorted(set(stack_state.levels.values()), reverse=True):
-            names = [name for name, depth in stack_state.levels.items() if depth == level]
-            on_progress("stack", f"stopping {', '.join(names)}")
-            with contextlib.suppress(StackError):
-                supervisor.stop(names)
-        # The supervisor waits for its programs, not for their processes in other groups, such as Airflow's tasks.
-        daemon = _read_pid(layout.run / "supervisord.pid")
-        itself = [process for process in processes.stack_processes(layout.root) if process.pid == daemon]
-        supervisor.shut_down()
-        with contextlib.suppress(StackError):
-            wait_until(lambda: not processes.still_alive(itself), seconds=_STOP_SECONDS, description="supervisord")
-    _end_leftovers(layout, on_progress)
-
-
-def _end_leftovers(layout: StackLayout, on_progress: OnPartProgress) -> None:
-    """End processes that no supervisor controls: terminate, then kill, then search again."""
-    leftovers = processes.stack_processes(layout.root)
-    if not leftovers:
-        return
-    on_progress("stack", f"ending {len(leftovers)} processes that nothing supervises")
-    processes.terminate(leftovers)
-    with contextlib.suppress(StackError):
-        wait_until(
-            lambda: not processes.still_alive(leftovers), seconds=_KILL_SECONDS, description="leftover processes"
-        )
-
-    def none_left() -> bool:
-        rest = [*processes.still_alive(leftovers), *processes.stack_processes(layout.root)]
-        processes.kill(rest)
-        return not rest
-
-    wait_until(none_left, seconds=_KILL_SECONDS, description=f"the end of every process of {layout.root}")
-
-
-def _read_pid(path: Path) -> int:
-    try:
-        return int(path.read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 0
 
 
 @contextlib.contextmanager

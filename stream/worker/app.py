@@ -382,7 +382,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         layer.start_watchdog()
         await layer.work()
 
-    original_start = app.on_start
+    original_start, original_stop = app.on_start, app.on_stop
 
     async def on_start() -> None:
         try:
@@ -390,8 +390,6 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         except Exception as error:
             leave(error)
         await original_start()
-
-    original_stop = app.on_stop
 
     async def on_stop() -> None:
         await original_stop()

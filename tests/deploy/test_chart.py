@@ -28,6 +28,7 @@ EVERYTHING = merged(
             "grafanaAlerts": {"enabled": True},
         },
         "networkPolicy": {"views": [{"podSelector": {"matchLabels": {"app": "console"}}}]},
+        "exploration": {"existingSecret": "moderation-exploration"},
     },
 )
 VALUES: dict[str, Object] = {

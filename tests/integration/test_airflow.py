@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,7 +22,7 @@ from batch.drift.run import DAY_US
 from local.demo.airflow_api import AirflowApi
 from local.stack.airflow import AIRFLOW_PORTS, API_SERVER, DAGS, USER, admin_password, airflow
 from local.stack.commands import PartStatus, StackInfo, down, status, up
-from local.stack.environment import MARKER, inherited_environment
+from local.stack.environment import MARKER
 from local.stack.layout import StackLayout
 from local.stack.processes import stack_processes, still_alive
 from local.stack.wait import wait_until
@@ -37,6 +35,7 @@ from moderation.datasets.synthetic import labelled_history
 from moderation.policy import Policy, parse_goal
 from moderation.scoring import ModerationPipeline
 from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAFFIC, TRAINING_DAYS, day_of
+from tests.support.airflow_runs import answer_and_wait, archived, backfill, logs_of, runs_of, trigger_for
 from tests.support.labelled import send
 from tests.support.leftover_processes import leftover_processes
 from tests.support.model_folders import make_folder
@@ -357,40 +356,6 @@ def test_a_backfill_and_triggers_for_three_named_days_do_those_days(
     )
 
 
-def runs_of(api: AirflowApi, dag_id: str, run_type: str) -> list[dict[str, Any]]:
-    """Return the runs of a DAG that have a type."""
-    return [run for run in api.get(f"dags/{dag_id}/dagRuns")["dag_runs"] if run["run_type"] == run_type]
-
-
-def trigger_for(api: AirflowApi, dag_id: str, logical_date: str) -> str:
-    """Start a run for a logical date, as the form of the UI does; return its id."""
-    status, answer = api.ask("POST", f"/api/v2/dags/{dag_id}/dagRuns", {"logical_date": logical_date})
-    assert status == 200, answer
-    return str(answer["dag_run_id"])
-
-
-def backfill(layout: StackLayout, stack: StackInfo, dag_id: str, first: str, end: str, *, code: int = 0) -> str:
-    """Run ``airflow backfill create`` and return its output."""
-    [scheduler] = [each for each in airflow(layout, layout.root / "dags")(stack) if each.name == "airflow-scheduler"]
-    options = ("--dag-id", dag_id, "--from-date", first, "--to-date", end)
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "airflow", "backfill", "create", *options],
-        env=inherited_environment() | dict(scheduler.env),
-        cwd=layout.run,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr[-2_000:]
-    return done.stdout + done.stderr
-
-
-def logs_of(layout: StackLayout, run: str) -> str:
-    """Return the logs of the tasks of a run."""
-    return "".join(path.read_text() for path in layout.airflow.rglob("*.log") if run in str(path))
-
-
 @pytest.mark.budget(180)
 def test_a_promotion_waits_for_an_approval_and_continues_with_it(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, pipeline: ModerationPipeline, tmp_path: Path
@@ -419,20 +384,6 @@ def test_a_promotion_waits_for_an_approval_and_continues_with_it(
     assert api.wait_for_end("rollback_model", run) == "success"
     assert api.returned("rollback_model", run, "roll_back")["by"] == USER
     assert (known.resolve("production"), known.resolve("previous")) == (first, second)
-
-
-def answer_and_wait(layout: StackLayout, api: AirflowApi, run: str, option: str, *, asked: int) -> str:
-    """Answer the n-th approval once the asking process has ended; before that, Airflow asks again."""
-    log, ended = layout.log_file("airflow-scheduler"), "TaskInstance Finished: dag_id=promote_model, task_id=approve"
-    wait_until(lambda: log.read_text().count(ended) >= asked, seconds=120, description="the question")
-    api.answer("promote_model", run, "approve", option)
-    return api.wait_for_end("promote_model", run, seconds=300)
-
-
-def archived(stack: StackInfo) -> dict[str, int]:
-    """Return the number of rows in the manifest by topic."""
-    with psycopg.connect(stack.database_url()) as connection:
-        return dict(connection.execute("select topic, sum(rows)::bigint from batch.files group by topic").fetchall())
 
 
 def test_down_leaves_no_process_not_even_of_a_running_task(layout: StackLayout, api: AirflowApi) -> None:

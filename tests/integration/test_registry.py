@@ -388,15 +388,3 @@ def test_an_unavailable_registry_is_reported_within_seconds(
         with pytest.raises(RegistryUnavailable, match=rf"registry http://{HOST}:\d+: no answer"):
             attempt()
         assert time.monotonic() - begun < 10
-
-
-@pytest.mark.parametrize("address", ["", "sqlite:///x.db", "./mlruns", "databricks", "http://"])
-def test_only_a_server_is_a_registry(address: str) -> None:
-    with pytest.raises(ConfigurationError, match="not an http or https address"):
-        Registry(address, "m", KEYS)
-
-
-def test_an_address_with_a_password_is_refused_without_repeating_it() -> None:
-    with pytest.raises(ConfigurationError, match="MLFLOW_TRACKING_PASSWORD") as refused:
-        Registry("http://somebody:hunter2@127.0.0.1:5000", "m", KEYS)
-    assert "hunter2" not in str(refused.value)

@@ -45,7 +45,7 @@ def retrain(monkeypatch: pytest.MonkeyPatch) -> Retrain:
 def test_a_message_does_not_change_the_margin_of_the_gate_and_the_log_names_it(
     retrain: Retrain, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fields = {**REPORT.fields(), "skipped": None}
+    fields = {**REPORT.fields(), "skipped": None, "reason": "no reason was stated"}
     assert retrain([])[1] == {**fields, "auc_margin": DEFAULTS["auc_margin"]}
     assert retrain([{"payload": {"auc_margin": 1.0}}])[1] == {**fields, "auc_margin": DEFAULTS["auc_margin"]}
     assert "ignored: a message states 'auc_margin'" in capsys.readouterr().out
