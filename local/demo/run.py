@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from getpass import getuser
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,8 @@ class Demo:
         labelled = ((row.comment, row.removed) for row in rows if row.comment.event_time_us < end_us)
         report = train_to_folder(labelled, self._folder / "model", goals, self.settings, on_progress=on_progress)
         on_progress("registering and certifying")
-        version, _ = register(self._folder / "model", self.settings, "the demonstration's first model")
+        reason, origin = "the demonstration's first model", "moderation demo"
+        version, _ = register(self._folder / "model", self.settings, reason, by=getuser(), requested_from=origin)
         return report, version
 
     def wait_for_worker(self, seconds: float = 300) -> None:

@@ -164,7 +164,7 @@ def test_the_command_prints_and_stores_findings_and_requests_nothing(
     told = json.loads(done.stdout)
     assert told.keys() == {
         *("day", "labels_day", "production", "comments", "labelled", "findings"),
-        *("drifted", "asks", "held_back", "reason", "url"),
+        *("drifted", "asks", "held_back", "reason", "url", "skipped"),
     }
     assert (told["day"], told["asks"], told["held_back"]) == (loud, False, "only the nightly watch asks")
     assert "unseen" in told["drifted"]

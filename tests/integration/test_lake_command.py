@@ -50,7 +50,7 @@ def test_archive_reports_its_work_and_status_the_content_of_the_lake(commanded_l
     assert "nothing is archived" in run("lake", "status").stdout
     lake.produce(plain(comments(200)))
     done = answer("archive", "--topic", "comments")
-    assert done.keys() == {"topics", "files", "rows", "bytes", "seconds"}
+    assert done.keys() == {"topics", "files", "rows", "bytes", "seconds", "skipped"}
     assert (done["rows"], done["files"]) == (200, 4)
     (topic,) = done["topics"]
     assert (topic["topic"], topic["topic_id"]) == (lake.topic, str(lake.topic_id))
