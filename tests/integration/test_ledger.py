@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +15,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg import sql
 
-import moderation.adapters.sql.promotions  # noqa: F401 - adds its table to the metadata
+import moderation.adapters.sql
 from local.stack.commands import StackInfo
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate
-from moderation.adapters.sql.model_tables import metadata  # the metadata of all tables
+from moderation.adapters.sql.tables import metadata
 from moderation.contracts import DeadLetterReason, Fate, Verdict, dead_letter
 from moderation.errors import FenceLost, InvalidRecord, LedgerUnsafe, TopicRefused
 from moderation.ledger import Batch, DecisionRow, Versions
@@ -84,6 +86,9 @@ def stored(stack: StackInfo, ledger: Ledger) -> list[int]:
 
 
 def test_migrations_make_what_sqlalchemy_sees(engine: sqlalchemy.Engine) -> None:
+    for module in pkgutil.iter_modules(moderation.adapters.sql.__path__):  # each may add tables to the metadata
+        importlib.import_module(f"moderation.adapters.sql.{module.name}")
+
     def ours(thing: object, name: str | None, kind: str, *_: object) -> bool:
         return not (
             kind == "table" and name is not None and (name.startswith("decisions_") or name == "alembic_version")
@@ -193,7 +198,7 @@ def test_a_database_that_could_lose_commits_or_has_no_tables_is_refused(
 ) -> None:
     with pytest.raises(LedgerUnsafe, match="synchronous_commit"):
         new_ledger(stack.database_url() + "?options=-c%20synchronous_commit%3Doff")
-    with pytest.raises(LedgerUnsafe, match="Run the migrations"):
+    with pytest.raises(LedgerUnsafe, match="moderation migrate"):
         new_ledger(stack.database_url("mlflow"))
 
 

@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from sqlalchemy import BigInteger, Column, Table, Text
+
 from moderation.adapters.sql.connection import Connection
+from moderation.adapters.sql.tables import metadata
 
 _MOST_CHARACTERS = 1_000
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job", Text, primary_key=True),
+    Column("first_us", BigInteger, nullable=False, comment="first outcome of the job"),
+    Column("done_us", BigInteger, comment="last time the job did its work"),
+    Column("skipped_us", BigInteger, comment="last time the job did nothing, for the reason beside"),
+    Column("skipped_reason", Text, nullable=False, server_default=""),
+    Column("failed_us", BigInteger, comment="last time an attempt failed, with the error beside"),
+    Column("failed_reason", Text, nullable=False, server_default=""),
+    comment="one row for each job of the batch layer: the last outcome of each kind",
+    schema="batch",
+)
 
 
 class JobOutcome(StrEnum):

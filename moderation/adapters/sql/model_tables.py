@@ -7,8 +7,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from moderation.adapters.sql.tables import metadata
 
-__all__ = ["kept_model_files", "kept_models", "metadata"]
-
 kept_models = Table(
     "kept_models",
     metadata,
