@@ -26,6 +26,7 @@ NEED_AN_EXTRA = (
     "moderation.adapters.kafka.broker_errors",
     "moderation.adapters.error_origin",
     "moderation.adapters.promotion_log",
+    "moderation.adapters.registry",
     "moderation.adapters.bisection",
     "moderation.adapters.kafka.group_readers",
     "moderation.adapters.kafka.log_sizes",
