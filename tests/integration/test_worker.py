@@ -36,8 +36,8 @@ def test_decisions_equal_the_kernels_and_are_published_with_versions(layer: Spee
     expected = dict(zip(bodies, opened.kernel.score_many(list(bodies.values())).tolist(), strict=True))
     with psycopg.connect(layer.database_url) as connection:
         rows = connection.execute(
-            "SELECT comment_id, score_ppm, verdict, model_version, policy_version, kernel_version, fate, reasons "
-            "FROM speed.decisions WHERE topic_id = %s",
+            "SELECT comment_id, score_ppm, verdict, model_version, policy_version, kernel_version, fate, reasons, "
+            "drawn_from FROM speed.decisions WHERE topic_id = %s",
             (layer.topic_id,),
         ).fetchall()
         served = connection.execute(
@@ -45,7 +45,8 @@ def test_decisions_equal_the_kernels_and_are_published_with_versions(layer: Spee
         ).fetchall()
     assert {row[0]: row[1] for row in rows} == expected
     assert {row[3:7] for row in rows} == {("1", opened.policy.policy_version, "1", "counted")}
-    assert {row[2] for row in rows} == {"allow", "remove"}
+    assert {row[2] for row in rows if row[8] is None} == {"allow", "remove"}
+    assert {(row[2], row[8]) for row in rows if row[8] is not None} <= {("review", "remove")}, "of exploration only"
     assert all((row[7] is None) == (row[2] == "allow") for row in rows)
     assert sorted(served) == [(partition, 0, "1") for partition in range(4)]
 
