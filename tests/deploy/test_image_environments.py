@@ -130,7 +130,7 @@ def test_jobs_in_the_workers_image_name_an_unreachable_server() -> None:
         [moderation, "migrate"], env=environment, cwd="/", capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1
-    assert "ConfigurationError" in done.stderr
+    assert "DatabaseUnavailable" in done.stderr
     assert "connection failed" in " ".join(done.stderr.split())
 
 
