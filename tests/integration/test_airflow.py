@@ -229,7 +229,8 @@ def test_archive_topics_archives_every_record_once(stack_with_airflow: StackInfo
         assert api.returned("archive_topics", run, "archive_comments")["rows"] == rows
         assert archived(stack_with_airflow) == {"comments": 5, "actions": 2}
     assets = {asset["name"] for asset in api.get("assets")["assets"]}
-    assert assets == {"moderation-lake-comments", "moderation-lake-actions", "moderation-drift", "retrain-requests"}
+    lake = {"moderation-lake-comments", "moderation-lake-actions"}
+    assert assets == lake | {"moderation-drift", "retrain-requests", "moderation-challenger"}
 
 
 @pytest.mark.proof  # test_dag_runs runs the DAG, test_policy knows what is not tried again
@@ -291,7 +292,7 @@ def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: 
     wait_until(lambda: len(retrainings(api)) == before + 1, seconds=120, description="a run of retrain_model")
     run = retrainings(api)[-1]["dag_run_id"]
     assert api.wait_for_end("retrain_model", run, seconds=300) == "success"
-    assert api.states("retrain_model", run) == {"retrain": "skipped", "gate": "skipped"}, "nothing to train on"
+    assert set(api.states("retrain_model", run).values()) == {"skipped"}, "nothing to train on"
     assert "the lake contains no labelled comment between 2019-12-31" in logs_of(layout, run)
     assert "a message states 'auc_margin': it may state reason, days, end only" in logs_of(layout, run)
 
@@ -320,7 +321,7 @@ def test_detected_drift_starts_a_retraining_automatically(
     started = retrainings(api)[-1]
     assert started["run_type"] == "asset_triggered"
     assert api.wait_for_end("retrain_model", started["dag_run_id"], seconds=300) == "success"
-    assert api.states("retrain_model", started["dag_run_id"]) == {"retrain": "skipped", "gate": "skipped"}, "too young"
+    assert set(api.states("retrain_model", started["dag_run_id"]).values()) == {"skipped"}, "too young"
 
 
 @pytest.mark.budget(240)
