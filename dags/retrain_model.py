@@ -68,12 +68,12 @@ def retrain_model() -> None:
         return import_module(TASKS).gate(report["version"], report["auc_margin"])
 
     @sdk.task(outlets=[CHALLENGER])
-    def offer(judged: Any, reason: str, dag_run: Any = None, outlet_events: Any = None) -> None:
-        extra = import_module("batch.promotion.tasks").offer(judged, reason, dag_run.triggering_user_name)
+    def offer(judged: Any, trained: Any, dag_run: Any = None, outlet_events: Any = None) -> None:
+        extra = import_module("batch.promotion.tasks").offer(judged, trained["reason"], dag_run.triggering_user_name)
         outlet_events[CHALLENGER].extra = or_skip(extra)
 
     trained: Any = retrain()
-    offer(gate(trained), trained["reason"])
+    offer(gate(trained), trained)
 
 
 retrain_model()
