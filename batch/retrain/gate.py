@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from batch.labelled_examples import Example, without_failing
+from batch.labelled_examples import Example, LabelledExamples, without_failing
 from batch.markdown import code, table
 from batch.progress import OnProgress, no_progress
-from batch.retrain.newest import newest_of, production_training, without_production_training
+from batch.retrain.newest import all_of_newest_time, newest_of, production_training, without_production_training
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.model_folder.folder import OpenModel, open_model
 from moderation.adapters.reconciliation.runs import recent_defects
@@ -24,7 +24,7 @@ from moderation.contracts import at_least_review
 from moderation.policy import Lowering
 from moderation.settings import Settings, required
 from moderation.timestamps import DAY_US, now_us
-from moderation.training.gate import EvaluationSet, GateLimits, GateState, Judgement, ModelScores, judge
+from moderation.training.gate import EvaluationSet, GateLimits, GateState, Judgement, ModelScores, Workload, judge
 
 REPORT, TABLE = "gate.json", "gate.md"
 """Artifacts of the version's run."""
@@ -103,7 +103,11 @@ def gate(
     defects = _last_night_defects(settings)
     on_progress(f"judging version {number} on {len(newest.examples):,} comments")
     lowered = [Lowering(**each) for each in challenger.card["training"].get("goals_lowered", [])]
-    judgement = _judgement(challenger, production, newest.examples, defects, limits, lowered, on_progress)
+    work = None
+    if production is not None and training is not None:
+        everything = all_of_newest_time(settings, challenger, training, on_progress)
+        work = _workload(challenger, production, everything, on_progress)
+    judgement = _judgement(challenger, production, newest.examples, work, defects, limits, lowered, on_progress)
     report = GateReport(
         version=version.version,
         production=None if training is None else training.version,
@@ -168,18 +172,15 @@ def _judgement(
     challenger: OpenModel,
     production: OpenModel | None,
     newest: list[Example],
+    work: Workload | None,
     defects: int | None,
     limits: GateLimits | None,
     lowered: Sequence[Lowering],
     on_progress: OnProgress,
 ) -> Judgement:
-    """Score the comments with both models, and judge. A record at which one of them fails is left out for both."""
-    try:
-        ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
-    except Exception as error:
-        for model in [challenger] if production is None else [challenger, production]:
-            newest = _scorable(model, newest, error, on_progress)
-        ours, theirs = _judged(challenger, newest), None if production is None else _judged(production, newest)
+    models = [challenger] if production is None else [challenger, production]
+    newest, [ours, *others] = _scored(models, newest, on_progress)
+    theirs = others[0] if others else None
     evaluation = EvaluationSet(
         removed=np.array([each.removed for each in newest], bool),
         weight=np.array([each.weight for each in newest], np.float64),
@@ -187,7 +188,31 @@ def _judgement(
         days=_days(newest),
     )
     seed = int(challenger.card["training"]["seed"])
-    return judge(ours, theirs, evaluation, defects, limits, seed=seed, lowered=lowered)
+    return judge(ours, theirs, evaluation, defects, limits, seed=seed, lowered=lowered, workload=work)
+
+
+def _workload(
+    challenger: OpenModel, production: OpenModel, everything: LabelledExamples, on_progress: OnProgress
+) -> Workload | None:
+    """Score all comments of the time with both models; None if there is none."""
+    comments, [ours, theirs] = _scored([challenger, production], everything.examples, on_progress)
+    if not comments:
+        return None
+    # Of more comments than the maximum, a sample was read.
+    weight = np.full(len(comments), everything.counts["records"] / len(comments))
+    return Workload(ours.verdicts, theirs.verdicts, weight, _days(comments))
+
+
+def _scored(
+    models: Sequence[OpenModel], examples: list[Example], on_progress: OnProgress
+) -> tuple[list[Example], list[ModelScores]]:
+    """Score comments with each model. A record at which one of them fails is left out for all."""
+    try:
+        return examples, [_judged(model, examples) for model in models]
+    except Exception as error:
+        for model in models:
+            examples = _scorable(model, examples, error, on_progress)
+        return examples, [_judged(model, examples) for model in models]
 
 
 def _scorable(model: OpenModel, newest: list[Example], error: Exception, on_progress: OnProgress) -> list[Example]:

@@ -98,6 +98,27 @@ def newest_of(settings: Settings, version: ModelVersion, model: OpenModel, on_pr
     return split.newest
 
 
+def all_of_newest_time(
+    settings: Settings, model: OpenModel, training: ProductionTraining, on_progress: OnProgress
+) -> LabelledExamples:
+    """Read every comment, labelled or not, that is newer than the training data of both versions.
+
+    Args:
+        settings: where lake and manifest are.
+        model: the challenger.
+        training: of the production version.
+        on_progress: receives one line at each step.
+
+    Raises:
+        LakeDamaged: a file is missing or not what was written.
+    """
+    card = model.card["training"]
+    start_us = max(card["split_us"], training.end_us or 0)
+    interval = Interval(min(start_us, card["end_us"]), card["end_us"])
+    # With a negative maturity every record is an example.
+    return read_examples(settings, interval, maturity_us=-1, most=card["most"], on_progress=on_progress)
+
+
 def production_training(
     settings: Settings,
     model_registry: Registry,

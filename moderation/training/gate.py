@@ -85,6 +85,24 @@ class EvaluationSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Workload:
+    """Verdicts of both models on all comments of a time, with or without a label, all of shape (comments,).
+
+    Comments that production did not allow often have no label. Without them its workload would look too small.
+
+    Attributes:
+        challenger, production: verdicts by the policy of each model.
+        weight: number of comments that each one represents.
+        days: time span of the comments, in days.
+    """
+
+    challenger: Sequence[Verdict]
+    production: Sequence[Verdict]
+    weight: Floats
+    days: float
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A value with its confidence interval."""
 
@@ -153,6 +171,7 @@ def judge(
     limits: GateLimits | None = None,
     seed: int = 0,
     lowered: Sequence[Lowering] = (),
+    workload: Workload | None = None,
 ) -> Judgement:
     """Run the gate for a challenger.
 
@@ -164,6 +183,7 @@ def judge(
         limits: the defaults if None.
         seed: seed of the bootstrap; the same seed gives the same result.
         lowered: goals that the challenger's policy meets in a lowered form only, or not at all.
+        workload: verdicts on all comments of the time, which show the workload; those on ``newest`` if None.
     """
     limits = limits or GateLimits()
     reasons: list[str] = []
@@ -188,7 +208,7 @@ def judge(
             f"for a calibrated model; {limits.calibration_error} is allowed"
         )
     if production is not None:
-        shortage = _compare(challenger, production, newest, limits, rng, reasons, figures, intervals)
+        shortage = _compare(challenger, production, newest, workload, limits, rng, reasons, figures, intervals)
     elif figures["auc"] <= 0.5:
         reasons.append(f"its AUC of {figures['auc']:.3f} is no better than chance")
     return Judgement(tuple(reasons), shortage, figures, intervals)
@@ -222,6 +242,7 @@ def _compare(
     challenger: ModelScores,
     production: ModelScores,
     newest: EvaluationSet,
+    workload: Workload | None,
     limits: GateLimits,
     rng: np.random.Generator,
     reasons: list[str],
@@ -239,11 +260,12 @@ def _compare(
             f"its AUC may be {-difference.low:.3f} lower than production's ({difference.value:+.3f}, "
             f"{difference.low:+.3f} to {difference.high:+.3f}); {limits.auc_margin} is allowed"
         )
+    work = workload or Workload(challenger.verdicts, production.verdicts, newest.weight, newest.days)
     for verdict, what in ((Verdict.REVIEW, "reviews"), (Verdict.REMOVE, "removals")):
-        ours, theirs = (np.array([each is verdict for each in model.verdicts]) for model in (challenger, production))
-        figures[f"{what}_a_day"] = float((ours * newest.weight).sum() / newest.days)
-        figures[f"production_{what}_a_day"] = float((theirs * newest.weight).sum() / newest.days)
-        change = _workload_change(ours, theirs, newest.weight, limits, rng)
+        ours, theirs = (np.array([each is verdict for each in side]) for side in (work.challenger, work.production))
+        figures[f"{what}_a_day"] = float((ours * work.weight).sum() / work.days)
+        figures[f"production_{what}_a_day"] = float((theirs * work.weight).sum() / work.days)
+        change = _workload_change(ours, theirs, work.weight, limits, rng)
         intervals[what] = change
         if change.low > limits.workload_factor or change.high < 1 / limits.workload_factor:
             reasons.append(

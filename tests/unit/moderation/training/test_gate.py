@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from moderation.contracts import Verdict
 from moderation.policy import Lowering
-from moderation.training.gate import EvaluationSet, GateLimits, Interval, ModelScores, judge, weighted_auc
+from moderation.training.gate import EvaluationSet, GateLimits, Interval, ModelScores, Workload, judge, weighted_auc
 
 COMMENTS = 3_000
 LIMITS = GateLimits(resamples=200)
@@ -186,6 +186,17 @@ def test_a_goal_that_was_lowered_far_stops_the_model_and_a_little_does_not() -> 
     assert found.against == (
         "goal precision>=0.9 was lowered to precision>=0.84: the best precision is 0.840; 0.05 less is allowed",
     )
+
+
+def test_the_workload_is_that_of_all_comments_and_not_of_the_labelled_ones() -> None:
+    comments, truth = newest()
+    sides = judged(truth), judged(truth, review=0.4)
+    everything = Workload(sides[0].verdicts, sides[1].verdicts, comments.weight, comments.days)
+    found = judge(*sides, comments, 0, LIMITS, workload=everything)
+    share = np.mean([verdict is Verdict.REVIEW for verdict in sides[1].verdicts])
+    assert found.figures["production_reviews_a_day"] == pytest.approx(share * comments.weight.sum() / comments.days)
+    none = Workload([Verdict.ALLOW] * 10, [Verdict.REVIEW] * 10, np.ones(10), 1.0)
+    assert "reviews a day change from 10 to 0" in judge(*sides, comments, 0, LIMITS, workload=none).reasons[-1]
 
 
 def test_without_production_only_the_model_itself_is_judged() -> None:
