@@ -79,7 +79,7 @@ def test_the_untouched_form_gives_a_challenger_and_too_few_newer_comments_are_st
     }
     run_id = found.version(report.version).run_id
     card = found.run_artifacts.read(run_id, "model_card.md").decode()
-    assert "precision>=0.9, review_share<=0.1 (from: production version 1)" in card
+    assert "`precision>=0.9, review_share<=0.1` (from: production version 1)" in card
 
     # The same version against a production that was trained on most of the same comments.
     training = trained_on(world, tmp_path / "many days", 30, folds=2)
