@@ -166,7 +166,7 @@ def test_a_server_that_is_away_changes_no_run_and_is_logged(runs: DagRuns, setti
 def test_without_a_connection_nothing_is_sent(runs: DagRuns, settings: Settings) -> None:
     run = runs.run("probe", settings)
     assert run.tasks == {"gate": "success", "watch": "success", "reconcile": "failed"}
-    assert "notification" not in run.output
+    assert "notification sent" not in run.output
 
 
 def test_a_failed_run_and_a_waiting_approval_are_announced(
