@@ -62,8 +62,8 @@ class GateReport:
     goals: Mapping[str, Any] = field(default_factory=dict)
 
     def fields(self) -> dict[str, Any]:
-        """Return the JSON fields; see ``moderation retrain``."""
-        return asdict(self)
+        """Return the JSON fields; see ``moderation retrain``. Sequences are lists: Airflow stores a tuple otherwise."""
+        return {**asdict(self), "reasons": list(self.reasons), "notes": list(self.notes)}
 
 
 def gate(

@@ -108,6 +108,13 @@ class AirflowApi:
         status, answer = self.ask("PATCH", path, {"chosen_options": [option], "params_input": {}})
         _require(status == _OK, f"answer {task_id}", answer)
 
+    def is_asking(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Whether an approval task waits for an answer that it does not have."""
+        if self.states(dag_id, run_id).get(task_id) != "awaiting_input":
+            return False
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        return not self.get(path)["response_received"]
+
     def wait_for_end(self, dag_id: str, run_id: str, seconds: float = 120) -> str:
         """Wait until a run has ended; returns its state."""
         path = f"dags/{dag_id}/dagRuns/{run_id}"

@@ -128,8 +128,16 @@ class ModelLoop:
         Raises:
             StackError: the run fails.
         """
-        run_id = self._waiting_run()
-        self._runs.api.answer(PROMOTE, run_id, "approve", "Approve")
+        run_id, api = self._waiting_run(), self._runs.api
+        api.answer(PROMOTE, run_id, "approve", "Approve")
+
+        def is_answered() -> bool:
+            # Airflow asks again if it took the asking task for failed; that removes an answer of the first seconds.
+            if api.is_asking(PROMOTE, run_id, "approve"):
+                api.answer(PROMOTE, run_id, "approve", "Approve")
+            return api.states(PROMOTE, run_id).get("approve") in ("success", "skipped", "failed", "upstream_failed")
+
+        wait_until(is_answered, seconds=_PROMOTE_SECONDS, description="the approval", interval_seconds=1.0)
         self._runs.wait_for_success(PROMOTE, run_id, _PROMOTE_SECONDS)
 
     def _waiting_run(self) -> str:

@@ -63,6 +63,7 @@ class FakeAirflow:
         self.triggered: list[str] = []
         self.answered: list[tuple[str, str]] = []
         self._unfinished = unfinished
+        self._asked_again = 1
         self._is_started_by_assets = is_started_by_assets
 
     def is_started_by_assets(self, dag_id: str) -> bool:
@@ -79,6 +80,14 @@ class FakeAirflow:
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
         self.answered.append((run_id, option))
 
+    def is_asking(self, dag_id: str, run_id: str, task_id: str) -> bool:
+        """Ask once more after the first answer, as Airflow does if it took the asking task for failed."""
+        self._asked_again -= 1
+        return self._asked_again >= 0
+
+    def states(self, dag_id: str, run_id: str) -> Mapping[str, str]:
+        return {"approve": "success"}
+
     def wait_for_success(self, dag_id: str, run_id: str, seconds: float) -> None:
         assert self.answered[-1][0] == run_id
 
@@ -92,5 +101,5 @@ def test_run_that_waits_for_an_approver_is_answered_before_another_is_started(
 ) -> None:
     airflow = FakeAirflow(unfinished, is_started_by_assets=is_started_by_assets)
     ModelLoop(cast("AirflowRuns", airflow), "postgresql://", "id").approve()
-    assert airflow.answered == [(answered, "Approve")]
+    assert airflow.answered == [(answered, "Approve")] * 2, "an answer that Airflow lost is given again"
     assert airflow.triggered == ([PROMOTE] if answered == "new" else [])
