@@ -140,6 +140,19 @@ def give_versions(settings: Settings, corpus: tuple[list[str], list[int]], folde
         versions.give_alias(alias, versions.version(version))
 
 
+def reject(api: AirflowApi, run: str) -> None:
+    """Reject the promotion, again if Airflow asks again: that removes an answer of the first seconds."""
+    ended = ("success", "skipped", "failed", "upstream_failed")
+    api.answer("promote_model", run, "approve", "Reject")
+
+    def is_answered() -> bool:
+        if api.is_asking("promote_model", run, "approve"):
+            api.answer("promote_model", run, "approve", "Reject")
+        return api.states("promote_model", run).get("approve") in ended
+
+    wait_until(is_answered, seconds=300, description="the answer", interval_seconds=1.0)
+
+
 def outage(world: World, servers: tuple[str, ...], dags: set[str]) -> None:
     """Start the DAGs while servers are away, bring these back, and check that every run met the outage and succeeds."""
     for dag_id in dags:
@@ -161,7 +174,7 @@ def outage(world: World, servers: tuple[str, ...], dags: set[str]) -> None:
         for server in servers:
             world.bring_back(server)
     if "promote_model" in runs:
-        world.api.answer("promote_model", runs["promote_model"], "approve", "Reject")
+        reject(world.api, runs["promote_model"])
     ends: dict[str, Any] = {dag_id: world.api.wait_for_end(dag_id, run, seconds=900) for dag_id, run in runs.items()}
     assert ends == dict.fromkeys(runs, "success"), {
         dag_id: world.api.states(dag_id, run) for dag_id, run in runs.items()
