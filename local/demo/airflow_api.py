@@ -128,6 +128,24 @@ class AirflowApi:
         return self.get(f"dags/{dag_id}/dagRuns/{run_id}/{entry}")["value"]
 
 
+def answer_until_taken(api: AirflowApi, dag_id: str, run_id: str, task_id: str, option: str, seconds: float) -> None:
+    """Answer the question of an approval task, and again if Airflow asks again.
+
+    Airflow may take the asking task for failed; its next attempt removes an answer of the first seconds.
+
+    Raises:
+        StackError: Airflow refuses the answer, or the task does not end in time.
+    """
+    api.answer(dag_id, run_id, task_id, option)
+
+    def is_taken() -> bool:
+        if api.is_asking(dag_id, run_id, task_id):
+            api.answer(dag_id, run_id, task_id, option)
+        return api.states(dag_id, run_id).get(task_id) in (*_ENDED, "skipped", "upstream_failed")
+
+    wait_until(is_taken, seconds=seconds, description=f"the answer to {dag_id}", interval_seconds=1.0)
+
+
 def _require(holds: bool, what: str, answer: Mapping[str, object]) -> None:
     if not holds:
         raise StackError("Airflow", f"it refused to {what}: {answer.get('detail', answer)}", "See its log.")

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from batch.progress import OnProgress
+from local.demo.airflow_api import answer_until_taken
 from local.demo.airflow_runs import AirflowRuns
 from local.stack.wait import wait_until
 
@@ -128,16 +129,8 @@ class ModelLoop:
         Raises:
             StackError: the run fails.
         """
-        run_id, api = self._waiting_run(), self._runs.api
-        api.answer(PROMOTE, run_id, "approve", "Approve")
-
-        def is_answered() -> bool:
-            # Airflow asks again if it took the asking task for failed; that removes an answer of the first seconds.
-            if api.is_asking(PROMOTE, run_id, "approve"):
-                api.answer(PROMOTE, run_id, "approve", "Approve")
-            return api.states(PROMOTE, run_id).get("approve") in ("success", "skipped", "failed", "upstream_failed")
-
-        wait_until(is_answered, seconds=_PROMOTE_SECONDS, description="the approval", interval_seconds=1.0)
+        run_id = self._waiting_run()
+        answer_until_taken(self._runs.api, PROMOTE, run_id, "approve", "Approve", _PROMOTE_SECONDS)
         self._runs.wait_for_success(PROMOTE, run_id, _PROMOTE_SECONDS)
 
     def _waiting_run(self) -> str:

@@ -20,7 +20,7 @@ import pytest
 from confluent_kafka import Producer
 
 from batch.archive.run import archive_topics
-from local.demo.airflow_api import AirflowApi
+from local.demo.airflow_api import AirflowApi, answer_until_taken
 from local.stack.airflow import AIRFLOW_PORTS, admin_password, airflow
 from local.stack.commands import StackInfo, down, start_program, stop_program, up
 from local.stack.layout import StackLayout
@@ -140,19 +140,6 @@ def give_versions(settings: Settings, corpus: tuple[list[str], list[int]], folde
         versions.give_alias(alias, versions.version(version))
 
 
-def reject(api: AirflowApi, run: str) -> None:
-    """Reject the promotion, again if Airflow asks again: that removes an answer of the first seconds."""
-    ended = ("success", "skipped", "failed", "upstream_failed")
-    api.answer("promote_model", run, "approve", "Reject")
-
-    def is_answered() -> bool:
-        if api.is_asking("promote_model", run, "approve"):
-            api.answer("promote_model", run, "approve", "Reject")
-        return api.states("promote_model", run).get("approve") in ended
-
-    wait_until(is_answered, seconds=300, description="the answer", interval_seconds=1.0)
-
-
 def outage(world: World, servers: tuple[str, ...], dags: set[str]) -> None:
     """Start the DAGs while servers are away, bring these back, and check that every run met the outage and succeeds."""
     for dag_id in dags:
@@ -174,7 +161,7 @@ def outage(world: World, servers: tuple[str, ...], dags: set[str]) -> None:
         for server in servers:
             world.bring_back(server)
     if "promote_model" in runs:
-        reject(world.api, runs["promote_model"])
+        answer_until_taken(world.api, "promote_model", runs["promote_model"], "approve", "Reject", 300)
     ends: dict[str, Any] = {dag_id: world.api.wait_for_end(dag_id, run, seconds=900) for dag_id, run in runs.items()}
     assert ends == dict.fromkeys(runs, "success"), {
         dag_id: world.api.states(dag_id, run) for dag_id, run in runs.items()

@@ -1,4 +1,4 @@
-"""The demonstration's traffic lies in the interval of an untouched retraining, and is the same each week."""
+"""The demonstration's traffic is within the interval of an untouched retraining, and is the same each week."""
 
 from __future__ import annotations
 
