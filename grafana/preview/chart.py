@@ -1,21 +1,71 @@
-"""Draw the hours of one community as an SVG bar chart of batch and speed."""
+"""Compute the bar chart of one community: batch and speed by hour. The template draws it as SVG."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from grafana.preview.html import number
 
+WIDTH, HEIGHT = 640, 150
 _HOURS = [f"{hour:02}:00" for hour in range(24)]
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 150, 8, 18, 14
-_STEP = (_WIDTH - _LEFT) / len(_HOURS)
+_LEFT, _BOTTOM, _TOP = 8, 18, 14
+_STEP = (WIDTH - _LEFT) / len(_HOURS)
 _BAR = _STEP * 0.36
+BASE = HEIGHT - _BOTTOM
+"""Height of the axis. All lengths are in units of the chart, from its upper left corner."""
 
 
-def chart(community: str, windows: Iterable[Mapping[str, Any]], most: int) -> str:
-    """Return the bar chart of a day as HTML.
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of one side, ``batch`` or ``speed``."""
+
+    side: str
+    x: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """The bars of an hour.
+
+    Attributes:
+        title: the counts as text.
+        bars: of batch and speed.
+        gap: batch minus speed as text; empty if it is 0.
+        gap_x, gap_y: where the gap is written.
+    """
+
+    title: str
+    bars: Sequence[Bar]
+    gap: str
+    gap_x: float
+    gap_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The bar chart of a day.
+
+    Attributes:
+        community: its name.
+        batch, speed: counts of the day as text.
+        hours: hours that have comments.
+        ticks: positions and names of the hours that are written below.
+        bar_width: of each bar.
+    """
+
+    community: str
+    batch: str
+    speed: str
+    hours: Sequence[Hour]
+    ticks: Sequence[tuple[float, str]]
+    bar_width: float = _BAR - 0.8
+
+
+def chart(community: str, windows: Iterable[Mapping[str, Any]], most: int) -> Chart:
+    """Compute the chart of a day.
 
     Args:
         community: name of the community.
@@ -23,38 +73,20 @@ def chart(community: str, windows: Iterable[Mapping[str, Any]], most: int) -> st
         most: the count at full height; the same for all communities.
     """
     by_hour = {window["hour"]: window for window in windows}
-    total = {side: sum(window[side] for window in by_hour.values()) for side in ("batch", "speed")}
-    totals = f"batch {number(total['batch'])}, speed {number(total['speed'])}"
-    description = f"{community}: {totals} comments over the day"
-    base = _HEIGHT - _BOTTOM
-    parts = [f'<line x1="0" y1="{base}" x2="{_WIDTH}" y2="{base}" class="axis"/>']
-    for index, hour in enumerate(_HOURS):
-        left = _LEFT + index * _STEP
-        if index % 3 == 0:
-            parts.append(f'<text x="{left:.1f}" y="{_HEIGHT - 4}">{hour}</text>')
-        if hour in by_hour:
-            parts.append(_group(hour, by_hour[hour], left, base, most))
-    return (
-        f'<figure><figcaption>{html.escape(community)} <span class="total">batch {number(total["batch"])} · speed '
-        f"{number(total['speed'])}</span></figcaption>"
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(description)}">'
-        f"{''.join(parts)}</svg>"
-        "</figure>"
-    )
+    batch, speed = (number(sum(window[side] for window in by_hour.values())) for side in ("batch", "speed"))
+    hours = [
+        _hour(hour, by_hour[hour], _LEFT + index * _STEP, most) for index, hour in enumerate(_HOURS) if hour in by_hour
+    ]
+    ticks = [(_LEFT + index * _STEP, hour) for index, hour in enumerate(_HOURS) if index % 3 == 0]
+    return Chart(community, batch, speed, hours, ticks)
 
 
-def _group(hour: str, window: Mapping[str, Any], left: float, base: int, most: int) -> str:
-    bars = []
-    for side, shift in (("batch", 0.0), ("speed", _BAR)):
-        height = (base - _TOP) * window[side] / max(most, 1)
-        bars.append(
-            f'<rect class="{side}" x="{left + shift:.1f}" y="{base - height:.1f}" width="{_BAR - 0.8:.1f}" '
-            f'height="{height:.1f}"/>'
-        )
+def _hour(hour: str, window: Mapping[str, Any], left: float, most: int) -> Hour:
+    def height(count: int) -> float:
+        return (BASE - _TOP) * count / max(most, 1)
+
+    bars = [Bar(side, left + shift, height(window[side])) for side, shift in (("batch", 0.0), ("speed", _BAR))]
     gap = window["batch"] - window["speed"]
-    mark = ""
-    if gap:
-        top = base - (base - _TOP) * max(window["batch"], window["speed"]) / max(most, 1) - 3
-        mark = f'<text class="gap" x="{left + _BAR:.1f}" y="{top:.1f}">{number(gap, signed=True)}</text>'
     title = f"{hour}: batch {number(window['batch'])}, speed {number(window['speed'])}"
-    return f"<g><title>{html.escape(title)}</title>{''.join(bars)}{mark}</g>"
+    top = BASE - max(bar.height for bar in bars) - 3
+    return Hour(title, bars, number(gap, signed=True) if gap else "", left + _BAR, top)

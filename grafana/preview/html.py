@@ -1,15 +1,42 @@
-"""Format values as escaped HTML: numbers, links, tables and sections."""
+"""Format values as HTML: numbers, links, cells. Markup escapes what it is given."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from grafana.source.variables import Addresses
 
-_MINUS, _NOTHING = "\u2212", '<span class="none">–</span>'
+_MINUS, _NOTHING = "\u2212", Markup('<span class="none">–</span>')
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table: its CSS class, empty if it has none, and its cells."""
+
+    css_class: str
+    cells: Sequence[Markup]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose first column contains the headers of the rows.
+
+    Attributes:
+        caption: text for screen readers.
+        titles: of the columns.
+        numeric: which columns contain numbers only; as many as ``titles``.
+        rows: as they are shown.
+    """
+
+    caption: str
+    titles: Sequence[str]
+    numeric: Sequence[bool]
+    rows: Sequence[Row]
 
 
 def number(value: int | float, *, signed: bool = False) -> str:
@@ -18,29 +45,30 @@ def number(value: int | float, *, signed: bool = False) -> str:
     return f"{sign}{abs(value):,}"
 
 
-def cell(value: object) -> str:
+def cell(value: object) -> Markup:
     """Format the value of a cell."""
     match value:
         case None | "":
             return _NOTHING
         case bool():
-            return "yes" if value else "no"
+            return escape("yes" if value else "no")
         case int() | float():
-            return number(value)
+            return escape(number(value))
         case datetime():
-            return f'<time datetime="{value.isoformat()}">{value:%Y-%m-%d %H:%M:%S}</time>'
+            shown = f"{value:%Y-%m-%d %H:%M:%S}"
+            return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
         case _:
-            return html.escape(str(value))
+            return escape(str(value))
 
 
-def link(address: str, text: str) -> str:
+def link(address: str, text: str) -> Markup:
     """Return a link, or only the text if the address is not a web address."""
     if not address.startswith(("http://", "https://")):
-        return html.escape(text)
-    return f'<a href="{html.escape(address)}" rel="noreferrer">{html.escape(text)}</a>'
+        return escape(text)
+    return Markup('<a href="{}" rel="noreferrer">{}</a>').format(address, text)
 
 
-def model_link(addresses: Addresses, version: str) -> str:
+def model_link(addresses: Addresses, version: str) -> Markup:
     """Return a link from a model version to MLflow."""
     return link(f"{addresses.mlflow_url.rstrip('/')}/#/models/{addresses.model_name}/versions/{version}", version)
 
@@ -50,45 +78,19 @@ def table(
     columns: Mapping[str, str],
     records: Iterable[Mapping[str, Any]],
     *,
-    special: Mapping[str, Callable[[Any], str]] | None = None,
+    special: Mapping[str, Callable[[Any], Markup | str]] | None = None,
     row_class: Callable[[Mapping[str, Any]], str] = lambda record: "",
-) -> str:
-    """Return a table that scrolls horizontally if it is wider than the page.
+) -> Table:
+    """Format the cells of a table.
 
     Args:
         caption: text for screen readers.
-        columns: titles by name, in order; cells of the first column are row headers.
+        columns: titles by name, in order.
         records: values by name.
         special: functions that format the cells of a column; default ``cell``.
         row_class: gives the CSS class of a row.
     """
-    kept = list(records)
-    numeric = {
-        name for name in columns if kept and all(isinstance(record[name], int | float | None) for record in kept)
-    }
-
-    def classed(name: str) -> str:
-        return ' class="number"' if name in numeric else ""
-
-    head = "".join(f'<th scope="col"{classed(name)}>{html.escape(title)}</th>' for name, title in columns.items())
-    lines = []
-    for record in kept:
-        cells = [(special or {}).get(name, cell)(record[name]) for name in columns]
-        body = "".join(f"<td{classed(name)}>{text}</td>" for name, text in zip(columns, cells, strict=True))
-        first = body.replace("<td", '<th scope="row"', 1).replace("</td>", "</th>", 1)
-        lines.append(f'<tr class="{row_class(record)}">{first}</tr>')
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}"><table>'
-        f'<caption class="unseen">{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def section(title: str, explanation: str, *content: str) -> str:
-    """Return a section of the page with its heading."""
-    return f"<section><h2>{html.escape(title)}</h2><p>{html.escape(explanation)}</p>{''.join(content)}</section>"
-
-
-def joined(parts: Sequence[str], between: str = "") -> str:
-    """Join parts of HTML."""
-    return between.join(parts)
+    kept, formats = list(records), special or {}
+    numeric = [bool(kept) and all(isinstance(each[name], int | float | None) for each in kept) for name in columns]
+    rows = [Row(row_class(each), [escape(formats.get(name, cell)(each[name])) for name in columns]) for each in kept]
+    return Table(caption, list(columns.values()), numeric, rows)

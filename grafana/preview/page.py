@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grafana.preview.chart import chart
-from grafana.preview.html import cell, joined, link, model_link, number, section, table
+from markupsafe import Markup
+
+from grafana.preview import chart as charts
+from grafana.preview.html import Table, cell, link, model_link, number, table
 from grafana.preview.reading import Preview
+from moderation.html_template import html_templates
 
 _STYLE = Path(__file__).with_name("style.css")
 _MEASURES = {
@@ -72,45 +76,66 @@ _RUNS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure at the top of the page.
+
+    Attributes:
+        name, value, note: as they are shown.
+        css_class: its colour; empty if it has none.
+    """
+
+    name: str
+    value: str
+    note: str
+    css_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """Batch minus speed is the gap, and the causes add up to it; every part as text."""
+
+    batch: str
+    speed: str
+    gap: str
+    causes: str
+
+
 def render(preview: Preview) -> str:
     """Return the page as HTML text."""
-    title = f"Reconciliation of {preview.day.isoformat()}"
-    parts = (
-        _header(preview, title),
-        '<main id="content">',
-        _tiles(preview),
-        _gap(preview),
-        _hours(preview),
-        _differences(preview),
-        _residuals(preview),
-        _runs(preview),
-        "</main>",
-        "<footer>Written by <code>moderation preview</code> with the queries of Grafana's dashboard Reconciliation. "
-        "Times are UTC; numbers of causes and rows are batch minus speed.</footer>",
-    )
+    windows = preview.results["windows"].records()
+    most = max((record[side] for record in windows for side in ("batch", "speed")), default=0)
+    communities = sorted({record["community"] for record in windows})
     return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
-        + "\n".join(parts)
-        + "\n</body>\n</html>\n"
+        html_templates("grafana.preview")
+        .get_template("page.html.jinja")
+        .render(
+            title=f"Reconciliation of {preview.day.isoformat()}",
+            style=Markup(_STYLE.read_text(encoding="utf-8")),  # noqa: S704 - a file of this package
+            topic=preview.topic,
+            links=_links(preview),
+            tiles=_tiles(preview),
+            equation=_equation(preview),
+            gap=_gap(preview),
+            charts=[charts.chart(name, [r for r in windows if r["community"] == name], most) for name in communities],
+            width=charts.WIDTH,
+            height=charts.HEIGHT,
+            base=charts.BASE,
+            windows=_windows(preview),
+            differences=_differences(preview),
+            residuals=_residuals(preview),
+            runs=_runs(preview),
+        )
     )
 
 
-def _header(preview: Preview, title: str) -> str:
+def _links(preview: Preview) -> list[Markup]:
     newest = preview.results["runs"].records()[0]
-    links = [link(preview.addresses.mlflow_url, "MLflow")]
-    if newest["airflow_run"]:
-        links.insert(0, link(newest["airflow_run"], "Airflow run"))
-    return (
-        f'<a class="unseen" href="#content">To the content</a><header><div><h1>{html.escape(title)}</h1>'
-        f"<p>topic <code>{html.escape(preview.topic)}</code> · results of the batch, recomputed from the lake, and of "
-        f'the speed layer</p></div><nav aria-label="Elsewhere">{joined(links, " · ")}</nav></header>'
-    )
+    mlflow = link(preview.addresses.mlflow_url, "MLflow")
+    return [link(newest["airflow_run"], "Airflow run"), mlflow] if newest["airflow_run"] else [mlflow]
 
 
-def _tiles(preview: Preview) -> str:
+def _tiles(preview: Preview) -> list[Tile]:
     [state] = preview.results["state"].records()
     [comments] = preview.results["comments"].records()
     word, _, revision = state["state"].partition(", ")
@@ -118,125 +143,98 @@ def _tiles(preview: Preview) -> str:
     listed = (
         ", ".join(f"{name} {number(count)}" for name, count in nonzero.items()) or "nothing lost, nothing unexplained"
     )
-    tiles = (
-        ("State", word, revision, "good" if word == "final" else "warn"),
-        ("Batch", number(comments["batch"]), "comments", "batch"),
-        ("Speed layer", number(comments["speed"]), "comments", "speed"),
-        ("Gap", number(comments["gap"], signed=True), "batch minus speed", ""),
-        ("Defects", number(sum(nonzero.values())), listed, "bad" if nonzero else "good"),
-    )
-    shown = (
-        f'<div class="tile {kind}"><dt>{name}</dt><dd>{value}<small>{note}</small></dd></div>'
-        for name, value, note, kind in tiles
-    )
-    return f'<dl class="tiles">{joined(list(shown))}</dl>'
+    return [
+        Tile("State", word, revision, "good" if word == "final" else "warn"),
+        Tile("Batch", number(comments["batch"]), "comments", "batch"),
+        Tile("Speed layer", number(comments["speed"]), "comments", "speed"),
+        Tile("Gap", number(comments["gap"], signed=True), "batch minus speed", ""),
+        Tile("Defects", number(sum(nonzero.values())), listed, "bad" if nonzero else "good"),
+    ]
 
 
-def _gap(preview: Preview) -> str:
+def _equation(preview: Preview) -> Equation:
     records = preview.results["gap"].records()
     by_term = {record["term"]: record for record in records}
     causes = [record for record in records if record["kind"] in ("expected", "defect")]
     added = [f"{record['term']} {number(record['comments'], signed=True)}" for record in causes if record["comments"]]
     batch, speed, gap = (by_term[term]["comments"] for term in ("batch", "less speed", "is the gap"))
-    equation = (
-        f'<p class="equation"><span class="batch">{number(batch)}</span> − <span class="speed">{number(-speed)}</span>'
-        f" = <strong>{number(gap, signed=True)}</strong> = {html.escape(' · '.join(added)) or '0'}</p>"
-    )
+    return Equation(number(batch), number(-speed), number(gap, signed=True), " · ".join(added) or "0")
 
-    def signed(value: int) -> str:
-        return number(value, signed=True) if value else '<span class="none">0</span>'
 
+def _gap(preview: Preview) -> Table:
     def classed(record: Mapping[str, Any]) -> str:
         if record["kind"] == "defect":
             return "defect" if record["rows"] else "calm"
         return record["kind"] if record["kind"] != "expected" else "" if record["rows"] else "calm"
 
-    shown = table(
+    return table(
         "Gap by cause",
         {"term": "", "rows": "rows", **_MEASURES, "meaning": "meaning"},
-        records,
-        special=dict.fromkeys(_MEASURES, signed),
+        preview.results["gap"].records(),
+        special=dict.fromkeys(_MEASURES, _signed),
         row_class=classed,
     )
-    return section(
-        "Gap by cause",
-        "The gap is batch minus speed. The causes and the residual add up to the gap in every measure.",
-        equation,
-        shown,
-    )
 
 
-def _hours(preview: Preview) -> str:
-    records = preview.results["windows"].records()
-    most = max((record[side] for record in records for side in ("batch", "speed")), default=0)
-    communities = sorted({record["community"] for record in records})
-    charts = [chart(name, [r for r in records if r["community"] == name], most) for name in communities]
-    rows = table(
+def _windows(preview: Preview) -> Table:
+    return table(
         "Windows by community",
         _WINDOWS,
-        records,
-        special={"gap": lambda value: number(value, signed=True)},
+        preview.results["windows"].records(),
+        special={"gap": partial(number, signed=True)},
         row_class=lambda record: "" if record["gap"] or record["causes"] else "calm",
     )
-    legend = '<p class="legend"><span class="batch">batch</span> <span class="speed">speed layer</span></p>'
-    return section(
-        "Hours",
-        "Comments by hour of event time. All communities have the same scale. A number above the bars is the gap.",
-        legend,
-        f'<div class="charts">{joined(charts)}</div>',
-        f"<details><summary>The same in numbers ({len(records)} windows)</summary>{rows}</details>",
-    )
 
 
-def _differences(preview: Preview) -> str:
-    records = preview.results["differences"].records()
-    if not records:
-        return section("Rows that differ", "None. Batch and speed layer count every row in the same way.")
-    shown = table(
+def _differences(preview: Preview) -> Table:
+    return table(
         "Rows that differ",
         _DIFFERENCES,
-        records,
+        preview.results["differences"].records(),
         special={
-            "model_version": lambda version: model_link(preview.addresses, version),
-            **dict.fromkeys(_MEASURES, lambda value: number(value, signed=True)),
+            "model_version": partial(model_link, preview.addresses),
+            **dict.fromkeys(_MEASURES, partial(number, signed=True)),
         },
         row_class=lambda record: "defect" if record["cause"] in ("lost", "unexplained", "phantom") else "",
     )
-    return section("Rows that differ", f"{len(records)} rows, defects first; 200 are shown at most.", shown)
 
 
-def _residuals(preview: Preview) -> str:
-    records = preview.results["residual_panes"].records()
-    if not records:
-        return section("Panes with a residual", "None. Every pane is the sum of its ledger rows.")
-    shown = table(
+def _residuals(preview: Preview) -> Table:
+    return table(
         "Panes with a residual",
         _RESIDUALS,
-        records,
+        preview.results["residual_panes"].records(),
         special={
-            "model_version": lambda version: model_link(preview.addresses, version),
-            **{name: lambda value: number(value, signed=True) for name in _RESIDUALS if name.startswith("residual_")},
+            "model_version": partial(model_link, preview.addresses),
+            **dict.fromkeys(
+                (name for name in _RESIDUALS if name.startswith("residual_")), partial(number, signed=True)
+            ),
         },
         row_class=lambda record: "defect",
     )
-    return section("Panes with a residual", "Panes that differ from the sum of their ledger rows.", shown)
 
 
-def _runs(preview: Preview) -> str:
-    shown = table(
+def _runs(preview: Preview) -> Table:
+    return table(
         "Runs of this day",
         _RUNS,
         preview.results["runs"].records(),
         special={
             "started_by": lambda started_by: link(started_by, started_by.rpartition("/")[2]),
             "differences_url": _file,
-            "defects": lambda count: f'<span class="bad">{number(count)}</span>' if count else cell(count),
+            "defects": _defects,
         },
     )
-    return section("Runs of this day", "Every revision, newest first; the numbers of a revision never change.", shown)
 
 
-def _file(url: str) -> str:
+def _signed(value: int) -> str | Markup:
+    return number(value, signed=True) if value else Markup('<span class="none">0</span>')
+
+
+def _defects(count: int) -> Markup:
+    return Markup('<span class="bad">{}</span>').format(number(count)) if count else cell(count)
+
+
+def _file(url: str) -> Markup:
     """Return the file name; the tooltip shows the full address."""
-    short = url.rpartition("/")[2]
-    return f'<span title="{html.escape(url)}">{html.escape(short)}</span>'
+    return Markup('<span title="{}">{}</span>').format(url, url.rpartition("/")[2])
