@@ -11,6 +11,19 @@ import typer
 
 from cli.options import JsonOption
 from cli.output import console, print_json, progress, writable_folder
+from moderation.errors import ConfigurationError
+
+_OPTIONS = {
+    "late_share": "--late",
+    "duplicate_share": "--duplicate",
+    "edit_share": "--edited",
+    "broken_share": "--broken",
+    "future_share": "--future",
+    "raid_day": "--raid-day",
+    "drift_from_day": "--drift-from-day",
+    "policy_change_from_day": "--policy-change-from-day",
+}
+"""Options by the field of the configuration that they set; the other fields have limits in the option itself."""
 
 
 def generate(
@@ -38,19 +51,23 @@ def generate(
     from moderation.datasets.synthetic import TrafficConfig
     from moderation.datasets.synthetic import generate as arrivals
 
-    config = TrafficConfig(
-        seed=seed,
-        days=days,
-        comments_per_day=comments_per_day,
-        late_share=late,
-        duplicate_share=duplicate,
-        edit_share=edited,
-        broken_share=broken,
-        future_share=future,
-        raid_day=raid_day,
-        drift_from_day=drift_from_day,
-        policy_change_from_day=policy_change_from_day,
-    )
+    try:
+        config = TrafficConfig(
+            seed=seed,
+            days=days,
+            comments_per_day=comments_per_day,
+            late_share=late,
+            duplicate_share=duplicate,
+            edit_share=edited,
+            broken_share=broken,
+            future_share=future,
+            raid_day=raid_day,
+            drift_from_day=drift_from_day,
+            policy_change_from_day=policy_change_from_day,
+        )
+    except ConfigurationError as error:
+        options = " + ".join(_OPTIONS.get(field, field) for field in error.thing.split(" + "))
+        raise ConfigurationError(options, error.cause, error.remedy) from error
     writable_folder(out)
     started = time.monotonic()
     with progress.status("generating") as status:
