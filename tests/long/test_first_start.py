@@ -105,7 +105,11 @@ def test_a_system_without_model_and_file_ends_with_a_trained_model_that_serves(
     # A worker waits, and its log names the next step. The first comment is decided as soon as the model is there.
     day.layer.start_worker()
     log = day.layer.folder / "worker-0.log"
-    wait_until(lambda: "`moderation bootstrap`" in log.read_text(), seconds=60, description="the worker's log")
+    wait_until(
+        lambda: log.exists() and "`moderation bootstrap`" in log.read_text(),
+        seconds=60,
+        description="the next step in the log of the worker",
+    )
     day.layer.produce(records(arrivals)[:1])
     assert command(day, "bootstrap", "--review-share", str(REVIEW_SHARE))["is_new"]
     day.layer.wait_accounted(1)
