@@ -8,8 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from batch.first_model.run import bootstrap
 from batch.promotion.history import read_history
