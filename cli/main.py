@@ -14,6 +14,7 @@ import typer
 from cli.accept_gap import accept_gap
 from cli.archive import archive
 from cli.bench import bench
+from cli.bootstrap import bootstrap
 from cli.certify import certify, keys
 from cli.challenge import challenge
 from cli.chaos import chaos
@@ -60,6 +61,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "explain": explain_text,
     },
     "Model life": {
+        "bootstrap": bootstrap,
         "retrain": retrain,
         "challenge": challenge,
         "promote": promote,

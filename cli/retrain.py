@@ -50,7 +50,8 @@ def retrain(
     "split_us", "counts": {name: n}, "metrics": {…}, "failures": {"count", "records"}, "goals": […],
     "goals_stated": […], "goals_lowered": […], "origins": {"goals", "family"}, "ignored": [], "gate": null or
     {"version", "production", "is_passed", "state", "needed_comments", "reasons": […], "figures": {…}, "left_out": {…},
-    "notes": […], "goals": {"stated", "origin", "lowered"}, "intervals": {name: {"value", "low", "high"}}}}.
+    "notes": […], "goals": {"stated", "origin", "lowered"}, "bootstrap": version of the bootstrap model in production or
+    null, "intervals": {name: {"value", "low", "high"}}}}.
     """
     from batch.job_log import RETRAIN, job_logged
     from batch.retrain.gate import gate as judge_version
@@ -101,7 +102,9 @@ def _show(report: RetrainReport) -> None:
 
 
 def _show_gate(judged: GateReport) -> None:
-    against = f"version {judged.production}" if judged.production else "no version, because none serves"
+    from batch.retrain.gate import compared_with
+
+    against = compared_with(judged)
     if judged.is_passed:
         console.print(f"the gate: compared with {against}; the version is certified and has the alias challenger")
         return

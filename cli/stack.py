@@ -89,7 +89,8 @@ def status(
     if worker is not None and answers is not None and any(answers.waiting.values()) and not answers.per_second:
         time.sleep(_SECOND_LOOK_SECONDS)  # the first comment of an idle stream also waits for a moment
         answers = worker_status(worker.address)
-    health = health_of(parts, WORKER, answers, _attention(data_folder, parts))
+    waits_for_model = worker is not None and (answers is None or "model" in answers.missing)
+    health = health_of(parts, WORKER, answers, _attention(data_folder, parts, waits_for_model))
     behind = None
     if answers is not None:
         behind = {
@@ -134,16 +135,17 @@ def status(
     raise typer.Exit(health.level)
 
 
-def _attention(data_folder: Path, parts: Sequence[PartStatus]) -> list[str]:
+def _attention(data_folder: Path, parts: Sequence[PartStatus], waits_for_model: bool) -> list[str]:
     from local.stack import commands as stack
-    from local.stack.attention import attention
+    from local.stack.attention import attention, missing_model
     from local.stack.worker import stack_settings
 
     running = {part.name for part in parts if part.state == "running"}
     if not {"kafka", "postgres"} <= running:
         return []
     layout = _layout(data_folder)
-    return attention(stack_settings(layout, stack.info(layout)))
+    settings = stack_settings(layout, stack.info(layout))
+    return [*(missing_model(settings) if waits_for_model else []), *attention(settings)]
 
 
 def start(data_folder: Path, *, core: bool = False, out: Console = console) -> StackInfo:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batch.markdown import code, table
+from moderation.adapters.registry.certificate import BOOTSTRAP, GATE_VERDICT_TAG
 from moderation.adapters.registry.registry import GATE_REASONS_TAG, GATE_TAG, PREVIOUS
 
 _TAGS = ("reason", "kernel_version", "policy_version", "data_digest", "model_digest")
@@ -39,6 +40,11 @@ class VersionFacts:
         """Result of the gate, e.g. ``passed``; None if it has not judged the version."""
         return self.tags.get(GATE_TAG)
 
+    @property
+    def is_bootstrap(self) -> bool:
+        """Whether it is the bootstrap model, by its tag."""
+        return self.tags.get(GATE_VERDICT_TAG) == BOOTSTRAP
+
 
 def opening(model_name: str, proposed: VersionFacts, serving: VersionFacts | None) -> Iterator[str]:
     """Yield a warning unless the version passed the gate, then what the approval would do."""
@@ -58,6 +64,9 @@ def opening(model_name: str, proposed: VersionFacts, serving: VersionFacts | Non
     if serving is None:
         yield f"**Version {number}** of {code(model_name)} is to serve. No version serves now.\n"
     else:
+        if serving.is_bootstrap:
+            yield f"Version {serving.version} is the **bootstrap model**: it was trained on nothing, gives every text"
+            yield "the same score and removes nothing. The gate did not compare with it.\n"
         yield (
             f"**Version {number}** of {code(model_name)} is to replace version {serving.version}, "
             f"which becomes `{PREVIOUS}`. Workers take it within seconds; DAG `rollback_model` undoes it.\n"
@@ -130,9 +139,10 @@ def _workload(figures: dict[str, float], intervals: dict[str, Mapping[str, float
     """Yield what each change would do a day; its figures are not repeated below."""
     rows = []
     for what in ("reviews", "removals"):
-        ours, theirs = figures.pop(f"{what}_a_day", None), figures.pop(f"production_{what}_a_day", None)
+        names = f"{what}_a_day", f"production_{what}_a_day"
         change = intervals.pop(what, None)
-        if ours is not None and theirs is not None:
+        if all(name in figures for name in names):
+            ours, theirs = (figures.pop(name) for name in names)
             factor = f"{change['value']:.2f} times ({change['low']:.2f} to {change['high']:.2f})" if change else "–"
             rows.append((what, f"{theirs:,.0f}", f"{ours:,.0f}", f"{ours - theirs:+,.0f}", factor))
     if rows:

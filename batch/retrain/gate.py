@@ -47,6 +47,7 @@ class GateReport:
         notes: what is unknown of production's training data, or worth knowing.
         goals: ``stated``: the stated goals; ``origin``: where they were stated; ``lowered``: goals that were lowered or
             dropped, with the cause.
+        bootstrap: the bootstrap version that is in production, with which nothing is compared; None if it is not.
     """
 
     version: str
@@ -60,6 +61,7 @@ class GateReport:
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
     goals: Mapping[str, Any] = field(default_factory=dict)
+    bootstrap: str | None = None
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON fields; see ``moderation retrain``. Sequences are lists: Airflow stores a tuple otherwise."""
@@ -93,8 +95,10 @@ def gate(
     )
     examples = newest_of(settings, version, challenger, on_progress)
     serving = model_registry.resolve("production")
-    production = training = None
-    if serving is not None and serving.version != version.version:
+    production = training = bootstrap = None
+    if serving is not None and model_registry.is_bootstrap(serving):
+        bootstrap = serving.version
+    elif serving is not None and serving.version != version.version:
         production = model_registry.open_certified(
             serving, lexicon, settings.model_max_bytes, settings.state_folder / "models"
         )
@@ -120,6 +124,7 @@ def gate(
         left_out=newest.left_out,
         notes=newest.notes,
         goals=_goals(challenger, lowered),
+        bootstrap=bootstrap,
     )
     content = {**report.fields(), "limits": asdict(limits or GateLimits())}
     files = {REPORT: json.dumps(content, indent=2, sort_keys=True).encode(), TABLE: gate_table(report).encode()}
@@ -136,10 +141,18 @@ def gate(
     return report
 
 
+def compared_with(report: GateReport) -> str:
+    """Return what the gate compared the version with, e.g. ``version 3``."""
+    if report.production is not None:
+        return f"version {report.production}"
+    if report.bootstrap is not None:
+        return f"nothing: version {report.bootstrap}, which it is to replace, is the bootstrap model"
+    return "nothing: no version serves"
+
+
 def gate_table(report: GateReport) -> str:
     """Return the report as Markdown."""
-    against = f"version {report.production}" if report.production else "nothing: no version serves"
-    lines = [f"# The gate: version {report.version} against {against}", ""]
+    lines = [f"# The gate: version {report.version} against {compared_with(report)}", ""]
     lines += ["Passed." if report.is_passed else f"**{report.state.capitalize()}:**", ""]
     lines += [f"- {code(reason)}" for reason in report.reasons]
     if report.notes:

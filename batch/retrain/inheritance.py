@@ -24,11 +24,13 @@ class Production:
         goals: the goals that were stated for it. They may be higher than those of its policy, so that a goal that had
             to be lowered once is tried again at each retraining.
         family: of models; None if its card does not name one.
+        is_bootstrap: whether it is the bootstrap model, for which nothing was stated.
     """
 
     version: str
     goals: tuple[str, ...]
     family: str | None
+    is_bootstrap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,9 @@ def choose(options: RetrainOptions, production: Callable[[], Production | None])
     """
     serving = None if options.goals and options.family else production()
     name = "" if serving is None else f"{PRODUCTION} version {serving.version}"
-    absent = "default: no version serves" if serving is None else f"default: {name} states none"
+    absent = "default: no version serves"
+    if serving is not None:
+        absent = f"default: {name} {'is the bootstrap model' if serving.is_bootstrap else 'states none'}"
     goals, goals_from = options.goals, options.stated_in
     if not goals and serving is not None and serving.goals:
         goals, goals_from = tuple(parse_goal(text) for text in serving.goals), name
@@ -83,9 +87,12 @@ def read_production(settings: Settings) -> Production | None:
         ModelRefused: the version does not verify.
         RegistryUnavailable: MLflow does not answer.
     """
-    serving = registry(settings).resolve(PRODUCTION)
+    models = registry(settings)
+    serving = models.resolve(PRODUCTION)
     if serving is None:
         return None
+    if models.is_bootstrap(serving):
+        return Production(serving.version, (), None, is_bootstrap=True)
     opened = version_opener(settings)(serving.version)
     training: Mapping[str, Any] = opened.card["training"]
     goals = tuple(training.get("goals_stated", opened.policy.goals))

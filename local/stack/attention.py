@@ -11,10 +11,15 @@ from confluent_kafka import KafkaException
 from moderation.adapters.kafka.open_transactions import open_transactions
 from moderation.adapters.kafka.topics import ACTIONS, ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
 from moderation.adapters.lake.archive_delay import NEAR_RATIO, ArchiveDelay, archive_delays
+from moderation.adapters.registry.registry import PRODUCTION
+from moderation.adapters.sql.connection import connected
+from moderation.adapters.sql.kept_models import served_last
 from moderation.adapters.sql.partitions import partition_state
+from moderation.bootstrap import registry
 from moderation.errors import ModerationError, TopicsMissing
 from moderation.settings import Settings, required
 from moderation.timestamps import now_us
+from stream.worker.model_watch import FIRST_START
 
 _FEWEST_DAYS_AHEAD = 7
 _UNREADABLE_HOURS = 24
@@ -49,6 +54,19 @@ def attention(settings: Settings) -> list[str]:
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not report which records could not be read: {error}"]
     return [*transactions, *unreadable, *_partitions(url)]
+
+
+def missing_model(settings: Settings) -> list[str]:
+    """Describe what to do if workers wait because no version is in production and none has decided; else nothing."""
+    try:
+        if registry(settings).resolve(PRODUCTION) is not None:
+            return []
+        with connected(required(settings.database_url, "database_url")) as connection:
+            if served_last(connection, settings.topic_prefix + COMMENTS.name) is not None:
+                return []
+    except ModerationError:
+        return []  # the state of MLflow and PostgreSQL is reported
+    return [FIRST_START]
 
 
 def _missing(settings: Settings) -> list[str]:

@@ -23,7 +23,7 @@ KEY_MIN_BYTES = 32
 LEAST_REMOVALS_PPM = 1_000
 """Smallest share of removals that is explored: the weight of a drawn comment in training is 1,000 at most."""
 _KEY_ID_LABEL = b"moderation exploration key id 1\n"
-_SETTING = "MODERATION_EXPLORATION_KEY"
+SETTING = "MODERATION_EXPLORATION_KEY"
 
 
 class Ruling(NamedTuple):
@@ -134,7 +134,7 @@ class ExplorationKeys:
         for key in keys:
             if len(key) < KEY_MIN_BYTES:
                 raise ConfigurationError(
-                    _SETTING,
+                    SETTING,
                     f"a key has {len(key)} bytes and needs {KEY_MIN_BYTES} or more",
                     "Generate a random key, and use the same one for every program that trains, decides or recomputes.",
                 )
@@ -172,7 +172,7 @@ def missing_key(exploration: Exploration, name: str) -> ModelRefused:
     return ModelRefused(
         name,
         f"its policy explores with key {exploration.key_id}, which this process does not have",
-        f"Add that key to {_SETTING}; several keys are separated by commas.",
+        f"Add that key to {SETTING}; several keys are separated by commas.",
     )
 
 

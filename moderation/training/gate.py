@@ -24,6 +24,7 @@ from moderation.training.metrics import calibration_error
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+_WORK = ((Verdict.REVIEW, "reviews"), (Verdict.REMOVE, "removals"))
 GateState = Literal["passed", "stopped", "too few comments"]
 
 
@@ -209,7 +210,10 @@ def judge(
         )
     if production is not None:
         shortage = _compare(challenger, production, newest, workload, limits, rng, reasons, figures, intervals)
-    elif figures["auc"] <= 0.5:
+        return Judgement(tuple(reasons), shortage, figures, intervals)
+    for verdict, what in _WORK:
+        figures[f"{what}_a_day"] = _a_day(challenger.verdicts, verdict, newest.weight, newest.days)
+    if figures["auc"] <= 0.5:
         reasons.append(f"its AUC of {figures['auc']:.3f} is no better than chance")
     return Judgement(tuple(reasons), shortage, figures, intervals)
 
@@ -261,10 +265,10 @@ def _compare(
             f"{difference.low:+.3f} to {difference.high:+.3f}); {limits.auc_margin} is allowed"
         )
     work = workload or Workload(challenger.verdicts, production.verdicts, newest.weight, newest.days)
-    for verdict, what in ((Verdict.REVIEW, "reviews"), (Verdict.REMOVE, "removals")):
+    for verdict, what in _WORK:
         ours, theirs = (np.array([each is verdict for each in side]) for side in (work.challenger, work.production))
-        figures[f"{what}_a_day"] = float((ours * work.weight).sum() / work.days)
-        figures[f"production_{what}_a_day"] = float((theirs * work.weight).sum() / work.days)
+        figures[f"{what}_a_day"] = _a_day(work.challenger, verdict, work.weight, work.days)
+        figures[f"production_{what}_a_day"] = _a_day(work.production, verdict, work.weight, work.days)
         change = _workload_change(ours, theirs, work.weight, limits, rng)
         intervals[what] = change
         if change.low > limits.workload_factor or change.high < 1 / limits.workload_factor:
@@ -287,6 +291,11 @@ def _compare(
                 f"{limits.community_margin} is allowed"
             )
     return shortage
+
+
+def _a_day(verdicts: Sequence[Verdict], verdict: Verdict, weight: Floats, days: float) -> float:
+    """Return how many comments a day get a verdict."""
+    return float((np.array([each is verdict for each in verdicts]) * weight).sum() / days)
 
 
 def weighted_auc(score: Floats, removed: Bools, weight: Floats) -> float:

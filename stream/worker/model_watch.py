@@ -14,6 +14,12 @@ from stream.worker.metrics import RegistryState
 
 _log = logging.getLogger(__name__)
 
+FIRST_START = (
+    "no version has the alias production, and none has decided yet; `moderation bootstrap`, or DAG bootstrap_model, "
+    "starts without labelled comments, `moderation train --register` with a file of them"
+)
+"""What a worker waits for in a new system, and how an operator ends that."""
+
 Resolve = Callable[[], str | None]
 Open = Callable[[str], ServingModel]
 OpenFirst = Callable[[], ServingModel | None]
@@ -170,7 +176,10 @@ class ModelWatch:
             self._tell_start(f"the model that served before cannot serve: {error}")
             return
         if first is None:
-            self._tell_start("waiting for a model version with the alias production")
+            is_new = self._state is RegistryState.NO_ALIAS
+            self._tell_start(
+                f"waiting: {FIRST_START}" if is_new else "waiting for the registry to name a model version"
+            )
             return
         _log.warning("continuing with version %s, which served before", first.model_version)
         self._swap(first)

@@ -25,6 +25,7 @@ PREFIX = "moderation."
 CERTIFICATE_TAG = PREFIX + "certificate_2"
 MODEL_DIGEST_TAG, CARD_DIGEST_TAG = PREFIX + "model_digest", PREFIX + "card_digest"
 FORMAT = 2
+GATE_VERDICT_TAG = PREFIX + "gate_verdict"
 _LABEL = b"moderation certificate 2\n"
 _NAMES = ("model_name", "version")
 _REMEDY = "Certify the version again if it is correct; otherwise move the alias to a certified version."
@@ -39,6 +40,7 @@ GateVerdict = Literal["passed", "first version", "bootstrap", "judged before gat
 nothing served. ``bootstrap``: decides before there are labels. The last one: certified by an earlier release.
 
 An override never becomes a certificate."""
+BOOTSTRAP: GateVerdict = "bootstrap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class GateEvidence:
     def readable_tags(self) -> dict[str, str]:
         """Verdict, limits, digest and time as readable tags."""
         return {
-            PREFIX + "gate_verdict": self.verdict,
+            GATE_VERDICT_TAG: self.verdict,
             PREFIX + "gate_limits": _canonical(dict(self.limits)),
             PREFIX + "gate_evidence": self.evidence_digest or "none",
             PREFIX + "gate_judged_us": "unknown" if self.judged_us is None else str(self.judged_us),

@@ -210,7 +210,8 @@ def _metrics(metrics: Mapping[str, Any], opened: OpenModel, model_id: str, run: 
     """Metrics of ``metrics.json`` and the expected operating point; list elements are steps of one metric."""
     from mlflow.entities import Metric
 
-    values = dict(metrics)
+    # A model that was trained on no comment has no measurements, only values that no comparison should use.
+    values = dict(metrics) if metrics["comments"] else {"comments": 0, "removed": 0}
     if (expected := opened.policy.expected) is not None:
         estimates = {name: value for name, value in asdict(expected).items() if isinstance(value, dict)}
         values |= {f"expected_{name}": estimate["value"] for name, estimate in estimates.items()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from moderation.adapters.model_folder.folder import CARD, METRICS, MODEL, POLICY, OpenModel, open_model
 from moderation.adapters.registry import last_good
 from moderation.adapters.registry.certificate import (
+    BOOTSTRAP,
     CARD_DIGEST_TAG,
     MODEL_DIGEST_TAG,
     Certificate,
@@ -77,6 +78,13 @@ class VersionReader:
                 that is not in the ring.
         """
         return read_certificate(self._find(number).tags, self.model_name, number, self._keys.ring)
+
+    def is_bootstrap(self, version: ModelVersion) -> bool:
+        """Whether a version is the bootstrap model, by the verdict in its certificate; False without a valid one."""
+        try:
+            return self.certificate(version.version).gate.verdict == BOOTSTRAP
+        except ModelRefused:
+            return False
 
     def fetch(self, version: ModelVersion, cache: Path, max_bytes: int) -> Path:
         """Return the model folder of a version, by ``version.card_digest`` from ``cache`` or from the registry.

@@ -71,6 +71,16 @@ def test_the_page_shows_the_limits_of_the_gate_and_what_changes_a_day() -> None:
     assert "| `auc` | +0.0100 | -0.0100 to +0.0200 |" in shown
 
 
+def test_the_page_says_that_the_bootstrap_model_is_replaced_and_shows_the_work_of_the_first_trained_one() -> None:
+    serving = VersionFacts("1", PAGE, tags={"moderation.gate_verdict": "bootstrap"})
+    content = report(figures={"auc": 0.9, "reviews_a_day": 120.0, "removals_a_day": 0.0}, intervals={})
+    shown = "\n".join([*opening("a model", proposed(), serving), *gate_lines(proposed(), content)])
+    assert shown.startswith("Version 1 is the **bootstrap model**: it was trained on nothing")
+    assert "**Version 2** of `a model` is to replace version 1" in shown
+    assert "| `reviews a day` | 120 |" in shown
+    assert "bootstrap" not in text(proposed(), report())
+
+
 def test_a_run_without_a_report_says_that_limits_are_not_known() -> None:
     assert "limits and figures are not known" in text(proposed())
 

@@ -47,6 +47,13 @@ def test_production_that_states_nothing_leads_to_the_defaults() -> None:
     assert choice.goals_from == choice.family_from == "default: production version 3 states none"
 
 
+def test_the_bootstrap_model_leaves_the_defaults_and_is_named() -> None:
+    choice = chosen({}, Production("1", (), None, is_bootstrap=True))
+    assert [str(goal) for goal in choice.goals] == ["review_share<=0.2"]
+    assert choice.family == "logistic_regression"
+    assert choice.goals_from == choice.family_from == "default: production version 1 is the bootstrap model"
+
+
 def test_the_registry_is_not_asked_if_everything_is_stated() -> None:
     options = parse_options({"goals": ["recall>=0.8"], "family": "logistic_regression"}, NIGHT)
 

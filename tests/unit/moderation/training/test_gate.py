@@ -201,7 +201,12 @@ def test_the_workload_is_that_of_all_comments_and_not_of_the_labelled_ones() -> 
 
 def test_without_production_only_the_model_itself_is_judged() -> None:
     comments, truth = newest()
-    assert judge(judged(truth), None, comments, 0, LIMITS).is_passed
+    found = judge(judged(truth), None, comments, 0, LIMITS)
+    assert found.is_passed
+    assert found.intervals == {}
+    work = judge(judged(truth), judged(truth), comments, 0, LIMITS).figures
+    for name in ("reviews_a_day", "removals_a_day"):
+        assert found.figures[name] == work[name] > 0
     assert "no better than chance" in judge(judged(1 - truth), None, comments, 0, LIMITS).reasons[-1]
 
 

@@ -48,6 +48,23 @@ def test_it_waits_for_a_first_model_through_an_absent_alias_and_an_absent_regist
     assert serves(watch, "7")
 
 
+@pytest.mark.parametrize(
+    ("is_away", "told"),
+    [(False, "`moderation bootstrap`, or DAG bootstrap_model"), (True, "waiting for the registry to name a model")],
+)
+def test_a_start_without_a_version_names_the_next_step(
+    registry: MemoryRegistry, watch: ModelWatch, caplog: pytest.LogCaptureFixture, is_away: bool, told: str
+) -> None:
+    registry.away = is_away
+    started = threading.Thread(target=watch.start)
+    started.start()
+    polls(registry)
+    assert caplog.text.count("waiting") == caplog.text.count(told) == 1
+    registry.away, registry.alias = False, "1"
+    started.join(10)
+    assert serves(watch, "1")
+
+
 def test_a_moved_alias_swaps_the_model(registry: MemoryRegistry, watch: ModelWatch) -> None:
     registry.alias = "1"
     watch.start()

@@ -1,0 +1,1 @@
+"""The bootstrap model: an untrained version that decides until the first retraining replaces it."""
