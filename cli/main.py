@@ -21,6 +21,7 @@ from cli.compare import compare
 from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.drift import drift
+from cli.gate import gate
 from cli.generate import generate
 from cli.history import history
 from cli.lake import lake
@@ -61,6 +62,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     },
     "Model life": {
         "retrain": retrain,
+        "gate": gate,
         "challenge": challenge,
         "promote": promote,
         "rollback": rollback,

@@ -23,6 +23,7 @@ from moderation.adapters.sql.promotions import (
     PromotionRecord,
     ServingPeriod,
     confirm,
+    has_served,
     is_recorded,
     read_history,
     store_recovered,
@@ -122,6 +123,11 @@ class PromotionLog:
             record = self._record(serving, replaced, kind, by, reason, request_id, _RECOVERED_FROM, moved_us)
             store_recovered(connection, record)
 
+    def has_served(self, version: str) -> bool:
+        """Return whether a confirmed record says that a version was production."""
+        with connected(self._url) as connection:
+            return has_served(connection, topic=self._topic, model_name=self._registry.model_name, version=version)
+
     def periods(self, most: int = 100) -> list[ServingPeriod]:
         """Read which version served when, newest first, with who promoted it.
 
@@ -143,7 +149,7 @@ class PromotionLog:
         at_us: int,
     ) -> PromotionRecord:
         tags = self._registry.tags(version)
-        gate = tags.get(GATE_TAG, NOT_JUDGED)
+        gate = tags.get(GATE_TAG, tags.get(PREFIX + "gate_verdict", NOT_JUDGED))
         return PromotionRecord(
             request_id=request_id,
             topic=self._topic,
@@ -154,7 +160,7 @@ class PromotionLog:
             requested_by=by,
             reason=reason.strip(),
             gate=gate,
-            gate_reasons="" if gate in ("passed", NOT_JUDGED) else tags.get(GATE_REASONS_TAG, ""),
+            gate_reasons=tags.get(GATE_REASONS_TAG, "") if tags.get(GATE_TAG, "passed") != "passed" else "",
             model_digest=version.model_digest,
             requested_from=requested_from,
             requested_us=at_us,

@@ -12,7 +12,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from batch.promotion.proposal import GATE_REPORT, propose
+from batch.promotion.eligibility import GATE_REPORT
+from batch.promotion.proposal import propose
 from batch.promotion.run import PromotionResult, plan_rollback, promote, roll_back
 from batch.promotion.tasks import promote as promote_shown
 from cli.main import app

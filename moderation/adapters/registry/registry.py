@@ -45,6 +45,7 @@ __all__ = [
     "PRODUCTION",
     "ModelVersion",
     "Registry",
+    "is_untrained",
 ]
 _GATE_TAG_VALUES: Mapping[GateState, str] = {"passed": "passed", "stopped": "failed", "too few comments": "too_few"}
 _MOST_TAG_CHARACTERS = 5_000  # length of MLflow's column
@@ -250,3 +251,14 @@ class Registry(VersionReader):
     def _note_promoted(self, version: ModelVersion) -> None:
         with self._connection.asking(self.model_name):
             self._connection.client.set_registered_model_tag(self.model_name, PROMOTED_TAG, version.version)
+
+
+def is_untrained(models: Registry, version: ModelVersion) -> bool:
+    """Return whether a version decides before there are labels: its certificate has the verdict ``bootstrap``.
+
+    A version without valid certificate may serve by override, and was trained.
+    """
+    try:
+        return models.certificate(version.version).gate.verdict == "bootstrap"
+    except ModelRefused:
+        return False

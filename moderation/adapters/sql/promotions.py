@@ -51,7 +51,7 @@ class PromotionRecord:
         kind: ``first`` for the first version of a model, ``promote`` or ``rollback``.
         requested_by: who requested it.
         reason: why.
-        gate: what the gate said: ``passed``, ``failed`` or ``not judged``.
+        gate: ``passed``, ``failed`` or ``too_few``; without a run of the gate the certificate's verdict.
         gate_reasons: why the gate stopped the version; empty if it did not.
         model_digest: SHA-256 of the model file, hexadecimal.
         requested_from: URL of the Airflow run, or the command.
@@ -177,6 +177,16 @@ def is_recorded(connection: Connection, *, topic: str, model_name: str, version:
     """Return whether a record covers a promotion whose time is known from the tags of the version in MLflow."""
     values = {"topic": topic, "model_name": model_name, "version": version, "moved_us": moved_us}
     return connection.execute(_IS_RECORDED, values).fetchone() == (True,)
+
+
+def has_served(connection: Connection, *, topic: str, model_name: str, version: str) -> bool:
+    """Return whether a confirmed record says that a version got the alias ``production``."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM batch.promotions WHERE topic = %s AND model_name = %s AND version = %s "
+        "AND moved_us IS NOT NULL)",
+        (topic, model_name, version),
+    ).fetchone()
+    return row == (True,)
 
 
 def read_history(connection: Connection, topic: str, model_name: str, most: int = 100) -> list[ServingPeriod]:
