@@ -15,7 +15,6 @@ from moderation.policy import ExplorationKeys, ExplorationShares, Goal, Lowering
 from moderation.scoring import Family, ModerationPipeline, new_pipeline
 from moderation.settings import Settings, required, secret_text
 from moderation.text import Lexicon
-from moderation.timestamps import now_us
 from moderation.training import collect_examples, train
 from moderation.training.metrics import Metrics
 from moderation.training.reference import training_reference
@@ -251,7 +250,10 @@ def deciding_version_opener(settings: Settings) -> Callable[[str], OpenModel]:
 def register(
     folder: Path, settings: Settings, reason: str, *, by: str = "unknown", requested_from: str = "command line"
 ) -> tuple[str, bool]:
-    """Register and certify a model folder; it becomes ``production`` if no version is, and the history records that.
+    """Register a model folder. While no trained version serves, judge and certify it, too.
+
+    It becomes ``production`` if no version is, and the history records that. While another version serves, the gate
+    must compare the two: the new one gets neither certificate nor alias.
 
     Args:
         folder: as written by :func:`train_to_folder`.
@@ -265,16 +267,21 @@ def register(
 
     Raises:
         ModelRefused: the folder, or its copy in the registry, does not verify.
+        GateStopped: no version serves, and its measurements do not suffice; it is registered without certificate.
         ConfigurationError: see :func:`registry`.
         DatabaseUnavailable: PostgreSQL does not answer.
         LedgerUnsafe: the database is not migrated.
     """
-    from moderation.adapters.registry import GateEvidence
+    from moderation.adapters.registry.first_version import certify_first
+    from moderation.adapters.registry.registry import is_untrained
 
     models = registry(settings)
     lexicon = new_lexicon(settings)
     version = models.register(folder, lexicon, settings.model_max_bytes, run_name="train", reason=reason)
-    models.certify(version, lexicon, settings.model_max_bytes, gate=GateEvidence("first version", judged_us=now_us()))
+    serving = models.resolve("production")
+    if serving is not None and not is_untrained(models, serving):
+        return version.version, False
+    certify_first(models, version, folder, lexicon, settings.model_max_bytes)
     if settings.database_url is None or models.resolve("production") is not None:
         return version.version, models.ensure_alias("production", version)
     from moderation.adapters.promotion_log import note_promotion

@@ -24,8 +24,9 @@ from moderation.adapters.kafka.topics import ensure_topics
 from moderation.adapters.model_folder.folder import MODEL
 from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
-from moderation.bootstrap import register, registry
+from moderation.bootstrap import registry
 from moderation.text import Lexicon
+from tests.support.certified import register
 from tests.support.forged_versions import certify_again, restate, stored_folder
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 

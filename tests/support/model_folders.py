@@ -15,7 +15,7 @@ from tests.support.reference import REFERENCE
 
 KEYS = CertificateKeys.parse(signing=encode(b"k" * 32), verify=None)
 OTHER_KEYS = CertificateKeys.parse(signing=encode(b"o" * 32), verify=None)
-GATE = GateEvidence("first version")
+GATE = GateEvidence("passed")
 MAX_BYTES = 64 * 1024 * 1024
 POLICY = Policy(400_000, 900_000, ("recall>=0.8",))
 TEXTS = NAUGHTY_TEXTS[:64]
