@@ -27,7 +27,7 @@ from moderation.adapters.registry.model_version import (
     PROMOTED_TAG,
     ModelVersion,
 )
-from moderation.adapters.registry.recertify import Recertified, recertify
+from moderation.adapters.registry.recertify import Recertified, recertify, versions_of
 from moderation.adapters.registry.run_artifacts import RunArtifacts
 from moderation.adapters.registry.upload import newest_run_us, upload
 from moderation.adapters.registry.version_reader import VersionReader
@@ -118,7 +118,7 @@ class Registry(VersionReader):
             ModelRefused: the stored artifact differs from the registered one, or does not verify.
             ConfigurationError: this program has no signing key.
         """
-        key = self._keys.to_sign()
+        key = self.keys.to_sign()
         with tempfile.TemporaryDirectory(prefix="moderation-certify-") as scratch:
             folder = Path(scratch)
             download(self._connection, self._source(version.version), folder, str(version), max_bytes)
@@ -141,7 +141,7 @@ class Registry(VersionReader):
         Raises:
             ConfigurationError: this program has no signing key.
         """
-        return recertify(self._connection, self.model_name, self._keys)
+        return recertify(self._connection, self.model_name, self.keys)
 
     def ensure_alias(self, alias: str, version: ModelVersion) -> bool:
         """Set an alias on a certified version unless another version has it.
@@ -239,6 +239,11 @@ class Registry(VersionReader):
             self._connection.client.set_model_version_tag(
                 self.model_name, version.version, name, value[:_MOST_TAG_CHARACTERS]
             )
+
+    def tag_of_all(self, name: str) -> dict[str, str]:
+        """Read a tag of every version that has it, by version number."""
+        found = versions_of(self._connection, self.model_name)
+        return {str(each.version): each.tags[name] for each in found if name in each.tags}
 
     def newest_run_us(self, run_name: str) -> int | None:
         """Start time of the last run of this name that registered a version, in microseconds; None without one."""

@@ -43,7 +43,7 @@ class VersionReader:
 
     def __init__(self, tracking_uri: str, model_name: str, keys: CertificateKeys) -> None:
         self.model_name = model_name
-        self._keys = keys
+        self.keys = keys
         self._connection = Connection(tracking_uri)
 
     def tags(self, version: ModelVersion) -> dict[str, str]:
@@ -76,7 +76,7 @@ class VersionReader:
             ModelRefused: there is no such version, or its certificate is missing, edited, copied or signed with a key
                 that is not in the ring.
         """
-        return read_certificate(self._find(number).tags, self.model_name, number, self._keys.ring)
+        return read_certificate(self._find(number).tags, self.model_name, number, self.keys.ring)
 
     def fetch(self, version: ModelVersion, cache: Path, max_bytes: int) -> Path:
         """Return the model folder of a version, by ``version.card_digest`` from ``cache`` or from the registry.
@@ -113,7 +113,7 @@ class VersionReader:
         tags = self._find(version.version).tags
         certificate = None
         if (facts := overridden(self.model_name, version.version, tags)) is None:
-            certificate = read_certificate(tags, self.model_name, version.version, self._keys.ring)
+            certificate = read_certificate(tags, self.model_name, version.version, self.keys.ring)
             facts = certificate.facts
         source = self._source(version.version)
         folder = fetch_into(cache, self._connection, source, facts.card_digest, str(version), max_bytes)
@@ -136,7 +136,7 @@ class VersionReader:
         Raises:
             ModelRefused: the stored version does not verify.
         """
-        certificate = last_good.read(cache, self.model_name, self._keys.ring)
+        certificate = last_good.read(cache, self.model_name, self.keys.ring)
         if certificate is None:
             return None
         folder = cache / certificate.card_digest
@@ -176,7 +176,7 @@ class VersionReader:
         Raises:
             ModelRefused: the certificate or a file does not verify.
         """
-        certificate = read_certificate(tags, self.model_name, number, self._keys.ring)
+        certificate = read_certificate(tags, self.model_name, number, self.keys.ring)
         thing = f"{self.model_name} version {number}"
         folder = into_cache(cache, certificate.card_digest, thing, "speed.kept_model_files", fill)
         opened = self._open(folder, certificate.facts, lexicon, max_bytes)
