@@ -22,8 +22,9 @@ class RecordCheck:
         version: number of the promoted version; empty if it is not known.
         request_id: of the record; empty if it is not known.
         requested_us: time of the request in microseconds; None if it is not known.
-        state: ``signed``; ``not signed``: from an earlier release, or from a program without a key; ``edited``: row, text,
-            signature or tag do not belong together; ``missing``: another record or a tag names it, and no row has it.
+        state: ``signed``; ``not signed``: from an earlier release, or from a program without a key; ``edited``: row,
+            text, signature or tag do not belong together; ``missing``: another record or a tag names it, and no row has
+            it.
         cause: what is wrong; empty for a signed one.
     """
 

@@ -23,7 +23,7 @@ served = Table(
     Column(
         "override",
         Text,
-        comment="reason and end of the override by which a version without certificate served; null for a certified one",
+        comment="reason and end of the override by which an uncertified version served; null for a certified one",
     ),
     schema="speed",
 )

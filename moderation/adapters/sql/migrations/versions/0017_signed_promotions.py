@@ -18,7 +18,7 @@ COMMENT ON COLUMN batch.promotions.key_id IS 'of the Ed25519 key that signed the
 COMMENT ON COLUMN batch.promotions.signature IS 'of the record, hexadecimal; null without signature';
 ALTER TABLE speed.served ADD COLUMN override text;
 COMMENT ON COLUMN speed.served.override IS
-    'reason and end of the override by which a version without certificate served; null for a certified one';
+    'reason and end of the override by which an uncertified version served; null for a certified one';
 """
 _SERVED_VERSIONS = """
 CREATE OR REPLACE VIEW serving.served_versions AS
