@@ -27,6 +27,7 @@ from cli.history import history
 from cli.lake import lake
 from cli.missing_parts import missing_part
 from cli.output import progress
+from cli.override import override
 from cli.preview import preview
 from cli.promote import promote, rollback
 from cli.provision import migrate, partitions, topics
@@ -67,6 +68,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "promote": promote,
         "rollback": rollback,
         "certify": certify,
+        "override": override,
         "keys": keys,
         "history": history,
         "drift": drift,

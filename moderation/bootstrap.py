@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.model_folder.folder import OpenModel, open_model, save_model
+from moderation.adapters.override import Override
 from moderation.contracts import Comment
 from moderation.errors import ModelRefused, NotInRegistry
 from moderation.policy import ExplorationKeys, ExplorationShares, Goal, Lowering, Policy
@@ -73,7 +74,7 @@ def registry(settings: Settings) -> Registry:
         verify=settings.verify_keys or None,
         old=secret_text(settings.certificate_key),
     )
-    return Registry(settings.mlflow_url, settings.model_name, keys)
+    return Registry(settings.mlflow_url, settings.model_name, keys, overrides_allowed=settings.overrides == "allowed")
 
 
 def exploration_keys(settings: Settings) -> ExplorationKeys:
@@ -116,11 +117,13 @@ class ProductionModel:
         open_version: opens a version by its number.
         open_last_good: returns version number and model of the version opened last on this machine, without the
             registry; None if none was opened.
-        open_first: returns the model of a worker that starts without the registry: the version that decided last, from
-            this machine or from the ledger's database, else the one opened last on this machine; None if no version has
-            decided and none was opened.
+        open_first: returns the model of a worker that starts without the registry, or whose override has ended: the
+            certified version that decided last, from this machine or from the ledger's database, else the one opened
+            last on this machine; None if no version has decided and none was opened.
         keep: stores the version that was opened last in the ledger's database, for ``open_first`` of other machines.
             A version without certificate is not stored.
+        override_of: returns the override by which a version may serve now; None if it has a certificate. It raises
+            ``ModelRefused`` if it has neither.
     """
 
     resolve: Callable[[], str | None]
@@ -128,6 +131,7 @@ class ProductionModel:
     open_last_good: Callable[[], tuple[str, OpenModel] | None]
     open_first: Callable[[], tuple[str, OpenModel] | None]
     keep: Callable[[str], None]
+    override_of: Callable[[str], Override | None]
 
 
 def production_model(settings: Settings) -> ProductionModel:
@@ -213,7 +217,7 @@ def production_model(settings: Settings) -> ProductionModel:
         with connected(_database(settings), name="moderation model") as connection:
             kept_models.keep(connection, models.model_name, number, kept, cache / digest, FILES)
 
-    return ProductionModel(resolve, open_version, open_last_good, open_first, keep)
+    return ProductionModel(resolve, open_version, open_last_good, open_first, keep, models.override_of)
 
 
 def _database(settings: Settings) -> str:
