@@ -69,9 +69,9 @@ def _check(row: PromotionRecord, signed: SignedRecord | None, ring: KeyRing) -> 
         return result("edited", "its text and its signature do not belong together")
     stated = json.loads(signed.record)
     different = [name for name, value in asdict(row).items() if stated.get(name) != value]
-    return (
-        result("edited", f"differs from its signed text in {', '.join(different)}") if different else result("signed")
-    )
+    if different:
+        return result("edited", f"the row differs from its signed text in {', '.join(different)}")
+    return result("signed")
 
 
 def _missing_before(

@@ -20,11 +20,13 @@ from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
 from moderation.adapters.model_folder.folder import MODEL
+from moderation.adapters.override import Override
 from moderation.adapters.registry import ModelVersion
 from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import production_model, version_opener
-from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, OutdatedApproval
+from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, OutdatedApproval, PromotionRefused
+from moderation.timestamps import HOUR_US, MINUTE_US, now_us
 from tests.support.forged_versions import stored_folder
 from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
 from tests.support.workers import base_settings
@@ -56,6 +58,11 @@ def challenger(life: ModelLife, serving: ModelVersion) -> ModelVersion:
     version = life.register(STRICT)
     life.registry.give_alias("challenger", version)
     return version
+
+
+def whole_minute(*, hours: int) -> int:
+    """Return a time some hours from now, in microseconds."""
+    return (now_us() + hours * HOUR_US) // MINUTE_US * MINUTE_US
 
 
 def exchange(stack: StackInfo, life: ModelLife, version: ModelVersion) -> None:
@@ -154,12 +161,12 @@ def test_a_version_that_must_not_serve_is_not_promoted_and_no_alias_moves(
     uncertified, exchanged = life.register(STRICT, certified=False), life.register(STRICT, own_files=True)
     exchange(stack, life, exchanged)
     life.registry.tag(uncertified, OVERRIDE_TAG, "I say so")
-    for version, cause in (
-        ("2", "it has no certificate"),
-        ("3", f"{MODEL} in the registry"),
-        ("99", "does not have it"),
+    for version, error, cause in (
+        ("2", PromotionRefused, "it serves by override only, and the gate has not judged it"),
+        ("3", ModelRefused, f"{MODEL} in the registry"),
+        ("99", NotInRegistry, "does not have it"),
     ):
-        with pytest.raises(ModelRefused, match=cause):
+        with pytest.raises(error, match=cause):
             promote(life.settings, version, **WORD)
     for alias in ("challenger", "production"):
         with pytest.raises(ModelRefused, match="it has no certificate"):
@@ -197,10 +204,31 @@ def test_an_override_lets_an_uncertified_version_serve_and_its_reason_is_logged(
     life.registry.tag(version, OVERRIDE_TAG, "   ")
     with pytest.raises(ModelRefused, match="it has no certificate"):
         worker.open_version(number)
-    life.registry.tag(version, OVERRIDE_TAG, "the certifier is broken, ticket 7")
+    override = Override("the certifier is broken, ticket 7", whole_minute(hours=1))
+    life.registry.set_override(version, override)
     with caplog.at_level(logging.WARNING):
-        assert worker.open_version(number).policy == STRICT
-    assert f"{version} has no certificate; it is opened by override: the certifier is broken, ticket 7" in caplog.text
+        opened = worker.open_version(number)
+    assert (opened.policy, opened.override) == (STRICT, override)
+    assert f"{version} has no certificate; it is opened by override: {override}" in caplog.text
+    assert worker.override_of(number) == override
+    with pytest.raises(ModelRefused, match="MODERATION_OVERRIDES is forbidden"):
+        production_model(life.settings.model_copy(update={"overrides": "forbidden"})).open_version(number)
+    for value, cause in (
+        ("ticket 7", "it is not of the form `REASON until 2026-12-01T18:00Z`"),
+        (str(Override("ticket 7", whole_minute(hours=-1))), "its override has ended"),
+        (str(Override("ticket 7", whole_minute(hours=24 * 8))), "more than 7 days ahead"),
+    ):
+        life.registry.tag(version, OVERRIDE_TAG, value)
+        with pytest.raises(ModelRefused, match=cause):
+            worker.open_version(number)
+        # What it decided is scored again after the end.
+        assert version_opener(life.settings)(number).policy == STRICT
+    assert life.registry.end_override(version)
+    with pytest.raises(ModelRefused, match="it has no certificate"):
+        worker.open_version(number)
+    assert version_opener(life.settings)(number).policy == STRICT
+    with pytest.raises(ModelRefused, match="it has a certificate"):
+        life.registry.set_override(serving, override)
 
 
 def test_an_override_covers_neither_an_edited_certificate_nor_exchanged_files(
@@ -209,7 +237,7 @@ def test_an_override_covers_neither_an_edited_certificate_nor_exchanged_files(
     worker = production_model(life.settings)
     edited, exchanged = life.register(STRICT), life.register(STRICT, certified=False, own_files=True)
     for version in (edited, exchanged):
-        life.registry.tag(version, OVERRIDE_TAG, "let it serve")
+        life.registry.tag(version, OVERRIDE_TAG, str(Override("let it serve", whole_minute(hours=1))))
     life.registry.tag(edited, CERTIFICATE_TAG, life.tags(serving)["certificate_2"])
     with pytest.raises(ModelRefused, match="was made for .* and copied here"):
         worker.open_version(edited.version)
@@ -232,17 +260,18 @@ def test_opening_a_version_does_not_make_it_the_last_good_model(
 def test_the_gate_results_are_in_the_tags_and_shown_to_the_approver(
     life: ModelLife, serving: ModelVersion, challenger: ModelVersion
 ) -> None:
-    assert "The gate has not judged it" in propose(life.settings).text
+    assert propose(life.settings).refusal is None
+    assert "Its certificate states the verdict `passed`" in propose(life.settings).text
     life.registry.note_gate(challenger, "stopped", ["its calibration error is 0.2", "community `x` is worse"])
     assert life.tags(challenger)["gate"] == "failed"
     text = propose(life.settings).text
-    assert text.startswith("## Warning: stopped by the gate")
+    assert text.startswith("## Refused\n\n**Version 2 cannot be promoted**: `the newest run of the gate stopped it: ")
     assert "It **failed**: `its calibration error is 0.2; community 'x' is worse`" in text
     assert "Its run has no `gate.json`" in text
     life.registry.note_gate(challenger, "too few comments", ["too few comments: 400 of 9,000"])
     assert life.tags(challenger)["gate"] == "too_few"
     text = propose(life.settings).text
-    assert text.startswith("## Warning: too few comments")
+    assert text.startswith("## Refused")
     assert "It **had too few comments**: `too few comments: 400 of 9,000`" in text
     life.registry.note_gate(challenger, "passed", [])
     report = {"figures": {"auc": 0.91}, "intervals": {}, "limits": {"auc_margin": 0.01}, "reasons": []}
@@ -266,8 +295,10 @@ def test_a_proposal_needs_a_certified_version_that_does_not_serve(life: ModelLif
     with pytest.raises(ConfigurationError, match="it has the alias production already"):
         propose(life.settings, "1")
     uncertified = life.register(STRICT, certified=False)
-    with pytest.raises(ModelRefused, match="it has no certificate"):
-        propose(life.settings, uncertified.version)
+    shown = propose(life.settings, uncertified.version)
+    assert shown.refusal is not None
+    assert "the gate has not judged it" in shown.refusal
+    assert "Judge it with `moderation gate 2`" in shown.text
 
 
 def test_the_first_version_ever_is_proposed_without_another_and_promoted(life: ModelLife) -> None:
@@ -365,7 +396,8 @@ def test_the_commands_show_promote_and_roll_back(
 
     shown = orjson.loads(run("promote", "--show", "--json"))
     assert (shown["version"], shown["replaces"], shown["is_challenger"]) == ("2", "1", True)
-    assert "The gate has not judged it" in " ".join(run("promote", "--show").split())
+    assert shown["refusal"] is None
+    assert "It has not compared the version" in " ".join(run("promote", "--show").split())
     assert life.aliases()["production"] == "1"
     moved = orjson.loads(run("promote", "--reason", "better", "--json"))
     assert {**moved, "by": ""} == {"version": "2", "previous": "1", "by": "", "reason": "better", "is_new": True}
