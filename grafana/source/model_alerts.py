@@ -59,9 +59,9 @@ MODEL_ALERTS = (
         severity="warning",
         summary="a version without certificate serves by override ({{ .Values.A }}: 1 in effect, 2 ended)",
         runbook="Nobody has shown that this version is better than the last certified one. `moderation status` and "
-        "`GET /model` of a worker name reason and end. Let the gate judge it with `moderation gate`, or promote a "
-        "certified version. At the end workers go back to the last certified version; the value 2 means that they can "
-        "open none, and serve on.",
+        "`GET /model` of a worker name reason and end. Promote a certified version, then let the gate judge this one "
+        "with `moderation gate`. At the end workers go back to the last certified version; the value 2 means that they "
+        "can open none, and serve on.",
         panel=(_HEALTH, "Workers by serving version"),
     ),
 )
