@@ -74,7 +74,12 @@ class GateReport:
 
 
 def gate(
-    settings: Settings, number: str, *, limits: GateLimits | None = None, on_progress: OnProgress = no_progress
+    settings: Settings,
+    number: str,
+    *,
+    limits: GateLimits | None = None,
+    on_progress: OnProgress = no_progress,
+    now: datetime | None = None,
 ) -> GateReport:
     """Test a version. If it passes, certify it and give it the alias ``challenger``; else take that alias from it.
 
@@ -85,6 +90,7 @@ def gate(
         number: of a registered version. One that was trained on a file is compared on the newest comments of the lake.
         limits: default limits if None.
         on_progress: receives one line at each step.
+        now: determines which labels are mature, for a version that was trained on a file; the present time if None.
 
     Raises:
         ModelRefused: the version or production does not verify.
@@ -99,7 +105,7 @@ def gate(
         settings.model_max_bytes,
     )
     card = challenger.card["training"]
-    time = gate_time(card, datetime.now(UTC))
+    time = gate_time(card, now or datetime.now(UTC))
     examples = newest_of(settings, model_registry, version, card, time, on_progress)
     serving = model_registry.resolve("production")
     production = training = None

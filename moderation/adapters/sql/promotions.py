@@ -27,7 +27,12 @@ promotions = Table(
     Column("kind", Text, nullable=False),
     Column("requested_by", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("gate", Text, nullable=False, comment="passed, failed or not judged, as known when it was requested"),
+    Column(
+        "gate",
+        Text,
+        nullable=False,
+        comment="result of the gate's newest run, else verdict of the certificate, as known when it was requested",
+    ),
     Column("gate_reasons", Text, nullable=False, comment="why the gate stopped the version; empty if it did not"),
     Column("model_digest", Text, nullable=False),
     Column("requested_from", Text, nullable=False, comment="address of the Airflow run, or the command"),

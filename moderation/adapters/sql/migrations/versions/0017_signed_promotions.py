@@ -16,6 +16,8 @@ ALTER TABLE batch.promotions ADD COLUMN record text, ADD COLUMN key_id text, ADD
 COMMENT ON COLUMN batch.promotions.record IS 'signed text of the request, canonical JSON; null before signed records';
 COMMENT ON COLUMN batch.promotions.key_id IS 'of the Ed25519 key that signed the record; null without signature';
 COMMENT ON COLUMN batch.promotions.signature IS 'of the record, hexadecimal; null without signature';
+COMMENT ON COLUMN batch.promotions.gate IS
+    'result of the gate''s newest run, else verdict of the certificate, as known when it was requested';
 ALTER TABLE speed.served ADD COLUMN override text;
 COMMENT ON COLUMN speed.served.override IS
     'reason and end of the override by which an uncertified version served; null for a certified one';
