@@ -112,7 +112,6 @@ ALERTS = (
         panel=(reconciliation.UID, "Days"),
     ),
     *JOB_ALERTS,
-    *MODEL_ALERTS,
     Alert(
         uid="moderation-lag",
         title="The workers are behind",
@@ -343,4 +342,5 @@ ALERTS = (
         "sessions that keep a lock. Then see why DAG create_partitions did not run.",
         panel=(_HEALTH, "Lag by partition"),
     ),
+    *MODEL_ALERTS,
 )

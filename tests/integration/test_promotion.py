@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -20,14 +19,11 @@ from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
 from moderation.adapters.model_folder.folder import MODEL
-from moderation.adapters.override import Override
 from moderation.adapters.registry import ModelVersion
-from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import production_model, version_opener
 from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, OutdatedApproval, PromotionRefused
-from moderation.timestamps import HOUR_US, MINUTE_US, now_us
-from tests.support.forged_versions import stored_folder
+from tests.support.forged_versions import damage_model
 from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
 from tests.support.workers import base_settings
 
@@ -58,18 +54,6 @@ def challenger(life: ModelLife, serving: ModelVersion) -> ModelVersion:
     version = life.register(STRICT)
     life.registry.give_alias("challenger", version)
     return version
-
-
-def whole_minute(*, hours: int) -> int:
-    """Return a time some hours from now, in microseconds."""
-    return (now_us() + hours * HOUR_US) // MINUTE_US * MINUTE_US
-
-
-def exchange(stack: StackInfo, life: ModelLife, version: ModelVersion) -> None:
-    """Damage the model of a version on the server's disk."""
-    file = stored_folder(stack, life.name, version.version) / MODEL
-    data = file.read_bytes()
-    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
 def test_a_promoted_version_serves_the_old_one_is_previous_and_no_challenger_is_left(
@@ -159,7 +143,7 @@ def test_a_version_that_must_not_serve_is_not_promoted_and_no_alias_moves(
     stack: StackInfo, life: ModelLife, serving: ModelVersion
 ) -> None:
     uncertified, exchanged = life.register(STRICT, certified=False), life.register(STRICT, own_files=True)
-    exchange(stack, life, exchanged)
+    damage_model(stack, life.name, exchanged.version)
     life.registry.tag(uncertified, OVERRIDE_TAG, "I say so")
     for version, error, cause in (
         ("2", PromotionRefused, "it serves by override only, and the gate has not judged it"),
@@ -184,66 +168,11 @@ def test_rolling_back_to_files_that_were_exchanged_is_refused_and_what_serves_st
     first, second = life.register(LENIENT, own_files=True), life.register(STRICT)
     for version in (first, second):
         promote(life.settings, version.version, **WORD)
-    exchange(stack, life, first)
+    damage_model(stack, life.name, first.version)
     shutil.rmtree(life.settings.state_folder)  # what was downloaded before would do
     with pytest.raises(ModelRefused, match=f"{MODEL} in the registry"):
         roll_back(life.settings, **WORD)
     assert life.aliases() == {"production": "2", "previous": "1"}
-
-
-def test_an_override_lets_an_uncertified_version_serve_and_its_reason_is_logged(
-    life: ModelLife, serving: ModelVersion, caplog: pytest.LogCaptureFixture
-) -> None:
-    version = life.register(STRICT, certified=False)
-    life.point("production", version)
-    worker = production_model(life.settings)
-    number = worker.resolve()
-    assert number == "2"
-    with pytest.raises(ModelRefused, match="it has no certificate"):
-        worker.open_version(number)
-    life.registry.tag(version, OVERRIDE_TAG, "   ")
-    with pytest.raises(ModelRefused, match="it has no certificate"):
-        worker.open_version(number)
-    override = Override("the certifier is broken, ticket 7", whole_minute(hours=1))
-    life.registry.set_override(version, override)
-    with caplog.at_level(logging.WARNING):
-        opened = worker.open_version(number)
-    assert (opened.policy, opened.override) == (STRICT, override)
-    assert f"{version} has no certificate; it is opened by override: {override}" in caplog.text
-    assert worker.override_of(number) == override
-    with pytest.raises(ModelRefused, match="MODERATION_OVERRIDES is forbidden"):
-        production_model(life.settings.model_copy(update={"overrides": "forbidden"})).open_version(number)
-    for value, cause in (
-        ("ticket 7", "it is not of the form `REASON until 2026-12-01T18:00Z`"),
-        (str(Override("ticket 7", whole_minute(hours=-1))), "its override has ended"),
-        (str(Override("ticket 7", whole_minute(hours=24 * 8))), "more than 7 days ahead"),
-    ):
-        life.registry.tag(version, OVERRIDE_TAG, value)
-        with pytest.raises(ModelRefused, match=cause):
-            worker.open_version(number)
-        # What it decided is scored again after the end.
-        assert version_opener(life.settings)(number).policy == STRICT
-    assert life.registry.end_override(version)
-    with pytest.raises(ModelRefused, match="it has no certificate"):
-        worker.open_version(number)
-    assert version_opener(life.settings)(number).policy == STRICT
-    with pytest.raises(ModelRefused, match="it has a certificate"):
-        life.registry.set_override(serving, override)
-
-
-def test_an_override_covers_neither_an_edited_certificate_nor_exchanged_files(
-    stack: StackInfo, life: ModelLife, serving: ModelVersion
-) -> None:
-    worker = production_model(life.settings)
-    edited, exchanged = life.register(STRICT), life.register(STRICT, certified=False, own_files=True)
-    for version in (edited, exchanged):
-        life.registry.tag(version, OVERRIDE_TAG, str(Override("let it serve", whole_minute(hours=1))))
-    life.registry.tag(edited, CERTIFICATE_TAG, life.tags(serving)["certificate_2"])
-    with pytest.raises(ModelRefused, match="was made for .* and copied here"):
-        worker.open_version(edited.version)
-    exchange(stack, life, exchanged)
-    with pytest.raises(ModelRefused, match=f"{MODEL} in the registry is not the one that was registered"):
-        worker.open_version(exchanged.version)
 
 
 def test_opening_a_version_does_not_make_it_the_last_good_model(

@@ -216,29 +216,6 @@ def test_without_a_signing_key_nothing_is_promoted_and_a_rollback_is_not_signed(
     assert [each.state for each in verify_records(life.settings)] == ["signed", "signed", "not signed"]
 
 
-def test_the_command_sets_and_removes_an_override(life: ModelLife, monkeypatch: pytest.MonkeyPatch) -> None:
-    version = life.register(STRICT, certified=False)
-    for key, value in settings_environment(life.settings).items():
-        monkeypatch.setenv(key, value)
-
-    def run(*arguments: str) -> dict[str, object]:
-        done = CliRunner().invoke(app, ["override", version.version, "--json", *arguments], catch_exceptions=False)
-        assert done.exit_code == 0, done.output
-        return dict(orjson.loads(done.stdout))
-
-    stated = run("--reason", "ticket  7", "--hours", "6")
-    override = life.registry.override_of(version.version)
-    assert override is not None
-    assert stated == {"version": "1", "reason": "ticket 7", "until_us": override.until_us}
-    assert 5 * HOUR_US < override.until_us - now_us() <= 6 * HOUR_US
-    assert run("--end") == {"version": "1", "reason": None, "until_us": None}
-    assert "override" not in life.tags(version)
-    monkeypatch.setenv("MODERATION_OVERRIDES", "forbidden")
-    with pytest.raises(ConfigurationError, match="MODERATION_OVERRIDES is forbidden"):
-        run("--reason", "ticket 7", "--hours", "6")
-    assert "override" not in life.tags(version)
-
-
 def test_records_from_before_signatures_are_kept_and_not_signed(stack: StackInfo) -> None:
     name = f"migrated_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
