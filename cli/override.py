@@ -42,8 +42,9 @@ def override(
     reason = " ".join(reason.split())
     if not end and (not reason or hours is None):
         raise typer.BadParameter("give --reason and --hours, or --end", param_hint="--reason, --hours")
-    if len(reason) > MOST_REASON_CHARACTERS:
-        raise typer.BadParameter(f"it is longer than {MOST_REASON_CHARACTERS:,} characters", param_hint="--reason")
+    if len(reason) > MOST_REASON_CHARACTERS or not reason.isprintable():
+        limit = f"it has at most {MOST_REASON_CHARACTERS:,} characters, all of them printable"
+        raise typer.BadParameter(limit, param_hint="--reason")
     settings = connected_settings(data_folder)
     models = registry(settings)
     target = models.version(version)

@@ -41,11 +41,13 @@ def parse_override(value: str) -> Override:
     """Parse the value of the tag.
 
     Raises:
-        ValueError: it has another form.
+        ValueError: it has another form, or its reason has control characters.
     """
     matched = _VALUE.fullmatch(value.strip())
     if matched is None:
         raise ValueError(f"it is not of the form `{FORM}`")
+    if not matched["reason"].isprintable():  # it is stored in PostgreSQL and logged
+        raise ValueError("its reason has characters that cannot be printed")
     try:
         end = datetime.strptime(matched["end"], _END).replace(tzinfo=UTC)
     except ValueError as error:
