@@ -10,13 +10,19 @@ from rich.table import Table
 
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, printable, utc
+from stream.exit_codes import REPORTED
 
 if TYPE_CHECKING:
     from moderation.adapters.sql.promotions import ServingPeriod
+    from moderation.settings import Settings
 
 
 def history(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of periods.")] = 100,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Verify the signatures of all records; exit code 1 if one is wrong."),
+    ] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
@@ -25,17 +31,27 @@ def history(
     A version that serves without a record of its promotion is listed as moved by hand in MLflow; one that served before
     the first record, as not recorded.
 
+    With --verify the command lists the records of promotions instead. An edited record, and one that is missing
+    although another record or a tag in MLflow names it, gives exit code 1. Records of earlier releases are not signed.
+
     Example: `moderation history`
+
+    Example: `moderation history --verify`
 
     --json prints {"model_name", "topic", "periods": [{"version", "since_us", "until_us", "first_decision_us",
     "from_offsets": {partition: offset}, "replaced", "kind": first, promote, rollback, by hand or not recorded,
-    "promoted_by", "reason", "gate", "gate_reasons", "model_digest", "requested_from", "is_confirmed"}]}. Unknown values
-    are null.
+    "promoted_by", "reason", "gate", "gate_reasons", "model_digest", "requested_from", "is_confirmed",
+    "override"}]}. Unknown values are null. With --verify it prints {"records": [{"version", "request_id",
+    "requested_us", "state": signed, not signed, edited or missing, "cause"}], "signed", "not_signed", "edited",
+    "missing"}.
     """
     from batch.promotion.history import period_fields, read_history
     from moderation.adapters.kafka.topics import COMMENTS
 
     settings = connected_settings(data_folder)
+    if verify:
+        _verify(settings, as_json)
+        return
     periods = read_history(settings, limit)
     if as_json:
         print_json(
@@ -51,6 +67,26 @@ def history(
         console.print(_table(periods), soft_wrap=False)
 
 
+def _verify(settings: Settings, as_json: bool) -> None:
+    from batch.promotion.history import verify_records
+
+    checks = verify_records(settings)
+    states = ("signed", "not signed", "edited", "missing")
+    counts = {state: sum(each.state == state for each in checks) for state in states}
+    if as_json:
+        numbers = {state.replace(" ", "_"): count for state, count in counts.items()}
+        print_json({"records": [each.fields() for each in checks], **numbers})
+    else:
+        console.print(f"{settings.model_name}: {', '.join(f'{count} {state}' for state, count in counts.items())}")
+        for each in checks:
+            if each.state != "signed":
+                when = "" if each.requested_us is None else f", requested {utc(each.requested_us)}"
+                line = f"version {each.version or 'unknown'}{when}: {each.state}: {each.cause}"
+                console.print(printable(line), markup=False, soft_wrap=True, highlight=False)
+    if counts["edited"] or counts["missing"]:
+        raise typer.Exit(REPORTED)
+
+
 def _table(periods: list[ServingPeriod]) -> Table:
     table = Table()
     for column in ("since", "until", "version", "replaced", "kind", "by", "why", "gate"):
@@ -59,6 +95,8 @@ def _table(periods: list[ServingPeriod]) -> Table:
         gate = "–" if period.gate is None else period.gate
         if period.gate_reasons:
             gate += f": {period.gate_reasons}"
+        if period.override is not None:
+            gate += f"; served by override: {period.override}"
         cells = (
             _time(period.since_us, "not known"),
             _time(period.until_us, "now"),

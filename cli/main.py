@@ -22,11 +22,13 @@ from cli.compare import compare
 from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.drift import drift
+from cli.gate import gate
 from cli.generate import generate
 from cli.history import history
 from cli.lake import lake
 from cli.missing_parts import missing_part
 from cli.output import progress
+from cli.override import override
 from cli.preview import preview
 from cli.promote import promote, rollback
 from cli.provision import migrate, partitions, topics
@@ -63,10 +65,12 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Model life": {
         "bootstrap": bootstrap,
         "retrain": retrain,
+        "gate": gate,
         "challenge": challenge,
         "promote": promote,
         "rollback": rollback,
         "certify": certify,
+        "override": override,
         "keys": keys,
         "history": history,
         "drift": drift,

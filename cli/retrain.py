@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 
 from batch.retrain.params import PARAMS
+from cli.gate import show_gate
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
-    from batch.retrain.gate import GateReport
     from batch.retrain.run import RetrainReport
 
 
@@ -86,7 +86,7 @@ def retrain(
         return
     _show(report)
     if judged is not None:
-        _show_gate(judged)
+        show_gate(judged)
 
 
 def _show(report: RetrainReport) -> None:
@@ -99,15 +99,3 @@ def _show(report: RetrainReport) -> None:
     console.print(f"model digest {report.model_digest}", soft_wrap=True, highlight=False)
     for line in report.goals_lowered:
         console.print(line, markup=False)
-
-
-def _show_gate(judged: GateReport) -> None:
-    from batch.retrain.gate import compared_with
-
-    against = compared_with(judged)
-    if judged.is_passed:
-        console.print(f"the gate: compared with {against}; the version is certified and has the alias challenger")
-        return
-    console.print(f"the gate: compared with {against}; [bold]{judged.state}[/bold]:")
-    for reason in judged.reasons:
-        console.print(f"- {reason}", markup=False)

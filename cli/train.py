@@ -38,7 +38,7 @@ def train(
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
     register: Annotated[
-        bool, typer.Option(help="Register and certify it; it gets the alias production if no version has it.")
+        bool, typer.Option(help="Register it. While no version serves: certify it and give it the alias production.")
     ] = False,
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
@@ -46,6 +46,10 @@ def train(
     """Train a model: cross-validate, calibrate, resolve the goals to thresholds, write the model folder.
 
     The same file, goals, folds and seed give the same model digest.
+
+    With --register, while no version serves, a gate judges the measurements: the AUC must be better than chance. A
+    model that does not pass is registered without certificate and alias, and the command fails. While another version
+    serves, the new one gets no certificate: compare the two with `moderation gate`.
 
     Example: `moderation train --csv export.csv --out model --goal "precision>=0.9" --goal "review_share<=0.1"`
 
@@ -100,8 +104,14 @@ def train(
     else:
         _print_report(report, out, seconds)
         if registered is not None:
-            role = "it has the alias production" if registered[1] else "another version keeps the alias production"
-            console.print(f"registered and certified as version {registered[0]}; {role}")
+            number, is_production = registered
+            if is_production:
+                console.print(f"registered and certified as version {number}; it has the alias production")
+            else:
+                console.print(
+                    f"registered as version {number}; another version serves. "
+                    f"Judge it with `moderation gate {number}`, then promote it"
+                )
 
 
 def _print_report(report: TrainReport, out: Path, seconds: float) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.model_folder.folder import OpenModel, open_model, save_model
+from moderation.adapters.override import Override
 from moderation.contracts import Comment
 from moderation.errors import ModelRefused, NotInRegistry
 from moderation.policy import ExplorationKeys, ExplorationShares, Goal, Lowering, Policy
 from moderation.scoring import Family, ModerationPipeline, new_pipeline
 from moderation.settings import Settings, required, secret_text
 from moderation.text import Lexicon
-from moderation.timestamps import now_us
 from moderation.training import collect_examples, train
 from moderation.training.metrics import Metrics
 from moderation.training.reference import training_reference
@@ -74,7 +74,7 @@ def registry(settings: Settings) -> Registry:
         verify=settings.verify_keys or None,
         old=secret_text(settings.certificate_key),
     )
-    return Registry(settings.mlflow_url, settings.model_name, keys)
+    return Registry(settings.mlflow_url, settings.model_name, keys, overrides_allowed=settings.overrides == "allowed")
 
 
 def exploration_keys(settings: Settings) -> ExplorationKeys:
@@ -117,11 +117,13 @@ class ProductionModel:
         open_version: opens a version by its number.
         open_last_good: returns version number and model of the version opened last on this machine, without the
             registry; None if none was opened.
-        open_first: returns the model of a worker that starts without the registry: the version that decided last, from
-            this machine or from the ledger's database, else the one opened last on this machine; None if no version has
-            decided and none was opened.
+        open_first: returns the model of a worker that starts without the registry, or whose override has ended: the
+            certified version that decided last, from this machine or from the ledger's database, else the one opened
+            last on this machine; None if no version has decided and none was opened.
         keep: stores the version that was opened last in the ledger's database, for ``open_first`` of other machines.
             A version without certificate is not stored.
+        override_of: returns the override by which a version may serve now; None if it has a certificate. It raises
+            ``ModelRefused`` if it has neither.
     """
 
     resolve: Callable[[], str | None]
@@ -129,6 +131,7 @@ class ProductionModel:
     open_last_good: Callable[[], tuple[str, OpenModel] | None]
     open_first: Callable[[], tuple[str, OpenModel] | None]
     keep: Callable[[str], None]
+    override_of: Callable[[str], Override | None]
 
 
 def production_model(settings: Settings) -> ProductionModel:
@@ -214,7 +217,7 @@ def production_model(settings: Settings) -> ProductionModel:
         with connected(_database(settings), name="moderation model") as connection:
             kept_models.keep(connection, models.model_name, number, kept, cache / digest, FILES)
 
-    return ProductionModel(resolve, open_version, open_last_good, open_first, keep)
+    return ProductionModel(resolve, open_version, open_last_good, open_first, keep, models.override_of)
 
 
 def _database(settings: Settings) -> str:
@@ -251,7 +254,10 @@ def deciding_version_opener(settings: Settings) -> Callable[[str], OpenModel]:
 def register(
     folder: Path, settings: Settings, reason: str, *, by: str = "unknown", requested_from: str = "command line"
 ) -> tuple[str, bool]:
-    """Register and certify a model folder; it becomes ``production`` if no version is, and the history records that.
+    """Register a model folder. While no trained version serves, judge and certify it, too.
+
+    It becomes ``production`` if no version is, and the history records that. While another version serves, the gate
+    must compare the two: the new one gets neither certificate nor alias.
 
     Args:
         folder: as written by :func:`train_to_folder`.
@@ -265,16 +271,20 @@ def register(
 
     Raises:
         ModelRefused: the folder, or its copy in the registry, does not verify.
+        GateStopped: no version serves, and its measurements do not suffice; it is registered without certificate.
         ConfigurationError: see :func:`registry`.
         DatabaseUnavailable: PostgreSQL does not answer.
         LedgerUnsafe: the database is not migrated.
     """
-    from moderation.adapters.registry import GateEvidence
+    from moderation.adapters.registry.first_version import certify_first
 
     models = registry(settings)
     lexicon = new_lexicon(settings)
     version = models.register(folder, lexicon, settings.model_max_bytes, run_name="train", reason=reason)
-    models.certify(version, lexicon, settings.model_max_bytes, gate=GateEvidence("first version", judged_us=now_us()))
+    serving = models.resolve("production")
+    if serving is not None and not models.is_bootstrap(serving):
+        return version.version, False
+    certify_first(models, version, folder, lexicon, settings.model_max_bytes)
     if settings.database_url is None or models.resolve("production") is not None:
         return version.version, models.ensure_alias("production", version)
     from moderation.adapters.promotion_log import note_promotion

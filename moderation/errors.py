@@ -21,6 +21,8 @@
     │   ├── TopicRefused           the topic is not the one the ledger accounts for, or has lost records
     │   ├── OutdatedApproval       the approved proposal is out of date; ask for approval again
     │   ├── ApprovalRefused        the approver may not approve this promotion; another user must
+    │   ├── PromotionRefused       a version is not judged or stopped by the gate, or a defect is open
+    │   ├── GateStopped            a first version was registered, but neither certified nor given an alias
     │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
     │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
     │   └── DefectsFound           a reconciliation found a broken guarantee
@@ -160,6 +162,14 @@ class OutdatedApproval(NeedsPerson):
 
 class ApprovalRefused(NeedsPerson):
     """The approver requested the promotion, and a setting demands that another user approves it."""
+
+
+class PromotionRefused(NeedsPerson):
+    """A version may not be promoted: the gate has not judged it or stopped it, or a reconciliation has defects."""
+
+
+class GateStopped(NeedsPerson):
+    """The gate of a first version stopped it: it is registered, but neither certified nor given an alias."""
 
 
 class StackError(NeedsPerson):

@@ -23,11 +23,18 @@ from moderation.watermark import RunningMaximum
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Versions of model, policy and kernel that decided a batch."""
+    """Versions of model, policy and kernel that decided a batch.
+
+    Attributes:
+        model_version, policy_version, kernel_version: of the decisions.
+        override: reason and end of the override by which the model serves without certificate; None with one, and where
+            only the versions are read.
+    """
 
     model_version: str
     policy_version: str
     kernel_version: str
+    override: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,13 @@ class Settings(BaseSettings):
             "approve it, and `moderation promote` is refused. Rollbacks need no approval."
         ),
     )
+    overrides: Literal["allowed", "forbidden"] = Field(
+        default="allowed",
+        description=(
+            "Whether an operator's override (`moderation override`) lets a version without certificate serve. If "
+            "`forbidden`, workers and the command refuse it. Workers and the batch layer need the same value."
+        ),
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe level that is logged."
     )

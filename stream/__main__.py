@@ -44,7 +44,7 @@ def new_worker(settings: Settings) -> faust.App:
     faults = FaultPoints(settings.fault_points)
 
     def serving(version: str, opened: OpenModel) -> ServingModel:
-        return ServingModel(opened.kernel, opened.policy, version, opened.exploration_key)
+        return ServingModel(opened.kernel, opened.policy, version, opened.exploration_key, opened.override)
 
     def first() -> ServingModel | None:
         first = production.open_first()
@@ -57,6 +57,7 @@ def new_worker(settings: Settings) -> faust.App:
         first,
         lambda: faults.trigger("during_swap"),
         keep=production.keep,
+        override_of=production.override_of,
     )
     return worker_app(settings, watch, faults)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from batch.markdown import code, minute
+from moderation.adapters.promotion_checks import RecordCheck
 from moderation.adapters.promotion_log import PromotionLog
 from moderation.adapters.registry import Registry
 from moderation.adapters.sql.promotions import ServingPeriod
@@ -36,6 +37,19 @@ def read_history(settings: Settings, most: int = 100) -> list[ServingPeriod]:
     return log.periods(most)
 
 
+def verify_records(settings: Settings) -> list[RecordCheck]:
+    """Verify the signature of every record of a promotion.
+
+    Args:
+        settings: where registry and database are.
+
+    Raises:
+        DatabaseUnavailable: PostgreSQL does not answer.
+        RegistryUnavailable: MLflow does not answer.
+    """
+    return promotion_log(settings, registry(settings)).verify()
+
+
 def period_fields(period: ServingPeriod) -> dict[str, Any]:
     """Return the JSON fields; see ``moderation history``."""
     return asdict(period)
@@ -61,6 +75,8 @@ def history_line(period: Mapping[str, Any]) -> str:
     line += f", {period['kind']}, by {_short(period['promoted_by'])}"
     if period["reason"]:
         line += f": {_short(period['reason'])}"
+    if period.get("override"):
+        line += f". It served by override: {_short(period['override'])}"
     return line + (f". Gate: {period['gate']}." if period["gate"] else ".")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batch.markdown import code, table
+from batch.promotion.eligibility import Refusal
 from moderation.adapters.registry.certificate import BOOTSTRAP, GATE_VERDICT_TAG
 from moderation.adapters.registry.registry import GATE_REASONS_TAG, GATE_TAG, PREVIOUS
 
@@ -37,30 +38,28 @@ class VersionFacts:
 
     @property
     def gate(self) -> str | None:
-        """Result of the gate, e.g. ``passed``; None if it has not judged the version."""
+        """Result of the gate's newest run, e.g. ``passed``; None if it has not judged the version."""
         return self.tags.get(GATE_TAG)
 
     @property
     def is_bootstrap(self) -> bool:
         """Whether it is the bootstrap model, by its tag."""
-        return self.tags.get(GATE_VERDICT_TAG) == BOOTSTRAP
+        return self.verdict == BOOTSTRAP
+
+    @property
+    def verdict(self) -> str | None:
+        """Verdict that the certificate states; None without certificate."""
+        return self.tags.get(GATE_VERDICT_TAG)
 
 
-def opening(model_name: str, proposed: VersionFacts, serving: VersionFacts | None) -> Iterator[str]:
-    """Yield a warning unless the version passed the gate, then what the approval would do."""
+def opening(
+    model_name: str, proposed: VersionFacts, serving: VersionFacts | None, refusal: Refusal | None = None
+) -> Iterator[str]:
+    """Yield why the version may not be promoted, if so, then what the approval would do."""
     number = proposed.version
-    if proposed.gate is None:
-        yield "## Warning: not judged\n"
-        yield "**The gate has not judged it**: nobody knows whether it is better than what serves."
-        yield "Reject it, unless you have compared the two yourself.\n"
-    elif proposed.gate == "too_few":
-        yield "## Warning: too few comments\n"
-        yield f"**The gate had too few comments to let version {number} pass**: whether it is as good as what serves is"
-        yield "not shown. Reject it, unless you have compared the two yourself.\n"
-    elif proposed.gate != "passed":
-        yield "## Warning: stopped by the gate\n"
-        yield f"**The gate did not let version {number} pass**: {_state(proposed.gate)}."
-        yield "Reject it, unless you know better than each of the reasons below.\n"
+    if refusal is not None:
+        yield "## Refused\n"
+        yield f"**Version {number} cannot be promoted**: {code(refusal.cause)}. {refusal.remedy}\n"
     if serving is None:
         yield f"**Version {number}** of {code(model_name)} is to serve. No version serves now.\n"
     else:
@@ -82,8 +81,10 @@ def gate_lines(proposed: VersionFacts, content: Mapping[str, Any] | None) -> Ite
     """
     if proposed.gate == "passed":
         yield "It **passed**."
+    elif proposed.gate is None and proposed.verdict is not None:
+        yield f"It has not compared the version. Its certificate states the verdict {code(proposed.verdict)}."
     elif proposed.gate is None:
-        yield "It has no result."
+        yield "It has not judged the version."
     elif content is None:
         yield f"It **{_state(proposed.gate)}**: {code(proposed.tags.get(GATE_REASONS_TAG, 'no reasons were kept'))}"
     else:

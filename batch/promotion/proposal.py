@@ -8,16 +8,15 @@ from typing import Any
 
 from batch.challenge.markdown import render
 from batch.challenge.run import COMPARISON_PAGE, comparison_of, newest_comparison
+from batch.promotion.eligibility import GATE_REPORT, Refusal, read_refusal
 from batch.promotion.page import VersionFacts, gate_lines, goal_lines, lineage_lines, opening
 from moderation.adapters.registry import ModelVersion, Registry
 from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION
 from moderation.adapters.registry.run_artifacts import Logged
-from moderation.bootstrap import registry
+from moderation.bootstrap import promotion_log, registry
 from moderation.errors import ConfigurationError, NotInRegistry
 from moderation.settings import Settings
 
-GATE_REPORT = "gate.json"
-"""Artifact of a version's run: the report of the gate with its limits, see :mod:`batch.retrain.gate`."""
 _SHOWN_DIFFERENT = 10
 
 
@@ -31,6 +30,7 @@ class Proposal:
         is_challenger: whether it was requested by the alias ``challenger``.
         replaces: the number of the production version; None if there is none.
         text: Markdown; it contains excerpts of comments, which must not be logged.
+        refusal: why the version may not be promoted, and what to do next; None if it may.
     """
 
     version: str
@@ -38,6 +38,7 @@ class Proposal:
     is_challenger: bool
     replaces: str | None
     text: str
+    refusal: str | None = None
 
 
 def propose(settings: Settings, version: str = CHALLENGER) -> Proposal:
@@ -49,19 +50,24 @@ def propose(settings: Settings, version: str = CHALLENGER) -> Proposal:
 
     Raises:
         NotInRegistry: there is no such version.
-        ModelRefused: it has no certificate.
+        ModelRefused: its certificate does not verify.
         ConfigurationError: it is the production version already.
         RegistryUnavailable: MLflow does not answer.
+        DatabaseUnavailable: PostgreSQL does not answer.
     """
     model_registry = registry(settings)
     proposed = find_version(model_registry, version)
-    model_registry.certificate(proposed.version)
     serving = model_registry.resolve(PRODUCTION)
     if serving is not None and serving.version == proposed.version:
         raise ConfigurationError(str(proposed), f"it has the alias {PRODUCTION} already", "Name another version.")
-    text = "\n".join(_text(model_registry, settings, proposed, serving))
+    refusal = read_refusal(settings, model_registry, promotion_log(settings, model_registry), proposed, serving)
     return Proposal(
-        proposed.version, proposed.card_digest, version == CHALLENGER, serving.version if serving else None, text
+        proposed.version,
+        proposed.card_digest,
+        version == CHALLENGER,
+        serving.version if serving else None,
+        "\n".join(_text(model_registry, settings, proposed, serving, refusal)),
+        None if refusal is None else f"{refusal.cause}. {refusal.remedy}",
     )
 
 
@@ -84,11 +90,15 @@ def find_version(model_registry: Registry, version: str) -> ModelVersion:
 
 
 def _text(
-    model_registry: Registry, settings: Settings, proposed: ModelVersion, serving: ModelVersion | None
+    model_registry: Registry,
+    settings: Settings,
+    proposed: ModelVersion,
+    serving: ModelVersion | None,
+    refusal: Refusal | None,
 ) -> Iterator[str]:
     ours = _facts(model_registry, settings, proposed)
     theirs = None if serving is None else _facts(model_registry, settings, serving)
-    yield from opening(model_registry.model_name, ours, theirs)
+    yield from opening(model_registry.model_name, ours, theirs, refusal)
     yield "## The gate\n"
     yield from gate_lines(ours, _gate_report(model_registry, proposed))
     yield "\n## Goals\n"

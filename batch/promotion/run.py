@@ -7,6 +7,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from batch.promotion.eligibility import require_eligible
 from batch.promotion.history import publish
 from batch.promotion.proposal import Proposal, find_version
 from moderation.adapters.promotion_log import ROLLBACK_REASON, note_promotion
@@ -76,8 +77,9 @@ def promote(
 ) -> PromotionResult:
     """Make a version the production version; the one before becomes ``previous``. Safe to repeat.
 
-    Its files are verified, and the request is stored, before any alias moves. If PostgreSQL does not answer after that,
-    the next call, or ``moderation history``, completes the record.
+    :mod:`batch.promotion.eligibility` has the rules; a version that serves already is not asked again. The files are
+    verified, and the request is stored, before any alias moves. If PostgreSQL does not answer after that, the next
+    call, or ``moderation history``, completes the record.
 
     Args:
         settings: where the registry is.
@@ -90,7 +92,8 @@ def promote(
     Raises:
         OutdatedApproval: challenger, production or the version's files changed after they were shown.
         ApprovalRefused: nothing was shown, and four eyes are demanded.
-        ModelRefused: the version has no certificate, or its files do not verify.
+        PromotionRefused: the gate has not judged the version or stopped it, or a reconciliation has defects.
+        ModelRefused: its certificate or its files do not verify.
         NotInRegistry: there is no such version.
         ConfigurationError: no reason is given.
         RegistryUnavailable: MLflow does not answer.
@@ -110,6 +113,8 @@ def promote(
     is_new = serving is None or serving.version != target.version
     if shown is not None and is_new:
         _require_as_shown(model_registry, shown, target, serving)
+    if is_new:
+        require_eligible(settings, model_registry, log, target, serving)
     # The override that lets uncertified versions serve does not let them be promoted.
     model_registry.certificate(target.version)
     version_opener(settings)(target.version)

@@ -10,7 +10,7 @@ from batch.promotion import run
 from batch.promotion.proposal import Proposal, propose
 from moderation.adapters.registry.registry import CHALLENGER, PRODUCTION
 from moderation.bootstrap import registry
-from moderation.errors import ApprovalRefused, ConfigurationError, OutdatedApproval, Unavailable
+from moderation.errors import ApprovalRefused, ConfigurationError, OutdatedApproval, PromotionRefused, Unavailable
 from moderation.settings import Settings, load_settings
 
 _APPROVED = ["Approve"]
@@ -51,6 +51,7 @@ def show(
 
     Raises:
         ConfigurationError: no reason is given.
+        PromotionRefused: the version may not be promoted, so nobody is asked.
     """
     settings = load_settings()
     event = extras[-1] if extras else {}
@@ -64,8 +65,11 @@ def show(
             return cause
         version = CHALLENGER
     users = [requested_by, event.get("requested_by"), _UNKNOWN_USER if event.get("from_rest_api") else None]
-    proposal = asdict(propose(settings, version))
-    return {**proposal, "reason": reason, "requested_by": [user for user in users if user]}
+    proposed = propose(settings, version)
+    if proposed.refusal is not None:
+        thing = f"promotion of {settings.model_name} version {proposed.version}"
+        raise PromotionRefused(thing, proposed.refusal.rstrip("."), "Then start a new run.")
+    return {**asdict(proposed), "reason": reason, "requested_by": [user for user in users if user]}
 
 
 def outdated(shown: Mapping[str, Any]) -> str | None:
@@ -144,4 +148,5 @@ def _require_four_eyes(shown: Mapping[str, Any], by: str) -> None:
 
 
 def _proposal(shown: Mapping[str, Any]) -> Proposal:
-    return Proposal(**{field.name: shown[field.name] for field in fields(Proposal)})
+    # A run that began before an upgrade has no `refusal`.
+    return Proposal(**{field.name: shown[field.name] for field in fields(Proposal) if field.name in shown})

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,16 @@ import numpy as np
 from batch.labelled_examples import Example, LabelledExamples, without_failing
 from batch.markdown import code, table
 from batch.progress import OnProgress, no_progress
-from batch.retrain.newest import all_of_newest_time, newest_of, production_training, without_production_training
+from batch.retrain.newest import (
+    all_of_newest_time,
+    gate_time,
+    newest_of,
+    production_training,
+    without_production_training,
+)
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.model_folder.folder import OpenModel, open_model
-from moderation.adapters.reconciliation.runs import recent_defects
+from moderation.adapters.reconciliation.runs import NIGHT_HOURS, recent_defects
 from moderation.adapters.registry import GateEvidence
 from moderation.adapters.sql.connection import connected
 from moderation.bootstrap import new_lexicon, registry
@@ -28,7 +35,6 @@ from moderation.training.gate import EvaluationSet, GateLimits, GateState, Judge
 
 REPORT, TABLE = "gate.json", "gate.md"
 """Artifacts of the version's run."""
-_NIGHT_HOURS = 48  # an older reconciliation is not that of the last night
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,12 @@ class GateReport:
 
 
 def gate(
-    settings: Settings, number: str, *, limits: GateLimits | None = None, on_progress: OnProgress = no_progress
+    settings: Settings,
+    number: str,
+    *,
+    limits: GateLimits | None = None,
+    on_progress: OnProgress = no_progress,
+    now: datetime | None = None,
 ) -> GateReport:
     """Test a version. If it passes, certify it and give it the alias ``challenger``; else take that alias from it.
 
@@ -77,12 +88,13 @@ def gate(
 
     Args:
         settings: where lake, ledger and registry are.
-        number: of a version that :func:`batch.retrain.run.retrain` registered.
+        number: of a registered version. One that was trained on a file is compared on the newest comments of the lake.
         limits: default limits if None.
         on_progress: receives one line at each step.
+        now: determines which labels are mature, for a version that was trained on a file; the present time if None.
 
     Raises:
-        ModelRefused: the version or production does not verify, or it was not trained on the lake.
+        ModelRefused: the version or production does not verify.
         LakeDamaged: a file is missing or not what was written.
         RegistryUnavailable: MLflow does not answer.
     """
@@ -93,7 +105,9 @@ def gate(
         lexicon,
         settings.model_max_bytes,
     )
-    examples = newest_of(settings, version, challenger, on_progress)
+    card = challenger.card["training"]
+    time = gate_time(card, now or datetime.now(UTC))
+    examples = newest_of(settings, model_registry, version, card, time, on_progress)
     serving = model_registry.resolve("production")
     production = training = bootstrap = None
     if serving is not None and model_registry.is_bootstrap(serving):
@@ -106,10 +120,10 @@ def gate(
     newest = without_production_training(examples, training)
     defects = _last_night_defects(settings)
     on_progress(f"judging version {number} on {len(newest.examples):,} comments")
-    lowered = [Lowering(**each) for each in challenger.card["training"].get("goals_lowered", [])]
+    lowered = [Lowering(**each) for each in card.get("goals_lowered", [])]
     work = None
     if production is not None and training is not None:
-        everything = all_of_newest_time(settings, challenger, training, on_progress)
+        everything = all_of_newest_time(settings, time, training, on_progress)
         work = _workload(challenger, production, everything, on_progress)
     judgement = _judgement(challenger, production, newest.examples, work, defects, limits, lowered, on_progress)
     report = GateReport(
@@ -253,6 +267,6 @@ def _days(newest: Sequence[Example]) -> float:
 
 
 def _last_night_defects(settings: Settings) -> int | None:
-    since_us = now_us() - _NIGHT_HOURS * 3_600_000_000
+    since_us = now_us() - NIGHT_HOURS * 3_600_000_000
     with connected(required(settings.database_url, "database_url")) as connection:
         return recent_defects(connection, settings.topic_prefix + COMMENTS.name, since_us)

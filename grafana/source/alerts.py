@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana.source import pipeline_health, reconciliation
 from grafana.source.job_alerts import JOB_ALERTS
 from grafana.source.model import Alert, Prom, Sql
+from grafana.source.model_alerts import MODEL_ALERTS
 
 _NOW_US = "(extract(epoch FROM now()) * 1000000)::bigint"
 
@@ -74,14 +75,6 @@ LATE_SHARE = Prom(
     f"sum by (partition) (increase(moderation_partition_late_total[10m])) / {_DECIDED}"
     f" and on (partition) ({_DECIDED} > 100)"
 )
-# The first refusal creates the series, which increase() does not count.
-REFUSED = Prom(
-    "sum by (version) (moderation_model_refusals_total unless moderation_model_refusals_total offset 1h)"
-    " or sum by (version) (increase(moderation_model_refusals_total[1h])) > 0"
-)
-
-REGISTRY = Prom('max by (state) (moderation_registry_state{state=~"no_alias|no_version|no_answer"})')
-
 _HEALTH = pipeline_health.UID
 
 ALERTS = (
@@ -349,35 +342,5 @@ ALERTS = (
         "sessions that keep a lock. Then see why DAG create_partitions did not run.",
         panel=(_HEALTH, "Lag by partition"),
     ),
-    Alert(
-        uid="moderation-refused-model",
-        title="A model version was refused",
-        query=REFUSED,
-        above=0,
-        for_duration="0s",
-        every="1m",
-        no_data_state="OK",
-        severity="critical",
-        summary="version {{ .Labels.version }} has the alias production and does not verify",
-        runbook="The worker continues to serve the previous version. Its log names what failed: certificate, digest, "
-        "types, golden rows or kernel version. Move the alias back to a version that verifies. Then find out who "
-        "registered or changed this version: a digest that differs means that the file was altered.",
-        panel=(_HEALTH, "Workers by serving version"),
-    ),
-    Alert(
-        uid="moderation-registry-state",
-        title="Workers cannot follow the alias production",
-        query=REGISTRY,
-        above=0,
-        for_duration="10m",
-        every="1m",
-        no_data_state="OK",
-        severity="warning",
-        summary="the state of the registry is {{ .Labels.state }}",
-        runbook="Comments are decided with the model that served last, but no new version can serve. no_alias: no "
-        "version has the alias production, or the registered model was renamed or deleted. no_version: the version "
-        "with the alias was deleted. no_answer: MLflow does not answer. Set the alias on a certified version, or start "
-        "MLflow; workers recover by themselves.",
-        panel=(_HEALTH, "Workers by serving version"),
-    ),
+    *MODEL_ALERTS,
 )

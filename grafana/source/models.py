@@ -13,14 +13,15 @@ _COMMUNITIES = "community = ANY(ARRAY[${community:sqlstring}]::text[])"
 
 SERVED = Sql(f"""\
 SELECT to_timestamp(min(since_us) / 1e6) AS first_decision, to_timestamp(max(since_us) / 1e6) AS on_all_since,
-       count(*) AS partitions, model_version, policy_version, kernel_version
+       count(*) AS partitions, model_version, policy_version, kernel_version,
+       override
   FROM (SELECT s.*, row_number() OVER (PARTITION BY partition ORDER BY from_offset) AS nth
           FROM serving.served_versions s WHERE {_TOPIC}) s
  WHERE {_VERSIONS}
- GROUP BY nth, model_version, policy_version, kernel_version ORDER BY 1 DESC NULLS LAST, nth DESC""")
+ GROUP BY nth, model_version, policy_version, kernel_version, override ORDER BY 1 DESC NULLS LAST, nth DESC""")
 HISTORY = Sql(f"""\
 SELECT to_timestamp(since_us / 1e6) AS since, to_timestamp(until_us / 1e6) AS until, version AS model_version, replaced,
-       kind, promoted_by, reason, gate, gate_reasons
+       kind, promoted_by, reason, gate, gate_reasons, override
   FROM serving.model_history WHERE {_TOPIC} ORDER BY since_us DESC NULLS LAST, version DESC LIMIT 100""")
 BY_VERSION = Sql(f"""\
 SELECT to_timestamp(minute_us / 1e6) AS time, 'version ' || model_version AS metric, sum(decisions)::bigint AS value
@@ -87,19 +88,22 @@ def models(addresses: Addresses) -> Dashboard:
                     "first_decision": Column("first decision"),
                     "on_all_since": Column("on all partitions since"),
                     "model_version": MODEL_COLUMN,
+                    "override": Column("served by override"),
                 },
             ),
             Panel(
                 "Who promoted what, and why",
                 "Every version that served or was promoted, newest first. If the alias was moved by hand in MLflow, "
                 "ask who did it: `promote_model`, `rollback_model` and `moderation promote` record it. A version "
-                "whose gate is not *passed* served against the gate's result, or without one.",
+                "whose gate is not *passed* served against the gate's result, or without one. An override let a "
+                "version without certificate serve until its end: judge that version, or promote another one.",
                 "table",
                 (HISTORY,),
                 columns={
                     "model_version": MODEL_COLUMN,
                     "promoted_by": Column("by"),
                     "gate_reasons": Column("reasons of the gate"),
+                    "override": Column("served by override"),
                 },
             ),
             Panel(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from moderation.adapters.registry.certificate import CERTIFICATE_TAG
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG, GateEvidence
 from moderation.adapters.registry.registry import PRODUCTION
-from moderation.bootstrap import register, train_to_folder
+from moderation.bootstrap import new_lexicon, registry, train_to_folder
 from moderation.datasets.synthetic import TrafficConfig, labelled_history
 from moderation.policy import parse_goal
 from moderation.settings import Settings
@@ -39,12 +39,21 @@ def make_models(settings: Settings, folder: Path) -> Models:
     good = []
     for number, goal in enumerate(_GOALS):
         train_to_folder(labelled, folder / str(number), [parse_goal(goal)], settings, folds=3, seed=number)
-        good.append(register(folder / str(number), settings, "for chaos")[0])
-    refused, _ = register(folder / "0", settings, "to be refused")
+        good.append(_certified(folder / str(number), settings, "for chaos"))
+    refused = _certified(folder / "0", settings, "to be refused")
     client = MlflowClient(settings.mlflow_url, settings.mlflow_url)
     copied = client.get_model_version(settings.model_name, good[0]).tags[CERTIFICATE_TAG]
     client.set_model_version_tag(settings.model_name, refused, CERTIFICATE_TAG, copied)
     return Models(tuple(good), refused)
+
+
+def _certified(folder: Path, settings: Settings, reason: str) -> str:
+    """Register a version and certify it without a gate; the first one becomes ``production``."""
+    models, lexicon, most = registry(settings), new_lexicon(settings), settings.model_max_bytes
+    version = models.register(folder, lexicon, most, run_name="chaos", reason=reason)
+    models.certify(version, lexicon, most, gate=GateEvidence("passed"))
+    models.ensure_alias(PRODUCTION, version)
+    return version.version
 
 
 def move_alias(settings: Settings, version: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from local.stack.commands import PartStatus
+from moderation.timestamps import moment_of
 
 _STARTING_SECONDS = 60.0
 _RECENT_SECONDS = 600.0
@@ -50,12 +52,14 @@ class WorkerStatus:
         waiting: undecided records, by assigned partition.
         per_second: records decided a second, over the last ten seconds.
         registry: what its last poll of the registry found, see ``moderation_registry_state``.
+        override: ``reason``, ``until_us`` and ``is_over`` of the override by which the model serves; None without one.
     """
 
     missing: Sequence[str]
     waiting: Mapping[str, int]
     per_second: float
     registry: str = "followed"
+    override: Mapping[str, Any] | None = None
 
 
 def health_of(
@@ -105,10 +109,19 @@ def _of_worker(part: PartStatus, answers: WorkerStatus | None) -> list[tuple[Lev
         findings.append((Level.NOT_MODERATING, f"{part.name} does not report waiting records: {cause}; see {part.log}"))
     if (finding := _REGISTRY.get(answers.registry)) is not None:
         findings.append((Level.DEGRADED, f"{finding}; the model that serves continues"))
+    if answers.override is not None:
+        findings.append((Level.DEGRADED, _override(answers.override)))
     waiting = sum(answers.waiting.values())
     if waiting and not answers.per_second:
         findings.append((Level.NOT_MODERATING, f"{waiting:,} records wait, and none was decided for ten seconds"))
     return findings
+
+
+def _override(override: Mapping[str, Any]) -> str:
+    by = f"the model serves without certificate, by override: {override['reason']}"
+    if override["is_over"]:
+        return f"{by}; the override has ended, and no certified version can be opened"
+    return f"{by}; until {moment_of(override['until_us']):%Y-%m-%dT%H:%MZ}"
 
 
 def _not_running(part: PartStatus) -> str:

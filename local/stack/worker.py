@@ -124,7 +124,8 @@ def worker_status(address: str) -> WorkerStatus | None:
         lag, ready = _get_json(f"{address}/lag"), _get_json(f"{address}/ready")
     except (OSError, ValueError):
         return None
-    return WorkerStatus(ready["missing"], lag["lag"], lag["per_second"], ready.get("registry", "followed"))
+    registry_state, override = ready.get("registry", "followed"), ready.get("override")
+    return WorkerStatus(ready["missing"], lag["lag"], lag["per_second"], registry_state, override)
 
 
 def _get_json(url: str) -> dict[str, Any]:

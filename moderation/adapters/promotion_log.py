@@ -6,9 +6,12 @@ before, only the tags of the version contain the promotion. :meth:`PromotionLog.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from moderation.adapters.registry.certificate import PREFIX
+from moderation.adapters.promotion_checks import RecordCheck, check_records
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG, PREFIX
+from moderation.adapters.registry.promotion_record import PROMOTION_TAG, SignedRecord, digest_of
 from moderation.adapters.registry.registry import (
     GATE_REASONS_TAG,
     GATE_TAG,
@@ -22,9 +25,12 @@ from moderation.adapters.sql.promotions import (
     Kind,
     PromotionRecord,
     ServingPeriod,
+    Sign,
     confirm,
+    has_served,
     is_recorded,
     read_history,
+    read_records,
     store_recovered,
     store_request,
 )
@@ -82,12 +88,18 @@ class PromotionLog:
             reason: why.
             request_id: of the DAG run, or of one call of the command.
             requested_from: URL of the Airflow run, or the command.
+
+        Raises:
+            ConfigurationError: this program has no signing key, and the request is no rollback. A rollback is stored
+                without signature then, because the serving version does harm.
         """
         replaced = serving.version if serving else None
         unique = f"{request_id} version {version.version}"
         record = self._record(version, replaced, kind, by, reason, unique, requested_from, now_us())
+        sign = self._sign(version, is_required=kind != "rollback")
         with connected(self._url) as connection:
-            store_request(connection, record)
+            signed = store_request(connection, record, sign)
+        self._tag(version, signed)
 
     def confirm(self, version: ModelVersion) -> bool:
         """Store that a version has the alias ``production`` now; return whether a request waited for it. Idempotent."""
@@ -120,7 +132,19 @@ class PromotionLog:
             replaced = previous.version if previous else None
             request_id = f"{name} version {serving.version} at {moved_us}"
             record = self._record(serving, replaced, kind, by, reason, request_id, _RECOVERED_FROM, moved_us)
-            store_recovered(connection, record)
+            signed = store_recovered(connection, record, self._sign(serving, is_required=False))
+        self._tag(serving, signed)
+
+    def verify(self) -> list[RecordCheck]:
+        """Verify the signature of every record; see :func:`check_records`."""
+        with connected(self._url) as connection:
+            records = read_records(connection, self._topic, self._registry.model_name)
+        return check_records(records, self._registry.tag_of_all(PROMOTION_TAG), self._registry.keys.ring)
+
+    def has_served(self, version: str) -> bool:
+        """Return whether a confirmed record says that a version was production."""
+        with connected(self._url) as connection:
+            return has_served(connection, topic=self._topic, model_name=self._registry.model_name, version=version)
 
     def periods(self, most: int = 100) -> list[ServingPeriod]:
         """Read which version served when, newest first, with who promoted it.
@@ -130,6 +154,21 @@ class PromotionLog:
         """
         with connected(self._url) as connection:
             return read_history(connection, self._topic, self._registry.model_name, most)
+
+    def _sign(self, version: ModelVersion, *, is_required: bool) -> Sign:
+        """Return a function that signs the columns of a record with the digests of card and certificate."""
+        key = self._registry.keys.to_sign() if is_required else self._registry.keys.signing
+        certificate = self._registry.tags(version).get(CERTIFICATE_TAG, "")
+        digests = {"card_digest": version.card_digest, "certificate_digest": digest_of(certificate)}
+
+        def sign(columns: Mapping[str, Any]) -> SignedRecord | None:
+            return None if key is None else SignedRecord.of({**columns, **digests}, key)
+
+        return sign
+
+    def _tag(self, version: ModelVersion, signed: SignedRecord | None) -> None:
+        if signed is not None:
+            self._registry.tag(version, PROMOTION_TAG, signed.to_tag())
 
     def _record(
         self,
@@ -143,7 +182,7 @@ class PromotionLog:
         at_us: int,
     ) -> PromotionRecord:
         tags = self._registry.tags(version)
-        gate = tags.get(GATE_TAG, NOT_JUDGED)
+        gate = tags.get(GATE_TAG, tags.get(PREFIX + "gate_verdict", NOT_JUDGED))
         return PromotionRecord(
             request_id=request_id,
             topic=self._topic,
@@ -154,7 +193,7 @@ class PromotionLog:
             requested_by=by,
             reason=reason.strip(),
             gate=gate,
-            gate_reasons="" if gate in ("passed", NOT_JUDGED) else tags.get(GATE_REASONS_TAG, ""),
+            gate_reasons=tags.get(GATE_REASONS_TAG, "") if tags.get(GATE_TAG, "passed") != "passed" else "",
             model_digest=version.model_digest,
             requested_from=requested_from,
             requested_us=at_us,

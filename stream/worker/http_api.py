@@ -74,6 +74,7 @@ def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
         ]
         registry = str(worker.registry_state)
         answer: dict[str, Any] = {"ready": not missing, "missing": missing, "registry": registry}
+        answer["override"] = override_fields(worker.model)
         if topics := worker.missing_topics:
             answer |= {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
         return view.json(answer, status=200 if answer["ready"] else 503)
@@ -91,6 +92,7 @@ def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
                 "kernel_version": versions.kernel_version,
                 "review_ppm": serving.policy.review_ppm,
                 "remove_ppm": serving.policy.remove_ppm,
+                "override": override_fields(serving),
             }
         )
 
@@ -139,6 +141,14 @@ def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
                 return self.json(await limits.run("score", lambda: what_if.answer(serving, text)))
             except Refusal as refusal:
                 return self.error(refusal.status, refusal.reason)
+
+
+def override_fields(model: ServingModel | None) -> dict[str, Any] | None:
+    """Return the override by which a model serves without certificate; None with a certificate, or without a model."""
+    if model is None or model.override is None:
+        return None
+    override = model.override
+    return {"reason": override.reason, "until_us": override.until_us, "is_over": model.is_override_over}
 
 
 def _text(body: bytes) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from moderation.adapters.override import Override
 from moderation.contracts import Pane
 from moderation.ledger import Batch, DecisionRow, Versions
 from moderation.policy import Policy
@@ -40,17 +41,29 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ServingModel:
-    """Model that currently decides; ``exploration_key`` is None if its policy does not explore."""
+    """Model that currently decides.
+
+    Attributes:
+        kernel: computes scores.
+        policy: maps scores to verdicts.
+        model_version: version number.
+        exploration_key: None if its policy does not explore.
+        override: by which it serves without certificate; None with one.
+        is_override_over: whether its override has ended, and it serves on because no certified version can be opened.
+    """
 
     kernel: Kernel
     policy: Policy
     model_version: str
     exploration_key: bytes | None = field(default=None, repr=False)
+    override: Override | None = None
+    is_override_over: bool = False
 
     @property
     def versions(self) -> Versions:
         """Versions that every decision of this model carries."""
-        return Versions(self.model_version, self.policy.policy_version, KERNEL_VERSION)
+        override = None if self.override is None else str(self.override)
+        return Versions(self.model_version, self.policy.policy_version, KERNEL_VERSION, override)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,13 @@ MODEL_REFUSALS = Counter(
 )
 SERVING_MODEL = Gauge("moderation_serving_model", "1 for the version that serves.", ["version"], registry=REGISTRY)
 
+SERVING_OVERRIDE = Gauge(
+    "moderation_serving_override",
+    "1 while the serving version has no certificate and serves by override; 2 if that override has ended and it serves "
+    "on because no certified version can be opened; else 0.",
+    registry=REGISTRY,
+)
+
 
 class RegistryState(StrEnum):
     """What a worker's last poll of the registry found."""

@@ -6,8 +6,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from moderation.adapters.override import Override
 from moderation.errors import ModelRefused, ModerationError, NotInRegistry, RegistryUnavailable
+from moderation.timestamps import now_us
 from stream.worker import metrics
 from stream.worker.messages import ServingModel
 from stream.worker.metrics import RegistryState
@@ -24,6 +27,7 @@ Resolve = Callable[[], str | None]
 Open = Callable[[str], ServingModel]
 OpenFirst = Callable[[], ServingModel | None]
 Keep = Callable[[str], None]
+OverrideOf = Callable[[str], Override | None]
 
 
 def _none() -> None:
@@ -31,6 +35,10 @@ def _none() -> None:
 
 
 def _keep_nothing(version: str) -> None:
+    return None
+
+
+def _no_override(version: str) -> None:
     return None
 
 
@@ -49,6 +57,9 @@ class ModelWatch:
         again_seconds: time until a refused version with the alias is opened again: an operator may have certified it
             or allowed it by override.
         keep: stores the version that serves, for workers that start without the registry; called again after an error.
+        override_of: returns the override by which a version may serve now; None if it has a certificate. It raises
+            ``ModelRefused`` if it has neither.
+        clock: time in microseconds since the epoch.
     """
 
     def __init__(
@@ -60,6 +71,8 @@ class ModelWatch:
         before_swap: Callable[[], None] = _none,
         again_seconds: float = 60.0,
         keep: Keep = _keep_nothing,
+        override_of: OverrideOf = _no_override,
+        clock: Callable[[], int] = now_us,
     ) -> None:
         self._resolve = resolve
         self._open = open_version
@@ -68,6 +81,9 @@ class ModelWatch:
         self._before_swap = before_swap
         self._again_seconds = again_seconds
         self._keep = keep
+        self._override_of = override_of
+        self._clock = clock
+        self._override_again_at = 0.0
         self._again_at = 0.0
         self._keep_again_at = 0.0
         self._model: ServingModel | None = None
@@ -123,6 +139,7 @@ class ModelWatch:
         while not self._stop.wait(self._poll_seconds):
             try:
                 self._poll()
+                self._check_override()
                 self._keep_serving()
             except Exception:
                 # An unexpected error must not end the thread; the old model continues to serve.
@@ -190,6 +207,51 @@ class ModelWatch:
             _log.warning("%s", text)
         self._start_state = text
 
+    def _check_override(self) -> None:
+        """While a version serves by override: end that at its end, and look once a minute whether it changed."""
+        model = self._model
+        if model is None or model.override is None:
+            return
+        is_over = self._clock() >= model.override.until_us
+        if time.monotonic() < self._override_again_at and (model.is_override_over or not is_over):
+            return
+        self._override_again_at = time.monotonic() + self._again_seconds
+        try:
+            override = self._override_of(model.model_version)
+            if override is None:
+                self._swap(self._open(model.model_version))  # it was certified meanwhile
+            elif override != model.override or model.is_override_over:
+                self._swap(replace(model, override=override, is_override_over=False))
+        except ModelRefused as error:
+            self._end_override(model, str(error))
+        except RegistryUnavailable:
+            if is_over:
+                self._end_override(model, f"its override has ended: {model.override}")
+
+    def _end_override(self, model: ServingModel, cause: str) -> None:
+        """Serve the last certified version again; without one the model serves on, because moderation must not stop."""
+        certified = None
+        try:
+            certified = self._open_first()
+        except ModerationError as error:
+            cause = f"{cause.rstrip('.')}; {error}"
+        if certified is not None and certified.model_version != model.model_version:
+            _log.error("version %s serves no longer by override: %s", model.model_version, cause)
+            self._refused = model.model_version
+            self._again_at = time.monotonic() + self._again_seconds
+            metrics.MODEL_REFUSALS.labels(model.model_version).inc()
+            self._swap(certified)
+            self._enter(RegistryState.REFUSED)
+        elif not model.is_override_over:
+            _log.error(
+                "version %s has no override any more and serves on, because no certified version can be opened. "
+                "Promote a certified version, or extend the override with `moderation override`. %s",
+                model.model_version,
+                cause,
+            )
+            self._model = replace(model, is_override_over=True)
+            metrics.SERVING_OVERRIDE.set(2)
+
     def _keep_serving(self) -> None:
         """Store the version that serves; after an error try again a minute later."""
         if self._not_kept is None or time.monotonic() < self._keep_again_at:
@@ -208,4 +270,6 @@ class ModelWatch:
         metrics.MODEL_SWAPS.inc()
         metrics.SERVING_MODEL.clear()
         metrics.SERVING_MODEL.labels(model.model_version).set(1)
+        metrics.SERVING_OVERRIDE.set(0 if model.override is None else 1)
+        self._override_again_at = time.monotonic() + self._again_seconds
         _log.info("model version %s serves from the next batch", model.model_version)

@@ -35,6 +35,7 @@ _SAME_THRESHOLD = {
     "ModerationLateShare": "moderation-late-share",
     "ModerationModelRefused": "moderation-refused-model",
     "ModerationRegistryState": "moderation-registry-state",
+    "ModerationOverride": "moderation-override",
     "ModerationManyDeadLetters": "moderation-dead-letters",
     "ModerationQuarantine": "moderation-quarantine",
     "ModerationStalled": "moderation-stalled",

@@ -25,6 +25,7 @@ NEED_AN_EXTRA = (
     "moderation.adapters.kafka.batch_headers",
     "moderation.adapters.kafka.broker_errors",
     "moderation.adapters.error_origin",
+    "moderation.adapters.promotion_checks",
     "moderation.adapters.promotion_log",
     "moderation.adapters.registry",
     "moderation.adapters.bisection",

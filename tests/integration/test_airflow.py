@@ -29,13 +29,14 @@ from local.stack.wait import wait_until
 from local.stack.worker import stack_settings
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.adapters.sql.migrate import migrate_database
-from moderation.bootstrap import register, registry, train_to_folder
+from moderation.bootstrap import registry, train_to_folder
 from moderation.contracts import Comment, to_json
 from moderation.datasets.synthetic import labelled_history
 from moderation.policy import Policy, parse_goal
 from moderation.scoring import ModerationPipeline
 from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAFFIC, TRAINING_DAYS, day_of
 from tests.support.airflow_runs import answer_and_wait, archived, backfill, logs_of, runs_of, trigger_for
+from tests.support.certified import register
 from tests.support.labelled import send
 from tests.support.leftover_processes import leftover_processes
 from tests.support.model_folders import make_folder

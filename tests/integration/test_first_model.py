@@ -11,11 +11,13 @@ import psycopg
 import pytest
 
 from local.stack.commands import StackInfo
+from moderation.adapters.model_folder.folder import OpenModel
+from moderation.adapters.override import Override
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import ProductionModel, production_model
 from moderation.errors import ModelRefused, NotInRegistry, RegistryUnavailable
 from moderation.settings import Settings, required
-from moderation.timestamps import now_us
+from moderation.timestamps import HOUR_US, MINUTE_US, now_us
 from stream.worker.messages import ServingModel
 from stream.worker.metrics import RegistryState
 from stream.worker.model_watch import ModelWatch
@@ -140,12 +142,70 @@ def test_an_override_is_neither_kept_nor_served_without_the_registry(
     life: ModelLife, database: psycopg.Connection, tmp_path: Path
 ) -> None:
     worker, version = production_model(life.settings), life.register(LENIENT, certified=False)
-    life.registry.tag(version, "moderation.override", "ticket 7")
+    until_us = (now_us() + HOUR_US) // MINUTE_US * MINUTE_US
+    life.registry.set_override(version, Override("ticket 7", until_us))
     worker.open_version(version.version)
     worker.keep(version.version)
     assert worker.open_last_good() is None
     row = database.execute("SELECT count(*) FROM speed.kept_models WHERE model_name = %s", (life.name,)).fetchone()
     assert row == (0,)
+
+
+def test_after_the_end_of_an_override_the_certified_version_that_decided_last_serves(
+    life: ModelLife, database: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = production_model(life.settings)
+    certified, uncertified = life.register(LENIENT), life.register(STRICT, certified=False)
+    until_us = (now_us() + HOUR_US) // MINUTE_US * MINUTE_US
+    override = Override("ticket 7", until_us)
+    time_us = until_us - 1
+
+    def serving(number: str, model: OpenModel) -> ServingModel:
+        return ServingModel(model.kernel, model.policy, number, override=model.override)
+
+    def first() -> ServingModel | None:
+        opened = worker.open_first()
+        return None if opened is None else serving(*opened)
+
+    def watch() -> ModelWatch:
+        return ModelWatch(
+            worker.resolve,
+            lambda number: serving(number, worker.open_version(number)),
+            3_600,
+            first,
+            override_of=worker.override_of,
+            clock=lambda: time_us,
+        )
+
+    life.registry.set_override(uncertified, override)
+    life.point("production", uncertified)
+    alone = watch()
+    alone.start()
+    assert alone.model.versions.override == str(override)
+    time_us = until_us
+    life.registry.tag(uncertified, "moderation.override", "ticket 7 until 2026-01-01T00:00Z")
+    alone._check_override()
+    assert (alone.model.model_version, alone.model.is_override_over) == ("2", True)
+    assert "serves on, because no certified version can be opened" in caplog.text
+    alone.stop()
+
+    life.registry.set_override(uncertified, override)
+    time_us = until_us - 1
+    both = watch()
+    life.point("production", certified)
+    both.start()
+    life.point("production", uncertified)
+    both._poll()
+    assert both.model.override == override
+    decided(database, life.settings, (0, "1", 100))
+    life.registry.end_override(uncertified)
+    time_us = until_us
+    both._check_override()
+    both.stop()
+    assert both.model.model_version == "1"
+    assert both.model.versions.override is None
+    assert both.registry_state is RegistryState.REFUSED
+    assert "version 2 serves no longer by override" in caplog.text
 
 
 def test_deleted_versions_aliases_and_renamed_models_leave_the_model_serving_and_the_alias_is_followed_again(

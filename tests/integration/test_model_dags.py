@@ -42,7 +42,7 @@ def test_a_challenger_is_compared_shown_approved_promoted_and_rolled_back(dag_ru
     assert run.asked["approve"]["subject"] == "Is version 2 to serve? it knows more"
     body = run.asked["approve"]["body"]
     assert f"`science` `c0`, 5 times  \n   `{SECRET}`" in body  # as it was written, and rendered by nobody
-    assert "The gate has not judged it" in body
+    assert "Its certificate states the verdict `passed`" in body
     assert "behind the lab" not in run.output
     assert (run.returned["promote"]["by"], run.returned["promote"]["reason"]) == (ANSWERER, "it knows more")
     assert life.aliases() == {"production": "2", "previous": "1"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,8 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from batch.promotion.proposal import GATE_REPORT, propose
+from batch.promotion.eligibility import GATE_REPORT
+from batch.promotion.proposal import propose
 from batch.promotion.run import PromotionResult, plan_rollback, promote, roll_back
 from batch.promotion.tasks import promote as promote_shown
 from cli.main import app
@@ -20,11 +20,10 @@ from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
 from moderation.adapters.model_folder.folder import MODEL
 from moderation.adapters.registry import ModelVersion
-from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
 from moderation.bootstrap import production_model, version_opener
-from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, OutdatedApproval
-from tests.support.forged_versions import stored_folder
+from moderation.errors import ConfigurationError, ModelRefused, NotInRegistry, OutdatedApproval, PromotionRefused
+from tests.support.forged_versions import damage_model
 from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
 from tests.support.workers import base_settings
 
@@ -55,13 +54,6 @@ def challenger(life: ModelLife, serving: ModelVersion) -> ModelVersion:
     version = life.register(STRICT)
     life.registry.give_alias("challenger", version)
     return version
-
-
-def exchange(stack: StackInfo, life: ModelLife, version: ModelVersion) -> None:
-    """Damage the model of a version on the server's disk."""
-    file = stored_folder(stack, life.name, version.version) / MODEL
-    data = file.read_bytes()
-    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
 def test_a_promoted_version_serves_the_old_one_is_previous_and_no_challenger_is_left(
@@ -151,14 +143,14 @@ def test_a_version_that_must_not_serve_is_not_promoted_and_no_alias_moves(
     stack: StackInfo, life: ModelLife, serving: ModelVersion
 ) -> None:
     uncertified, exchanged = life.register(STRICT, certified=False), life.register(STRICT, own_files=True)
-    exchange(stack, life, exchanged)
+    damage_model(stack, life.name, exchanged.version)
     life.registry.tag(uncertified, OVERRIDE_TAG, "I say so")
-    for version, cause in (
-        ("2", "it has no certificate"),
-        ("3", f"{MODEL} in the registry"),
-        ("99", "does not have it"),
+    for version, error, cause in (
+        ("2", PromotionRefused, "it serves by override only, and the gate has not judged it"),
+        ("3", ModelRefused, f"{MODEL} in the registry"),
+        ("99", NotInRegistry, "does not have it"),
     ):
-        with pytest.raises(ModelRefused, match=cause):
+        with pytest.raises(error, match=cause):
             promote(life.settings, version, **WORD)
     for alias in ("challenger", "production"):
         with pytest.raises(ModelRefused, match="it has no certificate"):
@@ -176,45 +168,11 @@ def test_rolling_back_to_files_that_were_exchanged_is_refused_and_what_serves_st
     first, second = life.register(LENIENT, own_files=True), life.register(STRICT)
     for version in (first, second):
         promote(life.settings, version.version, **WORD)
-    exchange(stack, life, first)
+    damage_model(stack, life.name, first.version)
     shutil.rmtree(life.settings.state_folder)  # what was downloaded before would do
     with pytest.raises(ModelRefused, match=f"{MODEL} in the registry"):
         roll_back(life.settings, **WORD)
     assert life.aliases() == {"production": "2", "previous": "1"}
-
-
-def test_an_override_lets_an_uncertified_version_serve_and_its_reason_is_logged(
-    life: ModelLife, serving: ModelVersion, caplog: pytest.LogCaptureFixture
-) -> None:
-    version = life.register(STRICT, certified=False)
-    life.point("production", version)
-    worker = production_model(life.settings)
-    number = worker.resolve()
-    assert number == "2"
-    with pytest.raises(ModelRefused, match="it has no certificate"):
-        worker.open_version(number)
-    life.registry.tag(version, OVERRIDE_TAG, "   ")
-    with pytest.raises(ModelRefused, match="it has no certificate"):
-        worker.open_version(number)
-    life.registry.tag(version, OVERRIDE_TAG, "the certifier is broken, ticket 7")
-    with caplog.at_level(logging.WARNING):
-        assert worker.open_version(number).policy == STRICT
-    assert f"{version} has no certificate; it is opened by override: the certifier is broken, ticket 7" in caplog.text
-
-
-def test_an_override_covers_neither_an_edited_certificate_nor_exchanged_files(
-    stack: StackInfo, life: ModelLife, serving: ModelVersion
-) -> None:
-    worker = production_model(life.settings)
-    edited, exchanged = life.register(STRICT), life.register(STRICT, certified=False, own_files=True)
-    for version in (edited, exchanged):
-        life.registry.tag(version, OVERRIDE_TAG, "let it serve")
-    life.registry.tag(edited, CERTIFICATE_TAG, life.tags(serving)["certificate_2"])
-    with pytest.raises(ModelRefused, match="was made for .* and copied here"):
-        worker.open_version(edited.version)
-    exchange(stack, life, exchanged)
-    with pytest.raises(ModelRefused, match=f"{MODEL} in the registry is not the one that was registered"):
-        worker.open_version(exchanged.version)
 
 
 def test_opening_a_version_does_not_make_it_the_last_good_model(
@@ -231,17 +189,18 @@ def test_opening_a_version_does_not_make_it_the_last_good_model(
 def test_the_gate_results_are_in_the_tags_and_shown_to_the_approver(
     life: ModelLife, serving: ModelVersion, challenger: ModelVersion
 ) -> None:
-    assert "The gate has not judged it" in propose(life.settings).text
+    assert propose(life.settings).refusal is None
+    assert "Its certificate states the verdict `passed`" in propose(life.settings).text
     life.registry.note_gate(challenger, "stopped", ["its calibration error is 0.2", "community `x` is worse"])
     assert life.tags(challenger)["gate"] == "failed"
     text = propose(life.settings).text
-    assert text.startswith("## Warning: stopped by the gate")
+    assert text.startswith("## Refused\n\n**Version 2 cannot be promoted**: `the newest run of the gate stopped it: ")
     assert "It **failed**: `its calibration error is 0.2; community 'x' is worse`" in text
     assert "Its run has no `gate.json`" in text
     life.registry.note_gate(challenger, "too few comments", ["too few comments: 400 of 9,000"])
     assert life.tags(challenger)["gate"] == "too_few"
     text = propose(life.settings).text
-    assert text.startswith("## Warning: too few comments")
+    assert text.startswith("## Refused")
     assert "It **had too few comments**: `too few comments: 400 of 9,000`" in text
     life.registry.note_gate(challenger, "passed", [])
     report = {"figures": {"auc": 0.91}, "intervals": {}, "limits": {"auc_margin": 0.01}, "reasons": []}
@@ -265,8 +224,10 @@ def test_a_proposal_needs_a_certified_version_that_does_not_serve(life: ModelLif
     with pytest.raises(ConfigurationError, match="it has the alias production already"):
         propose(life.settings, "1")
     uncertified = life.register(STRICT, certified=False)
-    with pytest.raises(ModelRefused, match="it has no certificate"):
-        propose(life.settings, uncertified.version)
+    shown = propose(life.settings, uncertified.version)
+    assert shown.refusal is not None
+    assert "the gate has not judged it" in shown.refusal
+    assert "Judge it with `moderation gate 2`" in shown.text
 
 
 def test_the_first_version_ever_is_proposed_without_another_and_promoted(life: ModelLife) -> None:
@@ -364,7 +325,8 @@ def test_the_commands_show_promote_and_roll_back(
 
     shown = orjson.loads(run("promote", "--show", "--json"))
     assert (shown["version"], shown["replaces"], shown["is_challenger"]) == ("2", "1", True)
-    assert "The gate has not judged it" in " ".join(run("promote", "--show").split())
+    assert shown["refusal"] is None
+    assert "It has not compared the version" in " ".join(run("promote", "--show").split())
     assert life.aliases()["production"] == "1"
     moved = orjson.loads(run("promote", "--reason", "better", "--json"))
     assert {**moved, "by": ""} == {"version": "2", "previous": "1", "by": "", "reason": "better", "is_new": True}

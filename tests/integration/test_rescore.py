@@ -21,11 +21,12 @@ from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
 from moderation.adapters.kafka.topics import ensure_topics
-from moderation.bootstrap import load, new_lexicon, production_model, register, registry, train_to_folder
+from moderation.bootstrap import load, new_lexicon, production_model, registry, train_to_folder
 from moderation.contracts import Comment, parse_record
 from moderation.errors import ConfigurationError, ModelRefused, RegistryUnavailable
 from moderation.policy import parse_goal
 from moderation.settings import Settings
+from tests.support.certified import register
 from tests.support.dag_runs import DagRuns
 from tests.support.reconcile_day import DAY, DayUnderTest, comments
 from tests.support.side_effects import read_system_state

@@ -30,6 +30,7 @@ from moderation.bootstrap import new_lexicon, registry, train_to_folder
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from moderation.errors import ModelRefused, TrainingError
 from moderation.policy import parse_goal
+from moderation.timestamps import moment_of
 from tests.support.dag_runs import DagRuns
 from tests.support.labelled import DAY_US, END, MATURITY_US, WINDOW, History, history
 from tests.support.lakes import LakeUnderTest, plain
@@ -285,15 +286,27 @@ def test_a_retraining_is_skipped_if_no_label_is_newer_than_productions_training(
     )
 
 
-def test_a_version_that_was_not_trained_on_the_lake_cannot_be_judged(world: History, tmp_path: Path) -> None:
+def test_a_version_from_a_file_is_judged_on_newer_comments_of_the_lake(world: History, tmp_path: Path) -> None:
     labelled = [(each.comment, each.removed) for each in training_side(world)[::8]]
     train_to_folder(labelled, tmp_path, [parse_goal("review_share<=0.2")], world.settings, folds=2)
     found = registry(world.settings)
     version = found.register(
         tmp_path, new_lexicon(world.settings), world.settings.model_max_bytes, run_name="train", reason="a test"
     )
-    with pytest.raises(ModelRefused, match="not trained on the lake"):
-        gate(world.settings, version.version)
+    newest_us = max(comment.event_time_us for comment, _ in labelled)
+    later = gate(world.settings, version.version, now=moment_of(WINDOW.end_us + MATURITY_US))
+    found_newer = [
+        each
+        for each in read_examples(world.settings, WINDOW, maturity_us=MATURITY_US).examples
+        if each.comment.event_time_us > newest_us
+    ]
+    assert 0 < later.figures["comments"] <= len(found_newer)
+    assert later.production is None
+    assert (later.state == "passed") == later.is_passed
+    assert tags(found, version.version)["moderation.gate"] in ("passed", "failed", "too_few")
+    earlier = gate(world.settings, version.version, now=moment_of(newest_us))
+    assert (earlier.state, earlier.figures["comments"]) == ("too few comments", 0)
+    assert tags(found, version.version)["moderation.gate"] == "too_few"
 
 
 def test_the_gate_report_is_readable() -> None:

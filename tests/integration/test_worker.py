@@ -20,7 +20,8 @@ from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
 from local.stack.worker import worker_program
 from moderation.adapters.kafka.topics import ensure_topics
-from moderation.bootstrap import load, register
+from moderation.bootstrap import load
+from tests.support.certified import register
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
 

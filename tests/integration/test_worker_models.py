@@ -22,10 +22,13 @@ from local.stack.wait import wait_until
 from local.stack.worker import signing_key
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.adapters.model_folder.folder import MODEL
+from moderation.adapters.override import Override
 from moderation.adapters.registry.certificate import CERTIFICATE_TAG
 from moderation.adapters.registry.registry import OVERRIDE_TAG
-from moderation.bootstrap import register, registry
+from moderation.bootstrap import registry
 from moderation.text import Lexicon
+from moderation.timestamps import HOUR_US, MINUTE_US, now_us
+from tests.support.certified import register
 from tests.support.forged_versions import certify_again, restate, stored_folder
 from tests.support.workers import RUN, SpeedLayerUnderTest, base_settings, comments, speed_layer
 
@@ -140,9 +143,10 @@ def test_an_uncertified_version_serves_only_with_an_override_whose_reason_is_log
     wait_until(lambda: told in log.read_text(), seconds=30, description="the uncertified version is refused")
     layer.produce(comments(100, start=100))
     layer.wait_accounted(200)
-    known.tag(overridden, OVERRIDE_TAG, "the certifier is broken, ticket 7")
+    override = Override("the certifier is broken, ticket 7", (now_us() + HOUR_US) // MINUTE_US * MINUTE_US)
+    known.tag(overridden, OVERRIDE_TAG, str(override))
     client.set_registered_model_alias(known.model_name, "production", overridden.version)
-    told = f"{overridden} has no certificate; it is opened by override: the certifier is broken, ticket 7"
+    told = f"{overridden} has no certificate; it is opened by override: {override}"
     wait_until(lambda: told in log.read_text(), seconds=30, description="the override is logged")
     serves = f"model version {overridden.version} serves"
     wait_until(lambda: serves in log.read_text(), seconds=30, description="the overridden version serves")
@@ -153,7 +157,12 @@ def test_an_uncertified_version_serves_only_with_an_override_whose_reason_is_log
             "SELECT model_version, count(*) FROM speed.decisions WHERE topic_id = %s GROUP BY 1 ORDER BY 1",
             (layer.topic_id,),
         ).fetchall()
+        served = connection.execute(
+            "SELECT DISTINCT model_version, override FROM speed.served WHERE topic_id = %s ORDER BY 1",
+            (layer.topic_id,),
+        ).fetchall()
     assert versions == [(good, 200), (overridden.version, 100)]
+    assert served == [(good, None), (overridden.version, str(override))]
     assert layer.comparison().is_exact
 
 

@@ -29,11 +29,12 @@ from local.stack.worker import stack_settings
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.adapters.registry.registry import CHALLENGER, PREVIOUS, PRODUCTION
 from moderation.adapters.sql.migrate import migrate_database
-from moderation.bootstrap import register, registry, train_to_folder
+from moderation.bootstrap import registry, train_to_folder
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from moderation.policy import parse_goal
 from moderation.settings import PREFIX, Settings
 from moderation.timestamps import DAY_US
+from tests.support.certified import register
 from tests.support.port_proxy import PortProxy
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]

@@ -26,6 +26,13 @@ def stored_folder(stack: StackInfo, name: str, version: str) -> Path:
     return StackLayout(stack.root).mlflow / "artifacts" / path / "data" / "model"
 
 
+def damage_model(stack: StackInfo, name: str, version: str) -> None:
+    """Damage the model file of a version on the server's disk."""
+    file = stored_folder(stack, name, version) / MODEL
+    data = file.read_bytes()
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
 def restate(folder: Path, **changes: Any) -> None:
     """Update the model card after files were replaced; change the given fields."""
     card = json.loads((folder / CARD).read_bytes())

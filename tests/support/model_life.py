@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from moderation.adapters.model_folder.folder import CARD, VERIFIED
 from moderation.adapters.registry import ModelVersion, Registry
-from moderation.adapters.registry.certificate import CERTIFICATE_TAG, Certificate, tags_of
+from moderation.adapters.registry.certificate import CERTIFICATE_TAG, Certificate, GateEvidence, GateVerdict, tags_of
 from moderation.adapters.registry.keys import SigningKey
 from moderation.bootstrap import new_lexicon, registry
 from moderation.policy import Policy
@@ -97,7 +97,13 @@ class ModelLife:
         return self.settings.model_name
 
     def register(
-        self, policy: Policy, *, learnt: str = "", certified: bool = True, own_files: bool = False
+        self,
+        policy: Policy,
+        *,
+        learnt: str = "",
+        certified: bool = True,
+        own_files: bool = False,
+        verdict: GateVerdict = "passed",
     ) -> ModelVersion:
         """Register another version.
 
@@ -106,6 +112,7 @@ class ModelLife:
             learnt: see :meth:`Templates.of`.
             certified: also certify it.
             own_files: give it files of its own, which a test may damage.
+            verdict: of the gate, in its certificate.
         """
         if own_files:
             version = self._templates.upload(self.registry, policy, learnt)
@@ -123,7 +130,7 @@ class ModelLife:
                 and not name.startswith("moderation.gate_")
             }
             if certified:  # in the same request; each takes the server a twentieth of a second
-                tags |= self._certificate_tags(self._templates.certificate(policy, learnt))
+                tags |= self._certificate_tags(self._templates.certificate(policy, learnt), verdict)
             source = str(known.source)
             logged_model = source.split("/")[-2]  # MLflow does not tell it of a version, but wants it for a new one
             made = self.client.create_model_version(self.name, source, template.run_id, tags, model_id=logged_model)
@@ -132,7 +139,7 @@ class ModelLife:
             version = replace(template, name=self.name, version=str(made.version))
             self._cache(template.card_digest, self._templates.folders[policy, learnt])
         if certified and own_files:
-            self.registry.certify(version, self.lexicon, self.settings.model_max_bytes, gate=GATE)
+            self.registry.certify(version, self.lexicon, self.settings.model_max_bytes, gate=GateEvidence(verdict))
         return version
 
     def _cache(self, card_digest: str, folder: Path) -> None:
@@ -143,9 +150,10 @@ class ModelLife:
             for name in (CARD, *VERIFIED):
                 shutil.copyfile(folder / name, kept / name)
 
-    def _certificate_tags(self, known: Certificate) -> Mapping[str, str]:
+    def _certificate_tags(self, known: Certificate, verdict: GateVerdict) -> Mapping[str, str]:
         """Return the certificate of the next version; its files were checked with the template."""
-        certificate = replace(known, model_name=self.name, version=str(self._versions + 1))
+        own = {"model_name": self.name, "version": str(self._versions + 1), "gate": GateEvidence(verdict)}
+        certificate = replace(known, **own)  # type: ignore[arg-type]
         return tags_of(certificate, SigningKey.parse(required(self.settings.signing_key, "signing_key")))
 
     def point(self, alias: str, version: ModelVersion) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from moderation.adapters.model_folder.skops_archive import dump_model, load_model
+from moderation.adapters.override import Override
 from moderation.errors import ModelRefused
 from moderation.policy import Policy
 from moderation.scoring import Kernel, ModerationPipeline
@@ -51,6 +52,7 @@ class OpenModel:
         card: fields of the model card.
         exploration_key: key that the policy explores with; None if it does not, or if verdicts on records are not
             computed with this model.
+        override: by which it may serve without certificate; None if it has one, or is not opened to serve.
     """
 
     kernel: Kernel
@@ -59,6 +61,7 @@ class OpenModel:
     model_digest: str
     card: Mapping[str, Any]
     exploration_key: bytes | None = field(default=None, repr=False)
+    override: Override | None = None
 
 
 def save_model(

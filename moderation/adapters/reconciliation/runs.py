@@ -13,6 +13,8 @@ from typing import Any
 from moderation.adapters.sql.connection import Connection
 from moderation.panes import MEASURES
 
+NIGHT_HOURS = 48
+"""A reconciliation that ended earlier is not that of the last nights: gate and promotion ignore it."""
 _PANE_COLUMNS = (
     *("run_id", "topic_id", "partition", "community", "start_us", "model_version", "policy_version"),
     *(f"{side}_{measure}" for side in ("batch", "speed", "residual") for measure in MEASURES),
@@ -171,6 +173,17 @@ def recent_defects(connection: Connection, topic: str, since_us: int) -> int | N
         (topic, since_us),
     ).fetchone()
     return None if row is None else row[0]
+
+
+def open_defects(connection: Connection, topic: str, since_us: int) -> list[tuple[date, int]]:
+    """Read days with defects, and their number, among the days that :func:`recent_defects` sums; oldest first."""
+    rows = connection.execute(
+        "SELECT day, (lost + unexplained + phantom + residual)::bigint FROM ("
+        "SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last "
+        "WHERE finished_us >= %s AND lost + unexplained + phantom + residual > 0 ORDER BY day",
+        (topic, since_us),
+    )
+    return [(day, int(defects)) for day, defects in rows]
 
 
 def dirty_days(connection: Connection, topic: str, upto: date) -> list[date]:

@@ -36,8 +36,9 @@ _REMEDY_FORMAT_1 = (
 )
 
 GateVerdict = Literal["passed", "first version", "bootstrap", "judged before gates were signed"]
-"""``passed``: the gate compared it and had no reason against it. ``first version``: registered without a gate while
-nothing served. ``bootstrap``: decides before there are labels. The last one: certified by an earlier release.
+"""``passed``: the gate compared it and had no reason against it. ``first version``: better than chance by its own
+measurements, while nothing served. ``bootstrap``: decides before there are labels. The last one: certified by an
+earlier release.
 
 An override never becomes a certificate."""
 BOOTSTRAP: GateVerdict = "bootstrap"

@@ -6,7 +6,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from moderation.adapters.override import Override, override_in_effect
 from moderation.adapters.registry.certificate import FACTS, PREFIX, ModelFacts, is_certified
+from moderation.timestamps import now_us
 
 PRODUCTION, PREVIOUS, CHALLENGER = "production", "previous", "challenger"
 """Aliases: the serving version, the one that served before, and the one that waits for approval."""
@@ -15,8 +17,8 @@ GOALS_LOWERED_TAG = PREFIX + "goals_lowered"
 """Tag of a version: goals that its training could not meet, and what its policy meets instead."""
 PROMOTED_TAG = PREFIX + "promoted"
 """Tag of the registered model: the version that this project promoted last. A manual change moves only aliases."""
-OVERRIDE_TAG = PREFIX + "override"
-"""Tag with an operator's reason to serve a version without certificate; without a reason it has no effect."""
+OVERRIDE_TAG, OVERRIDE_ENDED_TAG = PREFIX + "override", PREFIX + "override_ended"
+"""Tags with an operator's reason to serve a version without certificate, and its end; and of one that was ended."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,13 +45,27 @@ class ModelVersion:
 
 
 def overridden(name: str, number: str, tags: Mapping[str, str]) -> ModelFacts | None:
-    """Return the facts in the tags of a version without certificate, if an operator has set the override tag.
+    """Return the facts in the tags of a version without certificate that has, or had, an override; else None.
 
-    The reason is logged as a warning.
+    Reconciliation scores what a version decided under an override again, after its end too.
     """
-    reason = tags.get(OVERRIDE_TAG, "").strip()
-    if is_certified(tags) or not reason:
+    if is_certified(tags) or not any(tags.get(name, "").strip() for name in (OVERRIDE_TAG, OVERRIDE_ENDED_TAG)):
         return None
-    _log.warning("%s version %s has no certificate; it is opened by override: %s", name, number, reason)
     stated = {fact: tags.get(PREFIX + fact, "") for fact in FACTS}
     return ModelFacts(**{**stated, "model_name": name, "version": number})
+
+
+def override_to_serve(name: str, number: str, tags: Mapping[str, str], *, is_allowed: bool) -> Override | None:
+    """Return the override by which a version may serve now; None if it has a certificate or no override.
+
+    It is logged as a warning.
+
+    Raises:
+        ModelRefused: it has an override that is malformed, has ended or is forbidden.
+    """
+    if is_certified(tags) or not (value := tags.get(OVERRIDE_TAG, "").strip()):
+        return None
+    thing = f"{name} version {number}"
+    override = override_in_effect(thing, value, now_us(), is_allowed=is_allowed)
+    _log.warning("%s has no certificate; it is opened by override: %s", thing, override)
+    return override

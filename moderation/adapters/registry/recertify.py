@@ -70,7 +70,7 @@ def recertify(connection: Connection, model_name: str, keys: CertificateKeys) ->
     """
     key = keys.to_sign()
     results = []
-    for found in sorted(_versions(connection, model_name), key=lambda each: int(each.version)):
+    for found in sorted(versions_of(connection, model_name), key=lambda each: int(each.version)):
         version, tags = str(found.version), dict(found.tags)
         if not is_certified(tags):
             continue
@@ -103,7 +103,8 @@ def _verified(tags: dict[str, str], model_name: str, version: str, keys: Certifi
     return Certificate.of(ModelFacts(**facts), UNSIGNED_GATE)
 
 
-def _versions(connection: Connection, model_name: str) -> Iterator[MlflowVersion]:
+def versions_of(connection: Connection, model_name: str) -> Iterator[MlflowVersion]:
+    """Yield all versions of a registered model, with their tags, in no order."""
     quote = '"' if "'" in model_name else "'"
     token: str | None = None
     while True:

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from moderation.adapters.model_folder.folder import METRICS, open_model
+from moderation.adapters.override import Override
 from moderation.adapters.registry.certificate import (
     Certificate,
     GateEvidence,
+    is_certified,
     tags_of,
 )
 from moderation.adapters.registry.download import download, first_difference
@@ -21,13 +23,14 @@ from moderation.adapters.registry.model_version import (
     GATE_REASONS_TAG,
     GATE_TAG,
     GOALS_LOWERED_TAG,
+    OVERRIDE_ENDED_TAG,
     OVERRIDE_TAG,
     PREVIOUS,
     PRODUCTION,
     PROMOTED_TAG,
     ModelVersion,
 )
-from moderation.adapters.registry.recertify import Recertified, recertify
+from moderation.adapters.registry.recertify import Recertified, recertify, versions_of
 from moderation.adapters.registry.run_artifacts import RunArtifacts
 from moderation.adapters.registry.upload import newest_run_us, upload
 from moderation.adapters.registry.version_reader import VersionReader
@@ -57,13 +60,16 @@ class Registry(VersionReader):
         tracking_uri: ``http`` or ``https`` address of the MLflow server.
         model_name: the registered model.
         keys: public keys that verify certificates, and the key that signs them in the batch layer.
+        overrides_allowed: whether an override lets a version without certificate serve.
 
     Raises:
         ConfigurationError: the address or MLflow is missing or malformed.
     """
 
-    def __init__(self, tracking_uri: str, model_name: str, keys: CertificateKeys) -> None:
-        super().__init__(tracking_uri, model_name, keys)
+    def __init__(
+        self, tracking_uri: str, model_name: str, keys: CertificateKeys, *, overrides_allowed: bool = True
+    ) -> None:
+        super().__init__(tracking_uri, model_name, keys, overrides_allowed=overrides_allowed)
         self.run_artifacts = RunArtifacts(self._connection, model_name)
         self.history = ModelHistory(self._connection, model_name)
 
@@ -117,7 +123,7 @@ class Registry(VersionReader):
             ModelRefused: the stored artifact differs from the registered one, or does not verify.
             ConfigurationError: this program has no signing key.
         """
-        key = self._keys.to_sign()
+        key = self.keys.to_sign()
         with tempfile.TemporaryDirectory(prefix="moderation-certify-") as scratch:
             folder = Path(scratch)
             download(self._connection, self._source(version.version), folder, str(version), max_bytes)
@@ -140,7 +146,7 @@ class Registry(VersionReader):
         Raises:
             ConfigurationError: this program has no signing key.
         """
-        return recertify(self._connection, self.model_name, self._keys)
+        return recertify(self._connection, self.model_name, self.keys)
 
     def ensure_alias(self, alias: str, version: ModelVersion) -> bool:
         """Set an alias on a certified version unless another version has it.
@@ -238,6 +244,33 @@ class Registry(VersionReader):
             self._connection.client.set_model_version_tag(
                 self.model_name, version.version, name, value[:_MOST_TAG_CHARACTERS]
             )
+
+    def set_override(self, version: ModelVersion, override: Override) -> None:
+        """Let a version without certificate serve until the end of the override.
+
+        Raises:
+            ModelRefused: the version has a certificate.
+        """
+        if is_certified(self.tags(version)):
+            raise ModelRefused(str(version), "it has a certificate, so an override has no effect", "Promote it.")
+        self.tag(version, OVERRIDE_TAG, str(override))
+
+    def end_override(self, version: ModelVersion) -> bool:
+        """Remove the override of a version; return whether it had one.
+
+        Its value stays as tag ``moderation.override_ended``, with which reconciliation opens the version.
+        """
+        if (value := self.tags(version).get(OVERRIDE_TAG)) is None:
+            return False
+        self.tag(version, OVERRIDE_ENDED_TAG, value)
+        with self._connection.asking(str(version)):
+            self._connection.client.delete_model_version_tag(self.model_name, version.version, OVERRIDE_TAG)
+        return True
+
+    def tag_of_all(self, name: str) -> dict[str, str]:
+        """Read a tag of every version that has it, by version number."""
+        found = versions_of(self._connection, self.model_name)
+        return {str(each.version): each.tags[name] for each in found if name in each.tags}
 
     def newest_run_us(self, run_name: str) -> int | None:
         """Start time of the last run of this name that registered a version, in microseconds; None without one."""

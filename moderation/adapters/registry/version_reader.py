@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from moderation.adapters.model_folder.folder import CARD, METRICS, MODEL, POLICY, OpenModel, open_model
+from moderation.adapters.override import Override
 from moderation.adapters.registry import last_good
 from moderation.adapters.registry.certificate import (
     BOOTSTRAP,
@@ -19,7 +21,7 @@ from moderation.adapters.registry.certificate import (
 from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.download import fetch_into, first_difference, into_cache, sha256_of
 from moderation.adapters.registry.keys import CertificateKeys
-from moderation.adapters.registry.model_version import ModelVersion, overridden
+from moderation.adapters.registry.model_version import ModelVersion, overridden, override_to_serve
 from moderation.errors import ModelRefused, NotInRegistry
 from moderation.text import Lexicon
 
@@ -37,15 +39,19 @@ class VersionReader:
         tracking_uri: ``http`` or ``https`` address of the MLflow server.
         model_name: the registered model.
         keys: public keys that verify certificates, and the key that signs them in the batch layer.
+        overrides_allowed: whether an override lets a version without certificate serve.
 
     Raises:
         ConfigurationError: the address or MLflow is missing or malformed.
     """
 
-    def __init__(self, tracking_uri: str, model_name: str, keys: CertificateKeys) -> None:
+    def __init__(
+        self, tracking_uri: str, model_name: str, keys: CertificateKeys, *, overrides_allowed: bool = True
+    ) -> None:
         self.model_name = model_name
-        self._keys = keys
+        self.keys = keys
         self._connection = Connection(tracking_uri)
+        self._overrides_allowed = overrides_allowed
 
     def tags(self, version: ModelVersion) -> dict[str, str]:
         """Read all tags of a version."""
@@ -77,7 +83,7 @@ class VersionReader:
             ModelRefused: there is no such version, or its certificate is missing, edited, copied or signed with a key
                 that is not in the ring.
         """
-        return read_certificate(self._find(number).tags, self.model_name, number, self._keys.ring)
+        return read_certificate(self._find(number).tags, self.model_name, number, self.keys.ring)
 
     def is_bootstrap(self, version: ModelVersion) -> bool:
         """Whether a version is the bootstrap model, by the verdict in its certificate; False without a valid one."""
@@ -103,16 +109,17 @@ class VersionReader:
     ) -> OpenModel:
         """Verify the certificate, verify the files against it, and open them.
 
-        A version without certificate opens if an operator has set the tag ``moderation.override`` to a reason, which
-        is logged. Its files are then verified against the digests from its registration.
+        A version without certificate serves if an operator has set the tag ``moderation.override``, until the end that
+        it states. Its files are then verified against the digests from its registration. To score comments again it
+        opens after that end, too.
 
         Args:
             version: from :meth:`resolve` or :meth:`version`; its tags are read again.
             lexicon: shared lexicon of the process.
             max_bytes: size limit of a file.
             cache: folder of downloaded models, see :meth:`fetch`.
-            to_serve: store it as the version that :meth:`open_last_good` opens; a version without certificate is not
-                stored.
+            to_serve: require that an override is in effect, and store a certified version as the one that
+                :meth:`open_last_good` opens.
 
         Raises:
             ModelRefused: something does not verify; the message names it. The model is opened only to score the golden
@@ -120,15 +127,32 @@ class VersionReader:
         """
         tags = self._find(version.version).tags
         certificate = None
-        if (facts := overridden(self.model_name, version.version, tags)) is None:
-            certificate = read_certificate(tags, self.model_name, version.version, self._keys.ring)
+        override = self._override(version.version, tags) if to_serve else None
+        may_be_overridden = override is not None or not to_serve
+        facts = overridden(self.model_name, version.version, tags) if may_be_overridden else None
+        if facts is None:
+            certificate = read_certificate(tags, self.model_name, version.version, self.keys.ring)
             facts = certificate.facts
         source = self._source(version.version)
         folder = fetch_into(cache, self._connection, source, facts.card_digest, str(version), max_bytes)
         opened = self._open(folder, facts, lexicon, max_bytes)
         if to_serve and certificate is not None:
             last_good.keep(cache, certificate, tags)
-        return opened
+        return replace(opened, override=override)
+
+    def override_of(self, number: str) -> Override | None:
+        """Return the override by which a version may serve now; None if it has a certificate.
+
+        Raises:
+            ModelRefused: it has neither.
+        """
+        tags = self._find(number).tags
+        if (override := self._override(number, tags)) is None:
+            read_certificate(tags, self.model_name, number, self.keys.ring)
+        return override
+
+    def _override(self, number: str, tags: Mapping[str, str]) -> Override | None:
+        return override_to_serve(self.model_name, number, tags, is_allowed=self._overrides_allowed)
 
     def open_last_good(self, lexicon: Lexicon, max_bytes: int, cache: Path) -> tuple[str, OpenModel] | None:
         """Open the version that :meth:`open_certified` opened last to serve, without contacting the server.
@@ -144,7 +168,7 @@ class VersionReader:
         Raises:
             ModelRefused: the stored version does not verify.
         """
-        certificate = last_good.read(cache, self.model_name, self._keys.ring)
+        certificate = last_good.read(cache, self.model_name, self.keys.ring)
         if certificate is None:
             return None
         folder = cache / certificate.card_digest
@@ -184,7 +208,7 @@ class VersionReader:
         Raises:
             ModelRefused: the certificate or a file does not verify.
         """
-        certificate = read_certificate(tags, self.model_name, number, self._keys.ring)
+        certificate = read_certificate(tags, self.model_name, number, self.keys.ring)
         thing = f"{self.model_name} version {number}"
         folder = into_cache(cache, certificate.card_digest, thing, "speed.kept_model_files", fill)
         opened = self._open(folder, certificate.facts, lexicon, max_bytes)

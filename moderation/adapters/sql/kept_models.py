@@ -30,7 +30,7 @@ _SERVED_LAST = """
 SELECT model_version
   FROM (SELECT DISTINCT ON (s.topic_id, s.partition) s.*
           FROM speed.served s JOIN speed.source_offsets o USING (topic_id, partition)
-         WHERE o.topic = %s
+         WHERE o.topic = %s AND s.override IS NULL
          ORDER BY s.topic_id, s.partition, s.from_offset DESC) newest
  ORDER BY (SELECT min(d.append_us) FROM speed.decisions d
             WHERE (d.topic_id, d.partition) = (newest.topic_id, newest.partition)
@@ -53,7 +53,7 @@ class KeptModel:
 
 
 def served_last(connection: Connection, topic: str) -> str | None:
-    """Return the number of the version that decided last; None if none has.
+    """Return the number of the certified version that decided last; None if none has.
 
     Args:
         connection: to the ledger.

@@ -204,7 +204,8 @@ class Ledger:
             for partition in changed:
                 cursor.execute(
                     "INSERT INTO speed.served (topic_id, partition, from_offset, model_version, policy_version, "
-                    "kernel_version, rules_version, earliest_event_us) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                    "kernel_version, rules_version, earliest_event_us, override) "
+                    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
                     (
                         self.topic_id,
                         partition,
@@ -214,6 +215,7 @@ class Ledger:
                         batch.versions.kernel_version,
                         batch.rules.version,
                         batch.rules.earliest_event_us,
+                        batch.versions.override,
                     ),
                 )
             self._before_commit()

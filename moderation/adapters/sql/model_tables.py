@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from moderation.adapters.sql.tables import metadata
+
+served = Table(
+    "served",
+    metadata,
+    Column("topic_id", Uuid, primary_key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("from_offset", BigInteger, primary_key=True, comment="first offset this version decided"),
+    Column("model_version", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Column("kernel_version", Text, nullable=False),
+    Column(
+        "rules_version", Integer, nullable=False, server_default="1", comment="of parsing and event time; see contracts"
+    ),
+    Column("earliest_event_us", BigInteger, nullable=False, server_default="0", comment="earlier is past_dated"),
+    Column(
+        "override",
+        Text,
+        comment="reason and end of the override by which an uncertified version served; null for a certified one",
+    ),
+    schema="speed",
+)
 
 kept_models = Table(
     "kept_models",

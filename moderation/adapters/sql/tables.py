@@ -174,22 +174,6 @@ gaps = Table(
 
 holes = _holes("speed", "the worker read past them")
 
-served = Table(
-    "served",
-    metadata,
-    Column("topic_id", Uuid, primary_key=True),
-    Column("partition", Integer, primary_key=True),
-    Column("from_offset", BigInteger, primary_key=True, comment="first offset this version decided"),
-    Column("model_version", Text, nullable=False),
-    Column("policy_version", Text, nullable=False),
-    Column("kernel_version", Text, nullable=False),
-    Column(
-        "rules_version", Integer, nullable=False, server_default="1", comment="of parsing and event time; see contracts"
-    ),
-    Column("earliest_event_us", BigInteger, nullable=False, server_default="0", comment="earlier is past_dated"),
-    schema="speed",
-)
-
 files = Table(
     "files",
     metadata,

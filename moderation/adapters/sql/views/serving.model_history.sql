@@ -4,6 +4,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             s.partition,
             s.from_offset,
             s.model_version,
+            s.override,
             lead(s.model_version) OVER (PARTITION BY s.topic_id, s.partition ORDER BY s.from_offset) AS next_version,
             ( SELECT min(COALESCE(d.stored_us, d.append_us)) AS min
                    FROM speed.decisions d
@@ -15,6 +16,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             b.partition,
             b.from_offset,
             b.model_version,
+            b.override,
             b.next_version,
             b.since_us
            FROM begun b
@@ -26,6 +28,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             d.partition,
             d.from_offset,
             d.model_version,
+            d.override,
             d.next_version,
             d.since_us,
             p_1.request_id
@@ -42,6 +45,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             m.partition,
             m.from_offset,
             m.model_version,
+            m.override,
             m.next_version,
             m.since_us,
             m.request_id,
@@ -52,6 +56,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             o.partition,
             o.from_offset,
             o.model_version,
+            o.override,
             o.next_version,
             o.since_us,
             o.request_id,
@@ -67,6 +72,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             numbered.request_id,
             numbered.nth,
             min(numbered.since_us) AS first_decision_us,
+            max(numbered.override) AS override,
             jsonb_object_agg((numbered.partition)::text, numbered.from_offset ORDER BY numbered.from_offset DESC) AS from_offsets
            FROM numbered
           GROUP BY numbered.topic, numbered.model_version, numbered.request_id, numbered.nth
@@ -94,7 +100,8 @@ CREATE OR REPLACE VIEW serving.model_history AS
             p_1.model_digest,
             p_1.requested_from,
             p_1.requested_us,
-            (p_1.moved_us IS NOT NULL) AS is_confirmed
+            (p_1.moved_us IS NOT NULL) AS is_confirmed,
+            s.override
            FROM ((served s
              FULL JOIN batch.promotions p_1 ON ((p_1.request_id = s.request_id)))
              CROSS JOIN LATERAL ( SELECT ((COALESCE(s.first_decision_us, (0)::bigint) < min(f.requested_us)) IS TRUE) AS unrecorded
@@ -118,5 +125,6 @@ CREATE OR REPLACE VIEW serving.model_history AS
     requested_from,
     requested_us,
     is_confirmed,
-    lead(since_us) OVER (PARTITION BY topic ORDER BY since_us NULLS FIRST, version) AS until_us
+    lead(since_us) OVER (PARTITION BY topic ORDER BY since_us NULLS FIRST, version) AS until_us,
+    override
    FROM periods p;

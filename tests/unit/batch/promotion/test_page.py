@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from batch.challenge.markdown import render
+from batch.promotion.eligibility import Refusal
 from batch.promotion.history import history_line
 from batch.promotion.page import VersionFacts, gate_lines, goal_lines, lineage_lines, opening
 
@@ -48,15 +49,19 @@ def text(facts: VersionFacts, content: Mapping[str, Any] | None = None) -> str:
     return "\n".join([*opening("a model", facts, VersionFacts("1", PAGE)), *gate_lines(facts, content)])
 
 
-def test_a_version_that_was_not_judged_is_not_offered_but_warned_of_at_the_top() -> None:
-    shown = text(proposed(gate=None))
-    assert shown.startswith("## Warning: not judged")
-    assert "Reject it" in shown
+def test_without_a_run_of_the_gate_the_page_states_the_verdict_of_the_certificate() -> None:
+    assert "It has not judged the version." in text(proposed(gate=None))
+    shown = text(proposed(gate=None, gate_verdict="first version"))
+    assert "Its certificate states the verdict `first version`" in shown
 
 
 def test_a_stopped_version_is_warned_of_at_the_top_with_its_reasons() -> None:
-    shown = text(proposed("failed"), report(reasons=["its AUC is lower", "in `x` it is worse"]))
-    assert shown.startswith("## Warning: stopped by the gate")
+    facts = proposed("failed")
+    refusal = Refusal("the newest run of the gate stopped it: in `x` it is worse", "Retrain.")
+    opened = "\n".join(opening("a model", facts, None, refusal))
+    stopped = "`the newest run of the gate stopped it: in 'x' it is worse`"
+    assert opened.startswith(f"## Refused\n\n**Version 2 cannot be promoted**: {stopped}. Retrain.")
+    shown = "\n".join(gate_lines(facts, report(reasons=["its AUC is lower", "in `x` it is worse"])))
     assert "- `its AUC is lower`\n- `in 'x' it is worse`" in shown
 
 
@@ -126,7 +131,7 @@ def everything(wrote: str) -> str:
     period = {"since_us": 0, "version": "2", "replaced": "1", "kind": "promote", "promoted_by": wrote, "reason": wrote}
     return "\n".join(
         [
-            *opening(wrote, facts, facts),
+            *opening(wrote, facts, facts, Refusal(wrote, "Retrain.")),
             *gate_lines(facts, content),
             *gate_lines(facts, None),
             "",
@@ -136,7 +141,7 @@ def everything(wrote: str) -> str:
             "",
             *lineage_lines(facts, facts),
             "",
-            history_line({**period, "gate": "passed"}),
+            history_line({**period, "gate": "passed", "override": wrote}),
         ]
     )
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,14 +11,23 @@ import pytest
 
 from batch.labelled_examples import Example, LabelledExamples
 from batch.retrain import newest as newest_module
-from batch.retrain.newest import ProductionTraining, production_training, without_production_training
+from batch.retrain.newest import (
+    GateTime,
+    ProductionTraining,
+    gate_time,
+    production_training,
+    without_production_training,
+)
 from moderation.adapters.model_folder.folder import OpenModel
 from moderation.adapters.registry import ModelVersion, Registry
 from moderation.contracts import Comment
 from moderation.errors import ModelRefused, NotInRegistry
 from moderation.settings import Settings
+from moderation.timestamps import DAY_US, time_us_of
 from moderation.training.seen_texts import FILE, SeenTexts
 
+NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
+MATURE_US = time_us_of(NOW) - 2 * DAY_US
 EXAMPLES = [Example(Comment(f"c{n}", "x", f"text {n}", 1_000 * n), n % 2 == 0, 1.0) for n in range(10)]
 
 
@@ -102,3 +112,23 @@ def test_an_earlier_release_that_trained_on_a_file_leaves_time_and_texts_unknown
 def test_a_deleted_run_leaves_the_texts_of_a_file_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     card = {"newest_us": 41, "seen_texts_sha256": hashlib.sha256(SEEN).hexdigest()}
     assert known(card, {}, monkeypatch) == ProductionTraining("3", 42, None)
+
+
+def test_the_gate_reads_what_was_left_out_of_a_training_on_the_lake() -> None:
+    card = {"start_us": 0, "end_us": 9, "split_us": 5, "maturity_us": 1, "no_action": "left out", "most": 7}
+    card |= {"manifest_digest": "d"}
+    assert gate_time(card, NOW) == GateTime(5, 9, 1, "left out", 7)
+
+
+@pytest.mark.parametrize(
+    ("newest_us", "split_us"),
+    [
+        (None, MATURE_US - 28 * DAY_US),
+        (0, MATURE_US - 28 * DAY_US),
+        (MATURE_US - 5, MATURE_US - 4),
+        (MATURE_US, MATURE_US),
+    ],
+)
+def test_a_version_from_a_file_is_compared_on_newer_comments_of_28_days(newest_us: int | None, split_us: int) -> None:
+    time = gate_time({"newest_us": newest_us}, NOW)
+    assert (time.split_us, time.end_us, time.no_action) == (split_us, MATURE_US, "kept")

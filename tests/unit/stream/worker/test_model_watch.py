@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from local.stack.wait import wait_until
-from moderation.errors import DatabaseUnavailable, ModelRefused
+from moderation.adapters.override import Override
+from moderation.errors import DatabaseUnavailable, ModelRefused, RegistryUnavailable
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from stream.worker import metrics
@@ -219,3 +221,93 @@ def test_each_version_that_serves_is_stored_once_and_again_after_an_error(
     watch.stop()
     assert kept == ["1", "1", "2"]
     assert "version 1 is not stored for workers without the registry" in caplog.text
+
+
+class Overridden:
+    """A version that serves by override, over a clock that the test moves."""
+
+    def __init__(self, registry: MemoryRegistry, certified: str | None) -> None:
+        self.now_us = 0
+        self.override: Override | None = Override("ticket 7", 1_000)
+        self.is_refused = self.is_away = False
+        self._registry = registry
+        self._certified = certified
+        registry.alias = "2"
+        self.watch = ModelWatch(
+            registry.resolve,
+            self._open,
+            3_600,
+            self._first,
+            again_seconds=0.0,
+            override_of=self._override_of,
+            clock=lambda: self.now_us,
+        )
+        self.watch.start()
+        self.watch.stop()
+
+    def _open(self, version: str) -> ServingModel:
+        if self.is_refused:
+            raise ModelRefused(f"version {version}", "its override has ended")
+        return replace(self._registry.open_version(version), override=self.override)
+
+    def _first(self) -> ServingModel | None:
+        return None if self._certified is None else self._registry.open_version(self._certified)
+
+    def _override_of(self, version: str) -> Override | None:
+        if self.is_away:
+            raise RegistryUnavailable("registry", "it is away")
+        if self.is_refused:
+            raise ModelRefused(f"version {version}", "its override has ended")
+        return self.override
+
+    def look(self) -> tuple[str, bool, float]:
+        """Return version, whether its override is over, and the metric after a look at the override."""
+        self.watch._check_override()
+        model = self.watch.model
+        shown = next(iter(metrics.SERVING_OVERRIDE.collect())).samples[0].value
+        return model.model_version, model.is_override_over, shown
+
+
+def test_an_override_in_effect_is_shown_and_part_of_what_the_ledger_stores(registry: MemoryRegistry) -> None:
+    world = Overridden(registry, certified="1")
+    assert world.look() == ("2", False, 1)
+    assert world.watch.model.versions.override == "ticket 7 until 1970-01-01T00:00Z"
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_at_the_end_of_an_override_the_last_certified_version_serves(
+    registry: MemoryRegistry, caplog: pytest.LogCaptureFixture, is_away: bool
+) -> None:
+    world = Overridden(registry, certified="1")
+    world.is_away, world.is_refused, world.now_us = is_away, True, 999
+    if is_away:
+        assert world.look() == ("2", False, 1), "the end is not reached"
+    world.now_us = 1_000
+    assert world.look() == ("1", False, 0)
+    assert world.watch.registry_state is RegistryState.REFUSED
+    assert "version 2 serves no longer by override" in caplog.text
+
+
+def test_an_override_that_was_removed_ends_before_its_time(registry: MemoryRegistry) -> None:
+    world = Overridden(registry, certified="1")
+    world.is_refused = True
+    assert world.look() == ("1", False, 0)
+
+
+def test_without_a_certified_version_it_serves_on_and_says_so_once(
+    registry: MemoryRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = Overridden(registry, certified=None)
+    world.is_refused, world.now_us = True, 1_000
+    for _ in range(3):
+        assert world.look() == ("2", True, 2)
+    assert caplog.text.count("serves on, because no certified version can be opened") == 1
+    world.is_refused, world.override = False, Override("ticket 8", 5_000)
+    assert world.look() == ("2", False, 1), "the override was extended"
+
+
+def test_a_version_that_was_certified_meanwhile_serves_without_override(registry: MemoryRegistry) -> None:
+    world = Overridden(registry, certified="1")
+    world.override = None
+    assert world.look() == ("2", False, 0)
+    assert world.watch.model.versions.override is None
