@@ -23,7 +23,7 @@ def history(
     """List which model version served when, newest first: who promoted it, why, and what its gate said.
 
     A version that serves without a record of its promotion is listed as moved by hand in MLflow; one that served before
-    the first record, as not recorded.
+    the first record, or without any record, as not recorded.
 
     Example: `moderation history`
 
