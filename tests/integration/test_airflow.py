@@ -48,46 +48,12 @@ from tests.support.airflow_runs import (
 from tests.support.labelled import send
 from tests.support.leftover_processes import leftover_processes
 from tests.support.model_folders import make_folder
+from tests.support.probe_dags import PROBE
 
 pytestmark = pytest.mark.long
 T = TypeVar("T")
 DAG_IDS = {path.stem for path in DAGS.glob("[!_]*.py")} | {"busy", "probe"}
 PARTS = ["airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"]
-PROBE = '''
-"""Tells what tasks find, and keeps one busy."""
-from datetime import datetime
-from airflow.sdk import dag, task
-
-@dag(schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False)
-def probe():
-    @task
-    def find() -> dict[str, str]:
-        import os
-        from airflow.providers.apache.kafka.hooks.consume import KafkaConsumerHook
-        from moderation.settings import load_settings
-        kafka = KafkaConsumerHook(topics=["comments"]).get_connection("kafka_default").extra_dejson
-        settings = load_settings()
-        return {
-            "connection": kafka["bootstrap.servers"],
-            "bootstrap": settings.kafka_bootstrap,
-            "mlflow": settings.mlflow_url,
-            "has_database": settings.database_url is not None,
-            "database": settings.database_url.get_secret_value().rpartition("@")[2],
-            "path": os.path.abspath("."),
-        }
-    find()
-
-@dag(schedule=None, start_date=datetime(2026, 1, 1), is_paused_upon_creation=False)
-def busy():
-    @task
-    def sleep() -> None:
-        import time
-        time.sleep(3600)
-    sleep()
-
-probe()
-busy()
-'''
 
 
 @pytest.fixture(scope="module")
