@@ -24,9 +24,10 @@ from moderation.bootstrap import registry
 from tests.long.conftest import moderation
 from tests.long.test_airflow_in_a_browser import People, decides_with, newest_run
 
-pytestmark = [pytest.mark.proof, pytest.mark.alone]  # of its parts, test_airflow and test_retrain have short forms
+# Of its parts, test_airflow and test_retrain have short forms.
+pytestmark = [pytest.mark.proof, pytest.mark.alone, pytest.mark.timeout(2_700)]
 _DEMO_SECONDS = 1_200
-_RUN_SECONDS = 400
+_RUN_SECONDS = 900
 
 
 @contextmanager
