@@ -39,7 +39,7 @@ def run(command: list[str], *, env: Mapping[str, str] | None = None, code: int =
         env={**inherited_environment(), **(env or {})},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == code, f"{' '.join(command[3:])}: {done.stdout[-1_000:]}{done.stderr[-3_000:]}"
