@@ -29,7 +29,7 @@ def history(
     """List which model version served when, newest first: who promoted it, why, and what its gate said.
 
     A version that serves without a record of its promotion is listed as moved by hand in MLflow; one that served before
-    the first record, as not recorded.
+    the first record, or without any record, as not recorded.
 
     With --verify the command lists the records of promotions instead. An edited record, and one that is missing
     although another record or a tag in MLflow names it, gives exit code 1. Records of earlier releases are not signed.

@@ -329,8 +329,8 @@ def train_to_folder(
         family: family of models.
         lower_goals: replace goals that cannot be met by the nearest ones that can.
         exploration: shares that the policy explores, if the settings have a key for it.
-        lineage: origin of the comments; stored in the model card with digest, seed, folds, family, the stated goals,
-            the event time of the newest comment, and the digest of the texts' digests.
+        lineage: origin of the comments; stored in the model card with digest, seed, folds, family, the stated goals
+            and shares of exploration, the event time of the newest comment, and the digest of the texts' digests.
         on_progress: called with the name of each step when it begins.
 
     Raises:
@@ -365,6 +365,7 @@ def train_to_folder(
         "family": family,
         "goals_stated": [str(goal) for goal in goals],
         "goals_lowered": [asdict(lowering) for lowering in trained.lowered],
+        "exploration_stated": {"removals": exploration.removals, "allowed": exploration.allowed},
         "newest_us": examples.newest_us,
         "seen_texts_sha256": hashlib.sha256(seen_texts).hexdigest(),
         **(lineage or {}),

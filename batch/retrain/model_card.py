@@ -9,14 +9,22 @@ from batch.markdown import code, minute, table, threshold_probability
 from batch.retrain.inheritance import Choice
 from batch.retrain.options import HOUR_US, RetrainOptions
 from moderation.bootstrap import TrainReport
-from moderation.policy import Policy
+from moderation.policy import ExplorationShares, Policy
 
 NO_EXPLORATION = "none: MODERATION_EXPLORATION_KEY was not set at the training"
+ZERO_SHARES = "none: both shares are 0"
 
 
-def exploration_text(policy: Policy) -> str:
-    """Return what a policy explores, or why it explores nothing."""
-    return NO_EXPLORATION if policy.exploration is None else str(policy.exploration)
+def exploration_text(policy: Policy, shares: ExplorationShares) -> str:
+    """Return what a policy explores, or why it explores nothing.
+
+    Args:
+        policy: of the model.
+        shares: what the training was asked to explore.
+    """
+    if policy.exploration is not None:
+        return str(policy.exploration)
+    return NO_EXPLORATION if shares.removals or shares.allowed else ZERO_SHARES
 
 
 def model_card(
@@ -54,7 +62,9 @@ def model_card(
             **{f"goal {number}": code(str(each)) for number, each in enumerate(trained.lowered, 1)},
             "review from": threshold_probability(policy.review_ppm),
             "remove from": threshold_probability(policy.remove_ppm),
-            "exploration": exploration_text(policy),
+            "exploration": exploration_text(policy, choice.exploration),
+            "explored removals, allowed": f"{choice.exploration.removals:g} (from: {choice.removals_from}), "
+            f"{choice.exploration.allowed:g} (from: {choice.allowed_from})",
             "policy version": f"`{policy.policy_version}`",
         },
         "Made by": {

@@ -12,6 +12,7 @@ from batch.retrain.params import AS_PRODUCTION, MESSAGE_FIELDS, PARAMS
 from batch.run_interval import Interval, resolve_interval
 from moderation.errors import ConfigurationError
 from moderation.policy import Goal, parse_goal
+from moderation.policy.exploration import ALL_PPM, LEAST_REMOVALS_PPM
 from moderation.scoring import Family
 from moderation.timestamps import time_us_of
 
@@ -30,7 +31,9 @@ class RetrainOptions:
         no_action: meaning of a comment without an action.
         family: of models; None means that of production.
         goals: of the policy; empty means those that were stated for production.
-        stated_in: where goals and family are stated: ``form`` or ``command line``.
+        explore_removals: share of would-be removals that are reviewed instead; None means that of production.
+        explore_allowed: share of would-be allowed comments that are reviewed; None means that of production.
+        stated_in: where goals, family and shares are stated: ``form`` or ``command line``.
         seed: of folds and bootstrap.
         newest_share: share of the comments, the newest, that is left out of the training for the gate.
         auc_margin: of the gate.
@@ -45,6 +48,8 @@ class RetrainOptions:
     no_action: NoAction
     family: Family | None
     goals: tuple[Goal, ...]
+    explore_removals: float | None
+    explore_allowed: float | None
     stated_in: str
     seed: int
     newest_share: float
@@ -98,12 +103,15 @@ def parse_options(
     ignored: list[str] = []
     for request in requests:
         _add_request(request, stated, run_after, ignored)
+    _check_removals(stated["explore_removals"])
     return RetrainOptions(
         interval=_interval(stated, run_after),
         maturity_us=_maturity_us(stated),
         no_action=stated["no_action"],
         family=None if stated["family"] == AS_PRODUCTION else stated["family"],
         goals=tuple(parse_goal(text) for text in stated["goals"]),
+        explore_removals=stated["explore_removals"],
+        explore_allowed=stated["explore_allowed"],
         stated_in=stated_in,
         seed=stated["seed"],
         newest_share=stated["newest_share"],
@@ -161,6 +169,16 @@ def _check(name: str, value: Any, field: Mapping[str, Any]) -> None:
         problem = "it is out of range" if most is None else f"it is out of range; at most {most} is allowed"
     if problem:
         raise ConfigurationError(f"{name} {_shown(value)}", problem, field["description"])
+
+
+def _check_removals(share: float | None) -> None:
+    least = LEAST_REMOVALS_PPM / ALL_PPM
+    if share and share < least:
+        raise ConfigurationError(
+            f"explore_removals {share:g}",
+            f"a share below {least:g} is too small: a drawn comment represents 1 / share comments in trainings",
+            f"State 0, or {least:g} or more.",
+        )
 
 
 def _maturity_us(stated: Mapping[str, Any]) -> int:

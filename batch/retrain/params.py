@@ -51,6 +51,22 @@ PARAMS: dict[str, dict[str, Any]] = {
         "description": "What the policy must reach, e.g. precision>=0.9, recall>=0.8, reviews_per_day<=200. "
         "If empty: the goals stated for production.",
     },
+    "explore_removals": {
+        "default": None,
+        "type": ["null", "number"],
+        "minimum": 0,
+        "maximum": 1,
+        "description": "Share of would-be removals that get verdict review, e.g. 0.01; 0, or from 0.001 on. "
+        "If empty: the share stated for production.",
+    },
+    "explore_allowed": {
+        "default": None,
+        "type": ["null", "number"],
+        "minimum": 0,
+        "maximum": 1,
+        "description": "Share of would-be allowed comments that get verdict review, e.g. 0.001; at most 50 a day. "
+        "If empty: the share stated for production.",
+    },
     "seed": {
         "default": 0,
         "type": "integer",

@@ -45,7 +45,7 @@ class RetrainReport:
         goals: the goals that the policy meets.
         goals_stated: the goals that were stated.
         goals_lowered: each stated goal that was lowered or dropped, with the cause.
-        origins: where ``goals`` and ``family`` were stated.
+        origins: where ``goals``, ``family``, ``explore_removals`` and ``explore_allowed`` were stated.
         ignored: what messages stated without effect, each with the cause.
     """
 
@@ -78,8 +78,8 @@ def retrain(
 ) -> RetrainReport:
     """Retrain on the lake and register the new version.
 
-    Goals and family that are not stated are those of production. A goal that the comments cannot meet is replaced by
-    the nearest one that they can, and named; the gate decides whether that is acceptable.
+    Goals, family and shares of exploration that are not stated are those of production. A goal that the comments
+    cannot meet is replaced by the nearest one that they can, and named; the gate decides whether that is acceptable.
 
     Args:
         settings: where lake, manifest and registry are.
@@ -131,6 +131,7 @@ def retrain(
                 weights=[each.weight for each in examples],
                 family=choice.family,
                 lower_goals=True,
+                exploration=choice.exploration,
                 lineage=lineage,
                 on_progress=on_progress,
             )
@@ -159,7 +160,8 @@ def retrain(
         lowered = [str(each) for each in trained.lowered]
         if lowered:
             model_registry.tag(version, GOALS_LOWERED_TAG, "; ".join(lowered))
-    for line in [*lowered, f"exploration: {exploration_text(trained.policy)}"]:
+    explored = exploration_text(trained.policy, choice.exploration)
+    for line in [*lowered, f"exploration: {explored}"]:
         on_progress(line)
     on_progress(f"registered as version {version.version}, model digest {trained.model_digest}")
     return RetrainReport(
@@ -177,8 +179,8 @@ def retrain(
         goals=trained.policy.goals,
         goals_stated=[str(goal) for goal in choice.goals],
         goals_lowered=lowered,
-        origins={"goals": choice.goals_from, "family": choice.family_from},
+        origins=choice.origins(),
         ignored=options.ignored,
         verdicts_digest=examples_read.verdicts_digest,
-        exploration=exploration_text(trained.policy),
+        exploration=explored,
     )

@@ -130,11 +130,28 @@ class ModelLoop:
             StackError: the run fails.
         """
         run_id = self._waiting_run()
+        for earlier in self._runs.api.unfinished(PROMOTE):
+            if earlier != run_id:
+                self._reject(earlier)
         answer_until_taken(self._runs.api, PROMOTE, run_id, "approve", "Approve", _PROMOTE_SECONDS)
         self._runs.wait_for_success(PROMOTE, run_id, _PROMOTE_SECONDS)
 
+    def _reject(self, run_id: str) -> None:
+        """Answer *Reject* in the run of an earlier version, if it asks, and wait for its end.
+
+        The nightly retraining may have started it. No other run of the DAG asks before it has ended.
+        """
+        api = self._runs.api
+
+        def is_over() -> bool:
+            if api.is_asking(PROMOTE, run_id, "approve"):
+                api.answer(PROMOTE, run_id, "approve", "Reject")
+            return run_id not in api.unfinished(PROMOTE)
+
+        wait_until(is_over, seconds=_PROMOTE_SECONDS, description=f"the end of {PROMOTE} for an earlier version")
+
     def _waiting_run(self) -> str:
-        """Return the run that asks an approver: the one that the gate started, or a new one if it starts none."""
+        """Return the newest run that asks an approver: the gate started it; a new one if the gate starts none."""
         api = self._runs.api
         if api.is_started_by_assets(PROMOTE):
             wait_until(

@@ -11,11 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from typer.testing import CliRunner
 
 from batch.labelled_examples import Example, read_comments, read_examples
 from batch.retrain.gate import GateReport, gate
+from batch.retrain.inheritance import Production, read_production
 from batch.retrain.new_labels import nothing_to_train
 from batch.retrain.options import RetrainOptions, parse_options
 from batch.retrain.run import retrain
@@ -30,6 +32,7 @@ from moderation.bootstrap import new_lexicon, registry, train_to_folder
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from moderation.errors import ModelRefused, TrainingError
 from moderation.policy import parse_goal
+from moderation.settings import required
 from moderation.timestamps import moment_of
 from tests.support.dag_runs import DagRuns
 from tests.support.labelled import DAY_US, END, MATURITY_US, WINDOW, History, history
@@ -189,10 +192,13 @@ def test_airflow_and_the_command_line_train_the_same_model(
 
 @pytest.mark.budget(60)
 def test_a_goal_that_cannot_be_met_is_lowered_and_the_gate_stops_a_large_difference(world: History) -> None:
-    form = {"days": 3, "end": END.isoformat(), "goals": ["recall>=1", "review_share<=0.02"]}
+    form = {"days": 3, "end": END.isoformat(), "goals": ["recall>=1", "review_share<=0.02"], "explore_removals": 0.05}
     report = retrain(world.settings, parse_options(form, NOW), started_by="a test")
     assert report.goals_stated == ["recall>=1", "review_share<=0.02"]
-    assert report.origins == {"goals": "form", "family": "default: no version serves"}
+    absent = "default: no version serves"
+    choices = {"goals": "form", "family": absent, "explore_removals": "form", "explore_allowed": absent}
+    assert report.origins == choices
+    assert report.exploration.startswith("5.00% of removals and 0.")
     (lowered,) = report.goals_lowered
     assert lowered.startswith(f"goal recall>=1 was lowered to {report.goals[0]}: ")
     found = registry(world.settings)
@@ -203,6 +209,11 @@ def test_a_goal_that_cannot_be_met_is_lowered_and_the_gate_stops_a_large_differe
     assert judged.reasons[0].startswith(lowered)
     assert judged.reasons[1].startswith("too few comments: "), "both are named"
     assert judged.goals == {"stated": report.goals_stated, "origin": "form", "lowered": [lowered]}
+    version, lexicon = found.version(report.version), new_lexicon(world.settings)
+    found.certify(version, lexicon, world.settings.model_max_bytes, gate=GateEvidence("first version"))
+    found.promote(version)
+    inherited = Production(version.version, tuple(report.goals_stated), "logistic_regression", 0.05, 0.001)
+    assert read_production(world.settings) == inherited
 
 
 @pytest.mark.long
@@ -260,6 +271,22 @@ def test_a_window_without_enough_comments_names_what_is_missing(world: History) 
     none = parse_options({"days": 1, "end": "2020-01-01"}, NOW)
     with pytest.raises(TrainingError, match="no labelled comment of the interval"):
         retrain(world.settings, none, started_by="a test")
+
+
+def test_the_command_skips_the_training_on_a_lake_without_labels_as_the_nightly_run_does(
+    lake: LakeUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key, value in settings_environment(lake.settings).items():
+        monkeypatch.setenv(key, value)
+    command = ["retrain", "--days", "1", "--end", "2020-01-01"]
+    reason = "the lake contains no labelled comment between 2019-12-31T00:00:00Z and 2020-01-01T00:00:00Z"
+    done = CliRunner().invoke(app, [*command, "--json"], catch_exceptions=False)
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"skipped": reason})
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert (done.exit_code, done.stdout) == (0, f"nothing was trained: {reason}\n")
+    with psycopg.connect(required(lake.settings.database_url, "database_url")) as connection:
+        stored = connection.execute("SELECT skipped_reason FROM batch.jobs WHERE job = 'retrain'").fetchone()
+    assert stored == (reason,)
 
 
 @pytest.mark.budget(30)

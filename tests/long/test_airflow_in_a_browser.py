@@ -30,7 +30,7 @@ from tests.support.labelled import END, TRAFFIC, send
 pytestmark = pytest.mark.proof  # test_airflow has a person answer by Airflow's API, test_model_dags has one reject
 
 PICTURES = ROOT / "docs" / "images"
-_RUN_MS = 300_000
+_RUN_MS = 900_000  # a busy machine takes minutes for a retraining and its gate
 
 
 class People:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Page
@@ -23,9 +24,10 @@ from moderation.bootstrap import registry
 from tests.long.conftest import moderation
 from tests.long.test_airflow_in_a_browser import People, decides_with, newest_run
 
-pytestmark = [pytest.mark.proof, pytest.mark.alone]  # of its parts, test_airflow and test_retrain have short forms
+# Of its parts, test_airflow and test_retrain have short forms.
+pytestmark = [pytest.mark.proof, pytest.mark.alone, pytest.mark.timeout(2_700)]
 _DEMO_SECONDS = 1_200
-_RUN_SECONDS = 400
+_RUN_SECONDS = 900
 
 
 @contextmanager
@@ -51,12 +53,14 @@ def retrained_again(runs: AirflowRuns) -> LoopReport:
 def test_the_demo_promotes_its_challenger_and_a_second_retraining_ends_well(tmp_path: Path) -> None:
     with demonstrated(tmp_path / "demo") as (figures, runs):
         loop = figures["loop"]
-        assert (loop["state"], loop["production"], loop["version"]) == ("served", "1", "2"), loop
+        assert (loop["state"], loop["production"]) == ("served", "1"), loop
+        assert int(loop["version"]) >= 2, "the nightly retraining may have made version 2"
         assert loop["decided"] > 0
         assert loop["served_from"]
         assert loop["auc"] > 0.8
         again = retrained_again(runs)
-        assert (again.version, again.production) == ("3", "2")
+        assert again.production == loop["version"]
+        assert int(again.version) > int(loop["version"])
         assert again.is_passed or again.reasons, "too few new comments is fine, if it is stated"
 
 
@@ -72,15 +76,16 @@ def test_the_loop_closes_by_hand_in_the_browser(page: Page, tmp_path: Path) -> N
 
         people.trigger(RETRAIN)
         people.sees("gate", "Success")
-        people.sees_alias("2", "challenger")
+        version = str(runs.returned(RETRAIN, unquote(newest_run(page)), "gate")["version"])
+        people.sees_alias(version, "challenger")
         if not runs.api.unfinished(PROMOTE):
             people.trigger(PROMOTE, reason="newer labels")
             people.sees("approve", "Awaiting Input")
         people.approve()
         page.goto(f"{runs.url}/dags/{PROMOTE}/runs/{newest_run(page)}")
         people.sees("promote", "Success")
-        people.sees_alias("2", "production")
-        decides_with(settings, "2")
+        people.sees_alias(version, "production")
+        decides_with(settings, version)
         production = registry(settings).resolve("production")
         assert production is not None
-        assert production.version == "2"
+        assert production.version == version

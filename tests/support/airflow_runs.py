@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import psycopg
@@ -19,6 +20,20 @@ from local.stack.wait import wait_until
 def runs_of(api: AirflowApi, dag_id: str, run_type: str) -> list[dict[str, Any]]:
     """Return the runs of a DAG that have a type."""
     return [run for run in api.get(f"dags/{dag_id}/dagRuns")["dag_runs"] if run["run_type"] == run_type]
+
+
+def ids_of(api: AirflowApi, dag_id: str) -> set[str]:
+    """Return the ids of all runs of a DAG."""
+    return {str(run["dag_run_id"]) for run in api.get(f"dags/{dag_id}/dagRuns")["dag_runs"]}
+
+
+def sum_of(api: AirflowApi, dag_id: str, runs: Iterable[str], task_id: str, name: str) -> int:
+    """Return the sum of a number that the task of each run returned, after all runs of the DAG have ended.
+
+    A run that the schedule started beside a test's own run may have done its work.
+    """
+    wait_until(lambda: not api.unfinished(dag_id), seconds=300, description=f"the end of all runs of {dag_id}")
+    return sum(int(api.returned(dag_id, run, task_id)[name]) for run in runs)
 
 
 def trigger_for(api: AirflowApi, dag_id: str, logical_date: str) -> str:

@@ -95,7 +95,7 @@ class ServingPeriod:
         from_offsets: first offset that it decided, by partition; None without a decision.
         replaced: version that had the alias before; None if none had it, or without a record.
         kind: ``first``, ``promote``, ``rollback``; ``by hand`` if the alias was moved in MLflow; ``not recorded`` if
-            that was before the oldest record.
+            that was before the oldest record, or there is none.
         promoted_by: who requested it.
         reason, gate, gate_reasons, model_digest, requested_from: of the record; None without one.
         is_confirmed: whether the record says that the alias moved.

@@ -104,7 +104,7 @@ CREATE OR REPLACE VIEW serving.model_history AS
             s.override
            FROM ((served s
              FULL JOIN batch.promotions p_1 ON ((p_1.request_id = s.request_id)))
-             CROSS JOIN LATERAL ( SELECT ((COALESCE(s.first_decision_us, (0)::bigint) < min(f.requested_us)) IS TRUE) AS unrecorded
+             CROSS JOIN LATERAL ( SELECT ((COALESCE(s.first_decision_us, (0)::bigint) < min(f.requested_us)) IS NOT FALSE) AS unrecorded
                    FROM batch.promotions f
                   WHERE (f.topic = s.topic)) oldest)
           WHERE ((s.topic IS NOT NULL) OR (p_1.moved_us IS NOT NULL))

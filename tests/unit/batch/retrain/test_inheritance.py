@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 
-from batch.retrain.inheritance import Choice, Production, choose
+from batch.retrain.inheritance import Choice, Production, choose, explored_by
 from batch.retrain.options import parse_options
+from batch.retrain.params import PARAMS
+from moderation.policy import ExplorationShares
+from moderation.policy.exploration import Exploration
 
 NIGHT = datetime(2026, 11, 23, 3, 30, tzinfo=UTC)
 SERVING = Production("3", ("precision>=0.9", "review_share<=0.1"), "nb_logistic_regression")
@@ -55,9 +58,43 @@ def test_the_bootstrap_model_leaves_the_defaults_and_is_named() -> None:
 
 
 def test_the_registry_is_not_asked_if_everything_is_stated() -> None:
-    options = parse_options({"goals": ["recall>=0.8"], "family": "logistic_regression"}, NIGHT)
+    form = {"goals": ["recall>=0.8"], "family": "logistic_regression", "explore_removals": 0, "explore_allowed": 0}
+    options = parse_options(form, NIGHT)
 
     def refuse() -> Production | None:
         raise AssertionError("asked")
 
     assert choose(options, refuse).goals_from == "form"
+
+
+def test_each_share_of_exploration_is_stated_or_that_of_production_or_the_default() -> None:
+    serving = Production("3", (), None, explore_removals=0.05, explore_allowed=None)
+    choice = chosen({"explore_allowed": 0.002}, serving)
+    assert (choice.exploration.removals, choice.exploration.allowed) == (0.05, 0.002)
+    assert (choice.removals_from, choice.allowed_from) == ("production version 3", "form")
+    choice = chosen({"explore_removals": 0}, serving, "command line")
+    assert (choice.exploration.removals, choice.exploration.allowed) == (0, ExplorationShares().allowed)
+    assert (choice.removals_from, choice.allowed_from) == ("command line", "default: production version 3 states none")
+    assert chosen({}, None).exploration == ExplorationShares()
+    assert choice.lineage()["explore_removals_from"] == choice.origins()["explore_removals"] == "command line"
+
+
+def test_the_stated_shares_are_inherited_although_the_policy_explores_less() -> None:
+    stated = {"exploration_stated": {"removals": 0.0, "allowed": 0.001}}
+    capped = Exploration("k", 10_000, 50)
+    assert explored_by(stated, None) == explored_by(stated, capped) == (0, 0.001)
+
+
+def test_a_version_of_an_earlier_release_states_what_its_policy_explores() -> None:
+    assert explored_by({}, Exploration("k", 20_000, 500)) == (0.02, 0.0005)
+    assert explored_by({}, Exploration("k", 20_000, 0)) == (0.02, None), "the number of comments a day was unknown"
+    assert explored_by({}, None) == (None, None)
+
+
+def test_the_form_names_the_default_shares() -> None:
+    default = ExplorationShares()
+    assert f"e.g. {default.removals:g};" in PARAMS["explore_removals"]["description"]
+    assert (
+        f"e.g. {default.allowed:g}; at most {default.allowed_per_day:g} a day"
+        in (PARAMS["explore_allowed"]["description"])
+    )

@@ -24,6 +24,7 @@ def test_without_options_the_defaults_apply() -> None:
     assert options == parse_options({name: field["default"] for name, field in PARAMS.items()}, NIGHT)
     assert options.reason == "no reason was stated"
     assert (options.goals, options.family) == ((), None), "as production"
+    assert (options.explore_removals, options.explore_allowed) == (None, None), "as production"
     assert options == parse_options({"goals": None, "family": "", "end": ""}, NIGHT), "an emptied field is the default"
 
 
@@ -96,6 +97,10 @@ def test_a_resolved_end_gives_the_same_interval_again() -> None:
         ({"no_action": "removed"}, "no_action"),
         ({"goals": "review_share<=0.2"}, "goals"),
         ({"goals": [1]}, "goals"),
+        ({"explore_removals": 0.0005}, r"explore_removals 0.0005: a share below 0.001 is too small"),
+        ({"explore_removals": 1.5}, "explore_removals"),
+        ({"explore_allowed": -0.1}, "explore_allowed"),
+        ({"explore_allowed": "0.01"}, "explore_allowed"),
         ({"goals": ["accuracy>=1"]}, "accuracy"),
         ({"end": "yesterday"}, "end"),
         ({"end": "2026-11-23"}, "labels of its last comments are not mature"),

@@ -58,11 +58,12 @@ def test_last_lines_name_the_pages_and_the_folder(state: LoopState) -> None:
 class FakeAirflow:
     """Stands for both the API and its runs; notes what is triggered and answered."""
 
-    def __init__(self, unfinished: Sequence[str], *, is_started_by_assets: bool) -> None:
+    def __init__(self, unfinished: Sequence[str], *, is_started_by_assets: bool, rejected: str | None = None) -> None:
         self.api = self
         self.triggered: list[str] = []
         self.answered: list[tuple[str, str]] = []
         self._unfinished = unfinished
+        self._rejected = rejected
         self._asked_again = 1
         self._is_started_by_assets = is_started_by_assets
 
@@ -70,7 +71,7 @@ class FakeAirflow:
         return self._is_started_by_assets
 
     def unfinished(self, dag_id: str) -> Sequence[str]:
-        return self._unfinished
+        return [run for run in self._unfinished if (run, "Reject") not in self.answered]
 
     def trigger(self, dag_id: str, parameters: Mapping[str, object]) -> str:
         assert parameters["reason"]
@@ -82,6 +83,8 @@ class FakeAirflow:
 
     def is_asking(self, dag_id: str, run_id: str, task_id: str) -> bool:
         """Ask once more after the first answer, as Airflow does if it took the asking task for failed."""
+        if run_id == self._rejected:
+            return (run_id, "Reject") not in self.answered
         self._asked_again -= 1
         return self._asked_again >= 0
 
@@ -103,3 +106,9 @@ def test_run_that_waits_for_an_approver_is_answered_before_another_is_started(
     ModelLoop(cast("AirflowRuns", airflow), "postgresql://", "id").approve()
     assert airflow.answered == [(answered, "Approve")] * 2, "an answer that Airflow lost is given again"
     assert airflow.triggered == ([PROMOTE] if answered == "new" else [])
+
+
+def test_runs_of_earlier_versions_are_rejected_before_the_newest_is_approved() -> None:
+    airflow = FakeAirflow(["gate's", "nightly's"], is_started_by_assets=True, rejected="nightly's")
+    ModelLoop(cast("AirflowRuns", airflow), "postgresql://", "id").approve()
+    assert airflow.answered == [("nightly's", "Reject"), ("gate's", "Approve"), ("gate's", "Approve")]
