@@ -295,6 +295,6 @@ def _labelled(csv: Path | None, comments: int = 10_000) -> list[LabelledComment]
         from moderation.datasets.synthetic import TrafficConfig, labelled_history
 
         return list(labelled_history(TrafficConfig(days=1, comments_per_day=comments)))
-    from moderation.datasets.rscience import read_rscience
+    from moderation.datasets.importer import ACCEPTABLE, plain_import
 
-    return list(read_rscience(csv, lambda bad: progress.print(f"line {bad.line} left out: {bad.cause}")))
+    return list(plain_import(csv, accepted=ACCEPTABLE).comments())

@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption
-from cli.output import console, print_json, progress, writable_folder
+from cli.output import console, print_json, progress
+from cli.output_files import check_output_folder, replaced_folder
 
 
 def generate(
@@ -34,7 +35,7 @@ def generate(
 
     Example: `moderation generate --out history --days 7 --late 0.02`
     """
-    from moderation.datasets.recorded import write_history
+    from moderation.datasets.recorded import ARRIVALS, write_history
     from moderation.datasets.synthetic import TrafficConfig
     from moderation.datasets.synthetic import generate as arrivals
 
@@ -51,10 +52,10 @@ def generate(
         drift_from_day=drift_from_day,
         policy_change_from_day=policy_change_from_day,
     )
-    writable_folder(out)
+    check_output_folder(out)
     started = time.monotonic()
-    with progress.status("generating") as status:
-        written = write_history(out, arrivals(config), lambda count: status.update(f"{count:,} records"))
+    with progress.status("generating") as status, replaced_folder(out, last=(ARRIVALS,)) as folder:
+        written = write_history(folder, arrivals(config), lambda count: status.update(f"{count:,} records"))
     seconds = time.monotonic() - started
     if as_json:
         print_json({**asdict(written), "seconds": round(seconds, 1)})

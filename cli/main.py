@@ -23,6 +23,7 @@ from cli.demo import demo
 from cli.drift import drift
 from cli.generate import generate
 from cli.history import history
+from cli.import_files import import_files
 from cli.lake import lake
 from cli.missing_parts import missing_part
 from cli.output import progress
@@ -49,6 +50,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Local stack": {"demo": demo, "up": up, "down": down, "status": status},
     "Data and models": {
         "generate": generate,
+        "import": import_files,
         "source": source,
         "replay": replay,
         "archive": archive,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,25 +20,6 @@ progress = Console(stderr=True)
 def json_bytes(fields: dict[str, Any]) -> bytes:
     """Return fields as an indented JSON document."""
     return orjson.dumps(fields, option=orjson.OPT_INDENT_2) + b"\n"
-
-
-def writable_folder(folder: Path | None) -> None:
-    """Create a folder and check that it can be written, before long work begins; do nothing for None.
-
-    Raises:
-        ConfigurationError: the folder cannot be created or written.
-    """
-    from moderation.errors import ConfigurationError
-
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        cause = f"the folder cannot be written ({error.strerror})"
-        raise ConfigurationError(str(folder), cause, "Name a folder that you may write to.") from error
 
 
 def print_json(fields: dict[str, Any]) -> None:

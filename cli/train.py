@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, percent, policy_fields, print_json, progress, threshold
+from cli.output_files import check_output_folder, replaced_folder
 
 if TYPE_CHECKING:
     from moderation.bootstrap import TrainReport
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 DEFAULT_GOALS = ("review_share<=0.2",)
 
 
+@with_import_options()
 def train(
+    given: ImportOptions,
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
-    csv: CsvOption = None,
-    history: HistoryOption = None,
     goal: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,12 +46,13 @@ def train(
 ) -> None:
     """Train a model: cross-validate, calibrate, resolve the goals to thresholds, write the model folder.
 
-    The same file, goals, folds and seed give the same model digest.
+    The same file, goals, folds and seed give the same model digest. Encoding, delimiter and columns are guessed and
+    printed, and can be stated; the model card records them.
 
-    Example: `moderation train --csv export.csv --out model --goal "precision>=0.9" --goal "review_share<=0.1"`
+    Example: `moderation train export.csv --out model --goal "precision>=0.9" --goal "review_share<=0.1"`
 
-    --json prints {"model_digest", "data_digest", "metrics": {…}, "policy": {…}, "bad_rows", "seconds", "registered":
-    null or {"version", "production": bool}}.
+    --json prints {"model_digest", "data_digest", "metrics": {…}, "policy": {…}, "bad_rows", "import": {…}, "seconds",
+    "registered": null or {"version", "production": bool}}.
     """
     # Imported here, as in every command: `--help` does not wait seconds for scikit-learn and spaCy.
     from moderation.bootstrap import register as register_folder
@@ -60,20 +62,22 @@ def train(
 
     settings = connected_settings(data_folder) if register else load_settings()
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
-    bad_rows = BadRows()
-    labelled = read_labelled(csv, history, bad_rows.append)
+    check_output_folder(out, map(Path, given.names))
     started = time.monotonic()
     with progress.status("starting") as status:
-        report = train_to_folder(
-            ((row.comment, row.removed) for row in labelled),
-            out,
-            goals,
-            settings,
-            folds=folds,
-            seed=seed,
-            comments_per_day=comments_per_day,
-            on_progress=status.update,
-        )
+        imported = start_import(given, status.update)
+        with replaced_folder(out, last=("model.json",)) as folder:
+            report = train_to_folder(
+                ((row.comment, row.removed) for row in imported.comments(status.update)),
+                folder,
+                goals,
+                settings,
+                folds=folds,
+                seed=seed,
+                comments_per_day=comments_per_day,
+                lineage=imported.lineage(),
+                on_progress=status.update,
+            )
         registered = None
         if register:
             registered = register_folder(
@@ -84,7 +88,7 @@ def train(
                 requested_from="moderation train --register",
             )
     seconds = time.monotonic() - started
-    bad_rows.show()
+    show_left_out(imported)
     if as_json:
         print_json(
             {
@@ -92,7 +96,8 @@ def train(
                 "data_digest": report.data_digest,
                 "metrics": asdict(report.metrics),
                 "policy": policy_fields(report.policy),
-                "bad_rows": len(bad_rows),
+                "bad_rows": imported.bad_row_count,
+                **imported.lineage(),
                 "seconds": round(seconds, 1),
                 "registered": None if registered is None else {"version": registered[0], "production": registered[1]},
             }
