@@ -24,7 +24,10 @@ def json_bytes(fields: dict[str, Any]) -> bytes:
 
 def print_json(fields: dict[str, Any]) -> None:
     """Print one JSON object on one line."""
-    sys.stdout.write(orjson.dumps(fields).decode() + "\n")
+    from cli.output_files import write_stdout
+
+    sys.stdout.flush()
+    write_stdout(orjson.dumps(fields) + b"\n")
 
 
 def print_line(line: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -195,6 +196,28 @@ def output_error(path: Path, error: OSError) -> OutputFailed:
         f"it cannot be written ({error.strerror or error}); nothing was replaced",
         "Name a place that you may write to.",
     )
+
+
+def write_stdout(data: bytes) -> None:
+    """Write bytes to standard output at once.
+
+    Raises:
+        OutputFailed: the reader has closed it, or what it leads to is full.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # What is still buffered would fail again when the interpreter ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise OutputFailed(
+                "standard output", "its reader closed it before all results were written", "Read it to the end."
+            ) from error
+        raise OutputFailed(
+            "standard output", f"it cannot be written ({error.strerror})", "Free space, or write to another file."
+        ) from error
 
 
 def _sync(path: Path) -> None:

@@ -18,6 +18,7 @@ from cli.labelled_input import ImportOptions, show_plan, stated_of, with_import_
 from cli.line_batches import ChainedStream, batches, read_lines
 from cli.options import JsonOption
 from cli.output import console, print_json, progress
+from cli.output_files import write_stdout
 from moderation.contracts.records import MAX_RECORD_BYTES
 from moderation.errors import DatasetError, InvalidRecord
 from moderation.timestamps import now_us
@@ -77,10 +78,8 @@ def score(
         else:
             answers = _record_answers(opened, ChainedStream(first, stream), batch_size, settings.earliest_event_date)
         for batch in answers:
-            for answer in batch:
-                sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
-                counts["comment" if "comment" in answer else "dead_letter"] += 1
-            sys.stdout.buffer.flush()
+            write_stdout(b"".join(orjson.dumps(answer) + b"\n" for answer in batch))
+            counts.update("comment" if "comment" in answer else "dead_letter" for answer in batch)
     progress.print(f"{counts['comment']:,} comments scored, {counts['dead_letter']:,} dead letters")
     if counts["dead_letter"] and not counts["comment"]:
         raise DatasetError(

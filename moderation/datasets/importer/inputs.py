@@ -66,17 +66,21 @@ class Input:
             raise read_error(self.name, error) from error
 
     def open_seekable(self) -> BinaryIO:
-        """Open the contents for a reader that seeks; only compressed contents cannot seek.
+        """Open the contents for a reader that seeks; compressed contents are copied to a temporary file.
 
         Raises:
             DatasetError: the file cannot be opened.
         """
-        if compression_of(self.head()) is not None:
-            return self.open()
         try:
-            return self._raw()
-        except OSError as error:
+            if compression_of(self.head()) is None and self.member is None:
+                return self._raw()
+            with self.open() as stream:
+                copy = tempfile.TemporaryFile(prefix="moderation-import-")  # noqa: SIM115 - the caller closes it
+                shutil.copyfileobj(stream, copy, 1024 * 1024)
+        except (OSError, *DAMAGED) as error:
             raise read_error(self.name, error) from error
+        copy.seek(0)
+        return cast(BinaryIO, copy)
 
     def _raw(self) -> BinaryIO:
         if self.member is None:

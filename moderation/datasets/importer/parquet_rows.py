@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from moderation.errors import DatasetError
 
@@ -29,7 +27,7 @@ def parquet_rows(stream: BinaryIO, name: str, positions: Sequence[int]) -> Itera
     """Yield the cells of some columns, row by row.
 
     Args:
-        stream: seekable, or copied to a temporary file.
+        stream: must be seekable.
         name: name of the file for messages.
         positions: numbers of the columns, from 0.
 
@@ -53,19 +51,9 @@ def _open(stream: BinaryIO, name: str) -> Any:
     from pyarrow.parquet import ParquetFile
 
     try:
-        return ParquetFile(_seekable(stream))
+        return ParquetFile(stream)
     except (pyarrow.ArrowException, OSError) as error:
         raise _damaged(name, error) from error
-
-
-def _seekable(stream: BinaryIO) -> BinaryIO:
-    if stream.seekable():
-        stream.seek(0)
-        return stream
-    copy = tempfile.TemporaryFile(prefix="moderation-import-")  # noqa: SIM115 - Arrow closes it
-    shutil.copyfileobj(stream, copy, 1024 * 1024)
-    copy.seek(0)
-    return cast(BinaryIO, copy)
 
 
 def _damaged(name: str, error: Exception) -> DatasetError:

@@ -135,6 +135,8 @@ def _json_layout(text: str, compression: str | None, encoding: str) -> Layout | 
         if found is None:
             return None
         kind, prefix, items = "json-array", found, _array_items(data, found)
+    if not items:
+        return None
     names = column_names(items)
     samples = tuple(tuple(value_at(item, name) for name in names) for item in items[:100])
     return Layout(kind, compression, encoding, None, prefix, tuple(names), samples)

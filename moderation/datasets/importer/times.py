@@ -54,6 +54,10 @@ def time_us(value: object, rule: str | None = None) -> int:
     Raises:
         NoTime: the value is empty, ambiguous or not between 2000 and 2099.
     """
+    if rule in (None, "s") and isinstance(value, str) and len(value) == 10 and value.isdigit() and value.isascii():
+        fast_us = int(value) * 1_000_000  # the usual form
+        if _FIRST_US <= fast_us < _END_US:
+            return fast_us
     if isinstance(value, datetime):
         return _within(time_us_of(value if value.tzinfo else value.replace(tzinfo=UTC)), value)
     if isinstance(value, date):

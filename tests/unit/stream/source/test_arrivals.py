@@ -72,7 +72,13 @@ def test_bad_rows_of_an_export_are_reported_and_left_out(tmp_path: Path) -> None
     good = "".join(f"{n},fine {n},1,,a{n},1500000000,x,0\n" for n in range(100))
     plan = SendPlan(export(tmp_path, HEADER + "1,odd,1,,b,never,x,0\n" + good), tmp_path)
     assert [each.key for each in arrivals_of(plan, told.append)] == [f"a{n}" for n in range(100)]
-    assert [bad.line for bad in told] == [3]
+    assert [bad.line for bad in told] == [2]
+
+
+def test_an_export_that_loses_many_rows_is_refused_with_the_way_to_accept_it(tmp_path: Path) -> None:
+    plan = SendPlan(export(tmp_path, HEADER + "1,fine,1,,a,1500000000,x,0\n2,odd,1,,b,never,x,0\n"), tmp_path)
+    with pytest.raises(DatasetError, match=r"1 of 2 rows .* moderation import .* --out FOLDER"):
+        read(plan)
 
 
 _any_arrivals = st.lists(
