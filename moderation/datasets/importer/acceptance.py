@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 from moderation.datasets.importer.plan import ImportPlan
 from moderation.datasets.importer.report import ImportReport, Reason
+from moderation.datasets.importer.times import UNITS
 from moderation.errors import DatasetError
 
 ACCEPTABLE = ("left-out", "times")
@@ -70,12 +72,19 @@ def _hint(plan: ImportPlan, report: ImportReport, otherwise: str) -> str:
     mapping = plan.files[0].mapping
     hints = []
     if report.left_out[Reason.UNKNOWN_LABEL] and mapping.label is not None:
-        hints.append(f"State the words that mean removed: --columns 'label={mapping.label.column}=WORD|WORD'.")
+        column = mapping.label.column
+        if any(re.search(r"'-?\d+[.,]?\d*'", cause) for cause in report.label_values):
+            hints.append(f"State which numbers mean removed: --columns 'label={column}>=0.5'.")
+        else:
+            hints.append(f"State the words that mean removed: --columns 'label={column}=WORD|WORD'.")
     if report.left_out[Reason.NO_TIME] and mapping.time is not None:
         causes = [row.cause for row in report.first_left_out if row.reason is Reason.NO_TIME]
         if any("ambiguous" in cause for cause in causes):
             column = mapping.time.column
             hints.append(f"State the order of the dates: --columns time={column}:dmy or time={column}:mdy.")
+        elif units := {found[1] for cause in causes if (found := re.search(r"would be in (\w+)", cause))}:
+            unit = next(short for short, name in UNITS.items() if name.split()[0] in units)
+            hints.append(f"State the unit: --columns time={mapping.time.column}:{unit}.")
         elif report.left_out[Reason.NO_TIME] > report.rows / 2:
             hints.append(
                 f"State another column or unit: --columns time=COLUMN:s, or time= for none "

@@ -27,11 +27,13 @@ class Dialect:
         delimiter: one character.
         quote: one character, or None if quotation marks are text.
         has_escapes: whether a backslash before a quotation mark makes it text; else a doubled one is text.
+        skips_spaces: whether spaces after a delimiter are no part of the field.
     """
 
     delimiter: str = ","
     quote: str | None = '"'
     has_escapes: bool = False
+    skips_spaces: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ def csv_records(
         number, line = first
         if quote is None or quote not in line:
             fields = line.rstrip(_ENDINGS).split(delimiter)
+            if dialect.skips_spaces:
+                fields = [field.lstrip(" ") for field in fields]
             if fields == [""]:
                 continue
             yield _checked(number, fields, width)
@@ -161,6 +165,8 @@ def tolerant_fields(text: str, dialect: Dialect) -> list[str]:
     fields: list[str] = []
     at = 0
     while True:
+        while dialect.skips_spaces and text.startswith(" ", at):
+            at += 1
         end = -1 if quote is None or not text.startswith(quote, at) else _closing(text, at + 1, dialect)
         if end >= 0 and quote is not None:
             inner = text[at + 1 : end]
@@ -200,6 +206,7 @@ def _strict(text: str, dialect: Dialect) -> list[str] | None:
         quotechar=dialect.quote,
         doublequote=not dialect.has_escapes,
         escapechar="\\" if dialect.has_escapes else None,
+        skipinitialspace=dialect.skips_spaces,
         strict=True,
     )
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from moderation.datasets.importer.csv_rows import Dialect, Record, csv_records
 from moderation.datasets.importer.mapping import ALIASES, normal
@@ -36,7 +37,8 @@ def guess_dialect(text: str, delimiter: str | None = None, quote: str | None = N
     has_escapes = quote is not None and has_quote and _has_escapes(text, quote)
     candidates = [delimiter] if delimiter is not None else [delimiter_line(text) or "", *DELIMITERS.values()]
     dialects = [Dialect(each, quote if has_quote else None, has_escapes) for each in candidates if each]
-    return max(dialects, key=lambda dialect: _score(text, dialect))
+    best = max(dialects, key=lambda dialect: _score(text, dialect))
+    return replace(best, skips_spaces=_has_spaces(text, best))
 
 
 def sampled(text: str, dialect: Dialect, width: int | None = None) -> Iterator[Record]:
@@ -71,6 +73,12 @@ def _without_delimiter_line(text: str) -> str:
 def _is_single_quoted(text: str) -> bool:
     header = text.split("\n", 1)[0].strip("\r\ufeff ")
     return re.fullmatch(r"'[^']*'([,;\t|]'[^']*')+", header) is not None
+
+
+def _has_spaces(text: str, dialect: Dialect) -> bool:
+    """Whether every name in the header except the first follows a space."""
+    names = _without_delimiter_line(text).split("\n", 1)[0].split(dialect.delimiter)
+    return len(names) > 1 and all(name.startswith(" ") for name in names[1:])
 
 
 def _has_escapes(text: str, quote: str) -> bool:

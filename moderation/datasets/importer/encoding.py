@@ -56,7 +56,7 @@ def guess_encoding(head: bytes, name: str, single_byte: str | None = None) -> st
     if head[0::2].count(0) / pairs > 0.4 and head[1::2].count(0) == 0:
         return "utf-16-be"
     controls = sum(head.count(byte) for byte in (*range(9), *range(14, 27), *range(28, 32)))
-    if controls > max(len(head), 1) * 0.02:
+    if controls > max(len(head) * 0.02, 3):
         raise DatasetError(name, "it is not text", "Export it as CSV, JSON lines or Parquet.")
     valid, invalid = _utf8_balance(head)
     if invalid <= valid // 10:

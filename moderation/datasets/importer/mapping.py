@@ -122,6 +122,10 @@ def guess_columns(names: Sequence[str]) -> tuple[ColumnMapping, dict[str, list[s
     by_alias: dict[str, list[str]] = {}
     for name in names:
         by_alias.setdefault(normal(name), []).append(name)
+    inner = _prefix_of_text(names) if not any(alias in by_alias for alias in ALIASES["body"]) else None
+    for name in names if inner is not None else ():
+        if name.startswith(f"{inner}.") and (alias := normal(name.rpartition(".")[2])) not in by_alias:
+            by_alias[alias] = [name]
     guessed: dict[str, Any] = {}
     ambiguous: dict[str, list[str]] = {}
     for role, aliases in ALIASES.items():
@@ -131,6 +135,16 @@ def guess_columns(names: Sequence[str]) -> tuple[ColumnMapping, dict[str, list[s
         elif candidates:
             guessed[role] = _guessed(role, candidates[0])
     return ColumnMapping(**guessed), ambiguous
+
+
+def _prefix_of_text(names: Sequence[str]) -> str | None:
+    """Return the key of the inner object that contains the text, as in ``data.body``; None for none or several."""
+    prefixes = {
+        prefix
+        for prefix, dot, last in (each.rpartition(".") for each in names)
+        if dot and normal(last) in ALIASES["body"]
+    }
+    return prefixes.pop() if len(prefixes) == 1 else None
 
 
 def normal(name: str) -> str:

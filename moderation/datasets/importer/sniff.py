@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import codecs
 import io
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from moderation.datasets.importer.compression import DAMAGED, compression_of, read_error
@@ -95,8 +96,10 @@ def sniff(
     text = text.removeprefix("\ufeff")
     if text.lstrip()[:1] in ("{", "[") and (layout := _json_layout(text, compression, encoding)) is not None:
         return layout
-    if text.lstrip().startswith("{"):
-        raise DatasetError(file.name, "it looks like JSON, but no object can be read", "Export it as JSON lines.")
+    if text.lstrip().startswith("{") or _is_json(text):
+        raise DatasetError(
+            file.name, "it looks like JSON, but contains no object that can be read", "Export it as JSON lines."
+        )
     layout = _csv_layout(file, text, compression, encoding, delimiter, quote, has_header)
     if not is_stated and encoding in ("cp1252", "iso-8859-1"):
         known = named or detect(layout.names)
@@ -121,6 +124,17 @@ def _decompressed_head(file: Input) -> bytes:
             return stream.read(HEAD_BYTES)
     except (OSError, *DAMAGED) as error:
         raise read_error(file.name, error) from error
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text that begins with a bracket is JSON, e.g. an array of arrays."""
+    if not text.lstrip().startswith("["):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _json_layout(text: str, compression: str | None, encoding: str) -> Layout | None:
@@ -181,6 +195,9 @@ def _csv_layout(
     if first is None:
         raise DatasetError(file.name, "its first line cannot be read", "State --delimiter and --quote.")
     width = len(first.fields)
+    if width == 1 and delimiter is None:  # a text with commas is one field too
+        dialect = replace(dialect, delimiter="\x1f")
+        first = next(sampled(text, dialect), first)
     rows = [record for record in sampled(text, dialect, width) if record.line >= first.line]
     if has_header:
         names = [name.strip() for name in first.fields]

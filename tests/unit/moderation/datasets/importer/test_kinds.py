@@ -150,6 +150,12 @@ RIGHT = [
         ONE,
         stated={"columns": "body=#3"},
     ),
+    Right("spaces.csv", 'id, body, created_utc, removed\na1, "Which lab ran it?", 1682935200, 0\n', ONE),
+    Right("end-of-file-mark.csv", PLAIN + "\x1a", accepted=("left-out",)),
+    Right(
+        "reddit-listing.json", json.dumps({"data": {"children": [{"kind": "t1", "data": each} for each in OBJECTS]}})
+    ),
+    Right("long.csv", HEADER + f"a1,{'x' * 3_000_000},1682935200,0\n", [("a1", "x" * 40_000, MAY_1_US, False)]),
     Right("lines.jsonl", LINES),
     Right("lines-with-mark.jsonl", b"\xef\xbb\xbf" + LINES.encode()),
     Right(
@@ -292,6 +298,9 @@ REFUSED: list[tuple[str, bytes | str, str]] = [
     ("unknown-words.csv", HEADER + "a,x,1682935200,live\nb,y,1682935200,gone\n", r"label=removed=WORD\|WORD"),
     ("ambiguous-dates.csv", dated("05/01/2023 10:05"), "time=created_utc:dmy or time=created_utc:mdy"),
     ("year.csv", dated("2023"), "'2023' is a year"),
+    ("arrays.json", '[["a", 1]]', "contains no object"),
+    ("numbers.csv", HEADER.replace(",", ";") + "a;x;1682935200;0,25\n", r"'label=removed>=0\.5'"),
+    ("title.csv", "Export of 2023\n\n" + PLAIN, "state --delimiter"),
     ("zero.csv", dated("0"), "the time is empty"),
     ("words.csv", dated("yesterday"), r"'yesterday' is not a time.*--columns time=COLUMN:s"),
     ("removed-bodies.csv", HEADER + ROWS + "b,[removed],1682935200,1\n", r"1 text was removed.*--accept left-out"),
@@ -342,6 +351,13 @@ def test_a_malformed_statement_is_refused(stated: dict[str, Any], message: str, 
     path.write_text(PLAIN)
     with pytest.raises(ConfigurationError, match=message):
         read(path, **stated)
+
+
+def test_a_wrong_unit_is_named_with_the_right_one(tmp_path: Path) -> None:
+    path = tmp_path / "milliseconds.csv"
+    path.write_text(dated("1682935200000"))
+    with pytest.raises(DatasetError, match=r"it would be in milliseconds.*--columns time=created_utc:ms"):
+        read(path, columns="time=created_utc:s")
 
 
 @pytest.mark.parametrize(
