@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import inspect
 import io
 import json
@@ -140,6 +141,41 @@ def test_a_thousand_malformed_lines_between_good_ones_are_all_dead_letters(model
         "empty",
     }
     assert reasons.total() == 1_000
+
+
+def test_other_files_are_scored_row_by_row(model: Path, tmp_path: Path) -> None:
+    rows = ["a1,you idiot!!!,1682935200", "a2,[removed],1682935200", '"a3","Nice study,\nthanks.",1682935200']
+    path = tmp_path / "comments.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(["id,text,created_utc", *rows]).encode()))
+    found = answers(run("score", "--model", model, "--in", path))
+    assert [answer.get("verdict") for answer in found] == ["remove", None, "allow"]
+    assert found[1] == {"dead_letter": {"line": 3, "reason": "text was removed"}}
+    stated = answers(run("score", "--model", model, "--in", path, "--columns", "body=text", "--batch-size", "1"))
+    assert stated == found
+    dump = b'{"id": "a1", "body": "you idiot!!!", "created_utc": 1682935200}\n{"id": "a3"}\n'
+    piped = answers(run("score", "--model", model, given=dump))
+    assert piped == [found[0], {"dead_letter": {"line": 2, "reason": "no text"}}]
+
+
+def test_scores_of_no_comment_at_all_are_an_error(model: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no line is a comment.*--columns body=COLUMN"):
+        run("score", "--model", model, given=b'{"schema_version": 1, "text": "x"}\n')
+
+
+def test_a_model_records_how_its_comments_were_read(model: Path) -> None:
+    lineage = json.loads((model / "model.json").read_text())["training"]["import"]
+    assert lineage["format"] == "rscience"
+    assert lineage["columns"]["label"] == "REMOVED"
+    assert (lineage["rows"], lineage["used"], lineage["left_out"]) == (321, 320, {"unreadable": 1})
+    assert "export.csv" not in json.dumps(lineage)
+
+
+def test_a_training_that_is_refused_says_so_before_it_trains(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("body,removed\n" + "[removed],1\nfine,0\n" * 40)
+    with pytest.raises(DatasetError, match=r"40 text was removed.*--accept left-out"):
+        run("train", path, "--out", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_lines_are_read_in_bounded_memory_whatever_their_length() -> None:
