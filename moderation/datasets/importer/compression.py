@@ -108,11 +108,7 @@ def read_error(name: str, error: Exception) -> DatasetError:
 
 
 class Counted(io.RawIOBase):
-    """Count the bytes that are read from a file, for progress.
-
-    Attributes:
-        read_bytes: bytes read so far.
-    """
+    """Count the bytes that are read from a file, for progress."""
 
     def __init__(self, raw: BinaryIO, on_read: Callable[[int], None]) -> None:
         self._raw = raw

@@ -16,7 +16,7 @@ class Format:
     Attributes:
         name: value of ``--format``.
         title: what it is.
-        required: its columns, as :func:`~moderation.datasets.importer.mapping.normal` writes them.
+        required: its columns, as :func:`moderation.datasets.importer.mapping.normal` writes them.
         mapping: its columns.
         only: whether a file with other columns is another format.
         community: community of all comments, if no column has it.

@@ -25,6 +25,7 @@ class Import:
     Attributes:
         plan: how the files are read.
         report: what they contain; of a history folder, filled while it is read.
+        repeats: rows that occur more than once; None for a history folder.
         bad_rows: rows that are left out, at most the first thousand, filled while the comments are read.
         bad_row_count: how many rows are left out.
     """
