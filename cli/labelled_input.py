@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from moderation.datasets.importer import Import, ImportPlan, Stated
 
 _FILES = "Files: what they are is guessed, shown, and can be stated"
-ACCEPTABLE = ("left-out", "times")
+ACCEPTABLE = ("left-out", "times", "chance")
 _SHOWN = 10
 _SHOWN_FILES = 5
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "space": " "}
@@ -72,8 +72,9 @@ def _declaration(
     accept: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="left-out,times",
-            help="Continue although more than 1 % of the rows are left out, or times are made up.",
+            metavar="left-out,times,chance",
+            help="Continue although more than 1 % of the rows are left out, times are made up, or (train) the model is "
+            "no better than chance.",
             rich_help_panel=_FILES,
         ),
     ] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from getpass import getuser
 from pathlib import Path
@@ -18,6 +19,7 @@ from cli.output_files import check_output_folder, replaced_folder
 
 if TYPE_CHECKING:
     from moderation.bootstrap import TrainReport
+    from moderation.training.metrics import Metrics
 
 # Without a precision goal the policy removes nothing automatically: the safe default.
 DEFAULT_GOALS = ("review_share<=0.2",)
@@ -78,6 +80,7 @@ def train(
                 lineage=imported.lineage(),
                 on_progress=status.update,
             )
+            require_better_than_chance(report.metrics, given.accepted)
         registered = None
         if register:
             registered = register_folder(
@@ -107,6 +110,30 @@ def train(
         if registered is not None:
             role = "it has the alias production" if registered[1] else "another version keeps the alias production"
             console.print(f"registered and certified as version {registered[0]}; {role}")
+
+
+def require_better_than_chance(metrics: Metrics, accepted: Collection[str]) -> None:
+    """Refuse a model whose scores say nothing about the labels, unless this is accepted.
+
+    Args:
+        metrics: of out-of-fold scores.
+        accepted: values of ``--accept``.
+
+    Raises:
+        TrainingError: the interval of the ROC AUC includes 0.5.
+    """
+    from moderation.errors import TrainingError
+    from moderation.training.chance import auc_low
+
+    low = auc_low(metrics)
+    if low > 0.5 or "chance" in accepted:
+        return
+    raise TrainingError(
+        "model",
+        f"its ROC AUC of {metrics.auc_mean:.3f} is no better than chance (95 % interval from {low:.3f})",
+        "Check with `moderation import FILE --dry-run` that text and label are the right columns, give more comments, "
+        "or add --accept chance.",
+    )
 
 
 def _print_report(report: TrainReport, out: Path, seconds: float) -> None:

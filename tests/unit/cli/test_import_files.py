@@ -111,7 +111,7 @@ def test_options_that_exclude_each_other_are_wrong_usage(words: str) -> None:
 
 
 def test_the_words_of_accept_are_those_of_the_importer() -> None:
-    assert ACCEPTABLE == importer.ACCEPTABLE
+    assert tuple(word for word in ACCEPTABLE if word != "chance") == importer.ACCEPTABLE
 
 
 def test_a_program_can_pipe_into_an_import() -> None:

@@ -19,7 +19,7 @@ from cli.drift import drift
 from cli.line_batches import batches, read_lines
 from cli.main import app, main
 from moderation.contracts import MAX_RECORD_BYTES
-from moderation.errors import ConfigurationError, DatasetError, GoalUnmet, ModelRefused, ModerationError
+from moderation.errors import ConfigurationError, DatasetError, GoalUnmet, ModelRefused, ModerationError, TrainingError
 
 Corpus = tuple[list[str], list[int]]
 EVENT_US = 1_700_000_000_000_000
@@ -175,6 +175,18 @@ def test_a_training_that_is_refused_says_so_before_it_trains(tmp_path: Path) -> 
     path.write_text("body,removed\n" + "[removed],1\nfine,0\n" * 40)
     with pytest.raises(DatasetError, match=r"40 text was removed.*--accept left-out"):
         run("train", path, "--out", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.budget(20)
+def test_a_model_no_better_than_chance_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    rows = [f"comment {number % 7} on topic {number % 11},{number * 7919 % 13 % 2}" for number in range(120)]
+    rows = [f"{number} {row}" for number, row in enumerate(rows)]
+    path.write_text("\n".join(["body,removed", *rows]) + "\n")
+    with pytest.raises(TrainingError, match=r"no better than chance.*--accept chance"):
+        run("train", path, "--out", tmp_path / "model", "--folds", "2", "--accept", "times")
     assert not (tmp_path / "model").exists()
 
 
