@@ -13,7 +13,17 @@ from rich.console import Console
 if TYPE_CHECKING:
     from moderation.policy import Estimate, Policy
 
-console = Console()
+
+class _Results(Console):
+    """Standard output; a reader that closes it is an error with a message."""
+
+    def on_broken_pipe(self) -> None:
+        from cli.output_files import closed_stdout
+
+        raise closed_stdout()
+
+
+console = _Results()
 progress = Console(stderr=True)
 
 

@@ -208,16 +208,26 @@ def write_stdout(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except OSError as error:
-        # What is still buffered would fail again when the interpreter ends.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         if isinstance(error, BrokenPipeError):
-            raise OutputFailed(
-                "standard output", "its reader closed it before all results were written", "Read it to the end."
-            ) from error
+            raise closed_stdout() from error
         raise OutputFailed(
             "standard output", f"it cannot be written ({error.strerror})", "Free space, or write to another file."
         ) from error
+
+
+def closed_stdout() -> OutputFailed:
+    """Return the error to show when the reader of standard output has gone; discard what is still buffered."""
+    _discard_stdout()
+    return OutputFailed(
+        "standard output", "its reader closed it before all results were written", "Read it to the end."
+    )
+
+
+def _discard_stdout() -> None:
+    """Direct standard output to nowhere: what is still buffered would fail again when the interpreter ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sync(path: Path) -> None:
