@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cli.options import JsonOption
 from cli.output import console, print_json, progress
+from cli.output_files import check_output_file, replaced_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,12 +101,15 @@ def bench_self_removal(
     --json prints {"settings", "auc": {rule: [[generation, …] of each seed]}, "auc_mean", "change": {rule: last minus
     first}, "drawn"}.
     """
+    if plot is not None:
+        check_output_file(plot)
     from local.bench.self_removal import RULES, SelfRemovalSettings, draw_self_removal, run_self_removal
 
     with progress.status("starting") as status:
         result = run_self_removal(SelfRemovalSettings(seeds, generations, comments, removals), status.update, processes)
     if plot is not None:
-        draw_self_removal(result, plot)
+        with replaced_file(plot) as unfinished:
+            draw_self_removal(result, unfinished)
     figures = result.fields()
     if as_json:
         print_json(figures)
@@ -167,12 +171,15 @@ def bench_soak(
 
     Example: `moderation bench soak --plot memory.png`
     """
+    if plot is not None:
+        check_output_file(plot)
     with _own_stack(data_folder) as (layout, on_progress):
         from local.bench.stream.run import Bench
         from local.bench.stream.soak import soak
 
         rows = _labelled(csv)
-        figures = soak(Bench(layout, rows, on_progress), rows, comments, plot, on_progress)
+        with nullcontext() if plot is None else replaced_file(plot) as unfinished:
+            figures = soak(Bench(layout, rows, on_progress), rows, comments, unfinished, on_progress)
     figures["settings"]["source"] = "generator" if csv is None else csv.name
     if as_json:
         print_json(figures)
@@ -295,6 +302,6 @@ def _labelled(csv: Path | None, comments: int = 10_000) -> list[LabelledComment]
         from moderation.datasets.synthetic import TrafficConfig, labelled_history
 
         return list(labelled_history(TrafficConfig(days=1, comments_per_day=comments)))
-    from moderation.datasets.rscience import read_rscience
+    from moderation.datasets.importer import ACCEPTABLE, plain_import
 
-    return list(read_rscience(csv, lambda bad: progress.print(f"line {bad.line} left out: {bad.cause}")))
+    return list(plain_import(csv, accepted=ACCEPTABLE).comments())

@@ -13,9 +13,10 @@ import typer
 from rich import box
 from rich.table import Column, Table
 
-from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
-from cli.output import console, json_bytes, print_json, progress, writable_folder
+from cli.output import console, json_bytes, print_json, progress
+from cli.output_files import check_output_file, check_output_folder, replaced_folder, write_file
 
 if TYPE_CHECKING:
     from moderation.adapters.registry.comparison_log import ComparisonLog
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 TABLE, PICTURE, FIELDS = "comparison.csv", "comparison.png", "comparison.json"
 
 
+@with_import_options()
 def compare(
-    csv: CsvOption = None,
-    history: HistoryOption = None,
+    given: ImportOptions,
     out: Annotated[
         Path | None, typer.Option(help=f"Write {TABLE}, {PICTURE} and {FIELDS} to this folder.", file_okay=False)
     ] = None,
@@ -43,17 +44,18 @@ def compare(
     whether a difference from the baseline is significant. The same comments, folds and seed give the same figures,
     except for times.
 
-    Example: `moderation compare --csv export.csv --out comparison`
+    Example: `moderation compare export.csv --out comparison`
 
     --json prints {"data_digest", "comments", "removed", "folds", "seed", "confidence", "models", "bad_rows", "seconds",
     "logged"}, best model first: {"name", "title", "recipe", "auc_mean", "auc_folds", "auc_pooled", "average_precision",
     "brier", "calibration_error", "best_f1", "fit_seconds", "comments_per_s", "auc_difference": null | {"value", "low",
     "high"}, "finding": "baseline" | "better" | "worse" | "unclear"}. "logged" is the URL of the run, or null.
     """
-    bad_rows = BadRows()
-    labelled = read_labelled(csv, history, bad_rows.append)
-    for folder in (out, plot and plot.parent):
-        writable_folder(folder)
+    inputs = [Path(name) for name in given.names]
+    if out is not None:
+        check_output_folder(out, inputs)
+    if plot is not None:
+        check_output_file(plot, inputs)
     from moderation.bootstrap import new_lexicon
     from moderation.scoring import new_pipeline
     from moderation.settings import load_settings
@@ -70,8 +72,8 @@ def compare(
 
             status.update("connecting to MLflow")
             kept_in = ComparisonLog(settings.mlflow_url, settings.model_name)
-        status.update("reading comments")
-        examples = collect_examples((row.comment, row.removed) for row in labelled)
+        imported = start_import(given, status.update)
+        examples = collect_examples((row.comment, row.removed) for row in imported.comments(status.update))
         lexicon = new_lexicon(settings)
         pipeline = ModelSpec(
             "pipeline",
@@ -82,10 +84,11 @@ def compare(
         comparison = compare_models(
             examples, pipeline, usual_baselines(lexicon, seed), folds=folds, seed=seed, on_progress=status.update
         )
-        fields = {**comparison.fields(), "bad_rows": len(bad_rows), "seconds": round(time.monotonic() - started, 1)}
+        seconds = round(time.monotonic() - started, 1)
+        fields = {**comparison.fields(), "bad_rows": imported.bad_row_count, "seconds": seconds}
         status.update("drawing and writing")
         logged = _keep(comparison, fields, out, plot, kept_in)
-    bad_rows.show()
+    show_left_out(imported)
     if as_json:
         print_json({**fields, "logged": logged})
         return
@@ -99,17 +102,21 @@ def _keep(
     comparison: ModelComparison, fields: dict[str, Any], out: Path | None, plot: Path | None, log: ComparisonLog | None
 ) -> str | None:
     """Write the files that were asked for; return the URL of the logged run, None without one."""
+    if out is None and plot is None and log is None:
+        return None
     from moderation.training.plots.comparison import draw_comparison
 
     with tempfile.TemporaryDirectory(prefix="moderation-compare-") as scratch:
-        folder = out or Path(scratch)
-        files = [folder / name for name in (TABLE, PICTURE, FIELDS)]
-        if out is not None or plot is not None or log is not None:
-            _write_table(files[0], fields)
-            draw_comparison(files[1], comparison)
-            files[2].write_bytes(json_bytes(fields))
+        files = [Path(scratch) / name for name in (TABLE, PICTURE, FIELDS)]
+        _write_table(files[0], fields)
+        draw_comparison(files[1], comparison)
+        files[2].write_bytes(json_bytes(fields))
+        if out is not None:
+            with replaced_folder(out) as folder:
+                for file in files:
+                    shutil.copyfile(file, folder / file.name)
         if plot is not None:
-            shutil.copyfile(files[1], plot)
+            write_file(plot, files[1].read_bytes())
         return None if log is None else log.keep(comparison, files)
 
 

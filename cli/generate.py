@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption
-from cli.output import console, print_json, progress, writable_folder
+from cli.output import console, print_json, progress
+from cli.output_files import check_output_folder, replaced_folder
 from moderation.errors import ConfigurationError
 
 _OPTIONS = {
@@ -47,7 +48,7 @@ def generate(
 
     Example: `moderation generate --out history --days 7 --late 0.02`
     """
-    from moderation.datasets.recorded import write_history
+    from moderation.datasets.recorded import ARRIVALS, write_history
     from moderation.datasets.synthetic import TrafficConfig
     from moderation.datasets.synthetic import generate as arrivals
 
@@ -68,10 +69,10 @@ def generate(
     except ConfigurationError as error:
         options = " + ".join(_OPTIONS.get(field, field) for field in error.thing.split(" + "))
         raise ConfigurationError(options, error.cause, error.remedy) from error
-    writable_folder(out)
+    check_output_folder(out)
     started = time.monotonic()
-    with progress.status("generating") as status:
-        written = write_history(out, arrivals(config), lambda count: status.update(f"{count:,} records"))
+    with progress.status("generating") as status, replaced_folder(out, last=(ARRIVALS,)) as folder:
+        written = write_history(folder, arrivals(config), lambda count: status.update(f"{count:,} records"))
     seconds = time.monotonic() - started
     if as_json:
         print_json({**asdict(written), "seconds": round(seconds, 1)})

@@ -1,52 +1,291 @@
-"""Read labelled comments from an export or a generated history, and collect the rows that were left out."""
+"""Options of commands that read comments from files, and the import that they state."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import orjson
 import typer
 
 from cli.output import progress
+from cli.output_files import write_file
+from moderation.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from moderation.datasets.history import BadRow, LabelledComment
+    from moderation.datasets.history import BadRow
+    from moderation.datasets.importer import Import, ImportPlan, Stated
 
-CsvOption = Annotated[Path | None, typer.Option("--csv", help="Labelled comments: an r/science export, either schema.")]
-HistoryOption = Annotated[
-    Path | None, typer.Option("--history", help="Labelled comments: a folder of `moderation generate`.")
-]
+_FILES = "Files: what they are is guessed, shown, and can be stated"
+ACCEPTABLE = ("left-out", "times", "chance")
 _SHOWN = 10
+_SHOWN_FILES = 5
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "space": " "}
 
 
-class BadRows(list["BadRow"]):
-    """Rows that were left out."""
+def _declaration(
+    format_name: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="A known format, see docs/own-data.md.", rich_help_panel=_FILES),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=COLUMN,…",
+            help="Columns, e.g. body=comment_text,label=toxic>=0.5,time=created_utc:s,community=subreddit. "
+            "Roles: body, label, time, community, id, author, parent.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JSON file with columns, encoding and delimiter; read if it exists, else written.",
+            dir_okay=False,
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Text encoding, e.g. utf-8, utf-16, cp1252.", rich_help_panel=_FILES)
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Of CSV files: comma, semicolon, tab, pipe or a character.", rich_help_panel=_FILES),
+    ] = None,
+    quote: Annotated[
+        str | None, typer.Option(help="Quotation mark of CSV files, or none.", rich_help_panel=_FILES)
+    ] = None,
+    no_header: Annotated[
+        bool,
+        typer.Option(
+            "--no-header", help="The first line of a CSV file is a row; columns are #1, #2, …", rich_help_panel=_FILES
+        ),
+    ] = False,
+    community: Annotated[
+        str | None, typer.Option(help="Community of comments whose file has no such column.", rich_help_panel=_FILES)
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="left-out,times,chance",
+            help="Continue although more than 1 % of the rows are left out, times are made up, or (train) the model is "
+            "no better than chance.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+) -> None:
+    """Declare the options that state how files are read; the function is never called."""
 
-    def show(self) -> None:
-        """Print the first ten on standard error, and how many more there are."""
-        for bad in self[:_SHOWN]:
-            progress.print(f"line {bad.line} left out: {bad.cause}", markup=False)
-        if len(self) > _SHOWN:
-            progress.print(f"… and {len(self) - _SHOWN:,} more rows left out")
+
+def _file_declaration(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE…", help="Files, folders, patterns, or - for standard input.", show_default=False),
+    ] = None,
+) -> None:
+    """Declare the argument that names files; the function is never called."""
 
 
-def read_labelled(
-    csv: Path | None, history: Path | None, on_bad_row: Callable[[BadRow], None]
-) -> Iterator[LabelledComment]:
-    """Read the labelled comments that the options name.
+def _former_declaration(
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="The same as FILE.", rich_help_panel=_FILES)
+    ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="A folder of `moderation generate`; the same as FILE.", rich_help_panel=_FILES
+        ),
+    ] = None,
+) -> None:
+    """Declare the former spellings of FILE; the function is never called."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """Values of the options.
+
+    Attributes:
+        names: files, folders and patterns.
+        stated: what is stated about them, as :func:`moderation.datasets.importer.Stated` takes it; columns as text.
+        accepted: values of ``--accept``.
+        mapping: file of the mapping, or None.
+    """
+
+    names: tuple[str, ...]
+    stated: Mapping[str, Any]
+    accepted: frozenset[str]
+    mapping: Path | None
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether any option states how the files are read."""
+        return self.mapping is not None or bool(self.stated)
+
+
+def with_import_options(
+    *, files: bool = True, former: bool = True
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds the options to a command, which gets them in its parameter ``given``.
+
+    Args:
+        files: whether the command names files by an argument.
+        former: whether it also has ``--csv`` and ``--history``.
+    """
+    declarations: list[Callable[..., None]] = [
+        _declaration,
+        *([_file_declaration] if files else []),
+        *([_former_declaration] if former else []),
+    ]
+    parameters = {
+        name: parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for declaration in declarations
+        for name, parameter in signature(declaration, eval_str=True).parameters.items()
+    }
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        others = [
+            parameter.replace(kind=Parameter.KEYWORD_ONLY)
+            for name, parameter in signature(command, eval_str=True).parameters.items()
+            if name != "given"
+        ]
+
+        def run(**values: Any) -> None:
+            options = {name: values.pop(name) for name in parameters}
+            command(given=_checked(options, needs_files=files), **values)
+
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        run.__annotations__ = {}
+        run.__signature__ = Signature([*others, *parameters.values()])  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def start_import(given: ImportOptions, on_progress: Callable[[str], None], *, needs_labels: bool = True) -> Import:
+    """Plan, survey and check the import that options state; print how each file is understood.
+
+    Args:
+        given: the options.
+        on_progress: called with a line of text from time to time.
+        needs_labels: whether rows without a label are left out.
 
     Raises:
-        typer.BadParameter: neither or both are given.
-        DatasetError: it cannot be read.
+        DatasetError: a file cannot be read, or something must be stated or accepted.
+        ConfigurationError: an option or the mapping file is malformed.
     """
-    if (csv is None) == (history is None):
-        raise typer.BadParameter("give either --csv FILE or --history FOLDER")
-    if csv is not None:
-        from moderation.datasets.rscience import read_rscience
+    from moderation.datasets.importer import find_inputs, import_files
 
-        return read_rscience(csv, on_bad_row)
-    from moderation.datasets.recorded import read_history
+    inputs = find_inputs(given.names, lambda: sys.stdin.buffer)
+    imported = import_files(
+        inputs,
+        stated_of(given),
+        needs_labels=needs_labels,
+        accepted=given.accepted,
+        on_progress=on_progress,
+    )
+    show_plan(imported.plan)
+    save_mapping(given, imported.plan)
+    return imported
 
-    assert history is not None  # noqa: S101 - one of the two is given
-    return read_history(history, on_bad_row)
+
+def stated_of(given: ImportOptions) -> Stated:
+    """Return what options and mapping file state; an option wins over the file.
+
+    Raises:
+        ConfigurationError: an option or the file is malformed.
+    """
+    from moderation.datasets.importer import Stated, parse_columns
+    from moderation.datasets.importer.mapping import mapping_from_fields
+
+    stored: dict[str, Any] = {}
+    if given.mapping is not None and given.mapping.exists():
+        stored = _read_mapping(given.mapping)
+        stored["columns"] = mapping_from_fields(stored.get("columns") or {})
+    options = dict(given.stated)
+    columns = {**stored.pop("columns", {}), **parse_columns(options.pop("columns", ()))}
+    return Stated(**{**stored, **options, "columns": columns})
+
+
+def save_mapping(given: ImportOptions, plan: ImportPlan) -> None:
+    """Write the mapping file, unless it exists or none is asked for."""
+    if given.mapping is not None and not given.mapping.exists():
+        write_file(given.mapping, orjson.dumps(plan.lineage(), option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def show_plan(plan: ImportPlan) -> None:
+    """Print on standard error how each file is understood, and which columns are not used."""
+    for file in plan.files[:_SHOWN_FILES]:
+        progress.print(file.summary(), markup=False, highlight=False, soft_wrap=True)
+        if file.unused:
+            names = ", ".join(file.unused[:30]) + (
+                f" and {len(file.unused) - 30} more" if len(file.unused) > 30 else ""
+            )
+            progress.print(f"  not used: {names}", markup=False, highlight=False, soft_wrap=True)
+        if file.format is not None and file.format.makes_up_times and file.mapping.time is None:
+            progress.print("  times are made up: one minute apart, from 2018-01-01", highlight=False)
+    if len(plan.files) > _SHOWN_FILES:
+        progress.print(f"… and {len(plan.files) - _SHOWN_FILES:,} more files")
+
+
+def show_left_out(imported: Import) -> None:
+    """Print on standard error the rows that were left out: the counts, and the first ten with their causes."""
+    _print_bad_rows(imported.bad_rows, imported.bad_row_count)
+
+
+def _print_bad_rows(rows: Iterable[BadRow], count: int) -> None:
+    for bad in list(rows)[:_SHOWN]:
+        progress.print(f"line {bad.line} left out: {bad.cause}", markup=False, highlight=False, soft_wrap=True)
+    if count > _SHOWN:
+        progress.print(f"… and {count - _SHOWN:,} more rows left out")
+
+
+def _checked(options: dict[str, Any], needs_files: bool) -> ImportOptions:
+    named = [("FILE", options.pop("files", None) or [])]
+    named += [(f"--{name}", [str(value)]) for name in ("csv", "history") if (value := options.pop(name, None))]
+    given = [(spelling, names) for spelling, names in named if names]
+    if needs_files and len(given) != 1:
+        raise typer.BadParameter("give files as FILE…, or one of --csv FILE and --history FOLDER")
+    accepted = frozenset(word.strip() for text in options.pop("accept") or () for word in text.split(","))
+    if unknown := sorted(accepted - set(ACCEPTABLE)):
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(ACCEPTABLE)}", param_hint="--accept")
+    mapping = options.pop("mapping")
+    stated: dict[str, Any] = {
+        "format": options["format_name"],
+        "columns": options["columns"],
+        "encoding": options["encoding"],
+        "delimiter": _character("--delimiter", options["delimiter"], DELIMITERS),
+        "quote": _character("--quote", options["quote"], {"none": ""}),
+        "community": options["community"],
+    }
+    stated = {name: value for name, value in stated.items() if value is not None}
+    if options["no_header"]:
+        stated["has_header"] = False
+    return ImportOptions(tuple(given[0][1]) if given else (), stated, accepted, mapping)
+
+
+def _character(option: str, value: str | None, words: Mapping[str, str]) -> str | None:
+    if value is None:
+        return None
+    character = words.get(value.casefold(), value)
+    if len(character) > 1:
+        raise typer.BadParameter(f"{value!r} is neither one character nor one of {', '.join(words)}", param_hint=option)
+    return character
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    known = {"format", "columns", "encoding", "delimiter", "quote", "has_header", "community"}
+    try:
+        stored = orjson.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            str(path), f"the mapping cannot be read ({error})", "Delete it, or name another file."
+        ) from error
+    if not isinstance(stored, dict) or not stored.keys() <= known:
+        cause = f"it is not a mapping with the keys {', '.join(sorted(known))}"
+        raise ConfigurationError(str(path), cause, "Write one with `moderation import FILE --dry-run --mapping NEW`.")
+    return {name: value for name, value in stored.items() if value is not None}

@@ -8,7 +8,35 @@ from typing import BinaryIO
 from moderation.contracts.records import MAX_RECORD_BYTES
 
 
-def read_lines(stream: BinaryIO) -> Iterator[bytes]:
+class ChainedStream:
+    """A byte stream whose first line was read already; it is read again first."""
+
+    def __init__(self, first: bytes, stream: BinaryIO) -> None:
+        self._first = first
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most ``size`` bytes; all of them if negative."""
+        if not self._first:
+            return self._stream.read(size)
+        if size < 0:
+            first, self._first = self._first, b""
+            return first + self._stream.read()
+        first, self._first = self._first[:size], self._first[size:]
+        return first
+
+    def readline(self, size: int) -> bytes:
+        """Return the bytes up to the next line break, at most ``size``."""
+        if not self._first:
+            return self._stream.readline(size)
+        end = self._first.find(b"\n", 0, size) + 1 or size
+        line, self._first = self._first[:end], self._first[end:]
+        if not self._first and not line.endswith(b"\n") and len(line) < size:
+            line += self._stream.readline(size - len(line))
+        return line
+
+
+def read_lines(stream: BinaryIO | ChainedStream) -> Iterator[bytes]:
     """Yield the lines of a stream without their line breaks.
 
     A line that exceeds the size limit of a record is cut one byte after the limit, so that it is refused as too large.

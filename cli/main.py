@@ -6,7 +6,9 @@ has the table of errors.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,9 +27,11 @@ from cli.drift import drift
 from cli.gate import gate
 from cli.generate import generate
 from cli.history import history
+from cli.import_files import import_files
 from cli.lake import lake
 from cli.missing_parts import missing_part
 from cli.output import progress
+from cli.output_files import output_error
 from cli.override import override
 from cli.preview import preview
 from cli.promote import promote, rollback
@@ -52,6 +56,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Local stack": {"demo": demo, "up": up, "down": down, "status": status},
     "Data and models": {
         "generate": generate,
+        "import": import_files,
         "source": source,
         "replay": replay,
         "archive": archive,
@@ -127,6 +132,8 @@ def _shown(error: Exception) -> ModerationError | None:
     """Return the error to print; None for a defect, whose traceback is needed."""
     if isinstance(error, ModerationError):
         return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return output_error(Path(error.filename or "output"), error)
     return missing_part(error) if isinstance(error, ModuleNotFoundError) else server_error(error)
 
 

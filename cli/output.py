@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -15,7 +13,17 @@ from rich.console import Console
 if TYPE_CHECKING:
     from moderation.policy import Estimate, Policy
 
-console = Console()
+
+class _Results(Console):
+    """Standard output; a reader that closes it is an error with a message."""
+
+    def on_broken_pipe(self) -> None:
+        from cli.output_files import closed_stdout
+
+        raise closed_stdout()
+
+
+console = _Results()
 progress = Console(stderr=True)
 
 
@@ -24,28 +32,12 @@ def json_bytes(fields: dict[str, Any]) -> bytes:
     return orjson.dumps(fields, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def writable_folder(folder: Path | None) -> None:
-    """Create a folder and check that it can be written, before long work begins; do nothing for None.
-
-    Raises:
-        ConfigurationError: the folder cannot be created or written.
-    """
-    from moderation.errors import ConfigurationError
-
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        cause = f"the folder cannot be written ({error.strerror})"
-        raise ConfigurationError(str(folder), cause, "Name a folder that you may write to.") from error
-
-
 def print_json(fields: dict[str, Any]) -> None:
     """Print one JSON object on one line."""
-    sys.stdout.write(orjson.dumps(fields).decode() + "\n")
+    from cli.output_files import write_stdout
+
+    sys.stdout.flush()
+    write_stdout(orjson.dumps(fields) + b"\n")
 
 
 def print_line(line: str) -> None:

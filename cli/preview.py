@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
-from cli.output import console, print_json, writable_folder
+from cli.output import console, print_json
+from cli.output_files import check_output_file, write_file
 
 
 def preview(
@@ -36,14 +37,14 @@ def preview(
     from moderation.settings import required
 
     settings = connected_settings(data_folder)
-    writable_folder(out.parent)
+    check_output_file(out)
     day_preview = read_preview(
         required(settings.database_url, "database_url"),
         settings.topic_prefix + COMMENTS.name,
         day.date() if day is not None else None,
         Addresses(settings.mlflow_url, settings.model_name),
     )
-    out.write_text(render(day_preview), encoding="utf-8")
+    write_file(out, render(day_preview))
     if as_json:
         print_json(
             {

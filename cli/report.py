@@ -8,16 +8,17 @@ from typing import Annotated
 
 import typer
 
-from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import JsonOption
-from cli.output import console, print_json, progress, writable_folder
+from cli.output import console, print_json, progress
+from cli.output_files import check_output_file, write_file
 from cli.train import DEFAULT_GOALS
 
 
+@with_import_options()
 def report(
+    given: ImportOptions,
     out: Annotated[Path, typer.Option(help="HTML file to write; an existing file is replaced.", dir_okay=False)],
-    csv: CsvOption = None,
-    history: HistoryOption = None,
     examples: Annotated[int, typer.Option(min=0, max=100, help="Comments of each kind to show with their text.")] = 0,
     goal: Annotated[
         list[str] | None, typer.Option(help="Goals whose thresholds to mark, as for `moderation train`.")
@@ -31,15 +32,13 @@ def report(
     The page shows balance, lengths, times, informative words, duplicates and out-of-fold scores. It loads nothing from
     the network. It contains the text of comments only with --examples, and never words that few comments contain.
 
-    Example: `moderation report --csv export.csv --out report.html`
+    Example: `moderation report export.csv --out report.html`
 
     --json prints {"out", "comments", "removed", "times", "repeated_bodies", "tokens", "auc_mean", "examples",
     "bad_rows", "seconds"}: times counts comments
     with a known time, repeated_bodies bodies that occur more than once, tokens distinct tokens.
     """
-    bad_rows = BadRows()
-    labelled = read_labelled(csv, history, bad_rows.append)
-    writable_folder(out.parent)
+    check_output_file(out, map(Path, given.names))
     from moderation.bootstrap import new_lexicon
     from moderation.policy import parse_goal
     from moderation.scoring import explain, new_pipeline
@@ -50,7 +49,8 @@ def report(
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
     started = time.monotonic()
     with progress.status("reading comments") as status:
-        rows = list(labelled)
+        imported = start_import(given, status.update)
+        rows = list(imported.comments(status.update))
         gathered = collect_examples((row.comment, row.removed) for row in rows)
         lexicon = new_lexicon(load_settings())
         trained = train(
@@ -65,9 +65,8 @@ def report(
         )
         status.update("drawing and writing")
         judged = OutOfFold(trained.probability, trained.metrics, trained.policy)
-        source = (csv or history or Path()).name
-        out.write_text(render(exploration, judged, source, gathered.texts, examples), encoding="utf-8")
-    bad_rows.show()
+        write_file(out, render(exploration, judged, imported.plan.name, gathered.texts, examples))
+    show_left_out(imported)
     if as_json:
         print_json(
             {
@@ -79,7 +78,7 @@ def report(
                 "tokens": len(exploration.tokens.frequency),
                 "auc_mean": trained.metrics.auc_mean,
                 "examples": examples,
-                "bad_rows": len(bad_rows),
+                "bad_rows": imported.bad_row_count,
                 "seconds": round(time.monotonic() - started, 1),
             }
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import asdict
 from getpass import getuser
 from pathlib import Path
@@ -11,21 +12,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cli.labelled_input import BadRows, CsvOption, HistoryOption, read_labelled
+from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, percent, policy_fields, print_json, progress, threshold
+from cli.output_files import check_output_folder, replaced_folder
 
 if TYPE_CHECKING:
     from moderation.bootstrap import TrainReport
+    from moderation.training.metrics import Metrics
 
 # Without a precision goal the policy removes nothing automatically: the safe default.
 DEFAULT_GOALS = ("review_share<=0.2",)
 
 
+@with_import_options()
 def train(
+    given: ImportOptions,
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
-    csv: CsvOption = None,
-    history: HistoryOption = None,
     goal: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,16 +48,17 @@ def train(
 ) -> None:
     """Train a model: cross-validate, calibrate, resolve the goals to thresholds, write the model folder.
 
-    The same file, goals, folds and seed give the same model digest.
+    The same file, goals, folds and seed give the same model digest. Encoding, delimiter and columns are guessed and
+    printed, and can be stated; the model card records them.
 
     With --register, while no version serves, a gate judges the measurements: the AUC must be better than chance. A
     model that does not pass is registered without certificate and alias, and the command fails. While another version
     serves, the new one gets no certificate: compare the two with `moderation gate`.
 
-    Example: `moderation train --csv export.csv --out model --goal "precision>=0.9" --goal "review_share<=0.1"`
+    Example: `moderation train export.csv --out model --goal "precision>=0.9" --goal "review_share<=0.1"`
 
-    --json prints {"model_digest", "data_digest", "metrics": {…}, "policy": {…}, "bad_rows", "seconds", "registered":
-    null or {"version", "production": bool}}.
+    --json prints {"model_digest", "data_digest", "metrics": {…}, "policy": {…}, "bad_rows", "import": {…}, "seconds",
+    "registered": null or {"version", "production": bool}}.
     """
     # Imported here, as in every command: `--help` does not wait seconds for scikit-learn and spaCy.
     from moderation.bootstrap import register as register_folder
@@ -64,20 +68,23 @@ def train(
 
     settings = connected_settings(data_folder) if register else load_settings()
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
-    bad_rows = BadRows()
-    labelled = read_labelled(csv, history, bad_rows.append)
+    check_output_folder(out, map(Path, given.names))
     started = time.monotonic()
     with progress.status("starting") as status:
-        report = train_to_folder(
-            ((row.comment, row.removed) for row in labelled),
-            out,
-            goals,
-            settings,
-            folds=folds,
-            seed=seed,
-            comments_per_day=comments_per_day,
-            on_progress=status.update,
-        )
+        imported = start_import(given, status.update)
+        with replaced_folder(out, last=("model.json",)) as folder:
+            report = train_to_folder(
+                ((row.comment, row.removed) for row in imported.comments(status.update)),
+                folder,
+                goals,
+                settings,
+                folds=folds,
+                seed=seed,
+                comments_per_day=comments_per_day,
+                lineage=imported.lineage(),
+                on_progress=status.update,
+            )
+            require_better_than_chance(report.metrics, given.accepted)
         registered = None
         if register:
             registered = register_folder(
@@ -88,7 +95,7 @@ def train(
                 requested_from="moderation train --register",
             )
     seconds = time.monotonic() - started
-    bad_rows.show()
+    show_left_out(imported)
     if as_json:
         print_json(
             {
@@ -96,7 +103,8 @@ def train(
                 "data_digest": report.data_digest,
                 "metrics": asdict(report.metrics),
                 "policy": policy_fields(report.policy),
-                "bad_rows": len(bad_rows),
+                "bad_rows": imported.bad_row_count,
+                **imported.lineage(),
                 "seconds": round(seconds, 1),
                 "registered": None if registered is None else {"version": registered[0], "production": registered[1]},
             }
@@ -112,6 +120,30 @@ def train(
                     f"registered as version {number}; another version serves. "
                     f"Judge it with `moderation gate {number}`, then promote it"
                 )
+
+
+def require_better_than_chance(metrics: Metrics, accepted: Collection[str]) -> None:
+    """Refuse a model whose scores say nothing about the labels, unless this is accepted.
+
+    Args:
+        metrics: of out-of-fold scores.
+        accepted: values of ``--accept``.
+
+    Raises:
+        TrainingError: the interval of the ROC AUC includes 0.5.
+    """
+    from moderation.errors import TrainingError
+    from moderation.training.first_gate import auc_interval
+
+    low = auc_interval(metrics.auc_mean, metrics.removed, metrics.comments - metrics.removed, 0.95).low
+    if low > 0.5 or "chance" in accepted:
+        return
+    raise TrainingError(
+        "model",
+        f"its ROC AUC of {metrics.auc_mean:.3f} is no better than chance (95 % interval from {low:.3f})",
+        "Check with `moderation import FILE --dry-run` that text and label are the right columns, give more comments, "
+        "or add --accept chance.",
+    )
 
 
 def _print_report(report: TrainReport, out: Path, seconds: float) -> None:

@@ -13,6 +13,7 @@
     ├── NeedsPerson              stop: a setting, a refusal or damage; a restart does not help
     │   ├── ConfigurationError     a setting is unknown, malformed or contradictory
     │   ├── DatasetError           a file of comments cannot be read at all
+    │   ├── OutputFailed           a file or folder that a command writes cannot be written; nothing was replaced
     │   ├── TrainingError          the labelled examples are too few or of one class
     │   ├── GoalUnmet              a policy goal cannot be met; carries the best reachable value
     │   ├── ModelRefused           an artifact failed verification; a worker keeps serving the old model
@@ -90,6 +91,10 @@ class ConfigurationError(NeedsPerson):
 
 class DatasetError(NeedsPerson):
     """A file of comments cannot be read: absent, not a known schema, or without a usable row."""
+
+
+class OutputFailed(NeedsPerson):
+    """A file or folder of results cannot be written: the disk is full, read-only, or the reader has gone."""
 
 
 class TrainingError(NeedsPerson):

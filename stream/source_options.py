@@ -20,7 +20,8 @@ _GENERATED = "With --generate"
 
 def _declaration(
     csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="An r/science export.", rich_help_panel=_TRAFFIC)
+        Path | None,
+        typer.Option(metavar="FILE", help="A file of comments, see docs/own-data.md.", rich_help_panel=_TRAFFIC),
     ] = None,
     history: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A folder of `moderation generate`.", rich_help_panel=_TRAFFIC)

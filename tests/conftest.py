@@ -44,9 +44,12 @@ def refuse_bad_row(row: object) -> None:
 def rscience() -> list[LabelledComment]:
     if not SHARED_CSV.exists():
         pytest.skip("../shared/data/rscience_comments.csv is absent")
-    from moderation.datasets.rscience import read_rscience
+    from moderation.datasets.importer import plain_import
 
-    return list(read_rscience(SHARED_CSV, refuse_bad_row))
+    imported = plain_import(SHARED_CSV)
+    comments = list(imported.comments())
+    assert imported.bad_rows == []
+    return comments
 
 
 @pytest.fixture(scope="session")

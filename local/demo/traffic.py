@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from moderation.datasets.history import LabelledComment
+from moderation.datasets.importer import plain_import
 from moderation.datasets.recorded import read_history, write_history
-from moderation.datasets.rscience import read_rscience
 from moderation.datasets.synthetic import TrafficConfig, generate
 from moderation.timestamps import DAY_US, HOUR_US, day_of, moment_of, now_us
 from stream.source import CsvExport, History, SendPlan
@@ -115,4 +115,4 @@ def labelled(origin: CsvExport | History) -> Iterator[LabelledComment]:
     """Yield the comments with what moderators did."""
     if isinstance(origin, History):
         return read_history(origin.folder, lambda bad: None)
-    return read_rscience(origin.path, lambda bad: None)
+    return plain_import(origin.path).comments()

@@ -29,7 +29,7 @@ class LabelledComment:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be read: the line of the file on which it ends (from 1), and the cause."""
+    """A row that cannot be read: the line of the file on which it begins (from 1), and the cause."""
 
     line: int
     cause: str

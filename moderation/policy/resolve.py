@@ -27,6 +27,8 @@ def resolve_policy(
     goals: Sequence[Goal],
     comments_per_day: float | None = None,
     weight: Floats | None = None,
+    *,
+    may_allow_all: bool = False,
 ) -> Policy:
     """Find the two thresholds that meet the goals.
 
@@ -40,6 +42,8 @@ def resolve_policy(
         goals: at most one of each measure.
         comments_per_day: volume, needed for ``reviews_per_day``.
         weight: number of comments that each one represents, shape (comments,); 1 each if None.
+        may_allow_all: whether a policy may allow every comment although a goal on reviews is stated, because the
+            comments with the highest score are more than that goal permits. Without it such a goal is unmet.
 
     Raises:
         GoalUnmet: no threshold meets a goal; contains the best reachable value.
@@ -57,6 +61,8 @@ def resolve_policy(
     curve = _Curve(scores_ppm, removed, weight)
     remove_ppm = _remove_threshold(curve, stated.get(Measure.PRECISION))
     review_ppm = _review_threshold(curve, remove_ppm, stated, comments_per_day)
+    if review_ppm == NEVER_PPM and not may_allow_all:
+        _require_reviews(curve, stated, comments_per_day)
     return Policy(
         review_ppm=review_ppm,
         remove_ppm=remove_ppm,
@@ -177,6 +183,43 @@ def _review_threshold(
     is_capped = Measure.REVIEW_SHARE in stated or Measure.REVIEWS_PER_DAY in stated
     candidates = np.flatnonzero(within)
     return int(curve.threshold[candidates[-1]]) if is_capped and len(candidates) else remove_ppm
+
+
+def _require_reviews(curve: _Curve, stated: dict[Measure, Goal], comments_per_day: float | None) -> None:
+    """Refuse goals on reviews that only a policy meets which allows every comment."""
+    capped = [stated[each] for each in (Measure.REVIEW_SHARE, Measure.REVIEWS_PER_DAY) if each in stated]
+    if not capped:
+        return
+    if not curve.leaves_some.any():
+        raise GoalUnmet(
+            str(capped[0]),
+            0.0,
+            "all comments have the same score, so that every comment would be reviewed or none",
+            "Give comments from which a model can learn, with both labels.",
+        )
+    share = float(curve.above[curve.leaves_some][0]) / curve.total
+    goal = next(
+        (each for each in capped if each.bound < _in_unit(share, each, comments_per_day)),
+        capped[0],
+    )
+    best = _in_unit(share, goal, comments_per_day)
+    raise GoalUnmet(
+        str(goal),
+        best,
+        f"the comments with the highest score alone are {best:.3g}, because their scores are equal or the comments few",
+        f"Raise it, e.g. to {goal.measure}<={_rounded_up(best)}.",
+    )
+
+
+def _in_unit(share: float, goal: Goal, comments_per_day: float | None) -> float:
+    """Return a share of the comments in the unit of a goal on reviews."""
+    return share if goal.measure is Measure.REVIEW_SHARE else share * (comments_per_day or 0.0)
+
+
+def _rounded_up(value: float) -> str:
+    """Return a number with two significant digits that is not below the value."""
+    digits = 1 - math.floor(math.log10(value)) if value > 0 else 0
+    return f"{math.ceil(value * 10**digits) / 10**digits:g}"
 
 
 def _most_reviews(curve: _Curve, stated: dict[Measure, Goal], comments_per_day: float | None) -> float:

@@ -14,8 +14,8 @@ import orjson
 from moderation.contracts import parse_action, to_json
 from moderation.contracts.records import MAX_ID_CHARACTERS
 from moderation.datasets.history import BadRow
+from moderation.datasets.importer import plain_import
 from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS
-from moderation.datasets.rscience import read_rscience
 from moderation.datasets.synthetic import Arrival, generate
 from moderation.errors import DatasetError, InvalidRecord
 from stream.source.external_sort import by_arrival
@@ -31,7 +31,7 @@ def arrivals_of(plan: SendPlan, on_bad_row: Callable[[BadRow], None]) -> Iterato
 
     Args:
         plan: origin, part of it, with or without actions.
-        on_bad_row: called with rows of an export that are not comments.
+        on_bad_row: called with rows of an export that are left out, at its end.
 
     Raises:
         DatasetError: the origin cannot be read.
@@ -73,11 +73,20 @@ def _of_origin(origin: Origin, on_bad_row: Callable[[BadRow], None]) -> Iterator
 
 
 def _of_export(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
-    for row in read_rscience(path, on_bad_row):
+    try:
+        imported = plain_import(path, needs_labels=False)
+    except DatasetError as error:
+        remedy = (
+            f"Run `moderation import {path} --out FOLDER` and state there what it asks for, then use --history FOLDER."
+        )
+        raise DatasetError(error.thing, error.cause, remedy) from error
+    for row in imported.comments():
         comment, action = row.comment, row.action
         yield Arrival(comment.event_time_us, "comments", comment.comment_id, to_json(comment), None, row.removed)
         if action is not None:
             yield Arrival(action.action_time_us, "actions", action.comment_id, to_json(action), None, None)
+    for bad in imported.bad_rows:
+        on_bad_row(bad)
 
 
 def _comments_of_history(folder: Path) -> Iterator[Arrival]:

@@ -33,7 +33,8 @@ def test_the_core_alone_installs_with_plain_pip_and_scores(
     moderation = tmp_path / "venv" / "bin" / "moderation"
     model = tmp_path / "model"
     subprocess.run([moderation, "train", "--csv", export, "--out", model], cwd=tmp_path, check=True)
-    line = b'{"schema_version":1,"comment_id":"c","community":"x","body":"you idiot!!!","event_time_us":5}\n'
+    fields = {"schema_version": 1, "comment_id": "c", "community": "x", "body": "you idiot!!!"}
+    line = json.dumps({**fields, "event_time_us": 1_700_000_000_000_000}).encode()
     scored = subprocess.run(
         [moderation, "score", "--model", model], cwd=tmp_path, input=line, capture_output=True, check=True
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import inspect
 import io
 import json
@@ -18,7 +19,7 @@ from cli.drift import drift
 from cli.line_batches import batches, read_lines
 from cli.main import app, main
 from moderation.contracts import MAX_RECORD_BYTES
-from moderation.errors import ConfigurationError, DatasetError, GoalUnmet, ModelRefused, ModerationError
+from moderation.errors import ConfigurationError, DatasetError, GoalUnmet, ModelRefused, ModerationError, TrainingError
 
 Corpus = tuple[list[str], list[int]]
 EVENT_US = 1_700_000_000_000_000
@@ -140,6 +141,53 @@ def test_a_thousand_malformed_lines_between_good_ones_are_all_dead_letters(model
         "empty",
     }
     assert reasons.total() == 1_000
+
+
+def test_other_files_are_scored_row_by_row(model: Path, tmp_path: Path) -> None:
+    rows = ["a1,you idiot!!!,1682935200", "a2,[removed],1682935200", '"a3","Nice study,\nthanks.",1682935200']
+    path = tmp_path / "comments.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(["id,text,created_utc", *rows]).encode()))
+    found = answers(run("score", "--model", model, "--in", path))
+    assert [answer.get("verdict") for answer in found] == ["remove", None, "allow"]
+    assert found[1] == {"dead_letter": {"line": 3, "reason": "text was removed"}}
+    stated = answers(run("score", "--model", model, "--in", path, "--columns", "body=text", "--batch-size", "1"))
+    assert stated == found
+    dump = b'{"id": "a1", "body": "you idiot!!!", "created_utc": 1682935200}\n{"id": "a3"}\n'
+    piped = answers(run("score", "--model", model, given=dump))
+    assert piped == [found[0], {"dead_letter": {"line": 2, "reason": "no text"}}]
+
+
+def test_scores_of_no_comment_at_all_are_an_error(model: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no line is a comment.*--columns body=COLUMN"):
+        run("score", "--model", model, given=b'{"schema_version": 1, "text": "x"}\n')
+
+
+def test_a_model_records_how_its_comments_were_read(model: Path) -> None:
+    lineage = json.loads((model / "model.json").read_text())["training"]["import"]
+    assert lineage["format"] == "rscience"
+    assert lineage["columns"]["label"] == "REMOVED"
+    assert (lineage["rows"], lineage["used"], lineage["left_out"]) == (321, 320, {"unreadable": 1})
+    assert "export.csv" not in json.dumps(lineage)
+
+
+def test_a_training_that_is_refused_says_so_before_it_trains(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("body,removed\n" + "[removed],1\nfine,0\n" * 40)
+    with pytest.raises(DatasetError, match=r"40 text was removed.*--accept left-out"):
+        run("train", path, "--out", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.budget(20)
+def test_a_model_no_better_than_chance_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    rows = [f"comment {number % 7} on topic {number % 11},{number * 7919 % 13 % 2}" for number in range(120)]
+    rows = [f"{number} {row}" for number, row in enumerate(rows)]
+    path.write_text("\n".join(["body,removed", *rows]) + "\n")
+    with pytest.raises(TrainingError, match=r"no better than chance.*--accept chance"):
+        run("train", path, "--out", tmp_path / "model", "--folds", "2", "--accept", "times")
+    assert not (tmp_path / "model").exists()
 
 
 def test_lines_are_read_in_bounded_memory_whatever_their_length() -> None:

@@ -121,6 +121,25 @@ def test_too_few_comments_cannot_promise_precision() -> None:
         resolve_policy(scores, removed, goals("precision>=0.5"))
 
 
+@pytest.mark.parametrize(
+    ("highest", "goal", "remedy"),
+    [
+        (30, "review_share<=0.2", r"review_share<=0\.3\."),
+        (30, "reviews_per_day<=299", r"reviews_per_day<=300\."),
+        (100, "review_share<=0.2", "same score"),
+    ],
+)
+def test_ties_never_turn_a_goal_on_reviews_into_allowing_everything(highest: int, goal: str, remedy: str) -> None:
+    scores = np.array([900_000] * highest + [100_000] * (100 - highest))
+    removed = np.arange(100) < 20
+    with pytest.raises(GoalUnmet, match=remedy):
+        resolve_policy(scores, removed, goals(goal), 1_000)
+    assert resolve_policy(scores, removed, goals(goal), 1_000, may_allow_all=True).review_ppm == NEVER_PPM
+    if highest < 100:
+        reachable = resolve_policy(scores, removed, goals("review_share<=0.3"), 1_000)
+        assert reachable.review_ppm == 900_000
+
+
 def test_contradictions_and_missing_volume_are_named() -> None:
     scores, removed = scored(100)
     with pytest.raises(ConfigurationError, match="stated twice"):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from moderation.contracts import ActionKind, Comment, parse_action, parse_record
 from moderation.contracts.records import MAX_TIME_US
 from moderation.datasets.history import BadRow
+from moderation.datasets.importer import FIRST_TIME_US, REMOVED_AFTER_US, ROW_STEP_US
 from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS, write_history
-from moderation.datasets.rscience import FIRST_TIME_US, REMOVED_AFTER_US, ROW_STEP_US
 from moderation.datasets.synthetic import Arrival, Injection, TrafficConfig, generate
 from moderation.errors import ConfigurationError, DatasetError
 from stream.source import Anchor, AtRate, AtRecordedTimes, CsvExport, Generated, History, SendPlan
@@ -69,9 +69,16 @@ def test_an_export_in_any_order_arrives_in_order_of_time(tmp_path: Path) -> None
 
 def test_bad_rows_of_an_export_are_reported_and_left_out(tmp_path: Path) -> None:
     told: list[BadRow] = []
+    good = "".join(f"{n},fine {n},1,,a{n},1500000000,x,0\n" for n in range(100))
+    plan = SendPlan(export(tmp_path, HEADER + "1,odd,1,,b,never,x,0\n" + good), tmp_path)
+    assert [each.key for each in arrivals_of(plan, told.append)] == [f"a{n}" for n in range(100)]
+    assert [bad.line for bad in told] == [2]
+
+
+def test_an_export_that_loses_many_rows_is_refused_with_the_way_to_accept_it(tmp_path: Path) -> None:
     plan = SendPlan(export(tmp_path, HEADER + "1,fine,1,,a,1500000000,x,0\n2,odd,1,,b,never,x,0\n"), tmp_path)
-    assert [each.key for each in arrivals_of(plan, told.append)] == ["a"]
-    assert [bad.line for bad in told] == [3]
+    with pytest.raises(DatasetError, match=r"1 of 2 rows .* moderation import .* --out FOLDER"):
+        read(plan)
 
 
 _any_arrivals = st.lists(

@@ -1,0 +1,95 @@
+"""Refuse an import that loses rows or makes up values, unless the user accepts it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from moderation.datasets.importer.plan import ImportPlan
+from moderation.datasets.importer.report import ImportReport, Reason
+from moderation.datasets.importer.times import UNITS
+from moderation.errors import DatasetError
+
+ACCEPTABLE = ("left-out", "times")
+"""Values of ``--accept``: that more than 1 % of the rows are left out; that times are made up."""
+MOST_LEFT_OUT = 0.01
+_SHOWN_CAUSES = 3
+
+
+def check_acceptance(plan: ImportPlan, report: ImportReport, accepted: Collection[str]) -> None:
+    """Check that an import is as the user expects.
+
+    Args:
+        plan: how the files are read.
+        report: what they contain.
+        accepted: values of ``--accept``.
+
+    Raises:
+        DatasetError: no row can be used, more than 1 % are left out, or times are made up, and this is not accepted.
+            The message says what to state.
+    """
+    if not report.used:
+        raise DatasetError(plan.name, _none_used(plan, report), _hint(plan, report, "Fix the file."))
+    if report.left_out_share > MOST_LEFT_OUT and "left-out" not in accepted:
+        left_out = report.left_out.total()
+        raise DatasetError(
+            plan.name,
+            f"{left_out:,} of {report.rows:,} rows ({report.left_out_share:.1%}) would be left out: {report.reasons()}"
+            f" ({_causes(report)})",
+            _hint(plan, report, "") + "To continue without them, add --accept left-out.",
+        )
+    made_up = [file for file in plan.files if file.mapping.time is None and not is_stated_by_format(file.format)]
+    if report.times_made_up and made_up and "times" not in accepted:
+        columns = made_up[0].layout.names if made_up[0].layout else ()
+        raise DatasetError(
+            made_up[0].input.name,
+            "no column is known to contain the time, so the comments would be dated one minute apart, from 2018-01-01;"
+            f" its columns are {', '.join(columns[:30])}",
+            "State it: --columns time=COLUMN. To continue with times that are made up, add --accept times.",
+        )
+
+
+def is_stated_by_format(known: object) -> bool:
+    """Whether a known format says that it has no times."""
+    return bool(getattr(known, "makes_up_times", False))
+
+
+def _none_used(plan: ImportPlan, report: ImportReport) -> str:
+    if not report.rows:
+        return "it contains no rows"
+    return f"none of {report.rows:,} rows can be used: {report.reasons()} ({_causes(report)})"
+
+
+def _causes(report: ImportReport) -> str:
+    causes: dict[Reason, str] = {}
+    for row in report.first_left_out:
+        causes.setdefault(row.reason, f"{row.file}, line {row.line}: {row.cause}")
+    return "; ".join(list(causes.values())[:_SHOWN_CAUSES]) or "the first row of each is used"
+
+
+def _hint(plan: ImportPlan, report: ImportReport, otherwise: str) -> str:
+    """Return what to state if a reason has a usual remedy, else ``otherwise``."""
+    mapping = plan.files[0].mapping
+    hints = []
+    if report.left_out[Reason.UNKNOWN_LABEL] and mapping.label is not None:
+        column = mapping.label.column
+        if any(re.search(r"'-?\d+[.,]?\d*'", cause) for cause in report.label_values):
+            hints.append(f"State which numbers mean removed: --columns 'label={column}>=0.5'.")
+        else:
+            hints.append(f"State the words that mean removed: --columns 'label={column}=WORD|WORD'.")
+    if report.left_out[Reason.NO_TIME] and mapping.time is not None:
+        causes = [row.cause for row in report.first_left_out if row.reason is Reason.NO_TIME]
+        if any("ambiguous" in cause for cause in causes):
+            column = mapping.time.column
+            hints.append(f"State the order of the dates: --columns time={column}:dmy or time={column}:mdy.")
+        elif units := {found[1] for cause in causes if (found := re.search(r"would be in (\w+)", cause))}:
+            unit = next(short for short, name in UNITS.items() if name.split()[0] in units)
+            hints.append(f"State the unit: --columns time={mapping.time.column}:{unit}.")
+        elif report.left_out[Reason.NO_TIME] > report.rows / 2:
+            hints.append(
+                f"State another column or unit: --columns time=COLUMN:s, or time= for none "
+                f"(column {mapping.time.column} is read now)."
+            )
+    if report.left_out[Reason.UNREADABLE] > report.rows / 2:
+        hints.append("State --delimiter, --quote or --encoding if they are not as `moderation import --dry-run` shows.")
+    return " ".join(hints) + " " if hints else otherwise

@@ -1,0 +1,89 @@
+"""Guess the delimiter and the quoting of CSV text from its beginning."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from moderation.datasets.importer.csv_rows import Dialect, Record, csv_records
+from moderation.datasets.importer.mapping import ALIASES, normal
+
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+"""Names of delimiters for ``--delimiter``, which also accepts the characters."""
+_SEP_LINE = re.compile(r"\ufeff?sep=(.)\r?\n", re.IGNORECASE)
+_SAMPLED = 100
+_KNOWN = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
+
+
+def delimiter_line(text: str) -> str | None:
+    """Return the delimiter that Excel's first line ``sep=;`` states; None without such a line."""
+    found = _SEP_LINE.match(text)
+    return found[1] if found else None
+
+
+def guess_dialect(text: str, delimiter: str | None = None, quote: str | None = None, has_quote: bool = True) -> Dialect:
+    """Guess the dialect of CSV text.
+
+    Args:
+        text: beginning of the file, decoded; may end inside a record.
+        delimiter: stated delimiter; None guesses.
+        quote: stated quotation mark; None guesses, see ``has_quote``.
+        has_quote: False states that quotation marks are text.
+    """
+    if has_quote and quote is None:
+        quote = "'" if _is_single_quoted(text) else '"'
+    has_escapes = quote is not None and has_quote and _has_escapes(text, quote)
+    candidates = [delimiter] if delimiter is not None else [delimiter_line(text) or "", *DELIMITERS.values()]
+    dialects = [Dialect(each, quote if has_quote else None, has_escapes) for each in candidates if each]
+    best = max(dialects, key=lambda dialect: _score(text, dialect))
+    return replace(best, skips_spaces=_has_spaces(text, best))
+
+
+def sampled(text: str, dialect: Dialect, width: int | None = None) -> Iterator[Record]:
+    """Yield the first records of a text; the last, which may be incomplete, is left out unless it is the only one."""
+    lines = text.splitlines(keepends=True)
+    complete = lines[:-1] if len(lines) > 1 and not text.endswith(("\n", "\r")) else lines
+    records = csv_records(enumerate(complete, start=1), dialect, width)
+    count = 0
+    for record in records:
+        if isinstance(record, Record):
+            yield record
+            count += 1
+            if count >= _SAMPLED:
+                return
+
+
+def _score(text: str, dialect: Dialect) -> tuple[int, float, int]:
+    """Return how well a dialect explains a text: known columns in the header, share of rows of one width, the width."""
+    records = list(sampled(_without_delimiter_line(text), dialect))
+    if not records or len(records[0].fields) < 2:
+        return 0, 0.0, 1
+    header = records[0].fields
+    known = sum(normal(name) in _KNOWN for name in header)
+    widths = Counter(len(record.fields) for record in records)
+    return known, widths[len(header)] / len(records), len(header)
+
+
+def _without_delimiter_line(text: str) -> str:
+    return _SEP_LINE.sub("", text, count=1) if _SEP_LINE.match(text) else text
+
+
+def _is_single_quoted(text: str) -> bool:
+    header = text.split("\n", 1)[0].strip("\r\ufeff ")
+    return re.fullmatch(r"'[^']*'([,;\t|]'[^']*')+", header) is not None
+
+
+def _has_spaces(text: str, dialect: Dialect) -> bool:
+    """Whether every name in the header except the first follows a space."""
+    names = _without_delimiter_line(text).split("\n", 1)[0].split(dialect.delimiter)
+    return len(names) > 1 and all(name.startswith(" ") for name in names[1:])
+
+
+def _has_escapes(text: str, quote: str) -> bool:
+    escaped = text.count("\\" + quote)
+    # A field may end with a backslash; a doubled quotation mark inside a field shows the usual convention.
+    at_end = sum(text.count("\\" + quote + each) for each in (",", ";", "\t", "|", "\n", "\r"))
+    doubled = len(re.findall(rf"[^,;\t|\r\n{quote}]{quote}{quote}[^,;\t|\r\n{quote}]", text))
+    return escaped - at_end > doubled

@@ -1,0 +1,119 @@
+"""Import files as labelled comments: plan, survey, check, then read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from moderation.datasets.history import BadRow, LabelledComment
+from moderation.datasets.importer.acceptance import check_acceptance
+from moderation.datasets.importer.inputs import Input, find_inputs
+from moderation.datasets.importer.plan import ImportPlan, Stated, plan_import
+from moderation.datasets.importer.report import ImportReport
+from moderation.datasets.importer.survey import Repeats, survey, used_rows
+from moderation.datasets.recorded import read_history
+from moderation.errors import DatasetError
+
+
+@dataclass(slots=True)
+class Import:
+    """An import that was checked.
+
+    Attributes:
+        plan: how the files are read.
+        report: what they contain; of a history folder, filled while it is read.
+        repeats: rows that occur more than once; None for a history folder.
+        bad_rows: rows that are left out, at most the first thousand, filled while the comments are read.
+        bad_row_count: how many rows are left out.
+    """
+
+    plan: ImportPlan
+    report: ImportReport
+    repeats: Repeats | None
+    bad_rows: list[BadRow] = field(default_factory=list)
+    bad_row_count: int = 0
+
+    def comments(self, on_progress: Callable[[str], None] = lambda step: None) -> Iterator[LabelledComment]:
+        """Yield the comments with their last actions; every call reads the files again.
+
+        Args:
+            on_progress: called with a line of text from time to time.
+
+        Raises:
+            DatasetError: a file is damaged, or has changed since it was checked.
+        """
+        self.bad_rows.clear()
+        self.bad_row_count = 0
+        if self.repeats is None:
+            yield from read_history(self.plan.files[0].input.path, self._leave_out)
+            return
+        used = 0
+        rows = used_rows(
+            self.plan,
+            self.repeats,
+            lambda row: self._leave_out(BadRow(row.line, row.cause)),
+            on_progress,
+        )
+        for row in rows:
+            used += 1
+            yield row.labelled()
+        if used != self.report.used:
+            raise DatasetError(
+                self.plan.name,
+                f"it has changed while it was read: {self.report.used:,} rows to use, then {used:,}",
+                "Run the command again when no program writes to the file.",
+            )
+
+    def lineage(self) -> dict[str, Any]:
+        """Return the origin of the comments for the model card: mapping and counts, without paths."""
+        return {"import": {**self.plan.lineage(), **({} if self.repeats is None else self.report.fields())}}
+
+    def _leave_out(self, row: BadRow) -> None:
+        self.bad_row_count += 1
+        if len(self.bad_rows) < 1_000:
+            self.bad_rows.append(row)
+
+
+def import_files(
+    inputs: Sequence[Input],
+    stated: Stated,
+    *,
+    needs_labels: bool = True,
+    accepted: Collection[str] = (),
+    on_progress: Callable[[str], None] = lambda step: None,
+) -> Import:
+    """Plan, survey and check an import; nothing is refused after this.
+
+    Args:
+        inputs: files, see :func:`moderation.datasets.importer.inputs.find_inputs`.
+        stated: what the user states about them.
+        needs_labels: whether rows without a label are left out.
+        accepted: values of ``--accept``.
+        on_progress: called with a line of text from time to time.
+
+    Raises:
+        DatasetError: the files cannot be read, or something must be stated or accepted; the message says what.
+    """
+    plan = plan_import(inputs, stated, needs_labels=needs_labels, on_progress=on_progress)
+    if plan.is_history:
+        return Import(plan, ImportReport(), None)
+    report, repeats = survey(plan, on_progress)
+    check_acceptance(plan, report, accepted)
+    return Import(plan, report, repeats)
+
+
+def plain_import(path: Path, *, needs_labels: bool = True, accepted: Collection[str] = ()) -> Import:
+    """Import one file of which nothing is stated.
+
+    Args:
+        path: the file.
+        needs_labels: whether rows without a label are left out.
+        accepted: values of ``--accept``.
+
+    Raises:
+        DatasetError: the file cannot be read, or something must be stated or accepted; the message says what.
+    """
+    return import_files(find_inputs([str(path)], BytesIO), Stated(), needs_labels=needs_labels, accepted=accepted)

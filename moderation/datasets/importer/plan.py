@@ -1,0 +1,170 @@
+"""Decide how to read each file: format, encoding, delimiter and columns, from its beginning and what is stated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from moderation.datasets.importer.columns import resolved_mapping
+from moderation.datasets.importer.csv_rows import Dialect
+from moderation.datasets.importer.formats import FORMATS, Format, detect
+from moderation.datasets.importer.inputs import Input
+from moderation.datasets.importer.mapping import ColumnMapping, mapping_fields
+from moderation.datasets.importer.sniff import Layout, sniff
+from moderation.datasets.recorded import COMMENTS
+from moderation.errors import ConfigurationError, DatasetError
+
+HISTORY = "history"
+"""Name of the format of folders of ``moderation generate``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What the user states about the files; None and empty values are guessed.
+
+    Attributes:
+        format: name of a known format.
+        columns: roles with their columns, see :func:`moderation.datasets.importer.mapping.parse_columns`.
+        encoding: text encoding.
+        delimiter: one character.
+        quote: one character, or empty if quotation marks are text.
+        has_header: whether the first row of a CSV file names the columns.
+        community: community of all comments.
+    """
+
+    format: str | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    encoding: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    has_header: bool = True
+    community: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the name of the format."""
+        if self.format is not None and self.format not in (*FORMATS, HISTORY):
+            raise ConfigurationError(
+                "--format", f"{self.format!r} is unknown", f"Use one of {', '.join((*FORMATS, HISTORY))}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlan:
+    """How one file is read.
+
+    Attributes:
+        input: the file.
+        layout: kind of file, encoding, dialect and names of the columns; None for a history folder.
+        format: known format; None for another file.
+        mapping: columns by role.
+        positions: for each role of the mapping, the number of its column from 0.
+        unused: columns that are not used.
+    """
+
+    input: Input
+    layout: Layout | None
+    format: Format | None
+    mapping: ColumnMapping
+    positions: dict[str, int]
+    unused: tuple[str, ...]
+
+    def summary(self) -> str:
+        """Return one line: what the file is and how it is read."""
+        if self.layout is None:
+            return f"{self.input.name}: a folder of `moderation generate`"
+        layout = self.layout
+        parts = [layout.title()]
+        if self.format is not None:
+            parts.insert(0, f"{self.format.title} (--format {self.format.name})")
+        return f"{self.input.name}: {', '.join(parts)}; columns {self.mapping.stated()}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """How all files are read.
+
+    Attributes:
+        files: one plan per file.
+        community: community of comments without one.
+        needs_labels: whether rows without a label are left out.
+        stated: what the user stated.
+    """
+
+    files: tuple[FilePlan, ...]
+    community: str | None
+    needs_labels: bool
+    stated: Stated
+
+    @property
+    def is_history(self) -> bool:
+        """Whether the import is a folder of ``moderation generate``."""
+        return self.files[0].layout is None
+
+    @property
+    def name(self) -> str:
+        """Name of the first file, and how many more there are."""
+        more = len(self.files) - 1
+        return self.files[0].input.name + (f" and {more:,} more" if more else "")
+
+    def lineage(self) -> dict[str, Any]:
+        """Return the mapping as JSON fields, for the model card and ``--mapping``."""
+        first = self.files[0]
+        if first.layout is None:
+            return {"format": HISTORY}
+        dialect = first.layout.dialect
+        return {
+            "format": first.format.name if first.format else None,
+            "columns": mapping_fields(first.mapping),
+            "encoding": first.layout.encoding,
+            "delimiter": dialect.delimiter if dialect else None,
+            "quote": None if dialect is None else dialect.quote or "",
+            "has_header": self.stated.has_header,
+            "community": self.community,
+        }
+
+
+def plan_import(
+    inputs: Sequence[Input],
+    stated: Stated,
+    *,
+    needs_labels: bool = True,
+    on_progress: Callable[[str], None] = lambda step: None,
+) -> ImportPlan:
+    """Plan an import from the beginning of every file.
+
+    Args:
+        inputs: at least one file.
+        stated: what the user stated.
+        needs_labels: whether a file without labels is refused.
+        on_progress: called with each step.
+
+    Raises:
+        DatasetError: a file cannot be read, or its columns are not clear; the message says what to state.
+    """
+    files = []
+    for each in inputs:
+        on_progress(f"looking at {each.name}")
+        files.append(_plan_file(each, stated, needs_labels))
+    community = stated.community or next((plan.format.community for plan in files if plan.format), None)
+    return ImportPlan(tuple(files), community, needs_labels, stated)
+
+
+def _plan_file(each: Input, stated: Stated, needs_labels: bool) -> FilePlan:
+    if each.is_history:
+        return FilePlan(each, None, None, ColumnMapping(), {}, ())
+    if stated.format == HISTORY:
+        raise DatasetError(each.name, f"it is not a folder with {COMMENTS} and actions.jsonl", "Omit --format history.")
+    # The encoding of the two old r/science exports is known; it decides only how files that are not UTF-8 are read.
+    named = FORMATS[stated.format] if stated.format is not None else None
+    layout = sniff(each, stated.encoding, stated.delimiter, stated.quote, stated.has_header, named)
+    known = named or detect(layout.names)
+    mapping, positions = resolved_mapping(each.name, layout, known, stated.columns, needs_labels)
+    used = set(positions.values())
+    unused = tuple(name for position, name in enumerate(layout.names) if position not in used and name)
+    return FilePlan(each, layout, known, mapping, positions, unused)
+
+
+def dialect_of(plan: FilePlan) -> Dialect:
+    """Return the dialect of a CSV file."""
+    return (plan.layout.dialect if plan.layout else None) or Dialect()

@@ -1,0 +1,190 @@
+"""Turn cells into rows: text, label, time, ids; a row that cannot be used is left out with its reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from moderation.contracts import MAX_BODY_CHARACTERS, Action, ActionKind, Comment
+from moderation.contracts.records import MAX_ID_CHARACTERS, UNKNOWN_COMMUNITY
+from moderation.datasets.history import LabelledComment
+from moderation.datasets.importer.cells import Cells, read_cells
+from moderation.datasets.importer.csv_rows import Unreadable
+from moderation.datasets.importer.labels import UnknownLabel
+from moderation.datasets.importer.plan import FilePlan, ImportPlan
+from moderation.datasets.importer.report import LeftOut, Reason, Repair
+from moderation.datasets.importer.times import NoTime, time_us
+
+FIRST_TIME_US = 1_514_764_800_000_000  # 2018-01-01T00:00:00Z
+ROW_STEP_US = 60 * 1_000_000
+REMOVED_AFTER_US = 3_600 * 1_000_000
+PROGRESS_ROWS = 10_000
+
+_REMOVED_TEXT = re.compile(r"\s*\[\s*(?:removed|deleted)\b[^\[\]]{0,200}\]\s*", re.IGNORECASE)
+_HALF_OR_NUL = re.compile("[\x00\ud800-\udfff]")
+_ABSENT = frozenset(("", "nan", "none", "null"))
+_GONE_AUTHORS = frozenset(("[deleted]", "[removed]"))
+
+
+@dataclass(slots=True)
+class Row:
+    """A row that can be used, if it is not repeated.
+
+    Attributes:
+        file: name of its file.
+        line: line or row on which it begins, from 1.
+        digest: 8 bytes over what makes it the same row: id, time and text, or what there is of author, community,
+            time and text if there is no id.
+        comment: the comment.
+        label: whether it was removed; None if unknown.
+        is_time_known: False if its time is made up.
+        repair: what was changed to read it.
+    """
+
+    file: str
+    line: int
+    digest: int
+    comment: Comment
+    label: bool | None
+    is_time_known: bool
+    repair: Repair | None
+
+    def labelled(self) -> LabelledComment:
+        """Return the comment with its removal, which is dated an hour after it."""
+        comment = self.comment
+        action = None
+        if self.label:
+            action = Action(
+                comment_id=comment.comment_id,
+                kind=ActionKind.REMOVE,
+                moderator_key="r/science" if comment.comment_id.startswith("rscience-") else "import",
+                reason="recorded in the export",
+                action_time_us=comment.event_time_us + REMOVED_AFTER_US,
+                inclusion_probability=1.0,
+            )
+        return LabelledComment(comment, action, self.is_time_known)
+
+
+def read_rows(
+    plan: ImportPlan,
+    on_left_out: Callable[[LeftOut], None],
+    on_progress: Callable[[str], None] = lambda step: None,
+) -> Iterator[Row]:
+    """Yield the rows that can be used, repeated ones among them, in the order of the files.
+
+    Args:
+        plan: how to read the files; not of a history folder.
+        on_left_out: called with every row that cannot be used.
+        on_progress: called with a line of text from time to time.
+
+    Raises:
+        DatasetError: a file is damaged or incomplete.
+    """
+    index = 0
+    for file in plan.files:
+        size_bytes = max(file.input.size_bytes, 1)
+        read_bytes = [0]
+
+        def count(more: int, read_bytes: list[int] = read_bytes) -> None:
+            read_bytes[0] += more
+
+        interpret = _interpreter(plan, file)
+        for cells in read_cells(file, count):
+            if isinstance(cells, Unreadable):
+                on_left_out(LeftOut(file.input.name, cells.line, Reason.UNREADABLE, cells.cause))
+            else:
+                row = interpret(cells, index)
+                if isinstance(row, Row):
+                    yield row
+                else:
+                    on_left_out(row)
+            index += 1
+            if index % PROGRESS_ROWS == 0:
+                share = f" ({min(100, 100 * read_bytes[0] // size_bytes)} %)" if read_bytes[0] else ""
+                on_progress(f"reading {file.input.name}: {index:,} rows{share}")
+
+
+def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row | LeftOut]:
+    """Return the function that turns the cells of a file's row, and the row's index, into a row."""
+    order = {role: number for number, role in enumerate(file.positions)}
+    body_at = order["body"]
+    label_at, time_at, id_at = order.get("label"), order.get("time"), order.get("id")
+    community_at, author_at, parent_at = order.get("community"), order.get("author"), order.get("parent")
+    label_rule, time_rule = file.mapping.label, file.mapping.time
+    name, default_community = file.input.name, plan.community or UNKNOWN_COMMUNITY
+    needs_labels = plan.needs_labels
+    prefix = file.format.id_prefix if file.format is not None else None
+    row_prefix = prefix or f"{name.rsplit('/', 1)[-1].split('.', 1)[0][:200] or 'row'}-"
+
+    def interpret(cells: Cells, index: int) -> Row | LeftOut:
+        line, values, repair = cells
+
+        def left_out(reason: Reason, cause: str) -> LeftOut:
+            return LeftOut(name, line, reason, cause)
+
+        body = values[body_at]
+        if not isinstance(body, str):
+            if body is not None and not isinstance(body, int | float):
+                return left_out(Reason.UNREADABLE, f"the text is a {type(body).__name__}")
+            body = "" if body is None or body != body else str(body)
+        if not body or body.isspace():
+            return left_out(Reason.NO_TEXT, "the text is empty")
+        if body.lstrip()[:1] == "[" and _REMOVED_TEXT.fullmatch(body):
+            return left_out(Reason.TEXT_REMOVED, f"the text is {body.strip()[:40]}")
+        if len(body) > MAX_BODY_CHARACTERS or _HALF_OR_NUL.search(body):
+            body, repair = _repaired_text(body), repair or Repair.TEXT
+        label = None
+        if label_at is not None and label_rule is not None:
+            try:
+                label = label_rule.label(values[label_at])
+            except UnknownLabel as error:
+                if needs_labels:
+                    return left_out(Reason.UNKNOWN_LABEL, str(error))
+        if label is None and needs_labels:
+            return left_out(Reason.NO_LABEL, "the label is empty")
+        event_time_us = FIRST_TIME_US + index * ROW_STEP_US
+        if time_at is not None and time_rule is not None:
+            try:
+                event_time_us = time_us(values[time_at], time_rule.rule)
+            except NoTime as error:
+                return left_out(Reason.NO_TIME, str(error))
+        given_id = "" if id_at is None else _text(values[id_at])
+        if len(given_id) > MAX_ID_CHARACTERS - 20:
+            return left_out(Reason.UNREADABLE, f"the id is longer than {MAX_ID_CHARACTERS - 20} characters")
+        author = "" if author_at is None else _text(values[author_at])
+        community = "" if community_at is None else _text(values[community_at])
+        parent = "" if parent_at is None else _text(values[parent_at])
+        if author.casefold() in _GONE_AUTHORS:
+            author = ""
+        time_key = event_time_us if time_at is not None else ""
+        key = f"{given_id}\0{time_key}\0{body}" if given_id else f"\0{author}\0{community}\0{time_key}\0{body}"
+        comment = Comment(
+            comment_id=f"{prefix or ''}{given_id}" if given_id else f"{row_prefix}{index}",
+            community=community[:MAX_ID_CHARACTERS] or default_community,
+            body=body,
+            event_time_us=event_time_us,
+            author_key=author[:MAX_ID_CHARACTERS] or None,
+            parent_id=parent[:MAX_ID_CHARACTERS] or None,
+        )
+        digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")
+        return Row(name, line, digest, comment, label, time_at is not None, repair)
+
+    return interpret
+
+
+def _text(value: Any) -> str:
+    """Return an id or a name as text; empty if it is absent."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(value)
+    text = text.strip()
+    if text.casefold() in _ABSENT:
+        return ""
+    return text if text.isascii() and "\0" not in text else _HALF_OR_NUL.sub("\ufffd", text)
+
+
+def _repaired_text(body: str) -> str:
+    return _HALF_OR_NUL.sub("\ufffd", body[:MAX_BODY_CHARACTERS])

@@ -1,0 +1,210 @@
+"""Look at the beginning of a file: kind, compression, encoding, dialect, names of columns, first values."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from moderation.datasets.importer.compression import DAMAGED, compression_of, read_error
+from moderation.datasets.importer.csv_rows import Dialect
+from moderation.datasets.importer.dialect import delimiter_line, guess_dialect, sampled
+from moderation.datasets.importer.encoding import REPAIRABLE, checked_encoding, guess_encoding
+from moderation.datasets.importer.formats import Format, detect
+from moderation.datasets.importer.inputs import Input
+from moderation.datasets.importer.json_rows import Item, array_prefix, column_names, json_line_items, value_at
+from moderation.datasets.importer.mapping import ALIASES, normal
+from moderation.datasets.importer.parquet_rows import parquet_columns
+from moderation.errors import DatasetError
+
+HEAD_BYTES = 256 * 1024
+Kind = Literal["csv", "json-lines", "json-array", "parquet"]
+_TITLES = {"csv": "CSV", "json-lines": "JSON lines", "json-array": "JSON", "parquet": "Parquet"}
+_DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the beginning of a file shows.
+
+    Attributes:
+        kind: kind of file.
+        compression: name of the compression, or None.
+        encoding: text encoding; empty for Parquet.
+        dialect: of a CSV file; else None.
+        prefix: path of the items of a JSON array, as ``ijson`` writes it; else empty.
+        names: names of the columns; ``#1``, … for a CSV file without a header.
+        samples: cells of the first rows, in the order of ``names``.
+        skipped_lines: lines of a CSV file before the first row, among them the header.
+    """
+
+    kind: Kind
+    compression: str | None
+    encoding: str
+    dialect: Dialect | None
+    prefix: str
+    names: tuple[str, ...]
+    samples: tuple[tuple[Any, ...], ...]
+    skipped_lines: int = 0
+
+    def title(self) -> str:
+        """Return kind, compression, encoding and delimiter as text."""
+        parts = [_TITLES[self.kind]]
+        if self.compression:
+            parts.append(self.compression)
+        if self.encoding:
+            parts.append(self.encoding.upper().replace("-SIG", " with a byte order mark"))
+        if self.dialect is not None and len(self.names) > 1:
+            delimiter = self.dialect.delimiter
+            parts.append(f"separated by {_DELIMITER_NAMES.get(delimiter, repr(delimiter))}")
+        return ", ".join(parts)
+
+
+def sniff(
+    file: Input, encoding: str | None, delimiter: str | None, quote: str | None, has_header: bool, named: Format | None
+) -> Layout:
+    """Look at the beginning of a file.
+
+    Args:
+        file: the file.
+        encoding: stated encoding, or None.
+        delimiter: stated delimiter, or None.
+        quote: stated quotation mark, empty if they are text, or None.
+        has_header: whether the first row of a CSV file names the columns.
+        named: stated format, or None.
+
+    Raises:
+        DatasetError: the file cannot be read, is empty, or is not a kind of data file.
+    """
+    compression = compression_of(_head(file))
+    head = _decompressed_head(file)
+    if not head.strip():
+        raise DatasetError(file.name, "the file is empty", "Name a file with comments.")
+    if head.startswith(b"PAR1"):
+        with file.open_seekable() as stream:
+            names, rows = parquet_columns(stream, file.name)
+        return Layout("parquet", compression, "", None, "", tuple(names), tuple(rows))
+    is_stated = encoding is not None
+    encoding = checked_encoding(encoding, file.name) if encoding is not None else guess_encoding(head, file.name)
+    if encoding == "utf-8" and head.startswith(codecs.BOM_UTF8):
+        encoding = "utf-8-sig"
+    text = codecs.getincrementaldecoder(encoding)(REPAIRABLE if encoding.startswith("utf-8") else "replace").decode(
+        head
+    )
+    text = text.removeprefix("\ufeff")
+    if text.lstrip()[:1] in ("{", "[") and (layout := _json_layout(text, compression, encoding)) is not None:
+        return layout
+    if text.lstrip().startswith("{") or _is_json(text):
+        raise DatasetError(
+            file.name, "it looks like JSON, but contains no object that can be read", "Export it as JSON lines."
+        )
+    layout = _csv_layout(file, text, compression, encoding, delimiter, quote, has_header)
+    if not is_stated and encoding in ("cp1252", "iso-8859-1"):
+        known = named or detect(layout.names)
+        if known is not None and known.encoding is not None and known.encoding != encoding:
+            single_byte = guess_encoding(head, file.name, known.encoding)
+            return _csv_layout(
+                file, head.decode(single_byte, "replace"), compression, single_byte, delimiter, quote, has_header
+            )
+    return layout
+
+
+def _head(file: Input) -> bytes:
+    try:
+        return file.head()
+    except (OSError, RuntimeError) as error:
+        raise read_error(file.name, error) from error
+
+
+def _decompressed_head(file: Input) -> bytes:
+    try:
+        with file.open() as stream:
+            return stream.read(HEAD_BYTES)
+    except (OSError, *DAMAGED) as error:
+        raise read_error(file.name, error) from error
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text that begins with a bracket is JSON, e.g. an array of arrays."""
+    if not text.lstrip().startswith("["):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json_layout(text: str, compression: str | None, encoding: str) -> Layout | None:
+    """Return the layout of JSON; None if the text is not JSON."""
+    data = text.encode("utf-8", REPAIRABLE if encoding == "utf-8" else "replace")
+    items = _line_items(data)
+    prefix = ""
+    kind: Kind = "json-lines"
+    is_wrapped = len(items) == 1 and not _has_text(items[0]) and array_prefix(data) not in (None, "")
+    if not items or is_wrapped:
+        found = array_prefix(data)
+        if found is None:
+            return None
+        kind, prefix, items = "json-array", found, _array_items(data, found)
+    if not items:
+        return None
+    names = column_names(items)
+    samples = tuple(tuple(value_at(item, name) for name in names) for item in items[:100])
+    return Layout(kind, compression, encoding, None, prefix, tuple(names), samples)
+
+
+def _line_items(data: bytes) -> list[dict[str, Any]]:
+    found = [item for item in json_line_items(io.BytesIO(data)) if isinstance(item, Item)]
+    return [item.fields for item in found]
+
+
+def _array_items(data: bytes, prefix: str) -> list[dict[str, Any]]:
+    import ijson
+
+    items: list[dict[str, Any]] = []
+    try:
+        for value in ijson.items(io.BytesIO(data), prefix, use_float=True, multiple_values=True):
+            if isinstance(value, dict):
+                items.append(value)
+    except ijson.JSONError:
+        pass  # the head ends inside the array
+    return items
+
+
+def _has_text(item: dict[str, Any]) -> bool:
+    return any(normal(name).rpartition(".")[2] in ALIASES["body"] for name in column_names([item]))
+
+
+def _csv_layout(
+    file: Input,
+    text: str,
+    compression: str | None,
+    encoding: str,
+    delimiter: str | None,
+    quote: str | None,
+    has_header: bool,
+) -> Layout:
+    dialect = guess_dialect(text, delimiter, quote or None, has_quote=quote != "")
+    skipped = 0
+    if delimiter_line(text) is not None:
+        skipped, text = 1, text.split("\n", 1)[1]
+    first = next(sampled(text, dialect), None)
+    if first is None:
+        raise DatasetError(file.name, "its first line cannot be read", "State --delimiter and --quote.")
+    width = len(first.fields)
+    if width == 1 and delimiter is None:  # a text with commas is one field too
+        dialect = replace(dialect, delimiter="\x1f")
+        first = next(sampled(text, dialect), first)
+    rows = [record for record in sampled(text, dialect, width) if record.line >= first.line]
+    if has_header:
+        names = [name.strip() for name in first.fields]
+        rows = rows[1:]
+        skipped += first.line + sum(name.count("\n") for name in first.fields)
+    else:
+        names = [f"#{number}" for number in range(1, width + 1)]
+    return Layout(
+        "csv", compression, encoding, dialect, "", tuple(names), tuple(tuple(row.fields) for row in rows), skipped
+    )

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.labelled_input import ACCEPTABLE
+from cli.main import app
+from moderation.datasets import importer
+from moderation.datasets.recorded import read_history
+from moderation.errors import ConfigurationError, DatasetError
+from tests.conftest import refuse_bad_row
+
+EXPORT = (
+    "nr;wrote;said;at;state\na1;ann;Which lab ran it?;01/05/2023 10:00;live\na2;bob;go home;31/05/2023 10:00;gone\n"
+)
+COLUMNS = "id=nr,author=wrote,body=said,time=at,label=state=gone"
+
+
+def run(*arguments: str | Path, given: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, list(map(str, arguments)), input=given, catch_exceptions=False)
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    path = tmp_path / "export.csv"
+    path.write_text(EXPORT)
+    return path
+
+
+def test_a_dry_run_shows_rows_and_counts_and_writes_nothing(export: Path, tmp_path: Path) -> None:
+    result = run("import", export, "--columns", COLUMNS, "--dry-run")
+    assert result.exit_code == 0
+    assert "Which lab ran it?" in result.stdout
+    assert "2 rows, 2 used: 1 removed, 1 kept, 0 without label" in result.stdout
+    assert "separated by semicolons" in result.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["export.csv"]
+
+
+def test_a_dry_run_says_what_would_be_refused(tmp_path: Path) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text("body,removed\nx,0\n[removed],1\n")
+    seen = json.loads(run("import", path, "--dry-run", "--json").stdout)
+    assert seen["left_out"] == {"text was removed": 1}
+    assert seen["refused"].endswith("add --accept left-out.")
+    assert (seen["rows"], seen["used"], seen["times_made_up"], seen["out"]) == (2, 1, 1, None)
+    with pytest.raises(DatasetError, match="--accept left-out"):
+        run("import", path, "--out", tmp_path / "out")
+    with pytest.raises(DatasetError, match="--accept times"):
+        run("import", path, "--out", tmp_path / "out", "--accept", "left-out")
+    assert not (tmp_path / "out").exists()
+    assert run("import", path, "--out", tmp_path / "out", "--accept", "left-out,times").exit_code == 0
+
+
+def test_the_written_folder_is_read_as_a_history(export: Path, tmp_path: Path) -> None:
+    out = tmp_path / "history"
+    assert run("import", export, "--columns", COLUMNS, "--out", out, "--community", "x").exit_code == 0
+    rows = list(read_history(out, refuse_bad_row))
+    assert [(row.comment.comment_id, row.comment.author_key, row.comment.community, row.removed) for row in rows] == [
+        ("a1", "ann", "x", False),
+        ("a2", "bob", "x", True),
+    ]
+    report = orjson.loads((out / "import.json").read_bytes())
+    assert report["mapping"]["columns"]["label"] == "state=gone"
+    assert (report["rows"], report["used"]) == (2, 2)
+
+
+def test_a_saved_mapping_states_the_same_again(export: Path, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.json"
+    run("import", export, "--columns", COLUMNS, "--community", "x", "--mapping", mapping, "--dry-run")
+    first = json.loads(run("import", export, "--mapping", mapping, "--json").stdout)
+    again = json.loads(run("import", export, "--columns", COLUMNS, "--community", "x", "--json").stdout)
+    assert first["mapping"] == again["mapping"] == orjson.loads(mapping.read_bytes())
+    assert first["first_rows"] == again["first_rows"]
+    mapping.write_text('{"column": {}}')
+    with pytest.raises(ConfigurationError, match="not a mapping with the keys"):
+        run("import", export, "--mapping", mapping)
+
+
+def test_standard_input_folders_and_patterns_are_files_too(export: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text(EXPORT.replace("a1", "b1").replace("a2", "b2"))
+    for names in (("-",), (tmp_path,), (tmp_path / "*.csv",), (export, tmp_path / "other.csv")):
+        result = run("import", *names, "--columns", COLUMNS, "--json", given=EXPORT.encode())
+        assert json.loads(result.stdout)["rows"] == (2 if names == ("-",) else 4)
+
+
+def test_a_folder_is_never_written_over_its_input(tmp_path: Path, export: Path) -> None:
+    with pytest.raises(ConfigurationError, match="also an input"):
+        run("import", tmp_path, "--columns", COLUMNS, "--out", tmp_path)
+    assert export.read_text() == EXPORT
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "import",
+        "import a --dry-run --out b",
+        "import a --accept all",
+        "import a --delimiter two",
+        "train a --csv b --out m",
+    ],
+)
+def test_options_that_exclude_each_other_are_wrong_usage(words: str) -> None:
+    assert run(*words.split()).exit_code == 2
+
+
+def test_the_words_of_accept_are_those_of_the_importer() -> None:
+    assert tuple(word for word in ACCEPTABLE if word != "chance") == importer.ACCEPTABLE
+
+
+def test_a_program_can_pipe_into_an_import() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "import", "-", "--columns", COLUMNS, "--json"],
+        input=EXPORT.encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert json.load(io.BytesIO(done.stdout))["files"][0].startswith("standard input: CSV")
