@@ -15,8 +15,18 @@ from rich.console import Console
 if TYPE_CHECKING:
     from moderation.policy import Estimate, Policy
 
-console = Console()
-progress = Console(stderr=True)
+_LOG_COLUMNS = 240
+"""Width where there is no terminal: of a log, a file or a pipe."""
+
+
+def console_for(*, stderr: bool = False) -> Console:
+    """Return a console with the width of its terminal; without a terminal rich assumes 80 columns and breaks lines."""
+    out = Console(stderr=stderr)
+    return out if out.is_terminal else Console(stderr=stderr, width=_LOG_COLUMNS)
+
+
+console = console_for()
+progress = console_for(stderr=True)
 
 
 def json_bytes(fields: dict[str, Any]) -> bytes:
