@@ -98,11 +98,11 @@ down: setup ## Stop every server that `make demo` or `moderation up` started; da
 env: ## Write .env for docker-compose.yaml, with new secrets; never changes an existing one
 	$(PYTHON) docker/write-env.py
 
-containers: setup ## Build the images with a Docker Engine of its own; root on Debian, no image registry
-	$(BIN)/python -m local.containers build
+containers: setup ## Build the images with a Docker Engine of its own (root, Debian); FAST=1 installs packages by uv
+	$(BIN)/python -m local.containers build $(if $(FAST),--fast)
 
 containers-test: setup ## Run docker-compose.yaml in that engine and check it; EVIDENCE=1 writes docs/evidence/containers.json
-	$(BIN)/python -m local.containers test $(if $(EVIDENCE),--evidence)
+	$(BIN)/python -m local.containers test $(if $(FAST),--fast) $(if $(EVIDENCE),--evidence)
 
 containers-down: setup ## Stop that engine and restore the machine's network; images stay
 	$(BIN)/python -m local.containers down

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from local.containers import engine, images
-from local.containers.folders import DEFAULT_WORK_FOLDER, Folders
+from local.containers.folders import CHECKOUT, DEFAULT_WORK_FOLDER, Folders
+from local.containers.trial import Trial
+from local.docs.evidence import EVIDENCE, machine
 from moderation.errors import ModerationError
 
 _BEGUN = time.monotonic()
@@ -19,14 +25,46 @@ def report(line: str) -> None:
     print(f"{time.monotonic() - _BEGUN:6.0f} s  {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def build(folders: Folders) -> None:
-    """Install and start the engine, build every image."""
+def build(folders: Folders, *, fast: bool) -> dict[str, Any]:
+    """Install and start the engine, build every image; return how and what."""
     engine.check_machine()
     engine.install(folders, report)
     engine.start(folders)
     images.build_stand_ins(folders, report)
-    for built in images.build_targets(folders, report):
-        report(f"{built.image}: {built.bytes / 1e9:.2f} GB, {built.seconds:.0f} s")
+    built = images.build_targets(folders, report, fast=fast)
+    for each in built:
+        report(f"{each.image}: {each.bytes / 1e9:.2f} GB, {each.seconds:.0f} s")
+    packages = "uv, from the locks" if fast else "the Dockerfile"
+    return {"packages_installed_by": packages, "images": [each.as_json() for each in built]}
+
+
+def try_out(folders: Folders, *, fast: bool, only: str) -> dict[str, Any]:
+    """Build what changed, run ``docker-compose.yaml`` and check it; return the outcome."""
+    outcome = build(folders, fast=fast)
+    checks = list(Trial(folders, only=only.split(",") if only else []).run(report))
+    failed = [check.name for check in checks if not check.passed]
+    report(f"{len(checks) - len(failed)} of {len(checks)} checks passed" + (f"; failed: {failed}" if failed else ""))
+    versions = json.loads(engine.docker(folders, "version", "--format", "{{json .}}"))
+    compose = engine.docker(folders, "compose", "version", "--short").strip()
+    return {
+        "engine": {"docker": versions["Server"]["Version"], "compose": compose},
+        **outcome,
+        "checks": {check.name: asdict(check) for check in checks},
+        "failed": failed,
+    }
+
+
+def write_evidence(figures: dict[str, Any], command: str) -> None:
+    """Write ``docs/evidence/containers.json``."""
+    commit = _git("rev-parse", "HEAD")
+    changed = "+changes" if _git("status", "--porcelain", "--", ":!docs/evidence") else ""
+    evidence = {"commit": commit + changed, "command": command, "machine": machine(), "figures": figures}
+    (EVIDENCE / "containers.json").write_text(json.dumps(evidence, indent=2) + "\n")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=CHECKOUT, check=True, capture_output=True, text=True)  # noqa: S607
+    return done.stdout.strip()
 
 
 def down(folders: Folders) -> None:
@@ -38,12 +76,23 @@ def down(folders: Folders) -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m local.containers", description=__doc__)
-    parser.add_argument("command", choices=["build", "down"])
+    parser.add_argument("command", choices=["build", "test", "down"])
     parser.add_argument("--work-folder", type=Path, default=DEFAULT_WORK_FOLDER)
+    parser.add_argument("--fast", action="store_true", help="install packages by uv instead of by the Dockerfile's pip")
+    parser.add_argument("--evidence", action="store_true", help="write docs/evidence/containers.json")
+    parser.add_argument("--only", default="", help="run these checks, separated by commas, on what an earlier run left")
     options = parser.parse_args()
     folders = Folders(options.work_folder.absolute())
     try:
-        {"build": build, "down": down}[options.command](folders)
+        if options.command == "build":
+            build(folders, fast=options.fast)
+        elif options.command == "down":
+            down(folders)
+        else:
+            figures = try_out(folders, fast=options.fast, only=options.only)
+            if options.evidence:
+                write_evidence(figures, "make containers-test EVIDENCE=1" + (" FAST=1" if options.fast else ""))
+            sys.exit(1 if figures["failed"] else 0)
     except ModerationError as error:
         sys.exit(str(error))
 

@@ -55,6 +55,16 @@ class Folders:
         return self.work / "pip.conf"
 
     @property
+    def certificates(self) -> Path:
+        """Certificates of this machine, for builds."""
+        return self.work / "certificates"
+
+    @property
+    def environments(self) -> Path:
+        """Environments of packages, for quick builds."""
+        return self.work / "environments"
+
+    @property
     def compose_project(self) -> Path:
         """The folder from which ``docker compose`` runs: copies of the project's files, and ``.env``."""
         return self.work / "project"

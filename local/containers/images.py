@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
 import resource
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -18,12 +20,13 @@ from typing import Any
 
 from local.containers import stand_ins
 from local.containers.engine import docker, inside, run_inside
+from local.containers.environments import CONTEXT, PLACES, make_environment, quick_dockerfile
 from local.containers.folders import CHECKOUT, Folders
 from moderation import __version__
 
-TARGETS = ("object-store", "mlflow", "worker", "source", "batch")
+TARGETS = ("object-store", "mlflow", "worker", "batch", "source")
 """Targets of the Dockerfile, each after those that it shares layers with."""
-_CERTIFICATES = Path("/etc/ssl/certs")
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 _PIP_FILES = (Path("/etc/pip.conf"), Path.home() / ".config" / "pip" / "pip.conf")
 
 
@@ -59,18 +62,26 @@ def build_stand_ins(folders: Folders, on_progress: Callable[[str], None]) -> Non
 
 
 def build_targets(
-    folders: Folders, on_progress: Callable[[str], None], targets: Sequence[str] = TARGETS
+    folders: Folders, on_progress: Callable[[str], None], *, fast: bool = False, targets: Sequence[str] = TARGETS
 ) -> list[Built]:
-    """Build targets of the Dockerfile, load them and return their sizes."""
-    _write_pip_settings(folders.pip_settings)
+    """Build targets of the Dockerfile, load them and return their sizes.
+
+    Args:
+        folders: of the engine.
+        on_progress: receives one line for each target.
+        fast: whether uv installs the locks, see :mod:`local.containers.environments`.
+        targets: see :data:`TARGETS`.
+    """
+    _write_pip_settings(folders)
     built = []
     for target in targets:
         image = f"comment-moderation-{target}:{__version__}"
         on_progress(f"image {image}")
         begun = time.monotonic()
-        mounts = {_CERTIFICATES: _CERTIFICATES, folders.pip_settings: "/etc/pip.conf"}
+        dockerfile = _quick(folders, target) if fast else ["--file", str(CHECKOUT / "Dockerfile")]
+        mounts = {folders.certificates: _CERTIFICATES.parent, folders.pip_settings: "/etc/pip.conf"}
         volumes = [f"--volume={source}:{place}:ro" for source, place in mounts.items()]
-        _build(folders, image, CHECKOUT, ["--target", target, *volumes, *_labels()])
+        _build(folders, image, CHECKOUT, ["--target", target, *dockerfile, *volumes, *_labels()])
         _load(folders, image)
         built.append(Built(image, _size(folders, image), round(time.monotonic() - begun, 1)))
     return built
@@ -89,6 +100,16 @@ def _build(folders: Folders, image: str, context: Path, arguments: Sequence[str]
     )
 
 
+def _quick(folders: Folders, target: str) -> list[str]:
+    """Arguments of a build that copies packages from environments that uv made."""
+    for name in PLACES:
+        if target == name or (target, name) == ("source", "worker"):
+            make_environment(folders, name)
+    dockerfile = folders.work / "Dockerfile.fast"
+    dockerfile.write_text(quick_dockerfile((CHECKOUT / "Dockerfile").read_text()))
+    return ["--file", str(dockerfile), "--build-context", f"{CONTEXT}={folders.environments}"]
+
+
 def _load(folders: Folders, image: str) -> None:
     """Load an image from buildah's store into the engine, unless it is there."""
     digest = run_inside(folders, ["buildah", "inspect", "--type", "image", "--format", "{{.FromImageID}}", image])
@@ -100,7 +121,7 @@ def _load(folders: Folders, image: str) -> None:
     )
     if loaded.stdout.strip().removeprefix("sha256:") == digest.strip():
         return
-    archive = folders.work / "image.tar"
+    archive = folders.work / f"{re.sub(r'[^a-z0-9.]', '-', image)}.tar"
     archive.unlink(missing_ok=True)
     run_inside(folders, ["buildah", "push", "--quiet", image, f"docker-archive:{archive}:{image}"])
     docker(folders, "load", "--quiet", "--input", str(archive))
@@ -118,11 +139,14 @@ def _size(folders: Folders, image: str) -> int:
     return int(json.loads(docker(folders, "image", "inspect", image))[0]["Size"])
 
 
-def _write_pip_settings(path: Path) -> None:
+def _write_pip_settings(folders: Folders) -> None:
+    """Copy this machine's certificates and settings of pip to where the engine sees them."""
+    folders.certificates.mkdir(exist_ok=True)
+    shutil.copy(_CERTIFICATES, folders.certificates / _CERTIFICATES.name)
     settings = configparser.ConfigParser()
     settings.read(_PIP_FILES)
     if not settings.has_section("global"):
         settings.add_section("global")
-    settings["global"]["cert"] = str(_CERTIFICATES / "ca-certificates.crt")
-    with path.open("w") as file:
+    settings["global"]["cert"] = str(_CERTIFICATES)
+    with folders.pip_settings.open("w") as file:
         settings.write(file)
