@@ -38,28 +38,39 @@ def build(folders: Folders, *, fast: bool) -> dict[str, Any]:
     return {"packages_installed_by": packages, "images": [each.as_json() for each in built]}
 
 
-def try_out(folders: Folders, *, fast: bool, only: str) -> dict[str, Any]:
-    """Build what changed, run ``docker-compose.yaml`` and check it; return the outcome."""
+def try_out(folders: Folders, *, fast: bool, only: str, keep: bool) -> list[str]:
+    """Build what changed, run ``docker-compose.yaml`` and check it; return the names of failed checks.
+
+    The outcome is stored in the work folder, check by check.
+    """
     outcome = build(folders, fast=fast)
-    checks = list(Trial(folders, only=only.split(",") if only else []).run(report))
-    failed = [check.name for check in checks if not check.passed]
-    report(f"{len(checks) - len(failed)} of {len(checks)} checks passed" + (f"; failed: {failed}" if failed else ""))
     versions = json.loads(engine.docker(folders, "version", "--format", "{{json .}}"))
     compose = engine.docker(folders, "compose", "version", "--short").strip()
-    return {
-        "engine": {"docker": versions["Server"]["Version"], "compose": compose},
-        **outcome,
-        "checks": {check.name: asdict(check) for check in checks},
-        "failed": failed,
+    names = only.split(",") if only else []
+    earlier = json.loads(folders.outcome.read_text())["checks"] if names and folders.outcome.exists() else {}
+    checks: dict[str, Any] = dict(earlier)
+    for check in Trial(folders, only=names, keep=keep).run(report):
+        checks[check.name] = {**asdict(check), "commit": _commit()}
+        stored = {"engine": {"docker": versions["Server"]["Version"], "compose": compose}, **outcome, "checks": checks}
+        folders.outcome.write_text(json.dumps(stored))
+    failed = [name for name, check in checks.items() if not check["passed"]]
+    report(f"{len(checks) - len(failed)} of {len(checks)} checks passed" + (f"; failed: {failed}" if failed else ""))
+    return failed
+
+
+def write_evidence(folders: Folders, *, fast: bool) -> None:
+    """Write ``docs/evidence/containers.json`` from the stored outcome."""
+    evidence = {
+        "commit": _commit(),
+        "command": "make containers-test EVIDENCE=1" + (" FAST=1" if fast else ""),
+        "machine": machine(),
+        "figures": json.loads(folders.outcome.read_text()),
     }
-
-
-def write_evidence(figures: dict[str, Any], command: str) -> None:
-    """Write ``docs/evidence/containers.json``."""
-    commit = _git("rev-parse", "HEAD")
-    changed = "+changes" if _git("status", "--porcelain", "--", ":!docs/evidence") else ""
-    evidence = {"commit": commit + changed, "command": command, "machine": machine(), "figures": figures}
     (EVIDENCE / "containers.json").write_text(json.dumps(evidence, indent=2) + "\n")
+
+
+def _commit() -> str:
+    return _git("rev-parse", "HEAD") + ("+changes" if _git("status", "--porcelain", "--", ":!docs/evidence") else "")
 
 
 def _git(*arguments: str) -> str:
@@ -81,6 +92,7 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="install packages by uv instead of by the Dockerfile's pip")
     parser.add_argument("--evidence", action="store_true", help="write docs/evidence/containers.json")
     parser.add_argument("--only", default="", help="run these checks, separated by commas, on what an earlier run left")
+    parser.add_argument("--keep", action="store_true", help="leave containers and volumes after the checks")
     options = parser.parse_args()
     folders = Folders(options.work_folder.absolute())
     try:
@@ -89,10 +101,10 @@ def main() -> None:
         elif options.command == "down":
             down(folders)
         else:
-            figures = try_out(folders, fast=options.fast, only=options.only)
+            failed = try_out(folders, fast=options.fast, only=options.only, keep=options.keep)
             if options.evidence:
-                write_evidence(figures, "make containers-test EVIDENCE=1" + (" FAST=1" if options.fast else ""))
-            sys.exit(1 if figures["failed"] else 0)
+                write_evidence(folders, fast=options.fast)
+            sys.exit(1 if failed else 0)
     except ModerationError as error:
         sys.exit(str(error))
 

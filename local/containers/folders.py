@@ -65,6 +65,11 @@ class Folders:
         return self.work / "environments"
 
     @property
+    def outcome(self) -> Path:
+        """The outcome of each check of the last run."""
+        return self.work / "outcome.json"
+
+    @property
     def compose_project(self) -> Path:
         """The folder from which ``docker compose`` runs: copies of the project's files, and ``.env``."""
         return self.work / "project"

@@ -62,11 +62,15 @@ class Trial:
         folders: of the engine.
         most_comments: comments of the generated history that the models learn from.
         only: names of checks to run on the containers that an earlier run left; all, from an empty state, if empty.
+        keep: whether containers and volumes stay.
     """
 
-    def __init__(self, folders: Folders, most_comments: int = 4_000, only: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folders: Folders, most_comments: int = 4_000, only: Sequence[str] = (), *, keep: bool = False
+    ) -> None:
         self._folders = folders
         self._only = only
+        self._keep = keep or bool(only)
         self._comments_per_day = most_comments // 4
         self.project = Project(folders)
 
@@ -100,7 +104,7 @@ class Trial:
                 on_progress(f"{name}: {'passed' if outcome.passed else 'FAILED'} {json.dumps(seen)}")
                 yield outcome
         finally:
-            if not self._only:
+            if not self._keep:
                 self.project.compose("down", "--volumes", "--remove-orphans")
 
     def taken_port(self) -> dict[str, Any]:
