@@ -69,7 +69,7 @@ WORKDIR /var/lib/moderation
 VOLUME /var/lib/moderation
 EXPOSE 6066 6067
 # A worker that waits for its first model is healthy; one that `park` keeps is not.
-HEALTHCHECK --interval=15s --timeout=10s --start-period=1m --start-interval=5s --retries=4 \
+HEALTHCHECK --interval=15s --timeout=10s --start-period=90s --start-interval=5s --retries=4 \
     CMD ["worker-health", "http://127.0.0.1:6066/health", "http://127.0.0.1:6067/metrics"]
 CMD ["python", "-P", "-m", "stream", "--loop", "uvloop", "worker"]
 # Last, because they differ in every build.

@@ -25,25 +25,21 @@ def report(line: str) -> None:
     print(f"{time.monotonic() - _BEGUN:6.0f} s  {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def build(folders: Folders, *, fast: bool) -> dict[str, Any]:
-    """Install and start the engine, build every image; return how and what."""
+def build(folders: Folders, *, fast: bool) -> None:
+    """Install and start the engine, build every image."""
     engine.check_machine()
     engine.install(folders, report)
     engine.start(folders)
     images.build_stand_ins(folders, report)
-    built = images.build_targets(folders, report, fast=fast)
-    for each in built:
+    for each in images.build_targets(folders, report, fast=fast):
         report(f"{each.image}: {each.bytes / 1e9:.2f} GB, {each.seconds:.0f} s")
-    packages = "uv, from the locks" if fast else "the Dockerfile"
-    return {"packages_installed_by": packages, "images": [each.as_json() for each in built]}
 
 
 def try_out(folders: Folders, *, fast: bool, only: str, keep: bool) -> list[str]:
-    """Build what changed, run ``docker-compose.yaml`` and check it; return the names of failed checks.
+    """Run ``docker-compose.yaml`` with the loaded images and check it; return the names of failed checks.
 
     The outcome is stored in the work folder, check by check.
     """
-    outcome = build(folders, fast=fast)
     versions = json.loads(engine.docker(folders, "version", "--format", "{{json .}}"))
     compose = engine.docker(folders, "compose", "version", "--short").strip()
     names = only.split(",") if only else []
@@ -51,7 +47,12 @@ def try_out(folders: Folders, *, fast: bool, only: str, keep: bool) -> list[str]
     checks: dict[str, Any] = dict(earlier)
     for check in Trial(folders, only=names, keep=keep).run(report):
         checks[check.name] = {**asdict(check), "commit": _commit()}
-        stored = {"engine": {"docker": versions["Server"]["Version"], "compose": compose}, **outcome, "checks": checks}
+        stored = {
+            "engine": {"docker": versions["Server"]["Version"], "compose": compose},
+            "packages_installed_by": "uv, from the locks" if fast else "the Dockerfile",
+            "image_bytes": images.sizes(folders),
+            "checks": checks,
+        }
         folders.outcome.write_text(json.dumps(stored))
     failed = [name for name, check in checks.items() if not check["passed"]]
     report(f"{len(checks) - len(failed)} of {len(checks)} checks passed" + (f"; failed: {failed}" if failed else ""))
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("--evidence", action="store_true", help="write docs/evidence/containers.json")
     parser.add_argument("--only", default="", help="run these checks, separated by commas, on what an earlier run left")
     parser.add_argument("--keep", action="store_true", help="leave containers and volumes after the checks")
+    parser.add_argument("--no-build", action="store_true", help="use the images that are loaded")
     options = parser.parse_args()
     folders = Folders(options.work_folder.absolute())
     try:
@@ -101,6 +103,8 @@ def main() -> None:
         elif options.command == "down":
             down(folders)
         else:
+            if not options.no_build:
+                build(folders, fast=options.fast)
             failed = try_out(folders, fast=options.fast, only=options.only, keep=options.keep)
             if options.evidence:
                 write_evidence(folders, fast=options.fast)

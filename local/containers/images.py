@@ -14,9 +14,8 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from local.containers import stand_ins
 from local.containers.engine import docker, inside, run_inside
@@ -43,10 +42,6 @@ class Built:
     image: str
     bytes: int
     seconds: float
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures as JSON values."""
-        return asdict(self)
 
 
 def build_stand_ins(folders: Folders, on_progress: Callable[[str], None]) -> None:
@@ -85,6 +80,12 @@ def build_targets(
         _load(folders, image)
         built.append(Built(image, _size(folders, image), round(time.monotonic() - begun, 1)))
     return built
+
+
+def sizes(folders: Folders) -> dict[str, int]:
+    """Return the bytes of each loaded image of this project."""
+    names = docker(folders, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "comment-moderation-*").split()
+    return {name: _size(folders, name) for name in sorted(names)}
 
 
 def _build(folders: Folders, image: str, context: Path, arguments: Sequence[str]) -> None:

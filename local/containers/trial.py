@@ -270,7 +270,7 @@ class Trial:
         return {"version": promoted["version"], "seconds": round(seconds, 1)}
 
     def parked_worker(self) -> dict[str, Any]:
-        """A worker that ended with 78 is unhealthy within two minutes and not restarted."""
+        """A worker that ended with 78 is unhealthy within three minutes and not restarted."""
         options = ["--detach", "--no-deps", "--name", f"{NAME}-parked", "--env", "MODERATION_MODEL_POLL_SECONDS=never"]
         self.project.compose("run", *options, "worker")
         try:
