@@ -112,8 +112,8 @@ BREAKS = (
     (
         hidden_stops,
         COMPOSE,
-        "timeout: 10s\n      retries: 4\n      start_period: 60s",
-        "retries: 40\n      start_period: 60s",
+        "timeout: 10s\n      retries: 4\n      start_period: 90s",
+        "retries: 40\n      start_period: 90s",
     ),
     (short_stops, COMPOSE, "    # A stop takes 20 to 26 s.\n    stop_grace_period: 60s\n", ""),
     (unlabelled_builds, COMPOSE, "target: worker, args: *build-args", "target: worker"),
