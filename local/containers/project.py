@@ -27,14 +27,19 @@ _OPTIONS = {"KAFKA_HEAP": "512m", "POSTGRES_SHARED_BUFFERS": "256MB", "MODERATIO
 class Project:
     """One run of the compose file, with an ``.env`` of its own.
 
+    Args:
+        folders: of the engine.
+        again: whether containers of an earlier run are used; they keep their ports.
+
     Attributes:
         ports: published port by variable; free ones.
     """
 
-    def __init__(self, folders: Folders) -> None:
+    def __init__(self, folders: Folders, *, again: bool = False) -> None:
         self._folders = folders
         self._folder = folders.compose_project
-        self.ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+        ports = [int(self.value(name)) for name in _PORTS] if again else _free_ports(len(_PORTS))
+        self.ports = dict(zip(_PORTS, ports, strict=True))
 
     def write_env(self, **options: object) -> None:
         """Write ``.env`` with new secrets by ``make env``'s program, and options; keep the secrets the second time."""
@@ -47,11 +52,12 @@ class Project:
         lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
         values = dict(line.split("=", 1) for line in lines)
         values |= {**_OPTIONS, **{name: str(port) for name, port in self.ports.items()}}
-        values |= {"MODERATION_DATA_FOLDER": str(data), "MODERATION_EXPLORATION_KEY": secrets.token_urlsafe(32)}
+        values |= {"MODERATION_DATA_FOLDER": str(data)}
+        values.setdefault("MODERATION_EXPLORATION_KEY", secrets.token_urlsafe(32))
         values |= {name: str(value) for name, value in options.items()}
         path.write_text("".join(f"{name}={value}\n" for name, value in values.items()))
 
-    def secret(self, name: str) -> str:
+    def value(self, name: str) -> str:
         """A value of ``.env``."""
         values: dict[str, str] = dict(re.findall(r"^(\w+)=(.*)$", (self._folder / ".env").read_text(), re.MULTILINE))
         return values[name]
