@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from local.containers import stand_ins
@@ -133,7 +134,8 @@ def _labels() -> list[str]:
     """Build arguments that end up in the labels of an image."""
     commit = ["git", "-C", str(CHECKOUT), "rev-parse", "--short", "HEAD"]
     done = subprocess.run(commit, capture_output=True, text=True, check=False)
-    return ["--build-arg", f"REVISION={done.stdout.strip() or 'unknown'}"]
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return ["--build-arg", f"REVISION={done.stdout.strip() or 'unknown'}", "--build-arg", f"CREATED={created}"]
 
 
 def _size(folders: Folders, image: str) -> int:
