@@ -34,7 +34,7 @@ RUN if [ "${REVISION}" != unknown ]; then echo "${REVISION}" > moderation/revisi
 
 # Without fault injection, benchmarks, demo, oracle and documentation.
 FROM wheel AS source-wheel
-RUN rm -r /wheel local/bench local/chaos local/demo local/docs local/oracle \
+RUN rm -r /wheel local/bench local/chaos local/containers local/demo local/docs local/oracle \
     && pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 
 # Without traffic as well: neither the source nor the generator.
@@ -52,18 +52,15 @@ COPY --from=worker-wheel /wheel /tmp/wheel
 RUN /opt/moderation/bin/pip install --no-index --no-deps /tmp/wheel/*.whl
 
 FROM base AS worker
-ARG VERSION=0.1.0
-ARG REVISION=unknown
 LABEL org.opencontainers.image.title="comment-moderation-worker" \
       org.opencontainers.image.description="Faust workers that decide comments from Kafka, and the commands of an operator" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 moderation \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin moderation \
     && install --directory --owner=10001 --group=10001 /var/lib/moderation
 COPY --from=worker-packages /opt/moderation /opt/moderation
 COPY --chmod=0555 docker/park.sh /usr/local/bin/park
+COPY --chmod=0555 docker/worker-health.py /usr/local/bin/worker-health
 ENV PATH=/opt/moderation/bin:$PATH \
     HOME=/tmp \
     MODERATION_STATE_FOLDER=/var/lib/moderation
@@ -71,10 +68,19 @@ USER 10001:10001
 WORKDIR /var/lib/moderation
 VOLUME /var/lib/moderation
 EXPOSE 6066 6067
-# The HTTP API answers once a first model serves.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=10m --start-interval=5s --retries=4 \
-    CMD ["python", "-P", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:6066/health', timeout=4)"]
+# A worker that waits for its first model is healthy; one that `park` keeps is not.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=90s --start-interval=5s --retries=4 \
+    CMD ["worker-health", "http://127.0.0.1:6066/health", "http://127.0.0.1:6067/metrics"]
 CMD ["python", "-P", "-m", "stream", "--loop", "uvloop", "worker"]
+# Last, because they differ in every build.
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}"
 
 # --- source -----------------------------------------------------------------------------------------------------------
 FROM worker-packages AS source-packages
@@ -104,12 +110,8 @@ RUN PIP_USER=0 /opt/moderation/bin/pip install --no-cache-dir --no-index --no-de
 USER 50000
 
 FROM airflow AS batch
-ARG VERSION=0.1.0
-ARG REVISION=unknown
 LABEL org.opencontainers.image.title="comment-moderation-batch" \
       org.opencontainers.image.description="Airflow with the DAGs and the batch layer of comment-moderation" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 USER 0
 RUN install --directory --owner=50000 --group=0 --mode=0775 /var/lib/moderation
@@ -130,6 +132,14 @@ EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=10s --start-period=2m --start-interval=5s --retries=4 \
     CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:8080/api/v2/monitor/health"]
 CMD ["api-server"]
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}"
 
 # --- mlflow -----------------------------------------------------------------------------------------------------------
 FROM base AS mlflow-packages
@@ -138,12 +148,8 @@ RUN python -m venv /opt/registry \
     && /opt/registry/bin/pip install --require-hashes --no-deps --requirement /tmp/requirements-mlflow.lock
 
 FROM base AS mlflow
-ARG VERSION=0.1.0
-ARG REVISION=unknown
 LABEL org.opencontainers.image.title="comment-moderation-mlflow" \
       org.opencontainers.image.description="The MLflow server of comment-moderation, with PostgreSQL, S3 and accounts" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10002 registry \
     && useradd --uid 10002 --gid 10002 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin registry \
@@ -165,6 +171,14 @@ HEALTHCHECK --interval=15s --timeout=5s --start-period=3m --start-interval=5s --
     CMD ["python", "-P", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:5000/health', timeout=4)"]
 ENTRYPOINT ["/usr/local/bin/registry"]
 CMD ["server"]
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.source="${SOURCE}"
 
 # --- object store -----------------------------------------------------------------------------------------------------
 # SeaweedFS for docker-compose.yaml, with a data folder that belongs to an account without rights.

@@ -15,7 +15,7 @@ JOBS   ?= 3
 test test-unit test-long coverage: export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
-.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots demo down clean
+.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots demo down env containers containers-test containers-down clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -94,6 +94,18 @@ demo: setup ## Run the whole system in var-demo and verify it; DATA=export.csv u
 down: setup ## Stop every server that `make demo` or `moderation up` started; data stay
 	$(BIN)/moderation down --data-folder var-demo
 	$(BIN)/moderation down
+
+env: ## Write .env for docker-compose.yaml, with new secrets; never changes an existing one
+	$(PYTHON) docker/write-env.py
+
+containers: setup ## Build the images with a Docker Engine of its own (root, Debian); FAST=1 installs packages by uv
+	$(BIN)/python -m local.containers build $(if $(FAST),--fast)
+
+containers-test: setup ## Run docker-compose.yaml in that engine and check it; EVIDENCE=1 writes docs/evidence/containers.json
+	$(BIN)/python -m local.containers test $(if $(FAST),--fast) $(if $(EVIDENCE),--evidence)
+
+containers-down: setup ## Stop that engine and restore the machine's network; images stay
+	$(BIN)/python -m local.containers down
 
 clean: ## Remove the files of setup and tests; the data folders var and var-demo stay
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

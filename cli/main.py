@@ -124,7 +124,7 @@ def main() -> None:
         if shown is None:
             raise
         progress.print(f"[red]error[/red] [bold]{type(shown).__name__}[/bold]", end=" ")
-        progress.print(str(shown), markup=False, highlight=False)
+        progress.print(str(shown), markup=False, highlight=False, soft_wrap=not progress.is_terminal)
         raise SystemExit(command_exit_code(shown)) from None
 
 

@@ -13,6 +13,9 @@ from rich.console import Console
 if TYPE_CHECKING:
     from moderation.policy import Estimate, Policy
 
+_LOG_COLUMNS = 240
+"""Width where there is no terminal: of a log, a file or a pipe."""
+
 
 class _Results(Console):
     """Standard output; a reader that closes it is an error with a message."""
@@ -23,8 +26,14 @@ class _Results(Console):
         raise closed_stdout()
 
 
-console = _Results()
-progress = Console(stderr=True)
+def console_for(kind: type[Console] = Console, *, stderr: bool = False) -> Console:
+    """Return a console with the width of its terminal; without a terminal rich assumes 80 columns and breaks lines."""
+    out = kind(stderr=stderr)
+    return out if out.is_terminal else kind(stderr=stderr, width=_LOG_COLUMNS)
+
+
+console = console_for(_Results)
+progress = console_for(stderr=True)
 
 
 def json_bytes(fields: dict[str, Any]) -> bytes:

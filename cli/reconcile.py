@@ -10,6 +10,7 @@ from rich.table import Table
 
 from cli.options import DAY_FORMATS, DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, progress
+from moderation.timestamps import day_of, now_us
 from stream.exit_codes import DEFECT
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ def reconcile(
     "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "skipped": null, or why
     there was nothing to reconcile}; with --until {"days": [one such object a day]}.
     """
+    days = _days(day.date(), (until or day).date())
     from batch.reconcile.engines import engine_of
     from batch.reconcile.tasks import reconcile_and_log
 
-    days = _days(day.date(), (until or day).date())
     chosen = engine_of(engine)
     settings = connected_settings(data_folder)
     reports: list[ReconcileReport] = []
@@ -87,4 +88,6 @@ def show(report: ReconcileReport) -> None:
 def _days(first: date, last: date) -> list[date]:
     if last < first:
         raise typer.BadParameter(f"{last} is before {first}", param_hint="--until")
+    if last > (today := day_of(now_us())):
+        raise typer.BadParameter(f"{last} is in the future: today is {today} (UTC)", param_hint="--date, --until")
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]

@@ -5,6 +5,9 @@
 # Therefore the container stays: unhealthy, which monitoring shows, and without a restart every few seconds.
 set -u
 refused=78
+# The health check reads the reason here.
+marker=${TMPDIR:-/tmp}/parked
+rm -f "$marker"
 
 # One of the two traps is set at any moment, so that no stop is lost: the first tells the command, the second ends
 # the wait.
@@ -25,6 +28,7 @@ trap 'kill "$child" 2>/dev/null; exit "$code"' TERM INT
 if [ "$code" -ne "$refused" ] || [ -n "$stopping" ]; then
     exit "$code"
 fi
+echo "the worker ended with $refused: correct the cause that its log names, then restart the container" >"$marker"
 echo "park: the command ended with $refused: correct the cause above, then restart the container" >&2
 while :; do
     sleep 3600 &

@@ -79,6 +79,7 @@ class DayResults:
         agreement: number of comments by model version, last action and verdict.
         differences: a Parquet file with all differences.
         digest: SHA-256 over state, panes, causes and which rows differ.
+        state: see :func:`state_of`.
     """
 
     by_pane: list[PaneResult]
@@ -86,11 +87,7 @@ class DayResults:
     agreement: dict[str, dict[str, dict[str, int]]]
     differences: Path
     digest: str
-
-    @property
-    def state(self) -> str:
-        """``final`` when nothing is unarchived or unprocessed."""
-        return state_of(self.causes)
+    state: str
 
     @property
     def panes(self) -> int:
@@ -135,17 +132,29 @@ class DayResults:
                         yield row
 
 
-def state_of(causes: Mapping[str, int]) -> str:
-    """``final`` when nothing is unarchived or unprocessed, else ``provisional``."""
-    return "provisional" if any(causes[cause] for cause in _OPEN) else "final"
+def state_of(causes: Mapping[str, int], *, panes: int = 1, is_over: bool = True) -> str:
+    """Return the state of a day.
+
+    Args:
+        causes: rows by cause.
+        panes: number of panes.
+        is_over: whether the day ended before its reconciliation began.
+
+    Returns:
+        ``provisional`` while something is unarchived or unprocessed, or while the day is not over and has no comment
+        yet; else ``final``.
+    """
+    is_open = any(causes[cause] for cause in _OPEN) or (not is_over and not panes)
+    return "provisional" if is_open else "final"
 
 
-def read_results(results: Mapping[str, Path], folder: Path) -> DayResults:
+def read_results(results: Mapping[str, Path], folder: Path, *, is_over: bool = True) -> DayResults:
     """Read the results of an engine.
 
     Args:
         results: as :meth:`batch.reconcile.engines.Engine.run` returned them.
         folder: where the file of all differences is written.
+        is_over: whether the day ended before its reconciliation began.
     """
     differences = folder / "all_differences.parquet"
     with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(folder / "sorting")}) as duck:
@@ -162,7 +171,8 @@ def read_results(results: Mapping[str, Path], folder: Path) -> DayResults:
             agreement.setdefault(model_version, {}).setdefault(action, {})[VERDICTS[verdict]] = comments
         fingerprint = [str(value) for value in duck.sql(_FINGERPRINT).fetchall()[0]]
     causes = {cause.value: 0 for cause in Cause} | dict(counted)
-    return DayResults(by_pane, causes, agreement, differences, _digest(by_pane, causes, fingerprint))
+    state = state_of(causes, panes=len(by_pane), is_over=is_over)
+    return DayResults(by_pane, causes, agreement, differences, _digest(state, by_pane, causes, fingerprint), state)
 
 
 def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneResult]:
@@ -189,8 +199,8 @@ def _panes(duck: duckdb.DuckDBPyConnection) -> list[PaneResult]:
     return panes
 
 
-def _digest(by_pane: list[PaneResult], causes: Mapping[str, int], fingerprint: list[str]) -> str:
-    head = [state_of(causes), dict(sorted(causes.items())), fingerprint]
+def _digest(state: str, by_pane: list[PaneResult], causes: Mapping[str, int], fingerprint: list[str]) -> str:
+    head = [state, dict(sorted(causes.items())), fingerprint]
     digest = hashlib.sha256(json.dumps(head).encode())
     for pane in by_pane:
         line = [pane.key, pane.batch, pane.speed, pane.residual, pane.late, pane.causes]

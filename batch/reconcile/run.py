@@ -48,7 +48,7 @@ class ReconcileReport:
         day: UTC day of event time.
         engine: name of the engine.
         revision: of the day's results; the earlier one if nothing changed.
-        state: ``final`` when everything of the day was archived and processed, else ``provisional``.
+        state: ``final`` or ``provisional``, see :func:`batch.reconcile.results.state_of`.
         panes: number of pane keys with values on either side.
         batch_comments, speed_comments: sums over the panes.
         causes: rows by cause, for all causes.
@@ -174,7 +174,8 @@ def reconcile_day(
             fault_point("after_rescoring")
             lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
-            results = read_results(engine.run(inputs, folder, on_progress), folder)
+            is_over = begun_us >= day_bounds_us(day)[1]
+            results = read_results(engine.run(inputs, folder, on_progress), folder, is_over=is_over)
             clock.lap("comparison")
             fault_point("after_comparison")
             url_of_differences = _store_differences(lake.store, topic, day, results)

@@ -84,7 +84,11 @@ class Files:
     @property
     def services(self) -> dict[str, Service]:
         """The services as Compose parses them, with all profiles, all secrets set and no optional variable."""
-        services: dict[str, Service] = _rendered(self.text(COMPOSE))["services"]
+        return self.services_with("")
+
+    def services_with(self, options: str) -> dict[str, Service]:
+        """The services with optional variables: the lines of an environment file."""
+        services: dict[str, Service] = _rendered(self.text(COMPOSE), options)["services"]
         return services
 
     @property
@@ -130,9 +134,9 @@ def filled(example: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _rendered(text: str) -> dict[str, Any]:
+def _rendered(text: str, options: str) -> dict[str, Any]:
     # With the example as it is, so that a check, and not Compose, detects an altered example.
-    done = compose("config", "--format", "json", text=text, environment=filled(_text(EXAMPLE)))
+    done = compose("config", "--format", "json", text=text, environment=f"{filled(_text(EXAMPLE))}\n{options}\n")
     assert done.returncode == 0, done.stderr
     rendered: dict[str, Any] = json.loads(done.stdout)
     return rendered

@@ -14,10 +14,10 @@ TARGETS = ("worker", "batch", "mlflow", "object-store")
 """Targets that run on their own; `source` adds the traffic source to the worker's."""
 FORBIDDEN = {
     "worker": ("local/bench", "local/chaos", "moderation/datasets/synthetic", "stream/source"),
-    "source": ("local/bench", "local/chaos"),
+    "source": ("local/bench", "local/chaos", "local/containers"),
 }
 """Folders of this project that the image of a target must not contain."""
-_LABELS = ("title", "description", "version", "revision", "licenses")
+_LABELS = ("title", "description", "version", "revision", "created", "source", "licenses")
 _MOVING_TAGS = re.compile(r"latest|stable|main|master|edge|nightly|\d+|\d+-\w+")
 
 
@@ -205,11 +205,13 @@ BREAKS = (
     (root, "docker-compose.yaml", '    user: "999:999"\n', ""),
     (root, "docker-compose.yaml", 'user: "472:0"', 'user: "0:0"'),
     (unlabelled, DOCKERFILE, 'image.licenses="Apache-2.0"', 'image.license="Apache-2.0"'),
+    (unlabelled, DOCKERFILE, "image.created=", "image.made="),
+    (unlabelled, DOCKERFILE, "image.source=", "image.origin="),
     (without_health_check, DOCKERFILE, "127.0.0.1:6066/health", "127.0.0.1:6065/health"),
     (without_health_check, DOCKERFILE, "HEALTHCHECK --interval=15s --timeout=10s", "# "),
     (wrong_packages, DOCKERFILE, "--require-hashes --no-deps --requirement /tmp/requirements-worker.lock", "faust"),
     (wrong_packages, DOCKERFILE, "COPY docker/requirements-batch.lock", "COPY docker/requirements-worker.lock"),
-    (unneeded_folders, DOCKERFILE, " local/chaos local/demo", " local/demo"),
+    (unneeded_folders, DOCKERFILE, " local/chaos local/containers", " local/containers"),
     (unneeded_folders, DOCKERFILE, "moderation/datasets/synthetic stream/source", "stream/source"),
     (unneeded_folders, DOCKERFILE, "--from=worker-wheel", "--from=wheel"),
     (unneeded_folders, DOCKERFILE, "local/oracle", "local/oracles"),

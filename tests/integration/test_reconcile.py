@@ -17,6 +17,7 @@ from local.stack.worker import settings_environment
 from moderation.contracts import Cause, parse_record
 from moderation.datasets.synthetic import Injection, TrafficConfig, generate
 from moderation.errors import InvalidRecord
+from moderation.timestamps import day_of, now_us
 from tests.support.event_time_rules import fates_of
 from tests.support.reconcile_day import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest
@@ -57,6 +58,7 @@ def test_a_clean_day_has_no_gap_but_what_was_sent_late_or_twice(day: DayUnderTes
         (12 * 822,)
     ]
     assert DAY.isoformat() == report.fields()["date"]
+    assert day.reconcile(day_of(now_us())).state == "provisional"  # today, without a comment
 
 
 @pytest.mark.budget(20)

@@ -220,6 +220,8 @@ def reconcile(
     engine: Engine | None = None,
     random: Random | None = None,
     say: Callable[[str], None] = lambda line: None,
+    *,
+    is_over: bool = True,
 ) -> Seen:
     """Run an engine, DuckDB by default, and return its outcome."""
     with TemporaryDirectory() as name:
@@ -227,5 +229,5 @@ def reconcile(
         (folder / "work").mkdir()
         inputs = write(tables, folder, random)
         results = (engine or DuckDbEngine()).run(inputs, folder / "work", say)
-        outcome = read_results(results, folder)
+        outcome = read_results(results, folder, is_over=is_over)
         return Seen(outcome, pq.read_table(outcome.differences).to_pylist(), list(outcome.difference_rows()))

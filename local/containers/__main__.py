@@ -1,0 +1,117 @@
+"""``python -m local.containers``: ``build``, ``test`` or ``down``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from local.containers import engine, images
+from local.containers.folders import CHECKOUT, DEFAULT_WORK_FOLDER, Folders
+from local.containers.trial import Trial
+from local.docs.evidence import EVIDENCE, machine
+from moderation.errors import ModerationError
+
+_BEGUN = time.monotonic()
+
+
+def report(line: str) -> None:
+    """Print a line of progress with the seconds since the start."""
+    print(f"{time.monotonic() - _BEGUN:6.0f} s  {line}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def build(folders: Folders, *, fast: bool) -> None:
+    """Install and start the engine, build every image."""
+    engine.check_machine()
+    engine.install(folders, report)
+    engine.start(folders)
+    images.build_stand_ins(folders, report)
+    for each in images.build_targets(folders, report, fast=fast):
+        report(f"{each.image}: {each.bytes / 1e9:.2f} GB, {each.seconds:.0f} s")
+
+
+def try_out(folders: Folders, *, fast: bool, only: str, keep: bool) -> list[str]:
+    """Run ``docker-compose.yaml`` with the loaded images and check it; return the names of failed checks.
+
+    The outcome is stored in the work folder, check by check.
+    """
+    versions = json.loads(engine.docker(folders, "version", "--format", "{{json .}}"))
+    compose = engine.docker(folders, "compose", "version", "--short").strip()
+    names = only.split(",") if only else []
+    earlier = json.loads(folders.outcome.read_text())["checks"] if names and folders.outcome.exists() else {}
+    checks: dict[str, Any] = dict(earlier)
+    for check in Trial(folders, only=names, keep=keep).run(report):
+        checks[check.name] = {**asdict(check), "commit": _commit()}
+        stored = {
+            "engine": {"docker": versions["Server"]["Version"], "compose": compose},
+            "packages_installed_by": "uv, from the locks" if fast else "the Dockerfile",
+            "image_bytes": images.sizes(folders),
+            "checks": checks,
+        }
+        folders.outcome.write_text(json.dumps(stored))
+    failed = [name for name, check in checks.items() if not check["passed"]]
+    report(f"{len(checks) - len(failed)} of {len(checks)} checks passed" + (f"; failed: {failed}" if failed else ""))
+    return failed
+
+
+def write_evidence(folders: Folders, *, fast: bool) -> None:
+    """Write ``docs/evidence/containers.json`` from the stored outcome."""
+    evidence = {
+        "commit": _commit(),
+        "command": "make containers-test EVIDENCE=1" + (" FAST=1" if fast else ""),
+        "machine": machine(),
+        "figures": json.loads(folders.outcome.read_text()),
+    }
+    (EVIDENCE / "containers.json").write_text(json.dumps(evidence, indent=2) + "\n")
+
+
+def _commit() -> str:
+    return _git("rev-parse", "HEAD") + ("+changes" if _git("status", "--porcelain", "--", ":!docs/evidence") else "")
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=CHECKOUT, check=True, capture_output=True, text=True)  # noqa: S607
+    return done.stdout.strip()
+
+
+def down(folders: Folders) -> None:
+    """Stop the engine."""
+    for difference in engine.stop(folders):
+        report(f"not restored: {difference}")
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m local.containers", description=__doc__)
+    parser.add_argument("command", choices=["build", "test", "down"])
+    parser.add_argument("--work-folder", type=Path, default=DEFAULT_WORK_FOLDER)
+    parser.add_argument("--fast", action="store_true", help="install packages by uv instead of by the Dockerfile's pip")
+    parser.add_argument("--evidence", action="store_true", help="write docs/evidence/containers.json")
+    parser.add_argument("--only", default="", help="run these checks, separated by commas, on what an earlier run left")
+    parser.add_argument("--keep", action="store_true", help="leave containers and volumes after the checks")
+    parser.add_argument("--no-build", action="store_true", help="use the images that are loaded")
+    options = parser.parse_args()
+    folders = Folders(options.work_folder.absolute())
+    try:
+        if options.command == "build":
+            build(folders, fast=options.fast)
+        elif options.command == "down":
+            down(folders)
+        else:
+            if not options.no_build:
+                build(folders, fast=options.fast)
+            failed = try_out(folders, fast=options.fast, only=options.only, keep=options.keep)
+            if options.evidence:
+                write_evidence(folders, fast=options.fast)
+            sys.exit(1 if failed else 0)
+    except ModerationError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
