@@ -40,7 +40,8 @@ def reconcile(
 
     --json prints {"date", "engine", "revision", "state", "panes", "batch_comments", "speed_comments", "causes": {name:
     rows}, "defects": {"lost", "unexplained", "phantom", "residual", "not_recomputed"}, "not_recomputed": {"count",
-    "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "skipped": null, or why
+    "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "waits_for": [why
+    the day is provisional although all of it was processed], "skipped": null, or why
     there was nothing to reconcile}; with --until {"days": [one such object a day]}.
     """
     days = _days(day.date(), (until or day).date())
@@ -81,6 +82,8 @@ def show(report: ReconcileReport) -> None:
     if report.skipped is not None:
         console.print(f"nothing was reconciled: {report.skipped}", soft_wrap=True)
         return
+    for reason in report.waits_for[:_MOST_SHOWN]:
+        console.print(f"provisional: {reason}", soft_wrap=True)
     verdict = "[green]every difference is explained[/]" if report.is_sound else "[bold red]defects: see above[/]"
     console.print(verdict)
 

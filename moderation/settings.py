@@ -102,6 +102,14 @@ class Settings(BaseSettings):
             "Workers and the archive need the same value."
         ),
     )
+    reconcile_horizon_days: int = Field(
+        default=30,
+        ge=1,
+        description=(
+            "Days after a day's end within which a late comment of it causes another reconciliation. Comments that "
+            "come later are named and counted; `moderation reconcile --date` reconciles their days."
+        ),
+    )
     dead_letter_window: int = Field(
         default=1_000, ge=10, description="Number of records over which the share of dead letters is computed."
     )

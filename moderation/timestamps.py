@@ -10,6 +10,8 @@ SECOND_US = 1_000_000
 MINUTE_US = 60 * SECOND_US
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
+CLOCK_MARGIN_US = MINUTE_US
+"""The clock of a machine may be ahead of a broker's by this much."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY = date(1970, 1, 1)

@@ -30,6 +30,7 @@ from moderation.adapters.lake.manifest import (
     gaps_and_holes,
     has_file,
     maximum_at_end,
+    note_read_to_end,
     partition_lock,
     read_archived_end,
 )
@@ -41,7 +42,7 @@ from moderation.adapters.sql.connection import Connection
 from moderation.contracts import Hole, HoleKind, merged
 from moderation.errors import InvalidRecord
 from moderation.offsets import TopicPartition, next_range, uncovered
-from moderation.timestamps import now_us
+from moderation.timestamps import CLOCK_MARGIN_US, now_us
 
 ArchivePoint = Literal["during_write", "before_rename", "before_manifest", "after_manifest"]
 
@@ -114,8 +115,9 @@ class PartitionArchiver:
                     topic_partition.partition, at, at, PartitionOutcome.LEFT_TO_OTHER, note=f"{holder} is at work"
                 )
             self._remove_temporary()
+            asked_us, written_end = context.now_us(), self._written_end()
             log = self._log.range_of(topic_partition.partition)
-            if archived_end is not None and log[1] < archived_end <= self._written_end():
+            if archived_end is not None and log[1] < archived_end <= written_end:
                 # An earlier version read records before their transaction ended.
                 note = f"a transaction is open at offset {log[1]}, and offsets up to {archived_end} are archived"
                 return PartitionReport(topic_partition.partition, archived_end, archived_end, note=note)
@@ -134,6 +136,8 @@ class PartitionArchiver:
                 self._add_holes(report)
             for day in dict.fromkeys(days):
                 self._remove_covered(day)
+            if report.next_offset >= written_end:
+                note_read_to_end(context.connection, topic_partition, report.next_offset, asked_us - CLOCK_MARGIN_US)
         if self._producer_times:
             first, last = self._producer_times[0], self._producer_times[-1]
             report.note = f"records of offsets [{first}, {last}] have times that producers set, not the broker's"

@@ -132,29 +132,26 @@ class DayResults:
                         yield row
 
 
-def state_of(causes: Mapping[str, int], *, panes: int = 1, is_over: bool = True) -> str:
+def state_of(causes: Mapping[str, int], *, is_read: bool = True) -> str:
     """Return the state of a day.
 
     Args:
         causes: rows by cause.
-        panes: number of panes.
-        is_over: whether the day ended before its reconciliation began.
+        is_read: whether archive and worker have read every partition beyond the end of the day.
 
     Returns:
-        ``provisional`` while something is unarchived or unprocessed, or while the day is not over and has no comment
-        yet; else ``final``.
+        ``final`` if they have, and nothing is unarchived or unprocessed; else ``provisional``.
     """
-    is_open = any(causes[cause] for cause in _OPEN) or (not is_over and not panes)
-    return "provisional" if is_open else "final"
+    return "final" if is_read and not any(causes[cause] for cause in _OPEN) else "provisional"
 
 
-def read_results(results: Mapping[str, Path], folder: Path, *, is_over: bool = True) -> DayResults:
+def read_results(results: Mapping[str, Path], folder: Path, *, is_read: bool = True) -> DayResults:
     """Read the results of an engine.
 
     Args:
         results: as :meth:`batch.reconcile.engines.Engine.run` returned them.
         folder: where the file of all differences is written.
-        is_over: whether the day ended before its reconciliation began.
+        is_read: see :func:`state_of`.
     """
     differences = folder / "all_differences.parquet"
     with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(folder / "sorting")}) as duck:
@@ -171,7 +168,7 @@ def read_results(results: Mapping[str, Path], folder: Path, *, is_over: bool = T
             agreement.setdefault(model_version, {}).setdefault(action, {})[VERDICTS[verdict]] = comments
         fingerprint = [str(value) for value in duck.sql(_FINGERPRINT).fetchall()[0]]
     causes = {cause.value: 0 for cause in Cause} | dict(counted)
-    state = state_of(causes, panes=len(by_pane), is_over=is_over)
+    state = state_of(causes, is_read=is_read)
     return DayResults(by_pane, causes, agreement, differences, _digest(state, by_pane, causes, fingerprint), state)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.file_tasks import plan_file_tasks
+from batch.reconcile.finality import unread_partitions
 from batch.reconcile.recompute import recompute_files
 from batch.reconcile.replays import ignored_replays
 from batch.reconcile.results import DayResults, read_results
@@ -26,7 +27,7 @@ from moderation.adapters.lake.reader import Lake
 from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
-from moderation.adapters.reconciliation.runs import Run, add_run, day_lock, dirty_days
+from moderation.adapters.reconciliation.runs import Run, add_run, day_lock, days_beyond_horizon, dirty_days
 from moderation.adapters.reconciliation.snapshot import Snapshot, take_snapshot
 from moderation.adapters.sql.connection import connected
 from moderation.bootstrap import production_model
@@ -37,6 +38,7 @@ from moderation.timestamps import day_bounds_us, now_us
 
 ReconcilePoint = Literal["after_snapshot", "after_rescoring", "after_comparison", "before_commit", "after_commit"]
 Recompute = Callable[[Snapshot, Path], None]
+_MOST_NAMED = 5
 DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
 
 
@@ -56,6 +58,7 @@ class ReconcileReport:
         not_recomputed: records of the day at which only the batch fails, by position.
         seconds: duration by step.
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
+        waits_for: what may still bring comments of the day in time, see :func:`unread_partitions`.
     """
 
     day: date
@@ -70,6 +73,7 @@ class ReconcileReport:
     not_recomputed: list[Failure]
     seconds: dict[str, float]
     ignored_replays: int = 0
+    waits_for: Sequence[str] = ()
 
     @property
     def skipped(self) -> str | None:
@@ -96,6 +100,7 @@ class ReconcileReport:
             "defects": self.defects,
             "not_recomputed": failure_fields(self.not_recomputed),
             "ignored_replays": self.ignored_replays,
+            "waits_for": list(self.waits_for),
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
             "skipped": self.skipped,
         }
@@ -173,14 +178,19 @@ def reconcile_day(
             clock.lap("rescoring")
             fault_point("after_rescoring")
             lake = Lake(store, connection, settings.topic_prefix)
-            _write_actions(lake, settings.topic_prefix + ACTIONS.name, day, inputs["actions"])
-            is_over = begun_us >= day_bounds_us(day)[1]
-            results = read_results(engine.run(inputs, folder, on_progress), folder, is_over=is_over)
+            _write_actions(lake, settings, day, inputs["actions"])
+            waits_for = unread_partitions(snapshot.cuts, snapshot.end_us)
+            if waits_for:
+                others = f", and {len(waits_for) - 1} more" if len(waits_for) > 1 else ""
+                on_progress(f"{day}: provisional, because {waits_for[0]}{others}")
+            results = read_results(engine.run(inputs, folder, on_progress), folder, is_read=not waits_for)
             clock.lap("comparison")
             fault_point("after_comparison")
             url_of_differences = _store_differences(lake.store, topic, day, results)
             on_progress(f"{day}: storing {results.panes:,} panes")
-            run = _run_of(snapshot, day, results, engine.name, begun_us, url_of_differences, started_by)
+            run = _run_of(
+                snapshot, day, results, engine.name, begun_us, url_of_differences, started_by, is_read=not waits_for
+            )
             revision = add_run(
                 connection, run, results.pane_rows(), results.difference_rows(), lambda: fault_point("before_commit")
             )
@@ -203,24 +213,37 @@ def reconcile_day(
         not_recomputed=failures,
         seconds=clock.seconds,
         ignored_replays=ignored.count,
+        waits_for=waits_for,
     )
 
 
-def days_to_reconcile(settings: Settings, upto: date) -> list[date]:
-    """Return the days up to ``upto`` that were not reconciled after their end, are provisional, or have new records."""
+def days_to_reconcile(settings: Settings, upto: date, on_progress: OnProgress = no_progress) -> list[date]:
+    """Return the days up to ``upto`` that need a reconciliation, newest first.
+
+    They were not reconciled after their end, are provisional, or have new records that came within
+    ``reconcile_horizon_days`` after their end. Days with later records are counted and named by ``on_progress`` only.
+    """
+    topic, horizon_days = settings.topic_prefix + COMMENTS.name, settings.reconcile_horizon_days
     with connected(required(settings.database_url, "database_url")) as connection:
-        return dirty_days(connection, settings.topic_prefix + COMMENTS.name, upto)
+        if late := days_beyond_horizon(connection, topic, upto, horizon_days):
+            named = ", ".join(day.isoformat() for day in late[:_MOST_NAMED])
+            on_progress(
+                f"{len(late):,} days have comments that came more than {horizon_days} days after their end, newest "
+                f"{named}. They are not reconciled again; `moderation reconcile --date` does it"
+            )
+        return dirty_days(connection, topic, upto, horizon_days)
 
 
-def _write_actions(lake: Lake, topic: str, day: date, folder: Path) -> None:
-    """Write the actions that may be about comments of the day: those of the day and later."""
+def _write_actions(lake: Lake, settings: Settings, day: date, folder: Path) -> None:
+    """Write the actions that are about comments of the day: those of the day and of the horizon after it."""
+    last_day = day + timedelta(days=settings.reconcile_horizon_days)
     folder.mkdir(parents=True)
     columns = ["comment_id", "kind", "action_time_us"]
     empty = columns_of(ACTIONS.name).schema.empty_table().select(columns)
     names = ["comment_id", "action", "action_time_us"]
     pq.write_table(empty.rename_columns(names), folder / "none.parquet")
-    for number, file in enumerate(files(lake.connection, topic=topic)):
-        if file.day >= day:
+    for number, file in enumerate(files(lake.connection, topic=settings.topic_prefix + ACTIONS.name)):
+        if day <= file.day <= last_day:
             check_file(lake.store, file)
             with reading_file(lake.store, file) as opened:
                 table = pq.read_table(opened, columns=columns)

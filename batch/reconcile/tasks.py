@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from batch.job_log import RECONCILE, job_logged
-from batch.progress import OnProgress
+from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import Engine, EngineName, engine_of
 from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
 from batch.run_interval import Interval, RunDates, interval_of_run
@@ -20,8 +20,8 @@ _MOST_DAYS = 365  # earlier days of one run; Airflow maps a task over at most 1,
 
 
 def choose_days(params: Mapping[str, object], dag_run: Any, on_progress: OnProgress = print) -> list[str]:
-    """Return the days of a run, oldest first; see :func:`days_of_run`."""
-    days = [day.isoformat() for day in days_of_run(load_settings(), params, RunDates.of(dag_run))]
+    """Return the days of a run, newest first; see :func:`days_of_run`."""
+    days = [day.isoformat() for day in days_of_run(load_settings(), params, RunDates.of(dag_run), on_progress)]
     on_progress(f"reconciling {', '.join(days)}")
     return days
 
@@ -53,8 +53,10 @@ def reconcile_and_log(
     return report
 
 
-def days_of_run(settings: Settings, params: Mapping[str, object], run: RunDates) -> list[date]:
-    """Return the days that a run reconciles, oldest first.
+def days_of_run(
+    settings: Settings, params: Mapping[str, object], run: RunDates, on_progress: OnProgress = no_progress
+) -> list[date]:
+    """Return the days that a run reconciles, newest first.
 
     A night reconciles its day and every earlier day that needs it. Its day is the partition key, or the day before a
     run that has no date. Parameters, a backfill and a logical date select only the days that they name.
@@ -63,6 +65,7 @@ def days_of_run(settings: Settings, params: Mapping[str, object], run: RunDates)
         settings: where the database is.
         params: of the run; ``day``, or ``start`` and ``end``.
         run: its dates.
+        on_progress: receives a line about days that are too old to be reconciled again.
 
     Raises:
         ConfigurationError: they name no interval, a day in the future, or by a logical date a day that is not over.
@@ -70,8 +73,8 @@ def days_of_run(settings: Settings, params: Mapping[str, object], run: RunDates)
     days = _days(interval_of_run(params, run))
     is_stated = any(params.get(name) for name in _SELECTING) or run.run_type == "backfill"
     if is_stated or (not run.partition_key and run.stated is not None):
-        return days
-    return sorted({*days, *days_to_reconcile(settings, days[-1])[:_MOST_DAYS]})
+        return days[::-1]
+    return sorted({*days, *days_to_reconcile(settings, days[-1], on_progress)[:_MOST_DAYS]}, reverse=True)
 
 
 def require_sound(reports: Sequence[ReconcileReport]) -> None:

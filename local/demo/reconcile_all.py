@@ -65,7 +65,7 @@ def total_of(reports: Sequence[dict[str, Any]]) -> ReconcileTotals:
 
 
 def days_to_do(settings: Settings) -> list[date]:
-    """Return the days that need a reconciliation, oldest first."""
+    """Return the days that need a reconciliation, newest first."""
     return days_to_reconcile(settings, datetime.now(UTC).date())
 
 

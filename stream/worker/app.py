@@ -44,7 +44,7 @@ from stream.worker.pipeline import Pipeline
 from stream.worker.process_exit import leave
 from stream.worker.publisher import Publisher
 from stream.worker.raw_budget import RawBudget
-from stream.worker.read_to_end import OBSERVE_SECONDS, end_tracker
+from stream.worker.read_to_end import end_tracker
 from stream.worker.recorder import Recorder
 from stream.worker.replay_report import ReplayReport
 from stream.worker.topic_checks import TopicChecks
@@ -363,7 +363,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
     async def note_idle() -> None:
         await layer.note_idle()
 
-    @app.timer(OBSERVE_SECONDS)  # type: ignore[untyped-decorator]
+    @app.timer(1.0)  # type: ignore[untyped-decorator]
     async def note_read_to_end() -> None:
         await layer.note_read_to_end()
 

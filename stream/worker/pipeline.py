@@ -172,7 +172,7 @@ class Pipeline:
             self._is_ending = False
 
     async def note_read_to_end(self, assigned: Collection[int]) -> None:
-        """Store that partitions were read to their ends, if windows close by it and no batch stores it.
+        """Store that partitions were read to their ends, if that is due and no batch stores it.
 
         Nothing is stored for revoked partitions: another worker owns them.
 

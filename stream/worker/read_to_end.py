@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from confluent_kafka import IsolationLevel
 
 from moderation.adapters.kafka.end_offsets import LogEnds
-from moderation.timestamps import now_us
+from moderation.timestamps import CLOCK_MARGIN_US, SECOND_US, now_us
 
-OBSERVE_SECONDS = 5.0
-CLOCK_MARGIN_US = 60 * 1_000_000
-"""The worker's clock may be ahead of a broker's by this much."""
+_OBSERVE_US = 5 * SECOND_US
+"""Time between two questions for the end of a partition that was read to its end."""
 _LOGGED_US = 1_000_000
 _log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ class EndTracker:
         """Lower bound of how much this machine's clock is ahead of a broker's."""
 
     def observe(self, stored: Mapping[int, int]) -> None:
-        """Ask where partitions end. An end that the ledger has not reached is kept until it has.
+        """Ask where partitions end, once in five seconds. An end that the ledger has not reached is kept until it has.
 
         Args:
             stored: first offset that is not stored, by partition.
@@ -76,7 +75,8 @@ class EndTracker:
         wanted = [
             partition
             for partition, offset in stored.items()
-            if (last := self._observed.get(partition)) is None or last.end <= offset
+            if (last := self._observed.get(partition)) is None
+            or (last.end <= offset and abs(time_us - last.time_us) >= _OBSERVE_US)
         ]
         for partition, end in (self._ask(wanted) or {}).items() if wanted else ():
             # A log that ends before the stored offset has lost records; other checks stop the worker.

@@ -55,8 +55,13 @@ class _PartitionState:
     panes_handed_over_us: int | None
     read_to_end_us: int | None
 
-    def is_closing(self, read_to_end_us: int) -> bool:
-        """Return whether windows may close by this time; windows end when panes do."""
+    def is_due(self, read_to_end_us: int) -> bool:
+        """Return whether to store this time: windows may close by it, or what is stored is older than a pane.
+
+        Windows end when panes do. Reconciliation needs the time of every partition, also of one without comments.
+        """
+        if self.read_to_end_us is None or read_to_end_us >= self.read_to_end_us + PANE_US:
+            return True
         before_us, after_us = (
             closed_until_us(self.newest_event_us, us) // PANE_US for us in (self.read_to_end_us, read_to_end_us)
         )
@@ -231,8 +236,8 @@ class Recorder:
 
     @property
     def is_end_due(self) -> bool:
-        """Whether windows may close because partitions were read to their ends, and this is not stored yet."""
-        return any(self._partitions[partition].is_closing(us) for partition, (_, us) in self._reached().items())
+        """Whether to store that partitions were read to their ends."""
+        return any(self._partitions[partition].is_due(us) for partition, (_, us) in self._reached().items())
 
     def note_read_to_end(self) -> None:
         """Store outside a batch that partitions were read to their ends; no batch of them is in progress.

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from batch.reconcile.run import days_to_reconcile, reconcile_day
 from batch.reconcile.tasks import days_of_run
 from batch.run_interval import RunDates
 from cli.main import app
@@ -61,6 +62,55 @@ def test_a_clean_day_has_no_gap_but_what_was_sent_late_or_twice(day: DayUnderTes
     assert day.reconcile(day_of(now_us())).state == "provisional"  # today, without a comment
 
 
+@pytest.mark.parametrize(("table", "reader"), [("speed.source_offsets", "worker"), ("batch.archive_reads", "archive")])
+def test_a_day_is_provisional_if_a_reader_stopped_before_its_end(day: DayUnderTest, table: str, reader: str) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(20)))
+    day.archive()
+    evening_us = DAY_US + 15 * 60 * MINUTE_US
+    # As if it had read the last partition at that time last; nothing is unarchived or unprocessed.
+    day.layer.stop()
+    day.execute(
+        f"UPDATE {table} SET read_to_end_us = %s WHERE topic = %s AND partition = 1", evening_us, day.layer.topic
+    )
+    stopped = day.reconcile()
+    assert (stopped.state, stopped.is_sound, day.needed()) == ("provisional", True, [DAY])
+    [reason] = stopped.waits_for
+    assert (
+        reason
+        == f"the {reader} has read topic {day.layer.topic} partition 1 to its end at 2023-11-15 15:00:00 UTC last"
+    )
+    later_us = DAY_US + 25 * 60 * MINUTE_US
+    day.execute(f"UPDATE {table} SET read_to_end_us = %s WHERE topic = %s AND partition = 1", later_us, day.layer.topic)
+    assert (day.reconcile().state, day.needed()) == ("final", [])
+    assert [row[1:3] for row in day.run_rows("runs")] == [(1, "provisional"), (2, "final")]
+
+
+@pytest.mark.budget(25)
+def test_comments_beyond_the_horizon_are_named_and_their_days_stay_as_they_are(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(0, 100, 10)))
+    day.send(comments(range(100 + 14_400, 300 + 14_400)))  # the watermark follows
+    next_day = DAY + timedelta(days=1)
+    day.archive()
+    assert day.needed() == [next_day, DAY]  # the stream counted comments of them, whenever they came
+    day.reconcile(DAY)
+    day.reconcile(next_day)
+    assert day.needed() == []
+    day.send(comments(range(900, 903), minute=3))
+    day.archive()
+    assert day.needed() == [DAY]
+    lines: list[str] = []
+    near = day.settings.model_copy(update={"reconcile_horizon_days": 30})
+    assert days_to_reconcile(near, date(2100, 1, 1), lines.append) == []
+    assert [line.partition(". They")[0] for line in lines] == [
+        "1 days have comments that came more than 30 days after their end, newest 2023-11-15"
+    ]
+    assert reconcile_day(near, DAY).causes["late"] == 3  # a person may ask for it
+    assert days_to_reconcile(near, date(2100, 1, 1), lines.append) == []
+    assert len(lines) == 1
+
+
 @pytest.mark.budget(20)
 def test_a_nightly_run_includes_earlier_days_that_need_it_and_a_manual_run_only_its_days(
     day: DayUnderTest,
@@ -77,10 +127,10 @@ def test_a_nightly_run_includes_earlier_days_that_need_it_and_a_manual_run_only_
         return days_of_run(day.settings, params, RunDates("manual", now, partition_key=key))
 
     assert chosen({}, "2023-11-15") == [DAY]
-    assert chosen({}, "2023-11-17") == [DAY, next_day, date(2023, 11, 17)]
-    assert chosen({}, None) == [DAY, next_day, date(2023, 11, 17)]
+    assert chosen({}, "2023-11-17") == [date(2023, 11, 17), next_day, DAY]
+    assert chosen({}, None) == [date(2023, 11, 17), next_day, DAY]
     assert chosen({"day": "2023-11-16"}, "2023-11-17") == [next_day]
-    assert chosen({"start": "2023-11-14", "end": "2023-11-17"}, None) == [DAY - timedelta(days=1), DAY, next_day]
+    assert chosen({"start": "2023-11-14", "end": "2023-11-17"}, None) == [next_day, DAY, DAY - timedelta(days=1)]
     backfill = RunDates("backfill", now, partition_key="2023-11-17")
     assert days_of_run(day.settings, {}, backfill) == [date(2023, 11, 17)]
     of_a_date = RunDates("manual", now, datetime(2023, 11, 16, tzinfo=UTC))
@@ -91,7 +141,7 @@ def test_a_nightly_run_includes_earlier_days_that_need_it_and_a_manual_run_only_
     # Only one old day gets more records in the lake.
     day.send(comments([5_000], minute=3))
     day.archive()
-    assert chosen({}, "2023-11-17") == [DAY, date(2023, 11, 17)]
+    assert chosen({}, "2023-11-17") == [date(2023, 11, 17), DAY]
 
 
 @pytest.mark.long

@@ -47,13 +47,18 @@ class DayUnderTest:
     def __init__(self, layer: SpeedLayerUnderTest, folder: Path) -> None:
         self.layer = layer
         self.settings = layer.settings.model_copy(
-            update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"}
+            update={
+                "lake_url": str(folder / "lake"),
+                "state_folder": folder / "state",
+                "reconcile_horizon_days": 100_000,  # the comments are of the year 2023
+            }
         )
 
     def send(self, records: Sequence[Record]) -> None:
         """Send records and wait until the ledger accounts for all of them."""
         self.layer.produce(records)
         self.layer.wait_accounted(len(self.layer.delivered))
+        self.layer.wait_read_to_end()
 
     def act(self, numbers: Iterable[int]) -> None:
         """Send removals of comments with these numbers, one hour after the start of the day."""

@@ -221,7 +221,7 @@ def reconcile(
     random: Random | None = None,
     say: Callable[[str], None] = lambda line: None,
     *,
-    is_over: bool = True,
+    is_read: bool = True,
 ) -> Seen:
     """Run an engine, DuckDB by default, and return its outcome."""
     with TemporaryDirectory() as name:
@@ -229,5 +229,5 @@ def reconcile(
         (folder / "work").mkdir()
         inputs = write(tables, folder, random)
         results = (engine or DuckDbEngine()).run(inputs, folder / "work", say)
-        outcome = read_results(results, folder, is_over=is_over)
+        outcome = read_results(results, folder, is_read=is_read)
         return Seen(outcome, pq.read_table(outcome.differences).to_pylist(), list(outcome.difference_rows()))

@@ -116,6 +116,19 @@ class SpeedLayerUnderTest:
         """Wait until the ledger accounts for this many offsets, or a worker ended for good."""
         wait_until(lambda: self.accounted() >= count, seconds=seconds, description=f"{count} offsets accounted for")
 
+    def wait_read_to_end(self, seconds: float = 60) -> None:
+        """Wait until the ledger has a time at which each partition was read to its end."""
+
+        def is_read() -> bool:
+            with psycopg.connect(self.database_url) as connection:
+                row = connection.execute(
+                    "SELECT bool_and(read_to_end_us IS NOT NULL) FROM speed.source_offsets WHERE topic_id = %s",
+                    (self.topic_id,),
+                ).fetchone()
+            return row == (True,)
+
+        wait_until(is_read, seconds=seconds, description="partitions read to their ends")
+
     def comparison(self, *, topics_too: bool = False) -> OracleReport:
         """Return the comparison of the oracle."""
         bootstrap, prefix = self.settings.kafka_bootstrap, self.settings.topic_prefix

@@ -100,6 +100,27 @@ def read_archived_end(connection: Connection, topic_partition: TopicPartition) -
     return None if end is None else int(end)
 
 
+def note_read_to_end(
+    connection: Connection, topic_partition: TopicPartition, next_offset: int, read_to_end_us: int
+) -> None:
+    """Store that the archive reached the end that a log had at a broker time; an earlier time changes nothing."""
+    connection.execute(
+        "INSERT INTO batch.archive_reads AS reads (topic_id, partition, topic, next_offset, read_to_end_us) "
+        "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (topic_id, partition) DO UPDATE "
+        "SET next_offset = excluded.next_offset, read_to_end_us = excluded.read_to_end_us "
+        "WHERE reads.read_to_end_us < excluded.read_to_end_us",
+        (topic_partition.topic_id, topic_partition.partition, topic_partition.topic, next_offset, read_to_end_us),
+    )
+
+
+def reads_to_end(connection: Connection, topic: str) -> dict[TopicPartition, int]:
+    """Read up to which broker time the archive has read each partition of a topic to its end, in microseconds."""
+    rows = connection.execute(
+        "SELECT topic_id, partition, read_to_end_us FROM batch.archive_reads WHERE topic = %s", (topic,)
+    )
+    return {TopicPartition(topic, topic_id, partition): read_us for topic_id, partition, read_us in rows}
+
+
 def accepted_gaps(connection: Connection, topic_partition: TopicPartition) -> list[Range]:
     """Read the gaps that an operator accepted, for the archive or for the speed layer, in order."""
     rows = connection.execute(

@@ -29,9 +29,8 @@ _RUN_COLUMNS = (
     "topic, day, revision, state, engine, begun_us, finished_us, cut, digest, panes, batch_comments, speed_comments, "
     "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, started_by"
 )
-# A day needs another run if it is provisional, if its last run began before the day was over, or if the lake has
-# records of it that the last run did not read.
-_DIRTY = """
+# Days in the lake with records that the last run of the day did not read, and how long after the day's end they came.
+_DAYS = """
 WITH last AS (
     SELECT DISTINCT ON (day) day, state, begun_us, cut
       FROM batch.runs WHERE topic = %(topic)s ORDER BY day, revision DESC
@@ -39,7 +38,8 @@ WITH last AS (
     SELECT DISTINCT DATE '1970-01-01' + (p.start_us / 86400000000)::int AS day
       FROM speed.panes p WHERE p.topic_id IN (SELECT topic_id FROM speed.source_offsets WHERE topic = %(topic)s)
 ), lake AS (
-    SELECT f.topic_id, f.partition, f.next_offset, d.day
+    SELECT f.topic_id, f.partition, f.next_offset, d.day, f.max_append_us - (d.day - DATE '1970-01-01' + 1)::bigint
+           * 86400000000 AS after_us
       FROM batch.files f
      CROSS JOIN LATERAL (
            SELECT unnest(f.event_days) AS day
@@ -48,16 +48,29 @@ WITH last AS (
               AND s.day BETWEEN DATE '1970-01-01' + (f.min_event_time_us / 86400000000)::int
                             AND DATE '1970-01-01' + (f.max_event_time_us / 86400000000)::int) d
      WHERE f.topic = %(topic)s
+), unread AS (
+    SELECT day, min(after_us) <= %(horizon_days)s * 86400000000 AS is_recent
+      FROM lake l LEFT JOIN last USING (day)
+     WHERE l.next_offset > coalesce((last.cut->(l.topic_id::text)->(l.partition::text)->>'archived')::bigint, 0)
+     GROUP BY day
 )
+"""
+# A day needs another run if it is provisional, if its last run began before the day was over, or if it has such records
+# within the horizon. A day without a run needs one if the stream counted comments of it, whenever they came.
+_DIRTY = f"""{_DAYS}
 SELECT day FROM (
     SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last)
      UNION SELECT day FROM last
             WHERE state = 'provisional' OR begun_us < ((day - DATE '1970-01-01')::bigint + 1) * 86400000000
-     UNION SELECT l.day FROM lake l LEFT JOIN last USING (day)
-            WHERE l.next_offset > coalesce((last.cut->(l.topic_id::text)->(l.partition::text)->>'archived')::bigint, 0)
+     UNION SELECT day FROM unread WHERE is_recent
     ) found
- WHERE day <= %(upto)s ORDER BY day
-"""
+ WHERE day <= %(upto)s ORDER BY day DESC
+"""  # noqa: S608 - constants
+_TOO_LATE = f"""{_DAYS}
+SELECT day FROM unread WHERE NOT is_recent AND day <= %(upto)s
+   AND day NOT IN (SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last))
+ ORDER BY day DESC
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +199,19 @@ def open_defects(connection: Connection, topic: str, since_us: int) -> list[tupl
     return [(day, int(defects)) for day, defects in rows]
 
 
-def dirty_days(connection: Connection, topic: str, upto: date) -> list[date]:
-    """Return days up to this one that need another run: provisional, run before their end, or with new records."""
-    return [row[0] for row in connection.execute(_DIRTY, {"topic": topic, "upto": upto})]
+def dirty_days(connection: Connection, topic: str, upto: date, horizon_days: int) -> list[date]:
+    """Return days up to this one that need another run, newest first.
+
+    They are provisional, were run before their end, or have new records that came within the horizon after their end.
+    """
+    values = {"topic": topic, "upto": upto, "horizon_days": horizon_days}
+    return [row[0] for row in connection.execute(_DIRTY, values)]
+
+
+def days_beyond_horizon(connection: Connection, topic: str, upto: date, horizon_days: int) -> list[date]:
+    """Return days up to this one whose new records all came later than the horizon, newest first."""
+    values = {"topic": topic, "upto": upto, "horizon_days": horizon_days}
+    return [row[0] for row in connection.execute(_TOO_LATE, values)]
 
 
 def _copy(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from moderation.adapters.lake.files import LakeFile
-from moderation.adapters.lake.manifest import archived_ends, files
+from moderation.adapters.lake.manifest import archived_ends, files, reads_to_end
 from moderation.adapters.lake.replays import ReplayedLetter, proven_replays
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connection import Connection, connected
@@ -30,10 +30,18 @@ from moderation.watermark import Reset
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Ends of a partition: of the archive (``archived``) and of the ledger (``next``)."""
+    """How far a partition was read.
+
+    Attributes:
+        archived, next: ends of the archive and of the ledger.
+        archive_read_us, worker_read_us: latest broker time at which archive and worker had read it to its end; None if
+            they never had.
+    """
 
     archived: int
     next: int
+    archive_read_us: int | None = None
+    worker_read_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,9 @@ class Snapshot:
         fields: dict[str, dict[str, dict[str, int]]] = {}
         for topic_partition, cut in self.cuts.items():
             by_number = fields.setdefault(str(topic_partition.topic_id), {})
-            by_number[str(topic_partition.partition)] = {"archived": cut.archived, "next": cut.next}
+            by_number[str(topic_partition.partition)] = {
+                name: value for name, value in asdict(cut).items() if value is not None
+            }
         return fields
 
 
@@ -157,11 +167,17 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tup
     """Read the snapshot with all records in quarantine, and the closed letters whose replays must be verified."""
     manifest = files(connection, topic=topic)
     ends = archived_ends(connection, topic)
-    rows = connection.execute("SELECT topic_id, partition, next FROM speed.source_offsets WHERE topic = %s", (topic,))
-    positions = {TopicPartition(topic, topic_id, partition): next_offset for topic_id, partition, next_offset in rows}
+    archive_read, worker_read = reads_to_end(connection, topic), {}
+    positions: dict[TopicPartition, int] = {}
+    for topic_id, partition, next_offset, read_us in connection.execute(
+        "SELECT topic_id, partition, next, read_to_end_us FROM speed.source_offsets WHERE topic = %s", (topic,)
+    ):
+        positions[TopicPartition(topic, topic_id, partition)] = next_offset
+        worker_read[TopicPartition(topic, topic_id, partition)] = read_us
+    known = ends.keys() | positions.keys() | archive_read.keys()
     cuts = {
-        topic_partition: Cut(ends.get(topic_partition, 0), positions.get(topic_partition, 0))
-        for topic_partition in sorted(ends.keys() | positions.keys(), key=lambda each: (each.topic_id, each.partition))
+        each: Cut(ends.get(each, 0), positions.get(each, 0), archive_read.get(each), worker_read.get(each))
+        for each in sorted(known, key=lambda each: (each.topic_id, each.partition))
     }
     ids = sorted({topic_partition.topic_id for topic_partition in cuts})
     served: dict[TopicPartition, list[Served]] = {}

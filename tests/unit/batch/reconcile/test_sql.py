@@ -160,14 +160,10 @@ def test_an_empty_day_is_final_and_lists_every_cause() -> None:
     assert (outcome.by_pane, outcome.state, outcome.residual, outcome.agreement) == ([], "final", 0, {})
 
 
-def test_a_day_without_comments_is_provisional_until_it_is_over_and_then_gets_a_revision() -> None:
-    early, late = (reconcile(Tables(), is_over=is_over).outcome for is_over in (False, True))
+def test_a_day_that_was_not_read_beyond_its_end_is_provisional_and_then_gets_a_revision() -> None:
+    early, late = (reconcile(Tables(), is_read=is_read).outcome for is_read in (False, True))
     assert (early.state, late.state) == ("provisional", "final")
     assert early.digest != late.digest  # equal digests would only confirm the provisional run
-
-
-def test_a_day_with_comments_that_is_not_over_is_final_so_far() -> None:
-    assert state_of(dict.fromkeys((each.value for each in Cause), 0), panes=3, is_over=False) == "final"
 
 
 @pytest.mark.parametrize("cause", list(Cause))

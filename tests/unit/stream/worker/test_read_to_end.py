@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -13,10 +14,11 @@ from moderation.errors import FenceLost
 from moderation.ledger import Batch, DecisionRow, Versions, pane_sums
 from moderation.panes import LATENESS_US, PANE_US, closed_until_us
 from moderation.scoring import Kernel
+from moderation.timestamps import CLOCK_MARGIN_US
 from moderation.watermark import NOTHING_SEEN
 from stream.worker.dead_letter_limit import DeadLetterLimit
 from stream.worker.messages import Decided
-from stream.worker.read_to_end import CLOCK_MARGIN_US, EndTracker
+from stream.worker.read_to_end import EndTracker
 from stream.worker.recorder import Recorder
 from tests.support.event_time_rules import fates_of
 from tests.support.fakes import MemoryLedger
@@ -126,10 +128,24 @@ def test_an_end_that_is_not_reached_yet_is_not_asked_for_again() -> None:
     log = Log()
     ends = EndTracker(log.ends, log.worker_us)
     log.append(0, START_US)
-    ends.observe({0: 0, 1: 0})
-    ends.observe({0: 0, 1: 0})
-    ends.observe({0: 1, 1: 0})
+    for stored in ({0: 0, 1: 0}, {0: 0, 1: 0}, {0: 1, 1: 0}):
+        ends.observe(stored)
+        ends.observe(stored)  # within five seconds of the answer nothing is asked
+        log.now_us += 5_000_000
     assert log.asked == [(0, 1), (1,), (0, 1)]
+
+
+def test_a_partition_without_comments_is_stored_as_read_every_five_minutes() -> None:
+    log, ledger = Log(), MemoryLedger()
+    worker = Worker(log, ledger)
+    stored = []
+    for _ in range(11 * 12):  # eleven minutes, an observation each five seconds
+        worker.look()
+        stored.append(ledger.read_to_end_us[1])
+        log.now_us += 5_000_000
+    assert stored[0] == START_US - CLOCK_MARGIN_US
+    steps = [after - before for before, after in pairwise(dict.fromkeys(stored))]
+    assert (len(steps), max(steps)) == (2, PANE_US)
 
 
 def test_a_log_that_ends_before_the_stored_offset_is_ignored() -> None:
