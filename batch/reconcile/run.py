@@ -188,9 +188,7 @@ def reconcile_day(
             fault_point("after_comparison")
             url_of_differences = _store_differences(lake.store, topic, day, results)
             on_progress(f"{day}: storing {results.panes:,} panes")
-            run = _run_of(
-                snapshot, day, results, engine.name, begun_us, url_of_differences, started_by, is_read=not waits_for
-            )
+            run = _run_of(snapshot, day, results, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
                 connection, run, results.pane_rows(), results.difference_rows(), lambda: fault_point("before_commit")
             )
