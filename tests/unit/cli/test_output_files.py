@@ -27,7 +27,9 @@ def test_a_file_is_replaced_only_when_it_is_complete(tmp_path: Path) -> None:
         fail()
     assert page.read_text() == "good"
     assert os.listdir(tmp_path) == ["page.html"]
-    write_file(page, "better")
+    with page.open() as reader:
+        write_file(page, "better")
+        assert reader.read() == "good", "the file was written in place"
     assert page.read_text() == "better"
     assert os.listdir(tmp_path) == ["page.html"]
 
