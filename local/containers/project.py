@@ -51,7 +51,7 @@ class Project:
             run([sys.executable, CHECKOUT / "docker" / "write-env.py", self._folder])
         lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
         values = dict(line.split("=", 1) for line in lines)
-        values |= {**_OPTIONS, **{name: str(port) for name, port in self.ports.items()}}
+        values = {**_OPTIONS, **values, **{name: str(port) for name, port in self.ports.items()}}
         values |= {"MODERATION_DATA_FOLDER": str(data)}
         values.setdefault("MODERATION_EXPLORATION_KEY", secrets.token_urlsafe(32))
         values |= {name: str(value) for name, value in options.items()}

@@ -15,8 +15,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from itertools import chain
 from typing import Any
 
@@ -28,6 +28,7 @@ from local.containers.folders import Folders
 from local.containers.project import NAME, Project, seconds_of
 from local.containers.restore import backup, restore
 from local.demo.airflow_api import AirflowApi
+from local.demo.reconcile_all import total_of
 from local.stack.airflow import API_SERVER
 from local.stack.commands import StackInfo
 from local.stack.wait import wait_until
@@ -221,7 +222,7 @@ class Trial:
         return {"workers": len(values()), "seconds": round(seconds, 1)}
 
     def airflow(self) -> dict[str, Any]:
-        """Airflow archives and reconciles today; every difference has a cause."""
+        """Airflow archives, and reconciles the days of the traffic; every difference has a cause."""
         services = ("airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
         seconds = seconds_of(lambda: self.project.up(profiles=["batch"]))
         for name in services:
@@ -237,12 +238,17 @@ class Trial:
         archive = api.trigger("archive_topics")
         state = api.wait_for_end("archive_topics", archive, seconds=400)
         _require(state == "success", f"archive_topics ended with {state}")
-        today = datetime.now(UTC).date().isoformat()
-        run_id = api.trigger("reconcile_windows", {"day": today})
+        days = [row[0] for row in self.project.sql(_DAYS)]
+        form = {"start": days[0], "end": (date.fromisoformat(days[-1]) + timedelta(days=1)).isoformat()}
+        run_id = api.trigger("reconcile_windows", form)
         state = api.wait_for_end("reconcile_windows", run_id, seconds=600)
         _require(state == "success", f"reconcile_windows ended with {state}")
-        report = api.returned("reconcile_windows", run_id, "reconcile", map_index=0)
-        return {"seconds_to_start": seconds, **{name: report[name] for name in _REPORTED}}
+        totals = total_of(
+            [api.returned("reconcile_windows", run_id, "reconcile", map_index=number) for number in range(len(days))]
+        )
+        counted = self.project.count("SELECT sum(comments) FROM speed.panes")
+        _require(totals.is_sound and totals.speed_comments == counted > 0, f"{counted} comments counted, {totals}")
+        return {"seconds_to_start": seconds, **asdict(totals)}
 
     def _nothing_waits(self) -> bool:
         workers = [str(each["Id"]) for each in self.project.containers("worker")]
@@ -350,7 +356,7 @@ class Trial:
         return seen
 
 
-_REPORTED = ("date", "state", "batch_comments", "speed_comments", "causes", "defects")
+_DAYS = "SELECT DISTINCT (to_timestamp(event_time_us / 1e6) AT TIME ZONE 'utc')::date FROM speed.decisions ORDER BY 1"
 _NOT_ONCE = """
 WITH stored AS (
     SELECT topic_id, partition, sum(n) AS n FROM (
