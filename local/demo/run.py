@@ -28,13 +28,16 @@ from local.stack.worker import stack_settings
 from moderation.adapters.kafka.topics import describe_topic_ids, producer_settings, topic_uuid
 from moderation.bootstrap import TrainReport, register, train_to_folder
 from moderation.errors import PublishingFailed
-from moderation.policy import Goal
+from moderation.policy import ExplorationShares, Goal
 from moderation.settings import Settings, required
 from stream.source import AtRate, SendResult, read_delivery_log, send_all
 
 _PARTS = (traffic.HISTORY, traffic.LIVE, traffic.REST)
 _COPIED = 2
 _DELIVERY_SECONDS = 30.0
+_EXPLORATION = ExplorationShares(removals=0.2)
+"""Of a week with 90 removals a day, the default of 1 % draws about six. Each would represent a hundred comments, and a few
+draws more or less would decide whether the gate passes the retrained version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,9 @@ class Demo:
         end_us = self._traffic.history_end_us
         rows = traffic.labelled(self._traffic.origin)
         labelled = ((row.comment, row.removed) for row in rows if row.comment.event_time_us < end_us)
-        report = train_to_folder(labelled, self._folder / "model", goals, self.settings, on_progress=on_progress)
+        report = train_to_folder(
+            labelled, self._folder / "model", goals, self.settings, exploration=_EXPLORATION, on_progress=on_progress
+        )
         on_progress("registering and certifying")
         reason, origin = "the demonstration's first model", "moderation demo"
         version, _ = register(self._folder / "model", self.settings, reason, by=getuser(), requested_from=origin)
