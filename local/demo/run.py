@@ -36,8 +36,8 @@ _PARTS = (traffic.HISTORY, traffic.LIVE, traffic.REST)
 _COPIED = 2
 _DELIVERY_SECONDS = 30.0
 _EXPLORATION = ExplorationShares(removals=0.2)
-"""Of a week with 90 removals a day, the default of 1 % draws about six. Each would represent a hundred comments, and a few
-draws more or less would decide whether the gate passes the retrained version."""
+"""Of a week with 90 removals a day, the default of 1 % draws about six. Each would represent a hundred comments, and a
+few draws more or less would decide whether the gate passes the retrained version."""
 
 
 @dataclass(frozen=True, slots=True)
