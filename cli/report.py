@@ -54,7 +54,13 @@ def report(
         gathered = collect_examples((row.comment, row.removed) for row in rows)
         lexicon = new_lexicon(load_settings())
         trained = train(
-            gathered, lambda: new_pipeline(lexicon), goals, folds=folds, seed=seed, on_progress=status.update
+            gathered,
+            lambda: new_pipeline(lexicon),
+            goals,
+            folds=folds,
+            seed=seed,
+            lower_goals=True,
+            on_progress=status.update,
         )
         status.update("counting")
         kernel = trained.estimator.kernel()

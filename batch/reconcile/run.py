@@ -233,15 +233,15 @@ def days_to_reconcile(settings: Settings, upto: date, on_progress: OnProgress = 
 
 
 def _write_actions(lake: Lake, settings: Settings, day: date, folder: Path) -> None:
-    """Write the actions that are about comments of the day: those of the day and of the horizon after it."""
-    last_day = day + timedelta(days=settings.reconcile_horizon_days)
+    """Write the actions that are about comments of the day: taken on the day or within the horizon after it."""
+    _, end_us = day_bounds_us(day + timedelta(days=settings.reconcile_horizon_days))
     folder.mkdir(parents=True)
     columns = ["comment_id", "kind", "action_time_us"]
     empty = columns_of(ACTIONS.name).schema.empty_table().select(columns)
     names = ["comment_id", "action", "action_time_us"]
     pq.write_table(empty.rename_columns(names), folder / "none.parquet")
     for number, file in enumerate(files(lake.connection, topic=settings.topic_prefix + ACTIONS.name)):
-        if day <= file.day <= last_day:
+        if file.day >= day and (file.min_event_time_us or 0) < end_us:
             check_file(lake.store, file)
             with reading_file(lake.store, file) as opened:
                 table = pq.read_table(opened, columns=columns)

@@ -11,6 +11,8 @@ from moderation.policy.goals import Goal, Measure, parse_goal
 from moderation.policy.policy import Policy
 from moderation.policy.resolve import Bools, Floats, Ints, resolve_policy
 
+_REVIEWS = (Measure.REVIEW_SHARE, Measure.REVIEWS_PER_DAY)
+_EFFECTS = {Measure.PRECISION: "; nothing is removed automatically", **dict.fromkeys(_REVIEWS, "; nothing is reviewed")}
 _STEPS = 1_000  # a lowered bound has three decimals
 
 
@@ -31,8 +33,7 @@ class Lowering:
     def __str__(self) -> str:
         if self.reached is not None:
             return f"goal {self.stated} was lowered to {self.reached}: {self.cause}"
-        is_precision = parse_goal(self.stated).measure is Measure.PRECISION
-        effect = "; nothing is removed automatically" if is_precision else ""
+        effect = _EFFECTS.get(parse_goal(self.stated).measure, "")
         return f"goal {self.stated} was dropped: {self.cause}{effect}"
 
     @property
@@ -51,8 +52,8 @@ def resolve_reachable(
     """Find the thresholds that meet the goals, or the nearest goals that can be met.
 
     A precision or a recall that no threshold reaches becomes the best reachable one, rounded down to three decimals.
-    A precision that too few comments determine is dropped, so that nothing is removed automatically. Goals on reviews
-    can always be met, if need be by a policy that allows every comment.
+    A precision that too few comments determine is dropped, so that nothing is removed automatically. A goal on reviews
+    is dropped if more comments than it permits have the highest score, so that nothing is reviewed.
 
     Args:
         scores_ppm: out-of-fold scores in parts per million, shape (comments,).
@@ -71,11 +72,11 @@ def resolve_reachable(
     lowered: dict[Measure, Lowering] = {}
     while True:
         try:
-            policy = resolve_policy(scores_ppm, removed, reachable, comments_per_day, weight, may_allow_all=True)
+            policy = resolve_policy(scores_ppm, removed, reachable, comments_per_day, weight)
         except GoalUnmet as error:
             at = [str(goal) for goal in reachable].index(error.goal)
             goal = reachable.pop(at)
-            nearest = _nearest(goal, error.best)
+            nearest = None if goal.measure in _REVIEWS else _nearest(goal, error.best)
             if nearest is not None:
                 reachable.insert(at, nearest)
             stated = next(str(each) for each in goals if each.measure is goal.measure)

@@ -27,8 +27,6 @@ def resolve_policy(
     goals: Sequence[Goal],
     comments_per_day: float | None = None,
     weight: Floats | None = None,
-    *,
-    may_allow_all: bool = False,
 ) -> Policy:
     """Find the two thresholds that meet the goals.
 
@@ -42,8 +40,6 @@ def resolve_policy(
         goals: at most one of each measure.
         comments_per_day: volume, needed for ``reviews_per_day``.
         weight: number of comments that each one represents, shape (comments,); 1 each if None.
-        may_allow_all: whether a policy may allow every comment although a goal on reviews is stated, because the
-            comments with the highest score are more than that goal permits. Without it such a goal is unmet.
 
     Raises:
         GoalUnmet: no threshold meets a goal; contains the best reachable value.
@@ -61,7 +57,7 @@ def resolve_policy(
     curve = _Curve(scores_ppm, removed, weight)
     remove_ppm = _remove_threshold(curve, stated.get(Measure.PRECISION))
     review_ppm = _review_threshold(curve, remove_ppm, stated, comments_per_day)
-    if review_ppm == NEVER_PPM and not may_allow_all:
+    if review_ppm == NEVER_PPM:
         _require_reviews(curve, stated, comments_per_day)
     return Policy(
         review_ppm=review_ppm,

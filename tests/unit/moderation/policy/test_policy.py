@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 
 from moderation.contracts import Verdict
 from moderation.errors import ConfigurationError, GoalUnmet, ModelRefused
-from moderation.policy import Goal, Measure, Policy, parse_goal, resolve_policy
+from moderation.policy import Goal, Measure, Policy, parse_goal, resolve_policy, resolve_reachable
 from moderation.policy.policy import NEVER_PPM
 from moderation.policy.resolve import LEAST_REMOVALS, wilson
 
@@ -134,7 +134,9 @@ def test_ties_never_turn_a_goal_on_reviews_into_allowing_everything(highest: int
     removed = np.arange(100) < 20
     with pytest.raises(GoalUnmet, match=remedy):
         resolve_policy(scores, removed, goals(goal), 1_000)
-    assert resolve_policy(scores, removed, goals(goal), 1_000, may_allow_all=True).review_ppm == NEVER_PPM
+    policy, [dropped] = resolve_reachable(scores, removed, goals(goal), 1_000)
+    assert (policy.review_ppm, policy.goals, dropped.reached) == (NEVER_PPM, (), None)
+    assert str(dropped).endswith("; nothing is reviewed")
     if highest < 100:
         reachable = resolve_policy(scores, removed, goals("review_share<=0.3"), 1_000)
         assert reachable.review_ppm == 900_000

@@ -37,7 +37,7 @@ def test_a_policy_always_results_and_meets_the_goals_it_states(
 
     met = {goal.measure: goal.bound for goal in map(parse_goal, policy.goals)}
     reached = [parse_goal(text) for text in policy.goals]
-    assert resolve_policy(scores, removed, reached, 100, weight, may_allow_all=True) == policy
+    assert resolve_policy(scores, removed, reached, 100, weight) == policy
     taken, caught = scores >= policy.remove_ppm, scores >= policy.review_ppm
     reviews = weight[caught & ~taken].sum() / weight.sum()
     if Measure.PRECISION in met:

@@ -142,7 +142,7 @@ def test_weights_change_the_digest_and_the_model_and_ones_do_not(small_corpus: C
     plain, ones = collect_examples(rows), collect_examples(rows, [1.0] * len(rows))
     heavier = collect_examples(rows, [5.0 if removed else 1.0 for _, removed in rows])
     assert plain.data_digest == ones.data_digest != heavier.data_digest
-    goal = [parse_goal("review_share<=0.5")]
+    goal = [parse_goal("recall>=0.5")]
     models = [train(each, new_estimator, goal, folds=3).estimator for each in (plain, ones, heavier)]
     logits = [model.decision_function(small_corpus[0]).mean() for model in models]
     assert logits[0] == logits[1] < logits[2]
