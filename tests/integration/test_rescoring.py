@@ -12,6 +12,7 @@ import pytest
 from batch.reconcile.file_tasks import FileTask
 from batch.reconcile.recompute import recompute_files
 from local.stack.commands import StackInfo
+from moderation.bootstrap import exploration_keys
 from moderation.errors import LakeDamaged, ModelRefused
 from moderation.settings import Settings
 from tests.support.rescoring_lake import SOURCES, LakeOfATest, wandering
@@ -26,7 +27,7 @@ def settings(stack: StackInfo, model: Path, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def lake(settings: Settings, model: Path, tmp_path: Path) -> LakeOfATest:
-    lake = LakeOfATest(tmp_path, {"1": model})
+    lake = LakeOfATest(tmp_path, {"1": model}, exploration_keys(settings))
     for source in SOURCES:
         lake.archive(wandering(Random(source.partition), 90), source)
     return lake

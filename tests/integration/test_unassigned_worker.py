@@ -43,15 +43,16 @@ def with_views(layer: SpeedLayerUnderTest) -> str:
 
 
 def readiness(address: str) -> Any:
-    """Return the answer of a view; None without a listener."""
+    """Return what a view says about readiness; None without a listener."""
     try:
-        with urllib.request.urlopen(f"{address}/ready", timeout=5) as answer:  # noqa: S310 - loopback
-            return json.loads(answer.read())
+        with urllib.request.urlopen(f"{address}/ready", timeout=5) as response:  # noqa: S310 - loopback
+            answer = json.loads(response.read())
     except urllib.error.HTTPError as error:  # 503 is an answer
         with error:
-            return json.loads(error.read())
+            answer = json.loads(error.read())
     except OSError:
         return None
+    return {name: answer[name] for name in ("ready", "missing")}
 
 
 def is_ready(address: str) -> bool:

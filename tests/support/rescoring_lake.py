@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from random import Random
@@ -26,7 +27,7 @@ from moderation.contracts import Comment, LetterContents, to_json
 from moderation.errors import InvalidRecord
 from moderation.ledger import Served, Versions
 from moderation.offsets import TopicPartition
-from moderation.policy import Policy
+from moderation.policy import ExplorationKeys, Policy
 from moderation.text import KERNEL_VERSION, Lexicon
 from moderation.timestamps import day_bounds_us
 from moderation.watermark import NOTHING_SEEN, Reset
@@ -67,10 +68,11 @@ def record(
 class LakeOfATest:
     """Logs, their archived files and the snapshot of both."""
 
-    def __init__(self, folder: Path, models: dict[str, Path]) -> None:
+    def __init__(self, folder: Path, models: dict[str, Path], keys: ExplorationKeys | None = None) -> None:
         self.folder = folder
         self.store = LakeStore(str(folder / "lake"))
         self.models = models
+        self.keys = keys or ExplorationKeys()
         self.manifest: list[LakeFile] = []
         self.served = {source: [(0, "1")] for source in SOURCES}
         self.replays: dict[TopicPartition, dict[int, LetterContents]] = {}
@@ -116,7 +118,8 @@ class LakeOfATest:
     def open_version(self, version: str) -> OpenModel:
         """Return the model of a version and record the call."""
         self.opened.append(version)
-        return open_model(self.models[version], Lexicon(), MAX_BYTES)
+        opened = open_model(self.models[version], Lexicon(), MAX_BYTES)
+        return replace(opened, exploration_key=self.keys.of(opened.policy.exploration, f"version {version}"))
 
     def rows(self, day: date = DAY, tasks: Iterable[FileTask] | None = None) -> list[dict[str, Any]]:
         """Return the rows that one process computes from the tasks, in order."""
