@@ -14,10 +14,14 @@ from tests.support.workers import SpeedLayerUnderTest, comments
 pytestmark = pytest.mark.long
 _SECONDS = 60.0
 _STARVED_SECONDS = 240.0
-"""A starved watchdog needs several looks, and each waits until native code lets go of the interpreter."""
+"""A starved watchdog needs several looks, and each waits until native code lets go of the interpreter. Beside other
+tests that takes several times as long."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.alone) if kind == "starved" else kind for kind in KINDS],
+)
 def test_a_stuck_worker_is_replaced_within_a_minute_and_nothing_is_lost(kind: str, layer: SpeedLayerUnderTest) -> None:
     stuck = layer.start_worker(("local.chaos.stuck_worker", kind))
     log = layer.folder / "worker-0.log"
