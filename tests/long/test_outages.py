@@ -136,7 +136,7 @@ def give_versions(settings: Settings, corpus: tuple[list[str], list[int]], folde
     rows = zip(*corpus, strict=True)
     labelled = [(Comment(f"t{n}", "science", text, n), bool(is_removed)) for n, (text, is_removed) in enumerate(rows)]
     for number, alias in enumerate((PRODUCTION, PREVIOUS, CHALLENGER)):
-        goals = [parse_goal(f"review_share<=0.{3 + number}")]
+        goals = [parse_goal(f"review_share<=0.{5 + number}")]
         train_to_folder(labelled, folder / alias, goals, settings, folds=3, seed=number)
         version, _ = register(folder / alias, settings, "for a test")
         versions.give_alias(alias, versions.version(version))
