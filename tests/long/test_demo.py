@@ -20,6 +20,7 @@ from local.demo.model_loop import PROMOTE, RETRAIN, LoopReport, loop_report
 from local.stack.airflow import admin_password
 from local.stack.commands import info
 from local.stack.layout import StackLayout
+from local.stack.wait import wait_until
 from moderation.bootstrap import registry
 from tests.long.conftest import moderation
 from tests.long.test_airflow_in_a_browser import People, decides_with, newest_run
@@ -43,10 +44,17 @@ def demonstrated(folder: Path, *options: str) -> Iterator[tuple[dict[str, Any], 
         moderation(folder, "down", "--purge", "--yes")
 
 
-def retrained_again(runs: AirflowRuns) -> LoopReport:
-    """Retrain with the untouched form and return what the gate said."""
+def retrained_again(runs: AirflowRuns) -> LoopReport | None:
+    """Retrain with the untouched form; return what the gate said, None if nothing was trained."""
     run_id = runs.run(RETRAIN, {}, _RUN_SECONDS)
+    if runs.api.states(RETRAIN, run_id)["retrain"] == "skipped":
+        return None
     return loop_report(runs.returned(RETRAIN, run_id, "gate"))
+
+
+def is_asked(runs: AirflowRuns) -> bool:
+    """Whether a run of the promotion waits for an approver."""
+    return any(runs.api.is_asking(PROMOTE, run, "approve") for run in runs.api.unfinished(PROMOTE))
 
 
 @pytest.mark.budget(900)
@@ -58,10 +66,10 @@ def test_the_demo_promotes_its_challenger_and_a_second_retraining_ends_well(tmp_
         assert loop["decided"] > 0
         assert loop["served_from"]
         assert loop["auc"] > 0.8
-        again = retrained_again(runs)
-        assert again.production == loop["version"]
-        assert int(again.version) > int(loop["version"])
-        assert again.is_passed or again.reasons, "too few new comments is fine, if it is stated"
+        if (again := retrained_again(runs)) is not None:  # skipped if no label is newer than the new version's
+            assert again.production == loop["version"]
+            assert int(again.version) > int(loop["version"])
+            assert again.is_passed or again.reasons, "too few new comments is fine, if it is stated"
 
 
 @pytest.mark.budget(900)
@@ -78,9 +86,8 @@ def test_the_loop_closes_by_hand_in_the_browser(page: Page, tmp_path: Path) -> N
         people.sees("gate", "Success")
         version = str(runs.returned(RETRAIN, unquote(newest_run(page)), "gate")["version"])
         people.sees_alias(version, "challenger")
-        if not runs.api.unfinished(PROMOTE):
-            people.trigger(PROMOTE, reason="newer labels")
-            people.sees("approve", "Awaiting Input")
+        # The gate starts the promotion. Airflow's page of required actions does not show those that come later.
+        wait_until(lambda: is_asked(runs), seconds=300, description="the question of the promotion")
         people.approve()
         page.goto(f"{runs.url}/dags/{PROMOTE}/runs/{newest_run(page)}")
         people.sees("promote", "Success")
