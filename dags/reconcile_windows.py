@@ -1,9 +1,9 @@
 """Recomputes days from the lake and explains every difference from the numbers of the speed layer.
 
 ## What
-`archive` archives both topics up to their ends. `choose_days` selects the day of the run, and earlier days that were
-never reconciled, are provisional, or have new records in the lake. `reconcile` reconciles these days one at a time.
-*Skipped* are `archive` if another archiver holds the partitions, and `reconcile` for a day without a record.
+`archive` archives both topics up to their ends. `choose_days` selects the day of the run, and earlier days that have no
+run, are provisional, or have new records within `MODERATION_RECONCILE_HORIZON_DAYS`. `reconcile` reconciles them one at
+a time, newest first. *Skipped* are `archive` if another archiver is at work, and `reconcile` without a record.
 
 ## When
 Two o'clock every night, UTC, for the day before. The partition key is the day: use the key to run a night again. A
