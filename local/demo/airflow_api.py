@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,12 @@ from moderation.errors import StackError
 _ENDED = ("success", "failed")
 _OK, _CREATED = 200, 201
 _GET_ATTEMPTS = 4
+_ASKED_SECONDS = 5
+"""How long a question waits before it is answered.
+
+Airflow takes the asking task for failed if the answer continues it before the executor has reported the end of the
+process that asked: both have the same number of attempt. A person reads for longer than that.
+"""
 
 
 class AirflowApi:
@@ -93,17 +100,22 @@ class AirflowApi:
         return {task["task_id"]: task["state"] for task in instances}
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> None:
-        """Answer the question of an approval task, once it waits.
+        """Answer the question of an approval task, once it has waited for ``_ASKED_SECONDS``.
 
         Raises:
             StackError: Airflow refuses the answer.
         """
-        wait_until(
-            lambda: self.states(dag_id, run_id).get(task_id) == "awaiting_input",
-            seconds=120,
-            description=f"the question of {dag_id}",
-            interval_seconds=0.5,
-        )
+        asked: float | None = None
+
+        def has_waited() -> bool:
+            nonlocal asked
+            if self.states(dag_id, run_id).get(task_id) != "awaiting_input":
+                asked = None
+                return False
+            asked = asked or time.monotonic()
+            return time.monotonic() - asked >= _ASKED_SECONDS
+
+        wait_until(has_waited, seconds=120, description=f"the question of {dag_id}", interval_seconds=0.5)
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
         status, answer = self.ask("PATCH", path, {"chosen_options": [option], "params_input": {}})
         _require(status == _OK, f"answer {task_id}", answer)
