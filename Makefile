@@ -15,7 +15,7 @@ JOBS   ?= 3
 test test-unit test-long coverage: export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
-.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots demo down env containers containers-test containers-down clean
+.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots demo down env containers containers-test containers-down sbom clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -106,6 +106,9 @@ containers-test: setup ## Run docker-compose.yaml in that engine and check it; E
 
 containers-down: setup ## Stop that engine and restore the machine's network; images stay
 	$(BIN)/python -m local.containers down
+
+sbom: setup ## Write the bill of materials of each image to build/sbom (CycloneDX), and check licences
+	$(BIN)/python -m local.containers sbom
 
 clean: ## Remove the files of setup and tests; the data folders var and var-demo stay
 	rm -rf $(VENV) .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

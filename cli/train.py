@@ -18,7 +18,7 @@ from cli.output import console, percent, policy_fields, print_json, progress, th
 from cli.output_files import check_output_folder, replaced_folder
 
 if TYPE_CHECKING:
-    from moderation.bootstrap import TrainReport
+    from moderation.bootstrap import Registration, TrainReport
     from moderation.training.metrics import Metrics
 
 # Without a precision goal the policy removes nothing automatically: the safe default.
@@ -52,13 +52,13 @@ def train(
     printed, and can be stated; the model card records them.
 
     With --register, while no version serves, a gate judges the measurements: the AUC must be better than chance. A
-    model that does not pass is registered without certificate and alias, and the command fails. While another version
-    serves, the new one gets no certificate: compare the two with `moderation gate`.
+    model that does not pass is registered without certificate and alias, and the command fails. While another trained
+    version serves, the new one gets no certificate: compare the two with `moderation gate`.
 
     Example: `moderation train export.csv --out model --goal "precision>=0.9" --goal "review_share<=0.1"`
 
     --json prints {"model_digest", "data_digest", "metrics": {…}, "policy": {…}, "bad_rows", "import": {…}, "seconds",
-    "registered": null or {"version", "production": bool}}.
+    "registered": null or {"version", "production": bool, "certified": bool}}.
     """
     # Imported here, as in every command: `--help` does not wait seconds for scikit-learn and spaCy.
     from moderation.bootstrap import register as register_folder
@@ -106,20 +106,19 @@ def train(
                 "bad_rows": imported.bad_row_count,
                 **imported.lineage(),
                 "seconds": round(seconds, 1),
-                "registered": None if registered is None else {"version": registered[0], "production": registered[1]},
+                "registered": None
+                if registered is None
+                else {
+                    "version": registered.version,
+                    "production": registered.is_production,
+                    "certified": registered.is_certified,
+                },
             }
         )
     else:
         _print_report(report, out, seconds)
         if registered is not None:
-            number, is_production = registered
-            if is_production:
-                console.print(f"registered and certified as version {number}; it has the alias production")
-            else:
-                console.print(
-                    f"registered as version {number}; another version serves. "
-                    f"Judge it with `moderation gate {number}`, then promote it"
-                )
+            console.print(_registration_text(registered))
 
 
 def require_better_than_chance(metrics: Metrics, accepted: Collection[str]) -> None:
@@ -143,6 +142,21 @@ def require_better_than_chance(metrics: Metrics, accepted: Collection[str]) -> N
         f"its ROC AUC of {metrics.auc_mean:.3f} is no better than chance (95 % interval from {low:.3f})",
         "Check with `moderation import FILE --dry-run` that text and label are the right columns, give more comments, "
         "or add --accept chance.",
+    )
+
+
+def _registration_text(registered: Registration) -> str:
+    number = registered.version
+    if registered.is_production:
+        return f"registered and certified as version {number}; it has the alias production"
+    if registered.is_certified:
+        return (
+            f"registered and certified as version {number}; the bootstrap model serves. "
+            f"Let it serve with `moderation promote --version {number} --reason …`"
+        )
+    return (
+        f"registered as version {number}; another version serves. "
+        f"Judge it with `moderation gate {number}`, then promote it"
     )
 
 

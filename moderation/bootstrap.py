@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from moderation.adapters.model_folder.folder import OpenModel, open_model, save_model
 from moderation.adapters.override import Override
@@ -44,6 +44,20 @@ class TrainReport:
     metrics: Metrics
     policy: Policy
     lowered: tuple[Lowering, ...] = ()
+
+
+class Registration(NamedTuple):
+    """What became of a model folder in the registry.
+
+    Attributes:
+        version: its number.
+        is_production: it has the alias ``production``.
+        is_certified: it may become ``production``.
+    """
+
+    version: str
+    is_production: bool
+    is_certified: bool
 
 
 def new_lexicon(settings: Settings) -> Lexicon:
@@ -253,7 +267,7 @@ def deciding_version_opener(settings: Settings) -> Callable[[str], OpenModel]:
 
 def register(
     folder: Path, settings: Settings, reason: str, *, by: str = "unknown", requested_from: str = "command line"
-) -> tuple[str, bool]:
+) -> Registration:
     """Register a model folder. While no trained version serves, judge and certify it, too.
 
     It becomes ``production`` if no version is, and the history records that. While another version serves, the gate
@@ -265,9 +279,6 @@ def register(
         reason: why the model was trained.
         by: who requested it.
         requested_from: the command that registers it.
-
-    Returns:
-        The version number, and whether it became ``production``.
 
     Raises:
         ModelRefused: the folder, or its copy in the registry, does not verify.
@@ -283,10 +294,10 @@ def register(
     version = models.register(folder, lexicon, settings.model_max_bytes, run_name="train", reason=reason)
     serving = models.resolve("production")
     if serving is not None and not models.is_bootstrap(serving):
-        return version.version, False
+        return Registration(version.version, is_production=False, is_certified=False)
     certify_first(models, version, folder, lexicon, settings.model_max_bytes)
     if settings.database_url is None or models.resolve("production") is not None:
-        return version.version, models.ensure_alias("production", version)
+        return Registration(version.version, models.ensure_alias("production", version), is_certified=True)
     from moderation.adapters.promotion_log import note_promotion
 
     log = promotion_log(settings, models)
@@ -296,7 +307,7 @@ def register(
     if is_production:
         note_promotion(models, version, "promoted", by, reason)
         log.confirm(version)
-    return version.version, is_production
+    return Registration(version.version, is_production, is_certified=True)
 
 
 def train_to_folder(

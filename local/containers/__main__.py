@@ -1,4 +1,4 @@
-"""``python -m local.containers``: ``build``, ``test`` or ``down``."""
+"""``python -m local.containers``: ``build``, ``test``, ``down`` or ``sbom``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 from local.containers import engine, images
 from local.containers.folders import CHECKOUT, DEFAULT_WORK_FOLDER, Folders
+from local.containers.sbom import SBOM_FOLDER, write_all
 from local.containers.trial import Trial
 from local.docs.evidence import EVIDENCE, machine
 from moderation.errors import ModerationError
@@ -88,7 +89,7 @@ def down(folders: Folders) -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m local.containers", description=__doc__)
-    parser.add_argument("command", choices=["build", "test", "down"])
+    parser.add_argument("command", choices=["build", "test", "down", "sbom"])
     parser.add_argument("--work-folder", type=Path, default=DEFAULT_WORK_FOLDER)
     parser.add_argument("--fast", action="store_true", help="install packages by uv instead of by the Dockerfile's pip")
     parser.add_argument("--evidence", action="store_true", help="write docs/evidence/containers.json")
@@ -102,6 +103,8 @@ def main() -> None:
             build(folders, fast=options.fast)
         elif options.command == "down":
             down(folders)
+        elif options.command == "sbom":
+            write_all(CHECKOUT / SBOM_FOLDER, report)
         else:
             if not options.no_build:
                 build(folders, fast=options.fast)

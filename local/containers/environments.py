@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from local.containers.folders import CHECKOUT, Folders
@@ -45,23 +46,37 @@ def make_environment(folders: Folders, target: str) -> Path:
     folder = folders.environments / target
     if folder.exists():
         return folder
-    lock = CHECKOUT / "docker" / f"requirements-{target}.lock"
     partial = folder.with_name(f"{target}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    environment = {**inherited_environment(), "UV_PYTHON_DOWNLOADS": "never"}
-    uv = _uv()
-    run([uv, "venv", "--quiet", "--seed", "--python", sys.executable, partial], environment=environment)
-    run(
-        [
-            *(uv, "pip", "install", "--quiet", "--python", partial / "bin" / "python", "--require-hashes", "--no-deps"),
-            *("--link-mode", "copy", "--compile-bytecode", "--requirement", lock),
-        ],
-        environment=environment,
-        remedy="Check the network and try again.",
-    )
+    install_lock(target, partial, venv_options=["--seed"], options=["--link-mode", "copy", "--compile-bytecode"])
     _relocate(partial, Path(PLACES[target]))
     partial.rename(folder)
     return folder
+
+
+def install_lock(target: str, folder: Path, *, venv_options: Sequence[str] = (), options: Sequence[str] = ()) -> Path:
+    """Make an environment with the packages of an image, from its lock, and nothing else.
+
+    Args:
+        target: of the Dockerfile.
+        folder: of the environment.
+        venv_options: of ``uv venv``.
+        options: of ``uv pip install``.
+
+    Returns:
+        Its interpreter.
+
+    Raises:
+        ConfigurationError: uv is not installed.
+        StackError: a package cannot be installed.
+    """
+    lock = CHECKOUT / "docker" / f"requirements-{target}.lock"
+    environment = {**inherited_environment(), "UV_PYTHON_DOWNLOADS": "never"}
+    uv, python = find_uv(), folder / "bin" / "python"
+    run([uv, "venv", "--quiet", *venv_options, "--python", sys.executable, folder], environment=environment)
+    install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--no-deps"]
+    run([*install, *options, "--requirement", lock], environment=environment, remedy="Check the network and try again.")
+    return python
 
 
 def _relocate(environment: Path, place: Path) -> None:
@@ -78,7 +93,12 @@ def _relocate(environment: Path, place: Path) -> None:
             program.write_bytes(content.replace(str(environment).encode(), str(place).encode()))
 
 
-def _uv() -> str:
+def find_uv() -> str:
+    """Return the path of the uv that ``make setup`` uses.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
     uv = shutil.which("uv") or str(CHECKOUT / ".tools" / "bin" / "uv")
     if not Path(uv).exists():
         raise ConfigurationError("uv", "it is not installed", "Run `make setup`.")

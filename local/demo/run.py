@@ -129,8 +129,8 @@ class Demo:
         )
         on_progress("registering and certifying")
         reason, origin = "the demonstration's first model", "moderation demo"
-        version, _ = register(self._folder / "model", self.settings, reason, by=getuser(), requested_from=origin)
-        return report, version
+        registered = register(self._folder / "model", self.settings, reason, by=getuser(), requested_from=origin)
+        return report, registered.version
 
     def wait_for_worker(self, seconds: float = 300) -> None:
         """Wait until the worker has decided everything that was sent."""

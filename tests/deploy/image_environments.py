@@ -10,19 +10,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from local.containers.environments import find_uv, install_lock
 from local.stack.environment import inherited_environment
 from tests.conftest import ROOT
 from tests.deploy.files import Files
 from tests.deploy.image_checks import removed_folders
 
 LOCKS = ROOT / "docker"
-
-
-def uv() -> str:
-    """Path of the uv that `make setup` uses."""
-    path = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-    assert Path(path).exists(), "run make setup"
-    return path
 
 
 @functools.cache
@@ -36,7 +30,7 @@ def project_wheel(target: str) -> Path:
     for name in removed_folders(Files(), target):
         shutil.rmtree(source / name)
     folder = _folder(f"{target}-wheel")
-    _run(uv(), "build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, source)
+    _run(find_uv(), "build", "--wheel", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, source)
     return next(folder.glob("*.whl"))
 
 
@@ -44,12 +38,9 @@ def project_wheel(target: str) -> Path:
 def image_environment(target: str) -> Path:
     """The Python of a new environment with the contents of the image `target`, and nothing else."""
     folder = _folder(target)
-    python = folder / "bin" / "python"
-    _run(uv(), "venv", "--clear", "--python", sys.executable, folder)
-    lock = LOCKS / f"requirements-{target}.lock"
-    _run(uv(), "pip", "install", "--python", python, "--require-hashes", "--no-deps", "--requirement", lock)
+    python = install_lock(target, folder, venv_options=["--clear"])
     if target != "mlflow":
-        _run(uv(), "pip", "install", "--python", python, "--no-deps", project_wheel(target))
+        _run(find_uv(), "pip", "install", "--python", python, "--no-deps", project_wheel(target))
     return python
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from local.containers.sbom import bill_of, check_licences
 from local.stack.environment import inherited_environment
+from moderation import __version__
 from tests.conftest import ROOT
 from tests.deploy.image_environments import LOCKS, image_environment
 
@@ -25,6 +27,17 @@ def locked(path: Path) -> dict[str, str]:
 
 
 WHOLE = locked(ROOT / "requirements.lock")
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_the_bill_of_materials_lists_the_packages_of_the_image_with_licences_that_allow_its_use(image: str) -> None:
+    bill = bill_of(image, image_environment(image))
+    pins = {pin.partition(" ;")[0].strip() for pin in locked(LOCKS / f"requirements-{image}.lock")}
+    listed = {f"{canonicalize_name(each['name'])}=={each['version']}" for each in bill["components"]}
+    listed -= {f"comment-moderation=={__version__}"}
+    assert len(listed) > 50
+    assert listed <= pins
+    check_licences(image, bill)
 
 
 @pytest.mark.parametrize("image", [*IMAGES, "wheel"])

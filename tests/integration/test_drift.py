@@ -82,7 +82,7 @@ def watched(stack: StackInfo, lake: LakeUnderTest, folder: Path) -> Watched:
         lake.produce([(each.key, each.value, []) for each in arrivals if each.topic == topic], name=topic)
     lake.archive()
     settings = lake.settings.model_copy(update={"model_name": f"{lake.prefix}model"})
-    assert register(folder, settings, "for a test") == ("1", True)
+    assert register(folder, settings, "for a test").is_production
     return Watched(settings, folder, MlflowClient(stack.mlflow_url))
 
 

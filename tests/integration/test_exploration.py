@@ -43,7 +43,7 @@ def day(stack: StackInfo, pipeline: ModerationPipeline, topic_prefix: str, tmp_p
     assert key is not None
     policy = Policy(450_000, 500_000, (), exploration=Exploration(key_id_of(key), 500_000, 250_000))
     make_folder(tmp_path / "model", pipeline, policy)
-    assert register(tmp_path / "model", settings, "explores") == ("1", True)
+    assert register(tmp_path / "model", settings, "explores").is_production
     with speed_layer(settings, tmp_path) as layer:
         yield DayUnderTest(layer, tmp_path)
 

@@ -108,12 +108,17 @@ def test_an_overridden_version_is_refused(life: ModelLife, serving: ModelVersion
     refused(life, life.register(LENIENT, verdict="first version"), "the gate has not compared it with what serves")
 
 
-def test_a_first_version_is_promoted_only_while_no_trained_version_serves_or_if_it_served(life: ModelLife) -> None:
+def test_a_first_version_is_promoted_only_while_no_trained_version_serves_or_if_it_served(
+    life: ModelLife, pipeline: ModerationPipeline, tmp_path: Path
+) -> None:
     bootstrap = life.register(LENIENT, verdict="bootstrap")
     first, second = (life.register(STRICT, verdict="first version") for _ in range(2))
     third = life.register(LENIENT)
-    for version in (bootstrap, first):
-        assert promote(life.settings, version.version, **WORD).version == version.version
+    promote(life.settings, bootstrap.version, **WORD)
+    folder = make_folder(tmp_path / "model", pipeline, LENIENT)
+    assert register(folder, life.settings, "start") == ("5", False, True)
+    assert promote(life.settings, first.version, **WORD).version == first.version
+    assert register(folder, life.settings, "start") == ("6", False, False)
     refused(life, second, "verdict first version: the gate has not compared it")
     promote(life.settings, third.version, **WORD)
     assert promote(life.settings, first.version, by="an operator", reason="it served").version == first.version
@@ -156,12 +161,12 @@ def test_a_first_version_is_judged_by_its_measurements_and_a_later_one_needs_the
     assert life.tags(life.registry.version("1"))["gate"] == "failed"
     with pytest.raises(ModelRefused, match="it has no certificate"):
         life.registry.certificate("1")
-    assert register(folder, life.settings, "start") == ("2", True)
+    assert register(folder, life.settings, "start") == ("2", True, True)
     gate = life.registry.certificate("2").gate
     report = life.registry.run_artifacts.read(life.registry.version("2").run_id, "gate.json")
     assert (gate.verdict, gate.evidence_digest) == ("first version", hashlib.sha256(report).hexdigest())
     assert orjson.loads(report)["limits"] == gate.limits == {"auc": 0.5, "least_of_class": 20, "confidence": 0.95}
-    assert register(folder, life.settings, "again") == ("3", False)
+    assert register(folder, life.settings, "again") == ("3", False, False)
     with pytest.raises(ModelRefused, match="it has no certificate"):
         life.registry.certificate("3")
     refused(life, life.registry.version("3"), "Judge it with `moderation gate 3`")

@@ -124,7 +124,7 @@ def test_the_first_version_is_recorded(stack: StackInfo, life: ModelLife, templa
     registered = [
         register(folder, life.settings, "start", by="x", requested_from="moderation train --register") for _ in range(2)
     ]
-    assert registered == [("1", True), ("2", False)]
+    assert registered == [("1", True, True), ("2", False, False)]
     assert kinds(life) == [("1", None, "first", "x", True)]
 
 

@@ -132,7 +132,7 @@ def measure_rate(
         servers: process ids of broker and database.
 
     Raises:
-        StackError: nothing is published within two minutes, or a process ends by itself.
+        StackError: nothing is published within two minutes, a process ends by itself, or ``most`` is too small.
     """
 
     system_processes = [each.measured for each in processes]
@@ -154,7 +154,8 @@ def measure_rate(
         if count - before >= most or now - began > seconds:
             break
         time.sleep(_POLL_SECONDS)
-    decided = count - first
+    if (decided := count - first) == 0:
+        raise StackError("benchmark", f"all {most:,} comments were decided in the first second", "Set more --comments.")
     spent = (_cpu(system_processes) - cpu_first[0], _cpu_of(servers) - cpu_first[1])
     return Rate(decided / (now - began), (1_000 * spent[0] / decided, 1_000 * spent[1] / decided), decided)
 
