@@ -19,7 +19,7 @@ from local.stack.credentials import Credentials, load, load_or_create
 from local.stack.folder_kind import FolderKind, claim, require_stack
 from local.stack.jars import provide
 from local.stack.layout import StackLayout
-from local.stack.ports import DEFAULT_PORTS, HOST, choose_ports, is_free
+from local.stack.ports import DEFAULT_PORTS, HOST, PortClaims, any_free_port, choose_ports
 from local.stack.program import Program, in_start_order, levels
 from local.stack.shutdown import end_leftovers, read_pid, responding_supervisor, stop_everything
 from local.stack.startup import OnPartProgress, bring_up, no_part_progress
@@ -110,7 +110,7 @@ def up(
     """
     claim(layout, FolderKind.STACK)
     layout.make_folders()
-    with _locked(layout):
+    with _locked(layout), PortClaims() as claims:
         stack_state = load_stack_state(layout.state_file) or StackState()
         credentials = load_or_create(layout.credentials_file, postgres.ROLES)
         supervisor = responding_supervisor(layout, stack_state, credentials)
@@ -118,7 +118,7 @@ def up(
             prerequisites.check(layout, on_progress=lambda message: on_progress("stack", message))
             end_leftovers(layout, on_progress)
         jars = provide(layout.jars, on_progress=lambda message: on_progress("jars", message))
-        ports = _ports(stack_state, extra_ports or {}, keep=supervisor is not None)
+        ports = _ports(stack_state, extra_ports or {}, claims, keep=supervisor is not None)
         stack_state = replace(stack_state, ports=ports)
         info = _info(layout, stack_state, credentials)
         extras = extra_programs(info) if callable(extra_programs) else extra_programs
@@ -325,12 +325,21 @@ def _info(layout: StackLayout, stack_state: StackState, credentials: Credentials
     )
 
 
-def _ports(stack_state: StackState, extra: Mapping[str, int], *, keep: bool) -> dict[str, int]:
-    """Return the ports: those of a running stack are kept, the others are chosen."""
+def _ports(stack_state: StackState, extra: Mapping[str, int], claims: PortClaims, *, keep: bool) -> dict[str, int]:
+    """Return the ports: those of a running stack are kept, the others are chosen and claimed."""
     kept_ports = stack_state.ports if keep else {}
     wanted = {name: port for name, port in {**DEFAULT_PORTS, **extra}.items() if name not in kept_ports}
     taken = set(kept_ports.values())
-    chosen = choose_ports(wanted, recorded=stack_state.ports, free=lambda port: port not in taken and is_free(port))
+
+    def any_free() -> int:
+        return next(port for port in iter(any_free_port, None) if claims.take(port))
+
+    chosen = choose_ports(
+        wanted,
+        recorded=stack_state.ports,
+        free=lambda port: port not in taken and claims.take(port),
+        any_free=any_free,
+    )
     return {**kept_ports, **chosen}
 
 

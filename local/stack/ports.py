@@ -1,14 +1,26 @@
-"""Choose ports on the loopback address: the preferred one if it is free, else any free one."""
+"""Choose ports on the loopback address: the preferred one if it is free, else any free one.
+
+Seconds pass between the choice and the start of the server. Stacks that start at the same time must not choose the same
+port, so each claims the ports that it chose until its servers listen.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import socket
+import tempfile
+import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
 
 HOST = "127.0.0.1"
 _UNASSIGNED = (20_000, 32_768)
 _RANDOM = random.SystemRandom()
+_CLAIM_SECONDS = 120
+"""Older claims are of a process that was killed."""
 
 DEFAULT_PORTS: Mapping[str, int] = {
     "kafka": 9092,
@@ -37,6 +49,48 @@ def any_free_port() -> int:
         port = _RANDOM.randrange(*_UNASSIGNED)
         if is_free(port):
             return port
+
+
+class PortClaims:
+    """Ports that other stacks on this machine must not choose; leaving the context ends the claims.
+
+    Args:
+        folder: one file for each claimed port; a folder of the user in the folder of temporary files by default.
+        free: whether a server could listen on a port now.
+    """
+
+    def __init__(self, folder: Path | None = None, free: Callable[[int], bool] = is_free) -> None:
+        self._free = free
+        self._folder = folder or Path(tempfile.gettempdir()) / f"moderation-ports-{os.getuid()}"
+        self._files: list[Path] = []
+
+    def take(self, port: int) -> bool:
+        """Whether the port is free; if so, claim it."""
+        if not self._free(port):
+            return False
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        file = self._folder / str(port)
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > _CLAIM_SECONDS:
+                file.unlink(missing_ok=True)
+        try:
+            file.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        self._files.append(file)
+        return True
+
+    def __enter__(self) -> PortClaims:
+        """Begin without claims."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End all claims."""
+        for file in self._files:
+            file.unlink(missing_ok=True)
+        self._files.clear()
 
 
 def choose_ports(
