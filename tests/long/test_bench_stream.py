@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.long
-
 
 def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     """Run a benchmark and return its figures."""
@@ -23,6 +21,17 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     return figures
 
 
+@pytest.mark.long
+def test_the_worker_is_measured(tmp_path: Path) -> None:
+    figures = bench(
+        *(tmp_path / "bench", "stream", "--only", "worker", "--comments", "60000", "--rounds", "1"),
+        *("--latency-seconds", "0"),
+    )
+    assert figures["worker_per_s"] > 0
+
+
+@pytest.mark.proof
+@pytest.mark.budget(240)
 def test_every_design_is_measured(tmp_path: Path) -> None:
     figures = bench(tmp_path / "bench", "stream", "--comments", "60000", "--rounds", "1", "--latency-seconds", "0")
     designs = {"worker", "worker2", "faust_per_event", "talk_design", "confluent_loop"}
@@ -30,6 +39,6 @@ def test_every_design_is_measured(tmp_path: Path) -> None:
     assert all(rate > 0 for rates in figures["rounds_per_s"].values() for rate in rates)
 
 
+@pytest.mark.proof
 def test_memory_is_measured(tmp_path: Path) -> None:
-    figures = bench(tmp_path / "bench", "soak", "--comments", "10000")
-    assert figures["records"] == 10_000
+    assert bench(tmp_path / "bench", "soak", "--comments", "10000")["records"] == 10_000
