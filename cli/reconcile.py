@@ -31,15 +31,15 @@ def reconcile(
 
     Run `moderation archive` first: records that the lake lacks count as `unarchived`, and the day stays provisional.
     Safe to repeat; equal results keep the revision. The exit code is 3 if there is a defect: a lost, unexplained or
-    phantom record, a pane that differs from the sum of its ledger rows (residual), or a record that only the batch
-    cannot process (not_recomputed).
+    phantom record, a decision or dead letter with another field than the lake's record gives, a pane that differs from
+    the sum of its ledger rows (residual), or a record that only the batch cannot process (not_recomputed).
 
     Example: `moderation reconcile --date 2026-11-23`
 
     Example: `moderation reconcile --date 2026-11-01 --until 2026-11-07 --engine spark`
 
     --json prints {"date", "engine", "revision", "state", "panes", "batch_comments", "speed_comments", "causes": {name:
-    rows}, "defects": {"lost", "unexplained", "phantom", "residual", "not_recomputed"}, "not_recomputed": {"count",
+    rows}, "defects": {each cause that is a defect, "residual", "not_recomputed"}, "not_recomputed": {"count",
     "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "waits_for": [why
     the day is provisional although all of it was processed], "skipped": null, or why
     there was nothing to reconcile}; with --until {"days": [one such object a day]}.

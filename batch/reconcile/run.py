@@ -16,9 +16,11 @@ from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.file_tasks import plan_file_tasks
 from batch.reconcile.finality import unread_partitions
+from batch.reconcile.lake_letters import collect_lake_letters
 from batch.reconcile.recompute import recompute_files
 from batch.reconcile.replays import ignored_replays
 from batch.reconcile.results import DayResults, read_results
+from batch.reconcile.sql import INPUTS
 from batch.record_isolation import Failure, failure_fields
 from moderation.adapters.code_version import code_version
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
@@ -39,7 +41,10 @@ from moderation.timestamps import day_bounds_us, now_us
 ReconcilePoint = Literal["after_snapshot", "after_rescoring", "after_comparison", "before_commit", "after_commit"]
 Recompute = Callable[[Snapshot, Path], None]
 _MOST_NAMED = 5
-DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
+DEFECTS = (
+    *(Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM),
+    *(cause for cause in Cause if cause.is_defect and cause not in (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class ReconcileReport:
         panes: number of pane keys with values on either side.
         batch_comments, speed_comments: sums over the panes.
         causes: rows by cause, for all causes.
-        defects: ``lost``, ``unexplained`` and ``phantom`` rows, ``residual`` panes, and ``not_recomputed`` records.
+        defects: rows of all causes that are defects, ``residual`` panes, and ``not_recomputed`` records.
         not_recomputed: records of the day at which only the batch fails, by position.
         seconds: duration by step.
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
@@ -160,7 +165,7 @@ def reconcile_day(
     ):
         folder = Path(scratch)
         on_progress(f"{day}: pinning the cut")
-        inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
+        inputs = {name: folder / name for name in INPUTS}
         store = LakeStore(settings.lake_url)
         with take_snapshot(url, topic, day_bounds_us(day), folder, store) as snapshot:
             clock.lap("snapshot")
@@ -172,6 +177,7 @@ def reconcile_day(
                 failures = recompute_files(tasks, settings, inputs["recomputed"], on_progress).failures
             else:
                 recompute(snapshot, inputs["recomputed"])
+            collect_lake_letters(inputs["recomputed"], inputs["lake_letters"])
             ignored = ignored_replays(inputs["recomputed"])
             if ignored:
                 on_progress(f"{day}: {ignored.summary()}")
@@ -290,4 +296,5 @@ def _run_of(
         code_version=code_version(),
         differences_url=differences_url,
         started_by=started_by,
+        other_defects=sum(results.causes[cause] for cause in DEFECTS[3:]),
     )

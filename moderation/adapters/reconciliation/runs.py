@@ -27,7 +27,8 @@ _DIFFERENCE_COLUMNS = (
 )
 _RUN_COLUMNS = (
     "topic, day, revision, state, engine, begun_us, finished_us, cut, digest, panes, batch_comments, speed_comments, "
-    "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, started_by"
+    "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, "
+    "started_by, other_defects"
 )
 # Days in the lake with records that the last run of the day did not read, and how long after the day's end they came.
 _DAYS = """
@@ -98,6 +99,7 @@ class Run:
     code_version: str
     differences_url: str
     started_by: str
+    other_defects: int = 0
 
 
 @contextmanager
@@ -164,6 +166,7 @@ def add_run(
             *(json.dumps(run.cut), run.digest, run.panes, run.batch_comments, run.speed_comments),
             *(json.dumps(run.causes), run.lost, run.unexplained, run.phantom, run.residual),
             *(json.dumps(run.agreement), run.kernel_version, run.code_version, run.differences_url, run.started_by),
+            run.other_defects,
         )
         marks = ", ".join(["%s"] * len(values))
         row = connection.execute(
@@ -180,7 +183,7 @@ def add_run(
 def recent_defects(connection: Connection, topic: str, since_us: int) -> int | None:
     """Sum the defects of the last revisions of days that were reconciled since a time; None without such a day."""
     row = connection.execute(
-        "SELECT sum(lost + unexplained + phantom + residual)::bigint FROM ("
+        "SELECT sum(lost + unexplained + phantom + residual + other_defects)::bigint FROM ("
         "SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last "
         "WHERE finished_us >= %s",
         (topic, since_us),
@@ -191,9 +194,9 @@ def recent_defects(connection: Connection, topic: str, since_us: int) -> int | N
 def open_defects(connection: Connection, topic: str, since_us: int) -> list[tuple[date, int]]:
     """Read days with defects, and their number, among the days that :func:`recent_defects` sums; oldest first."""
     rows = connection.execute(
-        "SELECT day, (lost + unexplained + phantom + residual)::bigint FROM ("
+        "SELECT day, (lost + unexplained + phantom + residual + other_defects)::bigint FROM ("
         "SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last "
-        "WHERE finished_us >= %s AND lost + unexplained + phantom + residual > 0 ORDER BY day",
+        "WHERE finished_us >= %s AND lost + unexplained + phantom + residual + other_defects > 0 ORDER BY day",
         (topic, since_us),
     )
     return [(day, int(defects)) for day, defects in rows]
