@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +14,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from batch.progress import OnProgress
 from batch.reconcile.file_tasks import FileTask
 from batch.reconcile.lake_letters import READABLE, LakeLetters
 from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
 from batch.reconcile.running_maximum import MaximumWalk, rules_at
 from batch.reconcile.sql import VERDICTS
-from batch.record_isolation import Failure, parse_failure, reasons_each, report_failures, score_each
+from batch.record_isolation import Failure, parse_failure, reasons_each, score_each
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
-from moderation.bootstrap import deciding_version_opener
 from moderation.contracts import Read, Rules, Verdict, read_record
-from moderation.errors import InvalidRecord, ProcessDied
+from moderation.errors import InvalidRecord
 from moderation.panes import late_flags
-from moderation.settings import Settings
 from moderation.text import KERNEL_VERSION
 
 OpenVersion = Callable[[str], OpenModel]
 _BATCH_ROWS = 4_096
-_ALONE_ROWS = 20_000
-"""Up to this number of records, one process is faster than starting others."""
 SCHEMA = pa.schema(
     [
         ("topic_id", pa.string()),
@@ -64,99 +56,6 @@ SCHEMA = pa.schema(
     ]
 )
 _NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
-
-
-@dataclass(frozen=True, slots=True)
-class RecomputeResult:
-    """Result of a recomputation.
-
-    Attributes:
-        rows: number of records of the day.
-        failures: records of the day that cannot be scored, and records appended on that day that cannot be parsed,
-            because of a defect; in order of position.
-    """
-
-    rows: int
-    failures: list[Failure]
-
-
-def recompute_files(
-    tasks: Sequence[FileTask], settings: Settings, folder: Path, on_progress: OnProgress, processes: int | None = None
-) -> RecomputeResult:
-    """Write the recomputed records as Parquet files, one for each task.
-
-    A record that cannot be scored gets a row with score 0 and verdict ``allow``; one that cannot be parsed gets none.
-
-    Args:
-        tasks: see :func:`batch.reconcile.file_tasks.plan_file_tasks`.
-        settings: where lake and registry are.
-        folder: for the files.
-        on_progress: receives one line at each step.
-        processes: number of processes. If None, one for each core, or only this one for few records.
-
-    Raises:
-        ModelRefused: a version that served does not verify, or has another kernel version.
-        LakeDamaged: a file is missing or not what was written.
-        ProcessDied: a process ended without an error; the message names the unfinished files.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(SCHEMA.empty_table(), folder / "none.parquet")
-    rows = sum(task.file.rows for task in tasks if not task.unread_only)
-    done = rows_written = 0
-    failures: list[Failure] = []
-    for task, (count, failed) in _results(
-        tasks, settings, folder, processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
-    ):
-        done += 0 if task.unread_only else task.file.rows
-        rows_written += count
-        failures += failed
-        on_progress(f"scored {done:,} of {rows:,} records of the lake")
-    report_failures(sorted(failures), on_progress)
-    return RecomputeResult(rows_written, sorted(failures))
-
-
-def _results(
-    tasks: Sequence[FileTask], settings: Settings, folder: Path, processes: int
-) -> Iterator[tuple[FileTask, tuple[int, list[Failure]]]]:
-    outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
-    if processes == 1:
-        recomputer = FileRecomputer(LakeStore(settings.lake_url), deciding_version_opener(settings))
-        for task, output in zip(tasks, outputs, strict=True):
-            yield task, (recomputer.run(task, output), recomputer.take_failures())
-        return
-    # A forked process would inherit threads and connections in an undefined state.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (settings,)) as pool:
-        waiting = {
-            pool.submit(_run_in_process, task, output): task for task, output in zip(tasks, outputs, strict=True)
-        }
-        unfinished = dict.fromkeys(task.file.path for task in tasks)
-        try:
-            for future in as_completed(waiting):
-                task, result = waiting[future], future.result()
-                del unfinished[task.file.path]
-                yield task, result
-        except BrokenExecutor as error:
-            raise ProcessDied(
-                f"{len(unfinished)} files of the lake, the first {next(iter(unfinished))}",
-                "a process that recomputed them ended without an error: it crashed or ran out of memory",
-                "If it ends there again, a record is the cause: see docs/reconciliation.md, Records that fail.",
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-_recomputer: FileRecomputer | None = None
-
-
-def _start_process(settings: Settings) -> None:
-    global _recomputer
-    _recomputer = FileRecomputer(LakeStore(settings.lake_url), deciding_version_opener(settings))
-
-
-def _run_in_process(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
-    if _recomputer is None:
-        raise RuntimeError("the process was not prepared")
-    return _recomputer.run(task, output), _recomputer.take_failures()
 
 
 @dataclass(frozen=True, slots=True)

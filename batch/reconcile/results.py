@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from batch.reconcile.sql import AGES_US, FATES, KEY, VERDICTS
+from batch.reconcile.sql import FATES, KEY, VERDICTS
+from moderation.adapters.reconciliation.ledger_digests import AGES_US
 from moderation.contracts import Cause
 from moderation.panes import MEASURES, PANE_US
 

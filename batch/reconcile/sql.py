@@ -6,8 +6,11 @@ Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verd
   comment_id, record_hash, record_id, score, verdict, reasons (JSON, empty for none), is_late, is_replay, model_version,
   policy_version, kernel_version, rules_version, repairs, is_quarantined: its bytes are those of a dead letter
   ``processing_failed``; it is not scored. is_other_model: the model has another digest than the one that served
+- ``compared``: those of ``recomputed`` that are compared row by row with the ledger: all of them, or without those of
+  hours with equal digests that count alike (:mod:`batch.reconcile.digests`)
 - ``ledger``: the speed layer's rows of the day. topic_id, part, pos, event_us, append_us, community, comment_id,
   record_id, score, verdict, reasons, fate, stored_us, model_version, policy_version, kernel_version, repairs
+- ``stored_ages``: pane key and counts ``age0``, …, of rows that ``ledger`` does not have, or has without ``stored_us``
 - ``speed_panes``: its panes of the day, as maintained. Pane key, comments, reviews, removals, score_sum
 - ``letters``: dead letters. topic_id, part, pos, append_us, reason, length, sha256; failed: whether it is a
   ``processing_failed`` whose replay was not decided; released: whether its replay is proven; rules_version: of the
@@ -23,6 +26,7 @@ Each statement creates the table of its name from inputs and earlier tables.
 
 from __future__ import annotations
 
+from moderation.adapters.reconciliation.ledger_digests import AGES_US
 from moderation.contracts import Cause, DeadLetterReason, Fate, Verdict
 from moderation.panes import MEASURES, PANE_US
 from moderation.timestamps import HOUR_US
@@ -32,8 +36,6 @@ VERDICTS = tuple(Verdict)
 FATES = tuple(Fate)
 """The number of a fate is its index here."""
 KEY = ("topic_id", "part", "community", "start_us", "model_version", "policy_version")
-AGES_US = (0, 300_000_000, 900_000_000, 3_600_000_000, 21_600_000_000, 86_400_000_000)
-"""Times after the end of a pane's hour at which provisional numbers are measured."""
 
 _REVIEW, _REMOVE = VERDICTS.index(Verdict.REVIEW), VERDICTS.index(Verdict.REMOVE)
 _COUNTED = FATES.index(Fate.COUNTED)
@@ -92,7 +94,7 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
        COALESCE(r.is_quarantined, FALSE) AS is_quarantined,
        l.event_us AS l_event_us, l.community AS l_community, l.score AS l_score, l.verdict AS l_verdict,
        l.model_version AS l_model, l.policy_version AS l_policy, l.kernel_version AS l_kernel, l.fate AS l_fate
-  FROM recomputed r
+  FROM compared r
   FULL OUTER JOIN ledger l ON l.topic_id = r.topic_id AND l.part = r.part AND l.pos = r.pos
   LEFT JOIN copies c ON c.topic_id = r.topic_id AND c.part = r.part AND c.pos = r.pos
  WHERE r.pos IS NULL OR l.pos IS NULL OR l.fate <> {_COUNTED} OR c.pos IS NOT NULL OR r.score <> l.score
@@ -198,7 +200,9 @@ SELECT {_KEYS}, cause, CAST(COUNT(*) AS BIGINT) AS differing, {_sums("{}")}
   FROM differences GROUP BY {_KEYS}, cause
 """
 
+_AGE_NAMES = [f"age{number}" for number in range(len(AGES_US))]
 _AGES = f"""
+SELECT {_KEYS}, {", ".join(f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _AGE_NAMES)} FROM (
 SELECT l.topic_id, l.part, l.community, l.event_us - l.event_us % {PANE_US} AS start_us, l.model_version,
        l.policy_version, {
     ", ".join(
@@ -209,6 +213,9 @@ SELECT l.topic_id, l.part, l.community, l.event_us - l.event_us % {PANE_US} AS s
 }
   FROM ledger l WHERE l.fate = {_COUNTED}
  GROUP BY l.topic_id, l.part, l.community, l.event_us - l.event_us % {PANE_US}, l.model_version, l.policy_version
+ UNION ALL
+SELECT {_KEYS}, {", ".join(_AGE_NAMES)} FROM stored_ages) sides
+ GROUP BY {_KEYS}
 """
 
 _SIDES = ("batch", "speed", "caused")
@@ -254,7 +261,17 @@ STATEMENTS: dict[str, str] = {
     "agreement": _AGREEMENT,
 }
 """All statements by the name of their table, in order."""
-INPUTS = ("recomputed", "ledger", "speed_panes", "letters", "lake_letters", "cuts", "actions")
+INPUTS = (
+    "recomputed",
+    "compared",
+    "ledger",
+    "stored_ages",
+    "speed_panes",
+    "letters",
+    "lake_letters",
+    "cuts",
+    "actions",
+)
 """The inputs by the name of their view and folder."""
 RESULTS = ("panes", "pane_causes", "ages", "differences", "letter_terms", "agreement")
 """The tables that are the result."""

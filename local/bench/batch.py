@@ -21,7 +21,7 @@ import psycopg
 
 from batch.progress import OnProgress
 from batch.reconcile.file_tasks import plan_file_tasks
-from batch.reconcile.recompute import recompute_files
+from batch.reconcile.recompute_files import recompute_files
 from local.bench.stream.run import Bench
 from local.bench.stream.worker import ledger_of
 from local.stack.environment import inherited_environment

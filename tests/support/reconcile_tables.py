@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -16,6 +16,7 @@ from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.lake_letters import SCHEMA as LAKE_LETTERS
 from batch.reconcile.recompute import SCHEMA
 from batch.reconcile.results import DayResults, read_results
+from batch.reconcile.run import AGES_SCHEMA
 from moderation.adapters.reconciliation.snapshot import LETTER_FIELDS
 
 ALLOW, REVIEW, REMOVE = range(3)
@@ -122,6 +123,10 @@ class Decided:
     comment_id: str = ""
     record_id: bytes = b""
 
+    def without_stored_us(self) -> Decided:
+        """Return the row as an export of chosen hours has it."""
+        return replace(self, stored_us=None)  # type: ignore[arg-type]
+
 
 Row = Worth | Decided
 
@@ -218,6 +223,7 @@ def write(tables: Tables, folder: Path, random: Random | None = None) -> dict[st
     """Write every input file; with ``random`` shuffle the rows and split them into several files."""
     made: Mapping[str, tuple[pa.Schema, Iterable[tuple[object, ...]]]] = {
         "recomputed": (SCHEMA, (_values(row, SCHEMA) for row in tables.recomputed.values())),
+        "stored_ages": (AGES_SCHEMA, ()),
         "ledger": (_DECIDED, (_values(row, _DECIDED) for row in tables.ledger.values())),
         "speed_panes": (_PANES, ((*key, *sums) for key, sums in tables.panes.items())),
         "letters": (_LETTERS, (_placed(place, row, _LETTERS) for place, row in tables.letters.items())),
@@ -225,7 +231,7 @@ def write(tables: Tables, folder: Path, random: Random | None = None) -> dict[st
         "cuts": (_CUTS, ((*partition, *cut) for partition, cut in tables.cuts.items())),
         "actions": (_ACTIONS, tables.actions),
     }
-    inputs = {}
+    inputs = {"compared": folder / "recomputed"}
     for name, (schema, lines) in made.items():
         rows = list(lines)
         middle = 0
@@ -237,6 +243,11 @@ def write(tables: Tables, folder: Path, random: Random | None = None) -> dict[st
         for number, piece in enumerate((rows[middle:], rows[:middle]) if random else (rows,)):
             pq.write_table(_table(schema, piece), inputs[name] / f"{number}.parquet")
     return inputs
+
+
+def write_ledger(rows: Iterable[Decided], folder: Path) -> None:
+    """Write rows of the ledger to ``0.parquet`` in a folder."""
+    pq.write_table(_table(_DECIDED, [_values(row, _DECIDED) for row in rows]), folder / "0.parquet")
 
 
 def _values(row: object, schema: pa.Schema) -> tuple[object, ...]:

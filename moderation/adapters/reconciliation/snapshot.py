@@ -104,17 +104,37 @@ class Snapshot:
         return fields
 
 
-def _case(column: str, values: Sequence[str]) -> str:
-    """SQL that maps a text of a fixed list to its index, to save space."""
+def case_number(column: str, values: Sequence[str]) -> str:
+    """Return SQL that maps a text of a fixed list to its index, to save space.
+
+    Args:
+        column: SQL expression of the text.
+        values: the list.
+    """
     whens = " ".join(f"WHEN '{value}' THEN {number}" for number, value in enumerate(values))
     return f"(CASE {column} {whens} END)::int4"
 
 
+def ledger_columns(prefix: str = "", stored_us: str = "stored_us") -> str:
+    """Return the columns of the engine's input ``ledger`` for a query on ``speed.decisions``.
+
+    Args:
+        prefix: of the columns' names, e.g. ``d.``.
+        stored_us: SQL expression for the time of storing.
+    """
+    verdict, fate = case_number(f"{prefix}verdict", list(Verdict)), case_number(f"{prefix}fate", list(Fate))
+    return (
+        f'{prefix}topic_id::text AS topic_id, {prefix}partition AS part, {prefix}"offset" AS pos, '
+        f"{prefix}event_time_us AS event_us, {prefix}append_us, {prefix}community, {prefix}comment_id, "
+        f"{prefix}record_id, {prefix}score_ppm AS score, {verdict} AS verdict, "
+        f"coalesce({prefix}reasons::text, '') AS reasons, {fate} AS fate, {stored_us} AS stored_us, "
+        f"{prefix}model_version, {prefix}policy_version, {prefix}kernel_version, "
+        f"coalesce({prefix}repairs, '') AS repairs"
+    )
+
+
 _LEDGER = f"""
-SELECT topic_id::text AS topic_id, partition AS part, "offset" AS pos, event_time_us AS event_us, append_us, community,
-       comment_id, record_id, score_ppm AS score, {_case("verdict", list(Verdict))} AS verdict,
-       coalesce(reasons::text, '') AS reasons, {_case("fate", list(Fate))} AS fate, stored_us,
-       model_version, policy_version, kernel_version, coalesce(repairs, '') AS repairs
+SELECT {ledger_columns()}
   FROM speed.decisions
  WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
@@ -140,7 +160,7 @@ SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, top
 
 @contextmanager
 def take_snapshot(
-    url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore
+    url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore, digests_query: str | None = None
 ) -> Iterator[Snapshot]:
     """Take a snapshot, and export ledger rows and panes of a range of event time as Parquet files.
 
@@ -150,6 +170,7 @@ def take_snapshot(
         bounds_us: start and end of the range, half-open; see :func:`day_bounds_us`.
         folder: receives the folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
         store: the lake, which confirms replays of records in quarantine.
+        digests_query: exports its result into the folder ``ledger_digests``, instead of the ledger's rows.
 
     Raises:
         LakeDamaged: a file with such a replay is missing or altered.
@@ -167,7 +188,10 @@ def take_snapshot(
             "start_us": start_us,
             "end_us": end_us,
         }
-        export_rows(connection, url, _LEDGER.format(**named), folder / "ledger")
+        if digests_query is None:
+            export_rows(connection, url, _LEDGER.format(**named), folder / "ledger")
+        else:
+            export_rows(connection, url, digests_query.format(**named), folder / "ledger_digests")
         export_rows(connection, url, _PANES.format(**named), folder / "speed_panes")
     snapshot = _released(snapshot, proven_replays(store, snapshot.manifest, replayed))
     _write_letters(snapshot, folder / "letters")
