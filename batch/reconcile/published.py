@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,6 +69,8 @@ SELECT DISTINCT kind, topic_id, part, pos, name FROM differences
 QUALIFY dense_rank() OVER (PARTITION BY kind ORDER BY topic_id, part, pos, name) <= {most} ORDER BY ALL
 """
 Row = tuple[str, int, int, str, bytes, bool, int]
+"""Topic id, partition and position of the source; name of a pane, else empty; digest of key and value; whether it must
+be published; offset on the published topic."""
 
 
 def compare_published(
@@ -153,27 +154,8 @@ class _Comparison:
             self._ranges = {(str(each), part): (start_us, end_us) for each, part in self.bounds}
         else:
             self._ranges = offsets_of_day(self.connection, self.source, self.day)
-        self._write("seen", self._seen(log, start_us - HOUR_US) if log is not None else iter(()))
-        compared = self._write("expected", self._expected())
-        with opened_duckdb(self.folder, _MEMORY_BYTES) as duck:
-            for name in ("seen", "expected"):
-                duck.read_parquet(str(self.folder / f"{name}.parquet")).create_view(name)
-            duck.execute(_TABLES.format(is_pane=self.published == "panes"))
-            return self._result(duck, compared)
-
-    def _result(self, duck: duckdb.DuckDBPyConnection, compared: int) -> PublishedCheck:
-        counts: dict[str, int] = dict(duck.sql(_COUNTS).fetchall())
-        examples: dict[str, list[str]] = {}
-        for kind, topic_id, part, pos, name in duck.sql(_FIRST.format(most=_EXAMPLES)).fetchall():
-            examples.setdefault(kind, []).append(name or f"{topic_id}/{part}/{pos}")
-        return PublishedCheck(
-            self.published,
-            compared,
-            unpublished=counts.get("unpublished", 0),
-            published_otherwise=counts.get("published_otherwise", 0),
-            published_unknown=counts.get("published_unknown", 0),
-            examples=examples,
-        )
+        seen = iter(()) if log is None else self._seen(log, start_us - HOUR_US)
+        return compare_rows(self.published, seen, self._expected(), self.folder)
 
     def _expected(self) -> Iterator[Row]:
         chosen = RowSelection(first_day=self.day, last_day=self.day)
@@ -205,16 +187,48 @@ class _Comparison:
                 if (topic_id, part) not in sources or lower <= pos < upper:
                     yield topic_id, part, pos, name, _digest(key, value), False, record.offset
 
-    def _write(self, name: str, rows: Iterator[Row]) -> int:
-        """Write rows to a file; return how many must be published."""
-        must = 0
-        with pq.ParquetWriter(self.folder / f"{name}.parquet", _SCHEMA, compression="lz4") as writer:
-            while part := list(islice(rows, _ROWS)):
-                must += sum(row[5] for row in part)
-                columns = zip(*part, strict=True)
-                arrays = [pa.array(values, each.type) for values, each in zip(columns, _SCHEMA, strict=True)]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA))
-        return must
+
+def compare_rows(
+    published: PublishedTopic, seen: Iterator[Row], expected: Iterator[Row], folder: Path
+) -> PublishedCheck:
+    """Compare the records of a topic with those that the ledger's rows give, with bounded memory.
+
+    Args:
+        published: the topic.
+        seen: rows of its records, read before ``expected``; see :data:`Row`.
+        expected: rows of the ledger.
+        folder: for intermediate files.
+    """
+    _write(folder / "seen.parquet", seen)
+    compared = _write(folder / "expected.parquet", expected)
+    with opened_duckdb(folder, _MEMORY_BYTES) as duck:
+        for name in ("seen", "expected"):
+            duck.read_parquet(str(folder / f"{name}.parquet")).create_view(name)
+        duck.execute(_TABLES.format(is_pane=published == "panes"))
+        counts: dict[str, int] = dict(duck.sql(_COUNTS).fetchall())
+        examples: dict[str, list[str]] = {}
+        for kind, topic_id, part, pos, name in duck.sql(_FIRST.format(most=_EXAMPLES)).fetchall():
+            examples.setdefault(kind, []).append(name or f"{topic_id}/{part}/{pos}")
+    return PublishedCheck(
+        published,
+        compared,
+        unpublished=counts.get("unpublished", 0),
+        published_otherwise=counts.get("published_otherwise", 0),
+        published_unknown=counts.get("published_unknown", 0),
+        examples=examples,
+    )
+
+
+def _write(path: Path, rows: Iterator[Row]) -> int:
+    """Write rows to a file; return how many must be published."""
+    must = 0
+    with pq.ParquetWriter(path, _SCHEMA, compression="lz4") as writer:
+        while part := list(islice(rows, _ROWS)):
+            must += sum(row[5] for row in part)
+            columns = zip(*part, strict=True)
+            arrays = [pa.array(values, each.type) for values, each in zip(columns, _SCHEMA, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=_SCHEMA))
+    return must
 
 
 def _beyond_retention(log: TopicReader, start_us: int) -> str | None:

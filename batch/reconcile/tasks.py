@@ -45,11 +45,11 @@ def reconcile(day: str, engine: EngineName, started_by: str) -> dict[str, Any]:
 
 
 def reconcile_and_log(
-    settings: Settings, day: date, engine: Engine, started_by: str, on_progress: OnProgress
+    settings: Settings, day: date, engine: Engine, started_by: str, on_progress: OnProgress, *, full: bool = False
 ) -> ReconcileReport:
     """Reconcile a day; store the outcome for the alert on reconciliations that do not succeed."""
     with job_logged(settings, RECONCILE, on_progress) as log:
-        report = reconcile_day(settings, day, engine=engine, started_by=started_by, on_progress=on_progress)
+        report = reconcile_day(settings, day, engine=engine, started_by=started_by, on_progress=on_progress, full=full)
         log.skipped = report.skipped
         log.failed = None if report.is_sound else f"{day}, revision {report.revision}: {_defects(report)}"
     return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import duckdb
 import pytest
@@ -119,8 +120,8 @@ def test_a_digest_is_the_sum_of_the_rows_hashes_in_any_order() -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_changes_the_digest(name: str) -> None:
-    value = getattr(ROW, name)
-    other = value + (HOUR_US if name == "event_us" else 1) if isinstance(value, int) else value + value[:1]
+    value: Any = getattr(ROW, name)
+    other: Any = value + (HOUR_US if name == "event_us" else 1) if isinstance(value, int) else value + value[:1]
     [before], [after] = (list(digests_of(row).values()) for row in (ROW, replace(ROW, **{name: other})))
     assert before != after
     assert before.rows == after.rows == 1
