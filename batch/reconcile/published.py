@@ -173,7 +173,8 @@ class _Comparison:
     def _seen(self, log: TopicReader, since_us: int) -> Iterator[Row]:
         sources = {(str(topic_id), partition) for topic_id, partition in self.bounds}
         for partition, (first, end) in log.ranges().items():
-            start = max(first, log.first_offset_since(partition, since_us) or end)
+            since = log.first_offset_since(partition, since_us)
+            start = end if since is None else max(first, since)
             for record in log.records(partition, start, end):
                 if isinstance(record, Hole):
                     continue
