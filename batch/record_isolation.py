@@ -20,7 +20,7 @@ from moderation.adapters import error_origin
 from moderation.adapters.bisection import find_failing_items
 from moderation.contracts import EARLIEST_EVENT_US, Comment, parse_record, to_json
 from moderation.errors import InvalidRecord
-from moderation.scoring import Kernel
+from moderation.scoring import Kernel, decision_reasons
 
 MOST_NAMED = 1_000
 """Maximum number of records that a report names; it counts all of them."""
@@ -122,3 +122,24 @@ def score_each(kernel: Kernel, texts: Sequence[str]) -> tuple[NDArray[Any], dict
     except Exception as error:
         failed = failing_texts(texts, kernel.score_many, error)
     return kernel.score_many(["" if index in failed else text for index, text in enumerate(texts)]), failed
+
+
+def reasons_each(kernel: Kernel, texts: Sequence[str]) -> tuple[list[list[str]], dict[int, str]]:
+    """Compute the reasons of decisions on texts, also if some of them make the kernel fail.
+
+    Args:
+        kernel: of the model.
+        texts: bodies of comments.
+
+    Returns:
+        The reasons of each text, and the class of the error by index of the failing texts, whose reasons are empty.
+
+    Raises:
+        Exception: see :func:`failing_texts`.
+    """
+    try:
+        return decision_reasons(kernel, texts), {}
+    except Exception as error:
+        failed = failing_texts(texts, lambda part: decision_reasons(kernel, part), error)
+    reasons = iter(decision_reasons(kernel, [text for index, text in enumerate(texts) if index not in failed]))
+    return [[] if index in failed else next(reasons) for index in range(len(texts))], failed

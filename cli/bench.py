@@ -245,14 +245,16 @@ def bench_batch(
     rows: Annotated[
         list[int] | None, typer.Option(min=10_000, help="Rows of a day; may be repeated. Default: 1, 3 and 10 million.")
     ] = None,
-    rescored: Annotated[int, typer.Option(min=1_000, help="How many comments to score again.")] = 200_000,
+    rescored: Annotated[int, typer.Option(min=1_000, help="How many comments the day of a real lake has.")] = 200_000,
     csv: TextsOption = None,
     data_folder: StackOption = _FOLDER,
     as_json: JsonOption = False,
 ) -> None:
-    """Reconcile days of millions of rows, the export from PostgreSQL included. Scoring again is timed separately.
+    """Reconcile days of millions of rows by all rows and by digests, and a day of a real lake with and without scoring.
 
     Example: `moderation bench batch --rows 1000000`
+
+    Example: `moderation bench batch --rows 10000000 --rescored 10000000`
     """
     with _own_stack(data_folder) as (layout, on_progress):
         from local.bench.batch import bench_batch as run
@@ -265,10 +267,15 @@ def bench_batch(
     if as_json:
         print_json(figures)
         return
-    table = Table("rows", "seconds")
-    for size, seconds in zip(figures["rows"], figures["reconcile_seconds"], strict=True):
-        table.add_row(f"{size:,}", f"{seconds:.1f}")
+    table = Table("rows", "seconds, all rows", "seconds, digests")
+    for row in zip(figures["rows"], figures["reconcile_seconds"], figures["digest_seconds"], strict=True):
+        table.add_row(f"{row[0]:,}", *(f"{seconds:.1f}" for seconds in row[1:]))
     console.print(table)
+    day = figures["lake_day"]
+    console.print(
+        f"{day['rows']:,} comments of a lake: all rows with scoring {day['full_seconds']:.1f} s, digests with scoring "
+        f"{day['scoring_seconds']:.1f} s, digests without {day['again_seconds']:.1f} s"
+    )
     console.print(
         f"at most {figures['peak_rss_bytes'] / 1e9:.2f} GB; {figures['rescore_per_s']:,} comments scored a second"
     )

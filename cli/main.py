@@ -21,6 +21,7 @@ from cli.certify import certify, keys
 from cli.challenge import challenge
 from cli.chaos import chaos
 from cli.compare import compare
+from cli.compare_topics import compare_topics
 from cli.dead_letters import dead_letters
 from cli.demo import demo
 from cli.drift import drift
@@ -80,7 +81,12 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "history": history,
         "drift": drift,
     },
-    "Reconciliation": {"reconcile": reconcile, "rescore": rescore, "preview": preview},
+    "Reconciliation": {
+        "reconcile": reconcile,
+        "compare-topics": compare_topics,
+        "rescore": rescore,
+        "preview": preview,
+    },
     "Operations": {
         "migrate": migrate,
         "partitions": partitions,

@@ -29,7 +29,7 @@ def preview(
 
     Example: `moderation preview --out day.html --date 2026-11-23`
 
-    --json prints {"out", "topic", "date", "defects": {"lost", "unexplained", "phantom", "residual"}}.
+    --json prints {"out", "topic", "date", "defects": {"lost", "unexplained", "phantom", "residual", "other"}}.
     """
     from grafana.preview import read_preview, render
     from grafana.source.variables import Addresses

@@ -23,6 +23,9 @@ _MOST_SHOWN = 20
 def reconcile(
     day: Annotated[datetime, typer.Option("--date", formats=DAY_FORMATS, help="UTC day of event time.")],
     until: Annotated[datetime | None, typer.Option(formats=DAY_FORMATS, help="Last day of several.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Compare all rows and score every record again; the results are equal.")
+    ] = False,
     engine: Annotated[EngineName, typer.Option(help="Query engine; spark needs the extra `spark`.")] = "duckdb",
     data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
@@ -31,18 +34,19 @@ def reconcile(
 
     Run `moderation archive` first: records that the lake lacks count as `unarchived`, and the day stays provisional.
     Safe to repeat; equal results keep the revision. The exit code is 3 if there is a defect: a lost, unexplained or
-    phantom record, a pane that differs from the sum of its ledger rows (residual), or a record that only the batch
-    cannot process (not_recomputed).
+    phantom record, a decision or dead letter with another field than the lake's record gives, a pane that differs from
+    the sum of its ledger rows (residual), or a record that only the batch cannot process (not_recomputed).
 
     Example: `moderation reconcile --date 2026-11-23`
 
     Example: `moderation reconcile --date 2026-11-01 --until 2026-11-07 --engine spark`
 
     --json prints {"date", "engine", "revision", "state", "panes", "batch_comments", "speed_comments", "causes": {name:
-    rows}, "defects": {"lost", "unexplained", "phantom", "residual", "not_recomputed"}, "not_recomputed": {"count",
+    rows}, "defects": {each cause that is a defect, "residual", "not_recomputed"}, "not_recomputed": {"count",
     "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "waits_for": [why
-    the day is provisional although all of it was processed], "skipped": null, or why
-    there was nothing to reconcile}; with --until {"days": [one such object a day]}.
+    the day is provisional although all of it was processed], "digests": {"hours", "different", "exported"} (null with
+    --full), "reused_files": files of the lake that an earlier run scored, "skipped": null, or why there was nothing to
+    reconcile}; with --until {"days": [one such object a day]}.
     """
     days = _days(day.date(), (until or day).date())
     from batch.reconcile.engines import engine_of
@@ -53,7 +57,7 @@ def reconcile(
     reports: list[ReconcileReport] = []
     with progress.status("starting") as status:
         for each in days:
-            reports.append(reconcile_and_log(settings, each, chosen, "moderation reconcile", status.update))
+            reports.append(reconcile_and_log(settings, each, chosen, "moderation reconcile", status.update, full=full))
             if not as_json:
                 show(reports[-1])
     if as_json:

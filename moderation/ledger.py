@@ -29,12 +29,15 @@ class Versions:
         model_version, policy_version, kernel_version: of the decisions.
         override: reason and end of the override by which the model serves without certificate; None with one, and where
             only the versions are read.
+        model_digest: SHA-256 of the model file, hexadecimal: another registry may give the number to another model.
+            None where it is unknown.
     """
 
     model_version: str
     policy_version: str
     kernel_version: str
     override: str | None = None
+    model_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

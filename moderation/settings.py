@@ -82,7 +82,8 @@ class Settings(BaseSettings):
         default=1_000, ge=1, le=20_000, description="Maximum number of records of one ledger transaction."
     )
     state_folder: Path = Field(
-        default=Path("var/state"), description="Folder for files that may be lost: Faust's files, downloaded models."
+        default=Path("var/state"),
+        description="Folder for files that may be lost: Faust's files, downloaded models, recomputed records.",
     )
     lake_url: str = Field(
         default="var/lake",

@@ -44,7 +44,14 @@ def new_worker(settings: Settings) -> faust.App:
     faults = FaultPoints(settings.fault_points)
 
     def serving(version: str, opened: OpenModel) -> ServingModel:
-        return ServingModel(opened.kernel, opened.policy, version, opened.exploration_key, opened.override)
+        return ServingModel(
+            opened.kernel,
+            opened.policy,
+            version,
+            opened.exploration_key,
+            opened.override,
+            model_digest=opened.model_digest,
+        )
 
     def first() -> ServingModel | None:
         first = production.open_first()

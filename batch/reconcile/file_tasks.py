@@ -41,8 +41,10 @@ class FileTask:
         decided_next: the ledger's end; replay headers of records from this offset on are not checked.
         quarantined: offsets of records that cannot be decided or stored, with the SHA-256 of their values. They are
             not scored, they move no watermark, and they do not count as copies.
-        unread_only: recompute only records that could not be read when they were archived; the others are of other
-            days.
+        letters: offsets with a dead letter in the ledger.
+        has_reasons: whether to recompute the reasons of decisions.
+        unread_only: recompute only records that could not be read when they were archived, and those with a dead
+            letter; the others are of other days.
     """
 
     file: LakeFile
@@ -56,6 +58,8 @@ class FileTask:
     replays: Mapping[int, LetterContents]
     decided_next: int
     quarantined: Mapping[int, str]
+    letters: frozenset[int]
+    has_reasons: bool
     unread_only: bool
 
 
@@ -107,6 +111,8 @@ def plan_file_tasks(
                     snapshot.replays.get(file.topic_partition, {}),
                     snapshot.cuts[file.topic_partition].next if file.topic_partition in snapshot.cuts else 0,
                     _quarantined_in(snapshot, file),
+                    _letters_in(snapshot, file),
+                    has_reasons=version is None,
                     unread_only=not is_of_day,
                 )
             )
@@ -256,6 +262,12 @@ def _quarantined_in(snapshot: Snapshot, file: LakeFile) -> dict[int, str]:
     """Return the quarantined records of a file."""
     quarantined = snapshot.quarantined.get(file.topic_partition, {})
     return {offset: digest for offset, digest in quarantined.items() if file.first_offset <= offset < file.next_offset}
+
+
+def _letters_in(snapshot: Snapshot, file: LakeFile) -> frozenset[int]:
+    """Return the offsets of a file with a dead letter."""
+    letters = snapshot.letters.get(file.topic_partition, {})
+    return frozenset(offset for offset in letters if file.first_offset <= offset < file.next_offset)
 
 
 def _first_version(snapshot: Snapshot, served: Sequence[Served], resolve: Callable[[], str | None]) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -16,38 +14,36 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from batch.progress import OnProgress
 from batch.reconcile.file_tasks import FileTask
+from batch.reconcile.lake_letters import READABLE, LakeLetters
 from batch.reconcile.replays import IgnoredReplays, header_offsets, is_replay, position
 from batch.reconcile.running_maximum import MaximumWalk, rules_at
 from batch.reconcile.sql import VERDICTS
-from batch.record_isolation import Failure, parse_failure, report_failures, score_each
+from batch.record_isolation import Failure, parse_failure, reasons_each, score_each
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
-from moderation.bootstrap import deciding_version_opener
 from moderation.contracts import Read, Rules, Verdict, read_record
-from moderation.errors import InvalidRecord, ProcessDied
+from moderation.errors import InvalidRecord
 from moderation.panes import late_flags
-from moderation.settings import Settings
 from moderation.text import KERNEL_VERSION
 
 OpenVersion = Callable[[str], OpenModel]
 _BATCH_ROWS = 4_096
-_ALONE_ROWS = 20_000
-"""Up to this number of records, one process is faster than starting others."""
 SCHEMA = pa.schema(
     [
         ("topic_id", pa.string()),
         ("part", pa.int32()),
         ("pos", pa.int64()),
         ("event_us", pa.int64()),
+        ("append_us", pa.int64()),
         ("community", pa.string()),
         ("comment_id", pa.string()),
         ("record_hash", pa.int64()),
         ("record_id", pa.binary(32)),
         ("score", pa.int32()),
         ("verdict", pa.int32()),
+        ("reasons", pa.string()),
         ("is_late", pa.bool_()),
         ("is_replay", pa.bool_()),
         ("model_version", pa.string()),
@@ -55,102 +51,11 @@ SCHEMA = pa.schema(
         ("kernel_version", pa.string()),
         ("is_quarantined", pa.bool_()),
         ("repairs", pa.string()),
+        ("rules_version", pa.int32()),
+        ("is_other_model", pa.bool_()),
     ]
 )
 _NUMBER = {verdict: number for number, verdict in enumerate(VERDICTS)}
-
-
-@dataclass(frozen=True, slots=True)
-class RecomputeResult:
-    """Result of a recomputation.
-
-    Attributes:
-        rows: number of records of the day.
-        failures: records of the day that cannot be scored, and records appended on that day that cannot be parsed,
-            because of a defect; in order of position.
-    """
-
-    rows: int
-    failures: list[Failure]
-
-
-def recompute_files(
-    tasks: Sequence[FileTask], settings: Settings, folder: Path, on_progress: OnProgress, processes: int | None = None
-) -> RecomputeResult:
-    """Write the recomputed records as Parquet files, one for each task.
-
-    A record that cannot be scored gets a row with score 0 and verdict ``allow``; one that cannot be parsed gets none.
-
-    Args:
-        tasks: see :func:`batch.reconcile.file_tasks.plan_file_tasks`.
-        settings: where lake and registry are.
-        folder: for the files.
-        on_progress: receives one line at each step.
-        processes: number of processes. If None, one for each core, or only this one for few records.
-
-    Raises:
-        ModelRefused: a version that served does not verify, or has another kernel version.
-        LakeDamaged: a file is missing or not what was written.
-        ProcessDied: a process ended without an error; the message names the unfinished files.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(SCHEMA.empty_table(), folder / "none.parquet")
-    rows = sum(task.file.rows for task in tasks if not task.unread_only)
-    done = rows_written = 0
-    failures: list[Failure] = []
-    for task, (count, failed) in _results(
-        tasks, settings, folder, processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
-    ):
-        done += 0 if task.unread_only else task.file.rows
-        rows_written += count
-        failures += failed
-        on_progress(f"scored {done:,} of {rows:,} records of the lake")
-    report_failures(sorted(failures), on_progress)
-    return RecomputeResult(rows_written, sorted(failures))
-
-
-def _results(
-    tasks: Sequence[FileTask], settings: Settings, folder: Path, processes: int
-) -> Iterator[tuple[FileTask, tuple[int, list[Failure]]]]:
-    outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
-    if processes == 1:
-        recomputer = FileRecomputer(LakeStore(settings.lake_url), deciding_version_opener(settings))
-        for task, output in zip(tasks, outputs, strict=True):
-            yield task, (recomputer.run(task, output), recomputer.take_failures())
-        return
-    # A forked process would inherit threads and connections in an undefined state.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (settings,)) as pool:
-        waiting = {
-            pool.submit(_run_in_process, task, output): task for task, output in zip(tasks, outputs, strict=True)
-        }
-        unfinished = dict.fromkeys(task.file.path for task in tasks)
-        try:
-            for future in as_completed(waiting):
-                task, result = waiting[future], future.result()
-                del unfinished[task.file.path]
-                yield task, result
-        except BrokenExecutor as error:
-            raise ProcessDied(
-                f"{len(unfinished)} files of the lake, the first {next(iter(unfinished))}",
-                "a process that recomputed them ended without an error: it crashed or ran out of memory",
-                "If it ends there again, a record is the cause: see docs/reconciliation.md, Records that fail.",
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-_recomputer: FileRecomputer | None = None
-
-
-def _start_process(settings: Settings) -> None:
-    global _recomputer
-    _recomputer = FileRecomputer(LakeStore(settings.lake_url), deciding_version_opener(settings))
-
-
-def _run_in_process(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
-    if _recomputer is None:
-        raise RuntimeError("the process was not prepared")
-    return _recomputer.run(task, output), _recomputer.take_failures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +63,7 @@ class _Row:
     """A comment of the day with its offset."""
 
     offset: int
+    append_us: int
     read: Read
     is_late: bool
     is_quarantined: bool
@@ -192,38 +98,53 @@ class FileRecomputer:
         """
         check_file(self._store, task.file, "size" if task.unread_only else "digest")
         count = 0
-        ignored = IgnoredReplays()
+        ignored, letters = IgnoredReplays(), LakeLetters(task.file.topic_partition)
         with pq.ParquetWriter(output, SCHEMA, compression="zstd") as writer:
-            for rows in self._comments(task, ignored):
+            for rows in self._comments(task, ignored, letters):
                 if rows:
                     if task.unread_only and not count:
                         check_file(self._store, task.file)  # rare; the rows must come from an undamaged file
                     writer.write_table(self._table(task, rows))
                     count += len(rows)
         ignored.write(output)
+        letters.write(output)
         return count
 
-    def _comments(self, task: FileTask, ignored: IgnoredReplays) -> Iterator[list[_Row]]:
+    def _comments(self, task: FileTask, ignored: IgnoredReplays, letters: LakeLetters) -> Iterator[list[_Row]]:
         walk = MaximumWalk(task.maximum_before, task.rules, task.resets)
         for batch in self._batches(task):
             offsets: list[int] = []
+            appends_us: list[int] = []
             reads: list[Read] = []
             quarantined: list[_Row] = []
             replays: set[int] = set()
             for offset, append_us, value in zip(*(column.to_pylist() for column in batch.columns[:3]), strict=True):
+                rules = rules_at(task.rules, offset)
+                is_of_day = task.start_us <= append_us < task.end_us
+                is_letter = is_of_day and offset in task.letters
                 if _is_quarantined(task, offset, value or b""):
-                    quarantined += _quarantined_row(offset, append_us, value or b"", rules_at(task.rules, offset))
+                    quarantined += _quarantined_row(offset, append_us, value or b"", rules)
+                    if is_letter:
+                        letters.add(offset, append_us, value or b"", rules.version, None)
                     continue
                 try:
-                    reads.append(read_record(value or b"", append_us, rules_at(task.rules, offset)))
-                    offsets.append(offset)
-                except InvalidRecord:
+                    read = read_record(value or b"", append_us, rules)
+                except InvalidRecord as error:
+                    if is_of_day:
+                        letters.add(offset, append_us, value or b"", rules.version, str(error.reason))
                     continue
                 except Exception as error:
                     cause = parse_failure(error, append_us)
-                    if task.start_us <= append_us < task.end_us:
+                    if is_of_day:
                         self._note(task, offset, cause)
+                    if is_letter:
+                        letters.add(offset, append_us, value or b"", rules.version, None)
                     continue
+                if is_letter:
+                    letters.add(offset, append_us, value or b"", rules.version, READABLE)
+                reads.append(read)
+                offsets.append(offset)
+                appends_us.append(append_us)
                 if task.replays and is_replay(task.replays, offset, value or b""):
                     replays.add(offset)
             times_us = np.array([read.comment.event_time_us for read in reads], np.int64)
@@ -234,8 +155,8 @@ class FileRecomputer:
                     walk.advance_over(offsets, times_us, [read.comment.comment_id for read in reads]), times_us
                 )
             rows = [
-                _Row(offset, read, is_late, False, offset in replays)
-                for offset, read, is_late in zip(offsets, reads, late.tolist(), strict=True)
+                _Row(offset, append_us, read, is_late, False, offset in replays)
+                for offset, append_us, read, is_late in zip(offsets, appends_us, reads, late.tolist(), strict=True)
             ]
             if quarantined:
                 rows = sorted([*rows, *quarantined], key=lambda row: row.offset)
@@ -253,20 +174,22 @@ class FileRecomputer:
             if not task.unread_only:
                 yield from parquet.iter_batches(_BATCH_ROWS, columns=columns)
                 return
+            letters = pa.array(sorted(task.letters), pa.int64())
             for group in range(parquet.num_row_groups):
-                # Values are read only from groups with unreadable records.
-                if parquet.read_row_group(group, ["event_time_us"]).column(0).null_count:
+                # Values are read only from groups with unreadable records or dead letters.
+                if pc.any(_is_wanted(parquet.read_row_group(group, ["offset", "event_time_us"]), letters)).as_py():
                     for batch in parquet.iter_batches(_BATCH_ROWS, [group], columns=[*columns, "event_time_us"]):
-                        yield batch.filter(pc.is_null(batch.column("event_time_us")))
+                        yield batch.filter(_is_wanted(batch, letters))
 
     def _table(self, task: FileTask, rows: list[_Row]) -> pa.Table:
         offsets = np.array([row.offset for row in rows], np.int64)
         scores = np.empty(len(rows), np.int64)
         verdicts = np.empty(len(rows), np.int64)
         unscored = np.zeros(len(rows), bool)
-        versions: list[tuple[str, str]] = []
+        versions: list[tuple[str, str, bool]] = []
+        reasons = [""] * len(rows)
         record_ids = [row.read.comment.record_id() for row in rows]
-        for version, first, end in _spans(task, offsets):
+        for version, digest, first, end in _spans(task, offsets):
             model = self._model(version)
             part, failed = score_each(
                 model.kernel, ["" if row.is_quarantined else row.read.comment.body for row in rows[first:end]]
@@ -278,29 +201,47 @@ class FileRecomputer:
             repairs = [row.read.repairs for row in rows[first:end]]
             rulings = model.policy.decide(part, record_ids[first:end], repairs, model.exploration_key)
             verdicts[first:end] = [_NUMBER[ruling.verdict] for ruling in rulings]
-            versions += [(version, model.policy.policy_version)] * (end - first)
+            is_other = digest is not None and digest != model.model_digest
+            versions += [(version, model.policy.policy_version, is_other)] * (end - first)
+            if task.has_reasons:
+                alerted = [
+                    first + number for number, ruling in enumerate(rulings) if ruling.verdict is not Verdict.ALLOW
+                ]
+                alerted = [index for index in alerted if not (rows[index].is_quarantined or unscored[index])]
+                found, failed = reasons_each(model.kernel, [rows[index].read.comment.body for index in alerted])
+                for number, index in enumerate(alerted):
+                    reasons[index] = json.dumps(found[number], ensure_ascii=False)
+                for number, cause in failed.items():
+                    self._note(task, rows[alerted[number]].offset, cause)
+                    unscored[alerted[number]] = True
         in_quarantine = np.array([row.is_quarantined for row in rows])
         unscored |= in_quarantine
         scores[unscored], verdicts[unscored] = 0, _NUMBER[Verdict.ALLOW]
+        for index in unscored.nonzero()[0].tolist():
+            reasons[index] = ""
         source, count = task.file.topic_partition, len(rows)
         columns = [
             [str(source.topic_id)] * count,
             [source.partition] * count,
             offsets,
             [row.read.comment.event_time_us for row in rows],
+            [row.append_us for row in rows],
             [row.read.comment.community for row in rows],
             [row.read.comment.comment_id for row in rows],
             np.frombuffer(b"".join(record_ids), "<i8").reshape(count, 4)[:, 0],
             record_ids,
             scores,
             verdicts,
+            reasons,
             [row.is_late for row in rows],
             [row.is_replay for row in rows],
-            [version for version, _ in versions],
-            [policy for _, policy in versions],
+            [version for version, _, _ in versions],
+            [policy for _, policy, _ in versions],
             [KERNEL_VERSION] * count,
             in_quarantine,
             [",".join(row.read.repairs) for row in rows],
+            [rules_at(task.rules, row.offset).version for row in rows],
+            [is_other for _, _, is_other in versions],
         ]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
@@ -315,6 +256,11 @@ class FileRecomputer:
         return self._models[version]
 
 
+def _is_wanted(rows: pa.Table | pa.RecordBatch, letters: pa.Array) -> pa.Array:
+    """Return for each record whether it was unreadable when it was archived, or has a dead letter."""
+    return pc.or_(pc.is_null(rows["event_time_us"]), pc.is_in(rows["offset"], value_set=letters))
+
+
 def _is_quarantined(task: FileTask, offset: int, value: bytes) -> bool:
     """Whether a record is the quarantined one, by its bytes; another record at the same offset is not."""
     return offset in task.quarantined and hashlib.sha256(value).hexdigest() == task.quarantined[offset]
@@ -323,16 +269,20 @@ def _is_quarantined(task: FileTask, offset: int, value: bytes) -> bool:
 def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) -> list[_Row]:
     """Return the row of a quarantined record; none if it cannot be read."""
     try:
-        return [_Row(offset, read_record(value, append_us, rules), False, True)]
+        return [_Row(offset, append_us, read_record(value, append_us, rules), False, True)]
     except Exception:
         return []
 
 
-def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
-    """Yield version, first row and end of the rows that each version scores; rows are in the order of offsets."""
+def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[str, str | None, int, int]]:
+    """Yield version, model digest in the ledger, first row and end of the rows that each version scores.
+
+    Rows are in the order of offsets.
+    """
     edges = np.searchsorted(offsets, [each.from_offset for each in task.served])
     bounds = [0, *edges.tolist(), len(offsets)]
-    names = [task.first_version, *(each.versions.model_version for each in task.served)]
-    for version, first, end in zip(names, bounds[:-1], bounds[1:], strict=True):
+    names: list[tuple[str, str | None]] = [(task.first_version, None)]
+    names += [(each.versions.model_version, each.versions.model_digest) for each in task.served]
+    for (version, digest), first, end in zip(names, bounds[:-1], bounds[1:], strict=True):
         if first < end:
-            yield version, first, end
+            yield version, digest, first, end

@@ -14,9 +14,10 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from batch.reconcile.sql import AGES_US, FATES, KEY, VERDICTS
+from batch.reconcile.sql import FATES, KEY, VERDICTS
+from moderation.adapters.reconciliation.ledger_digests import AGES_US
 from moderation.contracts import Cause
-from moderation.panes import MEASURES
+from moderation.panes import MEASURES, PANE_US
 
 ROWS_KEPT = 1_000
 """Maximum number of differences of a pane and cause in PostgreSQL; the Parquet file contains all."""
@@ -30,21 +31,29 @@ def _named(column: str, values: tuple[str, ...]) -> str:
     return f"CASE {column} {whens} END"
 
 
+# Dead letters are in no pane: community and versions are empty, and both times are the append time.
+_ALL_DIFFERENCES = f"""
+SELECT topic_id, part, pos, cause, community, start_us, model_version, policy_version, {", ".join(MEASURES)},
+       comment_id, event_us, b_score, b_verdict, l_score, l_verdict, l_fate FROM differences
+ UNION ALL
+SELECT topic_id, part, pos, cause, '', append_us - append_us % {PANE_US}, '', '', {", ".join("0" for _ in MEASURES)},
+       NULL, append_us, NULL, NULL, NULL, NULL, NULL FROM letter_terms
+"""
 _DIFFERENCES = f"""
 SELECT topic_id, part AS partition, pos AS "offset", community, start_us, model_version, policy_version, cause,
        {", ".join(MEASURES)}, comment_id, event_us AS event_time_us, b_score AS batch_score_ppm,
        {_named("b_verdict", VERDICTS)} AS batch_verdict, l_score AS speed_score_ppm,
        {_named("l_verdict", VERDICTS)} AS speed_verdict, {_named("l_fate", FATES)} AS speed_fate
-  FROM differences ORDER BY topic_id, start_us, part, pos, community, model_version, policy_version
+  FROM all_differences ORDER BY topic_id, start_us, part, pos, community, model_version, policy_version, cause
 """
 # A row whose two sides belong to two panes is a difference in each of them, but counts as one row.
 _COUNTED = """
-SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM differences) GROUP BY cause
+SELECT cause, count(*) FROM (SELECT DISTINCT cause, topic_id, part, pos FROM all_differences) GROUP BY cause
 """
 # A digest of the differing rows and their amounts that does not depend on their order.
 _FINGERPRINT = f"""
 SELECT count(*), bit_xor(md5_number(concat_ws('|', topic_id, part, pos, cause, community, start_us, model_version,
-                                              policy_version, {", ".join(MEASURES)}))) FROM differences
+                                              policy_version, {", ".join(MEASURES)}))) FROM all_differences
 """
 
 
@@ -158,6 +167,7 @@ def read_results(results: Mapping[str, Path], folder: Path, *, is_read: bool = T
         for name, path in results.items():
             files = f"{path}/*.parquet" if path.is_dir() else str(path)
             duck.read_parquet(files).create_view(name)
+        duck.execute(f"CREATE VIEW all_differences AS {_ALL_DIFFERENCES}")
         duck.sql(_DIFFERENCES).write_parquet(str(differences), compression="zstd")
         by_pane = _panes(duck)
         counted = duck.sql(_COUNTED).fetchall()

@@ -5,20 +5,25 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.progress import OnProgress, no_progress
+from batch.reconcile.digests import DigestReport, compare_digests
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.file_tasks import plan_file_tasks
 from batch.reconcile.finality import unread_partitions
-from batch.reconcile.recompute import recompute_files
+from batch.reconcile.kept_rows import KeptRows
+from batch.reconcile.lake_letters import collect_lake_letters
+from batch.reconcile.recompute_files import RecomputeResult, recompute_files
 from batch.reconcile.replays import ignored_replays
 from batch.reconcile.results import DayResults, read_results
+from batch.reconcile.sql import INPUTS, KEY
 from batch.record_isolation import Failure, failure_fields
 from moderation.adapters.code_version import code_version
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
@@ -27,6 +32,7 @@ from moderation.adapters.lake.reader import Lake
 from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
+from moderation.adapters.reconciliation.ledger_digests import AGES_US, DIGESTS_QUERY
 from moderation.adapters.reconciliation.runs import Run, add_run, day_lock, days_beyond_horizon, dirty_days
 from moderation.adapters.reconciliation.snapshot import Snapshot, take_snapshot
 from moderation.adapters.sql.connection import connected
@@ -39,7 +45,19 @@ from moderation.timestamps import day_bounds_us, now_us
 ReconcilePoint = Literal["after_snapshot", "after_rescoring", "after_comparison", "before_commit", "after_commit"]
 Recompute = Callable[[Snapshot, Path], None]
 _MOST_NAMED = 5
-DEFECTS = (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)
+KEPT_FOLDER = "rescored"
+"""Folder of recomputed records in the state folder."""
+AGES_SCHEMA = pa.schema(
+    [
+        *((name, {"part": pa.int32(), "start_us": pa.int64()}.get(name, pa.string())) for name in KEY),
+        *((f"age{number}", pa.int64()) for number in range(len(AGES_US))),
+    ]
+)
+"""Columns of the engine's input ``stored_ages``."""
+DEFECTS = (
+    *(Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM),
+    *(cause for cause in Cause if cause.is_defect and cause not in (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +72,12 @@ class ReconcileReport:
         panes: number of pane keys with values on either side.
         batch_comments, speed_comments: sums over the panes.
         causes: rows by cause, for all causes.
-        defects: ``lost``, ``unexplained`` and ``phantom`` rows, ``residual`` panes, and ``not_recomputed`` records.
+        defects: rows of all causes that are defects, ``residual`` panes, and ``not_recomputed`` records.
         not_recomputed: records of the day at which only the batch fails, by position.
         seconds: duration by step.
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
+        digests: outcome of the comparison by digests; None if all rows were compared.
+        reused: number of files of the lake whose records were scored by an earlier run.
         waits_for: what may still bring comments of the day in time, see :func:`unread_partitions`.
     """
 
@@ -74,6 +94,8 @@ class ReconcileReport:
     seconds: dict[str, float]
     ignored_replays: int = 0
     waits_for: Sequence[str] = ()
+    digests: DigestReport | None = None
+    reused: int = 0
 
     @property
     def skipped(self) -> str | None:
@@ -102,6 +124,8 @@ class ReconcileReport:
             "ignored_replays": self.ignored_replays,
             "waits_for": list(self.waits_for),
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
+            "digests": None if self.digests is None else asdict(self.digests),
+            "reused_files": self.reused,
             "skipped": self.skipped,
         }
 
@@ -128,6 +152,7 @@ def reconcile_day(
     on_progress: OnProgress = no_progress,
     fault_point: Callable[[ReconcilePoint], None] = lambda point: None,
     recompute: Recompute | None = None,
+    full: bool = False,
 ) -> ReconcileReport:
     """Reconcile one day. Safe to repeat, to kill, and to run concurrently: the second run waits for the first.
 
@@ -140,6 +165,8 @@ def reconcile_day(
         fault_point: called at each named point; tests kill the process there.
         recompute: writes the recomputed records of a snapshot's day into a folder. If None, the records are parsed and
             scored with the versions that served.
+        full: compare all rows, and score every record again; otherwise only rows of hours with different digests, and
+            records that no earlier run has scored. Both give equal results.
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
@@ -160,23 +187,36 @@ def reconcile_day(
     ):
         folder = Path(scratch)
         on_progress(f"{day}: pinning the cut")
-        inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
+        inputs = {name: folder / name for name in INPUTS}
         store = LakeStore(settings.lake_url)
-        with take_snapshot(url, topic, day_bounds_us(day), folder, store) as snapshot:
+        query = None if full else DIGESTS_QUERY
+        kept = None if full else KeptRows(settings.state_folder / KEPT_FOLDER)
+        with take_snapshot(url, topic, day_bounds_us(day), folder, store, query) as snapshot:
             clock.lap("snapshot")
             fault_point("after_snapshot")
-            failures: list[Failure] = []
+            recomputed = RecomputeResult(0, [])
             if recompute is None:
                 resolve = production_model(settings).resolve
                 tasks = plan_file_tasks(snapshot, resolve, store)
-                failures = recompute_files(tasks, settings, inputs["recomputed"], on_progress).failures
+                recomputed = recompute_files(tasks, settings, inputs["recomputed"], on_progress, kept=kept)
+                if kept is not None:
+                    kept.forget(settings.reconcile_horizon_days)
             else:
                 recompute(snapshot, inputs["recomputed"])
+            collect_lake_letters(inputs["recomputed"], inputs["lake_letters"])
             ignored = ignored_replays(inputs["recomputed"])
             if ignored:
                 on_progress(f"{day}: {ignored.summary()}")
             clock.lap("rescoring")
             fault_point("after_rescoring")
+            digests = None
+            if full:
+                inputs["compared"] = inputs["recomputed"]
+                _write_no_ages(inputs["stored_ages"])
+            else:
+                digests = compare_digests(url, snapshot, inputs, folder, on_progress)
+                on_progress(f"{day}: {digests.different:,} of {digests.hours:,} hours differ")
+                clock.lap("digests")
             lake = Lake(store, connection, settings.topic_prefix)
             _write_actions(lake, settings, day, inputs["actions"])
             waits_for = unread_partitions(snapshot.cuts, snapshot.end_us)
@@ -206,12 +246,14 @@ def reconcile_day(
         defects={
             **{cause.value: run.causes[cause] for cause in DEFECTS},
             "residual": run.residual,
-            "not_recomputed": len(failures),
+            "not_recomputed": len(recomputed.failures),
         },
-        not_recomputed=failures,
+        not_recomputed=recomputed.failures,
         seconds=clock.seconds,
         ignored_replays=ignored.count,
         waits_for=waits_for,
+        digests=digests,
+        reused=recomputed.reused,
     )
 
 
@@ -230,6 +272,12 @@ def days_to_reconcile(settings: Settings, upto: date, on_progress: OnProgress = 
                 f"{named}. They are not reconciled again; `moderation reconcile --date` does it"
             )
         return dirty_days(connection, topic, upto, horizon_days)
+
+
+def _write_no_ages(folder: Path) -> None:
+    """Write an empty input ``stored_ages``: the ledger's rows have the times."""
+    folder.mkdir(parents=True)
+    pq.write_table(AGES_SCHEMA.empty_table(), folder / "none.parquet")
 
 
 def _write_actions(lake: Lake, settings: Settings, day: date, folder: Path) -> None:
@@ -290,4 +338,5 @@ def _run_of(
         code_version=code_version(),
         differences_url=differences_url,
         started_by=started_by,
+        other_defects=sum(results.causes[cause] for cause in DEFECTS[3:]),
     )

@@ -2,14 +2,22 @@
 
 Inputs, one view each; ``part`` and ``pos`` stand for partition and offset, verdicts and fates are numbers:
 
-- ``recomputed``: the lake's records of the day, recomputed. topic_id, part, pos, event_us, community,
-  comment_id, record_hash, record_id, score, verdict, is_late, is_replay, model_version, policy_version,
-  kernel_version, repairs, is_quarantined: its bytes are those of a dead letter ``processing_failed``; it is not scored
-- ``ledger``: the speed layer's rows of the day. topic_id, part, pos, event_us, community, score, verdict, fate,
-  stored_us, model_version, policy_version, kernel_version, repairs
+- ``recomputed``: the lake's records of the day, recomputed. topic_id, part, pos, event_us, append_us, community,
+  comment_id, record_hash, record_id, score, verdict, reasons (JSON, empty for none), is_late, is_replay, model_version,
+  policy_version, kernel_version, rules_version, repairs, is_quarantined: its bytes are those of a dead letter
+  ``processing_failed``; it is not scored. is_other_model: the model has another digest than the one that served
+- ``compared``: those of ``recomputed`` that are compared row by row with the ledger: all of them, or without those of
+  hours with equal digests that count alike (:mod:`batch.reconcile.digests`)
+- ``ledger``: the speed layer's rows of the day. topic_id, part, pos, event_us, append_us, community, comment_id,
+  record_id, score, verdict, reasons, fate, stored_us, model_version, policy_version, kernel_version, repairs
+- ``stored_ages``: pane key and counts ``age0``, …, of rows that ``ledger`` does not have, or has without ``stored_us``
 - ``speed_panes``: its panes of the day, as maintained. Pane key, comments, reviews, removals, score_sum
-- ``letters``: positions of dead letters. topic_id, part, pos, failed: whether it is a ``processing_failed``
-  whose replay was not decided
+- ``letters``: dead letters. topic_id, part, pos, append_us, reason, length, sha256; failed: whether it is a
+  ``processing_failed`` whose replay was not decided; released: whether its replay is proven; rules_version: of the
+  rules that refused the record, null if unknown; is_of_day: whether it was appended on the day
+- ``lake_letters``: records that were appended on the day and that their rules refuse, or that have a dead letter.
+  topic_id, part, pos, append_us, length, sha256, rules_version, reason: why the rules refuse it, empty if they do not,
+  null if that is unknown
 - ``cuts``: by partition, ``archived`` is the end of the lake and ``next`` the end of the ledger
 - ``actions``: comment_id, action and its time
 
@@ -18,7 +26,8 @@ Each statement creates the table of its name from inputs and earlier tables.
 
 from __future__ import annotations
 
-from moderation.contracts import Cause, Fate, Verdict
+from moderation.adapters.reconciliation.ledger_digests import AGES_US
+from moderation.contracts import Cause, DeadLetterReason, Fate, Verdict
 from moderation.panes import MEASURES, PANE_US
 from moderation.timestamps import HOUR_US
 
@@ -27,8 +36,6 @@ VERDICTS = tuple(Verdict)
 FATES = tuple(Fate)
 """The number of a fate is its index here."""
 KEY = ("topic_id", "part", "community", "start_us", "model_version", "policy_version")
-AGES_US = (0, 300_000_000, 900_000_000, 3_600_000_000, 21_600_000_000, 86_400_000_000)
-"""Times after the end of a pane's hour at which provisional numbers are measured."""
 
 _REVIEW, _REMOVE = VERDICTS.index(Verdict.REVIEW), VERDICTS.index(Verdict.REMOVE)
 _COUNTED = FATES.index(Fate.COUNTED)
@@ -65,7 +72,13 @@ SELECT r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US} AS s
  GROUP BY r.topic_id, r.part, r.community, r.event_us - r.event_us % {PANE_US}, r.model_version, r.policy_version
 """
 
-# Rows whose contributions to batch and speed differ. ``b`` and ``l`` are 1 if batch or ledger counts the row.
+# Another verdict or model gives other reasons; that difference has its own cause.
+_OTHER_REASONS = (
+    "(r.reasons <> l.reasons AND r.verdict = l.verdict AND r.model_version = l.model_version "
+    "AND r.kernel_version = l.kernel_version AND NOT r.is_other_model AND NOT r.is_quarantined)"
+)
+
+# Rows that differ. ``b`` and ``l`` are 1 if batch or ledger counts the row.
 _UNEQUAL = f"""
 SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS part, COALESCE(r.pos, l.pos) AS pos,
        CASE WHEN r.pos IS NULL OR c.pos IS NOT NULL THEN 0 ELSE 1 END AS b,
@@ -73,18 +86,26 @@ SELECT COALESCE(r.topic_id, l.topic_id) AS topic_id, COALESCE(r.part, l.part) AS
        r.pos IS NOT NULL AS in_lake, l.pos IS NOT NULL AS in_ledger,
        r.event_us AS b_event_us, r.community AS b_community, r.score AS b_score, r.verdict AS b_verdict,
        r.model_version AS b_model, r.policy_version AS b_policy, r.kernel_version AS b_kernel, r.comment_id,
-       COALESCE(r.repairs <> l.repairs, FALSE) AS other_repairs,
+       r.rules_version AS b_rules, COALESCE(r.repairs <> l.repairs, FALSE) AS other_repairs,
+       COALESCE(r.comment_id <> l.comment_id OR r.record_id <> l.record_id, FALSE) AS other_id,
+       COALESCE(r.append_us <> l.append_us, FALSE) AS other_time, COALESCE({_OTHER_REASONS}, FALSE) AS other_reasons,
+       COALESCE(r.is_other_model AND l.pos IS NOT NULL, FALSE) AS other_model,
        COALESCE(r.is_late, FALSE) AS is_late, COALESCE(r.is_replay, FALSE) AS is_replay, c.pos IS NOT NULL AS is_copy,
        COALESCE(r.is_quarantined, FALSE) AS is_quarantined,
        l.event_us AS l_event_us, l.community AS l_community, l.score AS l_score, l.verdict AS l_verdict,
        l.model_version AS l_model, l.policy_version AS l_policy, l.kernel_version AS l_kernel, l.fate AS l_fate
-  FROM recomputed r
+  FROM compared r
   FULL OUTER JOIN ledger l ON l.topic_id = r.topic_id AND l.part = r.part AND l.pos = r.pos
   LEFT JOIN copies c ON c.topic_id = r.topic_id AND c.part = r.part AND c.pos = r.pos
  WHERE r.pos IS NULL OR l.pos IS NULL OR l.fate <> {_COUNTED} OR c.pos IS NOT NULL OR r.score <> l.score
     OR r.verdict <> l.verdict OR r.event_us <> l.event_us OR r.community <> l.community
     OR r.model_version <> l.model_version OR r.policy_version <> l.policy_version OR r.repairs <> l.repairs
+    OR r.comment_id <> l.comment_id OR r.record_id <> l.record_id OR r.append_us <> l.append_us OR r.is_other_model
+    OR {_OTHER_REASONS}
 """
+
+# A record with a dead letter was refused, so other rules must read it now, or a proven replay must have released it.
+_READ_BY_OTHER_RULES = "(d.released OR (NOT d.failed AND COALESCE(d.rules_version, u.b_rules) <> u.b_rules))"
 
 # The first cause that applies, in the order of ``Cause``; each needs evidence other than the difference itself.
 _CAUSES = f"""
@@ -94,10 +115,11 @@ SELECT u.*, CASE
        WHEN NOT u.in_ledger AND u.is_quarantined THEN '{Cause.QUARANTINED}'
        WHEN NOT u.in_ledger AND d.pos IS NULL THEN '{Cause.LOST}'
        WHEN NOT u.in_lake THEN '{Cause.PHANTOM}'
-       WHEN NOT u.in_ledger AND d.failed THEN '{Cause.UNEXPLAINED}'
+       WHEN NOT u.in_ledger AND NOT {_READ_BY_OTHER_RULES} THEN '{Cause.WRONG_LETTER}'
        WHEN NOT u.in_ledger OR (u.is_replay AND u.l = 0) THEN '{Cause.RECOVERED}'
        WHEN u.is_late AND u.l = 0 THEN '{Cause.LATE}'
        WHEN u.is_copy AND u.l = 1 THEN '{Cause.DUPLICATE}'
+       WHEN u.other_model THEN '{Cause.OTHER_MODEL}'
        WHEN u.b_policy <> u.l_policy THEN '{Cause.POLICY}'
        WHEN u.b_model <> u.l_model OR u.b_kernel <> u.l_kernel THEN '{Cause.RESCORED}'
        ELSE '{Cause.UNEXPLAINED}' END AS cause
@@ -116,21 +138,61 @@ def _side(side: str, sign: str) -> str:
            {sign}CASE WHEN {side}_verdict = {_REVIEW} THEN 1 ELSE 0 END AS reviews,
            {sign}CASE WHEN {side}_verdict = {_REMOVE} THEN 1 ELSE 0 END AS removals,
            {sign}CAST({side}_score AS BIGINT) AS score_sum,
-           CASE WHEN other_repairs THEN 1 ELSE 0 END AS other_repairs,
+           CASE WHEN other_repairs THEN 1 ELSE 0 END AS is_named,
            comment_id, COALESCE(b_event_us, l_event_us) AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
       FROM causes WHERE {side} = 1"""
 
 
 _DETAILS = ("comment_id", "event_us", "b_score", "b_verdict", "l_score", "l_verdict", "l_fate")
 
+# Differences in what is not counted: each has its own cause in the pane of the ledger, and no amount.
+_FIELDS = {
+    "other_id": Cause.OTHER_ID,
+    "other_time": Cause.OTHER_TIME,
+    "other_reasons": Cause.OTHER_REASONS,
+    "other_model": Cause.OTHER_MODEL,
+}
+
+
+def _field(flag: str, cause: Cause) -> str:
+    return f"""
+    SELECT topic_id, part, pos, '{cause}' AS cause, l_community AS community,
+           l_event_us - l_event_us % {PANE_US} AS start_us, l_model AS model_version, l_policy AS policy_version,
+           {", ".join(f"0 AS {measure}" for measure in MEASURES)}, 1 AS is_named,
+           comment_id, b_event_us AS event_us, b_score, b_verdict, l_score, l_verdict, l_fate
+      FROM unequal WHERE {flag}"""
+
+
 # A row whose two sides are in different panes is one difference in each. Different repairs alone are a difference.
 _DIFFERENCES = f"""
 SELECT topic_id, part, pos, cause, community, start_us, model_version, policy_version, {_sums("{}")},
        {", ".join(f"MAX({name}) AS {name}" for name in _DETAILS)}
   FROM ({_side("b", "")}
-     UNION ALL {_side("l", "-")}) sides
+     UNION ALL {_side("l", "-")}
+     UNION ALL {" UNION ALL ".join(_field(flag, cause) for flag, cause in _FIELDS.items())}) sides
  GROUP BY topic_id, part, pos, cause, community, start_us, model_version, policy_version
-HAVING {" OR ".join(f"SUM({measure}) <> 0" for measure in MEASURES)} OR MAX(other_repairs) = 1
+HAVING {" OR ".join(f"SUM({measure}) <> 0" for measure in MEASURES)} OR MAX(is_named) = 1
+"""
+
+# Dead letters of the ledger beside the lake. Neither side is in a pane.
+_LETTER_TERMS = f"""
+SELECT topic_id, part, pos, append_us, cause FROM (
+    SELECT COALESCE(d.topic_id, r.topic_id) AS topic_id, COALESCE(d.part, r.part) AS part,
+           COALESCE(d.pos, r.pos) AS pos, COALESCE(r.append_us, d.append_us) AS append_us, CASE
+           WHEN r.pos IS NULL THEN CASE WHEN d.is_of_day AND d.pos < COALESCE(k.archived, 0)
+                                        THEN '{Cause.PHANTOM_LETTER}' END
+           WHEN d.pos IS NULL THEN CASE WHEN r.pos < COALESCE(k.next, 0) AND r.reason <> ''
+                                        THEN '{Cause.MISSING_LETTER}' END
+           WHEN r.length <> d.length OR r.sha256 <> d.sha256 OR r.append_us <> d.append_us
+                THEN '{Cause.WRONG_LETTER}'
+           WHEN d.reason <> '{DeadLetterReason.PROCESSING_FAILED}' AND r.reason <> d.reason
+                AND COALESCE(d.rules_version, r.rules_version) = r.rules_version
+                THEN '{Cause.WRONG_LETTER}' END AS cause
+      FROM letters d
+      FULL OUTER JOIN lake_letters r ON r.topic_id = d.topic_id AND r.part = d.part AND r.pos = d.pos
+      LEFT JOIN cuts k ON k.topic_id = COALESCE(d.topic_id, r.topic_id) AND k.part = COALESCE(d.part, r.part)
+    ) compared
+ WHERE cause IS NOT NULL
 """
 
 _PANE_CAUSES = f"""
@@ -138,7 +200,9 @@ SELECT {_KEYS}, cause, CAST(COUNT(*) AS BIGINT) AS differing, {_sums("{}")}
   FROM differences GROUP BY {_KEYS}, cause
 """
 
+_AGE_NAMES = [f"age{number}" for number in range(len(AGES_US))]
 _AGES = f"""
+SELECT {_KEYS}, {", ".join(f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _AGE_NAMES)} FROM (
 SELECT l.topic_id, l.part, l.community, l.event_us - l.event_us % {PANE_US} AS start_us, l.model_version,
        l.policy_version, {
     ", ".join(
@@ -149,6 +213,9 @@ SELECT l.topic_id, l.part, l.community, l.event_us - l.event_us % {PANE_US} AS s
 }
   FROM ledger l WHERE l.fate = {_COUNTED}
  GROUP BY l.topic_id, l.part, l.community, l.event_us - l.event_us % {PANE_US}, l.model_version, l.policy_version
+ UNION ALL
+SELECT {_KEYS}, {", ".join(_AGE_NAMES)} FROM stored_ages) sides
+ GROUP BY {_KEYS}
 """
 
 _SIDES = ("batch", "speed", "caused")
@@ -187,11 +254,24 @@ STATEMENTS: dict[str, str] = {
     "unequal": _UNEQUAL,
     "causes": _CAUSES,
     "differences": _DIFFERENCES,
+    "letter_terms": _LETTER_TERMS,
     "pane_causes": _PANE_CAUSES,
     "ages": _AGES,
     "panes": _PANES,
     "agreement": _AGREEMENT,
 }
 """All statements by the name of their table, in order."""
-RESULTS = ("panes", "pane_causes", "ages", "differences", "agreement")
+INPUTS = (
+    "recomputed",
+    "compared",
+    "ledger",
+    "stored_ages",
+    "speed_panes",
+    "letters",
+    "lake_letters",
+    "cuts",
+    "actions",
+)
+"""The inputs by the name of their view and folder."""
+RESULTS = ("panes", "pane_causes", "ages", "differences", "letter_terms", "agreement")
 """The tables that are the result."""

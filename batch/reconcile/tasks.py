@@ -9,8 +9,10 @@ from typing import Any
 from batch.job_log import RECONCILE, job_logged
 from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import Engine, EngineName, engine_of
+from batch.reconcile.published import compare_published
 from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
 from batch.run_interval import Interval, RunDates, interval_of_run
+from moderation.adapters.reconciliation.published_checks import PublishedCheck
 from moderation.errors import DefectsFound
 from moderation.settings import Settings, load_settings
 from moderation.timestamps import day_of
@@ -43,14 +45,58 @@ def reconcile(day: str, engine: EngineName, started_by: str) -> dict[str, Any]:
 
 
 def reconcile_and_log(
-    settings: Settings, day: date, engine: Engine, started_by: str, on_progress: OnProgress
+    settings: Settings, day: date, engine: Engine, started_by: str, on_progress: OnProgress, *, full: bool = False
 ) -> ReconcileReport:
     """Reconcile a day; store the outcome for the alert on reconciliations that do not succeed."""
     with job_logged(settings, RECONCILE, on_progress) as log:
-        report = reconcile_day(settings, day, engine=engine, started_by=started_by, on_progress=on_progress)
+        report = reconcile_day(settings, day, engine=engine, started_by=started_by, on_progress=on_progress, full=full)
         log.skipped = report.skipped
         log.failed = None if report.is_sound else f"{day}, revision {report.revision}: {_defects(report)}"
     return report
+
+
+def compare_topics(
+    params: Mapping[str, object], dag_run: Any, kafka: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Compare the published topics with the ledger for the days that a run is about; store, then fail on defects.
+
+    Args:
+        params: of the run; ``day``, or ``start`` and ``end``.
+        dag_run: the run.
+        kafka: settings of Airflow's Kafka connection; those of the project's settings if None.
+
+    Returns:
+        ``days``, by day one object for each topic; ``skipped`` if the topics keep no record of any of them.
+
+    Raises:
+        DefectsFound: a topic differs; the message names day, topic and counts.
+    """
+    settings = load_settings()
+    checks = {
+        day: compare_published(settings, day, kafka=kafka, on_progress=print)
+        for day in _days(interval_of_run(params, RunDates.of(dag_run)))
+    }
+    require_published(checks)
+    skipped = [check.skipped for of_day in checks.values() for check in of_day]
+    return {
+        "days": {day.isoformat(): [check.fields() for check in of_day] for day, of_day in checks.items()},
+        "skipped": skipped[0] if all(skipped) else None,
+    }
+
+
+def require_published(checks: Mapping[date, Sequence[PublishedCheck]]) -> None:
+    """Raise an error for the first day on which a topic differs.
+
+    Raises:
+        DefectsFound: there is such a day.
+    """
+    for day, of_day in checks.items():
+        if defects := [str(check) for check in of_day if check.defects]:
+            raise DefectsFound(
+                f"published topics of {day}",
+                "; ".join(defects),
+                "See docs/runbooks.md, Published topics differ from the ledger.",
+            )
 
 
 def days_of_run(

@@ -13,7 +13,7 @@ import duckdb
 from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import opened_duckdb
 from batch.reconcile.file_tasks import plan_file_tasks
-from batch.reconcile.recompute import recompute_files
+from batch.reconcile.recompute_files import recompute_files
 from batch.record_isolation import Failure
 from batch.rescore.artifacts import Artifacts, store_artifacts
 from batch.rescore.hours import (

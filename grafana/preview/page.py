@@ -13,6 +13,7 @@ from markupsafe import Markup
 from grafana.preview import chart as charts
 from grafana.preview.html import Table, cell, link, model_link, number, table
 from grafana.preview.reading import Preview
+from grafana.source.reconciliation import RED_CAUSES
 from moderation.html_template import html_templates
 
 _STYLE = Path(__file__).with_name("style.css")
@@ -195,7 +196,7 @@ def _differences(preview: Preview) -> Table:
             "model_version": partial(model_link, preview.addresses),
             **dict.fromkeys(_MEASURES, partial(number, signed=True)),
         },
-        row_class=lambda record: "defect" if record["cause"] in ("lost", "unexplained", "phantom") else "",
+        row_class=lambda record: "defect" if record["cause"] in RED_CAUSES else "",
     )
 
 

@@ -10,7 +10,10 @@ from grafana.source.model_alerts import MODEL_ALERTS
 _NOW_US = "(extract(epoch FROM now()) * 1000000)::bigint"
 
 DEFECTS = Sql("""\
-SELECT topic, day::text AS day, defects FROM serving.reconciliations WHERE is_latest AND defects > 0""")
+SELECT topic, day::text AS day, sum(defects)::bigint AS defects FROM (
+    SELECT topic, day, defects FROM serving.reconciliations WHERE is_latest
+     UNION ALL SELECT topic, day, defects FROM serving.published_checks) found
+ WHERE defects > 0 GROUP BY topic, day""")
 
 # From 06:00 UTC on, yesterday is due; before, the day before yesterday. A day without comments needs no run. A run
 # counts only if it ended after the last decision of the day.
@@ -91,7 +94,8 @@ ALERTS = (
         runbook="A record was lost, a result differs without a known cause, a decision exists only in the ledger, or "
         "a pane is not the sum of its rows. Do not promote a model. Open dashboard Reconciliation, choose the day and "
         "follow the red cause to its rows. Keep topic, ledger and lake unchanged until you know the cause. Then run "
-        "`moderation reconcile --date DAY`: a revision without defects ends the alert. If the records are lost for "
+        "`moderation reconcile --date DAY`: a revision without defects ends the alert. Defects of published topics are "
+        "in panel Published topics; see the runbook. If the records are lost for "
         "good, the defect stays; silence the alert for that day.",
         panel=(reconciliation.UID, "Gap by cause"),
     ),

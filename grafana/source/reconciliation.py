@@ -15,13 +15,24 @@ MEANINGS = {
     Cause.QUARANTINED: "could not be decided or stored; a dead letter processing_failed has it",
     Cause.LOST: "in the lake, never decided, no dead letter: a record was lost",
     Cause.PHANTOM: "decided, but the lake has no such record",
-    Cause.RECOVERED: "was a dead letter; counted since it was replayed or can be read",
+    Cause.WRONG_LETTER: "the dead letter has another reason, digest or length, or its rules read the record",
+    Cause.RECOVERED: "was a dead letter; counted since it was replayed or other rules read it",
     Cause.LATE: "arrived after its pane was closed; only the batch counts it",
     Cause.DUPLICATE: "a copy that the speed layer counted again; the batch counts the first",
+    Cause.OTHER_MODEL: "scored by a model whose digest is not the one that the ledger recorded for the version",
     Cause.POLICY: "carries another policy version than served there; 0 if stored versions are correct",
     Cause.RESCORED: "carries another model or kernel version than served there; 0 if stored versions are correct",
     Cause.UNEXPLAINED: "differs without a known cause",
+    Cause.OTHER_ID: "the decision has another comment id or record id than the record",
+    Cause.OTHER_TIME: "the decision has another append time than the record",
+    Cause.OTHER_REASONS: "the decision has other reasons than the model gives",
+    Cause.MISSING_LETTER: "a record that cannot be read has no dead letter",
+    Cause.PHANTOM_LETTER: "a dead letter whose record the lake does not have",
 }
+RED_CAUSES = tuple(cause.value for cause in Cause if cause.is_defect)
+_DEFECT_LIST = ", ".join(f"'{cause}'" for cause in RED_CAUSES)
+# Dead letters are in no pane, so that only the run counts them.
+_LETTERS = ", ".join(f"'{cause}'" for cause in (Cause.WRONG_LETTER, Cause.MISSING_LETTER, Cause.PHANTOM_LETTER))
 
 _OWN = "topic = ${topic:sqlstring} AND day = nullif(${day:sqlstring}, '')::date"
 _CHOSEN = (
@@ -52,7 +63,7 @@ COMMENTS = Sql(f"""\
 SELECT batch_comments AS batch, speed_comments AS speed, batch_comments - speed_comments AS gap
   FROM serving.reconciliations WHERE is_latest AND {_OWN}""")
 DEFECTS = Sql(f"""\
-SELECT lost, unexplained, phantom, residual
+SELECT lost, unexplained, phantom, residual, defects - lost - unexplained - phantom - residual AS other
   FROM serving.reconciliations WHERE is_latest AND {_OWN}""")
 
 GAP = Sql(f"""\
@@ -60,7 +71,9 @@ WITH sides AS (
     SELECT {_sums("batch_{}", "batch_")}, {_sums("speed_{}", "speed_")}
       FROM serving.reconciled_panes WHERE {_CHOSEN}
 ), causes AS (
-    SELECT v.place, v.cause, v.is_defect, v.meaning, coalesce(sum(c.rows), 0)::bigint AS rows, {_sums("c.{}")}
+    SELECT v.place, v.cause, v.is_defect, v.meaning, CASE WHEN v.cause IN ({_LETTERS}) THEN coalesce((
+               SELECT (r.causes->>v.cause)::bigint FROM serving.reconciliations r WHERE r.is_latest AND {_OWN}), 0)
+           ELSE coalesce(sum(c.rows), 0)::bigint END AS rows, {_sums("c.{}")}
       FROM (VALUES {_cause_values()}) AS v(place, cause, is_defect, meaning)
       LEFT JOIN (SELECT * FROM serving.reconciled_causes WHERE {_CHOSEN}) c USING (cause)
      GROUP BY v.place, v.cause, v.is_defect, v.meaning
@@ -111,8 +124,8 @@ SELECT cause, to_timestamp(event_time_us / 1e6) AS written, community, comment_i
        comments, reviews, removals, score_sum, batch_verdict, batch_score_ppm,
        speed_verdict, speed_score_ppm, speed_fate, model_version, policy_version, partition, "offset"
   FROM serving.reconciled_differences
- WHERE {_CHOSEN} AND cause = ANY(ARRAY[${{cause:sqlstring}}]::text[])
- ORDER BY cause IN ('lost', 'unexplained', 'phantom') DESC, cause, event_time_us, partition, "offset" LIMIT 200""")
+ WHERE {_OWN} AND (community = '' OR ({_CHOSEN})) AND cause = ANY(ARRAY[${{cause:sqlstring}}]::text[])
+ ORDER BY cause IN ({_DEFECT_LIST}) DESC, cause, event_time_us, partition, "offset" LIMIT 200""")
 
 _RESIDUALS = _each("residual_{}")
 RESIDUAL_PANES = Sql(f"""\
@@ -126,6 +139,11 @@ SELECT revision, state, batch_comments, speed_comments, defects, to_timestamp(fi
        round((finished_us - begun_us) / 1e6, 1)::float8 AS seconds, engine, kernel_version, code_version, started_by,
        CASE WHEN started_by ~ '^https?://' THEN started_by END AS airflow_run, differences_url
   FROM serving.reconciliations WHERE {_OWN} ORDER BY revision DESC""")
+
+PUBLISHED = Sql(f"""\
+SELECT published AS topic, compared, unpublished, published_otherwise, published_unknown,
+       coalesce(skipped, '') AS skipped, to_timestamp(checked_us / 1e6) AS checked
+  FROM serving.published_checks WHERE {_OWN} ORDER BY published""")
 
 DAYS = Sql("""\
 SELECT day::text AS day, state, revision, batch_comments, speed_comments, batch_comments - speed_comments AS gap,
@@ -210,9 +228,9 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             ),
             Panel(
                 "Defects",
-                "All four must be 0. Lost, unexplained and phantom count rows: choose the cause above to see them. "
-                "Residual counts panes. Do not promote a model from a day with defects; keep topic and ledger "
-                "unchanged and examine the rows first.",
+                "All must be 0. Residual counts panes, the others rows: choose the cause above to see them. Other is "
+                "the sum of the other defects in the table below. Do not promote a model from a day with defects; keep "
+                "topic and ledger unchanged and examine the rows first.",
                 "stat",
                 (DEFECTS,),
                 width=9,
@@ -262,7 +280,7 @@ def reconciliation(addresses: Addresses) -> Dashboard:
                 width=24,
                 height=11,
                 columns={
-                    "cause": Column(colours={"lost": "red", "unexplained": "red", "phantom": "red"}),
+                    "cause": Column(colours=dict.fromkeys(RED_CAUSES, "red")),
                     "score_sum": Column("score sum (ppm)"),
                     "batch_verdict": Column(colours=VERDICT_COLOURS),
                     "speed_verdict": Column(colours=VERDICT_COLOURS),
@@ -278,6 +296,17 @@ def reconciliation(addresses: Addresses) -> Dashboard:
                 width=24,
                 height=6,
                 columns={f"residual_{measure}": _RED for measure in MEASURES} | {"model_version": MODEL_COLUMN},
+            ),
+            Panel(
+                "Published topics",
+                "Decisions and alerts appended on the day, and panes of the day, beside the topics: rows that a topic "
+                "lacks, has otherwise, or that only the topic has. All must be 0; otherwise see runbooks, Published "
+                "topics differ from the ledger.",
+                "table",
+                (PUBLISHED,),
+                width=24,
+                height=5,
+                columns=dict.fromkeys(("unpublished", "published_otherwise", "published_unknown"), _RED),
             ),
             Panel(
                 "Runs of this day",

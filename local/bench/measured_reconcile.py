@@ -1,4 +1,7 @@
-"""Reconcile a day in a process of its own, from rows that are scored already: ``python -m … DAY FOLDER``."""
+"""Reconcile a day in a process of its own: ``python -m … DAY MODE [FOLDER]``.
+
+MODE is ``full`` or ``digests``. FOLDER has recomputed records; without it, the records of the lake are scored.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,13 @@ from moderation.settings import load_settings
 
 def main() -> None:
     """Print the report as one JSON object."""
-    day, scored = date.fromisoformat(sys.argv[1]), Path(sys.argv[2])
+    day, mode, *scored = date.fromisoformat(sys.argv[1]), sys.argv[2], *map(Path, sys.argv[3:])
 
     def recompute(_: Snapshot, folder: Path) -> None:
-        folder.symlink_to(scored, target_is_directory=True)
+        folder.symlink_to(scored[0], target_is_directory=True)
 
-    print(json.dumps(reconcile_day(load_settings(), day, recompute=recompute).fields()))  # noqa: T201 - the result
+    report = reconcile_day(load_settings(), day, recompute=recompute if scored else None, full=mode == "full")
+    print(json.dumps(report.fields()))  # noqa: T201 - the result
 
 
 if __name__ == "__main__":

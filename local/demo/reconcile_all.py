@@ -28,7 +28,7 @@ class ReconcileTotals:
         final: number of days in state ``final``.
         batch_comments, speed_comments: in the panes of these days.
         causes: rows by cause.
-        defects: ``lost``, ``unexplained``, ``phantom`` rows and ``residual`` panes.
+        defects: rows of all causes that are defects, ``residual`` panes, and ``not_recomputed`` records.
         with_spark: days that Spark reconciled too.
         engines_differ: number of these days on which Spark and DuckDB differ.
     """

@@ -79,24 +79,44 @@ class Repair(StrEnum):
 
 
 class Cause(StrEnum):
-    """Causes of a row's different contributions to batch and speed layer, in order of precedence."""
+    """Causes of differences between lake and ledger.
+
+    Up to ``unexplained`` they explain different contributions of a row to batch and speed layer, in order of
+    precedence. The others name differences in what is not counted; a row may have several of them, and one of the
+    first.
+    """
 
     UNARCHIVED = "unarchived"
     UNPROCESSED = "unprocessed"
     QUARANTINED = "quarantined"
     LOST = "lost"
     PHANTOM = "phantom"
+    WRONG_LETTER = "wrong_letter"
     RECOVERED = "recovered"
     LATE = "late"
     DUPLICATE = "duplicate"
+    OTHER_MODEL = "other_model"
     POLICY = "policy"
     RESCORED = "rescored"
     UNEXPLAINED = "unexplained"
+    OTHER_ID = "other_id"
+    OTHER_TIME = "other_time"
+    OTHER_REASONS = "other_reasons"
+    MISSING_LETTER = "missing_letter"
+    PHANTOM_LETTER = "phantom_letter"
 
     @property
     def is_defect(self) -> bool:
         """Whether a row with this cause means that a guarantee is broken."""
-        return self in (Cause.LOST, Cause.PHANTOM, Cause.UNEXPLAINED)
+        return self not in _EXPECTED
+
+
+_EXPECTED = frozenset(
+    {
+        *(Cause.UNARCHIVED, Cause.UNPROCESSED, Cause.QUARANTINED, Cause.RECOVERED),
+        *(Cause.LATE, Cause.DUPLICATE, Cause.POLICY, Cause.RESCORED),
+    }
+)
 
 
 class ActionKind(StrEnum):

@@ -25,6 +25,9 @@ from moderation.text.kernel_constants import WORD_BUCKETS
 from moderation.text.lexicon import Encoded
 from moderation.text.surface import FEATURES
 
+MOST_REASONS = 3
+"""Maximum number of tokens that a decision names as its reasons."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
@@ -108,6 +111,18 @@ def reasons_many(kernel: Kernel, texts: Sequence[str], most: int = 3) -> list[li
         for start, end in pairwise(ends):
             reasons.append([reason.name for reason in _strongest(names[start:end], logits[start:end], most)])
     return reasons
+
+
+def decision_reasons(kernel: Kernel, texts: Sequence[str]) -> list[list[str]]:
+    """Return the reasons of decisions on texts, as worker and batch store and compare them: :func:`reasons_many`."""
+    return list(map(storable_reasons, reasons_many(kernel, texts, MOST_REASONS)))
+
+
+def storable_reasons(reasons: list[str]) -> list[str]:
+    """Remove NUL, which cleaning makes of ``<U+0000>``, from tokens: PostgreSQL's jsonb cannot store it."""
+    if not any("\0" in reason for reason in reasons):
+        return reasons
+    return [stripped for reason in reasons if (stripped := reason.replace("\0", ""))]
 
 
 def _strongest(names: list[str], logits: list[float], most: int) -> list[Contribution]:

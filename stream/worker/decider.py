@@ -38,11 +38,10 @@ from moderation.errors import InvalidRecord, OffsetsGone
 from moderation.ledger import Batch, DecisionRow, Position, ReplayClaim, pane_sums
 from moderation.panes import OpenPanes
 from moderation.policy import Ruling
-from moderation.scoring import reasons_many
+from moderation.scoring import decision_reasons
 from moderation.watermark import RunningMaximum
 from stream.worker.messages import Decided, Record, RecordPosition, ServingModel
 
-MOST_REASONS = 3
 _CONTROL = "A control text that every model can score."
 _CONTROL_COMMENT = Comment("control", "control", _CONTROL, EARLIEST_EVENT_US)
 _CONTROL_RECORD = to_json(_CONTROL_COMMENT)
@@ -200,7 +199,7 @@ class Decider:
             raise error
         # If the kernel fails for every text, no record is the cause: this call raises then.
         judge([(failures[0][0][0], Read(_CONTROL_COMMENT))], model)
-        reasons_many(model.kernel, [_CONTROL], MOST_REASONS)
+        decision_reasons(model.kernel, [_CONTROL])
         return {record.position: error_origin.class_name(cause) for (record, _), cause in failures}
 
     def _rows(
@@ -255,7 +254,7 @@ def judge(comments: Sequence[tuple[Record, Read]], model: ServingModel) -> list[
     record_ids = [read.comment.record_id() for _, read in comments]
     rulings = model.policy.decide(scores, record_ids, [read.repairs for _, read in comments], model.exploration_key)
     alerted = [body for body, ruling in zip(bodies, rulings, strict=True) if ruling.verdict is not Verdict.ALLOW]
-    reasons = map(_storable, reasons_many(model.kernel, alerted, MOST_REASONS))
+    reasons = iter(decision_reasons(model.kernel, alerted))
     return [
         (record_id, score_ppm, ruling, None if ruling.verdict is Verdict.ALLOW else next(reasons))
         for record_id, score_ppm, ruling in zip(record_ids, scores.tolist(), rulings, strict=True)
@@ -303,13 +302,6 @@ def _past(ends: Mapping[tuple[int, int], int], partition: int, offset: int) -> i
 def _inside(holes: Iterable[Hole], ranges: Mapping[int, tuple[int, int]]) -> list[Hole]:
     parts = (clipped(hole, *ranges.get(hole.partition, (0, 0))) for hole in holes)
     return list(merged(sorted(part for part in parts if part is not None)))
-
-
-def _storable(reasons: list[str]) -> list[str]:
-    """Remove NUL, which cleaning makes of ``<U+0000>``, from tokens: PostgreSQL's jsonb cannot store it."""
-    if not any("\0" in reason for reason in reasons):
-        return reasons
-    return [stripped for reason in reasons if (stripped := reason.replace("\0", ""))]
 
 
 def _quarantine(record: Record, error_class: str) -> DeadLetter:

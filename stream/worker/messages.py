@@ -50,6 +50,7 @@ class ServingModel:
         exploration_key: None if its policy does not explore.
         override: by which it serves without certificate; None with one.
         is_override_over: whether its override has ended, and it serves on because no certified version can be opened.
+        model_digest: SHA-256 of its model file, hexadecimal; None for a model that is not from a folder.
     """
 
     kernel: Kernel
@@ -58,12 +59,13 @@ class ServingModel:
     exploration_key: bytes | None = field(default=None, repr=False)
     override: Override | None = None
     is_override_over: bool = False
+    model_digest: str | None = None
 
     @property
     def versions(self) -> Versions:
         """Versions that every decision of this model carries."""
         override = None if self.override is None else str(self.override)
-        return Versions(self.model_version, self.policy.policy_version, KERNEL_VERSION, override)
+        return Versions(self.model_version, self.policy.policy_version, KERNEL_VERSION, override, self.model_digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from moderation.scoring import Kernel, reasons_many
+from moderation.scoring import MOST_REASONS, Kernel, reasons_many
 from moderation.text import Lexicon
-from stream.worker.decider import MOST_REASONS
 from stream.worker.messages import ServingModel
 
 _MOST_CHUNKS = 20_000

@@ -108,5 +108,5 @@ def test_a_day_on_s3_is_reconciled(layer: SpeedLayerUnderTest, store: ObjectStor
     day.send(comments(range(200)))
     day.archive()
     report = day.reconcile(DAY)
-    assert report.fields()["defects"] == {"lost": 0, "unexplained": 0, "phantom": 0, "residual": 0, "not_recomputed": 0}
+    assert not any(report.fields()["defects"].values())
     assert report.fields()["state"] == "final"

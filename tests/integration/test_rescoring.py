@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from batch.reconcile.file_tasks import FileTask
-from batch.reconcile.recompute import recompute_files
+from batch.reconcile.recompute_files import recompute_files
 from local.stack.commands import StackInfo
 from moderation.bootstrap import exploration_keys
 from moderation.errors import LakeDamaged, ModelRefused

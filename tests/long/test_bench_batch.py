@@ -24,6 +24,12 @@ def test_the_benchmark_reconciles_its_days_and_reports_the_time(tmp_path: Path) 
     assert all(seconds > 0 for seconds in figures["reconcile_seconds"])
     steps = {"snapshot", "rescoring", "comparison", "keeping"}
     assert [step.keys() for step in figures["step_seconds"]] == [steps, steps]
+    assert [step.keys() for step in figures["digest_step_seconds"]] == [steps | {"digests"}] * 2
+    assert all(seconds > 0 for seconds in figures["digest_seconds"])
+    lake_day = figures["lake_day"]
+    assert lake_day.pop("rows") == 1_000
+    assert lake_day.keys() == {"full_seconds", "scoring_seconds", "again_seconds"}
+    assert all(seconds > 0 for seconds in lake_day.values())
     assert min(figures["growth"], figures["peak_rss_bytes"], figures["rescore_per_s"]) > 0
     settings = {name: figures["settings"][name] for name in ("late_share", "copies_share", "rescored", "engine")}
     assert settings == {"late_share": 0.01, "copies_share": 0.005, "rescored": 1_000, "engine": "duckdb"}

@@ -65,7 +65,8 @@ def test_minutes_of_every_fault_leave_nothing_lost_doubled_or_miscounted(
     assert figures["faults"].keys() >= {fault.value for fault in Fault}
     assert figures["faults"]["alias_move"] >= alias_moves(minutes)
     reconciled = figures["reconciled"]
-    assert reconciled["defects"] == dict.fromkeys(("lost", "unexplained", "phantom", "residual", "not_recomputed"), 0)
+    assert {"lost", "unexplained", "phantom", "residual", "not_recomputed"} <= reconciled["defects"].keys()
+    assert not any(reconciled["defects"].values())
     assert reconciled["days"] == reconciled["final"] > 0
     assert reconciled["with_spark"] == (reconciled["days"] if "--spark" in options else 0)
     assert reconciled["engines_differ"] == 0

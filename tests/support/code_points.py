@@ -9,8 +9,9 @@ from uuid import UUID
 from moderation.adapters.sql import ledger_writes
 from moderation.contracts import Comment, Fate, Read, parse_record, to_json
 from moderation.ledger import DecisionRow
+from moderation.scoring import storable_reasons
 from moderation.text.cleaning import clean
-from stream.worker.decider import _storable, judge
+from stream.worker.decider import judge
 from stream.worker.messages import Record, ServingModel
 from stream.worker.publisher import encode_decision
 
@@ -75,7 +76,7 @@ def decided(bodies: Sequence[str], ids: Sequence[str], model: ServingModel) -> l
             score_ppm,
             ruling.verdict,
             Fate.COUNTED,
-            [*(reasons or []), *_storable(clean(comment.body).split(" "))],
+            [*(reasons or []), *storable_reasons(clean(comment.body).split(" "))],
         )
         for (record, (comment, _, _)), (record_id, score_ppm, ruling, reasons) in zip(
             pairs, judge(pairs, model), strict=True

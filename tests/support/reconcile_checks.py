@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from moderation.contracts import Cause
 from tests.support.reconcile_oracle import Expected
 from tests.support.reconcile_tables import NOTHING, Key, Place, Seen, Sums, Tables, plus
@@ -20,6 +22,19 @@ def assert_expected(seen: Seen, expected: Expected) -> None:
     """Compare every part of an outcome with the expectation."""
     outcome = seen.outcome
     assert differences_of(seen) == expected.differences
+    found = [
+        (Place(row["topic_id"], row["partition"], row["offset"]), Key(*_key(row)), row["cause"], _sums(row))
+        for row in seen.differences
+        if row["community"]
+    ]
+    assert {(place, key, cause): sums for place, key, cause, sums in found} == expected.all_differences
+    assert len(found) == len(expected.all_differences)
+    letters = {
+        (Place(row["topic_id"], row["partition"], row["offset"]), row["cause"])
+        for row in seen.differences
+        if not row["community"]
+    }
+    assert letters == expected.letters
     keys = [Key(*pane.key) for pane in outcome.by_pane]
     assert keys == sorted(expected.panes)
     for key, pane in zip(keys, outcome.by_pane, strict=True):
@@ -40,11 +55,13 @@ def assert_expected(seen: Seen, expected: Expected) -> None:
 
 
 def differences_of(seen: Seen) -> dict[tuple[Place, Key], tuple[str, Sums]]:
-    """Return the file of differences in the form of the oracle."""
+    """Return the differences of what is counted, in the form of the oracle."""
     found: dict[tuple[Place, Key], tuple[str, Sums]] = {}
     for row in seen.differences:
+        if _sums(row) == NOTHING:
+            continue
         place = Place(row["topic_id"], row["partition"], row["offset"])
-        key = Key(*place[:2], *(row[name] for name in _COLUMNS[3:-1]))
+        key = Key(*_key(row))
         assert (place, key) not in found, "a difference that stands twice"
         found[place, key] = row["cause"], _sums(row)
     return found
@@ -54,6 +71,11 @@ def assert_details(seen: Seen, tables: Tables) -> None:
     """Compare the evidence of every difference with lake and ledger."""
     for row in seen.differences:
         place = Place(row["topic_id"], row["partition"], row["offset"])
+        if not row["community"]:
+            both = tables.lake_letters.get(place), tables.letters.get(place)
+            append_us = next(each.append_us for each in both if each is not None)
+            assert tuple(row[name] for name in _DETAILS) == (None, append_us, *(None,) * 5)
+            continue
         worth, decided = tables.recomputed.get(place), tables.ledger.get(place)
         assert worth or decided
         batch = (worth.score, _VERDICTS[worth.verdict + 1]) if worth else (None, None)
@@ -63,6 +85,10 @@ def assert_details(seen: Seen, tables: Tables) -> None:
         event_us = worth.event_us if worth else decided.event_us if decided else None
         comment_id = worth.comment_id if worth else None
         assert tuple(row[name] for name in _DETAILS) == (comment_id, event_us, *batch, *speed)
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["topic_id"], row["partition"], *(row[name] for name in _COLUMNS[3:-1])
 
 
 def _sums(row: dict[str, int] | object) -> Sums:

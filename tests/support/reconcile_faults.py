@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
-from tests.support.reconcile_oracle import Evidence, evidence_of
+from tests.support.reconcile_field_faults import FIELD_FAULTS
+from tests.support.reconcile_moved import Fault, Moved, both, one
+from tests.support.reconcile_oracle import evidence_of
 from tests.support.reconcile_scenario import DAY_US
 from tests.support.reconcile_tables import (
     ALLOW,
@@ -16,88 +18,34 @@ from tests.support.reconcile_tables import (
     LATE,
     NOTHING,
     PANE_US,
-    Decided,
-    Key,
+    LakeLetter,
+    Letter,
     Place,
-    Sums,
     Tables,
-    Worth,
     key_of,
     plus,
     sums_of,
 )
 
 
-@dataclass
-class Moved:
-    """Tables after a fault.
-
-    Attributes:
-        tables: tables with the fault.
-        touched: positions whose cause changes; all others stay the same.
-        differences: all differences of the touched positions.
-        residual: change of the residuals by pane.
-        speed: change of the speed layer's panes.
-        batch: change of the batch's panes.
-    """
-
-    tables: Tables
-    touched: set[Place] = field(default_factory=set)
-    differences: dict[tuple[Place, Key], tuple[str, Sums]] = field(default_factory=dict)
-    residual: dict[Key, Sums] = field(default_factory=dict)
-    speed: dict[Key, Sums] = field(default_factory=dict)
-    batch: dict[Key, Sums] = field(default_factory=dict)
-
-    def differ(self, place: Place, cause: str, *sides: tuple[Row, int]) -> None:
-        """Add a difference at a position from its two sides with their signs."""
-        self.touched.add(place)
-        for row, sign in sides:
-            known = self.differences.get((place, key_of(row)), (cause, NOTHING))[1]
-            self.differences[place, key_of(row)] = cause, plus(known, sums_of(row), sign)
-        self.differences = {where: what for where, what in self.differences.items() if what[1] != NOTHING}
-
-    def recount(self, row: Decided, sign: int) -> None:
-        """Add a row to the speed layer's pane or remove it."""
-        self.tables.count(row, sign)
-        if row.fate == COUNTED:
-            self.speed[key_of(row)] = plus(self.speed.get(key_of(row), NOTHING), sums_of(row), sign)
-
-    def leave(self, row: Row, sign: int) -> None:
-        """Change the ledger row without its pane."""
-        if not isinstance(row, Decided) or row.fate == COUNTED:
-            self.residual[key_of(row)] = plus(self.residual.get(key_of(row), NOTHING), sums_of(row), sign)
-
-
-Row = Worth | Decided
-Fault = Callable[[Tables, Random, set[Place]], Moved | None]
-"""Takes tables, chance, and the places that are not to be touched; None if there is nothing it could happen to."""
-Both = tuple[Place, Worth, Decided]
-
-
-def _both(tables: Tables, avoid: set[Place], wanted: Callable[[Evidence], bool] = lambda e: e.b and e.l) -> list[Both]:
-    return [
-        (place, e.worth, e.decided)
-        for place, e in evidence_of(tables)
-        if e.worth is not None and e.decided is not None and place not in avoid and wanted(e)
-    ]
-
-
-def _one(random: Random, found: Iterable[Both]) -> Both | None:
-    choice = list(found)
-    return random.choice(choice) if choice else None
-
-
-def _gone(tables: Tables, random: Random, avoid: set[Place], *, counted: bool, letter: bool = False) -> Moved | None:
-    chosen = _one(random, _both(tables, avoid, lambda e: e.b))
+def _gone(
+    tables: Tables, random: Random, avoid: set[Place], *, counted: bool, letter: Letter | None = None
+) -> Moved | None:
+    chosen = one(random, both(tables, avoid, lambda e: e.b))
     if chosen is None:
         return None
     place, worth, decided = chosen
     moved = Moved(tables.copy())
     del moved.tables.ledger[place]
     moved.recount(decided, -1) if counted else moved.leave(decided, -1)
-    if letter:
-        moved.tables.letters.add(place)
-    moved.differ(place, "recovered" if letter else "lost", (worth, 1))
+    if letter is None:
+        moved.differ(place, "lost", (worth, 1))
+        return moved
+    moved.tables.letters[place], moved.tables.lake_letters[place] = letter, LakeLetter("")
+    is_wrong = letter.rules_version == 2 and not letter.released
+    moved.differ(place, "wrong_letter" if is_wrong else "recovered", (worth, 1))
+    if is_wrong:
+        moved.letters.add((place, "wrong_letter"))
     return moved
 
 
@@ -112,23 +60,33 @@ def deleted(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 
 
 def unread(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
-    """The worker could not parse a record; the current parser can."""
-    return _gone(tables, random, avoid, counted=True, letter=True)
+    """The worker could not parse a record; the rules of today can."""
+    return _gone(tables, random, avoid, counted=True, letter=Letter(rules_version=1))
+
+
+def released(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """A proven replay released a record from quarantine."""
+    return _gone(tables, random, avoid, counted=True, letter=Letter("processing_failed", released=True))
+
+
+def refused(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
+    """The worker stored a record as a dead letter that its own rules can read."""
+    return _gone(tables, random, avoid, counted=True, letter=Letter(rules_version=2))
 
 
 def quarantined(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     """A record could not be decided or stored; it has no copy."""
     copies = Counter((place.topic_id, worth.record_id) for place, worth in tables.recomputed.items())
-    chosen = _one(random, [each for each in _both(tables, avoid) if copies[each[0].topic_id, each[1].record_id] == 1])
+    chosen = one(random, [each for each in both(tables, avoid) if copies[each[0].topic_id, each[1].record_id] == 1])
     if chosen is None:
         return None
     place, worth, decided = chosen
     moved = Moved(tables.copy())
     del moved.tables.ledger[place]
     moved.recount(decided, -1)
-    moved.tables.letters.add(place)
-    moved.tables.failed.add(place)
-    unscored = replace(worth, score=0, verdict=ALLOW, is_late=False, is_replay=False, is_quarantined=True)
+    moved.tables.letters[place] = Letter("processing_failed", failed=True)
+    moved.tables.lake_letters[place] = LakeLetter(None)
+    unscored = replace(worth, score=0, verdict=ALLOW, reasons="", is_late=False, is_replay=False, is_quarantined=True)
     moved.tables.recomputed[place] = unscored
     moved.batch[key_of(worth)] = plus(sums_of(unscored), sums_of(worth), -1)
     moved.differ(place, "quarantined", (unscored, 1))
@@ -136,7 +94,7 @@ def quarantined(tables: Tables, random: Random, avoid: set[Place]) -> Moved | No
 
 
 def _left_out(tables: Tables, random: Random, avoid: set[Place], cause: str, fate: int) -> Moved | None:
-    chosen = _one(random, _both(tables, avoid))
+    chosen = one(random, both(tables, avoid))
     if chosen is None:
         return None
     place, worth, decided = chosen
@@ -162,11 +120,11 @@ def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     """A record has a later copy in another partition, which the speed layer cannot recognise."""
     ids = Counter((place.topic_id, worth.record_id) for place, worth in tables.recomputed.items())
     earliest = {place.topic_id: place.part for place in sorted(tables.recomputed, reverse=True)}
-    chosen = _one(
+    chosen = one(
         random,
         (
             (place, worth, decided)
-            for place, worth, decided in _both(tables, avoid)
+            for place, worth, decided in both(tables, avoid)
             if ids[place.topic_id, worth.record_id] == 1 and place.part > earliest[place.topic_id]
         ),
     )
@@ -181,6 +139,7 @@ def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     first = random.choice(firsts)
     moved = Moved(tables.copy())
     moved.tables.recomputed[place] = replace(worth, record_id=first.record_id, record_hash=first.record_hash)
+    moved.tables.ledger[place] = replace(decided, record_id=first.record_id)
     moved.differ(place, "duplicate", (decided, -1))
     moved.batch[key_of(worth)] = plus(NOTHING, sums_of(worth), -1)
     return moved
@@ -188,7 +147,7 @@ def copied(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
 
 def _stamped(tables: Tables, random: Random, avoid: set[Place], cause: str, *names: str, told: bool) -> Moved | None:
     """A row differs; either its pane was updated or only the row was altered."""
-    chosen = _one(random, _both(tables, avoid))
+    chosen = one(random, both(tables, avoid))
     if chosen is None:
         return None
     place, worth, decided = chosen
@@ -216,8 +175,8 @@ def _stamping(cause: str, *names: str, told: bool) -> Fault:
 
 def wrong_fate(tables: Tables, random: Random, avoid: set[Place]) -> Moved | None:
     """The ledger marks a counted row as not counted."""
-    plain = _both(tables, avoid, lambda e: e.b and e.l and not (e.worth and (e.worth.is_late or e.worth.is_replay)))
-    chosen = _one(random, plain)
+    plain = both(tables, avoid, lambda e: e.b and e.l and not (e.worth and (e.worth.is_late or e.worth.is_replay)))
+    chosen = one(random, plain)
     if chosen is None:
         return None
     place, worth, decided = chosen
@@ -283,7 +242,9 @@ def unprocessed(tables: Tables, random: Random, avoid: set[Place]) -> Moved | No
         return None
     moved = Moved(tables.copy())
     moved.tables.cuts[cut[:2]] = tables.cuts[cut[:2]][0], cut.pos
-    moved.tables.letters = {each for each in tables.letters if each[:2] != cut[:2] or each.pos < cut.pos}
+    moved.tables.letters = {
+        place: letter for place, letter in tables.letters.items() if place[:2] != cut[:2] or place.pos < cut.pos
+    }
     for place, e in tail:
         moved.touched.add(place)
         if e.decided is not None:
@@ -308,6 +269,9 @@ def unarchived(tables: Tables, random: Random, avoid: set[Place]) -> Moved | Non
         return None
     moved = Moved(tables.copy())
     moved.tables.cuts[cut[:2]] = cut.pos, tables.cuts[cut[:2]][1]
+    for place in tables.lake_letters:
+        if place[:2] == cut[:2] and place.pos >= cut.pos:
+            del moved.tables.lake_letters[place]
     for place, e in tail:
         moved.touched.add(place)
         moved.tables.recomputed.pop(place, None)
@@ -339,6 +303,9 @@ FAULTS: dict[str, Fault] = {
     "another policy": _stamping("policy", "policy_version", "verdict", told=True),
     "another model": _stamping("rescored", "model_version", "score", told=True),
     "another model and policy": _stamping("policy", "model_version", "policy_version", "score", told=True),
+    "released": released,
+    "refused": refused,
+    **FIELD_FAULTS,
     "another kernel": _stamping("rescored", "kernel_version", "score", told=True),
 }
 TAMPERING = {name for name in FAULTS if name.startswith("altered")} | {"deleted", "pane", "wrong fate"}

@@ -12,6 +12,7 @@ from tests.support.reconcile_tables import (
     NOTHING,
     Decided,
     Key,
+    Letter,
     Place,
     Sums,
     Tables,
@@ -35,8 +36,7 @@ class Evidence:
         worth: record of the lake; None if it has none of the day.
         decided: row of the ledger.
         is_copy: an earlier position of the lake has the same record.
-        is_letter: the position has a dead letter.
-        is_failed: the dead letter is of a record that could not be decided or stored.
+        letter: dead letter of the position; None without one.
     """
 
     pos: int
@@ -45,8 +45,7 @@ class Evidence:
     worth: Worth | None
     decided: Decided | None
     is_copy: bool
-    is_letter: bool
-    is_failed: bool
+    letter: Letter | None
 
     @property
     def b(self) -> bool:
@@ -70,17 +69,24 @@ def _stamped(name: str) -> Callable[[Evidence], bool]:
 
 def _altered(e: Evidence) -> bool:
     """Something that is counted differs from the recomputed contribution of the record, whatever the cause."""
-    if _put_in_place(e):
-        return True
     if e.worth is None or e.decided is None:
         return False
     names = ("event_us", "community", "score", "verdict")
     return any(_stamped(name)(e) for name in names) or (e.b and not e.l and not e.worth.is_late)
 
 
-def _put_in_place(e: Evidence) -> bool:
-    """Another record than the one that could not be decided is where that was."""
-    return e.decided is None and e.is_failed and e.worth is not None and not e.worth.is_quarantined
+def _read_by_other_rules(e: Evidence) -> bool:
+    """Other rules refused the record than those that read it now, or a proven replay released it."""
+    if e.letter is None or e.worth is None:
+        return False
+    return e.letter.released or (not e.letter.failed and e.letter.rules_version not in (None, e.worth.rules_version))
+
+
+def _wrongly_refused(e: Evidence) -> bool:
+    """The ledger has a dead letter of a record that its rules read, or of another record."""
+    if e.letter is None or e.worth is None or not e.b or e.decided is not None:
+        return False
+    return not e.worth.is_quarantined and not _read_by_other_rules(e)
 
 
 # Each cause is checked independently; the first that applies is the cause of the row.
@@ -88,17 +94,18 @@ EVIDENCE: dict[str, Callable[[Evidence], bool]] = {
     "unarchived": lambda e: e.l and e.worth is None and e.pos >= e.archived,
     "unprocessed": lambda e: e.b and e.decided is None and e.pos >= e.next,
     "quarantined": lambda e: e.b and e.decided is None and e.worth is not None and e.worth.is_quarantined,
-    "lost": lambda e: e.b and e.decided is None and e.pos < e.next and not e.is_letter,
+    "lost": lambda e: e.b and e.decided is None and e.pos < e.next and e.letter is None,
     "phantom": lambda e: e.l and e.worth is None and e.pos < e.archived,
+    "wrong_letter": _wrongly_refused,
     "recovered": lambda e: (
         e.worth is not None
         and e.b
         and not e.l
-        and ((e.is_letter and e.decided is None) or e.worth.is_replay)
-        and not _put_in_place(e)
+        and ((e.decided is None and _read_by_other_rules(e)) or e.worth.is_replay)
     ),
-    "late": lambda e: e.worth is not None and e.b and not e.l and e.worth.is_late and not _put_in_place(e),
+    "late": lambda e: e.worth is not None and e.b and not e.l and e.worth.is_late,
     "duplicate": lambda e: e.l and e.is_copy,
+    "other_model": lambda e: e.worth is not None and e.decided is not None and e.worth.is_other_model,
     "policy": _stamped("policy_version"),
     "rescored": lambda e: _stamped("model_version")(e) or _stamped("kernel_version")(e),
     "unexplained": _altered,
@@ -115,6 +122,10 @@ class Expected:
     """Expected outcome."""
 
     differences: dict[tuple[Place, Key], tuple[str, Sums]]
+    fields: set[tuple[Place, Key, str]]
+    """Differences in what is not counted, in the pane of the ledger's row."""
+    letters: set[tuple[Place, str]]
+    """Differences between dead letters and lake."""
     panes: dict[Key, tuple[Sums, Sums, Sums, int]]
     causes: dict[Key, dict[str, tuple[int, Sums]]]
     ages: dict[Key, tuple[int, ...]]
@@ -123,7 +134,15 @@ class Expected:
     @property
     def rows(self) -> Counter[str]:
         """Return rows by cause; a row whose sides are in two panes counts once."""
-        return Counter(cause for _, cause in {(place, cause) for (place, _), (cause, _) in self.differences.items()})
+        counted = {(place, cause) for (place, _), (cause, _) in self.differences.items()}
+        fields = {(place, cause) for place, _, cause in self.fields}
+        return Counter(cause for _, cause in counted | fields | self.letters)
+
+    @property
+    def all_differences(self) -> dict[tuple[Place, Key, str], Sums]:
+        """Return the sums of all differences that belong to a pane."""
+        counted = {(place, key, cause): sums for (place, key), (cause, sums) in self.differences.items()}
+        return dict.fromkeys(self.fields, NOTHING) | counted
 
 
 def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
@@ -144,8 +163,7 @@ def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
                 known,
                 tables.ledger.get(place),
                 is_copy,
-                place in tables.letters,
-                place in tables.failed,
+                tables.letters.get(place),
             ),
         )
 
@@ -153,6 +171,7 @@ def evidence_of(tables: Tables) -> Iterator[tuple[Place, Evidence]]:
 def expected_of(tables: Tables) -> Expected:
     """Compute the expected outcome."""
     differences: dict[tuple[Place, Key], tuple[str, Sums]] = {}
+    fields: set[tuple[Place, Key, str]] = set()
     batch: dict[Key, Sums] = defaultdict(lambda: NOTHING)
     by_ledger: dict[Key, Sums] = defaultdict(lambda: NOTHING)
     late: Counter[Key] = Counter()
@@ -167,6 +186,8 @@ def expected_of(tables: Tables) -> Expected:
             late[key] += e.worth.is_late
             if not e.worth.is_quarantined:
                 verdicts[e.worth.comment_id].append((e.worth.model_version, e.worth.verdict))
+        if e.decided is not None:
+            fields |= {(place, key_of(e.decided), cause) for cause in _fields_of(e)}
         if e.decided is not None and e.l:
             key = key_of(e.decided)
             by_ledger[key] = plus(by_ledger[key], sums_of(e.decided))
@@ -175,18 +196,54 @@ def expected_of(tables: Tables) -> Expected:
             stored[key].append(e.decided.stored_us - hour_end_us)
         differences |= {(place, key): (cause_of(e), sums) for key, sums in moved.items() if sums != NOTHING}
     causes: dict[Key, dict[str, tuple[int, Sums]]] = defaultdict(dict)
-    for (_, key), (cause, sums) in differences.items():
+    expected = Expected(differences, fields, set(_letters_of(tables)), {}, causes, {}, _agreement(tables, verdicts))
+    for (_, key, cause), sums in expected.all_differences.items():
         rows, total = causes[key].get(cause, (0, NOTHING))
         causes[key][cause] = rows + 1, plus(total, sums)
-    panes = {}
+    panes = expected.panes
     for key in batch.keys() | tables.panes.keys() | causes.keys():
         speed = tables.panes.get(key, NOTHING)
         panes[key] = batch[key], speed, plus(by_ledger[key], speed, -1), late[key]
-    ages = {
+    expected.ages = {
         key: tuple(sum(after_us <= minutes * MINUTE_US for after_us in stored[key]) for minutes in AGES_MINUTES)
         for key in panes
     }
-    return Expected(differences, panes, dict(causes), ages, _agreement(tables, verdicts))
+    return expected
+
+
+def _fields_of(e: Evidence) -> Iterator[str]:
+    """Yield the causes of differences in what is not counted."""
+    if e.worth is None or e.decided is None:
+        return
+    if (e.worth.comment_id, e.worth.record_id) != (e.decided.comment_id, e.decided.record_id):
+        yield "other_id"
+    if e.worth.append_us != e.decided.append_us:
+        yield "other_time"
+    if e.worth.is_other_model:
+        yield "other_model"
+    elif e.worth.reasons != e.decided.reasons and not e.worth.is_quarantined:
+        names = ("verdict", "model_version", "kernel_version")
+        if not any(_stamped(name)(e) for name in names):
+            yield "other_reasons"
+
+
+def _letters_of(tables: Tables) -> Iterator[tuple[Place, str]]:
+    """Yield the differences between dead letters and lake."""
+    for place in tables.letters.keys() | tables.lake_letters.keys():
+        letter, record = tables.letters.get(place), tables.lake_letters.get(place)
+        archived, following = tables.cuts[place[:2]]
+        if record is None:
+            if letter is not None and letter.is_of_day and place.pos < archived:
+                yield place, "phantom_letter"
+        elif letter is None:
+            if record.reason and place.pos < following:
+                yield place, "missing_letter"
+        elif any(getattr(letter, name) != getattr(record, name) for name in ("length", "sha256", "append_us")):
+            yield place, "wrong_letter"
+        elif letter.reason == "processing_failed" or record.reason in (None, letter.reason):
+            continue
+        elif letter.rules_version in (None, record.rules_version):
+            yield place, "wrong_letter"
 
 
 def _agreement(tables: Tables, verdicts: dict[str, list[tuple[str, int]]]) -> dict[str, dict[str, dict[str, int]]]:

@@ -21,6 +21,8 @@ from tests.support.reconcile_tables import (
     REMOVE,
     REVIEW,
     Decided,
+    LakeLetter,
+    Letter,
     Place,
     Tables,
     Worth,
@@ -77,8 +79,12 @@ class World:
             for decided in self._decided(topic_id, part, following):
                 tables.ledger[place_of(decided)] = decided
                 tables.count(decided)
-            unread = {pos for pos, record in log.items() if record.unread and pos < following}
-            tables.letters |= {Place(topic_id, part, pos) for pos in unread}
+            for pos, record in log.items():
+                # The worker's rules of version 1 refused what those of version 2 read.
+                if record.unread and pos < following:
+                    tables.letters[Place(topic_id, part, pos)] = Letter(rules_version=1 if record.parses else 2)
+                if record.unread and pos < archived and (pos < following or not record.parses):
+                    tables.lake_letters[Place(topic_id, part, pos)] = LakeLetter("" if record.parses else "not_json")
         return tables
 
     def _worth(self, topic_id: str, part: int, end: int) -> Iterator[Worth]:
@@ -93,6 +99,7 @@ class World:
                     *(topic_id, part, pos, record.event_us, record.community, record.comment_id),
                     *(record.record_id[0] % 3, record.record_id, score, verdict, fate == "late", record.is_replay),
                     *(version, POLICIES[version], "1"),
+                    reasons=reasons_of(version, record.record_id),
                 )
 
     def _decided(self, topic_id: str, part: int, end: int) -> Iterator[Decided]:
@@ -106,6 +113,9 @@ class World:
                 yield Decided(
                     *(topic_id, part, pos, record.event_us, record.community, score, verdict, FATES.index(fate)),
                     *(self.stored_us[place], version, POLICIES[version], "1"),
+                    reasons=reasons_of(version, record.record_id),
+                    comment_id=record.comment_id,
+                    record_id=record.record_id,
                 )
 
 
@@ -113,6 +123,12 @@ def decision(version: str, record_id: bytes) -> tuple[int, int]:
     """Return score and verdict of a record by a version; any pure function works."""
     score = int.from_bytes(hashlib.sha256(version.encode() + record_id).digest()[:4]) % 1_000_001
     return score, REMOVE if score >= 700_000 else REVIEW if score >= 300_000 else ALLOW
+
+
+def reasons_of(version: str, record_id: bytes) -> str:
+    """Return the reasons of a decision as JSON; none if it is allowed."""
+    score, verdict = decision(version, record_id)
+    return "" if verdict == ALLOW else f'["w{score % 7}", "é"]'
 
 
 def topic_id_of(number: int) -> str:

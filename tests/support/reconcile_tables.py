@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -13,8 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.reconcile.engines import DuckDbEngine, Engine
+from batch.reconcile.lake_letters import SCHEMA as LAKE_LETTERS
 from batch.reconcile.recompute import SCHEMA
 from batch.reconcile.results import DayResults, read_results
+from batch.reconcile.run import AGES_SCHEMA
+from moderation.adapters.reconciliation.snapshot import LETTER_FIELDS
 
 ALLOW, REVIEW, REMOVE = range(3)
 COUNTED, LATE, DUPLICATE = range(3)
@@ -23,6 +26,8 @@ HOUR_US = 3_600_000_000
 Sums = tuple[int, int, int, int]
 """Comments, reviews, removals, sum of scores."""
 NOTHING: Sums = (0, 0, 0, 0)
+APPEND_US = 1_700_006_400_000_000
+"""Append time of the records unless stated."""
 
 
 class Place(NamedTuple):
@@ -65,6 +70,35 @@ class Worth:
     kernel_version: str
     is_quarantined: bool = False
     repairs: str = ""
+    append_us: int = APPEND_US
+    reasons: str = ""
+    rules_version: int = 2
+    is_other_model: bool = False
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Dead letter of the ledger."""
+
+    reason: str = "not_json"
+    rules_version: int | None = 2
+    failed: bool = False
+    released: bool = False
+    append_us: int = APPEND_US
+    length: int = 4
+    sha256: str = "d" * 64
+    is_of_day: bool = True
+
+
+@dataclass(frozen=True)
+class LakeLetter:
+    """Record of the lake that its rules refuse, or that has a dead letter; reason ``""`` if they read it."""
+
+    reason: str | None = "not_json"
+    rules_version: int = 2
+    append_us: int = APPEND_US
+    length: int = 4
+    sha256: str = "d" * 64
 
 
 @dataclass(frozen=True)
@@ -84,6 +118,14 @@ class Decided:
     policy_version: str
     kernel_version: str
     repairs: str = ""
+    append_us: int = APPEND_US
+    reasons: str = ""
+    comment_id: str = ""
+    record_id: bytes = b""
+
+    def without_stored_us(self) -> Decided:
+        """Return the row as an export of chosen hours has it."""
+        return replace(self, stored_us=None)  # type: ignore[arg-type]
 
 
 Row = Worth | Decided
@@ -118,17 +160,16 @@ class Tables:
     recomputed: dict[Place, Worth] = field(default_factory=dict)
     ledger: dict[Place, Decided] = field(default_factory=dict)
     panes: dict[Key, Sums] = field(default_factory=dict)
-    letters: set[Place] = field(default_factory=set)
-    failed: set[Place] = field(default_factory=set)
-    """Of the letters those of records that could not be decided or stored."""
+    letters: dict[Place, Letter] = field(default_factory=dict)
+    lake_letters: dict[Place, LakeLetter] = field(default_factory=dict)
     cuts: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     actions: list[tuple[str, str, int]] = field(default_factory=list)
 
     def copy(self) -> Tables:
         """Return a copy that can be altered."""
         cuts, actions = dict(self.cuts), list(self.actions)
-        letters, failed = set(self.letters), set(self.failed)
-        return Tables(dict(self.recomputed), dict(self.ledger), dict(self.panes), letters, failed, cuts, actions)
+        letters, lake_letters = dict(self.letters), dict(self.lake_letters)
+        return Tables(dict(self.recomputed), dict(self.ledger), dict(self.panes), letters, lake_letters, cuts, actions)
 
     def beside(self, other: Tables) -> None:
         """Add the tables of another scenario that shares no topic."""
@@ -136,7 +177,7 @@ class Tables:
         self.ledger |= other.ledger
         self.panes |= other.panes
         self.letters |= other.letters
-        self.failed |= other.failed
+        self.lake_letters |= other.lake_letters
         self.cuts |= other.cuts
         self.actions += other.actions
 
@@ -159,7 +200,9 @@ _DECIDED = pa.schema(
         *((name, pa.int32()) for name in ("score", "verdict", "fate")),
         ("stored_us", pa.int64()),
         *_VERSIONS,
-        ("repairs", pa.string()),
+        *((name, pa.string()) for name in ("repairs", "reasons", "comment_id")),
+        ("append_us", pa.int64()),
+        ("record_id", pa.binary()),
     ]
 )
 _PANES = pa.schema(
@@ -171,7 +214,7 @@ _PANES = pa.schema(
         *((name, pa.int64()) for name in ("comments", "reviews", "removals", "score_sum")),
     ]
 )
-_LETTERS = pa.schema([*_PLACE, ("failed", pa.bool_())])
+_LETTERS = pa.schema(LETTER_FIELDS)
 _CUTS = pa.schema([*_PLACE[:2], ("archived", pa.int64()), ("next", pa.int64())])
 _ACTIONS = pa.schema([("comment_id", pa.string()), ("action", pa.string()), ("action_time_us", pa.int64())])
 
@@ -179,14 +222,16 @@ _ACTIONS = pa.schema([("comment_id", pa.string()), ("action", pa.string()), ("ac
 def write(tables: Tables, folder: Path, random: Random | None = None) -> dict[str, Path]:
     """Write every input file; with ``random`` shuffle the rows and split them into several files."""
     made: Mapping[str, tuple[pa.Schema, Iterable[tuple[object, ...]]]] = {
-        "recomputed": (SCHEMA, map(astuple, tables.recomputed.values())),
-        "ledger": (_DECIDED, map(astuple, tables.ledger.values())),
+        "recomputed": (SCHEMA, (_values(row, SCHEMA) for row in tables.recomputed.values())),
+        "stored_ages": (AGES_SCHEMA, ()),
+        "ledger": (_DECIDED, (_values(row, _DECIDED) for row in tables.ledger.values())),
         "speed_panes": (_PANES, ((*key, *sums) for key, sums in tables.panes.items())),
-        "letters": (_LETTERS, ((*place, place in tables.failed) for place in tables.letters)),
+        "letters": (_LETTERS, (_placed(place, row, _LETTERS) for place, row in tables.letters.items())),
+        "lake_letters": (LAKE_LETTERS, (_placed(*each, LAKE_LETTERS) for each in tables.lake_letters.items())),
         "cuts": (_CUTS, ((*partition, *cut) for partition, cut in tables.cuts.items())),
         "actions": (_ACTIONS, tables.actions),
     }
-    inputs = {}
+    inputs = {"compared": folder / "recomputed"}
     for name, (schema, lines) in made.items():
         rows = list(lines)
         middle = 0
@@ -198,6 +243,19 @@ def write(tables: Tables, folder: Path, random: Random | None = None) -> dict[st
         for number, piece in enumerate((rows[middle:], rows[:middle]) if random else (rows,)):
             pq.write_table(_table(schema, piece), inputs[name] / f"{number}.parquet")
     return inputs
+
+
+def write_ledger(rows: Iterable[Decided], folder: Path) -> None:
+    """Write rows of the ledger to ``0.parquet`` in a folder."""
+    pq.write_table(_table(_DECIDED, [_values(row, _DECIDED) for row in rows]), folder / "0.parquet")
+
+
+def _values(row: object, schema: pa.Schema) -> tuple[object, ...]:
+    return tuple(getattr(row, name) for name in schema.names)
+
+
+def _placed(place: Place, row: object, schema: pa.Schema) -> tuple[object, ...]:
+    return *place, *(getattr(row, name) for name in schema.names[len(place) :])
 
 
 def _table(schema: pa.Schema, rows: Sequence[tuple[object, ...]]) -> pa.Table:

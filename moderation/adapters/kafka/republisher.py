@@ -6,30 +6,20 @@ treat the topics as upserts may ignore it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from moderation.adapters.kafka.acknowledged_sender import Headers
-from moderation.adapters.kafka.published_records import (
-    alert_value,
-    decision_fields,
-    decision_key,
-    decision_value,
-    pane_key,
-    pane_value,
-)
+from moderation.adapters.kafka.row_records import PUBLISHED_TOPICS, PublishedTopic, row_records
 from moderation.adapters.sql.connection import Connection
-from moderation.adapters.sql.published_rows import RowSelection, SourcePartition, decisions, panes, source_partitions
+from moderation.adapters.sql.published_rows import RowSelection, source_partitions
 from moderation.contracts import REPUBLISHED, RecordPosition
 
-PublishedTopic = Literal["decisions", "alerts", "panes"]
-PUBLISHED_TOPICS: tuple[PublishedTopic, ...] = ("decisions", "alerts", "panes")
+__all__ = ["CHECKPOINT_RECORDS", "PUBLISHED_TOPICS", "PublishedTopic", "Republished", "Sender", "republish"]
 CHECKPOINT_RECORDS = 5_000
 """Number of records between two checkpoints."""
-Keyed = tuple[int, bytes, bytes]
-"""Position within the partition, key, value."""
 
 
 class Sender(Protocol):
@@ -89,7 +79,7 @@ def republish(
         if after is not None and source_partition < after[:2]:
             continue
         start = after.offset if after is not None and source_partition == after[:2] else None
-        with closing(_records(connection, topic, published, source, chosen, start)) as records:
+        with closing(row_records(connection, topic, published, source, chosen, start)) as records:
             for position, key, value in records:
                 if sender is not None:
                     sender.send(key, value, [(REPUBLISHED, b"1")])
@@ -98,25 +88,3 @@ def republish(
                     checkpoint()
     checkpoint()
     return done
-
-
-def _records(
-    connection: Connection,
-    topic: str,
-    published: PublishedTopic,
-    source: SourcePartition,
-    chosen: RowSelection,
-    after: int | None,
-) -> Generator[Keyed]:
-    if published == "panes":
-        with closing(panes(connection, topic, source, chosen, first_us=after or 0)) as closed_panes:
-            for pane in closed_panes:
-                yield pane.start_us, pane_key(pane), pane_value(pane)
-        return
-    first = 0 if after is None else after + 1
-    with closing(decisions(connection, source, chosen, first=first, alerts_only=published == "alerts")) as rows:
-        topic_id = str(source.topic_id)
-        for row, versions in rows:
-            fields = decision_fields(topic, topic_id, row, versions)
-            value = alert_value(fields, row) if published == "alerts" else decision_value(fields)
-            yield row.offset, decision_key(row), value

@@ -125,6 +125,19 @@ class TopicReader:
             _log.warning("cannot read the retention of topic %s: %s", self.topic, error.args[0].str())
             return None
 
+    def first_offset_since(self, partition: int, time_us: int) -> int | None:
+        """First offset whose record has this time or a later one; None if there is none.
+
+        Args:
+            partition: the partition.
+            time_us: microseconds since the epoch; times before 1970 count as 1970.
+        """
+        asked = TopicPartition(self.topic, partition, max(time_us, 0) // 1_000)
+        [answer] = self._consumer.offsets_for_times([asked], timeout=_REQUEST_SECONDS)
+        if answer.error is not None:
+            raise KafkaException(answer.error)
+        return None if answer.offset < 0 else int(answer.offset)
+
     def value_at(self, partition: int, offset: int) -> bytes | None:
         """The value of one record; None if the topic no longer has it."""
         value_and_time = self.value_and_time_at(partition, offset)

@@ -27,7 +27,8 @@ _DIFFERENCE_COLUMNS = (
 )
 _RUN_COLUMNS = (
     "topic, day, revision, state, engine, begun_us, finished_us, cut, digest, panes, batch_comments, speed_comments, "
-    "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, started_by"
+    "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, "
+    "started_by, other_defects"
 )
 # Days in the lake with records that the last run of the day did not read, and how long after the day's end they came.
 _DAYS = """
@@ -71,6 +72,14 @@ SELECT day FROM unread WHERE NOT is_recent AND day <= %(upto)s
    AND day NOT IN (SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last))
  ORDER BY day DESC
 """  # noqa: S608 - constants
+_DEFECTS = """
+SELECT day, lost + unexplained + phantom + residual + other_defects AS defects, true AS is_run FROM (
+    SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %(topic)s ORDER BY day, revision DESC) last
+ WHERE finished_us >= %(since_us)s
+ UNION ALL
+SELECT day, unpublished + published_otherwise + published_unknown, false
+  FROM batch.published_checks WHERE topic = %(topic)s AND checked_us >= %(since_us)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class Run:
     code_version: str
     differences_url: str
     started_by: str
+    other_defects: int = 0
 
 
 @contextmanager
@@ -164,6 +174,7 @@ def add_run(
             *(json.dumps(run.cut), run.digest, run.panes, run.batch_comments, run.speed_comments),
             *(json.dumps(run.causes), run.lost, run.unexplained, run.phantom, run.residual),
             *(json.dumps(run.agreement), run.kernel_version, run.code_version, run.differences_url, run.started_by),
+            run.other_defects,
         )
         marks = ", ".join(["%s"] * len(values))
         row = connection.execute(
@@ -178,23 +189,23 @@ def add_run(
 
 
 def recent_defects(connection: Connection, topic: str, since_us: int) -> int | None:
-    """Sum the defects of the last revisions of days that were reconciled since a time; None without such a day."""
+    """Sum the defects of days that were reconciled, or compared with published topics, since a time.
+
+    Returns:
+        The sum over the last revisions and comparisons; None if no day was reconciled.
+    """
     row = connection.execute(
-        "SELECT sum(lost + unexplained + phantom + residual)::bigint FROM ("
-        "SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last "
-        "WHERE finished_us >= %s",
-        (topic, since_us),
+        f"SELECT sum(defects)::bigint, bool_or(is_run) FROM ({_DEFECTS}) found",  # noqa: S608 - fixed text
+        {"topic": topic, "since_us": since_us},
     ).fetchone()
-    return None if row is None else row[0]
+    return None if row is None or not row[1] else row[0]
 
 
 def open_defects(connection: Connection, topic: str, since_us: int) -> list[tuple[date, int]]:
     """Read days with defects, and their number, among the days that :func:`recent_defects` sums; oldest first."""
     rows = connection.execute(
-        "SELECT day, (lost + unexplained + phantom + residual)::bigint FROM ("
-        "SELECT DISTINCT ON (day) * FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last "
-        "WHERE finished_us >= %s AND lost + unexplained + phantom + residual > 0 ORDER BY day",
-        (topic, since_us),
+        f"SELECT day, sum(defects)::bigint FROM ({_DEFECTS}) found WHERE defects > 0 GROUP BY day ORDER BY day",  # noqa: S608
+        {"topic": topic, "since_us": since_us},
     )
     return [(day, int(defects)) for day, defects in rows]
 

@@ -45,6 +45,27 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter of the ledger.
+
+    Attributes:
+        append_us: append time of its record.
+        reason: a ``DeadLetterReason``.
+        content: length and SHA-256 of the record.
+        rules_version: of the rules that refused the record; None if it is unknown.
+        is_failed: whether the record is in quarantine.
+        is_released: whether a replay that the lake confirms has released it from quarantine.
+    """
+
+    append_us: int
+    reason: str
+    content: Content
+    rules_version: int | None
+    is_failed: bool
+    is_released: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Inputs for recomputing a range of event time.
 
@@ -54,8 +75,7 @@ class Snapshot:
         manifest: all lake files of the topic.
         cuts: ends of archive and ledger, by partition.
         served: versions in order of offsets, by partition.
-        letters: offsets of dead letters appended on the first day of the range or later, by partition; the value is
-            whether the record is in quarantine.
+        letters: dead letters appended on the day before the range or later, by partition and offset.
         replays: by partition and offset of a replay that closed a dead letter, the contents it may have.
         quarantined: offsets of all records in quarantine, by partition, with the SHA-256 of their
             values; without those with a replay that the lake confirms.
@@ -68,7 +88,7 @@ class Snapshot:
     manifest: list[LakeFile]
     cuts: Mapping[TopicPartition, Cut]
     served: Mapping[TopicPartition, list[Served]]
-    letters: Mapping[TopicPartition, Mapping[int, bool]]
+    letters: Mapping[TopicPartition, Mapping[int, Letter]]
     replays: Mapping[TopicPartition, Mapping[int, LetterContents]]
     quarantined: Mapping[TopicPartition, Mapping[int, str]]
     resets: Mapping[TopicPartition, Sequence[Reset]] = field(default_factory=dict)
@@ -84,16 +104,37 @@ class Snapshot:
         return fields
 
 
-def _case(column: str, values: Sequence[str]) -> str:
-    """SQL that maps a text of a fixed list to its index, to save space."""
+def case_number(column: str, values: Sequence[str]) -> str:
+    """Return SQL that maps a text of a fixed list to its index, to save space.
+
+    Args:
+        column: SQL expression of the text.
+        values: the list.
+    """
     whens = " ".join(f"WHEN '{value}' THEN {number}" for number, value in enumerate(values))
     return f"(CASE {column} {whens} END)::int4"
 
 
+def ledger_columns(prefix: str = "", stored_us: str = "stored_us") -> str:
+    """Return the columns of the engine's input ``ledger`` for a query on ``speed.decisions``.
+
+    Args:
+        prefix: of the columns' names, e.g. ``d.``.
+        stored_us: SQL expression for the time of storing.
+    """
+    verdict, fate = case_number(f"{prefix}verdict", list(Verdict)), case_number(f"{prefix}fate", list(Fate))
+    return (
+        f'{prefix}topic_id::text AS topic_id, {prefix}partition AS part, {prefix}"offset" AS pos, '
+        f"{prefix}event_time_us AS event_us, {prefix}append_us, {prefix}community, {prefix}comment_id, "
+        f"{prefix}record_id, {prefix}score_ppm AS score, {verdict} AS verdict, "
+        f"coalesce({prefix}reasons::text, '') AS reasons, {fate} AS fate, {stored_us} AS stored_us, "
+        f"{prefix}model_version, {prefix}policy_version, {prefix}kernel_version, "
+        f"coalesce({prefix}repairs, '') AS repairs"
+    )
+
+
 _LEDGER = f"""
-SELECT topic_id::text AS topic_id, partition AS part, "offset" AS pos, event_time_us AS event_us, community,
-       score_ppm AS score, {_case("verdict", list(Verdict))} AS verdict, {_case("fate", list(Fate))} AS fate, stored_us,
-       model_version, policy_version, kernel_version, coalesce(repairs, '') AS repairs
+SELECT {ledger_columns()}
   FROM speed.decisions
  WHERE topic_id = ANY('{{{{{{topics}}}}}}'::uuid[]) AND append_day >= '{{first_append_day}}'::date
    AND event_time_us >= {{start_us}} AND event_time_us < {{end_us}}
@@ -104,6 +145,12 @@ SELECT topic_id::text AS topic_id, partition AS part, community, start_us, model
   FROM speed.panes
  WHERE topic_id = ANY('{{{topics}}}'::uuid[]) AND start_us >= {start_us} AND start_us < {end_us}
 """
+LETTER_FIELDS = [
+    *(("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("append_us", pa.int64())),
+    *(("reason", pa.string()), ("length", pa.int64()), ("sha256", pa.string()), ("rules_version", pa.int32())),
+    *(("failed", pa.bool_()), ("released", pa.bool_()), ("is_of_day", pa.bool_())),
+]
+"""Columns of the file of dead letters."""
 _CLOSINGS = """
 SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, topic_id), replayed_as_partition,
        replayed_as_offset, raw_length, raw_sha256, corrected_length, corrected_sha256
@@ -113,7 +160,7 @@ SELECT topic_id, partition, "offset", reason, coalesce(replayed_as_topic_id, top
 
 @contextmanager
 def take_snapshot(
-    url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore
+    url: str, topic: str, bounds_us: tuple[int, int], folder: Path, store: LakeStore, digests_query: str | None = None
 ) -> Iterator[Snapshot]:
     """Take a snapshot, and export ledger rows and panes of a range of event time as Parquet files.
 
@@ -123,6 +170,7 @@ def take_snapshot(
         bounds_us: start and end of the range, half-open; see :func:`day_bounds_us`.
         folder: receives the folders ``ledger``, ``speed_panes``, ``letters`` and ``cuts``, each with one file.
         store: the lake, which confirms replays of records in quarantine.
+        digests_query: exports its result into the folder ``ledger_digests``, instead of the ledger's rows.
 
     Raises:
         LakeDamaged: a file with such a replay is missing or altered.
@@ -140,10 +188,13 @@ def take_snapshot(
             "start_us": start_us,
             "end_us": end_us,
         }
-        export_rows(connection, url, _LEDGER.format(**named), folder / "ledger")
+        if digests_query is None:
+            export_rows(connection, url, _LEDGER.format(**named), folder / "ledger")
+        else:
+            export_rows(connection, url, digests_query.format(**named), folder / "ledger_digests")
         export_rows(connection, url, _PANES.format(**named), folder / "speed_panes")
     snapshot = _released(snapshot, proven_replays(store, snapshot.manifest, replayed))
-    _write_letters(snapshot.letters, folder / "letters")
+    _write_letters(snapshot, folder / "letters")
     _write_cuts(snapshot.cuts, folder / "cuts")
     yield snapshot
 
@@ -154,12 +205,12 @@ def _day_before(time_us: int) -> date:
 
 def _released(snapshot: Snapshot, proven: Iterable[ReplayedLetter]) -> Snapshot:
     """Return the snapshot without records in quarantine whose replays the lake confirms."""
-    letters = {topic_partition: dict(flags) for topic_partition, flags in snapshot.letters.items()}
+    letters = {topic_partition: dict(by_offset) for topic_partition, by_offset in snapshot.letters.items()}
     quarantined = {topic_partition: dict(digests) for topic_partition, digests in snapshot.quarantined.items()}
     for letter in proven:
         quarantined.get(letter.topic_partition, {}).pop(letter.offset, None)
-        if letter.offset in (flags := letters.get(letter.topic_partition, {})):
-            flags[letter.offset] = False
+        if letter.offset in (by_offset := letters.get(letter.topic_partition, {})):
+            by_offset[letter.offset] = replace(by_offset[letter.offset], is_failed=False, is_released=True)
     return replace(snapshot, letters=letters, quarantined=quarantined)
 
 
@@ -181,21 +232,23 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tup
     }
     ids = sorted({topic_partition.topic_id for topic_partition in cuts})
     served: dict[TopicPartition, list[Served]] = {}
-    for topic_id, partition, from_offset, *versions in connection.execute(
-        "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version, rules_version, "
-        "earliest_event_us FROM speed.served WHERE topic_id = ANY(%s) ORDER BY topic_id, partition, from_offset",
+    for topic_id, partition, from_offset, model, policy, kernel, digest, *rules in connection.execute(
+        "SELECT topic_id, partition, from_offset, model_version, policy_version, kernel_version, model_digest, "
+        "rules_version, earliest_event_us FROM speed.served WHERE topic_id = ANY(%s) "
+        "ORDER BY topic_id, partition, from_offset",
         (ids,),
     ):
-        entry = Served(from_offset, Versions(*versions[:3]), Rules(*versions[3:]))
+        entry = Served(from_offset, Versions(model, policy, kernel, model_digest=digest), Rules(*rules))
         served.setdefault(TopicPartition(topic, topic_id, partition), []).append(entry)
     failed_reason = DeadLetterReason.PROCESSING_FAILED.value
-    letters: dict[TopicPartition, dict[int, bool]] = {}
-    for topic_id, partition, offset, failed in connection.execute(
-        'SELECT topic_id, partition, "offset", reason = %s FROM speed.dead_letters '
-        "WHERE topic_id = ANY(%s) AND append_us >= %s",
-        (failed_reason, ids, day_bounds_us(_day_before(start_us))[0]),
+    letters: dict[TopicPartition, dict[int, Letter]] = {}
+    for topic_id, partition, offset, append_us, reason, *content, rules_version in connection.execute(
+        'SELECT topic_id, partition, "offset", append_us, reason, raw_length, raw_sha256, rules_version '
+        "FROM speed.dead_letters WHERE topic_id = ANY(%s) AND append_us >= %s",
+        (ids, day_bounds_us(_day_before(start_us))[0]),
     ):
-        letters.setdefault(TopicPartition(topic, topic_id, partition), {})[offset] = failed
+        letter = Letter(append_us, reason, Content(*content), rules_version, reason == failed_reason)
+        letters.setdefault(TopicPartition(topic, topic_id, partition), {})[offset] = letter
     quarantined: dict[TopicPartition, dict[int, str]] = {}
     for topic_id, partition, offset, digest in connection.execute(
         'SELECT topic_id, partition, "offset", raw_sha256 FROM speed.dead_letters '
@@ -246,14 +299,17 @@ def export_rows(connection: Connection, url: str, query: str, folder: Path) -> N
                 writer.write_batch(batch)
 
 
-def _write_letters(letters: Mapping[TopicPartition, Mapping[int, bool]], folder: Path) -> None:
+def _write_letters(snapshot: Snapshot, folder: Path) -> None:
     rows = [
-        (str(topic_partition.topic_id), topic_partition.partition, offset, failed)
-        for topic_partition, flags in letters.items()
-        for offset, failed in flags.items()
+        (
+            *(str(topic_partition.topic_id), topic_partition.partition, offset),
+            *(letter.append_us, letter.reason, *letter.content, letter.rules_version),
+            *(letter.is_failed, letter.is_released, snapshot.start_us <= letter.append_us < snapshot.end_us),
+        )
+        for topic_partition, by_offset in snapshot.letters.items()
+        for offset, letter in by_offset.items()
     ]
-    fields = [("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("failed", pa.bool_())]
-    _write(folder, rows, fields)
+    _write(folder, rows, LETTER_FIELDS)
 
 
 def _write_cuts(cuts: Mapping[TopicPartition, Cut], folder: Path) -> None:

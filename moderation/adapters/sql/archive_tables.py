@@ -1,8 +1,9 @@
-"""Table of the archive's readings, beside the manifest."""
+"""SQLAlchemy metadata of tables of the batch layer beside the manifest: the archive's readings, published topics."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, Date, Integer, Table, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
 
 from moderation.adapters.sql.tables import metadata
 
@@ -20,5 +21,28 @@ archive_reads = Table(
         comment="every record appended before this broker time is in the lake, in a hole or in a gap",
     ),
     comment="up to which broker time the archive has read each partition to its end",
+    schema="batch",
+)
+
+published_checks = Table(
+    "published_checks",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("published", Text, primary_key=True),
+    Column("compared", BigInteger, nullable=False, comment="rows of the ledger that must be on the topic"),
+    Column("unpublished", BigInteger, nullable=False, comment="of these the rows that the topic lacks"),
+    Column(
+        "published_otherwise",
+        BigInteger,
+        nullable=False,
+        comment="rows that the topic has with another key or value",
+    ),
+    Column("published_unknown", BigInteger, nullable=False, comment="positions on the topic that the ledger lacks"),
+    Column("examples", JSONB, nullable=False, comment="the first positions by kind of difference"),
+    Column("skipped", Text, comment="why nothing was compared; null if it was"),
+    Column("checked_us", BigInteger, nullable=False),
+    comment="last comparison of a published topic with the ledger: by append day of decisions, by day of event time "
+    "of panes",
     schema="batch",
 )

@@ -204,8 +204,8 @@ class Ledger:
             for partition in changed:
                 cursor.execute(
                     "INSERT INTO speed.served (topic_id, partition, from_offset, model_version, policy_version, "
-                    "kernel_version, rules_version, earliest_event_us, override) "
-                    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                    "kernel_version, rules_version, earliest_event_us, override, model_digest) "
+                    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                     (
                         self.topic_id,
                         partition,
@@ -216,6 +216,7 @@ class Ledger:
                         batch.rules.version,
                         batch.rules.earliest_event_us,
                         batch.versions.override,
+                        batch.versions.model_digest,
                     ),
                 )
             self._before_commit()
@@ -255,7 +256,7 @@ class Ledger:
         self, cursor: ledger_writes.Cursor, batch: Batch, closed_until_us: int | None = None
     ) -> list[replays.ReplayResult]:
         ledger_writes.copy_decisions(cursor, self.topic_id, batch)
-        ledger_writes.copy_dead_letters(cursor, self.topic_id, batch.dead_letters)
+        ledger_writes.copy_dead_letters(cursor, self.topic_id, batch.dead_letters, batch.rules)
         ledger_writes.add_to_panes(cursor, self.topic_id, batch.panes, closed_until_us)
         return replays.close_replayed(cursor, self.topic_id, batch.replays)
 

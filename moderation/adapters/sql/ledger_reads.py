@@ -24,7 +24,8 @@ SELECT o.partition, o.next, o.published_next, o.panes_published_us, o.read_to_en
          UNION ALL
         SELECT append_us FROM speed.dead_letters d
          WHERE (d.topic_id, d.partition, d."offset") = (o.topic_id, o.partition, o.next - 1) LIMIT 1),
-       s.model_version, s.policy_version, s.kernel_version, s.override, s.rules_version, s.earliest_event_us
+       s.model_version, s.policy_version, s.kernel_version, s.override, s.model_digest,
+       s.rules_version, s.earliest_event_us
   FROM speed.source_offsets o
   LEFT JOIN LATERAL (SELECT * FROM speed.served s WHERE (s.topic_id, s.partition) = (o.topic_id, o.partition)
                       ORDER BY from_offset DESC LIMIT 1) s ON true
@@ -64,8 +65,8 @@ def positions(cursor: Cursor, topic_id: UUID, partitions: list[int]) -> dict[int
             next=next_offset,
             published_next=published_next,
             panes_published_us=panes_published_us,
-            versions=None if served[0] is None else Versions(*served[:4]),
-            rules=None if served[0] is None else Rules(*served[4:]),
+            versions=None if served[0] is None else Versions(*served[:5]),
+            rules=None if served[0] is None else Rules(*served[5:]),
             open_panes=_open_panes(cursor, topic_id, partition, running_maximum(*maximum)),
             last_append_us=last_append_us,
             read_to_end_us=read_to_end_us,

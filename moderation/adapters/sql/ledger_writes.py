@@ -10,7 +10,7 @@ import orjson
 import psycopg
 
 from moderation.adapters.sql import copy_format
-from moderation.contracts import DeadLetter, Hole
+from moderation.contracts import DeadLetter, Hole, Rules
 from moderation.ledger import Batch, DecisionRow, Versions
 from moderation.panes import PaneKey, PaneSums, is_reopened
 from moderation.timestamps import day_of
@@ -61,15 +61,16 @@ def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:
             copy.write("".join(lines))
 
 
-def copy_dead_letters(cursor: Cursor, topic_id: UUID, letters: list[tuple[int, int, DeadLetter]]) -> None:
-    """Copy dead letters (partition, offset, letter) into the ledger."""
+def copy_dead_letters(cursor: Cursor, topic_id: UUID, letters: list[tuple[int, int, DeadLetter]], rules: Rules) -> None:
+    """Copy dead letters (partition, offset, letter) into the ledger, with the version of the rules that read them."""
     lines = [
         f"{topic_id}\t{partition}\t{offset}\t{letter.append_us}\t{letter.reason}\t"
-        f"{copy_format.text(letter.detail)}\t{copy_format.binary(letter.raw)}\t{letter.raw_length}\t{letter.raw_sha256}\n"
+        f"{copy_format.text(letter.detail)}\t{copy_format.binary(letter.raw)}\t{letter.raw_length}\t{letter.raw_sha256}\t"
+        f"{rules.version}\n"
         for partition, offset, letter in letters
     ]
     if lines:
-        columns = 'topic_id, partition, "offset", append_us, reason, detail, raw, raw_length, raw_sha256'
+        columns = 'topic_id, partition, "offset", append_us, reason, detail, raw, raw_length, raw_sha256, rules_version'
         with cursor.copy(f"COPY speed.dead_letters ({columns}) FROM STDIN") as copy:
             copy.write("".join(lines))
 

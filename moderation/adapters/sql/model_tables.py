@@ -25,6 +25,12 @@ served = Table(
         Text,
         comment="reason and end of the override by which an uncertified version served; null for a certified one",
     ),
+    Column(
+        "model_digest",
+        Text,
+        comment="SHA-256 of the model file: another registry may give the number to another model; "
+        "null where it was not stored",
+    ),
     schema="speed",
 )
 

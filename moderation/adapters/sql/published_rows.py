@@ -38,6 +38,14 @@ SELECT partition, community, start_us, model_version, policy_version, comments, 
  ORDER BY start_us, community, model_version, policy_version
 """
 
+_OFFSETS = """
+SELECT d.topic_id, d.partition, min(d."offset") FILTER (WHERE d.append_day = %(day)s) AS first,
+       coalesce(min(d."offset") FILTER (WHERE d.append_day > %(day)s), max(o.next))
+  FROM speed.decisions d JOIN speed.source_offsets o USING (topic_id, partition)
+ WHERE o.topic = %(topic)s AND d.append_day BETWEEN %(day)s AND %(day)s::date + 1
+ GROUP BY 1, 2 HAVING count(*) FILTER (WHERE d.append_day = %(day)s) > 0
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class SourcePartition:
@@ -133,3 +141,40 @@ def panes(
         for partition, community, start_us, *rest in cursor:
             end_us = start_us + PANE_US
             yield Pane(topic, str(source.topic_id), partition, community, start_us, end_us, *rest)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedBounds:
+    """What is published of a partition of the source topic.
+
+    Attributes:
+        published_next: decisions below this offset are published.
+        panes_published_us: panes that end at or before this are published; None if none is.
+    """
+
+    published_next: int
+    panes_published_us: int | None
+
+    def has_published_pane(self, start_us: int) -> bool:
+        """Whether the panes with this start are published."""
+        return self.panes_published_us is not None and start_us + PANE_US <= self.panes_published_us
+
+
+def published_bounds(connection: Connection, topic: str) -> dict[tuple[UUID, int], PublishedBounds]:
+    """Read what is published of a source topic, by topic id and partition."""
+    rows = connection.execute(
+        "SELECT topic_id, partition, published_next, panes_published_us FROM speed.source_offsets WHERE topic = %s "
+        "ORDER BY topic_id, partition",
+        (topic,),
+    )
+    return {(topic_id, partition): PublishedBounds(*bounds) for topic_id, partition, *bounds in rows}
+
+
+def offsets_of_day(connection: Connection, topic: str, day: date) -> dict[tuple[str, int], tuple[int, int]]:
+    """Read the offsets of the decisions that were appended on a day, by topic id (as text) and partition.
+
+    Returns:
+        Half-open ranges up to the first decision of the next day; without one up to the end of the ledger.
+    """
+    rows = connection.execute(_OFFSETS, {"topic": topic, "day": day}).fetchall()
+    return {(str(topic_id), partition): (first, end) for topic_id, partition, first, end in rows}

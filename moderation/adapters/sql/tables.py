@@ -120,6 +120,7 @@ dead_letters = Table(
     Column("corrected_length", BigInteger),
     Column("corrected_sha256", Text, comment="of the value that an operator sent in place of the record"),
     Column("replayed_as_topic_id", Uuid, comment="of the replay; null in older rows: the dead letter's topic"),
+    Column("rules_version", Integer, comment="of the rules that refused it; null in older rows and after a skip"),
     schema="speed",
 )
 
@@ -307,6 +308,9 @@ runs = Table(
     Column("code_version", Text, nullable=False),
     Column("differences_url", Text, nullable=False),
     Column("started_by", Text, nullable=False, comment="address of the Airflow run, or the command"),
+    Column(
+        "other_defects", BigInteger, nullable=False, server_default="0", comment="rows of the other defects in causes"
+    ),
     UniqueConstraint("topic", "day", "revision"),
     comment="reconciliations of UTC days of event time; the numbers of a revision never change",
     schema="batch",
@@ -367,7 +371,7 @@ differences = Table(
     Column("community", Text, primary_key=True),
     Column("model_version", Text, primary_key=True),
     Column("policy_version", Text, primary_key=True),
-    Column("cause", Text, nullable=False),
+    Column("cause", Text, primary_key=True),
     Column("comments", BigInteger, nullable=False, comment="batch less speed, like the three measures after it"),
     Column("reviews", BigInteger, nullable=False),
     Column("removals", BigInteger, nullable=False),

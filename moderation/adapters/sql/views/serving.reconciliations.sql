@@ -14,7 +14,7 @@ CREATE OR REPLACE VIEW serving.reconciliations AS
     unexplained,
     phantom,
     residual,
-    (((lost + unexplained) + phantom) + residual) AS defects,
+    ((((lost + unexplained) + phantom) + residual) + other_defects) AS defects,
     causes,
     kernel_version,
     code_version,

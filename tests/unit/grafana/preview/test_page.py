@@ -38,7 +38,9 @@ def preview(name: str, *, is_sound: bool = False) -> Preview:
     results = {
         "state": QueryResult(["state"], [("final, revision 1",)]),
         "comments": QueryResult(["batch", "speed", "gap"], [(12, 11, 1)]),
-        "defects": QueryResult(["lost", "unexplained", "phantom", "residual"], [(0 if is_sound else 1, 0, 0, 0)]),
+        "defects": QueryResult(
+            ["lost", "unexplained", "phantom", "residual", "other"], [(0 if is_sound else 1, 0, 0, 0, 0)]
+        ),
         "gap": QueryResult(term, gap),
         "windows": QueryResult(windows, [("10:00", name, 12, 11, 1, 1, 1, 1, 1, "lost 1")]),
         "differences": QueryResult(list(difference), rows),

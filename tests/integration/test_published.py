@@ -1,0 +1,121 @@
+"""Comparison of the published topics with the ledger on real servers: each fault has its own count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import pytest
+from confluent_kafka import Producer
+from typer.testing import CliRunner
+
+from batch.reconcile.published import compare_published
+from batch.reconcile.tasks import require_published
+from cli.main import app
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import producer_settings
+from moderation.adapters.reconciliation.published_checks import PublishedCheck
+from moderation.adapters.reconciliation.runs import open_defects, recent_defects
+from moderation.adapters.sql.connection import connected
+from moderation.contracts import Comment, to_json
+from moderation.errors import DefectsFound
+from moderation.settings import required
+from moderation.timestamps import day_of, now_us
+from tests.support.workers import SpeedLayerUnderTest
+
+MINUTE_US = 60_000_000
+_BODIES = ("Nice study, thanks.", "you idiot!!! {}", "FREE money at http://spam.example/{}", "Source? {}")
+
+
+def send(layer: SpeedLayerUnderTest, count: int) -> None:
+    """Send comments of the last two hours, and wait until all of them are published."""
+    begun_us = now_us() - 120 * MINUTE_US
+    comments = [
+        Comment(f"c{n}", "science", _BODIES[n % 4].format(n), begun_us + n * 120 * MINUTE_US // count)
+        for n in range(count)
+    ]
+    layer.produce([(each.comment_id, to_json(each)) for each in comments])
+    layer.wait_accounted(count)
+    wait_until(lambda: is_published(layer), seconds=30, description="everything published")
+
+
+def is_published(layer: SpeedLayerUnderTest) -> bool:
+    with connected(layer.database_url) as connection:
+        row = connection.execute(
+            "SELECT bool_and(published_next = next), count(panes_published_us) FROM speed.source_offsets "
+            "WHERE topic_id = %s",
+            (layer.topic_id,),
+        ).fetchone()
+    return row is not None and row[0] is True and row[1] > 0
+
+
+def checked(layer: SpeedLayerUnderTest, days: Sequence[date]) -> dict[str, dict[str, int]]:
+    """Return the defects by topic, summed over the days."""
+    found: dict[str, dict[str, int]] = {}
+    for day in days:
+        for check in compare_published(layer.settings, day):
+            assert check.skipped is None
+            for name, count in {"compared": check.compared, **check.defects}.items():
+                topic = found.setdefault(check.published, {})
+                topic[name] = topic.get(name, 0) + count
+    return found
+
+
+def publish(layer: SpeedLayerUnderTest, topic: str, key: bytes, value: bytes) -> None:
+    producer = Producer(producer_settings(layer.settings.kafka_bootstrap, 30))
+    producer.produce(layer.settings.topic_prefix + topic, value, key)
+    assert producer.flush(30) == 0
+
+
+@pytest.mark.budget(40)
+def test_each_fault_between_topics_and_ledger_is_counted(commanded: SpeedLayerUnderTest) -> None:
+    layer = commanded
+    layer.start_worker()
+    send(layer, 400)
+    layer.stop()
+    today = day_of(now_us())
+    days = sorted({day_of(now_us() - 121 * MINUTE_US), today})
+    clean = checked(layer, days)
+    assert clean["decisions"] == {"compared": 400}
+    assert [clean[topic].keys() for topic in ("alerts", "panes")] == [{"compared"}, {"compared"}]
+    assert min(clean["alerts"]["compared"], clean["panes"]["compared"]) > 5
+
+    # A record that the ledger lacks, a foreign one, and another value of a decision.
+    fields = {"topic_id": str(layer.topic_id), "partition": 0, "offset": 10**6}
+    publish(layer, "decisions", b"c1", json.dumps(fields | {"offset": 0}).encode())
+    publish(layer, "alerts", b"c1", b"nonsense")
+    # The pane of an hour that no comment has.
+    key = json.dumps([str(layer.topic_id), 0, "nowhere", now_us() // 300_000_000 * 300_000_000, "1", "p"])
+    publish(layer, "panes", key.encode(), b"{}")
+    found = checked(layer, [today])
+    assert found["decisions"]["published_otherwise"] == 1
+    assert found["alerts"]["published_unknown"] == 1
+    assert found["panes"]["published_unknown"] == 1
+    with connected(required(layer.settings.database_url, "database_url")) as connection:
+        since_us = now_us() - 60 * MINUTE_US
+        assert recent_defects(connection, layer.topic, since_us) is None  # no day was reconciled
+        assert dict(open_defects(connection, layer.topic, since_us)) == {today: 3}
+
+    # A row of the ledger that was never published.
+    with connected(layer.database_url) as connection, connection.transaction():
+        connection.execute(
+            'UPDATE speed.decisions SET "offset" = "offset" + 1000000 WHERE topic_id = %s AND partition = 1 '
+            'AND "offset" = 0',
+            (layer.topic_id,),
+        )
+        connection.execute(
+            "UPDATE speed.source_offsets SET published_next = 2000000, next = 2000000 "
+            "WHERE topic_id = %s AND partition = 1",
+            (layer.topic_id,),
+        )
+    found = checked(layer, [today])
+    assert found["decisions"]["unpublished"] == 1
+    with pytest.raises(DefectsFound, match="decisions: 400 rows, 1 unpublished"):
+        require_published({today: [PublishedCheck("decisions", 400, unpublished=1)]})
+
+    result = CliRunner().invoke(app, ["compare-topics", "--date", today.isoformat(), "--json"], catch_exceptions=False)
+    assert result.exit_code == 3
+    assert [each["topic"] for each in json.loads(result.stdout)["topics"]] == ["decisions", "alerts", "panes"]
+    old = compare_published(layer.settings, today - timedelta(days=8))
+    assert all("keeps records for 7 days" in (check.skipped or "") for check in old)
