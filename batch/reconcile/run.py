@@ -23,6 +23,7 @@ from batch.record_isolation import Failure, failure_fields
 from moderation.adapters.code_version import code_version
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
 from moderation.adapters.lake.manifest import files
+from moderation.adapters.lake.ownership import require_ownership
 from moderation.adapters.lake.reader import Lake
 from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
@@ -143,6 +144,7 @@ def reconcile_day(
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
+        LakeRefused: the lake belongs to another database.
         ModelRefused: a version that served does not verify.
         Unavailable: a server does not answer.
         ConfigurationError: no version ever served.
@@ -162,6 +164,7 @@ def reconcile_day(
         on_progress(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
         store = LakeStore(settings.lake_url)
+        require_ownership(store, connection)
         with take_snapshot(url, topic, day_bounds_us(day), folder, store) as snapshot:
             clock.lap("snapshot")
             fault_point("after_snapshot")

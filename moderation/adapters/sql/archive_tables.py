@@ -1,8 +1,8 @@
-"""Table of the archive's readings, beside the manifest."""
+"""Tables of the archive beside the manifest: readings, ownership of the lake, files being written, checks."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, Table, Text, Uuid
 
 from moderation.adapters.sql.tables import metadata
 
@@ -20,5 +20,43 @@ archive_reads = Table(
         comment="every record appended before this broker time is in the lake, in a hole or in a gap",
     ),
     comment="up to which broker time the archive has read each partition to its end",
+    schema="batch",
+)
+
+manifest_identity = Table(
+    "manifest_identity",
+    metadata,
+    Column("manifest_id", Uuid, primary_key=True),
+    comment="one row: with the identity of the PostgreSQL server, it identifies this database as owner of a lake",
+    schema="batch",
+)
+
+lake_claims = Table(
+    "lake_claims",
+    metadata,
+    Column("claimed_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("lake_url", Text, nullable=False),
+    Column("owner", Uuid, nullable=False),
+    Column("previous_owner", Uuid, comment="identity of the owner before; null if the lake had none"),
+    Column("reason", Text, nullable=False),
+    comment="when this database became the owner of a lake, and why",
+    schema="batch",
+)
+
+written_paths = Table(
+    "written_paths",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("written_us", BigInteger, nullable=False),
+    comment="files that an archiver began to write and that are not in the manifest; only these are ever removed",
+    schema="batch",
+)
+
+file_checks = Table(
+    "file_checks",
+    metadata,
+    Column("path", ForeignKey("batch.files.path", ondelete="CASCADE"), primary_key=True),
+    Column("checked_us", BigInteger, nullable=False),
+    comment="when every byte of a file of the lake was last compared with its SHA-256",
     schema="batch",
 )
