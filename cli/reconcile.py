@@ -41,7 +41,8 @@ def reconcile(
     --json prints {"date", "engine", "revision", "state", "panes", "batch_comments", "speed_comments", "causes": {name:
     rows}, "defects": {"lost", "unexplained", "phantom", "residual", "not_recomputed"}, "not_recomputed": {"count",
     "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "waits_for": [why
-    the day is provisional although all of it was processed], "skipped": null, or why
+    the day is provisional although all of it was processed], "frozen": null or {"reason", "late_after"} if the day
+    keeps the results of its last run, "skipped": null, or why
     there was nothing to reconcile}; with --until {"days": [one such object a day]}.
     """
     days = _days(day.date(), (until or day).date())
@@ -82,6 +83,13 @@ def show(report: ReconcileReport) -> None:
     if report.skipped is not None:
         console.print(f"nothing was reconciled: {report.skipped}", soft_wrap=True)
         return
+    if report.frozen is not None:
+        console.print(
+            f"frozen, these are the results of its last run: {report.frozen.reason}; "
+            f"{report.frozen.late_after:,} comments of the day came later",
+            markup=False,
+            soft_wrap=True,
+        )
     for reason in report.waits_for[:_MOST_SHOWN]:
         console.print(f"provisional: {reason}", soft_wrap=True)
     verdict = "[green]every difference is explained[/]" if report.is_sound else "[bold red]defects: see above[/]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -28,9 +28,25 @@ from moderation.adapters.lake.reader import Lake
 from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
-from moderation.adapters.reconciliation.runs import Run, add_run, day_lock, days_beyond_horizon, dirty_days
+from moderation.adapters.reconciliation.frozen_days import (
+    FrozenDay,
+    dropped_append_days,
+    freeze_day,
+    frozen_day,
+    late_for_frozen_days,
+)
+from moderation.adapters.reconciliation.runs import (
+    Run,
+    StoredRun,
+    add_run,
+    day_lock,
+    days_beyond_horizon,
+    dirty_days,
+    frozen_days_with_new_records,
+    stored_run,
+)
 from moderation.adapters.reconciliation.snapshot import Snapshot, take_snapshot
-from moderation.adapters.sql.connection import connected
+from moderation.adapters.sql.connection import Connection, connected
 from moderation.bootstrap import production_model
 from moderation.contracts import Cause
 from moderation.settings import Settings, required
@@ -60,6 +76,7 @@ class ReconcileReport:
         seconds: duration by step.
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
         waits_for: what may still bring comments of the day in time, see :func:`unread_partitions`.
+        frozen: why the day keeps the results of its last run, which are these; None if it was recomputed.
     """
 
     day: date
@@ -75,6 +92,7 @@ class ReconcileReport:
     seconds: dict[str, float]
     ignored_replays: int = 0
     waits_for: Sequence[str] = ()
+    frozen: FrozenDay | None = None
 
     @property
     def skipped(self) -> str | None:
@@ -102,6 +120,7 @@ class ReconcileReport:
             "not_recomputed": failure_fields(self.not_recomputed),
             "ignored_replays": self.ignored_replays,
             "waits_for": list(self.waits_for),
+            "frozen": None if self.frozen is None else asdict(self.frozen),
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
             "skipped": self.skipped,
         }
@@ -161,6 +180,10 @@ def reconcile_day(
         tempfile.TemporaryDirectory(prefix="reconcile-", dir=settings.state_folder) as scratch,
     ):
         folder = Path(scratch)
+        last = stored_run(connection, topic, day)
+        if last is not None and (frozen := _frozen(connection, topic, day, last)) is not None:
+            on_progress(f"{day}: frozen, because {frozen.reason}; {frozen.late_after:,} comments came later")
+            return _stored_report(day, last, frozen)
         on_progress(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in ("recomputed", "ledger", "speed_panes", "letters", "cuts", "actions")}
         store = LakeStore(settings.lake_url)
@@ -232,7 +255,43 @@ def days_to_reconcile(settings: Settings, upto: date, on_progress: OnProgress = 
                 f"{len(late):,} days have comments that came more than {horizon_days} days after their end, newest "
                 f"{named}. They are not reconciled again; `moderation reconcile --date` does it"
             )
+        frozen = frozen_days_with_new_records(connection, topic, upto, horizon_days)
+        for day, count in (after := late_for_frozen_days(connection, topic, frozen))[:_MOST_NAMED]:
+            on_progress(f"{day} is frozen, and {count:,} comments of it came after its last run")
+        if len(after) > _MOST_NAMED:
+            on_progress(f"{len(after) - _MOST_NAMED:,} more frozen days have such comments; see serving.day_states")
         return dirty_days(connection, topic, upto, horizon_days)
+
+
+def _frozen(connection: Connection, topic: str, day: date, last: StoredRun) -> FrozenDay | None:
+    """Return why a day is frozen; a final day of which a partition was dropped by hand is frozen here."""
+    frozen = frozen_day(connection, topic, day)
+    if frozen is None and last.state == "final" and (dropped := dropped_append_days(connection, topic, day)):
+        days = ", ".join(each.isoformat() for each in dropped)
+        freeze_day(
+            connection, topic, day, f"decisions of append day {days} were dropped without `moderation retire`", now_us()
+        )
+        frozen = frozen_day(connection, topic, day)
+    return frozen
+
+
+def _stored_report(day: date, last: StoredRun, frozen: FrozenDay) -> ReconcileReport:
+    causes = {cause.value: last.causes.get(cause, 0) for cause in Cause}
+    defects = {cause.value: causes[cause] for cause in DEFECTS}
+    return ReconcileReport(
+        day=day,
+        engine=last.engine,
+        revision=last.revision,
+        state=last.state,
+        panes=last.panes,
+        batch_comments=last.batch_comments,
+        speed_comments=last.speed_comments,
+        causes=causes,
+        defects={**defects, "residual": last.residual, "not_recomputed": 0},
+        not_recomputed=[],
+        seconds={},
+        frozen=frozen,
+    )
 
 
 def _write_actions(lake: Lake, settings: Settings, day: date, folder: Path) -> None:

@@ -53,10 +53,13 @@ WITH last AS (
       FROM lake l LEFT JOIN last USING (day)
      WHERE l.next_offset > coalesce((last.cut->(l.topic_id::text)->(l.partition::text)->>'archived')::bigint, 0)
      GROUP BY day
+), frozen AS (
+    SELECT day FROM batch.frozen_days WHERE topic = %(topic)s
 )
 """
 # A day needs another run if it is provisional, if its last run began before the day was over, or if it has such records
-# within the horizon. A day without a run needs one if the stream counted comments of it, whenever they came.
+# within the horizon. A day without a run needs one if the stream counted comments of it, whenever they came. A frozen
+# day never needs one.
 _DIRTY = f"""{_DAYS}
 SELECT day FROM (
     SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last)
@@ -64,12 +67,16 @@ SELECT day FROM (
             WHERE state = 'provisional' OR begun_us < ((day - DATE '1970-01-01')::bigint + 1) * 86400000000
      UNION SELECT day FROM unread WHERE is_recent
     ) found
- WHERE day <= %(upto)s ORDER BY day DESC
+ WHERE day <= %(upto)s AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = found.day) ORDER BY day DESC
 """  # noqa: S608 - constants
 _TOO_LATE = f"""{_DAYS}
 SELECT day FROM unread WHERE NOT is_recent AND day <= %(upto)s
    AND day NOT IN (SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last))
+   AND day NOT IN (SELECT day FROM frozen)
  ORDER BY day DESC
+"""  # noqa: S608 - constants
+_FROZEN = f"""{_DAYS}
+SELECT day FROM unread JOIN frozen USING (day) WHERE day <= %(upto)s ORDER BY day DESC
 """  # noqa: S608 - constants
 
 
@@ -100,6 +107,20 @@ class Run:
     started_by: str
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """The last run of a day as it is stored; the fields are those of :class:`Run`, and ``revision``."""
+
+    revision: int
+    state: str
+    engine: str
+    panes: int
+    batch_comments: int
+    speed_comments: int
+    causes: Mapping[str, int]
+    residual: int
+
+
 @contextmanager
 def day_lock(connection: Connection, topic: str, day: date, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Lock a day against other reconciliations while the block runs; wait for a running one."""
@@ -126,6 +147,16 @@ def last_run(connection: Connection, topic: str, day: date) -> tuple[int, int, s
         (topic, day),
     ).fetchone()
     return None if row is None else (row[0], row[1], row[2])
+
+
+def stored_run(connection: Connection, topic: str, day: date) -> StoredRun | None:
+    """Read the results of the last run of a day; None before the first."""
+    row = connection.execute(
+        "SELECT revision, state, engine, panes, batch_comments, speed_comments, causes, residual FROM batch.runs "
+        "WHERE topic = %s AND day = %s ORDER BY revision DESC LIMIT 1",
+        (topic, day),
+    ).fetchone()
+    return None if row is None else StoredRun(*row)
 
 
 def add_run(
@@ -212,6 +243,19 @@ def days_beyond_horizon(connection: Connection, topic: str, upto: date, horizon_
     """Return days up to this one whose new records all came later than the horizon, newest first."""
     values = {"topic": topic, "upto": upto, "horizon_days": horizon_days}
     return [row[0] for row in connection.execute(_TOO_LATE, values)]
+
+
+def frozen_days_with_new_records(connection: Connection, topic: str, upto: date, horizon_days: int) -> list[date]:
+    """Return frozen days up to this one of which the lake has records that their last run did not read, newest first.
+
+    Args:
+        connection: to the ledger's database.
+        topic: full name.
+        upto: last day.
+        horizon_days: see :func:`dirty_days`.
+    """
+    values = {"topic": topic, "upto": upto, "horizon_days": horizon_days}
+    return [row[0] for row in connection.execute(_FROZEN, values)]
 
 
 def _copy(
