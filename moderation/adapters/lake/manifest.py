@@ -168,6 +168,29 @@ def add_holes(connection: Connection, topic_partition: TopicPartition, holes: Se
         )
 
 
+def find_unarchived(connection: Connection, topic: str, topic_id: UUID) -> list[tuple[TopicPartition, Range]]:
+    """Return the offsets of former topics of a name that were decided and never archived, in order.
+
+    Nobody can archive them any more, because their topic is gone.
+
+    Args:
+        connection: to the manifest's database.
+        topic: full name.
+        topic_id: Kafka's present id of the topic.
+    """
+    ends = archived_ends(connection, topic)
+    rows = connection.execute(
+        'SELECT topic_id, partition, "first", next FROM speed.source_offsets WHERE topic = %s AND topic_id <> %s '
+        "ORDER BY 1, 2",
+        (topic, topic_id),
+    )
+    ranges = {
+        (source := TopicPartition(topic, former_id, partition)): (ends.get(source, int(first)), int(next_offset))
+        for former_id, partition, first, next_offset in rows
+    }
+    return [(source, (first, end)) for source, (first, end) in ranges.items() if first < end]
+
+
 def holes_inside(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
     """Count the offsets without a record inside the given files, by path."""
     rows = connection.execute(
@@ -180,10 +203,11 @@ def holes_inside(connection: Connection, paths: Sequence[str]) -> dict[str, int]
 
 
 def archived_ends(connection: Connection, topic: str) -> dict[TopicPartition, int]:
-    """For each source of a topic one after the last offset that is in a file or a hole."""
+    """For each source of a topic one after the last offset that is in a file, a hole or an accepted gap."""
     rows = connection.execute(
         "SELECT s.topic_id, s.partition, greatest(s.next_offset, (SELECT h.next_offset FROM batch.holes h "
-        "WHERE h.topic_id = s.topic_id AND h.partition = s.partition ORDER BY h.first_offset DESC LIMIT 1)) "
+        "WHERE h.topic_id = s.topic_id AND h.partition = s.partition ORDER BY h.first_offset DESC LIMIT 1), "
+        "(SELECT max(g.next_offset) FROM batch.gaps g WHERE g.topic_id = s.topic_id AND g.partition = s.partition)) "
         "FROM (SELECT topic_id, partition, max(next_offset) AS next_offset FROM "
         "(SELECT topic_id, partition, next_offset FROM batch.files WHERE topic = %(t)s UNION ALL "
         "SELECT topic_id, partition, NULL FROM speed.source_offsets WHERE topic = %(t)s) known GROUP BY 1, 2) s",
