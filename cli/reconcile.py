@@ -42,7 +42,8 @@ def reconcile(
     rows}, "defects": {"lost", "unexplained", "phantom", "residual", "not_recomputed"}, "not_recomputed": {"count",
     "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "waits_for": [why
     the day is provisional although all of it was processed], "frozen": null or {"reason", "late_after"} if the day
-    keeps the results of its last run, "skipped": null, or why
+    keeps the results of its last run, "stored_scores": [{"model_version", "rows", "reason"}] of versions that cannot be
+    opened any more, "skipped": null, or why
     there was nothing to reconcile}; with --until {"days": [one such object a day]}.
     """
     days = _days(day.date(), (until or day).date())
@@ -87,6 +88,13 @@ def show(report: ReconcileReport) -> None:
         console.print(
             f"frozen, these are the results of its last run: {report.frozen.reason}; "
             f"{report.frozen.late_after:,} comments of the day came later",
+            markup=False,
+            soft_wrap=True,
+        )
+    for stored in report.stored_scores:
+        console.print(
+            f"stored scores: {stored.rows:,} records of version {stored.model_version}, which cannot be opened any "
+            f"more: {stored.reason}",
             markup=False,
             soft_wrap=True,
         )

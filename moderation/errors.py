@@ -120,6 +120,10 @@ class ModelRefused(NeedsPerson):
     """A model artifact is missing, damaged, altered, of another kernel version, or contains an untrusted type."""
 
 
+class PastVersionRefused(ModelRefused):
+    """A version that decided in the past cannot be opened any more: deleted, of another key or of another kernel."""
+
+
 class NotInRegistry(ModelRefused):
     """The registry has no such model, version or file."""
 

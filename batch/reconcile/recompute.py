@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from batch.record_isolation import Failure, parse_failure, report_failures, scor
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
-from moderation.bootstrap import deciding_version_opener
+from moderation.bootstrap import deciding_version_opener, past_version_opener
 from moderation.contracts import Read, Rules, Verdict, read_record
-from moderation.errors import InvalidRecord, ProcessDied
+from moderation.errors import InvalidRecord, PastVersionRefused, ProcessDied
+from moderation.ledger import Versions
 from moderation.panes import late_flags
 from moderation.settings import Settings
 from moderation.text import KERNEL_VERSION
@@ -68,14 +69,29 @@ class RecomputeResult:
         rows: number of records of the day.
         failures: records of the day that cannot be scored, and records appended on that day that cannot be parsed,
             because of a defect; in order of position.
+        unopened: versions that decided and cannot be opened any more, with the reason.
     """
 
     rows: int
     failures: list[Failure]
+    unopened: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileResult:
+    rows: int
+    failures: list[Failure]
+    unopened: dict[str, str]
 
 
 def recompute_files(
-    tasks: Sequence[FileTask], settings: Settings, folder: Path, on_progress: OnProgress, processes: int | None = None
+    tasks: Sequence[FileTask],
+    settings: Settings,
+    folder: Path,
+    on_progress: OnProgress,
+    processes: int | None = None,
+    *,
+    without_refused: bool = False,
 ) -> RecomputeResult:
     """Write the recomputed records as Parquet files, one for each task.
 
@@ -87,6 +103,8 @@ def recompute_files(
         folder: for the files.
         on_progress: receives one line at each step.
         processes: number of processes. If None, one for each core, or only this one for few records.
+        without_refused: do not fail if a version of the past cannot be opened any more: its records get score 0 and
+            verdict ``allow``, and the result names it.
 
     Raises:
         ModelRefused: a version that served does not verify, or has another kernel version.
@@ -98,28 +116,34 @@ def recompute_files(
     rows = sum(task.file.rows for task in tasks if not task.unread_only)
     done = rows_written = 0
     failures: list[Failure] = []
-    for task, (count, failed) in _results(
-        tasks, settings, folder, processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
-    ):
+    unopened: dict[str, str] = {}
+    processes = processes or (1 if rows <= _ALONE_ROWS else os.cpu_count() or 1)
+    for task, result in _results(tasks, settings, folder, processes, without_refused):
         done += 0 if task.unread_only else task.file.rows
-        rows_written += count
-        failures += failed
+        rows_written += result.rows
+        failures += result.failures
+        unopened |= result.unopened
         on_progress(f"scored {done:,} of {rows:,} records of the lake")
     report_failures(sorted(failures), on_progress)
-    return RecomputeResult(rows_written, sorted(failures))
+    return RecomputeResult(rows_written, sorted(failures), unopened)
+
+
+def _new_recomputer(settings: Settings, without_refused: bool) -> FileRecomputer:
+    opener = past_version_opener if without_refused else deciding_version_opener
+    return FileRecomputer(LakeStore(settings.lake_url), opener(settings))
 
 
 def _results(
-    tasks: Sequence[FileTask], settings: Settings, folder: Path, processes: int
-) -> Iterator[tuple[FileTask, tuple[int, list[Failure]]]]:
+    tasks: Sequence[FileTask], settings: Settings, folder: Path, processes: int, without_refused: bool
+) -> Iterator[tuple[FileTask, _FileResult]]:
     outputs = [folder / f"{number}.parquet" for number in range(len(tasks))]
     if processes == 1:
-        recomputer = FileRecomputer(LakeStore(settings.lake_url), deciding_version_opener(settings))
+        recomputer = _new_recomputer(settings, without_refused)
         for task, output in zip(tasks, outputs, strict=True):
-            yield task, (recomputer.run(task, output), recomputer.take_failures())
+            yield task, _FileResult(recomputer.run(task, output), recomputer.take_failures(), recomputer.unopened)
         return
     # A forked process would inherit threads and connections in an undefined state.
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (settings,)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start_process, (settings, without_refused)) as pool:
         waiting = {
             pool.submit(_run_in_process, task, output): task for task, output in zip(tasks, outputs, strict=True)
         }
@@ -142,15 +166,15 @@ def _results(
 _recomputer: FileRecomputer | None = None
 
 
-def _start_process(settings: Settings) -> None:
+def _start_process(settings: Settings, without_refused: bool) -> None:
     global _recomputer
-    _recomputer = FileRecomputer(LakeStore(settings.lake_url), deciding_version_opener(settings))
+    _recomputer = _new_recomputer(settings, without_refused)
 
 
-def _run_in_process(task: FileTask, output: Path) -> tuple[int, list[Failure]]:
+def _run_in_process(task: FileTask, output: Path) -> _FileResult:
     if _recomputer is None:
         raise RuntimeError("the process was not prepared")
-    return _recomputer.run(task, output), _recomputer.take_failures()
+    return _FileResult(_recomputer.run(task, output), _recomputer.take_failures(), _recomputer.unopened)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +194,9 @@ class FileRecomputer:
     Args:
         store: the lake.
         open_version: opens a model version by its number.
+
+    Attributes:
+        unopened: versions for which ``open_version`` raised ``PastVersionRefused``, with the reason.
     """
 
     def __init__(self, store: LakeStore, open_version: OpenVersion) -> None:
@@ -177,6 +204,7 @@ class FileRecomputer:
         self._open_version = open_version
         self._models: dict[str, OpenModel] = {}
         self._failures: list[Failure] = []
+        self.unopened: dict[str, str] = {}
 
     def take_failures(self) -> list[Failure]:
         """Return the records that failed since the last call."""
@@ -264,10 +292,14 @@ class FileRecomputer:
         scores = np.empty(len(rows), np.int64)
         verdicts = np.empty(len(rows), np.int64)
         unscored = np.zeros(len(rows), bool)
-        versions: list[tuple[str, str]] = []
+        versions: list[Versions] = []
         record_ids = [row.read.comment.record_id() for row in rows]
-        for version, first, end in _spans(task, offsets):
-            model = self._model(version)
+        for served, first, end in _spans(task, offsets):
+            version, model = served.model_version, self._model(served.model_version)
+            if model is None:
+                unscored[first:end] = True
+                versions += [served] * (end - first)
+                continue
             part, failed = score_each(
                 model.kernel, ["" if row.is_quarantined else row.read.comment.body for row in rows[first:end]]
             )
@@ -278,7 +310,7 @@ class FileRecomputer:
             repairs = [row.read.repairs for row in rows[first:end]]
             rulings = model.policy.decide(part, record_ids[first:end], repairs, model.exploration_key)
             verdicts[first:end] = [_NUMBER[ruling.verdict] for ruling in rulings]
-            versions += [(version, model.policy.policy_version)] * (end - first)
+            versions += [Versions(version, model.policy.policy_version, KERNEL_VERSION)] * (end - first)
         in_quarantine = np.array([row.is_quarantined for row in rows])
         unscored |= in_quarantine
         scores[unscored], verdicts[unscored] = 0, _NUMBER[Verdict.ALLOW]
@@ -296,9 +328,9 @@ class FileRecomputer:
             verdicts,
             [row.is_late for row in rows],
             [row.is_replay for row in rows],
-            [version for version, _ in versions],
-            [policy for _, policy in versions],
-            [KERNEL_VERSION] * count,
+            [each.model_version for each in versions],
+            [each.policy_version for each in versions],
+            [each.kernel_version for each in versions],
             in_quarantine,
             [",".join(row.read.repairs) for row in rows],
         ]
@@ -309,10 +341,14 @@ class FileRecomputer:
         source = task.file.topic_partition
         self._failures.append(Failure(str(source.topic_id), source.partition, offset, cause))
 
-    def _model(self, version: str) -> OpenModel:
-        if version not in self._models:
-            self._models[version] = self._open_version(version)
-        return self._models[version]
+    def _model(self, version: str) -> OpenModel | None:
+        """Return a version; None if it is one of the past that cannot be opened any more."""
+        if version not in self._models and version not in self.unopened:
+            try:
+                self._models[version] = self._open_version(version)
+            except PastVersionRefused as refusal:
+                self.unopened[version] = refusal.cause
+        return self._models.get(version)
 
 
 def _is_quarantined(task: FileTask, offset: int, value: bytes) -> bool:
@@ -328,11 +364,13 @@ def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) ->
         return []
 
 
-def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[str, int, int]]:
-    """Yield version, first row and end of the rows that each version scores; rows are in the order of offsets."""
+def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[Versions, int, int]]:
+    """Yield versions, first row and end of the rows that each version scores; rows are in the order of offsets."""
     edges = np.searchsorted(offsets, [each.from_offset for each in task.served])
     bounds = [0, *edges.tolist(), len(offsets)]
-    names = [task.first_version, *(each.versions.model_version for each in task.served)]
-    for version, first, end in zip(names, bounds[:-1], bounds[1:], strict=True):
+    first_served = task.served[0].versions if task.served else Versions(task.first_version, "", "")
+    first_version = replace(first_served, model_version=task.first_version)
+    scoring = [first_version, *(each.versions for each in task.served)]
+    for versions, first, end in zip(scoring, bounds[:-1], bounds[1:], strict=True):
         if first < end:
-            yield version, first, end
+            yield versions, first, end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from batch.reconcile.finality import unread_partitions
 from batch.reconcile.recompute import recompute_files
 from batch.reconcile.replays import ignored_replays
 from batch.reconcile.results import DayResults, read_results
+from batch.reconcile.stored_scores import use_stored_scores
 from batch.record_isolation import Failure, failure_fields
 from moderation.adapters.code_version import code_version
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
@@ -38,6 +39,7 @@ from moderation.adapters.reconciliation.frozen_days import (
 from moderation.adapters.reconciliation.runs import (
     Run,
     StoredRun,
+    StoredScores,
     add_run,
     day_lock,
     days_beyond_horizon,
@@ -77,6 +79,7 @@ class ReconcileReport:
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
         waits_for: what may still bring comments of the day in time, see :func:`unread_partitions`.
         frozen: why the day keeps the results of its last run, which are these; None if it was recomputed.
+        stored_scores: versions that cannot be opened any more, with the records that have the ledger's scores.
     """
 
     day: date
@@ -93,6 +96,7 @@ class ReconcileReport:
     ignored_replays: int = 0
     waits_for: Sequence[str] = ()
     frozen: FrozenDay | None = None
+    stored_scores: Sequence[StoredScores] = ()
 
     @property
     def skipped(self) -> str | None:
@@ -121,6 +125,7 @@ class ReconcileReport:
             "ignored_replays": self.ignored_replays,
             "waits_for": list(self.waits_for),
             "frozen": None if self.frozen is None else asdict(self.frozen),
+            "stored_scores": [each._asdict() for each in self.stored_scores],
             "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
             "skipped": self.skipped,
         }
@@ -164,7 +169,7 @@ def reconcile_day(
     Raises:
         LakeDamaged: a file is missing or not what was written.
         LakeRefused: the lake belongs to another database.
-        ModelRefused: a version that served does not verify.
+        ModelRefused: the version in production does not verify, or a version explored with a key that is not set.
         Unavailable: a server does not answer.
         ConfigurationError: no version ever served.
     """
@@ -192,15 +197,23 @@ def reconcile_day(
             clock.lap("snapshot")
             fault_point("after_snapshot")
             failures: list[Failure] = []
+            unopened: dict[str, str] = {}
             if recompute is None:
                 resolve = production_model(settings).resolve
                 tasks = plan_file_tasks(snapshot, resolve, store)
-                failures = recompute_files(tasks, settings, inputs["recomputed"], on_progress).failures
+                done = recompute_files(tasks, settings, inputs["recomputed"], on_progress, without_refused=True)
+                failures, unopened = done.failures, done.unopened
             else:
                 recompute(snapshot, inputs["recomputed"])
             ignored = ignored_replays(inputs["recomputed"])
             if ignored:
                 on_progress(f"{day}: {ignored.summary()}")
+            stored = _use_stored_scores(folder, inputs, unopened)
+            for each in stored:
+                version = f"version {each.model_version}"
+                on_progress(
+                    f"{day}: {each.rows:,} records keep the scores of the ledger, because {version} {each.reason}"
+                )
             clock.lap("rescoring")
             fault_point("after_rescoring")
             lake = Lake(store, connection, settings.topic_prefix)
@@ -209,14 +222,24 @@ def reconcile_day(
             if waits_for:
                 others = f", and {len(waits_for) - 1} more" if len(waits_for) > 1 else ""
                 on_progress(f"{day}: provisional, because {waits_for[0]}{others}")
-            results = read_results(engine.run(inputs, folder, on_progress), folder, is_read=not waits_for)
+            results = read_results(
+                engine.run(inputs, folder, on_progress),
+                folder,
+                is_read=not waits_for,
+                stored_scores={each.model_version: each.rows for each in stored},
+            )
             clock.lap("comparison")
             fault_point("after_comparison")
             url_of_differences = _store_differences(lake.store, topic, day, results)
             on_progress(f"{day}: storing {results.panes:,} panes")
             run = _run_of(snapshot, day, results, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
-                connection, run, results.pane_rows(), results.difference_rows(), lambda: fault_point("before_commit")
+                connection,
+                run,
+                results.pane_rows(),
+                results.difference_rows(),
+                lambda: fault_point("before_commit"),
+                stored,
             )
             clock.lap("keeping")
             fault_point("after_commit")
@@ -238,6 +261,7 @@ def reconcile_day(
         seconds=clock.seconds,
         ignored_replays=ignored.count,
         waits_for=waits_for,
+        stored_scores=stored,
     )
 
 
@@ -292,6 +316,16 @@ def _stored_report(day: date, last: StoredRun, frozen: FrozenDay) -> ReconcileRe
         seconds={},
         frozen=frozen,
     )
+
+
+def _use_stored_scores(folder: Path, inputs: dict[str, Path], unopened: Mapping[str, str]) -> list[StoredScores]:
+    """Give records of versions that cannot be opened the ledger's scores; ``inputs`` then names the changed records."""
+    if not unopened:
+        return []
+    recomputed = folder / "with_stored_scores"
+    rows = use_stored_scores(recomputed, inputs["recomputed"], inputs["ledger"], unopened)
+    inputs["recomputed"] = recomputed
+    return [StoredScores(version, count, unopened[version]) for version, count in rows.items()]
 
 
 def _write_actions(lake: Lake, settings: Settings, day: date, folder: Path) -> None:

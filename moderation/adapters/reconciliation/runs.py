@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from moderation.adapters.sql.connection import Connection
 from moderation.panes import MEASURES
@@ -107,6 +107,14 @@ class Run:
     started_by: str
 
 
+class StoredScores(NamedTuple):
+    """Records of a day whose scores and verdicts are the ledger's, because their version cannot be opened any more."""
+
+    model_version: str
+    rows: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRun:
     """The last run of a day as it is stored; the fields are those of :class:`Run`, and ``revision``."""
@@ -165,6 +173,7 @@ def add_run(
     panes: Iterable[Sequence[object]],
     differences: Iterable[Sequence[object]],
     before_commit: Callable[[], None] = lambda: None,
+    stored_scores: Iterable[StoredScores] = (),
 ) -> int:
     """Store a run, in one transaction.
 
@@ -176,6 +185,7 @@ def add_run(
         panes: rows of ``batch.panes`` without ``run_id``.
         differences: rows of ``batch.differences`` without ``run_id``.
         before_commit: called before the commit; for tests.
+        stored_scores: versions whose scores are those of the ledger.
 
     Returns:
         The revision.
@@ -204,6 +214,11 @@ def add_run(
         run_id = None if row is None else row[0]
         _copy(connection, "batch.panes", _PANE_COLUMNS, run_id, panes)
         _copy(connection, "batch.differences", _DIFFERENCE_COLUMNS, run_id, differences)
+        for each in stored_scores:
+            connection.execute(
+                "INSERT INTO batch.stored_scores (run_id, model_version, rows, reason) VALUES (%s, %s, %s, %s)",
+                (run_id, each.model_version, each.rows, each.reason),
+            )
         before_commit()
         return revision
 
