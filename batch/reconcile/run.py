@@ -336,8 +336,8 @@ def _write_actions(lake: Lake, settings: Settings, day: date, folder: Path) -> N
     empty = columns_of(ACTIONS.name).schema.empty_table().select(columns)
     names = ["comment_id", "action", "action_time_us"]
     pq.write_table(empty.rename_columns(names), folder / "none.parquet")
-    for number, file in enumerate(files(lake.connection, topic=settings.topic_prefix + ACTIONS.name)):
-        if file.day >= day and (file.min_event_time_us or 0) < end_us:
+    for number, file in enumerate(files(lake.connection, topic=settings.topic_prefix + ACTIONS.name, since=day)):
+        if (file.min_event_time_us or 0) < end_us:
             check_file(lake.store, file)
             with reading_file(lake.store, file) as opened:
                 table = pq.read_table(opened, columns=columns)

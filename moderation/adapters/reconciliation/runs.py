@@ -29,14 +29,27 @@ _RUN_COLUMNS = (
     "topic, day, revision, state, engine, begun_us, finished_us, cut, digest, panes, batch_comments, speed_comments, "
     "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, started_by"
 )
+# Days of the stream are read from the index of the panes, one entry for each day and partition, not from all panes.
 # Days in the lake with records that the last run of the day did not read, and how long after the day's end they came.
 _DAYS = """
-WITH last AS (
+WITH RECURSIVE last AS (
     SELECT DISTINCT ON (day) day, state, begun_us, cut
       FROM batch.runs WHERE topic = %(topic)s ORDER BY day, revision DESC
+), source AS (
+    SELECT topic_id, partition FROM speed.source_offsets WHERE topic = %(topic)s
+), first_pane AS (
+    SELECT s.topic_id, s.partition, p.start_us FROM source s CROSS JOIN LATERAL (
+           SELECT min(p.start_us) AS start_us FROM speed.panes p
+            WHERE p.topic_id = s.topic_id AND p.partition = s.partition) p
+     WHERE p.start_us IS NOT NULL
+     UNION ALL
+    SELECT f.topic_id, f.partition, p.start_us FROM first_pane f CROSS JOIN LATERAL (
+           SELECT min(p.start_us) AS start_us FROM speed.panes p
+            WHERE p.topic_id = f.topic_id AND p.partition = f.partition
+              AND p.start_us >= (f.start_us / 86400000000 + 1) * 86400000000) p
+     WHERE p.start_us IS NOT NULL
 ), speed AS (
-    SELECT DISTINCT DATE '1970-01-01' + (p.start_us / 86400000000)::int AS day
-      FROM speed.panes p WHERE p.topic_id IN (SELECT topic_id FROM speed.source_offsets WHERE topic = %(topic)s)
+    SELECT DISTINCT DATE '1970-01-01' + (start_us / 86400000000)::int AS day FROM first_pane
 ), lake AS (
     SELECT f.topic_id, f.partition, f.next_offset, d.day, f.max_append_us - (d.day - DATE '1970-01-01' + 1)::bigint
            * 86400000000 AS after_us
