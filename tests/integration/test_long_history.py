@@ -46,7 +46,7 @@ INSERT INTO batch.files (path, topic, topic_id, partition, first_offset, next_of
        min_append_us, max_append_us, min_event_time_us, max_event_time_us, created_us, event_days, rules_version,
        earliest_event_us, maximum_before, maximum_after)
 SELECT %(topic)s || '/' || number || '-' || partition, %(topic)s, %(id)s, partition, number * %(records)s,
-       (number + 1) * %(records)s, day, %(records)s, 1, '', start_us + 36000000000, start_us + 43200000000,
+       (number + 1) * %(records)s, day, %(records)s, 1, repeat('0', 64), start_us + 36000000000, start_us + 43200000000,
        start_us + 36000000000, start_us + 43200000000, 0, ARRAY[day], 1, 0,
        jsonb_build_array(CASE WHEN number > 0 THEN start_us - 43200000000 END, NULL, NULL),
        jsonb_build_array(start_us + 43200000000, NULL, NULL)

@@ -58,12 +58,12 @@ def test_a_deleted_version_is_recomputed_while_its_files_are_stored_and_closed_w
         number += 1
     day.archive()
     first = day.reconcile()
-    assert (first.state, first.is_sound, first.stored_scores) == ("final", True, ())
+    assert (first.state, first.is_sound, first.stored_scores) == ("final", True, [])
 
     client.delete_registered_model_alias(NAME, "previous")
     client.delete_model_version(NAME, old)
     from_database = day.reconcile()
-    assert (from_database.revision, from_database.stored_scores) == (1, ())
+    assert (from_database.revision, from_database.stored_scores) == (1, [])
 
     day.execute("DELETE FROM speed.kept_models WHERE model_name = %s", NAME)
     closed = day.reconcile()
@@ -106,4 +106,4 @@ def test_a_version_of_another_key_is_refused_only_while_it_is_in_production(
     assert (version.rows, closed.state, closed.is_sound) == (20, "final", True)
     assert "made with another key" in version.reason
     day.settings = own
-    assert day.reconcile().stored_scores == ()
+    assert day.reconcile().stored_scores == []
