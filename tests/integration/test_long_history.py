@@ -103,7 +103,7 @@ def topic_ids(lake: LakeUnderTest) -> Iterator[list[uuid.UUID]]:
     made: list[uuid.UUID] = []
     yield made
     with psycopg.connect(lake.database_url) as connection:
-        for table in ("speed.source_offsets", "speed.served", "speed.panes", "batch.files"):
+        for table in ("speed.source_offsets", "speed.served", "speed.panes", "speed.dead_letters", "batch.files"):
             connection.execute(f"DELETE FROM {table} WHERE topic_id = ANY(%s)", (made,))
 
 
@@ -146,3 +146,21 @@ def test_a_night_after_400_days_reads_what_a_night_after_4_days_reads(
     assert (long.days, long.manifest, long.tasks) == (short.days, short.manifest, short.tasks)
     # One entry of the index for each day and partition, and one beyond the last.
     assert long.panes <= 401 * PARTITIONS < long.all_panes / 30
+    # A partition whose chain of maxima is broken is read from its beginning; so is one with other facts.
+    breaks = {
+        "UPDATE batch.files SET maximum_after = NULL WHERE topic_id = %s AND partition = 1 AND first_offset = 50": 400,
+        "UPDATE batch.files SET maximum_before = '[7, null, null]' WHERE topic_id = %s AND partition = 2 "
+        "AND first_offset = 70": 800,
+        "UPDATE speed.served SET rules_version = 2 WHERE topic_id = %s AND partition = 3": 1_200,
+        'INSERT INTO speed.dead_letters (topic_id, partition, "offset", append_us, reason, detail, raw, raw_length, '
+        "raw_sha256) VALUES (%s, 0, 11, 1, 'processing_failed', '', '', 0, '')": 1_600,
+    }
+    with psycopg.connect(lake.database_url, autocommit=True) as connection:
+        for number, (statement, files) in enumerate(breaks.items(), 1):
+            connection.execute(statement, (topic_ids[1],))
+            topic = f"{lake.prefix}400-comments"
+            store = LakeStore(lake.settings.lake_url)
+            with take_snapshot(
+                lake.database_url, topic, day_bounds_us(NEWEST), tmp_path / f"broken-{number}", store
+            ) as snapshot:
+                assert len(snapshot.manifest) == files + PARTITIONS - number
