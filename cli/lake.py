@@ -33,7 +33,7 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
     "rows", "bytes"}], "files", "rows", "bytes", "orphans": [{"path", "bytes", "temporary"}], "missing": [{"topic",
     "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offset ranges are half-open. Missing
     offsets are between two files and are not holes; "explained" is true if an operator accepted the loss. An orphan is
-    a file of a killed or running archiver; no reader sees it, and the next run removes it.
+    a file that no reader sees: of a killed or running archiver, which the next run removes, or of somebody else.
 
     It also prints "retention": [{"topic", "partition", "next_offset", "waiting", "append_us", "retention_ms",
     "seconds_left"}], or null if Kafka does not answer: how many offsets of each partition wait for the archive, and
