@@ -18,6 +18,7 @@ from moderation.settings import Settings
 from moderation.timestamps import now_us
 
 RECONCILE, RETRAIN, DRIFT, COMPARE = "reconcile", "retrain", "watch drift", "compare challenger"
+VERIFY = "verify lake"
 
 
 def archive_job(topic: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from moderation.offsets import LedgerPositions, TopicChanges
+    from moderation.offsets import FormerGap, LedgerPositions, TopicChanges
 
 
 def accept_gap(
@@ -34,13 +34,17 @@ def accept_gap(
     is 0 if nothing blocks the worker or everything was accepted. It is 1 if a loss waits for acceptance, or if the
     topic ends before the ledger's next offset, which cannot be accepted.
 
-    With --lake the command lists offsets that topics lost before they were archived. They are missing from the lake
-    for good; the archive continues after them.
+    Records of a re-created topic's former id that were archived and never decided are listed as well: nobody can
+    decide them any more. Once accepted, they count as lost, and their days become final.
+
+    With --lake the command lists offsets that topics lost before they were archived, and decided offsets of a
+    re-created topic's former id. They are missing from the lake for good; the archive continues after them.
 
     Example: `moderation accept-gap --yes --reason "retention was too short"`
 
-    With --lake, --json prints {"gaps": [{"topic", "partition", "first_offset",
-    "next_offset"}], "accepted"}.
+    --json prints {"gaps": [{"partition", "first_offset", "next_offset"}], "new_topic_id", "former_gaps": [{"topic_id",
+    "partition", "first_offset", "next_offset"}], "accepted"}; with --lake {"gaps": [{"topic", "partition",
+    "first_offset", "next_offset"}], "accepted"}.
     """
     if "\0" in reason:
         raise typer.BadParameter("the reason contains a NUL character", param_hint="--reason")
@@ -50,7 +54,7 @@ def accept_gap(
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
-    from moderation.adapters.sql.gaps import accept, read_positions
+    from moderation.adapters.sql.gaps import accept, find_undecided, read_positions
     from moderation.offsets import find_topic_changes
     from moderation.settings import required
 
@@ -68,26 +72,44 @@ def accept_gap(
         written = {partition: (first, max(end, ends[partition])) for partition, (first, end) in readable.items()}
         losses = find_topic_changes(positions, log.topic_id, written)
         early = _decided_too_early(positions, log.topic_id, readable) if not losses else {}
-        accepted = yes and bool(losses)
+        undecided = find_undecided(connection, topic, log.topic_id) if positions.next else []
+        is_lost = bool(losses or undecided)
+        accepted = yes and is_lost
         if accepted:
-            accept(connection, topic, log.topic_id, losses, reason=reason, now_us=now_us())
+            accept(connection, topic, log.topic_id, losses, reason=reason, now_us=now_us(), undecided=undecided)
     if as_json:
         gaps = [
             {"partition": gap.partition, "first_offset": gap.first_offset, "next_offset": gap.next_offset}
             for gap in losses.gaps
         ]
         new_topic_id = str(log.topic_id) if losses.new_partitions else None
-        print_json({"gaps": gaps, "new_topic_id": new_topic_id, "accepted": accepted})
+        former = [_former_fields(each) for each in undecided]
+        print_json({"gaps": gaps, "new_topic_id": new_topic_id, "former_gaps": former, "accepted": accepted})
     else:
-        _print(losses, positions, log.topic_id, accepted=accepted)
+        for each in undecided:
+            print_line(
+                f"partition {each.partition} of former topic id {each.topic_id}: offsets [{each.first_offset}, "
+                f"{each.next_offset}) are in the lake and were never decided; reconciliation counts them as lost once "
+                "their loss is accepted"
+            )
+        _print(losses, positions, log.topic_id, is_lost=is_lost, accepted=accepted)
         for partition, (next_offset, end) in early.items():
             print_line(
                 f"partition {partition}: the ledger accounts for offsets up to {next_offset}, but the topic is "
                 f"readable up to {end} only: an earlier version of the worker decided records of a transaction that "
                 "is still open. The worker waits until the transaction ends; `moderation status` shows how to end it"
             )
-    if losses and not accepted:
+    if is_lost and not accepted:
         raise typer.Exit(REPORTED)
+
+
+def _former_fields(gap: FormerGap) -> dict[str, Any]:
+    return {
+        "topic_id": str(gap.topic_id),
+        "partition": gap.partition,
+        "first_offset": gap.first_offset,
+        "next_offset": gap.next_offset,
+    }
 
 
 def _decided_too_early(
@@ -128,7 +150,7 @@ def _accept_in_lake(*, yes: bool, reason: str, data_folder: Path, as_json: bool)
         raise typer.Exit(REPORTED)
 
 
-def _print(losses: TopicChanges, positions: LedgerPositions, topic_id: UUID, *, accepted: bool) -> None:
+def _print(losses: TopicChanges, positions: LedgerPositions, topic_id: UUID, *, is_lost: bool, accepted: bool) -> None:
     for gap in losses.gaps:
         lost = gap.next_offset - gap.first_offset
         print_line(
@@ -141,7 +163,7 @@ def _print(losses: TopicChanges, positions: LedgerPositions, topic_id: UUID, *, 
             print_line(f"the ledger has offsets of topic id {old_id}: {offsets}")
         starts = ", ".join(f"partition {partition} from {first}" for partition, first in losses.new_partitions.items())
         print_line(f"the worker would begin: {starts}" if not accepted else f"the worker begins: {starts}")
-    if not losses:
+    if not is_lost:
         print_line(f"no offset is missing between the worker and topic {positions.topic}")
     elif accepted:
         print_line("accepted; start the worker again")

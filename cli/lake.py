@@ -1,4 +1,4 @@
-"""``moderation lake status | verify``: show what the lake contains, and verify it."""
+"""``moderation lake status | verify | claim``: show what the lake contains, verify it, and state whose it is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from rich.table import Table
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, print_json, print_line, progress
 from moderation.timestamps import now_us
-from stream.exit_codes import DEFECT
+from stream.exit_codes import DEFECT, REPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from moderation.adapters.lake.archive_delay import ArchiveDelay
+    from moderation.adapters.lake.ownership import Ownership
     from moderation.adapters.lake.verification import Check, Inspection
 
-lake = typer.Typer(help="Show what the lake contains, and verify it.", no_args_is_help=True)
+lake = typer.Typer(help="Show what the lake contains, verify it, and state whose it is.", no_args_is_help=True)
 
 
 @lake.command("status")
@@ -32,7 +33,7 @@ def status(data_folder: FolderOption = DEFAULT_FOLDER, as_json: JsonOption = Fal
     "rows", "bytes"}], "files", "rows", "bytes", "orphans": [{"path", "bytes", "temporary"}], "missing": [{"topic",
     "topic_id", "partition", "first_offset", "next_offset", "explained"}]}. Offset ranges are half-open. Missing
     offsets are between two files and are not holes; "explained" is true if an operator accepted the loss. An orphan is
-    a file of a killed or running archiver; no reader sees it, and the next run removes it.
+    a file that no reader sees: of a killed or running archiver, which the next run removes, or of somebody else.
 
     It also prints "retention": [{"topic", "partition", "next_offset", "waiting", "append_us", "retention_ms",
     "seconds_left"}], or null if Kafka does not answer: how many offsets of each partition wait for the archive, and
@@ -91,6 +92,77 @@ def verify(
             console.print(f"the lake is whole: {len(inspection.manifest):,} files checked")
     if not inspection.is_whole:
         raise typer.Exit(DEFECT)
+
+
+@lake.command("claim")
+def claim(
+    yes: Annotated[bool, typer.Option("--yes", help="Become the owner. Without it, both are only shown.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; stored with the claim in batch.lake_claims.")] = "none given",
+    data_folder: FolderOption = DEFAULT_FOLDER,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which database owns the lake; with --yes make this database the owner. No file of the lake is changed.
+
+    A lake belongs to one database: commands that write into it refuse another one. Claim a lake after a restore into
+    another database or server, or a copy of the lake for a copy of the database. Never claim the lake of a system that
+    still runs: that system is then refused. The exit code is 1 if the lake is not of this database.
+
+    Example: `moderation lake claim --yes --reason "restored from the backup of 1 November"`
+
+    --json prints {"lake_url", "owner": {"identity", "database"} or null, "this_database": {"identity", "database"},
+    "files", "missing", "unlisted", "claimed"}: the number of files in the manifest, of those that the lake does not
+    have, and of files in the lake that are not in the manifest.
+    """
+    if "\0" in reason:
+        raise typer.BadParameter("the reason contains a NUL character", param_hint="--reason")
+    from moderation.adapters.lake.ownership import claim as claim_lake
+    from moderation.adapters.lake.ownership import inspect_ownership
+    from moderation.adapters.lake.reader import opened_lake
+
+    with opened_lake(connected_settings(data_folder)) as opened:
+        ownership = inspect_ownership(opened.store, opened.connection)
+        claimed = yes and not ownership.is_mine
+        if claimed:
+            claim_lake(opened.store, opened.connection, ownership, reason)
+    if as_json:
+        print_json(_ownership_fields(ownership, claimed=claimed))
+    else:
+        _print_ownership(ownership, claimed=claimed)
+    if not ownership.is_mine and not claimed:
+        raise typer.Exit(REPORTED)
+
+
+def _ownership_fields(ownership: Ownership, *, claimed: bool) -> dict[str, Any]:
+    owner, mine = ownership.owner, ownership.mine
+    return {
+        "lake_url": ownership.lake_url,
+        "owner": None if owner is None else {"identity": str(owner.identity), "database": owner.database},
+        "this_database": {"identity": str(mine.identity), "database": mine.database},
+        "files": ownership.listed,
+        "missing": len(ownership.missing),
+        "unlisted": len(ownership.unlisted),
+        "claimed": claimed,
+    }
+
+
+def _print_ownership(ownership: Ownership, *, claimed: bool) -> None:
+    print_line(f"lake {ownership.lake_url} belongs to {ownership.owner or 'no database'}")
+    print_line(f"this is {ownership.mine}; its manifest has {ownership.listed:,} files")
+    for paths, meaning in (
+        (ownership.missing, "files of the manifest are not in this lake"),
+        (
+            ownership.unlisted,
+            "files of this lake are not in the manifest; no reader sees them, and nothing removes them",
+        ),
+    ):
+        if paths:
+            print_line(f"{len(paths):,} {meaning}, the first {paths[0]}")
+    if ownership.is_mine:
+        print_line("the lake is of this database")
+    elif claimed:
+        print_line("claimed; from now on every other database is refused")
+    else:
+        print_line("nothing was changed; `moderation lake claim --yes` makes this database the owner")
 
 
 def _delays(data_folder: Path) -> list[ArchiveDelay] | None:

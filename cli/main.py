@@ -42,6 +42,7 @@ from cli.report import report
 from cli.republish import republish
 from cli.rescore import rescore
 from cli.reset_watermark import reset_watermark
+from cli.retire import retire
 from cli.retrain import retrain
 from cli.score import explain_text, score
 from cli.server_errors import server_error
@@ -90,6 +91,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     "Operations": {
         "migrate": migrate,
         "partitions": partitions,
+        "retire": retire,
         "topics": topics,
         "dead-letters": dead_letters,
         "republish": republish,

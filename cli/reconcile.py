@@ -14,7 +14,7 @@ from moderation.timestamps import day_of, now_us
 from stream.exit_codes import DEFECT
 
 if TYPE_CHECKING:
-    from batch.reconcile.run import ReconcileReport
+    from batch.reconcile.report import ReconcileReport
 
 EngineName = Literal["duckdb", "spark"]
 _MOST_SHOWN = 20
@@ -45,8 +45,10 @@ def reconcile(
     rows}, "defects": {each cause that is a defect, "residual", "not_recomputed"}, "not_recomputed": {"count",
     "records": [{"topic_id", "partition", "offset", "error"}]}, "seconds": {step: seconds}, "waits_for": [why
     the day is provisional although all of it was processed], "digests": {"hours", "different", "exported"} (null with
-    --full), "reused_files": files of the lake that an earlier run scored, "skipped": null, or why there was nothing to
-    reconcile}; with --until {"days": [one such object a day]}.
+    --full), "reused_files": files of the lake that an earlier run scored, "frozen": null or {"reason", "late_after"} if
+    the day keeps the results of its last run, "stored_scores": [{"model_version", "rows", "reason"}] of versions that
+    cannot be opened any more, "skipped": null, or why there was nothing to reconcile}; with --until {"days": [one such
+    object a day]}.
     """
     days = _days(day.date(), (until or day).date())
     from batch.reconcile.engines import engine_of
@@ -86,6 +88,20 @@ def show(report: ReconcileReport) -> None:
     if report.skipped is not None:
         console.print(f"nothing was reconciled: {report.skipped}", soft_wrap=True)
         return
+    if report.frozen is not None:
+        console.print(
+            f"frozen, these are the results of its last run: {report.frozen.reason}; "
+            f"{report.frozen.late_after:,} comments of the day came later",
+            markup=False,
+            soft_wrap=True,
+        )
+    for stored in report.stored_scores:
+        console.print(
+            f"stored scores: {stored.rows:,} records of version {stored.model_version}, which cannot be opened any "
+            f"more: {stored.reason}",
+            markup=False,
+            soft_wrap=True,
+        )
     for reason in report.waits_for[:_MOST_SHOWN]:
         console.print(f"provisional: {reason}", soft_wrap=True)
     verdict = "[green]every difference is explained[/]" if report.is_sound else "[bold red]defects: see above[/]"

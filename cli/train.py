@@ -18,8 +18,8 @@ from cli.output import console, percent, policy_fields, print_json, progress, th
 from cli.output_files import check_output_folder, replaced_folder
 
 if TYPE_CHECKING:
-    from moderation.bootstrap import Registration, TrainReport
     from moderation.training.metrics import Metrics
+    from moderation.training.outcome import Registration, TrainReport
 
 # Without a precision goal the policy removes nothing automatically: the safe default.
 DEFAULT_GOALS = ("review_share<=0.2",)

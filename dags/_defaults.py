@@ -21,7 +21,9 @@ DAG_OPTIONS: dict[str, Any] = {
 }
 NO_BACKFILL: Any = ["scheduled", "manual", "operator_triggered"]
 """Types of runs of a DAG without a date: Airflow refuses to backfill it."""
-WITHOUT_DATE = {"archive_topics", "bootstrap_model", "create_partitions", "promote_model", "rollback_model"}
+WITHOUT_DATE = {
+    *("archive_topics", "bootstrap_model", "create_partitions", "promote_model", "rollback_model", "verify_lake"),
+}
 """DAGs that work on the present state."""
 KAFKA_CONNECTION = "kafka_default"
 

@@ -6,18 +6,18 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from moderation.adapters.model_folder.folder import OpenModel, open_model, save_model
 from moderation.adapters.override import Override
 from moderation.contracts import Comment
 from moderation.errors import ModelRefused, NotInRegistry
-from moderation.policy import ExplorationKeys, ExplorationShares, Goal, Lowering, Policy
+from moderation.policy import ExplorationKeys, ExplorationShares, Goal
 from moderation.scoring import Family, ModerationPipeline, new_pipeline
 from moderation.settings import Settings, required, secret_text
 from moderation.text import Lexicon
 from moderation.training import collect_examples, train
-from moderation.training.metrics import Metrics
+from moderation.training.outcome import Registration, TrainReport
 from moderation.training.reference import training_reference
 from moderation.training.seen_texts import FILE as SEEN_TEXTS
 from moderation.training.seen_texts import SeenTexts
@@ -25,39 +25,7 @@ from moderation.training.seen_texts import SeenTexts
 if TYPE_CHECKING:
     from moderation.adapters.promotion_log import PromotionLog
     from moderation.adapters.registry import Registry
-
-
-@dataclass(frozen=True, slots=True)
-class TrainReport:
-    """The result of a training run.
-
-    Attributes:
-        model_digest: SHA-256 of the model file, hexadecimal; equal for equal data, goals, folds and seed.
-        data_digest: SHA-256 over the examples, hexadecimal.
-        metrics: out-of-fold measurements.
-        policy: the resolved thresholds and the exploration.
-        lowered: goals that the policy meets in a lowered form only, or not at all.
-    """
-
-    model_digest: str
-    data_digest: str
-    metrics: Metrics
-    policy: Policy
-    lowered: tuple[Lowering, ...] = ()
-
-
-class Registration(NamedTuple):
-    """What became of a model folder in the registry.
-
-    Attributes:
-        version: its number.
-        is_production: it has the alias ``production``.
-        is_certified: it may become ``production``.
-    """
-
-    version: str
-    is_production: bool
-    is_certified: bool
+    from moderation.adapters.registry.kept_versions import KeptVersions
 
 
 def new_lexicon(settings: Settings) -> Lexicon:
@@ -166,6 +134,7 @@ def production_model(settings: Settings) -> ProductionModel:
     keys = exploration_keys(settings)
     lexicon = new_lexicon(settings)
     cache = settings.state_folder / "models"
+    stored = _kept_versions(settings, models, lexicon)
 
     def resolve() -> str | None:
         version = models.resolve("production")
@@ -187,17 +156,6 @@ def production_model(settings: Settings) -> ProductionModel:
         with connected(_database(settings), name="moderation model") as connection:
             return kept_models.served_last(connection, settings.topic_prefix + COMMENTS.name)
 
-    def open_kept(number: str) -> OpenModel | None:
-        with connected(_database(settings), name="moderation model") as connection:
-            kept = kept_models.find(connection, models.model_name, number)
-            if kept is None:
-                return None
-
-            def fill(folder: Path) -> None:
-                kept_models.read_files(connection, kept.card_digest, folder, FILES, settings.model_max_bytes)
-
-            return models.open_kept(number, kept.certificate, fill, lexicon, settings.model_max_bytes, cache)
-
     def open_first() -> tuple[str, OpenModel] | None:
         number, local, refusal = served_last(), None, None
         try:
@@ -206,7 +164,7 @@ def production_model(settings: Settings) -> ProductionModel:
             refusal = error
         if number is not None and (local is None or local[0] != number):
             try:
-                if (kept := open_kept(number)) is not None:
+                if (kept := stored.open(number, to_serve=True)) is not None:
                     return number, _with_key(kept, keys, f"version {number}")
             except ModelRefused as error:
                 refusal = error
@@ -223,15 +181,22 @@ def production_model(settings: Settings) -> ProductionModel:
         return None
 
     def keep(number: str) -> None:
-        stored = models.certificate_to_serve(cache)
-        if stored is None or stored[0] != number:  # an override serves: it never becomes a certificate
+        serving = models.certificate_to_serve(cache)
+        if serving is None or serving[0] != number:  # an override serves: it never becomes a certificate
             return
-        digest = stored[1][CARD_DIGEST_TAG]
-        kept = kept_models.KeptModel(digest, stored[1])
+        digest = serving[1][CARD_DIGEST_TAG]
+        kept = kept_models.KeptModel(digest, serving[1])
         with connected(_database(settings), name="moderation model") as connection:
             kept_models.keep(connection, models.model_name, number, kept, cache / digest, FILES)
 
     return ProductionModel(resolve, open_version, open_last_good, open_first, keep, models.override_of)
+
+
+def _kept_versions(settings: Settings, models: Registry, lexicon: Lexicon) -> KeptVersions:
+    from moderation.adapters.registry.kept_versions import KeptVersions
+
+    cache = settings.state_folder / "models"
+    return KeptVersions(models, lambda: _database(settings), lexicon, settings.model_max_bytes, cache)
 
 
 def _database(settings: Settings) -> str:
@@ -263,6 +228,20 @@ def deciding_version_opener(settings: Settings) -> Callable[[str], OpenModel]:
     """
     open_version, keys = version_opener(settings), exploration_keys(settings)
     return lambda number: _with_key(open_version(number), keys, f"version {number} of {settings.model_name}")
+
+
+def past_version_opener(settings: Settings) -> Callable[[str], OpenModel]:
+    """Return a function as :func:`deciding_version_opener` does, for versions that decided in the past.
+
+    It raises the errors of :meth:`moderation.adapters.registry.kept_versions.KeptVersions.open_past`.
+
+    Raises:
+        ConfigurationError: see :func:`registry`, or an exploration key is too short.
+    """
+    open_registered, keys = version_opener(settings), exploration_keys(settings)
+    kept = _kept_versions(settings, registry(settings), new_lexicon(settings))
+    name = f"version {{}} of {settings.model_name}"
+    return lambda number: _with_key(kept.open_past(number, open_registered), keys, name.format(number))
 
 
 def register(

@@ -25,6 +25,7 @@
     │   ├── PromotionRefused       a version is not judged or stopped by the gate, or a defect is open
     │   ├── GateStopped            a first version was registered, but neither certified nor given an alias
     │   ├── LakeDamaged            a file of the lake is missing or altered, or offsets are in no file
+    │   ├── LakeRefused            the lake belongs to another database; nothing was written
     │   ├── TooManyDeadLetters     an operator's limit on unreadable records is reached; nothing was dropped
     │   └── DefectsFound           a reconciliation found a broken guarantee
     └── RestartProcess             end the process; the supervisor starts another, which resumes from the ledger
@@ -119,6 +120,10 @@ class ModelRefused(NeedsPerson):
     """A model artifact is missing, damaged, altered, of another kernel version, or contains an untrusted type."""
 
 
+class PastVersionRefused(ModelRefused):
+    """A version that decided in the past cannot be opened any more: deleted, of another key or of another kernel."""
+
+
 class NotInRegistry(ModelRefused):
     """The registry has no such model, version or file."""
 
@@ -191,6 +196,10 @@ class TopicRefused(NeedsPerson):
 
 class LakeDamaged(NeedsPerson):
     """A file in the manifest is missing or altered, or a range of offsets is incomplete."""
+
+
+class LakeRefused(NeedsPerson):
+    """The lake belongs to another database, or nobody has stated that it belongs to this one."""
 
 
 class TooManyDeadLetters(NeedsPerson):

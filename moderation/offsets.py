@@ -41,6 +41,22 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerGap:
+    """Offsets [first_offset, next_offset) of a re-created topic's former id that only one layer has, for good.
+
+    Attributes:
+        topic_id: Kafka's id of the topic that is gone.
+        partition: partition number.
+        first_offset, next_offset: the range.
+    """
+
+    topic_id: UUID
+    partition: int
+    first_offset: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerPositions:
     """Positions of the ledger for a topic name.
 

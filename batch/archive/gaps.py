@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moderation.adapters.kafka.topic_reader import open_topic
-from moderation.adapters.lake.manifest import accept_gap, gaps_and_holes, read_archived_end
+from moderation.adapters.lake.manifest import accept_gap, find_unarchived, gaps_and_holes, read_archived_end
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.adapters.sql.connection import connected
 from moderation.offsets import Range, TopicPartition, uncovered
@@ -13,6 +13,8 @@ from moderation.timestamps import now_us
 
 def find_gaps(settings: Settings, *, accept: bool, reason: str) -> list[tuple[TopicPartition, Range]]:
     """Find the offset ranges that neither the lake nor the topic has and that no operator accepted yet, in order.
+
+    Those of a re-created topic's former id are the decided ones; what it had beyond is not known.
 
     Args:
         settings: where Kafka and the manifest are.
@@ -33,6 +35,7 @@ def find_gaps(settings: Settings, *, accept: bool, reason: str) -> list[tuple[To
                     if end is not None:
                         missing = uncovered((end, first), gaps_and_holes(connection, topic_partition, (end, first)))
                         gaps += [(topic_partition, gap) for gap in missing]
+                gaps += find_unarchived(connection, log.topic, log.topic_id)
         if accept:
             with connection.transaction():
                 for topic_partition, gap in gaps:

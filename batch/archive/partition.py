@@ -18,7 +18,6 @@ from moderation.adapters.lake.files import (
     LakeFile,
     day_folder,
     parse_path,
-    temporary_folder,
     temporary_path,
     temporary_prefix,
 )
@@ -37,6 +36,7 @@ from moderation.adapters.lake.manifest import (
 from moderation.adapters.lake.schema import Columns
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.writer import write_file
+from moderation.adapters.lake.written_paths import forget_written, note_writing, written_paths
 from moderation.adapters.sql.action_letters import ActionLetter, add_action_letters
 from moderation.adapters.sql.connection import Connection
 from moderation.contracts import Hole, HoleKind, merged
@@ -176,6 +176,7 @@ class PartitionArchiver:
         """Add one file to the lake; returns False if another archiver was faster."""
         context, topic_partition = self._context, self._topic_partition
         temporary = temporary_path(topic_partition, report.next_offset, context.token())
+        note_writing(context.connection, temporary, context.now_us())
         written = report.rows
 
         def wrote_group(rows: int) -> None:
@@ -209,15 +210,16 @@ class PartitionArchiver:
             maximum=maximum_at_end(context.connection, topic_partition) if self._columns.moves_watermark else None,
         )
         context.fault_point("before_rename")
-        context.store.publish(temporary, file.path)
+        self._publish(temporary, file)
         context.fault_point("before_manifest")
         try:
             with context.connection.transaction():
                 add_file(context.connection, file, context.now_us())
                 add_action_letters(context.connection, topic_partition, letters, context.now_us())
                 add_holes(context.connection, topic_partition, self._taken_holes())
+                forget_written(context.connection, [temporary, file.path])
         except RangeTaken:
-            self._withdraw(report, file)
+            self._withdraw(report, file, temporary)
             return False
         context.fault_point("after_manifest")
         report.outcome = PartitionOutcome.ARCHIVED
@@ -229,11 +231,22 @@ class PartitionArchiver:
         report.next_offset = file.next_offset
         return True
 
-    def _withdraw(self, report: PartitionReport, file: LakeFile) -> None:
+    def _publish(self, temporary: str, file: LakeFile) -> None:
+        """Give a finished file its name. A file that has it already, with equal bytes, stays as it is."""
+        context = self._context
+        is_there = context.store.size(file.path) is not None and not written_paths(context.connection, file.path)
+        if is_there and context.store.sha256(file.path) == file.sha256:
+            context.store.remove(temporary)  # another database may have written the file, so none of ours removes it
+            return
+        note_writing(context.connection, file.path, context.now_us())
+        context.store.publish(temporary, file.path)
+
+    def _withdraw(self, report: PartitionReport, file: LakeFile, temporary: str) -> None:
         context, topic_partition = self._context, self._topic_partition
         # The other archiver's file may be the same file: equal records have equal names.
-        if not has_file(context.connection, file.path):
+        if not has_file(context.connection, file.path) and written_paths(context.connection, file.path):
             context.store.remove(file.path)
+        forget_written(context.connection, [temporary, file.path])
         report.outcome = PartitionOutcome.OVERTAKEN
         report.next_offset = read_archived_end(context.connection, topic_partition) or report.next_offset
         report.note = f"another archiver's file with offsets of [{file.first_offset}, {file.next_offset}) came first"
@@ -244,23 +257,23 @@ class PartitionArchiver:
 
     def _remove_temporary(self) -> None:
         """Remove temporary files of earlier archivers of this partition; its lock guarantees that none is active."""
-        prefix = temporary_prefix(self._topic_partition)
-        for path in self._context.store.sizes(temporary_folder(self._topic_partition.topic)):
-            if path.startswith(prefix):
+        for path in written_paths(self._context.connection, temporary_prefix(self._topic_partition)):
+            if self._context.store.size(path) is not None:
                 self._context.store.remove(path)
                 self._context.on_progress(f"{self._topic_partition}: removed {path}, which a killed archiver left")
+            forget_written(self._context.connection, [path])
 
     def _remove_covered(self, day: date) -> None:
-        """Remove files without a row whose offsets are all in files with a row. Others may be the only copy."""
+        """Remove own files without a row whose offsets are all in files with a row. Others may be the only copy."""
         context, topic_partition = self._context, self._topic_partition
+        paths = written_paths(context.connection, f"{day_folder(topic_partition.topic, day)}/")
+        if not paths:
+            return
         manifest_files = files(
             context.connection, topic_id=topic_partition.topic_id, partition=topic_partition.partition, day=day
         )
-        covered, paths_with_row = (
-            [(file.first_offset, file.next_offset) for file in manifest_files],
-            {file.path for file in manifest_files},
-        )
-        for path in context.store.sizes(day_folder(topic_partition.topic, day)).keys() - paths_with_row:
+        covered = [(file.first_offset, file.next_offset) for file in manifest_files]
+        for path in paths:
             named = parse_path(topic_partition.topic, path)
             if named is None or named.partition != topic_partition.partition:
                 continue
@@ -268,4 +281,5 @@ class PartitionArchiver:
                 (named.first_offset, named.next_offset), covered
             ):
                 context.store.remove(path)
+                forget_written(context.connection, [path])
                 context.on_progress(f"{topic_partition}: removed {path}, which is in the lake under another name")

@@ -16,6 +16,7 @@ from batch.progress import OnProgress, no_progress
 from batch.record_isolation import MOST_NAMED
 from moderation.adapters.kafka.topic_reader import open_topic
 from moderation.adapters.lake.file_boundaries import FileLimits
+from moderation.adapters.lake.ownership import require_ownership
 from moderation.adapters.lake.schema import ARCHIVED, columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connection import connected
@@ -57,6 +58,7 @@ def archive_topics(
             topic. All other partitions are archived first.
         Unavailable: Kafka, the database or the storage of the lake does not answer.
         ConfigurationError: a topic does not exist, or a server refuses.
+        LakeRefused: the lake belongs to another database.
         LedgerUnsafe: the database has no manifest.
     """
     begun = time.monotonic()
@@ -65,6 +67,7 @@ def archive_topics(
     bootstrap = str((kafka or {}).get("bootstrap.servers", settings.kafka_bootstrap))
     with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
         context = ArchiveContext(LakeStore(settings.lake_url), connection, limits, on_progress, fault_point)
+        require_ownership(context.store, connection)
         for name in topics:
             columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
             with open_topic(bootstrap, topic, kafka) as log:

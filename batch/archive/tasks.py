@@ -7,7 +7,8 @@ from typing import Any
 
 from batch.archive.report import ArchiveReport
 from batch.archive.run import archive_topics
-from batch.job_log import archive_job, failure_logged, store
+from batch.archive.verify import GIBIBYTE, verify_lake
+from batch.job_log import VERIFY, archive_job, failure_logged, job_logged, store
 from batch.progress import OnProgress
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.adapters.sql.jobs import JobOutcome
@@ -41,3 +42,24 @@ def archive_and_log(
         outcome = JobOutcome.DONE if topic.locked_out is None else JobOutcome.SKIPPED
         store(settings, archive_job(name), outcome, topic.locked_out or "", on_progress)
     return report
+
+
+def verify(gibibytes: int) -> dict[str, Any]:
+    """Verify the lake; see :func:`batch.archive.verify.verify_lake`. The outcome is stored before damage is an error.
+
+    Args:
+        gibibytes: how much a run reads at most, in GiB.
+
+    Returns:
+        Counts, and the first damaged files.
+
+    Raises:
+        LakeDamaged: files are damaged or offsets are missing.
+        LakeRefused: the lake belongs to another database.
+    """
+    settings = load_settings()
+    with job_logged(settings, VERIFY, print) as log:
+        check = verify_lake(settings, most_bytes=gibibytes * GIBIBYTE, on_progress=print)
+        log.failed = check.failed
+    check.require_whole()
+    return check.fields()

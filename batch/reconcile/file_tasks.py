@@ -130,8 +130,9 @@ class _PartitionMaximum:
         self._snapshot = snapshot
         self._store = store
         self._resets = tuple(snapshot.resets.get(source, ()))
-        self._state = NOTHING_SEEN
-        self._passed_offset = -1
+        earlier = snapshot.earlier.get(source)
+        self._state = NOTHING_SEEN if earlier is None else earlier.maximum
+        self._passed_offset = -1 if earlier is None else earlier.next_offset - 1
         self._waiting: list[tuple[LakeFile, RulesByOffset]] = []
 
     def add(self, file: LakeFile, rules: RulesByOffset) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,8 @@ from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
 from moderation.adapters.model_folder.folder import OpenModel
 from moderation.contracts import Read, Rules, Verdict, read_record
-from moderation.errors import InvalidRecord
+from moderation.errors import InvalidRecord, PastVersionRefused
+from moderation.ledger import Versions
 from moderation.panes import late_flags
 from moderation.text import KERNEL_VERSION
 
@@ -76,6 +77,9 @@ class FileRecomputer:
     Args:
         store: the lake.
         open_version: opens a model version by its number.
+
+    Attributes:
+        unopened: versions for which ``open_version`` raised ``PastVersionRefused``, with the reason.
     """
 
     def __init__(self, store: LakeStore, open_version: OpenVersion) -> None:
@@ -83,6 +87,7 @@ class FileRecomputer:
         self._open_version = open_version
         self._models: dict[str, OpenModel] = {}
         self._failures: list[Failure] = []
+        self.unopened: dict[str, str] = {}
 
     def take_failures(self) -> list[Failure]:
         """Return the records that failed since the last call."""
@@ -186,11 +191,15 @@ class FileRecomputer:
         scores = np.empty(len(rows), np.int64)
         verdicts = np.empty(len(rows), np.int64)
         unscored = np.zeros(len(rows), bool)
-        versions: list[tuple[str, str, bool]] = []
+        versions: list[tuple[Versions, bool]] = []
         reasons = [""] * len(rows)
         record_ids = [row.read.comment.record_id() for row in rows]
-        for version, digest, first, end in _spans(task, offsets):
-            model = self._model(version)
+        for served, first, end in _spans(task, offsets):
+            model = self._model(served.model_version)
+            if model is None:
+                unscored[first:end] = True
+                versions += [(served, False)] * (end - first)
+                continue
             part, failed = score_each(
                 model.kernel, ["" if row.is_quarantined else row.read.comment.body for row in rows[first:end]]
             )
@@ -201,8 +210,9 @@ class FileRecomputer:
             repairs = [row.read.repairs for row in rows[first:end]]
             rulings = model.policy.decide(part, record_ids[first:end], repairs, model.exploration_key)
             verdicts[first:end] = [_NUMBER[ruling.verdict] for ruling in rulings]
-            is_other = digest is not None and digest != model.model_digest
-            versions += [(version, model.policy.policy_version, is_other)] * (end - first)
+            is_other = served.model_digest is not None and served.model_digest != model.model_digest
+            scored_by = Versions(served.model_version, model.policy.policy_version, KERNEL_VERSION)
+            versions += [(scored_by, is_other)] * (end - first)
             if task.has_reasons:
                 alerted = [
                     first + number for number, ruling in enumerate(rulings) if ruling.verdict is not Verdict.ALLOW
@@ -235,13 +245,13 @@ class FileRecomputer:
             reasons,
             [row.is_late for row in rows],
             [row.is_replay for row in rows],
-            [version for version, _, _ in versions],
-            [policy for _, policy, _ in versions],
-            [KERNEL_VERSION] * count,
+            [each.model_version for each, _ in versions],
+            [each.policy_version for each, _ in versions],
+            [each.kernel_version for each, _ in versions],
             in_quarantine,
             [",".join(row.read.repairs) for row in rows],
             [rules_at(task.rules, row.offset).version for row in rows],
-            [is_other for _, _, is_other in versions],
+            [is_other for _, is_other in versions],
         ]
         arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)
@@ -250,10 +260,14 @@ class FileRecomputer:
         source = task.file.topic_partition
         self._failures.append(Failure(str(source.topic_id), source.partition, offset, cause))
 
-    def _model(self, version: str) -> OpenModel:
-        if version not in self._models:
-            self._models[version] = self._open_version(version)
-        return self._models[version]
+    def _model(self, version: str) -> OpenModel | None:
+        """Return a version; None if it is one of the past that cannot be opened any more."""
+        if version not in self._models and version not in self.unopened:
+            try:
+                self._models[version] = self._open_version(version)
+            except PastVersionRefused as refusal:
+                self.unopened[version] = refusal.cause
+        return self._models.get(version)
 
 
 def _is_wanted(rows: pa.Table | pa.RecordBatch, letters: pa.Array) -> pa.Array:
@@ -274,15 +288,16 @@ def _quarantined_row(offset: int, append_us: int, value: bytes, rules: Rules) ->
         return []
 
 
-def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[str, str | None, int, int]]:
-    """Yield version, model digest in the ledger, first row and end of the rows that each version scores.
+def _spans(task: FileTask, offsets: NDArray[np.int64]) -> Iterator[tuple[Versions, int, int]]:
+    """Yield versions, first row and end of the rows that each version scores; rows are in the order of offsets.
 
-    Rows are in the order of offsets.
+    Where the ledger does not name a version, that of the task scores, and the digest of its model is unknown.
     """
     edges = np.searchsorted(offsets, [each.from_offset for each in task.served])
     bounds = [0, *edges.tolist(), len(offsets)]
-    names: list[tuple[str, str | None]] = [(task.first_version, None)]
-    names += [(each.versions.model_version, each.versions.model_digest) for each in task.served]
-    for (version, digest), first, end in zip(names, bounds[:-1], bounds[1:], strict=True):
+    first_served = task.served[0].versions if task.served else Versions(task.first_version, "", "")
+    first_version = replace(first_served, model_version=task.first_version, model_digest=None)
+    scoring = [first_version, *(each.versions for each in task.served)]
+    for versions, first, end in zip(scoring, bounds[:-1], bounds[1:], strict=True):
         if first < end:
-            yield version, digest, first, end
+            yield versions, first, end

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -154,13 +155,20 @@ def state_of(causes: Mapping[str, int], *, is_read: bool = True) -> str:
     return "final" if is_read and not any(causes[cause] for cause in _OPEN) else "provisional"
 
 
-def read_results(results: Mapping[str, Path], folder: Path, *, is_read: bool = True) -> DayResults:
+def read_results(
+    results: Mapping[str, Path],
+    folder: Path,
+    *,
+    is_read: bool = True,
+    stored_scores: Mapping[str, int] = MappingProxyType({}),
+) -> DayResults:
     """Read the results of an engine.
 
     Args:
         results: as :meth:`batch.reconcile.engines.Engine.run` returned them.
         folder: where the file of all differences is written.
         is_read: see :func:`state_of`.
+        stored_scores: records with scores of the ledger, by version; part of the digest.
     """
     differences = folder / "all_differences.parquet"
     with duckdb.connect(config={"memory_limit": "1GB", "temp_directory": str(folder / "sorting")}) as duck:
@@ -179,6 +187,8 @@ def read_results(results: Mapping[str, Path], folder: Path, *, is_read: bool = T
         fingerprint = [str(value) for value in duck.sql(_FINGERPRINT).fetchall()[0]]
     causes = {cause.value: 0 for cause in Cause} | dict(counted)
     state = state_of(causes, is_read=is_read)
+    if stored_scores:
+        fingerprint += [f"{version}={rows}" for version, rows in sorted(stored_scores.items())]
     return DayResults(by_pane, causes, agreement, differences, _digest(state, by_pane, causes, fingerprint), state)
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batch.progress import OnProgress, no_progress
-from batch.reconcile.digests import DigestReport, compare_digests
+from batch.reconcile.digests import compare_digests
 from batch.reconcile.engines import DuckDbEngine, Engine
 from batch.reconcile.file_tasks import plan_file_tasks
 from batch.reconcile.finality import unread_partitions
@@ -22,20 +21,39 @@ from batch.reconcile.kept_rows import KeptRows
 from batch.reconcile.lake_letters import collect_lake_letters
 from batch.reconcile.recompute_files import RecomputeResult, recompute_files
 from batch.reconcile.replays import ignored_replays
+from batch.reconcile.report import DEFECTS, ReconcileReport, stored_report
 from batch.reconcile.results import DayResults, read_results
 from batch.reconcile.sql import INPUTS, KEY
-from batch.record_isolation import Failure, failure_fields
+from batch.reconcile.stored_scores import hours_of_versions, use_stored_scores
 from moderation.adapters.code_version import code_version
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
 from moderation.adapters.lake.manifest import files
+from moderation.adapters.lake.ownership import require_ownership
 from moderation.adapters.lake.reader import Lake
 from moderation.adapters.lake.schema import columns_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file, reading_file
-from moderation.adapters.reconciliation.ledger_digests import AGES_US, DIGESTS_QUERY
-from moderation.adapters.reconciliation.runs import Run, add_run, day_lock, days_beyond_horizon, dirty_days
+from moderation.adapters.reconciliation.frozen_days import (
+    FrozenDay,
+    dropped_append_days,
+    freeze_day,
+    frozen_day,
+    late_for_frozen_days,
+)
+from moderation.adapters.reconciliation.ledger_digests import AGES_US, DIGESTS_QUERY, export_ledger_rows
+from moderation.adapters.reconciliation.runs import (
+    Run,
+    StoredRun,
+    StoredScores,
+    add_run,
+    day_lock,
+    days_beyond_horizon,
+    dirty_days,
+    frozen_days_with_new_records,
+    stored_run,
+)
 from moderation.adapters.reconciliation.snapshot import Snapshot, take_snapshot
-from moderation.adapters.sql.connection import connected
+from moderation.adapters.sql.connection import Connection, connected
 from moderation.bootstrap import production_model
 from moderation.contracts import Cause
 from moderation.settings import Settings, required
@@ -54,80 +72,6 @@ AGES_SCHEMA = pa.schema(
     ]
 )
 """Columns of the engine's input ``stored_ages``."""
-DEFECTS = (
-    *(Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM),
-    *(cause for cause in Cause if cause.is_defect and cause not in (Cause.LOST, Cause.UNEXPLAINED, Cause.PHANTOM)),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ReconcileReport:
-    """Report of a reconciliation.
-
-    Attributes:
-        day: UTC day of event time.
-        engine: name of the engine.
-        revision: of the day's results; the earlier one if nothing changed.
-        state: ``final`` or ``provisional``, see :func:`batch.reconcile.results.state_of`.
-        panes: number of pane keys with values on either side.
-        batch_comments, speed_comments: sums over the panes.
-        causes: rows by cause, for all causes.
-        defects: rows of all causes that are defects, ``residual`` panes, and ``not_recomputed`` records.
-        not_recomputed: records of the day at which only the batch fails, by position.
-        seconds: duration by step.
-        ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
-        digests: outcome of the comparison by digests; None if all rows were compared.
-        reused: number of files of the lake whose records were scored by an earlier run.
-        waits_for: what may still bring comments of the day in time, see :func:`unread_partitions`.
-    """
-
-    day: date
-    engine: str
-    revision: int
-    state: str
-    panes: int
-    batch_comments: int
-    speed_comments: int
-    causes: dict[str, int]
-    defects: dict[str, int]
-    not_recomputed: list[Failure]
-    seconds: dict[str, float]
-    ignored_replays: int = 0
-    waits_for: Sequence[str] = ()
-    digests: DigestReport | None = None
-    reused: int = 0
-
-    @property
-    def skipped(self) -> str | None:
-        """Why there was nothing to reconcile: neither side has a record of the day. None otherwise."""
-        has_records = self.panes or self.not_recomputed or any(self.causes.values()) or any(self.defects.values())
-        return None if has_records else f"neither the lake nor the ledger contains a comment of {self.day}"
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether there is no defect."""
-        return not any(self.defects.values())
-
-    def fields(self) -> dict[str, Any]:
-        """Return the JSON fields; see ``moderation reconcile``."""
-        return {
-            "date": self.day.isoformat(),
-            "engine": self.engine,
-            "revision": self.revision,
-            "state": self.state,
-            "panes": self.panes,
-            "batch_comments": self.batch_comments,
-            "speed_comments": self.speed_comments,
-            "causes": self.causes,
-            "defects": self.defects,
-            "not_recomputed": failure_fields(self.not_recomputed),
-            "ignored_replays": self.ignored_replays,
-            "waits_for": list(self.waits_for),
-            "seconds": {name: round(seconds, 2) for name, seconds in self.seconds.items()},
-            "digests": None if self.digests is None else asdict(self.digests),
-            "reused_files": self.reused,
-            "skipped": self.skipped,
-        }
 
 
 class _Clock:
@@ -170,7 +114,8 @@ def reconcile_day(
 
     Raises:
         LakeDamaged: a file is missing or not what was written.
-        ModelRefused: a version that served does not verify.
+        LakeRefused: the lake belongs to another database.
+        ModelRefused: the version in production does not verify, or a version explored with a key that is not set.
         Unavailable: a server does not answer.
         ConfigurationError: no version ever served.
     """
@@ -186,9 +131,14 @@ def reconcile_day(
         tempfile.TemporaryDirectory(prefix="reconcile-", dir=settings.state_folder) as scratch,
     ):
         folder = Path(scratch)
+        last = stored_run(connection, topic, day)
+        if last is not None and (frozen := _frozen(connection, topic, day, last)) is not None:
+            on_progress(f"{day}: frozen, because {frozen.reason}; {frozen.late_after:,} comments came later")
+            return stored_report(day, last, frozen)
         on_progress(f"{day}: pinning the cut")
         inputs = {name: folder / name for name in INPUTS}
         store = LakeStore(settings.lake_url)
+        require_ownership(store, connection)
         query = None if full else DIGESTS_QUERY
         kept = None if full else KeptRows(settings.state_folder / KEPT_FOLDER)
         with take_snapshot(url, topic, day_bounds_us(day), folder, store, query) as snapshot:
@@ -198,7 +148,9 @@ def reconcile_day(
             if recompute is None:
                 resolve = production_model(settings).resolve
                 tasks = plan_file_tasks(snapshot, resolve, store)
-                recomputed = recompute_files(tasks, settings, inputs["recomputed"], on_progress, kept=kept)
+                recomputed = recompute_files(
+                    tasks, settings, inputs["recomputed"], on_progress, kept=kept, without_refused=True
+                )
                 if kept is not None:
                     kept.forget(settings.reconcile_horizon_days)
             else:
@@ -207,6 +159,19 @@ def reconcile_day(
             ignored = ignored_replays(inputs["recomputed"])
             if ignored:
                 on_progress(f"{day}: {ignored.summary()}")
+            stored: list[StoredScores] = []
+            if recomputed.unopened:
+                rows = inputs["ledger"] if full else folder / "rows_with_scores"
+                hours = hours_of_versions(inputs["recomputed"], recomputed.unopened)
+                if hours and not full:
+                    rows.mkdir()
+                    export_ledger_rows(url, snapshot, hours, rows)
+                stored = _use_stored_scores(folder, inputs, rows, recomputed.unopened) if hours else []
+            for each in stored:
+                version = f"version {each.model_version}"
+                on_progress(
+                    f"{day}: {each.rows:,} records keep the scores of the ledger, because {version} {each.reason}"
+                )
             clock.lap("rescoring")
             fault_point("after_rescoring")
             digests = None
@@ -223,14 +188,24 @@ def reconcile_day(
             if waits_for:
                 others = f", and {len(waits_for) - 1} more" if len(waits_for) > 1 else ""
                 on_progress(f"{day}: provisional, because {waits_for[0]}{others}")
-            results = read_results(engine.run(inputs, folder, on_progress), folder, is_read=not waits_for)
+            results = read_results(
+                engine.run(inputs, folder, on_progress),
+                folder,
+                is_read=not waits_for,
+                stored_scores={each.model_version: each.rows for each in stored},
+            )
             clock.lap("comparison")
             fault_point("after_comparison")
             url_of_differences = _store_differences(lake.store, topic, day, results)
             on_progress(f"{day}: storing {results.panes:,} panes")
             run = _run_of(snapshot, day, results, engine.name, begun_us, url_of_differences, started_by)
             revision = add_run(
-                connection, run, results.pane_rows(), results.difference_rows(), lambda: fault_point("before_commit")
+                connection,
+                run,
+                results.pane_rows(),
+                results.difference_rows(),
+                lambda: fault_point("before_commit"),
+                stored,
             )
             clock.lap("keeping")
             fault_point("after_commit")
@@ -254,6 +229,7 @@ def reconcile_day(
         waits_for=waits_for,
         digests=digests,
         reused=recomputed.reused,
+        stored_scores=stored,
     )
 
 
@@ -271,6 +247,11 @@ def days_to_reconcile(settings: Settings, upto: date, on_progress: OnProgress = 
                 f"{len(late):,} days have comments that came more than {horizon_days} days after their end, newest "
                 f"{named}. They are not reconciled again; `moderation reconcile --date` does it"
             )
+        frozen = frozen_days_with_new_records(connection, topic, upto, horizon_days)
+        for day, count in (after := late_for_frozen_days(connection, topic, frozen))[:_MOST_NAMED]:
+            on_progress(f"{day} is frozen, and {count:,} comments of it came after its last run")
+        if len(after) > _MOST_NAMED:
+            on_progress(f"{len(after) - _MOST_NAMED:,} more frozen days have such comments; see serving.day_states")
         return dirty_days(connection, topic, upto, horizon_days)
 
 
@@ -278,6 +259,28 @@ def _write_no_ages(folder: Path) -> None:
     """Write an empty input ``stored_ages``: the ledger's rows have the times."""
     folder.mkdir(parents=True)
     pq.write_table(AGES_SCHEMA.empty_table(), folder / "none.parquet")
+
+
+def _frozen(connection: Connection, topic: str, day: date, last: StoredRun) -> FrozenDay | None:
+    """Return why a day is frozen; a final day of which a partition was dropped by hand is frozen here."""
+    frozen = frozen_day(connection, topic, day)
+    if frozen is None and last.state == "final" and (dropped := dropped_append_days(connection, topic, day)):
+        days = ", ".join(each.isoformat() for each in dropped)
+        freeze_day(
+            connection, topic, day, f"decisions of append day {days} were dropped without `moderation retire`", now_us()
+        )
+        frozen = frozen_day(connection, topic, day)
+    return frozen
+
+
+def _use_stored_scores(
+    folder: Path, inputs: dict[str, Path], ledger: Path, unopened: Mapping[str, str]
+) -> list[StoredScores]:
+    """Give records of versions that cannot be opened the ledger's scores; ``inputs`` then names the changed records."""
+    recomputed = folder / "with_stored_scores"
+    rows = use_stored_scores(recomputed, inputs["recomputed"], ledger, unopened)
+    inputs["recomputed"] = recomputed
+    return [StoredScores(version, count, unopened[version]) for version, count in rows.items()]
 
 
 def _write_actions(lake: Lake, settings: Settings, day: date, folder: Path) -> None:
@@ -288,8 +291,8 @@ def _write_actions(lake: Lake, settings: Settings, day: date, folder: Path) -> N
     empty = columns_of(ACTIONS.name).schema.empty_table().select(columns)
     names = ["comment_id", "action", "action_time_us"]
     pq.write_table(empty.rename_columns(names), folder / "none.parquet")
-    for number, file in enumerate(files(lake.connection, topic=settings.topic_prefix + ACTIONS.name)):
-        if file.day >= day and (file.min_event_time_us or 0) < end_us:
+    for number, file in enumerate(files(lake.connection, topic=settings.topic_prefix + ACTIONS.name, since=day)):
+        if (file.min_event_time_us or 0) < end_us:
             check_file(lake.store, file)
             with reading_file(lake.store, file) as opened:
                 table = pq.read_table(opened, columns=columns)

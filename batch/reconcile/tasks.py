@@ -10,7 +10,8 @@ from batch.job_log import RECONCILE, job_logged
 from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import Engine, EngineName, engine_of
 from batch.reconcile.published import compare_published
-from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
+from batch.reconcile.report import ReconcileReport
+from batch.reconcile.run import days_to_reconcile, reconcile_day
 from batch.run_interval import Interval, RunDates, interval_of_run
 from moderation.adapters.reconciliation.published_checks import PublishedCheck
 from moderation.errors import DefectsFound

@@ -30,9 +30,11 @@ from batch.rescore.report import RescoreResult
 from batch.rescore.verdicts import compare_verdicts
 from batch.run_interval import Interval
 from moderation.adapters.kafka.topics import COMMENTS
+from moderation.adapters.lake.ownership import require_ownership
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.reconciliation.snapshot import take_snapshot
 from moderation.adapters.registry.certificate import Certificate
+from moderation.adapters.sql.connection import connected
 from moderation.adapters.sql.windows import windows_between
 from moderation.bootstrap import registry
 from moderation.errors import ModelRefused
@@ -94,21 +96,23 @@ def rescore_comments(
         ModelRefused: the version does not exist, is not certified, or does not verify.
         RegistryUnavailable: the registry does not answer.
         LakeDamaged: a file that is needed is gone or not what was written.
+        LakeRefused: the lake belongs to another database.
         Unavailable: a server does not answer.
         ConfigurationError: hours are requested for an interval that is not whole hours.
         LedgerUnsafe: the database does not have the ledger's tables as they are today.
     """
     if as_if:
         require_hours(interval)
+    url, store = required(settings.database_url, "database_url"), LakeStore(settings.lake_url)
+    with connected(url, name="moderation rescore") as connection:
+        require_ownership(store, connection)
     certificate = certified_version(settings, version)
     on_progress(f"{version} is version {certificate.version} of {certificate.model_name}")
-    url = required(settings.database_url, "database_url")
     topic = settings.topic_prefix + COMMENTS.name
     settings.state_folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="rescore-", dir=settings.state_folder) as scratch:
         folder = Path(scratch)
         on_progress("pinning the cut")
-        store = LakeStore(settings.lake_url)
         with take_snapshot(url, topic, (interval.start_us, interval.end_us), folder, store) as snapshot:
             tasks = plan_file_tasks(snapshot, lambda: None, store, version=certificate.version)
             failures = recompute_files(tasks, settings, folder / "recomputed", on_progress).failures

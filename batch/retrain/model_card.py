@@ -8,8 +8,8 @@ from typing import Any
 from batch.markdown import code, minute, table, threshold_probability
 from batch.retrain.inheritance import Choice
 from batch.retrain.options import HOUR_US, RetrainOptions
-from moderation.bootstrap import TrainReport
 from moderation.policy import ExplorationShares, Policy
+from moderation.training.outcome import TrainReport
 
 NO_EXPLORATION = "none: MODERATION_EXPLORATION_KEY was not set at the training"
 ZERO_SHARES = "none: both shares are 0"

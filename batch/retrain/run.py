@@ -17,9 +17,10 @@ from batch.retrain.options import RetrainOptions
 from batch.retrain.split import split_at, split_point
 from moderation.adapters.code_version import code_version
 from moderation.adapters.registry.registry import GOALS_LOWERED_TAG
-from moderation.bootstrap import TrainReport, new_lexicon, registry, train_to_folder
+from moderation.bootstrap import new_lexicon, registry, train_to_folder
 from moderation.settings import Settings
 from moderation.timestamps import DAY_US
+from moderation.training.outcome import TrainReport
 
 RUN_NAME = "retrain"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana.source import pipeline_health
 from grafana.source.model import Alert, Sql
 
-ARCHIVE_HOURS, RECONCILE_HOURS, RETRAIN_HOURS = 3, 50, 7 * 24
-"""How long a job may do nothing: three runs, two nights and the time of a run, seven nights."""
+ARCHIVE_HOURS, RECONCILE_HOURS, RETRAIN_HOURS, VERIFY_HOURS = 3, 50, 7 * 24, 50
+"""How long a job may do nothing: three runs, two nights and the time of a run, seven nights, again two nights."""
 
 _PANEL = (pipeline_health.UID, "Batch jobs")
 
@@ -33,6 +33,12 @@ IDLE_ARCHIVE = idle("archive %", ARCHIVE_HOURS, "done_us")
 # A day without records is nothing to reconcile, and no failure.
 IDLE_RECONCILE = idle("reconcile", RECONCILE_HOURS, "greatest(done_us, skipped_us)")
 IDLE_RETRAIN = idle("retrain", RETRAIN_HOURS, "done_us")
+# Damage must not wait for two nights: a failed run counts at once.
+UNVERIFIED = Sql(f"""\
+SELECT CASE WHEN done_us >= coalesce(failed_us, 0) THEN 'done' ELSE 'failed' END AS outcome,
+       greatest(extract(epoch FROM now()) / 3600 - coalesce(done_us, first_us) / 3.6e9 - {VERIFY_HOURS},
+                (coalesce(failed_us, 0) > coalesce(done_us, 0))::int, 0)::float8 AS late
+  FROM serving.jobs WHERE job = 'verify lake'""")
 
 JOB_ALERTS = (
     Alert(
@@ -82,6 +88,22 @@ JOB_ALERTS = (
         runbook="Panel Batch jobs shows the reason. Skipped: no labelled comment is newer than production's training; "
         "check that the archive and the moderators' tool deliver comments and actions. Failed: the reason is the "
         "error. Done: nobody starts DAG retrain_model. If you train by hand only, silence the alert.",
+        panel=_PANEL,
+    ),
+    Alert(
+        uid="moderation-unverified-lake",
+        title="The lake is damaged or was not verified",
+        query=UNVERIFIED,
+        above=0,
+        for_duration="0s",
+        every="5m",
+        no_data_state="OK",
+        severity="critical",
+        summary=f"last verification of the lake: {{{{ .Labels.outcome }}}}, or more than {VERIFY_HOURS} hours ago",
+        runbook="Panel Batch jobs shows the error. LakeDamaged names files that are missing or altered, or offsets in "
+        "no file: restore the files from a backup of the lake, then run `moderation lake verify` and clear the task. "
+        "LakeRefused: the lake belongs to another database; `moderation lake claim` shows both. Done: nobody starts "
+        "DAG verify_lake. Until then retraining and reconciliation refuse the damaged files.",
         panel=_PANEL,
     ),
 )

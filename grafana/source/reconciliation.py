@@ -56,9 +56,7 @@ def _cause_values() -> str:
     return ", ".join(f"({n}, '{cause}', {defect}, '{text}')" for n, (cause, defect, text) in enumerate(rows))
 
 
-STATE = Sql(
-    f"SELECT state || ', revision ' || revision AS state FROM serving.reconciliations WHERE is_latest AND {_OWN}"
-)
+STATE = Sql(f"SELECT state || ', revision ' || revision AS state FROM serving.day_states WHERE {_OWN}")
 COMMENTS = Sql(f"""\
 SELECT batch_comments AS batch, speed_comments AS speed, batch_comments - speed_comments AS gap
   FROM serving.reconciliations WHERE is_latest AND {_OWN}""")
@@ -146,10 +144,13 @@ SELECT published AS topic, compared, unpublished, published_otherwise, published
   FROM serving.published_checks WHERE {_OWN} ORDER BY published""")
 
 DAYS = Sql("""\
-SELECT day::text AS day, state, revision, batch_comments, speed_comments, batch_comments - speed_comments AS gap,
-       defects, lost, unexplained, phantom, residual, to_timestamp(finished_us / 1e6) AS finished
-  FROM serving.reconciliations WHERE is_latest AND topic = ${topic:sqlstring} AND $__timeFilter(day)
- ORDER BY serving.reconciliations.day DESC""")
+SELECT r.day::text AS day, s.state, r.revision, batch_comments, speed_comments, batch_comments - speed_comments AS gap,
+       defects, lost, unexplained, phantom, residual, s.stored_scores, s.late_after,
+       concat_ws('; ', nullif(s.frozen_reason, ''), nullif(s.stored_reason, '')) AS reason,
+       to_timestamp(finished_us / 1e6) AS finished
+  FROM serving.reconciliations r JOIN serving.day_states s ON s.topic = r.topic AND s.day = r.day
+ WHERE is_latest AND r.topic = ${topic:sqlstring} AND $__timeFilter(r.day)
+ ORDER BY r.day DESC""")
 
 TREND = Sql("""\
 SELECT day::timestamp AT TIME ZONE 'UTC' AS time, c.key AS metric, c.value::bigint AS value
@@ -193,7 +194,7 @@ CHOICES = (
 _HERE = f"/d/{UID}?${{topic:queryparam}}&${{__url_time_range}}"
 _DAY_LINK = Link("Show this day", f"{_HERE}&var-day=${{__data.fields.day}}")
 _CAUSE_LINK = Link("Show rows of this cause", f"{_HERE}&${{day:queryparam}}&var-cause=${{__data.fields.cause}}")
-_STATES = {"final": "green", "provisional": "orange"}
+_STATES = {"final": "green", "provisional": "orange", "frozen": "blue", "final with stored scores": "blue"}
 _RED = Column(red_from=1)
 _SHARE = Column(unit="percentunit")
 
@@ -210,8 +211,10 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             Panel(
                 "State",
                 "Final: all records of the day were archived and decided, so its numbers come from the batch. "
-                "Provisional: run the reconciliation again once archive and worker have caught up. A new revision "
-                "means that the numbers changed; the table of runs keeps the old ones.",
+                "Provisional: run the reconciliation again once archive and worker have caught up. Frozen: decisions "
+                "of the day were dropped, so it keeps the results of its last run. Stored scores: a version that "
+                "decided cannot be opened any more, so its scores are those of the ledger. A new revision means that "
+                "the numbers changed; the table of runs keeps the old ones.",
                 "stat",
                 (STATE,),
                 width=6,
@@ -329,7 +332,8 @@ def reconciliation(addresses: Addresses) -> Dashboard:
             Panel(
                 "Days",
                 "The last run of every day in the time range. If a day before yesterday is provisional, run it again. "
-                "If a day is missing, see the runs of the DAG in Airflow.",
+                "If a day is missing, see the runs of the DAG in Airflow. Stored scores counts rows that were not "
+                "scored again; late after counts comments that came after a day was frozen; the reason says why.",
                 "table",
                 (DAYS,),
                 width=14,

@@ -344,6 +344,7 @@ class Trial:
         seen |= {"errors_of_the_restore": errors, "decisions": self.project.count(_DECISIONS)}
         _require(seen["decisions"] == decisions, f"{decisions} decisions before, {seen['decisions']} after")
         self.project.up()
+        self.project.moderation("lake", "claim", "--yes", "--reason", "restored from a backup")
         self.project.moderation("lake", "verify")
         self.project.compose("stop", "worker")
         with contextlib.suppress(StackError):

@@ -49,7 +49,7 @@ class ReconcileTotals:
 
 
 def total_of(reports: Sequence[dict[str, Any]]) -> ReconcileTotals:
-    """Add up reports of days, as :meth:`batch.reconcile.run.ReconcileReport.fields` returns them; at least one."""
+    """Add up reports of days, as :meth:`batch.reconcile.report.ReconcileReport.fields` returns them; at least one."""
     causes, defects = (
         {name: sum(report[kind][name] for report in reports) for name in reports[0][kind]}
         for kind in ("causes", "defects")

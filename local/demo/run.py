@@ -26,10 +26,11 @@ from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
 from local.stack.worker import stack_settings
 from moderation.adapters.kafka.topics import describe_topic_ids, producer_settings, topic_uuid
-from moderation.bootstrap import TrainReport, register, train_to_folder
+from moderation.bootstrap import register, train_to_folder
 from moderation.errors import PublishingFailed
 from moderation.policy import ExplorationShares, Goal
 from moderation.settings import Settings, required
+from moderation.training.outcome import TrainReport
 from stream.source import AtRate, SendResult, read_delivery_log, send_all
 
 _PARTS = (traffic.HISTORY, traffic.LIVE, traffic.REST)

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 from moderation.adapters.kafka.open_transactions import open_transactions
 from moderation.adapters.kafka.topics import ACTIONS, ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
 from moderation.adapters.lake.archive_delay import NEAR_RATIO, ArchiveDelay, archive_delays
+from moderation.adapters.reconciliation.runs import NIGHT_HOURS
 from moderation.adapters.registry.registry import PRODUCTION
 from moderation.adapters.sql.connection import connected
 from moderation.adapters.sql.kept_models import served_last
@@ -18,11 +19,12 @@ from moderation.adapters.sql.partitions import partition_state
 from moderation.bootstrap import registry
 from moderation.errors import ModerationError, TopicsMissing
 from moderation.settings import Settings, required
-from moderation.timestamps import now_us
+from moderation.timestamps import DAY_US, HOUR_US, now_us
 from stream.worker.model_watch import FIRST_START
 
 _FEWEST_DAYS_AHEAD = 7
 _UNREADABLE_HOURS = 24
+_FROZEN_DAYS = 7
 _UNREADABLE = """
 SELECT o.topic, h.partition, h.first_offset, h.next_offset, h.cause
   FROM (SELECT * FROM speed.holes UNION SELECT * FROM batch.holes) h
@@ -35,10 +37,25 @@ SELECT partition, "offset", reason, field, count(*) OVER ()
   FROM batch.action_dead_letters WHERE topic = %s AND archived_us >= %s
  ORDER BY archived_us DESC, append_us DESC LIMIT 1
 """
+_STORED_SCORES = """
+SELECT count(DISTINCT r.day), sum(s.rows)::bigint,
+       (array_agg(s.model_version || ': ' || s.reason ORDER BY r.day DESC))[1]
+  FROM (SELECT DISTINCT ON (day) run_id, day, finished_us FROM batch.runs WHERE topic = %s
+         ORDER BY day, revision DESC) r
+  JOIN batch.stored_scores s USING (run_id) WHERE r.finished_us >= %s
+"""
+_LATE_FROZEN = """
+SELECT count(*), sum(late_after)::bigint, max(day) FROM serving.day_states
+ WHERE topic = %s AND late_after > 0 AND frozen_us >= %s
+"""
 
 
 def attention(settings: Settings) -> list[str]:
-    """Describe open transactions, missing topics, unreadable records, a late archive, and missing table partitions."""
+    """Describe what needs an operator, besides parts that do not answer.
+
+    Open transactions, missing topics, unreadable records, a late archive, days that were not recomputed completely, and
+    missing partitions of tables.
+    """
     try:
         open_ones = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
     except (KafkaException, KafkaError) as error:
@@ -51,6 +68,7 @@ def attention(settings: Settings) -> list[str]:
         unreadable = (
             _unreadable(url) + _unreadable_actions(url, settings.topic_prefix + ACTIONS.name) + _unarchived(settings)
         )
+        unreadable += _not_recomputed(url, settings.topic_prefix + COMMENTS.name)
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not report which records could not be read: {error}"]
     return [*transactions, *unreadable, *_partitions(url)]
@@ -128,6 +146,28 @@ def _unreadable_actions(url: str, topic: str) -> list[str]:
         f"topic {topic} partition {partition} offset {offset}: {reason}{f' ({field})' if field else ''}; "
         "`moderation dead-letters list --topic actions` shows them"
     ]
+
+
+def _not_recomputed(url: str, topic: str) -> list[str]:
+    """Report days of the last nights with stored scores, and frozen days that got comments."""
+    current_us = now_us()
+    with psycopg.connect(url, connect_timeout=5) as connection:
+        stored = connection.execute(_STORED_SCORES, (topic, current_us - NIGHT_HOURS * HOUR_US)).fetchone()
+        late = connection.execute(_LATE_FROZEN, (topic, current_us - _FROZEN_DAYS * DAY_US)).fetchone()
+    reasons = []
+    if stored is not None and stored[0]:
+        days, rows, example = stored
+        reasons.append(
+            f"{days} days that were reconciled in the last {NIGHT_HOURS} hours have stored scores for {rows:,} "
+            f"records, because a version cannot be opened any more: version {example}"
+        )
+    if late is not None and late[0]:
+        days, comments, newest = late
+        reasons.append(
+            f"{comments:,} comments came for {days} days that were frozen in the last {_FROZEN_DAYS} days, newest "
+            f"{newest}; they are in the lake and not reconciled, see serving.day_states"
+        )
+    return reasons
 
 
 def _partitions(url: str) -> list[str]:

@@ -164,7 +164,7 @@ def test_metric_names_and_labels_are_those_of_the_worker() -> None:
 def test_rules_are_complete_and_link_to_a_panel() -> None:
     ids = {dashboard["uid"]: {panel["id"] for panel in dashboard["panels"]} for dashboard in DASHBOARDS.values()}
     provisioned = {source["uid"] for source in SOURCES["datasources"]}
-    assert len(RULES) == len(ALERTS) == 23
+    assert len(RULES) == len(ALERTS) == 24
     for rule in RULES:
         query, threshold = rule["data"]
         assert rule["panelId"] in ids[rule["dashboardUid"]]

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from batch.reconcile.run import ReconcileReport
+from batch.reconcile.report import ReconcileReport
 from batch.record_isolation import Failure
 from batch.rescore.run import rescore_comments
 from batch.retrain.options import parse_options

@@ -33,6 +33,19 @@ def test_archive_topics(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
     assert "the logical date 2023-11-15T00:00:00+00:00 is ignored" in run.output
 
 
+@pytest.mark.budget(20)
+def test_verify_lake(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
+    lake.produce(plain(comments(20)))
+    lake.archive()
+    run = dag_runs.run("verify_lake", lake.settings)
+    assert (run.state, run.tasks) == ("success", {"verify": "success"})
+    assert (run.returned["verify"]["read"], run.returned["verify"]["damaged"]) == (len(lake.files()), 0)
+    (lake.folder / min(lake.files())).unlink()
+    run = dag_runs.run("verify_lake", lake.settings)
+    assert run.tasks == {"verify": "failed"}
+    assert "it is missing" in run.output
+
+
 def test_create_partitions(dag_runs: DagRuns, lake: LakeUnderTest) -> None:
     run = dag_runs.run("create_partitions", lake.settings)
     assert (run.state, run.tasks) == ("success", {"create": "success"})

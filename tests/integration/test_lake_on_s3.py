@@ -11,6 +11,7 @@ import s3fs
 
 from batch.archive.run import archive_topics
 from moderation.adapters.lake.manifest import files
+from moderation.adapters.lake.ownership import OWNER_FILE
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.sql.connection import connected
 from moderation.errors import ConfigurationError, LakeDamaged, StoreUnavailable
@@ -55,7 +56,7 @@ def test_every_record_is_archived_once_and_read_back_and_nothing_else_is_left(
 
     fs = s3fs.S3FileSystem()
     there = {path.removeprefix(f"{BUCKET}/{topic_prefix}/") for path in fs.find(f"{BUCKET}/{topic_prefix}")}
-    assert there == set(manifest(remote.settings, remote.topic)), "temporary files and orphans are no part of the lake"
+    assert there == {OWNER_FILE, *manifest(remote.settings, remote.topic)}, "no temporary file and no orphan"
     with opened_lake(remote.settings) as opened, duckdb.connect() as duck:
         day = files(opened.connection, topic=remote.topic)[0].day
         relation = opened.relation(duck, "comments", opened.files_of_day("comments", day))

@@ -20,6 +20,7 @@ from local.stack.worker import settings_environment
 from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
 from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.lake.manifest import partition_lock
+from moderation.adapters.lake.ownership import OWNER_FILE
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.adapters.lake.verification import Inspection, inspect
@@ -126,11 +127,11 @@ class LakeUnderTest:
         return found
 
     def files(self) -> dict[str, int]:
-        """Return every file of the lake with its modification time."""
+        """Return every file of the lake but the owner's, with its modification time."""
         return {
             str(path.relative_to(self.folder)): path.stat().st_mtime_ns
             for path in self.folder.rglob("*")
-            if path.is_file()
+            if path.is_file() and path.name != OWNER_FILE
         }
 
     def delete_records(self, starts: dict[int, int], *, name: str = "comments") -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch.reconcile.run import ReconcileReport
+from batch.reconcile.report import ReconcileReport
 from tests.support.reconcile_day import DayUnderTest
 
 

@@ -12,7 +12,8 @@ from confluent_kafka import Producer
 
 from batch.archive.run import archive_topics
 from batch.reconcile.engines import Engine
-from batch.reconcile.run import ReconcileReport, days_to_reconcile, reconcile_day
+from batch.reconcile.report import ReconcileReport
+from batch.reconcile.run import days_to_reconcile, reconcile_day
 from local.stack.environment import inherited_environment
 from local.stack.worker import settings_environment
 from moderation.adapters.kafka.topics import producer_settings

@@ -1,10 +1,12 @@
-"""Change settings of a topic in a test."""
+"""Change settings of a topic in a test, or re-create it."""
 
 from __future__ import annotations
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, topic_uuid
+from tests.support.workers import SpeedLayerUnderTest
 
 
 def set_timestamp_type(bootstrap: str, topic: str, value: str) -> None:
@@ -21,3 +23,16 @@ def set_timestamp_type(bootstrap: str, topic: str, value: str) -> None:
 
     # The controller answers before the broker has the change.
     wait_until(lambda: told() == value, seconds=30, description=f"the broker's new setting of {topic}")
+
+
+def recreate_topic(layer: SpeedLayerUnderTest) -> str:
+    """Delete the comments topic of a layer and create it again; return its new id."""
+    bootstrap = layer.settings.kafka_bootstrap
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
+    for future in admin.delete_topics([layer.topic]).values():
+        future.result(30)
+    wait_until(
+        lambda: layer.topic not in admin.list_topics(timeout=10).topics, seconds=30, description="the topic is gone"
+    )
+    ensure_topics(bootstrap, prefix=layer.settings.topic_prefix)
+    return str(topic_uuid(describe_topic_ids(bootstrap, [layer.topic])[layer.topic]))

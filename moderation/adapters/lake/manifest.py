@@ -6,7 +6,7 @@ An exclusion constraint of PostgreSQL refuses two files of a partition with over
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -168,6 +168,29 @@ def add_holes(connection: Connection, topic_partition: TopicPartition, holes: Se
         )
 
 
+def find_unarchived(connection: Connection, topic: str, topic_id: UUID) -> list[tuple[TopicPartition, Range]]:
+    """Return the offsets of former topics of a name that were decided and never archived, in order.
+
+    Nobody can archive them any more, because their topic is gone.
+
+    Args:
+        connection: to the manifest's database.
+        topic: full name.
+        topic_id: Kafka's present id of the topic.
+    """
+    ends = archived_ends(connection, topic)
+    rows = connection.execute(
+        'SELECT topic_id, partition, "first", next FROM speed.source_offsets WHERE topic = %s AND topic_id <> %s '
+        "ORDER BY 1, 2",
+        (topic, topic_id),
+    )
+    ranges = {
+        (source := TopicPartition(topic, former_id, partition)): (ends.get(source, int(first)), int(next_offset))
+        for former_id, partition, first, next_offset in rows
+    }
+    return [(source, (first, end)) for source, (first, end) in ranges.items() if first < end]
+
+
 def holes_inside(connection: Connection, paths: Sequence[str]) -> dict[str, int]:
     """Count the offsets without a record inside the given files, by path."""
     rows = connection.execute(
@@ -180,10 +203,11 @@ def holes_inside(connection: Connection, paths: Sequence[str]) -> dict[str, int]
 
 
 def archived_ends(connection: Connection, topic: str) -> dict[TopicPartition, int]:
-    """For each source of a topic one after the last offset that is in a file or a hole."""
+    """For each source of a topic one after the last offset that is in a file, a hole or an accepted gap."""
     rows = connection.execute(
         "SELECT s.topic_id, s.partition, greatest(s.next_offset, (SELECT h.next_offset FROM batch.holes h "
-        "WHERE h.topic_id = s.topic_id AND h.partition = s.partition ORDER BY h.first_offset DESC LIMIT 1)) "
+        "WHERE h.topic_id = s.topic_id AND h.partition = s.partition ORDER BY h.first_offset DESC LIMIT 1), "
+        "(SELECT max(g.next_offset) FROM batch.gaps g WHERE g.topic_id = s.topic_id AND g.partition = s.partition)) "
         "FROM (SELECT topic_id, partition, max(next_offset) AS next_offset FROM "
         "(SELECT topic_id, partition, next_offset FROM batch.files WHERE topic = %(t)s UNION ALL "
         "SELECT topic_id, partition, NULL FROM speed.source_offsets WHERE topic = %(t)s) known GROUP BY 1, 2) s",
@@ -250,17 +274,40 @@ def files(
     topic_id: UUID | None = None,
     partition: int | None = None,
     day: date | None = None,
+    since: date | None = None,
     overlapping: Range | None = None,
+    without: Mapping[TopicPartition, int] | None = None,
 ) -> list[LakeFile]:
-    """Read the files of the lake in order of topic, id, partition and offset; every given argument filters them."""
+    """Read the files of the lake in order of topic, id, partition and offset; every given argument filters them.
+
+    Args:
+        connection: to the manifest's database.
+        topic: full name.
+        topic_id: Kafka's id of the topic.
+        partition: partition number.
+        day: UTC day of append time.
+        since: first UTC day of append time.
+        overlapping: range of offsets.
+        without: by partition, the offset before which files are left out.
+    """
     first, end = overlapping or (None, None)
+    skipped = list((without or {}).items())
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM batch.files "  # noqa: S608 - fixed names
         "WHERE (%(topic)s::text IS NULL OR topic = %(topic)s) AND (%(id)s::uuid IS NULL OR topic_id = %(id)s) "
         "AND (%(partition)s::int IS NULL OR partition = %(partition)s) AND (%(day)s::date IS NULL OR dt = %(day)s) "
         "AND (%(first)s::bigint IS NULL OR (next_offset > %(first)s AND first_offset < %(next)s)) "
+        "AND (%(since)s::date IS NULL OR dt >= %(since)s) AND NOT EXISTS (SELECT FROM "
+        "unnest(%(ids)s::uuid[], %(partitions)s::int[], %(ends)s::bigint[]) s (id, p, upto) "
+        "WHERE s.id = topic_id AND s.p = partition AND first_offset < s.upto) "
         "ORDER BY topic, topic_id, partition, first_offset",
-        {"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": end},
+        {
+            **{"topic": topic, "id": topic_id, "partition": partition, "day": day, "first": first, "next": end},
+            "since": since,
+            "ids": [source.topic_id for source, _ in skipped],
+            "partitions": [source.partition for source, _ in skipped],
+            "ends": [upto for _, upto in skipped],
+        },
     )
     return [_file(*row) for row in rows]
 
@@ -268,7 +315,7 @@ def files(
 def _file(path: str, topic: str, topic_id: UUID, partition: int, *rest: Any) -> LakeFile:
     *fields, event_days, rules_version, earliest_event_us, before, after = rest
     fields += [None if event_days is None else tuple(event_days), Rules(rules_version, earliest_event_us)]
-    fields += [_maximum(before), _maximum(after)]
+    fields += [maximum_of(before), maximum_of(after)]
     return LakeFile(path, TopicPartition(topic, topic_id, partition), *fields)
 
 
@@ -276,7 +323,8 @@ def _json(maximum: RunningMaximum | None) -> Jsonb | None:
     return None if maximum is None else Jsonb([maximum.newest_event_us, *(maximum.candidate or (None, None))])
 
 
-def _maximum(stored: list[Any] | None) -> RunningMaximum | None:
+def maximum_of(stored: list[Any] | None) -> RunningMaximum | None:
+    """Return a stored running maximum of event times; None for null."""
     if stored is None:
         return None
     newest_us, *candidate = stored
@@ -289,13 +337,14 @@ def maximum_at_end(connection: Connection, topic_partition: TopicPartition) -> R
     If the last file has none, it is the largest event time of all files.
     """
     row = connection.execute(
-        "SELECT (SELECT maximum_after FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s "
-        "ORDER BY next_offset DESC LIMIT 1), "
-        "(SELECT max(max_event_time_us) FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s)",
+        "SELECT l.maximum_after, CASE WHEN l.maximum_after IS NULL THEN (SELECT max(max_event_time_us) "
+        "FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s) END "
+        "FROM (SELECT maximum_after FROM batch.files WHERE topic_id = %(id)s AND partition = %(partition)s "
+        "ORDER BY next_offset DESC LIMIT 1) l",
         {"id": topic_partition.topic_id, "partition": topic_partition.partition},
     ).fetchone()
     after, newest_us = row or (None, None)
-    return _maximum(after) or RunningMaximum(newest_us)
+    return maximum_of(after) or RunningMaximum(newest_us)
 
 
 def partition_extents(manifest: list[LakeFile]) -> list[PartitionExtent]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from moderation.adapters.sql.connection import Connection
 from moderation.panes import MEASURES
@@ -30,14 +30,27 @@ _RUN_COLUMNS = (
     "causes, lost, unexplained, phantom, residual, agreement, kernel_version, code_version, differences_url, "
     "started_by, other_defects"
 )
+# Days of the stream are read from the index of the panes, one entry for each day and partition, not from all panes.
 # Days in the lake with records that the last run of the day did not read, and how long after the day's end they came.
 _DAYS = """
-WITH last AS (
+WITH RECURSIVE last AS (
     SELECT DISTINCT ON (day) day, state, begun_us, cut
       FROM batch.runs WHERE topic = %(topic)s ORDER BY day, revision DESC
+), source AS (
+    SELECT topic_id, partition FROM speed.source_offsets WHERE topic = %(topic)s
+), first_pane AS (
+    SELECT s.topic_id, s.partition, p.start_us FROM source s CROSS JOIN LATERAL (
+           SELECT min(p.start_us) AS start_us FROM speed.panes p
+            WHERE p.topic_id = s.topic_id AND p.partition = s.partition) p
+     WHERE p.start_us IS NOT NULL
+     UNION ALL
+    SELECT f.topic_id, f.partition, p.start_us FROM first_pane f CROSS JOIN LATERAL (
+           SELECT min(p.start_us) AS start_us FROM speed.panes p
+            WHERE p.topic_id = f.topic_id AND p.partition = f.partition
+              AND p.start_us >= (f.start_us / 86400000000 + 1) * 86400000000) p
+     WHERE p.start_us IS NOT NULL
 ), speed AS (
-    SELECT DISTINCT DATE '1970-01-01' + (p.start_us / 86400000000)::int AS day
-      FROM speed.panes p WHERE p.topic_id IN (SELECT topic_id FROM speed.source_offsets WHERE topic = %(topic)s)
+    SELECT DISTINCT DATE '1970-01-01' + (start_us / 86400000000)::int AS day FROM first_pane
 ), lake AS (
     SELECT f.topic_id, f.partition, f.next_offset, d.day, f.max_append_us - (d.day - DATE '1970-01-01' + 1)::bigint
            * 86400000000 AS after_us
@@ -54,10 +67,13 @@ WITH last AS (
       FROM lake l LEFT JOIN last USING (day)
      WHERE l.next_offset > coalesce((last.cut->(l.topic_id::text)->(l.partition::text)->>'archived')::bigint, 0)
      GROUP BY day
+), frozen AS (
+    SELECT day FROM batch.frozen_days WHERE topic = %(topic)s
 )
 """
 # A day needs another run if it is provisional, if its last run began before the day was over, or if it has such records
-# within the horizon. A day without a run needs one if the stream counted comments of it, whenever they came.
+# within the horizon. A day without a run needs one if the stream counted comments of it, whenever they came. A frozen
+# day never needs one.
 _DIRTY = f"""{_DAYS}
 SELECT day FROM (
     SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last)
@@ -65,11 +81,12 @@ SELECT day FROM (
             WHERE state = 'provisional' OR begun_us < ((day - DATE '1970-01-01')::bigint + 1) * 86400000000
      UNION SELECT day FROM unread WHERE is_recent
     ) found
- WHERE day <= %(upto)s ORDER BY day DESC
+ WHERE day <= %(upto)s AND NOT EXISTS (SELECT FROM frozen f WHERE f.day = found.day) ORDER BY day DESC
 """  # noqa: S608 - constants
 _TOO_LATE = f"""{_DAYS}
 SELECT day FROM unread WHERE NOT is_recent AND day <= %(upto)s
    AND day NOT IN (SELECT day FROM speed WHERE day NOT IN (SELECT day FROM last))
+   AND day NOT IN (SELECT day FROM frozen)
  ORDER BY day DESC
 """  # noqa: S608 - constants
 _DEFECTS = """
@@ -80,6 +97,9 @@ SELECT day, lost + unexplained + phantom + residual + other_defects AS defects, 
 SELECT day, unpublished + published_otherwise + published_unknown, false
   FROM batch.published_checks WHERE topic = %(topic)s AND checked_us >= %(since_us)s
 """
+_FROZEN = f"""{_DAYS}
+SELECT day FROM unread JOIN frozen USING (day) WHERE day <= %(upto)s ORDER BY day DESC
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +130,28 @@ class Run:
     other_defects: int = 0
 
 
+class StoredScores(NamedTuple):
+    """Records of a day whose scores and verdicts are the ledger's, because their version cannot be opened any more."""
+
+    model_version: str
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """The last run of a day as it is stored; the fields are those of :class:`Run`, and ``revision``."""
+
+    revision: int
+    state: str
+    engine: str
+    panes: int
+    batch_comments: int
+    speed_comments: int
+    causes: Mapping[str, int]
+    residual: int
+
+
 @contextmanager
 def day_lock(connection: Connection, topic: str, day: date, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Lock a day against other reconciliations while the block runs; wait for a running one."""
@@ -138,12 +180,23 @@ def last_run(connection: Connection, topic: str, day: date) -> tuple[int, int, s
     return None if row is None else (row[0], row[1], row[2])
 
 
+def stored_run(connection: Connection, topic: str, day: date) -> StoredRun | None:
+    """Read the results of the last run of a day; None before the first."""
+    row = connection.execute(
+        "SELECT revision, state, engine, panes, batch_comments, speed_comments, causes, residual FROM batch.runs "
+        "WHERE topic = %s AND day = %s ORDER BY revision DESC LIMIT 1",
+        (topic, day),
+    ).fetchone()
+    return None if row is None else StoredRun(*row)
+
+
 def add_run(
     connection: Connection,
     run: Run,
     panes: Iterable[Sequence[object]],
     differences: Iterable[Sequence[object]],
     before_commit: Callable[[], None] = lambda: None,
+    stored_scores: Iterable[StoredScores] = (),
 ) -> int:
     """Store a run, in one transaction.
 
@@ -155,6 +208,7 @@ def add_run(
         panes: rows of ``batch.panes`` without ``run_id``.
         differences: rows of ``batch.differences`` without ``run_id``.
         before_commit: called before the commit; for tests.
+        stored_scores: versions whose scores are those of the ledger.
 
     Returns:
         The revision.
@@ -184,6 +238,11 @@ def add_run(
         run_id = None if row is None else row[0]
         _copy(connection, "batch.panes", _PANE_COLUMNS, run_id, panes)
         _copy(connection, "batch.differences", _DIFFERENCE_COLUMNS, run_id, differences)
+        for each in stored_scores:
+            connection.execute(
+                "INSERT INTO batch.stored_scores (run_id, model_version, rows, reason) VALUES (%s, %s, %s, %s)",
+                (run_id, each.model_version, each.rows, each.reason),
+            )
         before_commit()
         return revision
 
@@ -223,6 +282,19 @@ def days_beyond_horizon(connection: Connection, topic: str, upto: date, horizon_
     """Return days up to this one whose new records all came later than the horizon, newest first."""
     values = {"topic": topic, "upto": upto, "horizon_days": horizon_days}
     return [row[0] for row in connection.execute(_TOO_LATE, values)]
+
+
+def frozen_days_with_new_records(connection: Connection, topic: str, upto: date, horizon_days: int) -> list[date]:
+    """Return frozen days up to this one of which the lake has records that their last run did not read, newest first.
+
+    Args:
+        connection: to the ledger's database.
+        topic: full name.
+        upto: last day.
+        horizon_days: see :func:`dirty_days`.
+    """
+    values = {"topic": topic, "upto": upto, "horizon_days": horizon_days}
+    return [row[0] for row in connection.execute(_FROZEN, values)]
 
 
 def _copy(

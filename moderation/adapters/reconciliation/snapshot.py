@@ -15,13 +15,14 @@ import adbc_driver_postgresql.dbapi as adbc
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from moderation.adapters.lake.earlier_files import EarlierFiles, read_earlier_files, trusted_maxima
 from moderation.adapters.lake.files import LakeFile
 from moderation.adapters.lake.manifest import archived_ends, files, reads_to_end
 from moderation.adapters.lake.replays import ReplayedLetter, proven_replays
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.sql.connection import Connection, connected
 from moderation.adapters.sql.watermark_reset import read_resets
-from moderation.contracts import Content, DeadLetterReason, Fate, LetterContents, Rules, Verdict
+from moderation.contracts import MAX_FUTURE_US, Content, DeadLetterReason, Fate, LetterContents, Rules, Verdict
 from moderation.ledger import Served, Versions
 from moderation.offsets import TopicPartition
 from moderation.timestamps import day_bounds_us, day_of
@@ -72,7 +73,7 @@ class Snapshot:
     Attributes:
         topic: full name.
         start_us, end_us: the range, half-open; for a reconciliation a UTC day.
-        manifest: all lake files of the topic.
+        manifest: lake files of the topic, without those of ``earlier``.
         cuts: ends of archive and ledger, by partition.
         served: versions in order of offsets, by partition.
         letters: dead letters appended on the day before the range or later, by partition and offset.
@@ -80,6 +81,8 @@ class Snapshot:
         quarantined: offsets of all records in quarantine, by partition, with the SHA-256 of their
             values; without those with a replay that the lake confirms.
         resets: operator's resets of the running maximum of event times, in order of offsets, by partition.
+        earlier: files of a partition that the range does not need, because they only decide the running maximum of
+            event times before the others, which is known.
     """
 
     topic: str
@@ -92,6 +95,7 @@ class Snapshot:
     replays: Mapping[TopicPartition, Mapping[int, LetterContents]]
     quarantined: Mapping[TopicPartition, Mapping[int, str]]
     resets: Mapping[TopicPartition, Sequence[Reset]] = field(default_factory=dict)
+    earlier: Mapping[TopicPartition, EarlierFiles] = field(default_factory=dict)
 
     def cut_fields(self) -> dict[str, dict[str, dict[str, int]]]:
         """The cuts as stored in ``batch.runs``."""
@@ -216,7 +220,6 @@ def _released(snapshot: Snapshot, proven: Iterable[ReplayedLetter]) -> Snapshot:
 
 def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tuple[Snapshot, list[ReplayedLetter]]:
     """Read the snapshot with all records in quarantine, and the closed letters whose replays must be verified."""
-    manifest = files(connection, topic=topic)
     ends = archived_ends(connection, topic)
     archive_read, worker_read = reads_to_end(connection, topic), {}
     positions: dict[TopicPartition, int] = {}
@@ -268,7 +271,18 @@ def _read(connection: Connection, topic: str, start_us: int, end_us: int) -> tup
                 ReplayedLetter(TopicPartition(topic, topic_id, partition), offset, replay, as_offset, expected)
             )
     resets = read_resets(connection, topic, ids)
-    return Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined, resets), replayed
+    earlier = trusted_maxima(
+        # An event time is at most five minutes after the append time.
+        {} if replayed else read_earlier_files(connection, topic, start_us - MAX_FUTURE_US),
+        lambda source: served.get(source, ()),
+        lambda source: quarantined.get(source, ()),
+        lambda source: resets.get(source, ()),
+    )
+    manifest = files(connection, topic=topic, without={source: each.next_offset for source, each in earlier.items()})
+    return (
+        Snapshot(topic, start_us, end_us, manifest, cuts, served, letters, replays, quarantined, resets, earlier),
+        replayed,
+    )
 
 
 def _contents_of(length: int, digest: str, corrected_length: int | None, corrected: str | None) -> LetterContents:

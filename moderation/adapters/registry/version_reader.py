@@ -194,6 +194,8 @@ class VersionReader:
         lexicon: Lexicon,
         max_bytes: int,
         cache: Path,
+        *,
+        to_serve: bool = True,
     ) -> OpenModel:
         """Open a version whose certificate and files were stored outside the registry; the server is not contacted.
 
@@ -203,7 +205,8 @@ class VersionReader:
             fill: writes the files into an empty folder.
             lexicon: shared lexicon of the process.
             max_bytes: size limit of a file.
-            cache: folder of downloaded models; the version is then the one that :meth:`open_last_good` opens.
+            cache: folder of downloaded models.
+            to_serve: make the version the one that :meth:`open_last_good` opens.
 
         Raises:
             ModelRefused: the certificate or a file does not verify.
@@ -212,7 +215,8 @@ class VersionReader:
         thing = f"{self.model_name} version {number}"
         folder = into_cache(cache, certificate.card_digest, thing, "speed.kept_model_files", fill)
         opened = self._open(folder, certificate.facts, lexicon, max_bytes)
-        last_good.keep(cache, certificate, tags)
+        if to_serve:
+            last_good.keep(cache, certificate, tags)
         return opened
 
     def _open(self, folder: Path, facts: ModelFacts, lexicon: Lexicon, max_bytes: int) -> OpenModel:

@@ -1,8 +1,8 @@
-"""SQLAlchemy metadata of tables of the batch layer beside the manifest: the archive's readings, published topics."""
+"""Tables of the batch layer beside the manifest: readings, ownership of the lake, files, checks, published topics."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, Integer, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, Date, ForeignKey, Integer, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 
 from moderation.adapters.sql.tables import metadata
@@ -44,5 +44,43 @@ published_checks = Table(
     Column("checked_us", BigInteger, nullable=False),
     comment="last comparison of a published topic with the ledger: by append day of decisions, by day of event time "
     "of panes",
+    schema="batch",
+)
+
+manifest_identity = Table(
+    "manifest_identity",
+    metadata,
+    Column("manifest_id", Uuid, primary_key=True),
+    comment="one row: with the identity of the PostgreSQL server, it identifies this database as owner of a lake",
+    schema="batch",
+)
+
+lake_claims = Table(
+    "lake_claims",
+    metadata,
+    Column("claimed_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("lake_url", Text, nullable=False),
+    Column("owner", Uuid, nullable=False),
+    Column("previous_owner", Uuid, comment="identity of the owner before; null if the lake had none"),
+    Column("reason", Text, nullable=False),
+    comment="when this database became the owner of a lake, and why",
+    schema="batch",
+)
+
+written_paths = Table(
+    "written_paths",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("written_us", BigInteger, nullable=False),
+    comment="files that an archiver began to write and that are not in the manifest; only these are ever removed",
+    schema="batch",
+)
+
+file_checks = Table(
+    "file_checks",
+    metadata,
+    Column("path", ForeignKey("batch.files.path", ondelete="CASCADE"), primary_key=True),
+    Column("checked_us", BigInteger, nullable=False),
+    comment="when every byte of a file of the lake was last compared with its SHA-256",
     schema="batch",
 )

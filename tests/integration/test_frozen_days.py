@@ -1,0 +1,128 @@
+"""Decisions of old append days are dropped by command: their days keep their results, and late comments are counted."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from batch.reconcile.run import days_to_reconcile
+from cli.main import app
+from local.stack.worker import settings_environment
+from moderation.timestamps import day_start_us
+from tests.support.reconcile_day import DAY, DayUnderTest, comments
+from tests.support.workers import SpeedLayerUnderTest
+
+APPEND_DAY, AFTER = "2023-11-16", "2023-11-17"
+"""The ledger is read from the day before the reconciled one on; the stack has no partition of this day."""
+
+
+@pytest.fixture
+def day(layer: SpeedLayerUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DayUnderTest:
+    day = DayUnderTest(layer, tmp_path)
+    for name, value in settings_environment(day.settings).items():
+        monkeypatch.setenv(name, value)
+    return day
+
+
+def append_earlier(day: DayUnderTest) -> None:
+    """Move what was decided so far to an old append day that has a partition."""
+    day.execute(
+        f"CREATE TABLE IF NOT EXISTS speed.decisions_20231116 PARTITION OF speed.decisions "
+        f"FOR VALUES FROM ('{APPEND_DAY}') TO ('{AFTER}')"
+    )
+    day.execute("UPDATE speed.decisions SET append_day = %s WHERE topic_id = %s", APPEND_DAY, day.layer.topic_id)
+    append_us = day_start_us(date.fromisoformat(APPEND_DAY))
+    day.execute(
+        "UPDATE batch.files SET dt = %s, min_append_us = %s, max_append_us = %s WHERE topic_id = %s",
+        *(APPEND_DAY, append_us, append_us, day.layer.topic_id),
+    )
+
+
+def retire(*arguments: str) -> dict[str, Any]:
+    command = ["retire", "--before", AFTER, "--json", *arguments]
+    result = CliRunner().invoke(app, command, catch_exceptions=False)
+    # Other tests may have left older decisions, whose days are not final.
+    assert result.exit_code == (0 if all(each["retired"] for each in json.loads(result.stdout)["append_days"]) else 1)
+    [found] = [each for each in json.loads(result.stdout)["append_days"] if each["day"] == APPEND_DAY]
+    assert isinstance(found, dict)
+    return found
+
+
+def state_of(day: DayUnderTest) -> list[tuple[Any, ...]]:
+    return day.execute("SELECT state, revision, late_after FROM serving.day_states WHERE topic = %s", day.layer.topic)
+
+
+def lines_of(day: DayUnderTest) -> list[str]:
+    lines: list[str] = []
+    assert days_to_reconcile(day.settings, date(2100, 1, 1), lines.append) == []
+    return lines
+
+
+@pytest.mark.budget(30)
+def test_a_retired_day_keeps_its_results_and_counts_what_comes_later(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(60)))
+    day.send(comments([100 + 14_400], minute=None))  # the watermark follows: the day is closed
+    day.archive()
+    append_earlier(day)
+    waiting = {"topic": day.layer.topic, "day": DAY.isoformat()}
+    listed = retire("--yes")
+    assert (listed["rows"], listed["retired"]) == (61, False)
+    assert waiting in listed["open_days"]
+
+    for each in day.needed():
+        day.reconcile(each)
+    before = day.run_rows("runs")
+    assert retire()["open_days"] == []
+    assert day.execute("SELECT to_regclass('speed.decisions_20231116') IS NOT NULL") == [(True,)]
+    assert retire("--yes", "--reason", "a week is kept")["retired"]
+    assert day.execute("SELECT to_regclass('speed.decisions_20231116') IS NOT NULL") == [(False,)]
+    assert day.execute(
+        "SELECT rows, reason FROM speed.retired_days WHERE append_day = %s ORDER BY retired_us DESC LIMIT 1", APPEND_DAY
+    ) == [(61, "a week is kept")]
+    assert state_of(day) == [("frozen", 1, 0)] * 2
+
+    day.send(comments(range(900, 903), minute=3))
+    day.archive()
+    assert lines_of(day) == [f"{DAY} is frozen, and 3 comments of it came after its last run"]
+    report = day.reconcile()
+    assert (report.state, report.revision, report.is_sound) == ("final", 1, True)
+    assert report.frozen is not None
+    assert report.frozen.late_after == 3
+    assert "append day 2023-11-16 were retired: a week is kept" in report.frozen.reason
+    assert (day.run_rows("runs"), sorted(state_of(day))) == (before, [("frozen", 1, 0), ("frozen", 1, 3)])
+
+
+@pytest.mark.budget(20)
+def test_a_final_day_whose_partition_was_dropped_by_hand_is_frozen_and_another_is_lost(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(30)))
+    day.send(comments([100 + 14_400]))
+    day.archive()
+    append_earlier(day)
+    assert day.reconcile().state == "final"
+    day.execute("DROP TABLE speed.decisions_20231116")
+    day.send(comments(range(900, 902), minute=3))
+    day.archive()
+    report = day.reconcile()
+    assert report.frozen is not None
+    assert "were dropped without `moderation retire`" in report.frozen.reason
+    assert (report.frozen.late_after, report.causes["lost"], report.revision) == (2, 0, 1)
+    # The next day had no final run before: its decision is lost.
+    [other] = day.needed()
+    assert day.reconcile(other).causes["lost"] == 1
+
+
+def test_rows_deleted_from_a_partition_that_is_there_are_lost(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(30)))
+    day.archive()
+    assert day.reconcile().is_sound
+    day.execute("DELETE FROM speed.decisions WHERE topic_id = %s", day.layer.topic_id)
+    report = day.reconcile()
+    assert (report.frozen, report.causes["lost"]) == (None, 30)
