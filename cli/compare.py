@@ -51,11 +51,10 @@ def compare(
     "brier", "calibration_error", "best_f1", "fit_seconds", "comments_per_s", "auc_difference": null | {"value", "low",
     "high"}, "finding": "baseline" | "better" | "worse" | "unclear"}. "logged" is the URL of the run, or null.
     """
-    inputs = [Path(name) for name in given.names]
     if out is not None:
-        check_output_folder(out, inputs)
+        check_output_folder(out, given.inputs)
     if plot is not None:
-        check_output_file(plot, inputs)
+        check_output_file(plot, given.inputs)
     from moderation.bootstrap import new_lexicon
     from moderation.scoring import new_pipeline
     from moderation.settings import load_settings

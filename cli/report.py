@@ -38,7 +38,7 @@ def report(
     "bad_rows", "seconds"}: times counts comments
     with a known time, repeated_bodies bodies that occur more than once, tokens distinct tokens.
     """
-    check_output_file(out, map(Path, given.names))
+    check_output_file(out, given.inputs)
     from moderation.bootstrap import new_lexicon
     from moderation.policy import parse_goal
     from moderation.scoring import explain, new_pipeline

@@ -68,7 +68,7 @@ def train(
 
     settings = connected_settings(data_folder) if register else load_settings()
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
-    check_output_folder(out, map(Path, given.names))
+    check_output_folder(out, given.inputs)
     started = time.monotonic()
     with progress.status("starting") as status:
         imported = start_import(given, status.update)
