@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Without a precision goal the policy removes nothing automatically: the safe default.
 DEFAULT_GOALS = ("review_share<=0.2",)
+UNUSUAL_AUC = 0.98
+"""ROC AUC from which on a warning of leakage is printed."""
 
 
 @with_import_options()
@@ -96,6 +98,14 @@ def train(
             )
     seconds = time.monotonic() - started
     show_left_out(imported)
+    if report.metrics.auc_mean >= UNUSUAL_AUC:
+        progress.print(
+            f"warning: a ROC AUC of {report.metrics.auc_mean:.4f} is unusual; often the label shows in the record. "
+            "`moderation report` lists properties that predict it.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if as_json:
         print_json(
             {
