@@ -56,7 +56,7 @@ _MARKS: dict[str, re.Pattern[str]] = {
     "a replacement character (U+FFFD)": re.compile("\ufffd"),
     "an HTML entity such as &amp;": re.compile(r"&(?:amp|lt|gt|quot|nbsp|#\d{2,5});"),
     "an HTML tag": re.compile(r"</?(?:a|b|i|p|br|div|span|blockquote)\b[^>]{0,200}>", re.I),
-    "white space at its beginning or end": re.compile(r"\A\s|\s\Z"),
+    "white space at the beginning or end": re.compile(r"\A\s|\s\Z"),
     "characters outside ASCII": re.compile("[^\x00-\x7f]"),
 }
 

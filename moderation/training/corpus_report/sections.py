@@ -50,7 +50,7 @@ def leaks(exploration: Exploration) -> list[Block]:
         caption = f"ROC AUC of the group alone; a warning from {LEAK_AUC} on, 0.5 is chance"
         parts.append(Bars(caption, ("property", "ROC AUC", ""), "kept", rows))
     if found.marks:
-        caption = f"Removal rate of comments that at least {LEAST_COMMENTS} share a mark with"
+        caption = f"Removal rate of comments with a mark, if at least {LEAST_COMMENTS} have it"
         parts.append(_bars(caption, "comments that", [each.rate for each in found.marks]))
     return parts
 
@@ -61,7 +61,7 @@ def communities(exploration: Exploration) -> list[Block]:
     if len(rates) == 1:
         return [Text(f"All comments are of one community, {printable(rates[0].group)}.")]
     caption = "Removal rate by community, the largest first"
-    text = "Communities whose rates differ much may need policies of their own."
+    text = "Rates that differ much mean other rules or other comments; one model for all learns a mixture of them."
     return [Text(text), _bars(caption, "community", rates)]
 
 
