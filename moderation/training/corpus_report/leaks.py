@@ -36,6 +36,9 @@ NEARLY_ALL = 0.9
 """Removal rate from which on, with 95 % probability, nearly all comments with a mark are removed."""
 NEARLY_NONE = 0.25
 """Part of the overall removal rate below which, with 95 % probability, nearly all comments with a mark are kept."""
+LEAST_KEPT_SHARE = 0.01
+"""Share of all comments that begin or end with a word, for a warning that nearly all of them are kept: comments with
+usual words, such as thanks, are hardly ever removed."""
 _FOLDS = 5
 _PRIOR = 5.0
 _PARTS = 50
@@ -241,6 +244,7 @@ def _word_leaks(rows: Sequence[LabelledComment], overall: float) -> list[MarkLea
             continue
         where, word = key
         leak = MarkLeak(Rate(f"{where} with “{word[:_WORD_CHARACTERS]}”", count, removed[key]), overall)
-        if leak.is_leak:
+        is_common = count >= LEAST_KEPT_SHARE * len(rows)
+        if leak.is_leak and (is_common or 2 * removed[key] > count):
             leaks.append(leak)
     return leaks

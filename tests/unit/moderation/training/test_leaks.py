@@ -96,6 +96,17 @@ def test_a_frequent_word_of_both_labels_is_no_leak() -> None:
     assert find_leaks(rows(change)).warnings() == []
 
 
+def test_a_polite_word_of_few_kept_comments_is_no_leak() -> None:
+    def polite(number: int) -> dict[str, object]:
+        return {"body": f"{body(number)} thanks"}
+
+    more = [make(n, is_removed(n)) for n in range(600, 7_000)]
+    thanks = [make(n, False, **polite(n)) for n in range(9_000, 9_060)]
+    assert find_leaks([*more, *thanks]).marks == ()
+    removed = [make(n, True, **polite(n)) for n in range(9_000, 9_060)]
+    assert [leak.rate.group for leak in find_leaks([*more, *removed]).marks] == ["end with “thanks”"]
+
+
 def test_many_small_groups_do_not_predict_by_chance() -> None:
     rng = np.random.default_rng(1)
     removed = rng.random(2_000) < 0.3
