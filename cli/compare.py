@@ -13,6 +13,7 @@ import typer
 from rich import box
 from rich.table import Column, Table
 
+from cli.compared_models import compared_models, names_version
 from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, json_bytes, print_json, progress
@@ -32,6 +33,18 @@ def compare(
         Path | None, typer.Option(help=f"Write {TABLE}, {PICTURE} and {FIELDS} to this folder.", file_okay=False)
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write the plot to this PNG.", dir_okay=False)] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="MODEL",
+            help="Another model; may be repeated. A registered version (3, models:/NAME/3, models:/NAME@production), a "
+            "folder of `moderation train`, or MODULE:CALLABLE that returns an unfitted scikit-learn estimator.",
+        ),
+    ] = None,
+    usual: Annotated[
+        bool, typer.Option("--usual/--no-usual", help="Whether to compare the seven usual models as well.")
+    ] = True,
     log: Annotated[bool, typer.Option("--log", help="Log to MLflow: one run, with a nested run per model.")] = False,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds, models and bootstrap.")] = 0,
@@ -44,14 +57,23 @@ def compare(
     whether a difference from the baseline is significant. The same comments, folds and seed give the same figures,
     except for times.
 
+    --with adds models. Registered versions and model folders are not fitted again: they score as they are, and are
+    measured on comments that they were not trained on. Estimators of your own are imported from the current folder,
+    get lists of texts, and are fitted on the folds.
+
     Example: `moderation compare export.csv --out comparison`
+
+    Example: `moderation compare export.csv --no-usual --with 3 --with mymodels:linear_svm`
 
     --json prints {"data_digest", "comments", "removed", "folds", "seed", "confidence", "models", "bad_rows", "seconds",
     "logged"}, best model first: {"name", "title", "recipe", "auc_mean", "auc_folds", "auc_pooled", "average_precision",
-    "brier", "calibration_error", "best_f1", "fit_seconds", "comments_per_s", "auc_difference": null | {"value", "low",
-    "high"}, "finding": "baseline" | "better" | "worse" | "unclear"}. "logged" is the URL of the run, or null.
+    "brier", "calibration_error", "best_f1", "comments", "fit_seconds", "comments_per_s",
+    "auc_difference": null | {"value", "low", "high"}, "finding": "baseline" | "better" | "worse" | "unclear"}.
+    "comments" of a model counts those that it is measured on; "fit_seconds" is null for a model that is fitted already.
+    "logged" is the URL of the run, or null.
     """
-    inputs = [Path(name) for name in given.names]
+    others = models or []
+    inputs = [*given.inputs, *(Path(value) for value in others if Path(value).is_dir())]
     if out is not None:
         check_output_folder(out, inputs)
     if plot is not None:
@@ -63,7 +85,10 @@ def compare(
     from moderation.training.benchmark.baselines import ModelSpec, usual_baselines
     from moderation.training.benchmark.comparison import compare as compare_models
 
-    settings = connected_settings(data_folder) if log else load_settings()
+    if not usual and not others:
+        raise typer.BadParameter("it leaves nothing to compare: name models by --with", param_hint="--no-usual")
+    needs_registry = log or any(map(names_version, others))
+    settings = connected_settings(data_folder) if needs_registry else load_settings()
     started = time.monotonic()
     with progress.status("starting") as status:
         kept_in = None
@@ -72,9 +97,11 @@ def compare(
 
             status.update("connecting to MLflow")
             kept_in = ComparisonLog(settings.mlflow_url, settings.model_name)
+        lexicon = new_lexicon(settings)
+        status.update("opening models")
+        specs = compared_models(others, settings, lexicon)  # before the comments: a wrong name is reported at once
         imported = start_import(given, status.update)
         examples = collect_examples((row.comment, row.removed) for row in imported.comments(status.update))
-        lexicon = new_lexicon(settings)
         pipeline = ModelSpec(
             "pipeline",
             "our pipeline",
@@ -82,13 +109,22 @@ def compare(
             lambda: new_pipeline(lexicon),
         )
         comparison = compare_models(
-            examples, pipeline, usual_baselines(lexicon, seed), folds=folds, seed=seed, on_progress=status.update
+            examples,
+            pipeline,
+            [*specs, *(usual_baselines(lexicon, seed) if usual else [])],
+            folds=folds,
+            seed=seed,
+            on_progress=status.update,
         )
         seconds = round(time.monotonic() - started, 1)
         fields = {**comparison.fields(), "bad_rows": imported.bad_row_count, "seconds": seconds}
         status.update("drawing and writing")
         logged = _keep(comparison, fields, out, plot, kept_in)
     show_left_out(imported)
+    for spec in specs:
+        if spec.is_fitted and spec.seen is None:
+            text = f"warning: {spec.title}: its training texts are unknown, so it is measured on all comments"
+            progress.print(text, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print_json({**fields, "logged": logged})
         return
@@ -137,7 +173,10 @@ def _write_table(path: Path, fields: dict[str, Any]) -> None:
 def _print_table(fields: dict[str, Any]) -> None:
     quality = Table(
         "model",
-        *(Column(name, justify="right") for name in ("ROC AUC", "of folds", "avg. prec.", "Brier", "best F1")),
+        *(
+            Column(name, justify="right")
+            for name in ("comments", "ROC AUC", "of folds", "avg. prec.", "Brier", "best F1")
+        ),
         title=f"{fields['comments']:,} comments, {fields['removed']:,} removed; {fields['folds']} folds",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -155,6 +194,7 @@ def _print_table(fields: dict[str, Any]) -> None:
         style = "bold" if difference is None else None
         quality.add_row(
             model["title"],
+            f"{model['comments']:,}",
             f"{model['auc_mean']:.4f}",
             f"{min(model['auc_folds']):.3f}–{max(model['auc_folds']):.3f}",
             *(f"{model[name]:.4f}" for name in ("average_precision", "brier", "best_f1")),
@@ -164,7 +204,7 @@ def _print_table(fields: dict[str, Any]) -> None:
             model["title"],
             "–" if difference is None else _signed(difference),
             model["finding"],
-            f"{model['fit_seconds']:.2f}",
+            "–" if model["fit_seconds"] is None else f"{model['fit_seconds']:.2f}",
             f"{model['comments_per_s']:,}",
             style=style,
         )

@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.labelled_input import ImportOptions, save_mapping, show_plan, stated_of, with_import_options
+from cli.labelled_input import ImportOptions, actions_of, save_mapping, show_plan, stated_of, with_import_options
 from cli.options import JsonOption
 from cli.output import console, json_bytes, print_json, printable, progress, utc
 from cli.output_files import check_output_folder, replaced_folder
@@ -48,9 +48,10 @@ def import_files(
 
     Example: `moderation import comments.csv --columns "label=toxic>=0.5,time=posted:dmy" --out history`
 
-    --json prints {"files": [text], "mapping": {…}, "rows", "used", "removed", "unlabelled", "times_made_up",
-    "left_out": {reason: n}, "repaired": {kind: n}, "first_rows", "first_left_out", "refused": null or the error that
-    the import without --dry-run has, "out": null or the folder, "seconds"}. Only first_rows contains texts.
+    --json prints {"files": [text], "mapping": {…}, "actions": null or {…}, "rows", "used", "removed", "unlabelled",
+    "times_made_up", "left_out": {reason: n}, "repaired": {kind: n}, "first_rows", "first_left_out", "refused": null or
+    the error that the import without --dry-run has, "out": null or the folder, "seconds"}. Only first_rows contains
+    texts.
     """
     from moderation.datasets.importer import check_acceptance, find_inputs, plan_import, survey
     from moderation.datasets.importer.importing import Import
@@ -59,12 +60,18 @@ def import_files(
     if out is not None and dry_run:
         raise typer.BadParameter("give either --dry-run or --out FOLDER")
     if out is not None:
-        check_output_folder(out, map(Path, given.names))
+        check_output_folder(out, given.inputs)
     started = time.monotonic()
     refused = None
     with progress.status("starting") as status:
         inputs = find_inputs(given.names, lambda: sys.stdin.buffer)
-        plan = plan_import(inputs, stated_of(given), needs_labels=False, on_progress=status.update)
+        plan = plan_import(
+            inputs,
+            stated_of(given),
+            needs_labels=False,
+            actions=actions_of(given, status.update),
+            on_progress=status.update,
+        )
         if plan.is_history:
             raise DatasetError(plan.name, "it has the form of `moderation generate` already", "Use it as it is.")
         show_plan(plan)
@@ -85,6 +92,7 @@ def import_files(
             {
                 "files": [file.summary() for file in plan.files],
                 "mapping": plan.lineage(),
+                "actions": None if plan.actions is None else plan.actions.fields(),
                 **report.fields(),
                 "first_rows": [row.fields() for row in report.first_rows],
                 "first_left_out": [
@@ -112,8 +120,9 @@ def _write(
 
     with replaced_folder(out, last=(ARRIVALS,)) as folder:
         arrivals = by_arrival(_arrivals(imported, on_progress))
+        actions = {} if plan.actions is None else {"actions": plan.actions.fields()}
         write_history(folder, arrivals, lambda count: on_progress(f"writing: {count:,} records"))
-        (folder / REPORT).write_bytes(json_bytes({"mapping": plan.lineage(), **report.fields()}))
+        (folder / REPORT).write_bytes(json_bytes({"mapping": plan.lineage(), **actions, **report.fields()}))
 
 
 def _arrivals(imported: Import, on_progress: Callable[[str], None]) -> Iterator[Arrival]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,7 @@ from moderation.errors import ConfigurationError
 if TYPE_CHECKING:
     from moderation.datasets.history import BadRow
     from moderation.datasets.importer import Import, ImportPlan, Stated
+    from moderation.datasets.importer.actions import RecordedActions
 
 _FILES = "Files: what they are is guessed, shown, and can be stated"
 ACCEPTABLE = ("left-out", "times", "chance")
@@ -91,6 +92,37 @@ def _file_declaration(
     """Declare the argument that names files; the function is never called."""
 
 
+def _actions_declaration(
+    actions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="File of moderators' actions with ids and times: the last action within the label window decides.",
+            dir_okay=False,
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    action_columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=COLUMN,…",
+            help="Columns of that file, e.g. id=target,action=kind,time=at:s, and words: remove=gone,approve=ok.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+    label_window: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HOURS",
+            min=0,
+            help="How long after a comment an action on it counts; 48 by default.",
+            rich_help_panel=_FILES,
+        ),
+    ] = None,
+) -> None:
+    """Declare the options of a file of actions; the function is never called."""
+
+
 def _former_declaration(
     csv: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="The same as FILE.", rich_help_panel=_FILES)
@@ -114,32 +146,44 @@ class ImportOptions:
         stated: what is stated about them, as :func:`moderation.datasets.importer.Stated` takes it; columns as text.
         accepted: values of ``--accept``.
         mapping: file of the mapping, or None.
+        actions: file of actions, or None.
+        actions_stated: columns of that file as text, and the label window, see
+            :class:`moderation.datasets.importer.actions.StatedActions`.
     """
 
     names: tuple[str, ...]
     stated: Mapping[str, Any]
     accepted: frozenset[str]
     mapping: Path | None
+    actions: Path | None = None
+    actions_stated: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Files that the command reads, which no result may replace."""
+        return [*map(Path, self.names), *([] if self.actions is None else [self.actions])]
 
     @property
     def is_stated(self) -> bool:
         """Whether any option states how the files are read."""
-        return self.mapping is not None or bool(self.stated)
+        return self.mapping is not None or self.actions is not None or bool(self.stated)
 
 
 def with_import_options(
-    *, files: bool = True, former: bool = True
+    *, files: bool = True, former: bool = True, labels: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds the options to a command, which gets them in its parameter ``given``.
 
     Args:
         files: whether the command names files by an argument.
         former: whether it also has ``--csv`` and ``--history``.
+        labels: whether it uses labels, so that actions may state them.
     """
     declarations: list[Callable[..., None]] = [
         _declaration,
         *([_file_declaration] if files else []),
         *([_former_declaration] if former else []),
+        *([_actions_declaration] if labels else []),
     ]
     parameters = {
         name: parameter.replace(kind=Parameter.KEYWORD_ONLY)
@@ -186,6 +230,7 @@ def start_import(given: ImportOptions, on_progress: Callable[[str], None], *, ne
         stated_of(given),
         needs_labels=needs_labels,
         accepted=given.accepted,
+        actions=actions_of(given, on_progress),
         on_progress=on_progress,
     )
     show_plan(imported.plan)
@@ -211,6 +256,28 @@ def stated_of(given: ImportOptions) -> Stated:
     return Stated(**{**stored, **options, "columns": columns})
 
 
+def actions_of(given: ImportOptions, on_progress: Callable[[str], None]) -> RecordedActions | None:
+    """Read the file of actions that options name; None without one.
+
+    Raises:
+        DatasetError: it cannot be read, or its columns must be stated.
+        ConfigurationError: an option is malformed.
+    """
+    if given.actions is None:
+        return None
+    from moderation.datasets.importer import find_inputs
+    from moderation.datasets.importer.actions import StatedActions, parse_action_columns, read_actions
+
+    columns = parse_action_columns(given.actions_stated.get("columns", ()))
+    stated = StatedActions(
+        columns, **{name: value for name, value in given.actions_stated.items() if name != "columns"}
+    )
+    files = find_inputs([str(given.actions)], lambda: sys.stdin.buffer)
+    if len(files) > 1:
+        raise ConfigurationError(str(given.actions), f"it contains {len(files)} files", "Name one of them.")
+    return read_actions(files[0], stated, on_progress)
+
+
 def save_mapping(given: ImportOptions, plan: ImportPlan) -> None:
     """Write the mapping file, unless it exists or none is asked for."""
     if given.mapping is not None and not given.mapping.exists():
@@ -230,6 +297,8 @@ def show_plan(plan: ImportPlan) -> None:
             progress.print("  times are made up: one minute apart, from 2018-01-01", highlight=False)
     if len(plan.files) > _SHOWN_FILES:
         progress.print(f"… and {len(plan.files) - _SHOWN_FILES:,} more files")
+    if plan.actions is not None:
+        progress.print(plan.actions.summary(), markup=False, highlight=False, soft_wrap=True)
 
 
 def show_left_out(imported: Import) -> None:
@@ -265,7 +334,11 @@ def _checked(options: dict[str, Any], needs_files: bool) -> ImportOptions:
     stated = {name: value for name, value in stated.items() if value is not None}
     if options["no_header"]:
         stated["has_header"] = False
-    return ImportOptions(tuple(given[0][1]) if given else (), stated, accepted, mapping)
+    actions, action_columns, window = map(options.get, ("actions", "action_columns", "label_window"))
+    if actions is None and (action_columns or window is not None):
+        raise typer.BadParameter("it needs --actions FILE", param_hint="--action-columns and --label-window")
+    actions_stated = {"columns": action_columns or (), **({} if window is None else {"window_hours": window})}
+    return ImportOptions(tuple(given[0][1]) if given else (), stated, accepted, mapping, actions, actions_stated)
 
 
 def _character(option: str, value: str | None, words: Mapping[str, str]) -> str | None:

@@ -29,6 +29,7 @@ from cli.gate import gate
 from cli.generate import generate
 from cli.history import history
 from cli.import_files import import_files
+from cli.label_errors import label_errors
 from cli.lake import lake
 from cli.missing_parts import missing_part
 from cli.output import progress
@@ -66,6 +67,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
         "train": train,
         "compare": compare,
         "report": report,
+        "label-errors": label_errors,
         "score": score,
         "explain": explain_text,
     },

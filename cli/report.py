@@ -10,7 +10,7 @@ import typer
 
 from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import JsonOption
-from cli.output import console, print_json, progress
+from cli.output import console, print_json, printable, progress
 from cli.output_files import check_output_file, write_file
 from cli.train import DEFAULT_GOALS
 
@@ -29,16 +29,18 @@ def report(
 ) -> None:
     """Write a static HTML page that describes labelled comments.
 
-    The page shows balance, lengths, times, informative words, duplicates and out-of-fold scores. It loads nothing from
-    the network. It contains the text of comments only with --examples, and never words that few comments contain.
+    The page shows balance, communities, lengths, removal rates over time, word clouds and informative words,
+    duplicates, suspected labels and out-of-fold scores. It warns of leakage: edit marks, encodings, times, files and
+    other properties of the record that predict the label nearly alone. It loads nothing from the network. It contains
+    the text of comments only with --examples, and never words that few comments contain.
 
     Example: `moderation report export.csv --out report.html`
 
-    --json prints {"out", "comments", "removed", "times", "repeated_bodies", "tokens", "auc_mean", "examples",
-    "bad_rows", "seconds"}: times counts comments
-    with a known time, repeated_bodies bodies that occur more than once, tokens distinct tokens.
+    --json prints {"out", "comments", "removed", "times", "repeated_bodies", "tokens", "warnings", "auc_mean",
+    "examples", "bad_rows", "seconds"}: times counts comments with a known time, repeated_bodies bodies that occur more
+    than once, tokens distinct tokens; warnings are sentences about leakage.
     """
-    check_output_file(out, map(Path, given.names))
+    check_output_file(out, given.inputs)
     from moderation.bootstrap import new_lexicon
     from moderation.policy import parse_goal
     from moderation.scoring import explain, new_pipeline
@@ -68,11 +70,15 @@ def report(
             rows,
             lexicon,
             lambda tokens: [sum(part.logit for part in explain(kernel, token).tokens) for token in tokens],
+            {file.input.name: file.layout.encoding for file in imported.plan.files if file.layout is not None},
         )
         status.update("drawing and writing")
         judged = OutOfFold(trained.probability, trained.metrics, trained.policy)
         write_file(out, render(exploration, judged, imported.plan.name, gathered.texts, examples))
     show_left_out(imported)
+    warnings = exploration.leaks.warnings()
+    for warning in warnings:
+        progress.print(f"warning: {printable(warning)}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         print_json(
             {
@@ -82,6 +88,7 @@ def report(
                 "times": exploration.times,
                 "repeated_bodies": exploration.duplicates.bodies,
                 "tokens": len(exploration.tokens.frequency),
+                "warnings": warnings,
                 "auc_mean": trained.metrics.auc_mean,
                 "examples": examples,
                 "bad_rows": imported.bad_row_count,

@@ -34,7 +34,7 @@ _BINARY = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"PK\x03\x04",
 ModelOption = Annotated[Path, typer.Option("--model", help="Model folder written by `moderation train`.")]
 
 
-@with_import_options(files=False, former=False)
+@with_import_options(files=False, former=False, labels=False)
 def score(
     given: ImportOptions,
     model: ModelOption,

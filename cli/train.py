@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Without a precision goal the policy removes nothing automatically: the safe default.
 DEFAULT_GOALS = ("review_share<=0.2",)
+UNUSUAL_AUC = 0.98
+"""ROC AUC from which on a warning of leakage is printed."""
 
 
 @with_import_options()
@@ -68,7 +70,7 @@ def train(
 
     settings = connected_settings(data_folder) if register else load_settings()
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
-    check_output_folder(out, map(Path, given.names))
+    check_output_folder(out, given.inputs)
     started = time.monotonic()
     with progress.status("starting") as status:
         imported = start_import(given, status.update)
@@ -96,6 +98,14 @@ def train(
             )
     seconds = time.monotonic() - started
     show_left_out(imported)
+    if report.metrics.auc_mean >= UNUSUAL_AUC:
+        progress.print(
+            f"warning: a ROC AUC of {report.metrics.auc_mean:.4f} is unusual; often the label shows in the record. "
+            "`moderation report` lists properties that predict it.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if as_json:
         print_json(
             {

@@ -8,6 +8,21 @@ from moderation.contracts import Action, ActionKind, Comment
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a comment was read.
+
+    Attributes:
+        file: name of the file.
+        line: line or row on which it begins, from 1.
+        repair: what was changed to read it; None for nothing.
+    """
+
+    file: str
+    line: int
+    repair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledComment:
     """A comment and the last recorded action on it; no action means that it was kept.
 
@@ -15,11 +30,13 @@ class LabelledComment:
         comment: the comment.
         action: the last action on it.
         is_time_known: False if the data set has no event time, so that it is synthetic.
+        origin: where it was read; None if it was generated.
     """
 
     comment: Comment
     action: Action | None
     is_time_known: bool = True
+    origin: Origin | None = None
 
     @property
     def removed(self) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from moderation.contracts import Action, parse_action, parse_record
-from moderation.datasets.history import BadRow, LabelledComment
+from moderation.datasets.history import BadRow, LabelledComment, Origin
 from moderation.datasets.synthetic import Arrival
 from moderation.errors import DatasetError, InvalidRecord
 
@@ -89,7 +89,7 @@ def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator
                     continue
                 if (record_id := comment.record_id()) not in seen:
                     seen.add(record_id)
-                    yield LabelledComment(comment, last.get(comment.comment_id))
+                    yield LabelledComment(comment, last.get(comment.comment_id), origin=Origin(COMMENTS, line))
     except OSError as error:
         raise DatasetError(
             str(folder), f"{error.strerror}: {error.filename}", "Name a folder of `moderation generate`."

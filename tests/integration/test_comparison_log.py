@@ -14,7 +14,11 @@ from typer.testing import CliRunner
 from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.ports import HOST, any_free_port
-from moderation.errors import RegistryUnavailable
+from moderation.adapters.registry import Registry
+from moderation.adapters.registry.keys import encode
+from moderation.errors import NotInRegistry, RegistryUnavailable, TrainingError
+from moderation.text import Lexicon
+from tests.support.model_folders import KEYS, MAX_BYTES
 
 Corpus = tuple[list[str], list[int]]
 
@@ -80,6 +84,36 @@ def test_a_comparison_is_a_run_with_a_nested_run_per_model(
     for model in fields["models"]:
         assert f"| {model['title']} | {model['auc_mean']:.4f} |" in note
     assert upper.data.params["seed"] == "0"
+
+
+@pytest.mark.budget(30)
+def test_a_registered_version_is_compared_on_comments_that_it_has_not_seen(
+    stack: StackInfo, export: Path, model_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODERATION_SIGNING_KEY", encode(b"k" * 32))
+    monkeypatch.setenv("MODERATION_STATE_FOLDER", str(tmp_path / "state"))
+    part = tmp_path / "part.csv"
+    part.write_text("".join(export.read_text().splitlines(keepends=True)[:81]))
+    train = ["train", str(part), "--out", str(tmp_path / "model"), "--folds", "2", "--goal", "review_share<=0.5"]
+    assert CliRunner().invoke(app, train, catch_exceptions=False).exit_code == 0
+    models = Registry(stack.mlflow_url, model_name, KEYS)
+    version = models.register(tmp_path / "model", Lexicon(), MAX_BYTES, run_name="a run", reason="because")
+    client = MlflowClient(stack.mlflow_url, stack.mlflow_url)
+    client.set_registered_model_alias(model_name, "candidate", version.version)
+    choice = ["--no-usual", "--with", f"models:/{model_name}@candidate", "--folds", "2", "--log", "--json"]
+    result = CliRunner().invoke(app, ["compare", str(export), *choice], catch_exceptions=False)
+    fields = json.loads(result.stdout)
+    compared = {model["name"]: model for model in fields["models"]}
+    assert compared.keys() == {"pipeline", f"{model_name} version 1"}
+    mine = compared[f"{model_name} version 1"]
+    assert (mine["comments"], mine["fit_seconds"]) == (240, None)
+    assert mine["auc_mean"] > 0.5
+    assert fields["logged"] is not None
+    with pytest.raises(TrainingError, match="it was trained on 80 of these 80 comments"):
+        CliRunner().invoke(app, ["compare", str(part), "--no-usual", "--with", "1"], catch_exceptions=False)
+    arguments = ["compare", str(part), "--with", f"models:/{model_name}@other"]
+    with pytest.raises(NotInRegistry, match="has no alias other"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
 def test_an_absent_server_stops_the_command_before_long_work(

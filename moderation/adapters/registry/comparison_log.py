@@ -108,9 +108,10 @@ def _metrics(model: ComparedModel) -> list[Metric]:
         "brier": measured.brier,
         "calibration_error": measured.calibration_error,
         "best_f1": measured.best_f1,
-        "fit_seconds": model.fit_seconds,
         "comments_per_s": model.comments_per_s,
     }
+    if model.fit_seconds is not None:
+        values["fit_seconds"] = model.fit_seconds
     if model.difference is not None:
         values |= {
             "auc_difference": model.difference.value,

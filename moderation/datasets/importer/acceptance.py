@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+from moderation.datasets.importer.labels import AnyLabel
 from moderation.datasets.importer.plan import ImportPlan
 from moderation.datasets.importer.report import ImportReport, Reason
 from moderation.datasets.importer.times import UNITS
@@ -71,9 +72,13 @@ def _hint(plan: ImportPlan, report: ImportReport, otherwise: str) -> str:
     """Return what to state if a reason has a usual remedy, else ``otherwise``."""
     mapping = plan.files[0].mapping
     hints = []
+    if report.left_out[Reason.IMMATURE]:
+        hints.append("Give comments that the actions cover, or shorten the label window: --label-window HOURS.")
     if report.left_out[Reason.UNKNOWN_LABEL] and mapping.label is not None:
         column = mapping.label.column
-        if any(re.search(r"'-?\d+[.,]?\d*'", cause) for cause in report.label_values):
+        if isinstance(mapping.label, AnyLabel):
+            hints.append("State a rule for each column: --columns 'label=A>=0.5|B=WORD'.")
+        elif any(re.search(r"'-?\d+[.,]?\d*'", cause) for cause in report.label_values):
             hints.append(f"State which numbers mean removed: --columns 'label={column}>=0.5'.")
         else:
             hints.append(f"State the words that mean removed: --columns 'label={column}=WORD|WORD'.")

@@ -12,6 +12,7 @@ from moderation.datasets.importer.csv_rows import Unreadable, csv_records, numbe
 from moderation.datasets.importer.encoding import REPAIRABLE, has_escaped_bytes, repaired
 from moderation.datasets.importer.json_rows import as_utf8, json_array_items, json_line_items, value_at
 from moderation.datasets.importer.labels import UnknownLabel
+from moderation.datasets.importer.mapping import label_role
 from moderation.datasets.importer.parquet_rows import parquet_rows
 from moderation.datasets.importer.plan import FilePlan, dialect_of
 from moderation.datasets.importer.report import Repair
@@ -78,11 +79,12 @@ def _csv(plan: FilePlan, on_read: Callable[[int], None]) -> Iterator[Cells | Unr
 def _plausibility(plan: FilePlan) -> Callable[[list[str]], bool]:
     """Return the function that decides whether fields could be a row: label and time can be read."""
     label, time = plan.mapping.label, plan.mapping.time
-    label_at, time_at = plan.positions.get("label"), plan.positions.get("time")
+    label_at = [plan.positions[label_role(number)] for number in range(len(label.rules))] if label is not None else []
+    time_at = plan.positions.get("time")
 
     def is_plausible(fields: list[str]) -> bool:
         try:
-            if label is not None and label_at is not None and label.label(fields[label_at]) is None:
+            if label is not None and label.of([fields[at] for at in label_at]) is None:
                 return False
             if time is not None and time_at is not None:
                 time_us(fields[time_at], time.rule)

@@ -7,8 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 from moderation.datasets.importer.formats import Format
-from moderation.datasets.importer.labels import LabelRule
-from moderation.datasets.importer.mapping import ColumnMapping, TimeRule, guess_columns, normal, with_stated
+from moderation.datasets.importer.labels import AnyLabel, LabelRule
+from moderation.datasets.importer.mapping import (
+    ColumnMapping,
+    TimeRule,
+    guess_columns,
+    label_role,
+    normal,
+    with_stated,
+)
 from moderation.datasets.importer.sniff import Layout
 from moderation.datasets.importer.times import is_order_ambiguous, order_of
 from moderation.errors import DatasetError
@@ -46,11 +53,11 @@ def resolved_mapping(
                 f"State one: --columns {role}={several[0]}.",
             )
     _require(name, layout, mapping, known, needs_labels)
-    positions = {role: _position(name, names, role, column) for role, column in mapping.columns().items()}
+    positions = {role: column_position(name, names, role, column) for role, column in mapping.columns().items()}
     mapping = replace(
         mapping,
         label=_checked_label(name, layout, mapping.label, positions, needs_labels),
-        time=_checked_time(name, layout, mapping.time, positions),
+        time=checked_time(name, layout, mapping.time, positions),
     )
     return mapping, positions
 
@@ -77,6 +84,11 @@ def _require(name: str, layout: Layout, mapping: ColumnMapping, known: Format | 
         if role == "label":
             remedy += ", or label=COLUMN>=0.5 for a score, or label=COLUMN=WORD for a word that means removed"
         remedy += "."
+        if role == "label":
+            remedy += (
+                " Actions of moderators in another file: --actions FILE. Without any label, start with "
+                "`moderation bootstrap`; `moderation score` and `moderation import` need none."
+            )
         if layout.kind == "csv" and len(layout.names) == 1:
             remedy = f"If its columns are separated by another character, state --delimiter. {remedy}"
         elif layout.kind == "csv" and not layout.names[0].startswith("#") and _looks_like_a_row(layout.names):
@@ -91,7 +103,20 @@ def _require(name: str, layout: Layout, mapping: ColumnMapping, known: Format | 
         )
 
 
-def _position(name: str, names: Sequence[str], role: str, column: str) -> int:
+def column_position(name: str, names: Sequence[str], role: str, column: str, option: str = "--columns") -> int:
+    """Return the number of a column from 0.
+
+    Args:
+        name: name of the file for messages.
+        names: its columns.
+        role: role of the column.
+        column: its name, or ``#`` and its number from 1.
+        option: option that states it, for messages.
+
+    Raises:
+        DatasetError: there is no such column, or several.
+    """
+    role = role.partition(" ")[0]
     if column.startswith("#") and column[1:].isdigit() and 1 <= int(column[1:]) <= len(names):
         return int(column[1:]) - 1
     exact = [index for index, each in enumerate(names) if each == column]
@@ -103,20 +128,26 @@ def _position(name: str, names: Sequence[str], role: str, column: str) -> int:
         raise DatasetError(
             name,
             f"{len(found)} columns have the name {column!r}: {numbers}",
-            f"State the number: --columns {role}=#{found[0] + 1}.",
+            f"State the number: {option} {role}=#{found[0] + 1}.",
         )
     raise DatasetError(
-        name, f"it has no column {column!r}; its columns are {_listed(names)}", f"State --columns {role}=COLUMN."
+        name, f"it has no column {column!r}; its columns are {_listed(names)}", f"State {option} {role}=COLUMN."
     )
 
 
 def _checked_label(
-    name: str, layout: Layout, rule: LabelRule | None, positions: dict[str, int], needs_labels: bool
-) -> LabelRule | None:
-    if rule is None or rule.test != "words" or not needs_labels:
-        return rule
+    name: str, layout: Layout, label: LabelRule | AnyLabel | None, positions: dict[str, int], needs_labels: bool
+) -> LabelRule | AnyLabel | None:
+    if label is not None and needs_labels:
+        for number, rule in enumerate(label.rules):
+            if rule.test == "words":
+                _check_words(name, layout, rule, positions[label_role(number)])
+    return label
+
+
+def _check_words(name: str, layout: Layout, rule: LabelRule, position: int) -> None:
     for row in layout.samples:
-        text = str(row[positions["label"]]).strip()
+        text = str(row[position]).strip()
         try:
             number = float(text)
         except ValueError:
@@ -127,10 +158,23 @@ def _checked_label(
                 f"column {rule.column} contains numbers such as {text}, neither 0 nor 1",
                 f"State which mean removed: --columns 'label={rule.column}>=0.5' or 'label={rule.column}={text}'.",
             )
-    return rule
 
 
-def _checked_time(name: str, layout: Layout, rule: TimeRule | None, positions: dict[str, int]) -> TimeRule | None:
+def checked_time(
+    name: str, layout: Layout, rule: TimeRule | None, positions: dict[str, int], option: str = "--columns"
+) -> TimeRule | None:
+    """Return the rule of a column of times with the order of day and month that its first values show.
+
+    Args:
+        name: name of the file for messages.
+        layout: columns and first rows of the file.
+        rule: as stated or guessed.
+        positions: numbers of the columns by role.
+        option: option that states the column, for messages.
+
+    Raises:
+        DatasetError: the order of day and month is not clear.
+    """
     if rule is None or rule.rule is not None:
         return rule
     values = [str(row[positions["time"]]) for row in layout.samples]
@@ -141,7 +185,7 @@ def _checked_time(name: str, layout: Layout, rule: TimeRule | None, positions: d
         raise DatasetError(
             name,
             f"dates such as {example!r} in column {rule.column} have the day or the month first",
-            f"State it: --columns time={rule.column}:dmy or time={rule.column}:mdy.",
+            f"State it: {option} time={rule.column}:dmy or time={rule.column}:mdy.",
         )
     return rule
 

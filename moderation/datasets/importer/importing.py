@@ -10,6 +10,7 @@ from typing import Any
 
 from moderation.datasets.history import BadRow, LabelledComment
 from moderation.datasets.importer.acceptance import check_acceptance
+from moderation.datasets.importer.actions import RecordedActions
 from moderation.datasets.importer.inputs import Input, find_inputs
 from moderation.datasets.importer.plan import ImportPlan, Stated, plan_import
 from moderation.datasets.importer.report import ImportReport
@@ -69,7 +70,9 @@ class Import:
 
     def lineage(self) -> dict[str, Any]:
         """Return the origin of the comments for the model card: mapping and counts, without paths."""
-        return {"import": {**self.plan.lineage(), **({} if self.repeats is None else self.report.fields())}}
+        actions = {} if self.plan.actions is None else {"actions": self.plan.actions.fields()}
+        counts = {} if self.repeats is None else self.report.fields()
+        return {"import": {**self.plan.lineage(), **actions, **counts}}
 
     def _leave_out(self, row: BadRow) -> None:
         self.bad_row_count += 1
@@ -83,6 +86,7 @@ def import_files(
     *,
     needs_labels: bool = True,
     accepted: Collection[str] = (),
+    actions: RecordedActions | None = None,
     on_progress: Callable[[str], None] = lambda step: None,
 ) -> Import:
     """Plan, survey and check an import; nothing is refused after this.
@@ -92,12 +96,14 @@ def import_files(
         stated: what the user states about them.
         needs_labels: whether rows without a label are left out.
         accepted: values of ``--accept``.
+        actions: actions that decide the labels, see :func:`moderation.datasets.importer.actions.read_actions`.
         on_progress: called with a line of text from time to time.
 
     Raises:
         DatasetError: the files cannot be read, or something must be stated or accepted; the message says what.
+        ConfigurationError: both actions and a column with labels are stated.
     """
-    plan = plan_import(inputs, stated, needs_labels=needs_labels, on_progress=on_progress)
+    plan = plan_import(inputs, stated, needs_labels=needs_labels, actions=actions, on_progress=on_progress)
     if plan.is_history:
         return Import(plan, ImportReport(), None)
     report, repeats = survey(plan, on_progress)

@@ -1,12 +1,12 @@
-"""Read labels: words, numbers, and a threshold for scores."""
+"""Read labels: words, numbers, thresholds for scores, and rules over several columns."""
 
 from __future__ import annotations
 
 import math
 import operator
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 REMOVED_WORDS = frozenset(
     "1 1.0 true t yes y removed remove rejected reject spam toxic deleted hidden blocked bad abusive".split()
@@ -53,6 +53,15 @@ class LabelRule:
             return f"{self.column}={'|'.join(self.values)}"
         return f"{self.column}{self.test}{self.threshold:g}"
 
+    @property
+    def rules(self) -> tuple[LabelRule, ...]:
+        """The rule itself, as the only one."""
+        return (self,)
+
+    def of(self, values: Sequence[object]) -> bool | None:
+        """Return the label of the one cell in ``values``, see :meth:`label`."""
+        return self.label(values[0])
+
     def label(self, value: object) -> bool | None:
         """Return whether a value means removed; None if the cell is empty.
 
@@ -81,17 +90,72 @@ class LabelRule:
         return _COMPARISONS[self.test](number, self.threshold)
 
 
-def parse_label(text: str) -> LabelRule:
-    """Parse ``column``, ``column>=0.5`` or ``column=word|word``.
+@dataclass(frozen=True, slots=True)
+class AnyLabel:
+    """Several columns: the comment was removed if one of the rules says so.
+
+    Attributes:
+        rules: at least two rules, each of one column.
+    """
+
+    rules: tuple[LabelRule, ...]
+
+    def __str__(self) -> str:
+        """Return the rules as ``--columns label=…`` accepts them."""
+        return "|".join(map(str, self.rules))
+
+    @property
+    def column(self) -> str:
+        """Column of the first rule."""
+        return self.rules[0].column
+
+    def of(self, values: Sequence[object]) -> bool | None:
+        """Return whether one of the cells means removed; None if none does and one is empty, as OR in SQL.
+
+        Args:
+            values: cells in the order of the rules.
+
+        Raises:
+            UnknownLabel: no cell means removed, and one is not a word of its rule, or not a number.
+        """
+        labels: list[bool | None] = []
+        unknown: UnknownLabel | None = None
+        for rule, value in zip(self.rules, values, strict=True):
+            try:
+                labels.append(rule.label(value))
+            except UnknownLabel as error:
+                unknown = unknown or error
+        if True in labels:
+            return True
+        if unknown is not None:
+            raise unknown
+        return None if None in labels else False
+
+
+def parse_label(text: str) -> LabelRule | AnyLabel:
+    """Parse ``column``, ``column>=0.5``, ``column=word|word``, or several of them separated by ``|``.
+
+    A part without a comparison is a word if a part ``column=word`` precedes it, else a column with the usual words.
 
     Raises:
-        ValueError: the threshold is not a number.
+        ValueError: a threshold is not a number.
     """
-    found = _RULE.fullmatch(text)
-    if found is None:
+    rules: list[LabelRule] = []
+    for part in text.split("|"):
+        if rules and rules[-1].test == "=" and _RULE.fullmatch(part) is None:
+            rules[-1] = replace(rules[-1], values=(*rules[-1].values, part.strip().casefold()))
+        else:
+            rules.append(_parse_rule(part.strip()))
+    return rules[0] if len(rules) == 1 else AnyLabel(tuple(rules))
+
+
+def _parse_rule(text: str) -> LabelRule:
+    parsed = _RULE.fullmatch(text)
+    if parsed is None:
+        if not text:
+            raise ValueError("a column is missing beside |")
         return LabelRule(text)
-    column, test, value = found["column"], found["test"], found["value"].strip()
+    column, test, value = parsed["column"], parsed["test"], parsed["value"].strip()
     if test in ("=", "=="):
-        words = tuple(word.strip().casefold() for word in value.split("|"))
-        return LabelRule(column, "=", values=words)
+        return LabelRule(column, "=", values=(value.casefold(),))
     return LabelRule(column, test, float(value))

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from moderation.datasets.importer.labels import LabelRule, parse_label
+from moderation.datasets.importer.labels import AnyLabel, LabelRule, parse_label
 from moderation.datasets.importer.times import ORDERS, UNITS
 from moderation.errors import ConfigurationError
 
 ROLES = ("body", "label", "time", "community", "id", "author", "parent")
 _EXAMPLE = "Write for example --columns 'body=comment_text,label=toxic>=0.5,time=created_utc:s'."
-_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
+COLUMN_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
+"""Parts of a value of ``--columns``: between commas that are not quoted."""
 _INVERTED = ("0", "0.0", "false", "f", "no", "n")
 
 ALIASES: dict[str, tuple[str, ...]] = {
@@ -66,7 +67,7 @@ class ColumnMapping:
     """
 
     body: str | None = None
-    label: LabelRule | None = None
+    label: LabelRule | AnyLabel | None = None
     time: TimeRule | None = None
     community: str | None = None
     id: str | None = None
@@ -74,17 +75,23 @@ class ColumnMapping:
     parent: str | None = None
 
     def columns(self) -> dict[str, str]:
-        """Return the columns that the mapping uses, by role."""
-        named = {role: getattr(self, role) for role in ROLES}
-        return {
-            role: each.column if isinstance(each, LabelRule | TimeRule) else each
-            for role, each in named.items()
-            if each is not None
-        }
+        """Return the columns that the mapping uses, by role; those of a label after the first by :func:`label_role`."""
+        columns: dict[str, str] = {}
+        for role in ROLES:
+            if isinstance(each := getattr(self, role), LabelRule | AnyLabel):
+                columns |= {label_role(number): rule.column for number, rule in enumerate(each.rules)}
+            elif each is not None:
+                columns[role] = each.column if isinstance(each, TimeRule) else each
+        return columns
 
     def stated(self) -> str:
         """Return the mapping as ``--columns`` accepts it."""
         return ",".join(f"{role}={_quoted(str(getattr(self, role)))}" for role in ROLES if getattr(self, role))
+
+
+def label_role(number: int) -> str:
+    """Return the role of the column of a label's rule: ``label``, then ``label 2`` and so on."""
+    return "label" if number == 0 else f"label {number + 1}"
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, Any]:
@@ -97,7 +104,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Any]:
         ConfigurationError: a role is unknown, is given twice, or its value is malformed.
     """
     stated: dict[str, Any] = {}
-    for part in (part for text in texts for part in _PARTS.findall(text)):
+    for part in (part for text in texts for part in COLUMN_PARTS.findall(text)):
         role, separator, value = (piece.strip() for piece in part.partition("="))
         if len(value) > 1 and value.startswith('"') and value.endswith('"'):
             value = value[1:-1]
@@ -194,8 +201,15 @@ def _guessed(role: str, column: str) -> object:
 def _value(role: str, value: str) -> object:
     if role == "label":
         return parse_label(value)
-    if role != "time":
-        return value
+    return time_rule(value) if role == "time" else value
+
+
+def time_rule(value: str) -> TimeRule:
+    """Parse ``column`` or ``column:rule``.
+
+    Raises:
+        ValueError: the rule is unknown.
+    """
     for position in (index for index, character in enumerate(value) if character == ":"):
         column, rule = value[:position], value[position + 1 :]
         if rule in UNITS or rule in ORDERS or "%" in rule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moderation.datasets.importer.columns import resolved_mapping
 from moderation.datasets.importer.csv_rows import Dialect
@@ -14,6 +14,9 @@ from moderation.datasets.importer.mapping import ColumnMapping, mapping_fields
 from moderation.datasets.importer.sniff import Layout, sniff
 from moderation.datasets.recorded import COMMENTS
 from moderation.errors import ConfigurationError, DatasetError
+
+if TYPE_CHECKING:
+    from moderation.datasets.importer.actions import RecordedActions
 
 HISTORY = "history"
 """Name of the format of folders of ``moderation generate``."""
@@ -89,12 +92,14 @@ class ImportPlan:
         community: community of comments without one.
         needs_labels: whether rows without a label are left out.
         stated: what the user stated.
+        actions: actions that decide the labels; None if a column of the files does, or there are no labels.
     """
 
     files: tuple[FilePlan, ...]
     community: str | None
     needs_labels: bool
     stated: Stated
+    actions: RecordedActions | None = None
 
     @property
     def is_history(self) -> bool:
@@ -129,6 +134,7 @@ def plan_import(
     stated: Stated,
     *,
     needs_labels: bool = True,
+    actions: RecordedActions | None = None,
     on_progress: Callable[[str], None] = lambda step: None,
 ) -> ImportPlan:
     """Plan an import from the beginning of every file.
@@ -137,21 +143,27 @@ def plan_import(
         inputs: at least one file.
         stated: what the user stated.
         needs_labels: whether a file without labels is refused.
+        actions: actions that decide the labels; columns with labels are then not used.
         on_progress: called with each step.
 
     Raises:
         DatasetError: a file cannot be read, or its columns are not clear; the message says what to state.
+        ConfigurationError: both actions and a column with labels are stated.
     """
+    if actions is not None and stated.columns.get("label") is not None:
+        raise ConfigurationError("--actions", "--columns states a column with labels, too", "Give one of them.")
     files = []
     for each in inputs:
         on_progress(f"looking at {each.name}")
-        files.append(_plan_file(each, stated, needs_labels))
+        files.append(_plan_file(each, stated, needs_labels, by_actions=actions is not None))
     community = stated.community or next((plan.format.community for plan in files if plan.format), None)
-    return ImportPlan(tuple(files), community, needs_labels, stated)
+    return ImportPlan(tuple(files), community, needs_labels, stated, actions)
 
 
-def _plan_file(each: Input, stated: Stated, needs_labels: bool) -> FilePlan:
+def _plan_file(each: Input, stated: Stated, needs_labels: bool, *, by_actions: bool) -> FilePlan:
     if each.is_history:
+        if by_actions:
+            raise DatasetError(each.name, "a folder of `moderation generate` contains its actions", "Omit --actions.")
         return FilePlan(each, None, None, ColumnMapping(), {}, ())
     if stated.format == HISTORY:
         raise DatasetError(each.name, f"it is not a folder with {COMMENTS} and actions.jsonl", "Omit --format history.")
@@ -159,7 +171,16 @@ def _plan_file(each: Input, stated: Stated, needs_labels: bool) -> FilePlan:
     named = FORMATS[stated.format] if stated.format is not None else None
     layout = sniff(each, stated.encoding, stated.delimiter, stated.quote, stated.has_header, named)
     known = named or detect(layout.names)
-    mapping, positions = resolved_mapping(each.name, layout, known, stated.columns, needs_labels)
+    columns = {**stated.columns, "label": None} if by_actions else stated.columns
+    mapping, positions = resolved_mapping(each.name, layout, known, columns, needs_labels and not by_actions)
+    for role in ("id", "time") if by_actions else ():
+        if role not in positions:
+            raise DatasetError(
+                each.name,
+                f"no column is known to contain the {role}, which is needed to find the actions on a comment; "
+                f"its columns are {', '.join(layout.names[:30])}",
+                f"State it: --columns {role}=COLUMN.",
+            )
     used = set(positions.values())
     unused = tuple(name for position, name in enumerate(layout.names) if position not in used and name)
     return FilePlan(each, layout, known, mapping, positions, unused)

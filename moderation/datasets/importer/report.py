@@ -23,6 +23,7 @@ class Reason(StrEnum):
     TEXT_REMOVED = "text was removed"
     NO_TEXT = "no text"
     NO_LABEL = "no label"
+    IMMATURE = "no mature label"
     UNKNOWN_LABEL = "unknown label"
     NO_TIME = "no time"
 

@@ -10,10 +10,12 @@ from typing import Any
 
 from moderation.contracts import MAX_BODY_CHARACTERS, Action, ActionKind, Comment
 from moderation.contracts.records import MAX_ID_CHARACTERS, UNKNOWN_COMMUNITY
-from moderation.datasets.history import LabelledComment
+from moderation.datasets.history import LabelledComment, Origin
+from moderation.datasets.importer.actions import Immature
 from moderation.datasets.importer.cells import Cells, read_cells
 from moderation.datasets.importer.csv_rows import Unreadable
 from moderation.datasets.importer.labels import UnknownLabel
+from moderation.datasets.importer.mapping import label_role
 from moderation.datasets.importer.plan import FilePlan, ImportPlan
 from moderation.datasets.importer.report import LeftOut, Reason, Repair
 from moderation.datasets.importer.times import NoTime, time_us
@@ -42,6 +44,8 @@ class Row:
         label: whether it was removed; None if unknown.
         is_time_known: False if its time is made up.
         repair: what was changed to read it.
+        given_id: id in the file; empty without one.
+        action_time_us: time of the action that decides the label; None if no action does.
     """
 
     file: str
@@ -51,12 +55,23 @@ class Row:
     label: bool | None
     is_time_known: bool
     repair: Repair | None
+    given_id: str = ""
+    action_time_us: int | None = None
 
     def labelled(self) -> LabelledComment:
-        """Return the comment with its removal, which is dated an hour after it."""
+        """Return the comment with the deciding action; a removal without a time is dated an hour after the comment."""
         comment = self.comment
         action = None
-        if self.label:
+        if self.label is not None and self.action_time_us is not None:
+            action = Action(
+                comment_id=comment.comment_id,
+                kind=ActionKind.REMOVE if self.label else ActionKind.APPROVE,
+                moderator_key="import",
+                reason="recorded in the file of actions",
+                action_time_us=self.action_time_us,
+                inclusion_probability=1.0,
+            )
+        elif self.label:
             action = Action(
                 comment_id=comment.comment_id,
                 kind=ActionKind.REMOVE,
@@ -65,7 +80,7 @@ class Row:
                 action_time_us=comment.event_time_us + REMOVED_AFTER_US,
                 inclusion_probability=1.0,
             )
-        return LabelledComment(comment, action, self.is_time_known)
+        return LabelledComment(comment, action, self.is_time_known, Origin(self.file, self.line, self.repair))
 
 
 def read_rows(
@@ -111,9 +126,10 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
     """Return the function that turns the cells of a file's row, and the row's index, into a row."""
     order = {role: number for number, role in enumerate(file.positions)}
     body_at = order["body"]
-    label_at, time_at, id_at = order.get("label"), order.get("time"), order.get("id")
+    time_at, id_at = order.get("time"), order.get("id")
     community_at, author_at, parent_at = order.get("community"), order.get("author"), order.get("parent")
-    label_rule, time_rule = file.mapping.label, file.mapping.time
+    label_rule, time_rule, actions = file.mapping.label, file.mapping.time, plan.actions
+    label_at = [order[label_role(number)] for number in range(len(label_rule.rules))] if label_rule is not None else []
     name, default_community = file.input.name, plan.community or UNKNOWN_COMMUNITY
     needs_labels = plan.needs_labels
     prefix = file.format.id_prefix if file.format is not None else None
@@ -137,13 +153,13 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
         if len(body) > MAX_BODY_CHARACTERS or _HALF_OR_NUL.search(body):
             body, repair = _repaired_text(body), repair or Repair.TEXT
         label = None
-        if label_at is not None and label_rule is not None:
+        if label_rule is not None:
             try:
-                label = label_rule.label(values[label_at])
+                label = label_rule.of([values[at] for at in label_at])
             except UnknownLabel as error:
                 if needs_labels:
                     return left_out(Reason.UNKNOWN_LABEL, str(error))
-        if label is None and needs_labels:
+        if label is None and needs_labels and actions is None:
             return left_out(Reason.NO_LABEL, "the label is empty")
         event_time_us = FIRST_TIME_US + index * ROW_STEP_US
         if time_at is not None and time_rule is not None:
@@ -154,6 +170,14 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
         given_id = "" if id_at is None else _text(values[id_at])
         if len(given_id) > MAX_ID_CHARACTERS - 20:
             return left_out(Reason.UNREADABLE, f"the id is longer than {MAX_ID_CHARACTERS - 20} characters")
+        action_time_us = None
+        if actions is not None:
+            try:
+                labelled = actions.label(given_id, event_time_us)
+                label, action_time_us = labelled.removed, labelled.action_time_us
+            except Immature as error:
+                if needs_labels:
+                    return left_out(Reason.IMMATURE, str(error))
         author = "" if author_at is None else _text(values[author_at])
         community = "" if community_at is None else _text(values[community_at])
         parent = "" if parent_at is None else _text(values[parent_at])
@@ -170,7 +194,8 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
             parent_id=parent[:MAX_ID_CHARACTERS] or None,
         )
         digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")
-        return Row(name, line, digest, comment, label, time_at is not None, repair)
+        is_time_known = time_at is not None
+        return Row(name, line, digest, comment, label, is_time_known, repair, given_id, action_time_us)
 
     return interpret
 

@@ -29,6 +29,7 @@ from moderation.text import Lexicon
 from moderation.text.features import slices
 from moderation.text.vocabulary import normal_form
 from moderation.training.metrics import Floats
+from moderation.training.seen_texts import SeenTexts
 
 LEAST_COMMENTS = 2
 """Minimum number of comments that contain a word of the vocabulary."""
@@ -59,13 +60,17 @@ class ModelSpec:
         name: identifier.
         title: name for display.
         recipe: its steps and settings, in one line.
-        new_model: creates an unfitted model.
+        new_model: creates an unfitted model; returns the fitted one if it is fitted already.
+        is_fitted: whether it is fitted already: it is not fitted on the folds, and its scores are not calibrated.
+        seen: texts that a fitted model was trained on; None if they are unknown or there are none.
     """
 
     name: str
     title: str
     recipe: str
     new_model: Callable[[], Model]
+    is_fitted: bool = False
+    seen: SeenTexts | None = None
 
 
 class WordModel:
@@ -98,12 +103,21 @@ class WordModel:
 
     def decision_function(self, texts: Sequence[str]) -> Floats:
         """Log-odds of removal, within ±6.9 if the classifier has probabilities only, shape (texts,)."""
-        matrix = self._tfidf.transform(normal_forms(self._lexicon, texts))
-        if hasattr(self._classifier, "decision_function"):
-            return np.asarray(self._classifier.decision_function(matrix), np.float64)
-        with np.errstate(divide="ignore"):
-            kept, removed = np.log(self._classifier.predict_proba(matrix)).T
-        return np.asarray(np.clip(removed - kept, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS))
+        return log_odds(self._classifier, self._tfidf.transform(normal_forms(self._lexicon, texts)))
+
+
+def log_odds(classifier: Any, rows: Any) -> Floats:
+    """Return the log-odds of removal of a fitted classifier of two classes, shape (rows,).
+
+    Args:
+        classifier: has ``decision_function``, or only ``predict_proba``: then they are within ±6.9.
+        rows: what it was fitted on.
+    """
+    if hasattr(classifier, "decision_function"):
+        return np.asarray(classifier.decision_function(rows), np.float64)
+    with np.errstate(divide="ignore"):
+        kept, removed = np.log(classifier.predict_proba(rows)).T
+    return np.asarray(np.clip(removed - kept, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS))
 
 
 def usual_baselines(lexicon: Lexicon, seed: int) -> list[ModelSpec]:

@@ -2,6 +2,9 @@
 
 Each model is fitted on all folds but one and scores the one left out; scores are calibrated as in training. Differences
 are paired: each resample of the bootstrap draws comments, and both models are measured on them.
+
+A model that is fitted already, e.g. a registered version, scores all comments as it is. It is measured on those that it
+was not trained on, and the baseline is measured on the same ones for their difference.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from moderation.errors import TrainingError
 from moderation.training.benchmark.baselines import ModelSpec
-from moderation.training.examples import Examples
+from moderation.training.examples import LEAST_OF_A_CLASS, Examples
 from moderation.training.fit import platt
 from moderation.training.folds import assign_folds
 from moderation.training.gate import EvaluationSet, GateLimits, Interval, auc_difference
@@ -38,7 +41,8 @@ class ComparedModel:
         spec: the model.
         metrics: measured out of fold.
         probability: out-of-fold probabilities of removal, calibrated, shape (comments,).
-        fit_seconds: median time of a fit on one core, with cached tokens.
+        is_measured: comments that it is measured on: all but those that a fitted model has seen, shape (comments,).
+        fit_seconds: median time of a fit on one core, with cached tokens; None for a fitted model.
         comments_per_s: comments scored per second on one core, by a model that has scored them once before.
         difference: its ROC AUC minus the baseline's, over all out-of-fold comments together; None for the baseline.
     """
@@ -46,7 +50,8 @@ class ComparedModel:
     spec: ModelSpec
     metrics: Metrics
     probability: Floats
-    fit_seconds: float
+    is_measured: Bools
+    fit_seconds: float | None
     comments_per_s: float
     difference: Interval | None
 
@@ -97,7 +102,8 @@ class ModelComparison:
                         for name, value in asdict(model.metrics).items()
                         if name not in ("comments", "removed")
                     },
-                    "fit_seconds": round(model.fit_seconds, 3),
+                    "comments": model.metrics.comments,
+                    "fit_seconds": None if model.fit_seconds is None else round(model.fit_seconds, 3),
                     "comments_per_s": round(model.comments_per_s),
                     "auc_difference": None if model.difference is None else asdict(model.difference),
                     "finding": model.finding,
@@ -133,13 +139,14 @@ def compare(
         clock: returns seconds; processor time by default, so that other programs do not affect it.
 
     Raises:
-        TrainingError: the comments have no common words, or have weights.
+        TrainingError: the comments have no common words, or have weights; a fitted model has seen nearly all of them.
     """
     if examples.weight is not None:
         raise TrainingError("examples", "they carry weights, which not every model takes", "Compare without weights.")
     fold = assign_folds(examples, folds, seed)
     specs = (baseline, *others)
-    results: list[tuple[Floats, float, float]] = []
+    measured = [_unseen(examples, spec, fold) for spec in specs]
+    results: list[tuple[Floats, float | None, float]] = []
     with threadpool_limits(limits=1):
         for number, spec in enumerate(specs, start=1):
             label = f"{spec.title} (model {number} of {len(specs)})"
@@ -147,13 +154,13 @@ def compare(
     base = results[0][0]
     limits = GateLimits(confidence=1 - (1 - CONFIDENCE) / len(others), resamples=RESAMPLES)
     models = []
-    for spec, (probability, fit_seconds, comments_per_s) in zip(specs, results, strict=True):
+    for spec, (probability, fit_seconds, comments_per_s), members in zip(specs, results, measured, strict=True):
         difference = None
         if spec is not baseline:
             on_progress(f"{spec.title}: difference to {baseline.title}")
-            difference = _difference(probability, base, examples.removed, limits, seed)
-        metrics = measure(probability, examples.removed, fold)
-        models.append(ComparedModel(spec, metrics, probability, fit_seconds, comments_per_s, difference))
+            difference = _difference(probability[members], base[members], examples.removed[members], limits, seed)
+        metrics = measure(probability[members], examples.removed[members], fold[members])
+        models.append(ComparedModel(spec, metrics, probability, members, fit_seconds, comments_per_s, difference))
     models.sort(key=lambda model: -model.metrics.auc_mean)
     return ModelComparison(tuple(models), examples.removed, examples.data_digest, folds, seed)
 
@@ -164,8 +171,8 @@ def _out_of_fold(
     fold: NDArray[np.int64],
     on_progress: Callable[[str], None],
     clock: Callable[[], float],
-) -> tuple[Floats, float, float]:
-    """Calibrated out-of-fold probabilities, median seconds of a fit, comments scored per second."""
+) -> tuple[Floats, float | None, float]:
+    """Calibrated out-of-fold probabilities, median seconds of a fit (None: no fit), comments scored per second."""
     labels = examples.removed.astype(np.int64)
     logits = np.zeros(len(labels))
     folds = int(fold.max()) + 1
@@ -177,16 +184,39 @@ def _out_of_fold(
         training_texts = [examples.texts[index] for index in np.flatnonzero(~held_out).tolist()]
         test_texts = [examples.texts[index] for index in np.flatnonzero(held_out).tolist()]
         model = spec.new_model()
-        started = clock()
-        model.fit(training_texts, labels[~held_out])
-        fits.append(clock() - started)
+        if not spec.is_fitted:
+            started = clock()
+            model.fit(training_texts, labels[~held_out])
+            fits.append(clock() - started)
         logits[held_out] = model.decision_function(test_texts)
         # Score again: the first call includes one-time look-ups.
         started = clock()
         model.decision_function(test_texts)
         scoring += clock() - started
-    slope, offset = platt(logits, labels)
-    return expit(slope * logits + offset), statistics.median(fits), len(labels) / max(scoring, 1e-9)
+    slope, offset = (1.0, 0.0) if spec.is_fitted else platt(logits, labels)
+    fit_seconds = statistics.median(fits) if fits else None
+    return expit(slope * logits + offset), fit_seconds, len(labels) / max(scoring, 1e-9)
+
+
+def _unseen(examples: Examples, spec: ModelSpec, fold: NDArray[np.int64]) -> Bools:
+    """Return the comments that a model may be measured on.
+
+    Raises:
+        TrainingError: it has seen nearly all comments of a label, or of a label of a fold.
+    """
+    if spec.seen is None:
+        return np.ones(len(examples.texts), bool)
+    unseen = ~spec.seen.contain(examples.texts)
+    for is_of_label, name in ((examples.removed, "removed"), (~examples.removed, "kept")):
+        left = unseen & is_of_label
+        if left.sum() < LEAST_OF_A_CLASS or len(np.unique(fold[left])) <= fold.max():
+            raise TrainingError(
+                spec.title,
+                f"it was trained on {int((~unseen).sum()):,} of these {len(unseen):,} comments, and "
+                f"{int(left.sum()):,} {name} ones are left to measure it on",
+                "Compare it on comments that it has not seen.",
+            )
+    return unseen
 
 
 def _report(on_progress: Callable[[str], None], label: str, step: str) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from moderation.policy.policy import Estimate
-from moderation.training.corpus_report.figures import Rate
+from moderation.training.corpus_report.groups import Rate
 from moderation.training.corpus_report.tokens import TellingToken
+from moderation.training.corpus_report.word_cloud import WordCloud
 
 _TOKEN_CHARACTERS = 30
 
@@ -25,6 +26,14 @@ class Text:
 
     text: str
     kind: Literal["text"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A paragraph that warns."""
+
+    text: str
+    kind: Literal["notice"] = "notice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,55 @@ class Example:
     kind: Literal["example"] = "example"
 
 
-Block = Text | Heading | Picture | Rates | Tokens | Example
+@dataclass(frozen=True, slots=True)
+class BarRow:
+    """A row with a bar: name, length of the bar in percent of the column, value and note as text."""
+
+    name: str
+    width: float
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A table with bars.
+
+    Attributes:
+        caption: caption of the table.
+        columns: headings of name, value and note.
+        side: ``removed`` or ``kept``: the colour.
+        rows: rows in order.
+        kind: see :class:`Text`.
+    """
+
+    caption: str
+    columns: tuple[str, str, str]
+    side: str
+    rows: Sequence[BarRow]
+    kind: Literal["bars"] = "bars"
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """A word cloud.
+
+    Attributes:
+        caption: what it shows.
+        side: ``removed`` or ``kept``: the colour.
+        alternative: text alternative for screen readers.
+        cloud: the words with their places.
+        kind: see :class:`Text`.
+    """
+
+    caption: str
+    side: str
+    alternative: str
+    cloud: WordCloud
+    kind: Literal["cloud"] = "cloud"
+
+
+Block = Text | Notice | Heading | Picture | Rates | Tokens | Bars | Cloud | Example
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,19 @@
-"""Statistics of labelled comments: length, time, duplicates and words. Pure functions."""
+"""Statistics of labelled comments: length, time, communities, leakage, duplicates and words. Pure functions."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from moderation.datasets.history import LabelledComment
-from moderation.policy.policy import Estimate
-from moderation.policy.resolve import wilson
 from moderation.text import Lexicon
 from moderation.timestamps import HOUR_US
+from moderation.training.corpus_report.groups import Periods, Rate, rates_by_community, rates_by_period
+from moderation.training.corpus_report.leaks import Leaks, find_leaks
 from moderation.training.corpus_report.tokens import TokenFigures, count_tokens
 from moderation.training.metrics import Bools
 
@@ -22,26 +22,6 @@ Ints = NDArray[np.int64]
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 LENGTH_BINS = 10
 _FIRST_WEEKDAY = 3  # the first of January 1970 was a Thursday
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """The removal rate of a group of comments.
-
-    Attributes:
-        group: name of the group.
-        comments: number of comments.
-        removed: number of removed comments.
-    """
-
-    group: str
-    comments: int
-    removed: int
-
-    @property
-    def share(self) -> Estimate:
-        """Share of removed comments, with its 95 % interval."""
-        return wilson(self.removed, self.comments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +55,10 @@ class Exploration:
         first_us, last_us: their first and last event time; 0 if there are none.
         by_hour: removal rates by hour of the day, UTC; empty if no time is known.
         by_weekday: removal rates by weekday, UTC; empty if no time is known.
+        by_period: removal rates over time; empty if no time is known.
+        by_community: removal rates by community, the largest first.
         duplicates: bodies that occur more than once.
+        leaks: properties of the record that predict the label.
         tokens: statistics of tokens.
     """
 
@@ -87,12 +70,18 @@ class Exploration:
     last_us: int
     by_hour: tuple[Rate, ...]
     by_weekday: tuple[Rate, ...]
+    by_period: Periods
+    by_community: tuple[Rate, ...]
     duplicates: Duplicates
+    leaks: Leaks
     tokens: TokenFigures
 
 
 def explore(
-    rows: Sequence[LabelledComment], lexicon: Lexicon, weigh: Callable[[Sequence[str]], Sequence[float]]
+    rows: Sequence[LabelledComment],
+    lexicon: Lexicon,
+    weigh: Callable[[Sequence[str]], Sequence[float]],
+    encodings: Mapping[str, str] | None = None,
 ) -> Exploration:
     """Compute the statistics.
 
@@ -100,6 +89,7 @@ def explore(
         rows: at least one comment.
         lexicon: token cache.
         weigh: returns the contribution of each token alone to the log-odds of removal.
+        encodings: encoding of each file by its name, as it was read.
     """
     texts = [row.comment.body for row in rows]
     removed = np.array([row.removed for row in rows], bool)
@@ -116,6 +106,9 @@ def explore(
         last_us=int(time_us.max(initial=0)),
         by_hour=_rates([f"{hour:02}" for hour in range(24)], hours % 24, removed[is_known]),
         by_weekday=_rates(WEEKDAYS, (hours // 24 + _FIRST_WEEKDAY) % 7, removed[is_known]),
+        by_period=rates_by_period(time_us.tolist(), removed[is_known].tolist()),
+        by_community=rates_by_community([row.comment.community for row in rows], removed.tolist()),
+        leaks=find_leaks(rows, encodings),
         duplicates=find_duplicates(texts, removed),
         tokens=count_tokens(texts, removed, lexicon, weigh),
     )

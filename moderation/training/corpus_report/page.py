@@ -13,7 +13,7 @@ from markupsafe import Markup
 from moderation.html_template import html_templates
 from moderation.policy import Policy
 from moderation.policy.resolve import wilson
-from moderation.training.corpus_report import pictures
+from moderation.training.corpus_report import pictures, sections
 from moderation.training.corpus_report.blocks import (
     Block,
     Example,
@@ -28,8 +28,10 @@ from moderation.training.corpus_report.blocks import (
     percent,
     printable,
 )
-from moderation.training.corpus_report.figures import Exploration, Rate
+from moderation.training.corpus_report.figures import Exploration
+from moderation.training.corpus_report.groups import Rate
 from moderation.training.corpus_report.tokens import LEAST_COMMENTS, TellingToken
+from moderation.training.label_errors import find_label_errors
 from moderation.training.metrics import Floats, Metrics
 from moderation.training.plots.training import draw_calibration, draw_thresholds
 
@@ -65,21 +67,25 @@ def render(
         texts: bodies of the comments, length (comments); used only for examples.
         examples: number of bodies to show of each kind.
     """
-    sections = [
+    suspicions = find_label_errors(judged.probability, exploration.removed)
+    shown = [
         Section("balance", "removed and kept", "Removed and kept", [_balance(exploration)]),
+        Section("leaks", "leakage", "Leakage", sections.leaks(exploration)),
+        Section("communities", "communities", "Communities", sections.communities(exploration)),
         Section("lengths", "length", "Length", _lengths(exploration)),
         Section("times", "time", "Time", _times(exploration)),
         Section("tokens", "words", "Telling words", _tokens(exploration)),
         Section("ranks", "frequency", "How often words occur", [_ranks(exploration)]),
         Section("duplicates", "duplicates", "The same again", _duplicates(exploration)),
+        Section("labels", "labels", "Labels to check", sections.suspected_labels(exploration.removed, suspicions)),
         Section("model", "model", "What a model sees in them", _model(exploration, judged)),
     ]
     if examples:
-        shown = _examples(exploration, judged, texts, examples)
-        sections.append(Section("examples", "examples", "Examples", shown))
+        blocks = _examples(exploration, judged, texts, examples)
+        shown.append(Section("examples", "examples", "Examples", blocks))
     template = html_templates("moderation.training.corpus_report").get_template("page.html.jinja")
     style = Markup(_STYLE.read_text(encoding="utf-8"))  # noqa: S704 - a file of this package
-    return template.render(source=source, style=style, tiles=_tiles(exploration, judged), sections=sections)
+    return template.render(source=source, style=style, tiles=_tiles(exploration, judged), sections=shown)
 
 
 def _tiles(exploration: Exploration, judged: OutOfFold) -> list[Tile]:
@@ -94,6 +100,7 @@ def _tiles(exploration: Exploration, judged: OutOfFold) -> list[Tile]:
         Tile("comments", f"{comments:,}"),
         Tile("removed", f"{removed:,}", percent(wilson(removed, comments))),
         written,
+        Tile("leakage warnings", f"{len(exploration.leaks.warnings()):,}"),
         Tile("ROC AUC, out of fold", f"{judged.metrics.auc_mean:.3f}", f"folds {min(folds):.3f} to {max(folds):.3f}"),
     ]
 
@@ -138,6 +145,7 @@ def _times(exploration: Exploration) -> list[Block]:
     missing = len(exploration.removed) - exploration.times
     if missing:
         parts.append(Text(f"{missing:,} comments without a time are left out."))
+    parts += sections.periods(exploration)
     rates = exploration.by_hour
     overall = sum(rate.removed for rate in rates) / exploration.times
     for name, shown, caption in (
@@ -157,6 +165,7 @@ def _times(exploration: Exploration) -> list[Block]:
 
 def _tokens(exploration: Exploration) -> list[Block]:
     return [
+        *sections.clouds(exploration),
         Text(f"Only words that at least {LEAST_COMMENTS} different comments contain are shown, in lower case."),
         Heading("Counted"),
         Text(

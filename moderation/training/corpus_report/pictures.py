@@ -12,12 +12,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
+from numpy.typing import NDArray
 
-from moderation.training.corpus_report.figures import Ints, Rate
+from moderation.training.corpus_report.groups import Rate
 from moderation.training.metrics import Bools, Floats
 from moderation.training.plots.training import BLUE, GREY, ORANGE
 
 Draw = Callable[[Axes], None]
+Ints = NDArray[np.int64]
 _MOST_NAMES, _MOST_LETTERS = 12, 40
 """Limits of labels below an axis: names and letters."""
 _PLAIN = FuncFormatter(lambda value, _: f"{value:,.0f}")
@@ -72,14 +74,29 @@ def draw_rates(axes: Axes, rates: Sequence[Rate], xlabel: str, overall: float) -
     axes.bar(filled, values, color=BLUE, alpha=0.75)
     axes.errorbar(filled, values, yerr=errors, fmt="none", ecolor="black", elinewidth=1.2, capsize=2.5)
     axes.axhline(overall, color=ORANGE, linestyle="--", label="all comments")
-    names = [rate.group for rate in rates]
+    _name_groups(axes, [rate.group for rate in rates])
+    axes.set(xlabel=xlabel, ylabel="share removed", ylim=(0, None))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.legend()
+
+
+def draw_counts(axes: Axes, rates: Sequence[Rate], xlabel: str) -> None:
+    """Draw the numbers of removed and kept comments of groups, one above the other."""
+    removed = np.array([rate.removed for rate in rates])
+    kept = np.array([rate.comments for rate in rates]) - removed
+    axes.bar(range(len(rates)), kept, color=BLUE, alpha=0.75, label="kept")
+    axes.bar(range(len(rates)), removed, bottom=kept, color=ORANGE, label="removed")
+    _name_groups(axes, [rate.group for rate in rates])
+    axes.set(xlabel=xlabel, ylabel="comments")
+    axes.yaxis.set_major_formatter(_PLAIN)
+    axes.legend()
+
+
+def _name_groups(axes: Axes, names: Sequence[str]) -> None:
     step = 1 if len(names) <= _MOST_NAMES else 3
     is_long = sum(map(len, names[::step])) > _MOST_LETTERS
     shown = range(0, len(names), step)
     axes.set_xticks(shown, names[::step], rotation=45 if is_long else 0, ha="right" if is_long else "center")
-    axes.set(xlabel=xlabel, ylabel="share removed", ylim=(0, None))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.legend()
 
 
 def draw_ranks(axes: Axes, frequency: Ints) -> None:

@@ -35,7 +35,9 @@ def draw_comparison(path: Path, comparison: ModelComparison) -> None:
 def _roc(axes: Axes, comparison: ModelComparison) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     for number, model in enumerate(comparison.models):
-        false_positive, true_positive, _ = roc_curve(comparison.removed, model.probability)
+        false_positive, true_positive, _ = roc_curve(
+            comparison.removed[model.is_measured], model.probability[model.is_measured]
+        )
         axes.plot(
             false_positive,
             true_positive,

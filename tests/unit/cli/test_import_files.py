@@ -122,3 +122,35 @@ def test_a_program_can_pipe_into_an_import() -> None:
         check=True,
     )
     assert json.load(io.BytesIO(done.stdout))["files"][0].startswith("standard input: CSV")
+
+
+def test_actions_beside_the_comments_give_the_labels(export: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    rows = ["a1,approve,2023-05-01 11:00", "a2,remove,2023-05-31 12:00", "a2,ban,2023-06-09 12:00"]
+    log.write_text("target,action,time\n" + "\n".join(rows) + "\n")
+    columns = "id=nr,author=wrote,body=said,time=at"
+    arguments = ("import", export, "--columns", columns, "--actions", log, "--label-window", "12")
+    seen = json.loads(run(*arguments, "--json").stdout)
+    assert (seen["used"], seen["removed"], seen["unlabelled"]) == (2, 1, 0)
+    assert seen["actions"]["columns"] == {"id": "target", "action": "action", "time": "time"}
+    assert (seen["actions"]["window_hours"], seen["actions"]["other_kinds"]) == (12, 1)
+    result = run(*arguments, "--out", tmp_path / "history")
+    assert "log.csv: 3 rows, 2 actions: 1 remove, 1 approve" in result.stderr
+    labels = [row.removed for row in read_history(tmp_path / "history", refuse_bad_row)]
+    assert labels == [False, True]
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "history" / "actions.jsonl").read_text().splitlines()]
+    assert kinds == ["approve", "remove"]
+    report = orjson.loads((tmp_path / "history" / "import.json").read_bytes())
+    assert report["actions"] == seen["actions"]
+
+
+def test_the_actions_are_an_input_that_no_result_replaces(export: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("target,action,time\na1,remove,2023-05-01 11:00\n")
+    with pytest.raises(ConfigurationError, match="also an input"):
+        run("report", export, "--columns", COLUMNS, "--actions", log, "--out", log)
+
+
+def test_a_score_has_no_option_for_actions(export: Path) -> None:
+    assert run("score", "--model", "m", "--in", export, "--actions", export).exit_code == 2
+    assert run("import", export, "--label-window", "12").exit_code == 2

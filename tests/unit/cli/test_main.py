@@ -43,6 +43,7 @@ def model(export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run("train", "--csv", export, "--out", folder, "--goal", "precision>=0.9", "--goal", "review_share<=0.1")
     assert result.exit_code == 0
     assert "ROC AUC" in result.stdout
+    assert "warning: a ROC AUC of 1.0000 is unusual" in result.stderr
     assert "line 322 left out: 3 columns where the header has 4" in result.stderr
     return folder
 
@@ -220,6 +221,7 @@ MODEL_FIELDS = {
     "title",
     "recipe",
     "auc_mean",
+    "comments",
     "auc_folds",
     "auc_pooled",
     "average_precision",
@@ -264,6 +266,8 @@ def test_a_report_is_one_page_without_texts_unless_asked(export: Path, tmp_path:
     report = json.loads(run("report", "--csv", export, "--out", page, "--folds", "2", "--json").stdout)
     assert report.pop("auc_mean") > 0.9
     assert report.pop("seconds") > 0
+    warnings = report.pop("warnings")
+    assert "Of 40 comments that begin with “free”, 40 are removed (100%; of all comments 50%)." in warnings
     assert report == {
         **{"out": str(page), "comments": 320, "removed": 160, "times": 0, "repeated_bodies": 0, "tokens": 61},
         **{"examples": 0, "bad_rows": 1},
@@ -272,6 +276,7 @@ def test_a_report_is_one_page_without_texts_unless_asked(export: Path, tmp_path:
     assert "have no times" in page.read_text()
     result = run("report", "--csv", export, "--out", page, "--folds", "2", "--examples", "3")
     assert "line 322 left out" in result.stderr
+    assert f"warning: {warnings[0]}" in result.stderr
     assert page.read_text().count("<blockquote>") == 12
 
 

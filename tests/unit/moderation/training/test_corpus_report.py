@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from base64 import b64decode
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -19,7 +20,8 @@ from moderation.policy import parse_goal, resolve_policy
 from moderation.policy.resolve import wilson
 from moderation.text import Lexicon
 from moderation.training.corpus_report import Exploration, OutOfFold, explore, pictures, render
-from moderation.training.corpus_report.figures import Rate, find_duplicates, rates_by_length
+from moderation.training.corpus_report.figures import find_duplicates, rates_by_length
+from moderation.training.corpus_report.groups import Rate
 from moderation.training.corpus_report.tokens import LEAST_COMMENTS, count_tokens, log_odds_z
 from moderation.training.metrics import measure
 
@@ -195,8 +197,8 @@ def test_long_examples_are_cut() -> None:
 @pytest.mark.slow
 def test_every_picture_has_a_text_alternative_and_is_a_png(hostile_page: str) -> None:
     images = Seen(hostile_page).of("img")
-    assert len(images) == 9
-    assert len({image["alt"] for image in images}) == 9
+    assert len(images) == 11
+    assert len({image["alt"] for image in images}) == 11
     assert all(len(str(image["alt"])) > 20 for image in images)
     for image in images:
         drawn = matplotlib.image.imread(BytesIO(b64decode(str(image["src"]).partition(",")[2])))
@@ -222,3 +224,38 @@ def test_comments_without_words_make_a_page() -> None:
     found = explored(rows)
     assert found.tokens.telling == ()
     assert "There are no words." in render(found, judged(found), "x")
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_leakage_communities_and_clouds_are_on_the_page_and_escaped() -> None:
+    rows = []
+    for n in range(200):
+        removed = n % 4 < 2
+        body = f"{'<b>you' if removed else 'we'} read {n} {'[edited]' if removed else 'so'}"
+        made = row(body, removed, WEDNESDAY_US + n * HOUR_US)
+        rows.append(replace(made, comment=replace(made.comment, community=HOSTILE if removed else "science")))
+    found = explored(rows)
+    page = render(found, judged(found), "x")
+    assert page.count('<p class="notice">') == len(found.leaks.warnings()) >= 3
+    assert "Of 100 comments that contain an edit mark such as [edited], 100 are removed (100%" in page
+    assert "The community alone predicts the label with ROC AUC 1.00." in page
+    seen = Seen(page)
+    assert [svg["class"] for svg in seen.of("svg")] == ["cloud removed", "cloud kept"]
+    words = {name for name, _ in seen.tags}
+    assert "b" not in words
+    assert "script" not in words
+    assert str(escape(HOSTILE[:20])) in page
+    assert {each["text-anchor"] for each in seen.of("text")} == {"middle"}
+    assert ">edited</text>" in page
+    assert ">we</text>" in page
+    assert "suspected" not in page
+    assert "The model doubts no label." in page
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_doubted_labels_are_counted() -> None:
+    found = explored(some_rows())
+    results = judged(found)
+    wrong = np.where(np.arange(40) == 0, 0.01, results.probability)
+    page = render(found, replace(results, probability=wrong), "x")
+    assert "doubts 0 of 20 kept comments and 1 of 20 removed ones" in page

@@ -12,6 +12,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
 
 from moderation.contracts import Comment
 from moderation.errors import TrainingError
@@ -22,6 +24,7 @@ from moderation.training.benchmark.baselines import ModelSpec, normal_forms, one
 from moderation.training.benchmark.comparison import ModelComparison, compare
 from moderation.training.gate import Interval
 from moderation.training.plots.comparison import draw_comparison
+from moderation.training.seen_texts import SeenTexts
 
 pytestmark = pytest.mark.slow
 
@@ -145,6 +148,38 @@ def test_differences_are_classified(examples: Examples) -> None:
     }
     assert found["the same"].difference == Interval(0.0, 0.0, 0.0)
     assert found["knows"].metrics.auc_mean == 1.0
+
+
+def fitted(examples: Examples, seen: SeenTexts | None) -> ModelSpec:
+    label, noise = labels_of(examples), noise_of(examples, 2)
+    model = Fixed(lambda text: 3.0 * label[text] + noise[text] - 1.5)
+    return ModelSpec("version 3", "version 3", "fixed", lambda: model, is_fitted=True, seen=seen)
+
+
+def test_a_fitted_model_scores_as_it_is_and_only_what_it_has_not_seen(examples: Examples) -> None:
+    label, noise = labels_of(examples), noise_of(examples, 0)
+    base = fixed("base", lambda text: label[text] + noise[text])
+    seen = SeenTexts.of([examples.texts[0].upper(), *examples.texts[1:200]])
+    comparison = compare(examples, base, [fitted(examples, seen)], folds=3)
+    model = next(each for each in comparison.models if each.spec.is_fitted)
+    assert model.is_measured.tolist() == [False] * 200 + [True] * 160
+    assert (model.metrics.comments, model.fit_seconds) == (160, None)
+    logits = np.array([fitted(examples, seen).new_model().decision_function([text])[0] for text in examples.texts])
+    assert model.probability.tolist() == expit(logits).tolist()  # not calibrated on these comments
+    assert model.difference is not None
+    probability = {each.spec.name: each.probability[200:] for each in comparison.models}
+    removed = examples.removed[200:]
+    aucs = {name: roc_auc_score(removed, values) for name, values in probability.items()}
+    assert model.difference.value == pytest.approx(aucs["version 3"] - aucs["base"])
+    fields = next(each for each in comparison.fields()["models"] if each["name"] == "version 3")
+    assert (fields["comments"], fields["fit_seconds"]) == (160, None)
+    everything = compare(examples, base, [fitted(examples, None)], folds=3)
+    assert {each.metrics.comments for each in everything.models} == {360}
+
+
+def test_a_fitted_model_that_has_seen_nearly_everything_is_refused(examples: Examples) -> None:
+    with pytest.raises(TrainingError, match=r"version 3: it was trained on 340 of these 360 comments, and \d+ removed"):
+        compare(examples, fixed("base", len), [fitted(examples, SeenTexts.of(examples.texts[20:]))], folds=3)
 
 
 def test_more_models_widen_every_interval(examples: Examples) -> None:
