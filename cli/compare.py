@@ -15,8 +15,9 @@ from rich.table import Column, Table
 
 from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
-from cli.output import console, json_bytes, print_json, progress
+from cli.output import console, json_bytes, print_json
 from cli.output_files import check_output_file, check_output_folder, replaced_folder, write_file
+from cli.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from moderation.adapters.registry.comparison_log import ComparisonLog
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 TABLE, PICTURE, FIELDS = "comparison.csv", "comparison.png", "comparison.json"
 
 
-@with_import_options()
+@with_import_options(training=True)
 def compare(
     given: ImportOptions,
     out: Annotated[
@@ -65,14 +66,14 @@ def compare(
 
     settings = connected_settings(data_folder) if log else load_settings()
     started = time.monotonic()
-    with progress.status("starting") as status:
+    with shown_progress("starting") as status:
         kept_in = None
         if log:
             from moderation.adapters.registry.comparison_log import ComparisonLog
 
             status.update("connecting to MLflow")
             kept_in = ComparisonLog(settings.mlflow_url, settings.model_name)
-        imported = start_import(given, status.update)
+        imported = start_import(given, status.update, seed=seed)
         examples = collect_examples((row.comment, row.removed) for row in imported.comments(status.update))
         lexicon = new_lexicon(settings)
         pipeline = ModelSpec(

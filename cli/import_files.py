@@ -14,8 +14,9 @@ from rich.table import Table
 
 from cli.labelled_input import ImportOptions, save_mapping, show_plan, stated_of, with_import_options
 from cli.options import JsonOption
-from cli.output import console, json_bytes, print_json, printable, progress, utc
+from cli.output import console, json_bytes, print_json, printable, utc
 from cli.output_files import check_output_folder, replaced_folder
+from cli.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from moderation.datasets.importer import Import, ImportPlan, ImportReport
@@ -62,7 +63,7 @@ def import_files(
         check_output_folder(out, map(Path, given.names))
     started = time.monotonic()
     refused = None
-    with progress.status("starting") as status:
+    with shown_progress("starting") as status:
         inputs = find_inputs(given.names, lambda: sys.stdin.buffer)
         plan = plan_import(inputs, stated_of(given), needs_labels=False, on_progress=status.update)
         if plan.is_history:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FILES = "Files: what they are is guessed, shown, and can be stated"
 ACCEPTABLE = ("left-out", "times", "chance")
+MOST_COMMENTS = 200_000
 _SHOWN = 10
 _SHOWN_FILES = 5
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "space": " "}
@@ -105,6 +106,21 @@ def _former_declaration(
     """Declare the former spellings of FILE; the function is never called."""
 
 
+def _training_declaration(
+    sample: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Largest number of comments that models are fitted on; of more, a random sample with the same share "
+            "of removed ones is used, determined by --seed. 0 uses all.",
+            rich_help_panel=_FILES,
+        ),
+    ] = MOST_COMMENTS,
+) -> None:
+    """Declare the option of commands that fit models; the function is never called."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """Values of the options.
@@ -114,12 +130,14 @@ class ImportOptions:
         stated: what is stated about them, as :func:`moderation.datasets.importer.Stated` takes it; columns as text.
         accepted: values of ``--accept``.
         mapping: file of the mapping, or None.
+        sample: largest number of comments that models are fitted on; 0 for all.
     """
 
     names: tuple[str, ...]
     stated: Mapping[str, Any]
     accepted: frozenset[str]
     mapping: Path | None
+    sample: int = 0
 
     @property
     def is_stated(self) -> bool:
@@ -128,18 +146,20 @@ class ImportOptions:
 
 
 def with_import_options(
-    *, files: bool = True, former: bool = True
+    *, files: bool = True, former: bool = True, training: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that adds the options to a command, which gets them in its parameter ``given``.
 
     Args:
         files: whether the command names files by an argument.
         former: whether it also has ``--csv`` and ``--history``.
+        training: whether it fits models, so that it also has ``--sample``.
     """
     declarations: list[Callable[..., None]] = [
         _declaration,
         *([_file_declaration] if files else []),
         *([_former_declaration] if former else []),
+        *([_training_declaration] if training else []),
     ]
     parameters = {
         name: parameter.replace(kind=Parameter.KEYWORD_ONLY)
@@ -166,13 +186,13 @@ def with_import_options(
     return decorate
 
 
-def start_import(given: ImportOptions, on_progress: Callable[[str], None], *, needs_labels: bool = True) -> Import:
-    """Plan, survey and check the import that options state; print how each file is understood.
+def start_import(given: ImportOptions, on_progress: Callable[[str], None], *, seed: int = 0) -> Import:
+    """Plan, survey and check the import that options state; print how each file is understood, and whether a sample.
 
     Args:
         given: the options.
         on_progress: called with a line of text from time to time.
-        needs_labels: whether rows without a label are left out.
+        seed: of the sample.
 
     Raises:
         DatasetError: a file cannot be read, or something must be stated or accepted.
@@ -184,12 +204,15 @@ def start_import(given: ImportOptions, on_progress: Callable[[str], None], *, ne
     imported = import_files(
         inputs,
         stated_of(given),
-        needs_labels=needs_labels,
         accepted=given.accepted,
         on_progress=on_progress,
     )
     show_plan(imported.plan)
     save_mapping(given, imported.plan)
+    if given.sample:
+        imported.take_sample(given.sample, seed, on_progress)
+        if imported.sample is not None:
+            progress.print(imported.sample.text(), markup=False, highlight=False, soft_wrap=True)
     return imported
 
 
@@ -265,7 +288,7 @@ def _checked(options: dict[str, Any], needs_files: bool) -> ImportOptions:
     stated = {name: value for name, value in stated.items() if value is not None}
     if options["no_header"]:
         stated["has_header"] = False
-    return ImportOptions(tuple(given[0][1]) if given else (), stated, accepted, mapping)
+    return ImportOptions(tuple(given[0][1]) if given else (), stated, accepted, mapping, options.get("sample", 0))
 
 
 def _character(option: str, value: str | None, words: Mapping[str, str]) -> str | None:

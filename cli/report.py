@@ -10,12 +10,13 @@ import typer
 
 from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import JsonOption
-from cli.output import console, print_json, progress
+from cli.output import console, print_json
 from cli.output_files import check_output_file, write_file
+from cli.progress_bar import shown_progress
 from cli.train import DEFAULT_GOALS
 
 
-@with_import_options()
+@with_import_options(training=True)
 def report(
     given: ImportOptions,
     out: Annotated[Path, typer.Option(help="HTML file to write; an existing file is replaced.", dir_okay=False)],
@@ -48,8 +49,8 @@ def report(
 
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
     started = time.monotonic()
-    with progress.status("reading comments") as status:
-        imported = start_import(given, status.update)
+    with shown_progress("reading comments") as status:
+        imported = start_import(given, status.update, seed=seed)
         rows = list(imported.comments(status.update))
         gathered = collect_examples((row.comment, row.removed) for row in rows)
         lexicon = new_lexicon(load_settings())

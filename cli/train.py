@@ -14,8 +14,9 @@ from rich.table import Table
 
 from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
-from cli.output import console, percent, policy_fields, print_json, progress, threshold
+from cli.output import console, percent, policy_fields, print_json, threshold
 from cli.output_files import check_output_folder, replaced_folder
+from cli.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from moderation.bootstrap import TrainReport
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_GOALS = ("review_share<=0.2",)
 
 
-@with_import_options()
+@with_import_options(training=True)
 def train(
     given: ImportOptions,
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
@@ -70,8 +71,8 @@ def train(
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
     check_output_folder(out, map(Path, given.names))
     started = time.monotonic()
-    with progress.status("starting") as status:
-        imported = start_import(given, status.update)
+    with shown_progress("starting") as status:
+        imported = start_import(given, status.update, seed=seed)
         with replaced_folder(out, last=("model.json",)) as folder:
             report = train_to_folder(
                 ((row.comment, row.removed) for row in imported.comments(status.update)),

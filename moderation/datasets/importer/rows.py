@@ -17,6 +17,7 @@ from moderation.datasets.importer.labels import UnknownLabel
 from moderation.datasets.importer.plan import FilePlan, ImportPlan
 from moderation.datasets.importer.report import LeftOut, Reason, Repair
 from moderation.datasets.importer.times import NoTime, time_us
+from moderation.progress import Step
 
 FIRST_TIME_US = 1_514_764_800_000_000  # 2018-01-01T00:00:00Z
 ROW_STEP_US = 60 * 1_000_000
@@ -83,14 +84,16 @@ def read_rows(
     Raises:
         DatasetError: a file is damaged or incomplete.
     """
-    index = 0
-    for file in plan.files:
-        size_bytes = max(file.input.size_bytes, 1)
-        read_bytes = [0]
+    index = read_bytes = 0
+    sizes = [file.input.content_bytes for file in plan.files]
+    total_bytes = max(sum(sizes), 1)
 
-        def count(more: int, read_bytes: list[int] = read_bytes) -> None:
-            read_bytes[0] += more
+    def count(more: int) -> None:
+        nonlocal read_bytes
+        read_bytes += more
 
+    for number, file in enumerate(plan.files):
+        read_bytes = sum(sizes[:number])
         interpret = _interpreter(plan, file)
         for cells in read_cells(file, count):
             if isinstance(cells, Unreadable):
@@ -103,8 +106,7 @@ def read_rows(
                     on_left_out(row)
             index += 1
             if index % PROGRESS_ROWS == 0:
-                share = f" ({min(100, 100 * read_bytes[0] // size_bytes)} %)" if read_bytes[0] else ""
-                on_progress(f"reading {file.input.name}: {index:,} rows{share}")
+                on_progress(Step(f"reading {file.input.name}: {index:,} rows", read_bytes / total_bytes))
 
 
 def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row | LeftOut]:
