@@ -220,10 +220,12 @@ def stated_of(given: ImportOptions) -> Stated:
     """Return what options and mapping file state; an option wins over the file.
 
     Raises:
-        ConfigurationError: an option or the file is malformed.
+        ConfigurationError: an option, the file or the key of authors is malformed.
     """
     from moderation.datasets.importer import Stated, parse_columns
+    from moderation.datasets.importer.authors import parse_author_key
     from moderation.datasets.importer.mapping import mapping_from_fields
+    from moderation.settings import load_settings, secret_text
 
     stored: dict[str, Any] = {}
     if given.mapping is not None and given.mapping.exists():
@@ -231,7 +233,8 @@ def stated_of(given: ImportOptions) -> Stated:
         stored["columns"] = mapping_from_fields(stored.get("columns") or {})
     options = dict(given.stated)
     columns = {**stored.pop("columns", {}), **parse_columns(options.pop("columns", ()))}
-    return Stated(**{**stored, **options, "columns": columns})
+    author_key = parse_author_key(secret_text(load_settings().author_key))
+    return Stated(**{**stored, **options, "columns": columns, "author_key": author_key})
 
 
 def save_mapping(given: ImportOptions, plan: ImportPlan) -> None:

@@ -125,15 +125,19 @@ def import_files(
     return Import(plan, report, repeats)
 
 
-def plain_import(path: Path, *, needs_labels: bool = True, accepted: Collection[str] = ()) -> Import:
+def plain_import(
+    path: Path, *, needs_labels: bool = True, accepted: Collection[str] = (), author_key: bytes = b""
+) -> Import:
     """Import one file of which nothing is stated.
 
     Args:
         path: the file.
         needs_labels: whether rows without a label are left out.
         accepted: values of ``--accept``.
+        author_key: key of the pseudonyms of authors.
 
     Raises:
         DatasetError: the file cannot be read, or something must be stated or accepted; the message says what.
     """
-    return import_files(find_inputs([str(path)], BytesIO), Stated(), needs_labels=needs_labels, accepted=accepted)
+    stated = Stated(author_key=author_key)
+    return import_files(find_inputs([str(path)], BytesIO), stated, needs_labels=needs_labels, accepted=accepted)

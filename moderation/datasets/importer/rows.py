@@ -11,9 +11,11 @@ from typing import Any
 from moderation.contracts import MAX_BODY_CHARACTERS, Action, ActionKind, Comment
 from moderation.contracts.records import MAX_ID_CHARACTERS, UNKNOWN_COMMUNITY
 from moderation.datasets.history import LabelledComment
+from moderation.datasets.importer.authors import pseudonym
 from moderation.datasets.importer.cells import Cells, read_cells
 from moderation.datasets.importer.csv_rows import Unreadable
 from moderation.datasets.importer.labels import UnknownLabel
+from moderation.datasets.importer.mapping import normal
 from moderation.datasets.importer.plan import FilePlan, ImportPlan
 from moderation.datasets.importer.report import LeftOut, Reason, Repair
 from moderation.datasets.importer.times import NoTime, time_us
@@ -118,6 +120,8 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
     label_rule, time_rule = file.mapping.label, file.mapping.time
     name, default_community = file.input.name, plan.community or UNKNOWN_COMMUNITY
     needs_labels = plan.needs_labels
+    author_secret = plan.stated.author_key
+    has_pseudonyms = normal(file.mapping.author or "") == "author_key"
     prefix = file.format.id_prefix if file.format is not None else None
     row_prefix = prefix or f"{name.rsplit('/', 1)[-1].split('.', 1)[0][:200] or 'row'}-"
 
@@ -161,6 +165,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
         parent = "" if parent_at is None else _text(values[parent_at])
         if author.casefold() in _GONE_AUTHORS:
             author = ""
+        author_key = author if has_pseudonyms or not author else pseudonym(author, author_secret)
         time_key = event_time_us if time_at is not None else ""
         key = f"{given_id}\0{time_key}\0{body}" if given_id else f"\0{author}\0{community}\0{time_key}\0{body}"
         comment = Comment(
@@ -168,7 +173,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
             community=community[:MAX_ID_CHARACTERS] or default_community,
             body=body,
             event_time_us=event_time_us,
-            author_key=author[:MAX_ID_CHARACTERS] or None,
+            author_key=author_key[:MAX_ID_CHARACTERS] or None,
             parent_id=parent[:MAX_ID_CHARACTERS] or None,
         )
         digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")
