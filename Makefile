@@ -15,7 +15,7 @@ JOBS   ?= 3
 test test-unit test-long coverage: export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
-.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots demo down env containers containers-test containers-down clean
+.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots tutorial demo down env containers containers-test containers-down clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -88,6 +88,9 @@ evidence: setup $(if $(ONLY),,proofs) ## Run the proofs that README and docs quo
 
 screenshots: setup ## Write the pictures in docs/images again; needs chromium
 	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py --screenshots
+
+tutorial: setup ## Run the commands of docs/tutorial-own-data.md on files that it writes itself
+	$(BIN)/python -m local.docs.tutorial
 
 demo: setup ## Run the whole system in var-demo and verify it; DATA=export.csv uses a real export, YES=1 deletes an earlier demo
 	$(BIN)/moderation demo $(if $(DATA),--csv $(DATA)) $(if $(YES),--yes)

@@ -73,7 +73,7 @@ def compare(
 
             status.update("connecting to MLflow")
             kept_in = ComparisonLog(settings.mlflow_url, settings.model_name)
-        imported = start_import(given, status.update, seed=seed)
+        imported = start_import(given, status.update, seed=seed, data_folder=data_folder)
         examples = collect_examples((row.comment, row.removed) for row in imported.comments(status.update))
         lexicon = new_lexicon(settings)
         pipeline = ModelSpec(

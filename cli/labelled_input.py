@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from cli.options import DEFAULT_FOLDER
 from cli.output import progress
 from cli.output_files import write_file
 from moderation.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from cli.lake_input import LakeImport
     from moderation.datasets.history import BadRow
     from moderation.datasets.importer import Import, ImportPlan, Stated
 
 _FILES = "Files: what they are is guessed, shown, and can be stated"
+_LAKE = "The lake"
 ACCEPTABLE = ("left-out", "times", "chance")
 MOST_COMMENTS = 200_000
 _SHOWN = 10
@@ -117,8 +120,26 @@ def _training_declaration(
             rich_help_panel=_FILES,
         ),
     ] = MOST_COMMENTS,
+    from_lake: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DAYS|START..END",
+            help="Read comments and actions of the lake instead of files: of the last DAYS days with mature labels, or "
+            "of an interval, e.g. 2026-05-01..2026-05-29 (UTC, the last day not included).",
+            rich_help_panel=_LAKE,
+        ),
+    ] = None,
+    no_action: Annotated[
+        str,
+        typer.Option(
+            metavar="MEANING",
+            help="With --from-lake: a shown comment without an action is `kept`, or `left out` where only a sample is "
+            "reviewed.",
+            rich_help_panel=_LAKE,
+        ),
+    ] = "kept",
 ) -> None:
-    """Declare the option of commands that fit models; the function is never called."""
+    """Declare the options of commands that fit models; the function is never called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +152,8 @@ class ImportOptions:
         accepted: values of ``--accept``.
         mapping: file of the mapping, or None.
         sample: largest number of comments that models are fitted on; 0 for all.
+        from_lake: interval of the lake to read instead of files, or None.
+        no_action: meaning of a comment of the lake without an action.
     """
 
     names: tuple[str, ...]
@@ -138,6 +161,8 @@ class ImportOptions:
     accepted: frozenset[str]
     mapping: Path | None
     sample: int = 0
+    from_lake: str | None = None
+    no_action: str = "kept"
 
     @property
     def is_stated(self) -> bool:
@@ -186,18 +211,30 @@ def with_import_options(
     return decorate
 
 
-def start_import(given: ImportOptions, on_progress: Callable[[str], None], *, seed: int = 0) -> Import:
-    """Plan, survey and check the import that options state; print how each file is understood, and whether a sample.
+def start_import(
+    given: ImportOptions, on_progress: Callable[[str], None], *, seed: int = 0, data_folder: Path = DEFAULT_FOLDER
+) -> Import | LakeImport:
+    """Plan, survey and check the import that options state, or read the lake.
+
+    It prints how each file is understood, and the size of a sample.
 
     Args:
         given: the options.
         on_progress: called with a line of text from time to time.
         seed: of the sample.
+        data_folder: folder of the local stack, for the lake.
 
     Raises:
         DatasetError: a file cannot be read, or something must be stated or accepted.
         ConfigurationError: an option or the mapping file is malformed.
     """
+    if given.from_lake is not None:
+        from cli.lake_input import read_lake
+
+        lake = read_lake(given.from_lake, given.no_action, given.sample, data_folder, on_progress)
+        if (text := lake.sample_text()) is not None:
+            progress.print(text, markup=False, highlight=False, soft_wrap=True)
+        return lake
     from moderation.datasets.importer import find_inputs, import_files
 
     inputs = find_inputs(given.names, lambda: sys.stdin.buffer)
@@ -258,7 +295,7 @@ def show_plan(plan: ImportPlan) -> None:
         progress.print(f"… and {len(plan.files) - _SHOWN_FILES:,} more files")
 
 
-def show_left_out(imported: Import) -> None:
+def show_left_out(imported: Import | LakeImport) -> None:
     """Print on standard error the rows that were left out: the counts, and the first ten with their causes."""
     _print_bad_rows(imported.bad_rows, imported.bad_row_count)
 
@@ -274,8 +311,9 @@ def _checked(options: dict[str, Any], needs_files: bool) -> ImportOptions:
     named = [("FILE", options.pop("files", None) or [])]
     named += [(f"--{name}", [str(value)]) for name in ("csv", "history") if (value := options.pop(name, None))]
     given = [(spelling, names) for spelling, names in named if names]
-    if needs_files and len(given) != 1:
-        raise typer.BadParameter("give files as FILE…, or one of --csv FILE and --history FOLDER")
+    from_lake = options.get("from_lake")
+    if needs_files and len(given) + (from_lake is not None) != 1:
+        raise typer.BadParameter("give files as FILE…, or one of --csv FILE, --history FOLDER and --from-lake")
     accepted = frozenset(word.strip() for text in options.pop("accept") or () for word in text.split(","))
     if unknown := sorted(accepted - set(ACCEPTABLE)):
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(ACCEPTABLE)}", param_hint="--accept")
@@ -291,7 +329,9 @@ def _checked(options: dict[str, Any], needs_files: bool) -> ImportOptions:
     stated = {name: value for name, value in stated.items() if value is not None}
     if options["no_header"]:
         stated["has_header"] = False
-    return ImportOptions(tuple(given[0][1]) if given else (), stated, accepted, mapping, options.get("sample", 0))
+    names = tuple(given[0][1]) if given else ()
+    sample, no_action = options.get("sample", 0), options.get("no_action", "kept")
+    return ImportOptions(names, stated, accepted, mapping, sample, from_lake, no_action)
 
 
 def _character(option: str, value: str | None, words: Mapping[str, str]) -> str | None:

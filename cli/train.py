@@ -72,7 +72,7 @@ def train(
     check_output_folder(out, map(Path, given.names))
     started = time.monotonic()
     with shown_progress("starting") as status:
-        imported = start_import(given, status.update, seed=seed)
+        imported = start_import(given, status.update, seed=seed, data_folder=data_folder)
         with replaced_folder(out, last=("model.json",)) as folder:
             report = train_to_folder(
                 ((row.comment, row.removed) for row in imported.comments(status.update)),
@@ -82,6 +82,7 @@ def train(
                 folds=folds,
                 seed=seed,
                 comments_per_day=comments_per_day,
+                weights=imported.weights,
                 lineage=imported.lineage(),
                 on_progress=status.update,
             )

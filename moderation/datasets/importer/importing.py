@@ -39,6 +39,15 @@ class Import:
     bad_row_count: int = 0
     sample: Sample | None = None
 
+    @property
+    def name(self) -> str:
+        """Name of the files, see :attr:`ImportPlan.name`."""
+        return self.plan.name
+
+    @property
+    def weights(self) -> None:
+        """None: every comment of a file represents itself."""
+
     def take_sample(self, most: int, seed: int, on_progress: Callable[[str], None] = lambda step: None) -> None:
         """Read a sample from now on, if there are more comments than a training can use.
 
