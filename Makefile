@@ -15,7 +15,7 @@ JOBS   ?= 3
 test test-unit test-long coverage: export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
-.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots demo down env containers containers-test containers-down sbom clean
+.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots tutorial demo down env containers containers-test containers-down sbom clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,9 +45,10 @@ lock: $(if $(filter .tools/%,$(UV)),.tools/bin/uv) ## Resolve requirements.lock 
 	$(IMAGE_LOCK)-mlflow.lock --group mlflow-server
 	$(IMAGE_LOCK)-wheel.lock --group wheel
 
-generate: setup ## Write every generated page and file: DAG manual, scaling tables, Grafana files, JSON schemas
+generate: setup ## Write every generated page and file: DAG manual, scaling and message tables, Grafana files, JSON schemas
 	$(BIN)/python -m moderation.contracts.json_schemas
 	$(BIN)/python -m local.docs.dag_pages
+	$(BIN)/python -m local.docs.message_formats
 	$(BIN)/python -m local.docs.scaling
 	$(BIN)/python -m grafana.source
 
@@ -87,6 +88,9 @@ evidence: setup $(if $(ONLY),,proofs) ## Run the proofs that README and docs quo
 
 screenshots: setup ## Write the pictures in docs/images again; needs chromium
 	$(BIN)/pytest tests/long/test_airflow_in_a_browser.py tests/long/test_preview_in_a_browser.py --screenshots
+
+tutorial: setup ## Run the commands of docs/tutorial-own-data.md on files that it writes itself
+	$(BIN)/python -m local.docs.tutorial
 
 demo: setup ## Run the whole system in var-demo and verify it; DATA=export.csv uses a real export, YES=1 deletes an earlier demo
 	$(BIN)/moderation demo $(if $(DATA),--csv $(DATA)) $(if $(YES),--yes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from cli.import_options import MOST_COMMENTS
 from cli.options import JsonOption
 from cli.output import console, print_json, progress
 from cli.output_files import check_output_file, replaced_file
@@ -117,6 +118,37 @@ def bench_self_removal(
     table = Table("rule", *(f"generation {number}" for number in range(generations + 1)))
     for rule in RULES:
         table.add_row(rule, *(f"{each:.4f}" for each in figures["auc_mean"][rule]))
+    console.print(table)
+
+
+@bench.command("own-data")
+def bench_own_data(
+    rows: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1_000, help="Rows of a file; may be repeated, in ascending order. Default: 0.2 and 1 million."
+        ),
+    ] = None,
+    sample: Annotated[int, typer.Option(min=0, help="As for `moderation train`.")] = MOST_COMMENTS,
+    as_json: JsonOption = False,
+) -> None:
+    """Import large CSV files of generated comments and train on them; measure seconds, CPU seconds and memory.
+
+    Example: `moderation bench own-data --rows 20000 --rows 50000`
+    """
+    from local.bench.own_data import bench_own_data as run
+
+    with progress.status("starting") as status:
+        figures = run(sorted(rows or [200_000, 1_000_000]), sample, status.update)
+    if as_json:
+        print_json(figures)
+        return
+    table = Table("rows", "command", "seconds", "CPU seconds", "peak MB")
+    for number, size in enumerate(figures["rows"]):
+        for command in ("import", "train"):
+            measured = figures[command][number]
+            times = (f"{measured[name]:,.1f}" for name in ("seconds", "cpu_seconds"))
+            table.add_row(f"{size:,}", command, *times, f"{measured['peak_rss_bytes'] / 1e6:,.0f}")
     console.print(table)
 
 

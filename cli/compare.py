@@ -14,10 +14,12 @@ from rich import box
 from rich.table import Column, Table
 
 from cli.compared_models import compared_models, names_version
-from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
+from cli.import_options import ImportOptions, with_import_options
+from cli.labelled_input import show_left_out, start_import
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, json_bytes, print_json, progress
 from cli.output_files import check_output_file, check_output_folder, replaced_folder, write_file
+from cli.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from moderation.adapters.registry.comparison_log import ComparisonLog
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 TABLE, PICTURE, FIELDS = "comparison.csv", "comparison.png", "comparison.json"
 
 
-@with_import_options()
+@with_import_options(training=True)
 def compare(
     given: ImportOptions,
     out: Annotated[
@@ -90,7 +92,7 @@ def compare(
     needs_registry = log or any(map(names_version, others))
     settings = connected_settings(data_folder) if needs_registry else load_settings()
     started = time.monotonic()
-    with progress.status("starting") as status:
+    with shown_progress("starting") as status:
         kept_in = None
         if log:
             from moderation.adapters.registry.comparison_log import ComparisonLog
@@ -100,7 +102,7 @@ def compare(
         lexicon = new_lexicon(settings)
         status.update("opening models")
         specs = compared_models(others, settings, lexicon)  # before the comments: a wrong name is reported at once
-        imported = start_import(given, status.update)
+        imported = start_import(given, status.update, seed=seed, data_folder=data_folder)
         examples = collect_examples((row.comment, row.removed) for row in imported.comments(status.update))
         pipeline = ModelSpec(
             "pipeline",

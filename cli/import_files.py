@@ -12,10 +12,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from cli.labelled_input import ImportOptions, actions_of, save_mapping, show_plan, stated_of, with_import_options
+from cli.import_options import ImportOptions, with_import_options
+from cli.labelled_input import actions_of, save_mapping, show_plan, stated_of
 from cli.options import JsonOption
-from cli.output import console, json_bytes, print_json, printable, progress, utc
+from cli.output import console, json_bytes, print_json, printable, utc
 from cli.output_files import check_output_folder, replaced_folder
+from cli.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from moderation.datasets.importer import Import, ImportPlan, ImportReport
@@ -63,7 +65,7 @@ def import_files(
         check_output_folder(out, given.inputs)
     started = time.monotonic()
     refused = None
-    with progress.status("starting") as status:
+    with shown_progress("starting") as status:
         inputs = find_inputs(given.names, lambda: sys.stdin.buffer)
         plan = plan_import(
             inputs,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
+from cli.import_options import ImportOptions, with_import_options
+from cli.labelled_input import show_left_out, start_import
 from cli.options import JsonOption
 from cli.output import console, print_json, printable, progress
 from cli.output_files import check_output_file, write_file

@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
-from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
-from cli.options import JsonOption
+from cli.import_options import ImportOptions, with_import_options
+from cli.labelled_input import encodings_of, show_left_out, start_import
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption
 from cli.output import console, print_json, printable, progress
 from cli.output_files import check_output_file, write_file
+from cli.progress_bar import shown_progress
 from cli.train import DEFAULT_GOALS
 
 
-@with_import_options()
+@with_import_options(training=True)
 def report(
     given: ImportOptions,
     out: Annotated[Path, typer.Option(help="HTML file to write; an existing file is replaced.", dir_okay=False)],
@@ -25,6 +27,7 @@ def report(
     ] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
     """Write a static HTML page that describes labelled comments.
@@ -50,10 +53,10 @@ def report(
 
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
     started = time.monotonic()
-    with progress.status("reading comments") as status:
-        imported = start_import(given, status.update)
+    with shown_progress("reading comments") as status:
+        imported = start_import(given, status.update, seed=seed, data_folder=data_folder)
         rows = list(imported.comments(status.update))
-        gathered = collect_examples((row.comment, row.removed) for row in rows)
+        gathered = collect_examples(((row.comment, row.removed) for row in rows), imported.weights)
         lexicon = new_lexicon(load_settings())
         trained = train(
             gathered,
@@ -70,11 +73,11 @@ def report(
             rows,
             lexicon,
             lambda tokens: [sum(part.logit for part in explain(kernel, token).tokens) for token in tokens],
-            {file.input.name: file.layout.encoding for file in imported.plan.files if file.layout is not None},
+            encodings_of(imported),
         )
         status.update("drawing and writing")
         judged = OutOfFold(trained.probability, trained.metrics, trained.policy)
-        write_file(out, render(exploration, judged, imported.plan.name, gathered.texts, examples))
+        write_file(out, render(exploration, judged, imported.name, gathered.texts, examples))
     show_left_out(imported)
     warnings = exploration.leaks.warnings()
     for warning in warnings:

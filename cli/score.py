@@ -14,7 +14,8 @@ import orjson
 import typer
 from rich.table import Table
 
-from cli.labelled_input import ImportOptions, show_plan, stated_of, with_import_options
+from cli.import_options import ImportOptions, with_import_options
+from cli.labelled_input import show_plan, stated_of
 from cli.line_batches import ChainedStream, batches, read_lines
 from cli.options import JsonOption
 from cli.output import console, print_json, progress

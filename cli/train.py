@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from cli.labelled_input import ImportOptions, show_left_out, start_import, with_import_options
+from cli.import_options import ImportOptions, with_import_options
+from cli.labelled_input import show_left_out, start_import
 from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption, connected_settings
 from cli.output import console, percent, policy_fields, print_json, progress, threshold
 from cli.output_files import check_output_folder, replaced_folder
+from cli.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from moderation.training.metrics import Metrics
@@ -27,7 +29,7 @@ UNUSUAL_AUC = 0.98
 """ROC AUC from which on a warning of leakage is printed."""
 
 
-@with_import_options()
+@with_import_options(training=True)
 def train(
     given: ImportOptions,
     out: Annotated[Path, typer.Option(help="Model folder to write.")],
@@ -72,8 +74,8 @@ def train(
     goals = [parse_goal(text) for text in goal or DEFAULT_GOALS]
     check_output_folder(out, given.inputs)
     started = time.monotonic()
-    with progress.status("starting") as status:
-        imported = start_import(given, status.update)
+    with shown_progress("starting") as status:
+        imported = start_import(given, status.update, seed=seed, data_folder=data_folder)
         with replaced_folder(out, last=("model.json",)) as folder:
             report = train_to_folder(
                 ((row.comment, row.removed) for row in imported.comments(status.update)),
@@ -83,6 +85,7 @@ def train(
                 folds=folds,
                 seed=seed,
                 comments_per_day=comments_per_day,
+                weights=imported.weights,
                 lineage=imported.lineage(),
                 on_progress=status.update,
             )

@@ -75,6 +75,14 @@ class Settings(BaseSettings):
             "do not explore. No default: it is a secret."
         ),
     )
+    author_key: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Key with which imports and the source turn names of authors into pseudonyms (`author_key`), at least 32 "
+            "bytes. With another key the same authors have other pseudonyms. Without one, who guesses a name can "
+            "compute its pseudonym. No default: it is a secret."
+        ),
+    )
     alias_poll_seconds: float = Field(
         default=2.0, gt=0, description="Interval at which the worker reads the alias `production`."
     )

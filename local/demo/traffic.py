@@ -115,4 +115,4 @@ def labelled(origin: CsvExport | History) -> Iterator[LabelledComment]:
     """Yield the comments with what moderators did."""
     if isinstance(origin, History):
         return read_history(origin.folder, lambda bad: None)
-    return plain_import(origin.path).comments()
+    return plain_import(origin.path, author_key=origin.author_key).comments()

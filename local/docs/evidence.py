@@ -35,6 +35,7 @@ def commands(csv: Path | None) -> dict[str, list[str]]:
             "kernel_generated": ["bench", "kernel", "--json"],
             "worst_text": ["bench", "worst-text", "--json"],
             "self_removal": ["bench", "self-removal", "--plot", _SELF_REMOVAL_PLOT, "--json"],
+            "own_data": ["bench", "own-data", "--json"],
             "demo": ["demo", "--data-folder", "OUT/stack", "--json"],
             "demo_down": ["down", "--data-folder", "OUT/stack", "--purge", "--yes"],
             "archive": ["bench", "archive", "--data-folder", "OUT/bench", "--json"],

@@ -21,6 +21,8 @@ Family = Literal["logistic_regression", "nb_logistic_regression"]
 """``nb_logistic_regression`` first multiplies every word and gram feature by its naive Bayes log-count ratio (Wang and
 Manning, Baselines and Bigrams, ACL 2012). The factors become part of the coefficients, so the kernel is the same."""
 
+_PART = 1_000_000  # entries that are renumbered at a time
+
 
 class ModerationPipeline(Pipeline):  # type: ignore[misc]
     """``CommentFeatures`` then ``LogisticRegression``; classes are 0 (kept) and 1 (removed).
@@ -41,9 +43,7 @@ class ModerationPipeline(Pipeline):  # type: ignore[misc]
         self._kernel = None
         features: CommentFeatures = self.named_steps["features"]
         classifier: LogisticRegression = self.named_steps["classifier"]
-        matrix = features.fit_transform(texts)
-        occurring = np.flatnonzero(np.bincount(matrix.indices, minlength=FEATURE_COUNT))
-        matrix = matrix[:, occurring]
+        matrix, occurring = _without_empty_columns(features.fit_transform(texts))
         factor = np.ones(len(occurring))
         if getattr(self, "_family", "logistic_regression") == "nb_logistic_regression":
             hashed = occurring < WORD_BUCKETS + GRAM_BUCKETS
@@ -116,6 +116,24 @@ def new_pipeline(
     pipeline = ModerationPipeline([("features", CommentFeatures().use(lexicon)), ("classifier", classifier)])
     pipeline._family = family
     return pipeline
+
+
+def _without_empty_columns(matrix: csr_array) -> tuple[csr_array, NDArray[np.int64]]:
+    """Drop the columns without entries, in place, because a copy would be the largest part of the memory of a fit.
+
+    Returns:
+        The matrix, which shares its memory with the argument; and the numbers of its columns in the argument.
+    """
+    parts = [slice(first, first + _PART) for first in range(0, matrix.nnz, _PART)]
+    occurs = np.zeros(matrix.shape[1], bool)
+    for part in parts:
+        occurs[matrix.indices[part]] = True
+    occurring = np.flatnonzero(occurs)
+    number = (np.cumsum(occurs) - 1).astype(matrix.indices.dtype)
+    for part in parts:
+        matrix.indices[part] = number[matrix.indices[part]]
+    shape = (matrix.shape[0], len(occurring))
+    return csr_array((matrix.data, matrix.indices, matrix.indptr), shape=shape), occurring
 
 
 def _log_ratio(matrix: csr_array, removed: NDArray[np.bool_], weight: Floats | None) -> Floats:

@@ -125,7 +125,15 @@ def token_weights(encoded: Encoded, idf: Floats) -> Floats:
 
 def gram_vectors(vocabulary: Vocabulary, first: int, gram_idf: Floats) -> csr_array:
     """Unit vectors of character n-grams of the tokens from number ``first`` on, shape (tokens, GRAM_BUCKETS)."""
-    start, bucket, count = vocabulary.grams(first)
+    return _unit_vectors(*vocabulary.grams(first), gram_idf)
+
+
+def gram_vectors_of(vocabulary: Vocabulary, numbers: Ints, gram_idf: Floats) -> csr_array:
+    """Unit vectors of character n-grams of the tokens with these numbers, shape (tokens, GRAM_BUCKETS)."""
+    return _unit_vectors(*vocabulary.grams_of(numbers), gram_idf)
+
+
+def _unit_vectors(start: Ints, bucket: NDArray[np.int32], count: NDArray[np.uint8], gram_idf: Floats) -> csr_array:
     values = count * gram_idf[bucket]
     row = np.repeat(np.arange(len(start) - 1), np.diff(start))
     lengths = np.sqrt(np.bincount(row, values * values, len(start) - 1))

@@ -7,11 +7,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, hstack, vstack
+from scipy.sparse import csr_array, get_index_dtype, hstack, vstack
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from moderation.text.blocks import gram_vectors, surface_values, token_weights, word_entries, word_values
+from moderation.text.blocks import gram_vectors_of, surface_values, token_weights, word_entries, word_values
 from moderation.text.kernel_constants import GRAM_BUCKETS, KERNEL_VERSION, WORD_BUCKETS
 from moderation.text.lexicon import Encoded, Lexicon
 from moderation.text.surface import FEATURES
@@ -66,14 +66,43 @@ class CommentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             texts: comments' bodies, at least one.
             y: ignored.
         """
+        self._learn(texts)
+        return self
+
+    def fit_transform(self, texts: Sequence[str], y: object = None) -> csr_array:
+        """Return the same as ``fit(texts).transform(texts)``; only one copy of the result is ever in memory.
+
+        Args:
+            texts: comments' bodies, at least one.
+            y: ignored.
+        """
+        entries = self._learn(texts)
+        index_type = get_index_dtype(maxval=max(entries, FEATURE_COUNT))
+        data, column = np.empty(entries), np.empty(entries, index_type)
+        start = np.zeros(len(texts) + 1, np.int64)
+        row = used = 0
+        with self.lexicon.lock:
+            for encoded in self._encoded(texts):
+                block = self._weighted(encoded)
+                data[used : used + block.nnz] = block.data
+                column[used : used + block.nnz] = block.indices
+                start[row + 1 : row + 1 + encoded.texts] = used + block.indptr[1:]
+                row, used = row + encoded.texts, used + block.nnz
+        return csr_array((data[:used], column[:used], start), shape=(len(texts), FEATURE_COUNT))
+
+    def _learn(self, texts: Sequence[str]) -> int:
+        """Fit, and return the number of entries of the transformed texts at most."""
         words = np.zeros(WORD_BUCKETS, np.int64)
         grams = np.zeros(GRAM_BUCKETS, np.int64)
         surface = []
+        entries = 0
         with self.lexicon.lock:
             for encoded in self._encoded(texts):
-                words += np.bincount(word_entries(encoded).bucket, minlength=WORD_BUCKETS)
-                grams += _texts_with_gram(encoded)
+                of_words, of_grams = word_entries(encoded).bucket, _gram_entries(encoded)
+                words += np.bincount(of_words, minlength=WORD_BUCKETS)
+                grams += np.bincount(of_grams, minlength=GRAM_BUCKETS)
                 surface.append(encoded.surface)
+                entries += len(of_words) + len(of_grams) + encoded.surface.size
         total = len(texts)
         self.word_idf_ = np.log((1 + total) / (1 + words)) + 1
         self.gram_idf_ = np.log((1 + total) / (1 + grams)) + 1
@@ -82,7 +111,7 @@ class CommentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         deviation = features.std(axis=0)
         self.surface_scale_ = np.where(deviation > 0, deviation, 1.0)
         self.kernel_version_ = KERNEL_VERSION
-        return self
+        return entries
 
     def transform(self, texts: Sequence[str]) -> csr_array:
         """Weigh the features of texts.
@@ -108,7 +137,7 @@ class CommentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         distinct, column = np.unique(encoded.token, return_inverse=True)
         weights = token_weights(encoded, self.word_idf_)
         tokens = csr_array((weights, (encoded.text, column)), shape=(encoded.texts, len(distinct)))
-        grams = tokens @ gram_vectors(encoded.vocabulary, 0, self.gram_idf_)[distinct]
+        grams = tokens @ gram_vectors_of(encoded.vocabulary, distinct, self.gram_idf_)
         surface = csr_array(surface_values(encoded, self.surface_mean_, self.surface_scale_))
         scaled = (self.word_weight * words, self.gram_weight * grams, self.surface_weight * surface)
         return hstack(scaled, format="csr")
@@ -130,11 +159,12 @@ def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[first:]
 
 
-def _texts_with_gram(encoded: Encoded) -> NDArray[np.int64]:
-    start, bucket, _ = encoded.vocabulary.grams(0)
-    has = csr_array((np.ones(len(bucket), np.int8), bucket, start), shape=(len(start) - 1, GRAM_BUCKETS))
+def _gram_entries(encoded: Encoded) -> NDArray[np.int32]:
+    """Gram buckets present in texts, one entry per distinct (text, bucket)."""
     distinct, column = np.unique(encoded.token, return_inverse=True)
+    start, bucket, _ = encoded.vocabulary.grams_of(distinct)
+    has = csr_array((np.ones(len(bucket), np.int8), bucket, start), shape=(len(distinct), GRAM_BUCKETS))
     ones = np.ones(len(column), np.int64)
     tokens = csr_array((ones, (encoded.text, column)), shape=(encoded.texts, len(distinct)))
-    texts_by_gram = (tokens @ has[distinct]).tocsr()
-    return np.bincount(texts_by_gram.indices, minlength=GRAM_BUCKETS)
+    buckets: NDArray[np.int32] = (tokens @ has).tocsr().indices
+    return buckets

@@ -107,6 +107,18 @@ class Vocabulary:
         start = self._gram_start.view[first:]
         return start - start[0], self._gram_bucket.view[start[0] :], self._gram_count.view[start[0] :]
 
+    def grams_of(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]:
+        """Character n-grams of some tokens, as :meth:`grams` returns them.
+
+        Args:
+            numbers: numbers of the tokens, shape (tokens,).
+        """
+        starts = self._gram_start.view
+        lengths = starts[numbers + 1] - starts[numbers]
+        positions = ranges(starts[numbers], lengths)
+        start = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+        return start, self._gram_bucket.view[positions], self._gram_count.view[positions]
+
     def adopt(self, other: Vocabulary, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Copy tokens of another vocabulary with their features.
 

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from moderation.policy import Goal, Lowering, Policy, resolve_policy, resolve_reachable
+from moderation.progress import Step
 from moderation.training.examples import Examples
 from moderation.training.folds import assign_folds
 from moderation.training.metrics import Bools, Floats, Metrics, measure
@@ -93,7 +94,7 @@ def train(
     logits, unseen = np.zeros(len(labels)), np.zeros(len(labels))
     with threadpool_limits(limits=1):
         for k in range(folds):
-            on_progress(f"fold {k + 1} of {folds}")
+            on_progress(Step(f"fold {k + 1} of {folds}", k / (folds + 1)))
             held_out = fold == k
             estimator = new_estimator()
             weight = None if examples.weight is None else examples.weight[~held_out]
@@ -106,7 +107,7 @@ def train(
         scores_ppm = np.rint(1_000_000 * probability).astype(np.int64)
         labelled = scores_ppm, examples.removed, goals, comments_per_day, examples.weight
         policy, lowered = resolve_reachable(*labelled) if lower_goals else (resolve_policy(*labelled), ())
-        on_progress("the model on all comments")
+        on_progress(Step("the model on all comments", folds / (folds + 1)))
         final = new_estimator()
         final.fit(examples.texts, labels, sample_weight=examples.weight)
         final.calibrate(slope, offset)

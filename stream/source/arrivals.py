@@ -62,8 +62,8 @@ def anchor_us(plan: SendPlan) -> int | None:
 
 def _of_origin(origin: Origin, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
     match origin:
-        case CsvExport(path):
-            return by_arrival(_of_export(path, on_bad_row))
+        case CsvExport(path, author_key):
+            return by_arrival(_of_export(path, author_key, on_bad_row))
         case History(folder):
             # Both are sorted; at the same instant the comment comes first.
             comments, actions = _comments_of_history(folder), _actions_of_history(folder)
@@ -72,9 +72,9 @@ def _of_origin(origin: Origin, on_bad_row: Callable[[BadRow], None]) -> Iterator
             return generate(config)
 
 
-def _of_export(path: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
+def _of_export(path: Path, author_key: bytes, on_bad_row: Callable[[BadRow], None]) -> Iterator[Arrival]:
     try:
-        imported = plain_import(path, needs_labels=False)
+        imported = plain_import(path, needs_labels=False, author_key=author_key)
     except DatasetError as error:
         remedy = (
             f"Run `moderation import {path} --out FOLDER` and state there what it asks for, then use --history FOLDER."

@@ -10,9 +10,10 @@ from typing import Any, Literal
 import faust
 import typer
 
+from moderation.datasets.importer.authors import parse_author_key
 from moderation.datasets.synthetic import TrafficConfig
 from moderation.errors import ConfigurationError, ModerationError
-from moderation.settings import Settings, load_settings
+from moderation.settings import Settings, load_settings, secret_text
 from stream.exit_codes import worker_exit_code
 from stream.source.app import source_app
 from stream.source.pacing import AsFastAsPossible, AtRate, AtRecordedTimes, Pace
@@ -43,7 +44,7 @@ def plan_of(arguments: Sequence[str], settings: Settings) -> SendPlan:
 
     Args:
         arguments: the command line after ``source``.
-        settings: give the default state folder.
+        settings: give the default state folder and the key of authors.
 
     Raises:
         ConfigurationError: the value of an option is out of its limits or malformed.
@@ -76,10 +77,10 @@ def plan_from(options: Mapping[str, Any], settings: Settings) -> SendPlan:
         settings: give the default state folder.
 
     Raises:
-        ConfigurationError: the value of an option is out of its limits or malformed.
+        ConfigurationError: the value of an option is out of its limits or malformed, or the key of authors is.
     """
     return SendPlan(
-        origin=_origin(options),
+        origin=_origin(options, settings),
         state=options["state"] or settings.state_folder / "source",
         pace=_pace(options),
         actions=not options["no_actions"],
@@ -106,9 +107,9 @@ def instant(text: str) -> int | Literal["now"]:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _origin(options: Mapping[str, Any]) -> Origin:
+def _origin(options: Mapping[str, Any], settings: Settings) -> Origin:
     if options["csv"]:
-        return CsvExport(options["csv"])
+        return CsvExport(options["csv"], parse_author_key(secret_text(settings.author_key)))
     if options["history"]:
         return History(options["history"])
     stated = {_FIELDS.get(name, name): options[name] for name in GENERATED if options[name] is not None}

@@ -14,9 +14,15 @@ from stream.source.pacing import AsFastAsPossible, AtRecordedTimes, Pace
 
 @dataclass(frozen=True, slots=True)
 class CsvExport:
-    """r/science export, either schema."""
+    """A file of comments that needs no statements.
+
+    Attributes:
+        path: the file.
+        author_key: key of the pseudonyms of authors, see :mod:`moderation.datasets.importer.authors`.
+    """
 
     path: Path
+    author_key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from moderation.errors import ModelRefused, TrainingError
 from moderation.policy import parse_goal
 from moderation.settings import required
 from moderation.timestamps import moment_of
+from moderation.training import collect_examples
 from tests.support.dag_runs import DagRuns
 from tests.support.labelled import DAY_US, END, MATURITY_US, WINDOW, History, history
 from tests.support.lakes import LakeUnderTest, plain
@@ -188,6 +189,28 @@ def test_airflow_and_the_command_line_train_the_same_model(
     card = found.run_artifacts.read(version.run_id, "model_card.md").decode()
     for said in (reports[0]["model_digest"], reports[0]["manifest_digest"], "a test", "last action within 48 hours"):
         assert said in card
+
+
+@pytest.mark.budget(30)
+def test_train_and_report_read_the_lake(traffic: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in settings_environment(traffic.settings).items():
+        monkeypatch.setenv(key, value)
+    interval = f"{moment_of(WINDOW.start_us).date()}..{END.date()}"
+    command = ["--from-lake", interval, "--sample", "2000", "--folds", "2", "--json"]
+    done = CliRunner().invoke(app, ["train", *command, "--out", str(tmp_path / "model")], catch_exceptions=False)
+    trained = json.loads(done.stdout)
+    used = read_examples(traffic.settings, WINDOW, maturity_us=MATURITY_US, most=2_000)
+    labelled = ((each.comment, each.removed) for each in used.examples)
+    expected = collect_examples(labelled, [each.weight for each in used.examples])
+    assert trained["data_digest"] == expected.data_digest
+    assert trained["import"]["counts"] == used.counts
+    assert (trained["import"]["format"], trained["import"]["manifest_digest"]) == ("lake", used.manifest_digest)
+    everything = read_examples(traffic.settings, WINDOW, maturity_us=MATURITY_US).examples
+    assert f"2,000 of {len(everything):,} labelled comments are used" in done.stderr
+    card = json.loads((tmp_path / "model" / "model.json").read_bytes())
+    assert card["training"]["import"]["no_action"] == "kept"
+    done = CliRunner().invoke(app, ["report", *command, "--out", str(tmp_path / "x.html")], catch_exceptions=False)
+    assert json.loads(done.stdout)["comments"] == 2_000
 
 
 @pytest.mark.budget(60)

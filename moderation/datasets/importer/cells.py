@@ -121,9 +121,13 @@ def _json_array(plan: FilePlan, on_read: Callable[[int], None]) -> Iterator[Cell
 
 
 def _parquet(plan: FilePlan, on_read: Callable[[int], None]) -> Iterator[Cells | Unreadable]:
-    del on_read  # Arrow reads the file itself
+    size_bytes = plan.input.content_bytes
+
+    def on_share(share: float) -> None:
+        on_read(int(share * size_bytes))  # Arrow reads the file itself
+
     with plan.input.open_seekable() as stream:
-        rows = parquet_rows(stream, plan.input.name, tuple(plan.positions.values()))
+        rows = parquet_rows(stream, plan.input.name, tuple(plan.positions.values()), on_share)
         for number, values in enumerate(rows, start=1):
             yield Cells(number, values)
 

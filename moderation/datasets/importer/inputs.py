@@ -40,9 +40,19 @@ class Input:
     spool: object = field(default=None, compare=False, repr=False)
 
     @property
-    def size_bytes(self) -> int:
-        """Size on disk, compressed, in bytes."""
-        return self.path.stat().st_size
+    def content_bytes(self) -> int:
+        """Bytes that reading it counts: of a file its size on disk, of a member of a ZIP file its size outside it.
+
+        Raises:
+            DatasetError: the file cannot be opened.
+        """
+        try:
+            if self.member is None:
+                return self.path.stat().st_size
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.getinfo(self.member).file_size
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise read_error(self.name, error) from error
 
     def head(self) -> bytes:
         """Return the first bytes as stored, before decompression."""

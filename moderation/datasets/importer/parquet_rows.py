@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from moderation.errors import DatasetError
@@ -23,13 +23,16 @@ def parquet_columns(stream: BinaryIO, name: str) -> tuple[list[str], list[tuple[
     return names, []
 
 
-def parquet_rows(stream: BinaryIO, name: str, positions: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+def parquet_rows(
+    stream: BinaryIO, name: str, positions: Sequence[int], on_share: Callable[[float], None] = lambda share: None
+) -> Iterator[tuple[Any, ...]]:
     """Yield the cells of some columns, row by row.
 
     Args:
         stream: must be seekable.
         name: name of the file for messages.
         positions: numbers of the columns, from 0.
+        on_share: called with the share of the rows of every batch that is read.
 
     Raises:
         DatasetError: the file is not Parquet, or damaged.
@@ -40,6 +43,7 @@ def parquet_rows(stream: BinaryIO, name: str, positions: Sequence[int]) -> Itera
 
     try:
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[names[position] for position in positions]):
+            on_share(batch.num_rows / max(file.metadata.num_rows, 1))
             columns = {each: batch.column(index).to_pylist() for index, each in enumerate(batch.schema.names)}
             yield from zip(*(columns[names[position]] for position in positions), strict=True)
     except (pyarrow.ArrowException, OSError) as error:

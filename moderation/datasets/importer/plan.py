@@ -34,6 +34,7 @@ class Stated:
         quote: one character, or empty if quotation marks are text.
         has_header: whether the first row of a CSV file names the columns.
         community: community of all comments.
+        author_key: key of the pseudonyms of authors, see :mod:`moderation.datasets.importer.authors`.
     """
 
     format: str | None = None
@@ -43,6 +44,7 @@ class Stated:
     quote: str | None = None
     has_header: bool = True
     community: str | None = None
+    author_key: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         """Check the name of the format."""

@@ -12,13 +12,15 @@ from moderation.contracts import MAX_BODY_CHARACTERS, Action, ActionKind, Commen
 from moderation.contracts.records import MAX_ID_CHARACTERS, UNKNOWN_COMMUNITY
 from moderation.datasets.history import LabelledComment, Origin
 from moderation.datasets.importer.actions import Immature
+from moderation.datasets.importer.authors import pseudonym
 from moderation.datasets.importer.cells import Cells, read_cells
 from moderation.datasets.importer.csv_rows import Unreadable
 from moderation.datasets.importer.labels import UnknownLabel
-from moderation.datasets.importer.mapping import label_role
+from moderation.datasets.importer.mapping import label_role, normal
 from moderation.datasets.importer.plan import FilePlan, ImportPlan
 from moderation.datasets.importer.report import LeftOut, Reason, Repair
 from moderation.datasets.importer.times import NoTime, time_us
+from moderation.progress import Step
 
 FIRST_TIME_US = 1_514_764_800_000_000  # 2018-01-01T00:00:00Z
 ROW_STEP_US = 60 * 1_000_000
@@ -98,14 +100,16 @@ def read_rows(
     Raises:
         DatasetError: a file is damaged or incomplete.
     """
-    index = 0
-    for file in plan.files:
-        size_bytes = max(file.input.size_bytes, 1)
-        read_bytes = [0]
+    index = read_bytes = 0
+    sizes = [file.input.content_bytes for file in plan.files]
+    total_bytes = max(sum(sizes), 1)
 
-        def count(more: int, read_bytes: list[int] = read_bytes) -> None:
-            read_bytes[0] += more
+    def count(more: int) -> None:
+        nonlocal read_bytes
+        read_bytes += more
 
+    for number, file in enumerate(plan.files):
+        read_bytes = sum(sizes[:number])
         interpret = _interpreter(plan, file)
         for cells in read_cells(file, count):
             if isinstance(cells, Unreadable):
@@ -118,8 +122,7 @@ def read_rows(
                     on_left_out(row)
             index += 1
             if index % PROGRESS_ROWS == 0:
-                share = f" ({min(100, 100 * read_bytes[0] // size_bytes)} %)" if read_bytes[0] else ""
-                on_progress(f"reading {file.input.name}: {index:,} rows{share}")
+                on_progress(Step(f"reading {file.input.name}: {index:,} rows", read_bytes / total_bytes))
 
 
 def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row | LeftOut]:
@@ -132,6 +135,8 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
     label_at = [order[label_role(number)] for number in range(len(label_rule.rules))] if label_rule is not None else []
     name, default_community = file.input.name, plan.community or UNKNOWN_COMMUNITY
     needs_labels = plan.needs_labels
+    author_secret = plan.stated.author_key
+    has_pseudonyms = normal(file.mapping.author or "") == "author_key"
     prefix = file.format.id_prefix if file.format is not None else None
     row_prefix = prefix or f"{name.rsplit('/', 1)[-1].split('.', 1)[0][:200] or 'row'}-"
 
@@ -183,6 +188,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
         parent = "" if parent_at is None else _text(values[parent_at])
         if author.casefold() in _GONE_AUTHORS:
             author = ""
+        author_key = author if has_pseudonyms or not author else pseudonym(author, author_secret)
         time_key = event_time_us if time_at is not None else ""
         key = f"{given_id}\0{time_key}\0{body}" if given_id else f"\0{author}\0{community}\0{time_key}\0{body}"
         comment = Comment(
@@ -190,7 +196,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
             community=community[:MAX_ID_CHARACTERS] or default_community,
             body=body,
             event_time_us=event_time_us,
-            author_key=author[:MAX_ID_CHARACTERS] or None,
+            author_key=author_key[:MAX_ID_CHARACTERS] or None,
             parent_id=parent[:MAX_ID_CHARACTERS] or None,
         )
         digest = int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")

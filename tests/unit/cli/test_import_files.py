@@ -10,9 +10,10 @@ import orjson
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.labelled_input import ACCEPTABLE
+from cli.import_options import ACCEPTABLE
 from cli.main import app
 from moderation.datasets import importer
+from moderation.datasets.importer.authors import pseudonym
 from moderation.datasets.recorded import read_history
 from moderation.errors import ConfigurationError, DatasetError
 from tests.conftest import refuse_bad_row
@@ -63,8 +64,8 @@ def test_the_written_folder_is_read_as_a_history(export: Path, tmp_path: Path) -
     assert run("import", export, "--columns", COLUMNS, "--out", out, "--community", "x").exit_code == 0
     rows = list(read_history(out, refuse_bad_row))
     assert [(row.comment.comment_id, row.comment.author_key, row.comment.community, row.removed) for row in rows] == [
-        ("a1", "ann", "x", False),
-        ("a2", "bob", "x", True),
+        ("a1", pseudonym("ann", b""), "x", False),
+        ("a2", pseudonym("bob", b""), "x", True),
     ]
     report = orjson.loads((out / "import.json").read_bytes())
     assert report["mapping"]["columns"]["label"] == "state=gone"

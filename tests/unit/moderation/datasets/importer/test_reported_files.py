@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from moderation.datasets.history import LabelledComment
+from moderation.datasets.importer.authors import pseudonym
 from moderation.errors import DatasetError
 from tests.support.imports import ALL, MAY_1_US, read
 
@@ -71,7 +72,8 @@ def _civil(path: Path) -> None:
 def _communities(path: Path) -> None:
     _, rows = read(path)
     assert [row.comment.community for row in rows] == ["space", "AskScience", "space", "medicine", "AskScience"]
-    assert [row.comment.author_key for row in rows] == ["user_a", "user_b", "user_a", "user_c", "user_b"]
+    names = ("user_a", "user_b", "user_a", "user_c", "user_b")
+    assert [row.comment.author_key for row in rows] == [pseudonym(name, b"") for name in names]
     assert [row.comment.event_time_us for row in rows] == [MAY_1_US + n * 60_000_000 for n in range(5)]
 
 

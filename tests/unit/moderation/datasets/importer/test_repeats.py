@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import tracemalloc
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moderation.datasets.importer.repeats import Repeats, RepeatSearch, Use
+from moderation.errors import DatasetError
+
+Rows = list[tuple[int, bool | None]]
+# Few digests, so that they repeat; some differ in their first bits only, which divide them among the files.
+digests = st.integers(0, 7).map(lambda number: number << 61 | number % 3)
+rows_of = st.lists(st.tuples(digests, st.sampled_from([None, False, True])), max_size=60)
+
+
+def searched(rows: Rows, rows_in_memory: int) -> Repeats:
+    with RepeatSearch(rows_in_memory) as search:
+        for digest, label in rows:
+            search.add(digest, label)
+        return search.finish()
+
+
+def uses(rows: Rows) -> list[Use]:
+    """The rule, row by row."""
+    labels = defaultdict(set)
+    for digest, label in rows:
+        labels[digest].add(label)
+    seen: set[int] = set()
+    found = []
+    for digest, _ in rows:
+        is_both = {True, False} <= labels[digest]
+        found.append(Use.BOTH_LABELS if is_both else Use.REPEATED if digest in seen else Use.USED)
+        seen.add(digest)
+    return found
+
+
+@given(rows_of, st.integers(1, 70))
+def test_the_rows_that_are_used_do_not_depend_on_how_many_are_in_memory(rows: Rows, rows_in_memory: int) -> None:
+    repeats = searched(rows, rows_in_memory)
+    expected = uses(rows)
+    assert list(repeats.uses) == expected
+    used = [label for (_, label), use in zip(rows, expected, strict=True) if use is Use.USED]
+    assert (repeats.used, repeats.removed, repeats.unlabelled) == (len(used), used.count(True), used.count(None))
+    assert (repeats.repeated, repeats.both_labels) == (expected.count(Use.REPEATED), expected.count(Use.BOTH_LABELS))
+
+
+def test_other_rows_have_another_checksum() -> None:
+    rows: Rows = [(number << 40, True) for number in range(9)]
+    first = searched(rows, 2).checksum
+    assert searched(rows, 100).checksum == first
+    assert searched([*rows[:-1], (7, True)], 2).checksum != first
+
+
+def test_temporary_files_are_deleted_also_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def fail() -> None:
+        with RepeatSearch(2) as search:
+            for number in range(5):
+                search.add(number, None)
+            assert any(tmp_path.iterdir()), "the digests are in files"
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(DatasetError, match="repeated rows: their digests cannot be written to .*TMPDIR"):
+        searched([(number, None) for number in range(5)], 2)
+
+
+def test_memory_grows_by_a_byte_or_two_a_row() -> None:
+    def peak_bytes(rows: int) -> int:
+        tracemalloc.start()
+        with RepeatSearch(2_000) as search:
+            for number in range(rows):
+                search.add(number * 0x9E3779B97F4A7C15 % 2**64, False)
+            assert len(search.finish().uses) == rows
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(4_000)  # imports
+    grown = (peak_bytes(60_000) - peak_bytes(20_000)) / 40_000
+    assert grown < 4, f"{grown:.1f} bytes a row"
