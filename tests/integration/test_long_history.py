@@ -55,7 +55,7 @@ SELECT %(topic)s || '/' || number || '-' || partition, %(topic)s, %(id)s, partit
     """
 INSERT INTO speed.panes (topic_id, partition, start_us, community, model_version, policy_version, comments, reviews,
                          removals, score_sum, late)
-SELECT %(id)s, partition, start_us + n * 300000000, 'science', '1', 'p', 1, 0, 0, 0, 0
+SELECT %(id)s, partition, start_us + n::bigint * 300000000, 'science', '1', 'p', 1, 0, 0, 0, 0
   FROM days, generate_series(0, %(panes)s - 1) n
 """,
     """
