@@ -36,9 +36,10 @@ def report(
 
     Example: `moderation report export.csv --out report.html`
 
-    --json prints {"out", "comments", "removed", "times", "repeated_bodies", "tokens", "warnings", "auc_mean",
-    "examples", "bad_rows", "seconds"}: times counts comments with a known time, repeated_bodies bodies that occur more
-    than once, tokens distinct tokens; warnings are sentences about leakage.
+    --json prints {"out", "comments", "removed", "times", "repeated_bodies", "contradicting_bodies",
+    "tokens", "warnings", "auc_mean", "examples", "bad_rows", "seconds"}: times counts comments with a known time,
+    repeated_bodies bodies that occur more than once, contradicting_bodies those of them that occur removed and kept,
+    tokens distinct tokens; warnings are sentences about leakage.
     """
     check_output_file(out, given.inputs)
     from moderation.bootstrap import new_lexicon
@@ -87,6 +88,7 @@ def report(
                 "removed": int(exploration.removed.sum()),
                 "times": exploration.times,
                 "repeated_bodies": exploration.duplicates.bodies,
+                "contradicting_bodies": exploration.duplicates.contradicting,
                 "tokens": len(exploration.tokens.frequency),
                 "warnings": warnings,
                 "auc_mean": trained.metrics.auc_mean,
