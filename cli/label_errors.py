@@ -47,14 +47,17 @@ def label_errors(
     Example: `moderation label-errors export.csv --out to-check.csv --most 100`
 
     --json prints {"out", "comments", "removed", "suspected", "suspected_removed", "suspected_kept", "listed",
-    "removed_confidence", "kept_confidence", "auc_mean", "bad_rows", "seconds"}. suspected_removed counts comments
-    labelled as removed that look like kept ones; the confidences are mean probabilities of the given label.
+    "contradicting_texts", "removed_confidence", "kept_confidence", "auc_mean", "bad_rows", "seconds"}.
+    suspected_removed counts comments labelled as removed that look like kept ones; contradicting_texts counts texts
+    that occur removed and kept, ignoring case and white space; the confidences are mean probabilities of the given
+    label.
     """
     check_output_file(out, given.inputs)
     from moderation.bootstrap import new_lexicon
     from moderation.scoring import new_pipeline
     from moderation.settings import load_settings
     from moderation.training import collect_examples, train
+    from moderation.training.corpus_report.figures import find_duplicates
     from moderation.training.label_errors import find_label_errors
 
     started = time.monotonic()
@@ -77,6 +80,7 @@ def label_errors(
         "suspected_removed": int((suspected & examples.removed).sum()),
         "suspected_kept": int((suspected & ~examples.removed).sum()),
         "listed": listed,
+        "contradicting_texts": find_duplicates(examples.texts, examples.removed).contradicting,
         "removed_confidence": suspicions.removed_confidence,
         "kept_confidence": suspicions.kept_confidence,
         "auc_mean": trained.metrics.auc_mean,
@@ -91,6 +95,8 @@ def label_errors(
         f"that look like removed ones, {fields['suspected_removed']:,} removed comments that look like kept ones",
         highlight=False,
     )
+    if contradicting := fields["contradicting_texts"]:
+        console.print(f"{contradicting:,} texts occur both removed and kept", highlight=False)
     console.print(f"{out} lists {listed:,}, the least credible first", markup=False, highlight=False, soft_wrap=True)
 
 

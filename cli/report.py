@@ -15,6 +15,7 @@ from cli.output import console, print_json, printable, progress
 from cli.output_files import check_output_file, write_file
 from cli.progress_bar import shown_progress
 from cli.train import DEFAULT_GOALS
+from moderation.errors import DatasetError
 
 
 @with_import_options(training=True)
@@ -22,6 +23,9 @@ def report(
     given: ImportOptions,
     out: Annotated[Path, typer.Option(help="HTML file to write; an existing file is replaced.", dir_okay=False)],
     examples: Annotated[int, typer.Option(min=0, max=100, help="Comments of each kind to show with their text.")] = 0,
+    without_labels: Annotated[
+        bool, typer.Option("--without-labels", help="Describe comments that have no labels, without a model.")
+    ] = False,
     goal: Annotated[
         list[str] | None, typer.Option(help="Goals whose thresholds to mark, as for `moderation train`.")
     ] = None,
@@ -39,11 +43,20 @@ def report(
 
     Example: `moderation report export.csv --out report.html`
 
-    --json prints {"out", "comments", "removed", "times", "repeated_bodies", "tokens", "warnings", "auc_mean",
-    "examples", "bad_rows", "seconds"}: times counts comments with a known time, repeated_bodies bodies that occur more
-    than once, tokens distinct tokens; warnings are sentences about leakage.
+    With --without-labels it needs no labels, and shows communities, lengths, times, frequent words and duplicates.
+
+    --json prints {"out", "comments", "removed", "times", "repeated_bodies", "contradicting_bodies",
+    "tokens", "warnings", "auc_mean", "examples", "bad_rows", "seconds"}: times counts comments with a known time,
+    repeated_bodies bodies that occur more than once, contradicting_bodies those of them that occur removed and kept,
+    tokens distinct tokens; warnings are sentences about leakage. Without labels, removed, contradicting_bodies,
+    warnings and auc_mean are null.
     """
     check_output_file(out, given.inputs)
+    if without_labels:
+        if given.actions is not None or examples or goal:
+            raise typer.BadParameter("it excludes --actions, --examples and --goal", param_hint="--without-labels")
+        _report_unlabelled(given, out, as_json)
+        return
     from moderation.bootstrap import new_lexicon
     from moderation.policy import parse_goal
     from moderation.scoring import explain, new_pipeline
@@ -90,10 +103,48 @@ def report(
                 "removed": int(exploration.removed.sum()),
                 "times": exploration.times,
                 "repeated_bodies": exploration.duplicates.bodies,
+                "contradicting_bodies": exploration.duplicates.contradicting,
                 "tokens": len(exploration.tokens.frequency),
                 "warnings": warnings,
                 "auc_mean": trained.metrics.auc_mean,
                 "examples": examples,
+                "bad_rows": imported.bad_row_count,
+                "seconds": round(time.monotonic() - started, 1),
+            }
+        )
+        return
+    console.print(f"{out} shows {len(rows):,} comments", markup=False, highlight=False, soft_wrap=True)
+
+
+def _report_unlabelled(given: ImportOptions, out: Path, as_json: bool) -> None:
+    """Write the page about comments whose labels are not used."""
+    from moderation.bootstrap import new_lexicon
+    from moderation.settings import load_settings
+    from moderation.training.corpus_report.unlabelled import render_unlabelled
+
+    started = time.monotonic()
+    with progress.status("reading comments") as status:
+        imported = start_import(given, status.update, needs_labels=False)
+        rows = list(imported.comments(status.update))
+        if not rows:
+            raise DatasetError(imported.plan.name, "it contains no comment that can be used", "Name another file.")
+        status.update("counting and drawing")
+        page = render_unlabelled(rows, new_lexicon(load_settings()), imported.plan.name)
+        write_file(out, page.html)
+    show_left_out(imported)
+    if as_json:
+        print_json(
+            {
+                "out": str(out),
+                "comments": len(rows),
+                "removed": None,
+                "times": page.times,
+                "repeated_bodies": page.duplicates.bodies,
+                "contradicting_bodies": None,
+                "tokens": page.tokens,
+                "warnings": None,
+                "auc_mean": None,
+                "examples": 0,
                 "bad_rows": imported.bad_row_count,
                 "seconds": round(time.monotonic() - started, 1),
             }

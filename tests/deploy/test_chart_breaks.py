@@ -327,7 +327,7 @@ def test_the_schema_has_every_default_and_the_code_every_setting() -> None:
     own = set(schema["properties"]["settings"]["properties"])
     spoken_for = {each["name"].removeprefix("MODERATION_").lower() for each in worker_of(WHOLE)["env"]}
     not_for_workers = {"lake_url", "fault_points", "signing_key", "certificate_key", "approver_must_differ"}
-    not_for_workers |= {"reconcile_horizon_days"}
+    not_for_workers |= {"reconcile_horizon_days", "author_key"}
     assert own <= Settings.model_fields.keys()
     assert not own & spoken_for
     assert own | spoken_for | not_for_workers >= Settings.model_fields.keys(), (

@@ -87,7 +87,8 @@ def _require(name: str, layout: Layout, mapping: ColumnMapping, known: Format | 
         if role == "label":
             remedy += (
                 " Actions of moderators in another file: --actions FILE. Without any label, start with "
-                "`moderation bootstrap`; `moderation score` and `moderation import` need none."
+                "`moderation bootstrap`; `moderation score` and `moderation import` need none, and "
+                "`moderation report --without-labels` describes the comments."
             )
         if layout.kind == "csv" and len(layout.names) == 1:
             remedy = f"If its columns are separated by another character, state --delimiter. {remedy}"

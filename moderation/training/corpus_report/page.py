@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 
-from moderation.html_template import html_templates
 from moderation.policy import Policy
 from moderation.policy.resolve import wilson
 from moderation.training.corpus_report import pictures, sections
@@ -30,12 +26,12 @@ from moderation.training.corpus_report.blocks import (
 )
 from moderation.training.corpus_report.figures import Exploration
 from moderation.training.corpus_report.groups import Rate
+from moderation.training.corpus_report.html_page import render_page, written_tile
 from moderation.training.corpus_report.tokens import LEAST_COMMENTS, TellingToken
 from moderation.training.label_errors import find_label_errors
 from moderation.training.metrics import Floats, Metrics
 from moderation.training.plots.training import draw_calibration, draw_thresholds
 
-_STYLE = Path(__file__).with_name("style.css")
 _TOKENS = 20
 _SHOWN_CHARACTERS = 600
 
@@ -75,7 +71,7 @@ def render(
         Section("lengths", "length", "Length", _lengths(exploration)),
         Section("times", "time", "Time", _times(exploration)),
         Section("tokens", "words", "Telling words", _tokens(exploration)),
-        Section("ranks", "frequency", "How often words occur", [_ranks(exploration)]),
+        Section("ranks", "frequency", "How often words occur", [sections.ranks(exploration.tokens)]),
         Section("duplicates", "duplicates", "The same again", _duplicates(exploration)),
         Section("labels", "labels", "Labels to check", sections.suspected_labels(exploration.removed, suspicions)),
         Section("model", "model", "What a model sees in them", _model(exploration, judged)),
@@ -83,23 +79,17 @@ def render(
     if examples:
         blocks = _examples(exploration, judged, texts, examples)
         shown.append(Section("examples", "examples", "Examples", blocks))
-    template = html_templates("moderation.training.corpus_report").get_template("page.html.jinja")
-    style = Markup(_STYLE.read_text(encoding="utf-8"))  # noqa: S704 - a file of this package
-    return template.render(source=source, style=style, tiles=_tiles(exploration, judged), sections=shown)
+    intro = "Comments that moderators removed and kept, and scores of a model."
+    model = "The model is that of moderation train; every comment was scored by one that had not seen it."
+    return render_page(source, intro, model, _tiles(exploration, judged), shown)
 
 
 def _tiles(exploration: Exploration, judged: OutOfFold) -> list[Tile]:
     comments, removed, folds = len(exploration.removed), int(exploration.removed.sum()), judged.metrics.auc_folds
-    written = Tile("written", "unknown")
-    if exploration.times:
-        first, last = (
-            datetime.fromtimestamp(us // 1_000_000, UTC) for us in (exploration.first_us, exploration.last_us)
-        )
-        written = Tile("written", f"{first:%Y-%m-%d}", f"to {last:%Y-%m-%d}")
     return [
         Tile("comments", f"{comments:,}"),
         Tile("removed", f"{removed:,}", percent(wilson(removed, comments))),
-        written,
+        written_tile(exploration.times, exploration.first_us, exploration.last_us),
         Tile("leakage warnings", f"{len(exploration.leaks.warnings()):,}"),
         Tile("ROC AUC, out of fold", f"{judged.metrics.auc_mean:.3f}", f"folds {min(folds):.3f} to {max(folds):.3f}"),
     ]
@@ -191,21 +181,6 @@ def _token_tables(exploration: Exploration, column: str, value: Callable[[Tellin
         strongest = exploration.tokens.strongest(strength.__getitem__, _TOKENS)
         tables.append(TokenTable.of(f"Speak for {what}", column, side, [(each, strength[each]) for each in strongest]))
     return Tokens(tables)
-
-
-def _ranks(exploration: Exploration) -> Block:
-    frequency = exploration.tokens.frequency
-    if not len(frequency):
-        return Text("There are no words.")
-    total, distinct, once = int(frequency.sum()), len(frequency), exploration.tokens.once
-    return Picture(
-        pictures.picture(lambda axes: pictures.draw_ranks(axes, frequency)),
-        f"{total:,} words and marks, {distinct:,} different ones; {100 * once / distinct:.0f} % of these occur once: "
-        "a model will always meet new words. Human text roughly follows the dotted line; "
-        "flat steps at the top indicate text repeated by machines.",
-        f"Occurrences over rank, both logarithmic. The most frequent token occurs {int(frequency[0]):,} times, "
-        f"{once:,} of {distinct:,} occur once.",
-    )
 
 
 def _duplicates(exploration: Exploration) -> list[Block]:

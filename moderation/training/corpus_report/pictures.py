@@ -92,6 +92,25 @@ def draw_counts(axes: Axes, rates: Sequence[Rate], xlabel: str) -> None:
     axes.legend()
 
 
+def draw_totals(axes: Axes, rates: Sequence[Rate], xlabel: str) -> None:
+    """Draw the numbers of comments of groups."""
+    axes.bar(range(len(rates)), [rate.comments for rate in rates], color=BLUE, alpha=0.75)
+    _name_groups(axes, [rate.group for rate in rates])
+    axes.set(xlabel=xlabel, ylabel="comments")
+    axes.yaxis.set_major_formatter(_PLAIN)
+
+
+def draw_all_lengths(axes: Axes, characters: Ints) -> None:
+    """Draw lengths of comments on a logarithmic axis."""
+    edges = np.unique(np.round(np.geomspace(1, max(int(characters.max()), 10) + 1, 31)))
+    counts = np.histogram(np.maximum(characters, 1), edges)[0]
+    axes.stairs(counts / len(characters), edges, color=BLUE, fill=True, alpha=0.75)
+    axes.axvline(max(float(np.median(characters)), 1), color="black", linestyle="--", linewidth=1.2)
+    axes.set(xscale="log", xlabel="characters (dashed: median)", ylabel="share of the comments")
+    axes.xaxis.set_major_formatter(_PLAIN)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
 def _name_groups(axes: Axes, names: Sequence[str]) -> None:
     step = 1 if len(names) <= _MOST_NAMES else 3
     is_long = sum(map(len, names[::step])) > _MOST_LETTERS

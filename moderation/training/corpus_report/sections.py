@@ -1,4 +1,4 @@
-"""Sections of the page about groups of comments, leakage, word clouds and suspected labels."""
+"""Sections of the page about groups of comments, leakage, words and suspected labels."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from moderation.training.corpus_report.blocks import (
 from moderation.training.corpus_report.figures import Exploration
 from moderation.training.corpus_report.groups import Rate
 from moderation.training.corpus_report.leaks import LEAK_AUC, LEAST_COMMENTS
+from moderation.training.corpus_report.tokens import TokenFigures
 from moderation.training.corpus_report.word_cloud import lay_out
 from moderation.training.label_errors import LabelSuspicions
 from moderation.training.metrics import Bools
@@ -102,6 +103,22 @@ def clouds(exploration: Exploration) -> list[Block]:
             alternative = f"Word cloud of {side} comments. The largest words are {most}."
             parts.append(Cloud(f"Words of {side} comments", side, alternative, lay_out(words)))
     return parts
+
+
+def ranks(tokens: TokenFigures) -> Block:
+    """Return the plot of the frequencies of words."""
+    frequency = tokens.frequency
+    if not len(frequency):
+        return Text("There are no words.")
+    total, distinct, once = int(frequency.sum()), len(frequency), tokens.once
+    return Picture(
+        pictures.picture(lambda axes: pictures.draw_ranks(axes, frequency)),
+        f"{total:,} words and marks, {distinct:,} different ones; {100 * once / distinct:.0f} % of these occur once: "
+        "a model will always meet new words. Human text roughly follows the dotted line; "
+        "flat steps at the top indicate text repeated by machines.",
+        f"Occurrences over rank, both logarithmic. The most frequent token occurs {int(frequency[0]):,} times, "
+        f"{once:,} of {distinct:,} occur once.",
+    )
 
 
 def suspected_labels(removed: Bools, suspicions: LabelSuspicions) -> list[Block]:

@@ -155,3 +155,15 @@ def test_the_actions_are_an_input_that_no_result_replaces(export: Path, tmp_path
 def test_a_score_has_no_option_for_actions(export: Path) -> None:
     assert run("score", "--model", "m", "--in", export, "--actions", export).exit_code == 2
     assert run("import", export, "--label-window", "12").exit_code == 2
+
+
+@pytest.mark.slow
+def test_a_report_without_labels_reads_what_train_refuses(export: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    columns = "id=nr,author=wrote,body=said,time=at"
+    with pytest.raises(DatasetError, match="`moderation report --without-labels` describes the comments"):
+        run("report", export, "--columns", columns, "--out", page)
+    fields = json.loads(run("report", export, "--columns", columns, "--without-labels", "--out", page, "--json").stdout)
+    assert (fields["comments"], fields["removed"], fields["times"], fields["auc_mean"]) == (2, None, 2, None)
+    assert "Comments without labels." in page.read_text()
+    assert run("report", export, "--without-labels", "--examples", "1", "--out", page).exit_code == 2

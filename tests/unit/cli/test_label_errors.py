@@ -20,12 +20,14 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.fixture(scope="module")
 def export(small_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Labelled comments, two of which have the wrong label; one of these looks like a formula."""
+    """Labelled comments, two of which have the wrong label; one of these looks like a formula. One text has both."""
     texts, labels = list(small_corpus[0]), list(small_corpus[1])
     flipped = labels.index(1), labels.index(0)
     for at in flipped:
         labels[at] = 1 - labels[at]
     texts[flipped[0]] = "=you idiot!!! FREE money lol what a clown\x1b[2J"
+    texts.append(texts[-1].upper())
+    labels.append(1 - labels[-1])
     path = tmp_path_factory.mktemp("data") / "export.csv"
     with path.open("w", newline="") as file:
         table = csv.writer(file)
@@ -53,6 +55,9 @@ def test_wrong_labels_are_listed_first_with_their_rows(export: Path, tmp_path: P
     assert "\x1b" not in formula["excerpt"]
     assert fields["suspected"] == fields["suspected_removed"] + fields["suspected_kept"] >= 2
     assert fields["listed"] == len(rows)
+    assert fields["contradicting_texts"] == 1
+    copies = {(each["copies_removed"], each["copies_kept"]) for each in listed}
+    assert copies == {("0", "1"), ("1", "0"), ("1", "1")}
     probabilities = [float(each["probability"]) for each in listed]
     assert all(0 <= each <= 1 for each in probabilities)
 
