@@ -79,7 +79,7 @@ class CommentFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         entries = self._learn(texts)
         index_type = get_index_dtype(maxval=max(entries, FEATURE_COUNT))
         data, column = np.empty(entries), np.empty(entries, index_type)
-        start = np.zeros(len(texts) + 1, np.int64)
+        start = np.zeros(len(texts) + 1, index_type)  # of the same type, or csr_array would copy the columns
         row = used = 0
         with self.lexicon.lock:
             for encoded in self._encoded(texts):

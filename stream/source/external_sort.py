@@ -38,6 +38,7 @@ def by_arrival(arrivals: Iterable[Arrival], most_in_memory: int = MOST_IN_MEMORY
                 yield from run
                 return
             runs.append(_spilled(run, files.enter_context(_scratch())))
+            run.clear()  # before the next one is read
             if len(runs) == _MOST_RUNS:
                 merged = _scratch()
                 # It is the first in the list, so that it precedes later runs at the same instant.
