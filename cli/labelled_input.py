@@ -26,7 +26,12 @@ _SHOWN_FILES = 5
 
 
 def start_import(
-    given: ImportOptions, on_progress: Callable[[str], None], *, seed: int = 0, data_folder: Path = DEFAULT_FOLDER
+    given: ImportOptions,
+    on_progress: Callable[[str], None],
+    *,
+    seed: int = 0,
+    data_folder: Path = DEFAULT_FOLDER,
+    needs_labels: bool = True,
 ) -> Import | LakeImport:
     """Plan, survey and check the import that options state, or read the lake.
 
@@ -37,6 +42,7 @@ def start_import(
         on_progress: called with a line of text from time to time.
         seed: of the sample.
         data_folder: folder of the local stack, for the lake.
+        needs_labels: whether every comment of a file must have a label.
 
     Raises:
         DatasetError: a file cannot be read, or something must be stated or accepted.
@@ -56,6 +62,7 @@ def start_import(
         inputs,
         stated_of(given),
         accepted=given.accepted,
+        needs_labels=needs_labels,
         actions=actions_of(given, on_progress),
         on_progress=on_progress,
     )

@@ -127,9 +127,9 @@ def _report_unlabelled(given: ImportOptions, out: Path, as_json: bool) -> None:
         imported = start_import(given, status.update, needs_labels=False)
         rows = list(imported.comments(status.update))
         if not rows:
-            raise DatasetError(imported.plan.name, "it contains no comment that can be used", "Name another file.")
+            raise DatasetError(imported.name, "it contains no comment that can be used", "Name another file.")
         status.update("counting and drawing")
-        page = render_unlabelled(rows, new_lexicon(load_settings()), imported.plan.name)
+        page = render_unlabelled(rows, new_lexicon(load_settings()), imported.name)
         write_file(out, page.html)
     show_left_out(imported)
     if as_json:
