@@ -36,7 +36,7 @@ def lake(settings: Settings, model: Path, tmp_path: Path) -> LakeOfATest:
 def rows_of(tasks: list[FileTask], settings: Settings, folder: Path, processes: int) -> list[dict[str, Any]]:
     said: list[str] = []
     count = recompute_files(tasks, settings, folder, said.append, processes).rows
-    rows: list[dict[str, Any]] = pq.read_table(folder).to_pylist()
+    rows: list[dict[str, Any]] = pq.read_table([*folder.glob("*.parquet")]).to_pylist()
     total = sum(task.file.rows for task in tasks if not task.unread_only)
     assert said[-1] == f"scored {total:,} of {total:,} records of the lake"
     assert len(rows) == count

@@ -74,10 +74,15 @@ class DayUnderTest:
         archive_topics(self.settings, **options)
 
     def reconcile(
-        self, day: date = DAY, engine: Engine | None = None, reach: Callable[[Any], None] = lambda point: None
+        self,
+        day: date = DAY,
+        engine: Engine | None = None,
+        reach: Callable[[Any], None] = lambda point: None,
+        *,
+        full: bool = False,
     ) -> ReconcileReport:
         """Reconcile in this process."""
-        return reconcile_day(self.settings, day, engine=engine, fault_point=reach)
+        return reconcile_day(self.settings, day, engine=engine, fault_point=reach, full=full)
 
     def needed(self) -> list[date]:
         """Return the days that need a run."""
