@@ -23,6 +23,7 @@ from local.stack.ports import any_free_port
 from local.stack.wait import wait_until
 from local.stack.worker import stack_settings
 from moderation.adapters.kafka.topics import TOPICS, ensure_topics
+from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import register, train_to_folder
 from moderation.datasets.history import LabelledComment
 from moderation.policy import parse_goal
@@ -71,6 +72,7 @@ class Bench:
         self.folder.mkdir(parents=True, exist_ok=True)
         on_progress("training the models")
         settings = stack_settings(layout, self.info)
+        migrate_database(self.info.database_url())  # registering a model records who promoted it
         labelled = [(row.comment, row.removed) for row in rows]
         train_to_folder(labelled, self.folder / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
         register(self.folder / "model", settings, "for the bench")
