@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import opened_duckdb
 from moderation.adapters.kafka.row_records import PUBLISHED_TOPICS, PublishedTopic, row_records
-from moderation.adapters.kafka.topic_reader import TopicReader, open_topic
-from moderation.adapters.kafka.topics import COMMENTS, missing_topics
+from moderation.adapters.kafka.topic_reader import TopicReader, is_missing, open_topic
+from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.reconciliation.published_checks import PublishedCheck, store_check
 from moderation.adapters.sql.connection import Connection, connected
 from moderation.adapters.sql.published_rows import (
@@ -113,7 +113,7 @@ def compare_published(
                 comparison = _Comparison(connection, source, published, day, bounds, Path(scratch))
                 topic = settings.topic_prefix + published
                 # A missing topic has no record; whatever was published on it is missing.
-                if missing_topics(bootstrap, [topic]):
+                if is_missing(bootstrap, topic, kafka):
                     check = comparison.check(None)
                 else:
                     with open_topic(bootstrap, topic, kafka) as log:

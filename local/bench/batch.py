@@ -121,7 +121,7 @@ def _reconcile(bench: Bench, count: int, on_progress: OnProgress) -> dict[str, M
         _fill(required(settings.database_url, "database_url"), settings.topic_prefix + COMMENTS.name, count)
         with duckdb.connect() as duck:
             source = _ROWS.format(rows=count, numbers=_NUMBERS.format(rows=count))
-            query = _RECOMPUTED.format(topic_partition=source)
+            query = _RECOMPUTED.format(source=source)
             (folder / "scored").mkdir()
             duck.sql(query).write_parquet(str(folder / "scored" / "0.parquet"), compression="zstd")
         settings = settings.model_copy(update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"})
@@ -143,7 +143,7 @@ def _fill(url: str, topic: str, count: int) -> None:
     source = _ROWS.replace("//", "/").format(rows=count, numbers=f"SELECT generate_series(0, {count - 1}::bigint) AS i")
     with psycopg.connect(url) as connection:
         connection.execute(TABLE_PARTITION)
-        connection.execute(_LEDGER.format(topic_partition=source))
+        connection.execute(_LEDGER.format(source=source))
         connection.execute(PANES)
         for partition in range(PARTITIONS):
             connection.execute(

@@ -72,6 +72,7 @@ class Bench:
         self.folder.mkdir(parents=True, exist_ok=True)
         on_progress("training the models")
         settings = stack_settings(layout, self.info)
+        migrate_database(self.info.database_url())  # registering a model records who promoted it
         labelled = [(row.comment, row.removed) for row in rows]
         train_to_folder(labelled, self.folder / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
         migrate_database(self.info.database_url())  # the history of promotions is there; each design has its own ledger

@@ -21,6 +21,7 @@ from moderation.adapters.kafka.end_offsets import written_ends
 from moderation.adapters.kafka.topics import (
     describe_topic_ids,
     is_compacted,
+    missing_topics,
     require_broker_times,
     retention,
     topic_uuid,
@@ -233,5 +234,20 @@ def open_topic(bootstrap: str, topic: str, configuration: Mapping[str, Any] | No
         finally:
             log.close()
     except (KafkaException, AiokafkaError) as error:
+        remedy = "See MODERATION_KAFKA_BOOTSTRAP and `moderation status`."
+        raise broker_error(error, f"Kafka at {bootstrap}", remedy) from error
+
+
+def is_missing(bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> bool:
+    """Whether a topic does not exist. For the arguments see :class:`TopicReader`.
+
+    Raises:
+        ConfigurationError: the brokers refuse.
+        BrokerUnavailable: they do not answer.
+    """
+    quiet = dict(configuration or {}) | {"log_level": _ERRORS_ONLY}
+    try:
+        return bool(missing_topics(bootstrap, [topic], timeout_seconds=_REQUEST_SECONDS, configuration=quiet))
+    except KafkaException as error:
         remedy = "See MODERATION_KAFKA_BOOTSTRAP and `moderation status`."
         raise broker_error(error, f"Kafka at {bootstrap}", remedy) from error

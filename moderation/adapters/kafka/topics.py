@@ -217,19 +217,26 @@ def describe_topic_ids(
     return ids
 
 
-def missing_topics(bootstrap: str, names: Iterable[str], *, timeout_seconds: float = 5.0) -> list[str]:
+def missing_topics(
+    bootstrap: str,
+    names: Iterable[str],
+    *,
+    timeout_seconds: float = 5.0,
+    configuration: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Return the topics that do not exist, in the given order.
 
     Args:
         bootstrap: addresses of brokers.
         names: full topic names.
         timeout_seconds: timeout of the request.
+        configuration: further settings of the client.
 
     Raises:
         KafkaException: no broker answers.
     """
     # List all topics: a request for a single one may create it.
-    existing = _client(bootstrap, None).list_topics(timeout=timeout_seconds).topics
+    existing = _client(bootstrap, configuration).list_topics(timeout=timeout_seconds).topics
     return [name for name in names if name not in existing]
 
 
