@@ -88,7 +88,7 @@ def test_an_unavailable_or_refusing_store_is_named_and_nothing_is_lost(
     remote.produce(plain(sent_comments(50)))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of somebody else")
     s3fs.S3FileSystem.clear_instance_cache()
-    with pytest.raises(ConfigurationError, match=f"s3://{BUCKET}/{topic_prefix}.* cannot be listed"):
+    with pytest.raises(ConfigurationError, match=f"s3://{BUCKET}/{topic_prefix}.* cannot be opened"):
         archive_topics(remote.settings)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", store.secret_key)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")

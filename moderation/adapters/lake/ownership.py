@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 import orjson
 
@@ -20,6 +20,8 @@ from moderation.timestamps import moment_of, now_us
 
 OWNER_FILE = "_owner.json"
 _FORMAT = 1
+_CLAIM_LOCK = 7_205_761
+"""Advisory lock for becoming the owner of a lake."""
 _LAKE_FILE = re.compile(r"[^/]+/dt=\d{4}-\d\d-\d\d/[^/]+\.parquet")
 _IDENTITY = """
 SELECT m.manifest_id, current_database(), (SELECT oid FROM pg_database WHERE datname = current_database()),
@@ -127,6 +129,16 @@ def require_ownership(store: LakeStore, connection: Connection) -> None:
     mine = identity_of(connection)
     owner = read_owner(store)
     if owner is None:
+        owner = _take_unowned(store, connection, mine)
+    require_owner(store, owner, mine)
+
+
+def _take_unowned(store: LakeStore, connection: Connection, mine: Owner) -> Owner | None:
+    """Make a database the owner of a lake without owner; return the owner that the lake names then."""
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CLAIM_LOCK,))
+        if (owner := read_owner(store)) is not None:
+            return owner  # another process of this database was faster
         unlisted = _lake_files(store.sizes()) - _listed(connection)
         if unlisted:
             raise LakeRefused(
@@ -137,8 +149,7 @@ def require_ownership(store: LakeStore, connection: Connection) -> None:
                 "database's own lake.",
             )
         _write(store, connection, mine, None, "the lake had no owner")
-        owner = read_owner(store)  # another database may have written it as well
-    require_owner(store, owner, mine)
+        return read_owner(store)  # another database may have written it as well
 
 
 def require_owner(store: LakeStore, owner: Owner | None, mine: Owner) -> None:
@@ -199,7 +210,7 @@ def _write(store: LakeStore, connection: Connection, owner: Owner, previous: Own
         "claimed": moment_of(at_us).isoformat(timespec="seconds"),
         "meaning": "Only this database's manifest may add or remove files; see docs/lake.md.",
     }
-    temporary = f"_owner-{owner.identity.hex}.json"
+    temporary = f"_owner-{uuid4().hex}.json"
     with store.creating(temporary) as file:
         file.write(orjson.dumps(fields, option=orjson.OPT_INDENT_2))
     store.publish(temporary, OWNER_FILE)
