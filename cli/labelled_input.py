@@ -26,7 +26,12 @@ _SHOWN_FILES = 5
 
 
 def start_import(
-    given: ImportOptions, on_progress: Callable[[str], None], *, seed: int = 0, data_folder: Path = DEFAULT_FOLDER
+    given: ImportOptions,
+    on_progress: Callable[[str], None],
+    *,
+    needs_labels: bool = True,
+    seed: int = 0,
+    data_folder: Path = DEFAULT_FOLDER,
 ) -> Import | LakeImport:
     """Plan, survey and check the import that options state, or read the lake.
 
@@ -35,6 +40,7 @@ def start_import(
     Args:
         given: the options.
         on_progress: called with a line of text from time to time.
+        needs_labels: whether rows of files without a label are left out.
         seed: of the sample.
         data_folder: folder of the local stack, for the lake.
 
@@ -55,6 +61,7 @@ def start_import(
     imported = import_files(
         inputs,
         stated_of(given),
+        needs_labels=needs_labels,
         accepted=given.accepted,
         actions=actions_of(given, on_progress),
         on_progress=on_progress,
