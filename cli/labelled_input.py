@@ -29,9 +29,9 @@ def start_import(
     given: ImportOptions,
     on_progress: Callable[[str], None],
     *,
-    needs_labels: bool = True,
     seed: int = 0,
     data_folder: Path = DEFAULT_FOLDER,
+    needs_labels: bool = True,
 ) -> Import | LakeImport:
     """Plan, survey and check the import that options state, or read the lake.
 
@@ -40,9 +40,9 @@ def start_import(
     Args:
         given: the options.
         on_progress: called with a line of text from time to time.
-        needs_labels: whether rows of files without a label are left out.
         seed: of the sample.
         data_folder: folder of the local stack, for the lake.
+        needs_labels: whether every comment of a file must have a label.
 
     Raises:
         DatasetError: a file cannot be read, or something must be stated or accepted.
@@ -61,8 +61,8 @@ def start_import(
     imported = import_files(
         inputs,
         stated_of(given),
-        needs_labels=needs_labels,
         accepted=given.accepted,
+        needs_labels=needs_labels,
         actions=actions_of(given, on_progress),
         on_progress=on_progress,
     )

@@ -37,7 +37,8 @@ class ReconcileReport:
         ignored_replays: decided records whose header ``replay_of`` closed no dead letter.
         digests: outcome of the comparison by digests; None if all rows were compared.
         reused: number of files of the lake whose records were scored by an earlier run.
-        waits_for: what may still bring comments of the day in time, see :func:`batch.reconcile.finality.unread_partitions`.
+        waits_for: what may still bring comments of the day in time, see
+            :func:`batch.reconcile.finality.unread_partitions`.
         frozen: why the day keeps the results of its last run, which are these; None if it was recomputed.
         stored_scores: versions that cannot be opened any more, with the records that have the ledger's scores.
     """
