@@ -13,9 +13,10 @@ import typer
 
 from cli.import_options import ImportOptions, with_import_options
 from cli.labelled_input import show_left_out, start_import
-from cli.options import JsonOption
-from cli.output import console, print_json, printable, progress
+from cli.options import DEFAULT_FOLDER, FolderOption, JsonOption
+from cli.output import console, print_json, printable
 from cli.output_files import check_output_file, write_file
+from cli.progress_bar import shown_progress
 
 if TYPE_CHECKING:
     from moderation.datasets.history import LabelledComment
@@ -28,13 +29,14 @@ _EXCERPT = 200
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-@with_import_options()
+@with_import_options(training=True)
 def label_errors(
     given: ImportOptions,
     out: Annotated[Path, typer.Option(help="CSV file to write; an existing file is replaced.", dir_okay=False)],
     most: Annotated[int, typer.Option(min=1, help="Maximum number of comments to list.")] = 200,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the cross-validation.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the folds.")] = 0,
+    data_folder: FolderOption = DEFAULT_FOLDER,
     as_json: JsonOption = False,
 ) -> None:
     """List comments whose label is probably wrong, the least credible first.
@@ -61,10 +63,10 @@ def label_errors(
     from moderation.training.label_errors import find_label_errors
 
     started = time.monotonic()
-    with progress.status("reading comments") as status:
-        imported = start_import(given, status.update)
+    with shown_progress("reading comments") as status:
+        imported = start_import(given, status.update, seed=seed, data_folder=data_folder)
         rows = list(imported.comments(status.update))
-        examples = collect_examples((row.comment, row.removed) for row in rows)
+        examples = collect_examples(((row.comment, row.removed) for row in rows), imported.weights)
         lexicon = new_lexicon(load_settings())
         trained = train(examples, lambda: new_pipeline(lexicon), [], folds=folds, seed=seed, on_progress=status.update)
         suspicions = find_label_errors(trained.probability, examples.removed)

@@ -55,7 +55,7 @@ def report(
     if without_labels:
         if given.actions is not None or examples or goal:
             raise typer.BadParameter("it excludes --actions, --examples and --goal", param_hint="--without-labels")
-        _report_unlabelled(given, out, as_json)
+        _report_unlabelled(given, out, seed, data_folder, as_json)
         return
     from moderation.bootstrap import new_lexicon
     from moderation.policy import parse_goal
@@ -116,15 +116,15 @@ def report(
     console.print(f"{out} shows {len(rows):,} comments", markup=False, highlight=False, soft_wrap=True)
 
 
-def _report_unlabelled(given: ImportOptions, out: Path, as_json: bool) -> None:
+def _report_unlabelled(given: ImportOptions, out: Path, seed: int, data_folder: Path, as_json: bool) -> None:
     """Write the page about comments whose labels are not used."""
     from moderation.bootstrap import new_lexicon
     from moderation.settings import load_settings
     from moderation.training.corpus_report.unlabelled import render_unlabelled
 
     started = time.monotonic()
-    with progress.status("reading comments") as status:
-        imported = start_import(given, status.update, needs_labels=False)
+    with shown_progress("reading comments") as status:
+        imported = start_import(given, status.update, needs_labels=False, seed=seed, data_folder=data_folder)
         rows = list(imported.comments(status.update))
         if not rows:
             raise DatasetError(imported.name, "it contains no comment that can be used", "Name another file.")
