@@ -34,6 +34,7 @@ NEED_AN_EXTRA = (
     "moderation.adapters.reconciliation",
     "moderation.adapters.kafka.producer_keys",
     "moderation.adapters.kafka.republisher",
+    "moderation.adapters.kafka.row_records",
     "moderation.adapters.kafka.topics",
     "moderation.adapters.kafka.topic_identity",
     "moderation.adapters.sql",
