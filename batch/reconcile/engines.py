@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 EngineName = Literal["duckdb", "spark"]
-_CACHED = ("copies", "causes", "differences", "pane_causes")
+_CACHED = ("copies", "unequal", "causes", "differences", "pane_causes")
 """Small tables that are read more than once; without a cache Spark would recompute them."""
 
 

@@ -114,9 +114,7 @@ class KeptRows:
                 incoming = Path(scratch, "rows")
                 incoming.mkdir()
                 digests = {}
-                for path in (output, *sorted(output.parent.glob(f"{output.stem}.letters"))):
-                    digests[self._add(path, output.stem, incoming)] = _sha256(path)
-                for path in output.parent.glob(f"_replays-{output.stem}.json"):
+                for path in (output, *sorted(output.parent.glob(f"_*-{output.stem}.*"))):
                     digests[self._add(path, output.stem, incoming)] = _sha256(path)
                 (incoming / _LIST).write_text(json.dumps({"rows": rows, "files": digests}))
                 incoming.rename(self._folder / key)

@@ -18,8 +18,8 @@ SCHEMA = pa.schema(
 )
 READABLE = ""
 """Reason of a record that its rules accept."""
-# Engines read the files *.parquet of a folder of recomputed records; these are beside them.
-_SUFFIX = ".letters"
+# Neither DuckDB's pattern nor Spark reads a file with this name as data.
+_NAME = "_letters-{}.rows"
 
 
 class LakeLetters:
@@ -51,7 +51,7 @@ class LakeLetters:
         if self._rows:
             columns = zip(*self._rows, strict=True)
             arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
-            pq.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA), output.with_suffix(_SUFFIX))
+            pq.write_table(pa.Table.from_arrays(arrays, schema=SCHEMA), output.with_name(_NAME.format(output.stem)))
 
 
 def collect_lake_letters(recomputed: Path, folder: Path) -> None:
@@ -63,5 +63,5 @@ def collect_lake_letters(recomputed: Path, folder: Path) -> None:
     """
     folder.mkdir(parents=True)
     with pq.ParquetWriter(folder / "0.parquet", SCHEMA, compression="zstd") as writer:
-        for path in sorted(recomputed.glob(f"*{_SUFFIX}")):
+        for path in sorted(recomputed.glob(_NAME.format("*"))):
             writer.write_table(pq.read_table(path))

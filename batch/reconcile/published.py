@@ -8,6 +8,7 @@ reads the rows is stored in the ledger, because the worker commits before it pub
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -36,7 +37,7 @@ from moderation.adapters.sql.published_rows import (
     published_bounds,
     source_partitions,
 )
-from moderation.contracts import Hole
+from moderation.contracts import MAX_OFFSET, MAX_PARTITION, Hole
 from moderation.contracts.records import MAX_TIME_US
 from moderation.settings import Settings, required
 from moderation.timestamps import HOUR_US, day_bounds_us, now_us
@@ -44,6 +45,8 @@ from moderation.timestamps import HOUR_US, day_bounds_us, now_us
 _ROWS = 10_000
 _EXAMPLES = 5
 _MEMORY_BYTES = 1024**3
+_EXAMPLE_CHARACTERS = 500
+_TOPIC_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SCHEMA = pa.schema(
     [
         *(("topic_id", pa.string()), ("part", pa.int32()), ("pos", pa.int64()), ("name", pa.string())),
@@ -209,7 +212,7 @@ def compare_rows(
         counts: dict[str, int] = dict(duck.sql(_COUNTS).fetchall())
         examples: dict[str, list[str]] = {}
         for kind, topic_id, part, pos, name in duck.sql(_FIRST.format(most=_EXAMPLES)).fetchall():
-            examples.setdefault(kind, []).append(name or f"{topic_id}/{part}/{pos}")
+            examples.setdefault(kind, []).append((name or f"{topic_id}/{part}/{pos}")[:_EXAMPLE_CHARACTERS])
     return PublishedCheck(
         published,
         compared,
@@ -252,8 +255,11 @@ def _place(published: PublishedTopic, key: bytes, value: bytes) -> tuple[str, in
             place = (fields["topic_id"], fields["partition"], fields["offset"], "")
     except (ValueError, KeyError, TypeError):
         return None
-    is_valid = isinstance(place[0], str) and all(isinstance(each, int) for each in place[1:3])
-    return place if is_valid and 0 <= place[1] < 2**31 and 0 <= place[2] < 2**63 else None
+    topic_id, partition, position, _ = place
+    if type(topic_id) is not str or type(partition) is not int or type(position) is not int:
+        return None
+    is_valid = _TOPIC_ID.fullmatch(topic_id) and partition <= MAX_PARTITION and 0 <= position <= MAX_OFFSET
+    return place if is_valid and partition >= 0 else None
 
 
 def _digest(key: bytes, value: bytes) -> bytes:

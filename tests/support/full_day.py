@@ -14,6 +14,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from batch.job_log import RECONCILE, RETRAIN, store
+from batch.reconcile.published import compare_published
 from batch.reconcile.run import reconcile_day
 from grafana.source.macros import expand
 from grafana.source.model import Dashboard, Sql, Variable
@@ -95,6 +96,7 @@ def filled_day(stack: StackInfo, prefix: str, folder: Path) -> Iterator[FilledDa
         day.reconcile()
         _break(day)
         reconcile_day(settings, DAY, started_by=AIRFLOW_RUN)
+        compare_published(settings, DAY)
         for job in ("archive comments", RECONCILE, RETRAIN):
             for outcome in JobOutcome:
                 store(settings, job, outcome, "a reason", print)

@@ -79,11 +79,11 @@ def test_records_and_dead_letters_are_fetched_as_they_were_stored(
     kept.store(key, output, rows)  # another process was first
     assert kept.fetch(key, copy) == rows == 7
     assert copy.read_bytes() == output.read_bytes()
-    assert copy.with_suffix(".letters").read_bytes() == output.with_suffix(".letters").read_bytes()
-    assert sorted(path.name for path in copy.parent.iterdir()) == ["12.letters", "12.parquet"]
+    assert (copy.parent / "_letters-12.rows").read_bytes() == (tmp_path / "_letters-7.rows").read_bytes()
+    assert sorted(path.name for path in copy.parent.iterdir()) == ["12.parquet", "_letters-12.rows"]
 
 
-@pytest.mark.parametrize("name", ["ROWS.parquet", "ROWS.letters", "files.json"])
+@pytest.mark.parametrize("name", ["ROWS.parquet", "_letters-ROWS.rows", "files.json"])
 def test_damaged_records_are_computed_again(lake: LakeOfATest, task: FileTask, tmp_path: Path, name: str) -> None:
     kept, key, output = KeptRows(tmp_path / "kept"), "a" * 64, tmp_path / "7.parquet"
     kept.store(key, output, FileRecomputer(lake.store, lake.open_version).run(task, output))

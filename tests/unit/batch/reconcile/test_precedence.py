@@ -161,6 +161,32 @@ def test_wrong_repairs_are_unexplained() -> None:
     assert found.outcome.causes[Cause.UNEXPLAINED] == 2
 
 
+FIELDS: list[tuple[dict[str, object], Cause]] = [
+    ({"comment_id": "another"}, Cause.OTHER_ID),
+    ({"record_id": bytes(32)}, Cause.OTHER_ID),
+    ({"append_us": 1}, Cause.OTHER_TIME),
+    ({"reasons": "another"}, Cause.OTHER_REASONS),
+]
+
+
+def test_each_field_of_a_counted_row_has_its_cause_and_an_equal_row_has_none() -> None:
+    tables = Tables(cuts={(topic_id_of(0), 0): (END, END)})
+    changes: list[dict[str, object]] = [{}, *(change for change, _ in FIELDS)]
+    for pos, change in enumerate(changes):
+        worth = _worth(Place(topic_id_of(0), 0, pos))
+        tables.recomputed[place_of(worth)] = worth
+        tables.ledger[place_of(worth)] = replace(_decided(worth), **change)  # type: ignore[arg-type]
+        tables.count(tables.ledger[place_of(worth)])
+    scored_by_another = replace(_worth(Place(topic_id_of(0), 0, len(changes))), is_other_model=True)
+    tables.recomputed[place_of(scored_by_another)] = scored_by_another
+    tables.ledger[place_of(scored_by_another)] = _decided(scored_by_another)
+    tables.count(_decided(scored_by_another))
+    found = reconcile(tables)
+    expected = [*(cause.value for _, cause in FIELDS), Cause.OTHER_MODEL.value]
+    assert {row["offset"]: row["cause"] for row in found.differences} == dict(enumerate(expected, 1))
+    assert_expected(found, expected_of(tables))
+
+
 @pytest.fixture(scope="module")
 def tables() -> Tables:
     return every_row()

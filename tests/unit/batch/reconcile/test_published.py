@@ -99,7 +99,16 @@ def test_records_name_the_row_that_they_are_about() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"nonsense", b"[]", b'{"topic_id": 3}', b'{"topic_id":"t","partition":-1,"offset":0}']
+    "value",
+    [
+        *(b"", b"nonsense", b"[]", b'{"topic_id": 3}', b"[[[[", b"\xff"),
+        b'{"topic_id":"t","partition":0,"offset":0}',
+        b'{"topic_id":"00000000-0000-0000-0000-00000000000\\u0000","partition":0,"offset":0}',
+        *(
+            f'{{"topic_id":"{TOPIC_ID}","partition":{partition},"offset":{offset}}}'.encode()
+            for partition, offset in ((-1, 0), ("true", 0), (0, "1.5"), (2**31, 0), (0, 2**63), (0, "null"))
+        ),
+    ],
 )
 def test_other_records_name_none(value: bytes) -> None:
     assert _place("decisions", b"", value) is None
