@@ -1,6 +1,6 @@
 """Take scores, verdicts and reasons of versions that cannot be opened any more from the ledger.
 
-Everything else of these records is recomputed as ever: whether they are counted, late or copies, lost or only in the
+All else of these records is recomputed from the lake: whether they are counted, late or copies, lost or only in the
 ledger, and in which pane they are.
 """
 

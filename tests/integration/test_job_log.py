@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 
 from batch.archive.tasks import archive_and_log
-from batch.job_log import RECONCILE, RETRAIN, archive_job, job_logged
-from grafana.source.job_alerts import IDLE_ARCHIVE, IDLE_RECONCILE, IDLE_RETRAIN
+from batch.job_log import RECONCILE, RETRAIN, VERIFY, archive_job, job_logged
+from grafana.source.job_alerts import IDLE_ARCHIVE, IDLE_RECONCILE, IDLE_RETRAIN, UNVERIFIED
 from grafana.source.model import Sql
 from moderation.errors import DatabaseUnavailable
 from moderation.timestamps import HOUR_US
@@ -78,6 +78,23 @@ def test_a_week_of_skipped_retrainings_alerts(lake: LakeUnderTest, jobs: psycopg
     age(jobs, 7 * 24 + 1)
     skip()
     assert late(jobs, IDLE_RETRAIN) == [("retrain", "skipped", True)]
+
+
+def test_a_damaged_lake_alerts_at_once_and_one_that_nobody_verifies_after_two_nights(
+    lake: LakeUnderTest, jobs: psycopg.Connection
+) -> None:
+    def alert() -> list[tuple[str, bool]]:
+        return [(outcome, hours > 0) for outcome, hours in jobs.execute(UNVERIFIED.text.encode()).fetchall()]
+
+    assert alert() == []
+    with job_logged(lake.settings, VERIFY) as log:
+        log.failed = "a file is missing"
+    assert alert() == [("failed", True)]
+    with job_logged(lake.settings, VERIFY):
+        pass
+    assert alert() == [("done", False)]
+    age(jobs, 51)
+    assert alert() == [("done", True)]
 
 
 def test_an_outcome_that_cannot_be_stored_does_not_change_the_job(lake: LakeUnderTest) -> None:

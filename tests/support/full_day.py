@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from confluent_kafka import Producer
 
-from batch.job_log import RECONCILE, RETRAIN, store
+from batch.job_log import RECONCILE, RETRAIN, VERIFY, store
 from batch.reconcile.published import compare_published
 from batch.reconcile.run import reconcile_day
 from grafana.source.macros import expand
@@ -97,7 +97,7 @@ def filled_day(stack: StackInfo, prefix: str, folder: Path) -> Iterator[FilledDa
         _break(day)
         reconcile_day(settings, DAY, started_by=AIRFLOW_RUN)
         compare_published(settings, DAY)
-        for job in ("archive comments", RECONCILE, RETRAIN):
+        for job in ("archive comments", RECONCILE, RETRAIN, VERIFY):
             for outcome in JobOutcome:
                 store(settings, job, outcome, "a reason", print)
         yield FilledDay(day)
