@@ -96,6 +96,12 @@ def figures() -> list[str]:
         f"{value('worst_text', 'worst_ms_per_1000_characters')} ms for 1,000 characters",
         f"{value('footprint', 'bytes_per_comment', 'ledger'):.0f} bytes in the ledger",
         f"{value('footprint', 'bytes_per_comment', 'wal'):.0f} bytes of write-ahead log",
+        f"used a CPU second for {1e6 / value('own_data', 'import', 1, 'cpu_seconds'):,.0f} rows",
+        f"it read {value('own_data', 'import', 1, 'rows_per_s'):,} rows per second",
+        *(
+            f"| {measured['cpu_seconds']:.0f} | {measured['peak_rss_bytes'] / 1e6:,.0f} MB |"
+            for measured in (*value("own_data", "import"), value("own_data", "train", 1))
+        ),
     ]
     pairs = zip(value("batch", "rows"), value("batch", "reconcile_seconds"), strict=True)
     texts += [f"{rows:,} in {seconds:.1f} s" for rows, seconds in list(pairs)[1:]]
