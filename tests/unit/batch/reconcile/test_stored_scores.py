@@ -57,8 +57,8 @@ def in_order(folder: Path) -> list[dict[str, Any]]:
 
 def ledger_of(rows: list[dict[str, Any]], folder: Path) -> None:
     folder.mkdir()
-    columns = ("topic_id", "part", "pos", "score", "verdict")
-    types = (pa.string(), pa.int32(), pa.int64(), pa.int32(), pa.int32())
+    columns = ("topic_id", "part", "pos", "score", "verdict", "reasons")
+    types = (pa.string(), pa.int32(), pa.int64(), pa.int32(), pa.int32(), pa.string())
     schema = pa.schema(zip(columns, types, strict=True))
     chosen = [{name: row[name] for name in columns} for row in rows]
     pq.write_table(pa.Table.from_pylist(chosen, schema=schema), folder / "0.parquet")
@@ -87,15 +87,15 @@ def test_other_versions_keep_their_own_scores_and_records_without_a_decision_get
 ) -> None:
     expected = lake.rows()
     recomputed(lake, tmp_path / "recomputed")
-    wrong = [row | {"score": 777_777, "verdict": 2} for row in expected if row["pos"] != 9]
+    wrong = [row | {"score": 777_777, "verdict": 2, "reasons": "[]"} for row in expected if row["pos"] != 9]
     ledger_of(wrong, tmp_path / "ledger")
     counts = use_stored_scores(tmp_path / "stored", tmp_path / "recomputed", tmp_path / "ledger", UNOPENED)
     assert counts == {"2": 15}
     for row, own in zip(in_order(tmp_path / "stored"), expected, strict=True):
         if row["pos"] == 9:
-            assert (row["score"], row["verdict"]) == (0, 0)
+            assert (row["score"], row["verdict"], row["reasons"]) == (0, 0, "")
         elif row["model_version"] == "2":
-            assert (row["score"], row["verdict"]) == (777_777, 2)
+            assert (row["score"], row["verdict"], row["reasons"]) == (777_777, 2, "[]")
         else:
             assert row == own
 
