@@ -119,3 +119,23 @@ def test_each_fault_between_topics_and_ledger_is_counted(commanded: SpeedLayerUn
     assert [each["topic"] for each in json.loads(result.stdout)["topics"]] == ["decisions", "alerts", "panes"]
     old = compare_published(layer.settings, today - timedelta(days=8))
     assert all("keeps records for 7 days" in (check.skipped or "") for check in old)
+
+
+@pytest.mark.budget(30)
+def test_a_day_ends_at_the_next_decision_however_many_days_later_it_is(commanded: SpeedLayerUnderTest) -> None:
+    layer = commanded
+    layer.start_worker()
+    send(layer, 100)
+    layer.stop()
+    with connected(layer.database_url) as connection:
+        # Nothing is decided on the day after.
+        connection.execute(
+            'UPDATE speed.decisions SET append_day = append_day + CASE WHEN "offset" < 5 THEN 0 ELSE 2 END '
+            "WHERE topic_id = %s",
+            (layer.topic_id,),
+        )
+        [(day, count)] = connection.execute(
+            'SELECT min(append_day), count(*) FILTER (WHERE "offset" < 5) FROM speed.decisions WHERE topic_id = %s',
+            (layer.topic_id,),
+        ).fetchall()
+    assert checked(layer, [day])["decisions"] == {"compared": count}

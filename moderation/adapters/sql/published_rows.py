@@ -38,11 +38,12 @@ SELECT partition, community, start_us, model_version, policy_version, comments, 
  ORDER BY start_us, community, model_version, policy_version
 """
 
+# The next decision may be days later: a partition can be quiet for a day.
 _OFFSETS = """
 SELECT d.topic_id, d.partition, min(d."offset") FILTER (WHERE d.append_day = %(day)s) AS first,
        coalesce(min(d."offset") FILTER (WHERE d.append_day > %(day)s), max(o.next))
   FROM speed.decisions d JOIN speed.source_offsets o USING (topic_id, partition)
- WHERE o.topic = %(topic)s AND d.append_day BETWEEN %(day)s AND %(day)s::date + 1
+ WHERE o.topic = %(topic)s AND d.append_day >= %(day)s
  GROUP BY 1, 2 HAVING count(*) FILTER (WHERE d.append_day = %(day)s) > 0
 """
 
@@ -174,7 +175,7 @@ def offsets_of_day(connection: Connection, topic: str, day: date) -> dict[tuple[
     """Read the offsets of the decisions that were appended on a day, by topic id (as text) and partition.
 
     Returns:
-        Half-open ranges up to the first decision of the next day; without one up to the end of the ledger.
+        Half-open ranges up to the first decision of a later day; without one up to the end of the ledger.
     """
     rows = connection.execute(_OFFSETS, {"topic": topic, "day": day}).fetchall()
     return {(str(topic_id), partition): (first, end) for topic_id, partition, first, end in rows}
