@@ -26,7 +26,8 @@ from moderation.timestamps import DAY_US
 FORMAT = 1
 """Increase it when recomputation writes other columns, or computes them otherwise."""
 _LIST = "files.json"
-_KEY = re.compile(r"[0-9a-f]{64}")
+_INCOMING = "incoming-"
+_OWN = re.compile(rf"[0-9a-f]{{64}}|{_INCOMING}.+")  # a killed process leaves the second
 _DAY_SECONDS = DAY_US // 1_000_000
 
 
@@ -37,16 +38,9 @@ def key_of(task: FileTask, open_version: Callable[[str], OpenModel]) -> str:
         task: the file with its inputs.
         open_version: opens a model version by its number.
     """
-    file = task.file
+    file, spans = task.file, _spans(task)
     first, end = file.first_offset, file.next_offset
-    inside = [each for each in task.served if each.from_offset < end]
-    before = [each for each in inside if each.from_offset <= first]
-    spans: list[tuple[int, str, str | None]] = [] if before else [(first, task.first_version, None)]
-    spans += [
-        (max(each.from_offset, first), each.versions.model_version, each.versions.model_digest)
-        for each in (*before[-1:], *inside[len(before) :])
-    ]
-    models = {version: _model(open_version(version)) for version in sorted({version for _, version, _ in spans})}
+    models = {version: _model(open_version(version)) for version in sorted(versions_of(task))}
     inputs = {
         "format": FORMAT,
         "kernel": KERNEL_VERSION,
@@ -64,6 +58,25 @@ def key_of(task: FileTask, open_version: Callable[[str], OpenModel]) -> str:
         "modes": [task.has_reasons, task.unread_only],
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def versions_of(task: FileTask) -> set[str]:
+    """Return the versions that may score records of a file."""
+    return {version for _, version, _ in _spans(task)}
+
+
+def _spans(task: FileTask) -> list[tuple[int, str, str | None]]:
+    """Return the first offset, number and served digest of each version that may score records of a file."""
+    first = task.file.first_offset
+    inside = [each for each in task.served if each.from_offset < task.file.next_offset]
+    before = [each for each in inside if each.from_offset <= first]
+    return [
+        *([] if before else [(first, task.first_version, None)]),
+        *(
+            (max(each.from_offset, first), each.versions.model_version, each.versions.model_digest)
+            for each in (*before[-1:], *inside[len(before) :])
+        ),
+    ]
 
 
 def _model(opened: OpenModel) -> list[str]:
@@ -110,7 +123,7 @@ class KeptRows:
         """Keep an output with the files beside it; a full disk or another process that was first changes nothing."""
         with contextlib.suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="incoming-", dir=self._folder) as scratch:
+            with tempfile.TemporaryDirectory(prefix=_INCOMING, dir=self._folder) as scratch:
                 incoming = Path(scratch, "rows")
                 incoming.mkdir()
                 digests = {}
@@ -124,7 +137,7 @@ class KeptRows:
         oldest, deleted = time.time() - days * _DAY_SECONDS, 0
         for path in self._folder.glob("*") if self._folder.is_dir() else ():
             with contextlib.suppress(OSError):
-                if _KEY.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                if _OWN.fullmatch(path.name) and path.stat().st_mtime < oldest:
                     shutil.rmtree(path)
                     deleted += 1
         return deleted

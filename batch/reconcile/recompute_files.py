@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 
 from batch.progress import OnProgress
 from batch.reconcile.file_tasks import FileTask
-from batch.reconcile.kept_rows import KeptRows, key_of
+from batch.reconcile.kept_rows import KeptRows, key_of, versions_of
 from batch.reconcile.recompute import SCHEMA, FileRecomputer, OpenVersion
 from batch.record_isolation import Failure, report_failures
 from moderation.adapters.lake.store import LakeStore
 from moderation.adapters.lake.verification import check_file
 from moderation.adapters.model_folder.folder import OpenModel
 from moderation.bootstrap import deciding_version_opener, past_version_opener
-from moderation.errors import PastVersionRefused, ProcessDied
+from moderation.errors import ModelRefused, PastVersionRefused, ProcessDied
 from moderation.settings import Settings
 
 _ALONE_ROWS = 20_000
@@ -93,8 +93,8 @@ def recompute_files(
         for task, output in list(work):
             try:
                 keys[output] = key_of(task, open_version)
-            except PastVersionRefused:
-                continue
+            except ModelRefused:
+                continue  # refused again below, if records of the day need the version
             if (count := kept.fetch(keys[output], output)) is not None:
                 check_file(store, task.file, "digest" if count or not task.unread_only else "size")
                 work.remove((task, output))
@@ -112,7 +112,9 @@ def recompute_files(
         written += result.rows
         failures += result.failures
         unopened |= result.unopened
-        if kept is not None and output in keys and not result.failures:
+        # A process may fail to open a version that another one could open.
+        is_scored = not result.failures and versions_of(task).isdisjoint(result.unopened)
+        if kept is not None and output in keys and is_scored:
             kept.store(keys[output], output, result.rows)
         on_progress(f"scored {done:,} of {rows:,} records of the lake")
     report_failures(sorted(failures), on_progress)

@@ -118,7 +118,7 @@ def export_ledger_rows(url: str, snapshot: Snapshot, hours: Collection[Hour], fo
     """
     ends = {(str(each.topic_id), each.partition): cut.next for each, cut in snapshot.cuts.items()}
     values = ", ".join(
-        f"('{hour.topic_id}'::uuid, {hour.part}, {hour.start_us}::bigint, {ends[hour[:2]]}::bigint)"
+        f"('{hour.topic_id}'::uuid, {hour.part}, {hour.start_us}::bigint, {ends.get(hour[:2], 0)}::bigint)"
         for hour in sorted(hours)
     )
     query = _ROWS.format(

@@ -98,11 +98,12 @@ def test_only_what_was_not_used_for_long_is_deleted(tmp_path: Path) -> None:
     assert kept.forget(1) == 0
     for key in ("a" * 64, "b" * 64):
         kept.store(key, output, 1)
-    foreign = tmp_path / "kept" / "someone else's"
-    foreign.mkdir()
+    foreign, of_a_killed_process = tmp_path / "kept" / "someone else's", tmp_path / "kept" / "incoming-1a2b"
     three_days_ago = time.time() - 3 * 86_400
-    for path in (foreign, tmp_path / "kept" / ("a" * 64)):
+    for path in (foreign, of_a_killed_process):
+        path.mkdir()
+    for path in (foreign, of_a_killed_process, tmp_path / "kept" / ("a" * 64)):
         os.utime(path, (three_days_ago, three_days_ago))
     assert kept.forget(4) == 0
-    assert kept.forget(2) == 1
+    assert kept.forget(2) == 2
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["b" * 64, "someone else's"]
