@@ -13,6 +13,11 @@ from typer.testing import CliRunner
 from batch.reconcile.run import days_to_reconcile
 from cli.main import app
 from local.stack.worker import settings_environment
+from moderation.adapters.reconciliation.runs import day_lock
+from moderation.adapters.sql.connection import connected
+from moderation.adapters.sql.retirement import find_append_days
+from moderation.adapters.sql.retirement import retire as retire_day
+from moderation.errors import ConfigurationError, TableLocked
 from moderation.timestamps import day_start_us
 from tests.support.reconcile_day import DAY, DayUnderTest, comments
 from tests.support.workers import SpeedLayerUnderTest
@@ -96,6 +101,39 @@ def test_a_retired_day_keeps_its_results_and_counts_what_comes_later(day: DayUnd
     assert report.frozen.late_after == 3
     assert "append day 2024-02-29 were retired: a week is kept" in report.frozen.reason
     assert (day.run_rows("runs"), sorted(state_of(day))) == (before, [("frozen", 1, 0), ("frozen", 1, 3)])
+
+
+@pytest.mark.budget(30)
+def test_a_day_that_is_being_reconciled_is_not_retired_and_a_detached_table_stays(day: DayUnderTest) -> None:
+    day.layer.start_worker()
+    day.send(comments(range(20)))
+    day.send(comments([100 + 14_400], minute=None))
+    day.archive()
+    append_earlier(day)
+    for each in day.needed():
+        day.reconcile(each)
+    with connected(day.layer.database_url) as connection:
+        append_day, after = date.fromisoformat(APPEND_DAY), date.fromisoformat(AFTER)
+        [chosen] = [each for each in find_append_days(connection, after, 100_000) if each.day == append_day]
+        with (
+            connected(day.layer.database_url) as reconciling,
+            day_lock(reconciling, day.layer.topic, DAY, lambda line: None),
+            pytest.raises(TableLocked, match=f"{DAY} of {day.layer.topic}: it is being reconciled"),
+        ):
+            retire_day(connection, chosen, "a test")
+        assert sorted(state_of(day)) == [("final", 1, 0)] * 2
+        # A run that ended after the days were listed has found something.
+        day.execute("UPDATE batch.runs SET state = 'provisional' WHERE topic = %s AND day = %s", day.layer.topic, DAY)
+        with pytest.raises(ConfigurationError, match="not final"):
+            retire_day(connection, chosen, "a test")
+        day.execute("UPDATE batch.runs SET state = 'final' WHERE topic = %s AND day = %s", day.layer.topic, DAY)
+        # The rows are in DEFAULT, and an operator has kept a detached partition.
+        day.execute("ALTER TABLE speed.decisions DETACH PARTITION speed.decisions_20240229")
+        day.execute("INSERT INTO speed.decisions SELECT * FROM speed.decisions_20240229")
+        retire_day(connection, chosen, "a test")
+    assert day.execute("SELECT count(*) FROM speed.decisions_20240229") == [(21,)]
+    assert day.execute("SELECT count(*) FROM speed.decisions WHERE topic_id = %s", day.layer.topic_id) == [(0,)]
+    day.execute("DROP TABLE speed.decisions_20240229")
 
 
 @pytest.mark.budget(20)

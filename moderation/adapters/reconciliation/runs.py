@@ -155,8 +155,7 @@ class StoredRun:
 @contextmanager
 def day_lock(connection: Connection, topic: str, day: date, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Lock a day against other reconciliations while the block runs; wait for a running one."""
-    seed = hashlib.sha256(f"reconcile {topic} {day}".encode()).digest()
-    key = int.from_bytes(seed[:8], "big", signed=True)
+    key = _lock_key(topic, day)
     is_locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
     if is_locked != (True,):
         on_wait(f"another reconciliation of {day} is running; waiting for its end")
@@ -169,6 +168,17 @@ def day_lock(connection: Connection, topic: str, day: date, on_wait: Callable[[s
         # A broken connection has released the lock, and its own error matters more.
         if not connection.broken:
             connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
+
+
+def try_lock_day(connection: Connection, topic: str, day: date) -> bool:
+    """Lock a day against reconciliations until the end of the open transaction; return whether none was running."""
+    key = _lock_key(topic, day)
+    return connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (key,)).fetchone() == (True,)
+
+
+def _lock_key(topic: str, day: date) -> int:
+    seed = hashlib.sha256(f"reconcile {topic} {day}".encode()).digest()
+    return int.from_bytes(seed[:8], "big", signed=True)
 
 
 def last_run(connection: Connection, topic: str, day: date) -> tuple[int, int, str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -15,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from moderation.adapters.reconciliation.frozen_days import freeze_day
-from moderation.adapters.reconciliation.runs import dirty_days
+from moderation.adapters.reconciliation.runs import dirty_days, try_lock_day
 from moderation.adapters.sql.connection import Connection
 from moderation.adapters.sql.locks import HOLDERS, describe
 from moderation.errors import ConfigurationError, TableLocked
@@ -43,6 +44,10 @@ SELECT coalesce(o.topic, d.topic_id::text), DATE '1970-01-01' + (d.event_time_us
 _FINAL = """
 SELECT day FROM (SELECT DISTINCT ON (day) day, state FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last
  WHERE state = 'final'
+"""
+# A table of the same name may be detached, or of somebody else: it stays.
+_IS_PARTITION = """
+SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'speed.decisions'::regclass AND inhrelid = to_regclass(%s))
 """
 _log = logging.getLogger(__name__)
 
@@ -88,8 +93,7 @@ def find_append_days(connection: Connection, before: date, horizon_days: int) ->
     for (append_day,) in connection.execute(_APPEND_DAYS, (before,)).fetchall():
         content = connection.execute(_CONTENT, (append_day,)).fetchall()
         for topic in {topic for topic, _, _ in content} - closed.keys():
-            final = {day for (day,) in connection.execute(_FINAL, (topic,))}
-            closed[topic] = final - set(dirty_days(connection, topic, date.max, horizon_days))
+            closed[topic] = _final_days(connection, topic) - set(dirty_days(connection, topic, date.max, horizon_days))
         event_days = tuple((topic, day) for topic, day, _ in content)
         is_open = tuple((topic, day) for topic, day in event_days if day not in closed[topic])
         found.append(AppendDay(append_day, sum(rows for *_, rows in content), event_days, is_open))
@@ -107,15 +111,9 @@ def retire(connection: Connection, append_day: AppendDay, reason: str, seconds: 
 
     Raises:
         ConfigurationError: the append day has open days, or the role does not own the tables.
-        TableLocked: a lock was not granted in that time; nothing was changed.
+        TableLocked: a lock was not granted in that time, or an event day is being reconciled; nothing was changed.
     """
-    if append_day.open_days:
-        named = ", ".join(f"{day} of {topic}" for topic, day in append_day.open_days[:3])
-        raise ConfigurationError(
-            f"append day {append_day.day}",
-            f"it has decisions of {len(append_day.open_days)} days that are not final or have new records: {named}",
-            "Reconcile them first: `moderation reconcile --date DAY`.",
-        )
+    _require_none(append_day.open_days, append_day.day)
     until = time.monotonic() + seconds
     while True:
         try:
@@ -140,9 +138,38 @@ def retire(connection: Connection, append_day: AppendDay, reason: str, seconds: 
         time.sleep(_PAUSE_SECONDS)
 
 
+def _require_none(open_days: Sequence[tuple[str, date]], append_day: date) -> None:
+    if open_days:
+        named = ", ".join(f"{day} of {topic}" for topic, day in open_days[:3])
+        raise ConfigurationError(
+            f"append day {append_day}",
+            f"it has decisions of {len(open_days)} days that are not final or have new records: {named}",
+            "Reconcile them first: `moderation reconcile --date DAY`.",
+        )
+
+
+def _final_days(connection: Connection, topic: str) -> set[date]:
+    return {day for (day,) in connection.execute(_FINAL, (topic,))}
+
+
+def _lock_event_days(connection: Connection, append_day: AppendDay) -> None:
+    """Keep reconciliations out: one that read the ledger after the drop would store every dropped row as lost."""
+    for topic, day in append_day.event_days:
+        if not try_lock_day(connection, topic, day):
+            raise TableLocked(
+                f"{day} of {topic}",
+                "it is being reconciled",
+                f"Run `moderation retire` again after that. Nothing was changed for append day {append_day.day}.",
+            )
+    final = {topic: _final_days(connection, topic) for topic, _ in append_day.event_days}
+    is_open = [(topic, day) for topic, day in append_day.event_days if day not in final[topic]]
+    _require_none(is_open, append_day.day)  # a reconciliation may have ended since the days were listed
+
+
 def _retire(connection: Connection, append_day: AppendDay, reason: str) -> None:
+    _lock_event_days(connection, append_day)
     table = f"decisions_{append_day.day:%Y%m%d}"
-    exists = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (f"speed.{table}",)).fetchone() == (True,)
+    exists = connection.execute(_IS_PARTITION, (f"speed.{table}",)).fetchone() == (True,)
     at_us = now_us()
     for topic, day in append_day.event_days:
         freeze_day(connection, topic, day, f"decisions of append day {append_day.day} were retired: {reason}", at_us)
