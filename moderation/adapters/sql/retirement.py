@@ -177,6 +177,6 @@ def _retire(connection: Connection, append_day: AppendDay, reason: str) -> None:
         "INSERT INTO speed.retired_days (append_day, retired_us, rows, reason) VALUES (%s, %s, %s, %s)",
         (append_day.day, at_us, append_day.rows, reason),
     )
-    if exists:
-        connection.execute(sql.SQL("DROP TABLE speed.{}").format(sql.Identifier(table)))
     connection.execute("DELETE FROM speed.decisions_default WHERE append_day = %s", (append_day.day,))
+    if exists:  # last, because everyone waits from here to the commit
+        connection.execute(sql.SQL("DROP TABLE speed.{}").format(sql.Identifier(table)))
