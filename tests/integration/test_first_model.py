@@ -93,6 +93,30 @@ def test_an_empty_state_folder_starts_from_the_version_that_decided_last(
     assert opened(fresh) == ("2", STRICT), "the state folder has another version than the one that decided last"
 
 
+def test_the_version_that_decided_last_is_known_after_decisions_were_retired(
+    life: ModelLife, database: psycopg.Connection, tmp_path: Path
+) -> None:
+    worker = production_model(life.settings)
+    for policy in (LENIENT, STRICT):
+        version = life.register(policy)
+        worker.open_version(version.version)
+        worker.keep(version.version)
+    decided(database, life.settings, (0, "2", 200))
+    decided(database, life.settings, (0, "1", 100))  # of a topic that was re-created
+    own = "topic_id IN (SELECT topic_id FROM speed.source_offsets WHERE topic = %s)"
+    topic = (life.settings.topic_prefix + "comments",)
+    database.execute(f"DELETE FROM speed.decisions WHERE model_version = '1' AND {own}", topic)
+    database.execute(f"UPDATE speed.decisions SET \"offset\" = 990 WHERE model_version = '2' AND {own}", topic)
+    assert opened(production_model(on_another_machine(life, tmp_path / "last"))) == ("2", STRICT)
+    database.execute(f"DELETE FROM speed.decisions WHERE {own}", topic)
+    database.execute(
+        f"UPDATE speed.source_offsets o SET newest_event_us = (SELECT 10 + s.model_version::int FROM speed.served s "
+        f"WHERE s.topic_id = o.topic_id) WHERE {own}",
+        topic,
+    )
+    assert opened(production_model(on_another_machine(life, tmp_path / "none"))) == ("2", STRICT)
+
+
 def test_a_kept_model_is_verified_by_certificate_and_digest(
     life: ModelLife, database: psycopg.Connection, tmp_path: Path
 ) -> None:

@@ -26,15 +26,25 @@ ON CONFLICT (model_name, model_version) DO UPDATE
 _STORE_PART = """
 INSERT INTO speed.kept_model_files (card_digest, name, part, content) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING
 """
+# Workers change the version of all partitions at nearly one time, so each decision of a later version is later. The
+# first decisions of a version may be retired: then its last ones count, and without any the largest event time.
 _SERVED_LAST = """
 SELECT model_version
-  FROM (SELECT DISTINCT ON (s.topic_id, s.partition) s.*
+  FROM (SELECT DISTINCT ON (s.topic_id, s.partition) s.*, o.newest_event_us,
+               coalesce((SELECT min(n.from_offset) FROM speed.served n
+                          WHERE (n.topic_id, n.partition) = (s.topic_id, s.partition)
+                            AND n.from_offset > s.from_offset), o.next) AS end_offset
           FROM speed.served s JOIN speed.source_offsets o USING (topic_id, partition)
          WHERE o.topic = %s AND s.override IS NULL
          ORDER BY s.topic_id, s.partition, s.from_offset DESC) newest
- ORDER BY (SELECT min(d.append_us) FROM speed.decisions d
+ ORDER BY coalesce(
+          (SELECT min(d.append_us) FROM speed.decisions d
             WHERE (d.topic_id, d.partition) = (newest.topic_id, newest.partition)
-              AND d."offset" >= newest.from_offset AND d."offset" < newest.from_offset + 100) DESC NULLS LAST
+              AND d."offset" >= newest.from_offset AND d."offset" < least(newest.from_offset + 100, end_offset)),
+          (SELECT max(d.append_us) FROM speed.decisions d
+            WHERE (d.topic_id, d.partition) = (newest.topic_id, newest.partition)
+              AND d."offset" >= greatest(newest.from_offset, end_offset - 100) AND d."offset" < end_offset)
+          ) DESC NULLS LAST, newest.newest_event_us DESC NULLS LAST
  LIMIT 1
 """
 
