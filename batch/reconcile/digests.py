@@ -84,7 +84,7 @@ SELECT {", ".join("NULL::BIGINT AS stored_us" if name == "stored_us" else f"d.{n
 _STORED_AGES = f"""
 SELECT topic_id, part, community, start_us, model_version, policy_version,
        {", ".join(f"sum(age{number})::BIGINT AS age{number}" for number in range(len(AGES_US)))}
-  FROM read_parquet('{{file}}') WHERE is_counted GROUP BY ALL
+  FROM ledger_digests WHERE is_counted GROUP BY ALL
 """
 
 
@@ -148,6 +148,7 @@ def settle(duck: duckdb.DuckDBPyConnection, inputs: Mapping[str, Path], digests:
     """
     for name in ("recomputed", "letters", "cuts"):
         duck.read_parquet(f"{inputs[name]}/*.parquet", hive_partitioning=False).create_view(name)
+    duck.read_parquet(str(digests.file), hive_partitioning=False).create_view("ledger_digests")
     duck.execute(f"CREATE TABLE copies AS {STATEMENTS['copies']}")
     duck.execute(_OWN_COPIES)
     duck.execute(_DECIDED)
@@ -160,7 +161,7 @@ def settle(duck: duckdb.DuckDBPyConnection, inputs: Mapping[str, Path], digests:
     for name, query in (
         ("compared", _COMPARED),
         ("ledger", _LEDGER),
-        ("stored_ages", _STORED_AGES.format(file=digests.file)),
+        ("stored_ages", _STORED_AGES),
     ):
         inputs[name].mkdir(parents=True, exist_ok=True)
         duck.sql(query).write_parquet(str(inputs[name] / "settled.parquet"), compression="lz4")

@@ -69,7 +69,7 @@ def reconcile_by_digests(tables: Tables, engine: Engine | None = None) -> tuple[
     Returns:
         The outcome, the number of differing hours, and the number of rows by input of the engine.
     """
-    with TemporaryDirectory() as name:
+    with TemporaryDirectory(prefix="o'hara's ") as name:
         folder = Path(name)
         (folder / "work").mkdir()
         inputs = write(tables, folder)
