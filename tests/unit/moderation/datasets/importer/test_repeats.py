@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.datasets.importer.repeats import Repeats, RepeatSearch, Use
+from moderation.datasets.importer.repeats import Repeats, RepeatSearch, Use, row_check
 from moderation.errors import DatasetError
 
 Rows = list[tuple[int, bool | None]]
@@ -53,6 +53,16 @@ def test_other_rows_have_another_checksum() -> None:
     first = searched(rows, 2).checksum
     assert searched(rows, 100).checksum == first
     assert searched([*rows[:-1], (7, True)], 2).checksum != first
+    assert searched([*rows[1:], rows[0]], 2).checksum != first, "another order"
+    assert searched([*rows[:-1], (rows[-1][0], False)], 2).checksum != first, "another label"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.sampled_from([None, False, True])), max_size=20))
+def test_the_checksum_is_that_of_the_rows_one_by_one(rows: Rows) -> None:
+    checksum = 0
+    for number, (digest, label) in enumerate(rows):
+        checksum ^= row_check(number, digest, label)
+    assert searched(rows, 3).checksum == checksum
 
 
 def test_temporary_files_are_deleted_also_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

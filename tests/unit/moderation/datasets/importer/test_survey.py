@@ -79,6 +79,19 @@ def test_another_text_in_the_same_row_is_a_change_too(tmp_path: Path) -> None:
         list(imported.comments())
 
 
+@pytest.mark.parametrize("rows", ["aabc", "abac", "aacb"])
+@pytest.mark.parametrize("changed", ["bcaa", "abca", "aaBC"])
+def test_another_order_and_other_labels_are_changes_too(tmp_path: Path, rows: str, changed: str) -> None:
+    path = tmp_path / "export.csv"
+    lines = {"a": "a,hm,1682935200,0\n", "b": "b,so,1682935200,0\n", "c": "c,no,1682935200,1\n"}
+    lines |= {"B": "b,so,1682935200,1\n", "C": "c,no,1682935200,0\n"}
+    path.write_text(HEADER + "".join(map(lines.__getitem__, rows)))
+    imported = plain_import(path, accepted=("left-out",))
+    path.write_text(HEADER + "".join(map(lines.__getitem__, changed)))
+    with pytest.raises(DatasetError, match="has changed while it was read"):
+        list(imported.comments())
+
+
 def test_the_export_without_times_is_filled_the_same_way_every_time(tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
     text = '"","X","BODY","REMOVED"\n"1","70","caf\xe9\nzwei","0"\n"2","90","gone","1"\n'
