@@ -51,7 +51,8 @@ class LabelRule:
             return self.column
         if self.test == "=":
             return f"{self.column}={'|'.join(self.values)}"
-        return f"{self.column}{self.test}{self.threshold:g}"
+        short = f"{self.threshold:g}"
+        return f"{self.column}{self.test}{short if float(short) == self.threshold else repr(self.threshold)}"
 
     @property
     def rules(self) -> tuple[LabelRule, ...]:

@@ -19,6 +19,7 @@ from tests.support.imports import read
         ("state=gone|hidden", ["state"]),
         ("toxic>=0.5|threat>=0.3", ["toxic", "threat"]),
         ("spam|abuse", ["spam", "abuse"]),
+        ("toxic>=0.123456789|length>12345678.0", ["toxic", "length"]),
         ("spam|score>0.5|state=gone|hidden|flag<=0", ["spam", "score", "state", "flag"]),
     ],
 )
