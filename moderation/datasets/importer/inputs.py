@@ -106,8 +106,10 @@ def find_inputs(names: Sequence[str], stdin: Callable[[], BinaryIO]) -> tuple[In
         stdin: returns standard input, which is copied to a temporary file, because files are read twice.
 
     Raises:
-        DatasetError: a name stands for no file, or a file cannot be read.
+        DatasetError: a name stands for no file, standard input is named twice, or a file cannot be read.
     """
+    if list(names).count(STDIN) > 1:
+        raise DatasetError(STDIN, "standard input is named twice, and it can be read once", "Name it once.")
     found: list[Input] = []
     for name in names:
         if name == STDIN:

@@ -105,6 +105,9 @@ def test_a_folder_is_never_written_over_its_input(tmp_path: Path, export: Path) 
         "import a --accept all",
         "import a --delimiter two",
         "train a --csv b --out m",
+        "train a --no-action kept --out m",
+        "import a --actions b --label-window inf",
+        "import - --actions -",
     ],
 )
 def test_options_that_exclude_each_other_are_wrong_usage(words: str) -> None:
@@ -155,6 +158,24 @@ def test_the_actions_are_an_input_that_no_result_replaces(export: Path, tmp_path
 def test_a_score_has_no_option_for_actions(export: Path) -> None:
     assert run("score", "--model", "m", "--in", export, "--actions", export).exit_code == 2
     assert run("import", export, "--label-window", "12").exit_code == 2
+
+
+def test_standard_input_is_read_once(export: Path) -> None:
+    with pytest.raises(DatasetError, match="named twice"):
+        run("import", "-", "-", "--columns", COLUMNS, given=EXPORT.encode())
+
+
+def test_the_way_to_name_files_is_one_that_the_command_has() -> None:
+    assert "--from-lake" not in run("import").stderr
+    assert "--from-lake" in run("label-errors", "--out", "x.csv").stderr
+
+
+def test_statements_about_a_folder_of_generate_are_refused(export: Path, tmp_path: Path) -> None:
+    history = tmp_path / "history"
+    assert run("import", export, "--columns", COLUMNS, "--out", history).exit_code == 0
+    for options in (["--columns", "body=x"], ["--community", "x"], ["--no-header"], ["--quote", "none"]):
+        with pytest.raises(DatasetError, match="needs no statements"):
+            run("train", history, *options, "--out", tmp_path / "model")
 
 
 @pytest.mark.slow
