@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature, signature
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ _FILES = "Files: what they are is guessed, shown, and can be stated"
 _LAKE = "The lake"
 ACCEPTABLE = ("left-out", "times", "chance")
 MOST_COMMENTS = 200_000
+MOST_HOURS = 100 * 365.25 * 24
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "space": " "}
 
 
@@ -105,6 +105,7 @@ def _actions_declaration(
         typer.Option(
             metavar="HOURS",
             min=0,
+            max=MOST_HOURS,
             help="How long after a comment an action on it counts; 48 by default.",
             rich_help_panel=_FILES,
         ),
@@ -275,8 +276,6 @@ def _checked(options: dict[str, Any], spellings: Sequence[str]) -> ImportOptions
     actions, action_columns, window = map(options.get, ("actions", "action_columns", "label_window"))
     if actions is None and (action_columns or window is not None):
         raise typer.BadParameter("it needs --actions FILE", param_hint="--action-columns and --label-window")
-    if window is not None and not isfinite(window):
-        raise typer.BadParameter(f"{window} is no number of hours", param_hint="--label-window")
     if actions is not None and from_lake is not None:
         raise typer.BadParameter("the lake has its own actions", param_hint="--actions")
     if from_lake is not None and (stated or mapping is not None):

@@ -159,4 +159,6 @@ def _parse_rule(text: str) -> LabelRule:
     column, test, value = parsed["column"], parsed["test"], parsed["value"].strip()
     if test in ("=", "=="):
         return LabelRule(column, "=", values=(value.casefold(),))
-    return LabelRule(column, test, float(value))
+    if math.isnan(threshold := float(value)):
+        raise ValueError(f"{value} is not a number")
+    return LabelRule(column, test, threshold)

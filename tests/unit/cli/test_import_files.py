@@ -84,6 +84,17 @@ def test_a_saved_mapping_states_the_same_again(export: Path, tmp_path: Path) -> 
         run("import", export, "--mapping", mapping)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"columns": ["body"]}', '{"encoding": 5}', '{"delimiter": "ab"}', '{"has_header": "no"}', '{"community": {}}'],
+)
+def test_a_mapping_with_values_of_another_type_is_refused(text: str, export: Path, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(text)
+    with pytest.raises(ConfigurationError, match="mapping.json: .* cannot be used"):
+        run("import", export, "--columns", COLUMNS, "--mapping", mapping)
+
+
 def test_standard_input_folders_and_patterns_are_files_too(export: Path, tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text(EXPORT.replace("a1", "b1").replace("a2", "b2"))
     for names in (("-",), (tmp_path,), (tmp_path / "*.csv",), (export, tmp_path / "other.csv")):
@@ -107,6 +118,8 @@ def test_a_folder_is_never_written_over_its_input(tmp_path: Path, export: Path) 
         "train a --csv b --out m",
         "train a --no-action kept --out m",
         "import a --actions b --label-window inf",
+        "import a --actions b --label-window 1e300",
+        "import a --actions b --label-window nan",
         "import - --actions -",
     ],
 )

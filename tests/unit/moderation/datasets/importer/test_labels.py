@@ -58,7 +58,7 @@ def test_an_unknown_value_is_reported_unless_another_column_decides() -> None:
         parse_label("toxic>=0.5|threat>=0.3").of(("much", "0.1"))
 
 
-@pytest.mark.parametrize("text", ["label=a>=much", "label=a|", "label=|b>=1"])
+@pytest.mark.parametrize("text", ["label=a>=much", "label=a>=nan", "label=a|", "label=|b>=1"])
 def test_a_malformed_rule_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--columns"):
         parse_columns([text])
