@@ -102,6 +102,17 @@ def test_standard_input_folders_and_patterns_are_files_too(export: Path, tmp_pat
         assert json.loads(result.stdout)["rows"] == (2 if names == ("-",) else 4)
 
 
+def test_files_with_the_same_name_are_named_with_their_folders(export: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / name / "export.csv" for name in ("removed", "kept")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_text(EXPORT.replace("a1", f"b{number}").replace("a2", f"c{number}"))
+    summaries = json.loads(run("import", *paths, "--columns", COLUMNS, "--json").stdout)["files"]
+    assert [each.partition(": ")[0] for each in summaries] == list(map(str, paths))
+    (summary,) = json.loads(run("import", export, "--columns", COLUMNS, "--json").stdout)["files"]
+    assert summary.startswith("export.csv: "), "without its folder if no other file has its name"
+
+
 def test_a_folder_is_never_written_over_its_input(tmp_path: Path, export: Path) -> None:
     with pytest.raises(ConfigurationError, match="also an input"):
         run("import", tmp_path, "--columns", COLUMNS, "--out", tmp_path)
