@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature, signature
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -190,8 +191,16 @@ class ImportOptions:
 
     @property
     def inputs(self) -> list[Path]:
-        """Files that the command reads, which no result may replace."""
-        return [*map(Path, self.names), *([] if self.actions is None else [self.actions])]
+        """Files and folders that the command reads, which no result may replace; also those of patterns and folders.
+
+        Raises:
+            DatasetError: a name stands for no file.
+        """
+        from moderation.datasets.importer.inputs import STDIN, find_inputs
+
+        found = find_inputs([name for name in self.names if name != STDIN], BytesIO)
+        stated = [each for each in (self.actions, self.mapping) if each is not None]
+        return [*map(Path, self.names), *(each.path for each in found), *stated]
 
     @property
     def is_stated(self) -> bool:

@@ -119,6 +119,18 @@ def test_a_folder_is_never_written_over_its_input(tmp_path: Path, export: Path) 
     assert export.read_text() == EXPORT
 
 
+def test_files_of_patterns_and_folders_are_inputs_too(export: Path, tmp_path: Path) -> None:
+    (tmp_path / "comments.jsonl").write_text('{"id": "a", "body": "x", "created_utc": 1682935200}\n')
+    for name in (tmp_path / "*.csv", tmp_path):
+        with pytest.raises(ConfigurationError, match="also an input"):
+            run("report", name, "--out", export)
+    with pytest.raises(ConfigurationError, match="comments.jsonl: it is also an input"):
+        run("import", tmp_path / "comments.jsonl", "--out", tmp_path)
+    with pytest.raises(ConfigurationError, match="also an input"):
+        run("report", export, "--mapping", tmp_path / "x", "--out", tmp_path / "x")
+    assert export.read_text() == EXPORT
+
+
 @pytest.mark.parametrize(
     "words",
     [
