@@ -46,7 +46,7 @@ class Repeats:
     Attributes:
         uses: one byte a row, in the order of the rows, see :class:`Use`.
         checksum: over digests and labels of all rows in their order: the exclusive or of :func:`row_check`.
-        repeated: rows that repeat an earlier one.
+        repeated: rows that repeat the one that is used: the first with a label, or the first if none has one.
         both_labels: rows that occur as removed and as kept.
         used: rows that are used.
         removed: used rows whose label is removed.
@@ -156,7 +156,7 @@ def _search(rows: NDArray[np.void], uses: NDArray[np.uint8]) -> NDArray[np.int64
     """
     if not len(rows):
         return np.zeros(5, np.int64)
-    rows = rows[np.argsort(rows["digest"], kind="stable")]
+    rows = rows[np.lexsort((rows["label"] == 0, rows["digest"]))]  # stable; of the same rows, labelled ones come first
     is_first = np.ones(len(rows), bool)
     is_first[1:] = rows["digest"][1:] != rows["digest"][:-1]
     starts = np.flatnonzero(is_first)

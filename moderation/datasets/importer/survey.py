@@ -78,7 +78,7 @@ def used_rows(
             used += 1
             yield row
         elif use == Use.REPEATED:
-            on_left_out(LeftOut(row.file, row.line, Reason.REPEATED, "the same row occurs before"))
+            on_left_out(LeftOut(row.file, row.line, Reason.REPEATED, "the same row occurs elsewhere"))
         else:
             on_left_out(LeftOut(row.file, row.line, Reason.BOTH_LABELS, "the same row occurs with both labels"))
     if (index + 1, checksum) != (len(uses), repeats.checksum):

@@ -26,15 +26,17 @@ def searched(rows: Rows, rows_in_memory: int) -> Repeats:
 
 def uses(rows: Rows) -> list[Use]:
     """The rule, row by row."""
-    labels = defaultdict(set)
+    labels = defaultdict(list)
     for digest, label in rows:
-        labels[digest].add(label)
+        labels[digest].append(label)
     seen: set[int] = set()
     found = []
-    for digest, _ in rows:
-        is_both = {True, False} <= labels[digest]
-        found.append(Use.BOTH_LABELS if is_both else Use.REPEATED if digest in seen else Use.USED)
-        seen.add(digest)
+    for digest, label in rows:
+        same = labels[digest]
+        is_used = digest not in seen and (label is not None or not any(each is not None for each in same))
+        found.append(Use.BOTH_LABELS if {True, False} <= set(same) else Use.USED if is_used else Use.REPEATED)
+        if is_used:
+            seen.add(digest)
     return found
 
 
@@ -46,6 +48,10 @@ def test_the_rows_that_are_used_do_not_depend_on_how_many_are_in_memory(rows: Ro
     used = [label for (_, label), use in zip(rows, expected, strict=True) if use is Use.USED]
     assert (repeats.used, repeats.removed, repeats.unlabelled) == (len(used), used.count(True), used.count(None))
     assert (repeats.repeated, repeats.both_labels) == (expected.count(Use.REPEATED), expected.count(Use.BOTH_LABELS))
+
+
+def test_a_label_is_not_lost_because_the_row_occurs_without_it_before() -> None:
+    assert list(searched([(1, None), (1, True), (1, True)], 9).uses) == [Use.REPEATED, Use.USED, Use.REPEATED]
 
 
 def test_other_rows_have_another_checksum() -> None:

@@ -45,7 +45,7 @@ def test_rows_without_id_are_the_same_if_text_time_and_author_are(tmp_path: Path
     assert [row.comment.author_key for row in imported.comments()] == [
         pseudonym(name, b"") for name in ("ann", "bob", "ann")
     ]
-    assert [(bad.line, bad.cause) for bad in imported.bad_rows] == [(5, "the same row occurs before")]
+    assert [(bad.line, bad.cause) for bad in imported.bad_rows] == [(5, "the same row occurs elsewhere")]
 
 
 def test_a_later_dump_without_the_author_repeats_the_row(tmp_path: Path) -> None:
