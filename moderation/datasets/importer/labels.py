@@ -73,7 +73,7 @@ class LabelRule:
             return value
         text = str(value).strip().casefold()
         if self.test == "=":
-            return text in self.values if text else None
+            return True if text in self.values else None if text in ("", "nan") else False
         if text in _EMPTY:
             return None
         if self.test == "words":

@@ -30,6 +30,15 @@ def test_rules_are_parsed_and_written_the_same(text: str, columns: list[str]) ->
     assert parse_label(str(label)) == label
 
 
+def test_not_a_number_is_no_label_also_beside_words() -> None:
+    rule = LabelRule("state", "=", values=("gone",))
+    assert [rule.label(value) for value in ("Gone", "live", "-1", "", "NaN", float("nan"), None)] == [
+        *(True, False, False),
+        *(None, None, None, None),
+    ]
+    assert LabelRule("state", "=", values=("nan",)).label("NaN") is True
+
+
 def test_words_belong_to_the_column_before_them() -> None:
     label = parse_label("state=gone|hidden|toxic>=0.5")
     assert label.rules == (LabelRule("state", "=", values=("gone", "hidden")), LabelRule("toxic", ">=", 0.5))
