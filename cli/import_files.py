@@ -16,7 +16,7 @@ from cli.import_options import ImportOptions, with_import_options
 from cli.labelled_input import actions_of, save_mapping, show_plan, stated_of
 from cli.options import JsonOption
 from cli.output import console, json_bytes, print_json, printable, utc
-from cli.output_files import check_output_folder, replaced_folder
+from cli.output_files import check_output_file, check_output_folder, replaced_folder
 from cli.progress_bar import shown_progress
 
 if TYPE_CHECKING:
@@ -57,12 +57,16 @@ def import_files(
     """
     from moderation.datasets.importer import check_acceptance, find_inputs, plan_import, survey
     from moderation.datasets.importer.importing import Import
+    from moderation.datasets.recorded import ACTIONS, ARRIVALS, COMMENTS
     from moderation.errors import DatasetError
 
     if out is not None and dry_run:
         raise typer.BadParameter("give either --dry-run or --out FOLDER")
     if out is not None:
-        check_output_folder(out, given.inputs)
+        inputs_read = given.inputs
+        check_output_folder(out, inputs_read)
+        for name in (COMMENTS, ARRIVALS, ACTIONS, REPORT) if out.is_dir() else ():
+            check_output_file(out / name, inputs_read)
     started = time.monotonic()
     refused = None
     with shown_progress("starting") as status:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature, signature
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ _FILES = "Files: what they are is guessed, shown, and can be stated"
 _LAKE = "The lake"
 ACCEPTABLE = ("left-out", "times", "chance")
 MOST_COMMENTS = 200_000
+MOST_HOURS = 100 * 365.25 * 24
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t", "pipe": "|", "space": " "}
 
 
@@ -104,6 +106,7 @@ def _actions_declaration(
         typer.Option(
             metavar="HOURS",
             min=0,
+            max=MOST_HOURS,
             help="How long after a comment an action on it counts; 48 by default.",
             rich_help_panel=_FILES,
         ),
@@ -147,14 +150,14 @@ def _training_declaration(
         ),
     ] = None,
     no_action: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="MEANING",
-            help="With --from-lake: a shown comment without an action is `kept`, or `left out` where only a sample is "
-            "reviewed.",
+            help="With --from-lake: a shown comment without an action is `kept` (the default), or `left out` where "
+            "only a sample is reviewed.",
             rich_help_panel=_LAKE,
         ),
-    ] = "kept",
+    ] = None,
 ) -> None:
     """Declare the options of commands that fit models; the function is never called."""
 
@@ -188,8 +191,16 @@ class ImportOptions:
 
     @property
     def inputs(self) -> list[Path]:
-        """Files that the command reads, which no result may replace."""
-        return [*map(Path, self.names), *([] if self.actions is None else [self.actions])]
+        """Files and folders that the command reads, which no result may replace; also those of patterns and folders.
+
+        Raises:
+            DatasetError: a name stands for no file.
+        """
+        from moderation.datasets.importer.inputs import STDIN, find_inputs
+
+        found = find_inputs([name for name in self.names if name != STDIN], BytesIO)
+        stated = [each for each in (self.actions, self.mapping) if each is not None]
+        return [*map(Path, self.names), *(each.path for each in found), *stated]
 
     @property
     def is_stated(self) -> bool:
@@ -230,7 +241,9 @@ def with_import_options(
 
         def run(**values: Any) -> None:
             options = {name: values.pop(name) for name in parameters}
-            command(given=_checked(options, needs_files=files), **values)
+            spellings = ("FILE…", *(("--csv FILE", "--history FOLDER") if former else ()))
+            spellings += ("--from-lake",) if training else ()
+            command(given=_checked(options, spellings if files else ()), **values)
 
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         run.__annotations__ = {}
@@ -240,13 +253,20 @@ def with_import_options(
     return decorate
 
 
-def _checked(options: dict[str, Any], needs_files: bool) -> ImportOptions:
+def _checked(options: dict[str, Any], spellings: Sequence[str]) -> ImportOptions:
+    """Check the options together.
+
+    Args:
+        options: their values by name.
+        spellings: ways to name the comments, of which one must be used; empty if the command does not name files.
+    """
     named = [("FILE", options.pop("files", None) or [])]
     named += [(f"--{name}", [str(value)]) for name in ("csv", "history") if (value := options.pop(name, None))]
     given = [(spelling, names) for spelling, names in named if names]
     from_lake = options.get("from_lake")
-    if needs_files and len(given) + (from_lake is not None) != 1:
-        raise typer.BadParameter("give files as FILE…, or one of --csv FILE, --history FOLDER and --from-lake")
+    if spellings and len(given) + (from_lake is not None) != 1:
+        others = " and ".join(filter(None, (", ".join(spellings[1:-1]), *spellings[1:][-1:])))
+        raise typer.BadParameter(f"give files as {spellings[0]}" + (f", or one of {others}" if others else ""))
     accepted = frozenset(word.strip() for text in options.pop("accept") or () for word in text.split(","))
     if unknown := sorted(accepted - set(ACCEPTABLE)):
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(ACCEPTABLE)}", param_hint="--accept")
@@ -267,8 +287,15 @@ def _checked(options: dict[str, Any], needs_files: bool) -> ImportOptions:
         raise typer.BadParameter("it needs --actions FILE", param_hint="--action-columns and --label-window")
     if actions is not None and from_lake is not None:
         raise typer.BadParameter("the lake has its own actions", param_hint="--actions")
+    if from_lake is not None and (stated or mapping is not None):
+        raise typer.BadParameter("options that state how files are read exclude it", param_hint="--from-lake")
+    if from_lake is None and options.get("no_action") is not None:
+        raise typer.BadParameter("it needs --from-lake", param_hint="--no-action")
+    names = tuple(given[0][1]) if given else ()
+    if actions is not None and str(actions) == "-" and "-" in names:
+        raise typer.BadParameter("standard input contains comments or actions, not both", param_hint="--actions")
     return ImportOptions(
-        tuple(given[0][1]) if given else (),
+        names,
         stated,
         accepted,
         mapping,
@@ -276,7 +303,7 @@ def _checked(options: dict[str, Any], needs_files: bool) -> ImportOptions:
         {"columns": action_columns or (), **({} if window is None else {"window_hours": window})},
         options.get("sample", 0),
         from_lake,
-        options.get("no_action", "kept"),
+        options.get("no_action") or "kept",
     )
 
 

@@ -163,14 +163,23 @@ def _print_bad_rows(rows: Iterable[BadRow], count: int) -> None:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    known = {"format", "columns", "encoding", "delimiter", "quote", "has_header", "community"}
+    texts: dict[str, type] = dict.fromkeys(("format", "encoding", "delimiter", "quote", "community"), str)
+    known: dict[str, type] = {**texts, "columns": dict, "has_header": bool}
     try:
         stored = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             str(path), f"the mapping cannot be read ({error})", "Delete it, or name another file."
         ) from error
-    if not isinstance(stored, dict) or not stored.keys() <= known:
+    if not isinstance(stored, dict) or not stored.keys() <= known.keys():
         cause = f"it is not a mapping with the keys {', '.join(sorted(known))}"
         raise ConfigurationError(str(path), cause, "Write one with `moderation import FILE --dry-run --mapping NEW`.")
-    return {name: value for name, value in stored.items() if value is not None}
+    stored = {name: value for name, value in stored.items() if value is not None}
+    for name, value in stored.items():
+        if not isinstance(value, known[name]) or (name in ("delimiter", "quote") and len(str(value)) > 1):
+            raise ConfigurationError(
+                str(path),
+                f"{name}: {value!r} cannot be used",
+                "Correct it, or delete the file and state it by options.",
+            )
+    return stored

@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from cli.import_options import ImportOptions, with_import_options
-from cli.labelled_input import show_plan, stated_of
+from cli.labelled_input import save_mapping, show_plan, stated_of
 from cli.line_batches import ChainedStream, batches, read_lines
 from cli.options import JsonOption
 from cli.output import console, print_json, progress
@@ -156,6 +156,7 @@ def _foreign_answers(
     if plan.is_history:
         raise DatasetError(plan.name, "it is a folder of `moderation generate`", "Name its comments.jsonl.")
     show_plan(plan)
+    save_mapping(given, plan)
     pending: list[Row | LeftOut] = []
     for row in read_rows(plan, pending.append):
         pending.append(row)

@@ -65,7 +65,7 @@ def _causes(report: ImportReport) -> str:
     causes: dict[Reason, str] = {}
     for row in report.first_left_out:
         causes.setdefault(row.reason, f"{row.file}, line {row.line}: {row.cause}")
-    return "; ".join(list(causes.values())[:_SHOWN_CAUSES]) or "the first row of each is used"
+    return "; ".join(list(causes.values())[:_SHOWN_CAUSES]) or "one row of each is used"
 
 
 def _hint(plan: ImportPlan, report: ImportReport, otherwise: str) -> str:

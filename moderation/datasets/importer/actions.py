@@ -198,7 +198,8 @@ def parse_action_columns(texts: Sequence[str]) -> dict[str, str]:
     """Parse values of ``--action-columns`` into roles with their columns or words.
 
     Raises:
-        ConfigurationError: a role is unknown, is given twice, or has no value.
+        ConfigurationError: a role is unknown, is given twice, or has no value that can be read; or a word has both
+            meanings.
     """
     roles = (*ACTION_ALIASES, "remove", "approve")
     stated: dict[str, str] = {}
@@ -211,6 +212,13 @@ def parse_action_columns(texts: Sequence[str]) -> dict[str, str]:
         if role in stated:
             raise ConfigurationError(OPTION, f"{role} is given twice", _EXAMPLE)
         stated[role] = value
+    if "time" in stated:
+        try:
+            time_rule(stated["time"])
+        except ValueError as error:
+            raise ConfigurationError(OPTION, str(error), _EXAMPLE) from error
+    if both := sorted(_words(stated, "remove") & _words(stated, "approve")):
+        raise ConfigurationError(OPTION, f"{both[0]!r} is a word of remove and of approve", _EXAMPLE)
     return stated
 
 
@@ -226,16 +234,14 @@ def read_actions(
 
     Raises:
         DatasetError: the file cannot be read, its columns are not clear, or it has no action that removes or approves.
-        ConfigurationError: a time rule is malformed.
     """
     if file.is_history:
         raise DatasetError(file.name, "it is a folder of `moderation generate`", "Name its actions.jsonl.")
     plan = _plan(file, stated)
     columns = {role: column for role, column in stated.columns.items() if role in ("remove", "approve")}
     recorded = RecordedActions(file.name, plan.mapping_text | columns, round(stated.window_hours * HOUR_US))
-    removing = REMOVE_WORDS | _words(stated, "remove")
-    approving = (APPROVE_WORDS | _words(stated, "approve")) - _words(stated, "remove")
-    removing -= _words(stated, "approve")
+    remove, approve = _words(stated.columns, "remove"), _words(stated.columns, "approve")
+    removing, approving = (REMOVE_WORDS | remove) - approve, (APPROVE_WORDS | approve) - remove
     times = []
     rule = plan.file.mapping.time.rule if plan.file.mapping.time else None
     for cells in read_cells(plan.file, lambda count: None):
@@ -308,8 +314,8 @@ def _guessed(file: Input, layout: Layout, role: str) -> str:
     )
 
 
-def _words(stated: StatedActions, role: str) -> frozenset[str]:
-    return frozenset(word.strip().casefold() for word in stated.columns.get(role, "").split("|") if word.strip())
+def _words(columns: Mapping[str, str], role: str) -> frozenset[str]:
+    return frozenset(word.strip().casefold() for word in columns.get(role, "").split("|") if word.strip())
 
 
 def _check(recorded: RecordedActions, names: Sequence[str]) -> None:

@@ -6,8 +6,9 @@ import io
 import shutil
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -26,7 +27,7 @@ class Input:
     """One file to read.
 
     Attributes:
-        name: how messages and reports name it, without its folder.
+        name: how messages and reports name it: without its folder, unless another file has the same name.
         path: the file.
         member: name inside a ZIP file; None for a file of its own.
         is_history: whether it is a folder of ``moderation generate``.
@@ -106,8 +107,10 @@ def find_inputs(names: Sequence[str], stdin: Callable[[], BinaryIO]) -> tuple[In
         stdin: returns standard input, which is copied to a temporary file, because files are read twice.
 
     Raises:
-        DatasetError: a name stands for no file, or a file cannot be read.
+        DatasetError: a name stands for no file, standard input is named twice, or a file cannot be read.
     """
+    if list(names).count(STDIN) > 1:
+        raise DatasetError(STDIN, "standard input is named twice, and it can be read once", "Name it once.")
     found: list[Input] = []
     for name in names:
         if name == STDIN:
@@ -121,7 +124,12 @@ def find_inputs(names: Sequence[str], stdin: Callable[[], BinaryIO]) -> tuple[In
     if any(each.is_history for each in found) and len(found) > 1:
         history = next(each for each in found if each.is_history)
         raise DatasetError(history.name, "a history folder cannot be combined with other files", "Import it alone.")
-    return tuple(found)
+    counts = Counter(each.name for each in found)
+    return tuple(each if counts[each.name] == 1 else _with_folder(each) for each in found)
+
+
+def _with_folder(each: Input) -> Input:
+    return replace(each, name=str(each.path) if each.member is None else f"{each.path}:{each.member}")
 
 
 def _of_path(path: Path) -> list[Input]:

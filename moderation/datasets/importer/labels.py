@@ -51,7 +51,8 @@ class LabelRule:
             return self.column
         if self.test == "=":
             return f"{self.column}={'|'.join(self.values)}"
-        return f"{self.column}{self.test}{self.threshold:g}"
+        short = f"{self.threshold:g}"
+        return f"{self.column}{self.test}{short if float(short) == self.threshold else repr(self.threshold)}"
 
     @property
     def rules(self) -> tuple[LabelRule, ...]:
@@ -72,7 +73,7 @@ class LabelRule:
             return value
         text = str(value).strip().casefold()
         if self.test == "=":
-            return text in self.values if text else None
+            return True if text in self.values else None if text in ("", "nan") else False
         if text in _EMPTY:
             return None
         if self.test == "words":
@@ -158,4 +159,6 @@ def _parse_rule(text: str) -> LabelRule:
     column, test, value = parsed["column"], parsed["test"], parsed["value"].strip()
     if test in ("=", "=="):
         return LabelRule(column, "=", values=(value.casefold(),))
-    return LabelRule(column, test, float(value))
+    if math.isnan(threshold := float(value)):
+        raise ValueError(f"{value} is not a number")
+    return LabelRule(column, test, threshold)

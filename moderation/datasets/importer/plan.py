@@ -46,6 +46,13 @@ class Stated:
     community: str | None = None
     author_key: bytes = field(default=b"", repr=False)
 
+    @property
+    def is_about_files(self) -> bool:
+        """Whether anything is stated that only files have, and not folders of ``moderation generate``."""
+        texts = (self.encoding, self.delimiter, self.quote, self.community)
+        has_text = any(each is not None for each in texts)
+        return self.format not in (None, HISTORY) or has_text or bool(self.columns) or not self.has_header
+
     def __post_init__(self) -> None:
         """Check the name of the format."""
         if self.format is not None and self.format not in (*FORMATS, HISTORY):
@@ -166,6 +173,12 @@ def _plan_file(each: Input, stated: Stated, needs_labels: bool, *, by_actions: b
     if each.is_history:
         if by_actions:
             raise DatasetError(each.name, "a folder of `moderation generate` contains its actions", "Omit --actions.")
+        if stated.is_about_files:
+            raise DatasetError(
+                each.name,
+                "a folder of `moderation generate` needs no statements about format, columns, encoding or community",
+                "Omit these options and --mapping.",
+            )
         return FilePlan(each, None, None, ColumnMapping(), {}, ())
     if stated.format == HISTORY:
         raise DatasetError(each.name, f"it is not a folder with {COMMENTS} and actions.jsonl", "Omit --format history.")

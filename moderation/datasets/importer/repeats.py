@@ -23,6 +23,12 @@ _PARTS = 64
 _PART_SHIFT = np.uint64(58)  # 64 - log2(_PARTS)
 _STORED = np.dtype([("digest", "<u8"), ("row", "<u8"), ("label", "i1")])
 _LABEL_CODES: dict[bool | None, int] = {None: 0, False: 1, True: 2}
+_BITS_64 = 2**64 - 1
+
+
+def row_check(row: int, digest: int, label: bool | None) -> int:
+    """Return the 64 bits that a row adds to :attr:`Repeats.checksum`; they depend on its number, from 0."""
+    return (digest + _LABEL_CODES[label]) * (2 * row + 1) & _BITS_64
 
 
 class Use(IntEnum):
@@ -39,8 +45,8 @@ class Repeats:
 
     Attributes:
         uses: one byte a row, in the order of the rows, see :class:`Use`.
-        checksum: over the digests of all rows.
-        repeated: rows that repeat an earlier one.
+        checksum: over digests and labels of all rows in their order: the exclusive or of :func:`row_check`.
+        repeated: rows that repeat the one that is used: the first with a label, or the first if none has one.
         both_labels: rows that occur as removed and as kept.
         used: rows that are used.
         removed: used rows whose label is removed.
@@ -116,7 +122,8 @@ class RepeatSearch:
         rows = np.empty(len(self._digests), _STORED)
         rows["digest"], rows["label"] = self._digests, self._labels
         rows["row"] = np.arange(self._stored_rows, self._stored_rows + len(rows))
-        self._checksum ^= np.bitwise_xor.reduce(rows["digest"])
+        checks = (rows["digest"] + rows["label"].astype(np.uint64)) * (2 * rows["row"] + 1)  # modulo 2^64
+        self._checksum ^= np.bitwise_xor.reduce(checks)
         self._stored_rows += len(rows)
         del self._digests[:], self._labels[:]
         return rows
@@ -149,7 +156,7 @@ def _search(rows: NDArray[np.void], uses: NDArray[np.uint8]) -> NDArray[np.int64
     """
     if not len(rows):
         return np.zeros(5, np.int64)
-    rows = rows[np.argsort(rows["digest"], kind="stable")]
+    rows = rows[np.lexsort((rows["label"] == 0, rows["digest"]))]  # stable; of the same rows, labelled ones come first
     is_first = np.ones(len(rows), bool)
     is_first[1:] = rows["digest"][1:] != rows["digest"][:-1]
     starts = np.flatnonzero(is_first)

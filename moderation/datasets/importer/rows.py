@@ -136,7 +136,8 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
     name, default_community = file.input.name, plan.community or UNKNOWN_COMMUNITY
     needs_labels = plan.needs_labels
     author_secret = plan.stated.author_key
-    has_pseudonyms = normal(file.mapping.author or "") == "author_key"
+    author_column = file.layout.names[file.positions["author"]] if file.layout and author_at is not None else ""
+    has_pseudonyms = normal(author_column) == "author_key"
     prefix = file.format.id_prefix if file.format is not None else None
     row_prefix = prefix or f"{name.rsplit('/', 1)[-1].split('.', 1)[0][:200] or 'row'}-"
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from moderation.datasets.importer.actions import RecordedActions
 from moderation.datasets.importer.plan import ImportPlan
-from moderation.datasets.importer.repeats import Repeats, RepeatSearch, Use
+from moderation.datasets.importer.repeats import Repeats, RepeatSearch, Use, row_check
 from moderation.datasets.importer.report import SHOWN_ROWS, ImportReport, LeftOut, Reason, ShownRow
 from moderation.datasets.importer.rows import Row, read_rows
 from moderation.errors import DatasetError
@@ -72,13 +72,13 @@ def used_rows(
     """
     uses, used, checksum, index = repeats.uses, 0, 0, -1
     for index, row in enumerate(read_rows(plan, on_left_out, on_progress)):
-        checksum ^= row.digest
+        checksum ^= row_check(index, row.digest, row.label)
         use = uses[index] if index < len(uses) else Use.USED
         if use == Use.USED:
             used += 1
             yield row
         elif use == Use.REPEATED:
-            on_left_out(LeftOut(row.file, row.line, Reason.REPEATED, "the same row occurs before"))
+            on_left_out(LeftOut(row.file, row.line, Reason.REPEATED, "the same row occurs elsewhere"))
         else:
             on_left_out(LeftOut(row.file, row.line, Reason.BOTH_LABELS, "the same row occurs with both labels"))
     if (index + 1, checksum) != (len(uses), repeats.checksum):

@@ -84,6 +84,17 @@ def test_a_saved_mapping_states_the_same_again(export: Path, tmp_path: Path) -> 
         run("import", export, "--mapping", mapping)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['{"columns": ["body"]}', '{"encoding": 5}', '{"delimiter": "ab"}', '{"has_header": "no"}', '{"community": {}}'],
+)
+def test_a_mapping_with_values_of_another_type_is_refused(text: str, export: Path, tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(text)
+    with pytest.raises(ConfigurationError, match="mapping.json: .* cannot be used"):
+        run("import", export, "--columns", COLUMNS, "--mapping", mapping)
+
+
 def test_standard_input_folders_and_patterns_are_files_too(export: Path, tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text(EXPORT.replace("a1", "b1").replace("a2", "b2"))
     for names in (("-",), (tmp_path,), (tmp_path / "*.csv",), (export, tmp_path / "other.csv")):
@@ -91,9 +102,32 @@ def test_standard_input_folders_and_patterns_are_files_too(export: Path, tmp_pat
         assert json.loads(result.stdout)["rows"] == (2 if names == ("-",) else 4)
 
 
+def test_files_with_the_same_name_are_named_with_their_folders(export: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / name / "export.csv" for name in ("removed", "kept")]
+    for number, path in enumerate(paths):
+        path.parent.mkdir()
+        path.write_text(EXPORT.replace("a1", f"b{number}").replace("a2", f"c{number}"))
+    summaries = json.loads(run("import", *paths, "--columns", COLUMNS, "--json").stdout)["files"]
+    assert [each.partition(": ")[0] for each in summaries] == list(map(str, paths))
+    (summary,) = json.loads(run("import", export, "--columns", COLUMNS, "--json").stdout)["files"]
+    assert summary.startswith("export.csv: "), "without its folder if no other file has its name"
+
+
 def test_a_folder_is_never_written_over_its_input(tmp_path: Path, export: Path) -> None:
     with pytest.raises(ConfigurationError, match="also an input"):
         run("import", tmp_path, "--columns", COLUMNS, "--out", tmp_path)
+    assert export.read_text() == EXPORT
+
+
+def test_files_of_patterns_and_folders_are_inputs_too(export: Path, tmp_path: Path) -> None:
+    (tmp_path / "comments.jsonl").write_text('{"id": "a", "body": "x", "created_utc": 1682935200}\n')
+    for name in (tmp_path / "*.csv", tmp_path):
+        with pytest.raises(ConfigurationError, match="also an input"):
+            run("report", name, "--out", export)
+    with pytest.raises(ConfigurationError, match="comments.jsonl: it is also an input"):
+        run("import", tmp_path / "comments.jsonl", "--out", tmp_path)
+    with pytest.raises(ConfigurationError, match="also an input"):
+        run("report", export, "--mapping", tmp_path / "x", "--out", tmp_path / "x")
     assert export.read_text() == EXPORT
 
 
@@ -105,6 +139,11 @@ def test_a_folder_is_never_written_over_its_input(tmp_path: Path, export: Path) 
         "import a --accept all",
         "import a --delimiter two",
         "train a --csv b --out m",
+        "train a --no-action kept --out m",
+        "import a --actions b --label-window inf",
+        "import a --actions b --label-window 1e300",
+        "import a --actions b --label-window nan",
+        "import - --actions -",
     ],
 )
 def test_options_that_exclude_each_other_are_wrong_usage(words: str) -> None:
@@ -155,6 +194,24 @@ def test_the_actions_are_an_input_that_no_result_replaces(export: Path, tmp_path
 def test_a_score_has_no_option_for_actions(export: Path) -> None:
     assert run("score", "--model", "m", "--in", export, "--actions", export).exit_code == 2
     assert run("import", export, "--label-window", "12").exit_code == 2
+
+
+def test_standard_input_is_read_once(export: Path) -> None:
+    with pytest.raises(DatasetError, match="named twice"):
+        run("import", "-", "-", "--columns", COLUMNS, given=EXPORT.encode())
+
+
+def test_the_way_to_name_files_is_one_that_the_command_has() -> None:
+    assert "--from-lake" not in run("import").stderr
+    assert "--from-lake" in run("label-errors", "--out", "x.csv").stderr
+
+
+def test_statements_about_a_folder_of_generate_are_refused(export: Path, tmp_path: Path) -> None:
+    history = tmp_path / "history"
+    assert run("import", export, "--columns", COLUMNS, "--out", history).exit_code == 0
+    for options in (["--columns", "body=x"], ["--community", "x"], ["--no-header"], ["--quote", "none"]):
+        with pytest.raises(DatasetError, match="needs no statements"):
+            run("train", history, *options, "--out", tmp_path / "model")
 
 
 @pytest.mark.slow

@@ -23,6 +23,13 @@ def test_another_text_is_refused_with_an_example(text: str) -> None:
         stated_interval(text)
 
 
+@pytest.mark.parametrize("option", ["--columns=body=x", "--mapping=x.json", "--encoding=utf-8", "--no-header"])
+def test_the_lake_is_not_read_by_statements_about_files(option: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["train", "--out", str(tmp_path / "out"), "--from-lake", "28", option])
+    assert done.exit_code == 2
+    assert "state how files are read" in re.sub(r"[\s│]+", " ", done.stderr)
+
+
 @pytest.mark.parametrize("command", ["train", "report"])
 def test_the_lake_cannot_be_combined_with_files(command: str, tmp_path: Path) -> None:
     arguments = [command, "--out", str(tmp_path / "out"), "--from-lake", "28", "export.csv"]

@@ -153,6 +153,9 @@ def test_other_files_are_scored_row_by_row(model: Path, tmp_path: Path) -> None:
     assert found[1] == {"dead_letter": {"line": 3, "reason": "text was removed"}}
     stated = answers(run("score", "--model", model, "--in", path, "--columns", "body=text", "--batch-size", "1"))
     assert stated == found
+    mapping = tmp_path / "mapping.json"
+    assert answers(run("score", "--model", model, "--in", path, "--mapping", mapping)) == found
+    assert json.loads(mapping.read_bytes())["columns"]["body"] == "text"
     dump = b'{"id": "a1", "body": "you idiot!!!", "created_utc": 1682935200}\n{"id": "a3"}\n'
     piped = answers(run("score", "--model", model, given=dump))
     assert piped == [found[0], {"dead_letter": {"line": 2, "reason": "no text"}}]

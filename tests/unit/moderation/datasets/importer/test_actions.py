@@ -207,7 +207,7 @@ def test_a_label_column_and_actions_exclude_each_other(tmp_path: Path) -> None:
         read(path, log, columns=parse_columns(["label=removed"]))
 
 
-@pytest.mark.parametrize("text", ["kind=x", "id=", "id=a,id=b"])
+@pytest.mark.parametrize("text", ["kind=x", "id=", "id=a,id=b", "time=at:foo", "remove=a|b,approve=c|B"])
 def test_malformed_action_columns_are_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--action-columns"):
         parse_action_columns([text])

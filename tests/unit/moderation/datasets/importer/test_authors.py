@@ -9,6 +9,7 @@ import pytest
 from moderation.datasets.importer import plain_import
 from moderation.datasets.importer.authors import parse_author_key
 from moderation.errors import ConfigurationError
+from tests.support.imports import read
 
 KEY = b"a key of at least thirty-two bytes"
 
@@ -32,6 +33,8 @@ def test_keys_of_this_project_stay_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "comments.csv"
     path.write_text("comment_id,author_key,body,event_time_us,community,removed\na,u5f1c,x,1682935200000000,s,0\n")
     assert keys(path, KEY) == ["u5f1c"]
+    _, (row,) = read(path, columns="author=#2", author_key=KEY)
+    assert row.comment.author_key == "u5f1c", "the column is stated by its number"
 
 
 def test_a_key_has_at_least_32_bytes_or_is_not_set() -> None:

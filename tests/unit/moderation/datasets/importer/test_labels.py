@@ -19,6 +19,7 @@ from tests.support.imports import read
         ("state=gone|hidden", ["state"]),
         ("toxic>=0.5|threat>=0.3", ["toxic", "threat"]),
         ("spam|abuse", ["spam", "abuse"]),
+        ("toxic>=0.123456789|length>12345678.0", ["toxic", "length"]),
         ("spam|score>0.5|state=gone|hidden|flag<=0", ["spam", "score", "state", "flag"]),
     ],
 )
@@ -27,6 +28,15 @@ def test_rules_are_parsed_and_written_the_same(text: str, columns: list[str]) ->
     assert [rule.column for rule in label.rules] == columns
     assert str(label) == text
     assert parse_label(str(label)) == label
+
+
+def test_not_a_number_is_no_label_also_beside_words() -> None:
+    rule = LabelRule("state", "=", values=("gone",))
+    assert [rule.label(value) for value in ("Gone", "live", "-1", "", "NaN", float("nan"), None)] == [
+        *(True, False, False),
+        *(None, None, None, None),
+    ]
+    assert LabelRule("state", "=", values=("nan",)).label("NaN") is True
 
 
 def test_words_belong_to_the_column_before_them() -> None:
@@ -57,7 +67,7 @@ def test_an_unknown_value_is_reported_unless_another_column_decides() -> None:
         parse_label("toxic>=0.5|threat>=0.3").of(("much", "0.1"))
 
 
-@pytest.mark.parametrize("text", ["label=a>=much", "label=a|", "label=|b>=1"])
+@pytest.mark.parametrize("text", ["label=a>=much", "label=a>=nan", "label=a|", "label=|b>=1"])
 def test_a_malformed_rule_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="--columns"):
         parse_columns([text])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moderation.datasets.importer.repeats import Repeats, RepeatSearch, Use
+from moderation.datasets.importer.repeats import Repeats, RepeatSearch, Use, row_check
 from moderation.errors import DatasetError
 
 Rows = list[tuple[int, bool | None]]
@@ -26,15 +26,17 @@ def searched(rows: Rows, rows_in_memory: int) -> Repeats:
 
 def uses(rows: Rows) -> list[Use]:
     """The rule, row by row."""
-    labels = defaultdict(set)
+    labels = defaultdict(list)
     for digest, label in rows:
-        labels[digest].add(label)
+        labels[digest].append(label)
     seen: set[int] = set()
     found = []
-    for digest, _ in rows:
-        is_both = {True, False} <= labels[digest]
-        found.append(Use.BOTH_LABELS if is_both else Use.REPEATED if digest in seen else Use.USED)
-        seen.add(digest)
+    for digest, label in rows:
+        same = labels[digest]
+        is_used = digest not in seen and (label is not None or not any(each is not None for each in same))
+        found.append(Use.BOTH_LABELS if {True, False} <= set(same) else Use.USED if is_used else Use.REPEATED)
+        if is_used:
+            seen.add(digest)
     return found
 
 
@@ -48,11 +50,25 @@ def test_the_rows_that_are_used_do_not_depend_on_how_many_are_in_memory(rows: Ro
     assert (repeats.repeated, repeats.both_labels) == (expected.count(Use.REPEATED), expected.count(Use.BOTH_LABELS))
 
 
+def test_a_label_is_not_lost_because_the_row_occurs_without_it_before() -> None:
+    assert list(searched([(1, None), (1, True), (1, True)], 9).uses) == [Use.REPEATED, Use.USED, Use.REPEATED]
+
+
 def test_other_rows_have_another_checksum() -> None:
     rows: Rows = [(number << 40, True) for number in range(9)]
     first = searched(rows, 2).checksum
     assert searched(rows, 100).checksum == first
     assert searched([*rows[:-1], (7, True)], 2).checksum != first
+    assert searched([*rows[1:], rows[0]], 2).checksum != first, "another order"
+    assert searched([*rows[:-1], (rows[-1][0], False)], 2).checksum != first, "another label"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**64 - 1), st.sampled_from([None, False, True])), max_size=20))
+def test_the_checksum_is_that_of_the_rows_one_by_one(rows: Rows) -> None:
+    checksum = 0
+    for number, (digest, label) in enumerate(rows):
+        checksum ^= row_check(number, digest, label)
+    assert searched(rows, 3).checksum == checksum
 
 
 def test_temporary_files_are_deleted_also_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_rows_without_id_are_the_same_if_text_time_and_author_are(tmp_path: Path
     assert [row.comment.author_key for row in imported.comments()] == [
         pseudonym(name, b"") for name in ("ann", "bob", "ann")
     ]
-    assert [(bad.line, bad.cause) for bad in imported.bad_rows] == [(5, "the same row occurs before")]
+    assert [(bad.line, bad.cause) for bad in imported.bad_rows] == [(5, "the same row occurs elsewhere")]
 
 
 def test_a_later_dump_without_the_author_repeats_the_row(tmp_path: Path) -> None:
@@ -76,6 +76,19 @@ def test_another_text_in_the_same_row_is_a_change_too(tmp_path: Path) -> None:
     imported = plain_import(path)
     path.write_text(path.read_text().replace("comment number 7", "comment number 8"))
     with pytest.raises(DatasetError, match="has changed while it was read\\. Run"):
+        list(imported.comments())
+
+
+@pytest.mark.parametrize("rows", ["aabc", "abac", "aacb"])
+@pytest.mark.parametrize("changed", ["bcaa", "abca", "aaBC"])
+def test_another_order_and_other_labels_are_changes_too(tmp_path: Path, rows: str, changed: str) -> None:
+    path = tmp_path / "export.csv"
+    lines = {"a": "a,hm,1682935200,0\n", "b": "b,so,1682935200,0\n", "c": "c,no,1682935200,1\n"}
+    lines |= {"B": "b,so,1682935200,1\n", "C": "c,no,1682935200,0\n"}
+    path.write_text(HEADER + "".join(map(lines.__getitem__, rows)))
+    imported = plain_import(path, accepted=("left-out",))
+    path.write_text(HEADER + "".join(map(lines.__getitem__, changed)))
+    with pytest.raises(DatasetError, match="has changed while it was read"):
         list(imported.comments())
 
 
