@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from inspect import Parameter, Signature, signature
 from io import BytesIO
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from moderation.errors import DatasetError
 
 _FILES = "Files: what they are is guessed, shown, and can be stated"
 _LAKE = "The lake"
@@ -193,14 +196,16 @@ class ImportOptions:
     def inputs(self) -> list[Path]:
         """Files and folders that the command reads, which no result may replace; also those of patterns and folders.
 
-        Raises:
-            DatasetError: a name stands for no file.
+        A name that stands for no file is among them as it is: the import reports it.
         """
         from moderation.datasets.importer.inputs import STDIN, find_inputs
 
-        found = find_inputs([name for name in self.names if name != STDIN], BytesIO)
+        found: list[Path] = []
+        for name in self.names:
+            with suppress(DatasetError):
+                found += [each.path for each in find_inputs([name], BytesIO)] if name != STDIN else []
         stated = [each for each in (self.actions, self.mapping) if each is not None]
-        return [*map(Path, self.names), *(each.path for each in found), *stated]
+        return [*map(Path, self.names), *found, *stated]
 
     @property
     def is_stated(self) -> bool:
