@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import struct
 from collections.abc import Sequence
@@ -11,6 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
+
+from moderation.adapters.kafka.event_loop import run
 
 _CRC_AT, _ATTRIBUTES_AT = struct.calcsize(">qiib"), struct.calcsize(">qiibI")
 _PLACEHOLDER = "header-name-placeholder"
@@ -30,7 +31,7 @@ def send_with_header_names(
     Returns:
         The offset of the first record.
     """
-    return asyncio.run(_send(bootstrap, topic, partition, records))
+    return run(_send(bootstrap, topic, partition, records))
 
 
 def send_one_huge_record(bootstrap: str, topic: str, size_bytes: int, partition: int = 0) -> tuple[int, str]:
@@ -42,7 +43,7 @@ def send_one_huge_record(bootstrap: str, topic: str, size_bytes: int, partition:
     value = bytes(size_bytes)
     builder = DefaultRecordBatchBuilder(2, DefaultRecordBatch.CODEC_ZSTD, 0, -1, -1, -1, 1 << 31)
     builder.append(0, timestamp=0, key=b"huge", value=value, headers=[])
-    offset = asyncio.run(_send_built(bootstrap, topic, partition, bytes(builder.build())))
+    offset = run(_send_built(bootstrap, topic, partition, bytes(builder.build())))
     return offset, hashlib.sha256(value).hexdigest()
 
 

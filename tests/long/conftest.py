@@ -69,9 +69,13 @@ def printed_stack(folder: Path) -> Iterator[Printed]:
         moderation(folder, "down", "--purge", "--yes")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, without a display."""
+    """Chromium, without a display.
+
+    Its driver keeps an event loop running in this thread, in which `asyncio.run` fails: it ends with the module, so
+    that the tests of other modules in the same process do not meet it.
+    """
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium is installed; on Debian: apt-get install chromium")
