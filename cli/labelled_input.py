@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from cli.import_options import ImportOptions
+from cli.import_options import MOST_HOURS, ImportOptions
 from cli.options import DEFAULT_FOLDER
 from cli.output import progress
 from cli.output_files import write_file
@@ -86,9 +86,9 @@ def stated_of(given: ImportOptions) -> Stated:
     from moderation.datasets.importer.mapping import mapping_from_fields
     from moderation.settings import load_settings, secret_text
 
-    stored: dict[str, Any] = {}
-    if given.mapping is not None and given.mapping.exists():
-        stored = _read_mapping(given.mapping)
+    stored = _stored_mapping(given)
+    stored.pop("actions", None)
+    if stored:
         stored["columns"] = mapping_from_fields(stored.get("columns") or {})
     options = dict(given.stated)
     columns = {**stored.pop("columns", {}), **parse_columns(options.pop("columns", ()))}
@@ -97,21 +97,27 @@ def stated_of(given: ImportOptions) -> Stated:
 
 
 def actions_of(given: ImportOptions, on_progress: Callable[[str], None]) -> RecordedActions | None:
-    """Read the file of actions that options name; None without one.
+    """Read the file of actions that options name; None without one. An option wins over the mapping file.
 
     Raises:
         DatasetError: it cannot be read, or its columns must be stated.
-        ConfigurationError: an option is malformed.
+        ConfigurationError: an option or the mapping file is malformed.
     """
     if given.actions is None:
         return None
     from moderation.datasets.importer import find_inputs
-    from moderation.datasets.importer.actions import StatedActions, parse_action_columns, read_actions
-
-    columns = parse_action_columns(given.actions_stated.get("columns", ()))
-    stated = StatedActions(
-        columns, **{name: value for name, value in given.actions_stated.items() if name != "columns"}
+    from moderation.datasets.importer.actions import (
+        DEFAULT_WINDOW_HOURS,
+        StatedActions,
+        parse_action_columns,
+        read_actions,
     )
+
+    stored = _stored_mapping(given).get("actions", {})
+    columns = parse_action_columns([f'{role}="{column}"' for role, column in stored.get("columns", {}).items()])
+    columns |= parse_action_columns(given.actions_stated.get("columns", ()))
+    window = given.actions_stated.get("window_hours", stored.get("window_hours", DEFAULT_WINDOW_HOURS))
+    stated = StatedActions(columns, window)
     files = find_inputs([str(given.actions)], lambda: sys.stdin.buffer)
     if len(files) > 1:
         raise ConfigurationError(str(given.actions), f"it contains {len(files)} files", "Name one of them.")
@@ -121,7 +127,8 @@ def actions_of(given: ImportOptions, on_progress: Callable[[str], None]) -> Reco
 def save_mapping(given: ImportOptions, plan: ImportPlan) -> None:
     """Write the mapping file, unless it exists or none is asked for."""
     if given.mapping is not None and not given.mapping.exists():
-        write_file(given.mapping, orjson.dumps(plan.lineage(), option=orjson.OPT_INDENT_2) + b"\n")
+        actions = {} if plan.actions is None else {"actions": plan.actions.mapping()}
+        write_file(given.mapping, orjson.dumps(plan.lineage() | actions, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def show_plan(plan: ImportPlan) -> None:
@@ -162,9 +169,13 @@ def _print_bad_rows(rows: Iterable[BadRow], count: int) -> None:
         progress.print(f"… and {count - _SHOWN:,} more rows left out")
 
 
+def _stored_mapping(given: ImportOptions) -> dict[str, Any]:
+    return {} if given.mapping is None or not given.mapping.exists() else _read_mapping(given.mapping)
+
+
 def _read_mapping(path: Path) -> dict[str, Any]:
     texts: dict[str, type] = dict.fromkeys(("format", "encoding", "delimiter", "quote", "community"), str)
-    known: dict[str, type] = {**texts, "columns": dict, "has_header": bool}
+    known: dict[str, type] = {**texts, "columns": dict, "has_header": bool, "actions": dict}
     try:
         stored = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
@@ -176,10 +187,25 @@ def _read_mapping(path: Path) -> dict[str, Any]:
         raise ConfigurationError(str(path), cause, "Write one with `moderation import FILE --dry-run --mapping NEW`.")
     stored = {name: value for name, value in stored.items() if value is not None}
     for name, value in stored.items():
-        if not isinstance(value, known[name]) or (name in ("delimiter", "quote") and len(str(value)) > 1):
+        is_long = name in ("delimiter", "quote") and len(str(value)) > 1
+        is_refused = is_long or (name == "actions" and not _states_actions(value))
+        if not isinstance(value, known[name]) or is_refused:
             raise ConfigurationError(
                 str(path),
                 f"{name}: {value!r} cannot be used",
                 "Correct it, or delete the file and state it by options.",
             )
     return stored
+
+
+def _states_actions(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    columns, window = value.get("columns", {}), value.get("window_hours", 0)
+    return (
+        value.keys() <= {"columns", "window_hours"}
+        and isinstance(columns, dict)
+        and all(isinstance(column, str) for column in columns.values())
+        and isinstance(window, (int, float))
+        and 0 <= window <= MOST_HOURS
+    )

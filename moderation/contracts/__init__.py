@@ -3,6 +3,7 @@
 from moderation.contracts.holes import Hole, HoleKind, clipped, merged, without_compaction
 from moderation.contracts.parse import (
     NEWEST_RULES,
+    compact_json,
     dead_letter,
     parse_action,
     parse_record,
@@ -78,6 +79,7 @@ __all__ = [
     "Verdict",
     "at_least_review",
     "clipped",
+    "compact_json",
     "dead_letter",
     "merged",
     "named_letter",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from moderation.contracts import SCHEMA_VERSION, Pane
+from moderation.contracts import SCHEMA_VERSION, Pane, compact_json
 from moderation.ledger import DecisionRow, Versions
 
 
@@ -48,12 +48,12 @@ def decision_key(row: DecisionRow) -> bytes:
 
 def decision_value(fields: Mapping[str, object]) -> bytes:
     """The value on topic ``decisions``; see :func:`decision_fields`."""
-    return orjson.dumps(fields)
+    return compact_json(fields)
 
 
 def alert_value(fields: Mapping[str, object], row: DecisionRow) -> bytes:
     """The value on topic ``alerts``; see :func:`decision_fields`."""
-    return orjson.dumps({"decision": fields, "reasons": row.reasons or []})
+    return compact_json({"decision": fields, "reasons": row.reasons or []})
 
 
 def pane_key(pane: Pane) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from moderation.adapters.sql import copy_format
 from moderation.contracts import DeadLetter, Hole, Rules
 from moderation.ledger import Batch, DecisionRow, Versions
 from moderation.panes import PaneKey, PaneSums, is_reopened
-from moderation.timestamps import day_of
+from moderation.timestamps import DAY_US, day_of
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 
@@ -41,8 +42,9 @@ def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], versions: Versio
     version_columns = "\t".join(
         map(copy_format.text, (versions.model_version, versions.policy_version, versions.kernel_version))
     )
+    topic = str(topic_id)
     return [
-        f"{day_of(row.append_us)}\t{topic_id}\t{row.partition}\t{row.offset}\t{row.append_us}\t"
+        f"{_day_text(row.append_us // DAY_US)}\t{topic}\t{row.partition}\t{row.offset}\t{row.append_us}\t"
         f"{copy_format.text(row.comment_id)}\t{copy_format.text(row.community)}\t{row.event_time_us}\t"
         f"{copy_format.binary(row.record_id)}\t{row.score_ppm}\t{row.verdict}\t{version_columns}\t{row.fate}\t"
         f"{copy_format.NULL if row.reasons is None else copy_format.text(orjson.dumps(row.reasons).decode())}\t"
@@ -51,6 +53,11 @@ def decision_lines(topic_id: UUID, rows: Sequence[DecisionRow], versions: Versio
         f"{row.drawn_from or copy_format.NULL}\n"
         for row in rows
     ]
+
+
+@lru_cache(maxsize=64)
+def _day_text(number: int) -> str:
+    return str(day_of(number * DAY_US))
 
 
 def copy_decisions(cursor: Cursor, topic_id: UUID, batch: Batch) -> None:

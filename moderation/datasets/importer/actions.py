@@ -175,11 +175,14 @@ class RecordedActions:
             text += f"; {self.other_kinds.total():,} of other kinds are not used: {most}"
         return text
 
+    def mapping(self) -> dict[str, Any]:
+        """Return columns and label window as JSON fields, for ``--mapping``."""
+        return {"columns": self.columns, "window_hours": self.window_us / HOUR_US}
+
     def fields(self) -> dict[str, Any]:
         """Return mapping and counts as JSON fields, for the model card."""
         return {
-            "columns": self.columns,
-            "window_hours": self.window_us / HOUR_US,
+            **self.mapping(),
             "rows": self.rows,
             "used": sum(map(len, self.by_comment.values())),
             "other_kinds": self.other_kinds.total(),

@@ -86,7 +86,16 @@ def test_a_saved_mapping_states_the_same_again(export: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ['{"columns": ["body"]}', '{"encoding": 5}', '{"delimiter": "ab"}', '{"has_header": "no"}', '{"community": {}}'],
+    [
+        *(
+            '{"columns": ["body"]}',
+            '{"encoding": 5}',
+            '{"delimiter": "ab"}',
+            '{"has_header": "no"}',
+            '{"community": {}}',
+        ),
+        *('{"actions": {"columns": 5}}', '{"actions": {"window_hours": -1}}', '{"actions": {"words": "x"}}'),
+    ],
 )
 def test_a_mapping_with_values_of_another_type_is_refused(text: str, export: Path, tmp_path: Path) -> None:
     mapping = tmp_path / "mapping.json"
@@ -182,6 +191,23 @@ def test_actions_beside_the_comments_give_the_labels(export: Path, tmp_path: Pat
     assert kinds == ["approve", "remove"]
     report = orjson.loads((tmp_path / "history" / "import.json").read_bytes())
     assert report["actions"] == seen["actions"]
+
+
+def test_a_saved_mapping_states_the_actions_again(export: Path, tmp_path: Path) -> None:
+    log, mapping = tmp_path / "log.csv", tmp_path / "mapping.json"
+    log.write_text('target,did,"at, UTC"\na1,zap,1682935200\na2,fine,1685527300\nother,fine,1999999999\n')
+    stated = ("--action-columns", 'id=target,action=did,time="at, UTC:s",remove=gone|zap,approve=fine')
+    columns = COLUMNS.replace(",label=state=gone", "")
+    first = run(
+        *("import", export, "--columns", columns, "--actions", log, *stated, "--label-window", "12"),
+        *("--mapping", mapping, "--json", "--dry-run"),
+    )
+    again = run("import", export, "--actions", log, "--mapping", mapping, "--json", "--dry-run")
+    wider = run("import", export, "--actions", log, "--mapping", mapping, "--label-window", "24", "--json", "--dry-run")
+    seen, seen_again, seen_wider = (json.loads(result.stdout) for result in (first, again, wider))
+    assert seen["actions"] == seen_again["actions"]
+    assert seen["actions"]["columns"]["remove"] == "gone|zap"
+    assert (seen_again["actions"]["window_hours"], seen_wider["actions"]["window_hours"]) == (12, 24)
 
 
 def test_the_actions_are_an_input_that_no_result_replaces(export: Path, tmp_path: Path) -> None:

@@ -1,0 +1,20 @@
+"""Values for COPY: what PostgreSQL reads is what was given, one value a field; the servers' tests use usual texts only."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moderation.adapters.sql import copy_format
+
+_MEANINGS = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
+TEXTS = st.lists(st.sampled_from(["\\", "\t", "\n", "\r", "N", "n", ".", "é", "x"])).map("".join)
+
+
+@given(TEXTS)
+def test_a_text_is_one_field_that_reads_as_the_text(value: str) -> None:
+    field = copy_format.text(value)
+    assert not {"\t", "\n", "\r"} & set(field)
+    assert re.sub(r"\\.", lambda escape: _MEANINGS[escape[0]], field) == value
