@@ -1,4 +1,4 @@
-"""Values for COPY: what PostgreSQL reads is what was given, one value a field; the servers' tests use usual texts only."""
+"""Values for COPY: PostgreSQL reads what was given, one field a value; the tests with servers use usual texts only."""
 
 from __future__ import annotations
 
