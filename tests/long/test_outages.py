@@ -52,11 +52,13 @@ FORMS: Mapping[str, Mapping[str, object]] = {
     "retrain_model": {"seed": 1},
     "promote_model": {"reason": "a test"},
     "rollback_model": {},
+    "verify_lake": {},
 }
+REFUSED = {"bootstrap_model"}  # a version serves already
 USES = {
     "postgres": {*FORMS} - {"promote_model", "rollback_model"},
     "kafka": {"archive_topics", "reconcile_windows", "retrain_model"},
-    "mlflow": {*FORMS} - {"archive_topics", "create_partitions"},
+    "mlflow": {*FORMS} - {"archive_topics", "create_partitions", "verify_lake"},
 }
 
 
@@ -180,6 +182,10 @@ def outage(world: World, servers: tuple[str, ...], dags: set[str]) -> None:
 @pytest.mark.budget(240)
 def test_runs_that_meet_servers_that_are_away_for_a_minute_succeed(world: World) -> None:
     outage(world, ("postgres", "kafka", "mlflow"), {"archive_topics", "promote_model", "rollback_model"})
+
+
+def test_every_dag_has_a_form() -> None:
+    assert {path.stem for path in Path("dags").glob("[!_]*.py")} == {*FORMS} | REFUSED
 
 
 @pytest.mark.proof
