@@ -121,7 +121,7 @@ def actions_of(given: ImportOptions, on_progress: Callable[[str], None]) -> Reco
     files = find_inputs([str(given.actions)], lambda: sys.stdin.buffer)
     if len(files) > 1:
         raise ConfigurationError(str(given.actions), f"it contains {len(files)} files", "Name one of them.")
-    return read_actions(files[0], stated, on_progress)
+    return read_actions(files[0], stated, on_progress, given.accepted)
 
 
 def save_mapping(given: ImportOptions, plan: ImportPlan) -> None:

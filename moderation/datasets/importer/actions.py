@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -226,7 +226,10 @@ def parse_action_columns(texts: Sequence[str]) -> dict[str, str]:
 
 
 def read_actions(
-    file: Input, stated: StatedActions, on_progress: Callable[[str], None] = lambda step: None
+    file: Input,
+    stated: StatedActions,
+    on_progress: Callable[[str], None] = lambda step: None,
+    accepted: Collection[str] = (),
 ) -> RecordedActions:
     """Read a file of actions of any kind that comments can have. Memory grows with its rows.
 
@@ -234,9 +237,11 @@ def read_actions(
         file: the file.
         stated: what the user states about it.
         on_progress: called with a line of text from time to time.
+        accepted: values of ``--accept``.
 
     Raises:
-        DatasetError: the file cannot be read, its columns are not clear, or it has no action that removes or approves.
+        DatasetError: the file cannot be read, its columns are not clear, it has no action that removes or approves, or
+            more than 1 % of its rows cannot be read and this is not accepted.
     """
     if file.is_history:
         raise DatasetError(file.name, "it is a folder of `moderation generate`", "Name its actions.jsonl.")
@@ -269,7 +274,7 @@ def read_actions(
             recorded.unreadable += 1
         else:
             recorded.by_comment.setdefault(comment_id, []).append((action_us, word in removing))
-    _check(recorded, plan.names)
+    _check(recorded, plan.names, accepted)
     for actions in recorded.by_comment.values():
         actions.sort(key=lambda each: each[0])  # of several at one time, the last of the file decides
     recorded.first_us, recorded.last_us = min(times), max(times)
@@ -321,12 +326,13 @@ def _words(columns: Mapping[str, str], role: str) -> frozenset[str]:
     return frozenset(word.strip().casefold() for word in columns.get(role, "").split("|") if word.strip())
 
 
-def _check(recorded: RecordedActions, names: Sequence[str]) -> None:
-    if recorded.unreadable > MOST_UNREADABLE * recorded.rows:
+def _check(recorded: RecordedActions, names: Sequence[str], accepted: Collection[str]) -> None:
+    if recorded.unreadable > MOST_UNREADABLE * recorded.rows and "left-out" not in accepted:
         raise DatasetError(
             recorded.name,
             f"{recorded.unreadable:,} of {recorded.rows:,} rows have no id or no time that can be read",
-            f"State the columns: {OPTION} id=COLUMN,time=COLUMN:s; its columns are {', '.join(names[:30])}.",
+            f"State the columns: {OPTION} id=COLUMN,time=COLUMN:s; its columns are {', '.join(names[:30])}. "
+            "To continue without these rows, add --accept left-out.",
         )
     if not recorded.by_comment:
         kinds = ", ".join(repr(kind) for kind, _ in recorded.other_kinds.most_common(_SHOWN_KINDS)) or "none"

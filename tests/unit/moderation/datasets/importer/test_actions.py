@@ -41,9 +41,9 @@ def actions(tmp_path: Path, *rows: str) -> Path:
     return write(tmp_path / "actions.csv", "target,action,time", *rows)
 
 
-def recorded(path: Path, window_hours: float = 2, columns: str = "") -> RecordedActions:
+def recorded(path: Path, window_hours: float = 2, columns: str = "", accepted: tuple[str, ...] = ()) -> RecordedActions:
     stated = StatedActions(parse_action_columns([columns]), window_hours)
-    return read_actions(find_inputs([str(path)], io.BytesIO)[0], stated)
+    return read_actions(find_inputs([str(path)], io.BytesIO)[0], stated, accepted=accepted)
 
 
 def read(
@@ -180,6 +180,13 @@ def test_a_file_of_actions_that_is_not_clear_is_refused(
 ) -> None:
     with pytest.raises(DatasetError, match=message):
         recorded(write(tmp_path / "actions.csv", header, *rows))
+
+
+def test_unreadable_actions_can_be_accepted_unless_none_is_left(tmp_path: Path) -> None:
+    log = recorded(actions(tmp_path, "a,remove,soon", f"b,remove,{at(9)}"), accepted=("left-out",))
+    assert (log.unreadable, list(log.by_comment)) == (1, ["b"])
+    with pytest.raises(DatasetError, match="none of its 1 rows removes"):
+        recorded(actions(tmp_path, "a,remove,soon"), accepted=("left-out",))
 
 
 def test_actions_on_other_comments_are_refused(tmp_path: Path) -> None:
