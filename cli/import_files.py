@@ -44,7 +44,7 @@ def import_files(
     """Import comments, with or without labels, from CSV, JSON or Parquet files, compressed or not.
 
     Without --out it shows the first rows as understood and the counts. With --out it writes a folder that train,
-    report, compare, source and replay read. Rows without a label are kept, as comments without an action.
+    report, compare, source and replay read. Rows without a label are written, too; train leaves them out.
 
     Example: `moderation import dump.zst --dry-run`
 
@@ -137,8 +137,8 @@ def _arrivals(imported: Import, on_progress: Callable[[str], None]) -> Iterator[
     from moderation.datasets.synthetic import Arrival
 
     for row in imported.comments(on_progress):
-        comment, action = row.comment, row.action
-        yield Arrival(comment.event_time_us, "comments", comment.comment_id, to_json(comment), None, row.removed)
+        comment, action, label = row.comment, row.action, row.removed if row.has_label else None
+        yield Arrival(comment.event_time_us, "comments", comment.comment_id, to_json(comment), None, label)
         if action is not None:
             yield Arrival(action.action_time_us, "actions", action.comment_id, to_json(action), None, None)
 

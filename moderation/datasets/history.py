@@ -31,12 +31,14 @@ class LabelledComment:
         action: the last action on it.
         is_time_known: False if the data set has no event time, so that it is synthetic.
         origin: where it was read; None if it was generated.
+        has_label: False if nothing says whether it was removed or kept.
     """
 
     comment: Comment
     action: Action | None
     is_time_known: bool = True
     origin: Origin | None = None
+    has_label: bool = True
 
     @property
     def removed(self) -> bool:

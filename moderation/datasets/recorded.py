@@ -1,7 +1,8 @@
 """Write and read recorded histories: folders of JSON lines, as ``moderation generate`` writes them.
 
 comments.jsonl   values of topic comments in order of arrival, broken ones included
-arrivals.jsonl   for each line of comments.jsonl: {"arrival_us": …, "injected": … or null}
+arrivals.jsonl   for each line of comments.jsonl: {"arrival_us": …, "injected": … or null}, and "unlabelled": true if
+                 nothing says whether the comment was removed or kept
 actions.jsonl    values of topic actions in order of arrival
 """
 
@@ -57,7 +58,9 @@ def write_history(folder: Path, arrivals: Iterable[Arrival], on_progress: Callab
                 actions.write(line)
             else:
                 comments.write(line)
-                notes.write(orjson.dumps({"arrival_us": arrival.arrival_us, "injected": arrival.injected}) + b"\n")
+                note = {"arrival_us": arrival.arrival_us, "injected": arrival.injected}
+                is_unlabelled = arrival.injected is None and arrival.label is None
+                notes.write(orjson.dumps(note | {"unlabelled": True} if is_unlabelled else note) + b"\n")
                 if arrival.injected is not None:
                     injected[arrival.injected.value] = injected.get(arrival.injected.value, 0) + 1
             if number % 10_000 == 0:
@@ -81,15 +84,21 @@ def read_history(folder: Path, on_bad_row: Callable[[BadRow], None]) -> Iterator
     try:
         last = _last_actions(folder / ACTIONS, on_bad_row)
         with (folder / COMMENTS).open("rb") as comments, (folder / ARRIVALS).open("rb") as notes:
-            for line, (value, note) in enumerate(zip(comments, notes, strict=True), start=1):
+            for line, (value, text) in enumerate(zip(comments, notes, strict=True), start=1):
+                note = orjson.loads(text)
                 try:
-                    comment = parse_record(value.removesuffix(b"\n"), orjson.loads(note)["arrival_us"])
+                    comment = parse_record(value.removesuffix(b"\n"), note["arrival_us"])
                 except InvalidRecord as error:
                     on_bad_row(BadRow(line, error.cause))
                     continue
                 if (record_id := comment.record_id()) not in seen:
                     seen.add(record_id)
-                    yield LabelledComment(comment, last.get(comment.comment_id), origin=Origin(COMMENTS, line))
+                    yield LabelledComment(
+                        comment,
+                        last.get(comment.comment_id),
+                        origin=Origin(COMMENTS, line),
+                        has_label="unlabelled" not in note,
+                    )
     except OSError as error:
         raise DatasetError(
             str(folder), f"{error.strerror}: {error.filename}", "Name a folder of `moderation generate`."

@@ -83,6 +83,8 @@ class Import:
         self.bad_row_count = 0
         if self.repeats is None:
             rows = read_history(self.plan.files[0].input.path, self._leave_out)
+            if self.plan.needs_labels:
+                rows = self._with_label(rows)
         else:
             used = used_rows(
                 self.plan, self.repeats, lambda row: self._leave_out(BadRow(row.line, row.cause)), on_progress
@@ -96,6 +98,13 @@ class Import:
         counts = {} if self.repeats is None else self.report.fields()
         sample = None if self.sample is None else self.sample.fields()
         return {"import": {**self.plan.lineage(), **actions, **counts, "sample": sample}}
+
+    def _with_label(self, rows: Iterator[LabelledComment]) -> Iterator[LabelledComment]:
+        for row in rows:
+            if row.has_label:
+                yield row
+            else:
+                self._leave_out(BadRow(row.origin.line if row.origin else 0, "it has no label"))
 
     def _leave_out(self, row: BadRow) -> None:
         self.bad_row_count += 1

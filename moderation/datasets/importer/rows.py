@@ -82,7 +82,8 @@ class Row:
                 action_time_us=comment.event_time_us + REMOVED_AFTER_US,
                 inclusion_probability=1.0,
             )
-        return LabelledComment(comment, action, self.is_time_known, Origin(self.file, self.line, self.repair))
+        origin = Origin(self.file, self.line, self.repair)
+        return LabelledComment(comment, action, self.is_time_known, origin, self.label is not None)
 
 
 def read_rows(

@@ -14,6 +14,7 @@ from cli.import_options import ACCEPTABLE
 from cli.main import app
 from moderation.datasets import importer
 from moderation.datasets.importer.authors import pseudonym
+from moderation.datasets.importer.importing import plain_import
 from moderation.datasets.recorded import read_history
 from moderation.errors import ConfigurationError, DatasetError
 from tests.conftest import refuse_bad_row
@@ -191,6 +192,18 @@ def test_actions_beside_the_comments_give_the_labels(export: Path, tmp_path: Pat
     assert kinds == ["approve", "remove"]
     report = orjson.loads((tmp_path / "history" / "import.json").read_bytes())
     assert report["actions"] == seen["actions"]
+
+
+def test_comments_without_a_label_are_written_and_left_out_of_a_training(export: Path, tmp_path: Path) -> None:
+    text = "nr;said;at;state\na1;Which lab?;01/05/2023 10:00;live\na2;go home;31/05/2023 10:00;gone\n"
+    export.write_text(text + "a3;New here;31/05/2023 11:00;\n")
+    columns = "id=nr,body=said,time=at,label=state=gone"
+    result = run("import", export, "--columns", columns, "--out", tmp_path / "history", "--community", "x")
+    assert "1 without label" in " ".join(result.stdout.split())
+    for needs_labels, ids, left_out in ((False, ["a1", "a2", "a3"], []), (True, ["a1", "a2"], ["it has no label"])):
+        read = plain_import(tmp_path / "history", needs_labels=needs_labels)
+        assert [row.comment.comment_id for row in read.comments()] == ids
+        assert [row.cause for row in read.bad_rows] == left_out
 
 
 def test_a_saved_mapping_states_the_actions_again(export: Path, tmp_path: Path) -> None:
