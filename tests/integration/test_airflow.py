@@ -175,6 +175,9 @@ def test_tasks_find_the_kafka_connection_and_the_projects_settings(
 
 
 def test_a_killed_scheduler_restarts_and_runs_tasks_again(layout: StackLayout, api: AirflowApi) -> None:
+    # A task that is killed with the scheduler is tried again only after five minutes; later tests need its DAG.
+    running = "dags/~/dagRuns/~/taskInstances?state=running&state=queued"
+    wait_until(lambda: not api.get(running)["task_instances"], seconds=120, description="the end of scheduled tasks")
     before = part(layout, "airflow-scheduler")
     workers = psutil.Process(before.pid).children(recursive=True)
     assert workers
