@@ -282,7 +282,14 @@ class SpeedLayer:
         settings = self._settings
         topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic])
         url = required(settings.database_url, "database_url")
-        ledger = Ledger(url, self.topic, topic_id, lambda: self._faults.trigger("after_copy"), ReplayReport().note)
+        ledger = Ledger(
+            url,
+            self.topic,
+            topic_id,
+            lambda: self._faults.trigger("after_copy"),
+            ReplayReport().note,
+            settings.database_durability,
+        )
         self._ledger = RetryingLedger(ledger, settings.ledger_retry_seconds)
         identity = TopicIdentity(settings.kafka_bootstrap, self.topic, topic_id)
         self._checks = TopicChecks(settings.kafka_bootstrap, self.topic, identity)
