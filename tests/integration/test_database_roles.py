@@ -361,8 +361,15 @@ def test_a_migration_corrects_grants_and_the_command_names_them(
 
 
 def test_a_role_without_the_rights_of_a_worker_is_refused_with_what_to_do(stack: StackInfo, url: str) -> None:
-    with pytest.raises(ConfigurationError, match="permission denied.*GRANT moderation_worker TO ROLE"):
+    with pytest.raises(ConfigurationError, match="permission denied.*GRANT moderation_worker TO reader"):
         Ledger(stack.database_url("reader"), "x", uuid.uuid4())
+    with pytest.raises(ConfigurationError, match="may not add decisions.*GRANT moderation_worker TO batch"):
+        Ledger(stack.database_url("batch"), "x", uuid.uuid4())
+    with (
+        pytest.raises(ConfigurationError, match="permission denied.*docs/database.md"),
+        connected(stack.database_url("reader")) as connection,
+    ):
+        connection.execute("SELECT FROM speed.decisions")
 
 
 @pytest.mark.budget(30)

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from local.stack.commands import StackInfo
+from local.stack.wait import wait_until
 from moderation.adapters.lake.manifest import partition_lock
 from moderation.adapters.reconciliation.runs import day_lock
 from moderation.adapters.reconciliation.snapshot import export_rows
@@ -32,6 +33,7 @@ from tests.support.workers import comments
 
 VERSIONS = Versions("1", "policy", "1")
 APPEND_US = 1_700_000_000_000_000
+LOGINS = ("worker", "batch")
 UNLIMITED = "unlimited"
 """Login of a worker without the limits of its role."""
 
@@ -46,9 +48,6 @@ def pooler(stack: StackInfo) -> Iterator[Pooler]:
         yield pooler
     with psycopg.connect(stack.database_url(), autocommit=True) as owner:
         owner.execute(f"DROP ROLE {UNLIMITED}")
-
-
-LOGINS = ("worker", "batch")
 
 
 def store_batches(url: str, count: int) -> tuple[uuid.UUID, int]:
@@ -109,11 +108,11 @@ def test_locks_of_jobs_are_held_while_other_clients_use_the_pooler(pooler: Poole
         with partition_lock(other, partition) as holder:
             assert holder is None
         waited: list[str] = []
-        with day_lock(one, "x", day, waited.append), ThreadPoolExecutor(1) as pool:
-            waits = pool.submit(_lock_day, url, day, waited)
-            while not waited:
-                assert not waits.done()
-        waits.result(20)
+        with ThreadPoolExecutor(1) as pool:
+            with day_lock(one, "x", day, waited.append):
+                waits = pool.submit(_lock_day, url, day, waited)
+                wait_until(lambda: waited != [], seconds=20, description="another reconciliation waits")
+            waits.result(20)
         assert "moderation archive (backend " in waited[0]
 
 

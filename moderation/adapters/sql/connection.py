@@ -99,8 +99,8 @@ def connected(url: str, *, name: str = "moderation") -> Iterator[Connection]:
 
     Raises:
         DatabaseUnavailable: the server cannot be reached, or closes the connection.
-        ConfigurationError: it refuses the role, the password, the database or TLS; or a pooler is in between, and the
-            role has no limit on waiting for locks.
+        ConfigurationError: it refuses the role, the password, the database or TLS; the role lacks a right; or a pooler
+            is in between, and the role has no limit on waiting for locks.
         TableLocked: another transaction holds a lock; the message names sessions with locks.
         LedgerUnsafe: tables or columns are missing.
     """
@@ -110,6 +110,12 @@ def connected(url: str, *, name: str = "moderation") -> Iterator[Connection]:
             yield connection
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedFunction) as error:
         raise LedgerUnsafe("PostgreSQL", _first_line(error), "Run `moderation migrate`.") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            "PostgreSQL",
+            _first_line(error),
+            "MODERATION_DATABASE_URL needs the login of another role: docs/database.md has the rights of each.",
+        ) from error
     except psycopg.errors.LockNotAvailable as error:
         raise TableLocked(
             "PostgreSQL",
@@ -127,11 +133,13 @@ def connection_error(error: psycopg.Error, remedy: str) -> ModerationError:
         error: of the driver.
         remedy: of an error that may pass.
     """
-    text = _first_line(error)
+    # A name with several addresses, or several hosts, has a line for each.
+    lines = [line.strip().rstrip(".") for line in str(error).strip().split("\n")]
     for refusal in _REFUSALS:
-        if refusal.words in text:
-            return ConfigurationError("PostgreSQL", text, refusal.remedy)
-    return DatabaseUnavailable("PostgreSQL", text, remedy)
+        for line in lines:
+            if refusal.words in line:
+                return ConfigurationError("PostgreSQL", line, refusal.remedy)
+    return DatabaseUnavailable("PostgreSQL", lines[0], remedy)
 
 
 def _holders(url: str) -> str:

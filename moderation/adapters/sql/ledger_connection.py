@@ -41,15 +41,12 @@ def connect_ledger(url: str, durability: Durability = "server") -> Connection:
             limit_session(connection, _LIMITS)
             _require_durable(connection, durability)
             _require_schema(connection)
+            _require_rights(connection)
         _warn_unencrypted(connection)
     except psycopg.errors.InsufficientPrivilege as error:
+        role, cause = connection.info.user, connection_error(error, "").cause
         connection.close()
-        refused = connection_error(error, "")
-        raise ConfigurationError(
-            refused.thing,
-            refused.cause,
-            "Make its role a member of moderation_worker: GRANT moderation_worker TO ROLE.",
-        ) from error
+        raise ConfigurationError(f"PostgreSQL role {role}", cause, f"GRANT moderation_worker TO {role}.") from error
     except BaseException:
         connection.close()
         raise
@@ -84,6 +81,16 @@ def _require_schema(connection: Connection) -> None:
             "table speed.decisions",
             "it has no DEFAULT partition",
             "Run `moderation migrate`, or attach it again.",
+        )
+
+
+def _require_rights(connection: Connection) -> None:
+    """Refuse the login of another program at once, instead of failing at the first batch."""
+    rights = "SELECT has_table_privilege('speed.decisions', 'INSERT'), current_user"
+    row = connection.execute(rights).fetchone()
+    if row is None or not row[0]:
+        raise ConfigurationError(
+            f"PostgreSQL role {row and row[1]}", "it may not add decisions", f"GRANT moderation_worker TO {row and row[1]}."
         )
 
 

@@ -17,6 +17,12 @@ CA, URL = "MODERATION_DATABASE_CA_FILE", "MODERATION_DATABASE_URL"
         ('root certificate file "/ca.pem" does not exist', ConfigurationError, CA),
         ("SSL error: tlsv1 alert unknown ca", ConfigurationError, CA),
         ('server certificate for "db" does not match host name "127.0.0.1"', ConfigurationError, URL),
+        (
+            'connection to server at "db" (::1), port 5432 failed: Connection refused\n\tIs the server running?\n'
+            'connection to server at "db" (127.0.0.1), port 5432 failed: FATAL:  role "x" does not exist',
+            ConfigurationError,
+            URL,
+        ),
         ("server does not support SSL, but SSL was required", ConfigurationError, CA),
         ('FATAL:  password authentication failed for user "worker"', ConfigurationError, URL),
         ('FATAL:  no pg_hba.conf entry for host "::1", user "x", database "y", no encryption', ConfigurationError, URL),
