@@ -143,8 +143,9 @@ class SpeedLayer:
 
     def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
         """Return the newest hourly windows."""
-        url = required(self._settings.database_url, "database_url")
-        return newest_windows(url, self._ledger.topic_id, community, most)
+        return newest_windows(
+            required(self._settings.database_url, "database_url"), self._ledger.topic_id, community, most
+        )
 
     async def stop(self) -> None:
         """Finish the current batch, publish stored records, store the published offsets, disconnect."""
@@ -282,14 +283,8 @@ class SpeedLayer:
         settings = self._settings
         topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic])
         url = required(settings.database_url, "database_url")
-        ledger = Ledger(
-            url,
-            self.topic,
-            topic_id,
-            lambda: self._faults.trigger("after_copy"),
-            ReplayReport().note,
-            settings.database_durability,
-        )
+        copied = functools.partial(self._faults.trigger, "after_copy")
+        ledger = Ledger(url, self.topic, topic_id, copied, ReplayReport().note, settings.database_durability)
         self._ledger = RetryingLedger(ledger, settings.ledger_retry_seconds)
         identity = TopicIdentity(settings.kafka_bootstrap, self.topic, topic_id)
         self._checks = TopicChecks(settings.kafka_bootstrap, self.topic, identity)

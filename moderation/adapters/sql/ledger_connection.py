@@ -90,7 +90,9 @@ def _require_rights(connection: Connection) -> None:
     row = connection.execute(rights).fetchone()
     if row is None or not row[0]:
         raise ConfigurationError(
-            f"PostgreSQL role {row and row[1]}", "it may not add decisions", f"GRANT moderation_worker TO {row and row[1]}."
+            f"PostgreSQL role {row and row[1]}",
+            "it may not add decisions",
+            f"GRANT moderation_worker TO {row and row[1]}.",
         )
 
 
