@@ -143,9 +143,8 @@ class SpeedLayer:
 
     def windows(self, community: str | None, most: int) -> list[dict[str, Any]]:
         """Return the newest hourly windows."""
-        return newest_windows(
-            required(self._settings.database_url, "database_url"), self._ledger.topic_id, community, most
-        )
+        url = required(self._settings.database_url, "database_url")
+        return newest_windows(url, self._ledger.topic_id, community, most)
 
     async def stop(self) -> None:
         """Finish the current batch, publish stored records, store the published offsets, disconnect."""
@@ -289,13 +288,8 @@ class SpeedLayer:
         identity = TopicIdentity(settings.kafka_bootstrap, self.topic, topic_id)
         self._checks = TopicChecks(settings.kafka_bootstrap, self.topic, identity)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
-        publisher = Publisher(
-            settings.kafka_bootstrap,
-            settings.topic_prefix,
-            self.topic,
-            topic_id,
-            lambda: self._faults.trigger("during_publish"),
-        )
+        published = functools.partial(self._faults.trigger, "during_publish")
+        publisher = Publisher(settings.kafka_bootstrap, settings.topic_prefix, self.topic, topic_id, published)
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
         require_topic = functools.partial(identity.require, _IDENTITY_SECONDS)
         compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.topic)
