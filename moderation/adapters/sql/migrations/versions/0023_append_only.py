@@ -36,7 +36,8 @@ COMMENT ON COLUMN speed.ledger_changes."offset" IS 'of the changed row; null for
 COMMENT ON COLUMN speed.ledger_changes.append_day IS 'that was retired; null for a changed row';
 """
 # The function runs as the owner, so that nobody else needs a right to write the log: the role of the caller is that of
-# SET ROLE, or the login. moderation.ledger_change is set by functions below, and by an owner who means it.
+# SET ROLE, or the login. moderation.ledger_change is set by functions below, and by an owner who means it; after an error
+# PostgreSQL restores it with the rest of the transaction.
 _GUARD = """
 CREATE FUNCTION speed.guard_ledger_rows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -99,11 +100,13 @@ BEGIN
 END $$;
 
 CREATE FUNCTION speed.move_to_day_table(day date) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET moderation.ledger_change = 'move' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    before text := coalesce(current_setting('moderation.ledger_change', true), '');
     names text;
     moved bigint;
 BEGIN
+    PERFORM set_config('moderation.ledger_change', 'move', true);
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO names FROM pg_attribute
      WHERE attrelid = 'speed.decisions'::regclass AND attnum > 0 AND NOT attisdropped;
     -- One statement: with two, a row stored between them would be deleted without a copy.
@@ -111,6 +114,7 @@ BEGIN
                    'INSERT INTO speed.%I (%s) SELECT %s FROM gone',
                    day, names, 'decisions_' || to_char(day, 'YYYYMMDD'), names, names);
     GET DIAGNOSTICS moved = ROW_COUNT;
+    PERFORM set_config('moderation.ledger_change', before, true);
     RETURN moved;
 END $$;
 
@@ -138,8 +142,9 @@ END $$;
 # A table of the partition's name that is not attached is of somebody else: it stays.
 _RETIRE = """
 CREATE FUNCTION speed.retire_append_day(day date) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET moderation.ledger_change = 'retire' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+    before text := coalesce(current_setting('moderation.ledger_change', true), '');
     name text := 'decisions_' || to_char(day, 'YYYYMMDD');
     dropped bigint;
 BEGIN
@@ -147,7 +152,9 @@ BEGIN
         RAISE EXCEPTION 'append day % may still get decisions', day;
     END IF;
     SELECT count(*) INTO dropped FROM speed.decisions WHERE append_day = day;
+    PERFORM set_config('moderation.ledger_change', 'retire', true);
     DELETE FROM speed.decisions_default WHERE append_day = day;
+    PERFORM set_config('moderation.ledger_change', before, true);
     INSERT INTO speed.ledger_changes (changed_us, login, role, operation, "table", append_day, rows)
     VALUES ((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, session_user,
             CASE WHEN coalesce(current_setting('role', true), 'none') = 'none' THEN session_user::text
