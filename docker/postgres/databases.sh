@@ -32,7 +32,7 @@ CREATE ROLE moderation_retention NOLOGIN;
 -- The logins of programs. `moderation grants` prints these statements.
 CREATE ROLE worker LOGIN PASSWORD :'worker';
 GRANT moderation_worker TO worker;
-ALTER ROLE worker SET statement_timeout = '60s';
+ALTER ROLE worker SET statement_timeout = '1min';
 ALTER ROLE worker SET lock_timeout = '30s';
 ALTER ROLE worker SET idle_in_transaction_session_timeout = '8s';
 
@@ -52,7 +52,7 @@ ALTER ROLE retention SET idle_in_transaction_session_timeout = '5min';
 
 CREATE ROLE grafana LOGIN PASSWORD :'grafana';
 GRANT moderation_reader TO grafana;
-ALTER ROLE grafana SET statement_timeout = '60s';
+ALTER ROLE grafana SET statement_timeout = '1min';
 ALTER ROLE grafana SET lock_timeout = '5s';
 ALTER ROLE grafana SET idle_in_transaction_session_timeout = '30s';
 SQL

@@ -88,7 +88,7 @@ def test_a_pooler_is_noticed_and_no_setting_of_a_session_stays_in_its_connection
 
 def test_a_login_without_limits_is_refused_for_good_with_the_statements(stack: StackInfo, pooler: Pooler) -> None:
     Ledger(stack.database_url("worker"), "x", uuid.uuid4()).close()
-    with pytest.raises(ConfigurationError, match="ALTER ROLE unlimited SET statement_timeout = '60s'") as refused:
+    with pytest.raises(ConfigurationError, match="ALTER ROLE unlimited SET statement_timeout = '1min'") as refused:
         Ledger(pooler.url(UNLIMITED), "x", uuid.uuid4())
     assert worker_exit_code(refused.value) == REFUSED
     assert "unlimited-secret" not in str(refused.value)

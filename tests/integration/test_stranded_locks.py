@@ -67,15 +67,16 @@ def _count_gaps(url: str) -> None:
 
 def test_a_command_that_waited_in_vain_names_the_session(stack: StackInfo, url: str) -> None:
     name = f"stranded {uuid.uuid4().hex[:8]}"
-    with session(stack, name) as held, pytest.raises(TableLocked) as raised:
-        _wait_in_vain(url)
-    assert f"{name} (backend {held.info.backend_pid}, since " in str(raised.value)
+    with session(stack, name) as held:
+        pid = held.info.backend_pid
+        error = _error_of_waiting(url)
+    assert f"{name} (backend {pid}, since " in error
 
 
-def _wait_in_vain(url: str) -> None:
-    with connected(url) as connection:
-        connection.execute("SET lock_timeout = '100ms'")
-        connection.execute("SELECT count(*) FROM speed.gaps")
+def _error_of_waiting(url: str) -> str:
+    with pytest.raises(TableLocked) as raised, connected(url) as connection:
+        connection.execute("SET lock_timeout = '100ms'; SELECT count(*) FROM speed.gaps")
+    return str(raised.value)
 
 
 def test_an_advisory_lock_of_an_idle_session_is_named(lake: LakeUnderTest, url: str) -> None:

@@ -34,9 +34,9 @@ PURPOSES: Mapping[Role, str] = {
 }
 
 LIMITS: Mapping[Role, Mapping[str, str]] = {
-    Role.WORKER: {"statement_timeout": "60s", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "8s"},
+    Role.WORKER: {"statement_timeout": "1min", "lock_timeout": "30s", "idle_in_transaction_session_timeout": "8s"},
     Role.BATCH: {"statement_timeout": "2h", "lock_timeout": "15s", "idle_in_transaction_session_timeout": "2h"},
-    Role.READER: {"statement_timeout": "60s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"},
+    Role.READER: {"statement_timeout": "1min", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"},
     Role.CONSOLE: {"statement_timeout": "30s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "30s"},
     Role.RETENTION: {
         "statement_timeout": "30min",

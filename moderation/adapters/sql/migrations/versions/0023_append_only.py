@@ -36,8 +36,8 @@ COMMENT ON COLUMN speed.ledger_changes."offset" IS 'of the changed row; null for
 COMMENT ON COLUMN speed.ledger_changes.append_day IS 'that was retired; null for a changed row';
 """
 # The function runs as the owner, so that nobody else needs a right to write the log: the role of the caller is that of
-# SET ROLE, or the login. moderation.ledger_change is set by functions below, and by an owner who means it; after an error
-# PostgreSQL restores it with the rest of the transaction.
+# SET ROLE, or the login. moderation.ledger_change is set by functions below, and by an owner who means it; after an
+# error PostgreSQL restores it with the rest of the transaction.
 _GUARD = """
 CREATE FUNCTION speed.guard_ledger_rows() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

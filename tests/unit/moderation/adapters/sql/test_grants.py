@@ -77,6 +77,6 @@ def test_statements_quote_columns_and_name_the_kind_of_object() -> None:
 def test_a_login_is_a_member_of_its_group_and_has_its_limits() -> None:
     statements = login_statements("loader", Role.WORKER)
     assert statements[0] == "GRANT moderation_worker TO loader"
-    assert "ALTER ROLE loader SET statement_timeout = '60s'" in statements
+    assert "ALTER ROLE loader SET statement_timeout = '1min'" in statements
     assert not any("pg_read_all_stats" in each for each in statements)
     assert "GRANT pg_read_all_stats TO loader" in login_statements("loader", Role.BATCH)
