@@ -45,10 +45,11 @@ lock: $(if $(filter .tools/%,$(UV)),.tools/bin/uv) ## Resolve requirements.lock 
 	$(IMAGE_LOCK)-mlflow.lock --group mlflow-server
 	$(IMAGE_LOCK)-wheel.lock --group wheel
 
-generate: setup ## Write every generated page and file: DAG manual, scaling and message tables, Grafana files, JSON schemas
+generate: setup ## Write every generated page and file: DAG manual, scaling, message and role tables, Grafana files, JSON schemas
 	$(BIN)/python -m moderation.contracts.json_schemas
 	$(BIN)/python -m local.docs.dag_pages
 	$(BIN)/python -m local.docs.message_formats
+	$(BIN)/python -m local.docs.database_roles
 	$(BIN)/python -m local.docs.scaling
 	$(BIN)/python -m grafana.source
 

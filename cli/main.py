@@ -27,6 +27,7 @@ from cli.demo import demo
 from cli.drift import drift
 from cli.gate import gate
 from cli.generate import generate
+from cli.grants import grants
 from cli.history import history
 from cli.import_files import import_files
 from cli.label_errors import label_errors
@@ -92,6 +93,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None] | typer.Typer]] = {
     },
     "Operations": {
         "migrate": migrate,
+        "grants": grants,
         "partitions": partitions,
         "retire": retire,
         "topics": topics,

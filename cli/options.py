@@ -37,11 +37,12 @@ def required_date(date: datetime | None, old_date: datetime | None = None) -> Da
     return day.date()
 
 
-def connected_settings(data_folder: Path) -> Settings:
+def connected_settings(data_folder: Path, *, login: str = "batch") -> Settings:
     """Return the settings of the environment, or those of the local stack if the environment names no database.
 
     Args:
         data_folder: folder of the local stack.
+        login: role that logs in to the local stack's database.
 
     Raises:
         ConfigurationError: a setting is malformed, or the environment names no database and the local stack is not up.
@@ -59,7 +60,7 @@ def connected_settings(data_folder: Path) -> Settings:
     from local.stack.worker import stack_settings
 
     layout = StackLayout(data_folder.resolve())
-    stack_values = stack_settings(layout, stack.info(layout))
+    stack_values = stack_settings(layout, stack.info(layout), login=login)
     if "lake_url" in settings.model_fields_set:
         return stack_values.model_copy(update={"lake_url": settings.lake_url})
     return stack_values

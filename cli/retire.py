@@ -27,7 +27,8 @@ def retire(
     An append day is dropped only if every day of event time of which it has decisions is final and has no new records.
     These days are frozen: they keep the results of their last reconciliation, and comments that still come for them are
     counted and named, not reconciled. Panes, dead letters and the lake keep everything. Workers wait at most a second
-    for each day. The exit code is 1 if an append day cannot be dropped, or if --yes is missing.
+    for each day. The exit code is 1 if an append day cannot be dropped, or if --yes is missing. The role of
+    MODERATION_DATABASE_URL must be a member of moderation_retention, or own the tables.
 
     Example: `moderation retire --before 2026-11-01 --yes --reason "a week is kept"`
 
@@ -41,7 +42,7 @@ def retire(
     from moderation.adapters.sql.retirement import retire as retire_day
     from moderation.settings import required
 
-    settings = connected_settings(data_folder)
+    settings = connected_settings(data_folder, login="retention")
     with connected(required(settings.database_url, "database_url"), name="moderation retire") as connection:
         append_days = find_append_days(connection, before.date(), settings.reconcile_horizon_days)
         retired = [each for each in append_days if yes and not each.open_days]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from moderation.errors import ConfigurationError
 
 PREFIX = "MODERATION_"
+_KEYWORD = re.compile(r"\b(sslmode|sslrootcert)\s*=\s*('[^']*'|\S+)")
 
 
 class Settings(BaseSettings):
@@ -42,7 +45,26 @@ class Settings(BaseSettings):
     )
     consumer_group: str = Field(default="moderation-speed", description="Kafka group of the speed layer's workers.")
     database_url: SecretStr | None = Field(
-        default=None, description="PostgreSQL, as a libpq URL. No default: it contains a password."
+        default=None,
+        description=(
+            "PostgreSQL, as a libpq URL. The role of a worker is a member of `moderation_worker`, that of the batch "
+            "layer of `moderation_batch`. No default: it contains a password."
+        ),
+    )
+    database_ca_file: Path | None = Field(
+        default=None,
+        description=(
+            "File with the certificates (PEM) of the authority that signed PostgreSQL's certificate. With it every "
+            "connection uses TLS and verifies certificate and host name (`sslmode=verify-full`)."
+        ),
+    )
+    database_durability: Literal["server", "provider"] = Field(
+        default="server",
+        description=(
+            "`server`: the worker refuses a PostgreSQL whose `fsync` or `full_page_writes` is off. `provider`: the "
+            "provider of the database guarantees by other means that no commit is lost, so both may be off. "
+            "`synchronous_commit` must be on in any case."
+        ),
     )
     mlflow_url: str = Field(default="http://127.0.0.1:5000", description="The MLflow server.")
     model_name: str = Field(default="comment-moderation", description="Name of the registered model.")
@@ -237,8 +259,46 @@ def load_settings() -> Settings:
             f"The settings are {', '.join(sorted(names))}; see docs/configuration.md.",
         )
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         first = error.errors()[0]
         key = PREFIX + str(first["loc"][0]).upper()
         raise ConfigurationError(key, str(first["msg"]), "Fix the value; see docs/configuration.md.") from error
+    if settings.database_url is None or settings.database_ca_file is None:
+        return settings
+    url = verified_url(settings.database_url.get_secret_value(), settings.database_ca_file)
+    return settings.model_copy(update={"database_url": SecretStr(url)})
+
+
+def verified_url(url: str, ca_file: Path) -> str:
+    """Return a connection string that demands TLS with a certificate and a host name that verify.
+
+    Args:
+        url: a connection string of libpq: a URL, or pairs of keyword and value.
+        ca_file: certificates of the authority, PEM.
+
+    Raises:
+        ConfigurationError: the string states another ``sslmode`` or ``sslrootcert``.
+    """
+    wanted = {"sslmode": "verify-full", "sslrootcert": str(ca_file)}
+    # As libpq reads it: the first @ before any / ends role and password, which may contain a question mark.
+    authority = re.match(r"\w+://(?:[^@/]*@)?", url)
+    question = url.find("?", authority.end()) if authority else -1
+    if authority:
+        stated = dict(parse_qsl(url[question + 1 :], keep_blank_values=True)) if question >= 0 else {}
+    else:
+        stated = {name: value.strip("'") for name, value in _KEYWORD.findall(url)}
+    for name, value in wanted.items():
+        if stated.get(name, value) != value:
+            raise ConfigurationError(
+                f"{PREFIX}DATABASE_URL",
+                f"it states {name}={stated[name]}, but {PREFIX}DATABASE_CA_FILE demands {name}={value}",
+                f"Remove {name} from {PREFIX}DATABASE_URL, or do not set {PREFIX}DATABASE_CA_FILE.",
+            )
+    missing = {name: value for name, value in wanted.items() if name not in stated}
+    if not missing:
+        return url
+    if authority:
+        return f"{url}{'&' if question >= 0 else '?'}{urlencode(missing, safe='/', quote_via=quote)}"
+    escaped = {name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in missing.items()}
+    return " ".join([url, *(f"{name}='{value}'" for name, value in escaped.items())])

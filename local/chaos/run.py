@@ -258,7 +258,7 @@ def _settings(layout: StackLayout, info: StackInfo, orders: Path) -> Settings:
 def _workers(layout: StackLayout, info: StackInfo, orders: Path, sabotage: str | None) -> list[Program]:
     programs = []
     for name in WORKERS:
-        program = worker_program(layout, _settings(layout, info, orders), name, web=False)
+        program = worker_program(layout, info, _settings(layout, info, orders), name, web=False)
         if sabotage is not None:
             module = program.argv.index("stream")
             wrong = (*program.argv[:module], "local.chaos.sabotaged_worker", sabotage, *program.argv[module + 1 :])

@@ -15,6 +15,7 @@ from moderation.adapters.reconciliation.runs import NIGHT_HOURS
 from moderation.adapters.registry.registry import PRODUCTION
 from moderation.adapters.sql.connection import connected
 from moderation.adapters.sql.kept_models import served_last
+from moderation.adapters.sql.locks import stranded_locks
 from moderation.adapters.sql.partitions import partition_state
 from moderation.bootstrap import registry
 from moderation.errors import ModerationError, TopicsMissing
@@ -53,8 +54,8 @@ SELECT count(*), sum(late_after)::bigint, max(day) FROM serving.day_states
 def attention(settings: Settings) -> list[str]:
     """Describe what needs an operator, besides parts that do not answer.
 
-    Open transactions, missing topics, unreadable records, a late archive, days that were not recomputed completely, and
-    missing partitions of tables.
+    Open transactions, missing topics, unreadable records, a late archive, days that were not recomputed completely,
+    missing partitions of tables, and locks of sessions that do nothing.
     """
     try:
         open_ones = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
@@ -71,7 +72,7 @@ def attention(settings: Settings) -> list[str]:
         unreadable += _not_recomputed(url, settings.topic_prefix + COMMENTS.name)
     except psycopg.Error as error:
         return [*transactions, f"PostgreSQL does not report which records could not be read: {error}"]
-    return [*transactions, *unreadable, *_partitions(url)]
+    return [*transactions, *unreadable, *_partitions(url), *_stranded(url)]
 
 
 def missing_model(settings: Settings) -> list[str]:
@@ -187,3 +188,11 @@ def _partitions(url: str) -> list[str]:
             "`moderation partitions` moves them"
         )
     return reasons
+
+
+def _stranded(url: str) -> list[str]:
+    try:
+        with connected(url) as connection:
+            return [lock.message for lock in stranded_locks(connection)]
+    except ModerationError as error:
+        return [f"PostgreSQL does not report which sessions hold locks: {error}"]

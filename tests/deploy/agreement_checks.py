@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import ValidationError
@@ -136,6 +137,18 @@ def missing_settings(files: Files) -> list[str]:
     return complaints + [
         f"service worker: it has {key}, with which it could sign certificates" for key in sorted(known)
     ]
+
+
+def wrong_logins(files: Files) -> list[str]:
+    """Services that log in to the ledger's database as another role than the one with the rights they need."""
+    wanted = {"migrate": "moderation", "worker": "worker", "retire": "retention"}
+    complaints = []
+    for name, service in files.services.items():
+        url = service.get("environment", {}).get("MODERATION_DATABASE_URL")
+        login = urlsplit(url).username if url else None
+        if login is not None and login != wanted.get(name, "batch"):
+            complaints.append(f"service {name}: it logs in to PostgreSQL as {login}")
+    return complaints
 
 
 def wrong_folders(files: Files) -> list[str]:
@@ -317,6 +330,7 @@ CHECKS = (
     wrong_scraping,
     wrong_settings,
     missing_settings,
+    wrong_logins,
     wrong_folders,
     wrong_topics,
     wrong_connection,
@@ -344,7 +358,10 @@ BREAKS: tuple[tuple[Callable[[Files], list[str]], str, str, str], ...] = (
     (wrong_settings, COMPOSE, "${MODERATION_LOG_LEVEL:-info}", "${MODERATION_LOG_LEVEL:-verbose}"),
     (wrong_settings, COMPOSE, 'MODERATION_METRICS_PORT: "6067"', 'MODERATION_METRICS_PORT: "66067"'),
     (missing_settings, COMPOSE, "  MODERATION_LAKE_URL: s3://moderation-lake/lake\n", ""),
-    (missing_settings, COMPOSE, "    environment: *database-settings\n", ""),
+    (missing_settings, COMPOSE, "    environment: *owner-settings\n", ""),
+    (wrong_logins, COMPOSE, "*worker-database-settings, *model", "*database-settings, *model"),
+    (wrong_logins, COMPOSE, "environment: *owner-settings", "environment: *database-settings"),
+    (wrong_logins, COMPOSE, "postgresql://retention:", "postgresql://moderation:"),
     (missing_settings, COMPOSE, "  MODERATION_VERIFY_KEYS:", "  MODERATION_SIGNING_KEY:"),
     (wrong_folders, COMPOSE, "MODERATION_STATE_FOLDER: /var/lib/moderation", "MODERATION_STATE_FOLDER: /srv"),
     (wrong_topics, "dags/archive_topics.py", '("comments", "actions")', '("remarks", "actions")'),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from tests.deploy.files import COMPOSE, EXAMPLE, Files, Service
 
 JOBS = frozenset({"mlflow-migrate", "mlflow-accounts", "migrate", "topics", "certify", "airflow-init"})
-BY_HAND = frozenset({"moderation", "source"})
+BY_HAND = frozenset({"moderation", "retire", "source"})
 """Services that an operator starts, without ports."""
 _SECRET = re.compile(r"PASSWORD|SECRET|_KEY|CONN\b|_URI|DATABASE_URL")
 _VARIABLE = re.compile(r"\$\{(\w+)(:?[-?])?([^}]*)\}")

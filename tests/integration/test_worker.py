@@ -156,7 +156,7 @@ def test_three_kills_lose_and_double_nothing(stack: StackInfo, layer: SpeedLayer
     """The supervisor restarts the worker each time."""
     layout = StackLayout(stack.root)
     name = "worker-killed"
-    up(layout, extra_programs=[worker_program(layout, layer.settings, name, web=False)])
+    up(layout, extra_programs=[worker_program(layout, stack, layer.settings, name, web=False)])
 
     def worker() -> PartStatus:
         return next(part for part in status(layout) if part.name == name)

@@ -28,6 +28,7 @@ from moderation.adapters.sql.connection import connected
 from moderation.offsets import TopicPartition as TopicPartitionId
 from moderation.settings import Settings, required
 from tests.support.fork_server import run_module
+from tests.support.workers import as_login
 
 SMALL = FileLimits(file_rows=40, group_rows=15)
 """Many files of many row groups out of few records."""
@@ -79,7 +80,7 @@ class LakeUnderTest:
     def archive(self, limits: FileLimits = SMALL, **options: object) -> ArchiveReport:
         """Archive in this process, once no archiver that was killed is still connected."""
         self.wait_for_no_archiver()
-        return archive_topics(self.settings, limits=limits, **options)  # type: ignore[arg-type]
+        return archive_topics(as_login(self.settings, "batch"), limits=limits, **options)  # type: ignore[arg-type]
 
     def archive_and_die(self, point: str, times: int) -> int:
         """Archive in a process that kills itself the n-th time it reaches a point; return its exit code."""

@@ -20,7 +20,7 @@ from moderation.adapters.kafka.topics import producer_settings
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from tests.conftest import ROOT
 from tests.support.fork_server import Forked, run_module
-from tests.support.workers import Record, SpeedLayerUnderTest
+from tests.support.workers import Record, SpeedLayerUnderTest, as_login
 
 DAY = date(2023, 11, 15)
 DAY_US = 1_700_006_400_000_000
@@ -71,7 +71,7 @@ class DayUnderTest:
 
     def archive(self, **options: Any) -> None:
         """Archive both topics."""
-        archive_topics(self.settings, **options)
+        archive_topics(as_login(self.settings, "batch"), **options)
 
     def reconcile(
         self,
@@ -82,7 +82,7 @@ class DayUnderTest:
         full: bool = False,
     ) -> ReconcileReport:
         """Reconcile in this process."""
-        return reconcile_day(self.settings, day, engine=engine, fault_point=reach, full=full)
+        return reconcile_day(as_login(self.settings, "batch"), day, engine=engine, fault_point=reach, full=full)
 
     def needed(self) -> list[date]:
         """Return the days that need a run."""

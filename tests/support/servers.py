@@ -76,11 +76,21 @@ def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
             if not layout.state_file.exists():
                 layout.make_folders()
                 save_stack_state(layout.state_file, StackState(_own_ports(worker_id)))
-            yield up(layout)
+            info = up(layout)
+            _allow_alterations(info)
+            yield info
         finally:
             if not reused:
                 down(layout, purge=True)
                 shutil.rmtree(root, ignore_errors=True)
+
+
+def _allow_alterations(stack: StackInfo) -> None:
+    """Let the owner alter decisions and dead letters, as many tests do; programs log in as other roles."""
+    import psycopg
+
+    with psycopg.connect(stack.database_url()) as connection:
+        connection.execute("ALTER ROLE moderation SET moderation.ledger_change = 'tests'")
 
 
 @pytest.fixture

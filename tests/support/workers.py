@@ -13,10 +13,13 @@ from typing import cast
 
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 
 from local.oracle import DeliveryReport, OracleReport, verify
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
+from local.stack.postgres import ADMIN_ROLE
 from local.stack.wait import wait_until
 from local.stack.worker import settings_environment, stack_settings
 from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
@@ -30,10 +33,29 @@ MODEL_NAME = f"worker-tests-{RUN}"
 Record = tuple[str, bytes]
 
 
+_stacks: list[StackInfo] = []
+
+
 def base_settings(stack: StackInfo, prefix: str) -> Settings:
-    """Return the settings of a worker in tests: the servers of the stack, small batches, no metrics port."""
-    settings = stack_settings(StackLayout(stack.root), stack, topic_prefix=prefix)
+    """Return the settings of tests: the servers of the stack, the database's owner, small batches, no metrics port."""
+    _stacks[:] = [stack]
+    settings = stack_settings(StackLayout(stack.root), stack, topic_prefix=prefix, login=ADMIN_ROLE)
     return settings.model_copy(update={"model_name": MODEL_NAME, "batch_most_records": 200, "metrics_port": 0})
+
+
+def as_login(settings: Settings, login: str) -> Settings:
+    """Return settings with another login to the database, if they have that of its owner.
+
+    Args:
+        settings: of a test.
+        login: see :data:`local.stack.postgres.LOGINS`.
+    """
+    url = required(settings.database_url, "database_url")
+    if conninfo_to_dict(url).get("user") != ADMIN_ROLE:
+        return settings
+    named = conninfo_to_dict(_stacks[0].database_url(login))
+    url = make_conninfo(url, user=named["user"], password=named["password"])
+    return settings.model_copy(update={"database_url": SecretStr(url)})
 
 
 def comments(count: int, start: int = 0) -> list[Record]:
@@ -67,7 +89,7 @@ class SpeedLayerUnderTest:
         """
         log = self.folder / f"worker-{len(self.workers)}.log"
         options = ["--loop", "uvloop", "worker", *([] if web else ["--without-web"])]
-        env = {**os.environ, **settings_environment(self.settings)}  # noqa: TID251 - a child needs the parent's
+        env = {**os.environ, **settings_environment(as_login(self.settings, "worker"))}  # noqa: TID251 - a child needs the parent's
         worker = run_module(module[0], [*module[1:], *options], env=env, cwd=self.folder, log=log)
         self.workers.append(worker)
         return worker

@@ -47,12 +47,13 @@ securityContext:
   value: {{ .Values.kafka.topicPrefix | quote }}
 {{- end -}}
 
+{{/* Call with (list $ secret). */}}
 {{- define "moderation.databaseEnv" -}}
 - name: MODERATION_DATABASE_URL
   valueFrom:
     secretKeyRef:
-      name: {{ .Values.database.existingSecret }}
-      key: {{ .Values.database.key }}
+      name: {{ index . 1 }}
+      key: {{ (index . 0).Values.database.key }}
 {{- end -}}
 
 {{- define "moderation.modelEnv" -}}

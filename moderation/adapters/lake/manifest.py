@@ -18,6 +18,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from moderation.adapters.lake.files import LakeFile
+from moderation.adapters.sql.advisory_locks import advisory_lock
 from moderation.adapters.sql.connection import Connection
 from moderation.contracts import Hole, Rules
 from moderation.offsets import Range, TopicPartition
@@ -28,11 +29,6 @@ _COLUMNS = (
     "min_append_us, max_append_us, min_event_time_us, max_event_time_us, event_days, "
     "rules_version, earliest_event_us, maximum_before, maximum_after"
 )
-_HOLDER = """
-SELECT a.application_name, a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
- WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-   AND (l.classid::bigint << 32) + l.objid::bigint = %s
-"""
 
 
 class RangeTaken(Exception):
@@ -72,17 +68,8 @@ def partition_lock(connection: Connection, topic_partition: TopicPartition) -> I
     key = int.from_bytes(
         hashlib.sha256(f"archive {topic_partition.topic_id} {topic_partition.partition}".encode()).digest()[:8], "big"
     )
-    signed = key - (1 << 64) if key >= 1 << 63 else key
-    if not _one(connection, "SELECT pg_try_advisory_lock(%s)", signed):
-        holder = connection.execute(_HOLDER, (signed,)).fetchone()
-        yield "another archiver" if holder is None else f"{holder[0] or 'another archiver'} (backend {holder[1]})"
-        return
-    try:
-        yield None
-    finally:
-        # A broken connection has released the lock, and its own error matters more.
-        if not connection.broken:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (signed,))
+    with advisory_lock(connection, key - (1 << 64) if key >= 1 << 63 else key) as holder:
+        yield holder
 
 
 def read_archived_end(connection: Connection, topic_partition: TopicPartition) -> int | None:

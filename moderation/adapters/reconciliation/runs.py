@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
+from moderation.adapters.sql.advisory_locks import advisory_lock
 from moderation.adapters.sql.connection import Connection
 from moderation.panes import MEASURES
 
@@ -155,19 +156,12 @@ class StoredRun:
 @contextmanager
 def day_lock(connection: Connection, topic: str, day: date, on_wait: Callable[[str], None]) -> Iterator[None]:
     """Lock a day against other reconciliations while the block runs; wait for a running one."""
-    key = _lock_key(topic, day)
-    is_locked = connection.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchone()
-    if is_locked != (True,):
-        on_wait(f"another reconciliation of {day} is running; waiting for its end")
-        with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = 0")
-            connection.execute("SELECT pg_advisory_lock(%s)", (key,))
-    try:
+
+    def wait(holder: str) -> None:
+        on_wait(f"another reconciliation of {day} is running: {holder}; waiting for its end")
+
+    with advisory_lock(connection, _lock_key(topic, day), wait):
         yield
-    finally:
-        # A broken connection has released the lock, and its own error matters more.
-        if not connection.broken:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (key,))
 
 
 def try_lock_day(connection: Connection, topic: str, day: date) -> bool:

@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 
 from moderation.adapters.sql import ledger_reads, ledger_writes, replays
+from moderation.adapters.sql.ledger_connection import Durability, connect_ledger
 from moderation.contracts import Pane, Rules
 from moderation.errors import FenceLost, LedgerUnsafe, TopicRefused
 from moderation.ledger import Batch, DecisionRow, Position, Versions
@@ -41,9 +42,6 @@ _MOVE_WITH_MAXIMUM = (
    AND candidate_comment_id IS NOT DISTINCT FROM %(old_comment)s::text
 """
 )
-_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
-# A worker that freezes inside a transaction must not hold the locks of its partitions longer than a takeover takes.
-_LIMITS = {"idle_in_transaction_session_timeout": "8s", "lock_timeout": "30s", "statement_timeout": "60s"}
 _ROUTINGS = 3
 """Maximum number of attempts to store a batch while table partitions change."""
 
@@ -69,10 +67,7 @@ class Ledger:
         topic_id: Kafka's id of the topic.
         before_commit: called before the commit of each batch; for tests and fault injection.
         report_replays: called after each commit with the replay claims of the batch and their outcomes.
-
-    Raises:
-        LedgerUnsafe: a durability setting of the server is off, or the schema is missing.
-        psycopg.OperationalError: the server cannot be reached; retry later.
+        durability: see :func:`connect_ledger`, whose errors the constructor raises.
     """
 
     def __init__(
@@ -82,6 +77,7 @@ class Ledger:
         topic_id: UUID,
         before_commit: Callable[[], None] = _nothing,
         report_replays: Callable[[Sequence[replays.ReplayResult]], None] = _ignore,
+        durability: Durability = "server",
     ) -> None:
         self.topic = topic
         self.topic_id = topic_id
@@ -89,12 +85,13 @@ class Ledger:
         self._before_commit = before_commit
         self._report_replays = report_replays
         self._served: dict[int, tuple[Versions, Rules] | None] = {}
-        self._connection = self._connect()
+        self._durability = durability
+        self._connection = connect_ledger(url, durability)
 
     def reconnect(self) -> None:
         """Replace a broken connection; raises the errors of the constructor."""
         self._connection.close()
-        self._connection = self._connect()
+        self._connection = connect_ledger(self._url, self._durability)
 
     def close(self) -> None:
         """Close the connection; a transaction under way is rolled back."""
@@ -351,38 +348,3 @@ class Ledger:
                 f"its id is {self.topic_id}, but the ledger accounts for {topic_ids[0]}: it was re-created",
                 "Point the worker at another database, or adopt the new topic with `moderation accept-gap`.",
             )
-
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        connection = psycopg.connect(self._url, connect_timeout=10)
-        try:
-            self._require_safe(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _require_safe(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        with connection.transaction(), connection.cursor() as cursor:
-            for name, limit in _LIMITS.items():
-                cursor.execute("SELECT set_config(%s, %s, false)", (name, limit))
-            for name in _SETTINGS:
-                cursor.execute(f"SHOW {name}")
-                row = cursor.fetchone()
-                if row is None or row[0] != "on":
-                    raise LedgerUnsafe(
-                        f"PostgreSQL setting {name}",
-                        f"it is {row and row[0]!r}, so a crash could lose what was acknowledged",
-                        f"Set {name} = on.",
-                    )
-            cursor.execute("SELECT to_regclass('speed.panes')")
-            if cursor.fetchone() == (None,):
-                raise LedgerUnsafe("PostgreSQL", "it has no table speed.panes", "Run `moderation migrate`.")
-            cursor.execute(
-                "SELECT FROM pg_partitioned_table WHERE partrelid = 'speed.decisions'::regclass AND partdefid <> 0"
-            )
-            if cursor.fetchone() is None:
-                raise LedgerUnsafe(
-                    "table speed.decisions",
-                    "it has no DEFAULT partition",
-                    "Run `moderation migrate`, or attach it again.",
-                )

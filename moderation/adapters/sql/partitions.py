@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -40,14 +40,6 @@ SELECT bounds[1]::date, bounds[2]::date
  WHERE bounds IS NOT NULL
 """
 _IN_DEFAULT = f"SELECT append_day, count(*) FROM {DEFAULT} GROUP BY 1"  # noqa: S608 - a constant
-_COLUMNS = """
-SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
- WHERE attrelid = 'speed.decisions'::regclass AND attnum > 0 AND NOT attisdropped
-"""
-_MOVE = f"""
-WITH gone AS (DELETE FROM {DEFAULT} WHERE append_day = %s RETURNING {{columns}})
-INSERT INTO {{name}} ({{columns}}) SELECT {{columns}} FROM gone
-"""  # noqa: S608 - trusted names
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 _log = logging.getLogger(__name__)
 Step = Callable[[str], None]
@@ -131,7 +123,7 @@ def keep_partitions(
     Idempotent; safe to kill and to run concurrently.
 
     Args:
-        url: a libpq connection string; the role must own the tables.
+        url: a libpq connection string, of a member of role ``moderation_batch`` or of the role that owns the tables.
         days: number of days after today that get a partition.
         today: the UTC day; None for the day of the server.
         seconds: how long locks are tried, in total.
@@ -140,8 +132,8 @@ def keep_partitions(
     Raises:
         TableLocked: a lock was not granted in that time; the message names sessions that may hold it.
         DatabaseUnavailable: the server cannot be reached.
-        ConfigurationError: the role does not own the tables, or a table that is not a
-            partition has a partition's name.
+        ConfigurationError: the role may not create partitions, or a table that is not a partition has a
+            partition's name.
         LedgerUnsafe: the tables are missing.
     """
     with connected(url, name="moderation partitions") as connection:
@@ -150,7 +142,9 @@ def keep_partitions(
         except psycopg.errors.InsufficientPrivilege as error:
             cause = str(error).strip().split("\n")[0]
             raise ConfigurationError(
-                "PostgreSQL", cause, "Use the role that owns the tables in MODERATION_DATABASE_URL."
+                "PostgreSQL",
+                cause,
+                "Use a member of role moderation_batch, or the role that owns the tables, in MODERATION_DATABASE_URL.",
             ) from error
 
 
@@ -192,9 +186,9 @@ class _Run:
                     self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (DAYS_LOCK,))
                     if any(each.first <= day < each.end for each in self._partitions()):
                         return None
-                    if self._value(f"SELECT to_regclass('{name}')") is not None:
+                    if self._value("SELECT to_regclass(%s)", name) is not None:
                         return name
-                    rows, locked_at = self._fill_and_attach(name, day, moves=moves)
+                    rows, locked_at = self._fill_and_attach(day, moves=moves)
                 self._on_step("committed")
                 break
             except _BUSY:
@@ -211,45 +205,33 @@ class _Run:
             self._report.moved[day] = rows
         return None
 
-    def _fill_and_attach(self, name: str, day: date, *, moves: bool) -> tuple[int, float]:
+    def _fill_and_attach(self, day: date, *, moves: bool) -> tuple[int, float]:
         """Create, fill and attach a partition in a transaction; return moved rows, and when others began to wait."""
-        within = f"append_day >= '{day}' AND append_day < '{day}'::date + 1"
-        # The constraint saves a scan of the partition under the lock.
-        self._connection.execute(
-            f"CREATE TABLE {name} (LIKE speed.decisions INCLUDING ALL, CONSTRAINT of_day CHECK ({within}))"
-        )
+        self._value("SELECT speed.create_day_table(%s)", day)
         self._on_step("created")
-        rows = self._move_rows(name, day) if moves else 0
+        rows = self._move_rows(day) if moves else 0
         self._on_step("moved")
-        mode = "ACCESS EXCLUSIVE" if moves else "SHARE UPDATE EXCLUSIVE"
         lock_seconds, pause_seconds = _FIRST_LOCK_SECONDS, _FIRST_PAUSE_SECONDS
         while True:
             locked_at = time.monotonic()
             try:
                 with self._connection.transaction():  # a savepoint
                     self._set_lock_timeout(lock_seconds)
-                    self._connection.execute(f"LOCK TABLE ONLY speed.decisions IN {mode} MODE")
-                    self._connection.execute(f"LOCK TABLE {DEFAULT} IN ACCESS EXCLUSIVE MODE")
+                    self._value("SELECT speed.lock_decisions(%s)", moves)
                     self._on_step("locked")
-                    late = self._move_rows(name, day) if moves else 0
-                    self._connection.execute(
-                        f"ALTER TABLE speed.decisions ATTACH PARTITION {name} "
-                        f"FOR VALUES FROM ('{day}') TO ('{day}'::date + 1)"
-                    )
-                    self._connection.execute(f"ALTER TABLE {name} DROP CONSTRAINT of_day")
+                    late = self._move_rows(day) if moves else 0
+                    self._value("SELECT speed.attach_day_table(%s)", day)
                     self._on_step("attached")
                 return rows + late, locked_at
             except _BUSY:
                 self._report.longest_lock_seconds = max(self._report.longest_lock_seconds, time.monotonic() - locked_at)
                 self._wait(pause_seconds)
-            rows += self._move_rows(name, day) if moves else 0  # so that few rows are moved under the lock
+            rows += self._move_rows(day) if moves else 0  # so that few rows are moved under the lock
             lock_seconds = min(2 * lock_seconds, _LONGEST_LOCK_SECONDS)
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
-    def _move_rows(self, name: str, day: date) -> int:
-        # One statement: with two, a row stored between them would be deleted without a copy.
-        query = _MOVE.format(name=name, columns=self._value(_COLUMNS))
-        return self._connection.execute(query, (day,)).rowcount
+    def _move_rows(self, day: date) -> int:
+        return int(self._value("SELECT speed.move_to_day_table(%s)", day))
 
     def _wait(self, pause_seconds: float) -> None:
         holders: list[tuple[int, str, datetime | None]] = self._connection.execute(HOLDERS).fetchall()
@@ -268,6 +250,6 @@ class _Run:
     def _partitions(self) -> list[DayRange]:
         return [DayRange(*bounds) for bounds in self._connection.execute(_PARTITIONS).fetchall()]
 
-    def _value(self, query: str) -> Any:
-        row = self._connection.execute(query).fetchone()
+    def _value(self, query: LiteralString, *values: object) -> Any:
+        row = self._connection.execute(query, values).fetchone()
         return None if row is None else row[0]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import psycopg
-from psycopg import sql
 
 from moderation.adapters.reconciliation.frozen_days import freeze_day
 from moderation.adapters.reconciliation.runs import dirty_days, try_lock_day
@@ -44,10 +43,6 @@ SELECT coalesce(o.topic, d.topic_id::text), DATE '1970-01-01' + (d.event_time_us
 _FINAL = """
 SELECT day FROM (SELECT DISTINCT ON (day) day, state FROM batch.runs WHERE topic = %s ORDER BY day, revision DESC) last
  WHERE state = 'final'
-"""
-# A table of the same name may be detached, or of somebody else: it stays.
-_IS_PARTITION = """
-SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'speed.decisions'::regclass AND inhrelid = to_regclass(%s))
 """
 _log = logging.getLogger(__name__)
 
@@ -104,13 +99,14 @@ def retire(connection: Connection, append_day: AppendDay, reason: str, seconds: 
     """Freeze the event days of an append day, record it, and drop its decisions, in one transaction.
 
     Args:
-        connection: to the ledger's database, with the role that owns the tables.
+        connection: to the ledger's database, as a member of role ``moderation_retention``, or as the role that owns the
+            tables.
         append_day: without open days.
         reason: stored with the append day and the frozen days.
         seconds: how long locks are tried.
 
     Raises:
-        ConfigurationError: the append day has open days, or the role does not own the tables.
+        ConfigurationError: the append day has open days, or the role may not retire days.
         TableLocked: a lock was not granted in that time, or an event day is being reconciled; nothing was changed.
     """
     _require_none(append_day.open_days, append_day.day)
@@ -133,7 +129,10 @@ def retire(connection: Connection, append_day: AppendDay, reason: str, seconds: 
         except psycopg.errors.InsufficientPrivilege as error:
             cause = str(error).strip().split("\n")[0]
             raise ConfigurationError(
-                "PostgreSQL", cause, "Use the role that owns the tables in MODERATION_DATABASE_URL."
+                "PostgreSQL",
+                cause,
+                "Use a member of role moderation_retention, or the role that owns the tables, in "
+                "MODERATION_DATABASE_URL.",
             ) from error
         time.sleep(_PAUSE_SECONDS)
 
@@ -168,8 +167,6 @@ def _lock_event_days(connection: Connection, append_day: AppendDay) -> None:
 
 def _retire(connection: Connection, append_day: AppendDay, reason: str) -> None:
     _lock_event_days(connection, append_day)
-    table = f"decisions_{append_day.day:%Y%m%d}"
-    exists = connection.execute(_IS_PARTITION, (f"speed.{table}",)).fetchone() == (True,)
     at_us = now_us()
     for topic, day in append_day.event_days:
         freeze_day(connection, topic, day, f"decisions of append day {append_day.day} were retired: {reason}", at_us)
@@ -177,6 +174,5 @@ def _retire(connection: Connection, append_day: AppendDay, reason: str) -> None:
         "INSERT INTO speed.retired_days (append_day, retired_us, rows, reason) VALUES (%s, %s, %s, %s)",
         (append_day.day, at_us, append_day.rows, reason),
     )
-    connection.execute("DELETE FROM speed.decisions_default WHERE append_day = %s", (append_day.day,))
-    if exists:  # last, because everyone waits from here to the commit
-        connection.execute(sql.SQL("DROP TABLE speed.{}").format(sql.Identifier(table)))
+    # Last, because everyone waits from here to the commit.
+    connection.execute("SELECT speed.retire_append_day(%s)", (append_day.day,))

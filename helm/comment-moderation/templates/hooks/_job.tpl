@@ -31,7 +31,9 @@ spec:
           env:
             {{- include "moderation.homeEnv" $root | nindent 12 }}
             {{- include "moderation.kafkaEnv" $root | nindent 12 }}
-            {{- include "moderation.databaseEnv" $root | nindent 12 }}
+            {{- $database := $root.Values.database }}
+            {{- $owner := $database.ownerSecret | default $database.existingSecret }}
+            {{- include "moderation.databaseEnv" (list $root (ternary $owner $database.existingSecret (eq $name "migrate"))) | nindent 12 }}
             {{- with index . 6 }}
             {{- include . $root | nindent 12 }}
             {{- end }}
