@@ -8,6 +8,7 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.timestamps import now_us
 
@@ -38,12 +39,12 @@ class BatchProducer:
     """Sends batches and waits for every acknowledgement.
 
     Args:
-        bootstrap: Kafka's addresses.
+        kafka: the connection.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, kafka: KafkaConnection) -> None:
         self._error: KafkaError | None = None
-        self._producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS), logger=_log)
+        self._producer = Producer(producer_settings(kafka, _DELIVERY_SECONDS), logger=_log)
 
     def send(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> list[Acknowledged]:
         """Send records in order and wait until the broker has all of them.

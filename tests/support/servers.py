@@ -90,7 +90,7 @@ def topic_prefix(stack: StackInfo) -> Iterator[str]:
 
     prefix = f"test-{uuid.uuid4().hex[:12]}-"
     yield prefix
-    client = AdminClient({"bootstrap.servers": stack.kafka_bootstrap, "log_level": 4})
+    client = AdminClient(stack.kafka.librdkafka({"log_level": 4}))
     names = [name for name in client.list_topics(timeout=10).topics if name.startswith(prefix)]
     for future in (client.delete_topics(names, operation_timeout=10) if names else {}).values():
         future.result()
@@ -149,7 +149,7 @@ def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> I
     from moderation.adapters.kafka.topics import ensure_topics
     from tests.support.workers import base_settings, speed_layer
 
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
         yield layer
 
@@ -172,7 +172,7 @@ def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
     from tests.support.workers import base_settings
 
     migrate_database(stack.database_url())
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     lake_url = str(tmp_path / "lake")
     return LakeUnderTest(base_settings(stack, topic_prefix).model_copy(update={"lake_url": lake_url}))
 
