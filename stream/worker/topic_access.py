@@ -10,8 +10,12 @@ from confluent_kafka import KafkaException
 from moderation.adapters.kafka.access import require_accepted
 from moderation.adapters.kafka.broker_errors import broker_error
 from moderation.adapters.kafka.connection import kafka_of
+from moderation.adapters.kafka.own_permissions import require_own_permissions
 from moderation.adapters.kafka.topics import (
+    ALERTS,
     COMMENTS,
+    DECISIONS,
+    PANES,
     describe_topic_ids,
     required_topics,
     topic_uuid,
@@ -32,12 +36,15 @@ def identify_topic(settings: Settings) -> UUID:
         settings: connection, prefix and required settings of the topic.
 
     Raises:
-        ConfigurationError: the brokers do not accept the connection or refuse the request, or the topic does not exist.
+        ConfigurationError: the brokers do not accept the connection or refuse the request, the worker lacks a
+            permission, or the topic does not exist.
         BrokerUnavailable: they do not answer.
     """
     kafka, topic = kafka_of(settings), settings.topic_prefix + COMMENTS.name
+    published = [settings.topic_prefix + each.name for each in (DECISIONS, ALERTS, PANES)]
     require_accepted(kafka)
     try:
+        require_own_permissions(kafka, reads=[topic], writes=published, group=settings.consumer_group)
         topic_id = topic_uuid(describe_topic_ids(kafka, [topic])[topic])
     except KafkaException as error:
         remedy = f"See {kafka.setting('bootstrap.servers')} and the brokers' logs."

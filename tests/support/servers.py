@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.lakes import LakeUnderTest
     from tests.support.model_life import Templates
     from tests.support.object_store import ObjectStore
+    from tests.support.secure_kafka import SecureKafka
     from tests.support.workers import SpeedLayerUnderTest
 
 
@@ -194,6 +195,15 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]
 
     with object_store(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """Broker with TLS, mutual TLS, SASL and an authorizer."""
+    from tests.support.secure_kafka import secure_kafka
+
+    with secure_kafka(tmp_path_factory.mktemp("secure")) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def read_permissions(client: AdminClient, kafka: KafkaConnection) -> list[Permis
 def _grant(client: AdminClient, kafka: KafkaConnection, missing: tuple[Permission, ...]) -> None:
     if not missing:
         return
-    futures = client.create_acls([_binding(each) for each in missing], request_timeout=_REQUEST_SECONDS)
+    futures = client.create_acls([binding_of(each) for each in missing], request_timeout=_REQUEST_SECONDS)
     for future in futures.values():
         try:
             future.result()
@@ -111,7 +111,8 @@ def _list(permissions: tuple[Permission, ...]) -> str:
     return f"{named}; and {more} more" if more > 0 else named
 
 
-def _binding(permission: Permission) -> AclBinding:
+def binding_of(permission: Permission) -> AclBinding:
+    """Return an entry in the form of the client."""
     return AclBinding(
         _RESOURCES[permission.resource],
         permission.name,

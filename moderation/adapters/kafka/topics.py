@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from moderation.adapters.kafka.access import require_accepted
+from moderation.adapters.kafka.broker_errors import AUTHORIZATION, broker_error
 from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topic_rules import (
     APPEND_TIME,
@@ -161,7 +162,7 @@ def describe_topic_ids(kafka: KafkaConnection, names: Iterable[str]) -> dict[str
         The id of each name, as Kafka writes it (22 characters of URL-safe base64).
 
     Raises:
-        ConfigurationError: a topic does not exist.
+        ConfigurationError: a topic does not exist, or the principal may not describe it.
         KafkaException: the broker cannot be reached or refuses.
     """
     client = _client(kafka)  # must outlive the futures
@@ -171,6 +172,8 @@ def describe_topic_ids(kafka: KafkaConnection, names: Iterable[str]) -> dict[str
         try:
             ids[name] = str(future.result().topic_id)
         except KafkaException as error:
+            if error.args[0].code() in AUTHORIZATION:
+                raise broker_error(error, f"topic {name}", "") from error
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
             raise ConfigurationError(f"topic {name}", "it does not exist", "Create it: `moderation topics`.") from error
@@ -256,7 +259,9 @@ def require_broker_times(topic: str, client: AdminClient, timeout_seconds: float
 
 
 def unsafe_differences(kafka: KafkaConnection, name: str, wanted: TopicSettings) -> list[Difference]:
-    """Return the settings of an existing topic that are unsafe, see :mod:`moderation.adapters.kafka.topic_rules`.
+    """Return the settings of an existing topic that are unsafe, whatever the number of its partitions and replicas.
+
+    See :mod:`moderation.adapters.kafka.topic_rules`.
 
     Args:
         kafka: the connection.
@@ -267,7 +272,7 @@ def unsafe_differences(kafka: KafkaConnection, name: str, wanted: TopicSettings)
         KafkaException: the broker cannot be reached or refuses.
     """
     actual = _describe(_client(kafka), [name])[name]
-    return [each for each in differences(wanted, 1, actual) if each.remedy]
+    return [each for each in differences(replace(wanted, partitions=1), 1, actual) if each.remedy]
 
 
 def topic_uuid(topic_id: str) -> UUID:

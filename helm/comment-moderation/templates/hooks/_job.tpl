@@ -31,6 +31,7 @@ spec:
           env:
             {{- include "moderation.homeEnv" $root | nindent 12 }}
             {{- include "moderation.kafkaEnv" $root | nindent 12 }}
+            {{- include "moderation.kafkaAccountEnv" (list $root ($root.Values.hooks.topics.kafkaSecret | default $root.Values.kafka.existingSecret)) | nindent 12 }}
             {{- include "moderation.databaseEnv" $root | nindent 12 }}
             {{- with index . 6 }}
             {{- include . $root | nindent 12 }}
