@@ -30,7 +30,8 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import BundleDagBag
 bag = BundleDagBag(sys.argv[1], bundle_path=Path(sys.argv[1]).parent)
 assets = bag.dags["retrain_model"].timetable.asset_condition.objects
-print("\\n" + json.dumps([topic for each in assets for watcher in each.watchers for topic in watcher.trigger.topics]))
+triggers = [watcher.trigger.serialize()[1] for each in assets for watcher in each.watchers]
+print("\\n" + json.dumps([topic for each in triggers for topic in each["topics"]]))
 """
 
 

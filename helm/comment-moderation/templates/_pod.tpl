@@ -48,7 +48,7 @@ securityContext:
 - name: MODERATION_TOPIC_RETENTION_HOURS
   value: {{ printf "%d" (int .Values.kafka.retentionHours) | quote }}
 {{- range $name, $value := .Values.kafka.connection }}
-- name: MODERATION_KAFKA_{{ upper $name }}
+- name: {{ printf "MODERATION_KAFKA_%s" (upper $name) }}
   value: {{ toString $value | quote }}
 {{- end }}
 {{- end -}}
@@ -60,7 +60,7 @@ securityContext:
 {{- if and $secret (hasPrefix "sasl_" (default "" $connection.security_protocol)) }}
 {{- $isOauth := eq (default "" $connection.sasl_mechanism) "OAUTHBEARER" }}
 {{- range $key := ternary (list "oauth-client-id" "oauth-client-secret") (list "username" "password") $isOauth }}
-- name: MODERATION_KAFKA_{{ upper $key | replace "-" "_" }}
+- name: {{ printf "MODERATION_KAFKA_%s" (upper $key | replace "-" "_") }}
   valueFrom:
     secretKeyRef:
       name: {{ $secret }}
