@@ -32,7 +32,7 @@ from moderation.errors import ConfigurationError
 from moderation.settings import Settings
 from tests.support.secure_kafka import ROLES, SecureKafka, grant, revoke
 
-PRINCIPALS: dict[str, Any] = {f"kafka_{role}_principal": f"User:{role}" for role in ROLES}
+PRINCIPALS: dict[str, Any] = {f"kafka_{role}_principal": f"User:only-{role}" for role in ROLES}
 NAMES = [topic.name for topic in TOPICS]
 SOURCES, PUBLISHED = ("comments", "actions"), ("decisions", "alerts", "panes")
 SECONDS = 20.0
@@ -178,9 +178,9 @@ def acts(group: str, readers: str) -> list[Act]:
         ("delete the workers' group", lambda client, _: client.delete_group(group), set()),
         ("join a group of readers", lambda client, _: client.join(readers, "decisions"), {"reader"}),
         ("join the group of the archive", lambda client, _: client.join("moderation-archive", "actions"), {"batch"}),
-        ("allow itself everything", lambda client, role: client.allow_itself(f"User:{role}"), set()),
+        ("allow itself everything", lambda client, role: client.allow_itself(f"User:only-{role}"), set()),
         ("list the permissions", lambda client, _: client.list_permissions(), {"operator"}),
-        ("change the password of the operator", lambda client, _: client.change_password("operator"), set()),
+        ("change the password of the operator", lambda client, _: client.change_password("only-operator"), set()),
     ]
 
 
@@ -219,7 +219,7 @@ def installation(secure_broker: SecureKafka) -> Iterator[Settings]:
 def test_a_principal_may_do_what_its_role_needs_and_nothing_else(
     role: str, secure_broker: SecureKafka, installation: Settings
 ) -> None:
-    client = Client(kafka_of(Settings(**secure_broker.scram(role))), installation.topic_prefix)
+    client = Client(kafka_of(Settings(**secure_broker.scram(f"only-{role}"))), installation.topic_prefix)
     table = acts(installation.consumer_group, f"{installation.topic_prefix}reader-dashboard")
     found = {name: refused(act, client, role) for name, act, _ in table}
     assert found == {name: role not in roles for name, _, roles in table}
@@ -229,8 +229,8 @@ def test_a_principal_may_do_what_its_role_needs_and_nothing_else(
 def test_what_is_missing_is_named_and_only_a_super_user_may_grant_it(
     secure_broker: SecureKafka, installation: Settings
 ) -> None:
-    operator = installation.model_copy(update=secure_broker.scram("operator"))
-    missing = Permission("User:worker", "READ", "GROUP", installation.consumer_group)
+    operator = installation.model_copy(update=secure_broker.scram("only-operator"))
+    missing = Permission("User:only-worker", "READ", "GROUP", installation.consumer_group)
     revoke(secure_broker, [missing])
     with pytest.raises(ConfigurationError, match=f"1 are missing and cannot be granted: {missing}") as lacking:
         apply_permissions(operator)
@@ -242,10 +242,10 @@ def test_what_is_missing_is_named_and_only_a_super_user_may_grant_it(
 @pytest.mark.parametrize(
     "entry",
     [
-        lambda prefix: Permission("User:worker", "ALL", "TOPIC", prefix + "comments"),
-        lambda prefix: Permission("User:source", "READ", "TOPIC", "*"),
+        lambda prefix: Permission("User:only-worker", "ALL", "TOPIC", prefix + "comments"),
+        lambda prefix: Permission("User:only-source", "READ", "TOPIC", "*"),
         lambda prefix: Permission("User:*", "READ", "TOPIC", prefix, "PREFIXED"),
-        lambda prefix: Permission("User:reader", "ALTER", "CLUSTER", "kafka-cluster"),
+        lambda prefix: Permission("User:only-reader", "ALTER", "CLUSTER", "kafka-cluster"),
     ],
 )
 def test_permissions_that_are_too_broad_are_refused_by_name(
@@ -265,7 +265,7 @@ def test_permissions_that_are_too_broad_are_refused_by_name(
 def test_entries_that_deny_what_is_needed_are_refused_by_name(
     secure_broker: SecureKafka, installation: Settings
 ) -> None:
-    denial = Permission("User:worker", "READ", "TOPIC", f"{installation.topic_prefix}comments", allows=False)
+    denial = Permission("User:only-worker", "READ", "TOPIC", f"{installation.topic_prefix}comments", allows=False)
     grant(secure_broker, [denial])
     try:
         with pytest.raises(ConfigurationError, match="entries deny what is needed") as refusal:

@@ -30,7 +30,7 @@ from moderation.errors import ConfigurationError
 from moderation.settings import Settings
 from stream.exit_codes import REFUSED
 from stream.source import Generated, SendPlan, send_all
-from tests.support.secure_kafka import PASSWORD, ROLES, SecureKafka, grant, token_issuer
+from tests.support.secure_kafka import PASSWORD, ROLES, SecureKafka, grant, revoke, token_issuer
 from tests.support.workers import SpeedLayerUnderTest, base_settings, speed_layer
 
 TRAFFIC = TrafficConfig(days=1, comments_per_day=300)
@@ -86,11 +86,11 @@ def test_the_whole_loop_runs_with_the_permissions_of_each_principal(
 ) -> None:
     """Job topics, source, worker, archive and a command; only the job is a super user."""
     prefix = f"{access}-{uuid.uuid4().hex[:8]}-"
-    user = "User:{}" if access == "scram" else "User:CN={}"
+    user = "User:only-{}" if access == "scram" else "User:CN=only-{}"
     principals = {f"kafka_{role}_principal": user.format(role) for role in ROLES}
 
     def settings(role: str) -> Settings:
-        own = secure_broker.scram(role) if access == "scram" else secure_broker.mutual(role)
+        own = (secure_broker.scram if access == "scram" else secure_broker.mutual)(f"only-{role}")
         return settings_of(stack, prefix, tmp_path / "lake", own, **principals)
 
     admin = settings_of(
@@ -112,14 +112,15 @@ def test_the_whole_loop_runs_with_the_permissions_of_each_principal(
         assert report.total("rows") == sent.comments + sent.actions
         assert worker.poll() is None
         log = (tmp_path / "worker-0.log").read_text()
-        operator = SpeedLayerUnderTest(settings("operator"), tmp_path)
+        reader = SpeedLayerUnderTest(admin, tmp_path)
         wait_until(
-            lambda: operator.comparison(topics_too=True).is_exact, seconds=30, description="all decisions published"
+            lambda: reader.comparison(topics_too=True).is_exact, seconds=30, description="all decisions published"
         )
     gaps = run(settings("operator"), "accept-gap")
     assert gaps == {"gaps": [], "new_topic_id": None, "former_gaps": [], "accepted": False}
     assert "cannot" not in log.lower(), log
     assert PASSWORD not in log
+    revoke(secure_broker, needed_permissions(admin))
 
 
 def test_airflows_connection_reads_the_same_topics(
@@ -274,7 +275,7 @@ def test_source_and_commands_with_a_wrong_password_name_the_setting(
     wrong = settings_of(stack, open_to_all, tmp_path, {**secure_broker.scram("source"), "kafka_password": "wrong"})
     with pytest.raises(ConfigurationError, match="MODERATION_KAFKA_PASSWORD"):
         send_all(wrong, SendPlan(Generated(TRAFFIC), tmp_path), lambda _: None)
-    for arguments in (["topics"], ["accept-gap"], ["republish", "decisions"]):
+    for arguments in (["topics"], ["accept-gap"], ["republish", "--topic", "decisions"]):
         with environment(wrong), pytest.raises(ConfigurationError, match="MODERATION_KAFKA_PASSWORD"):
             CliRunner().invoke(app, arguments, catch_exceptions=False)
 

@@ -7,7 +7,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,12 +29,14 @@ from local.stack.jars import provide
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST, any_free_port
 from local.stack.wait import wait_until
-from moderation.adapters.kafka.acls import binding_of
+from moderation.adapters.kafka.acls import binding_of, read_permissions
 from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.permissions import Permission
 from tests.support.tls import Authority, Certificate
 
 ROLES = ("worker", "source", "batch", "operator", "reader")
+ACCOUNTS = (*ROLES, *(f"only-{role}" for role in ROLES))
+"""Accounts and names of certificates; the second group has only the permissions that `moderation topics` grants."""
 PASSWORD = "of-the-tests"
 _PROTOCOLS = {
     "INTERNAL": "PLAINTEXT",
@@ -59,7 +61,7 @@ class SecureKafka:
         authority: signed the certificates of brokers and clients.
         stranger: an authority that the broker does not trust, and that did not sign its certificates.
         folder: for further files.
-        clients: certificate of each role.
+        clients: certificate of each account.
     """
 
     ports: Mapping[str, int]
@@ -135,7 +137,7 @@ def secure_kafka(folder: Path) -> Iterator[SecureKafka]:
     layout = StackLayout(folder / "broker")
     layout.make_folders()
     authority, stranger = Authority(folder / "tls", "authority"), Authority(folder / "stranger", "stranger")
-    clients = {role: authority.client(role) for role in ROLES}
+    clients = {name: authority.client(name) for name in ACCOUNTS}
     ports: dict[str, int] = {}
     while len(ports) <= len(_PROTOCOLS):
         port = any_free_port()
@@ -221,21 +223,27 @@ def _create_accounts(broker: SecureKafka) -> None:
     for mechanism in (ScramMechanism.SCRAM_SHA_512, ScramMechanism.SCRAM_SHA_256):
         credential = ScramCredentialInfo(mechanism, _ITERATIONS)
         changes: list[UserScramCredentialAlteration] = [
-            UserScramCredentialUpsertion(role, credential, PASSWORD.encode()) for role in ROLES
+            UserScramCredentialUpsertion(name, credential, PASSWORD.encode()) for name in ACCOUNTS
         ]
         for future in client.alter_user_scram_credentials(changes).values():
             future.result(30)
 
 
-def grant(broker: SecureKafka, permissions: Iterable[Permission]) -> None:
-    """Add entries to the broker's access control list, as its super user."""
+def grant(broker: SecureKafka, permissions: Collection[Permission]) -> None:
+    """Add entries to the broker's access control list, as its super user; on return it applies them."""
     client = AdminClient(broker.admin.librdkafka({"log_level": 2}))
     for future in client.create_acls([binding_of(each) for each in permissions]).values():
         future.result(30)
+    wait_until(
+        lambda: set(permissions) <= set(read_permissions(client, broker.admin)),
+        seconds=20,
+        description="granted permissions",
+        interval_seconds=0.05,
+    )
 
 
-def revoke(broker: SecureKafka, permissions: Iterable[Permission]) -> None:
-    """Delete entries of the broker's access control list, as its super user."""
+def revoke(broker: SecureKafka, permissions: Collection[Permission]) -> None:
+    """Delete entries of the broker's access control list, as its super user; on return it does not apply them."""
     client = AdminClient(broker.admin.librdkafka({"log_level": 2}))
     bindings = [binding_of(each) for each in permissions]
     filters = [
@@ -252,6 +260,12 @@ def revoke(broker: SecureKafka, permissions: Iterable[Permission]) -> None:
     ]
     for future in client.delete_acls(filters).values():
         future.result(30)
+    wait_until(
+        lambda: not set(permissions) & set(read_permissions(client, broker.admin)),
+        seconds=20,
+        description="revoked permissions",
+        interval_seconds=0.05,
+    )
 
 
 class TokenIssuer(ThreadingHTTPServer):

@@ -83,6 +83,9 @@ async def _request_metadata(host: str, port: int, arguments: dict[str, Any]) -> 
         OSError: connection or TLS handshake fail.
         KafkaError: the broker refuses, or closes the connection; the latter has the cause as ``__cause__``.
     """
+    if (context := arguments.get("ssl_context")) is not None:
+        # asyncio leaves the socket open if a handshake fails.
+        await asyncio.get_running_loop().run_in_executor(None, _handshake, host, port, context)
     connection = AIOKafkaConnection(host, port, request_timeout_ms=round(_REQUEST_SECONDS * 1_000), **arguments)
     is_open = True
     try:
@@ -93,7 +96,7 @@ async def _request_metadata(host: str, port: int, arguments: dict[str, Any]) -> 
         raise
     finally:
         if is_open:
-            await asyncio.wait([connection.close()], timeout=_CLOSE_SECONDS)
+            await _end(connection)
 
 
 async def _refusal_by(error: Exception, kafka: KafkaConnection, host: str, port: int) -> ConfigurationError | None:
@@ -180,15 +183,25 @@ def _speaks_tls(host: str, port: int) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        with (
-            socket.create_connection((host, port), _REQUEST_SECONDS) as connection,
-            context.wrap_socket(connection, server_hostname=host),
-        ):
-            return True
+        _handshake(host, port, context)
     except ssl.SSLError as error:
         return "ALERT" in (error.reason or "")
     except OSError:
         return False
+    return True
+
+
+def _handshake(host: str, port: int, context: ssl.SSLContext) -> None:
+    """Make a TLS connection and close it.
+
+    Raises:
+        OSError: the connection or the handshake fails.
+    """
+    with (
+        socket.create_connection((host, port), _REQUEST_SECONDS) as connection,
+        context.wrap_socket(connection, server_hostname=host),
+    ):
+        pass
 
 
 async def _speaks_plain(host: str, port: int) -> bool:
@@ -198,7 +211,15 @@ async def _speaks_plain(host: str, port: int) -> bool:
     except OSError:
         return False
     except KafkaError:
-        await asyncio.wait([connection.close()], timeout=_CLOSE_SECONDS)
+        await _end(connection)
         return False
-    await asyncio.wait([connection.close()], timeout=_CLOSE_SECONDS)
+    await _end(connection)
     return True
+
+
+async def _end(connection: AIOKafkaConnection) -> None:
+    """Close a connection without waiting for the broker, which may not answer the end of a TLS connection."""
+    closed = connection.close()
+    if (transport := getattr(connection._protocol, "_transport", None)) is not None:
+        transport.abort()
+    await asyncio.wait([closed], timeout=_CLOSE_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException
@@ -22,6 +23,8 @@ from moderation.errors import ConfigurationError
 from moderation.settings import Settings
 
 _REQUEST_SECONDS = 30.0
+_APPLIED_SECONDS = 10.0
+_POLL_SECONDS = 0.05
 _MOST_NAMED = 5
 _RESOURCES = {"TOPIC": ResourceType.TOPIC, "GROUP": ResourceType.GROUP, "CLUSTER": ResourceType.BROKER}
 _THING = "the permissions on the brokers"
@@ -88,6 +91,10 @@ def _grant(client: AdminClient, kafka: KafkaConnection, missing: tuple[Permissio
             future.result()
         except KafkaException as error:
             _refuse(error, kafka, f"{len(missing)} are missing and cannot be granted", missing)
+    # Brokers apply entries a moment after they are stored.
+    deadline = time.monotonic() + _APPLIED_SECONDS
+    while not set(missing) <= set(read_permissions(client, kafka)) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
 def _refuse(error: KafkaException, kafka: KafkaConnection, what: str, missing: tuple[Permission, ...]) -> NoReturn:

@@ -74,7 +74,7 @@ class TokenProvider(AbstractTokenProvider):  # type: ignore[misc]
             if time.monotonic() >= self._renewed_at:
                 answer = self._request()
                 self._token = str(answer["access_token"])
-                life = float(answer.get("expires_in") or _DEFAULT_LIFE_SECONDS)
+                life = float(answer.get("expires_in", _DEFAULT_LIFE_SECONDS))
                 self._renewed_at = time.monotonic() + life * _RENEWED_AT_RATIO
             return self._token
 
