@@ -269,6 +269,7 @@ def test_a_worker_without_permissions_ends_for_good_and_names_them(
     assert f"it may not {', '.join(missing)}, READ group {prefix}moderation-speed" in log
 
 
+@pytest.mark.budget(20)
 def test_source_and_commands_with_a_wrong_password_name_the_setting(
     stack: StackInfo, secure_broker: SecureKafka, open_to_all: str, tmp_path: Path
 ) -> None:
