@@ -51,6 +51,7 @@ def accept_gap(
     if lake:
         _accept_in_lake(yes=yes, reason=reason, data_folder=data_folder, as_json=as_json)
         return
+    from moderation.adapters.kafka.connection import kafka_of
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
@@ -62,7 +63,7 @@ def accept_gap(
     topic = settings.topic_prefix + COMMENTS.name
     with (
         connected(required(settings.database_url, "database_url")) as connection,
-        open_topic(settings.kafka_bootstrap, topic) as log,
+        open_topic(kafka_of(settings), topic) as log,
     ):
         # The ledger is read first: if a worker commits meanwhile, the positions stay behind the end of the topic.
         positions = read_positions(connection, topic)

@@ -100,6 +100,7 @@ def shown_key(value: bytes) -> str:
 
 
 def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Row]:
+    from moderation.adapters.kafka.connection import kafka_of
     from moderation.adapters.kafka.producer_keys import Keys, archived_keys, keys_at
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.lake.reader import opened_lake
@@ -113,7 +114,7 @@ def _by_key(settings: Settings, selection: Selection, newest: int) -> Counter[Ro
     for position in positions:
         offsets.setdefault(position.topic_id, {}).setdefault(position.partition, []).append(position.offset)
     keys: dict[UUID, Keys] = {}
-    with open_topic(settings.kafka_bootstrap, selection.topic) as log:
+    with open_topic(kafka_of(settings), selection.topic) as log:
         if log.topic_id in offsets:
             keys[log.topic_id] = keys_at(log, offsets[log.topic_id])
     with opened_lake(settings) as lake:

@@ -207,6 +207,7 @@ def _replay(
     again: bool,
     dry_run: bool,
 ) -> ReplaySummary:
+    from moderation.adapters.kafka.connection import kafka_of
     from moderation.adapters.kafka.replay_producer import replay_sender, whole_bytes
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.lake.reader import opened_lake
@@ -221,7 +222,7 @@ def _replay(
 
     with (
         connected(_database(settings)) as connection,
-        open_topic(settings.kafka_bootstrap, topic) as log,
+        open_topic(kafka_of(settings), topic) as log,
         opened_lake(settings) as lake,
         ExitStack() as held,
     ):
@@ -238,7 +239,7 @@ def _replay(
             return replay_letters(letters, original, lambda *_: None, now_us, again=again)
         if corrected is not None:
             _store_correction(connection, letters, corrected, now_us())
-        with replay_sender(settings.kafka_bootstrap, topic) as send:
+        with replay_sender(kafka_of(settings), topic) as send:
             return replay_letters(letters, original, send, now_us, again=again)
 
 

@@ -169,6 +169,7 @@ def _delays(data_folder: Path) -> list[ArchiveDelay] | None:
     from aiokafka.errors import KafkaError
     from confluent_kafka import KafkaException
 
+    from moderation.adapters.kafka.connection import kafka_of
     from moderation.adapters.lake.archive_delay import archive_delays
     from moderation.adapters.lake.schema import ARCHIVED
     from moderation.adapters.sql.connection import connected
@@ -178,7 +179,7 @@ def _delays(data_folder: Path) -> list[ArchiveDelay] | None:
     topics = [settings.topic_prefix + name for name in ARCHIVED]
     try:
         with connected(required(settings.database_url, "database_url")) as connection:
-            return archive_delays(settings.kafka_bootstrap, connection, topics)
+            return archive_delays(kafka_of(settings), connection, topics)
     except (KafkaException, KafkaError) as error:
         progress.print(
             f"Kafka does not answer, so the time until deletion is unknown: {error}", markup=False, highlight=False

@@ -67,34 +67,68 @@ def partitions(
 
 
 def topics(
-    replication: Annotated[int, typer.Option(min=1, max=32_767, help="Replicas of each partition.")] = 1,
+    replication: Annotated[
+        int | None,
+        typer.Option(min=1, max=32_767, help="Replicas of each partition. Default: MODERATION_TOPIC_REPLICATION."),
+    ] = None,
     partitions: Annotated[
         int | None,
-        typer.Option(min=1, help="Partitions of the topics that workers share. Default: set in the code."),
+        typer.Option(min=1, help="Partitions of the topics that workers share. Default: MODERATION_TOPIC_PARTITIONS."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create missing topics on MODERATION_KAFKA_BOOTSTRAP and check the settings of existing ones.
 
-    Safe to repeat, and to run twice at once. The command refuses a topic with other settings; it never alters one.
+    Safe to repeat, and to run twice at once. Topics of others are accepted if they keep more; a topic with an unsafe
+    setting is refused by name. The command never alters one. If the settings name principals, it grants what they need
+    and refuses permissions that are too broad. docs/kafka.md lists both.
 
     Example: `moderation topics --replication 3`
 
-    --json prints {"created": [names], "topics": [{"name", "partitions", "replication"}]}.
+    --json prints {"created": [names], "topics": [{"name", "partitions", "replication"}], "differences": [{"topic",
+    "setting", "value", "wanted"}], "granted": [texts]}. Differences are the accepted ones.
     """
-    from moderation.adapters.kafka.topics import TOPICS, ensure_topics, with_partitions
+    from moderation.adapters.kafka.acls import apply_permissions
+    from moderation.adapters.kafka.connection import kafka_of
+    from moderation.adapters.kafka.topic_rules import Difference
+    from moderation.adapters.kafka.topics import ensure_topics, required_topics
     from moderation.settings import load_settings
 
     settings = load_settings()
-    wanted = TOPICS if partitions is None else with_partitions(TOPICS, partitions)
+    options = {"topic_partitions": partitions, "topic_replication": replication}
+    settings = settings.model_copy(update={name: value for name, value in options.items() if value is not None})
+    wanted, prefix, replicas = required_topics(settings), settings.topic_prefix, settings.topic_replication
+    accepted: list[tuple[str, Difference]] = []
     with progress.status("reading the topics"):
-        created = ensure_topics(settings.kafka_bootstrap, wanted, prefix=settings.topic_prefix, replication=replication)
+        created = ensure_topics(
+            kafka_of(settings),
+            wanted,
+            prefix=prefix,
+            replication=replicas,
+            on_difference=lambda name, difference: accepted.append((name, difference)),
+        )
+    with progress.status("reading the permissions"):
+        granted = apply_permissions(settings)
     if as_json:
         shown = [
-            {"name": settings.topic_prefix + each.name, "partitions": each.partitions, "replication": replication}
-            for each in wanted
+            {"name": prefix + each.name, "partitions": each.partitions, "replication": replicas} for each in wanted
         ]
-        print_json({"created": list(created), "topics": shown})
+        differences = [
+            {"topic": name, "setting": each.setting, "value": each.actual, "wanted": each.wanted}
+            for name, each in accepted
+        ]
+        print_json(
+            {
+                "created": list(created),
+                "topics": shown,
+                "differences": differences,
+                "granted": [str(each) for each in granted],
+            }
+        )
         return
-    names = ", ".join(settings.topic_prefix + each.name for each in wanted)
+    names = ", ".join(prefix + each.name for each in wanted)
     console.print(f"created {', '.join(created) or 'none'}; checked: {names}")
+    for name, difference in accepted:
+        console.print(f"accepted: topic {name}: {difference}")
+    for permission in granted:
+        console.print(f"granted: {permission}")

@@ -63,7 +63,9 @@ def republish(
     if first is not None and last is not None and first > last:
         raise typer.BadParameter("it is before --from", param_hint="--to")
 
+    from moderation.adapters.kafka.access import require_accepted
     from moderation.adapters.kafka.acknowledged_sender import acknowledged_sender
+    from moderation.adapters.kafka.connection import kafka_of
     from moderation.adapters.kafka.republisher import republish as republish_rows
     from moderation.adapters.kafka.topics import ACTIONS, COMMENTS, RETRAIN_REQUESTS, missing_topics
     from moderation.adapters.sql.connection import connected
@@ -77,9 +79,11 @@ def republish(
         raise typer.BadParameter(
             "this project reads the topic, so its records would be processed again", param_hint="--to-topic"
         )
-    if not dry_run and missing_topics(settings.kafka_bootstrap, [target]):
-        remedy = "Create it first." if to_topic else "`moderation topics` creates it."
-        raise ConfigurationError(f"topic {target}", "it does not exist", remedy)
+    if not dry_run:
+        require_accepted(kafka_of(settings))
+        if missing_topics(kafka_of(settings), [target]):
+            remedy = "Create it first." if to_topic else "`moderation topics` creates it."
+            raise ConfigurationError(f"topic {target}", "it does not exist", remedy)
     chosen = RowSelection(partition, chosen_offsets, first, last)
     published: PublishedTopic = topic
     reached: list[Republished] = []
@@ -98,7 +102,7 @@ def republish(
             done = republish_rows(connection, source_topic, published, chosen, None, note, position)
         else:
             try:
-                with acknowledged_sender(settings.kafka_bootstrap, target, topic, "Fix Kafka first.") as sender:
+                with acknowledged_sender(kafka_of(settings), target, topic, "Fix Kafka first.") as sender:
                     done = republish_rows(connection, source_topic, published, chosen, sender, note, position)
             except (BrokerUnavailable, ConfigurationError) as error:
                 kept = reached[0].last if reached else position

@@ -51,6 +51,7 @@ def reset_watermark(
     given_us = None if to is None else _time_us(to)
     if given_us is not None and not 0 <= given_us <= current_us + MAX_FUTURE_US:
         raise typer.BadParameter("the time is not between 1970 and now", param_hint="--to")
+    from moderation.adapters.kafka.connection import kafka_of
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
@@ -62,7 +63,7 @@ def reset_watermark(
     topic = settings.topic_prefix + COMMENTS.name
     with (
         connected(required(settings.database_url, "database_url")) as connection,
-        open_topic(settings.kafka_bootstrap, topic) as log,
+        open_topic(kafka_of(settings), topic) as log,
     ):
         reset = record_reset(
             connection,

@@ -35,6 +35,7 @@ def skip(
     """
     if "\0" in reason:
         raise typer.BadParameter("the reason contains a NUL character", param_hint="--reason")
+    from moderation.adapters.kafka.connection import kafka_of
     from moderation.adapters.kafka.topic_reader import open_topic
     from moderation.adapters.kafka.topics import COMMENTS
     from moderation.adapters.sql.connection import connected
@@ -47,7 +48,7 @@ def skip(
     topic = settings.topic_prefix + COMMENTS.name
     with (
         connected(required(settings.database_url, "database_url")) as connection,
-        open_topic(settings.kafka_bootstrap, topic) as log,
+        open_topic(kafka_of(settings), topic) as log,
     ):
         record = log.value_and_time_at(partition, offset)
         if record is None:

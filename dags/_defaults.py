@@ -81,6 +81,13 @@ def kafka_settings() -> dict[str, Any]:
     return settings
 
 
+def topic(name: str) -> str:
+    """Return the full name of a topic, with the prefix of this installation."""
+    from moderation.settings import full_topic
+
+    return full_topic(name)
+
+
 def _log_ignored_date(context: Any) -> None:
     """Log that a DAG without a date ignores the one that its run states."""
     from batch.run_interval import RunDates, ignored_date

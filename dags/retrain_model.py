@@ -34,12 +34,12 @@ from typing import Any
 import airflow.sdk as sdk
 from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
-from _defaults import DAG_OPTIONS, kafka_settings, or_skip, task_defaults
+from _defaults import DAG_OPTIONS, kafka_settings, or_skip, task_defaults, topic
 from _notifications import Announce
 from batch.retrain.params import PARAMS
 
 TASKS, CHALLENGER, MINUTE = "batch.retrain.tasks", sdk.Asset("moderation-challenger"), timedelta(minutes=1)
-REQUESTS = MessageQueueTrigger(scheme="kafka", topics=["retrain-requests"], apply_function=f"{TASKS}.accept")
+REQUESTS = MessageQueueTrigger(scheme="kafka", topics=[topic("retrain-requests")], apply_function=f"{TASKS}.accept")
 
 
 @sdk.dag(

@@ -13,12 +13,13 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from moderation.errors import ConfigurationError
+from moderation.kafka_settings import KafkaSettings
 
 PREFIX = "MODERATION_"
 _KEYWORD = re.compile(r"\b(sslmode|sslrootcert)\s*=\s*('[^']*'|\S+)")
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, KafkaSettings):
     """Settings of the core, read from ``MODERATION_*`` environment variables.
 
     Build it with :func:`load_settings`, which also refuses unknown keys.
@@ -39,7 +40,6 @@ class Settings(BaseSettings):
         ge=1024 * 1024,
         description="Largest model file that is opened, in bytes.",
     )
-    kafka_bootstrap: str = Field(default="127.0.0.1:9092", description="Kafka's addresses, separated by commas.")
     topic_prefix: str = Field(
         default="", description="Prefix of all topic names, so that installations can share brokers."
     )
@@ -241,6 +241,15 @@ def secret_text(secret: SecretStr | None) -> str | None:
     return (secret.get_secret_value() or None) if secret is not None else None
 
 
+def full_topic(name: str) -> str:
+    """Return the full name of a topic, for DAG files: they are parsed where other settings may be absent.
+
+    Args:
+        name: without the prefix.
+    """
+    return os.environ.get(PREFIX + "TOPIC_PREFIX", "") + name
+
+
 def load_settings() -> Settings:
     """Read the environment once.
 
@@ -263,7 +272,9 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = PREFIX + str(first["loc"][0]).upper()
-        raise ConfigurationError(key, str(first["msg"]), "Fix the value; see docs/configuration.md.") from error
+        raise ConfigurationError(
+            key, str(first["msg"]).removeprefix("Value error, "), "Fix the value; see docs/configuration.md."
+        ) from error
     if settings.database_url is None or settings.database_ca_file is None:
         return settings
     url = verified_url(settings.database_url.get_secret_value(), settings.database_ca_file)

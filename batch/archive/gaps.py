@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topic_reader import open_topic
 from moderation.adapters.lake.manifest import accept_gap, find_unarchived, gaps_and_holes, read_archived_end
 from moderation.adapters.lake.schema import ARCHIVED
@@ -28,7 +29,7 @@ def find_gaps(settings: Settings, *, accept: bool, reason: str) -> list[tuple[To
     gaps: list[tuple[TopicPartition, Range]] = []
     with connected(required(settings.database_url, "database_url")) as connection:
         for name in ARCHIVED:
-            with open_topic(settings.kafka_bootstrap, settings.topic_prefix + name) as log:
+            with open_topic(kafka_of(settings), settings.topic_prefix + name) as log:
                 for partition, (first, _) in log.ranges().items():
                     topic_partition = TopicPartition(log.topic, log.topic_id, partition)
                     end = read_archived_end(connection, topic_partition)

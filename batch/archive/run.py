@@ -14,6 +14,7 @@ from batch.archive.partition import ArchiveContext, ArchivePoint, PartitionArchi
 from batch.archive.report import ArchiveReport, PartitionReport, TopicReport
 from batch.progress import OnProgress, no_progress
 from batch.record_isolation import MOST_NAMED
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topic_reader import open_topic
 from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.lake.ownership import require_ownership
@@ -62,15 +63,15 @@ def archive_topics(
         LedgerUnsafe: the database has no manifest.
     """
     begun = time.monotonic()
+    brokers = kafka_of(settings, kafka)
     reports: list[TopicReport] = []
     refused: list[ModerationError] = []
-    bootstrap = str((kafka or {}).get("bootstrap.servers", settings.kafka_bootstrap))
     with connected(required(settings.database_url, "database_url"), name="moderation archive") as connection:
         context = ArchiveContext(LakeStore(settings.lake_url), connection, limits, on_progress, fault_point)
         require_ownership(context.store, connection)
         for name in topics:
             columns, topic = columns_of(name, Rules.since(settings.earliest_event_date)), settings.topic_prefix + name
-            with open_topic(bootstrap, topic, kafka) as log:
+            with open_topic(brokers, topic) as log:
                 report = TopicReport(topic, log.topic_id)
                 reports.append(report)
                 try:

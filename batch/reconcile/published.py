@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from batch.progress import OnProgress, no_progress
 from batch.reconcile.engines import opened_duckdb
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.row_records import PUBLISHED_TOPICS, PublishedTopic, row_records
 from moderation.adapters.kafka.topic_reader import TopicReader, is_missing, open_topic
 from moderation.adapters.kafka.topics import COMMENTS
@@ -103,7 +104,7 @@ def compare_published(
         ConfigurationError: Kafka refuses.
         LedgerUnsafe: the database is not migrated.
     """
-    bootstrap = str((kafka or {}).get("bootstrap.servers", settings.kafka_bootstrap))
+    brokers = kafka_of(settings, kafka)
     source = settings.topic_prefix + COMMENTS.name
     checks = []
     settings.state_folder.mkdir(parents=True, exist_ok=True)
@@ -116,10 +117,10 @@ def compare_published(
                 comparison = _Comparison(connection, source, published, day, bounds, Path(scratch))
                 topic = settings.topic_prefix + published
                 # A missing topic has no record; whatever was published on it is missing.
-                if is_missing(bootstrap, topic, kafka):
+                if is_missing(brokers, topic):
                     check = comparison.check(None)
                 else:
-                    with open_topic(bootstrap, topic, kafka) as log:
+                    with open_topic(brokers, topic) as log:
                         check = comparison.check(log)
             store_check(connection, source, day, check, now_us())
             on_progress(f"{day}: {check}")

@@ -17,6 +17,7 @@ from local.stack import commands as stack
 from local.stack.environment import inherited_environment
 from local.stack.layout import StackLayout
 from local.stack.worker import settings_environment, stack_settings
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import COMMENTS, ensure_topics, producer_settings
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.contracts import Comment, to_json
@@ -51,7 +52,7 @@ def bench_archive(layout: StackLayout, rows: int, mean_characters: int, on_progr
     migrate_database(info.database_url())
     with tempfile.TemporaryDirectory(prefix="moderation-lake-") as lake:
         settings = stack_settings(layout, info).model_copy(update={"lake_url": lake})
-        ensure_topics(info.kafka_bootstrap)
+        ensure_topics(info.kafka)
         bodies = _bodies(mean_characters)
         value_bytes = _fill(settings, rows, bodies, on_progress)
         on_progress(f"archiving {rows:,} comments")
@@ -91,7 +92,7 @@ def _bodies(mean_characters: int) -> list[str]:
 
 def _fill(settings: Settings, rows: int, bodies: list[str], on_progress: OnProgress) -> int:
     """Send comments; returns the total size of their values in bytes."""
-    producer = Producer(producer_settings(settings.kafka_bootstrap, _DELIVERY_SECONDS) | {"log_level": 3})
+    producer = Producer(producer_settings(kafka_of(settings), _DELIVERY_SECONDS) | {"log_level": 3})
     refused: list[KafkaError] = []
 
     def note(error: KafkaError | None, _: Message) -> None:

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException, Message, Producer
 
 from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
 from local.oracle import DeliveryReport
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.contracts import Comment, to_json
@@ -31,13 +32,13 @@ class HostileProducer:
     """A producer in a thread of its own, beside the usual traffic. It skips what it cannot send.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic_prefix: put before the topic's name.
         seed: of the random choices.
     """
 
-    def __init__(self, bootstrap: str, topic_prefix: str, seed: int) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaConnection, topic_prefix: str, seed: int) -> None:
+        self._kafka = kafka
         self._topic = topic_prefix + COMMENTS.name
         self._name = f"{topic_prefix}hostile"
         self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
@@ -92,15 +93,13 @@ class HostileProducer:
             self._failure = error
 
     def _new_producer(self) -> Producer:
-        producer = Producer(
-            {
-                "bootstrap.servers": self._bootstrap,
-                "transactional.id": self._name,
-                "transaction.timeout.ms": round(_TIMEOUT_SECONDS * 1_000),
-                "partitioner": "murmur2_random",
-                "log_level": 2,
-            }
-        )
+        own = {
+            "transactional.id": self._name,
+            "transaction.timeout.ms": round(_TIMEOUT_SECONDS * 1_000),
+            "partitioner": "murmur2_random",
+            "log_level": 2,
+        }
+        producer = Producer(self._kafka.librdkafka(own))
         producer.init_transactions(_TIMEOUT_SECONDS)
         return producer
 
@@ -129,13 +128,13 @@ class HostileProducer:
 
     def _send_odd(self) -> None:
         records = [(key.encode(), value, _HEADER_NAME) for key, value in self._comments(3)]
-        first = send_with_header_names(self._bootstrap, self._topic, records)
+        first = send_with_header_names(self._kafka, self._topic, records)
         self._delivered += [
             DeliveryReport(0, first + number, hashlib.sha256(value).hexdigest())
             for number, (_, value, _) in enumerate(records)
         ]
         self.done["odd header names"] += 1
-        offset, digest = send_one_huge_record(self._bootstrap, self._topic, MOST_UNPACKED_BYTES + 1_000)
+        offset, digest = send_one_huge_record(self._kafka, self._topic, MOST_UNPACKED_BYTES + 1_000)
         self._delivered.append(DeliveryReport(0, offset, digest))
         self.done["huge batch"] += 1
 

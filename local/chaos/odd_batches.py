@@ -11,6 +11,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.event_loop import run
 
 _CRC_AT, _ATTRIBUTES_AT = struct.calcsize(">qiib"), struct.calcsize(">qiibI")
@@ -18,12 +19,12 @@ _PLACEHOLDER = "header-name-placeholder"
 
 
 def send_with_header_names(
-    bootstrap: str, topic: str, records: Sequence[tuple[bytes, bytes, bytes]], partition: int = 0
+    kafka: KafkaConnection, topic: str, records: Sequence[tuple[bytes, bytes, bytes]], partition: int = 0
 ) -> int:
     """Send records with one header each, whose name need not be valid UTF-8.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name.
         records: key, value and header name of each; a name has 23 bytes.
         partition: of the topic.
@@ -31,10 +32,10 @@ def send_with_header_names(
     Returns:
         The offset of the first record.
     """
-    return run(_send(bootstrap, topic, partition, records))
+    return run(_send(kafka, topic, partition, records))
 
 
-def send_one_huge_record(bootstrap: str, topic: str, size_bytes: int, partition: int = 0) -> tuple[int, str]:
+def send_one_huge_record(kafka: KafkaConnection, topic: str, size_bytes: int, partition: int = 0) -> tuple[int, str]:
     """Send a record of zeros in a batch that zstd compresses by a factor of ten thousand.
 
     Returns:
@@ -43,12 +44,12 @@ def send_one_huge_record(bootstrap: str, topic: str, size_bytes: int, partition:
     value = bytes(size_bytes)
     builder = DefaultRecordBatchBuilder(2, DefaultRecordBatch.CODEC_ZSTD, 0, -1, -1, -1, 1 << 31)
     builder.append(0, timestamp=0, key=b"huge", value=value, headers=[])
-    offset = run(_send_built(bootstrap, topic, partition, bytes(builder.build())))
+    offset = run(_send_built(kafka, topic, partition, bytes(builder.build())))
     return offset, hashlib.sha256(value).hexdigest()
 
 
-async def _send_built(bootstrap: str, topic: str, partition: int, built: bytes) -> int:
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+async def _send_built(kafka: KafkaConnection, topic: str, partition: int, built: bytes) -> int:
+    async with AIOKafkaProducer(**kafka.aiokafka()) as producer:
         batch: BatchBuilder = producer.create_batch()
         batch.append(key=b"key", value=b"value", timestamp=None)
         batch.close()
@@ -58,8 +59,10 @@ async def _send_built(bootstrap: str, topic: str, partition: int, built: bytes) 
         return int(sent.offset)
 
 
-async def _send(bootstrap: str, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, bytes]]) -> int:
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+async def _send(
+    kafka: KafkaConnection, topic: str, partition: int, records: Sequence[tuple[bytes, bytes, bytes]]
+) -> int:
+    async with AIOKafkaProducer(**kafka.aiokafka()) as producer:
         batch: BatchBuilder = producer.create_batch()
         for key, value, _ in records:
             if batch.append(key=key, value=value, timestamp=None, headers=[(_PLACEHOLDER, b"x")]) is None:

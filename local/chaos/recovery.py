@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 
 from local.oracle import log_ranges
+from moderation.adapters.kafka.connection import KafkaConnection
 
 _POLL_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 400.0
@@ -20,14 +21,14 @@ class RecoveryTimer:
     """Measures by queries of the ledger, over connections that may break at any time.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name of the source topic.
         database_url: libpq URL of the ledger.
         topic_id: the source topic's id, a UUID.
     """
 
-    def __init__(self, bootstrap: str, topic: str, database_url: str, topic_id: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaConnection, topic: str, database_url: str, topic_id: str) -> None:
+        self._kafka = kafka
         self._topic = topic
         self._url = database_url
         self._topic_id = topic_id
@@ -37,7 +38,7 @@ class RecoveryTimer:
 
     def log_ends(self) -> dict[int, int]:
         """Return the present end of every partition."""
-        return {partition: end for partition, (_, end) in log_ranges(self._bootstrap, self._topic).items()}
+        return {partition: end for partition, (_, end) in log_ranges(self._kafka, self._topic).items()}
 
     def time_recovery(self, ends: Mapping[int, int]) -> None:
         """Measure in a thread the time until the ledger accounts for all offsets up to these ends."""

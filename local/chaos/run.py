@@ -134,11 +134,11 @@ def run(layout: StackLayout, plan: ChaosPlan, on_progress: OnProgress) -> ChaosR
     on_progress("training models")
     models = make_models(settings, layout.demo)
     topic = settings.topic_prefix + COMMENTS.name
-    topic_id = str(topic_uuid(describe_topic_ids(info.kafka_bootstrap, [topic])[topic]))
-    recovery = RecoveryTimer(info.kafka_bootstrap, topic, info.database_url(), topic_id)
+    topic_id = str(topic_uuid(describe_topic_ids(info.kafka, [topic])[topic]))
+    recovery = RecoveryTimer(info.kafka, topic, info.database_url(), topic_id)
     faults = Faults(layout, settings, models, plan.seed, away_seconds(plan.minutes))
-    traffic = TrafficProducer(info.kafka_bootstrap, settings.topic_prefix, plan.per_second, plan.seed)
-    hostile = HostileProducer(info.kafka_bootstrap, settings.topic_prefix, plan.seed)
+    traffic = TrafficProducer(info.kafka, settings.topic_prefix, plan.per_second, plan.seed)
+    hostile = HostileProducer(info.kafka, settings.topic_prefix, plan.seed)
     report = ChaosReport()
     traffic.start()
     try:
@@ -168,7 +168,7 @@ def run(layout: StackLayout, plan: ChaosPlan, on_progress: OnProgress) -> ChaosR
     on_progress("the oracle compares")
     url = required(settings.database_url, "database_url")
     delivered = chain(traffic.delivered(), hostile.delivered())
-    report.comparison = verify(info.kafka_bootstrap, url, settings.topic_prefix, topic_id, delivered, topics_too=True)
+    report.comparison = verify(info.kafka, url, settings.topic_prefix, topic_id, delivered, topics_too=True)
     report.quarantined = recovery.quarantined()
     report.reconciled = reconcile_all(settings, "moderation chaos", on_progress, spark=plan.spark)
     return report

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from confluent_kafka import KafkaError, Message, Producer
 
 from local.oracle import DeliveryReport
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import COMMENTS, producer_settings
 from moderation.contracts import Comment, to_json
 from moderation.datasets.synthetic import TrafficConfig, generate
@@ -26,19 +27,19 @@ class TrafficProducer:
     """A producer in a thread of its own.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic_prefix: put before the topic's name.
         per_second: records sent a second; after an outage of the broker the delay is made up.
         seed: of the comments.
     """
 
-    def __init__(self, bootstrap: str, topic_prefix: str, per_second: float, seed: int) -> None:
+    def __init__(self, kafka: KafkaConnection, topic_prefix: str, per_second: float, seed: int) -> None:
         self._topic = topic_prefix + COMMENTS.name
         self._per_second = per_second
         self._seed = seed
         # Reconnect every second after the broker was killed; do not log its absence.
         quiet = {"reconnect.backoff.max.ms": 1_000, "log_level": 2}
-        self._producer = Producer({**producer_settings(bootstrap, _DELIVERY_SECONDS), **quiet})
+        self._producer = Producer({**producer_settings(kafka, _DELIVERY_SECONDS), **quiet})
         self._positions = array("q")
         self._digests = bytearray()
         self._failure: BaseException | None = None

@@ -32,6 +32,7 @@ from local.demo.reconcile_all import total_of
 from local.stack.airflow import API_SERVER
 from local.stack.commands import StackInfo
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.errors import ModerationError, StackError
 
 JOBS = ("mlflow-migrate", "mlflow-accounts", "migrate", "topics", "certify")
@@ -139,7 +140,8 @@ class Trial:
         refused = _status(
             f"http://127.0.0.1:{ports['MLFLOW_PORT']}/api/2.0/mlflow/experiments/search", host="elsewhere"
         )
-        topics = AdminClient({"bootstrap.servers": f"127.0.0.1:{ports['KAFKA_PORT']}"}).list_topics(timeout=20)
+        kafka = KafkaConnection.plaintext(f"127.0.0.1:{ports['KAFKA_PORT']}")
+        topics = AdminClient(kafka.librdkafka()).list_topics(timeout=20)
         brokers = [f"{each.host}:{each.port}" for each in topics.brokers.values()]
         _require(status == 200 and refused == 403, f"MLflow answered {status}, and {refused} to another host name")
         _require(brokers == [f"127.0.0.1:{ports['KAFKA_PORT']}"], f"Kafka advertises {brokers}")

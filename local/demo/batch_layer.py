@@ -9,6 +9,7 @@ from batch.reconcile.run import reconcile_day
 from local.demo.airflow_runs import AirflowRuns
 from local.demo.reconcile_all import ReconcileTotals, days_to_do, total_of
 from local.oracle import log_ranges
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import COMMENTS
 from moderation.adapters.lake.reader import opened_lake
 from moderation.adapters.lake.schema import ARCHIVED
@@ -81,7 +82,7 @@ class DemoBatch:
             inspection = inspect(lake.store, lake.connection, [prefix + name for name in ARCHIVED], "digest")
         topic = prefix + COMMENTS.name
         comments = sum(file.rows for file in inspection.manifest if file.topic_partition.topic == topic)
-        sent = sum(end - first for first, end in log_ranges(self._settings.kafka_bootstrap, topic).values())
+        sent = sum(end - first for first, end in log_ranges(kafka_of(self._settings), topic).values())
         return {
             "records": sum(file.rows for file in inspection.manifest),
             "files": len(inspection.manifest),

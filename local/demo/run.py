@@ -25,6 +25,7 @@ from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
 from local.stack.worker import stack_settings
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import describe_topic_ids, producer_settings, topic_uuid
 from moderation.bootstrap import register, train_to_folder
 from moderation.errors import PublishingFailed
@@ -109,7 +110,7 @@ class Demo:
         self._folder = layout.demo
         self._topic = self.settings.topic_prefix + "comments"
         self._database_url = required(self.settings.database_url, "database_url")
-        self._topic_id = str(topic_uuid(describe_topic_ids(info.kafka_bootstrap, [self._topic])[self._topic]))
+        self._topic_id = str(topic_uuid(describe_topic_ids(info.kafka, [self._topic])[self._topic]))
         self._traffic = traffic.prepare(self._folder, csv)
         self._live_from: dict[int, int] = {}
         self._live_to: dict[int, int] = {}
@@ -168,9 +169,9 @@ class Demo:
                 "ORDER BY event_time_us DESC LIMIT %s",
                 (self._topic_id, _COPIED),
             ).fetchall()
-        bootstrap = self.settings.kafka_bootstrap
-        values = {position: value for position, value, _ in read_messages(bootstrap, self._topic) if position in newest}
-        producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS))
+        kafka = kafka_of(self.settings)
+        values = {position: value for position, value, _ in read_messages(kafka, self._topic) if position in newest}
+        producer = Producer(producer_settings(kafka, _DELIVERY_SECONDS))
 
         def note(error: KafkaError | None, message: Message) -> None:
             partition, offset, value = message.partition(), message.offset(), message.value()
@@ -242,10 +243,10 @@ class Demo:
             for report in read_delivery_log(self._folder / folder)
             if report.topic == self._topic
         ] + self._copies
-        bootstrap = self.settings.kafka_bootstrap
+        kafka = kafka_of(self.settings)
         self._wait_published()
-        comparison = verify(bootstrap, self._database_url, self.settings.topic_prefix, self._topic_id, reports)
-        appended = {position: time_ms for position, _, time_ms in read_messages(bootstrap, self._topic)}
+        comparison = verify(kafka, self._database_url, self.settings.topic_prefix, self._topic_id, reports)
+        appended = {position: time_ms for position, _, time_ms in read_messages(kafka, self._topic)}
         latency_ms = [
             time_ms - appended[position]
             for position, time_ms in self._decided().items()
@@ -301,7 +302,7 @@ class Demo:
         """Return when each decision was first published, in milliseconds, by the position of its comment."""
         times: dict[tuple[int, int], int] = {}
         topic = self.settings.topic_prefix + "decisions"
-        for _, value, time_ms in read_messages(self.settings.kafka_bootstrap, topic):
+        for _, value, time_ms in read_messages(kafka_of(self.settings), topic):
             fields = json.loads(value)
             position = (fields["partition"], fields["offset"])
             times[position] = min(time_ms, times.get(position, time_ms))

@@ -21,12 +21,13 @@ from local.oracle.ledger import (
 )
 from local.oracle.reading import log_ranges, read_keyed, read_messages, read_topic
 from local.oracle.topics import compare_topics
+from moderation.adapters.kafka.connection import KafkaConnection
 
 __all__ = ["FAULTS", "DeliveryReport", "OracleReport", "log_ranges", "read_messages", "read_topic", "verify"]
 
 
 def verify(
-    bootstrap: str,
+    kafka: KafkaConnection,
     database_url: str,
     topic_prefix: str,
     topic_id: str,
@@ -37,7 +38,7 @@ def verify(
     """Compare the source topic, the ledger, the delivery reports and the topics written after the commit.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         database_url: libpq URL of the ledger.
         topic_prefix: put before every topic's name.
         topic_id: the source topic's id as the ledger writes it, a UUID.
@@ -49,15 +50,15 @@ def verify(
     """
     report = OracleReport()
     source = topic_prefix + "comments"
-    log = {position: Logged.of(value) for position, value, _ in read_messages(bootstrap, source)}
+    log = {position: Logged.of(value) for position, value, _ in read_messages(kafka, source)}
     ledger = read_ledger(database_url, topic_id)
-    ranges = log_ranges(bootstrap, source)
+    ranges = log_ranges(kafka, source)
     compare_positions(report, log, ledger, delivered, ranges)
     compare_closings(report, log, ledger, ranges)
     compare_fates(report, ledger)
     compare_panes(report, ledger)
     compare_served(report, ledger)
     if topics_too:
-        topics = [read_keyed(bootstrap, topic_prefix + name) for name in ("decisions", "alerts", "panes")]
+        topics = [read_keyed(kafka, topic_prefix + name) for name in ("decisions", "alerts", "panes")]
         compare_topics(report, ledger, (source, topic_id), *topics)
     return report

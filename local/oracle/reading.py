@@ -1,4 +1,4 @@
-"""Read topics with plain clients; shares no code with the worker."""
+"""Read topics with plain clients; shares only the settings of the connection with the worker."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from moderation.adapters.kafka.connection import KafkaConnection
+
 Position = tuple[int, int]
 _IDLE_SECONDS = 30.0
 _COMMITTED = {"isolation.level": "read_committed", "enable.partition.eof": True}
 _POLL_SECONDS = 0.2  # longest time that consume() waits for 1,000 messages
 
 
-def read_topic(bootstrap: str, topic: str) -> dict[Position, bytes]:
+def read_topic(kafka: KafkaConnection, topic: str) -> dict[Position, bytes]:
     """Return the values of a topic by position; see :func:`read_messages`."""
-    return {position: value for position, value, _ in read_messages(bootstrap, topic)}
+    return {position: value for position, value, _ in read_messages(kafka, topic)}
 
 
-def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, int]]:
+def read_messages(kafka: KafkaConnection, topic: str) -> Iterator[tuple[Position, bytes, int]]:
     """Read the committed records of a topic from its beginning to its last stable offset when this was called.
 
     Yields:
@@ -27,24 +29,17 @@ def read_messages(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes,
     Raises:
         TimeoutError: nothing came for 30 s before the end was reached.
     """
-    return ((position, value, time_ms) for position, _, value, time_ms in _read(bootstrap, topic))
+    return ((position, value, time_ms) for position, _, value, time_ms in _read(kafka, topic))
 
 
-def read_keyed(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, bytes]]:
+def read_keyed(kafka: KafkaConnection, topic: str) -> Iterator[tuple[Position, bytes, bytes]]:
     """Read like :func:`read_messages`, but yield position, key and value."""
-    return ((position, key, value) for position, key, value, _ in _read(bootstrap, topic))
+    return ((position, key, value) for position, key, value, _ in _read(kafka, topic))
 
 
-def _read(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, bytes, int]]:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "oracle",
-            "enable.auto.commit": False,
-            "log_level": 4,
-            **_COMMITTED,
-        }
-    )
+def _read(kafka: KafkaConnection, topic: str) -> Iterator[tuple[Position, bytes, bytes, int]]:
+    own = {"group.id": "oracle", "enable.auto.commit": False, "log_level": 4, **_COMMITTED}
+    consumer = Consumer(kafka.librdkafka(own))
     try:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         ends = {}
@@ -78,9 +73,9 @@ def _read(bootstrap: str, topic: str) -> Iterator[tuple[Position, bytes, bytes, 
         consumer.close()
 
 
-def log_ranges(bootstrap: str, topic: str) -> dict[int, tuple[int, int]]:
+def log_ranges(kafka: KafkaConnection, topic: str) -> dict[int, tuple[int, int]]:
     """Return first offset and last stable offset of every partition of a topic."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "oracle", "log_level": 4, **_COMMITTED})
+    consumer = Consumer(kafka.librdkafka({"group.id": "oracle", "log_level": 4, **_COMMITTED}))
     try:
         partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         return {

@@ -25,6 +25,7 @@ from local.stack.program import Program
 from local.stack.required_packages import check_packages
 from local.stack.supervisor import read_program_state
 from local.stack.worker import settings_environment, stack_settings
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.errors import ConfigurationError, StackError
 
 API_SERVER = "airflow-api-server"
@@ -38,7 +39,6 @@ DAGS = Path(__file__).parents[2] / "dags"
 _MIGRATE_SECONDS = 180.0
 _READY_SECONDS = 180.0
 _STOP_SECONDS = 10.0  # for running tasks; each is safe to repeat
-_ARCHIVE_GROUP = "moderation-archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,24 +175,18 @@ def _environment(layout: StackLayout, info: StackInfo, dags: Path, keys: Keys) -
 def _task_environment(layout: StackLayout, info: StackInfo) -> Mapping[str, str]:
     """Return the environment of tasks: the Kafka provider's connection and the project's settings."""
     return {
-        KAFKA_CONNECTION: kafka_connection(info.kafka_bootstrap),
+        KAFKA_CONNECTION: kafka_connection(info.kafka),
         **settings_environment(stack_settings(layout, info)),
     }
 
 
-def kafka_connection(bootstrap: str) -> str:
+def kafka_connection(kafka: KafkaConnection) -> str:
     """Return Airflow's connection ``kafka_default`` as JSON, which configures the DAGs' Kafka clients.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
     """
-    extra = {
-        "bootstrap.servers": bootstrap,
-        "group.id": _ARCHIVE_GROUP,
-        "enable.auto.commit": False,
-        "auto.offset.reset": "earliest",  # includes requests that were sent before the triggerer started
-    }
-    return json.dumps({"conn_type": "kafka", "extra": extra})
+    return json.dumps({"conn_type": "kafka", "extra": kafka.airflow_extra()})
 
 
 def _migrate(layout: StackLayout, environment: Mapping[str, str]) -> None:

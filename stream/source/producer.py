@@ -8,6 +8,8 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from moderation.adapters.kafka.broker_errors import AUTHORIZATION, broker_error
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.timestamps import now_us
 
@@ -38,12 +40,12 @@ class BatchProducer:
     """Sends batches and waits for every acknowledgement.
 
     Args:
-        bootstrap: Kafka's addresses.
+        kafka: the connection.
     """
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, kafka: KafkaConnection) -> None:
         self._error: KafkaError | None = None
-        self._producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS), logger=_log)
+        self._producer = Producer(producer_settings(kafka, _DELIVERY_SECONDS), logger=_log)
 
     def send(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> list[Acknowledged]:
         """Send records in order and wait until the broker has all of them.
@@ -58,6 +60,7 @@ class BatchProducer:
         Raises:
             KafkaException: a record was not acknowledged within two minutes, or was refused. Others of the batch may
                 have arrived.
+            ConfigurationError: the principal may not write to the topic.
         """
         answers = []
         for key, value in records:
@@ -96,4 +99,6 @@ class BatchProducer:
 
     def _raise_error(self) -> None:
         if self._error is not None:
+            if self._error.code() in AUTHORIZATION:
+                raise broker_error(self._error, "the topics of the source", "")
             raise KafkaException(self._error)

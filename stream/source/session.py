@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Self
 
+from moderation.adapters.kafka.access import require_accepted
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS, describe_topic_ids
 from moderation.contracts import MAX_RECORD_BYTES
 from moderation.datasets.history import BadRow
@@ -45,7 +47,8 @@ def send_all(settings: Settings, plan: SendPlan, on_progress: Callable[[SendResu
         The records that this run sent.
 
     Raises:
-        ConfigurationError: the state folder belongs to another input or is in use, or a topic does not exist.
+        ConfigurationError: the state folder belongs to another input or is in use, a topic does not exist, or the
+            brokers do not accept the connection.
         DatasetError: the input cannot be read, or differs from what was acknowledged earlier.
         KafkaException: the broker cannot be reached or did not accept a record; start again to continue.
         OSError: delivery log or checkpoint cannot be written.
@@ -68,7 +71,7 @@ class Session:
     """
 
     def __init__(self, settings: Settings, plan: SendPlan) -> None:
-        self._bootstrap = settings.kafka_bootstrap
+        self._kafka = kafka_of(settings)
         self._plan = plan
         self._topics = {topic.name: settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)}
         self._opened = ExitStack()
@@ -83,7 +86,8 @@ class Session:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             opening.enter_context(exclusive_run(self._plan.state))
-            ids = describe_topic_ids(self._bootstrap, self._topics.values(), configuration=_PATIENT)
+            require_accepted(self._kafka)
+            ids = describe_topic_ids(self._kafka.with_settings(_PATIENT), self._topics.values())
             target = ", ".join(f"topic {name} with id {topic_id}" for name, topic_id in sorted(ids.items()))
             self._checkpoint = start_or_resume(self._plan, target)
             arrivals = shifted(arrivals_of(self._plan, _warn_of_bad_row), self._checkpoint.shift_us)
@@ -92,7 +96,7 @@ class Session:
             opening.callback(self._deliveries.close)
             self._refusals = DurableLines(self._plan.state / REFUSALS)
             opening.callback(self._refusals.close)
-            self._producer = BatchProducer(self._bootstrap)
+            self._producer = BatchProducer(self._kafka)
             opening.callback(self._producer.close)
             self._opened = opening.pop_all()
         self._begun_seconds = time.monotonic()

@@ -17,10 +17,11 @@ from faust.types import TP
 
 from moderation.adapters import error_origin
 from moderation.adapters.kafka import batch_unpacker
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.end_offsets import LogEnds
 from moderation.adapters.kafka.group_readers import GroupReaders
 from moderation.adapters.kafka.topic_identity import TopicIdentity
-from moderation.adapters.kafka.topics import COMMENTS, describe_topic_ids, is_compacted, topic_uuid
+from moderation.adapters.kafka.topics import COMMENTS, is_compacted
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.retrying_ledger import RetryingLedger
 from moderation.adapters.sql.windows import newest_windows
@@ -47,6 +48,7 @@ from stream.worker.raw_budget import RawBudget
 from stream.worker.read_to_end import end_tracker
 from stream.worker.recorder import Recorder
 from stream.worker.replay_report import ReplayReport
+from stream.worker.topic_access import identify_topic
 from stream.worker.topic_checks import TopicChecks
 from stream.worker.transport import LedgerTransport, Start
 from stream.worker.watchdog import Progress, Vitals, Watchdog
@@ -73,6 +75,7 @@ class SpeedLayer:
 
     def __init__(self, settings: Settings, watch: ModelWatch, faults: FaultPoints) -> None:
         self._settings = settings
+        self._kafka = kafka_of(settings)
         self._watch = watch
         self._faults = faults
         self.topic = settings.topic_prefix + COMMENTS.name
@@ -109,8 +112,8 @@ class SpeedLayer:
             "the event loop": asyncio.get_running_loop().call_soon_threadsafe,
             "the consumer's event loop": consumer_loop(self.app).call_soon_threadsafe,
         }
-        ends = LogEnds(self._settings.kafka_bootstrap, self.topic)
-        readers = GroupReaders(self._settings.kafka_bootstrap, self.topic, self._settings.consumer_group)
+        ends = LogEnds(self._kafka, self.topic)
+        readers = GroupReaders(self._kafka, self.topic, self._settings.consumer_group)
         self._watchdog = Watchdog(self._vitals, ends.ask, loops, leave, self._show_progress, readers.unread)
         self._watchdog.start()
 
@@ -280,20 +283,20 @@ class SpeedLayer:
 
     def _connect(self) -> tuple[Recorder, Publisher]:
         settings = self._settings
-        topic_id = topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic])
+        topic_id = identify_topic(settings)
         url = required(settings.database_url, "database_url")
         copied = functools.partial(self._faults.trigger, "after_copy")
         ledger = Ledger(url, self.topic, topic_id, copied, ReplayReport().note, settings.database_durability)
         self._ledger = RetryingLedger(ledger, settings.ledger_retry_seconds)
-        identity = TopicIdentity(settings.kafka_bootstrap, self.topic, topic_id)
-        self._checks = TopicChecks(settings.kafka_bootstrap, self.topic, identity)
+        identity = TopicIdentity(self._kafka, self.topic, topic_id)
+        self._checks = TopicChecks(self._kafka, self.topic, identity)
         limit = DeadLetterLimit(settings.dead_letter_window, settings.dead_letter_share, settings.dead_letter_run)
         published = functools.partial(self._faults.trigger, "during_publish")
-        publisher = Publisher(settings.kafka_bootstrap, settings.topic_prefix, self.topic, topic_id, published)
+        publisher = Publisher(self._kafka, settings.topic_prefix, self.topic, topic_id, published)
         budget = RawBudget(settings.dead_letter_bytes_per_minute)
         require_topic = functools.partial(identity.require, _IDENTITY_SECONDS)
-        compacted = functools.partial(is_compacted, settings.kafka_bootstrap, self.topic)
-        ends = end_tracker(settings.kafka_bootstrap, self.topic)
+        compacted = functools.partial(is_compacted, self._kafka, self.topic)
+        ends = end_tracker(self._kafka, self.topic)
         return Recorder(self._ledger, limit, require_topic, budget, compacted, publisher.encode, ends), publisher
 
     def _mark_published(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from moderation.adapters import error_origin
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS
 from moderation.adapters.lake.archive_delay import ArchiveDelay, archive_delays
 from moderation.adapters.sql.connection import connected
@@ -33,4 +34,4 @@ async def show_archive_delays(settings: Settings) -> None:
 def _ask(settings: Settings) -> list[ArchiveDelay]:
     topics = [settings.topic_prefix + topic.name for topic in (COMMENTS, ACTIONS)]
     with connected(required(settings.database_url, "database_url"), name="moderation worker") as connection:
-        return archive_delays(settings.kafka_bootstrap, connection, topics)
+        return archive_delays(kafka_of(settings), connection, topics)

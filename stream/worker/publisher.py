@@ -9,6 +9,8 @@ from uuid import UUID
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from moderation.adapters.kafka.broker_errors import AUTHORIZATION, broker_error
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.published_records import (
     alert_value,
     decision_fields,
@@ -48,7 +50,7 @@ class Publisher:
     """Sends with an idempotent producer; Faust's producer may lose or repeat records. Used by one thread at a time.
 
     Args:
-        bootstrap: Kafka's addresses.
+        kafka: the connection.
         topic_prefix: prefix of the topic names.
         topic: full name of the source topic.
         topic_id: id of the source topic.
@@ -56,9 +58,9 @@ class Publisher:
     """
 
     def __init__(
-        self, bootstrap: str, topic_prefix: str, topic: str, topic_id: UUID, midway: Callable[[], None]
+        self, kafka: KafkaConnection, topic_prefix: str, topic: str, topic_id: UUID, midway: Callable[[], None]
     ) -> None:
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._decisions = topic_prefix + DECISIONS.name
         self._alerts = topic_prefix + ALERTS.name
         self._panes = topic_prefix + PANES.name
@@ -81,6 +83,7 @@ class Publisher:
         Raises:
             TopicsMissing: a topic does not exist; records for other topics may or may not have arrived.
             PublishingFailed: a record was not accepted; the ledger still has it for another try.
+        ConfigurationError: the worker's principal may not write to a topic.
         """
         sent = 0
         halfway = (len(publication.decisions) + len(publication.panes)) // 2
@@ -98,7 +101,7 @@ class Publisher:
         Raises:
             KafkaException: no broker answers.
         """
-        return missing_topics(self._bootstrap, (self._decisions, self._alerts, self._panes))
+        return missing_topics(self._kafka, (self._decisions, self._alerts, self._panes))
 
     def _wait(self) -> None:
         deadline = time.monotonic() + 2 * DELIVERY_SECONDS
@@ -125,6 +128,8 @@ class Publisher:
             # The topic was missing when the record was sent; it may exist again now.
             self._give_up()
             raise TopicsMissing([topic])
+        if error.code() in AUTHORIZATION:
+            raise broker_error(error, f"topic {topic}", "")
         raise PublishingFailed(f"topic {topic}", str(error))
 
     def _give_up(self) -> None:
@@ -156,7 +161,7 @@ class Publisher:
     def _new_producer(self) -> Producer:
         # Successes need no callback: if flush empties the queue without a failure, every record was accepted.
         settings: dict[str, Any] = {
-            **producer_settings(self._bootstrap, DELIVERY_SECONDS),
+            **producer_settings(self._kafka, DELIVERY_SECONDS),
             "delivery.report.only.error": True,
         }
         return Producer({**settings, "linger.ms": 5, "on_delivery": self._note})

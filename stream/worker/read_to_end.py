@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import IsolationLevel
 
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.end_offsets import LogEnds
 from moderation.timestamps import CLOCK_MARGIN_US, SECOND_US, now_us
 
@@ -27,14 +28,14 @@ _LOGGED_US = 1_000_000
 _log = logging.getLogger(__name__)
 
 
-def end_tracker(bootstrap: str, topic: str) -> EndTracker:
+def end_tracker(kafka: KafkaConnection, topic: str) -> EndTracker:
     """Create a tracker for a topic with a connection of its own.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name of the topic.
     """
-    return EndTracker(LogEnds(bootstrap, topic, IsolationLevel.READ_UNCOMMITTED).ask, now_us)
+    return EndTracker(LogEnds(kafka, topic, IsolationLevel.READ_UNCOMMITTED).ask, now_us)
 
 
 @dataclass(frozen=True, slots=True)

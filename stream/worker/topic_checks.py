@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
 from moderation.adapters import error_origin
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.end_offsets import written_ends
 from moderation.adapters.kafka.open_transactions import open_transactions
 from moderation.adapters.kafka.topic_identity import TopicIdentity
@@ -31,13 +32,13 @@ class TopicChecks:
     """Checks of one topic. Requests run in a thread, so that the event loop is not blocked.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name of the topic.
         identity: checks the id of the topic.
     """
 
-    def __init__(self, bootstrap: str, topic: str, identity: TopicIdentity) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaConnection, topic: str, identity: TopicIdentity) -> None:
+        self._kafka = kafka
         self._topic = topic
         self._identity = identity
 
@@ -118,20 +119,20 @@ class TopicChecks:
     async def show_open_transactions(self) -> None:
         """Log open transactions that block later records, and show their age as a metric. Never raises."""
         try:
-            transactions = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic))
+            transactions = await _in_thread(functools.partial(open_transactions, self._kafka, self._topic))
         except Exception as error:
             # This check only reports: it must not end a worker that decides.
             _log.warning("cannot look for open transactions: %s", error_origin.loggable_text(error))
             return
         for each in transactions:
-            _log.warning("%s", each.message(self._bootstrap))
+            _log.warning("%s", each.message(self._kafka.bootstrap))
         ages = {each.partition: (now_us() - each.since_us) / 1e6 for each in transactions}
         metrics.show_by_partition(metrics.OPEN_TRANSACTION, ages)
 
     async def _written(self, partitions: Iterable[int]) -> dict[int, int]:
         try:
             return await _in_thread(
-                lambda: written_ends(self._bootstrap, self._topic, partitions, timeout_seconds=_ANSWER_SECONDS)
+                lambda: written_ends(self._kafka, self._topic, partitions, timeout_seconds=_ANSWER_SECONDS)
             )
         except KafkaException as error:
             raise BrokerUnavailable(
@@ -142,10 +143,10 @@ class TopicChecks:
 
     async def _log_decided_too_early(self, needed: Mapping[int, int], readable: Mapping[int, int]) -> None:
         try:
-            opened = await _in_thread(functools.partial(open_transactions, self._bootstrap, self._topic, 0.0))
+            opened = await _in_thread(functools.partial(open_transactions, self._kafka, self._topic, 0.0))
         except (KafkaException, KafkaError):
             opened = []  # the check every minute names them
-        descriptions = {each.partition: each.message(self._bootstrap) for each in opened}
+        descriptions = {each.partition: each.message(self._kafka.bootstrap) for each in opened}
         for partition, offset in needed.items():
             _log.warning(
                 "topic %s partition %s: the ledger accounts for offsets up to %s, but the topic is readable up to %s "

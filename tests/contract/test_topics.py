@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.contracts import Fate, Pane, Verdict
 from moderation.ledger import DecisionRow, Versions
 from moderation.panes import PANE_US
@@ -58,17 +59,17 @@ def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
     from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, topic_uuid
     from stream.worker.publisher import Publisher
 
-    bootstrap = request.getfixturevalue("stack").kafka_bootstrap
+    kafka = request.getfixturevalue("stack").kafka
     prefix = request.getfixturevalue("topic_prefix")
-    ensure_topics(bootstrap, prefix=prefix)
+    ensure_topics(kafka, prefix=prefix)
     topic = f"{prefix}comments"
-    topic_id = topic_uuid(describe_topic_ids(bootstrap, [topic])[topic])
-    wait_until(lambda: all_have_leaders(bootstrap, prefix), seconds=30, description="leaders of new topics")
-    publisher = Publisher(bootstrap, prefix, topic, topic_id, lambda: None)
+    topic_id = topic_uuid(describe_topic_ids(kafka, [topic])[topic])
+    wait_until(lambda: all_have_leaders(kafka, prefix), seconds=30, description="leaders of new topics")
+    publisher = Publisher(kafka, prefix, topic, topic_id, lambda: None)
 
     def values(name: str) -> list[dict[str, Any]]:
         """The distinct values of a topic; values that are sent twice are equal."""
-        return [json.loads(value) for value in set(read_topic(bootstrap, prefix + name).values())]
+        return [json.loads(value) for value in set(read_topic(kafka, prefix + name).values())]
 
     def place(decision: dict[str, Any]) -> Place:
         return decision["partition"], decision["offset"]
@@ -92,14 +93,14 @@ def on_kafka(request: pytest.FixtureRequest) -> TopicsUnderTest:
     )
 
 
-def all_have_leaders(bootstrap: str, prefix: str) -> bool:
+def all_have_leaders(kafka: KafkaConnection, prefix: str) -> bool:
     """Whether every partition of the published topics can be read; a new one cannot be for a moment."""
     from confluent_kafka import KafkaException
 
     from local.oracle import read_topic
 
     try:
-        return all(read_topic(bootstrap, prefix + name) == {} for name in ("decisions", "alerts", "panes"))
+        return all(read_topic(kafka, prefix + name) == {} for name in ("decisions", "alerts", "panes"))
     except KafkaException:
         return False
 

@@ -1,4 +1,4 @@
-"""What the first task of ``retrain_model`` passes to the second."""
+"""DAG ``retrain_model``: the topic it listens to, and what its first task passes to the second."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.conftest import ROOT
 
@@ -22,15 +24,37 @@ print("\\n" + json.dumps(gate({"version": "4", "auc_margin": 0.2})))
 """
 
 
-def test_the_gate_uses_the_margin_of_the_retraining_and_not_the_default(tmp_path: Path) -> None:
+LISTENING = """
+import json, sys
+from pathlib import Path
+from airflow.dag_processing.dagbag import BundleDagBag
+bag = BundleDagBag(sys.argv[1], bundle_path=Path(sys.argv[1]).parent)
+assets = bag.dags["retrain_model"].timetable.asset_condition.objects
+triggers = [watcher.trigger.serialize()[1] for each in assets for watcher in each.watchers]
+print("\\n" + json.dumps([topic for each in triggers for topic in each["topics"]]))
+"""
+
+
+def run(program: str, home: Path, **settings: str) -> object:
+    """Return what a program on the DAG file prints as JSON."""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", PROGRAM, str(ROOT / "dags" / "retrain_model.py")],
-        env={"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"},
-        cwd=tmp_path,
+        [sys.executable, "-P", "-c", program, str(ROOT / "dags" / "retrain_model.py")],
+        env={"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **settings},
+        cwd=home,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2_000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == ["4", 0.2]
+    answer: object = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def test_the_gate_uses_the_margin_of_the_retraining_and_not_the_default(tmp_path: Path) -> None:
+    assert run(PROGRAM, tmp_path) == ["4", 0.2]
+
+
+@pytest.mark.parametrize("prefix", ["", "here-"])
+def test_requests_are_read_from_the_topic_with_the_prefix(prefix: str, tmp_path: Path) -> None:
+    assert run(LISTENING, tmp_path, MODERATION_TOPIC_PREFIX=prefix) == [f"{prefix}retrain-requests"]

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from grafana.source.provisioning import PASSWORD_FILE
 from local.stack.airflow import KAFKA_CONNECTION, kafka_connection
 from moderation import __version__
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import COMMENTS, RECORD_BATCH_MAX_BYTES, RETENTION_MS, RETRAIN_REQUESTS, TOPICS
 from moderation.adapters.lake.schema import ARCHIVED
 from moderation.settings import PREFIX, Settings
@@ -191,7 +192,7 @@ def wrong_topics(files: Files) -> list[str]:
     if archived is None or archived[1] != str(tuple(ARCHIVED)).replace("'", '"'):
         complaints.append(f"dags/archive_topics.py: it archives {archived and archived[1]}")
     for name in (each.removeprefix("dags/") for each in _dags_that_listen(files)):
-        listens = re.findall(r'topics=\["([a-z-]+)"\]', files.text(f"dags/{name}"))
+        listens = re.findall(r'topics=\[topic\("([a-z-]+)"\)\]', files.text(f"dags/{name}"))
         complaints += [f"dags/{name}: it listens to {topic}" for topic in listens if topic != RETRAIN_REQUESTS.name]
     return complaints
 
@@ -203,7 +204,7 @@ def _dags_that_listen(files: Files) -> list[str]:
 
 def wrong_connection(files: Files) -> list[str]:
     """Differences of Airflow's connection to Kafka from the local stack's, with which the DAGs are tested."""
-    wanted = json.loads(kafka_connection("kafka:9092"))
+    wanted = json.loads(kafka_connection(KafkaConnection.plaintext("kafka:9092")))
     complaints = []
     for name in ("airflow-scheduler", "airflow-triggerer"):
         said = json.loads(files.services[name]["environment"].get(KAFKA_CONNECTION, "null"))
@@ -365,7 +366,7 @@ BREAKS: tuple[tuple[Callable[[Files], list[str]], str, str, str], ...] = (
     (missing_settings, COMPOSE, "  MODERATION_VERIFY_KEYS:", "  MODERATION_SIGNING_KEY:"),
     (wrong_folders, COMPOSE, "MODERATION_STATE_FOLDER: /var/lib/moderation", "MODERATION_STATE_FOLDER: /srv"),
     (wrong_topics, "dags/archive_topics.py", '("comments", "actions")', '("remarks", "actions")'),
-    (wrong_topics, "dags/retrain_model.py", 'topics=["retrain-requests"]', 'topics=["retraining"]'),
+    (wrong_topics, "dags/retrain_model.py", 'topic("retrain-requests")', 'topic("retraining")'),
     (wrong_topics, DEPLOY_PAGE, "| `alerts` | 4 |", "| `alarms` | 4 |"),
     (wrong_topics, DEPLOY_PAGE, "| `panes` | 4 |", "| `panes` | 8 |"),
     (wrong_topics, COMPOSE, "${KAFKA_PARTITIONS:-4}", "${KAFKA_PARTITIONS:-8}"),

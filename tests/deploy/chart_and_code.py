@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 
 import promql_parser
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from typer.core import TyperGroup
 from typer.main import get_command
 
@@ -16,6 +16,7 @@ from cli.main import app
 from grafana.source.alerts import ALERTS
 from moderation import __version__
 from moderation.adapters.kafka.topics import COMMENTS, TOPICS
+from moderation.errors import ConfigurationError
 from moderation.settings import PREFIX, Settings
 from stream.source.cli import plan_of
 from tests.conftest import ROOT
@@ -62,8 +63,7 @@ def settings_of(container: Object) -> Settings:
         raise ValueError(f"given twice: {sorted({name for name in names if names.count(name) > 1})}")
     values = environment(container)
     given = {
-        field: SecretStr(_SECRET) if values[name] is None else values[name]
-        for field, name in zip(fields, names, strict=True)
+        field: _SECRET if values[name] is None else values[name] for field, name in zip(fields, names, strict=True)
     }
     return Settings.model_validate(given)
 
@@ -74,7 +74,7 @@ def setting_complaints(objects: list[Object]) -> list[str]:
     for name, container in containers(objects):
         try:
             settings_of(container)
-        except (ValueError, ValidationError) as error:
+        except (ValueError, ValidationError, ConfigurationError) as error:
             complaints.append(f"{name}: {error}")
     return complaints
 

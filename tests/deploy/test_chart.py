@@ -44,6 +44,21 @@ VALUES: dict[str, Object] = {
             "monitoring": {"dashboards": {"enabled": False}},
         },
     ),
+    "an account in Kafka": merged(
+        MINIMAL,
+        {
+            "kafka": {
+                "connection": {
+                    "security_protocol": "sasl_ssl",
+                    "sasl_mechanism": "SCRAM-SHA-512",
+                    "verify_hostname": True,
+                    "worker_principal": "User:moderation-worker",
+                },
+                "existingSecret": "kafka-worker",
+            },
+            "hooks": {"topics": {"kafkaSecret": "kafka-operator"}},
+        },
+    ),
     "other names and ports": merged(
         EVERYTHING,
         {
@@ -149,6 +164,9 @@ def test_defaults_equal_those_of_the_code() -> None:
     assert defaults["worker"]["metricsPort"] == settings.metrics_port
     assert defaults["kafka"]["consumerGroup"] == settings.consumer_group
     assert defaults["kafka"]["topicPrefix"] == settings.topic_prefix
+    assert defaults["kafka"]["retentionHours"] == settings.topic_retention_hours
+    assert defaults["kafka"]["partitions"] == settings.topic_partitions
+    assert defaults["kafka"]["replication"] == settings.topic_replication
     assert defaults["mlflow"]["modelName"] == settings.model_name
     assert defaults["worker"]["terminationGracePeriodSeconds"] >= settings.ledger_retry_seconds
 

@@ -325,9 +325,18 @@ def test_the_schema_has_every_default_and_the_code_every_setting() -> None:
     assert schema is not None
     assert schema["properties"].keys() - {"global"} == defaults.keys()
     own = set(schema["properties"]["settings"]["properties"])
+    connection = schema["properties"]["kafka"]["properties"]["connection"]["properties"]
+    own |= {f"kafka_{name}" for name in connection}
+    own |= {f"kafka_{name}" for name in ("username", "password", "oauth_client_id", "oauth_client_secret")}
     spoken_for = {each["name"].removeprefix("MODERATION_").lower() for each in worker_of(WHOLE)["env"]}
     not_for_workers = {"lake_url", "fault_points", "signing_key", "certificate_key", "approver_must_differ"}
-    not_for_workers |= {"reconcile_horizon_days", "author_key"}
+    not_for_workers |= {
+        "reconcile_horizon_days",
+        "author_key",
+        "kafka_key_password",
+        "topic_partitions",
+        "topic_replication",
+    }
     assert own <= Settings.model_fields.keys()
     assert not own & spoken_for
     assert own | spoken_for | not_for_workers >= Settings.model_fields.keys(), (

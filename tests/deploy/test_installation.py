@@ -20,7 +20,13 @@ LOCK = (ROOT / "requirements.lock").read_text()
 
 # Adapters need the client of their server, and plots need matplotlib; the extras install both.
 NEED_AN_EXTRA = (
+    "moderation.adapters.kafka.access",
     "moderation.adapters.kafka.acknowledged_sender",
+    "moderation.adapters.kafka.acls",
+    "moderation.adapters.kafka.connection",
+    "moderation.adapters.kafka.oauth_token",
+    "moderation.adapters.kafka.own_permissions",
+    "moderation.adapters.kafka.permissions",
     "moderation.adapters.lake.archive_delay",
     "moderation.adapters.kafka.batch_headers",
     "moderation.adapters.kafka.broker_errors",

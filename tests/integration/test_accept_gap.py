@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.sql.connection import connected
 from moderation.adapters.sql.gaps import accept
 from moderation.errors import TopicRefused
@@ -66,7 +67,7 @@ def gaps(layer: SpeedLayerUnderTest) -> list[tuple[Any, ...]]:
 
 def delete_records(layer: SpeedLayerUnderTest, starts: dict[int, int]) -> None:
     """Delete records as retention does: each partition then starts at its offset."""
-    admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap, "log_level": 4})
+    admin = AdminClient(kafka_of(layer.settings).librdkafka({"log_level": 4}))
     before = [TopicPartition(layer.topic, partition, start) for partition, start in starts.items()]
     for future in admin.delete_records(before).values():
         future.result(30)

@@ -169,7 +169,7 @@ def test_tasks_find_the_kafka_connection_and_the_projects_settings(
     run = api.trigger("probe")
     assert api.wait_for_end("probe", run) == "success"
     found = api.returned("probe", run, "find")
-    assert found["connection"] == found["bootstrap"] == stack_with_airflow.kafka_bootstrap
+    assert found["connection"] == found["bootstrap"] == stack_with_airflow.kafka
     assert found["mlflow"] == stack_with_airflow.mlflow_url
     assert found["database"] == f"127.0.0.1:{stack_with_airflow.ports['postgres']}/moderation"
 
@@ -196,7 +196,7 @@ def test_a_killed_scheduler_restarts_and_runs_tasks_again(layout: StackLayout, a
 def test_archive_topics_archives_every_record_once(stack_with_airflow: StackInfo, api: AirflowApi) -> None:
     migrate_database(stack_with_airflow.database_url())
     before = ids_of(api, "archive_topics")
-    producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
+    producer = Producer(producer_settings(stack_with_airflow.kafka, 30))
     for topic, count in (("comments", 5), ("actions", 2)):
         for number in range(count):
             producer.produce(topic, b"{}", key=str(number))
@@ -228,7 +228,7 @@ def test_reconcile_windows_stores_its_results_and_fails_on_a_defect_without_retr
     labelled = [(Comment(f"c{n}", "x", text, n), bool(label)) for n, (text, label) in enumerate(rows)]
     train_to_folder(labelled, tmp_path / "model", [parse_goal("review_share<=0.2")], settings, folds=3)
     register(tmp_path / "model", settings, "for a test")
-    producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
+    producer = Producer(producer_settings(stack_with_airflow.kafka, 30))
     for number in range(3):
         comment = Comment(f"r{number}", "science", "Nice study.", 1_700_006_400_000_000 + number)
         producer.produce("comments", to_json(comment), key=comment.comment_id)
@@ -275,7 +275,7 @@ def test_a_message_starts_a_retraining(layout: StackLayout, stack_with_airflow: 
     wait_until(lambda: api.is_parsed("retrain_model"), seconds=60, description="the DAG retrain_model")
     before = len(retrainings(api))
     request = {"auc_margin": 1.0, "days": 1, "end": "2020-01-01", "reason": "slurs of the week"}
-    producer = Producer(producer_settings(stack_with_airflow.kafka_bootstrap, 30))
+    producer = Producer(producer_settings(stack_with_airflow.kafka, 30))
     producer.produce("retrain-requests", b"passed over: no JSON object")
     producer.produce("retrain-requests", json.dumps(request))
     assert producer.flush(30) == 0

@@ -17,6 +17,7 @@ import pytest
 from batch.archive.partition import ArchivePoint
 from batch.archive.report import PartitionOutcome
 from batch.archive.run import archive_topics
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topic_reader import LogRecord, open_topic
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.adapters.lake.manifest import RangeTaken, add_file, files
@@ -246,7 +247,7 @@ def offsets(found: Iterable[LogRecord | Hole]) -> list[int]:
 def test_retention_during_a_read_is_reported_and_nothing_is_skipped(lake: LakeUnderTest) -> None:
     lake.produce(plain(comments(100)))
     end = lake.ends()[0]
-    with open_topic(lake.settings.kafka_bootstrap, lake.topic) as log:
+    with open_topic(kafka_of(lake.settings), lake.topic) as log:
         assert offsets(log.records(0, 2, 5)) == [2, 3, 4]
         lake.delete_records({0: 4})
         with pytest.raises(TopicRefused, match=r"partition 0: offsets \[2, 4\) are gone"):
@@ -280,7 +281,7 @@ def test_a_recreated_topic_is_archived_separately_from_the_old_one(lake: LakeUnd
     lake.archive()
     old_id, old_files = lake.topic_id, lake.files()
     lake.delete_topic()
-    ensure_topics(lake.settings.kafka_bootstrap, prefix=lake.prefix)
+    ensure_topics(kafka_of(lake.settings), prefix=lake.prefix)
     lake.produce(plain(comments(100)))
     assert lake.archive().total("rows") == 100
     found = lake.inspect()
@@ -290,14 +291,14 @@ def test_a_recreated_topic_is_archived_separately_from_the_old_one(lake: LakeUnd
 
 
 def test_a_topic_with_the_producers_time_is_refused_by_name_until_it_is_set_back(lake: LakeUnderTest) -> None:
-    bootstrap = lake.settings.kafka_bootstrap
+    kafka = kafka_of(lake.settings)
     lake.produce(plain(comments(10)))
-    set_timestamp_type(bootstrap, lake.topic, "CreateTime")
+    set_timestamp_type(kafka, lake.topic, "CreateTime")
     lake.produce([("k", b"v", [])])
     with pytest.raises(TopicRefused, match=f"{lake.topic}: message.timestamp.type is CreateTime.* Set it back"):
         lake.archive()
     assert not lake.files()
-    set_timestamp_type(bootstrap, lake.topic, "LogAppendTime")
+    set_timestamp_type(kafka, lake.topic, "LogAppendTime")
     lake.produce(plain(comments(10)))
     report = lake.archive()
     assert report.total("rows") == 21

@@ -24,6 +24,7 @@ from batch.run_interval import resolve_interval
 from local.chaos.odd_batches import send_one_huge_record
 from local.oracle import DeliveryReport
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
 from moderation.contracts import Comment, Rules, parse_record, to_json
 from moderation.text import Lexicon
@@ -80,7 +81,7 @@ def test_every_batch_job_skips_failing_records_and_names_them(
     layer.start_worker(("tests.support.failing_worker", WORD))
     layer.produce(comments(range(30)))
     layer.produce([*(with_word(number, WORD) for number in WITH_WORD), with_word(WITH_BATCH_ONLY, BATCH_ONLY)])
-    offset, digest = send_one_huge_record(layer.settings.kafka_bootstrap, layer.topic, MOST_UNPACKED_BYTES + 1_000)
+    offset, digest = send_one_huge_record(kafka_of(layer.settings), layer.topic, MOST_UNPACKED_BYTES + 1_000)
     layer.delivered.append(DeliveryReport(0, offset, digest))
     producer = Transactional(layer, "one")
     layer.delivered += producer.send(comments(range(40, 60)))

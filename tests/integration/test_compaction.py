@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from local.oracle.reading import read_topic
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from tests.integration.test_transactions import holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
 from tests.support.reconcile_day import DayUnderTest, comments
@@ -29,7 +30,7 @@ UNTOUCHED = {"max.compaction.lag.ms": str((1 << 63) - 1), "min.compaction.lag.ms
 
 def configure(layer: SpeedLayerUnderTest, settings: dict[str, str]) -> None:
     """Alter settings of topic comments."""
-    admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap, "log_level": 2})
+    admin = AdminClient(kafka_of(layer.settings).librdkafka({"log_level": 2}))
     entries = [
         ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
     ]
@@ -52,7 +53,7 @@ def wait_for_compaction(layer: SpeedLayerUnderTest, first: int) -> None:
         # The active segment is never compacted: another record closes it.
         layer.produce(with_few_keys(sent))
         sent += KEYS
-        left = read_topic(layer.settings.kafka_bootstrap, layer.topic)
+        left = read_topic(kafka_of(layer.settings), layer.topic)
         return len(layer.delivered) - len(left) > KEYS * (ROUNDS - 5)
 
     wait_until(is_compacted, seconds=150, description="records that the broker took out", interval_seconds=2)
@@ -77,7 +78,7 @@ def test_compacted_offsets_are_holes_in_both_layers_and_not_lost(layer: SpeedLay
     assert found_holes["deleted"] > KEYS * (ROUNDS - 5)
     assert holes(layer, "batch") == found_holes
 
-    left = set(read_topic(layer.settings.kafka_bootstrap, layer.topic))
+    left = set(read_topic(kafka_of(layer.settings), layer.topic))
     assert len(layer.delivered) - len(left) == found_holes["deleted"]
     layer.delivered = [each for each in layer.delivered if (each.partition, each.offset) in left]
     found = layer.comparison()

@@ -6,7 +6,6 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -39,22 +38,20 @@ class Server:
     """
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
-        authority = Authority("authority of the test")
-        self._cluster, self._authority = cluster, authority
-        self.ca = authority.write(folder / "ca.pem")
-        self.other_ca = Authority("another authority").write(folder / "other.pem")
+        self._cluster, self._authority = cluster, Authority(cluster.folder / "tls", "authority of the test")
+        self.ca = self._authority.file
+        self.other_ca = Authority(folder / "other", "another authority").file
         with psycopg.connect(cluster.administrator, autocommit=True) as administrator:
             administrator.execute(f"CREATE ROLE moderation LOGIN CREATEROLE PASSWORD '{PASSWORD}'")
             administrator.execute("CREATE DATABASE moderation OWNER moderation")
         self.present(HOST)
 
-    def present(self, host: str | None, *, expires: timedelta = timedelta(days=1)) -> None:
+    def present(self, host: str | None, *, expired: bool = False) -> None:
         """Let the server present a certificate for a host from now on; None to switch TLS off."""
         settings = {"ssl": "off"}
         if host is not None:
-            certificate, key = map(
-                self._cluster.give, self._authority.issue(self._cluster.folder, host, expires=expires)
-            )
+            made = self._authority.server(f"{'expired-' if expired else ''}{host}", (host,), expired=expired)
+            certificate, key = self._cluster.give(made.certificate), self._cluster.give(made.key)
             settings = {"ssl_cert_file": str(certificate), "ssl_key_file": str(key), "ssl": "on"}
         with psycopg.connect(self._cluster.administrator, autocommit=True) as administrator:
             for name, value in settings.items():
@@ -62,9 +59,9 @@ class Server:
             administrator.execute("SELECT pg_reload_conf()")
 
     @contextmanager
-    def presenting(self, host: str | None, *, expires: timedelta = timedelta(days=1)) -> Iterator[None]:
+    def presenting(self, host: str | None, *, expired: bool = False) -> Iterator[None]:
         """Present another certificate, or none, while the block runs."""
-        self.present(host, expires=expires)
+        self.present(host, expired=expired)
         try:
             yield
         finally:
@@ -144,7 +141,7 @@ def test_another_host_name_is_refused(server: Server, monkeypatch: pytest.Monkey
 
 
 def test_an_expired_certificate_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    with server.presenting(HOST, expires=-timedelta(days=1)):
+    with server.presenting(HOST, expired=True):
         error = str(refusal(server.url(monkeypatch, server.ca)))
     assert "MODERATION_DATABASE_CA_FILE" in error
     assert "expired certificate must be renewed" in error

@@ -19,6 +19,7 @@ from cli.main import app
 from cli.output import printable
 from local.oracle import read_topic
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.contracts import Comment, dead_letter, parse_record, to_json
 from moderation.contracts.records import RAW_KEPT_BYTES
 from moderation.errors import ConfigurationError, DatabaseUnavailable, InvalidRecord
@@ -80,12 +81,12 @@ class Letters:
             connection.execute(statement.encode(), parameters)
 
     def values(self) -> list[bytes]:
-        return list(read_topic(self.layer.settings.kafka_bootstrap, self.layer.topic).values())
+        return list(read_topic(kafka_of(self.layer.settings), self.layer.topic).values())
 
     def replays(self) -> list[tuple[bytes, bytes, str]]:
         """Return key, value and header of every replay on the topic."""
-        bootstrap, topic = self.layer.settings.kafka_bootstrap, self.layer.topic
-        consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test", "enable.auto.commit": False})
+        kafka, topic = kafka_of(self.layer.settings), self.layer.topic
+        consumer = Consumer(kafka.librdkafka({"group.id": "test", "enable.auto.commit": False}))
         found = []
         try:
             for partition in range(4):
@@ -148,7 +149,7 @@ def test_the_summary_names_reason_field_and_the_producers_key_and_shows_no_value
     letters.add("gone", b"[]", now, in_topic=False)
     place = letters.add("placeholder", other_version, now)
     # The last record has a header instead of a key.
-    producer = Producer({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 2})
+    producer = Producer(kafka_of(letters.layer.settings).librdkafka({"log_level": 2}))
     reports: list[int | None] = []
     producer.produce(
         letters.layer.topic,
@@ -288,7 +289,7 @@ def test_a_record_longer_than_the_ledger_keeps_comes_from_the_topic_or_is_named_
     assert answer("replay", "--reason", "future_dated")["replayed"] == 2
     assert {value for _, value, _ in letters.replays()} == {short, long}
 
-    admin = AdminClient({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 4})
+    admin = AdminClient(kafka_of(letters.layer.settings).librdkafka({"log_level": 4}))
     before = TopicPartition(letters.layer.topic, place[0], place[1] + 1)
     for future in admin.delete_records([before]).values():
         future.result(30)
@@ -309,7 +310,7 @@ def test_a_record_that_ledger_and_topic_no_longer_have_comes_from_the_lake(
     letters.execute("UPDATE speed.dead_letters SET raw = '' WHERE topic_id = %s", letters.layer.topic_id)
     archive_topics(letters.layer.settings.model_copy(update={"lake_url": str(tmp_path / "lake")}))
     letters.layer.produce([("other", b"what keeps the log from being empty")] * 40)
-    admin = AdminClient({"bootstrap.servers": letters.layer.settings.kafka_bootstrap, "log_level": 4})
+    admin = AdminClient(kafka_of(letters.layer.settings).librdkafka({"log_level": 4}))
     before = TopicPartition(letters.layer.topic, place[0], place[1] + 1)
     for future in admin.delete_records([before]).values():
         future.result(30)

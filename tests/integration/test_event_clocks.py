@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from cli.main import app
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.lake.reader import opened_lake
 from moderation.contracts import Comment, to_json
 from moderation.errors import TopicRefused
@@ -109,15 +110,15 @@ def test_offsets_that_version_1_decided_keep_the_plain_maximum(day: DayUnderTest
 def test_a_topic_whose_times_producers_set_is_refused_while_the_worker_runs_and_at_its_start(
     day: DayUnderTest,
 ) -> None:
-    worker, bootstrap = day.layer.start_worker(), day.settings.kafka_bootstrap
+    worker, kafka = day.layer.start_worker(), kafka_of(day.settings)
     day.send([at("a", 0), at("b", 1)])
-    set_timestamp_type(bootstrap, day.layer.topic, "CreateTime")
+    set_timestamp_type(kafka, day.layer.topic, "CreateTime")
     assert worker.wait(30) == 78
     assert day.layer.start_worker().wait(60) == 78
     for number in (0, 1):
         log = (day.layer.folder / f"worker-{number}.log").read_text()
         assert f"topic {day.layer.topic}: message.timestamp.type is CreateTime" in log
-    set_timestamp_type(bootstrap, day.layer.topic, "LogAppendTime")
+    set_timestamp_type(kafka, day.layer.topic, "LogAppendTime")
     day.layer.start_worker()
     day.send([at("c", 2)])
     require_sound(day, {}, rows=3)

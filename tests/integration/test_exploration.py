@@ -34,7 +34,7 @@ MATURITY_US = 120 * MINUTE_US
 def day(stack: StackInfo, pipeline: ModerationPipeline, topic_prefix: str, tmp_path: Path) -> Iterator[DayUnderTest]:
     """A day whose worker serves a model that removes by itself and explores."""
     migrate_database(stack.database_url())
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     name = f"exploration-{uuid.uuid4().hex[:8]}"
     settings = base_settings(stack, topic_prefix).model_copy(
         update={"model_name": name, "state_folder": tmp_path / "state"}

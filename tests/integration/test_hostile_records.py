@@ -20,6 +20,7 @@ from local.chaos.odd_batches import send_one_huge_record, send_with_header_names
 from local.oracle import DeliveryReport
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.record_batches import MOST_UNPACKED_BYTES
 from moderation.contracts import DeadLetterReason
 from tests.support.dag_runs import DagRuns
@@ -207,7 +208,7 @@ def test_an_oversized_batch_is_reported_as_lost_and_the_others_are_decided_and_a
     worker = layer.start_worker()
     layer.produce(comments(100))
     size_bytes = MOST_UNPACKED_BYTES + 1_000
-    offset, digest = send_one_huge_record(layer.settings.kafka_bootstrap, layer.topic, size_bytes)
+    offset, digest = send_one_huge_record(kafka_of(layer.settings), layer.topic, size_bytes)
     layer.delivered.append(DeliveryReport(0, offset, digest))
     layer.produce(comments(100, start=100))
     layer.wait_accounted(201)
@@ -228,7 +229,7 @@ def test_header_names_that_are_not_utf8_are_read(layer: SpeedLayerUnderTest, tmp
     layer.produce(comments(100))
     odd = [(key.encode(), value, b"\xff\xfe\x80" + 20 * b"x") for key, value in comments(50, start=100)]
     layer.produce(comments(1, start=150))
-    first = send_with_header_names(layer.settings.kafka_bootstrap, layer.topic, odd)
+    first = send_with_header_names(kafka_of(layer.settings), layer.topic, odd)
     layer.delivered += [
         DeliveryReport(0, first + number, hashlib.sha256(value).hexdigest()) for number, (_, value, _) in enumerate(odd)
     ]

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from local.stack.attention import attention
 from local.stack.worker import settings_environment
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.log_sizes import log_sizes
 from moderation.adapters.kafka.topics import RETENTION_MS
 from moderation.errors import TopicRefused
@@ -177,7 +178,7 @@ def test_offsets_lost_to_retention_are_shown_then_accepted_and_the_archive_conti
 
 def keep_for(lake: LakeUnderTest, retention_ms: int, name: str = "retention.ms") -> None:
     """Set the retention of topic comments."""
-    admin = AdminClient({"bootstrap.servers": lake.settings.kafka_bootstrap, "log_level": 2})
+    admin = AdminClient(kafka_of(lake.settings).librdkafka({"log_level": 2}))
     entry = ConfigEntry(name, str(retention_ms), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, lake.topic, incremental_configs=[entry])
     for future in admin.incremental_alter_configs([resource]).values():
@@ -224,7 +225,7 @@ def test_records_that_retention_may_delete_before_they_are_archived_are_named(co
     assert not any("are not archived" in each for each in attention(lake.settings))
 
     # By size: named before the broker deletes anything. Half of the records wait, so half of the log's size counts.
-    sizes = log_sizes(lake.settings.kafka_bootstrap, lake.topic, sorted(archived))
+    sizes = log_sizes(kafka_of(lake.settings), lake.topic, sorted(archived))
     assert sizes.keys() == archived.keys()
     assert min(sizes.values()) > 100
     keep_for(lake, 100_000_000, "retention.bytes")
@@ -232,7 +233,7 @@ def test_records_that_retention_may_delete_before_they_are_archived_are_named(co
     assert not any("are not archived" in each for each in attention(lake.settings))
     keep_for(lake, min(sizes.values()) // 4, "retention.bytes")
     assert min(used_ratios(lake).values()) > 1
-    admin = AdminClient({"bootstrap.servers": lake.settings.kafka_bootstrap, "log_level": 2})
+    admin = AdminClient(kafka_of(lake.settings).librdkafka({"log_level": 2}))
     for future in admin.delete_records([TopicPartition(lake.topic, p, end) for p, end in archived.items()]).values():
         future.result(30)
     assert min(used_ratios(lake).values()) > 1

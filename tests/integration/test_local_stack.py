@@ -32,9 +32,9 @@ from local.stack.supervisor import Supervisor
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.topics import (
     COMMENTS,
+    DECISIONS,
     RECORD_MAX_BYTES,
     TOPICS,
-    TopicSettings,
     describe_topic_ids,
     ensure_topics,
 )
@@ -50,9 +50,7 @@ def _part(stack: StackInfo, name: str) -> PartStatus:
 
 def _produce(stack: StackInfo, topic: str, value: bytes) -> None:
     refused: list[object] = []
-    producer = Producer(
-        {"bootstrap.servers": stack.kafka_bootstrap, "message.max.bytes": 2 * RECORD_MAX_BYTES, **_QUIET}
-    )
+    producer = Producer(stack.kafka.librdkafka({"message.max.bytes": 2 * RECORD_MAX_BYTES, **_QUIET}))
     producer.produce(
         topic, value, key=b"key", partition=0, timestamp=1_000, on_delivery=lambda error, _: refused.append(error)
     )
@@ -62,7 +60,7 @@ def _produce(stack: StackInfo, topic: str, value: bytes) -> None:
 
 
 def _first_record(stack: StackInfo, topic: str) -> Message:
-    consumer = Consumer({"bootstrap.servers": stack.kafka_bootstrap, "group.id": "test", **_QUIET})
+    consumer = Consumer(stack.kafka.librdkafka({"group.id": "test", **_QUIET}))
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
         message = consumer.poll(20)
@@ -131,7 +129,7 @@ def _servers(stack: StackInfo) -> set[tuple[int, float]]:
 def test_kafka_stamps_comments_with_its_own_clock_and_takes_records_of_one_mebibyte(
     stack: StackInfo, topic_prefix: str
 ) -> None:
-    assert set(ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)) == {topic_prefix + t.name for t in TOPICS}
+    assert set(ensure_topics(stack.kafka, prefix=topic_prefix)) == {topic_prefix + t.name for t in TOPICS}
     topic = topic_prefix + COMMENTS.name
     begun_ms = time.time_ns() // 1_000_000
     _produce(stack, topic, b"x" * RECORD_MAX_BYTES)
@@ -145,19 +143,21 @@ def test_kafka_stamps_comments_with_its_own_clock_and_takes_records_of_one_mebib
 
 
 def test_topics_are_made_once_and_another_setting_is_refused_by_name(stack: StackInfo, topic_prefix: str) -> None:
-    assert ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    assert ensure_topics(stack.kafka, prefix=topic_prefix)
     names = [topic_prefix + topic.name for topic in TOPICS]
-    ids = describe_topic_ids(stack.kafka_bootstrap, names)
+    ids = describe_topic_ids(stack.kafka, names)
     assert len(set(ids.values())) == len(names)
-    assert ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix) == ()
-    assert describe_topic_ids(stack.kafka_bootstrap, names) == ids
-    for changed in (TopicSettings("comments"), TopicSettings("comments", partitions=7, timestamp_type="LogAppendTime")):
-        with pytest.raises(
-            ConfigurationError, match=rf"{topic_prefix}comments: (message.timestamp.type|partitions) is"
-        ):
-            ensure_topics(stack.kafka_bootstrap, [changed], prefix=topic_prefix)
+    assert ensure_topics(stack.kafka, prefix=topic_prefix) == ()
+    assert describe_topic_ids(stack.kafka, names) == ids
+    for changed, setting in (
+        (replace(DECISIONS, timestamp_type="LogAppendTime"), "message.timestamp.type is CreateTime"),
+        (replace(COMMENTS, partitions=7), "partitions is 4"),
+        (replace(COMMENTS, retention_ms=2 * COMMENTS.retention_ms), "retention.ms is"),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"{topic_prefix}{changed.name}: {setting}"):
+            ensure_topics(stack.kafka, [changed], prefix=topic_prefix)
     with pytest.raises(ConfigurationError, match="does not exist"):
-        describe_topic_ids(stack.kafka_bootstrap, [topic_prefix + "nowhere"])
+        describe_topic_ids(stack.kafka, [topic_prefix + "nowhere"])
 
 
 def test_postgres_answers_with_every_durability_setting_on_and_refuses_to_lose_it(
@@ -249,13 +249,13 @@ def test_a_killed_restart_wrapper_leaves_no_second_copy_of_its_program(stack: St
 
 @pytest.mark.long
 def test_killed_kafka_restarts_after_a_pause_with_its_records(stack: StackInfo, topic_prefix: str) -> None:
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     topic = topic_prefix + COMMENTS.name
     _produce(stack, topic, b"kept")
     before = _part(stack, "kafka")
     os.kill(before.pid, signal.SIGKILL)
     wait_until(lambda: _part(stack, "kafka").state == "waiting", seconds=5, description="the pause")
-    wait_until(answers(stack.kafka_bootstrap), seconds=30, description="Kafka")
+    wait_until(answers(stack.kafka), seconds=30, description="Kafka")
     after = _part(stack, "kafka")
     assert (after.restarts, after.last_exit) == (before.restarts + 1, "signal 9")
     assert after.pid != before.pid
@@ -268,7 +268,7 @@ def test_a_killed_supervisor_leaves_nothing_behind_and_up_brings_everything_back
     stack: StackInfo, topic_prefix: str, schema: str
 ) -> None:
     layout = StackLayout(stack.root)
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     _produce(stack, topic_prefix + COMMENTS.name, b"kept")
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("create table {} as select 1 as value").format(sql.Identifier(schema, "kept")))

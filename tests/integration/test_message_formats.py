@@ -19,7 +19,7 @@ from tests.support.message_examples import block
 
 @pytest.fixture
 def prefix(stack: StackInfo, topic_prefix: str) -> str:
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     return topic_prefix
 
 
@@ -34,10 +34,10 @@ def test_the_python_example_sends_what_worker_and_training_read(stack: StackInfo
     )
     assert done.returncode == 0, done.stderr
 
-    (((partition, _), key, value),) = read_keyed(stack.kafka_bootstrap, f"{prefix}comments")
+    (((partition, _), key, value),) = read_keyed(stack.kafka, f"{prefix}comments")
     comment = parse_record(value, time.time_ns() // 1_000)
     assert key == comment.comment_id.encode()
     assert partition == (murmur2(key) & 0x7FFFFFFF) % COMMENTS.partitions, "the partition of all other producers"
     assert before_us <= comment.event_time_us <= time.time_ns() // 1_000
-    ((_, key, value),) = read_keyed(stack.kafka_bootstrap, f"{prefix}actions")
+    ((_, key, value),) = read_keyed(stack.kafka, f"{prefix}actions")
     assert parse_action(value).comment_id == comment.comment_id == key.decode()

@@ -24,6 +24,7 @@ from local.stack.attention import attention
 from local.stack.commands import StackInfo
 from local.stack.environment import inherited_environment
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.adapters.sql.ledger import Ledger
 from moderation.adapters.sql.migrate import migrate_database
@@ -168,7 +169,7 @@ def test_decisions_continue_at_midnight_while_a_reader_blocks_the_partition_job(
 def test_a_worker_stores_without_todays_partition_and_the_job_moves_its_rows_while_it_works(
     stack: StackInfo, model: Path, url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     today = ask(url, "SELECT (now() AT TIME ZONE 'UTC')::date")[0]
     assert isinstance(today, date)
     with psycopg.connect(url, autocommit=True) as connection:
@@ -197,7 +198,7 @@ def test_a_worker_stores_without_todays_partition_and_the_job_moves_its_rows_whi
         assert worker.poll() is None
         assert sum(report.moved.values()) == 800
         assert in_default(url) == 0
-        assert verify(settings.kafka_bootstrap, url, topic_prefix, layer.topic_id, layer.delivered).is_exact
+        assert verify(kafka_of(settings), url, topic_prefix, layer.topic_id, layer.delivered).is_exact
         assert attention(settings) == []
 
 

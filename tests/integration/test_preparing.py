@@ -38,9 +38,9 @@ def test_topics_are_made_once_with_the_partitions_asked_for_and_never_altered(
         {"name": topic_prefix + topic.name, "partitions": min(2, topic.partitions), "replication": 1}
         for topic in TOPICS
     ]
-    ids = describe_topic_ids(stack.kafka_bootstrap, names)
+    ids = describe_topic_ids(stack.kafka, names)
     assert run("topics", "--partitions", "2")["created"] == []
-    assert describe_topic_ids(stack.kafka_bootstrap, names) == ids
+    assert describe_topic_ids(stack.kafka, names) == ids
     for options, difference in (
         ([], "partitions is 2, not 4"),
         (["--partitions", "2", "--replication", "3"], "factor"),

@@ -14,6 +14,7 @@ from batch.reconcile.published import compare_published
 from batch.reconcile.tasks import require_published
 from cli.main import app
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.adapters.reconciliation.published_checks import PublishedCheck
 from moderation.adapters.reconciliation.runs import open_defects, recent_defects
@@ -63,7 +64,7 @@ def checked(layer: SpeedLayerUnderTest, days: Sequence[date]) -> dict[str, dict[
 
 
 def publish(layer: SpeedLayerUnderTest, topic: str, key: bytes, value: bytes) -> None:
-    producer = Producer(producer_settings(layer.settings.kafka_bootstrap, 30))
+    producer = Producer(producer_settings(kafka_of(layer.settings), 30))
     producer.produce(layer.settings.topic_prefix + topic, value, key)
     assert producer.flush(30) == 0
 

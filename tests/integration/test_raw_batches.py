@@ -13,6 +13,7 @@ from aiokafka.codec import lz4_encode
 
 from local.oracle import DeliveryReport
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from tests.integration.test_transactions import holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
 from tests.support.raw_produce import RawBatch, RawProducer, record
@@ -148,7 +149,7 @@ def test_a_batch_that_the_broker_takes_is_accounted_for_offset_by_offset(
     day = DayUnderTest(layer, tmp_path)
     worker = layer.start_worker()
     layer.produce(comments(range(20)))
-    producer = RawProducer(layer.settings.kafka_bootstrap)
+    producer = RawProducer(kafka_of(layer.settings))
     sent, unexpected = cases(), dict[str, int]()
     try:
         for name, case in sent.items():

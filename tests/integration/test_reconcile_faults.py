@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from batch.reconcile.run import ReconcilePoint
 from cli.main import app
 from local.oracle import read_topic
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.contracts import RULES_VERSION
 from moderation.errors import LakeDamaged
 from tests.support.reconcile_altered import Row, allowed, altered, caused, gaps, lake_file, letter, residual
@@ -68,7 +69,7 @@ def test_each_alteration_moves_its_own_term_by_its_own_amount(day: DayUnderTest)
 
     # The rules of version 1 could not read it, so neither ledger nor panes have it; those of its offset can. Without
     # another version, the dead letter itself is wrong.
-    value = read_topic(day.settings.kafka_bootstrap, day.layer.topic)[first.partition, first.offset]
+    value = read_topic(kafka_of(day.settings), day.layer.topic)[first.partition, first.offset]
     for version, cause in ((1, "recovered"), (RULES_VERSION, "wrong_letter")):
         with altered(
             day,
@@ -116,7 +117,7 @@ def test_a_replay_that_comes_late_is_recovered_and_not_late(day: DayUnderTest) -
         "late",
     )
     row = Row(*late[0])
-    value = read_topic(day.settings.kafka_bootstrap, day.layer.topic)[row.partition, row.offset]
+    value = read_topic(kafka_of(day.settings), day.layer.topic)[row.partition, row.offset]
     with altered(day, letter(row, offset=-1, replayed=True, value=value)):
         assert gaps(day.reconcile()) == {"late": 4, "recovered": 1}
     with altered(day, letter(row, offset=-1, replayed=True, value=value + b" ")):
@@ -134,7 +135,7 @@ def test_a_record_in_quarantine_is_released_by_its_own_bytes_only(day: DayUnderT
     day.archive()
     assert day.reconcile().ignored_replays == 2
     first, other = allowed(day)[:2]
-    topic = read_topic(day.settings.kafka_bootstrap, day.layer.topic)
+    topic = read_topic(kafka_of(day.settings), day.layer.topic)
     value = topic[first.partition, first.offset]
     failed = letter(first, value=value, reason="processing_failed")
     gone = f"DELETE FROM speed.decisions WHERE {first.place}"

@@ -19,6 +19,7 @@ from local.stack.attention import attention
 from local.stack.ports import any_free_port
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.acknowledged_sender import Headers
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.republisher import republish
 from moderation.adapters.kafka.topics import ALERTS, DECISIONS, PANES, ensure_topics, missing_topics
 from moderation.adapters.sql.connection import connected
@@ -53,11 +54,11 @@ def hours_later(records: list[Record], hours: int) -> list[Record]:
 
 
 def delete_topic(layer: SpeedLayerUnderTest, name: str) -> None:
-    admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap, "log_level": 2})
+    admin = AdminClient(kafka_of(layer.settings).librdkafka({"log_level": 2}))
     for future in admin.delete_topics([name]).values():
         future.result(30)
     wait_until(
-        lambda: missing_topics(layer.settings.kafka_bootstrap, [name]) == [name],
+        lambda: missing_topics(kafka_of(layer.settings), [name]) == [name],
         seconds=30,
         description="the end of the topic",
     )
@@ -90,7 +91,7 @@ def test_a_lost_topic_does_not_stop_decisions_and_is_filled_from_the_ledger(comm
     layer.produce(comments(400))
     layer.wait_accounted(400)
     wait_until(lambda: is_published(layer), seconds=30, description="everything published")
-    prefix, bootstrap = layer.settings.topic_prefix, layer.settings.kafka_bootstrap
+    prefix, kafka = layer.settings.topic_prefix, kafka_of(layer.settings)
     assert ready(layer)[0] == 200
 
     delete_topic(layer, prefix + "decisions")
@@ -111,7 +112,7 @@ def test_a_lost_topic_does_not_stop_decisions_and_is_filled_from_the_ledger(comm
     with pytest.raises(ConfigurationError, match=r"does not exist.*moderation topics"):
         run("--topic", "decisions")
 
-    ensure_topics(bootstrap, prefix=prefix)
+    ensure_topics(kafka, prefix=prefix)
     wait_until(lambda: ready(layer)[0] == 200, seconds=30, description="the topic is noticed")
     layer.produce(comments(100, start=1_300))
     layer.wait_accounted(1_400)
@@ -137,14 +138,14 @@ def test_records_are_the_workers_bytes_and_a_selection_or_an_interrupted_run_can
     layer.produce([*comments(300), *hours_later(comments(300, start=300), 2)])
     layer.wait_accounted(600)
     wait_until(lambda: is_published(layer), seconds=30, description="everything published")
-    prefix, bootstrap = layer.settings.topic_prefix, layer.settings.kafka_bootstrap
+    prefix, kafka = layer.settings.topic_prefix, kafka_of(layer.settings)
     copies = {name: replace(topic, name=f"copy-of-{name}") for name, topic in TOPICS.items()}
-    ensure_topics(bootstrap, copies.values(), prefix=prefix)
+    ensure_topics(kafka, copies.values(), prefix=prefix)
     for name in TOPICS:
         found = answer("--topic", name, "--to-topic", f"{prefix}copy-of-{name}")
-        published = read_topic(bootstrap, prefix + name)
+        published = read_topic(kafka, prefix + name)
         assert found["sent"] == len(published) > 0
-        copied = read_topic(bootstrap, f"{prefix}copy-of-{name}")
+        copied = read_topic(kafka, f"{prefix}copy-of-{name}")
         assert sorted(copied.values()) == sorted(published.values())
         # The same partition shows that the key is the same.
         assert sorted((p, value) for (p, _), value in copied.items()) == sorted(
@@ -209,7 +210,7 @@ def test_an_interrupted_run_reports_the_acknowledged_position_and_continues_behi
     together = first.acknowledged + second.acknowledged
     assert len(set(together)) == 300
     wait_until(lambda: is_published(layer), seconds=30, description="everything published")
-    published = read_topic(layer.settings.kafka_bootstrap, f"{layer.settings.topic_prefix}decisions")
+    published = read_topic(kafka_of(layer.settings), f"{layer.settings.topic_prefix}decisions")
     assert set(together) == set(published.values())
 
 

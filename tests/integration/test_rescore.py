@@ -20,6 +20,7 @@ from batch.run_interval import resolve_interval
 from cli.main import app
 from local.stack.commands import StackInfo
 from local.stack.worker import settings_environment
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.adapters.lake.ownership import OWNER_FILE
 from moderation.bootstrap import load, new_lexicon, production_model, registry, train_to_folder
@@ -83,7 +84,7 @@ def versions(
 
 @pytest.fixture
 def day(settings_of_module: Settings, versions: Versions, topic_prefix: str, tmp_path: Path) -> Iterator[DayUnderTest]:
-    ensure_topics(settings_of_module.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(kafka_of(settings_of_module), prefix=topic_prefix)
     changes = {"topic_prefix": topic_prefix, "consumer_group": topic_prefix + "moderation-speed"}
     with speed_layer(settings_of_module.model_copy(update=changes), tmp_path) as layer:
         yield DayUnderTest(layer, tmp_path)

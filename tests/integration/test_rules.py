@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from local.oracle import read_topic
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.contracts import Comment, Repair, to_json
 from moderation.datasets.synthetic.breakage import BREAKAGES, REPAIRABLE
 from tests.support.reconcile_day import DAY, DAY_US, MINUTE_US, DayUnderTest, comments
@@ -73,7 +74,7 @@ def test_repaired_records_are_decided_with_their_repairs_and_reconcile(day: DayU
     assert day.layer.comparison().is_exact
     published = [
         json.loads(value)
-        for value in read_topic(day.settings.kafka_bootstrap, f"{day.settings.topic_prefix}decisions").values()
+        for value in read_topic(kafka_of(day.settings), f"{day.settings.topic_prefix}decisions").values()
     ]
     assert {each["comment_id"]: ",".join(each.get("repairs", [])) or None for each in published} == {
         comment_id: stored for comment_id, (_, stored, _) in found.items()

@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, TopicPartition
 from local.stack.commands import StackInfo
 from local.stack.environment import inherited_environment
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import ACTIONS, COMMENTS, ensure_topics
 from moderation.contracts import MAX_RECORD_BYTES
 from moderation.datasets import recorded
@@ -61,7 +62,7 @@ class Found:
 
 @pytest.fixture
 def settings(stack: StackInfo, topic_prefix: str) -> Settings:
-    ensure_topics(stack.kafka_bootstrap, [COMMENTS, ACTIONS], prefix=topic_prefix)
+    ensure_topics(stack.kafka, [COMMENTS, ACTIONS], prefix=topic_prefix)
     return Settings(kafka_bootstrap=stack.kafka_bootstrap, topic_prefix=topic_prefix)
 
 
@@ -75,7 +76,7 @@ def arrivals(plan: SendPlan, topic: str) -> list[Arrival]:
 
 def records(settings: Settings, topic: str) -> list[Found]:
     """Return all records of a topic by partition."""
-    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "test", "log_level": 2})
+    consumer = Consumer(kafka_of(settings).librdkafka({"group.id": "test", "log_level": 2}))
     places = [TopicPartition(settings.topic_prefix + topic, number, 0) for number in range(COMMENTS.partitions)]
     found: list[Found] = []
     try:
@@ -242,7 +243,7 @@ def test_a_finished_input_is_not_sent_again_and_recreated_topics_are_refused(
     elsewhere = Settings(kafka_bootstrap=settings.kafka_bootstrap, topic_prefix=settings.topic_prefix + "b-")
     with pytest.raises(ConfigurationError, match="does not exist"):
         send_all(elsewhere, plan, nothing)
-    ensure_topics(settings.kafka_bootstrap, [COMMENTS, ACTIONS], prefix=elsewhere.topic_prefix)
+    ensure_topics(kafka_of(settings), [COMMENTS, ACTIONS], prefix=elsewhere.topic_prefix)
     with pytest.raises(ConfigurationError, match="another target"):
         send_all(elsewhere, plan, nothing)
 

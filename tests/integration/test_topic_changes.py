@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from local.oracle import read_topic
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, producer_settings, topic_uuid
 from tests.support.workers import SpeedLayerUnderTest, comments
 
@@ -24,21 +25,21 @@ pytestmark = pytest.mark.long
 
 
 def admin_of(layer: SpeedLayerUnderTest) -> AdminClient:
-    return AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap, "log_level": 2})
+    return AdminClient(kafka_of(layer.settings).librdkafka({"log_level": 2}))
 
 
 def created_again(layer: SpeedLayerUnderTest) -> str:
     """Re-create the topic at once; return its new id."""
-    admin, bootstrap, prefix = admin_of(layer), layer.settings.kafka_bootstrap, layer.settings.topic_prefix
+    admin, kafka, prefix = admin_of(layer), kafka_of(layer.settings), layer.settings.topic_prefix
     for future in admin.delete_topics([layer.topic]).values():
         future.result(30)
 
     def is_there() -> bool:
-        ensure_topics(bootstrap, prefix=prefix)
-        return str(topic_uuid(describe_topic_ids(bootstrap, [layer.topic])[layer.topic])) != layer.topic_id
+        ensure_topics(kafka, prefix=prefix)
+        return str(topic_uuid(describe_topic_ids(kafka, [layer.topic])[layer.topic])) != layer.topic_id
 
     wait_until(is_there, seconds=30, description="the new topic")
-    return str(topic_uuid(describe_topic_ids(bootstrap, [layer.topic])[layer.topic]))
+    return str(topic_uuid(describe_topic_ids(kafka, [layer.topic])[layer.topic]))
 
 
 class Traffic:
@@ -58,7 +59,7 @@ class Traffic:
         self._thread.join()
 
     def _send(self) -> None:
-        settings = producer_settings(self._layer.settings.kafka_bootstrap, 10) | {"enable.idempotence": False}
+        settings = producer_settings(kafka_of(self._layer.settings), 10) | {"enable.idempotence": False}
         producer = Producer(settings | {"topic.metadata.refresh.interval.ms": 500, "log_level": 0})
         number = 0
         while not self._stopped.wait(0.02):
@@ -123,7 +124,7 @@ def test_a_topic_recreated_under_load_loses_nothing_silently(
     answered = CliRunner().invoke(app, ["accept-gap", "--yes", "--json"], catch_exceptions=False)
     assert json.loads(answered.stdout)["new_topic_id"] == new
     layer.topic_id, layer.delivered = new, []
-    sent = len(read_topic(layer.settings.kafka_bootstrap, layer.topic))
+    sent = len(read_topic(kafka_of(layer.settings), layer.topic))
     assert sent > 0
     layer.start_worker()
     layer.wait_accounted(sent)

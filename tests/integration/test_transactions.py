@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from local.oracle import DeliveryReport
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.end_offsets import LogEnds
 from moderation.adapters.kafka.open_transactions import open_transactions
 from moderation.adapters.kafka.topics import COMMENTS
@@ -33,14 +34,12 @@ class Transactional:
 
     def __init__(self, layer: SpeedLayerUnderTest, name: str) -> None:
         self._layer = layer
-        self._producer = Producer(
-            {
-                "bootstrap.servers": layer.settings.kafka_bootstrap,
-                "transactional.id": f"{layer.settings.topic_prefix}{name}",
-                "partitioner": "murmur2_random",
-                "log_level": 2,
-            }
-        )
+        own = {
+            "transactional.id": f"{layer.settings.topic_prefix}{name}",
+            "partitioner": "murmur2_random",
+            "log_level": 2,
+        }
+        self._producer = Producer(kafka_of(layer.settings).librdkafka(own))
         self._producer.init_transactions(30)
 
     def send(self, records: Iterable[Record]) -> list[DeliveryReport]:
@@ -85,7 +84,7 @@ def positions(layer: SpeedLayerUnderTest) -> dict[int, int]:
 def is_at_the_end(layer: SpeedLayerUnderTest) -> bool:
     """Return whether the ledger accounts for all offsets up to the last stable ones."""
     found = positions(layer)
-    return bool(found) and found == LogEnds(layer.settings.kafka_bootstrap, layer.topic).ask(found)
+    return bool(found) and found == LogEnds(kafka_of(layer.settings), layer.topic).ask(found)
 
 
 @pytest.mark.budget(60)
@@ -108,11 +107,11 @@ def test_only_committed_records_are_decided_and_an_open_transaction_blocks_later
     layer.produce(comments(40, start=500))
     wait_until(lambda: is_at_the_end(layer), seconds=30, description="the last stable offsets")
     assert layer.accounted() == 160 + 2 * partitions
-    opened = open_transactions(layer.settings.kafka_bootstrap, layer.topic, seconds=0)
+    opened = open_transactions(kafka_of(layer.settings), layer.topic, seconds=0)
     assert {each.partition: each.offset for each in opened} == dict(positions(layer))
     assert all(each.producer_id >= 0 and time.time() - each.since_us / 1e6 < 120 for each in opened)
     assert f"--partition 0 --start-offset {opened[0].offset}" in opened[0].message("kafka:9092")
-    assert open_transactions(layer.settings.kafka_bootstrap, layer.topic) == []  # so young ones are nobody's concern
+    assert open_transactions(kafka_of(layer.settings), layer.topic) == []  # so young ones are nobody's concern
     worker.kill()
     worker = layer.start_worker()
     wait_until(lambda: is_at_the_end(layer), seconds=60, description="the last stable offsets after a restart")

@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from local.stack.commands import StackInfo
 from local.stack.ports import any_free_port
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.group_readers import GroupReaders
 from moderation.adapters.kafka.topics import TOPICS, ensure_topics, with_partitions
 from stream.worker.watchdog import UNREAD_SECONDS
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.long
 @pytest.fixture
 def narrow(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
     """Speed layer whose topics have one partition."""
-    ensure_topics(stack.kafka_bootstrap, with_partitions(TOPICS, 1), prefix=topic_prefix)
+    ensure_topics(stack.kafka, with_partitions(TOPICS, 1), prefix=topic_prefix)
     with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
         yield layer
 
@@ -69,7 +70,7 @@ def is_without_partitions(layer: SpeedLayerUnderTest, number: int) -> bool:
 @pytest.mark.budget(150)
 def test_a_worker_without_partitions_is_ready_while_others_read_all(narrow: SpeedLayerUnderTest) -> None:
     layer = narrow
-    readers = GroupReaders(layer.settings.kafka_bootstrap, layer.topic, layer.settings.consumer_group)
+    readers = GroupReaders(kafka_of(layer.settings), layer.topic, layer.settings.consumer_group)
     wait_until(lambda: readers.unread() == frozenset({0}), seconds=30, description="the answer that nobody reads")
     address = with_views(layer)
     layer.start_worker(web=True)
@@ -129,7 +130,7 @@ def test_an_idle_worker_whose_topic_was_deleted_stops_and_names_it(narrow: Speed
     worker = layer.start_worker()
     layer.produce(comments(50))
     layer.wait_accounted(50)
-    admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap, "log_level": 2})
+    admin = AdminClient(kafka_of(layer.settings).librdkafka({"log_level": 2}))
     for future in admin.delete_topics([layer.topic]).values():
         future.result(30)
     assert worker.wait(60) == 78

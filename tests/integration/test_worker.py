@@ -19,6 +19,7 @@ from local.stack.commands import PartStatus, StackInfo, status, up
 from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
 from local.stack.worker import worker_program
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import ensure_topics
 from moderation.bootstrap import load
 from tests.support.certified import register
@@ -61,10 +62,10 @@ def test_decisions_equal_the_kernels_and_are_published_with_versions(layer: Spee
         ).fetchone()
     assert behind == (0,)
     prefix = layer.settings.topic_prefix
-    published = read_topic(layer.settings.kafka_bootstrap, prefix + "decisions").values()
+    published = read_topic(kafka_of(layer.settings), prefix + "decisions").values()
     assert {(d["comment_id"], d["score_ppm"]) for d in map(json.loads, published)} == set(expected.items())
     assert len(published) == 500
-    alerts = [json.loads(value) for value in read_topic(layer.settings.kafka_bootstrap, prefix + "alerts").values()]
+    alerts = [json.loads(value) for value in read_topic(kafka_of(layer.settings), prefix + "alerts").values()]
     assert {alert["decision"]["comment_id"] for alert in alerts} == {row[0] for row in rows if row[2] != "allow"}
     assert all(alert["reasons"] for alert in alerts)
 
@@ -73,7 +74,7 @@ def test_decisions_equal_the_kernels_and_are_published_with_versions(layer: Spee
 def test_moving_the_alias_swaps_the_model_without_a_restart(
     stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path
 ) -> None:
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     name = f"swap-tests-{RUN}"
     settings = base_settings(stack, topic_prefix).model_copy(update={"model_name": name})
     assert [register(model, settings, "for the swap") for _ in range(2)] == [("1", True), ("2", False)]
@@ -216,13 +217,13 @@ def test_a_recreated_topic_stops_the_worker_for_good(layer: SpeedLayerUnderTest)
     layer.wait_accounted(50)
     worker.kill()
     worker.wait(10)
-    admin = AdminClient({"bootstrap.servers": layer.settings.kafka_bootstrap})
+    admin = AdminClient(kafka_of(layer.settings).librdkafka())
     for future in admin.delete_topics([layer.topic]).values():
         future.result(30)
     wait_until(
         lambda: layer.topic not in admin.list_topics(timeout=10).topics, seconds=30, description="the topic is gone"
     )
-    ensure_topics(layer.settings.kafka_bootstrap, prefix=layer.settings.topic_prefix)
+    ensure_topics(kafka_of(layer.settings), prefix=layer.settings.topic_prefix)
     refused = layer.start_worker()
     assert refused.wait(60) == 78
     assert "was re-created" in (layer.folder / "worker-1.log").read_text()
@@ -234,7 +235,7 @@ def _every_decision_is_published(layer: SpeedLayerUnderTest, count: int) -> None
     def published() -> dict[tuple[int, int], set[bytes]]:
         values: dict[tuple[int, int], set[bytes]] = {}
         topic = layer.settings.topic_prefix + "decisions"
-        for value in read_topic(layer.settings.kafka_bootstrap, topic).values():
+        for value in read_topic(kafka_of(layer.settings), topic).values():
             fields = json.loads(value)
             values.setdefault((fields["partition"], fields["offset"]), set()).add(value)
         return values

@@ -11,6 +11,7 @@ import pytest
 
 from local.oracle import read_topic
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.contracts import Comment, to_json
 from moderation.panes import PANE_US
 from tests.support.workers import SpeedLayerUnderTest, comments
@@ -87,7 +88,7 @@ def test_panes_close_once_the_watermark_reaches_their_end_and_never_by_idleness(
     topic = layer.settings.topic_prefix + "panes"
 
     def published() -> list[tuple[int, int]]:
-        panes = map(json.loads, read_topic(layer.settings.kafka_bootstrap, topic).values())
+        panes = map(json.loads, read_topic(kafka_of(layer.settings), topic).values())
         return sorted(((pane["start_us"] - START_US) // MINUTE_US, pane["comments"]) for pane in panes)
 
     layer.start_worker()

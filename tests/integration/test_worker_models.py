@@ -75,7 +75,7 @@ def a_new_model(model: Path, folder: Path) -> Path:
 
 @pytest.fixture
 def renamed_layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> Iterator[SpeedLayerUnderTest]:
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     changes = {"model_name": NAME, "metrics_port": free_port(), "state_folder": tmp_path / "state"}
     with speed_layer(base_settings(stack, topic_prefix).model_copy(update=changes), tmp_path) as layer:
         yield layer

@@ -13,6 +13,7 @@ import pytest
 from local.bench.stream.corpus import Sender
 from local.stack.ports import any_free_port
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.contracts import Comment
 from moderation.timestamps import now_us
 from tests.support.workers import SpeedLayerUnderTest, comments
@@ -127,7 +128,7 @@ def test_a_single_comment_on_an_idle_stream_is_decided_at_once(layer: SpeedLayer
 def test_steady_traffic_is_fetched_in_groups(layer: SpeedLayerUnderTest, watched: str) -> None:
     fetches = "moderation_fetch_records_count"
     before, began = metrics(layer)[fetches], time.monotonic()
-    sender = Sender(layer.settings.kafka_bootstrap, layer.topic, linger_ms=0)
+    sender = Sender(kafka_of(layer.settings), layer.topic, linger_ms=0)
     for number in range(800):
         sender.send(Comment(f"steady{number}", "science", f"the {number}th of many", now_us()))
         sender.poll(0.005)

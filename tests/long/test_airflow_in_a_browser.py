@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 from batch.reconcile.run import reconcile_day
 from cli.options import connected_settings
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.bootstrap import register, registry, train_to_folder
 from moderation.contracts import ActionKind, Comment, to_json
@@ -141,7 +142,7 @@ def ask(settings: Settings, question: str, *values: object) -> str:
 
 def decides_with(settings: Settings, version: str) -> None:
     """Send comments until the worker decides one with this version."""
-    producer = Producer(producer_settings(settings.kafka_bootstrap, 30))
+    producer = Producer(producer_settings(kafka_of(settings), 30))
 
     def decided() -> bool:
         comment = Comment(f"now-{uuid.uuid4().hex}", "science", "Nice study.", now_us())

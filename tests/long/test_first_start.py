@@ -23,6 +23,7 @@ from local.demo.reconcile_all import reconcile_all
 from local.stack.commands import StackInfo
 from local.stack.wait import wait_until
 from local.stack.worker import settings_environment
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import ensure_topics, producer_settings
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.bootstrap import registry
@@ -41,7 +42,7 @@ REVIEW_SHARE = 0.1
 def day(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> Iterator[DayUnderTest]:
     """Topics without a record, tables without a row of them, a registry without the model."""
     migrate_database(stack.database_url())
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     settings = base_settings(stack, topic_prefix).model_copy(
         update={
             "model_name": f"first-start-{uuid.uuid4().hex[:8]}",
@@ -68,7 +69,7 @@ def records(arrivals: list[Arrival]) -> list[Record]:
 
 def act(day: DayUnderTest, arrivals: list[Arrival]) -> None:
     """Send the moderators' actions."""
-    producer = Producer(producer_settings(day.settings.kafka_bootstrap, 30))
+    producer = Producer(producer_settings(kafka_of(day.settings), 30))
     for each in arrivals:
         if each.topic == "actions":
             producer.produce(f"{day.settings.topic_prefix}actions", each.value, key=each.key)

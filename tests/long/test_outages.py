@@ -26,6 +26,7 @@ from local.stack.layout import StackLayout
 from local.stack.program import Program
 from local.stack.wait import wait_until
 from local.stack.worker import stack_settings
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.adapters.registry.registry import CHALLENGER, PREVIOUS, PRODUCTION
 from moderation.adapters.sql.migrate import migrate_database
@@ -120,7 +121,7 @@ def world(small_corpus: tuple[list[str], list[int]]) -> Iterator[World]:
 def fill(settings: Settings, corpus: tuple[list[str], list[int]]) -> None:
     """Send labelled comments of one day and archive them."""
     start_us = (DAY - datetime(1970, 1, 1, tzinfo=UTC).date()).days * DAY_US
-    producer = Producer(producer_settings(settings.kafka_bootstrap, 30))
+    producer = Producer(producer_settings(kafka_of(settings), 30))
     for number, (text, is_removed) in enumerate(zip(*corpus, strict=True)):
         time_us = start_us + number * 60_000_000
         comment = Comment(f"c{number}", "science", text, time_us)

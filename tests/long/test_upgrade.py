@@ -24,6 +24,7 @@ from local.stack.commands import down, info
 from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
 from local.stack.worker import settings_environment, stack_settings
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.timestamps import MINUTE_US, day_start_us
 from tests.support.former_release import FormerRelease, former_release, run
@@ -66,9 +67,9 @@ class Upgrade:
 
     def send(self, records: list[Record]) -> None:
         """Send records of topic comments and wait until the worker accounted for all that were sent so far."""
-        bootstrap = self.settings["MODERATION_KAFKA_BOOTSTRAP"]
+        kafka = KafkaConnection.plaintext(self.settings["MODERATION_KAFKA_BOOTSTRAP"])
         before = self.accounted()
-        producer = Producer(producer_settings(bootstrap, 30))
+        producer = Producer(producer_settings(kafka, 30))
         for key, fields in records:
             producer.produce("comments", json.dumps(fields), key=key)
         assert producer.flush(30) == 0

@@ -78,7 +78,7 @@ def due_day() -> date:
 @contextmanager
 def filled_day(stack: StackInfo, prefix: str, folder: Path) -> Iterator[FilledDay]:
     """Fill a day: revision 1 has no defect, revision 2 has every kind. The worker is stopped afterwards."""
-    ensure_topics(stack.kafka_bootstrap, prefix=prefix)
+    ensure_topics(stack.kafka, prefix=prefix)
     settings = base_settings(stack, prefix).model_copy(
         update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"}
     )
@@ -109,7 +109,7 @@ def _minute(share: float) -> float:
 
 
 def _act(stack: StackInfo, prefix: str) -> None:
-    producer = Producer(producer_settings(stack.kafka_bootstrap, 30))
+    producer = Producer(producer_settings(stack.kafka, 30))
     for number in range(200):
         kind = ActionKind.REMOVE if number % 4 in (1, 2) else ActionKind.APPROVE
         action = Action(f"c{number}", kind, "m1", "rule 1", DAY_US + (number + 900) * MINUTE_US, 1.0)

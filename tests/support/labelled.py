@@ -12,6 +12,7 @@ from confluent_kafka import Producer
 
 from batch.archive.run import archive_topics
 from batch.run_interval import Interval
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import ensure_topics, producer_settings
 from moderation.adapters.reconciliation.runs import Run, add_run
 from moderation.contracts import ActionKind, Comment, parse_action, parse_record
@@ -102,7 +103,7 @@ class History:
 
 def history(settings: Settings, folder: Path, traffic: TrafficConfig = TRAFFIC) -> History:
     """Send the traffic to topics of the settings' prefix and archive it into a lake of its own."""
-    ensure_topics(settings.kafka_bootstrap, prefix=settings.topic_prefix)
+    ensure_topics(kafka_of(settings), prefix=settings.topic_prefix)
     values = send(settings, traffic)
     own = settings.model_copy(update={"lake_url": str(folder / "lake"), "state_folder": folder / "state"})
     archive_topics(own)
@@ -111,7 +112,7 @@ def history(settings: Settings, folder: Path, traffic: TrafficConfig = TRAFFIC) 
 
 def send(settings: Settings, traffic: TrafficConfig = TRAFFIC) -> dict[str, list[bytes]]:
     """Send the traffic to topics with the settings' prefix; return the values by topic."""
-    producer = Producer(producer_settings(settings.kafka_bootstrap, 60))
+    producer = Producer(producer_settings(kafka_of(settings), 60))
     values: dict[str, list[bytes]] = {"comments": [], "actions": []}
     for arrival in generate(traffic):
         values[arrival.topic].append(arrival.value)

@@ -17,6 +17,7 @@ from batch.archive.run import archive_topics
 from local.stack.environment import inherited_environment
 from local.stack.wait import wait_until
 from local.stack.worker import settings_environment
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
 from moderation.adapters.lake.file_boundaries import FileLimits
 from moderation.adapters.lake.manifest import partition_lock
@@ -60,11 +61,11 @@ class LakeUnderTest:
     @property
     def topic_id(self) -> uuid.UUID:
         """Return Kafka's current id of topic comments."""
-        return topic_uuid(describe_topic_ids(self.settings.kafka_bootstrap, [self.topic])[self.topic])
+        return topic_uuid(describe_topic_ids(kafka_of(self.settings), [self.topic])[self.topic])
 
     def produce(self, records: Iterable[Record], *, name: str = "comments") -> None:
         """Send records and wait for their acknowledgements; those of comments are kept by position."""
-        producer = Producer({"bootstrap.servers": self.settings.kafka_bootstrap, "linger.ms": 5, "log_level": 2})
+        producer = Producer(kafka_of(self.settings).librdkafka({"linger.ms": 5, "log_level": 2}))
         delivered = []
         for key, value, headers in records:
 
@@ -159,7 +160,7 @@ class LakeUnderTest:
         return ends
 
     def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap, "log_level": 4})
+        return AdminClient(kafka_of(self.settings).librdkafka({"log_level": 4}))
 
 
 def plain(values: Sequence[tuple[str, bytes]]) -> list[Record]:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from aiokafka.record.util import calc_crc32c
 
+from moderation.adapters.kafka.connection import KafkaConnection
+
 Header = tuple[bytes, bytes | None]
 _PRODUCE, _VERSION = 0, 7
 _SECONDS = 30.0
@@ -119,8 +121,8 @@ class RawBatch:
 class RawProducer:
     """Connection to the single broker, which leads all partitions."""
 
-    def __init__(self, bootstrap: str) -> None:
-        host, _, port = bootstrap.split(",")[0].rpartition(":")
+    def __init__(self, kafka: KafkaConnection) -> None:
+        host, _, port = kafka.bootstrap.split(",")[0].rpartition(":")
         self._socket = socket.create_connection((host, int(port)), _SECONDS)
         self._number = 0
 

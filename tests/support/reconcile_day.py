@@ -16,6 +16,7 @@ from batch.reconcile.report import ReconcileReport
 from batch.reconcile.run import days_to_reconcile, reconcile_day
 from local.stack.environment import inherited_environment
 from local.stack.worker import settings_environment
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.contracts import Action, ActionKind, Comment, to_json
 from tests.conftest import ROOT
@@ -63,7 +64,7 @@ class DayUnderTest:
 
     def act(self, numbers: Iterable[int]) -> None:
         """Send removals of comments with these numbers, one hour after the start of the day."""
-        producer = Producer(producer_settings(self.settings.kafka_bootstrap, 30))
+        producer = Producer(producer_settings(kafka_of(self.settings), 30))
         for number in numbers:
             action = Action(f"c{number}", ActionKind.REMOVE, "m1", "rule 1", DAY_US + 60 * MINUTE_US, 1.0)
             producer.produce(f"{self.settings.topic_prefix}actions", to_json(action), key=action.comment_id)

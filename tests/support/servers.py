@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.lakes import LakeUnderTest
     from tests.support.model_life import Templates
     from tests.support.object_store import ObjectStore
+    from tests.support.secure_kafka import SecureKafka
     from tests.support.workers import SpeedLayerUnderTest
 
 
@@ -100,7 +101,7 @@ def topic_prefix(stack: StackInfo) -> Iterator[str]:
 
     prefix = f"test-{uuid.uuid4().hex[:12]}-"
     yield prefix
-    client = AdminClient({"bootstrap.servers": stack.kafka_bootstrap, "log_level": 4})
+    client = AdminClient(stack.kafka.librdkafka({"log_level": 4}))
     names = [name for name in client.list_topics(timeout=10).topics if name.startswith(prefix)]
     for future in (client.delete_topics(names, operation_timeout=10) if names else {}).values():
         future.result()
@@ -159,7 +160,7 @@ def layer(stack: StackInfo, model: Path, topic_prefix: str, tmp_path: Path) -> I
     from moderation.adapters.kafka.topics import ensure_topics
     from tests.support.workers import base_settings, speed_layer
 
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     with speed_layer(base_settings(stack, topic_prefix), tmp_path) as layer:
         yield layer
 
@@ -182,7 +183,7 @@ def lake(stack: StackInfo, topic_prefix: str, tmp_path: Path) -> LakeUnderTest:
     from tests.support.workers import base_settings
 
     migrate_database(stack.database_url())
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     lake_url = str(tmp_path / "lake")
     return LakeUnderTest(base_settings(stack, topic_prefix).model_copy(update={"lake_url": lake_url}))
 
@@ -204,6 +205,15 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]
 
     with object_store(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureKafka]:
+    """Broker with TLS, mutual TLS, SASL and an authorizer."""
+    from tests.support.secure_kafka import secure_kafka
+
+    with secure_kafka(tmp_path_factory.mktemp("secure")) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from psycopg import sql
 
 from batch.rescore.artifacts import ROOT
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.lake.store import LakeStore
 from moderation.settings import Settings, required
 
@@ -59,7 +60,7 @@ def _tables(settings: Settings) -> dict[str, str]:
 
 
 def _ends(settings: Settings) -> dict[tuple[str, int], int]:
-    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap, "log_level": 4})
+    admin = AdminClient(kafka_of(settings).librdkafka({"log_level": 4}))
     topics = {
         name: topic
         for name, topic in admin.list_topics(timeout=10).topics.items()

@@ -1,71 +1,130 @@
-"""Certificates for tests of TLS: authorities, and server certificates that they sign."""
+"""Certificates for servers and clients in tests, signed by an authority that the test makes."""
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_DAY = datetime.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files of a certificate.
+
+    Attributes:
+        certificate: PEM file.
+        key: PEM file of its private key, PKCS #8.
+        both: PEM file with key and certificate, as Kafka's key stores of type PEM have them.
+    """
+
+    certificate: Path
+    key: Path
+    both: Path
 
 
 class Authority:
-    """Authority that signs certificates.
+    """Signs certificates.
 
     Args:
+        folder: for the files.
         name: of the authority.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.now(UTC)
-        self.certificate = (
-            x509.CertificateBuilder(self._name, self._name, self._key.public_key(), x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=2))
-            .not_valid_after(now + timedelta(days=2))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        now = datetime.datetime.now(datetime.UTC)
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(self._name)
+            .issuer_name(self._name)
+            .public_key(self._key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _DAY)
+            .not_valid_after(now + 30 * _DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
+        self.file = folder / "authority.pem"
+        self.file.write_bytes(built.public_bytes(Encoding.PEM))
 
-    def write(self, path: Path) -> Path:
-        """Write the authority's certificate and return the path."""
-        path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
-        return path
+    def server(
+        self, name: str, hosts: tuple[str, ...] = ("127.0.0.1", "localhost"), *, expired: bool = False
+    ) -> Certificate:
+        """Return a server's certificate for these hosts."""
+        names = [
+            x509.IPAddress(ipaddress.ip_address(host)) if host[0].isdigit() else x509.DNSName(host) for host in hosts
+        ]
+        return self._signed(name, x509.SubjectAlternativeName(names), ExtendedKeyUsageOID.SERVER_AUTH, expired=expired)
 
-    def issue(self, folder: Path, host: str, *, expires: timedelta = timedelta(days=1)) -> tuple[Path, Path]:
-        """Write a server's certificate and key, and return the paths.
+    def client(self, name: str, *, expired: bool = False, password: bytes | None = None) -> Certificate:
+        """Return a client's certificate, whose key is encrypted if there is a password."""
+        return self._signed(name, None, ExtendedKeyUsageOID.CLIENT_AUTH, expired=expired, password=password)
 
-        Args:
-            folder: receives ``HOST.crt`` and ``HOST.key``, or ``expired-…`` ones.
-            host: name or address in the certificate.
-            expires: from now; negative for a certificate that has expired.
-        """
-        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-        name: x509.GeneralName = x509.DNSName(host)
-        if host[0].isdigit():
-            name = x509.IPAddress(ipaddress.ip_address(host))
-        certificate = (
-            x509.CertificateBuilder(
-                self._name,
-                x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]),
-                key.public_key(),
-                x509.random_serial_number(),
-            )
-            .not_valid_before(now - timedelta(days=2))
-            .not_valid_after(now + expires)
-            .add_extension(x509.SubjectAlternativeName([name]), critical=False)
-            .sign(self._key, hashes.SHA256())
+    def _signed(
+        self,
+        name: str,
+        hosts: x509.SubjectAlternativeName | None,
+        usage: x509.ObjectIdentifier,
+        *,
+        expired: bool,
+        password: bytes | None = None,
+    ) -> Certificate:
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - 9 * _DAY)
+            .not_valid_after(now - _DAY if expired else now + 9 * _DAY)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
-        stem = folder / f"{'expired-' if expires < timedelta() else ''}{host}"
-        certificate_path, key_path = Path(f"{stem}.crt"), Path(f"{stem}.key")
-        certificate_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        key_path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return certificate_path, key_path
+        if hosts is not None:
+            builder = builder.add_extension(hosts, critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        encryption: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+        files = Certificate(*(self._folder / f"{name}{ending}" for ending in (".pem", ".key", ".both.pem")))
+        files.certificate.write_bytes(certificate)
+        files.key.write_bytes(private)
+        files.both.write_bytes(private + certificate)
+        return files
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )

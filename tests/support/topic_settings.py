@@ -5,15 +5,16 @@ from __future__ import annotations
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import KafkaConnection, kafka_of
 from moderation.adapters.kafka.topics import describe_topic_ids, ensure_topics, topic_uuid
 from tests.support.workers import SpeedLayerUnderTest
 
 
-def set_timestamp_type(bootstrap: str, topic: str, value: str) -> None:
+def set_timestamp_type(kafka: KafkaConnection, topic: str, value: str) -> None:
     """Set the timestamp type of new records: ``LogAppendTime`` or ``CreateTime``."""
     change = ConfigEntry("message.timestamp.type", value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})  # must outlive its futures
+    client = AdminClient(kafka.librdkafka({"log_level": 2}))  # must outlive its futures
     (future,) = client.incremental_alter_configs([resource]).values()
     future.result(30)
 
@@ -27,12 +28,12 @@ def set_timestamp_type(bootstrap: str, topic: str, value: str) -> None:
 
 def recreate_topic(layer: SpeedLayerUnderTest) -> str:
     """Delete the comments topic of a layer and create it again; return its new id."""
-    bootstrap = layer.settings.kafka_bootstrap
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
+    kafka = kafka_of(layer.settings)
+    admin = AdminClient(kafka.librdkafka({"log_level": 4}))
     for future in admin.delete_topics([layer.topic]).values():
         future.result(30)
     wait_until(
         lambda: layer.topic not in admin.list_topics(timeout=10).topics, seconds=30, description="the topic is gone"
     )
-    ensure_topics(bootstrap, prefix=layer.settings.topic_prefix)
-    return str(topic_uuid(describe_topic_ids(bootstrap, [layer.topic])[layer.topic]))
+    ensure_topics(kafka, prefix=layer.settings.topic_prefix)
+    return str(topic_uuid(describe_topic_ids(kafka, [layer.topic])[layer.topic]))

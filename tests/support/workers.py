@@ -22,6 +22,7 @@ from local.stack.layout import StackLayout
 from local.stack.postgres import ADMIN_ROLE
 from local.stack.wait import wait_until
 from local.stack.worker import settings_environment, stack_settings
+from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
 from moderation.contracts import Comment, to_json
 from moderation.settings import Settings, required
@@ -76,7 +77,7 @@ class SpeedLayerUnderTest:
         self.folder = folder
         self.topic = settings.topic_prefix + "comments"
         self.database_url = required(settings.database_url, "database_url")
-        self.topic_id = str(topic_uuid(describe_topic_ids(settings.kafka_bootstrap, [self.topic])[self.topic]))
+        self.topic_id = str(topic_uuid(describe_topic_ids(kafka_of(settings), [self.topic])[self.topic]))
         self.delivered: list[DeliveryReport] = []
         self.workers: list[Forked] = []
 
@@ -98,15 +99,8 @@ class SpeedLayerUnderTest:
         self, values: Iterable[tuple[str, bytes]], headers: Sequence[tuple[str, str | bytes | None]] = ()
     ) -> int:
         """Send (key, value) pairs, all with these headers, and wait for every delivery report; returns how many."""
-        producer = Producer(
-            {
-                "bootstrap.servers": self.settings.kafka_bootstrap,
-                "enable.idempotence": True,
-                "partitioner": "murmur2_random",
-                "linger.ms": 5,
-                "log_level": 2,
-            }
-        )
+        own = {"enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 5, "log_level": 2}
+        producer = Producer(kafka_of(self.settings).librdkafka(own))
         delivered: list[DeliveryReport] = []
 
         def note(error: KafkaError | None, message: Message) -> None:
@@ -153,8 +147,8 @@ class SpeedLayerUnderTest:
 
     def comparison(self, *, topics_too: bool = False) -> OracleReport:
         """Return the comparison of the oracle."""
-        bootstrap, prefix = self.settings.kafka_bootstrap, self.settings.topic_prefix
-        return verify(bootstrap, self.database_url, prefix, self.topic_id, self.delivered, topics_too=topics_too)
+        kafka, prefix = kafka_of(self.settings), self.settings.topic_prefix
+        return verify(kafka, self.database_url, prefix, self.topic_id, self.delivered, topics_too=topics_too)
 
     def stop(self) -> None:
         """Kill every worker."""

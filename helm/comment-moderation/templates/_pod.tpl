@@ -45,6 +45,28 @@ securityContext:
   value: {{ .Values.kafka.bootstrap | quote }}
 - name: MODERATION_TOPIC_PREFIX
   value: {{ .Values.kafka.topicPrefix | quote }}
+- name: MODERATION_TOPIC_RETENTION_HOURS
+  value: {{ printf "%d" (int .Values.kafka.retentionHours) | quote }}
+{{- range $name, $value := .Values.kafka.connection }}
+- name: {{ printf "MODERATION_KAFKA_%s" (upper $name) }}
+  value: {{ toString $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* An account of Kafka, as the connection demands one. Call with (list $ "name of its secret"). */}}
+{{- define "moderation.kafkaAccountEnv" -}}
+{{- $connection := (index . 0).Values.kafka.connection -}}
+{{- $secret := index . 1 -}}
+{{- if and $secret (hasPrefix "sasl_" (default "" $connection.security_protocol)) }}
+{{- $isOauth := eq (default "" $connection.sasl_mechanism) "OAUTHBEARER" }}
+{{- range $key := ternary (list "oauth-client-id" "oauth-client-secret") (list "username" "password") $isOauth }}
+- name: {{ printf "MODERATION_KAFKA_%s" (upper $key | replace "-" "_") }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: {{ $key }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Call with (list $ secret). */}}

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from confluent_kafka import Consumer, Producer
 
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.model_folder.folder import open_model
 from moderation.scoring import reasons_many
 from moderation.text import Lexicon
@@ -30,8 +31,9 @@ def main(bootstrap: str, topic: str, prefix: str, model: str, group: str) -> Non
     opened = open_model(Path(model), Lexicon(), 256 * 1024 * 1024)
     kernel, policy = opened.kernel, opened.policy
     producing = {name: value for name, value in SETTINGS.items() if name != "consume"}
-    producer = Producer({"bootstrap.servers": bootstrap, "queue.buffering.max.messages": 1_000_000, **producing})
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "auto.offset.reset": "earliest"})
+    kafka = KafkaConnection.plaintext(bootstrap)
+    producer = Producer(kafka.librdkafka({"queue.buffering.max.messages": 1_000_000, **producing}))
+    consumer = Consumer(kafka.librdkafka({"group.id": group, "auto.offset.reset": "earliest"}))
     consumer.subscribe([topic])
     while True:
         messages = consumer.consume(SETTINGS["consume"], timeout=0.1)

@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import KafkaError, Message, Producer
 
 from batch.progress import OnProgress
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import producer_settings
 from moderation.contracts import Comment, to_json
 from moderation.timestamps import now_us
@@ -58,14 +59,14 @@ class Corpus:
         }
 
 
-def preload(bootstrap: str, topic: str, corpus: Corpus, count: int, on_progress: OnProgress) -> None:
+def preload(kafka: KafkaConnection, topic: str, corpus: Corpus, count: int, on_progress: OnProgress) -> None:
     """Fill a topic; returns after the broker acknowledged everything.
 
     Raises:
         RuntimeError: a record was not accepted.
     """
     current_us = now_us()
-    sender = Sender(bootstrap, topic)
+    sender = Sender(kafka, topic)
     for number in range(count):
         if number % 50_000 == 0:
             on_progress(f"sending comment {number:,} of {count:,}")
@@ -77,13 +78,13 @@ class Sender:
     """A producer that raises an error for a failed delivery.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: the destination.
         linger_ms: how long a record waits for others in its batch.
     """
 
-    def __init__(self, bootstrap: str, topic: str, linger_ms: int = 20) -> None:
-        settings: dict[str, Any] = {**producer_settings(bootstrap, _DELIVERY_SECONDS), "linger.ms": linger_ms}
+    def __init__(self, kafka: KafkaConnection, topic: str, linger_ms: int = 20) -> None:
+        settings: dict[str, Any] = {**producer_settings(kafka, _DELIVERY_SECONDS), "linger.ms": linger_ms}
         self._producer = Producer({**settings, "delivery.report.only.error": True, "on_delivery": self._note})
         self._topic = topic
         self._failure: KafkaError | None = None

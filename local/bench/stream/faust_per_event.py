@@ -13,8 +13,10 @@ from typing import Any
 import faust
 import orjson
 
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.model_folder.folder import open_model
 from moderation.text import Lexicon
+from stream.faust_app import broker_options
 
 
 def new_app(bootstrap: str, topic: str, prefix: str, model: str, group: str) -> faust.App:
@@ -23,7 +25,7 @@ def new_app(bootstrap: str, topic: str, prefix: str, model: str, group: str) -> 
     kernel, policy = opened.kernel, opened.policy
     app = faust.App(
         group,
-        broker=f"kafka://{bootstrap}",
+        **broker_options(KafkaConnection.plaintext(bootstrap)),
         value_serializer="raw",
         key_serializer="raw",
         topic_allow_declare=False,

@@ -41,9 +41,9 @@ def footprint(bench: Bench, rows: Sequence[LabelledComment], comments: int, on_p
     Raises:
         StackError: the worker ends by itself, or takes too long.
     """
-    corpus, ends = Corpus([row.comment.body for row in rows]), TopicEnds(bench.bootstrap)
-    ensure_topics(bench.bootstrap, TOPICS, prefix=PREFIX)
-    preload(bench.bootstrap, PREFIX + COMMENTS.name, corpus, comments, on_progress)
+    corpus, ends = Corpus([row.comment.body for row in rows]), TopicEnds(bench.kafka)
+    ensure_topics(bench.kafka, TOPICS, prefix=PREFIX)
+    preload(bench.kafka, PREFIX + COMMENTS.name, corpus, comments, on_progress)
     with worker.ledger_of(bench.layout, bench.info, PREFIX, "footprint") as settings:
         url = required(settings.database_url, "database_url")
         with psycopg.connect(url, autocommit=True) as connection:

@@ -15,16 +15,17 @@ import numpy as np
 
 from local.bench.stream.corpus import Corpus, Sender
 from local.oracle import read_messages
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.timestamps import now_us
 
 
-def send(bootstrap: str, topic: str, per_s: float, seconds: float, first: int, corpus: Corpus) -> int:
+def send(kafka: KafkaConnection, topic: str, per_s: float, seconds: float, first: int, corpus: Corpus) -> int:
     """Send at a rate; delayed comments are sent at once, with their scheduled time.
 
     Returns:
         The number of sent comments.
     """
-    sender = Sender(bootstrap, topic, linger_ms=5)
+    sender = Sender(kafka, topic, linger_ms=5)
     began = time.monotonic()
     began_us = now_us()
     count = round(per_s * seconds)
@@ -39,18 +40,18 @@ def send(bootstrap: str, topic: str, per_s: float, seconds: float, first: int, c
     return sent
 
 
-def latencies_ms(bootstrap: str, topic: str, since_us: int, skip_seconds: float) -> list[float]:
+def latencies_ms(kafka: KafkaConnection, topic: str, since_us: int, skip_seconds: float) -> list[float]:
     """Return the milliseconds from scheduled sending to decision.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: of decisions.
         since_us: decisions on earlier comments are left out …
         skip_seconds: … and those of this time after it.
     """
     first_us = since_us + round(skip_seconds * 1e6)
     latencies = []
-    for _, value, time_ms in read_messages(bootstrap, topic):
+    for _, value, time_ms in read_messages(kafka, topic):
         event_time_us = json.loads(value)["event_time_us"]
         if event_time_us >= first_us:
             latencies.append(time_ms - event_time_us / 1_000)
@@ -65,4 +66,4 @@ def percentiles(values: list[float]) -> dict[str, float]:
 if __name__ == "__main__":
     options = json.loads(sys.argv[1])
     texts = json.loads(Path(options.pop("texts")).read_text())
-    send(corpus=Corpus(texts), **options)
+    send(KafkaConnection.plaintext(options.pop("bootstrap")), corpus=Corpus(texts), **options)

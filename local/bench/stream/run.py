@@ -67,7 +67,7 @@ class Bench:
         self.layout = layout
         on_progress("bringing the stack up")
         self.info = stack.up(layout)
-        self.bootstrap = self.info.kafka_bootstrap
+        self.kafka = self.info.kafka
         self.folder = layout.demo / "bench"
         self.folder.mkdir(parents=True, exist_ok=True)
         on_progress("training the models")
@@ -100,11 +100,11 @@ class StreamBench:
         self, bench: Bench, rows: Sequence[LabelledComment], plan: StreamBenchPlan, on_progress: OnProgress
     ) -> None:
         self._layout, self._info, self._folder = bench.layout, bench.info, bench.folder
-        self._bootstrap = bench.bootstrap
+        self._kafka = bench.kafka
         self._servers = bench.server_pids
         self._plan = plan
         self._on_progress = on_progress
-        self._ends = TopicEnds(self._bootstrap)
+        self._ends = TopicEnds(self._kafka)
         self._corpus = Corpus([row.comment.body for row in rows])
         self._contenders: dict[str, Callable[[str], Rate]] = {
             "worker": lambda name: self._workers(name, 1),
@@ -127,8 +127,8 @@ class StreamBench:
 
     def _run(self) -> dict[str, Any]:
         for prefix in (PREFIX, *(f"{PREFIX}{name}-" for name in ("faust", "talk", "loop"))):
-            ensure_topics(self._bootstrap, TOPICS, prefix=prefix)
-        preload(self._bootstrap, PREFIX + "comments", self._corpus, self._plan.comments, self._on_progress)
+            ensure_topics(self._kafka, TOPICS, prefix=prefix)
+        preload(self._kafka, PREFIX + "comments", self._corpus, self._plan.comments, self._on_progress)
         wanted = self._plan.contenders or tuple(self._contenders)
         rates_by_name: dict[str, list[Rate]] = {name: [] for name in wanted}
         for number in range(1, self._plan.rounds + 1):
@@ -159,7 +159,7 @@ class StreamBench:
         return figures
 
     def _options(self, name: str, prefix: str) -> dict[str, str]:
-        return {"bootstrap": self._bootstrap, "topic": PREFIX + "comments", "prefix": prefix, "group": name}
+        return {"bootstrap": self._kafka.bootstrap, "topic": PREFIX + "comments", "prefix": prefix, "group": name}
 
     def _workers(self, name: str, count: int) -> Rate:
         topic = PREFIX + "decisions"
@@ -217,7 +217,7 @@ class StreamBench:
 
     def _latency_run(self, name: str, per_s: float, seconds: float, texts: Path) -> dict[str, float]:
         prefix = f"{PREFIX}{name.replace('_', '-')}-"
-        ensure_topics(self._bootstrap, TOPICS, prefix=prefix)
+        ensure_topics(self._kafka, TOPICS, prefix=prefix)
         topic, decisions = prefix + "comments", prefix + "decisions"
         with (
             worker.ledger_of(self._layout, self._info, prefix, name) as settings,
@@ -225,11 +225,11 @@ class StreamBench:
         ):
             # Warm the worker first, because a new worker has an empty lexicon.
             warm = 20_000
-            preload(self._bootstrap, topic, self._corpus, warm, lambda _: None)
+            preload(self._kafka, topic, self._corpus, warm, lambda _: None)
             wait_until(lambda: self._ends.total(decisions) >= warm, seconds=120, description="the warm-up")
             began_us = now_us()
             options = {
-                "bootstrap": self._bootstrap,
+                "bootstrap": self._kafka.bootstrap,
                 "topic": topic,
                 "per_s": per_s,
                 "seconds": seconds,
@@ -241,7 +241,7 @@ class StreamBench:
                 sender[0].process.wait(seconds + 120)
             sent = warm + round(per_s * seconds)
             wait_until(lambda: self._ends.total(decisions) >= sent, seconds=120, description="the last decision")
-        return latency.percentiles(latency.latencies_ms(self._bootstrap, decisions, began_us, _SKIP_SECONDS))
+        return latency.percentiles(latency.latencies_ms(self._kafka, decisions, began_us, _SKIP_SECONDS))
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ from local.bench.stream import worker
 from local.bench.stream.corpus import Corpus, Sender
 from local.bench.stream.run import Bench
 from local.bench.stream.throughput import TopicEnds, running
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import TOPICS, ensure_topics
 from moderation.datasets.history import LabelledComment
 from moderation.errors import StackError
@@ -49,11 +50,11 @@ def soak(
         StackError: nothing is decided for two minutes.
     """
     corpus = Corpus([row.comment.body for row in rows])
-    ensure_topics(bench.bootstrap, TOPICS, prefix=PREFIX)
-    ends, samples = TopicEnds(bench.bootstrap), []
+    ensure_topics(bench.kafka, TOPICS, prefix=PREFIX)
+    ends, samples = TopicEnds(bench.kafka), []
     texts = bench.folder / "texts.json"
     texts.write_text(json.dumps(corpus.texts))
-    options = {"bootstrap": bench.bootstrap, "prefix": PREFIX, "count": comments, "texts": str(texts)}
+    options = {"bootstrap": bench.kafka.bootstrap, "prefix": PREFIX, "count": comments, "texts": str(texts)}
     feeding = [sys.executable, "-P", "-m", "local.bench.stream.soak", json.dumps(options)]
     with (
         worker.ledger_of(bench.layout, bench.info, PREFIX, "soak") as settings,
@@ -89,9 +90,9 @@ def soak(
     }
 
 
-def feed(bootstrap: str, prefix: str, count: int, corpus: Corpus) -> None:
+def feed(kafka: KafkaConnection, prefix: str, count: int, corpus: Corpus) -> None:
     """Send comments, never far ahead of the decisions, so that the topic stays in the disk's cache."""
-    sender, ends = Sender(bootstrap, prefix + "comments"), TopicEnds(bootstrap)
+    sender, ends = Sender(kafka, prefix + "comments"), TopicEnds(kafka)
     began_us = now_us() - count * APART_US
     for number in range(count):
         if number % 10_000 == 0:
@@ -122,4 +123,5 @@ def _draw(path: Path, samples: Sequence[tuple[int, int]]) -> None:
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
-    feed(given["bootstrap"], given["prefix"], given["count"], Corpus(json.loads(Path(given["texts"]).read_text())))
+    corpus = Corpus(json.loads(Path(given["texts"]).read_text()))
+    feed(KafkaConnection.plaintext(given["bootstrap"]), given["prefix"], given["count"], corpus)

@@ -21,6 +21,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 
+from moderation.adapters.kafka.connection import KafkaConnection
+from stream.faust_app import broker_options
+
 
 def lemmatizer() -> Any:
     """Return a function from a text to its lemmas, separated by blanks."""
@@ -55,7 +58,7 @@ def new_app(bootstrap: str, topic: str, prefix: str, group: str, url: str, **_: 
     """Return the Faust app."""
     app = faust.App(
         group,
-        broker=f"kafka://{bootstrap}",
+        **broker_options(KafkaConnection.plaintext(bootstrap)),
         value_serializer="raw",
         key_serializer="raw",
         topic_allow_declare=False,

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from local.stack.environment import inherited_environment
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.errors import StackError
 
 _START_SECONDS = 120.0
@@ -43,8 +44,8 @@ class Rate:
 class TopicEnds:
     """Reads the ends of topics from the broker."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._client = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-ends", "log_level": 4})
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._client = Consumer(kafka.librdkafka({"group.id": "bench-ends", "log_level": 4}))
 
     def close(self) -> None:
         """Disconnect."""

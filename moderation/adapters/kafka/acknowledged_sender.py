@@ -8,7 +8,9 @@ from contextlib import contextmanager
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from moderation.adapters.kafka.access import require_accepted
 from moderation.adapters.kafka.broker_errors import broker_error
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import producer_settings
 
 Headers = Sequence[tuple[str, str | bytes | None]]
@@ -21,19 +23,19 @@ class AcknowledgedSender:
     """Sends records to one topic; a key maps to the same partition as in every other producer of this project.
 
     Args:
-        bootstrap: Kafka's addresses.
+        kafka: the connection.
         topic: full name of the topic.
         records: name of the records, in the plural, for messages.
         remedy: what to do after an error, for messages.
     """
 
-    def __init__(self, bootstrap: str, topic: str, records: str, remedy: str) -> None:
+    def __init__(self, kafka: KafkaConnection, topic: str, records: str, remedy: str) -> None:
         self._topic = topic
         self._records = records
         self._remedy = remedy
         self._enqueued = self._acknowledged = 0
         self._error: KafkaError | None = None
-        self._producer = Producer(producer_settings(bootstrap, _DELIVERY_SECONDS), logger=_log)
+        self._producer = Producer(producer_settings(kafka, _DELIVERY_SECONDS), logger=_log)
 
     def send(self, key: bytes, value: bytes, headers: Headers) -> None:
         """Enqueue a record.
@@ -86,9 +88,10 @@ class AcknowledgedSender:
 
 
 @contextmanager
-def acknowledged_sender(bootstrap: str, topic: str, records: str, remedy: str) -> Iterator[AcknowledgedSender]:
+def acknowledged_sender(kafka: KafkaConnection, topic: str, records: str, remedy: str) -> Iterator[AcknowledgedSender]:
     """Yield a sender; when the block ends without an error, all its records are acknowledged."""
-    sender = AcknowledgedSender(bootstrap, topic, records, remedy)
+    require_accepted(kafka)
+    sender = AcknowledgedSender(kafka, topic, records, remedy)
     try:
         yield sender
         sender.wait()

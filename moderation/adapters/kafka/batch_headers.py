@@ -9,6 +9,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.event_loop import run
 from moderation.adapters.kafka.record_batches import Batches
 
@@ -34,22 +35,22 @@ class BatchHeader:
     is_control: bool
 
 
-def read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
+def read_batch_headers(kafka: KafkaConnection, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
     """Read the header of the batch at or after an offset, by partition; partitions that cannot be read are left out.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name, of a topic with append times of the broker.
         offsets: one for each partition, below the log end.
 
     Raises:
         aiokafka.errors.KafkaError: the brokers do not answer, or refuse.
     """
-    return run(_read_batch_headers(bootstrap, topic, offsets)) if offsets else {}
+    return run(_read_batch_headers(kafka, topic, offsets)) if offsets else {}
 
 
-async def _read_batch_headers(bootstrap: str, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=round(_REQUEST_SECONDS * 1_000))
+async def _read_batch_headers(kafka: KafkaConnection, topic: str, offsets: Mapping[int, int]) -> dict[int, BatchHeader]:
+    client = AIOKafkaClient(request_timeout_ms=round(_REQUEST_SECONDS * 1_000), **kafka.aiokafka())
     try:
         await client.bootstrap()
         await client.set_topics([topic])

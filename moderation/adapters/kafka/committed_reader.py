@@ -7,17 +7,16 @@ limit for the unpacked size of a batch, and ends the process at header names tha
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.helpers import create_ssl_context
 
 from moderation.adapters.kafka import batch_unpacker
-from moderation.errors import BrokerUnavailable, ConfigurationError
+from moderation.adapters.kafka.connection import KafkaConnection
+from moderation.errors import BrokerUnavailable
 
 T = TypeVar("T")
 _SILENCE_SECONDS = 60.0
@@ -25,68 +24,19 @@ _POLL_MS = 500
 _MOST_RECORDS = 5_000
 _FETCH_BYTES = 4 * 1024 * 1024
 _WAIT_MS = 20
-_PLAIN = {
-    "security.protocol": "security_protocol",
-    "sasl.mechanism": "sasl_mechanism",
-    "sasl.mechanisms": "sasl_mechanism",
-    "sasl.username": "sasl_plain_username",
-    "sasl.password": "sasl_plain_password",
-    "client.id": "client_id",
-}
-_TLS = {
-    "ssl.ca.location": "cafile",
-    "ssl.ca.pem": "cadata",
-    "ssl.certificate.location": "certfile",
-    "ssl.key.location": "keyfile",
-    "ssl.key.password": "password",
-}
-_CHECK_NAME, _VERIFY = "ssl.endpoint.identification.algorithm", "enable.ssl.certificate.verification"
-_SECURING = ("ssl.", "sasl.", "security.")
-
-
-def aiokafka_settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate connection settings of librdkafka to arguments of aiokafka; settings of groups and polling are ignored.
-
-    Raises:
-        ConfigurationError: a security setting has no counterpart, or a certificate cannot be read.
-    """
-    supported = {*_PLAIN, *_TLS, _CHECK_NAME, _VERIFY}
-    unknown = sorted(name for name in configuration if name.startswith(_SECURING) and name not in supported)
-    if unknown:
-        raise ConfigurationError(
-            f"Kafka setting {unknown[0]}",
-            "the archive does not support it",
-            f"It supports {', '.join(sorted(supported))}.",
-        )
-    settings = {ours: configuration[name] for name, ours in _PLAIN.items() if name in configuration}
-    if "security_protocol" in settings:
-        settings["security_protocol"] = str(settings["security_protocol"]).upper()
-    if str(settings.get("security_protocol", "")).endswith("SSL"):
-        tls = {ours: configuration[name] for name, ours in _TLS.items() if name in configuration}
-        try:
-            context = create_ssl_context(**tls)
-        except OSError as error:
-            raise ConfigurationError("Kafka's TLS files", str(error), f"See {', '.join(sorted(_TLS))}.") from error
-        context.check_hostname = str(configuration.get(_CHECK_NAME, "https")).lower() != "none"
-        if str(configuration.get(_VERIFY, "true")).lower() == "false":
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        settings["ssl_context"] = context
-    return settings
 
 
 class CommittedReader:
     """Reads one topic without a consumer group and without commits. Connects on first use.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name.
-        configuration: settings of the connection, by librdkafka's names.
     """
 
-    def __init__(self, bootstrap: str, topic: str, configuration: Mapping[str, Any]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaConnection, topic: str) -> None:
+        self._kafka = kafka
         self._topic = topic
-        self._configuration = configuration
         self._consumer: AIOKafkaConsumer | None = None
         self._loop = asyncio.new_event_loop()
         # The loop keeps running while the caller processes records, so the next fetch is already on its way.
@@ -139,14 +89,13 @@ class CommittedReader:
 
     async def _connect(self) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
             enable_auto_commit=False,
             # A deleted offset must raise an error, not be replaced by the nearest one.
             auto_offset_reset="none",
             isolation_level="read_committed",
             max_partition_fetch_bytes=_FETCH_BYTES,
             fetch_max_wait_ms=_WAIT_MS,
-            **aiokafka_settings(self._configuration),
+            **self._kafka.aiokafka(),
         )
         try:
             await consumer.start()

@@ -7,11 +7,13 @@ transaction. The log end is the end of all written records.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from moderation.adapters.kafka.connection import KafkaConnection
 
 _REQUEST_SECONDS = 3.0
 _log = logging.getLogger(__name__)
@@ -48,26 +50,24 @@ def log_starts(client: AdminClient, topic: str, partitions: Iterable[int]) -> di
 
 
 def written_ends(
-    bootstrap: str,
+    kafka: KafkaConnection,
     topic: str,
     partitions: Iterable[int],
     *,
-    configuration: Mapping[str, Any] | None = None,
     timeout_seconds: float = _REQUEST_SECONDS,
 ) -> dict[int, int]:
     """Read the log end of each partition, including open transactions.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name.
         partitions: which ones.
-        configuration: further settings of the client.
         timeout_seconds: timeout of connection and request.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2, **(configuration or {})})
+    client = AdminClient(kafka.librdkafka({"log_level": 2}))
     return ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED, timeout_seconds)
 
 
@@ -75,13 +75,15 @@ class LogEnds:
     """Reads the ends of the partitions of a topic; logs a warning once while no broker answers.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name.
         level: which end is read.
     """
 
-    def __init__(self, bootstrap: str, topic: str, level: IsolationLevel = IsolationLevel.READ_COMMITTED) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    def __init__(
+        self, kafka: KafkaConnection, topic: str, level: IsolationLevel = IsolationLevel.READ_COMMITTED
+    ) -> None:
+        self._client = AdminClient(kafka.librdkafka({"log_level": 2}))
         self._topic = topic
         self._level = level
         self._has_failed = False

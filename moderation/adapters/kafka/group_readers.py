@@ -7,6 +7,8 @@ import logging
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from moderation.adapters.kafka.connection import KafkaConnection
+
 _REQUEST_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
@@ -17,13 +19,13 @@ class GroupReaders:
     A member without partitions is healthy if other members read all of them, as with more members than partitions.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name.
         group: id of the consumer group.
     """
 
-    def __init__(self, bootstrap: str, topic: str, group: str) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    def __init__(self, kafka: KafkaConnection, topic: str, group: str) -> None:
+        self._client = AdminClient(kafka.librdkafka({"log_level": 2}))
         self._topic = topic
         self._group = group
         self._has_failed = False

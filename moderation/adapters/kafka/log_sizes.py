@@ -13,6 +13,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Int64, Schema, String
 from aiokafka.structs import TopicPartition
 
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.event_loop import run
 
 _REQUEST_SECONDS = 5.0
@@ -66,24 +67,24 @@ class _LogDirsRequest(Request[_LogDirsRequestStruct]):  # type: ignore[misc]
         return request_struct_class(self._topics)
 
 
-def log_sizes(bootstrap: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+def log_sizes(kafka: KafkaConnection, topic: str, partitions: Sequence[int]) -> dict[int, int]:
     """Read the bytes of each partition's log at its leader; partitions without a leader are left out.
 
     A broker returns no sizes to clients without the right to describe the cluster; then the result is empty.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name.
         partitions: numbers.
 
     Raises:
         aiokafka.errors.KafkaError: the brokers do not answer, or refuse.
     """
-    return run(_log_sizes(bootstrap, topic, partitions))
+    return run(_log_sizes(kafka, topic, partitions))
 
 
-async def _log_sizes(bootstrap: str, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=round(_REQUEST_SECONDS * 1_000))
+async def _log_sizes(kafka: KafkaConnection, topic: str, partitions: Sequence[int]) -> dict[int, int]:
+    client = AIOKafkaClient(request_timeout_ms=round(_REQUEST_SECONDS * 1_000), **kafka.aiokafka())
     try:
         await client.bootstrap()
         await client.set_topics([topic])

@@ -10,6 +10,7 @@ from confluent_kafka import IsolationLevel
 from confluent_kafka.admin import AdminClient
 
 from moderation.adapters.kafka.batch_headers import read_batch_headers
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.end_offsets import ends_of
 
 OPEN_SECONDS = 60.0
@@ -47,11 +48,11 @@ class OpenTransaction:
         )
 
 
-def open_transactions(bootstrap: str, topic: str, seconds: float = OPEN_SECONDS) -> list[OpenTransaction]:
+def open_transactions(kafka: KafkaConnection, topic: str, seconds: float = OPEN_SECONDS) -> list[OpenTransaction]:
     """Find the oldest open transaction of each partition, in order of partitions.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name.
         seconds: minimum age; producers usually end transactions quickly.
 
@@ -59,7 +60,7 @@ def open_transactions(bootstrap: str, topic: str, seconds: float = OPEN_SECONDS)
         KafkaException: the brokers do not answer.
         aiokafka.errors.KafkaError: they refuse.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    client = AdminClient(kafka.librdkafka({"log_level": 2}))
     partitions = client.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic].partitions
 
     # Stable offsets first: records appended between the two requests count as waiting; the age is checked below.
@@ -77,7 +78,7 @@ def open_transactions(bootstrap: str, topic: str, seconds: float = OPEN_SECONDS)
             batch.producer_id,
             batch.append_us,
         )
-        for partition, batch in sorted(read_batch_headers(bootstrap, topic, blocked).items())
+        for partition, batch in sorted(read_batch_headers(kafka, topic, blocked).items())
         if batch.is_transactional and not batch.is_control
     ]
     return [each for each in transactions if time.time() - each.since_us / 1e6 >= seconds]

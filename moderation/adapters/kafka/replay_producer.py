@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from moderation.adapters.kafka.acknowledged_sender import acknowledged_sender
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topic_reader import TopicReader
 from moderation.adapters.lake.reader import Lake
 from moderation.contracts import REPLAY_OF, Content
@@ -38,10 +39,10 @@ def whole_bytes(letter: StoredLetter, log: TopicReader, lake: Lake) -> bytes | N
 
 
 @contextmanager
-def replay_sender(bootstrap: str, topic: str) -> Iterator[Send]:
+def replay_sender(kafka: KafkaConnection, topic: str) -> Iterator[Send]:
     """Yield a function that sends replays; when the block ends without an error, all are acknowledged."""
     remedy = "Fix Kafka and repeat the command: a record sent twice is counted once."
-    with acknowledged_sender(bootstrap, topic, "replays", remedy) as sender:
+    with acknowledged_sender(kafka, topic, "replays", remedy) as sender:
         yield lambda key, value, letter: sender.send(key, value, [(REPLAY_OF, letter.position.header())])
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import require_broker_times, topic_uuid
 from moderation.errors import BrokerUnavailable, TopicRefused
 
@@ -25,7 +26,7 @@ class TopicIdentity:
     """Reads the id of a topic over a separate connection. Thread-safe.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         topic: full name.
         topic_id: id of the topic when the process began.
         patience_seconds: how long requests are repeated while no broker answers.
@@ -34,13 +35,13 @@ class TopicIdentity:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaConnection,
         topic: str,
         topic_id: UUID,
         patience_seconds: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        self._client = AdminClient(kafka.librdkafka({"log_level": 2}))
         self._topic = topic
         self._topic_id = topic_id
         self._patience_seconds = patience_seconds

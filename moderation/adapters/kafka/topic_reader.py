@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,9 +14,11 @@ from aiokafka.errors import OffsetOutOfRangeError
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from moderation.adapters.kafka.access import require_accepted
 from moderation.adapters.kafka.batch_unpacker import HoleRecord
 from moderation.adapters.kafka.broker_errors import broker_error
 from moderation.adapters.kafka.committed_reader import CommittedReader
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.end_offsets import written_ends
 from moderation.adapters.kafka.topics import (
     describe_topic_ids,
@@ -68,32 +70,21 @@ class TopicReader:
     """Reads one topic without a consumer group and without commits.
 
     Args:
-        bootstrap: Kafka's addresses.
+        kafka: the connection.
         topic: full name.
-        configuration: further settings of the client, e.g. for authentication; settings of offsets are overridden.
 
     Attributes:
         topic_id: Kafka's current id of the topic.
     """
 
-    def __init__(self, bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, kafka: KafkaConnection, topic: str) -> None:
         self.topic = topic
-        self._bootstrap = bootstrap
-        given = dict(configuration or {})
-        # The admin client would log a warning about each consumer setting.
-        self._quiet = quiet = given | {"log_level": _ERRORS_ONLY}
-        self.topic_id: UUID = topic_uuid(describe_topic_ids(bootstrap, [topic], configuration=quiet)[topic])
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": "moderation-looking",
-                "log_level": 4,
-                **given,
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-            }
-        )
-        self._reader = CommittedReader(bootstrap, topic, given)
+        self._kafka = kafka.with_settings({"log_level": _ERRORS_ONLY})
+        self.topic_id: UUID = topic_uuid(describe_topic_ids(self._kafka, [topic])[topic])
+        # The client needs the name of a group; it joins none.
+        own = {"group.id": "moderation-looking", "enable.auto.commit": False, "isolation.level": "read_committed"}
+        self._consumer = Consumer(kafka.librdkafka({"log_level": 4, **own}))
+        self._reader = CommittedReader(kafka, topic)
 
     def close(self) -> None:
         """Disconnect."""
@@ -108,10 +99,9 @@ class TopicReader:
     def written_ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """The log ends of partitions; unlike last stable offsets, they include open transactions."""
         return written_ends(
-            self._bootstrap,
+            self._kafka,
             self.topic,
             partitions,
-            configuration=self._quiet,
             timeout_seconds=_REQUEST_SECONDS,
         )
 
@@ -121,7 +111,7 @@ class TopicReader:
         None without a limit, and, with a warning, if the brokers do not allow to read the settings.
         """
         try:
-            return retention(self._bootstrap, self.topic, configuration=self._quiet).ms
+            return retention(self._kafka, self.topic).ms
         except KafkaException as error:
             _log.warning("cannot read the retention of topic %s: %s", self.topic, error.args[0].str())
             return None
@@ -195,13 +185,13 @@ class TopicReader:
             TopicRefused: producers set the timestamps.
         """
         try:
-            client = AdminClient({"bootstrap.servers": self._bootstrap, **self._quiet})
+            client = AdminClient(self._kafka.librdkafka())
             require_broker_times(self.topic, client)
         except KafkaException as error:
             _log.warning("cannot read the timestamp type of topic %s: %s", self.topic, error.args[0].str())
 
     def _is_compacted(self) -> bool:
-        return is_compacted(self._bootstrap, self.topic, configuration=self._quiet)
+        return is_compacted(self._kafka, self.topic)
 
     def range_of(self, partition: int) -> tuple[int, int]:
         """First offset and last stable offset of a partition, half-open."""
@@ -220,34 +210,36 @@ class TopicReader:
 
 
 @contextmanager
-def open_topic(bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> Iterator[TopicReader]:
+def open_topic(kafka: KafkaConnection, topic: str) -> Iterator[TopicReader]:
     """Open a topic while the block runs. For the arguments see :class:`TopicReader`.
 
     Raises:
         ConfigurationError: the topic does not exist, or the brokers refuse (inside the block, too).
         BrokerUnavailable: they do not answer (inside the block, too).
     """
+    require_accepted(kafka)
     try:
-        log = TopicReader(bootstrap, topic, configuration)
+        log = TopicReader(kafka, topic)
         try:
             yield log
         finally:
             log.close()
     except (KafkaException, AiokafkaError) as error:
-        remedy = "See MODERATION_KAFKA_BOOTSTRAP and `moderation status`."
-        raise broker_error(error, f"Kafka at {bootstrap}", remedy) from error
+        remedy = f"See {kafka.setting('bootstrap.servers')} and `moderation status`."
+        raise broker_error(error, f"Kafka at {kafka.bootstrap}", remedy) from error
 
 
-def is_missing(bootstrap: str, topic: str, configuration: Mapping[str, Any] | None = None) -> bool:
+def is_missing(kafka: KafkaConnection, topic: str) -> bool:
     """Whether a topic does not exist. For the arguments see :class:`TopicReader`.
 
     Raises:
         ConfigurationError: the brokers refuse.
         BrokerUnavailable: they do not answer.
     """
-    quiet = dict(configuration or {}) | {"log_level": _ERRORS_ONLY}
+    require_accepted(kafka)
+    quiet = kafka.with_settings({"log_level": _ERRORS_ONLY})
     try:
-        return bool(missing_topics(bootstrap, [topic], timeout_seconds=_REQUEST_SECONDS, configuration=quiet))
+        return bool(missing_topics(quiet, [topic], timeout_seconds=_REQUEST_SECONDS))
     except KafkaException as error:
-        remedy = "See MODERATION_KAFKA_BOOTSTRAP and `moderation status`."
-        raise broker_error(error, f"Kafka at {bootstrap}", remedy) from error
+        remedy = f"See {kafka.setting('bootstrap.servers')} and `moderation status`."
+        raise broker_error(error, f"Kafka at {kafka.bootstrap}", remedy) from error

@@ -1,14 +1,13 @@
 """Kafka topics: names, required settings, and creation.
 
-An existing topic with other settings is refused, not altered: a smaller size limit or another timestamp type would
-silently break the guarantees.
+An existing topic with an unsafe setting is refused, not altered: see :mod:`moderation.adapters.kafka.topic_rules`.
 """
 
 from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,20 @@ from uuid import UUID
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
+from moderation.adapters.kafka.access import require_accepted
+from moderation.adapters.kafka.broker_errors import AUTHORIZATION, broker_error
+from moderation.adapters.kafka.connection import KafkaConnection
+from moderation.adapters.kafka.topic_rules import (
+    APPEND_TIME,
+    TIMESTAMP_TYPE,
+    Difference,
+    TopicDescription,
+    TopicSettings,
+    differences,
+    require_topic_settings,
+)
 from moderation.errors import ConfigurationError, TopicRefused
+from moderation.kafka_settings import KafkaSettings
 
 RETENTION_MS = 7 * 24 * 3600 * 1000
 RECORD_MAX_BYTES = 1024 * 1024
@@ -24,8 +36,7 @@ RECORD_MAX_BYTES = 1024 * 1024
 RECORD_BATCH_MAX_BYTES = RECORD_MAX_BYTES + 64 * 1024
 """Batch size that the broker must accept for it: the limit includes key, headers and the header of the batch."""
 
-_TIMESTAMP_TYPE = "message.timestamp.type"
-_APPEND_TIME = "LogAppendTime"
+_CREATE_TIME = "CreateTime"
 _REQUEST_SECONDS = 30.0
 _FIRST_SECONDS = 10.0
 """Timeout of the first request: brokers that are away are reported after this time."""
@@ -33,40 +44,16 @@ _POLL_SECONDS = 0.05
 _LOG_WARNINGS, _LOG_NOTHING = 4, 0
 
 
-@dataclass(frozen=True, slots=True)
-class TopicSettings:
-    """Required settings of a topic.
-
-    Attributes:
-        name: the topic's name, without a prefix.
-        partitions: how many partitions it has.
-        timestamp_type: ``LogAppendTime`` (the broker's clock) or ``CreateTime`` (the producer's).
-        max_message_bytes: largest batch of records the broker accepts, in bytes.
-        retention_ms: how long records are kept, in milliseconds.
-    """
-
-    name: str
-    partitions: int = 4
-    timestamp_type: str = "CreateTime"
-    max_message_bytes: int = RECORD_BATCH_MAX_BYTES
-    retention_ms: int = RETENTION_MS
-
-    def configuration(self) -> dict[str, str]:
-        """The settings by Kafka's names."""
-        return {
-            "cleanup.policy": "delete",
-            "max.message.bytes": str(self.max_message_bytes),
-            _TIMESTAMP_TYPE: self.timestamp_type,
-            "retention.ms": str(self.retention_ms),
-        }
+def _topic(name: str, timestamp_type: str = _CREATE_TIME, partitions: int = 4) -> TopicSettings:
+    return TopicSettings(name, partitions, timestamp_type, RECORD_BATCH_MAX_BYTES, RETENTION_MS)
 
 
-COMMENTS = TopicSettings("comments", timestamp_type=_APPEND_TIME)
-ACTIONS = TopicSettings("actions", timestamp_type=_APPEND_TIME)
-DECISIONS = TopicSettings("decisions")
-ALERTS = TopicSettings("alerts")
-PANES = TopicSettings("panes")
-RETRAIN_REQUESTS = TopicSettings("retrain-requests", partitions=1)
+COMMENTS = _topic("comments", APPEND_TIME)
+ACTIONS = _topic("actions", APPEND_TIME)
+DECISIONS = _topic("decisions")
+ALERTS = _topic("alerts")
+PANES = _topic("panes")
+RETRAIN_REQUESTS = _topic("retrain-requests", partitions=1)
 
 TOPICS = (COMMENTS, ACTIONS, DECISIONS, ALERTS, PANES, RETRAIN_REQUESTS)
 
@@ -76,15 +63,21 @@ def with_partitions(topics: Iterable[TopicSettings], partitions: int) -> tuple[T
     return tuple(replace(each, partitions=partitions) if each.partitions > 1 else each for each in topics)
 
 
-def producer_settings(bootstrap: str, delivery_seconds: float) -> dict[str, str | int | bool]:
+def required_topics(settings: KafkaSettings) -> tuple[TopicSettings, ...]:
+    """Return the topics with the partitions and the retention that the settings state."""
+    retention_ms = settings.topic_retention_hours * 3_600_000
+    wanted = with_partitions(TOPICS, settings.topic_partitions)
+    return tuple(replace(each, retention_ms=retention_ms) for each in wanted)
+
+
+def producer_settings(kafka: KafkaConnection, delivery_seconds: float) -> dict[str, Any]:
     """Settings of every confluent producer of this project: idempotent, acknowledged, one partitioner.
 
     Args:
-        bootstrap: addresses of brokers, ``host:port`` separated by commas.
+        kafka: the connection.
         delivery_seconds: how long a record may wait for its acknowledgement before it counts as failed.
     """
-    return {
-        "bootstrap.servers": bootstrap,
+    own = {
         "enable.idempotence": True,
         "acks": "all",
         # librdkafka's default is CRC32, which maps keys to other partitions than other producers.
@@ -96,69 +89,39 @@ def producer_settings(bootstrap: str, delivery_seconds: float) -> dict[str, str 
         "delivery.timeout.ms": round(delivery_seconds * 1_000),
         "log_level": _LOG_WARNINGS,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class TopicDescription:
-    """Settings of a topic on the broker.
-
-    Attributes:
-        partitions: how many partitions it has.
-        replication: replicas of its first partition.
-        configuration: settings by Kafka's names.
-    """
-
-    partitions: int
-    replication: int
-    configuration: Mapping[str, str]
-
-
-def require_topic_settings(name: str, wanted: TopicSettings, replication: int, actual: TopicDescription) -> None:
-    """Compare a topic with its required settings. More partitions than required are accepted.
-
-    Raises:
-        ConfigurationError: a setting differs; the message names the topic and the first such setting.
-    """
-    wanted = replace(wanted, partitions=max(wanted.partitions, actual.partitions))
-    expected = {"partitions": str(wanted.partitions), "replication factor": str(replication)}
-    present = {"partitions": str(actual.partitions), "replication factor": str(actual.replication)}
-    for setting, value in (expected | wanted.configuration()).items():
-        if (has := (present | dict(actual.configuration)).get(setting, "absent")) != value:
-            raise ConfigurationError(
-                f"topic {name}",
-                f"{setting} is {has}, not {value}",
-                "Alter the topic to match, or delete it if its records are not needed, and try again.",
-            )
+    return {**kafka.librdkafka(), **own}
 
 
 def ensure_topics(
-    bootstrap: str,
+    kafka: KafkaConnection,
     topics: Iterable[TopicSettings] = TOPICS,
     *,
     prefix: str = "",
     replication: int = 1,
-    configuration: Mapping[str, str] | None = None,
+    on_difference: Callable[[str, Difference], None] = lambda name, difference: None,
 ) -> tuple[str, ...]:
     """Create missing topics and check the settings of existing ones. Idempotent; safe to run concurrently.
 
     Args:
-        bootstrap: addresses of brokers, ``host:port`` separated by commas.
+        kafka: the connection.
         topics: the required topics.
         prefix: prefix of every name, e.g. for tests.
         replication: replicas of each partition.
-        configuration: further settings of the client, e.g. for authentication.
+        on_difference: receives the full name of a topic and an accepted difference of it.
 
     Returns:
         The names of topics created by this call. On return, every partition of every topic has a leader.
 
     Raises:
-        ConfigurationError: a topic exists with other settings; the message names topic and setting.
+        ConfigurationError: a topic has an unsafe setting, or the brokers do not accept the connection; the message
+            names the setting.
         KafkaException: the broker cannot be reached or refuses.
     """
+    require_accepted(kafka)
     # Without a log, librdkafka prints no line of its own; the error says why the brokers do not answer.
     causes: list[str] = []
-    quiet = {"log_level": _LOG_NOTHING, "error_cb": lambda error: causes.append(error.str()), **(configuration or {})}
-    client = _client(bootstrap, quiet)
+    quiet = {"log_level": _LOG_NOTHING, "error_cb": lambda error: causes.append(error.str())}
+    client = _client(kafka.with_settings(quiet))
     wanted = {prefix + topic.name: topic for topic in topics}
     try:
         existing = client.list_topics(timeout=_FIRST_SECONDS).topics
@@ -183,34 +146,34 @@ def ensure_topics(
                 raise
     descriptions = _describe(client, list(wanted))
     for name, topic in wanted.items():
-        require_topic_settings(name, topic, replication, descriptions[name])
+        for difference in require_topic_settings(name, topic, replication, descriptions[name]):
+            on_difference(name, difference)
     return tuple(created)
 
 
-def describe_topic_ids(
-    bootstrap: str, names: Iterable[str], *, configuration: Mapping[str, Any] | None = None
-) -> dict[str, str]:
+def describe_topic_ids(kafka: KafkaConnection, names: Iterable[str]) -> dict[str, str]:
     """Read Kafka's id of each topic; a re-created topic has a new id.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         names: full topic names.
-        configuration: further settings of the client.
 
     Returns:
         The id of each name, as Kafka writes it (22 characters of URL-safe base64).
 
     Raises:
-        ConfigurationError: a topic does not exist.
+        ConfigurationError: a topic does not exist, or the principal may not describe it.
         KafkaException: the broker cannot be reached or refuses.
     """
-    client = _client(bootstrap, configuration)  # must outlive the futures
+    client = _client(kafka)  # must outlive the futures
     futures = client.describe_topics(TopicCollection(list(names)), request_timeout=_REQUEST_SECONDS)
     ids = {}
     for name, future in futures.items():
         try:
             ids[name] = str(future.result().topic_id)
         except KafkaException as error:
+            if error.args[0].code() in AUTHORIZATION:
+                raise broker_error(error, f"topic {name}", "") from error
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
             raise ConfigurationError(f"topic {name}", "it does not exist", "Create it: `moderation topics`.") from error
@@ -218,35 +181,33 @@ def describe_topic_ids(
 
 
 def missing_topics(
-    bootstrap: str,
+    kafka: KafkaConnection,
     names: Iterable[str],
     *,
     timeout_seconds: float = 5.0,
-    configuration: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Return the topics that do not exist, in the given order.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         names: full topic names.
         timeout_seconds: timeout of the request.
-        configuration: further settings of the client.
 
     Raises:
         KafkaException: no broker answers.
     """
     # List all topics: a request for a single one may create it.
-    existing = _client(bootstrap, configuration).list_topics(timeout=timeout_seconds).topics
+    existing = _client(kafka).list_topics(timeout=timeout_seconds).topics
     return [name for name in names if name not in existing]
 
 
-def is_compacted(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> bool:
+def is_compacted(kafka: KafkaConnection, topic: str) -> bool:
     """Whether a topic is compacted, so that records between others may be deleted.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
     """
-    return "compact" in _settings_of(_client(bootstrap, configuration), topic)["cleanup.policy"]
+    return "compact" in _settings_of(_client(kafka), topic)["cleanup.policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,13 +223,13 @@ class Retention:
     size_bytes: int | None
 
 
-def retention(bootstrap: str, topic: str, *, configuration: Mapping[str, Any] | None = None) -> Retention:
+def retention(kafka: KafkaConnection, topic: str) -> Retention:
     """Read the retention of a topic.
 
     Raises:
         KafkaException: the broker cannot be reached or refuses.
     """
-    settings = _settings_of(_client(bootstrap, configuration), topic)
+    settings = _settings_of(_client(kafka), topic)
     if "delete" not in settings["cleanup.policy"]:
         return Retention(None, None)
     ms, size_bytes = int(settings["retention.ms"]), int(settings["retention.bytes"])
@@ -287,14 +248,31 @@ def require_broker_times(topic: str, client: AdminClient, timeout_seconds: float
         TopicRefused: producers set the timestamps.
         KafkaException: the broker cannot be reached or refuses.
     """
-    timestamp_type = _settings_of(client, topic, timeout_seconds)[_TIMESTAMP_TYPE]
-    if timestamp_type != _APPEND_TIME:
+    timestamp_type = _settings_of(client, topic, timeout_seconds)[TIMESTAMP_TYPE]
+    if timestamp_type != APPEND_TIME:
         raise TopicRefused(
             f"topic {topic}",
-            f"{_TIMESTAMP_TYPE} is {timestamp_type}, so producers set the timestamps of its records",
+            f"{TIMESTAMP_TYPE} is {timestamp_type}, so producers set the timestamps of its records",
             f"Set it back (`kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config "
-            f"{_TIMESTAMP_TYPE}={_APPEND_TIME}`), then start again; see docs/speed-layer.md, Clocks.",
+            f"{TIMESTAMP_TYPE}={APPEND_TIME}`), then start again; see docs/speed-layer.md, Clocks.",
         )
+
+
+def unsafe_differences(kafka: KafkaConnection, name: str, wanted: TopicSettings) -> list[Difference]:
+    """Return the settings of an existing topic that are unsafe, whatever the number of its partitions and replicas.
+
+    See :mod:`moderation.adapters.kafka.topic_rules`.
+
+    Args:
+        kafka: the connection.
+        name: full name.
+        wanted: its required settings.
+
+    Raises:
+        KafkaException: the broker cannot be reached or refuses.
+    """
+    actual = _describe(_client(kafka), [name])[name]
+    return [each for each in differences(replace(wanted, partitions=1), 1, actual) if each.remedy]
 
 
 def topic_uuid(topic_id: str) -> UUID:
@@ -302,8 +280,8 @@ def topic_uuid(topic_id: str) -> UUID:
     return UUID(bytes=base64.urlsafe_b64decode(topic_id + "=="))
 
 
-def _client(bootstrap: str, configuration: Mapping[str, Any] | None) -> AdminClient:
-    return AdminClient({"bootstrap.servers": bootstrap, "log_level": _LOG_WARNINGS, **(configuration or {})})
+def _client(kafka: KafkaConnection) -> AdminClient:
+    return AdminClient(kafka.librdkafka({"log_level": _LOG_WARNINGS}))
 
 
 def _settings_of(client: AdminClient, topic: str, timeout_seconds: float = _REQUEST_SECONDS) -> dict[str, str]:

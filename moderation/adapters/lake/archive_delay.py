@@ -9,6 +9,7 @@ from confluent_kafka import IsolationLevel, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from moderation.adapters.kafka.batch_headers import read_batch_headers
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.end_offsets import ends_of, log_starts
 from moderation.adapters.kafka.log_sizes import log_sizes
 from moderation.adapters.kafka.topics import retention, topic_uuid
@@ -75,11 +76,11 @@ class ArchiveDelay:
         return 0.0 if self.fill_ratio is None else self.fill_ratio * self.waiting / max(1, self.held)
 
 
-def archive_delays(bootstrap: str, connection: Connection, topics: Sequence[str]) -> list[ArchiveDelay]:
+def archive_delays(kafka: KafkaConnection, connection: Connection, topics: Sequence[str]) -> list[ArchiveDelay]:
     """Compare each partition with the manifest; topics that do not exist are left out.
 
     Args:
-        bootstrap: addresses of brokers.
+        kafka: the connection.
         connection: to the manifest's database.
         topics: full names.
 
@@ -88,30 +89,30 @@ def archive_delays(bootstrap: str, connection: Connection, topics: Sequence[str]
         aiokafka.errors.KafkaError: the brokers refuse the request.
         psycopg.Error: the database does not answer, or has no manifest.
     """
-    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    client = AdminClient(kafka.librdkafka({"log_level": 2}))
     existing = client.list_topics(timeout=_REQUEST_SECONDS).topics
     return [
         delay
         for topic in topics
         if topic in existing
-        for delay in _delays_of(bootstrap, client, connection, topic, sorted(existing[topic].partitions))
+        for delay in _delays_of(kafka, client, connection, topic, sorted(existing[topic].partitions))
     ]
 
 
 def _delays_of(
-    bootstrap: str, client: AdminClient, connection: Connection, topic: str, partitions: list[int]
+    kafka: KafkaConnection, client: AdminClient, connection: Connection, topic: str, partitions: list[int]
 ) -> list[ArchiveDelay]:
     described = client.describe_topics(TopicCollection([topic]), request_timeout=_REQUEST_SECONDS)
     topic_id = topic_uuid(str(described[topic].result().topic_id))
-    limits = retention(bootstrap, topic)
+    limits = retention(kafka, topic)
     starts = log_starts(client, topic, partitions)
     # Include open transactions: their records cannot be archived yet, but their age counts.
     ends = ends_of(client, topic, partitions, IsolationLevel.READ_UNCOMMITTED)
     nexts = {
         p: max(read_archived_end(connection, TopicPartition(topic, topic_id, p)) or 0, starts[p]) for p in partitions
     }
-    sizes = log_sizes(bootstrap, topic, partitions) if limits.size_bytes is not None else {}
-    firsts = read_batch_headers(bootstrap, topic, {p: nexts[p] for p in partitions if nexts[p] < ends[p]})
+    sizes = log_sizes(kafka, topic, partitions) if limits.size_bytes is not None else {}
+    firsts = read_batch_headers(kafka, topic, {p: nexts[p] for p in partitions if nexts[p] < ends[p]})
     return [
         ArchiveDelay(
             TopicPartition(topic, topic_id, p),

@@ -31,6 +31,7 @@ spec:
           env:
             {{- include "moderation.homeEnv" $root | nindent 12 }}
             {{- include "moderation.kafkaEnv" $root | nindent 12 }}
+            {{- include "moderation.kafkaAccountEnv" (list $root ($root.Values.hooks.topics.kafkaSecret | default $root.Values.kafka.existingSecret)) | nindent 12 }}
             {{- $database := $root.Values.database }}
             {{- $owner := $database.ownerSecret | default $database.existingSecret }}
             {{- include "moderation.databaseEnv" (list $root (ternary $owner $database.existingSecret (eq $name "migrate"))) | nindent 12 }}
