@@ -30,16 +30,17 @@ class AirflowApi:
 
     Args:
         stack: addresses of the stack.
-        password: of the user ``admin``.
+        password: of the user.
+        user: the account.
 
     Raises:
         StackError: Airflow refuses the password.
     """
 
-    def __init__(self, stack: StackInfo, password: str) -> None:
+    def __init__(self, stack: StackInfo, password: str, user: str = USER) -> None:
         self._port = stack.ports[API_SERVER]
         self._headers = {"Content-Type": "application/json"}
-        status, answer = self.ask("POST", "/auth/token", {"username": USER, "password": password})
+        status, answer = self.ask("POST", "/auth/token", {"username": user, "password": password})
         _require(status == _CREATED, "log in", answer)
         self._headers["Authorization"] = f"Bearer {answer['access_token']}"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from local.stack import mlflow_accounts
 from local.stack.commands import StackInfo
 from local.stack.credentials import write_private
 from local.stack.health import WorkerStatus
@@ -56,7 +57,7 @@ def exploration_key(layout: StackLayout) -> str:
 
 
 def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "") -> Settings:
-    """Return settings with the addresses of the stack's servers.
+    """Return settings with the addresses of the stack's servers, with the rights of the batch layer.
 
     Args:
         layout: of the stack.
@@ -67,6 +68,8 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
         kafka_bootstrap=info.kafka_bootstrap,
         database_url=SecretStr(info.database_url()),
         mlflow_url=info.mlflow_url,
+        mlflow_username=mlflow_accounts.BATCH,
+        mlflow_password=SecretStr(mlflow_accounts.passwords(layout)[mlflow_accounts.BATCH]),
         signing_key=SecretStr(signing_key(layout).seed()),
         verify_keys=encode(signing_key(layout).public),
         certificate_key=certificate_key(layout),
@@ -109,7 +112,7 @@ def worker_program(layout: StackLayout, settings: Settings, name: str = WORKER, 
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),
         cwd=_folder(layout.state),
-        env=settings_environment(without_private_keys(settings)),
+        env=settings_environment(worker_settings(layout, settings)),
         address=f"http://{HOST}:{settings.worker_web_port}" if web else "",
         depends_on=("kafka", "postgres", "mlflow"),
         prepare=lambda: _prepare(settings),
@@ -142,6 +145,13 @@ def _get_json(url: str) -> dict[str, Any]:
 def without_private_keys(settings: Settings) -> Settings:
     """Return the settings of a program that verifies certificates and does not sign them."""
     return settings.model_copy(update={"signing_key": None, "certificate_key": None})
+
+
+def worker_settings(layout: StackLayout, settings: Settings) -> Settings:
+    """Return the settings of a worker: it cannot sign certificates, and its account can only read the registry."""
+    password = SecretStr(mlflow_accounts.passwords(layout)[mlflow_accounts.WORKER])
+    changes = {"mlflow_username": mlflow_accounts.WORKER, "mlflow_password": password}
+    return without_private_keys(settings).model_copy(update=changes)
 
 
 def _prepare(settings: Settings) -> None:
