@@ -13,7 +13,7 @@ from local.stack.layout import StackLayout
 
 _LEAST_CHARACTERS = 12
 """A shorter value could occur by chance."""
-_SAMPLE_SECONDS = 0.02
+_SAMPLE_SECONDS = 0.1
 
 
 def secrets_of(layout: StackLayout) -> dict[str, bytes]:
@@ -74,7 +74,7 @@ def command_lines() -> Iterator[str]:
 
 
 class CommandLines:
-    """Collects the command lines of all processes, fifty times a second, until the block ends."""
+    """Collects the command lines of all processes, ten times a second, until the block ends."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
