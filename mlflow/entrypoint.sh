@@ -38,8 +38,6 @@ server)
     needs MLFLOW_BACKEND_STORE_URI MLFLOW_ARTIFACTS_DESTINATION MLFLOW_SERVER_ALLOWED_HOSTS \
         REGISTRY_ACCOUNTS_URI MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
     write_account_settings
-    # A request that no rule of MLflow covers is refused.
-    export MLFLOW_BASIC_AUTH_FAIL_CLOSED=true
     exec python -P -m mlflow server --app-name basic-auth --workers "${MLFLOW_WORKERS:-2}"
     ;;
 migrate)

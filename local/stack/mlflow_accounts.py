@@ -51,7 +51,6 @@ def server_environment(layout: StackLayout) -> Mapping[str, str]:
     return {
         "MLFLOW_AUTH_CONFIG_PATH": str(_file(layout)),
         "MLFLOW_AUTH_ADMIN_PASSWORD": passwords(layout)[ADMIN],
-        "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
         "MLFLOW_FLASK_SERVER_SECRET_KEY": sessions,
     }
 

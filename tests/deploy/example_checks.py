@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import yaml
@@ -100,6 +101,9 @@ def mlflow_complaints(mlflow: Object, values: Object) -> list[str]:
     images = [mlflow["image"], mlflow["initImages"]["mlflowDbMigration"]]
     if any(image != {"repository": "comment-moderation-mlflow", "tag": __version__} for image in images):
         complaints.append(f"the images are {images}")
+    function = re.search(r"^authorization_function = (.+)$", (ROOT / "mlflow/entrypoint.sh").read_text(), re.MULTILINE)
+    if function is None or mlflow["auth"].get("authorizationFunction") != function[1]:
+        complaints.append("accounts have other rights than in the image")
     address = values["mlflow"]["url"].partition("://")[2]
     if address not in mlflow["serverAllowedHosts"]:
         complaints.append(f"MLflow refuses the host {address}")

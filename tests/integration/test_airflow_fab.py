@@ -1,4 +1,4 @@
-"""Accounts of a deployed Airflow: the commands of docker-compose.yaml create them, and a real api-server applies roles."""
+"""Accounts of a deployed Airflow: commands of docker-compose.yaml create them, a real api-server applies roles."""
 
 from __future__ import annotations
 
