@@ -71,10 +71,10 @@ def access_check(token: str | None, limits: ViewLimits) -> Any:
     """
 
     @web.middleware
-    async def check(request: web.Request, answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
+    async def check(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
         request[_AUTHORIZED] = is_authorized(request.headers.get("Authorization"), token)
         if request.path in WITHOUT_TOKEN:
-            return await answer(request)
+            return await handler(request)
         if not shows_details(request):
             return web.json_response(
                 {"error": "send the header Authorization: Bearer TOKEN (MODERATION_HTTP_TOKEN)"},
@@ -85,6 +85,6 @@ def access_check(token: str | None, limits: ViewLimits) -> Any:
             limits.check_rate()
         except Refusal as refusal:
             return web.json_response({"error": refusal.reason}, status=refusal.status)
-        return await answer(request)
+        return await handler(request)
 
     return check

@@ -12,6 +12,7 @@ from local.stack import mlflow_accounts
 from local.stack.commands import StackInfo
 from local.stack.layout import StackLayout
 from local.stack.worker import worker_settings
+from moderation.adapters.registry.download import FOLDER
 from moderation.bootstrap import production_model, registry
 from moderation.errors import ConfigurationError, NeedsPerson, RegistryRefused
 from moderation.settings import Settings, secret_text
@@ -33,7 +34,7 @@ def names(settings: Settings) -> dict[str, str]:
     assert serving is not None
     client = MlflowClient(settings.mlflow_url, settings.mlflow_url)
     source = client.get_model_version_download_uri(models.model_name, serving.version)
-    artifact = urllib.parse.urlsplit(source).path.lstrip("/") + "/model/model.json"
+    artifact = urllib.parse.urlsplit(source).path.lstrip("/") + f"/{FOLDER}/model.json"
     experiment = client.get_run(serving.run_id).info.experiment_id
     return {
         "model": models.model_name,

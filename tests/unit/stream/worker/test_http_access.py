@@ -49,7 +49,7 @@ class Api:
             return web.json_response({"details": shows_details(request)})
 
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        response = asyncio.run(self.check(make_mocked_request(method, path, headers), view))
+        response = asyncio.run(self.check(make_mocked_request(method, path, headers), handler=view))
         return response.status, response.text
 
 
