@@ -347,6 +347,7 @@ def accepted_acts(layout: StackLayout, stack: StackInfo, run: str) -> list[str]:
 def test_a_promotion_waits_for_an_approval_and_continues_with_it(
     layout: StackLayout, stack_with_airflow: StackInfo, api: AirflowApi, pipeline: ModerationPipeline, tmp_path: Path
 ) -> None:
+    migrate_database(stack_with_airflow.database_url())
     settings = stack_settings(layout, stack_with_airflow)
     known = registry(settings)
     versions = []

@@ -83,8 +83,8 @@ def port(environment: Mapping[str, str]) -> Iterator[int]:
     service = SERVICES["airflow-init"]
     words = [word.replace("$$", "$") for word in (*service["entrypoint"], *service["command"])]
     with CommandLines() as lines:
-        for _ in range(2):  # the job runs with every `up`
-            shell(environment, *words)
+        shell(environment, *words)
+        shell(environment, "airflow", "roles", "create", "Approver")  # the job runs again with every `up`
     assert any("users create" in line for line in lines.seen)
     assert [line for line in lines.seen if PASSWORD in line] == []
     for name, roles in (("ann", ("User", "Approver")), ("bob", ("User",))):
@@ -118,9 +118,12 @@ def token(port: int, user: str) -> dict[str, str]:
     """Log in; return the header of further requests."""
     connection = http.client.HTTPConnection(HOST, port, timeout=60)
     body = json.dumps({"username": user, "password": PASSWORD})
-    connection.request("POST", "/auth/token", body, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    answer = json.loads(response.read())
+    try:
+        connection.request("POST", "/auth/token", body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+    finally:
+        connection.close()
     assert response.status == 201, answer
     return {"Authorization": f"Bearer {answer['access_token']}"}
 
