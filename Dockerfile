@@ -70,7 +70,7 @@ VOLUME /var/lib/moderation
 EXPOSE 6066 6067
 # A worker that waits for its first model is healthy; one that `park` keeps is not.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=90s --start-interval=5s --retries=4 \
-    CMD ["worker-health", "http://127.0.0.1:6066/health", "http://127.0.0.1:6067/metrics"]
+    CMD ["worker-health", "http://127.0.0.1:6066/health", "http://127.0.0.1:6067/health"]
 CMD ["python", "-P", "-m", "stream", "--loop", "uvloop", "worker"]
 # Last, because they differ in every build.
 ARG VERSION=0.1.0
@@ -156,7 +156,10 @@ RUN groupadd --gid 10002 registry \
     && install --directory --owner=10002 --group=10002 /var/lib/registry
 COPY --from=mlflow-packages /opt/registry /opt/registry
 COPY --chmod=0555 mlflow/entrypoint.sh /usr/local/bin/registry
+# What the accounts may do; the server imports it by this name.
+COPY --chmod=0444 local/access/registry.py /opt/registry/access/registry_access.py
 ENV PATH=/opt/registry/bin:$PATH \
+    PYTHONPATH=/opt/registry/access \
     HOME=/tmp \
     MLFLOW_HOST=0.0.0.0 \
     MLFLOW_PORT=5000 \

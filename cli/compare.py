@@ -82,7 +82,7 @@ def compare(
         check_output_file(plot, inputs)
     from moderation.bootstrap import new_lexicon
     from moderation.scoring import new_pipeline
-    from moderation.settings import load_settings
+    from moderation.settings import load_settings, secret_text
     from moderation.training import collect_examples
     from moderation.training.benchmark.baselines import ModelSpec, usual_baselines
     from moderation.training.benchmark.comparison import compare as compare_models
@@ -95,9 +95,11 @@ def compare(
     with shown_progress("starting") as status:
         kept_in = None
         if log:
+            from moderation.adapters.registry.client import use_account
             from moderation.adapters.registry.comparison_log import ComparisonLog
 
             status.update("connecting to MLflow")
+            use_account(settings.mlflow_username, secret_text(settings.mlflow_password))
             kept_in = ComparisonLog(settings.mlflow_url, settings.model_name)
         lexicon = new_lexicon(settings)
         status.update("opening models")

@@ -34,7 +34,6 @@ def up(
     Example: `moderation up --core`
     """
     info = start(data_folder, core=core)
-    console.print(f"MLflow      {info.mlflow_url}")
     console.print(f"Kafka       {info.kafka_bootstrap}")
     console.print(f"PostgreSQL  127.0.0.1:{info.ports['postgres']}")
     console.print("`moderation status` shows every part and its log; `moderation down` stops all of them")
@@ -158,13 +157,16 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
     check_packages()
     from local.stack import commands as stack
     from local.stack.airflow import AIRFLOW_PORTS, PASSWORD, USER, admin_password, airflow, url
+    from local.stack.mlflow_accounts import ADMIN, name_of
     from local.stack.worker import WORKER_PORTS, speed_layer
 
     layout = _layout(data_folder)
     if core:
-        return stack.up(
+        info = stack.up(
             layout, extra_programs=speed_layer(layout), extra_ports=WORKER_PORTS, on_progress=_print_progress
         )
+        _print_account(out, "MLflow", info.mlflow_url, ADMIN, layout, name_of(ADMIN))
+        return info
     worker, batch_layer = speed_layer(layout), airflow(layout)
     is_new = admin_password(layout) is None
     try:
@@ -178,9 +180,14 @@ def start(data_folder: Path, *, core: bool = False, out: Console = console) -> S
         if is_new and (password := admin_password(layout)):
             shown = f"Airflow's user {USER} has the password {password} (shown this once)"
             out.print(shown, markup=False, highlight=False, soft_wrap=True)
-    out.print(f"Airflow     {url(info)}")
-    out.print(f"            user {USER}, password in {_short(layout.credentials_file)}: {PASSWORD}", soft_wrap=True)
+    _print_account(out, "Airflow", url(info), USER, layout, PASSWORD)
+    _print_account(out, "MLflow", info.mlflow_url, ADMIN, layout, name_of(ADMIN))
     return info
+
+
+def _print_account(out: Console, server: str, address: str, user: str, layout: StackLayout, secret: str) -> None:
+    out.print(f"{server:<12}{address}")
+    out.print(f"            user {user}, password in {_short(layout.credentials_file)}: {secret}", soft_wrap=True)
 
 
 def _layout(data_folder: Path) -> StackLayout:

@@ -21,11 +21,12 @@ Safe: clear `promote` to repeat it. After a rejection start a new run. Without A
 - `show` or `approve` skipped: the version is out of date, e.g. a newer one passed the gate. `approve` looks every ten
   minutes. The task's log has the reason.
 - *OutdatedApproval*: challenger, production or the version's files changed after they were shown. Start a new run.
-- *ApprovalRefused*: the approver requested it. Clear `approve` and let another user answer.
+- *ApprovalRefused*: the approver requested it. Clear `approve` and let another approver answer.
 - *PromotionRefused*: the gate did not judge the version or stopped it, or a reconciliation has a defect. The message
   has the next step, e.g. `moderation gate`.
 - *ModelRefused*: the certificate of the version, or its files, do not verify.
 - *promote* skipped: the version was rejected.
+- Status 403 for an answer: the user has none of the roles `Approver`, `Op` and `Admin`.
 - Errors that need an operator fail the task at once; their message names the cause and the next step. If a server does
   not answer, the task is retried with growing delays.
 """

@@ -27,7 +27,8 @@ write_account_settings() {
 default_permission = READ
 database_uri = $(printf %s "$REGISTRY_ACCOUNTS_URI" | sed 's/%/%%/g')
 admin_username = admin
-authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+authorization_function = registry_access:authenticate
+auth_cache_ttl_seconds = 60
 SETTINGS
     )
 }
@@ -41,8 +42,16 @@ server)
     ;;
 migrate)
     needs MLFLOW_BACKEND_STORE_URI REGISTRY_ACCOUNTS_URI
-    python -P -m mlflow db upgrade "$MLFLOW_BACKEND_STORE_URI"
-    exec python -P -m mlflow.server.auth db upgrade --url "$REGISTRY_ACCOUNTS_URI"
+    # Both addresses contain passwords, and other processes see command lines: Python reads them from the environment.
+    exec python -P - <<'PROGRAM'
+import os
+
+from mlflow.cli import cli
+from mlflow.server.auth.db.cli import upgrade
+
+cli(["db", "upgrade", os.environ["MLFLOW_BACKEND_STORE_URI"]], standalone_mode=False)
+upgrade(["--url", os.environ["REGISTRY_ACCOUNTS_URI"]], standalone_mode=False)
+PROGRAM
     ;;
 accounts)
     needs MLFLOW_TRACKING_URI MLFLOW_AUTH_ADMIN_PASSWORD REGISTRY_BATCH_PASSWORD REGISTRY_WORKER_PASSWORD

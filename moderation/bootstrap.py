@@ -46,9 +46,10 @@ def registry(settings: Settings) -> Registry:
     """Open the registry of the configured model.
 
     Raises:
-        ConfigurationError: no key is set, a key or the address is malformed.
+        ConfigurationError: no key is set, a key or the address is malformed, or the account is incomplete.
     """
     from moderation.adapters.registry import Registry  # MLflow is an optional dependency of the core
+    from moderation.adapters.registry.client import use_account
     from moderation.adapters.registry.keys import CertificateKeys
 
     keys = CertificateKeys.parse(
@@ -56,6 +57,7 @@ def registry(settings: Settings) -> Registry:
         verify=settings.verify_keys or None,
         old=secret_text(settings.certificate_key),
     )
+    use_account(settings.mlflow_username, secret_text(settings.mlflow_password))
     return Registry(settings.mlflow_url, settings.model_name, keys, overrides_allowed=settings.overrides == "allowed")
 
 

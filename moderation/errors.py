@@ -17,6 +17,7 @@
     │   ├── TrainingError          the labelled examples are too few or of one class
     │   ├── GoalUnmet              a policy goal cannot be met; carries the best reachable value
     │   ├── ModelRefused           an artifact failed verification; a worker keeps serving the old model
+    │   ├── RegistryRefused        the account of the registry lacks a right
     │   ├── StackError             a part of the local stack does not start, or does not end
     │   ├── LedgerUnsafe           the database could lose what it acknowledged, or is not migrated
     │   ├── TopicRefused           the topic is not the one the ledger accounts for, or has lost records
@@ -130,6 +131,10 @@ class NotInRegistry(ModelRefused):
 
 class RegistryUnavailable(Unavailable):
     """The registry does not answer, or a request to it failed. Keep the open model and retry."""
+
+
+class RegistryRefused(NeedsPerson):
+    """The registry knows the account, and the account may not do what was requested."""
 
 
 class BrokerUnavailable(Unavailable):

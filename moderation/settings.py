@@ -1,22 +1,29 @@
-"""Settings from the environment. docs/configuration.md documents every key; a test compares them."""
+"""Settings from the environment. docs/configuration.md documents every key; a test compares them.
+
+Every secret can also come from a file: ``MODERATION_DATABASE_URL_FILE`` names the file with the value of
+``MODERATION_DATABASE_URL``.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import os
-import re
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Literal
-from urllib.parse import parse_qsl, quote, urlencode
+from typing import Any, Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from moderation.database_url import verified_url
 from moderation.errors import ConfigurationError
 from moderation.kafka_settings import KafkaSettings
+from moderation.secret_values import LEAST_TOKEN_CHARACTERS, fault_of_database_url, fault_of_token, read_secret
 
 PREFIX = "MODERATION_"
-_KEYWORD = re.compile(r"\b(sslmode|sslrootcert)\s*=\s*('[^']*'|\S+)")
+FILE_SUFFIX = "_FILE"
+"""Appended to the key of a secret, it is the key of the file that contains the secret."""
 
 
 class Settings(BaseSettings, KafkaSettings):
@@ -25,7 +32,7 @@ class Settings(BaseSettings, KafkaSettings):
     Build it with :func:`load_settings`, which also refuses unknown keys.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     lexicon_max_chunks: int = Field(
         default=400_000,
@@ -67,6 +74,16 @@ class Settings(BaseSettings, KafkaSettings):
         ),
     )
     mlflow_url: str = Field(default="http://127.0.0.1:5000", description="The MLflow server.")
+    mlflow_username: str | None = Field(
+        default=None,
+        description=(
+            "Account of the MLflow server: `batch` for the batch layer, `worker` for workers. Without it, MLflow's own "
+            "`MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD` apply."
+        ),
+    )
+    mlflow_password: SecretStr | None = Field(
+        default=None, description="Password of that account. No default: it is a secret."
+    )
     model_name: str = Field(default="comment-moderation", description="Name of the registered model.")
     signing_key: SecretStr | None = Field(
         default=None,
@@ -173,8 +190,16 @@ class Settings(BaseSettings, KafkaSettings):
         default="127.0.0.1",
         min_length=1,
         description=(
-            "Address on which the worker's HTTP API and metrics listen. They have no authentication: use "
-            "`0.0.0.0` only in a container whose network restricts access."
+            "Address on which the worker's HTTP API and metrics listen. Any other than a loopback address needs "
+            "`MODERATION_HTTP_TOKEN`."
+        ),
+    )
+    http_token: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Bearer token of the worker's HTTP API and metrics, at least 16 characters. With it, requests other than "
+            "`GET /health` and the plain form of `GET /ready` must send `Authorization: Bearer TOKEN`. Required if "
+            "`MODERATION_WORKER_HOST` is not a loopback address. No default: it is a secret."
         ),
     )
     metrics_port: int = Field(
@@ -194,7 +219,10 @@ class Settings(BaseSettings, KafkaSettings):
     view_requests_per_second: float = Field(
         default=20.0,
         gt=0,
-        description="Requests per second to `/score` and `/windows` together; further ones get status 429.",
+        description=(
+            "Requests per second to the HTTP API together, except `/health` and `/ready`, and to the metrics; further "
+            "ones get status 429."
+        ),
     )
     view_work_share: float = Field(
         default=0.1,
@@ -223,6 +251,48 @@ class Settings(BaseSettings, KafkaSettings):
         default="info", description="Least severe level that is logged."
     )
 
+    @field_validator("database_url")
+    @classmethod
+    def _require_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse an address that libpq refuses, because libpq's message would repeat its password."""
+        if (text := secret_text(value)) is not None and (cause := fault_of_database_url(text)):
+            raise ValueError(f"{cause}; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        return value
+
+    @field_validator("http_token")
+    @classmethod
+    def _require_token(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refuse a token that can be guessed, or that a header cannot contain."""
+        if (text := secret_text(value)) is not None and (cause := fault_of_token(text)):
+            raise ValueError(cause)
+        return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address on which a server listens."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def required_http_token(settings: Settings) -> str | None:
+    """Return the token of the worker's HTTP API and metrics; None if they need none.
+
+    Raises:
+        ConfigurationError: they can be reached from other machines, and there is no token.
+    """
+    token = secret_text(settings.http_token)
+    if token is None and not is_loopback(settings.worker_host):
+        key = f"{PREFIX}HTTP_TOKEN"
+        raise ConfigurationError(
+            key,
+            f"it is not set, and {PREFIX}WORKER_HOST={settings.worker_host} lets other machines reach HTTP API and "
+            "metrics",
+            f"Set {key} to at least {LEAST_TOKEN_CHARACTERS} random characters, or {PREFIX}WORKER_HOST to 127.0.0.1.",
+        )
+    return token
+
 
 def required(secret: SecretStr | None, name: str) -> str:
     """Return the value of a setting that has no default.
@@ -250,66 +320,55 @@ def full_topic(name: str) -> str:
     return os.environ.get(PREFIX + "TOPIC_PREFIX", "") + name
 
 
+def secret_keys() -> tuple[str, ...]:
+    """Return the keys of settings that are secrets, in the order of the fields."""
+    fields = Settings.model_fields.items()
+    return tuple(PREFIX + name.upper() for name, field in fields if SecretStr in get_args(field.annotation))
+
+
 def load_settings() -> Settings:
-    """Read the environment once.
+    """Read the environment once, and the files that it names for secrets.
 
     Returns:
         The settings, immutable.
 
     Raises:
-        ConfigurationError: a ``MODERATION_*`` variable is unknown, or its value is malformed.
+        ConfigurationError: a ``MODERATION_*`` variable is unknown, or its value is malformed; or the file of a secret
+            is missing, unreadable, empty, or other accounts may read it; or a secret has both a value and a file.
     """
+    secrets = secret_keys()
     names = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(key for key in os.environ if key.startswith(PREFIX) and key not in names)
+    files = {key + FILE_SUFFIX: key for key in secrets}
+    unknown = sorted(key for key in os.environ if key.startswith(PREFIX) and key not in names | files.keys())
     if unknown:
         raise ConfigurationError(
             ", ".join(unknown),
             "no such setting",
-            f"The settings are {', '.join(sorted(names))}; see docs/configuration.md.",
+            f"The settings are {', '.join(sorted(names))}; secrets also end in {FILE_SUFFIX}; see "
+            "docs/configuration.md.",
         )
+    from_files = _secrets_of_files({key: os.environ[file] for file, key in files.items() if os.environ.get(file)})
     try:
-        settings = Settings()
+        settings = Settings(**from_files)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False)[0]
         key = PREFIX + str(first["loc"][0]).upper()
+        # Without the cause, whose traceback could show values.
         raise ConfigurationError(
             key, str(first["msg"]).removeprefix("Value error, "), "Fix the value; see docs/configuration.md."
-        ) from error
+        ) from None
     if settings.database_url is None or settings.database_ca_file is None:
         return settings
     url = verified_url(settings.database_url.get_secret_value(), settings.database_ca_file)
     return settings.model_copy(update={"database_url": SecretStr(url)})
 
 
-def verified_url(url: str, ca_file: Path) -> str:
-    """Return a connection string that demands TLS with a certificate and a host name that verify.
-
-    Args:
-        url: a connection string of libpq: a URL, or pairs of keyword and value.
-        ca_file: certificates of the authority, PEM.
-
-    Raises:
-        ConfigurationError: the string states another ``sslmode`` or ``sslrootcert``.
-    """
-    wanted = {"sslmode": "verify-full", "sslrootcert": str(ca_file)}
-    # As libpq reads it: the first @ before any / ends role and password, which may contain a question mark.
-    authority = re.match(r"\w+://(?:[^@/]*@)?", url)
-    question = url.find("?", authority.end()) if authority else -1
-    if authority:
-        stated = dict(parse_qsl(url[question + 1 :], keep_blank_values=True)) if question >= 0 else {}
-    else:
-        stated = {name: value.strip("'") for name, value in _KEYWORD.findall(url)}
-    for name, value in wanted.items():
-        if stated.get(name, value) != value:
-            raise ConfigurationError(
-                f"{PREFIX}DATABASE_URL",
-                f"it states {name}={stated[name]}, but {PREFIX}DATABASE_CA_FILE demands {name}={value}",
-                f"Remove {name} from {PREFIX}DATABASE_URL, or do not set {PREFIX}DATABASE_CA_FILE.",
-            )
-    missing = {name: value for name, value in wanted.items() if name not in stated}
-    if not missing:
-        return url
-    if authority:
-        return f"{url}{'&' if question >= 0 else '?'}{urlencode(missing, safe='/', quote_via=quote)}"
-    escaped = {name: value.replace("\\", "\\\\").replace("'", "\\'") for name, value in missing.items()}
-    return " ".join([url, *(f"{name}='{value}'" for name, value in escaped.items())])
+def _secrets_of_files(paths: Mapping[str, str]) -> dict[str, Any]:
+    """Read secrets, given the path of the file of each key; return them by the names of their fields."""
+    both = [key for key in paths if os.environ.get(key)]
+    if both:
+        key = both[0]
+        raise ConfigurationError(
+            f"{key} and {key}{FILE_SUFFIX}", "both are set", f"Keep one of them: the value in {key} or the file."
+        )
+    return {key.removeprefix(PREFIX).lower(): read_secret(Path(path), key + FILE_SUFFIX) for key, path in paths.items()}

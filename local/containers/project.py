@@ -113,7 +113,10 @@ class Project:
     def ask_worker(self, container: str, path: str) -> dict[str, Any]:
         """GET a path of a worker's HTTP API from inside its container; empty if it does not respond."""
         program = (
-            f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:6066{path}', timeout=5).read().decode())"
+            "import os, urllib.request as r; "
+            "token = {'Authorization': 'Bearer ' + os.environ['MODERATION_HTTP_TOKEN']}; "
+            f"request = r.Request('http://127.0.0.1:6066{path}', headers=token); "
+            "print(r.urlopen(request, timeout=5).read().decode())"
         )
         command = inside(self._folders, "docker", "exec", container, "python", "-P", "-c", program)
         done = attempt(command, seconds=30)
@@ -121,10 +124,17 @@ class Project:
         return answer
 
     def sql(self, statement: str, *, role: str = "postgres", password: str | None = None) -> list[list[str]]:
-        """Execute a statement in database ``moderation``; return rows of texts."""
-        variables = [] if password is None else ["--env", f"PGPASSWORD={password}"]
+        """Execute a statement in database ``moderation``; return rows of texts.
+
+        Args:
+            statement: of SQL.
+            role: logs in.
+            password: variable of the container with its password, which no command line contains; None: the role
+                needs none.
+        """
+        shell = [] if password is None else ["sh", "-c", f'PGPASSWORD="${password}" exec "$@"', "sh"]
         host = [] if password is None else ["--host", "127.0.0.1"]
-        command = ["exec", "-T", *variables, "postgres", "psql", *host, "--username", role, "--dbname", "moderation"]
+        command = ["exec", "-T", "postgres", *shell, "psql", *host, "--username", role, "--dbname", "moderation"]
         printed = self.compose(*command, "-v", "ON_ERROR_STOP=1", "-tAF\t", given=statement.encode())
         return [line.split("\t") for line in printed.splitlines()]
 

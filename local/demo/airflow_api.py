@@ -30,24 +30,28 @@ class AirflowApi:
 
     Args:
         stack: addresses of the stack.
-        password: of the user ``admin``.
+        password: of the user.
+        user: the account.
+
+    Attributes:
+        headers: of every request; they contain the session.
 
     Raises:
         StackError: Airflow refuses the password.
     """
 
-    def __init__(self, stack: StackInfo, password: str) -> None:
+    def __init__(self, stack: StackInfo, password: str, user: str = USER) -> None:
         self._port = stack.ports[API_SERVER]
-        self._headers = {"Content-Type": "application/json"}
-        status, answer = self.ask("POST", "/auth/token", {"username": USER, "password": password})
+        self.headers = {"Content-Type": "application/json"}
+        status, answer = self.ask("POST", "/auth/token", {"username": user, "password": password})
         _require(status == _CREATED, "log in", answer)
-        self._headers["Authorization"] = f"Bearer {answer['access_token']}"
+        self.headers["Authorization"] = f"Bearer {answer['access_token']}"
 
     def ask(
         self, method: str, path: str, body: Mapping[str, object] | None = None, *, anonymous: bool = False
     ) -> tuple[int, dict[str, Any]]:
         """Send a request; return status and JSON of the response."""
-        headers = {"Content-Type": "application/json"} if anonymous else self._headers
+        headers = {"Content-Type": "application/json"} if anonymous else self.headers
         connection = http.client.HTTPConnection(HOST, self._port, timeout=30)
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)

@@ -32,6 +32,8 @@ API_SERVER = "airflow-api-server"
 COMPONENTS = ("scheduler", "dag-processor", "triggerer")
 USER = "admin"
 PASSWORD = "airflow-admin"  # noqa: S105 - the name of the password among the credentials
+ROLES = {USER: "admin", "approver": "op", "user": "user", "viewer": "viewer"}
+"""Accounts and their roles. `user` triggers runs, `approver` also decides on promotions and changes settings."""
 AIRFLOW_PORTS = {API_SERVER: 8080}
 KAFKA_CONNECTION = "AIRFLOW_CONN_KAFKA_DEFAULT"
 DAGS = Path(__file__).parents[2] / "dags"
@@ -45,7 +47,7 @@ _STOP_SECONDS = 10.0  # for running tasks; each is safe to repeat
 class Keys:
     """Secrets that the parts of one Airflow share."""
 
-    admin: str = field(repr=False)
+    passwords: Mapping[str, str] = field(repr=False)
     fernet: str = field(repr=False)
     jwt: str = field(repr=False)
     api: str = field(repr=False)
@@ -53,8 +55,13 @@ class Keys:
 
 def admin_password(layout: StackLayout) -> str | None:
     """Return the password of the user ``admin`` of Airflow's UI; None until it is created."""
+    return password_of(layout, USER)
+
+
+def password_of(layout: StackLayout, user: str) -> str | None:
+    """Return the password of an account of Airflow; None until it is created."""
     credentials = load(layout.credentials_file)
-    return credentials.secrets.get(PASSWORD) if credentials else None
+    return credentials.secrets.get(f"airflow-{user}") if credentials else None
 
 
 def url(info: StackInfo) -> str:
@@ -89,7 +96,7 @@ def _programs(layout: StackLayout, info: StackInfo, dags: Path) -> list[Program]
 
     def prepare() -> None:
         layout.airflow.mkdir(mode=0o700, exist_ok=True)
-        write_private(_passwords_file(layout), json.dumps({USER: keys.admin}))
+        write_private(_passwords_file(layout), json.dumps(dict(keys.passwords)))
         _migrate(layout, environment)
 
     server = Program(
@@ -129,9 +136,10 @@ def _keys(layout: StackLayout) -> Keys:
     def fernet_key() -> str:
         return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
-    wanted = {PASSWORD: new_secret, "airflow-fernet": fernet_key, "airflow-jwt": new_secret, "airflow-api": new_secret}
-    stored = ensure_secrets(layout.credentials_file, wanted)
-    return Keys(*(stored[name] for name in wanted))
+    keys = {"airflow-fernet": fernet_key, "airflow-jwt": new_secret, "airflow-api": new_secret}
+    accounts = {f"airflow-{user}": new_secret for user in ROLES}
+    stored = ensure_secrets(layout.credentials_file, {**accounts, **keys})
+    return Keys({user: stored[f"airflow-{user}"] for user in ROLES}, *(stored[name] for name in keys))
 
 
 def _environment(layout: StackLayout, info: StackInfo, dags: Path, keys: Keys) -> Mapping[str, str]:
@@ -143,7 +151,8 @@ def _environment(layout: StackLayout, info: StackInfo, dags: Path, keys: Keys) -
             "executor": "LocalExecutor",
             "parallelism": 4,
             "fernet_key": keys.fernet,
-            "simple_auth_manager_users": f"{USER}:admin",
+            "auth_manager": "local.access.simple_accounts.ApprovingSimpleAuthManager",
+            "simple_auth_manager_users": ",".join(f"{user}:{role}" for user, role in ROLES.items()),
             "simple_auth_manager_passwords_file": _passwords_file(layout),
             "execution_api_server_url": f"{url(info)}/execution/",
             "hostname_callable": "socket.gethostname",  # the default asks a name server

@@ -1,4 +1,4 @@
-"""The MLflow server: runs and models in PostgreSQL, artifacts in the data folder, served by the server."""
+"""The MLflow server: runs and models in PostgreSQL, artifacts in the data folder, served by the server, accounts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import http.client
 import sys
 
 from local.stack.layout import StackLayout
+from local.stack.mlflow_accounts import ensure_accounts, server_environment, write_server_file
 from local.stack.ports import HOST
 from local.stack.program import Program
 
@@ -24,6 +25,11 @@ def program(layout: StackLayout, *, port: int, database_url: str) -> Program:
         database_url: SQLAlchemy URL of its database, passed in the environment because it contains a password.
     """
     artifacts = layout.mlflow / "artifacts"
+
+    def prepare() -> None:
+        artifacts.mkdir(parents=True, exist_ok=True)
+        write_server_file(layout)
+
     return Program(
         name=NAME,
         # -P and the working folder prevent that the folder `mlflow` of a checkout hides the package.
@@ -33,6 +39,7 @@ def program(layout: StackLayout, *, port: int, database_url: str) -> Program:
             "-m",
             "mlflow",
             "server",
+            "--app-name=basic-auth",
             f"--host={HOST}",
             f"--port={port}",
             f"--workers={WORKERS}",
@@ -47,11 +54,13 @@ def program(layout: StackLayout, *, port: int, database_url: str) -> Program:
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "PYTHONSAFEPATH": "1",
+            **server_environment(layout),
         },
         address=f"http://{HOST}:{port}",
         depends_on=("postgres",),
-        prepare=lambda: artifacts.mkdir(parents=True, exist_ok=True),
+        prepare=prepare,
         ready=lambda: answers(port),
+        after_ready=lambda: ensure_accounts(layout, port),
         ready_seconds=180.0,
         stop_seconds=15.0,
     )

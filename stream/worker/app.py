@@ -30,13 +30,14 @@ from moderation.errors import TopicRefused
 from moderation.ledger import Position
 from moderation.settings import Settings, required
 from stream.faust_app import new_app
-from stream.worker import metrics
+from stream.worker import metrics, metrics_server
 from stream.worker.archive_watch import show_archive_delays
 from stream.worker.dead_letter_limit import DeadLetterLimit
 from stream.worker.decider import Decider
 from stream.worker.fault_points import FaultPoints
 from stream.worker.faust_internals import assigned_partitions, consumer_loop, ended_parts, is_rebalancing
 from stream.worker.garbage_collector import freeze_startup_objects
+from stream.worker.http_access import web_options
 from stream.worker.http_api import add_views
 from stream.worker.http_limits import ViewLimits
 from stream.worker.messages import ServingModel
@@ -91,7 +92,7 @@ class SpeedLayer:
         """Connect to the ledger and the brokers; wait for a model."""
         metrics.FENCE_LOSSES.remember_in(self._settings.state_folder)
         metrics.STARTED.set_to_current_time()
-        metrics.serve(self._settings.worker_host, self._settings.metrics_port)
+        metrics_server.serve(self._settings)
         loop = asyncio.get_running_loop()
         recorder, publisher = await loop.run_in_executor(None, self._connect)
         await loop.run_in_executor(None, self._watch.start)
@@ -318,7 +319,7 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         faults: fault points of chaos runs.
     """
     batch_unpacker.install()
-    layer = SpeedLayer(settings, watch, faults)
+    layer, limits = SpeedLayer(settings, watch, faults), ViewLimits(settings)
     app = new_app(
         settings.consumer_group,
         settings,
@@ -337,12 +338,10 @@ def worker_app(settings: Settings, watch: ModelWatch, faults: FaultPoints) -> fa
         consumer_auto_offset_reset="earliest",
         consumer_metadata_max_age_ms=_METADATA_MS,
         stream_wait_empty=False,
-        web_port=settings.worker_web_port,
-        web_host=settings.worker_host,
-        web_bind=settings.worker_host,
+        **web_options(settings, limits),
     )
     layer.app = app
-    add_views(app, layer, ViewLimits(settings))
+    add_views(app, layer, limits)
     app.transport = LedgerTransport(
         app.conf.broker_consumer,
         app,

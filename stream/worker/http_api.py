@@ -2,13 +2,15 @@
 
 GET  /health   200 while the process works; the watchdog ends a process that does not
 GET  /ready    200 once a model serves, partitions are assigned and the published topics exist, else 503; "registry"
-               names what the last poll of the registry found and does not change the status
+               names what the last poll of the registry found and does not change the status. Without the token it has
+               "ready" only
 GET  /model    versions and thresholds of the serving model
 GET  /lag      waiting records by partition, and records a second
 POST /score    {"text": "…"}: score a text with the serving model; nothing is stored
 GET  /windows  the newest hours; ?community=NAME&most=N
 
-/score and /windows have limits (:mod:`stream.worker.http_limits`); 413 and 429 name the limit and its setting.
+Every other request needs the token, if there is one, and counts for the rate (:mod:`stream.worker.http_access`). /score
+and /windows have further limits (:mod:`stream.worker.http_limits`); 413 and 429 name the limit and its setting.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from faust.web import View
 from moderation.contracts import MAX_BODY_CHARACTERS
 from moderation.errors import ModerationError, TopicsMissing
 from stream.worker.estimated_work import estimated_work_us
+from stream.worker.http_access import shows_details
 from stream.worker.http_limits import TOO_LARGE, Refusal, ViewLimits
 from stream.worker.messages import ServingModel
 from stream.worker.watchdog import Progress
@@ -77,6 +80,8 @@ def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
         answer["override"] = override_fields(worker.model)
         if topics := worker.missing_topics:
             answer |= {"ready": False, "missing": [*missing, "topics"], "reason": str(TopicsMissing(list(topics)))}
+        if not shows_details(request):
+            answer = {"ready": answer["ready"]}
         return view.json(answer, status=200 if answer["ready"] else 503)
 
     @app.page("/model", name="model")
@@ -117,7 +122,6 @@ def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
             return view.error(400, f"most must be a whole number from 1 to {_MOST_WINDOWS}")
         community = request.query.get("community")
         try:
-            limits.check_rate()
             return view.json({"windows": await limits.run("windows", lambda: worker.windows(community, most))})
         except Refusal as refusal:
             return view.error(refusal.status, refusal.reason)
@@ -134,7 +138,6 @@ def add_views(app: faust.App, worker: WorkerStatus, limits: ViewLimits) -> None:
             if serving is None:
                 return self.error(503, "no model serves yet")
             try:
-                limits.check_rate()
                 limits.check_size(request.content_length)
                 text = _text(await request.read())
                 limits.check_work(estimated_work_us(text.encode()))

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a worker, served by a thread of its own, so that they are available while the loop is busy.
+"""Prometheus metrics of a worker; :mod:`stream.worker.metrics_server` serves them.
 
 Names end in their unit; counters get ``_total``. This module declares all metrics of a worker.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
@@ -134,7 +134,7 @@ class RegistryState(StrEnum):
     NO_VERSION = "no_version"
     """The alias names a version that was deleted, or whose files were."""
     NO_ANSWER = "no_answer"
-    """The registry does not answer."""
+    """The registry does not answer, or refuses the account."""
 
 
 REGISTRY_STATE = Gauge(
@@ -229,13 +229,3 @@ def show_by_partition(gauge: Gauge, values: Mapping[int, float]) -> None:
         gauge.remove(gone)
     for partition, value in values.items():
         gauge.labels(str(partition)).set(value)
-
-
-def serve(host: str, port: int) -> None:
-    """Serve the metrics on an address and a port; port 0 disables them.
-
-    Raises:
-        OSError: the port is in use, or the address does not belong to this machine.
-    """
-    if port:
-        start_http_server(port, host, REGISTRY)

@@ -9,7 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from moderation.adapters.override import Override
-from moderation.errors import ModelRefused, ModerationError, NotInRegistry, RegistryUnavailable
+from moderation.errors import (
+    ConfigurationError,
+    ModelRefused,
+    ModerationError,
+    NotInRegistry,
+    RegistryRefused,
+    RegistryUnavailable,
+)
 from moderation.timestamps import now_us
 from stream.worker import metrics
 from stream.worker.messages import ServingModel
@@ -89,7 +96,7 @@ class ModelWatch:
         self._model: ServingModel | None = None
         self._not_kept: str | None = None
         self._refused: str | None = None
-        self._refusal: ModelRefused | None = None
+        self._refusal: ModerationError | None = None
         self._state = RegistryState.FOLLOWED
         self._start_state = ""
         self._stop = threading.Event()
@@ -120,6 +127,8 @@ class ModelWatch:
 
         Raises:
             ModelRefused: the version of the alias must not serve, and there is no older model.
+            RegistryRefused: the account may not read the registry, and there is no older model.
+            ConfigurationError: the registry does not accept the account, and there is no older model.
         """
         while self._model is None:
             self._poll()
@@ -161,6 +170,9 @@ class ModelWatch:
             self._enter(RegistryState.FOLLOWED, f"the alias production names version {version}, which serves")
         except RegistryUnavailable as error:
             self._enter(RegistryState.NO_ANSWER, str(error))
+        except (RegistryRefused, ConfigurationError) as error:
+            self._enter(RegistryState.NO_ANSWER, str(error))
+            self._refusal = error
         except NotInRegistry as error:
             self._enter(RegistryState.NO_VERSION, str(error))
         except ModelRefused as error:
@@ -224,7 +236,7 @@ class ModelWatch:
                 self._swap(replace(model, override=override, is_override_over=False))
         except ModelRefused as error:
             self._end_override(model, str(error))
-        except RegistryUnavailable:
+        except (RegistryUnavailable, RegistryRefused, ConfigurationError):
             if is_over:
                 self._end_override(model, f"its override has ended: {model.override}")
 

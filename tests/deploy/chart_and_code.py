@@ -29,6 +29,8 @@ FOREIGN_METRICS = {"up", "kube_pod_container_status_last_terminated_exitcode"}
 """Series of Prometheus itself and of kube-state-metrics."""
 _TARGET_LABELS = {"namespace", "job", "pod", "container", "instance"}
 _SECRET = "s" * 32
+_IN_SECRETS = {"database_url": f"postgresql://{_SECRET}", "mlflow_username": "worker"}
+"""Values from Kubernetes secrets that have a form of their own."""
 _SAME_THRESHOLD = {
     "ModerationWorkersBehind": "moderation-lag",
     "ModerationWatermarkDelay": "moderation-watermark-delay",
@@ -63,9 +65,15 @@ def settings_of(container: Object) -> Settings:
         raise ValueError(f"given twice: {sorted({name for name in names if names.count(name) > 1})}")
     values = environment(container)
     given = {
-        field: _SECRET if values[name] is None else values[name] for field, name in zip(fields, names, strict=True)
+        field: secret_value(field) if values[name] is None else values[name]
+        for field, name in zip(fields, names, strict=True)
     }
     return Settings.model_validate(given)
+
+
+def secret_value(field: str) -> str:
+    """A value of the form that a setting from a Kubernetes secret has."""
+    return _IN_SECRETS.get(field, _SECRET)
 
 
 def setting_complaints(objects: list[Object]) -> list[str]:
@@ -105,6 +113,28 @@ def port_complaints(objects: list[Object]) -> list[str]:
     paths = [worker[probe]["httpGet"]["path"] for probe in worker if probe.endswith("Probe")]
     paths += re.findall(r'"(/\w+)"', "\n".join(test))
     return complaints + [f"the worker has no view {path}" for path in paths if path not in VIEWS]
+
+
+def token_complaints(objects: list[Object]) -> list[str]:
+    """Prometheus and the chart's test without the token that workers need, and a token with a value in the chart."""
+    name, complaints = f"{PREFIX}HTTP_TOKEN", []
+    wanted = _reference(worker_of(objects), name)
+    if wanted is None:
+        return ["the worker has no token from a secret"]
+    test = named(objects, "Pod", "-test")["spec"]["containers"][0]
+    if _reference(test, name) != wanted:
+        complaints.append("the test has another token than the worker")
+    for monitor in of_kind(objects, "ServiceMonitor"):
+        for endpoint in monitor["spec"]["endpoints"]:
+            if endpoint.get("authorization") != {"type": "Bearer", "credentials": wanted}:
+                complaints.append(f"{title(monitor)}: Prometheus does not send the token of the worker")
+    return complaints
+
+
+def _reference(container: Object, name: str) -> Object | None:
+    """Secret and key from which a variable of a container comes; None without it."""
+    found = [each.get("valueFrom", {}).get("secretKeyRef") for each in container.get("env", []) if each["name"] == name]
+    return found[0] if found else None
 
 
 def topic_complaints(objects: list[Object]) -> list[str]:
@@ -240,6 +270,7 @@ def version_complaints(objects: list[Object]) -> list[str]:
 WITH_CODE: dict[str, Callable[[list[Object]], list[str]]] = {
     "setting": setting_complaints,
     "port": port_complaints,
+    "token": token_complaints,
     "topic": topic_complaints,
     "command": command_complaints,
     "alert": alert_complaints,

@@ -10,7 +10,8 @@ from tests.deploy.files import COMPOSE, EXAMPLE, Files, Service
 JOBS = frozenset({"mlflow-migrate", "mlflow-accounts", "migrate", "topics", "certify", "airflow-init"})
 BY_HAND = frozenset({"moderation", "retire", "source"})
 """Services that an operator starts, without ports."""
-_SECRET = re.compile(r"PASSWORD|SECRET|_KEY|CONN\b|_URI|DATABASE_URL")
+_SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY|CONN\b|_URI|DATABASE_URL")
+_PASSED = re.compile(r"\$\$\{?\w*(PASSWORD|SECRET|TOKEN|KEY|URI|URL)")
 _VARIABLE = re.compile(r"\$\{(\w+)(:?[-?])?([^}]*)\}")
 
 
@@ -143,8 +144,36 @@ def _is_no_secret(key: str, value: str) -> bool:
     return key == "MLFLOW_TRACKING_URI" or (key == "AIRFLOW_CONN_KAFKA_DEFAULT" and "password" not in value)
 
 
-CHECKS = (not_hardened, without_health_check, wrong_order, published_widely, wrong_variables)
+def secrets_on_command_lines(files: Files) -> list[str]:
+    """Secrets in commands, and commands of shells that pass one to a program: other accounts see command lines.
+
+    ``printf`` is a part of the shell, and programs read its output.
+    """
+    complaints = []
+    for name, service in files.services.items():
+        words = [*map(str, service.get("entrypoint") or []), *map(str, service.get("command") or [])]
+        words += map(str, service.get("healthcheck", {}).get("test") or [])
+        complaints += [f"service {name}: a secret is in its command" for word in words if "secret-" in word]
+        for command in re.split(r"&&|\|\||[|;\n]", " ".join(words)):
+            if _PASSED.search(command) and not re.match(r"\s*(printf|unset|export)\b", command):
+                complaints.append(f"service {name}: `{command.strip()}` passes a secret to a program")
+    return complaints
+
+
+CHECKS = (secrets_on_command_lines, not_hardened, without_health_check, wrong_order, published_widely, wrong_variables)
 BREAKS = (
+    (
+        secrets_on_command_lines,
+        COMPOSE,
+        "--email admin@localhost.invalid",
+        '--email admin@localhost.invalid --password "$$AIRFLOW_ADMIN_PASSWORD"',
+    ),
+    (
+        secrets_on_command_lines,
+        COMPOSE,
+        "command: [migrate]",
+        'command: [migrate, "${POSTGRES_PASSWORD:?see .env.example}"]',
+    ),
     (not_hardened, COMPOSE, "  read_only: true\n", ""),
     (not_hardened, COMPOSE, "cap_drop: [ALL]", "cap_drop: [NET_RAW]"),
     (not_hardened, COMPOSE, 'security_opt: ["no-new-privileges:true"]', "security_opt: []"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import yaml
 from packaging.requirements import Requirement
-from pydantic import SecretStr
 
 from grafana.source.provisioning import PASSWORD_FILE
 from moderation import __version__
@@ -15,12 +15,11 @@ from moderation.adapters.kafka.topics import TOPICS
 from moderation.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.deploy.chart import EXAMPLES, Object
-from tests.deploy.chart_and_code import PROJECT, SHARED_TOPICS
+from tests.deploy.chart_and_code import PROJECT, SHARED_TOPICS, secret_value
 from tests.deploy.files import Files
 from tests.deploy.schemas import schema_complaints
 
 GRAFANA = ROOT / "grafana" / "provisioning"
-SECRET = "s" * 32
 
 
 def kafka_documents() -> list[Object]:
@@ -75,7 +74,7 @@ def airflow_complaints(airflow: Object, values: Object) -> list[str]:
     env = {each["name"]: each["value"] for each in airflow["env"]}
     secrets = {each["envName"]: each["secretName"] for each in airflow["secret"]}
     given: dict[str, Any] = {name: env[name] for name in env if name.startswith(PREFIX)}
-    given |= {name: SecretStr(SECRET) for name in secrets if name.startswith(PREFIX)}
+    given |= {name: secret_value(name.removeprefix(PREFIX).lower()) for name in secrets if name.startswith(PREFIX)}
     fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
     if unknown := fields.keys() - Settings.model_fields.keys():
         return [*complaints, f"no such setting: {sorted(unknown)}"]
@@ -88,6 +87,8 @@ def airflow_complaints(airflow: Object, values: Object) -> list[str]:
         "MODERATION_DATABASE_URL": values["database"]["existingSecret"],
         "MODERATION_SIGNING_KEY": values["certificate"]["existingSecret"],
         "MODERATION_EXPLORATION_KEY": values["exploration"]["existingSecret"],
+        "MODERATION_MLFLOW_USERNAME": "moderation-mlflow-batch",
+        "MODERATION_MLFLOW_PASSWORD": "moderation-mlflow-batch",
     }
     return complaints + [
         f"{name} comes from {secrets.get(name)}" for name in shared if secrets.get(name) != shared[name]
@@ -100,6 +101,9 @@ def mlflow_complaints(mlflow: Object, values: Object) -> list[str]:
     images = [mlflow["image"], mlflow["initImages"]["mlflowDbMigration"]]
     if any(image != {"repository": "comment-moderation-mlflow", "tag": __version__} for image in images):
         complaints.append(f"the images are {images}")
+    function = re.search(r"^authorization_function = (.+)$", (ROOT / "mlflow/entrypoint.sh").read_text(), re.MULTILINE)
+    if function is None or mlflow["auth"].get("authorizationFunction") != function[1]:
+        complaints.append("accounts have other rights than in the image")
     address = values["mlflow"]["url"].partition("://")[2]
     if address not in mlflow["serverAllowedHosts"]:
         complaints.append(f"MLflow refuses the host {address}")

@@ -29,6 +29,7 @@ EVERYTHING = merged(
         },
         "networkPolicy": {"views": [{"podSelector": {"matchLabels": {"app": "console"}}}]},
         "exploration": {"existingSecret": "moderation-exploration"},
+        "mlflow": {"existingSecret": "moderation-mlflow"},
     },
 )
 VALUES: dict[str, Object] = {

@@ -32,6 +32,7 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "no broker": ({"kafka": {"bootstrap": ""}}, "/kafka/bootstrap"),
     "a broker without a port": ({"kafka": {"bootstrap": "kafka"}}, "/kafka/bootstrap"),
     "no secret of the database": ({"database": {"existingSecret": ""}}, "/database/existingSecret"),
+    "no token of the HTTP API": ({"httpToken": {"existingSecret": ""}}, "/httpToken/existingSecret"),
     "a secret's value": ({"database": {"url": "postgresql://x"}}, "additional properties 'url' not allowed"),
     "a password in the registry's address": ({"mlflow": {"url": "http://a:b@mlflow"}}, "/mlflow/url"),
     "a tag that moves": ({"image": {"tag": "latest"}}, "/image/tag"),
@@ -68,6 +69,7 @@ def test_required_values_have_no_default() -> None:
         "/database/existingSecret",
         "/certificate/existingSecret",
         "/certificate/verifyKeys",
+        "/httpToken/existingSecret",
         "/mlflow/url",
     ):
         assert path in str(refused.value)
@@ -252,6 +254,11 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
         lambda o: change(
             rule(o, "ModerationWorkersBehind"), "expr", 'sum(moderation_lag_records{namespace="x"}) > 20000'
         ),
+    ),
+    "a token in the chart": ("token", lambda o: set_env(o, "MODERATION_HTTP_TOKEN", "x" * 32)),
+    "Prometheus without the token": (
+        "token",
+        lambda o: of_kind(o, "ServiceMonitor")[0]["spec"]["endpoints"][0].pop("authorization"),
     ),
     "a dashboard that differs": ("dashboard", lambda o: of_kind(o, "ConfigMap")[0]["data"].popitem()),
     "a version that is not the project's": (

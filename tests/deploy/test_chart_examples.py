@@ -92,6 +92,7 @@ BREAKS: dict[str, tuple[str, Callable[[Any], object]]] = {
     ),
     "another secret": ("airflow", lambda v: change(v["secret"][0], "secretName", "database")),
     "another version of MLflow's image": ("mlflow", lambda v: change(v["image"], "tag", "0.0.9")),
+    "accounts that may create models": ("mlflow", lambda v: v["auth"].pop("authorizationFunction")),
     "a host that is refused": ("mlflow", lambda v: change(v, "serverAllowedHosts", ["mlflow"])),
     "another port of MLflow": ("mlflow", lambda v: change(v["service"], "port", 5000)),
     "artifacts beside the server": ("mlflow", lambda v: change(v["artifactRoot"], "proxiedArtifactStorage", False)),

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.deploy import agreement_checks, compose_checks, operation_checks
+from tests.deploy import agreement_checks, compose_checks, operation_checks, scraping_checks
 from tests.deploy.agreement_checks import differs_from_chart
 from tests.deploy.files import CHART, COMPOSE, EXAMPLE, Files, compose, filled
 
 Check = Callable[[Files], list[str]]
 HERE = Files()
-CHECKS = (*compose_checks.CHECKS, *agreement_checks.CHECKS, *operation_checks.CHECKS)
-BREAKS = (*compose_checks.BREAKS, *agreement_checks.BREAKS, *operation_checks.BREAKS)
+CHECKS = (*compose_checks.CHECKS, *agreement_checks.CHECKS, *operation_checks.CHECKS, *scraping_checks.CHECKS)
+BREAKS = (*compose_checks.BREAKS, *agreement_checks.BREAKS, *operation_checks.BREAKS, *scraping_checks.BREAKS)
 
 
 def config(environment: str) -> tuple[int, str]:

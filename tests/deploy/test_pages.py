@@ -26,6 +26,23 @@ def test_every_test_that_a_page_names_exists(page: str) -> None:
     assert missing == []
 
 
+@EACH
+def test_every_test_function_that_a_page_names_exists(page: str) -> None:
+    named = re.findall(r"`(tests/[\w/.]+\.py)::(\w+)`", (ROOT / page).read_text())
+    missing = [(path, name) for path, name in named if f"\ndef {name}(" not in (ROOT / path).read_text()]
+    assert missing == []
+
+
+def test_the_page_on_security_names_a_test_for_every_attack_or_says_that_none_exists() -> None:
+    page = (ROOT / "docs" / "security.md").read_text()
+    table = page.split("## What stops them")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 15
+    for attack, defence, tests in rows:
+        names = re.findall(r"`tests/[\w/.]+\.py::\w+`", tests)
+        assert names or (tests == "none" and defence.startswith("nothing in this release")), attack
+
+
 def test_the_guarantees_name_tests() -> None:
     """Else the check above could not fail."""
     assert len(re.findall(r"`tests/", (ROOT / "docs" / "guarantees.md").read_text())) > 5

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -19,6 +20,7 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaException, Message, Producer, TopicPartition
 from psycopg import sql
 
+from local.stack import mlflow_accounts
 from local.stack.commands import PartStatus, StackInfo, down, info, status, up
 from local.stack.credentials import load_or_create
 from local.stack.environment import MARKER
@@ -30,6 +32,7 @@ from local.stack.program import Program
 from local.stack.state_file import StackState, save_stack_state
 from local.stack.supervisor import Supervisor
 from local.stack.wait import wait_until
+from local.stack.worker import stack_settings
 from moderation.adapters.kafka.topics import (
     COMMENTS,
     DECISIONS,
@@ -39,7 +42,9 @@ from moderation.adapters.kafka.topics import (
     ensure_topics,
 )
 from moderation.errors import ConfigurationError, StackError
+from tests.support.forbidden_acts import basic
 from tests.support.leftover_processes import leftover_processes
+from tests.support.secret_traces import CommandLines, command_lines, in_files, in_text, secrets_of
 
 _QUIET = {"log_level": 2}
 
@@ -72,10 +77,12 @@ def _first_record(stack: StackInfo, topic: str) -> Message:
 
 
 def _mlflow(stack: StackInfo, method: str, body: dict[str, str], host: str = "localhost") -> int:
-    """Request MLflow's registry over REST; return the status of the answer."""
+    """Request MLflow's registry over REST as the batch layer; return the status of the answer."""
     connection = http.client.HTTPConnection(HOST, stack.ports["mlflow"], timeout=30)
     try:
+        password = mlflow_accounts.passwords(StackLayout(stack.root))[mlflow_accounts.BATCH]
         headers = {"Content-Type": "application/json", "Host": f"{host}:{stack.ports['mlflow']}"}
+        headers |= basic(mlflow_accounts.BATCH, password)
         connection.request("POST", f"/api/2.0/mlflow/registered-models/{method}", json.dumps(body), headers)
         return connection.getresponse().status
     finally:
@@ -197,15 +204,35 @@ def test_mlflow_registers_a_model_and_refuses_an_unknown_host_name(stack: StackI
 
 def test_secrets_are_in_closed_files_and_on_no_command_line(stack: StackInfo) -> None:
     layout = StackLayout(stack.root)
-    held = json.loads(layout.credentials_file.read_text())
-    secrets = [held["supervisor"], *held["databases"].values()]
-    for path in layout.run.rglob("*"):
-        if path.is_file() and any(secret in path.read_text() for secret in secrets):
-            assert path.stat().st_mode & 0o077 == 0, path
+    stack_settings(layout, stack)  # creates the keys of models
+    secrets = secrets_of(layout)
+    assert {"credentials.supervisor", "credentials.databases.moderation", "signing.key"} <= secrets.keys()
+    assert {f"credentials.secrets.mlflow-{account}" for account in mlflow_accounts.ACCOUNTS} <= secrets.keys()
     assert layout.run.stat().st_mode & 0o077 == 0
-    for process in stack_processes(stack.root):
-        assert not any(secret in " ".join(process.cmdline()) for secret in secrets), process
-    assert not any(secret in path.read_text() for path in layout.log.iterdir() for secret in secrets)
+    assert in_files(layout, secrets) == []
+    lines = list(command_lines())
+    assert any("mlflow" in line for line in lines)
+    assert [line for line in lines if in_text(line, secrets)] == []
+
+
+def test_the_search_for_secrets_finds_them(tmp_path: Path) -> None:
+    layout = StackLayout(tmp_path)
+    layout.make_folders()
+    load_or_create(layout.credentials_file, ("moderation",))
+    secrets = secrets_of(layout)
+    password = secrets["credentials.databases.moderation"]
+    assert in_files(layout, secrets) == []
+    layout.log_file("worker").write_bytes(b"\xff" + password)
+    (layout.run / "open").write_bytes(password)
+    (layout.run / "open").chmod(0o604)
+    traces = ["log/worker.log: credentials.databases.moderation", "run/open: credentials.databases.moderation"]
+    assert sorted(in_files(layout, secrets)) == traces
+    sleep = [sys.executable, "-I", "-c", "import time; time.sleep(60)", password.decode()]
+    with CommandLines() as lines, subprocess.Popen(sleep) as sleeper:
+        wait_until(
+            lambda: any(in_text(line, secrets) for line in lines.seen), seconds=10, description="its command line"
+        )
+        sleeper.kill()
 
 
 def test_an_exit_code_that_must_not_restart_ends_the_program_for_good(stack: StackInfo) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -23,13 +25,15 @@ from local.stack.ports import HOST, any_free_port
 from local.stack.wait import wait_until
 from moderation.adapters.model_folder.folder import open_model
 from moderation.adapters.registry import Registry
-from moderation.errors import RegistryUnavailable
+from moderation.errors import RegistryRefused
 from moderation.scoring import ModerationPipeline
 from moderation.text import Lexicon
 from tests.conftest import ROOT
 from tests.deploy.image_environments import image_environment
+from tests.support.forbidden_acts import Act, basic, status_of
 from tests.support.model_folders import GATE, KEYS, MAX_BYTES, POLICY, make_folder
 from tests.support.object_store import BUCKET, object_store
+from tests.support.secret_traces import CommandLines
 
 pytestmark = pytest.mark.long
 
@@ -95,6 +99,8 @@ def image(stack: StackInfo, tmp_path: Path) -> Iterator[ServerImage]:
     server, port = url.rsplit("/", 1)[0].replace("://", "+psycopg://", 1), any_free_port()
     (tmp_path / "s3").mkdir()
     (tmp_path / "work").mkdir()
+    (tmp_path / "access").mkdir()
+    shutil.copy(ROOT / "local" / "access" / "registry.py", tmp_path / "access" / "registry_access.py")
     try:
         with object_store(tmp_path / "s3") as store:
             python = image_environment("mlflow")
@@ -108,6 +114,7 @@ def image(stack: StackInfo, tmp_path: Path) -> Iterator[ServerImage]:
                     "PATH": f"{python.parent}{os.pathsep}/usr/bin{os.pathsep}/bin",
                     "TMPDIR": str(tmp_path / "work"),
                     "PYTHONSAFEPATH": "1",
+                    "PYTHONPATH": str(tmp_path / "access"),
                     "MLFLOW_HOST": HOST,
                     "MLFLOW_PORT": str(port),
                     "MLFLOW_WORKERS": "1",
@@ -139,8 +146,12 @@ def status(image: ServerImage, path: str, host: str) -> int:
 def test_the_server_migrates_serves_with_accounts_and_keeps_models_in_the_object_store(
     image: ServerImage, pipeline: ModerationPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    migrated = image.run("migrate")
+    with CommandLines() as lines:
+        migrated = image.run("migrate")
     assert migrated.returncode == 0, migrated.stderr
+    password = urlsplit(image.environment["MLFLOW_BACKEND_STORE_URI"]).password
+    assert password
+    assert [line for line in lines.seen if password in line] == []
     with image.serving():
         own = f"{HOST}:{image.port}"
         assert status(image, "/api/2.0/mlflow/registered-models/search", own) == 401
@@ -169,7 +180,9 @@ def test_the_server_migrates_serves_with_accounts_and_keeps_models_in_the_object
         opened = worker.open_certified(found, lexicon, MAX_BYTES, tmp_path / "cache")
         trained = open_model(folder, lexicon, MAX_BYTES)
         assert opened.kernel.score_one("you idiot!!!") == trained.kernel.score_one("you idiot!!!")
-        with pytest.raises(RegistryUnavailable, match=r"(?i)permission denied|403"):
+        act = Act("worker", "create a model", "POST", "/api/2.0/mlflow/registered-models/create", {"name": "another"})
+        assert status_of(image.port, act, {}, basic("worker", SECRETS["REGISTRY_WORKER_PASSWORD"])) == 403
+        with pytest.raises(RegistryRefused, match="account worker"):
             worker.register(folder, lexicon, MAX_BYTES, run_name="a run", reason="a worker must not")
     settings = image.environment
     fs = s3fs.S3FileSystem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -83,6 +84,7 @@ def served(mlflow_url: str, version: ModelVersion, scratch: Path, manager: str) 
         "MLFLOW_ENV_ROOT": str(scratch / "environments"),
         "UV_PYTHON_DOWNLOADS": "never",
         "MLFLOW_TRACKING_URI": mlflow_url,
+        **{name: os.environ[name] for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")},  # noqa: TID251
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PYTHONSAFEPATH": "1",
     }

@@ -6,28 +6,38 @@ import json
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
+import psycopg
 import pytest
+from pydantic import SecretStr
 
 from local.bench.stream.corpus import Sender
 from local.stack.ports import any_free_port
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.connection import kafka_of
+from moderation.adapters.sql.windows import newest_windows
 from moderation.contracts import Comment
+from moderation.errors import DatabaseUnavailable
 from moderation.timestamps import now_us
 from tests.support.workers import SpeedLayerUnderTest, comments
 
+TOKEN = "token-of-the-tests-of-views"
 
-def ask(url: str, body: bytes | None = None) -> tuple[int, Any]:
-    """Return status and JSON of an answer; 0 without a listener."""
-    request = urllib.request.Request(url, data=body)  # noqa: S310 - loopback
+
+def ask(url: str, body: bytes | None = None, token: str = TOKEN) -> tuple[int, Any]:
+    """Return status and JSON of an answer, the text if it is no JSON; 0 without a listener."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - loopback
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, json.loads(error.read() or b"null")
+            text = error.read()
+            return error.code, json.loads(text) if text[:1] == b"{" else text.decode()
     except urllib.error.URLError:
         return 0, None
 
@@ -40,7 +50,7 @@ HOST = "127.0.0.2"
 def watched(layer: SpeedLayerUnderTest) -> str:
     """Worker with views that has decided 200 comments; the value is the address of its views."""
     web, metrics = any_free_port(), any_free_port()
-    changes = {"worker_host": HOST, "worker_web_port": web, "metrics_port": metrics}
+    changes = {"worker_host": HOST, "worker_web_port": web, "metrics_port": metrics, "http_token": SecretStr(TOKEN)}
     layer.settings = layer.settings.model_copy(update={**changes, "state_folder": layer.folder / "state"})
     layer.start_worker(web=True)
     layer.produce(comments(200))
@@ -68,10 +78,73 @@ def test_the_views_show_model_lag_and_scores(layer: SpeedLayerUnderTest, watched
     assert layer.accounted() == 200
 
 
+FORBIDDEN: tuple[tuple[str, bytes | None], ...] = (
+    ("/model", None),
+    ("/lag", None),
+    ("/windows", None),
+    ("/score", b'{"text": "you idiot!!!"}'),
+    ("/", None),
+    ("/router/decide/key", None),
+    ("/table/", None),
+    ("/stats/", None),
+    ("/nowhere", None),
+)
+"""Requests to the views that need the token."""
+
+
+def test_the_views_and_metrics_are_closed_without_the_token(layer: SpeedLayerUnderTest, watched: str) -> None:
+    port = layer.settings.metrics_port
+    for token in ("", "another-token-of-this-length", TOKEN[:-1], TOKEN + "x"):
+        for path, body in FORBIDDEN:
+            status, answer = ask(watched + path, body, token)
+            assert status == 401, (path, token)
+            assert "MODERATION_HTTP_TOKEN" in answer["error"]
+        assert ask(f"http://{HOST}:{port}/metrics", token=token)[0] == 401
+    assert ask(f"{watched}/health", token="") == (200, {"status": "ok"})
+    wait_until(lambda: ask(f"{watched}/ready", token="") == (200, {"ready": True}), seconds=30, description="readiness")
+    assert ask(f"{watched}/ready")[1].keys() >= {"ready", "missing", "registry"}
+    with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=10) as answer:
+        assert answer.read() == b"ok\n"
+    assert [ask(watched + path)[0] for path in ("/router/decide/key", "/table/", "/stats/")] == [404] * 3
+    assert TOKEN not in (layer.folder / "worker-0.log").read_text()
+
+
+def test_health_answers_while_others_exhaust_the_rate_and_wait_for_the_database(
+    layer: SpeedLayerUnderTest, watched: str
+) -> None:
+    with ThreadPoolExecutor(40) as pool:
+        with psycopg.connect(layer.database_url) as connection:
+            connection.execute("LOCK TABLE batch.panes IN ACCESS EXCLUSIVE MODE")
+            windows = [pool.submit(ask, f"{watched}/windows") for _ in range(40)]
+            began = time.monotonic()
+            assert [ask(f"{watched}/health")[0] for _ in range(20)] == [200] * 20
+            assert time.monotonic() - began < 3
+            assert not all(each.done() for each in windows), "none of them waits for the database"
+        statuses = [each.result()[0] for each in windows]
+    assert 429 in statuses, "the rate and the queue of the view are limited"
+    assert {200, 503} & {*statuses}, "the first ones waited for the database"
+
+
+def test_a_query_of_windows_ends_after_its_time(layer: SpeedLayerUnderTest) -> None:
+    with psycopg.connect(layer.database_url) as connection:
+        connection.execute("LOCK TABLE batch.panes IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(DatabaseUnavailable, match="statement timeout"):
+            newest_windows(layer.database_url, UUID(layer.topic_id), None, 5, seconds=0.2)
+    assert newest_windows(layer.database_url, UUID(layer.topic_id), None, 5, seconds=10) == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+def test_a_worker_that_other_machines_reach_ends_without_a_token(layer: SpeedLayerUnderTest, host: str) -> None:
+    layer.settings = layer.settings.model_copy(update={"worker_host": host})
+    assert layer.start_worker(web=True).wait(60) == 78
+    assert "MODERATION_HTTP_TOKEN: it is not set" in (layer.folder / "worker-0.log").read_text()
+
+
 def metrics(layer: SpeedLayerUnderTest) -> dict[str, float]:
     """Return the metrics as Prometheus reads them."""
     url = f"http://{HOST}:{layer.settings.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as answer:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
         lines = answer.read().decode().splitlines()
     return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line[0] != "#"}
 

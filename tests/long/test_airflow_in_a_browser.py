@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from playwright.sync_api import Page, expect
 
 from batch.reconcile.run import reconcile_day
 from cli.options import connected_settings
+from local.stack.layout import StackLayout
+from local.stack.mlflow_accounts import ADMIN, passwords
 from local.stack.wait import wait_until
 from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import producer_settings
@@ -26,12 +28,18 @@ from moderation.settings import Settings, required
 from moderation.timestamps import now_us
 from tests.conftest import ROOT
 from tests.long.conftest import Printed, printed_stack
+from tests.support.forbidden_acts import basic
 from tests.support.labelled import END, TRAFFIC, send
 
 pytestmark = pytest.mark.proof  # test_airflow has a person answer by Airflow's API, test_model_dags has one reject
 
 PICTURES = ROOT / "docs" / "images"
 _RUN_MS = 900_000  # a busy machine takes minutes for a retraining and its gate
+
+
+def mlflow_login(layout: StackLayout) -> dict[str, str]:
+    """Return the header with which the administrator of the stack's MLflow logs in."""
+    return basic(ADMIN, passwords(layout)[ADMIN])
 
 
 class People:
@@ -41,13 +49,18 @@ class People:
         page: a browser's.
         airflow: address.
         mlflow: address.
+        login: header with which its administrator logs in there.
         picture: keeps a screenshot under a name.
     """
 
-    def __init__(self, page: Page, airflow: str, mlflow: str, picture: Callable[[str], None]) -> None:
+    def __init__(
+        self, page: Page, airflow: str, mlflow: str, login: Mapping[str, str], picture: Callable[[str], None]
+    ) -> None:
         self._page = page
         self._airflow = airflow
         self._mlflow = mlflow
+        # Chromium shows a dialog of its own for basic authentication.
+        page.route(f"{mlflow}/**", lambda route: route.continue_(headers={**route.request.headers, **login}))
         self._picture = picture
 
     def log_in(self, password: str) -> None:
@@ -182,7 +195,7 @@ def test_the_whole_model_life_works_in_the_browser(
     first_model(settings, tmp_path / "model")
     sent = len(send(settings)["comments"])
     wait_until(lambda: accounted(settings) == sent, seconds=180, description="decisions on all that was sent")
-    people = People(page, up.airflow, settings.mlflow_url, picture)
+    people = People(page, up.airflow, settings.mlflow_url, mlflow_login(StackLayout(up.folder)), picture)
     people.log_in(up.password)
 
     people.trigger("archive_topics")

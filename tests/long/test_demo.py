@@ -23,7 +23,7 @@ from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
 from moderation.bootstrap import registry
 from tests.long.conftest import moderation
-from tests.long.test_airflow_in_a_browser import People, decides_with, newest_run
+from tests.long.test_airflow_in_a_browser import People, decides_with, mlflow_login, newest_run
 
 # Of its parts, test_airflow and test_retrain have short forms.
 pytestmark = [pytest.mark.proof, pytest.mark.alone, pytest.mark.timeout(2_700)]
@@ -76,9 +76,9 @@ def test_the_demo_promotes_its_challenger_and_a_second_retraining_ends_well(tmp_
 def test_the_loop_closes_by_hand_in_the_browser(page: Page, tmp_path: Path) -> None:
     with demonstrated(tmp_path / "demo", "--by-hand") as (figures, runs):
         assert figures["loop"]["state"] == "by hand"
-        settings = connected_settings(tmp_path / "demo")
-        people = People(page, runs.url, settings.mlflow_url, lambda name: None)
-        password = admin_password(StackLayout(tmp_path / "demo"))
+        settings, layout = connected_settings(tmp_path / "demo"), StackLayout(tmp_path / "demo")
+        people = People(page, runs.url, settings.mlflow_url, mlflow_login(layout), lambda name: None)
+        password = admin_password(layout)
         assert password
         people.log_in(password)
 

@@ -138,7 +138,8 @@ def test_data_model_and_results_of_the_former_release_stay(upgrade: tuple[Upgrad
 
     # As docs/deploy.md says: the jobs run with the old key and the two new ones, while the old worker decides.
     own = settings_environment(stack_settings(stack.layout, info(stack.layout)))
-    jobs = {**stack.settings, **{name: own[name] for name in ("MODERATION_SIGNING_KEY", "MODERATION_VERIFY_KEYS")}}
+    added = ("SIGNING_KEY", "VERIFY_KEYS", "MLFLOW_USERNAME", "MLFLOW_PASSWORD")
+    jobs = {**stack.settings, **{f"MODERATION_{name}": own[f"MODERATION_{name}"] for name in added}}
     stack.present("migrate", env=jobs)
     assert stack.present("topics", env=jobs)["created"] == []
     certified = stack.present("certify", "--all", "--allow-refused", env=jobs)

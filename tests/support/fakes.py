@@ -13,7 +13,14 @@ from dataclasses import dataclass, field
 import psycopg
 
 from moderation.contracts import Fate, Hole, Pane, Verdict
-from moderation.errors import FenceLost, ModelRefused, NotInRegistry, RegistryUnavailable, TopicsMissing
+from moderation.errors import (
+    FenceLost,
+    ModelRefused,
+    ModerationError,
+    NotInRegistry,
+    RegistryUnavailable,
+    TopicsMissing,
+)
 from moderation.ledger import Batch, DecisionRow, Position, Versions
 from moderation.panes import PANE_US, OpenPanes, PaneSums, closed_until_us, is_closed, is_reopened, pane_start_us
 from moderation.policy import Policy
@@ -175,6 +182,7 @@ class MemoryRegistry:
     def __init__(self, kernel: Kernel, policy: Policy) -> None:
         self.alias: str | None = None
         self.away = False
+        self.refusal: ModerationError | None = None
         self.refused: set[str] = set()
         self.deleted: set[str] = set()
         self.asked = threading.Semaphore(0)
@@ -186,6 +194,8 @@ class MemoryRegistry:
         self.asked.release()
         if self.away:
             raise RegistryUnavailable("registry", "it is away")
+        if self.refusal is not None:
+            raise self.refusal
         return self.alias
 
     def open_version(self, version: str) -> ServingModel:

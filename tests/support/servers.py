@@ -58,7 +58,7 @@ def _own_ports(worker_id: str) -> dict[str, int]:
 @pytest.fixture(scope="session")
 def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
     """Stack of this process on non-default ports; deleted at the end unless it is reused."""
-    from local.stack import kafka
+    from local.stack import kafka, mlflow_accounts
     from local.stack.commands import down, up
     from local.stack.layout import StackLayout
     from local.stack.state_file import StackState, save_stack_state
@@ -79,6 +79,9 @@ def stack(pytestconfig: pytest.Config, worker_id: str) -> Iterator[StackInfo]:
                 save_stack_state(layout.state_file, StackState(_own_ports(worker_id)))
             info = up(layout)
             _allow_alterations(info)
+            # MLflow's own clients in tests log in as the batch layer does.
+            patch.setenv("MLFLOW_TRACKING_USERNAME", mlflow_accounts.BATCH)
+            patch.setenv("MLFLOW_TRACKING_PASSWORD", mlflow_accounts.passwords(layout)[mlflow_accounts.BATCH])
             yield info
         finally:
             if not reused:

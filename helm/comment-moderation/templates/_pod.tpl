@@ -97,14 +97,26 @@ securityContext:
 {{/* An account of the registry. Call with the name of its secret; nothing if empty. */}}
 {{- define "moderation.mlflowAccountEnv" -}}
 {{- if . }}
-{{- range $key := list "username" "password" }}
-- name: MLFLOW_TRACKING_{{ upper $key }}
+- name: MODERATION_MLFLOW_USERNAME
   valueFrom:
     secretKeyRef:
-      name: {{ $ }}
-      key: {{ $key }}
+      name: {{ . }}
+      key: username
+- name: MODERATION_MLFLOW_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: password
 {{- end }}
-{{- end }}
+{{- end -}}
+
+{{/* The token of the workers' HTTP API and metrics. */}}
+{{- define "moderation.httpTokenEnv" -}}
+- name: MODERATION_HTTP_TOKEN
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.httpToken.existingSecret }}
+      key: {{ .Values.httpToken.key }}
 {{- end -}}
 
 {{/* What signs model certificates, for the hook certify only. */}}

@@ -18,7 +18,9 @@ SELECT topic_id::text AS topic_id, community, start_us, comments, reviews, remov
 """
 
 
-def newest_windows(url: str, topic_id: UUID, community: str | None, most: int) -> list[dict[str, Any]]:
+def newest_windows(
+    url: str, topic_id: UUID, community: str | None, most: int, *, seconds: float = 5.0
+) -> list[dict[str, Any]]:
     """Read hourly windows, newest first, then by community.
 
     Args:
@@ -26,11 +28,12 @@ def newest_windows(url: str, topic_id: UUID, community: str | None, most: int) -
         topic_id: id of the source topic.
         community: filter by community; all if None.
         most: maximum number of windows.
+        seconds: how long the query may take.
 
     Raises:
-        DatabaseUnavailable: the database cannot be reached.
+        DatabaseUnavailable: the database cannot be reached, or the query took too long.
     """
-    return _rows(url, _NEWEST, (topic_id, community, community, most))
+    return _rows(url, _NEWEST, (topic_id, community, community, most), seconds)
 
 
 def windows_between(url: str, topic: str, start_us: int, end_us: int) -> list[dict[str, Any]]:
@@ -48,8 +51,12 @@ def windows_between(url: str, topic: str, start_us: int, end_us: int) -> list[di
     return _rows(url, _BETWEEN, (topic, start_us, end_us))
 
 
-def _rows(url: str, query: LiteralString, values: tuple[object, ...]) -> list[dict[str, Any]]:
-    with connected(url) as connection, connection.cursor() as cursor:
+def _rows(
+    url: str, query: LiteralString, values: tuple[object, ...], seconds: float | None = None
+) -> list[dict[str, Any]]:
+    with connected(url) as connection, connection.transaction(), connection.cursor() as cursor:
+        if seconds is not None:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", (f"{round(seconds * 1_000)}ms",))
         cursor.execute(query, values)
         names = [column.name for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

@@ -8,7 +8,15 @@ import pytest
 
 from local.stack.wait import wait_until
 from moderation.adapters.override import Override
-from moderation.errors import DatabaseUnavailable, ModelRefused, RegistryUnavailable
+from moderation.errors import (
+    ConfigurationError,
+    DatabaseUnavailable,
+    ModelRefused,
+    ModerationError,
+    NeedsPerson,
+    RegistryRefused,
+    RegistryUnavailable,
+)
 from moderation.policy import Policy
 from moderation.scoring import Kernel
 from stream.worker import metrics
@@ -119,6 +127,44 @@ def test_a_refused_version_without_a_last_good_model_stops_the_start(
     registry.refused.add("1")
     with pytest.raises(ModelRefused, match="certificate"):
         watch.start()
+
+
+REFUSALS = (
+    ConfigurationError("registry, account worker", "its password is wrong"),
+    RegistryRefused("registry, account worker", "it may not do this"),
+)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: type(error).__name__)
+def test_a_refused_account_without_a_last_good_model_stops_the_start(
+    registry: MemoryRegistry, watch: ModelWatch, refusal: ModerationError
+) -> None:
+    registry.refusal = refusal
+    with pytest.raises(NeedsPerson, match="account worker"):
+        watch.start()
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda error: type(error).__name__)
+def test_a_refused_account_leaves_the_model_serving(
+    registry: MemoryRegistry, watch: ModelWatch, refusal: ModerationError, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.alias = "1"
+    watch.start()
+    registry.refusal = refusal
+    wait_until(lambda: shown_state() == [RegistryState.NO_ANSWER], seconds=10, description="the refusal is shown")
+    polls(registry, 4)
+    assert serves(watch, "1")
+    assert caplog.text.count("account worker") == 1
+    registry.refusal, registry.alias = None, "2"
+    wait_until(lambda: serves(watch, "2"), seconds=10, description="the alias is followed again")
+
+
+def test_a_refused_account_lets_the_start_take_the_model_that_served_before(registry: MemoryRegistry) -> None:
+    registry.refusal = REFUSALS[0]
+    watch = ModelWatch(registry.resolve, registry.open_version, 0.01, lambda: registry.open_version("1"))
+    watch.start()
+    watch.stop()
+    assert serves(watch, "1")
 
 
 def shown_state() -> list[str]:

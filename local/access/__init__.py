@@ -1,0 +1,1 @@
+"""What accounts of MLflow and Airflow may do. The servers import these modules; nothing of the project does."""
