@@ -376,7 +376,7 @@ def test_a_role_without_the_rights_of_a_worker_is_refused_with_what_to_do(stack:
 def test_a_worker_with_a_wrong_password_ends_for_good_within_seconds(
     stack: StackInfo, topic_prefix: str, tmp_path: Path
 ) -> None:
-    ensure_topics(stack.kafka_bootstrap, prefix=topic_prefix)
+    ensure_topics(stack.kafka, prefix=topic_prefix)
     wrong = psycopg.conninfo.make_conninfo(stack.database_url("worker"), password="guessed-wrong")
     settings = base_settings(stack, topic_prefix).model_copy(update={"database_url": SecretStr(wrong)})
     with speed_layer(settings, tmp_path) as layer:

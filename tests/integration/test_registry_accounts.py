@@ -90,7 +90,7 @@ def test_a_worker_opens_the_version_it_serves_with_its_account(
 ) -> None:
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "replaced by the account of the settings")
-    reader = worker_settings(StackLayout(stack.root), settings.model_copy(update={"state_folder": tmp_path}))
+    reader = worker_settings(StackLayout(stack.root), stack, settings.model_copy(update={"state_folder": tmp_path}))
     assert reader.mlflow_username == "worker"
     production = production_model(reader)
     number = production.resolve()
