@@ -341,7 +341,7 @@ def accepted_acts(layout: StackLayout, stack: StackInfo, run: str) -> list[str]:
     headers: dict[str, dict[str, str]] = {"": {}}
     for user in ("viewer", "user"):
         headers[user] = AirflowApi(stack, password_of(layout, user) or "", user).headers
-    tried = {act: status_of(stack.ports[API_SERVER], act, {"run": run}, headers[act.who]) for act in AIRFLOW_ACTS}
+    tried = {str(act): status_of(stack.ports[API_SERVER], act, {"run": run}, headers[act.who]) for act in AIRFLOW_ACTS}
     assert len(tried) == len(AIRFLOW_ACTS)
     return [f"{act}: status {status}" for act, status in tried.items() if status not in REFUSED]
 
