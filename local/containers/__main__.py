@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,14 @@ def report(line: str) -> None:
 def build(folders: Folders, *, fast: bool, short: bool = False) -> None:
     """Install and start the engine, build every image, or those that :data:`local.containers.trial.SHORT` needs."""
     engine.check_machine()
-    engine.install(folders, report)
-    engine.start(folders)
-    images.build_stand_ins(folders, report, SHORT_STAND_INS if short else stand_ins.NAMES)
     targets = SHORT_TARGETS if short else images.TARGETS
+    with ThreadPoolExecutor(1) as pool:
+        # uv installs packages while Debian is installed.
+        made = pool.submit(images.make_environments, folders, targets if fast else ())
+        engine.install(folders, report)
+        engine.start(folders)
+        images.build_stand_ins(folders, report, SHORT_STAND_INS if short else stand_ins.NAMES)
+        made.result()
     for each in images.build_targets(folders, report, fast=fast, targets=targets):
         report(f"{each.image}: {each.bytes / 1e9:.2f} GB, {each.seconds:.0f} s")
 

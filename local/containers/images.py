@@ -107,6 +107,13 @@ def build_targets(
     return built
 
 
+def make_environments(folders: Folders, targets: Sequence[str]) -> None:
+    """Make the environments that quick builds of the targets need."""
+    source = Source(CHECKOUT, folders.environments, __version__)
+    for target in targets:
+        _make_environment(source, target)
+
+
 def sizes(folders: Folders) -> dict[str, int]:
     """Return the bytes of each loaded image of this project."""
     names = docker(folders, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "comment-moderation-*").split()
@@ -128,12 +135,17 @@ def _build(folders: Folders, image: str, context: Path, arguments: Sequence[str]
 
 def _quick(source: Source, target: str) -> list[str]:
     """Arguments of a build that copies packages from environments that uv made."""
-    for name in PLACES:
-        if target == name or (target, name) == ("source", "worker"):
-            make_environment(source.environments, name, source.checkout)
+    _make_environment(source, target)
     dockerfile = source.environments / "Dockerfile"
     dockerfile.write_text(quick_dockerfile((source.checkout / "Dockerfile").read_text()))
     return ["--file", str(dockerfile), "--build-context", f"{CONTEXT}={source.environments}"]
+
+
+def _make_environment(source: Source, target: str) -> None:
+    source.environments.mkdir(parents=True, exist_ok=True)
+    for name in PLACES:
+        if target == name or (target, name) == ("source", "worker"):
+            make_environment(source.environments, name, source.checkout)
 
 
 def _load(folders: Folders, image: str) -> None:

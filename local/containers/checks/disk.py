@@ -16,6 +16,7 @@ from moderation.errors import StackError
 
 _FREE_MEGABYTES = 300
 _BALLAST = "ballast"
+_QUARANTINED = "SELECT count(*) FROM speed.dead_letters WHERE reason = 'processing_failed'"
 _MESSAGE = re.compile(r"No space left on device|could not extend file|disk full", re.IGNORECASE)
 
 
@@ -37,6 +38,8 @@ def full_volume(system: System) -> dict[str, Any]:
         seen["seconds_until_new_decisions"] = round(system.wait_for_decisions(200), 1)
         project.wait_healthy("worker", len(project.containers("worker")))
         system.require_once()
+        seen["quarantined"] = project.count(_QUARANTINED)
+        require(seen["quarantined"] == 0, f"{seen['quarantined']} records were quarantined for a full volume")
         return seen
     finally:
         project.compose("down")

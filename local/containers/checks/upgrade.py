@@ -93,7 +93,6 @@ def _build_former(folders: Folders) -> None:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
             files.extractall(checkout, filter="data")
     source = Source(checkout, folders.former / "environments", COMMIT)
-    source.environments.mkdir(exist_ok=True)
     build_targets(folders, lambda line: None, fast=True, targets=_TARGETS, source=source)
 
 
