@@ -16,7 +16,8 @@ from local.containers import engine, network
 from local.containers.folders import Folders
 from moderation.errors import ConfigurationError
 
-pytestmark = [pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(1_500)]
+# Its duration depends on mirrors of Debian. `make containers-test` has the full run.
+pytestmark = [pytest.mark.proof, pytest.mark.alone, pytest.mark.timeout(1_500)]
 
 
 @pytest.fixture
