@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--evidence", action="store_true", help="write docs/evidence/containers.json")
     parser.add_argument("--only", default="", help="run these checks, separated by commas, on what an earlier run left")
     parser.add_argument("--keep", action="store_true", help="leave containers and volumes after the checks")
-    parser.add_argument("--short", action="store_true", help="worker, MLflow and object store only, and a short test")
+    parser.add_argument("--short", action="store_true", help="without the source and Prometheus, and a short test")
     parser.add_argument("--no-build", action="store_true", help="use the images that are loaded")
     options = parser.parse_args()
     folders = Folders(options.work_folder.absolute())

@@ -42,9 +42,10 @@ CHECKS: tuple[Check, ...] = (
 )
 """All checks, in their order."""
 SHORT: tuple[Check, ...] = (first_start, bootstrap_model)
-"""Checks that need the images of worker, MLflow and object store only."""
-SHORT_TARGETS = ("object-store", "mlflow", "worker")
-SHORT_STAND_INS = ("debian", "python", "seaweedfs", "kafka", "postgres")
+"""The start, and one pass of a comment through every server of the speed layer."""
+SHORT_TARGETS = ("object-store", "mlflow", "worker", "batch")
+"""Targets that the short run needs; only the batch image can register a model."""
+SHORT_STAND_INS = ("debian", "python", "airflow", "seaweedfs", "kafka", "postgres")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ def backup_and_restore(system: System) -> dict[str, Any]:
     project.moderation("accept-gap", "--yes", "--reason", "restored from a backup")
     seen["lake"] = project.moderation("accept-gap", "--lake", "--yes", "--reason", "restored from a backup").strip()
     project.compose("start", "worker")
-    project.wait_healthy("worker", 2)
+    project.wait_healthy("worker", len(project.containers("worker")))
     project.up("source", profiles=["traffic"])
     seen["seconds_until_new_decisions"] = round(system.wait_for_decisions(50), 1)
     project.compose("stop", "source")

@@ -1,4 +1,4 @@
-"""A first model without the batch image: the bootstrap model decides comments that this machine sends."""
+"""A first model without training: the bootstrap model decides comments that this machine sends."""
 
 from __future__ import annotations
 
@@ -24,19 +24,7 @@ def bootstrap_model(system: System) -> dict[str, Any]:
     worker cannot reach the object store.
     """
     project = system.project
-    command = [
-        "run",
-        "--rm",
-        "--no-deps",
-        "-T",
-        "certify",
-        "moderation",
-        "bootstrap",
-        "--review-share",
-        "0.5",
-        "--json",
-    ]
-    registered = json.loads(project.compose(*command))
+    registered = json.loads(project.moderation("bootstrap", "--review-share", "0.5", "--json"))
     container = str(project.containers("worker")[0]["Id"])
     seconds = wait_until(
         lambda: project.ask_worker(container, "/ready").get("ready") is True,
