@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # Generated days begin at this one. The new version is asked for comments of the day after the last.
 FIRST_DAY, LAST_DAY, NEXT_DAY, END = "2026-01-01", "2026-01-07", "2026-01-08", "2026-01-09"
-HISTORY = ("--days", "3", "--comments-per-day", "400", "--seed", "1")
+HISTORY = ("--days", "1", "--comments-per-day", "300", "--seed", "1")
 FAULTS = ("--late", "0.01", "--duplicate", "0.01", "--edited", "0.01", "--broken", "0.01")
 TRAFFIC = ("--generate", "--days", "7", "--comments-per-day", "900", "--seed", "2", *FAULTS, "--fast")
 NEXT = ("--generate", "--days", "1", "--comments-per-day", "300", "--seed", "3", "--fast", "--shift-to", NEXT_DAY)
@@ -165,7 +165,8 @@ def demonstrate(compose, up_options, progress):
     progress("reconciling each day with the lake")
     days = reconcile(compose, FIRST_DAY, LAST_DAY)
     progress("retraining on the lake, and comparing the new version with production")
-    interval = ("--days", "7", "--end", NEXT_DAY)
+    # Half of the week, so that the gate has enough comments to decide.
+    interval = ("--days", "7", "--end", NEXT_DAY, "--newest-share", "0.5")
     trained = compose.moderation("retrain", *interval, "--reason", "labels of the demonstration")
     gate = trained.get("gate") or {"is_passed": False, "reasons": [trained.get("skipped")], "figures": {}}
     version = str(trained.get("version", ""))
