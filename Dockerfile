@@ -83,14 +83,15 @@ LABEL org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.source="${SOURCE}"
 
 # --- source -----------------------------------------------------------------------------------------------------------
+# This project only, beside the environment: the worker's image has the packages already.
 FROM worker-packages AS source-packages
 COPY --from=source-wheel /wheel /tmp/source-wheel
-RUN /opt/moderation/bin/pip install --no-index --no-deps --force-reinstall /tmp/source-wheel/*.whl
+RUN /opt/moderation/bin/pip install --no-index --no-deps --ignore-installed --prefix /opt/source /tmp/source-wheel/*.whl
 
 FROM worker AS source
 LABEL org.opencontainers.image.title="comment-moderation-source" \
       org.opencontainers.image.description="Recorded or generated comments and actions onto Kafka"
-COPY --from=source-packages /opt/moderation /opt/moderation
+COPY --from=source-packages /opt/source /opt/moderation
 HEALTHCHECK NONE
 CMD ["python", "-P", "-m", "stream", "source", "--help"]
 

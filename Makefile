@@ -15,7 +15,7 @@ JOBS   ?= 3
 test test-unit test-long coverage: export OMP_NUM_THREADS := 1
 PYTEST := $(BIN)/pytest --numprocesses $(JOBS) --durations 25 --durations-min 5 $(if $(STACK),--stack $(STACK))
 
-.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots tutorial demo down env containers containers-test containers-down sbom clean
+.PHONY: help setup lock generate check test test-unit test-long coverage proofs bench evidence screenshots tutorial compose-demo demo down env containers containers-test containers-down sbom clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -93,6 +93,10 @@ screenshots: setup ## Write the pictures in docs/images again; needs chromium
 tutorial: setup ## Run the commands of docs/tutorial-own-data.md on files that it writes itself
 	$(BIN)/python -m local.docs.tutorial
 
+compose-demo: ## Run the whole system in docker-compose.yaml and check it; needs Docker; deletes nothing
+	@[ -e .env ] || $(PYTHON) docker/write-env.py
+	$(PYTHON) docker/demo.py
+
 demo: setup ## Run the whole system in var-demo and verify it; DATA=export.csv uses a real export, YES=1 deletes an earlier demo
 	$(BIN)/moderation demo $(if $(DATA),--csv $(DATA)) $(if $(YES),--yes)
 
@@ -107,7 +111,7 @@ containers: setup ## Build the images with a Docker Engine of its own (root, Deb
 	$(BIN)/python -m local.containers build $(if $(FAST),--fast)
 
 containers-test: setup ## Run docker-compose.yaml in that engine and check it; EVIDENCE=1 writes docs/evidence/containers.json
-	$(BIN)/python -m local.containers test $(if $(FAST),--fast) $(if $(EVIDENCE),--evidence)
+	$(BIN)/python -m local.containers test $(if $(FAST),--fast) $(if $(SHORT),--short) $(if $(ONLY),--only $(ONLY)) $(if $(KEEP),--keep) $(if $(EVIDENCE),--evidence)
 
 containers-down: setup ## Stop that engine and restore the machine's network; images stay
 	$(BIN)/python -m local.containers down

@@ -36,6 +36,9 @@ def data_sources() -> Json:
                 "jsonData": {
                     "database": "$GRAFANA_POSTGRES_DATABASE",
                     "sslmode": "$GRAFANA_POSTGRES_SSLMODE",
+                    # Of a private certificate authority; those of the system if empty.
+                    "tlsConfigurationMethod": "file-path",
+                    "sslRootCertFile": "$GRAFANA_POSTGRES_CA_FILE",
                     "maxOpenConns": 5,
                     "maxIdleConns": 2,
                     "connMaxLifetime": 3600,

@@ -7,14 +7,15 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from local.containers import engine, images
+from local.containers import engine, images, stand_ins
 from local.containers.folders import CHECKOUT, DEFAULT_WORK_FOLDER, Folders
 from local.containers.sbom import SBOM_FOLDER, write_all
-from local.containers.trial import Trial
+from local.containers.trial import CHECKS, SHORT, SHORT_STAND_INS, SHORT_TARGETS, Trial
 from local.docs.evidence import EVIDENCE, machine
 from moderation.errors import ModerationError
 
@@ -26,17 +27,22 @@ def report(line: str) -> None:
     print(f"{time.monotonic() - _BEGUN:6.0f} s  {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def build(folders: Folders, *, fast: bool) -> None:
-    """Install and start the engine, build every image."""
+def build(folders: Folders, *, fast: bool, short: bool = False) -> None:
+    """Install and start the engine, build every image, or those that :data:`local.containers.trial.SHORT` needs."""
     engine.check_machine()
-    engine.install(folders, report)
-    engine.start(folders)
-    images.build_stand_ins(folders, report)
-    for each in images.build_targets(folders, report, fast=fast):
+    targets = SHORT_TARGETS if short else images.TARGETS
+    with ThreadPoolExecutor(1) as pool:
+        # uv installs packages while Debian is installed.
+        made = pool.submit(images.make_environments, folders, targets if fast else ())
+        engine.install(folders, report)
+        engine.start(folders)
+        images.build_stand_ins(folders, report, SHORT_STAND_INS if short else stand_ins.NAMES)
+        made.result()
+    for each in images.build_targets(folders, report, fast=fast, targets=targets):
         report(f"{each.image}: {each.bytes / 1e9:.2f} GB, {each.seconds:.0f} s")
 
 
-def try_out(folders: Folders, *, fast: bool, only: str, keep: bool) -> list[str]:
+def try_out(folders: Folders, *, fast: bool, only: str = "", keep: bool = False, short: bool = False) -> list[str]:
     """Run ``docker-compose.yaml`` with the loaded images and check it; return the names of failed checks.
 
     The outcome is stored in the work folder, check by check.
@@ -46,7 +52,7 @@ def try_out(folders: Folders, *, fast: bool, only: str, keep: bool) -> list[str]
     names = only.split(",") if only else []
     earlier = json.loads(folders.outcome.read_text())["checks"] if names and folders.outcome.exists() else {}
     checks: dict[str, Any] = dict(earlier)
-    for check in Trial(folders, only=names, keep=keep).run(report):
+    for check in Trial(folders, SHORT if short else CHECKS, names, keep=keep).run(report):
         checks[check.name] = {**asdict(check), "commit": _commit()}
         stored = {
             "engine": {"docker": versions["Server"]["Version"], "compose": compose},
@@ -80,10 +86,12 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def down(folders: Folders) -> None:
-    """Stop the engine."""
-    for difference in engine.stop(folders):
+def down(folders: Folders) -> list[str]:
+    """Stop the engine; return what it changed in the machine's network and could not restore."""
+    differences = engine.stop(folders)
+    for difference in differences:
         report(f"not restored: {difference}")
+    return differences
 
 
 def main() -> None:
@@ -95,20 +103,21 @@ def main() -> None:
     parser.add_argument("--evidence", action="store_true", help="write docs/evidence/containers.json")
     parser.add_argument("--only", default="", help="run these checks, separated by commas, on what an earlier run left")
     parser.add_argument("--keep", action="store_true", help="leave containers and volumes after the checks")
+    parser.add_argument("--short", action="store_true", help="without the source and Prometheus, and a short test")
     parser.add_argument("--no-build", action="store_true", help="use the images that are loaded")
     options = parser.parse_args()
     folders = Folders(options.work_folder.absolute())
     try:
         if options.command == "build":
-            build(folders, fast=options.fast)
+            build(folders, fast=options.fast, short=options.short)
         elif options.command == "down":
-            down(folders)
+            sys.exit(1 if down(folders) else 0)
         elif options.command == "sbom":
             write_all(CHECKOUT / SBOM_FOLDER, report)
         else:
             if not options.no_build:
-                build(folders, fast=options.fast)
-            failed = try_out(folders, fast=options.fast, only=options.only, keep=options.keep)
+                build(folders, fast=options.fast, short=options.short)
+            failed = try_out(folders, fast=options.fast, only=options.only, keep=options.keep, short=options.short)
             if options.evidence:
                 write_evidence(folders, fast=options.fast)
             sys.exit(1 if failed else 0)

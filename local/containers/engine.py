@@ -38,6 +38,14 @@ def check_machine() -> None:
         raise ConfigurationError("the engine", "mount namespaces and networks need root", "Run the command as root.")
     if shutil.which("apt-get") is None:
         raise ConfigurationError("the engine", "there is no apt-get", "Run it on Debian, or use a Docker Engine.")
+    try:
+        run(["unshare", "--mount", "--propagation", "private", "true"])
+    except (OSError, StackError) as error:
+        raise ConfigurationError(
+            "the engine",
+            f"it cannot have a mount namespace: {error}",
+            "Run it on a machine or in a container with more rights.",
+        ) from error
     controllers = {line.split()[0] for line in Path("/proc/cgroups").read_text().splitlines()[1:]}
     if missing := {"memory", "cpu", "pids"} - controllers:
         raise ConfigurationError("the engine", f"the kernel has no cgroup {', '.join(sorted(missing))}", "")

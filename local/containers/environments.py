@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.containers.folders import CHECKOUT, Folders
+from local.containers.folders import CHECKOUT
 from local.containers.processes import run
 from local.stack.environment import inherited_environment
 from moderation.errors import ConfigurationError
@@ -41,20 +41,34 @@ def quick_dockerfile(text: str) -> str:
     return _STAGE.sub(replace, text)
 
 
-def make_environment(folders: Folders, target: str) -> Path:
-    """Make the environment of a target, as if it were at its place in the image; does nothing the second time."""
-    folder = folders.environments / target
+def make_environment(environments: Path, target: str, checkout: Path = CHECKOUT) -> Path:
+    """Make the environment of a target, as if it were at its place in the image; does nothing the second time.
+
+    Args:
+        environments: folder of the environments, one for each target.
+        target: of the Dockerfile.
+        checkout: with the lock of the target.
+    """
+    folder = environments / target
     if folder.exists():
         return folder
     partial = folder.with_name(f"{target}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    install_lock(target, partial, venv_options=["--seed"], options=["--link-mode", "copy", "--compile-bytecode"])
+    options = ["--link-mode", "copy", "--compile-bytecode"]
+    install_lock(target, partial, venv_options=["--seed"], options=options, checkout=checkout)
     _relocate(partial, Path(PLACES[target]))
     partial.rename(folder)
     return folder
 
 
-def install_lock(target: str, folder: Path, *, venv_options: Sequence[str] = (), options: Sequence[str] = ()) -> Path:
+def install_lock(
+    target: str,
+    folder: Path,
+    *,
+    venv_options: Sequence[str] = (),
+    options: Sequence[str] = (),
+    checkout: Path = CHECKOUT,
+) -> Path:
     """Make an environment with the packages of an image, from its lock, and nothing else.
 
     Args:
@@ -62,6 +76,7 @@ def install_lock(target: str, folder: Path, *, venv_options: Sequence[str] = (),
         folder: of the environment.
         venv_options: of ``uv venv``.
         options: of ``uv pip install``.
+        checkout: with the lock.
 
     Returns:
         Its interpreter.
@@ -70,7 +85,7 @@ def install_lock(target: str, folder: Path, *, venv_options: Sequence[str] = (),
         ConfigurationError: uv is not installed.
         StackError: a package cannot be installed.
     """
-    lock = CHECKOUT / "docker" / f"requirements-{target}.lock"
+    lock = checkout / "docker" / f"requirements-{target}.lock"
     environment = {**inherited_environment(), "UV_PYTHON_DOWNLOADS": "never"}
     uv, python = find_uv(), folder / "bin" / "python"
     run([uv, "venv", "--quiet", *venv_options, "--python", sys.executable, folder], environment=environment)

@@ -65,6 +65,16 @@ class Folders:
         return self.work / "environments"
 
     @property
+    def former(self) -> Path:
+        """Files of a former release, its environments and its resolved compose file."""
+        return self.work / "former"
+
+    @property
+    def small_volume(self) -> Path:
+        """Mount point of a small file system, in the engine's namespace."""
+        return self.work / "small"
+
+    @property
     def outcome(self) -> Path:
         """The outcome of each check of the last run."""
         return self.work / "outcome.json"

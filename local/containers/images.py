@@ -31,6 +31,21 @@ _PIP_FILES = (Path("/etc/pip.conf"), Path.home() / ".config" / "pip" / "pip.conf
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What images are built from.
+
+    Attributes:
+        checkout: folder of the Dockerfile and the locks.
+        environments: folder of the environments that uv makes.
+        tag: of the images.
+    """
+
+    checkout: Path
+    environments: Path
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """An image that was built and loaded.
 
@@ -45,9 +60,11 @@ class Built:
     seconds: float
 
 
-def build_stand_ins(folders: Folders, on_progress: Callable[[str], None]) -> None:
-    """Build every stand-in and load those of which containers are made."""
-    for name in stand_ins.NAMES:
+def build_stand_ins(
+    folders: Folders, on_progress: Callable[[str], None], names: Sequence[str] = stand_ins.NAMES
+) -> None:
+    """Build stand-ins, all of them by default, and load those of which containers are made."""
+    for name in names:
         image = stand_ins.image_name(name)
         on_progress(f"stand-in for {image}")
         context = stand_ins.prepare_context(folders, name)
@@ -58,7 +75,12 @@ def build_stand_ins(folders: Folders, on_progress: Callable[[str], None]) -> Non
 
 
 def build_targets(
-    folders: Folders, on_progress: Callable[[str], None], *, fast: bool = False, targets: Sequence[str] = TARGETS
+    folders: Folders,
+    on_progress: Callable[[str], None],
+    *,
+    fast: bool = False,
+    targets: Sequence[str] = TARGETS,
+    source: Source | None = None,
 ) -> list[Built]:
     """Build targets of the Dockerfile, load them and return their sizes.
 
@@ -67,20 +89,29 @@ def build_targets(
         on_progress: receives one line for each target.
         fast: whether uv installs the locks, see :mod:`local.containers.environments`.
         targets: see :data:`TARGETS`.
+        source: what is built; this checkout if None.
     """
+    source = source or Source(CHECKOUT, folders.environments, __version__)
     _write_pip_settings(folders)
     built = []
     for target in targets:
-        image = f"comment-moderation-{target}:{__version__}"
+        image = f"comment-moderation-{target}:{source.tag}"
         on_progress(f"image {image}")
         begun = time.monotonic()
-        dockerfile = _quick(folders, target) if fast else ["--file", str(CHECKOUT / "Dockerfile")]
+        dockerfile = _quick(source, target) if fast else ["--file", str(source.checkout / "Dockerfile")]
         mounts = {folders.certificates: _CERTIFICATES.parent, folders.pip_settings: "/etc/pip.conf"}
-        volumes = [f"--volume={source}:{place}:ro" for source, place in mounts.items()]
-        _build(folders, image, CHECKOUT, ["--target", target, *dockerfile, *volumes, *_labels()])
+        volumes = [f"--volume={folder}:{place}:ro" for folder, place in mounts.items()]
+        _build(folders, image, source.checkout, ["--target", target, *dockerfile, *volumes, *_labels()])
         _load(folders, image)
         built.append(Built(image, _size(folders, image), round(time.monotonic() - begun, 1)))
     return built
+
+
+def make_environments(folders: Folders, targets: Sequence[str]) -> None:
+    """Make the environments that quick builds of the targets need."""
+    source = Source(CHECKOUT, folders.environments, __version__)
+    for target in targets:
+        _make_environment(source, target)
 
 
 def sizes(folders: Folders) -> dict[str, int]:
@@ -102,14 +133,19 @@ def _build(folders: Folders, image: str, context: Path, arguments: Sequence[str]
     )
 
 
-def _quick(folders: Folders, target: str) -> list[str]:
+def _quick(source: Source, target: str) -> list[str]:
     """Arguments of a build that copies packages from environments that uv made."""
+    _make_environment(source, target)
+    dockerfile = source.environments / "Dockerfile"
+    dockerfile.write_text(quick_dockerfile((source.checkout / "Dockerfile").read_text()))
+    return ["--file", str(dockerfile), "--build-context", f"{CONTEXT}={source.environments}"]
+
+
+def _make_environment(source: Source, target: str) -> None:
+    source.environments.mkdir(parents=True, exist_ok=True)
     for name in PLACES:
         if target == name or (target, name) == ("source", "worker"):
-            make_environment(folders, name)
-    dockerfile = folders.work / "Dockerfile.fast"
-    dockerfile.write_text(quick_dockerfile((CHECKOUT / "Dockerfile").read_text()))
-    return ["--file", str(dockerfile), "--build-context", f"{CONTEXT}={folders.environments}"]
+            make_environment(source.environments, name, source.checkout)
 
 
 def _load(folders: Folders, image: str) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from local.containers.engine import inside
@@ -33,6 +34,8 @@ class Project:
 
     Attributes:
         ports: published port by variable; free ones.
+        files: the compose files, later ones over earlier ones.
+        directory: to which paths in the files are relative.
     """
 
     def __init__(self, folders: Folders, *, again: bool = False) -> None:
@@ -40,6 +43,8 @@ class Project:
         self._folder = folders.compose_project
         ports = [int(self.value(name)) for name in _PORTS] if again else _free_ports(len(_PORTS))
         self.ports = dict(zip(_PORTS, ports, strict=True))
+        self.files: Sequence[Path] = [CHECKOUT / "docker-compose.yaml"]
+        self.directory = CHECKOUT
 
     def write_env(self, **options: object) -> None:
         """Write ``.env`` with new secrets by ``make env``'s program, and options; keep the secrets the second time."""
@@ -62,12 +67,16 @@ class Project:
         values: dict[str, str] = dict(re.findall(r"^(\w+)=(.*)$", (self._folder / ".env").read_text(), re.MULTILINE))
         return values[name]
 
+    def prefix(self) -> list[str]:
+        """Return ``docker compose`` with this project's options, without a command."""
+        options = ["--project-name", NAME, "--project-directory", str(self.directory)]
+        options += [word for file in self.files for word in ("--file", str(file))]
+        return inside(self._folders, "docker", "compose", *options, "--env-file", str(self._folder / ".env"))
+
     def command(self, *arguments: str) -> list[str]:
         """Return the command ``docker compose`` with this project's options."""
-        options = ["--project-name", NAME, "--project-directory", str(CHECKOUT)]
-        options += ["--file", str(CHECKOUT / "docker-compose.yaml"), "--env-file", str(self._folder / ".env")]
-        options += [word for profile in PROFILES for word in ("--profile", profile)] if arguments[0] == "down" else []
-        return inside(self._folders, "docker", "compose", *options, *arguments)
+        profiles = [word for name in PROFILES for word in ("--profile", name)] if arguments[0] == "down" else []
+        return [*self.prefix(), *profiles, *arguments]
 
     def compose(self, *arguments: str, given: bytes | None = None, seconds: float = 900) -> str:
         """Run ``docker compose`` and return what it printed.
@@ -113,9 +122,8 @@ class Project:
     def ask_worker(self, container: str, path: str) -> dict[str, Any]:
         """GET a path of a worker's HTTP API from inside its container; empty if it does not respond."""
         program = (
-            "import os, urllib.request as r; "
-            "token = {'Authorization': 'Bearer ' + os.environ['MODERATION_HTTP_TOKEN']}; "
-            f"request = r.Request('http://127.0.0.1:6066{path}', headers=token); "
+            "import os, urllib.request as r; token = os.environ.get('MODERATION_HTTP_TOKEN', ''); "
+            f"request = r.Request('http://127.0.0.1:6066{path}', headers={{'Authorization': 'Bearer ' + token}}); "
             "print(r.urlopen(request, timeout=5).read().decode())"
         )
         command = inside(self._folders, "docker", "exec", container, "python", "-P", "-c", program)
@@ -137,6 +145,10 @@ class Project:
         command = ["exec", "-T", "postgres", *shell, "psql", *host, "--username", role, "--dbname", "moderation"]
         printed = self.compose(*command, "-v", "ON_ERROR_STOP=1", "-tAF\t", given=statement.encode())
         return [line.split("\t") for line in printed.splitlines()]
+
+    def log_of(self, service: str, lines: int = 200) -> str:
+        """The last lines of the logs of a service's containers."""
+        return self.compose("logs", "--no-color", "--no-log-prefix", "--tail", str(lines), service)
 
     def restore_dump(self, dump: bytes) -> str:
         """Restore a dump of all databases; return what psql printed on its two streams."""

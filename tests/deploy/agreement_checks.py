@@ -283,8 +283,8 @@ def differs_from_chart(files: Files) -> list[str]:
     command = re.search(r"command: \[(.*)\]", texts["templates/worker/deployment.yaml"])
     if command is None or command[1].split(", ") != worker["command"][1:]:
         complaints.append(f"the chart starts a worker by {command and command[1]}")
-    user = re.findall(r"runAs(?:User|Group): (\d+)", texts["templates/_pod.tpl"])
-    if ":".join(user) != files.stages["worker"].last("USER"):
+    user = ":".join(str(values["podSecurityContext"][key]) for key in ("runAsUser", "runAsGroup"))
+    if user != files.stages["worker"].last("USER"):
         complaints.append(f"the chart's pods run as {user}, the image as {files.stages['worker'].last('USER')}")
     everything = "".join(texts.values())
     names = dict.fromkeys(re.findall(r"name: (MODERATION_[A-Z_]+)\b", everything), "")
@@ -368,7 +368,7 @@ CHART_BREAKS = (
     (differs_from_chart, f"{_CHART}/templates/worker/deployment.yaml", "MODERATION_WORKER_HOST", "MODERATION_HOST"),
     (differs_from_chart, f"{_CHART}/templates/worker/deployment.yaml", "uvloop, worker]", "asyncio, worker]"),
     (differs_from_chart, f"{_CHART}/templates/worker/scaledobject.yaml", "%scomments", "%sremarks"),
-    (differs_from_chart, f"{_CHART}/templates/_pod.tpl", "runAsUser: 10001", "runAsUser: 10002"),
+    (differs_from_chart, f"{_CHART}/values.yaml", "runAsUser: 10001", "runAsUser: 10002"),
     (differs_from_chart, "Dockerfile", "USER 10001:10001", "USER 10001:0"),
     (differs_from_chart, COMPOSE, "comment-moderation-worker:0.1.0", "comment-moderation-worker:0.2.0"),
     (differs_from_chart, COMPOSE, "comment-moderation-source:0.1.0", "comment-moderation-worker:0.1.0"),

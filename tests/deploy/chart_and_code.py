@@ -182,13 +182,18 @@ def command_complaints(objects: list[Object]) -> list[str]:
     for name, container in containers(objects):
         words = [*container["command"], *container.get("args", [])]
         try:
-            _require_command(words)
+            require_command(words)
         except (ValueError, ImportError, SystemExit) as error:
             complaints.append(f"{name}: {' '.join(words[:6])}: {error}")
     return complaints
 
 
-def _require_command(words: list[str]) -> None:
+def require_command(words: list[str]) -> None:
+    """Check that a command line is one of the project.
+
+    Raises:
+        ValueError: a program, a command or an option does not exist.
+    """
     if words[0] == "python":
         if "-c" in words:
             compile(words[words.index("-c") + 1], "command", "exec")

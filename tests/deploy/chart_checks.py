@@ -37,9 +37,10 @@ def privilege_complaints(objects: list[Object]) -> list[str]:
         for key, wanted in {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}.items():
             if context.get(key) != wanted:
                 complaints.append(f"{name}: {key} is {context.get(key)}")
-        for key in ("runAsUser", "runAsGroup", "fsGroup"):
-            if not context.get(key):
-                complaints.append(f"{name}: {key} is {context.get(key)}, which is root or the image's choice")
+        ids = {key: context.get(key) for key in ("runAsUser", "runAsGroup", "fsGroup")}
+        # All three are absent where the platform assigns them, as OpenShift does.
+        if set(ids.values()) != {None}:
+            complaints += [f"{name}: {key} is {value}" for key, value in ids.items() if not value]
         if pod.get("automountServiceAccountToken") is not False:
             complaints.append(f"{name}: it gets a token of the cluster")
         complaints += [f"{name}: {key}" for key in ("hostNetwork", "hostPID", "hostIPC") if pod.get(key)]
@@ -126,6 +127,15 @@ def selector_complaints(objects: list[Object]) -> list[str]:
             targets = {each["metadata"]["name"] for each in of_kind(objects, spec["scaleTargetRef"]["kind"])}
             if spec["scaleTargetRef"]["name"] not in targets:
                 complaints.append(f"{title(each)} scales nothing")
+            logins = {login["metadata"]["name"] for login in of_kind(objects, "TriggerAuthentication")}
+            references = [
+                trigger["authenticationRef"] for trigger in spec["triggers"] if "authenticationRef" in trigger
+            ]
+            complaints += [
+                f"{title(each)} has no login {reference['name']}"
+                for reference in references
+                if reference["kind"] == "TriggerAuthentication" and reference["name"] not in logins
+            ]
     accounts = {each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")}
     return complaints + [
         f"{name}: no such account" for name, _, pod in pods(objects) if pod["serviceAccountName"] not in accounts
@@ -141,21 +151,22 @@ def _egress_ports(policies: list[Object]) -> set[int]:
 
 
 def needed_ports(container: Object, database_port: int) -> set[int]:
-    """Ports of the servers in a container's settings, including name servers."""
+    """Ports of the servers in a container's settings, without name servers."""
     values = environment(container)
-    ports = {53}
+    ports: set[int] = set()
     if "MODERATION_DATABASE_URL" in values:
         ports.add(database_port)
-    ports |= {
-        int(address.rpartition(":")[2]) for address in (values.get("MODERATION_KAFKA_BOOTSTRAP") or ":53").split(",")
-    }
+    if brokers := values.get("MODERATION_KAFKA_BOOTSTRAP"):
+        ports |= {int(address.rpartition(":")[2]) for address in brokers.split(",")}
     if url := values.get("MODERATION_MLFLOW_URL"):
         parts = urlsplit(url)
         ports.add(parts.port or {"http": 80, "https": 443}[parts.scheme])
     return ports
 
 
-def network_complaints(objects: list[Object], database_port: int) -> list[str]:
+def network_complaints(
+    objects: list[Object], database_port: int, dns_ports: frozenset[int] = frozenset({53})
+) -> list[str]:
     """Pods with more or fewer rights than they need."""
     policies = of_kind(objects, "NetworkPolicy")
     if not policies:
@@ -166,7 +177,7 @@ def network_complaints(objects: list[Object], database_port: int) -> list[str]:
         if not any(policy["spec"]["policyTypes"] == ["Ingress", "Egress"] for policy in own):
             complaints.append(f"{name}: no policy denies its traffic")
         for container in pod["containers"]:
-            needed = needed_ports(container, database_port)
+            needed = needed_ports(container, database_port) | dns_ports
             needed |= {int(port) for port in re.findall(r"^http://[^/]+:(\d+)$", "\n".join(container["command"]), re.M)}
             if (opened := _egress_ports(own)) != needed:
                 complaints.append(f"{name}: egress is open to ports {sorted(opened)}, not to {sorted(needed)}")

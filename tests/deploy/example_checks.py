@@ -129,6 +129,12 @@ def grafana_complaints(grafana: Object, defaults: Object) -> list[str]:
     keys = ("uid", "type", "name", "secureJsonData")
     if [[each.get(key) for key in keys] for each in given] != [[each.get(key) for key in keys] for each in provisioned]:
         complaints.append("the data sources are others than the dashboards'")
+    security = given[0]["jsonData"]
+    folders = [mount["mountPath"] for mount in grafana.get("extraConfigmapMounts", [])]
+    if security["sslmode"] != "verify-full" or security["tlsConfigurationMethod"] != "file-path":
+        complaints.append("the connection to PostgreSQL does not verify the server by a file")
+    if not any(security["sslRootCertFile"].startswith(f"{folder}/") for folder in folders):
+        complaints.append(f"nothing is mounted at {security['sslRootCertFile']}")
     if [mount["mountPath"] for mount in grafana["extraSecretMounts"]] != [PASSWORD_FILE]:
         complaints.append("the password is not at the path of the data source")
     return complaints
@@ -147,6 +153,7 @@ def literal_secrets(values: object, path: str = "") -> list[str]:
         inside = f"{path}/{key}"
         is_secret = any(word in key.lower() for word in ("password", "secretkey", "fernetkey", "accesskeyid", "token"))
         names_one = key.endswith(("Key", "Name", "SecretName", "keyOfAccessKeyId", "keyOfSecretAccessKey"))
+        names_one = names_one or path.endswith("/authentication/keys")  # of a Secret, by parameter
         if is_secret and isinstance(value, str) and not names_one and not value.startswith("$__file{"):
             complaints.append(inside)
         complaints += literal_secrets(value, inside)

@@ -103,6 +103,29 @@ def wrong_packages(files: Files) -> list[str]:
     return complaints
 
 
+def copied_twice(files: Files) -> list[str]:
+    """Stages that copy a folder over the same folder of the stage that they are made from: every image has it twice."""
+    complaints = []
+    for stage in files.stages.values():
+        base, inherited = files.stages.get(stage.base), set()
+        while base is not None:
+            inherited |= _copies_of_stages(base)
+            base = files.stages.get(base.base)
+        complaints += [
+            f"stage {stage.name}: {folder} is in {stage.base} already"
+            for folder, target in sorted(_copies_of_stages(stage))
+            if (folder, target) in inherited
+        ]
+    return complaints
+
+
+def _copies_of_stages(stage: Stage) -> set[tuple[str, str]]:
+    """Folders that a stage copies from other stages, each with its target."""
+    copies = [each.arguments for each in stage.instructions if each.name == "COPY"]
+    words = [copy.split() for copy in copies if copy.startswith("--from=")]
+    return {(folder, target) for _, *folders, target in words for folder in folders}
+
+
 def removed_folders(files: Files, target: str) -> set[str]:
     """The folders that the Dockerfile removes from the wheel of a target, in all stages from which it is built."""
     removed: set[str] = set()
@@ -187,6 +210,7 @@ CHECKS = (
     unlabelled,
     without_health_check,
     wrong_packages,
+    copied_twice,
     unneeded_folders,
     unneeded_packages,
     wrong_ports,
@@ -211,6 +235,7 @@ BREAKS = (
     (without_health_check, DOCKERFILE, "HEALTHCHECK --interval=15s --timeout=10s", "# "),
     (wrong_packages, DOCKERFILE, "--require-hashes --no-deps --requirement /tmp/requirements-worker.lock", "faust"),
     (wrong_packages, DOCKERFILE, "COPY docker/requirements-batch.lock", "COPY docker/requirements-worker.lock"),
+    (copied_twice, DOCKERFILE, "--from=source-packages /opt/source", "--from=source-packages /opt/moderation"),
     (unneeded_folders, DOCKERFILE, " local/chaos local/containers", " local/containers"),
     (unneeded_folders, DOCKERFILE, "moderation/datasets/synthetic stream/source", "stream/source"),
     (unneeded_folders, DOCKERFILE, "--from=worker-wheel", "--from=wheel"),

@@ -12,7 +12,20 @@ import yaml
 from moderation import __version__
 from moderation.settings import Settings
 from tests.conftest import ROOT
-from tests.deploy.chart import CHART, EXAMPLES, Object, example, merged, named, notes, of_kind, render
+from tests.deploy.chart import (
+    CHART,
+    EXAMPLES,
+    Object,
+    containers,
+    environment,
+    example,
+    merged,
+    named,
+    notes,
+    of_kind,
+    pods,
+    render,
+)
 from tests.deploy.chart_and_code import SHARED_TOPICS, WITH_CODE
 from tests.deploy.chart_checks import GENERAL, network_complaints
 
@@ -21,7 +34,11 @@ EVERYTHING = merged(
     MINIMAL,
     {
         "source": {"enabled": True},
-        "worker": {"autoscaling": {"enabled": True}, "podAnnotations": {"note": "x"}, "priorityClassName": "high"},
+        "worker": {
+            "autoscaling": {"enabled": True, "authentication": {"existingSecret": "keda", "keys": {"ca": "ca.crt"}}},
+            "podAnnotations": {"note": "x"},
+            "priorityClassName": "high",
+        },
         "monitoring": {
             "serviceMonitor": {"enabled": True},
             "prometheusRule": {"enabled": True},
@@ -32,6 +49,7 @@ EVERYTHING = merged(
         "mlflow": {"existingSecret": "moderation-mlflow"},
     },
 )
+_CLUSTER_KIND = "ClusterTriggerAuthentication"
 VALUES: dict[str, Object] = {
     "minimal": MINIMAL,
     "ha": example("ha"),
@@ -72,6 +90,27 @@ VALUES: dict[str, Object] = {
             "settings": {"batch_most_records": 2000, "dead_letter_share": 0.25, "model_max_bytes": 1073741824},
         },
     ),
+    "openshift": example("openshift"),
+    "keda": merged(MINIMAL, example("keda")),
+    "private-ca": merged(MINIMAL, example("private-ca")),
+    "extras of every pod and of one": merged(
+        EVERYTHING,
+        {
+            "containerSecurityContext": {"readOnlyRootFilesystem": True, "runAsUser": 20001},
+            "extraEnv": [{"name": "SSL_CERT_DIR", "value": "/etc/moderation/ca"}],
+            "extraVolumes": [{"name": "ca", "projected": {"sources": [{"configMap": {"name": "ca"}}]}}],
+            "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/moderation/ca", "readOnly": True}],
+            "worker": {
+                "existingClaim": "worker-state",
+                "extraEnv": [{"name": "OTHER", "valueFrom": {"secretKeyRef": {"name": "other", "key": "value"}}}],
+                "autoscaling": {
+                    "authentication": {"tls": True, "existingSecret": "", "existing": "kafka", "kind": _CLUSTER_KIND}
+                },
+            },
+            "source": {"extraVolumes": [{"name": "exports", "persistentVolumeClaim": {"claimName": "exports"}}]},
+            "hooks": {"extraEnv": [{"name": "HOOK", "value": "1"}]},
+        },
+    ),
 }
 EACH = pytest.mark.parametrize("name", list(VALUES))
 RENDERED = {name: render(values) for name, values in VALUES.items()}
@@ -79,6 +118,10 @@ RENDERED = {name: render(values) for name, values in VALUES.items()}
 
 def database_port(values: Object) -> int:
     return int(values["database"].get("port", 5432))
+
+
+def dns_ports(values: Object) -> frozenset[int]:
+    return frozenset(values.get("networkPolicy", {}).get("dnsPorts", [53]))
 
 
 @EACH
@@ -92,7 +135,7 @@ def test_nothing_is_wrong_with(check: str, name: str) -> None:
 
 @EACH
 def test_pods_reach_what_they_need_and_nothing_else(name: str) -> None:
-    assert network_complaints(RENDERED[name], database_port(VALUES[name])) == []
+    assert network_complaints(RENDERED[name], database_port(VALUES[name]), dns_ports(VALUES[name])) == []
 
 
 @EACH
@@ -127,6 +170,7 @@ def test_every_enabled_object_is_rendered() -> None:
         "Service",
         "ServiceAccount",
         "ServiceMonitor",
+        "TriggerAuthentication",
     }
     assert len(of_kind(RENDERED["everything"], "Job")) == 3
     assert len(of_kind(RENDERED["everything"], "ConfigMap")) == 2
@@ -184,4 +228,86 @@ def test_a_package_contains_the_dashboards_and_no_links(tmp_path: Path) -> None:
 
 def test_every_example_is_tested() -> None:
     known = {"minimal", "ha", "air-gapped", "airflow", "mlflow", "grafana", "strimzi"}
+    known |= {"openshift", "keda", "private-ca"}
     assert {path.stem for path in EXAMPLES.iterdir()} == known
+
+
+def test_the_platform_assigns_user_and_group_where_the_values_name_none() -> None:
+    for name, _, pod in pods(RENDERED["openshift"]):
+        assert pod["securityContext"] == {
+            "runAsNonRoot": True,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }, name
+    assert {pod["securityContext"]["runAsUser"] for _, _, pod in pods(RENDERED["minimal"])} == {10001}
+
+
+def test_a_group_without_offsets_has_no_lag_and_workers_are_added_in_steps() -> None:
+    for name in ("ha", "keda", "everything"):
+        (scaled,) = of_kind(RENDERED[name], "ScaledObject")
+        (lag,) = (each["metadata"] for each in scaled["spec"]["triggers"] if each["type"] == "kafka")
+        assert (lag["offsetResetPolicy"], lag["scaleToZeroOnInvalidOffset"]) == ("earliest", "true")
+        assert (lag["allowIdleConsumers"], lag["limitToPartitionsWithLag"]) == ("false", "true")
+        assert scaled["spec"]["minReplicaCount"] >= 1
+        up = scaled["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleUp"]
+        assert up["policies"] == [{"type": "Percent", "value": 100, "periodSeconds": 60}]
+
+
+def test_keda_logs_in_with_the_keys_of_a_secret() -> None:
+    (scaled,) = of_kind(RENDERED["keda"], "ScaledObject")
+    (authentication,) = of_kind(RENDERED["keda"], "TriggerAuthentication")
+    trigger = scaled["spec"]["triggers"][0]
+    assert (trigger["metadata"]["sasl"], trigger["metadata"]["tls"]) == ("scram_sha512", "enable")
+    assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
+    references = {each["parameter"]: (each["name"], each["key"]) for each in authentication["spec"]["secretTargetRef"]}
+    assert references == {
+        "username": ("moderation-keda", "username"),
+        "password": ("moderation-keda", "password"),
+        "ca": ("moderation-keda", "ca.crt"),
+    }
+
+
+def test_keda_uses_an_authentication_that_exists() -> None:
+    objects = RENDERED["extras of every pod and of one"]
+    assert of_kind(objects, "TriggerAuthentication") == []
+    reference = of_kind(objects, "ScaledObject")[0]["spec"]["triggers"][0]["authenticationRef"]
+    assert reference == {"name": "kafka", "kind": _CLUSTER_KIND}
+
+
+def test_extras_reach_the_pods_that_connect_to_servers() -> None:
+    objects = RENDERED["extras of every pod and of one"]
+    mounted, variables = {}, {}
+    for name, _, pod in pods(objects):
+        (container,) = pod["containers"]
+        mounted[name] = {mount["mountPath"] for mount in container["volumeMounts"]} if name[:3] != "Pod" else set()
+        variables[name] = environment(container).keys() & {"SSL_CERT_DIR", "OTHER", "HOOK"}
+        assert container["securityContext"]["runAsUser"] == 20001
+    connected = {name for name in variables if not name.startswith("Pod ")}
+    assert len(connected) == 5
+    for name in connected:
+        assert "/etc/moderation/ca" in mounted[name], name
+        own = {"OTHER"} if name.endswith("-worker") else {"HOOK"} if name.startswith("Job ") else set()
+        assert variables[name] == {"SSL_CERT_DIR", *own}, name
+    test = next(name for name in variables if name.startswith("Pod "))
+    assert not variables[test], "the test connects to a worker only"
+
+
+def test_files_of_a_worker_are_on_a_claim_where_one_is_named() -> None:
+    for name, source in (
+        ("extras of every pod and of one", {"persistentVolumeClaim": {"claimName": "worker-state"}}),
+        ("minimal", {"emptyDir": {"sizeLimit": "2Gi"}}),
+    ):
+        volumes = named(RENDERED[name], "Deployment", "-worker")["spec"]["template"]["spec"]["volumes"]
+        assert {"name": "state", **source} in volumes
+
+
+def test_a_private_authority_is_mounted_where_the_variables_name_it() -> None:
+    checked = 0
+    for name, container in containers(RENDERED["private-ca"]):
+        path = environment(container).get("MLFLOW_TRACKING_SERVER_CERT_PATH")
+        if path is None:
+            assert not name.startswith(("Deployment", "Job"))
+            continue
+        assert any(path.startswith(mount["mountPath"] + "/") for mount in container["volumeMounts"]), name
+        checked += 1
+    assert checked == 4

@@ -1,4 +1,4 @@
-"""Wrong values are refused, and every check detects an object that is broken in one place."""
+"""Every check of the rendered chart detects an object that is broken in one place; the schema of values is complete."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from moderation.settings import Settings
 from tests.conftest import ROOT
-from tests.deploy.chart import CHART, Object, example, merged, named, of_kind, render
+from tests.deploy.chart import CHART, EXAMPLES, Object, example, named, of_kind, render
 from tests.deploy.chart_and_code import WITH_CODE, worker_of
 from tests.deploy.chart_checks import GENERAL, is_pinned, network_complaints
-from tests.deploy.test_chart import EVERYTHING, MINIMAL
+from tests.deploy.test_chart import EVERYTHING
 
 CHECKS: dict[str, Callable[[list[Object]], list[str]]] = {
     **GENERAL,
@@ -22,57 +22,6 @@ CHECKS: dict[str, Callable[[list[Object]], list[str]]] = {
     "network": lambda objects: network_complaints(objects, 5432),
 }
 WHOLE = render(EVERYTHING)
-
-REFUSED: dict[str, tuple[Object, str]] = {
-    "an unknown value": ({"worker": {"replica": 2}}, "additional properties 'replica' not allowed"),
-    "an unknown value at the top": ({"workers": {}}, "additional properties 'workers' not allowed"),
-    "an unknown setting": ({"settings": {"batch_records": 1}}, "additional properties 'batch_records' not allowed"),
-    "a setting that another value stands for": ({"settings": {"metrics_port": 1}}, "'metrics_port' not allowed"),
-    "a setting out of range": ({"settings": {"batch_most_records": 0}}, "/settings/batch_most_records"),
-    "no broker": ({"kafka": {"bootstrap": ""}}, "/kafka/bootstrap"),
-    "a broker without a port": ({"kafka": {"bootstrap": "kafka"}}, "/kafka/bootstrap"),
-    "no secret of the database": ({"database": {"existingSecret": ""}}, "/database/existingSecret"),
-    "no token of the HTTP API": ({"httpToken": {"existingSecret": ""}}, "/httpToken/existingSecret"),
-    "a secret's value": ({"database": {"url": "postgresql://x"}}, "additional properties 'url' not allowed"),
-    "a password in the registry's address": ({"mlflow": {"url": "http://a:b@mlflow"}}, "/mlflow/url"),
-    "a tag that moves": ({"image": {"tag": "latest"}}, "/image/tag"),
-    "a tag in the repository": ({"image": {"repository": "registry:5000/worker:latest"}}, "/image/repository"),
-    "a digest that is none": ({"image": {"digest": "sha256:abc"}}, "/image/digest"),
-    "more workers than partitions": ({"worker": {"replicas": 5}}, "comments has 4 partitions"),
-    "more workers than partitions, by lag": (
-        {"worker": {"autoscaling": {"enabled": True, "maxReplicas": 5}}},
-        "worker.autoscaling.maxReplicas is 5, but comments has 4 partitions",
-    ),
-    "fewer at most than at least": (
-        {"worker": {"autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 2}}},
-        "minReplicas is 3, but at most 2",
-    ),
-    "no worker at all": ({"worker": {"autoscaling": {"enabled": True, "minReplicas": 0}}}, "minReplicas"),
-    "a budget that forbids every move": ({"worker": {"podDisruptionBudget": {"maxUnavailable": 0}}}, "maxUnavailable"),
-    "no name servers": ({"networkPolicy": {"dns": []}}, "/networkPolicy/dns"),
-}
-
-
-@pytest.mark.parametrize("name", list(REFUSED))
-def test_values_are_refused_by_name(name: str) -> None:
-    values, cause = REFUSED[name]
-    with pytest.raises(helm_python.HelmError) as refused:
-        render(merged(MINIMAL, values))
-    assert cause in str(refused.value)
-
-
-def test_required_values_have_no_default() -> None:
-    with pytest.raises(helm_python.HelmError) as refused:
-        render({})
-    for path in (
-        "/kafka/bootstrap",
-        "/database/existingSecret",
-        "/certificate/existingSecret",
-        "/certificate/verifyKeys",
-        "/httpToken/existingSecret",
-        "/mlflow/url",
-    ):
-        assert path in str(refused.value)
 
 
 def first(pod: Object) -> Object:
@@ -120,6 +69,10 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
         lambda o: change(of_kind(o, "ScaledObject")[0]["spec"], "maxReplicas", 4),
     ),
     "an unknown parameter of a trigger": ("schema", lambda o: change(trigger(o), "lagThreshhold", "5")),
+    "a parameter of a login that KEDA does not have": (
+        "schema",
+        lambda o: change(of_kind(o, "TriggerAuthentication")[0]["spec"]["secretTargetRef"][0], "parameter", "user"),
+    ),
     "a number where KEDA wants a text": ("schema", lambda o: change(trigger(o), "lagThreshold", 5)),
     "a duration that is none": ("schema", lambda o: change(rule(o, "ModerationFenceLost"), "for", "soon")),
     "an unknown kind": ("schema", lambda o: change(o[0], "kind", "Sometimes")),
@@ -161,6 +114,10 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
     "a scaler of another deployment": (
         "selector",
         lambda o: change(of_kind(o, "ScaledObject")[0]["spec"]["scaleTargetRef"], "name", "worker"),
+    ),
+    "a login of KEDA that does not exist": (
+        "selector",
+        lambda o: change(of_kind(o, "ScaledObject")[0]["spec"]["triggers"][0]["authenticationRef"], "name", "keda"),
     ),
     "no account": ("selector", lambda o: change(worker_pod(o), "serviceAccountName", "admin")),
     "an account that comes after its job": (
@@ -368,6 +325,6 @@ def test_the_documentation_of_values_is_complete() -> None:
     page = (ROOT / "docs" / "kubernetes.md").read_text()
     for secret in ("moderation-database", "moderation-certificate", "moderation-mlflow"):
         assert secret in page
-    for name in ("minimal", "ha", "air-gapped", "airflow", "mlflow", "grafana", "strimzi"):
+    for name in sorted(path.stem for path in EXAMPLES.iterdir()):
         assert f"examples/{name}.yaml" in page
     assert example("ha")["kafka"]["bootstrap"] in page

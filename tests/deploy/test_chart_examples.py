@@ -102,6 +102,14 @@ BREAKS: dict[str, tuple[str, Callable[[Any], object]]] = {
         "grafana",
         lambda v: change(v["datasources"]["moderation.yaml"]["datasources"][0], "uid", "postgres"),
     ),
+    "a certificate that nothing mounts": (
+        "grafana",
+        lambda v: change(v["extraConfigmapMounts"][0], "mountPath", "/etc/ssl"),
+    ),
+    "a server that is not verified": (
+        "grafana",
+        lambda v: change(v["datasources"]["moderation.yaml"]["datasources"][0]["jsonData"], "sslmode", "require"),
+    ),
     "a password elsewhere": ("grafana", lambda v: change(v["extraSecretMounts"][0], "mountPath", "/run/password")),
 }
 

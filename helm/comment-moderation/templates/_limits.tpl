@@ -31,3 +31,16 @@
 {{- printf "%s:%s" $image.repository (default $root.Chart.AppVersion $image.tag) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* What KEDA needs to log in. Call with worker.autoscaling.authentication. */}}
+{{- define "moderation.checkAuthentication" -}}
+{{- if and .existing .existingSecret -}}
+{{- fail "worker.autoscaling.authentication has both existing and existingSecret. Keep one of them." -}}
+{{- end -}}
+{{- if and .existingSecret (not .keys) -}}
+{{- fail "worker.autoscaling.authentication.existingSecret has no keys: name the key of each parameter, e.g. username: username." -}}
+{{- end -}}
+{{- if and (ne .sasl "none") (not .existing) (not .existingSecret) -}}
+{{- fail (printf "worker.autoscaling.authentication.sasl is %s, which needs credentials: set existingSecret and keys, or existing." .sasl) -}}
+{{- end -}}
+{{- end -}}

@@ -15,10 +15,12 @@
 
 {{- define "moderation.egressDns" -}}
 - ports:
-    - protocol: UDP
-      port: 53
-    - protocol: TCP
-      port: 53
+    {{- range $port := .Values.networkPolicy.dnsPorts }}
+    {{- range $protocol := list "UDP" "TCP" }}
+    - protocol: {{ $protocol }}
+      port: {{ $port }}
+    {{- end }}
+    {{- end }}
   to:
     {{- toYaml .Values.networkPolicy.dns | nindent 4 }}
 {{- end -}}

@@ -13,25 +13,48 @@ imagePullSecrets:
   {{- end }}
 {{- end }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 10001
-  runAsGroup: 10001
-  fsGroup: 10001
-  fsGroupChangePolicy: OnRootMismatch
-  seccompProfile:
-    type: RuntimeDefault
+  {{- include "moderation.given" $root.Values.podSecurityContext | nindent 2 }}
 {{- end -}}
 
 {{/* The container's side. Call with (list $ $image). */}}
 {{- define "moderation.container" -}}
+{{- $root := index . 0 -}}
 image: {{ include "moderation.image" . }}
-imagePullPolicy: {{ (index . 0).Values.image.pullPolicy }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  runAsNonRoot: true
-  capabilities:
-    drop: [ALL]
+  {{- include "moderation.given" $root.Values.containerSecurityContext | nindent 2 }}
+{{- end -}}
+
+{{/* A map without the keys whose value is null. */}}
+{{- define "moderation.given" -}}
+{{- $given := dict -}}
+{{- range $key, $value := . -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $_ := set $given $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $given -}}
+{{- end -}}
+
+{{/* Items of a list of all pods and of one component. Call with (list $ "component" "extraEnv"); nothing if empty. */}}
+{{- define "moderation.extra" -}}
+{{- $values := (index . 0).Values -}}
+{{- $component := index . 1 -}}
+{{- $key := index . 2 -}}
+{{- $seen := dict -}}
+{{- with concat (index $values $key) (index $values $component $key) -}}
+{{- range . -}}
+{{- $name := default .name .mountPath -}}
+{{- if hasKey $seen $name -}}
+{{- fail (printf "%s of %s names %s twice. Remove one of them: a list of all pods applies to this one too." $key $component $name) -}}
+{{- end -}}
+{{- if and (hasPrefix "MODERATION_" $name) (hasKey $values.settings (lower (trimPrefix "MODERATION_" $name))) -}}
+{{- fail (printf "%s of %s names %s, which is among the values of settings. Remove one of them." $key $component $name) -}}
+{{- end -}}
+{{- $_ := set $seen $name true -}}
+{{- end -}}
+{{- toYaml . -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Libraries that want a home find one that can be written. */}}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from moderation.errors import ConfigurationError, GoalUnmet, InvalidRecord, ModerationError
 from moderation.database_url import verified_url
+from moderation.errors import ConfigurationError, GoalUnmet, InvalidRecord, ModerationError
 from moderation.settings import PREFIX, Settings, load_settings, required
 from tests.conftest import ROOT
 

@@ -38,13 +38,22 @@ spec:
             {{- with index . 6 }}
             {{- include . $root | nindent 12 }}
             {{- end }}
+            {{- with include "moderation.extra" (list $root "hooks" "extraEnv") }}
+            {{- . | nindent 12 }}
+            {{- end }}
           resources:
             {{- toYaml $root.Values.hooks.resources | nindent 12 }}
           volumeMounts:
             - name: temporary
               mountPath: /tmp
+            {{- with include "moderation.extra" (list $root "hooks" "extraVolumeMounts") }}
+            {{- . | nindent 12 }}
+            {{- end }}
       volumes:
         - name: temporary
           emptyDir:
             sizeLimit: 1Gi
+        {{- with include "moderation.extra" (list $root "hooks" "extraVolumes") }}
+        {{- . | nindent 8 }}
+        {{- end }}
 {{- end -}}

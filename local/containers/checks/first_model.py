@@ -1,0 +1,62 @@
+"""A first model without training: the bootstrap model decides comments that this machine sends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from confluent_kafka import Producer
+
+from local.containers.checks.system import System, require
+from local.containers.checks.workers import kill_worker
+from local.stack.wait import wait_until
+from moderation.adapters.kafka.topics import COMMENTS, producer_settings
+from moderation.timestamps import now_us
+
+_COMMENTS = 200
+_DELIVERY_SECONDS = 30.0
+
+
+def bootstrap_model(system: System) -> dict[str, Any]:
+    """A registered version reaches the worker, which decides, is killed and goes on; each offset is stored once.
+
+    The version is registered by ``docker compose run`` and reaches the worker through the MLflow server, because the
+    worker cannot reach the object store.
+    """
+    project = system.project
+    registered = json.loads(project.moderation("bootstrap", "--review-share", "0.5", "--json"))
+    container = str(project.containers("worker")[0]["Id"])
+    seconds = wait_until(
+        lambda: project.ask_worker(container, "/ready").get("ready") is True,
+        seconds=180,
+        description="the worker with its first model",
+        interval_seconds=1.0,
+    )
+    send(system, "before")
+    system.wait_for_decisions_in_all(_COMMENTS)
+    back = kill_worker(system)
+    send(system, "after")
+    system.wait_for_decisions_in_all(2 * _COMMENTS)
+    system.require_once()
+    served = project.sql("SELECT DISTINCT model_version FROM speed.decisions")
+    require(served == [[registered["version"]]], f"versions {served} decided, {registered['version']} was registered")
+    return {
+        "seconds_until_ready": round(seconds, 1),
+        "seconds_until_healthy_after_the_kill": round(back, 1),
+        "decisions": system.decisions(),
+    }
+
+
+def send(system: System, prefix: str) -> None:
+    """Send comments from this machine through the published port.
+
+    Raises:
+        StackError: the broker does not confirm them.
+    """
+    producer = Producer(producer_settings(f"127.0.0.1:{system.project.ports['KAFKA_PORT']}", _DELIVERY_SECONDS))
+    for number in range(_COMMENTS):
+        name = f"{prefix}-{number}"
+        fields = {"schema_version": 1, "comment_id": name, "community": "science", "body": f"A study of {name}."}
+        producer.produce(COMMENTS.name, json.dumps({**fields, "event_time_us": now_us()}), key=name)
+    waiting = producer.flush(2 * _DELIVERY_SECONDS)
+    require(waiting == 0, f"Kafka did not confirm {waiting} comments")
