@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 from local.containers.checks.system import System, require
 from local.containers.checks.workers import kill_worker
 from local.stack.wait import wait_until
+from moderation.adapters.kafka.connection import KafkaConnection
 from moderation.adapters.kafka.topics import COMMENTS, producer_settings
 from moderation.timestamps import now_us
 
@@ -53,7 +54,8 @@ def send(system: System, prefix: str) -> None:
     Raises:
         StackError: the broker does not confirm them.
     """
-    producer = Producer(producer_settings(f"127.0.0.1:{system.project.ports['KAFKA_PORT']}", _DELIVERY_SECONDS))
+    kafka = KafkaConnection.plaintext(f"127.0.0.1:{system.project.ports['KAFKA_PORT']}")
+    producer = Producer(producer_settings(kafka, _DELIVERY_SECONDS))
     for number in range(_COMMENTS):
         name = f"{prefix}-{number}"
         fields = {"schema_version": 1, "comment_id": name, "community": "science", "body": f"A study of {name}."}
