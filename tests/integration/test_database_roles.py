@@ -160,6 +160,7 @@ ALLOWED: dict[str, Sequence[str]] = {
         "INSERT INTO batch.panes SELECT * FROM batch.panes WHERE false",
         "INSERT INTO batch.differences SELECT * FROM batch.differences WHERE false",
         "INSERT INTO batch.stored_scores SELECT * FROM batch.stored_scores WHERE false",
+        "INSERT INTO batch.frozen_days VALUES ('x', '2020-01-01', 0, '', 0)",
         "INSERT INTO batch.promotions SELECT * FROM batch.promotions WHERE false",
         "UPDATE batch.promotions SET moved_us = 0",
         "INSERT INTO batch.jobs AS j (job, first_us) VALUES ('x', 0) ON CONFLICT (job) DO UPDATE SET done_us = 1",

@@ -98,6 +98,7 @@ RULES: Mapping[Role, tuple[Rule, ...]] = {
             (
                 *("batch.files", "batch.holes", "batch.gaps", "batch.lake_claims", "batch.action_dead_letters"),
                 *("batch.runs", "batch.panes", "batch.differences", "batch.stored_scores", "batch.promotions"),
+                "batch.frozen_days",
             ),
         ),
         Rule(("UPDATE",), ("batch.runs",), ("cut", "agreement", "begun_us", "finished_us")),
