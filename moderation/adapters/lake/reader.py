@@ -160,13 +160,20 @@ class Lake:
         if not lake_files:
             return duck.from_arrow(columns_of(topic).schema.empty_table())
         if not self.store.is_local:
-            duck.register_filesystem(self.store.fs)
+            _register(duck, self.store.fs)
         return duck.read_parquet(self.urls(lake_files), hive_partitioning=False)
 
     def _checked(self, lake_files: list[LakeFile], check: Check) -> list[LakeFile]:
         for file in lake_files:
             check_file(self.store, file, check)
         return lake_files
+
+
+def _register(duck: duckdb.DuckDBPyConnection, file_system: Any) -> None:
+    """Register a file system with a connection, which refuses it the second time."""
+    names = (file_system.protocol,) if isinstance(file_system.protocol, str) else file_system.protocol
+    if not any(duck.filesystem_is_registered(name) for name in names):
+        duck.register_filesystem(file_system)
 
 
 @contextmanager
