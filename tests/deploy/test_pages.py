@@ -142,7 +142,7 @@ def test_figures_of_the_benchmarks_are_those_of_the_evidence() -> None:
 
 def test_figures_of_the_readme_are_those_of_the_demo() -> None:
     page = (ROOT / "README.md").read_text()
-    compared, reconciled = value("demo", "comparison"), value("demo", "reconciled")
+    compared, reconciled, loop = (value("demo", each) for each in ("comparison", "reconciled", "loop"))
     for text in (
         f"| {compared['records']:,} |",
         f"| {compared['decisions']:,} + {compared['dead_letters']:,} |",
@@ -152,5 +152,7 @@ def test_figures_of_the_readme_are_those_of_the_demo() -> None:
         f"{reconciled['causes']['late']} late, {reconciled['causes']['duplicate']} duplicate |",
         f"p50 {value('demo', 'latency_p50_ms'):.0f} ms, p99 {value('demo', 'latency_p99_ms'):.0f} ms",
         f"| {value('demo', 'live_auc'):.3f} |",
+        f"on {loop['comments']} comments new to both | {loop['production_auc']:.3f} · {loop['auc']:.3f} |",
+        f"after its approval | {loop['decided']} |",
     ):
         assert text in page, text
