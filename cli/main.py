@@ -32,7 +32,7 @@ from cli.history import history
 from cli.import_files import import_files
 from cli.label_errors import label_errors
 from cli.lake import lake
-from cli.missing_parts import missing_part
+from cli.missing_parts import is_missing_part, missing_part
 from cli.output import progress
 from cli.output_files import output_error
 from cli.override import override
@@ -146,7 +146,9 @@ def _shown(error: Exception) -> ModerationError | None:
         return error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         return output_error(Path(error.filename or "output"), error)
-    return missing_part(error) if isinstance(error, ModuleNotFoundError) else server_error(error)
+    if isinstance(error, ImportError) and is_missing_part(error):
+        return missing_part(error)
+    return server_error(error)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cli import main as command
-from cli.missing_parts import missing_part
+from cli.missing_parts import is_missing_part, missing_part
 
 
 @pytest.mark.parametrize("module", ["local.chaos", "moderation.datasets.synthetic", "stream.source"])
@@ -32,3 +32,14 @@ def test_the_command_ends_with_one_message_instead_of_a_traceback(
         command.main()
     assert ended.value.code == 1
     assert "package matplotlib: the command needs it" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_part_of_a_package_that_is_missing_is_told_and_a_defect_of_this_project_is_not() -> None:
+    partial = ImportError("MLflow Skinny cannot do this\nInstall mlflow", name="mlflow")
+    assert is_missing_part(partial)
+    assert str(missing_part(partial)).startswith(
+        "package mlflow: the command needs a part of it that is not installed."
+    )
+    unnamed = missing_part(ImportError("MLflow Skinny cannot do this\nInstall mlflow"))
+    assert str(unnamed).startswith("package MLflow Skinny cannot do this: ")
+    assert not is_missing_part(ImportError("cannot import name 'x' from 'moderation.ledger'", name="moderation.ledger"))
