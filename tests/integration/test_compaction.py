@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from local.oracle.reading import read_topic
 from local.stack.wait import wait_until
@@ -13,6 +12,7 @@ from moderation.adapters.kafka.connection import kafka_of
 from tests.integration.test_transactions import holes, is_at_the_end
 from tests.support.lakes import SMALL, LakeUnderTest
 from tests.support.reconcile_day import DayUnderTest, comments
+from tests.support.topic_settings import configure_topic
 from tests.support.workers import Record, SpeedLayerUnderTest
 
 KEYS, ROUNDS = 12, 20
@@ -30,13 +30,7 @@ UNTOUCHED = {"max.compaction.lag.ms": str((1 << 63) - 1), "min.compaction.lag.ms
 
 def configure(layer: SpeedLayerUnderTest, settings: dict[str, str]) -> None:
     """Alter settings of topic comments."""
-    admin = AdminClient(kafka_of(layer.settings).librdkafka({"log_level": 2}))
-    entries = [
-        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
-    ]
-    resource = ConfigResource(ResourceType.TOPIC, layer.topic, incremental_configs=entries)
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(30)
+    configure_topic(kafka_of(layer.settings), layer.topic, settings)
 
 
 def with_few_keys(first: int) -> list[Record]:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner, Result
 
 from cli.main import app
@@ -24,6 +24,7 @@ from moderation.errors import TopicRefused
 from stream.worker import metrics
 from stream.worker.archive_watch import show_archive_delays
 from tests.support.lakes import LakeUnderTest, plain
+from tests.support.topic_settings import configure_topic
 from tests.support.workers import comments
 
 
@@ -178,11 +179,7 @@ def test_offsets_lost_to_retention_are_shown_then_accepted_and_the_archive_conti
 
 def keep_for(lake: LakeUnderTest, retention_ms: int, name: str = "retention.ms") -> None:
     """Set the retention of topic comments."""
-    admin = AdminClient(kafka_of(lake.settings).librdkafka({"log_level": 2}))
-    entry = ConfigEntry(name, str(retention_ms), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, lake.topic, incremental_configs=[entry])
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(30)
+    configure_topic(kafka_of(lake.settings), lake.topic, {name: str(retention_ms)})
 
 
 def used_ratios(lake: LakeUnderTest) -> dict[str, float]:

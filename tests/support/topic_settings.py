@@ -12,18 +12,25 @@ from tests.support.workers import SpeedLayerUnderTest
 
 def set_timestamp_type(kafka: KafkaConnection, topic: str, value: str) -> None:
     """Set the timestamp type of new records: ``LogAppendTime`` or ``CreateTime``."""
-    change = ConfigEntry("message.timestamp.type", value, incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
+    configure_topic(kafka, topic, {"message.timestamp.type": value})
+
+
+def configure_topic(kafka: KafkaConnection, topic: str, settings: dict[str, str]) -> None:
+    """Change settings of a topic, and wait until the broker has the change: the controller answers before."""
+    changes = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in settings.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=changes)
     client = AdminClient(kafka.librdkafka({"log_level": 2}))  # must outlive its futures
     (future,) = client.incremental_alter_configs([resource]).values()
     future.result(30)
 
-    def told() -> str:
+    def told() -> dict[str, str]:
         (future,) = client.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
-        return str(future.result(30)["message.timestamp.type"].value)
+        current = future.result(30)
+        return {name: str(current[name].value) for name in settings}
 
-    # The controller answers before the broker has the change.
-    wait_until(lambda: told() == value, seconds=30, description=f"the broker's new setting of {topic}")
+    wait_until(lambda: told() == settings, seconds=30, description=f"the broker's new settings of {topic}")
 
 
 def recreate_topic(layer: SpeedLayerUnderTest) -> str:
