@@ -44,7 +44,7 @@ def import_files(
     """Import comments, with or without labels, from CSV, JSON or Parquet files, compressed or not.
 
     Without --out it shows the first rows as understood and the counts. With --out it writes a folder that train,
-    report, compare, source and replay read. Rows without a label are written, too; train leaves them out.
+    report, compare, source and replay read. Rows without a label are written, too; trainings leave them out.
 
     Example: `moderation import dump.zst --dry-run`
 

@@ -188,8 +188,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     stored = {name: value for name, value in stored.items() if value is not None}
     for name, value in stored.items():
         is_long = name in ("delimiter", "quote") and len(str(value)) > 1
-        is_refused = is_long or (name == "actions" and not _states_actions(value))
-        if not isinstance(value, known[name]) or is_refused:
+        if not isinstance(value, known[name]) or is_long or (name == "actions" and not _states_actions(value)):
             raise ConfigurationError(
                 str(path),
                 f"{name}: {value!r} cannot be used",
@@ -198,9 +197,7 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     return stored
 
 
-def _states_actions(value: object) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _states_actions(value: Any) -> bool:
     columns, window = value.get("columns", {}), value.get("window_hours", 0)
     return (
         value.keys() <= {"columns", "window_hours"}

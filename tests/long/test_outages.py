@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 
 from batch.archive.run import archive_topics
 from local.demo.airflow_api import AirflowApi, answer_until_taken
-from local.stack.airflow import AIRFLOW_PORTS, admin_password, airflow
+from local.stack.airflow import AIRFLOW_PORTS, DAGS, admin_password, airflow
 from local.stack.commands import StackInfo, down, start_program, stop_program, up
 from local.stack.layout import StackLayout
 from local.stack.program import Program
@@ -186,7 +186,7 @@ def test_runs_that_meet_servers_that_are_away_for_a_minute_succeed(world: World)
 
 
 def test_every_dag_has_a_form() -> None:
-    assert {path.stem for path in Path("dags").glob("[!_]*.py")} == {*FORMS} | REFUSED
+    assert {path.stem for path in DAGS.glob("[!_]*.py")} == {*FORMS} | REFUSED
 
 
 @pytest.mark.proof

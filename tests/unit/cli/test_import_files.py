@@ -88,14 +88,15 @@ def test_a_saved_mapping_states_the_same_again(export: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "text",
     [
-        *(
-            '{"columns": ["body"]}',
-            '{"encoding": 5}',
-            '{"delimiter": "ab"}',
-            '{"has_header": "no"}',
-            '{"community": {}}',
-        ),
-        *('{"actions": {"columns": 5}}', '{"actions": {"window_hours": -1}}', '{"actions": {"words": "x"}}'),
+        '{"columns": ["body"]}',
+        '{"encoding": 5}',
+        '{"delimiter": "ab"}',
+        '{"has_header": "no"}',
+        '{"community": {}}',
+        '{"actions": 5}',
+        '{"actions": {"columns": 5}}',
+        '{"actions": {"window_hours": -1}}',
+        '{"actions": {"words": "x"}}',
     ],
 )
 def test_a_mapping_with_values_of_another_type_is_refused(text: str, export: Path, tmp_path: Path) -> None:

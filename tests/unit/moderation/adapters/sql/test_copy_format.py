@@ -1,4 +1,4 @@
-"""Values for COPY: PostgreSQL reads what was given, one field a value; the tests with servers use usual texts only."""
+"""Every combination of characters that COPY treats as special is one field and reads as it was."""
 
 from __future__ import annotations
 
