@@ -220,8 +220,6 @@ def wrong_settings(broker: SecureKafka, issuer: str) -> dict[str, tuple[dict[str
     }
 
 
-# asyncio may leave the socket of one refused connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.budget(60)
 def test_wrong_settings_are_refused_within_seconds_by_the_name_of_the_setting(secure_broker: SecureKafka) -> None:
     with token_issuer() as issuer:

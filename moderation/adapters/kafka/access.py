@@ -29,7 +29,6 @@ from moderation.adapters.kafka.oauth_token import TokenRefused
 from moderation.errors import ConfigurationError
 
 _REQUEST_SECONDS = 4.0
-_CLOSE_SECONDS = 0.5
 _ATTEMPTS = 3
 """A broker that has just started may not know its accounts yet."""
 _PAUSE_SECONDS = 0.7
@@ -87,16 +86,11 @@ async def _request_metadata(host: str, port: int, arguments: dict[str, Any]) -> 
         # asyncio leaves the socket open if a handshake fails.
         await asyncio.get_running_loop().run_in_executor(None, _handshake, host, port, context)
     connection = AIOKafkaConnection(host, port, request_timeout_ms=round(_REQUEST_SECONDS * 1_000), **arguments)
-    is_open = True
     try:
         await connection.connect()
         await connection.send(MetadataRequest([]))
-    except OSError:
-        is_open = False
-        raise
     finally:
-        if is_open:
-            await _end(connection)
+        connection.close()
 
 
 async def _refusal_by(error: Exception, kafka: KafkaConnection, host: str, port: int) -> ConfigurationError | None:
@@ -208,18 +202,8 @@ async def _speaks_plain(host: str, port: int) -> bool:
     connection = AIOKafkaConnection(host, port, request_timeout_ms=round(_REQUEST_SECONDS * 1_000))
     try:
         await connection.connect()
-    except OSError:
+    except (OSError, KafkaError):
         return False
-    except KafkaError:
-        await _end(connection)
-        return False
-    await _end(connection)
+    finally:
+        connection.close()
     return True
-
-
-async def _end(connection: AIOKafkaConnection) -> None:
-    """Close a connection without waiting for the broker, which may not answer the end of a TLS connection."""
-    closed = connection.close()
-    if (transport := getattr(connection._protocol, "_transport", None)) is not None:
-        transport.abort()
-    await asyncio.wait([closed], timeout=_CLOSE_SECONDS)

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from moderation.adapters.kafka import batch_unpacker
 from moderation.adapters.kafka.connection import KafkaConnection
+from moderation.adapters.kafka.event_loop import ConnectionLoop
 from moderation.errors import BrokerUnavailable
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class CommittedReader:
         self._kafka = kafka
         self._topic = topic
         self._consumer: AIOKafkaConsumer | None = None
-        self._loop = asyncio.new_event_loop()
+        self._loop = ConnectionLoop()
         # The loop keeps running while the caller processes records, so the next fetch is already on its way.
         self._thread = threading.Thread(target=self._loop.run_forever, name="kafka-reader", daemon=True)
 
@@ -75,6 +76,7 @@ class CommittedReader:
         if self._consumer is not None:
             self._run(self._consumer.stop())
         if self._thread.is_alive():
+            self._run(self._loop.close_connections())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
         self._loop.close()
