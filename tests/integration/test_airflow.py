@@ -36,6 +36,7 @@ from moderation.policy import Policy, parse_goal
 from moderation.scoring import ModerationPipeline
 from tests.integration.test_drift import LOUD_DAY, QUIET_DAY, TRAFFIC, TRAINING_DAYS, day_of
 from tests.support.airflow_runs import (
+    accepted_acts,
     answer_and_wait,
     archived,
     backfill,
@@ -46,7 +47,6 @@ from tests.support.airflow_runs import (
     trigger_for,
 )
 from tests.support.certified import register
-from tests.support.forbidden_acts import AIRFLOW_ACTS, REFUSED, status_of
 from tests.support.labelled import send
 from tests.support.leftover_processes import leftover_processes
 from tests.support.model_folders import make_folder
@@ -334,16 +334,6 @@ def test_a_backfill_and_triggers_for_three_named_days_do_those_days(
     assert "does not allow backfill runs" in backfill(
         layout, stack_with_airflow, "archive_topics", days[0], end, code=1
     )
-
-
-def accepted_acts(layout: StackLayout, stack: StackInfo, run: str) -> list[str]:
-    """Try every forbidden act as each account, on a run that waits for its approval; return those not refused."""
-    headers: dict[str, dict[str, str]] = {"": {}}
-    for user in ("viewer", "user"):
-        headers[user] = AirflowApi(stack, password_of(layout, user) or "", user).headers
-    tried = {str(act): status_of(stack.ports[API_SERVER], act, {"run": run}, headers[act.who]) for act in AIRFLOW_ACTS}
-    assert len(tried) == len(AIRFLOW_ACTS)
-    return [f"{act}: status {status}" for act, status in tried.items() if status not in REFUSED]
 
 
 @pytest.mark.budget(180)

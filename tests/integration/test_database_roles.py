@@ -378,9 +378,10 @@ def test_a_worker_with_a_wrong_password_ends_for_good_within_seconds(
     stack: StackInfo, topic_prefix: str, tmp_path: Path
 ) -> None:
     ensure_topics(stack.kafka, prefix=topic_prefix)
+    right = base_settings(stack, topic_prefix)
     wrong = psycopg.conninfo.make_conninfo(stack.database_url("worker"), password="guessed-wrong")
-    settings = base_settings(stack, topic_prefix).model_copy(update={"database_url": SecretStr(wrong)})
-    with speed_layer(settings, tmp_path) as layer:
+    with speed_layer(right, tmp_path) as layer:
+        layer.settings = right.model_copy(update={"database_url": SecretStr(wrong)})
         assert layer.start_worker().wait(20) == REFUSED
     log = (tmp_path / "worker-0.log").read_text()
     assert "password authentication failed" in log

@@ -10,11 +10,12 @@ from typing import Any
 import psycopg
 
 from local.demo.airflow_api import AirflowApi
-from local.stack.airflow import airflow
+from local.stack.airflow import API_SERVER, airflow, password_of
 from local.stack.commands import StackInfo
 from local.stack.environment import inherited_environment
 from local.stack.layout import StackLayout
 from local.stack.wait import wait_until
+from tests.support.forbidden_acts import AIRFLOW_ACTS, REFUSED, status_of
 
 
 def runs_of(api: AirflowApi, dag_id: str, run_type: str) -> list[dict[str, Any]]:
@@ -77,3 +78,13 @@ def archived(stack: StackInfo) -> dict[str, int]:
     """Return the number of rows in the manifest by topic."""
     with psycopg.connect(stack.database_url()) as connection:
         return dict(connection.execute("select topic, sum(rows)::bigint from batch.files group by topic").fetchall())
+
+
+def accepted_acts(layout: StackLayout, stack: StackInfo, run: str) -> list[str]:
+    """Try every forbidden act as each account, on a run that waits for its approval; return those not refused."""
+    headers: dict[str, dict[str, str]] = {"": {}}
+    for user in ("viewer", "user"):
+        headers[user] = AirflowApi(stack, password_of(layout, user) or "", user).headers
+    tried = {str(act): status_of(stack.ports[API_SERVER], act, {"run": run}, headers[act.who]) for act in AIRFLOW_ACTS}
+    assert len(tried) == len(AIRFLOW_ACTS)
+    return [f"{act}: status {status}" for act, status in tried.items() if status not in REFUSED]

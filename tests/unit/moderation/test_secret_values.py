@@ -19,6 +19,25 @@ from moderation.settings import (
 
 SECRET = "hunter2-hunter2-hunter2"
 VALUES = {"MODERATION_DATABASE_URL": f"postgresql://moderation:{SECRET}@db:5432/moderation"}
+TOGETHER_WITH = {
+    "MODERATION_KAFKA_PASSWORD": {
+        "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_USERNAME": "worker",
+    },
+    "MODERATION_KAFKA_OAUTH_CLIENT_SECRET": {
+        "KAFKA_SECURITY_PROTOCOL": "sasl_ssl",
+        "KAFKA_SASL_MECHANISM": "OAUTHBEARER",
+        "KAFKA_OAUTH_ENDPOINT": "https://issuer/token",
+        "KAFKA_OAUTH_CLIENT_ID": "worker",
+    },
+    "MODERATION_KAFKA_KEY_PASSWORD": {
+        "KAFKA_SECURITY_PROTOCOL": "ssl",
+        "KAFKA_CERTIFICATE_FILE": __file__,
+        "KAFKA_KEY_FILE": __file__,
+    },
+}
+"""Settings without which a secret is refused."""
 
 
 def secret_file(folder: Path, content: str | bytes = SECRET, mode: int = 0o600) -> Path:
@@ -40,6 +59,8 @@ def refusal() -> ConfigurationError:
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_every_secret_can_come_from_a_file(key: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = VALUES.get(key, SECRET)
+    for name, other in TOGETHER_WITH.get(key, {}).items():
+        monkeypatch.setenv(f"MODERATION_{name}", other)
     monkeypatch.setenv(key + FILE_SUFFIX, str(secret_file(tmp_path, value + end)))
     found = getattr(load_settings(), key.removeprefix("MODERATION_").lower())
     assert found.get_secret_value() == value
@@ -48,7 +69,8 @@ def test_every_secret_can_come_from_a_file(key: str, end: str, tmp_path: Path, m
 
 def test_every_secret_is_among_the_keys_of_secrets() -> None:
     words = ("password", "_key", "token", "database_url", "secret")
-    names = {name for name in Settings.model_fields if any(word in name for word in words)} - {"verify_keys"}
+    names = {name for name in Settings.model_fields if any(word in name for word in words)}
+    names -= {"verify_keys", "kafka_key_file"}
     assert {key.removeprefix("MODERATION_").lower() for key in secret_keys()} == names
 
 
