@@ -158,9 +158,10 @@ def needed_ports(container: Object, database_port: int) -> set[int]:
         ports.add(database_port)
     if brokers := values.get("MODERATION_KAFKA_BOOTSTRAP"):
         ports |= {int(address.rpartition(":")[2]) for address in brokers.split(",")}
-    if url := values.get("MODERATION_MLFLOW_URL"):
-        parts = urlsplit(url)
-        ports.add(parts.port or {"http": 80, "https": 443}[parts.scheme])
+    for url in (values.get("MODERATION_MLFLOW_URL"), values.get("MODERATION_KAFKA_OAUTH_ENDPOINT")):
+        if url:
+            parts = urlsplit(url)
+            ports.add(parts.port or {"http": 80, "https": 443}[parts.scheme])
     return ports
 
 

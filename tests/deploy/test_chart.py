@@ -78,6 +78,20 @@ VALUES: dict[str, Object] = {
             "hooks": {"topics": {"kafkaSecret": "kafka-operator"}},
         },
     ),
+    "tokens of an issuer": merged(
+        EVERYTHING,
+        {
+            "kafka": {
+                "connection": {
+                    "security_protocol": "sasl_ssl",
+                    "sasl_mechanism": "OAUTHBEARER",
+                    "oauth_endpoint": "https://issuer.example.org/token",
+                },
+                "existingSecret": "kafka-worker",
+            },
+            "networkPolicy": {"oauth": [{"ipBlock": {"cidr": "10.20.3.0/24"}}]},
+        },
+    ),
     "other names and ports": merged(
         EVERYTHING,
         {
@@ -299,6 +313,21 @@ def test_files_of_a_worker_are_on_a_claim_where_one_is_named() -> None:
     ):
         volumes = named(RENDERED[name], "Deployment", "-worker")["spec"]["template"]["spec"]["volumes"]
         assert {"name": "state", **source} in volumes
+
+
+def test_pods_that_connect_to_kafka_reach_the_issuer_of_tokens_at_the_port_of_its_url() -> None:
+    values = VALUES["tokens of an issuer"]
+    issuers = values["networkPolicy"]["oauth"]
+    for endpoint, port in (("https://issuer.example.org/token", 443), ("http://issuer:8080/a:1/token", 8080)):
+        objects = render(merged(values, {"kafka": {"connection": {"oauth_endpoint": endpoint}}}))
+        reach = {
+            each["metadata"]["name"].rpartition("-")[2]
+            for each in of_kind(objects, "NetworkPolicy")
+            for rule in each["spec"].get("egress", [])
+            if rule.get("to") == issuers and rule["ports"] == [{"protocol": "TCP", "port": port}]
+        }
+        assert reach == {"worker", "source", "hooks", "certify"}
+        assert network_complaints(objects, 5432) == []
 
 
 def test_a_private_authority_is_mounted_where_the_variables_name_it() -> None:

@@ -135,6 +135,12 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
         "network",
         lambda o: policy(o, "-source")["egress"].append({"ports": [{"port": 80}]}),
     ),
+    "an issuer of tokens that is closed": (
+        "network",
+        lambda o: worker_of(o)["env"].append(
+            {"name": "MODERATION_KAFKA_OAUTH_ENDPOINT", "value": "https://issuer/token"}
+        ),
+    ),
     "the web views for everybody": ("network", lambda o: policy(o, "-worker")["ingress"][-1].pop("from")),
     "an opening that serves nothing": (
         "network",
