@@ -74,6 +74,20 @@ def probe_complaints(objects: list[Object]) -> list[str]:
     return complaints
 
 
+def file_complaints(objects: list[Object]) -> list[str]:
+    """Files of certificates and keys in the settings that nothing mounts."""
+    complaints = []
+    for name, container in containers(objects):
+        folders = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
+        files = {key: str(path) for key, path in environment(container).items() if key.endswith("_FILE")}
+        complaints += [
+            f"{name}: nothing is mounted at {path}, which {key} names"
+            for key, path in files.items()
+            if not any(path.startswith(f"{folder}/") for folder in folders)
+        ]
+    return complaints
+
+
 def write_complaints(objects: list[Object]) -> list[str]:
     """Folders that a program writes to on the read-only root file system; missing volumes."""
     complaints = []
@@ -217,6 +231,7 @@ GENERAL: dict[str, Callable[[list[Object]], list[str]]] = {
     "image": image_complaints,
     "privilege": privilege_complaints,
     "probe": probe_complaints,
+    "file": file_complaints,
     "write": write_complaints,
     "secret": secret_complaints,
     "selector": selector_complaints,

@@ -89,6 +89,7 @@ VALUES: dict[str, Object] = {
                 },
                 "existingSecret": "kafka-worker",
             },
+            "worker": {"autoscaling": {"authentication": {"sasl": "oauthbearer", "tls": True}}},
             "networkPolicy": {"oauth": [{"ipBlock": {"cidr": "10.20.3.0/24"}}]},
         },
     ),
@@ -105,12 +106,14 @@ VALUES: dict[str, Object] = {
         },
     ),
     "openshift": example("openshift"),
-    "keda": merged(MINIMAL, example("keda")),
+    "keda": merged(example("openshift"), example("keda")),
     "private-ca": merged(MINIMAL, example("private-ca")),
+    "ha, private-ca and the source": merged(example("ha"), example("private-ca"), {"source": {"enabled": True}}),
     "extras of every pod and of one": merged(
         EVERYTHING,
         {
             "containerSecurityContext": {"readOnlyRootFilesystem": True, "runAsUser": 20001},
+            "kafka": {"connection": {"security_protocol": "ssl"}},
             "extraEnv": [{"name": "SSL_CERT_DIR", "value": "/etc/moderation/ca"}],
             "extraVolumes": [{"name": "ca", "projected": {"sources": [{"configMap": {"name": "ca"}}]}}],
             "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/moderation/ca", "readOnly": True}],
@@ -267,9 +270,10 @@ def test_a_group_without_offsets_has_no_lag_and_workers_are_added_in_steps() -> 
         assert up["policies"] == [{"type": "Percent", "value": 100, "periodSeconds": 60}]
 
 
-def test_keda_logs_in_with_the_keys_of_a_secret() -> None:
-    (scaled,) = of_kind(RENDERED["keda"], "ScaledObject")
-    (authentication,) = of_kind(RENDERED["keda"], "TriggerAuthentication")
+@pytest.mark.parametrize("name", ["keda", "ha"])
+def test_keda_logs_in_with_the_keys_of_a_secret(name: str) -> None:
+    (scaled,) = of_kind(RENDERED[name], "ScaledObject")
+    (authentication,) = of_kind(RENDERED[name], "TriggerAuthentication")
     trigger = scaled["spec"]["triggers"][0]
     assert (trigger["metadata"]["sasl"], trigger["metadata"]["tls"]) == ("scram_sha512", "enable")
     assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
