@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 
@@ -16,9 +17,21 @@ from moderation.settings import (
     required_http_token,
     secret_keys,
 )
+from tests.conftest import ROOT
 
 SECRET = "hunter2-hunter2-hunter2"
 VALUES = {"MODERATION_DATABASE_URL": f"postgresql://moderation:{SECRET}@db:5432/moderation"}
+ALSO_NEEDED = {
+    "PASSWORD": {"SECURITY_PROTOCOL": "sasl_ssl", "SASL_MECHANISM": "PLAIN", "USERNAME": "worker"},
+    "KEY_PASSWORD": {"SECURITY_PROTOCOL": "ssl", "CERTIFICATE_FILE": __file__, "KEY_FILE": __file__},
+    "OAUTH_CLIENT_SECRET": {
+        "SECURITY_PROTOCOL": "sasl_ssl",
+        "SASL_MECHANISM": "OAUTHBEARER",
+        "OAUTH_ENDPOINT": "https://issuer/token",
+        "OAUTH_CLIENT_ID": "worker",
+    },
+}
+"""Settings of the connection to Kafka without which one of its secrets is refused, without MODERATION_KAFKA_."""
 
 
 def secret_file(folder: Path, content: str | bytes = SECRET, mode: int = 0o600) -> Path:
@@ -41,6 +54,8 @@ def refusal() -> ConfigurationError:
 def test_every_secret_can_come_from_a_file(key: str, end: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = VALUES.get(key, SECRET)
     monkeypatch.setenv(key + FILE_SUFFIX, str(secret_file(tmp_path, value + end)))
+    for name, text in ALSO_NEEDED.get(key.removeprefix("MODERATION_KAFKA_"), {}).items():
+        monkeypatch.setenv(f"MODERATION_KAFKA_{name}", text)
     found = getattr(load_settings(), key.removeprefix("MODERATION_").lower())
     assert found.get_secret_value() == value
     assert SECRET not in repr(load_settings())
@@ -48,8 +63,14 @@ def test_every_secret_can_come_from_a_file(key: str, end: str, tmp_path: Path, m
 
 def test_every_secret_is_among_the_keys_of_secrets() -> None:
     words = ("password", "_key", "token", "database_url", "secret")
-    names = {name for name in Settings.model_fields if any(word in name for word in words)} - {"verify_keys"}
+    names = {name for name in Settings.model_fields if any(word in name for word in words)}
+    names -= {"verify_keys", "kafka_key_file"}
     assert {key.removeprefix("MODERATION_").lower() for key in secret_keys()} == names
+
+
+def test_the_page_lists_every_secret() -> None:
+    section = (ROOT / "docs" / "configuration.md").read_text().split("## Secrets in files")[1].split("\n## ")[0]
+    assert set(re.findall(r"`(MODERATION_\w+)`", section)) == set(secret_keys())
 
 
 def test_only_one_line_end_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
