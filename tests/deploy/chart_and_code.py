@@ -29,8 +29,18 @@ FOREIGN_METRICS = {"up", "kube_pod_container_status_last_terminated_exitcode"}
 """Series of Prometheus itself and of kube-state-metrics."""
 _TARGET_LABELS = {"namespace", "job", "pod", "container", "instance"}
 _SECRET = "s" * 32
+_FILE = str(ROOT / "pyproject.toml")
+"""Stands for the files of the connection to Kafka, which settings require to exist."""
 _IN_SECRETS = {"database_url": f"postgresql://{_SECRET}", "mlflow_username": "worker"}
 """Values from Kubernetes secrets that have a form of their own."""
+_KEDA_SASL = {
+    None: "none",
+    "PLAIN": "plaintext",
+    "SCRAM-SHA-256": "scram_sha256",
+    "SCRAM-SHA-512": "scram_sha512",
+    "OAUTHBEARER": "oauthbearer",
+}
+"""KEDA's names of SASL mechanisms."""
 _SAME_THRESHOLD = {
     "ModerationWorkersBehind": "moderation-lag",
     "ModerationWatermarkDelay": "moderation-watermark-delay",
@@ -68,6 +78,7 @@ def settings_of(container: Object) -> Settings:
         field: secret_value(field) if values[name] is None else values[name]
         for field, name in zip(fields, names, strict=True)
     }
+    given |= {field: _FILE for field in fields if field.startswith("kafka_") and field.endswith("_file")}
     return Settings.model_validate(given)
 
 
@@ -138,7 +149,7 @@ def _reference(container: Object, name: str) -> Object | None:
 
 
 def topic_complaints(objects: list[Object]) -> list[str]:
-    """A lag of another topic, group or broker than the worker's; more workers than partitions."""
+    """A lag of another topic, group, broker or kind of login than the worker's; more workers than partitions."""
     settings = settings_of(worker_of(objects))
     deployment = named(objects, "Deployment", "-worker")
     complaints, most = [], deployment["spec"].get("replicas")
@@ -148,6 +159,8 @@ def topic_complaints(objects: list[Object]) -> list[str]:
             "topic": settings.topic_prefix + COMMENTS.name,
             "consumerGroup": settings.consumer_group,
             "bootstrapServers": settings.kafka_bootstrap,
+            "tls": "enable" if settings.uses_tls else "disable",
+            "sasl": _KEDA_SASL[settings.kafka_sasl_mechanism],
         }
         complaints += [
             f"{title(scaled)}: {key} is {trigger[key]}, not {value}"

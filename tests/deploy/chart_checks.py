@@ -74,6 +74,20 @@ def probe_complaints(objects: list[Object]) -> list[str]:
     return complaints
 
 
+def file_complaints(objects: list[Object]) -> list[str]:
+    """Files of certificates and keys in the settings that nothing mounts."""
+    complaints = []
+    for name, container in containers(objects):
+        folders = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
+        files = {key: str(path) for key, path in environment(container).items() if key.endswith("_FILE")}
+        complaints += [
+            f"{name}: nothing is mounted at {path}, which {key} names"
+            for key, path in files.items()
+            if not any(path.startswith(f"{folder}/") for folder in folders)
+        ]
+    return complaints
+
+
 def write_complaints(objects: list[Object]) -> list[str]:
     """Folders that a program writes to on the read-only root file system; missing volumes."""
     complaints = []
@@ -158,9 +172,10 @@ def needed_ports(container: Object, database_port: int) -> set[int]:
         ports.add(database_port)
     if brokers := values.get("MODERATION_KAFKA_BOOTSTRAP"):
         ports |= {int(address.rpartition(":")[2]) for address in brokers.split(",")}
-    if url := values.get("MODERATION_MLFLOW_URL"):
-        parts = urlsplit(url)
-        ports.add(parts.port or {"http": 80, "https": 443}[parts.scheme])
+    for url in (values.get("MODERATION_MLFLOW_URL"), values.get("MODERATION_KAFKA_OAUTH_ENDPOINT")):
+        if url:
+            parts = urlsplit(url)
+            ports.add(parts.port or {"http": 80, "https": 443}[parts.scheme])
     return ports
 
 
@@ -216,6 +231,7 @@ GENERAL: dict[str, Callable[[list[Object]], list[str]]] = {
     "image": image_complaints,
     "privilege": privilege_complaints,
     "probe": probe_complaints,
+    "file": file_complaints,
     "write": write_complaints,
     "secret": secret_complaints,
     "selector": selector_complaints,

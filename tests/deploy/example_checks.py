@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -10,8 +9,18 @@ import yaml
 from packaging.requirements import Requirement
 
 from grafana.source.provisioning import PASSWORD_FILE
+from local.stack.airflow import KAFKA_CONNECTION
 from moderation import __version__
-from moderation.adapters.kafka.topics import TOPICS
+from moderation.adapters.kafka.permissions import (
+    CLUSTER,
+    ROLES,
+    Permission,
+    compare_permissions,
+    needed_permissions,
+    principals,
+)
+from moderation.adapters.kafka.topics import COMMENTS, TOPICS
+from moderation.errors import ConfigurationError
 from moderation.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.deploy.chart import EXAMPLES, Object
@@ -20,6 +29,10 @@ from tests.deploy.files import Files
 from tests.deploy.schemas import schema_complaints
 
 GRAFANA = ROOT / "grafana" / "provisioning"
+KEDA = "moderation-keda"
+"""The user with which KEDA reads the lag."""
+AUTHORITY = {"secretName": "moderation-kafka-ca"}
+"""The secret with the certificate of the authority that signs brokers' certificates."""
 
 
 def kafka_documents() -> list[Object]:
@@ -46,17 +59,72 @@ def kafka_complaints(documents: list[Object], values: Object) -> list[str]:
     for each in documents:
         if each["kind"] != "Kafka" and each["metadata"]["labels"]["strimzi.io/cluster"] != cluster:
             complaints.append(f"{each['kind']} {each['metadata']['name']} belongs to no cluster")
-        for acl in each["spec"].get("authorization", {}).get("acls", []) if each["kind"] == "KafkaUser" else []:
-            if acl["resource"]["name"] not in topics:
-                complaints.append(f"{each['metadata']['name']} has a right on {acl['resource']['name']}")
-    open_ports = [str(each["port"]) for each in kafka["spec"]["kafka"]["listeners"] if "authentication" not in each]
+    return complaints + _listener_complaints(kafka, values) + _permission_complaints(documents, values)
+
+
+def _listener_complaints(kafka: Object, values: Object) -> list[str]:
+    """Listeners without TLS or accounts, super users, and an address or login that no listener has."""
+    complaints, spec = [], kafka["spec"]["kafka"]
+    for listener in spec["listeners"]:
+        if not listener["tls"] or listener.get("authentication") != {"type": "scram-sha-512"}:
+            complaints.append(f"listener {listener['name']} does not demand TLS and an account")
     service, _, port = values["kafka"]["bootstrap"].partition(":")
-    if not service.startswith(f"{cluster}-kafka-bootstrap.") or [port] != open_ports:
-        complaints.append(f"{values['kafka']['bootstrap']} is not the listener that workers can use")
-    for listener in kafka["spec"]["kafka"]["listeners"]:
-        if "authentication" not in listener and not listener.get("networkPolicyPeers"):
-            complaints.append(f"listener {listener['name']} is open to all clients")
+    ports = [str(each["port"]) for each in spec["listeners"]]
+    if not service.startswith(f"{kafka['metadata']['name']}-kafka-bootstrap.") or port not in ports:
+        complaints.append(f"{values['kafka']['bootstrap']} is no listener")
+    if spec["authorization"] != {"type": "simple"}:
+        complaints.append(f"more users than Strimzi's own may do everything: {spec['authorization']}")
+    connection = values["kafka"]["connection"]
+    if (connection["security_protocol"], connection["sasl_mechanism"]) != ("sasl_ssl", "SCRAM-SHA-512"):
+        complaints.append("workers log in otherwise than the listener demands")
     return complaints
+
+
+def _permission_complaints(documents: list[Object], values: Object) -> list[str]:
+    """Users whose permissions differ from what their role or KEDA needs, and what the hook `topics` would change."""
+    users = {each["metadata"]["name"]: each["spec"] for each in documents if each["kind"] == "KafkaUser"}
+    complaints = [
+        f"user {name} cannot log in"
+        for name, spec in users.items()
+        if spec["authentication"] != {"type": "scram-sha-512"}
+    ]
+    present = {name: permissions_of(name, spec["authorization"]["acls"]) for name, spec in users.items()}
+    connection = values["kafka"]["connection"]
+    named = {f"kafka_{key}": value for key, value in connection.items() if key.endswith("_principal")}
+    settings = Settings.model_validate(named)
+    needed = needed_permissions(settings)
+    lag = (("TOPIC", COMMENTS.name), ("GROUP", settings.consumer_group))
+    keda = frozenset(Permission(f"User:{KEDA}", "DESCRIBE", resource, name) for resource, name in lag)
+    wanted = {f"User:{KEDA}": keda} | {
+        principal: frozenset(each for each in needed if each.principal == principal)
+        for principal in principals(settings).values()
+    }
+    if len(wanted) != len(ROLES) + 1 or {f"User:{name}" for name in present} != wanted.keys():
+        complaints.append(f"the users are {sorted(present)}, those of the values {sorted(wanted)}")
+    for name, permissions in present.items():
+        for each in permissions ^ wanted.get(f"User:{name}", frozenset()):
+            complaints.append(f"user {name}: {'not needed' if each in permissions else 'missing'}: {each}")
+    report = compare_permissions(needed, frozenset().union(*present.values()))
+    for what, entries in (("grant", report.missing), ("refuse", report.too_broad), ("refuse", report.denied)):
+        complaints += [f"`moderation topics` would {what}: {each}" for each in entries]
+    return complaints
+
+
+def permissions_of(user: str, acls: list[Object]) -> frozenset[Permission]:
+    """The permissions on the brokers that Strimzi makes of the rules of a user."""
+    return frozenset(
+        Permission(
+            f"User:{user}",
+            re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).upper(),
+            acl["resource"]["type"].upper(),
+            CLUSTER if acl["resource"]["type"] == "cluster" else acl["resource"]["name"],
+            {"literal": "LITERAL", "prefix": "PREFIXED"}[acl["resource"].get("patternType", "literal")],
+            acl.get("type", "allow") == "allow",
+            acl.get("host", "*"),
+        )
+        for acl in acls
+        for operation in acl["operations"]
+    )
 
 
 def airflow_complaints(airflow: Object, values: Object) -> list[str]:
@@ -73,17 +141,31 @@ def airflow_complaints(airflow: Object, values: Object) -> list[str]:
         complaints.append(f"the scheduler runs other than {most} tasks at once")
     env = {each["name"]: each["value"] for each in airflow["env"]}
     secrets = {each["envName"]: each["secretName"] for each in airflow["secret"]}
-    given: dict[str, Any] = {name: env[name] for name in env if name.startswith(PREFIX)}
+    connection = {f"MODERATION_KAFKA_{key.upper()}": value for key, value in values["kafka"]["connection"].items()}
+    for name, value in connection.items():
+        if not name.endswith("_PRINCIPAL") and env.get(name) != value:
+            complaints.append(f"tasks connect to Kafka otherwise than workers: {name} is {env.get(name)}")
+    path = env.get("MODERATION_KAFKA_CA_FILE", "")
+    mounts = {f"{each['mountPath']}/ca.crt": each["name"] for each in airflow["volumeMounts"]}
+    if mounts.get(path) not in [each["name"] for each in airflow["volumes"] if each.get("secret") == AUTHORITY]:
+        complaints.append(f"the authority of the brokers is not mounted at {path}")
+    given: dict[str, Any] = {
+        name: __file__ if name.endswith("_CA_FILE") else env[name] for name in env if name.startswith(PREFIX)
+    }
     given |= {name: secret_value(name.removeprefix(PREFIX).lower()) for name in secrets if name.startswith(PREFIX)}
     fields = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
     if unknown := fields.keys() - Settings.model_fields.keys():
         return [*complaints, f"no such setting: {sorted(unknown)}"]
-    settings = Settings(**fields)
+    try:
+        settings = Settings(**fields)
+    except ConfigurationError as error:
+        return [*complaints, str(error)]
     if (settings.kafka_bootstrap, settings.mlflow_url) != (values["kafka"]["bootstrap"], values["mlflow"]["url"]):
         complaints.append("tasks use other servers than workers")
-    if json.loads(env["AIRFLOW_CONN_KAFKA_DEFAULT"])["extra"]["bootstrap.servers"] != settings.kafka_bootstrap:
-        complaints.append("triggers use another broker than tasks")
     shared = {
+        KAFKA_CONNECTION: "moderation-kafka-connection",
+        "MODERATION_KAFKA_USERNAME": "moderation-kafka-batch",
+        "MODERATION_KAFKA_PASSWORD": "moderation-kafka-batch",
         "MODERATION_DATABASE_URL": values["database"]["existingSecret"],
         "MODERATION_SIGNING_KEY": values["certificate"]["existingSecret"],
         "MODERATION_EXPLORATION_KEY": values["exploration"]["existingSecret"],

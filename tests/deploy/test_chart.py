@@ -78,6 +78,21 @@ VALUES: dict[str, Object] = {
             "hooks": {"topics": {"kafkaSecret": "kafka-operator"}},
         },
     ),
+    "tokens of an issuer": merged(
+        EVERYTHING,
+        {
+            "kafka": {
+                "connection": {
+                    "security_protocol": "sasl_ssl",
+                    "sasl_mechanism": "OAUTHBEARER",
+                    "oauth_endpoint": "https://issuer.example.org/token",
+                },
+                "existingSecret": "kafka-worker",
+            },
+            "worker": {"autoscaling": {"authentication": {"sasl": "oauthbearer", "tls": True}}},
+            "networkPolicy": {"oauth": [{"ipBlock": {"cidr": "10.20.3.0/24"}}]},
+        },
+    ),
     "other names and ports": merged(
         EVERYTHING,
         {
@@ -91,12 +106,14 @@ VALUES: dict[str, Object] = {
         },
     ),
     "openshift": example("openshift"),
-    "keda": merged(MINIMAL, example("keda")),
+    "keda": merged(example("openshift"), example("keda")),
     "private-ca": merged(MINIMAL, example("private-ca")),
+    "ha, private-ca and the source": merged(example("ha"), example("private-ca"), {"source": {"enabled": True}}),
     "extras of every pod and of one": merged(
         EVERYTHING,
         {
             "containerSecurityContext": {"readOnlyRootFilesystem": True, "runAsUser": 20001},
+            "kafka": {"connection": {"security_protocol": "ssl"}},
             "extraEnv": [{"name": "SSL_CERT_DIR", "value": "/etc/moderation/ca"}],
             "extraVolumes": [{"name": "ca", "projected": {"sources": [{"configMap": {"name": "ca"}}]}}],
             "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/moderation/ca", "readOnly": True}],
@@ -253,9 +270,10 @@ def test_a_group_without_offsets_has_no_lag_and_workers_are_added_in_steps() -> 
         assert up["policies"] == [{"type": "Percent", "value": 100, "periodSeconds": 60}]
 
 
-def test_keda_logs_in_with_the_keys_of_a_secret() -> None:
-    (scaled,) = of_kind(RENDERED["keda"], "ScaledObject")
-    (authentication,) = of_kind(RENDERED["keda"], "TriggerAuthentication")
+@pytest.mark.parametrize("name", ["keda", "ha"])
+def test_keda_logs_in_with_the_keys_of_a_secret(name: str) -> None:
+    (scaled,) = of_kind(RENDERED[name], "ScaledObject")
+    (authentication,) = of_kind(RENDERED[name], "TriggerAuthentication")
     trigger = scaled["spec"]["triggers"][0]
     assert (trigger["metadata"]["sasl"], trigger["metadata"]["tls"]) == ("scram_sha512", "enable")
     assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
@@ -299,6 +317,21 @@ def test_files_of_a_worker_are_on_a_claim_where_one_is_named() -> None:
     ):
         volumes = named(RENDERED[name], "Deployment", "-worker")["spec"]["template"]["spec"]["volumes"]
         assert {"name": "state", **source} in volumes
+
+
+def test_pods_that_connect_to_kafka_reach_the_issuer_of_tokens_at_the_port_of_its_url() -> None:
+    values = VALUES["tokens of an issuer"]
+    issuers = values["networkPolicy"]["oauth"]
+    for endpoint, port in (("https://issuer.example.org/token", 443), ("http://issuer:8080/a:1/token", 8080)):
+        objects = render(merged(values, {"kafka": {"connection": {"oauth_endpoint": endpoint}}}))
+        reach = {
+            each["metadata"]["name"].rpartition("-")[2]
+            for each in of_kind(objects, "NetworkPolicy")
+            for rule in each["spec"].get("egress", [])
+            if rule.get("to") == issuers and rule["ports"] == [{"protocol": "TCP", "port": port}]
+        }
+        assert reach == {"worker", "source", "hooks", "certify"}
+        assert network_complaints(objects, 5432) == []
 
 
 def test_a_private_authority_is_mounted_where_the_variables_name_it() -> None:

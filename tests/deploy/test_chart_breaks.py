@@ -97,6 +97,10 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
     "a probe of another port": ("probe", lambda o: change(worker_of(o)["readinessProbe"]["httpGet"], "port", "http")),
     "a probe of another view": ("port", lambda o: change(worker_of(o)["readinessProbe"]["httpGet"], "path", "/readyz")),
     "a state folder that cannot be written": ("write", lambda o: set_env(o, "MODERATION_STATE_FOLDER", "/app/var")),
+    "a certificate that nothing mounts": (
+        "file",
+        lambda o: worker_of(o)["env"].append({"name": "MODERATION_KAFKA_CA_FILE", "value": "/etc/kafka/ca.crt"}),
+    ),
     "a volume that is not there": ("write", lambda o: worker_pod(o)["volumes"].pop()),
     "a secret's value": ("secret", lambda o: set_env(o, "MODERATION_DATABASE_URL", "postgresql://x:y@z/moderation")),
     "a secret of the chart's own": (
@@ -135,6 +139,12 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
         "network",
         lambda o: policy(o, "-source")["egress"].append({"ports": [{"port": 80}]}),
     ),
+    "an issuer of tokens that is closed": (
+        "network",
+        lambda o: worker_of(o)["env"].append(
+            {"name": "MODERATION_KAFKA_OAUTH_ENDPOINT", "value": "https://issuer/token"}
+        ),
+    ),
     "the web views for everybody": ("network", lambda o: policy(o, "-worker")["ingress"][-1].pop("from")),
     "an opening that serves nothing": (
         "network",
@@ -163,6 +173,8 @@ BREAKS: dict[str, tuple[str, Callable[[list[Object]], object]]] = {
     "a worker that only listens to itself": ("port", lambda o: set_env(o, "MODERATION_WORKER_HOST", "127.0.0.1")),
     "a topic renamed in one place": ("topic", lambda o: change(trigger(o), "topic", "comment")),
     "a prefix in one place": ("topic", lambda o: set_env(o, "MODERATION_TOPIC_PREFIX", "eu-")),
+    "a lag that KEDA reads by TLS alone": ("topic", lambda o: change(trigger(o), "tls", "enable")),
+    "a lag that KEDA reads by another mechanism": ("topic", lambda o: change(trigger(o), "sasl", "scram_sha256")),
     "another group": ("topic", lambda o: change(trigger(o), "consumerGroup", "moderation")),
     "another broker": ("topic", lambda o: set_env(o, "MODERATION_KAFKA_BOOTSTRAP", "other:9092")),
     "more workers than partitions": (

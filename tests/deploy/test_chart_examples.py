@@ -41,6 +41,16 @@ def document(documents: list[Object], kind: str, name: str) -> Object:
     return document
 
 
+def acls(documents: list[Object], user: str) -> list[Object]:
+    rules: list[Object] = document(documents, "KafkaUser", user)["spec"]["authorization"]["acls"]
+    return rules
+
+
+def listeners(documents: list[Object]) -> list[Object]:
+    listeners: list[Object] = document(documents, "Kafka", "moderation")["spec"]["kafka"]["listeners"]
+    return listeners
+
+
 def change(target: Any, key: Any, value: object) -> None:
     target[key] = value
 
@@ -67,29 +77,59 @@ BREAKS: dict[str, tuple[str, Callable[[Any], object]]] = {
     ),
     "a right on a topic that is not there": (
         "strimzi",
+        lambda d: change(acls(d, "comment-producer")[0]["resource"], "name", "posts"),
+    ),
+    "a right that a role does not need": (
+        "strimzi",
+        lambda d: acls(d, "moderation-worker")[0]["operations"].append("Write"),
+    ),
+    "a right that a role lacks": ("strimzi", lambda d: acls(d, "moderation-worker").pop()),
+    "a right on every topic": (
+        "strimzi",
+        lambda d: change(acls(d, "moderation-batch")[0]["resource"], "patternType", "prefix"),
+    ),
+    "a right that is implied": (
+        "strimzi",
+        lambda d: acls(d, "comment-producer")[0]["operations"].append("Describe"),
+    ),
+    "a right from one host": ("strimzi", lambda d: change(acls(d, "moderation-batch")[0], "host", "10.0.0.1")),
+    "a right that is denied": ("strimzi", lambda d: change(acls(d, "moderation-operator")[0], "type", "deny")),
+    "another group of the workers": (
+        "strimzi",
+        lambda d: change(acls(d, "moderation-worker")[-1]["resource"], "name", "moderation"),
+    ),
+    "KEDA that may read comments": ("strimzi", lambda d: acls(d, "moderation-keda")[0]["operations"].append("Read")),
+    "KEDA that may not see the group": ("strimzi", lambda d: acls(d, "moderation-keda").pop()),
+    "a user of no role": (
+        "strimzi",
+        lambda d: change(document(d, "KafkaUser", "moderation-reader")["metadata"], "name", "moderation-readers"),
+    ),
+    "a user without a password": (
+        "strimzi",
+        lambda d: change(document(d, "KafkaUser", "moderation-reader")["spec"]["authentication"], "type", "tls"),
+    ),
+    "another port": ("strimzi", lambda d: change(listeners(d)[0], "port", 9094)),
+    "a listener without TLS": ("strimzi", lambda d: change(listeners(d)[0], "tls", False)),
+    "a listener without accounts": ("strimzi", lambda d: listeners(d)[0].pop("authentication")),
+    "a second listener without accounts": (
+        "strimzi",
+        lambda d: listeners(d).append({"name": "open", "port": 9092, "type": "internal", "tls": True}),
+    ),
+    "another super user": (
+        "strimzi",
         lambda d: change(
-            document(d, "KafkaUser", "comment-producer")["spec"]["authorization"]["acls"][0]["resource"],
-            "name",
-            "posts",
+            document(d, "Kafka", "moderation")["spec"]["kafka"]["authorization"], "superUsers", ["ANONYMOUS"]
         ),
-    ),
-    "another port": (
-        "strimzi",
-        lambda d: change(document(d, "Kafka", "moderation")["spec"]["kafka"]["listeners"][0], "port", 9093),
-    ),
-    "a listener for everybody": (
-        "strimzi",
-        lambda d: document(d, "Kafka", "moderation")["spec"]["kafka"]["listeners"][0].pop("networkPolicyPeers"),
     ),
     "another image": ("airflow", lambda v: change(v["images"]["airflow"], "repository", "apache/airflow")),
     "another Airflow": ("airflow", lambda v: change(v, "airflowVersion", "2.11.0")),
     "as many tasks at once as Airflow likes": ("airflow", lambda v: v["config"]["core"].pop("parallelism")),
     "an unknown setting": ("airflow", lambda v: change(v["env"][0], "name", "MODERATION_KAFKA")),
     "another broker": ("airflow", lambda v: change(v["env"][0], "value", "kafka:9092")),
-    "another broker of the triggers": (
-        "airflow",
-        lambda v: change(v["env"][-1], "value", '{"extra": {"bootstrap.servers": ""}}'),
-    ),
+    "tasks without TLS": ("airflow", lambda v: change(v["env"][1], "value", "sasl_plaintext")),
+    "an authority that nothing mounts": ("airflow", lambda v: change(v["volumeMounts"][0], "mountPath", "/etc/kafka")),
+    "another authority": ("airflow", lambda v: change(v["volumes"][0]["secret"], "secretName", "private-ca")),
+    "the account of workers": ("airflow", lambda v: change(v["secret"][1], "secretName", "moderation-kafka")),
     "another secret": ("airflow", lambda v: change(v["secret"][0], "secretName", "database")),
     "another version of MLflow's image": ("mlflow", lambda v: change(v["image"], "tag", "0.0.9")),
     "accounts that may create models": ("mlflow", lambda v: v["auth"].pop("authorizationFunction")),
@@ -117,6 +157,13 @@ BREAKS: dict[str, tuple[str, Callable[[Any], object]]] = {
 @pytest.mark.parametrize("name", list(CHECKS))
 def test_an_example_agrees_with_chart_and_code(name: str) -> None:
     assert CHECKS[name](written(name)) == []
+
+
+def test_every_example_with_these_brokers_uses_their_accounts() -> None:
+    assert kafka_complaints(kafka_documents(), example("openshift")) == []
+    brokers = HA["kafka"]["bootstrap"].partition(":")[0]
+    using = {path.stem for path in EXAMPLES.glob("*.yaml") if brokers in path.read_text()}
+    assert using == {"ha", "openshift", "airflow"}
 
 
 @pytest.mark.parametrize("name", list(BREAKS))

@@ -50,6 +50,13 @@ REFUSED: dict[str, tuple[Object, str]] = {
         },
         "extraEnv of worker names MODERATION_LOG_LEVEL, which is among the values of settings",
     ),
+    "a variable that is among the settings of the connection to Kafka": (
+        {
+            "kafka": {"connection": {"security_protocol": "ssl"}},
+            "source": {"enabled": True, "extraEnv": [{"name": "MODERATION_KAFKA_SECURITY_PROTOCOL", "value": "ssl"}]},
+        },
+        "extraEnv of source names MODERATION_KAFKA_SECURITY_PROTOCOL, which is among the values of kafka.connection",
+    ),
     "a variable given twice": (
         {"extraEnv": [{"name": "A", "value": "1"}], "hooks": {"extraEnv": [{"name": "A", "value": "2"}]}},
         "extraEnv of hooks names A twice",
@@ -67,6 +74,20 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "a login of KEDA without keys": (
         {"worker": {"autoscaling": {"enabled": True, "authentication": {"existingSecret": "keda"}}}},
         "existingSecret has no keys",
+    ),
+    "a login of KEDA that the brokers do not accept": (
+        {
+            "kafka": {"connection": {"security_protocol": "sasl_plaintext", "sasl_mechanism": "PLAIN"}},
+            "worker": {"autoscaling": {"enabled": True}},
+        },
+        "sasl is none, but kafka.connection.security_protocol is sasl_plaintext",
+    ),
+    "KEDA without TLS": (
+        {
+            "kafka": {"connection": {"security_protocol": "ssl"}},
+            "worker": {"autoscaling": {"enabled": True}},
+        },
+        "tls is false, but kafka.connection.security_protocol is ssl",
     ),
     "two logins of KEDA": (
         {"worker": {"autoscaling": {"enabled": True, "authentication": {"existingSecret": "a", "existing": "b"}}}},

@@ -32,8 +32,10 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What KEDA needs to log in. Call with worker.autoscaling.authentication. */}}
+{{/* What KEDA needs to log in. Call with (list $authentication $connection): of worker.autoscaling and of kafka. */}}
 {{- define "moderation.checkAuthentication" -}}
+{{- $protocol := default "plaintext" (index . 1).security_protocol -}}
+{{- with index . 0 -}}
 {{- if and .existing .existingSecret -}}
 {{- fail "worker.autoscaling.authentication has both existing and existingSecret. Keep one of them." -}}
 {{- end -}}
@@ -42,5 +44,12 @@
 {{- end -}}
 {{- if and (ne .sasl "none") (not .existing) (not .existingSecret) -}}
 {{- fail (printf "worker.autoscaling.authentication.sasl is %s, which needs credentials: set existingSecret and keys, or existing." .sasl) -}}
+{{- end -}}
+{{- if and (hasPrefix "sasl_" $protocol) (eq .sasl "none") (not .existing) -}}
+{{- fail (printf "worker.autoscaling.authentication.sasl is none, but kafka.connection.security_protocol is %s: KEDA could not read the lag. Set sasl, existingSecret and keys as in examples/keda.yaml." $protocol) -}}
+{{- end -}}
+{{- if and (hasSuffix "ssl" $protocol) (not .tls) (not .existing) -}}
+{{- fail (printf "worker.autoscaling.authentication.tls is false, but kafka.connection.security_protocol is %s: KEDA could not read the lag. Set it to true." $protocol) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

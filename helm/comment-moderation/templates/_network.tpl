@@ -25,12 +25,16 @@
     {{- toYaml .Values.networkPolicy.dns | nindent 4 }}
 {{- end -}}
 
+{{/* Brokers, and with OAUTHBEARER the issuer of tokens. */}}
 {{- define "moderation.egressKafka" -}}
 {{- $ports := list -}}
 {{- range splitList "," .Values.kafka.bootstrap -}}
 {{- $ports = append $ports (int (last (splitList ":" .))) -}}
 {{- end -}}
 {{- include "moderation.egress" (dict "to" .Values.networkPolicy.kafka "ports" (uniq $ports)) -}}
+{{- with .Values.kafka.connection.oauth_endpoint }}
+{{ include "moderation.egressUrl" (dict "to" $.Values.networkPolicy.oauth "url" .) }}
+{{- end -}}
 {{- end -}}
 
 {{- define "moderation.egressDatabase" -}}
@@ -38,10 +42,15 @@
 {{- end -}}
 
 {{- define "moderation.egressMlflow" -}}
-{{- $address := urlParse .Values.mlflow.url -}}
+{{- include "moderation.egressUrl" (dict "to" .Values.networkPolicy.mlflow "url" .Values.mlflow.url) -}}
+{{- end -}}
+
+{{/* Egress to the server of a URL. Call with (dict "to" peers "url" http-or-https-URL). */}}
+{{- define "moderation.egressUrl" -}}
+{{- $address := urlParse .url -}}
 {{- $port := ternary 443 80 (eq $address.scheme "https") -}}
 {{- if regexMatch ":[0-9]+$" $address.host -}}
 {{- $port = int (last (splitList ":" $address.host)) -}}
 {{- end -}}
-{{- include "moderation.egress" (dict "to" .Values.networkPolicy.mlflow "ports" (list $port)) -}}
+{{- include "moderation.egress" (dict "to" .to "ports" (list $port)) -}}
 {{- end -}}

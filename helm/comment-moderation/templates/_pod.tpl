@@ -51,6 +51,9 @@ securityContext:
 {{- if and (hasPrefix "MODERATION_" $name) (hasKey $values.settings (lower (trimPrefix "MODERATION_" $name))) -}}
 {{- fail (printf "%s of %s names %s, which is among the values of settings. Remove one of them." $key $component $name) -}}
 {{- end -}}
+{{- if and (hasPrefix "MODERATION_KAFKA_" $name) (hasKey $values.kafka.connection (lower (trimPrefix "MODERATION_KAFKA_" $name))) -}}
+{{- fail (printf "%s of %s names %s, which is among the values of kafka.connection. Remove one of them." $key $component $name) -}}
+{{- end -}}
 {{- $_ := set $seen $name true -}}
 {{- end -}}
 {{- toYaml . -}}

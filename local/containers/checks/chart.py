@@ -101,6 +101,7 @@ def values_of(system: System, platform: Object) -> Object:
             "existingSecret": "moderation-certificate",
         },
         "exploration": {"existingSecret": "moderation-exploration"},
+        "httpToken": {"existingSecret": "moderation-http"},
         "mlflow": {"url": "http://mlflow:5000", "existingSecret": "moderation-mlflow"},
         "hooks": {"certify": {"mlflowSecret": "moderation-mlflow-batch"}},
     }
@@ -119,6 +120,7 @@ def _secrets(system: System) -> dict[str, dict[str, str]]:
         "moderation-database": {"url": database},
         "moderation-certificate": {"signing-key": value("MODERATION_SIGNING_KEY")},
         "moderation-exploration": {"key": value("MODERATION_EXPLORATION_KEY")},
+        "moderation-http": {"token": value("MODERATION_HTTP_TOKEN")},
         "moderation-mlflow": {"username": "worker", "password": value("MLFLOW_WORKER_PASSWORD")},
         "moderation-mlflow-batch": {"username": "batch", "password": value("MLFLOW_BATCH_PASSWORD")},
     }
