@@ -38,7 +38,7 @@ def model_name(stack: StackInfo, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("MODERATION_MODEL_NAME", name)
     monkeypatch.setenv("MODERATION_MLFLOW_URL", stack.mlflow_url)
     # Named so that the command asks the environment and no local stack; a comparison reads no database.
-    monkeypatch.setenv("MODERATION_DATABASE_URL", stack.postgres_url)
+    monkeypatch.setenv("MODERATION_DATABASE_URL", stack.database_url("batch"))
     return name
 
 

@@ -44,6 +44,7 @@ from moderation.errors import ConfigurationError, InvalidRecord
 from moderation.ledger import Batch, DecisionRow, ReplayClaim, Versions, pane_sums
 from moderation.offsets import TopicPartition
 from stream.exit_codes import REFUSED
+from tests.support.database_urls import altered_url
 from tests.support.workers import base_settings, speed_layer
 
 VERSIONS = Versions("1", "policy", "1")
@@ -202,7 +203,7 @@ def sessions(stack: StackInfo, url: str) -> Iterator[Callable[[str], psycopg.Con
 
         def session(login: str) -> psycopg.Connection[Any]:
             if login not in opened:
-                address = psycopg.conninfo.make_conninfo(stack.database_url(login))
+                address = stack.database_url(login)
                 opened[login] = closing.enter_context(psycopg.connect(address, autocommit=True))
                 opened[login].execute("SET moderation.ledger_change = ''")
             return opened[login]
@@ -379,7 +380,7 @@ def test_a_worker_with_a_wrong_password_ends_for_good_within_seconds(
 ) -> None:
     ensure_topics(stack.kafka, prefix=topic_prefix)
     right = base_settings(stack, topic_prefix)
-    wrong = psycopg.conninfo.make_conninfo(stack.database_url("worker"), password="guessed-wrong")
+    wrong = altered_url(stack.database_url("worker"), password="guessed-wrong")
     with speed_layer(right, tmp_path) as layer:
         layer.settings = right.model_copy(update={"database_url": SecretStr(wrong)})
         assert layer.start_worker().wait(20) == REFUSED

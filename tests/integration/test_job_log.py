@@ -14,6 +14,7 @@ from grafana.source.job_alerts import IDLE_ARCHIVE, IDLE_RECONCILE, IDLE_RETRAIN
 from grafana.source.model import Sql
 from moderation.errors import DatabaseUnavailable
 from moderation.timestamps import HOUR_US
+from tests.support.database_urls import altered_url
 from tests.support.lakes import LakeUnderTest, held_partitions, plain
 from tests.support.workers import comments
 
@@ -99,7 +100,7 @@ def test_a_damaged_lake_alerts_at_once_and_one_that_nobody_verifies_after_two_ni
 
 def test_an_outcome_that_cannot_be_stored_does_not_change_the_job(lake: LakeUnderTest) -> None:
     lines: list[str] = []
-    away = psycopg.conninfo.make_conninfo(lake.database_url, port=1)
+    away = altered_url(lake.database_url, port=1)
     settings = lake.settings.model_copy(update={"database_url": SecretStr(away)})
     with job_logged(settings, RECONCILE, lines.append):
         pass

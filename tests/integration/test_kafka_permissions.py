@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -51,8 +52,9 @@ class Client:
     kafka: KafkaConnection
     prefix: str
 
-    @property
+    @cached_property
     def admin(self) -> AdminClient:
+        """One for all acts: it must outlive its futures."""
         return AdminClient(self.kafka.librdkafka({"log_level": 0}))
 
     def write(self, topic: str) -> None:

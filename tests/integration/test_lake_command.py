@@ -188,7 +188,7 @@ def prevent_deletion(lake: LakeUnderTest, start: int) -> None:
     producer = Producer(kafka_of(lake.settings).librdkafka({"log_level": 2}))
     next_hour_ms = round((time.time() + 3_000) * 1_000)
     for partition, (key, value, headers) in enumerate(plain(comments(len(lake.ends()), start=start))):
-        producer.produce(lake.topic, value, key, partition, timestamp=next_hour_ms, headers=headers)
+        producer.produce(lake.topic, value, key, partition, timestamp=next_hour_ms, headers=headers)  # type: ignore[arg-type]
     assert producer.flush(60) == 0
     set_timestamp_type(kafka_of(lake.settings), lake.topic, "LogAppendTime")
 

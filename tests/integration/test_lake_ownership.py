@@ -27,6 +27,7 @@ from moderation.adapters.sql.migrate import migrate_database
 from moderation.errors import LakeDamaged, LakeRefused
 from moderation.settings import Settings
 from moderation.timestamps import DAY_US, day_bounds_us, day_of, now_us
+from tests.support.database_urls import altered_url
 from tests.support.lakes import LakeUnderTest, plain
 from tests.support.workers import comments
 
@@ -37,7 +38,7 @@ COPIED = ("manifest_identity", "files", "archive_reads", "written_paths")
 def copy(lake: LakeUnderTest, stack: StackInfo) -> Iterator[Callable[[], LakeUnderTest]]:
     """Function that restores the lake's database into another one, as from a dump; the lake stays the same."""
     name = f"restored_{uuid.uuid4().hex[:8]}"
-    url = psycopg.conninfo.make_conninfo(stack.database_url(), dbname=name)
+    url = altered_url(stack.database_url(), database=name)
 
     def restore() -> LakeUnderTest:
         with psycopg.connect(stack.database_url(), autocommit=True) as connection:

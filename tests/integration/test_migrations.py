@@ -16,6 +16,7 @@ from sqlalchemy.pool import NullPool
 from local.stack.commands import StackInfo
 from moderation.adapters.sql.migrate import migrate
 from moderation.errors import TableLocked
+from tests.support.database_urls import altered_url
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def url(stack: StackInfo) -> Iterator[str]:
     name = f"migrated_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        own = psycopg.conninfo.make_conninfo(stack.database_url(), dbname=name)
+        own = altered_url(stack.database_url(), database=name)
         migrate(engine_of(own), upto="0005")
         with psycopg.connect(own) as filled:
             filled.execute(

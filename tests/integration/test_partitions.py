@@ -32,6 +32,7 @@ from moderation.adapters.sql.partitions import keep_partitions, partition_state
 from moderation.contracts import Fate, Verdict
 from moderation.errors import ConfigurationError, LedgerUnsafe, TableLocked
 from moderation.ledger import Batch, DecisionRow, Versions
+from tests.support.database_urls import altered_url
 from tests.support.workers import base_settings, comments, speed_layer
 
 VERSIONS = Versions("1", "policy", "1")
@@ -49,7 +50,7 @@ def url(stack: StackInfo) -> Iterator[str]:
     name = f"partitions_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        own = psycopg.conninfo.make_conninfo(stack.database_url(), dbname=name)
+        own = altered_url(stack.database_url(), database=name)
         migrate_database(own)
         yield own
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -332,7 +333,7 @@ def test_a_worker_needs_no_right_to_create_or_alter_tables(url: str) -> None:
             owner.execute(sql.SQL("GRANT USAGE ON SCHEMA speed TO {}").format(role))
             grant = "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA speed TO {}"
             owner.execute(sql.SQL(grant).format(role))
-            own = psycopg.conninfo.make_conninfo(url, options=f"-c role={role.as_string(owner).strip(chr(34))}")
+            own = altered_url(url, options=f"-c role={role.as_string(owner).strip(chr(34))}")
             with ledger_of(own) as ledger:
                 ledger.store(batch(0, 10, TODAY))
                 ledger.store(batch(10, 20, datetime.now(UTC).date()))

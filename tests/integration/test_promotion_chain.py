@@ -32,6 +32,7 @@ from moderation.errors import ConfigurationError, GateStopped, ModelRefused, Pro
 from moderation.scoring import ModerationPipeline
 from moderation.settings import required
 from moderation.timestamps import HOUR_US, MINUTE_US, now_us
+from tests.support.database_urls import altered_url
 from tests.support.labelled import History
 from tests.support.model_folders import make_folder
 from tests.support.model_life import LENIENT, STRICT, ModelLife, Templates
@@ -225,7 +226,7 @@ def test_records_from_before_signatures_are_kept_and_not_signed(stack: StackInfo
     name = f"migrated_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        own = psycopg.conninfo.make_conninfo(stack.database_url(), dbname=name)
+        own = altered_url(stack.database_url(), database=name)
         engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(own), poolclass=NullPool)
         try:
             migrate(engine, upto="0016")

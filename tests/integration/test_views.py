@@ -12,6 +12,7 @@ from psycopg import sql
 from local.stack.commands import StackInfo
 from moderation.adapters.sql.migrate import migrate_database
 from moderation.adapters.sql.view_files import FOLDER, read_views, statement
+from tests.support.database_urls import altered_url
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def url(stack: StackInfo) -> Iterator[str]:
     name = f"views_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(stack.database_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        migrated = psycopg.conninfo.make_conninfo(stack.database_url(), dbname=name)
+        migrated = altered_url(stack.database_url(), database=name)
         migrate_database(migrated)
         yield migrated
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
 from confluent_kafka import Producer
 
@@ -37,6 +36,7 @@ from moderation.policy import parse_goal
 from moderation.settings import PREFIX, Settings
 from moderation.timestamps import DAY_US
 from tests.support.certified import register
+from tests.support.database_urls import altered_url
 from tests.support.port_proxy import PortProxy
 
 pytestmark = [pytest.mark.long, pytest.mark.alone]
@@ -106,7 +106,7 @@ def world(small_corpus: tuple[list[str], list[int]]) -> Iterator[World]:
         fill(settings, small_corpus)
         give_versions(settings, small_corpus, root / "models")
         database = PortProxy(core.ports["postgres"])
-        address = psycopg.conninfo.make_conninfo(core.database_url(), port=database.port)
+        address = altered_url(core.database_url(), port=database.port)
 
         def programs(info: StackInfo) -> list[Program]:
             return [replace(each, env={**each.env, PREFIX + "DATABASE_URL": address}) for each in airflow(layout)(info)]

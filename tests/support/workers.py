@@ -13,8 +13,8 @@ from typing import cast
 
 import psycopg
 from confluent_kafka import KafkaError, Message, Producer
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
+from sqlalchemy import make_url
 
 from local.oracle import DeliveryReport, OracleReport, verify
 from local.stack.commands import StackInfo
@@ -26,6 +26,7 @@ from moderation.adapters.kafka.connection import kafka_of
 from moderation.adapters.kafka.topics import describe_topic_ids, topic_uuid
 from moderation.contracts import Comment, to_json
 from moderation.settings import Settings, required
+from tests.support.database_urls import altered_url
 from tests.support.fork_server import Forked, run_module
 
 RUN = uuid.uuid4().hex[:8]
@@ -52,10 +53,10 @@ def as_login(settings: Settings, login: str) -> Settings:
         login: see :data:`local.stack.postgres.LOGINS`.
     """
     url = required(settings.database_url, "database_url")
-    if conninfo_to_dict(url).get("user") != ADMIN_ROLE:
+    if make_url(url).username != ADMIN_ROLE:
         return settings
-    named = conninfo_to_dict(_stacks[0].database_url(login))
-    url = make_conninfo(url, user=named["user"], password=named["password"])
+    named = make_url(_stacks[0].database_url(login))
+    url = altered_url(url, username=named.username, password=named.password)
     return settings.model_copy(update={"database_url": SecretStr(url)})
 
 
