@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
 )
 
 from local.stack.commands import StackInfo
+from local.stack.wait import wait_until
 from moderation.adapters.kafka.acls import apply_permissions, binding_of, read_permissions
 from moderation.adapters.kafka.broker_errors import AUTHORIZATION
 from moderation.adapters.kafka.connection import KafkaConnection, kafka_of
@@ -38,6 +39,12 @@ PRINCIPALS: dict[str, Any] = {f"kafka_{role}_principal": f"User:only-{role}" for
 NAMES = [topic.name for topic in TOPICS]
 SOURCES, PUBLISHED = ("comments", "actions"), ("decisions", "alerts", "panes")
 SECONDS = 20.0
+NOT_YET = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+"""Of a broker that does not know the offsets of groups yet."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,17 @@ class Client:
             raise KafkaException(refusals[0])
 
     def consumer(self, group: str) -> Consumer:
-        return Consumer(self.kafka.librdkafka({"log_level": 0, "group.id": group, "auto.offset.reset": "earliest"}))
+        own = {"log_level": 0, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+        return Consumer(self.kafka.librdkafka(own))
+
+    def describe_partitions(self, topic: str) -> None:
+        """Raise the refusal that librdkafka hides from clients which may not even describe a topic."""
+        described = self.admin.list_topics(self.prefix + topic, timeout=SECONDS).topics[self.prefix + topic]
+        if described.error is not None:
+            raise KafkaException(described.error)
 
     def read(self, topic: str) -> None:
+        self.describe_partitions(topic)
         consumer = self.consumer("of no importance")
         try:
             consumer.assign([TopicPartition(self.prefix + topic, 0, 0)])
@@ -114,6 +129,7 @@ class Client:
         future.result(SECONDS)
 
     def delete_records(self, topic: str) -> None:
+        self.describe_partitions(topic)
         (future,) = self.admin.delete_records([TopicPartition(self.prefix + topic, 0, 1)]).values()
         future.result(SECONDS)
 
@@ -201,6 +217,17 @@ def refused(act: Callable[[Client, str], None], client: Client, role: str) -> bo
     return False
 
 
+def committed(owner: Client, group: str) -> bool:
+    """Commit an offset of a group; return whether that worked, which it does once the broker has made its own topic."""
+    try:
+        owner.commit(group, "comments")
+    except KafkaException as error:
+        if error.args[0].code() not in NOT_YET:
+            raise
+        return False
+    return True
+
+
 @pytest.fixture(scope="module")
 def installation(secure_broker: SecureKafka) -> Iterator[Settings]:
     """Topics of an installation with a record each, and the permissions of its principals."""
@@ -215,7 +242,7 @@ def installation(secure_broker: SecureKafka) -> Iterator[Settings]:
             producer = Producer(secure_broker.admin.librdkafka())
             producer.produce(name + topic, b"x", partition=partition)
             assert producer.flush(SECONDS) == 0
-    owner.commit(settings.consumer_group, "comments")
+    wait_until(lambda: committed(owner, settings.consumer_group), seconds=60, description="a committed offset")
     yield settings
     revoke(secure_broker, needed_permissions(settings))
 

@@ -77,9 +77,21 @@ def read_permissions(client: AdminClient, kafka: KafkaConnection) -> list[Permis
     )
     try:
         bindings = client.describe_acls(everything, request_timeout=_REQUEST_SECONDS).result()
+        if not bindings:
+            _require_may_read(client)
     except KafkaException as error:
         _refuse(error, kafka, "they cannot be read", ())
     return [_permission(each) for each in bindings]
+
+
+def _require_may_read(client: AdminClient) -> None:
+    """Raise the error of a principal that may not read the access control list.
+
+    librdkafka 2.16 returns an empty list to it instead of the brokers' refusal.
+    """
+    cluster = client.describe_cluster(include_authorized_operations=True, request_timeout=_REQUEST_SECONDS).result()
+    if AclOperation.DESCRIBE not in (cluster.authorized_operations or ()):
+        raise KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED))
 
 
 def _grant(client: AdminClient, kafka: KafkaConnection, missing: tuple[Permission, ...]) -> None:
