@@ -333,7 +333,7 @@ def test_a_worker_needs_no_right_to_create_or_alter_tables(url: str) -> None:
             owner.execute(sql.SQL("GRANT USAGE ON SCHEMA speed TO {}").format(role))
             grant = "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA speed TO {}"
             owner.execute(sql.SQL(grant).format(role))
-            own = altered_url(url, options=f"-c role={role.as_string(owner).strip(chr(34))}")
+            own = altered_url(url, options=f"-crole={role.as_string(owner).strip(chr(34))}")
             with ledger_of(own) as ledger:
                 ledger.store(batch(0, 10, TODAY))
                 ledger.store(batch(10, 20, datetime.now(UTC).date()))

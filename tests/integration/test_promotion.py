@@ -307,7 +307,7 @@ def test_stored_findings_are_found_by_kind_and_tags(life: ModelLife, serving: Mo
         evidence.read(first.run_id, "b.json")
     logged = evidence.logged(first.run_id)
     assert (logged.params, logged.metrics, logged.url) == ({"n": "5"}, {"share": 0.5}, first.url)
-    with pytest.raises(NotInRegistry):
+    with pytest.raises(NotInRegistry, match="account batch cannot read it, or it was deleted"):
         evidence.logged("0" * 32)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from typing import Literal
 from moderation.adapters.registry.certificate import PREFIX
 from moderation.adapters.registry.client import Connection
 from moderation.adapters.registry.upload import experiment_of
-from moderation.errors import ModelRefused, NotInRegistry
+from moderation.errors import ModelRefused, NotInRegistry, RegistryRefused
 
 Kind = Literal["comparison", "drift", "rescoring"]
 KIND_TAG = PREFIX + "kind"
@@ -137,13 +138,24 @@ class RunArtifacts:
         info, run_tags = runs[0].info, {k: v for k, v in runs[0].data.tags.items() if k.startswith(PREFIX)}
         return StoredRun(info.run_id, info.start_time * 1_000, self._url(info.experiment_id, info.run_id), run_tags)
 
+    @contextmanager
+    def _reading(self, run_id: str) -> Iterator[None]:
+        """Translate errors of MLflow, which does not tell an account whether a run is hidden from it or missing."""
+        try:
+            with self._connection.asking(f"run {run_id}"):
+                yield
+        except RegistryRefused as error:
+            raise NotInRegistry(
+                f"run {run_id}", f"{error.thing} cannot read it, or it was deleted", error.remedy
+            ) from error
+
     def logged(self, run_id: str) -> Logged:
         """Read parameters and metrics of a run, including training runs.
 
         Raises:
             NotInRegistry: there is no such run.
         """
-        with self._connection.asking(f"run {run_id}"):
+        with self._reading(run_id):
             run = self._connection.client.get_run(run_id)
         return Logged(dict(run.data.params), dict(run.data.metrics), self._url(run.info.experiment_id, run_id))
 
@@ -154,7 +166,7 @@ class RunArtifacts:
             NotInRegistry: the run has no artifact with this path.
             ModelRefused: it has more than ``MAX_BYTES`` bytes.
         """
-        with self._connection.asking(f"run {run_id}"), tempfile.TemporaryDirectory() as scratch:
+        with self._reading(run_id), tempfile.TemporaryDirectory() as scratch:
             folder = path.rpartition("/")[0]
             sizes = {e.path: e.file_size for e in self._connection.client.list_artifacts(run_id, folder or None)}
             if path not in sizes:
