@@ -17,8 +17,9 @@ from typing import Any
 from moderation.datasets.importer.cells import read_cells
 from moderation.datasets.importer.columns import checked_time, column_position
 from moderation.datasets.importer.csv_rows import Unreadable
+from moderation.datasets.importer.ids import LostDigits, bare_id, id_of
 from moderation.datasets.importer.inputs import Input
-from moderation.datasets.importer.labels import KEPT_WORDS, REMOVED_WORDS
+from moderation.datasets.importer.labels import KEPT_WORDS, REMOVED_WORDS, word
 from moderation.datasets.importer.mapping import ALIASES, COLUMN_PARTS, ColumnMapping, normal, time_rule
 from moderation.datasets.importer.plan import FilePlan
 from moderation.datasets.importer.sniff import Layout, sniff
@@ -260,30 +261,25 @@ def read_actions(
             recorded.unreadable += 1
             continue
         given_id, kind, when = cells.values
-        comment_id = bare_id("" if given_id is None else str(given_id))
         try:
+            comment_id = bare_id(id_of(given_id))
             action_us = time_us(when, rule)
-        except NoTime:
+        except (NoTime, LostDigits):
             recorded.unreadable += 1
             continue
-        word = str(kind).strip().casefold()
+        text = word(kind)
         times.append(action_us)
-        if word not in removing and word not in approving:
-            recorded.other_kinds[word] += 1
+        if text not in removing and text not in approving:
+            recorded.other_kinds[text] += 1
         elif not comment_id:
             recorded.unreadable += 1
         else:
-            recorded.by_comment.setdefault(comment_id, []).append((action_us, word in removing))
+            recorded.by_comment.setdefault(comment_id, []).append((action_us, text in removing))
     _check(recorded, plan.names, accepted)
     for actions in recorded.by_comment.values():
         actions.sort(key=lambda each: each[0])  # of several at one time, the last of the file decides
     recorded.first_us, recorded.last_us = min(times), max(times)
     return recorded
-
-
-def bare_id(comment_id: str) -> str:
-    """Return an id without white space and without Reddit's prefix of comments, ``t1_``."""
-    return comment_id.strip().removeprefix("t1_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +319,7 @@ def _guessed(file: Input, layout: Layout, role: str) -> str:
 
 
 def _words(columns: Mapping[str, str], role: str) -> frozenset[str]:
-    return frozenset(word.strip().casefold() for word in columns.get(role, "").split("|") if word.strip())
+    return frozenset(word(each) for each in columns.get(role, "").split("|") if each.strip())
 
 
 def _check(recorded: RecordedActions, names: Sequence[str], accepted: Collection[str]) -> None:

@@ -64,7 +64,7 @@ def numbered_lines(text: TextIO) -> Iterator[tuple[int, str]]:
     number = 0
     while line := text.readline(_MOST_LINE_CHARACTERS):
         number += 1
-        yield number, line
+        yield number, line.removeprefix("\ufeff")  # at the beginning, or where files were joined
         while len(line) == _MOST_LINE_CHARACTERS and line[-1] not in _ENDINGS:
             line = text.readline(_MOST_LINE_CHARACTERS)
 

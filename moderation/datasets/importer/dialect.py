@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 from moderation.datasets.importer.csv_rows import Dialect, Record, csv_records
 from moderation.datasets.importer.mapping import ALIASES, normal
@@ -14,6 +16,8 @@ DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 """Names of delimiters for ``--delimiter``, which also accepts the characters."""
 _SEP_LINE = re.compile(r"\ufeff?sep=(.)\r?\n", re.IGNORECASE)
 _SAMPLED = 100
+_MOST_LINES_BEFORE_HEADER = 20
+_TEXTS = frozenset(ALIASES["body"])
 _KNOWN = frozenset(alias for aliases in ALIASES.values() for alias in aliases)
 
 
@@ -41,9 +45,29 @@ def guess_dialect(text: str, delimiter: str | None = None, quote: str | None = N
     return replace(best, skips_spaces=_has_spaces(text, best))
 
 
+def lines_before_header(text: str, delimiter: str | None = None) -> int:
+    """Return how many lines precede the header of CSV text: titles and comments, if the first line has no known column.
+
+    Args:
+        text: beginning of the file, decoded.
+        delimiter: stated delimiter, or None.
+    """
+    is_titled = False
+    delimiters = (delimiter,) if delimiter is not None else tuple(DELIMITERS.values())
+    for number, line in enumerate(islice(io.StringIO(text, newline=""), _MOST_LINES_BEFORE_HEADER + 1)):
+        names = [{normal(name.strip("\"'\ufeff \r\n")) for name in line.split(each)} for each in delimiters]
+        most = max((each & _KNOWN for each in names), key=len)
+        if number == 0 and (most or any(len(each) > 1 for each in names)):
+            return 0  # a header with names that are not known, or a row
+        if len(most) > 1 and most & _TEXTS:
+            return number if is_titled else 0
+        is_titled = is_titled or bool(line.strip())
+    return 0
+
+
 def sampled(text: str, dialect: Dialect, width: int | None = None) -> Iterator[Record]:
     """Yield the first records of a text; the last, which may be incomplete, is left out unless it is the only one."""
-    lines = text.splitlines(keepends=True)
+    lines = list(io.StringIO(text, newline=""))
     complete = lines[:-1] if len(lines) > 1 and not text.endswith(("\n", "\r")) else lines
     records = csv_records(enumerate(complete, start=1), dialect, width)
     count = 0

@@ -8,14 +8,14 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from moderation.datasets.importer.labels import AnyLabel, LabelRule, parse_label
-from moderation.datasets.importer.times import ORDERS, UNITS
+from moderation.datasets.importer.times import ORDERS, UNITS, checked_form
 from moderation.errors import ConfigurationError
 
 ROLES = ("body", "label", "time", "community", "id", "author", "parent")
 _EXAMPLE = "Write for example --columns 'body=comment_text,label=toxic>=0.5,time=created_utc:s'."
 COLUMN_PARTS = re.compile(r'(?:[^,"]|"[^"]*")+')
 """Parts of a value of ``--columns``: between commas that are not quoted."""
-_INVERTED = ("0", "0.0", "false", "f", "no", "n")
+_INVERTED = ("0", "false", "f", "no", "n")
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "body": ("body", "comment_text", "comment_body", "text", "comment", "content", "message", "tweet"),
@@ -106,7 +106,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, Any]:
     stated: dict[str, Any] = {}
     for part in (part for text in texts for part in COLUMN_PARTS.findall(text)):
         role, separator, value = (piece.strip() for piece in part.partition("="))
-        if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+        if len(value) > 1 and value.startswith('"') and value.endswith('"') and '"' not in value[1:-1]:
             value = value[1:-1]
         if not separator or role not in ROLES:
             cause = f"{part!r} does not begin with one of {', '.join(f'{role}=' for role in ROLES)}"
@@ -208,12 +208,14 @@ def time_rule(value: str) -> TimeRule:
     """Parse ``column`` or ``column:rule``.
 
     Raises:
-        ValueError: the rule is unknown.
+        ValueError: the rule is unknown or malformed.
     """
     for position in (index for index, character in enumerate(value) if character == ":"):
         column, rule = value[:position], value[position + 1 :]
-        if rule in UNITS or rule in ORDERS or "%" in rule:
+        if rule in UNITS or rule in ORDERS:
             return TimeRule(column, rule)
+        if "%" in rule:
+            return TimeRule(column, checked_form(rule))
     head, _, unit = value.rpartition(":")
     if head and re.fullmatch(r"\w{1,12}", unit):
         known = ", ".join((*UNITS, *ORDERS))
@@ -222,4 +224,4 @@ def time_rule(value: str) -> TimeRule:
 
 
 def _quoted(text: str) -> str:
-    return f'"{text}"' if "," in text else text
+    return text if COLUMN_PARTS.fullmatch(text) else f'"{text}"'

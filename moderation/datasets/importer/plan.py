@@ -164,7 +164,13 @@ def plan_import(
     files = []
     for each in inputs:
         on_progress(f"looking at {each.name}")
-        files.append(_plan_file(each, stated, needs_labels, by_actions=actions is not None))
+        try:
+            files.append(_plan_file(each, stated, needs_labels, by_actions=actions is not None))
+        except DatasetError as error:
+            if len(inputs) == 1:
+                raise
+            remedy = f"{error.remedy} If it has no comments, name only the files that have some."
+            raise DatasetError(error.thing, error.cause, remedy) from error
     community = stated.community or next((plan.format.community for plan in files if plan.format), None)
     return ImportPlan(tuple(files), community, needs_labels, stated, actions)
 

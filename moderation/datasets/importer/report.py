@@ -26,6 +26,7 @@ class Reason(StrEnum):
     IMMATURE = "no mature label"
     UNKNOWN_LABEL = "unknown label"
     NO_TIME = "no time"
+    LOST_ID = "incomplete id"
 
 
 class Repair(StrEnum):
@@ -33,6 +34,7 @@ class Repair(StrEnum):
 
     QUOTE = "an unclosed quotation mark read as text"
     ENCODING = "text that is not UTF-8 read as Windows-1252"
+    REPLACED = "characters that the encoding does not have read as U+FFFD"
     TEXT = "text cut at 40,000 characters, or NUL and half characters replaced"
 
 

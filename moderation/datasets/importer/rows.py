@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 from moderation.contracts import MAX_BODY_CHARACTERS, Action, ActionKind, Comment
 from moderation.contracts.records import MAX_ID_CHARACTERS, UNKNOWN_COMMUNITY
@@ -15,6 +14,7 @@ from moderation.datasets.importer.actions import Immature
 from moderation.datasets.importer.authors import pseudonym
 from moderation.datasets.importer.cells import Cells, read_cells
 from moderation.datasets.importer.csv_rows import Unreadable
+from moderation.datasets.importer.ids import LostDigits, id_of, name_of, text_of
 from moderation.datasets.importer.labels import UnknownLabel
 from moderation.datasets.importer.mapping import label_role, normal
 from moderation.datasets.importer.plan import FilePlan, ImportPlan
@@ -29,7 +29,7 @@ PROGRESS_ROWS = 10_000
 
 _REMOVED_TEXT = re.compile(r"\s*\[\s*(?:removed|deleted)\b[^\[\]]{0,200}\]\s*", re.IGNORECASE)
 _HALF_OR_NUL = re.compile("[\x00\ud800-\udfff]")
-_ABSENT = frozenset(("", "nan", "none", "null"))
+_NULL = "\\N"  # what MySQL and PostgreSQL write for NULL
 _GONE_AUTHORS = frozenset(("[deleted]", "[removed]"))
 
 
@@ -153,7 +153,7 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
             if body is not None and not isinstance(body, int | float):
                 return left_out(Reason.UNREADABLE, f"the text is a {type(body).__name__}")
             body = "" if body is None or body != body else str(body)
-        if not body or body.isspace():
+        if not body or body.isspace() or body == _NULL:
             return left_out(Reason.NO_TEXT, "the text is empty")
         if body.lstrip()[:1] == "[" and _REMOVED_TEXT.fullmatch(body):
             return left_out(Reason.TEXT_REMOVED, f"the text is {body.strip()[:40]}")
@@ -174,7 +174,10 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
                 event_time_us = time_us(values[time_at], time_rule.rule)
             except NoTime as error:
                 return left_out(Reason.NO_TIME, str(error))
-        given_id = "" if id_at is None else _text(values[id_at])
+        try:
+            given_id = "" if id_at is None else id_of(values[id_at])
+        except LostDigits as error:
+            return left_out(Reason.LOST_ID, str(error))
         if len(given_id) > MAX_ID_CHARACTERS - 20:
             return left_out(Reason.UNREADABLE, f"the id is longer than {MAX_ID_CHARACTERS - 20} characters")
         action_time_us = None
@@ -185,9 +188,9 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
             except Immature as error:
                 if needs_labels:
                     return left_out(Reason.IMMATURE, str(error))
-        author = "" if author_at is None else _text(values[author_at])
-        community = "" if community_at is None else _text(values[community_at])
-        parent = "" if parent_at is None else _text(values[parent_at])
+        author = "" if author_at is None else name_of(values[author_at])
+        community = "" if community_at is None else text_of(values[community_at])
+        parent = "" if parent_at is None else name_of(values[parent_at])
         if author.casefold() in _GONE_AUTHORS:
             author = ""
         author_key = author if has_pseudonyms or not author else pseudonym(author, author_secret)
@@ -206,17 +209,6 @@ def _interpreter(plan: ImportPlan, file: FilePlan) -> Callable[[Cells, int], Row
         return Row(name, line, digest, comment, label, is_time_known, repair, given_id, action_time_us)
 
     return interpret
-
-
-def _text(value: Any) -> str:
-    """Return an id or a name as text; empty if it is absent."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else str(value)
-    text = text.strip()
-    if text.casefold() in _ABSENT:
-        return ""
-    return text if text.isascii() and "\0" not in text else _HALF_OR_NUL.sub("\ufffd", text)
 
 
 def _repaired_text(body: str) -> str:
