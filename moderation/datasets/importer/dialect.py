@@ -65,6 +65,13 @@ def lines_before_header(text: str, delimiter: str | None = None) -> int:
     return 0
 
 
+def names_text(line: str) -> bool:
+    """Whether a line is the header of CSV text with a column that is known to contain the text of comments."""
+    return any(
+        normal(name.strip("\"'\ufeff \r\n")) in _TEXTS for each in DELIMITERS.values() for name in line.split(each)
+    )
+
+
 def sampled(text: str, dialect: Dialect, width: int | None = None) -> Iterator[Record]:
     """Yield the first records of a text; the last, which may be incomplete, is left out unless it is the only one."""
     lines = list(io.StringIO(text, newline=""))

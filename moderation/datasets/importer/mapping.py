@@ -179,10 +179,12 @@ def mapping_from_fields(stored: dict[str, Any]) -> dict[str, Any]:
     """
     stated: dict[str, Any] = {}
     for role, value in stored.items():
-        if role not in ROLES or not (value is None or isinstance(value, str)):
+        if role not in ROLES:
+            raise ConfigurationError("--mapping", f"columns: {role!r} is none of {', '.join(ROLES)}", _EXAMPLE)
+        if not (value is None or isinstance(value, str)):
             raise ConfigurationError("--mapping", f"columns: {role}: {value!r} is not a column", _EXAMPLE)
         try:
-            stated[role] = None if value is None else _value(role, value)
+            stated[role] = _value(role, value) if value else None
         except ValueError as error:
             raise ConfigurationError("--mapping", f"columns: {role}: {error}", _EXAMPLE) from error
     return stated

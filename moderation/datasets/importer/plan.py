@@ -54,10 +54,21 @@ class Stated:
         return self.format not in (None, HISTORY) or has_text or bool(self.columns) or not self.has_header
 
     def __post_init__(self) -> None:
-        """Check the name of the format."""
+        """Check the name of the format, and that delimiter and quotation mark can be used."""
         if self.format is not None and self.format not in (*FORMATS, HISTORY):
             raise ConfigurationError(
                 "--format", f"{self.format!r} is unknown", f"Use one of {', '.join((*FORMATS, HISTORY))}."
+            )
+        quote = '"' if self.quote is None else self.quote
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in f"\r\n{quote}"):
+            raise ConfigurationError(
+                "--delimiter",
+                f"{self.delimiter!r} is not one character other than line breaks and the quotation mark",
+                "Use comma, semicolon, tab, pipe or a character.",
+            )
+        if self.quote is not None and (len(self.quote) > 1 or self.quote in ("\r", "\n", "\\")):
+            raise ConfigurationError(
+                "--quote", f"{self.quote!r} is not a quotation mark", "Use one character, or none."
             )
 
 
